@@ -1,0 +1,300 @@
+//! One request in, one decision out.
+//!
+//! Routes once, asks the shields in their order, and composes what they want:
+//! the first reply wins, edits add up. Keeps what was learned from answers.
+
+use crate::ledger::{Ledger, Record};
+use crate::policy::{Mode, Policy};
+use crate::secret::Secret;
+use crate::shields::{BodyStep, Context, Head, HeadStep, OpenIdToken, Place, SHIELDS, Shield};
+use crate::verdict::{Action, Reply, flag};
+use crate::wire::address::Address;
+use crate::wire::endpoint::{Endpoint, route};
+use crate::wire::json_edit::{self, Edit};
+use serde::Serialize;
+
+/// OpenID tokens live an hour; this many are followed at once.
+const MOST_TOKENS: usize = 64;
+/// Learned integration managers kept.
+const MOST_PLACES: usize = 64;
+
+/// What the browser side has to carry on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Effect {
+    /// For the ledger.
+    Record(Record),
+    /// A host to keep Element's page away from by declarativeNetRequest too.
+    #[serde(rename_all = "camelCase")]
+    Learned {
+        /// Shield id.
+        shield: &'static str,
+        /// Host, with port where named.
+        host: String,
+        /// `/` for the whole host.
+        path_prefix: String,
+    },
+}
+
+/// Decides for one document.
+#[derive(Debug, Default)]
+pub struct Engine {
+    policy: Policy,
+    ready: bool,
+    page_host: String,
+    managers: Vec<Place>,
+    unreported: Vec<Place>,
+    tokens: Vec<OpenIdToken>,
+    rtc_hosts: Vec<String>,
+    ledger: Ledger,
+    reply: Option<(&'static str, Reply)>,
+    body: Option<Vec<u8>>,
+}
+
+impl Engine {
+    /// For the document at this URL.
+    #[must_use]
+    pub fn new(document_url: &str) -> Self {
+        let page_host =
+            Address::parse(document_url).map(|address| address.host.to_owned()).unwrap_or_default();
+        Self { page_host, ..Self::default() }
+    }
+
+    /// Puts settings in force; the sentences say what could not be read.
+    pub fn apply_settings(&mut self, stored: Option<&str>, managed: Option<&str>) -> &[String] {
+        self.policy = Policy::read(stored, managed);
+        self.ready = true;
+        self.policy.problems()
+    }
+
+    /// Settings are late: go on with every shield on.
+    pub fn assume_strictest(&mut self) {
+        self.ready = true;
+    }
+
+    /// Whether settings are in force.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// First look at a request. Returns [`flag`]s.
+    pub fn decide(&mut self, method: &str, url: &str) -> u32 {
+        let Some(head) = head(method, url) else { return 0 };
+        fault(url);
+        if head.endpoint == Endpoint::Unknown {
+            self.ledger.add("router", Action::Unknown, head.address.host, head.endpoint.template());
+        }
+        let mut flags = 0;
+        for shield in SHIELDS {
+            let mode = self.mode(shield);
+            if mode == Mode::Off {
+                continue;
+            }
+            match shield.head(&head, &self.context()) {
+                HeadStep::Pass => {}
+                HeadStep::Body => flags |= flag::NEEDS_BODY,
+                HeadStep::Watch => flags |= flag::WATCH,
+                HeadStep::Reply(action, reply) => {
+                    if self.settle(shield, mode, action, &head) {
+                        self.reply = Some((shield.info().id, reply));
+                        return flag::REPLY;
+                    }
+                }
+            }
+        }
+        flags
+    }
+
+    /// Second look, with headers (`name: value` per line) and body. Replaces the first.
+    pub fn decide_body(&mut self, method: &str, url: &str, headers: &str, body: &[u8]) -> u32 {
+        let Some(head) = head(method, url) else { return 0 };
+        let mut flags = 0;
+        let mut edited: Option<Vec<u8>> = None;
+        for shield in SHIELDS {
+            let mode = self.mode(shield);
+            if mode == Mode::Off {
+                continue;
+            }
+            match shield.head(&head, &self.context()) {
+                HeadStep::Watch => flags |= flag::WATCH,
+                HeadStep::Body => {}
+                HeadStep::Pass | HeadStep::Reply(..) => continue,
+            }
+            let current = edited.as_deref().unwrap_or(body);
+            let step = shield.body(&head, &self.context(), headers, current);
+            let outcome = match step {
+                Ok(BodyStep::Pass) => continue,
+                Ok(BodyStep::Reply(action, reply)) => {
+                    if self.settle(shield, mode, action, &head) {
+                        self.reply = Some((shield.info().id, reply));
+                        return flag::REPLY;
+                    }
+                    continue;
+                }
+                Ok(BodyStep::Edit(edits)) => json_edit::apply(current, &edits),
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(None) => {}
+                Ok(Some(next)) => {
+                    if self.settle(shield, mode, Action::Rewritten, &head) {
+                        edited = Some(next);
+                    }
+                }
+                Err(error) => {
+                    // A server may read what we cannot; so it does not leave.
+                    if self.settle(shield, mode, Action::Answered, &head) {
+                        let sentence = format!("Mantle could not check this request: {error}.");
+                        self.reply =
+                            Some((shield.info().id, Reply::error(400, "M_NOT_JSON", &sentence)));
+                        return flag::REPLY;
+                    }
+                }
+            }
+        }
+        if edited.is_some() {
+            self.body = edited;
+            flags |= flag::REWRITTEN;
+        }
+        flags
+    }
+
+    /// The synthetic answer of the last decision, with the shield it comes from.
+    pub fn take_reply(&mut self) -> Option<(&'static str, Reply)> {
+        self.reply.take()
+    }
+
+    /// The rewritten body of the last decision.
+    pub fn take_body(&mut self) -> Option<Vec<u8>> {
+        self.body.take()
+    }
+
+    /// A look at a whole answer; `None` when its bytes go on as they are.
+    pub fn answer(&mut self, method: &str, url: &str, status: u16, body: &[u8]) -> Option<Vec<u8>> {
+        let head = head(method, url)?;
+        // Errors carry nothing to harden, and UIA's 401 must arrive unchanged.
+        if !(200..300).contains(&status) {
+            return None;
+        }
+        let mut edited: Option<String> = None;
+        for shield in SHIELDS {
+            let mode = self.mode(shield);
+            if mode == Mode::Off || !matches!(shield.head(&head, &self.context()), HeadStep::Watch)
+            {
+                continue;
+            }
+            let current = match &edited {
+                Some(text) => text.as_str(),
+                None => std::str::from_utf8(body).ok()?,
+            };
+            let Ok(step) = shield.answer(&head, &self.context(), current) else { continue };
+            let mut next = step.replaced;
+            if !step.edits.is_empty() {
+                let base = next.as_deref().unwrap_or(current);
+                next = apply_text(base, &step.edits).or(next);
+            }
+            self.learn(shield, step.managers, step.token, step.rtc_hosts, &head);
+            if next.is_some() && self.settle(shield, mode, Action::Rewritten, &head) {
+                edited = next;
+            }
+        }
+        edited.map(String::into_bytes)
+    }
+
+    /// Whether [`Engine::effects`] has something.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        !self.ledger.is_empty() || !self.unreported.is_empty()
+    }
+
+    /// Effects since the last call; `now` in milliseconds since the epoch.
+    pub fn effects(&mut self, now: u64) -> Vec<Effect> {
+        let learned =
+            std::mem::take(&mut self.unreported).into_iter().map(|place| Effect::Learned {
+                shield: "integrations",
+                host: place.host,
+                path_prefix: place.path_prefix,
+            });
+        let learned: Vec<_> = learned.collect();
+        self.ledger.drain(now).into_iter().map(Effect::Record).chain(learned).collect()
+    }
+
+    fn mode(&self, shield: &dyn Shield) -> Mode {
+        let info = shield.info();
+        self.policy.mode(info.id, info.default).value
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            policy: &self.policy,
+            page_host: &self.page_host,
+            managers: &self.managers,
+            tokens: &self.tokens,
+            rtc_hosts: &self.rtc_hosts,
+        }
+    }
+
+    /// Records what was found; whether it is to be done.
+    fn settle(&mut self, shield: &dyn Shield, mode: Mode, action: Action, head: &Head<'_>) -> bool {
+        let done = mode == Mode::On;
+        let action = if done { action } else { Action::Flagged };
+        self.ledger.add(shield.info().id, action, head.address.host, head.endpoint.template());
+        done
+    }
+
+    fn learn(
+        &mut self,
+        shield: &dyn Shield,
+        managers: Vec<Place>,
+        token: Option<String>,
+        rtc_hosts: Vec<String>,
+        head: &Head<'_>,
+    ) {
+        for place in managers {
+            let allowed = self.policy.is_allowed(shield.info().id, &place.host);
+            if !allowed && !self.managers.contains(&place) && self.managers.len() < MOST_PLACES {
+                self.managers.push(place.clone());
+                self.unreported.push(place);
+            }
+        }
+        // Short texts would match by accident.
+        if let Some(token) = token.filter(|token| token.len() >= 8) {
+            let token =
+                OpenIdToken { value: Secret::new(token), issuer: head.address.host.to_owned() };
+            if !self.tokens.contains(&token) {
+                if self.tokens.len() >= MOST_TOKENS {
+                    self.tokens.remove(0);
+                }
+                self.tokens.push(token);
+            }
+        }
+        for host in rtc_hosts {
+            if !self.rtc_hosts.contains(&host) && self.rtc_hosts.len() < MOST_PLACES {
+                self.rtc_hosts.push(host);
+            }
+        }
+    }
+}
+
+fn head<'a>(method: &'a str, url: &'a str) -> Option<Head<'a>> {
+    let address = Address::parse(url)?;
+    Some(Head { method, url, address, endpoint: route(method, &address) })
+}
+
+fn apply_text(text: &str, edits: &[Edit]) -> Option<String> {
+    json_edit::apply(text.as_bytes(), edits)
+        .ok()
+        .flatten()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+}
+
+/// Lets tests see a real trap.
+#[cfg(feature = "fault-injection")]
+#[allow(clippy::panic)]
+fn fault(url: &str) {
+    assert!(!url.contains("mantle-test-trap"), "fault injection");
+}
+
+#[cfg(not(feature = "fault-injection"))]
+const fn fault(_url: &str) {}

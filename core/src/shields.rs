@@ -1,0 +1,185 @@
+//! The shields: one pure decision each, in a fixed order.
+//!
+//! A shield sees a request (and, where it asked for it, the body or the
+//! answer) and says what it wants done. It knows no other shield. Adding one
+//! means its own file, a line in [`SHIELDS`], its rows in `leaks.rs` and a spec.
+
+use crate::policy::{Mode, Policy};
+use crate::secret::Secret;
+use crate::verdict::{Action, Reply};
+use crate::wire::address::Address;
+use crate::wire::endpoint::Endpoint;
+use crate::wire::json_edit::{Edit, JsonError};
+
+mod config;
+mod device_name;
+mod identity;
+mod integrations;
+
+pub use identity::PATH_REGEX as IDENTITY_PATH_REGEX;
+pub use integrations::{
+    HOSTS as INTEGRATION_HOSTS, PATH_REGEX as INTEGRATIONS_PATH_REGEX,
+    TOKEN_REGEX as SCALAR_TOKEN_REGEX,
+};
+
+/// Every shield, in the order it is asked.
+pub const SHIELDS: [&dyn Shield; 4] =
+    [&integrations::Integrations, &identity::Identity, &device_name::DeviceName, &config::Config];
+
+/// The public Element Web hosts that the default build protects.
+pub const SITES: [&str; 4] = [
+    "https://app.element.io",
+    "https://staging.element.io",
+    "https://develop.element.io",
+    "https://chat.mozilla.org",
+];
+
+/// What people are told about a shield.
+#[derive(Debug, Clone, Copy)]
+pub struct Info {
+    /// Kebab-case id, shared by rules, policy keys and leak rows.
+    pub id: &'static str,
+    /// Short title.
+    pub name: &'static str,
+    /// One sentence: what it does.
+    pub purpose: &'static str,
+    /// One sentence: what the user loses by it.
+    pub loses: &'static str,
+    /// Mode where nobody chose.
+    pub default: Mode,
+    /// One line: why that default.
+    pub why: &'static str,
+}
+
+/// A request's head, routed.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// Upper case.
+    pub method: &'a str,
+    /// Whole URL as the browser serialises it.
+    pub url: &'a str,
+    /// Its parts.
+    pub address: Address<'a>,
+    /// Where it leads.
+    pub endpoint: Endpoint,
+}
+
+/// A place of an integration manager, learned from config, `.well-known` or account data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Host, with port where named.
+    pub host: String,
+    /// Path prefix; `/` for the whole host.
+    pub path_prefix: String,
+}
+
+impl Place {
+    /// Whether `address` lies below this place.
+    #[must_use]
+    pub fn holds(&self, address: &Address<'_>) -> bool {
+        self.host == address.host
+            && address
+                .path
+                .strip_prefix(self.path_prefix.trim_end_matches('/'))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+/// An OpenID token seen in an answer (Client-Server API, 'OpenID').
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenIdToken {
+    /// The token.
+    pub value: Secret,
+    /// Host of the homeserver that issued it.
+    pub issuer: String,
+}
+
+/// What a shield may look at beside the request.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Settings in force.
+    pub policy: &'a Policy,
+    /// Host of the page, empty where it has none.
+    pub page_host: &'a str,
+    /// Integration managers learned so far.
+    pub managers: &'a [Place],
+    /// OpenID tokens seen so far.
+    pub tokens: &'a [OpenIdToken],
+    /// Hosts the homeserver's `.well-known` names for calls (MSC4143).
+    pub rtc_hosts: &'a [String],
+}
+
+/// What a shield wants, knowing only the head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeadStep {
+    /// Not its business.
+    Pass,
+    /// Show it the body and headers.
+    Body,
+    /// Show it the answer.
+    Watch,
+    /// Do not send; answer this.
+    Reply(Action, Reply),
+}
+
+/// What a shield wants, knowing the body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BodyStep {
+    /// Nothing.
+    Pass,
+    /// These edits.
+    Edit(Vec<Edit>),
+    /// Do not send; answer this.
+    Reply(Action, Reply),
+}
+
+/// What a shield learned from an answer, or wants changed in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AnswerStep {
+    /// Edits of the answer's JSON.
+    pub edits: Vec<Edit>,
+    /// Whole new JSON text, where edits by path do not reach; applied first.
+    pub replaced: Option<String>,
+    /// Integration managers named in it.
+    pub managers: Vec<Place>,
+    /// An OpenID token in it.
+    pub token: Option<String>,
+    /// Hosts for calls named in it.
+    pub rtc_hosts: Vec<String>,
+}
+
+/// One protection.
+pub trait Shield: Sync {
+    /// Texts and default.
+    fn info(&self) -> &'static Info;
+
+    /// First look: method, URL, endpoint.
+    fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep;
+
+    /// Second look, after [`HeadStep::Body`]. `headers` is `name: value` per line.
+    ///
+    /// # Errors
+    /// [`JsonError`] when a body it has to read is not JSON.
+    fn body(
+        &self,
+        _head: &Head<'_>,
+        _context: &Context<'_>,
+        _headers: &str,
+        _body: &[u8],
+    ) -> Result<BodyStep, JsonError> {
+        Ok(BodyStep::Pass)
+    }
+
+    /// A look at the answer, after [`HeadStep::Watch`].
+    ///
+    /// # Errors
+    /// [`JsonError`] when the answer is not JSON; it then passes unchanged.
+    fn answer(
+        &self,
+        _head: &Head<'_>,
+        _context: &Context<'_>,
+        _body: &str,
+    ) -> Result<AnswerStep, JsonError> {
+        Ok(AnswerStep::default())
+    }
+}

@@ -1,0 +1,190 @@
+//! Identity servers: never contacted, never named to the homeserver.
+//!
+//! Catalogue section 3. Answers are those Element copes with quietly: an
+//! empty ping, "nobody found", otherwise 403.
+
+use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield};
+use crate::policy::Mode;
+use crate::verdict::{Action, Reply};
+use crate::wire::endpoint::Endpoint;
+use crate::wire::json_edit::{Edit, JsonError, elements, get, get_str, span, splice};
+
+/// The Identity Service API on any host, as an RE2 expression.
+pub const PATH_REGEX: &str = r"^(https?|wss?)://[^/?#]+(/[^?#]*)?/_matrix/identity(/|\?|#|$)";
+
+pub(super) struct Identity;
+
+static INFO: Info = Info {
+    id: "identity",
+    name: "Identity servers",
+    purpose: "Keeps Element from contacting an identity server (the “find people by e-mail or phone” service) and from naming one to your homeserver.",
+    loses: "You cannot find or invite people by e-mail address or phone number, and they cannot find you that way.",
+    default: Mode::On,
+    why: "The server is contacted at every page load, and is told your and your contacts' addresses.",
+};
+
+const REFUSED: &str = "Mantle keeps Element from contacting identity servers; allow this host in Mantle's settings if you trust it.";
+const BIND_REFUSED: &str = "Mantle did not publish your address at an identity server; allow that server in Mantle's settings if you want to be found by it.";
+const INVITE_REFUSED: &str = "Mantle did not send this invitation by e-mail, because an identity server would learn the address and the room's name; invite by Matrix ID instead.";
+const ACCOUNT_REFUSED: &str =
+    "Mantle did not save an identity server to your account; allow it in Mantle's settings first.";
+
+const NULL_SERVER: &str = r#"{"base_url":null}"#;
+
+impl Shield for Identity {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
+        let reply = match head.endpoint {
+            Endpoint::IdentityPing => Reply::ok("{}"),
+            Endpoint::IdentityVersions => Reply::ok(r#"{"versions":[]}"#),
+            Endpoint::IdentityHashDetails => {
+                Reply::ok(r#"{"algorithms":["sha256"],"lookup_pepper":"x"}"#)
+            }
+            Endpoint::IdentityLookup => Reply::ok(r#"{"mappings":{}}"#),
+            Endpoint::IdentityLookupV1 => Reply::ok("{}"),
+            Endpoint::IdentityBulkLookup => Reply::ok(r#"{"threepids":[]}"#),
+            Endpoint::IdentityOther => Reply::forbidden(REFUSED),
+            Endpoint::Sync | Endpoint::SlidingSync => return HeadStep::Watch,
+            Endpoint::IdentityAccountData if head.method != "PUT" => return HeadStep::Watch,
+            // Any of these may carry UIA `auth` (Client-Server API, 'User-Interactive Authentication').
+            Endpoint::Register
+            | Endpoint::Password
+            | Endpoint::Deactivate
+            | Endpoint::DeviceSigningUpload
+            | Endpoint::ThirdPartyIdAdd
+            | Endpoint::ThirdPartyIdLegacy
+            | Endpoint::ThirdPartyIdBind
+            | Endpoint::RequestToken
+            | Endpoint::Invite
+            | Endpoint::CreateRoom
+            | Endpoint::IdentityAccountData => return HeadStep::Body,
+            Endpoint::Devices if head.method != "GET" => return HeadStep::Body,
+            _ => return HeadStep::Pass,
+        };
+        if context.policy.is_allowed(INFO.id, head.address.host) {
+            return HeadStep::Pass;
+        }
+        HeadStep::Reply(Action::Blocked, reply)
+    }
+
+    fn body(
+        &self,
+        head: &Head<'_>,
+        context: &Context<'_>,
+        _headers: &str,
+        body: &[u8],
+    ) -> Result<BodyStep, JsonError> {
+        let text = std::str::from_utf8(body)
+            .map_err(|error| JsonError::Malformed { at: error.valid_up_to() })?;
+        let text = text.trim();
+        if text.is_empty() {
+            return Ok(BodyStep::Pass);
+        }
+        let allowed = |name: Option<String>| {
+            let server = name.unwrap_or_default();
+            let host = server
+                .split_once("://")
+                .map_or(server.as_str(), |(_, rest)| rest)
+                .trim_end_matches('/');
+            context.policy.is_allowed(INFO.id, host)
+        };
+        if allowed(get_str(text, &["id_server"])?) {
+            return Ok(BodyStep::Pass);
+        }
+        match head.endpoint {
+            Endpoint::ThirdPartyIdBind => {
+                return Ok(BodyStep::Reply(Action::Answered, Reply::forbidden(BIND_REFUSED)));
+            }
+            Endpoint::Invite
+                if get(text, &["address"])?.is_some() || get(text, &["id_server"])?.is_some() =>
+            {
+                return Ok(BodyStep::Reply(Action::Answered, Reply::forbidden(INVITE_REFUSED)));
+            }
+            Endpoint::CreateRoom => {
+                for invite in elements(get(text, &["invite_3pid"])?.unwrap_or("[]"))? {
+                    if !allowed(get_str(invite, &["id_server"])?) {
+                        return Ok(BodyStep::Reply(
+                            Action::Answered,
+                            Reply::forbidden(INVITE_REFUSED),
+                        ));
+                    }
+                }
+                return Ok(BodyStep::Pass);
+            }
+            Endpoint::IdentityAccountData => {
+                return Ok(match get_str(text, &["base_url"])? {
+                    Some(url) if !allowed(Some(url.clone())) => {
+                        BodyStep::Reply(Action::Answered, Reply::forbidden(ACCOUNT_REFUSED))
+                    }
+                    _ => BodyStep::Pass,
+                });
+            }
+            _ => {}
+        }
+        let mut edits = Vec::new();
+        let paths: [&[&str]; 10] = [
+            &["id_server"],
+            &["id_access_token"],
+            &["auth", "threepid_creds", "id_server"],
+            &["auth", "threepid_creds", "id_access_token"],
+            &["auth", "threepidCreds", "id_server"],
+            &["auth", "threepidCreds", "id_access_token"],
+            &["three_pid_creds", "id_server"],
+            &["three_pid_creds", "id_access_token"],
+            &["threePidCreds", "id_server"],
+            &["threePidCreds", "id_access_token"],
+        ];
+        for path in paths {
+            edits.push(Edit::remove(path));
+        }
+        if head.endpoint == Endpoint::ThirdPartyIdLegacy {
+            edits.push(Edit::replace(&["bind"], "false"));
+        }
+        if head.endpoint == Endpoint::Register {
+            edits.push(Edit::remove(&["bind_email"]));
+            edits.push(Edit::remove(&["bind_msisdn"]));
+        }
+        Ok(BodyStep::Edit(edits))
+    }
+
+    fn answer(
+        &self,
+        head: &Head<'_>,
+        context: &Context<'_>,
+        body: &str,
+    ) -> Result<AnswerStep, JsonError> {
+        let mut step = AnswerStep::default();
+        let kept = |content: &str| -> Result<bool, JsonError> {
+            let Some(url) = get_str(content, &["base_url"])? else { return Ok(true) };
+            let host =
+                crate::wire::address::Address::parse(&url).map(|address| address.host.to_owned());
+            Ok(host.is_some_and(|host| context.policy.is_allowed(INFO.id, &host)))
+        };
+        let path: &[&str] = match head.endpoint {
+            Endpoint::IdentityAccountData => {
+                step.replaced = (!kept(body)?).then(|| NULL_SERVER.to_owned());
+                return Ok(step);
+            }
+            _ if memchr::memmem::find(body.as_bytes(), b"m.identity_server").is_none() => {
+                return Ok(step);
+            }
+            Endpoint::Sync => &["account_data", "events"],
+            Endpoint::SlidingSync => &["extensions", "account_data", "global"],
+            _ => return Ok(step),
+        };
+        for event in elements(get(body, path)?.unwrap_or("[]"))?.into_iter().rev() {
+            if get_str(event, &["type"])?.as_deref() != Some("m.identity_server") {
+                continue;
+            }
+            let Some(content) = get(event, &["content"])? else { continue };
+            if !kept(content)? {
+                let current = step.replaced.as_deref().unwrap_or(body);
+                step.replaced = Some(splice(current, span(body, content), NULL_SERVER));
+            }
+        }
+        Ok(step)
+    }
+}

@@ -1,0 +1,203 @@
+//! The only user of wasm-bindgen: plain data and bytes in and out, no logic.
+
+use crate::engine::Engine;
+use crate::{overview, policy};
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = r#"
+export type Mode = "off" | "flag" | "on";
+export type Source = "default" | "user" | "policy";
+export interface SettingsReport { problems: string[] }
+export interface SyntheticReply {
+  status: number;
+  statusText: string;
+  headers: [string, string][];
+  body: string;
+}
+export type Action = "blocked" | "answered" | "rewritten" | "flagged" | "unknown";
+export type Effect =
+  | { type: "record"; time: number; shield: string; action: Action; host: string; endpoint: string; count: number }
+  | { type: "learned"; shield: string; host: string; pathPrefix: string };
+export interface ShieldView {
+  id: string;
+  name: string;
+  purpose: string;
+  loses: string;
+  mode: Mode;
+  default: Mode;
+  modes: Mode[];
+  source: Source;
+  locked: boolean;
+}
+export interface SettingsView {
+  shields: ShieldView[];
+  deviceName: { value: string; default: string; source: Source; locked: boolean };
+  allow: { integrations: string[]; identity: string[] };
+  problems: string[];
+}
+export type SettingChange =
+  | { type: "mode"; shield: string; mode: Mode | null }
+  | { type: "deviceName"; value: string | null }
+  | { type: "allow"; shield: string; hosts: string[] }
+  | { type: "sites"; sites: string[] };
+"#;
+
+#[wasm_bindgen]
+extern "C" {
+    /// See the TypeScript section.
+    #[wasm_bindgen(typescript_type = "SettingsReport")]
+    pub type SettingsReport;
+    /// See the TypeScript section.
+    #[wasm_bindgen(typescript_type = "SyntheticReply")]
+    pub type SyntheticReply;
+    /// See the TypeScript section.
+    #[wasm_bindgen(typescript_type = "Effect[]")]
+    pub type Effects;
+    /// See the TypeScript section.
+    #[wasm_bindgen(typescript_type = "SettingsView")]
+    pub type SettingsView;
+    /// See the TypeScript section.
+    #[wasm_bindgen(typescript_type = "SettingChange")]
+    pub type SettingChange;
+}
+
+/// The core of one document.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Core {
+    engine: Engine,
+}
+
+#[wasm_bindgen]
+impl Core {
+    /// For the document at this URL.
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    pub fn new(document_url: &str) -> Self {
+        console_error_panic_hook::set_once();
+        Self { engine: Engine::new(document_url) }
+    }
+
+    /// Puts stored settings and managed policy (JSON texts) in force.
+    #[wasm_bindgen(js_name = applySettings)]
+    pub fn apply_settings(
+        &mut self,
+        stored: Option<String>,
+        managed: Option<String>,
+    ) -> SettingsReport {
+        #[derive(Serialize)]
+        struct Report<'a> {
+            problems: &'a [String],
+        }
+        let problems = self.engine.apply_settings(stored.as_deref(), managed.as_deref());
+        to_js(&Report { problems }).unchecked_into()
+    }
+
+    /// Whether settings are in force.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.engine.is_ready()
+    }
+
+    /// Settings are late: go on with every shield on.
+    #[wasm_bindgen(js_name = assumeStrictest)]
+    pub fn assume_strictest(&mut self) {
+        self.engine.assume_strictest();
+    }
+
+    /// First look at a request; returns decision flags, 0 to pass.
+    pub fn decide(&mut self, method: &str, url: &str) -> u32 {
+        self.engine.decide(method, url)
+    }
+
+    /// Second look, with headers and body.
+    #[wasm_bindgen(js_name = decideBody)]
+    pub fn decide_body(&mut self, method: &str, url: &str, headers: &str, body: &[u8]) -> u32 {
+        self.engine.decide_body(method, url, headers, body)
+    }
+
+    /// The synthetic answer of the last decision.
+    #[wasm_bindgen(js_name = takeReply)]
+    pub fn take_reply(&mut self) -> SyntheticReply {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Out<'a> {
+            status: u16,
+            status_text: &'a str,
+            headers: [(&'a str, &'a str); 2],
+            body: &'a str,
+        }
+        let (shield, reply) = self.engine.take_reply().unwrap_or_else(|| {
+            (
+                "mantle",
+                crate::verdict::Reply::forbidden("Mantle stopped this request; reload the page."),
+            )
+        });
+        let status_text = match reply.status {
+            200 => "OK",
+            400 => "Bad Request",
+            404 => "Not Found",
+            _ => "Forbidden",
+        };
+        // Without the content type the SDK makes no Matrix error of it; the
+        // marker lets people and tests tell our answers from a server's.
+        let headers = [("content-type", "application/json"), ("x-mantle", shield)];
+        to_js(&Out { status: reply.status, status_text, headers, body: &reply.body })
+            .unchecked_into()
+    }
+
+    /// The rewritten body of the last decision.
+    #[wasm_bindgen(js_name = takeBody)]
+    pub fn take_body(&mut self) -> Vec<u8> {
+        self.engine.take_body().unwrap_or_default()
+    }
+
+    /// A look at a whole answer; `undefined` when its bytes go on as they are.
+    pub fn answer(&mut self, method: &str, url: &str, status: u16, body: &[u8]) -> Option<Vec<u8>> {
+        self.engine.answer(method, url, status, body)
+    }
+
+    /// Whether `effects` has something.
+    #[must_use]
+    pub fn pending(&self) -> bool {
+        self.engine.is_pending()
+    }
+
+    /// Effects since the last call; `now` in milliseconds since the epoch.
+    pub fn effects(&mut self, now: f64) -> Effects {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let now = now.max(0.0) as u64;
+        to_js(&self.engine.effects(now)).unchecked_into()
+    }
+}
+
+/// The settings in force, for showing.
+#[wasm_bindgen]
+#[must_use]
+pub fn describe(stored: Option<String>, managed: Option<String>) -> SettingsView {
+    to_js(&overview::describe(stored.as_deref(), managed.as_deref())).unchecked_into()
+}
+
+/// The stored settings after one change.
+///
+/// # Errors
+/// A sentence for the person when the change is not allowed.
+#[wasm_bindgen]
+pub fn change(
+    stored: Option<String>,
+    managed: Option<String>,
+    change: SettingChange,
+) -> Result<String, JsError> {
+    let change = serde_wasm_bindgen::from_value(change.into())
+        .map_err(|_| JsError::new("Mantle does not know this setting; update Mantle."))?;
+    policy::change(stored.as_deref(), managed.as_deref(), change)
+        .map_err(|error| JsError::new(&error.to_string()))
+}
+
+fn to_js<T: Serialize>(value: &T) -> JsValue {
+    value
+        .serialize(&serde_wasm_bindgen::Serializer::json_compatible())
+        .unwrap_or(JsValue::UNDEFINED)
+}

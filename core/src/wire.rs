@@ -1,0 +1,5 @@
+//! Matrix on the wire: addresses, endpoints and JSON text. No policy here.
+
+pub mod address;
+pub mod endpoint;
+pub mod json_edit;

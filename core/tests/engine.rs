@@ -1,0 +1,558 @@
+//! The engine as the hooks drive it: every path the catalogue names for the
+//! shields that stand, in and out as the wire has them.
+
+use mantle_core::engine::{Effect, Engine};
+use mantle_core::verdict::flag;
+use serde_json::{Value, json};
+
+const HS: &str = "https://hs.example.org/base/_matrix/client/v3";
+
+fn engine() -> Engine {
+    with(None)
+}
+
+fn with(stored: Option<&str>) -> Engine {
+    let mut engine = Engine::new("https://chat.example.org/app/#/home");
+    engine.apply_settings(stored, None);
+    engine
+}
+
+/// What the hooks would do with a request.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    Sent,
+    Rewritten(String),
+    Replied(u16, Value),
+}
+
+fn send(engine: &mut Engine, method: &str, url: &str, headers: &str, body: &[u8]) -> Outcome {
+    let mut flags = engine.decide(method, url);
+    if flags & flag::NEEDS_BODY != 0 {
+        flags = engine.decide_body(method, url, headers, body);
+    }
+    if flags & flag::REPLY != 0 {
+        let (_, reply) = engine.take_reply().unwrap();
+        return Outcome::Replied(reply.status, serde_json::from_str(&reply.body).unwrap());
+    }
+    if flags & flag::REWRITTEN != 0 {
+        return Outcome::Rewritten(String::from_utf8(engine.take_body().unwrap()).unwrap());
+    }
+    Outcome::Sent
+}
+
+fn post(engine: &mut Engine, path: &str, body: &str) -> Outcome {
+    send(engine, "POST", &format!("{HS}{path}"), "", body.as_bytes())
+}
+
+fn errcode(outcome: &Outcome) -> &str {
+    match outcome {
+        Outcome::Replied(_, body) => body["errcode"].as_str().unwrap_or("none"),
+        _ => "none",
+    }
+}
+
+fn records(engine: &mut Engine) -> Vec<Value> {
+    engine.effects(1).iter().map(|effect| serde_json::to_value(effect).unwrap()).collect()
+}
+
+#[test]
+fn every_identity_path_gets_its_quiet_answer() {
+    let mut engine = engine();
+    for host in ["vector.im", "matrix.org", "is.example.net:8090"] {
+        let base = format!("https://{host}/_matrix/identity");
+        for (method, path, status, body) in [
+            ("GET", "/v2", 200, json!({})),
+            ("GET", "/api/v1", 200, json!({})),
+            ("GET", "/versions", 200, json!({"versions": []})),
+            (
+                "GET",
+                "/v2/hash_details",
+                200,
+                json!({"algorithms": ["sha256"], "lookup_pepper": "x"}),
+            ),
+            ("POST", "/v2/lookup", 200, json!({"mappings": {}})),
+            ("GET", "/api/v1/lookup?medium=email&address=a%40b", 200, json!({})),
+            ("POST", "/api/v1/bulk_lookup", 200, json!({"threepids": []})),
+        ] {
+            let outcome = send(&mut engine, method, &format!("{base}{path}"), "", b"");
+            assert_eq!(outcome, Outcome::Replied(status, body), "{method} {path}");
+        }
+        for (method, path) in [
+            ("POST", "/v2/account/register"),
+            ("GET", "/v2/account"),
+            ("POST", "/v2/account/logout"),
+            ("GET", "/v2/terms"),
+            ("POST", "/v2/terms"),
+            ("POST", "/v2/validate/email/requestToken"),
+            ("POST", "/v2/validate/msisdn/submitToken"),
+            ("GET", "/v2/validate/email/submitToken?token=1"),
+            ("GET", "/v2/3pid/getValidated3pid"),
+            ("POST", "/v2/3pid/bind"),
+            ("POST", "/v2/3pid/unbind"),
+            ("POST", "/v2/store-invite"),
+            ("POST", "/v2/sign-ed25519"),
+            ("GET", "/v2/pubkey/ed25519:0"),
+            ("GET", "/v2/pubkey/ephemeral/isvalid"),
+            ("POST", "/api/v1/validate/email/requestToken"),
+            ("POST", "/api/v1/3pid/bind"),
+            ("POST", "/api/v1/store-invite"),
+            ("PATCH", "/v7/what/comes/next"),
+        ] {
+            let outcome = send(&mut engine, method, &format!("{base}{path}"), "", b"{}");
+            assert_eq!(errcode(&outcome), "M_FORBIDDEN", "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn an_allowed_identity_server_passes() {
+    let mut engine = with(Some(r#"{"version":1,"allow":{"identity":["is.example.net"]}}"#));
+    assert_eq!(
+        send(&mut engine, "GET", "https://is.example.net/_matrix/identity/v2", "", b""),
+        Outcome::Sent
+    );
+    assert_ne!(
+        send(&mut engine, "GET", "https://vector.im/_matrix/identity/v2", "", b""),
+        Outcome::Sent
+    );
+    let bind =
+        r#"{"id_server":"is.example.net","id_access_token":"t","sid":"1","client_secret":"s"}"#;
+    assert_eq!(post(&mut engine, "/account/3pid/bind", bind), Outcome::Sent);
+    let invite = r#"{"id_server":"is.example.net","medium":"email","address":"a@b"}"#;
+    assert_eq!(post(&mut engine, "/rooms/!r:x/invite", invite), Outcome::Sent);
+}
+
+#[test]
+fn homeserver_requests_name_no_identity_server() {
+    let mut engine = engine();
+    for path in [
+        "/register/email/requestToken",
+        "/account/3pid/msisdn/requestToken",
+        "/account/password/email/requestToken",
+    ] {
+        let body = r#"{"client_secret":"s","id_server":"vector.im","email":"a@b","id_access_token":"t","send_attempt":1}"#;
+        let clean = r#"{"client_secret":"s","email":"a@b","send_attempt":1}"#;
+        assert_eq!(post(&mut engine, path, body), Outcome::Rewritten(clean.into()), "{path}");
+        assert_eq!(post(&mut engine, path, clean), Outcome::Sent, "{path}");
+    }
+    for path in [
+        "/register",
+        "/account/password",
+        "/account/deactivate",
+        "/keys/device_signing/upload",
+        "/delete_devices",
+        "/account/3pid/add",
+    ] {
+        let body = r#"{"auth":{"session":"x","threepid_creds":{"sid":"1","id_server":"vector.im","client_secret":"s","id_access_token":"t"}}}"#;
+        let clean = r#"{"auth":{"session":"x","threepid_creds":{"sid":"1","client_secret":"s"}}}"#;
+        assert_eq!(post(&mut engine, path, body), Outcome::Rewritten(clean.into()), "{path}");
+    }
+    let legacy = r#"{"three_pid_creds":{"id_server":"vector.im","sid":"1","client_secret":"s"},"bind":true}"#;
+    let clean = r#"{"three_pid_creds":{"sid":"1","client_secret":"s"},"bind":false}"#;
+    assert_eq!(post(&mut engine, "/account/3pid", legacy), Outcome::Rewritten(clean.into()));
+}
+
+#[test]
+fn publishing_and_inviting_by_address_is_refused_in_words() {
+    let mut engine = engine();
+    let invite =
+        r#"{"id_server":"vector.im","id_access_token":"t","medium":"email","address":"a@b"}"#;
+    for (path, body) in [
+        ("/account/3pid/bind", r#"{"id_server":"vector.im","sid":"1","client_secret":"s"}"#),
+        ("/rooms/!r:x/invite", invite),
+        ("/createRoom", &format!(r#"{{"invite_3pid":[{invite}]}}"#)),
+    ] {
+        assert_eq!(errcode(&post(&mut engine, path, body)), "M_FORBIDDEN", "{path}");
+    }
+    // Removing data and ordinary invites go on.
+    for (path, body) in [
+        ("/account/3pid/unbind", r#"{"id_server":"vector.im","medium":"email","address":"a@b"}"#),
+        ("/account/3pid/delete", r#"{"medium":"email","address":"a@b"}"#),
+        ("/rooms/!r:x/invite", r#"{"user_id":"@a:b"}"#),
+        ("/createRoom", r#"{"name":"x","invite_3pid":[]}"#),
+    ] {
+        assert_eq!(post(&mut engine, path, body), Outcome::Sent, "{path}");
+    }
+}
+
+#[test]
+fn account_data_forgets_the_identity_server() {
+    let mut engine = engine();
+    let url = format!("{HS}/user/@a:x/account_data/m.identity_server");
+    let set = send(&mut engine, "PUT", &url, "", br#"{"base_url":"https://vector.im"}"#);
+    assert_eq!(errcode(&set), "M_FORBIDDEN");
+    assert_eq!(send(&mut engine, "PUT", &url, "", br#"{"base_url":null}"#), Outcome::Sent);
+    let got = engine.answer("GET", &url, 200, br#"{"base_url":"https://vector.im"}"#).unwrap();
+    assert_eq!(got, br#"{"base_url":null}"#);
+    let sync = r#"{"next_batch":"s1","account_data":{"events":[ {"type":"m.push_rules","content":{}},{"content":{"base_url":"https://vector.im"},"type":"m.identity_server"} ]},"rooms":{"join":{}}}"#;
+    let out = engine.answer("GET", &format!("{HS}/sync?since=s0"), 200, sync.as_bytes()).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), sync.replace(r#""https://vector.im""#, "null"));
+}
+
+#[test]
+fn device_names_are_one_constant() {
+    let mut engine = engine();
+    for path in ["/login", "/register", "/register?kind=guest"] {
+        let body = r#"{"type":"m.login.password", "initial_device_display_name":"chat.example.org: Firefox on Linux","x":[1, 2]}"#;
+        let clean =
+            r#"{"type":"m.login.password", "initial_device_display_name":"Element","x":[1, 2]}"#;
+        assert_eq!(post(&mut engine, path, body), Outcome::Rewritten(clean.into()), "{path}");
+        assert_eq!(post(&mut engine, path, clean), Outcome::Sent, "{path}");
+        assert_eq!(post(&mut engine, path, "{}"), Outcome::Sent, "{path}");
+        assert_eq!(post(&mut engine, path, ""), Outcome::Sent, "{path}");
+    }
+    let url = format!("{HS}/devices/ABC");
+    let renamed = send(&mut engine, "PUT", &url, "", br#"{"display_name":"my laptop"}"#);
+    assert_eq!(renamed, Outcome::Rewritten(r#"{"display_name":"Element"}"#.into()));
+}
+
+#[test]
+fn the_users_own_device_name_is_quoted() {
+    let mut engine = with(Some(r#"{"version":1,"deviceName":"Büro \"2\""}"#));
+    let outcome = post(&mut engine, "/login", r#"{"initial_device_display_name":"x"}"#);
+    assert_eq!(
+        outcome,
+        Outcome::Rewritten(r#"{"initial_device_display_name":"Büro \"2\""}"#.into())
+    );
+}
+
+#[test]
+fn client_registration_names_a_plain_client() {
+    let mut engine = engine();
+    let body = r##"{"client_name":"SchildiChat","client_name#de":"S","client_uri":"https://chat.example.org/","redirect_uris":["https://chat.example.org/"],"contacts":["me@x"]}"##;
+    let clean = r##"{"client_name":"Element","client_name#de":"Element","client_uri":"https://chat.example.org/","redirect_uris":["https://chat.example.org/"]}"##;
+    let outcome = send(
+        &mut engine,
+        "POST",
+        "https://auth.example.org/oauth2/registration",
+        "",
+        body.as_bytes(),
+    );
+    assert_eq!(outcome, Outcome::Rewritten(clean.into()));
+    for body in ["not json", r#"{"client_name":"x"}"#, "[1]", ""] {
+        assert_eq!(
+            send(&mut engine, "POST", "https://other.example/api", "", body.as_bytes()),
+            Outcome::Sent
+        );
+    }
+}
+
+#[test]
+fn integration_managers_are_known_by_host_path_and_token() {
+    let mut engine = engine();
+    for (method, url) in [
+        ("POST", "https://scalar.vector.im/api/register?v=1.1"),
+        ("GET", "https://scalar.vector.im/api/account?scalar_token=t&v=1.1"),
+        ("GET", "https://scalar-staging.vector.im/x"),
+        ("GET", "https://scalar-staging.riot.im/scalar/api/widgets/title_lookup?curl=x"),
+        ("GET", "https://im.example.net/_matrix/integrations/v1/terms"),
+        ("POST", "https://im.example.net/prefix/_matrix/integrations/v1/account/register"),
+        ("GET", "https://anywhere.example/?a=1&scalar_token=t"),
+    ] {
+        assert_eq!(errcode(&send(&mut engine, method, url, "", b"{}")), "M_FORBIDDEN", "{url}");
+    }
+    let recorded = records(&mut engine);
+    assert!(
+        recorded
+            .iter()
+            .all(|record| record["shield"] == "integrations" && record["action"] == "blocked")
+    );
+    assert!(recorded.iter().all(|record| !record.to_string().contains("token=")));
+}
+
+#[test]
+fn integration_managers_are_learned() {
+    let mut engine = engine();
+    let config = br#"{"integrations_ui_url":"https://dim.example.net/riot","integrations_rest_url":"https://dim.example.net/api/v1/scalar","integrations_widgets_urls":["https://dim.example.net/widgets"]}"#;
+    let out = engine
+        .answer("GET", "https://chat.example.org/app/config.json?cachebuster=1", 200, config)
+        .unwrap();
+    let out: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(out["integrations_rest_url"], Value::Null);
+    assert_eq!(out["integrations_ui_url"], Value::Null);
+    assert_eq!(out["integrations_widgets_urls"], json!([]));
+    let well_known = br#"{"m.homeserver":{"base_url":"https://hs.example.org"},"m.integrations":{"managers":[{"api_url":"https://wk.example.net/","ui_url":"https://wk.example.net/ui"}]}}"#;
+    let out = engine
+        .answer("GET", "https://x.example/.well-known/matrix/client", 200, well_known)
+        .unwrap();
+    let out: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(
+        out,
+        json!({"m.homeserver":{"base_url":"https://hs.example.org"},"m.integrations":{"managers":[]}})
+    );
+    let sync = br#"{"account_data":{"events":[{"type":"m.widgets","content":{"im":{"type":"m.integration_manager","content":{"type":"m.integration_manager","url":"https://acc.example.net/ui","data":{"api_url":"https://acc.example.net/api"}}},"s":{"type":"m.stickerpicker","content":{}}}}]}}"#;
+    let out = engine.answer("GET", &format!("{HS}/sync"), 200, sync).unwrap();
+    let out: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(
+        out["account_data"]["events"][0]["content"],
+        json!({"s":{"type":"m.stickerpicker","content":{}}})
+    );
+    for url in [
+        "https://dim.example.net/api/v1/scalar/register",
+        "https://dim.example.net/widgets/x",
+        "https://wk.example.net/anything",
+        "https://acc.example.net/api/account",
+    ] {
+        assert_eq!(errcode(&send(&mut engine, "GET", url, "", b"")), "M_FORBIDDEN", "{url}");
+    }
+    for url in [
+        "https://dim.example.net/",
+        "https://dim.example.net/widgetsandmore",
+        "https://hs.example.org/x",
+    ] {
+        assert_eq!(send(&mut engine, "GET", url, "", b""), Outcome::Sent, "{url}");
+    }
+    let learned: Vec<_> = engine
+        .effects(1)
+        .into_iter()
+        .filter(|effect| matches!(effect, Effect::Learned { .. }))
+        .collect();
+    assert_eq!(learned.len(), 7);
+}
+
+#[test]
+fn a_manager_on_elements_own_site_does_not_block_element() {
+    let mut engine = engine();
+    let config = br#"{"integrations_ui_url":"https://chat.example.org/","integrations_rest_url":"https://chat.example.org/dimension/api"}"#;
+    engine.answer("GET", "https://chat.example.org/config.json", 200, config).unwrap();
+    assert_eq!(
+        send(&mut engine, "GET", "https://chat.example.org/i18n/en.json", "", b""),
+        Outcome::Sent
+    );
+    assert_ne!(
+        send(&mut engine, "GET", "https://chat.example.org/dimension/api/x", "", b""),
+        Outcome::Sent
+    );
+}
+
+#[test]
+fn openid_tokens_are_followed_by_value() {
+    let mut engine = engine();
+    let url = format!("{HS}/user/@a:x/openid/request_token");
+    assert_eq!(engine.decide("POST", &url), flag::WATCH);
+    let answer = br#"{"access_token":"SECRETsecret1","token_type":"Bearer","matrix_server_name":"x","expires_in":3600}"#;
+    assert_eq!(engine.answer("POST", &url, 200, answer), None);
+    let other = "https://widget.example.net/auth";
+    for (url, headers, body) in [
+        (other, "", r#"{"access_token":"SECRETsecret1"}"#),
+        (other, "authorization: Bearer SECRETsecret1\n", ""),
+        ("https://widget.example.net/auth?t=SECRETsecret1", "", ""),
+        ("https://widget.example.net/auth?t=SECRET%73ecret1", "", ""),
+    ] {
+        assert_eq!(
+            errcode(&send(&mut engine, "POST", url, headers, body.as_bytes())),
+            "M_FORBIDDEN",
+            "{url} {headers}"
+        );
+    }
+    assert_eq!(
+        send(&mut engine, "POST", other, "", b"{\"access_token\":\"other\"}"),
+        Outcome::Sent
+    );
+    assert_eq!(
+        send(&mut engine, "POST", &format!("{HS}/logout"), "", b"SECRETsecret1"),
+        Outcome::Sent
+    );
+    let mut engine = with(Some(r#"{"version":1,"allow":{"integrations":["widget.example.net"]}}"#));
+    engine.answer("POST", &url, 200, answer);
+    assert_eq!(send(&mut engine, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
+}
+
+#[test]
+fn calls_of_ones_own_homeserver_get_the_token() {
+    let mut engine = engine();
+    engine.answer(
+        "POST",
+        &format!("{HS}/user/@a:x/openid/request_token"),
+        200,
+        br#"{"access_token":"SECRETsecret1"}"#,
+    );
+    let sfu = "https://rtc.example.org/sfu/get";
+    assert_eq!(errcode(&send(&mut engine, "POST", sfu, "", b"SECRETsecret1")), "M_FORBIDDEN");
+    let well_known = br#"{"org.matrix.msc4143.rtc_foci":[{"type":"livekit","livekit_service_url":"https://rtc.example.org"}]}"#;
+    engine.answer("GET", "https://x/.well-known/matrix/client", 200, well_known);
+    assert_eq!(send(&mut engine, "POST", sfu, "", b"SECRETsecret1"), Outcome::Sent);
+}
+
+#[test]
+fn account_data_takes_no_forbidden_manager() {
+    let mut engine = engine();
+    let url = format!("{HS}/user/@a:x/account_data/m.widgets");
+    let manager = br#"{"im":{"type":"m.integration_manager","content":{"url":"https://im.example/","data":{"api_url":"https://im.example/api"}}}}"#;
+    assert_eq!(errcode(&send(&mut engine, "PUT", &url, "", manager)), "M_FORBIDDEN");
+    assert_eq!(
+        send(&mut engine, "PUT", &url, "", br#"{"s":{"type":"m.stickerpicker"}}"#),
+        Outcome::Sent
+    );
+    let mut engine = with(Some(r#"{"version":1,"allow":{"integrations":["im.example"]}}"#));
+    assert_eq!(send(&mut engine, "PUT", &url, "", manager), Outcome::Sent);
+}
+
+#[test]
+fn element_config_is_hardened_and_nothing_else_in_it() {
+    let mut engine = engine();
+    let config = r#"{
+    "default_server_config": {
+        "m.homeserver": { "base_url": "https://hs.example.org" },
+        "m.identity_server": { "base_url": "https://vector.im" }
+    },
+    "brand": "Element",
+    "setting_defaults": { "custom": true },
+    "default_is_url": "https://vector.im"
+}"#;
+    for url in [
+        "https://chat.example.org/app/config.json",
+        "https://chat.example.org/app/config.chat.example.org.json?cachebuster=7",
+    ] {
+        assert_ne!(engine.decide("GET", url) & flag::WATCH, 0);
+        let out = engine.answer("GET", url, 200, config.as_bytes()).unwrap();
+        let out: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(
+            out,
+            json!({
+                "default_server_config": { "m.homeserver": { "base_url": "https://hs.example.org" } },
+                "brand": "Element",
+                "setting_defaults": {
+                    "custom": true,
+                    "UIFeature.identityServer": false,
+                    "MessageComposerInput.showStickersButton": false
+                },
+                "integrations_ui_url": null,
+                "integrations_rest_url": null,
+                "integrations_widgets_urls": [],
+                "default_device_display_name": "Element"
+            })
+        );
+    }
+    for body in ["", "{", "<!DOCTYPE html>", "[]"] {
+        assert_eq!(
+            engine.answer("GET", "https://chat.example.org/config.json", 200, body.as_bytes()),
+            None,
+            "{body}"
+        );
+    }
+    assert_eq!(
+        engine.answer("GET", "https://chat.example.org/config.json", 404, config.as_bytes()),
+        None
+    );
+}
+
+#[test]
+fn config_rows_follow_their_shields_and_allow_lists() {
+    let config = br#"{"default_is_url":"https://is.example","integrations_rest_url":"https://im.example/api"}"#;
+    let url = "https://chat.example.org/config.json";
+    let harden = |stored: &str| -> Value {
+        let out = with(Some(stored)).answer("GET", url, 200, config);
+        serde_json::from_slice(&out.unwrap_or_else(|| config.to_vec())).unwrap()
+    };
+    assert_eq!(
+        harden(r#"{"version":1,"shields":{"config":"off"}}"#),
+        serde_json::from_slice::<Value>(config).unwrap()
+    );
+    let out = harden(r#"{"version":1,"shields":{"identity":"off"}}"#);
+    assert_eq!(
+        (&out["default_is_url"], &out["integrations_rest_url"]),
+        (&json!("https://is.example"), &Value::Null)
+    );
+    let out = harden(
+        r#"{"version":1,"allow":{"integrations":["im.example"],"identity":["is.example"]}}"#,
+    );
+    assert_eq!(out["default_is_url"], "https://is.example");
+    assert_eq!(out["integrations_rest_url"], "https://im.example/api");
+    assert_eq!(out["default_device_display_name"], "Element");
+}
+
+#[test]
+fn login_answers_are_hardened_too() {
+    let mut engine = engine();
+    let url = format!("{HS}/login");
+    let flags = engine.decide("POST", &url);
+    assert_eq!(flags, flag::NEEDS_BODY | flag::WATCH);
+    assert_eq!(engine.decide_body("POST", &url, "", b"{}"), flag::WATCH);
+    let answer = r#"{"user_id":"@a:x","well_known":{"m.homeserver":{"base_url":"https://x"},"m.identity_server":{"base_url":"https://vector.im"}}}"#;
+    let out = engine.answer("POST", &url, 200, answer.as_bytes()).unwrap();
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        r#"{"user_id":"@a:x","well_known":{"m.homeserver":{"base_url":"https://x"}}}"#
+    );
+    // UIA: the 401 with its flows arrives unchanged.
+    let flows = br#"{"session":"s","flows":[{"stages":["m.login.dummy"]}],"well_known":{"m.identity_server":{}}}"#;
+    assert_eq!(engine.answer("POST", &format!("{HS}/register"), 401, flows), None);
+}
+
+#[test]
+fn off_restores_and_flag_only_records() {
+    let mut engine = with(Some(
+        r#"{"version":1,"shields":{"identity":"off","integrations":"flag","device-name":"flag"}}"#,
+    ));
+    assert_eq!(
+        send(&mut engine, "GET", "https://vector.im/_matrix/identity/v2", "", b""),
+        Outcome::Sent
+    );
+    assert!(records(&mut engine).is_empty());
+    assert_eq!(send(&mut engine, "GET", "https://scalar.vector.im/api/x", "", b""), Outcome::Sent);
+    assert_eq!(
+        post(&mut engine, "/login", r#"{"initial_device_display_name":"x"}"#),
+        Outcome::Sent
+    );
+    let actions: Vec<_> = records(&mut engine)
+        .iter()
+        .map(|record| (record["shield"].clone(), record["action"].clone()))
+        .collect();
+    assert_eq!(
+        actions,
+        [(json!("integrations"), json!("flagged")), (json!("device-name"), json!("flagged"))]
+    );
+}
+
+#[test]
+fn before_settings_the_strictest_holds() {
+    let mut engine = Engine::new("https://chat.example.org/");
+    assert!(!engine.is_ready());
+    assert_ne!(engine.decide("GET", "https://vector.im/_matrix/identity/v2") & flag::REPLY, 0);
+    engine.assume_strictest();
+    assert!(engine.is_ready());
+}
+
+#[test]
+fn bad_input_gets_one_clear_error_or_passes() {
+    let mut engine = engine();
+    for body in
+        [&b"{"[..], b"\xff\xfe", b"{\"initial_device_display_name\":NaN}", b"\xef\xbb\xbf{}"]
+    {
+        let outcome = send(&mut engine, "POST", &format!("{HS}/login"), "", body);
+        assert_eq!(errcode(&outcome), "M_NOT_JSON", "{body:?}");
+    }
+    let giant =
+        format!("{{\"initial_device_display_name\":\"x\",\"pad\":\"{}\"}}", "a".repeat(8 << 20));
+    assert!(matches!(post(&mut engine, "/login", &giant), Outcome::Rewritten(_)));
+    for (method, url) in [
+        ("GET", ""),
+        ("", "nonsense"),
+        ("GET", "https://"),
+        ("POST", "https://x/_matrix/client/v3/new/thing"),
+        ("\u{0}", "wss://x/y"),
+    ] {
+        assert_eq!(send(&mut engine, method, url, "", b"\x00"), Outcome::Sent, "{url}");
+    }
+    let unknown = records(&mut engine);
+    assert!(unknown.iter().any(|record| record["action"] == "unknown" && record["host"] == "x"));
+}
+
+#[test]
+fn the_ledger_holds_no_ids_tokens_or_names() {
+    let mut engine = engine();
+    send(
+        &mut engine,
+        "PUT",
+        &format!("{HS}/devices/DEVICEID?access_token=TOKEN"),
+        "",
+        br#"{"display_name":"NAME"}"#,
+    );
+    send(&mut engine, "GET", "https://x/_matrix/client/v3/secret/ROOMID", "", b"");
+    let text = format!("{:?}", records(&mut engine));
+    for canary in ["DEVICEID", "TOKEN", "NAME", "ROOMID"] {
+        assert!(!text.contains(canary), "{canary}");
+    }
+    assert!(text.contains("devices/{}"));
+}
