@@ -1,0 +1,135 @@
+/* tslint:disable */
+/* eslint-disable */
+
+export type Mode = "off" | "flag" | "on";
+export type Source = "default" | "user" | "policy";
+export interface SettingsReport { problems: string[] }
+export interface SyntheticReply {
+    status: number;
+    statusText: string;
+    headers: [string, string][];
+    body: string;
+}
+export type Action = "blocked" | "answered" | "rewritten" | "flagged" | "unknown";
+export type Effect =
+| { type: "record"; time: number; shield: string; action: Action; host: string; endpoint: string; count: number }
+| { type: "learned"; shield: string; host: string; pathPrefix: string };
+export interface ShieldView {
+    id: string;
+    name: string;
+    purpose: string;
+    loses: string;
+    mode: Mode;
+    default: Mode;
+    modes: Mode[];
+    source: Source;
+    locked: boolean;
+}
+export interface SettingsView {
+    shields: ShieldView[];
+    deviceName: { value: string; default: string; source: Source; locked: boolean };
+    allow: { integrations: string[]; identity: string[] };
+    problems: string[];
+}
+export type SettingChange =
+| { type: "mode"; shield: string; mode: Mode | null }
+| { type: "deviceName"; value: string | null }
+| { type: "allow"; shield: string; hosts: string[] }
+| { type: "sites"; sites: string[] };
+
+
+
+/**
+ * The core of one document.
+ */
+export class Core {
+    free(): void;
+    [Symbol.dispose](): void;
+    /**
+     * A look at a whole answer; `undefined` when its bytes go on as they are.
+     */
+    answer(method: string, url: string, status: number, body: Uint8Array | number[]): Uint8Array | undefined;
+    /**
+     * Puts stored settings and managed policy (JSON texts) in force.
+     */
+    applySettings(stored?: string | null, managed?: string | null): SettingsReport;
+    /**
+     * Settings are late: go on with every shield on.
+     */
+    assumeStrictest(): void;
+    /**
+     * Second look, with headers and body.
+     */
+    decideBody(method: string, url: string, headers: string, body: Uint8Array | number[]): number;
+    /**
+     * First look at a request; returns decision flags, 0 to pass.
+     */
+    decide(method: string, url: string): number;
+    /**
+     * Effects since the last call; `now` in milliseconds since the epoch.
+     */
+    effects(now: number): Effect[];
+    /**
+     * For the document at this URL.
+     */
+    constructor(document_url: string);
+    /**
+     * Whether `effects` has something.
+     */
+    pending(): boolean;
+    /**
+     * Whether settings are in force.
+     */
+    ready(): boolean;
+    /**
+     * The rewritten body of the last decision.
+     */
+    takeBody(): Uint8Array;
+    /**
+     * The synthetic answer of the last decision.
+     */
+    takeReply(): SyntheticReply;
+}
+
+export function __wbg_reset_state(): void;
+
+/**
+ * The stored settings after one change.
+ *
+ * # Errors
+ * A sentence for the person when the change is not allowed.
+ */
+export function change(stored: string | null | undefined, managed: string | null | undefined, change: SettingChange): string;
+
+/**
+ * The settings in force, for showing.
+ */
+export function describe(stored?: string | null, managed?: string | null): SettingsView;
+
+export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembly.Module;
+
+export interface InitOutput {
+    readonly memory: WebAssembly.Memory;
+}
+
+export type SyncInitInput = BufferSource | WebAssembly.Module;
+
+/**
+ * Instantiates the given `module`, which can either be bytes or
+ * a precompiled `WebAssembly.Module`.
+ *
+ * @param {{ module: SyncInitInput }} module - Passing `SyncInitInput` directly is deprecated.
+ *
+ * @returns {InitOutput}
+ */
+export function initSync(module: { module: SyncInitInput } | SyncInitInput): InitOutput;
+
+/**
+ * If `module_or_path` is {RequestInfo} or {URL}, makes a request and
+ * for everything else, calls `WebAssembly.instantiate` directly.
+ *
+ * @param {{ module_or_path: InitInput | Promise<InitInput> }} module_or_path - Passing `InitInput` directly is deprecated.
+ *
+ * @returns {Promise<InitOutput>}
+ */
+export default function __wbg_init (module_or_path: { module_or_path: InitInput | Promise<InitInput> } | InitInput | Promise<InitInput>): Promise<InitOutput>;

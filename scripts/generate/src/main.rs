@@ -1,0 +1,188 @@
+//! Writes rules, tables and docs from the Rust tables, or checks that they are fresh.
+//!
+//! `mantle-generate --write` writes, `--check` fails when a file differs.
+
+use mantle_core::leaks::{LEAKS, SECTIONS};
+use mantle_core::policy::Mode;
+use mantle_core::shields::{
+    IDENTITY_PATH_REGEX, INTEGRATION_HOSTS, INTEGRATIONS_PATH_REGEX, SCALAR_TOKEN_REGEX, SHIELDS,
+    SITES,
+};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let check = match std::env::args().nth(1).as_deref() {
+        Some("--check") => true,
+        Some("--write") => false,
+        _ => {
+            eprintln!("usage: mantle-generate --write | --check");
+            return ExitCode::from(2);
+        }
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut stale = Vec::new();
+    for (path, text) in files() {
+        let path = root.join(path);
+        if std::fs::read_to_string(&path).is_ok_and(|present| present == text) {
+            continue;
+        }
+        if check {
+            stale.push(path);
+        } else if let Err(error) = write(&path, &text) {
+            eprintln!("cannot write {}: {error}", path.display());
+            return ExitCode::FAILURE;
+        }
+    }
+    for path in &stale {
+        eprintln!("{} is stale; run scripts/build and commit it", path.display());
+    }
+    if stale.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    std::fs::write(path, text)
+}
+
+fn files() -> Vec<(PathBuf, String)> {
+    vec![
+        ("extension/generated/tables.json".into(), pretty(&tables())),
+        ("extension/generated/protected.json".into(), pretty(&protected())),
+        ("extension/generated/rules/integrations.json".into(), pretty(&integration_rules())),
+        ("extension/generated/rules/identity.json".into(), pretty(&identity_rules())),
+        ("docs/leaks.md".into(), leaks_page()),
+    ]
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+fn tables() -> Value {
+    let shields: Vec<_> = SHIELDS
+        .iter()
+        .map(|shield| {
+            let info = shield.info();
+            json!({
+                "id": info.id,
+                "name": info.name,
+                "purpose": info.purpose,
+                "loses": info.loses,
+                "default": info.default,
+                "why": info.why,
+                "modes": Mode::ALL,
+                "policyKey": format!("shields.{}", info.id),
+            })
+        })
+        .collect();
+    let leaks: Vec<_> = LEAKS
+        .iter()
+        .map(|leak| json!({ "id": leak.id, "section": leak.section, "what": leak.what, "to": leak.to, "shield": leak.shield }))
+        .collect();
+    json!({ "sites": SITES, "sections": SECTIONS, "shields": shields, "leaks": leaks })
+}
+
+/// For a page whose core does not run: what is refused, what is blocked.
+fn protected() -> Value {
+    let hosts = INTEGRATION_HOSTS.map(|host| host.replace('.', r"\.")).join("|");
+    json!({
+        "refuse": [
+            { "methods": ["POST"], "pattern": r"/_matrix/client/[^?#]*/(login|register|createRoom)/?([?#]|$)" },
+            { "methods": ["PUT"], "pattern": r"/_matrix/client/[^?#]*/devices/[^/?#]+/?([?#]|$)" },
+            { "methods": ["PUT"], "pattern": r"/_matrix/client/[^?#]*/rooms/[^/?#]+/state/" },
+            { "methods": ["POST", "PUT"], "pattern": r"/_matrix/media/[^?#]*/upload([/?#]|$)" },
+            { "methods": ["POST"], "pattern": r"/_matrix/client/[^?#]*/openid/request_token" },
+            { "methods": ["POST"], "pattern": r"/_matrix/client/[^?#]*/(account/(3pid|password)|register)(/[^/?#]+)?(/requestToken)?/?([?#]|$)" },
+            { "methods": ["POST"], "pattern": r"/_matrix/client/[^?#]*/rooms/[^/?#]+/invite/?([?#]|$)" },
+        ],
+        "block": [
+            { "pattern": IDENTITY_PATH_REGEX },
+            { "pattern": INTEGRATIONS_PATH_REGEX },
+            { "pattern": SCALAR_TOKEN_REGEX },
+            { "pattern": format!(r"^(https?|wss?)://({hosts})(:\d+)?(/|\?|#|$)") },
+        ],
+    })
+}
+
+/// Frames included, top-level navigation not: a person may still open the site.
+const RESOURCE_TYPES: [&str; 13] = [
+    "sub_frame",
+    "stylesheet",
+    "script",
+    "image",
+    "font",
+    "object",
+    "xmlhttprequest",
+    "ping",
+    "csp_report",
+    "media",
+    "websocket",
+    "webtransport",
+    "other",
+];
+
+fn rule(id: u32, mut condition: Value) -> Value {
+    if let Some(condition) = condition.as_object_mut() {
+        condition.insert("resourceTypes".into(), json!(RESOURCE_TYPES));
+    }
+    json!({ "id": id, "priority": 1, "action": { "type": "block" }, "condition": condition })
+}
+
+fn integration_rules() -> Value {
+    json!([
+        rule(1, json!({ "requestDomains": INTEGRATION_HOSTS })),
+        rule(2, json!({ "regexFilter": INTEGRATIONS_PATH_REGEX })),
+        rule(3, json!({ "regexFilter": SCALAR_TOKEN_REGEX })),
+    ])
+}
+
+fn identity_rules() -> Value {
+    json!([rule(1, json!({ "regexFilter": IDENTITY_PATH_REGEX }))])
+}
+
+fn leaks_page() -> String {
+    let mut page = String::from(
+        "# Leaks\n\nGenerated from `core/src/leaks.rs` and `core/src/shields/`; do not edit.\n\n\
+         What Element Web tells whom beside the encrypted messages, and which shield closes it.\n\
+         Where the shield is *planned*, Mantle does not protect you yet.\n",
+    );
+    for (index, title) in SECTIONS.iter().enumerate() {
+        let number = index.saturating_add(1);
+        let _ = write!(
+            page,
+            "\n## {number}. {title}\n\n| id | what leaks | to whom | shield |\n| --- | --- | --- | --- |\n"
+        );
+        for leak in LEAKS.iter().filter(|leak| usize::from(leak.section) == number) {
+            let shield = match leak.shield {
+                None => "none: out of a browser's reach".to_owned(),
+                Some(id) if SHIELDS.iter().any(|shield| shield.info().id == id) => {
+                    format!("`{id}`")
+                }
+                Some(id) => format!("`{id}` (planned)"),
+            };
+            let _ = writeln!(page, "| `{}` | {} | {} | {shield} |", leak.id, leak.what, leak.to);
+        }
+    }
+    let _ = write!(
+        page,
+        "\n## Shields\n\n| id | what it does | what you lose | default | why |\n| --- | --- | --- | --- | --- |\n"
+    );
+    for shield in SHIELDS {
+        let info = shield.info();
+        let _ = writeln!(
+            page,
+            "| `{}` | {} | {} | {} | {} |",
+            info.id,
+            info.purpose,
+            info.loses,
+            info.default.name(),
+            info.why
+        );
+    }
+    page
+}
