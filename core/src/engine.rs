@@ -41,6 +41,8 @@ pub enum Effect {
 pub struct Engine {
     policy: Policy,
     ready: bool,
+    /// Settings came; until then every shield is on.
+    informed: bool,
     page_host: String,
     managers: Vec<Place>,
     unreported: Vec<Place>,
@@ -64,6 +66,7 @@ impl Engine {
     pub fn apply_settings(&mut self, stored: Option<&str>, managed: Option<&str>) -> &[String] {
         self.policy = Policy::read(stored, managed);
         self.ready = true;
+        self.informed = true;
         self.policy.problems()
     }
 
@@ -221,6 +224,9 @@ impl Engine {
     }
 
     fn mode(&self, shield: &dyn Shield) -> Mode {
+        if !self.informed {
+            return Mode::On;
+        }
         let info = shield.info();
         self.policy.mode(info.id, info.default).value
     }

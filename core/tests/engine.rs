@@ -1,6 +1,9 @@
 //! The engine as the hooks drive it: every path the catalogue names for the
 //! shields that stand, in and out as the wire has them.
 
+// A test that fails to set up has failed.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use mantle_core::engine::{Effect, Engine};
 use mantle_core::verdict::flag;
 use serde_json::{Value, json};
@@ -323,6 +326,17 @@ fn a_manager_on_elements_own_site_does_not_block_element() {
         send(&mut engine, "GET", "https://chat.example.org/dimension/api/x", "", b""),
         Outcome::Sent
     );
+}
+
+#[test]
+fn a_well_known_cannot_make_a_homeserver_a_manager() {
+    let mut engine = engine();
+    let well_known = br#"{"m.integrations":{"managers":[{"api_url":"https://hs.example.org/","ui_url":"https://hs.example.org/base"}]}}"#;
+    engine.answer("GET", "https://evil.example/.well-known/matrix/client", 200, well_known);
+    assert_eq!(send(&mut engine, "GET", &format!("{HS}/sync"), "", b""), Outcome::Sent);
+    let well_known = "https://hs.example.org/.well-known/matrix/client";
+    assert_eq!(send(&mut engine, "GET", well_known, "", b""), Outcome::Sent);
+    assert_ne!(send(&mut engine, "GET", "https://hs.example.org/base/x", "", b""), Outcome::Sent);
 }
 
 #[test]

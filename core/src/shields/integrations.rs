@@ -158,7 +158,8 @@ fn is_manager(head: &Head<'_>, context: &Context<'_>) -> bool {
     head.endpoint == Endpoint::IntegrationsApi
         || HOSTS.contains(&address.host_name())
         || address.has_parameter("scalar_token")
-        || context.managers.iter().any(|place| place.holds(address))
+        // Whoever writes a `.well-known` could name a homeserver: its API is never taken for a manager.
+        || head.endpoint == Endpoint::Foreign && context.managers.iter().any(|place| place.holds(address))
 }
 
 /// Tokens that must not reach the host of `head`.

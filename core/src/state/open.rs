@@ -1,0 +1,242 @@
+//! From an encrypted state event to a clear one: decrypt, then every check.
+//!
+//! MSC4362 asks receivers to compare the packed key with the payload. The further checks close what
+//! it leaves open: the server authorises only the outer type and state key, and Megolm alone says
+//! neither who sent an event nor how often. Parsers' errors quote what they read, so none is kept.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use super::eligible::{IneligibleType, check_eligible};
+use super::packed_key::{PackError, WireKey};
+use super::power_levels::PowerLevels;
+use super::replay::SeenIndices;
+use super::sessions::{DecryptError, MEGOLM_V1, SessionStore};
+
+/// The most bytes of content that are looked at; an event may have 65,536 (client-server API,
+/// "Size limits").
+pub const MAX_CONTENT_BYTES: usize = 65_536;
+
+/// An `m.room.encrypted` state event as the server gave it.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceivedEvent<'a> {
+    /// The room it came in, from the answer's structure or the request's path.
+    pub room_id: &'a str,
+    /// Its id; none in stripped state, which then is not bound to an index.
+    pub event_id: Option<&'a str>,
+    /// Its sender.
+    pub sender: &'a str,
+    /// Its outer state key.
+    pub state_key: &'a str,
+    /// Its content, JSON.
+    pub content: &'a str,
+}
+
+/// What a state event is inside.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OpenedState {
+    /// The clear type.
+    pub event_type: String,
+    /// The clear state key.
+    pub state_key: String,
+    /// The clear content, a JSON object.
+    pub content: String,
+    /// The Megolm session it was encrypted with.
+    pub session_id: String,
+    /// Its index in that session.
+    pub message_index: u32,
+}
+
+impl std::fmt::Debug for OpenedState {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("OpenedState")
+            .field("event_type", &self.event_type)
+            .field("message_index", &self.message_index)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an encrypted state event is not opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The content is longer than [`MAX_CONTENT_BYTES`].
+    #[error("the content is too long: {0} bytes")]
+    TooLong(usize),
+    /// The content is not that of a Megolm event, for instance because it was redacted.
+    #[error("the content is not that of an encrypted event")]
+    Content,
+    /// Another algorithm than [`MEGOLM_V1`].
+    #[error("the event is encrypted with an unknown algorithm")]
+    Algorithm,
+    /// The outer state key is longer than any server may let pass.
+    #[error(transparent)]
+    StateKey(#[from] PackError),
+    /// The session has not arrived yet.
+    #[error("the key for this event has not arrived yet")]
+    MissingSession,
+    /// The session is there, but not from this event's index on.
+    #[error("the key starts at index {first}, the event has index {got}")]
+    MissingIndex {
+        /// The first index the session can open.
+        first: u32,
+        /// The event's index.
+        got: u32,
+    },
+    /// It is not known yet whose device made the session.
+    #[error("it is not known yet whose device encrypted this event")]
+    UnknownOwner,
+    /// The session was made by a device of someone else than the event's sender.
+    #[error("the event was encrypted by someone else than its sender")]
+    ForeignSession,
+    /// The ciphertext is damaged or forged.
+    #[error("the event cannot be decrypted, it is damaged or forged")]
+    Undecryptable,
+    /// The payload is not the JSON of an event.
+    #[error("the decrypted event is malformed")]
+    Payload,
+    /// The payload is that of a message, without a state key.
+    #[error("the decrypted event is a message, not state")]
+    NotState,
+    /// The payload's content is not an object.
+    #[error("the decrypted content is not an object")]
+    ContentNotObject,
+    /// The payload was made for another room.
+    #[error("the event was encrypted for another room")]
+    RoomMismatch,
+    /// The packed key names another type than the payload.
+    #[error("the event's type inside differs from the one outside")]
+    TypeMismatch,
+    /// The packed key names another state key than the payload.
+    #[error("the event's state key inside differs from the one outside")]
+    StateKeyMismatch,
+    /// The type inside must never be encrypted.
+    #[error("the event's type may not be encrypted: {0}")]
+    Ineligible(#[source] IneligibleType),
+    /// The state key inside is a user id that is not the sender's. Servers refuse such state, but
+    /// cannot see it here (client-server API, "Restricted state keys").
+    #[error("the event sets state that belongs to another user")]
+    ForeignStateKey,
+    /// The sender may send `m.room.encrypted` state, but not state of the type inside.
+    #[error("the sender may not change this")]
+    PowerLevel,
+    /// The same ciphertext was seen in another event.
+    #[error("the event repeats the ciphertext of another event")]
+    Replay,
+}
+
+impl OpenError {
+    /// True when the event may open later, without any change to it.
+    pub const fn may_heal(&self) -> bool {
+        matches!(self, Self::MissingSession | Self::MissingIndex { .. } | Self::UnknownOwner)
+    }
+}
+
+#[derive(Deserialize)]
+struct EncryptedContent {
+    algorithm: String,
+    ciphertext: String,
+    session_id: String,
+}
+
+#[derive(Deserialize)]
+struct Payload<'a> {
+    room_id: String,
+    r#type: String,
+    state_key: Option<String>,
+    #[serde(borrow)]
+    content: &'a RawValue,
+}
+
+/// Opens an encrypted state event.
+///
+/// `levels` are the room's power levels when the event was sent, as far as they are known.
+/// The (session, index) pair is bound to the event only when every other check has passed, so that
+/// a bad copy that comes first cannot keep the good event out.
+///
+/// # Errors
+///
+/// [`OpenError`]: one variant for each check; [`OpenError::may_heal`] tells those to try again.
+pub fn open_state(
+    event: &ReceivedEvent<'_>,
+    sessions: &mut SessionStore,
+    levels: &PowerLevels,
+    seen: &mut SeenIndices,
+) -> Result<OpenedState, OpenError> {
+    if event.content.len() > MAX_CONTENT_BYTES {
+        return Err(OpenError::TooLong(event.content.len()));
+    }
+    let content: EncryptedContent =
+        serde_json::from_str(event.content).map_err(|_| OpenError::Content)?;
+    if content.algorithm != MEGOLM_V1 {
+        return Err(OpenError::Algorithm);
+    }
+    let key = WireKey::read(event.state_key)?;
+    let (payload, message_index) = decrypt(event, &content, sessions)?;
+    let payload: Payload<'_> = serde_json::from_slice(&payload).map_err(|_| OpenError::Payload)?;
+
+    let state_key = payload.state_key.ok_or(OpenError::NotState)?;
+    if !payload.content.get().starts_with('{') {
+        return Err(OpenError::ContentNotObject);
+    }
+    if payload.room_id != event.room_id {
+        return Err(OpenError::RoomMismatch);
+    }
+    if let WireKey::Packed(key) = &key {
+        if key.event_type() != payload.r#type {
+            return Err(OpenError::TypeMismatch);
+        }
+        if key.state_key() != state_key {
+            return Err(OpenError::StateKeyMismatch);
+        }
+    }
+    check_eligible(&payload.r#type).map_err(OpenError::Ineligible)?;
+    if state_key.starts_with('@') && state_key != event.sender {
+        return Err(OpenError::ForeignStateKey);
+    }
+    if !levels.may_send_state(event.sender, &payload.r#type) {
+        return Err(OpenError::PowerLevel);
+    }
+    if let Some(event_id) = event.event_id
+        && !seen.bind(event.room_id, &content.session_id, message_index, event_id)
+    {
+        return Err(OpenError::Replay);
+    }
+    Ok(OpenedState {
+        event_type: payload.r#type,
+        state_key,
+        content: payload.content.get().to_owned(),
+        session_id: content.session_id,
+        message_index,
+    })
+}
+
+/// Decrypts with a session made by a device of the event's sender, and with no other.
+fn decrypt(
+    event: &ReceivedEvent<'_>,
+    content: &EncryptedContent,
+    sessions: &mut SessionStore,
+) -> Result<(Vec<u8>, u32), OpenError> {
+    let claims = sessions.claims(event.room_id, &content.session_id);
+    let mut result = Err(if claims.is_empty() {
+        OpenError::MissingSession
+    } else if claims.iter().any(|session| session.owner().is_none()) {
+        OpenError::UnknownOwner
+    } else {
+        OpenError::ForeignSession
+    });
+    for session in claims.iter_mut().filter(|session| session.owner() == Some(event.sender)) {
+        match session.decrypt(&content.ciphertext) {
+            Ok(decrypted) => return Ok(decrypted),
+            Err(DecryptError::UnknownIndex { first, got }) => {
+                result = Err(OpenError::MissingIndex { first, got });
+            }
+            Err(DecryptError::Message(_) | DecryptError::Forged(_)) => {
+                result = Err(OpenError::Undecryptable);
+            }
+        }
+    }
+    result
+}

@@ -1,0 +1,166 @@
+//! Who may send which state: the part of `m.room.power_levels` the opener needs.
+//!
+//! The server authorises an encrypted state event by its outer type, so the inner type is checked
+//! here. Where a level cannot be read, the answer is no.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+/// The levels at one point of a room's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PowerLevels {
+    users: BTreeMap<String, i64>,
+    users_default: i64,
+    events: BTreeMap<String, i64>,
+    state_default: i64,
+    // Room version 12 (MSC4289): above every level.
+    creators: BTreeSet<String>,
+}
+
+/// The first room version whose creators stand above all levels (MSC4289), and its trial name.
+const PRIVILEGED_CREATORS_FROM: u32 = 12;
+const PRIVILEGED_CREATORS_TRIAL: &str = "org.matrix.hydra.11";
+
+impl PowerLevels {
+    /// Reads the contents of `m.room.power_levels` (absent if the room has none) and of
+    /// `m.room.create`, and the sender of the latter.
+    pub fn from_contents(
+        power_levels: Option<&Value>,
+        create: Option<&Value>,
+        create_sender: Option<&str>,
+    ) -> Self {
+        let privileged = create.is_some_and(has_privileged_creators);
+        let mut creators = BTreeSet::new();
+        if privileged {
+            creators.extend(create_sender.map(str::to_owned));
+            let additional = create
+                .and_then(|content| content.get("additional_creators"))
+                .and_then(Value::as_array);
+            creators.extend(
+                additional.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned),
+            );
+        }
+        let Some(content) = power_levels else {
+            // Client-server API, m.room.power_levels: without the event the creator has 100, all
+            // others 0, and state needs 0.
+            return Self {
+                users: create_sender.map(|user| (user.to_owned(), 100)).into_iter().collect(),
+                users_default: 0,
+                events: BTreeMap::new(),
+                state_default: 0,
+                creators,
+            };
+        };
+        Self {
+            users: levels(content.get("users"), i64::MIN),
+            users_default: content.get("users_default").map_or(0, |value| level(value, i64::MIN)),
+            events: levels(content.get("events"), i64::MAX),
+            state_default: content.get("state_default").map_or(50, |value| level(value, i64::MAX)),
+            creators,
+        }
+    }
+
+    /// True when the user may send state of this type.
+    pub fn may_send_state(&self, user_id: &str, event_type: &str) -> bool {
+        if self.creators.contains(user_id) {
+            return true;
+        }
+        let has = self.users.get(user_id).copied().unwrap_or(self.users_default);
+        let needed = self.events.get(event_type).copied().unwrap_or(self.state_default);
+        has >= needed && needed < i64::MAX
+    }
+}
+
+fn has_privileged_creators(create: &Value) -> bool {
+    create.get("room_version").and_then(Value::as_str).is_some_and(|version| {
+        version == PRIVILEGED_CREATORS_TRIAL
+            || version.parse::<u32>().is_ok_and(|number| number >= PRIVILEGED_CREATORS_FROM)
+    })
+}
+
+/// Numbers, and numbers in strings as rooms before version 10 allow.
+fn level(value: &Value, unreadable: i64) -> i64 {
+    match value {
+        Value::Number(number) => number.as_i64().unwrap_or(unreadable),
+        Value::String(text) => text.trim().parse().unwrap_or(unreadable),
+        _ => unreadable,
+    }
+}
+
+fn levels(value: Option<&Value>, unreadable: i64) -> BTreeMap<String, i64> {
+    value
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.clone(), level(value, unreadable)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(content: Value) -> PowerLevels {
+        PowerLevels::from_contents(Some(&content), None, None)
+    }
+
+    #[test]
+    fn levels_decide() {
+        let levels = of(json!({
+            "users": {"@admin:x": 100, "@mod:x": 50},
+            "events": {"m.room.name": 60, "m.room.topic": 0},
+        }));
+        assert!(levels.may_send_state("@admin:x", "m.room.name"));
+        assert!(!levels.may_send_state("@mod:x", "m.room.name"));
+        assert!(levels.may_send_state("@mod:x", "m.room.avatar"));
+        assert!(!levels.may_send_state("@user:x", "m.room.avatar"));
+        assert!(levels.may_send_state("@user:x", "m.room.topic"));
+    }
+
+    #[test]
+    fn without_power_levels_everyone_may_send_state() {
+        let levels = PowerLevels::from_contents(None, None, Some("@alice:x"));
+        assert!(levels.may_send_state("@bob:x", "m.room.name"));
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_specification() {
+        let levels = of(json!({}));
+        assert!(!levels.may_send_state("@bob:x", "m.room.name"));
+        let levels = of(json!({"users_default": 50}));
+        assert!(levels.may_send_state("@bob:x", "m.room.name"));
+    }
+
+    #[test]
+    fn unreadable_levels_say_no() {
+        for content in [
+            json!({"users": {"@bob:x": "many"}, "state_default": 0}),
+            json!({"users": {"@bob:x": 100}, "events": {"m.room.name": {}}}),
+            json!({"users": {"@bob:x": 100}, "state_default": 1.5}),
+            json!({"users_default": [], "state_default": -5}),
+            json!({"users": {"@bob:x": i64::MAX}, "events": {"m.room.name": null}}),
+        ] {
+            assert!(!of(content.clone()).may_send_state("@bob:x", "m.room.name"), "{content}");
+        }
+        assert!(of(json!({"users": {"@bob:x": " 50 "}})).may_send_state("@bob:x", "m.room.name"));
+    }
+
+    #[test]
+    fn creators_of_version_12_stand_above_all() {
+        let content = json!({"users": {}, "state_default": 100});
+        let create =
+            |version: &str| json!({"room_version": version, "additional_creators": ["@carol:x"]});
+        let read = |version: &str| {
+            PowerLevels::from_contents(Some(&content), Some(&create(version)), Some("@alice:x"))
+        };
+        for user in ["@alice:x", "@carol:x"] {
+            assert!(read("12").may_send_state(user, "m.room.name"));
+            assert!(read("org.matrix.hydra.11").may_send_state(user, "m.room.name"));
+            assert!(!read("11").may_send_state(user, "m.room.name"));
+        }
+        assert!(!read("12").may_send_state("@bob:x", "m.room.name"));
+    }
+}

@@ -1,0 +1,334 @@
+//! Which of several events for one slot counts: encrypted before clear, newest before older.
+//!
+//! A slot is a room's (type, state key). Within one session the message index gives the order and
+//! nobody can forge it; between sessions `origin_server_ts` does, which servers set: clocks differ,
+//! so only a large step back counts as a rollback, and an event once replaced never comes back.
+//! Only events that claim to be the current state are asked about here, not history.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+const STORED_VERSION: u32 = 1;
+
+/// How far apart the clocks of two homeservers may be: ten minutes.
+pub const CLOCK_TOLERANCE_MS: u64 = 10 * 60 * 1000;
+
+/// How many replaced events are remembered for each slot.
+const MAX_REPLACED: usize = 64;
+
+/// The flag of MSC4362 in `m.room.encryption`, unstable and stable.
+pub const STATE_ENCRYPTION_FLAGS: [&str; 2] =
+    ["io.element.msc4362.encrypt_state_events", "encrypt_state_events"];
+
+/// An encrypted event, opened, that claims to be a slot's current state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Its event id.
+    pub event_id: String,
+    /// Its `origin_server_ts`, milliseconds.
+    pub origin_server_ts: u64,
+    /// Its Megolm session.
+    pub session_id: String,
+    /// Its index in that session.
+    pub message_index: u32,
+}
+
+/// What becomes of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precedence {
+    /// It is the slot's current state.
+    Current,
+    /// It is older than what is known: keep the known event and tell the user.
+    Rollback,
+    /// It is clear while an encrypted event is known for the slot: keep that one.
+    ClearBehindEncrypted,
+}
+
+/// What an `m.room.encryption` event did to a room's state encryption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlagChange {
+    /// The flag is on, now or since before.
+    On,
+    /// The flag was never on.
+    Off,
+    /// The event would turn it off: it stays on; tell the user.
+    RemovalIgnored,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Slot {
+    current: Candidate,
+    replaced: VecDeque<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Room {
+    encrypts_state: bool,
+    // Type, then state key.
+    slots: BTreeMap<String, BTreeMap<String, Slot>>,
+}
+
+/// What is known of each room: the flag, and the newest encrypted event of each slot. Holds ids,
+/// times, types and state keys, all of which the server knows too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownState {
+    rooms: BTreeMap<String, Room>,
+}
+
+/// Why a stored form was not read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum KnownStateError {
+    /// Not the JSON this version writes.
+    #[error("the stored room state cannot be read")]
+    Format,
+    /// Written by a version this one does not know.
+    #[error("the stored room state has version {0}, this Mantle knows {STORED_VERSION}")]
+    Version(u32),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored<T> {
+    version: u32,
+    rooms: T,
+}
+
+impl KnownState {
+    /// Nothing known.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Judges an opened event that claims to be the slot's current state, and remembers it.
+    pub fn offer_encrypted(
+        &mut self,
+        room_id: &str,
+        event_type: &str,
+        state_key: &str,
+        candidate: Candidate,
+    ) -> Precedence {
+        let slots = self
+            .rooms
+            .entry(room_id.to_owned())
+            .or_default()
+            .slots
+            .entry(event_type.to_owned())
+            .or_default();
+        let Some(slot) = slots.get_mut(state_key) else {
+            slots.insert(
+                state_key.to_owned(),
+                Slot { current: candidate, replaced: VecDeque::new() },
+            );
+            return Precedence::Current;
+        };
+        if candidate.event_id == slot.current.event_id {
+            return Precedence::Current;
+        }
+        if slot.replaced.contains(&candidate.event_id) || is_older(&candidate, &slot.current) {
+            return Precedence::Rollback;
+        }
+        let replaced = std::mem::replace(&mut slot.current, candidate);
+        if slot.replaced.len() >= MAX_REPLACED {
+            slot.replaced.pop_front();
+        }
+        slot.replaced.push_back(replaced.event_id);
+        Precedence::Current
+    }
+
+    /// Judges a clear event that claims to be the slot's current state.
+    pub fn offer_clear(&self, room_id: &str, event_type: &str, state_key: &str) -> Precedence {
+        if self.current(room_id, event_type, state_key).is_some() {
+            Precedence::ClearBehindEncrypted
+        } else {
+            Precedence::Current
+        }
+    }
+
+    /// The newest encrypted event known for a slot.
+    pub fn current(&self, room_id: &str, event_type: &str, state_key: &str) -> Option<&Candidate> {
+        let slot = self.rooms.get(room_id)?.slots.get(event_type)?.get(state_key)?;
+        Some(&slot.current)
+    }
+
+    /// Reads the flag from the content of an `m.room.encryption` event. Once on, it stays on.
+    pub fn observe_encryption(&mut self, room_id: &str, content: &Value) -> FlagChange {
+        let flagged = STATE_ENCRYPTION_FLAGS
+            .iter()
+            .any(|name| content.get(name).and_then(Value::as_bool) == Some(true));
+        match (flagged, self.encrypts_state(room_id)) {
+            (true, _) => {
+                self.rooms.entry(room_id.to_owned()).or_default().encrypts_state = true;
+                FlagChange::On
+            }
+            (false, true) => FlagChange::RemovalIgnored,
+            (false, false) => FlagChange::Off,
+        }
+    }
+
+    /// True when the room's flag was ever seen on.
+    pub fn encrypts_state(&self, room_id: &str) -> bool {
+        self.rooms.get(room_id).is_some_and(|room| room.encrypts_state)
+    }
+
+    /// The stored form, JSON with a version.
+    ///
+    /// # Errors
+    ///
+    /// Those of serialization; none is known for this type.
+    pub fn stored(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&Stored { version: STORED_VERSION, rooms: &self.rooms })
+    }
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    ///
+    /// [`KnownStateError`]. Starting anew forgets flags and allows rollbacks: tell the user.
+    pub fn restore(stored: &str) -> Result<Self, KnownStateError> {
+        let Stored { version, rooms } =
+            serde_json::from_str::<Stored<Value>>(stored).map_err(|_| KnownStateError::Format)?;
+        if version != STORED_VERSION {
+            return Err(KnownStateError::Version(version));
+        }
+        Ok(Self { rooms: serde_json::from_value(rooms).map_err(|_| KnownStateError::Format)? })
+    }
+}
+
+fn is_older(candidate: &Candidate, known: &Candidate) -> bool {
+    if candidate.session_id == known.session_id {
+        candidate.message_index < known.message_index
+    } else {
+        candidate.origin_server_ts.saturating_add(CLOCK_TOLERANCE_MS) < known.origin_server_ts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const START: u64 = 1_700_000_000_000;
+
+    fn candidate(event_id: &str, ts: u64, session_id: &str, index: u32) -> Candidate {
+        Candidate {
+            event_id: event_id.to_owned(),
+            origin_server_ts: ts,
+            session_id: session_id.to_owned(),
+            message_index: index,
+        }
+    }
+
+    fn offer(known: &mut KnownState, candidate: Candidate) -> Precedence {
+        known.offer_encrypted("!r", "m.room.name", "", candidate)
+    }
+
+    #[test]
+    fn a_newer_event_replaces_an_older_one() {
+        let mut known = KnownState::new();
+        assert_eq!(offer(&mut known, candidate("$1", START, "s", 0)), Precedence::Current);
+        assert_eq!(offer(&mut known, candidate("$2", START + 1, "s", 1)), Precedence::Current);
+        assert_eq!(offer(&mut known, candidate("$2", START + 1, "s", 1)), Precedence::Current);
+        assert_eq!(known.current("!r", "m.room.name", "").unwrap().event_id, "$2");
+    }
+
+    #[test]
+    fn an_event_once_replaced_is_a_rollback() {
+        let mut known = KnownState::new();
+        offer(&mut known, candidate("$1", START, "s", 0));
+        offer(&mut known, candidate("$2", START + 1, "t", 0));
+        assert_eq!(offer(&mut known, candidate("$1", START, "s", 0)), Precedence::Rollback);
+        assert_eq!(known.current("!r", "m.room.name", "").unwrap().event_id, "$2");
+    }
+
+    #[test]
+    fn a_lower_index_is_a_rollback_whatever_the_time_says() {
+        let mut known = KnownState::new();
+        offer(&mut known, candidate("$2", START, "s", 5));
+        assert_eq!(
+            offer(&mut known, candidate("$1", START + 99_999_999, "s", 4)),
+            Precedence::Rollback
+        );
+    }
+
+    #[test]
+    fn a_higher_index_is_newer_whatever_the_time_says() {
+        let mut known = KnownState::new();
+        offer(&mut known, candidate("$1", START, "s", 4));
+        assert_eq!(offer(&mut known, candidate("$2", 0, "s", 5)), Precedence::Current);
+    }
+
+    #[test]
+    fn between_sessions_clocks_may_differ_by_ten_minutes() {
+        let mut known = KnownState::new();
+        offer(&mut known, candidate("$1", START, "s", 4));
+        assert_eq!(
+            offer(&mut known, candidate("$2", START - CLOCK_TOLERANCE_MS - 1, "t", 0)),
+            Precedence::Rollback
+        );
+        assert_eq!(
+            offer(&mut known, candidate("$3", START - CLOCK_TOLERANCE_MS, "t", 0)),
+            Precedence::Current
+        );
+    }
+
+    #[test]
+    fn clear_never_wins_over_encrypted() {
+        let mut known = KnownState::new();
+        assert_eq!(known.offer_clear("!r", "m.room.name", ""), Precedence::Current);
+        offer(&mut known, candidate("$1", START, "s", 0));
+        assert_eq!(known.offer_clear("!r", "m.room.name", ""), Precedence::ClearBehindEncrypted);
+        assert_eq!(known.offer_clear("!r", "m.room.topic", ""), Precedence::Current);
+        assert_eq!(known.offer_clear("!q", "m.room.name", ""), Precedence::Current);
+    }
+
+    #[test]
+    fn the_flag_is_sticky_under_both_names() {
+        let mut known = KnownState::new();
+        let off = json!({"algorithm": "m.megolm.v1.aes-sha2"});
+        assert_eq!(known.observe_encryption("!r", &off), FlagChange::Off);
+        for (room, name) in ["!r", "!q"].into_iter().zip(STATE_ENCRYPTION_FLAGS) {
+            assert_eq!(known.observe_encryption(room, &json!({name: true})), FlagChange::On);
+            assert_eq!(known.observe_encryption(room, &off), FlagChange::RemovalIgnored);
+            assert_eq!(
+                known.observe_encryption(room, &json!({name: false})),
+                FlagChange::RemovalIgnored
+            );
+            assert!(known.encrypts_state(room));
+        }
+        assert_eq!(
+            known.observe_encryption("!p", &json!({"encrypt_state_events": "true"})),
+            FlagChange::Off
+        );
+    }
+
+    #[test]
+    fn the_list_of_replaced_events_is_bounded() {
+        let mut known = KnownState::new();
+        for index in 0..200 {
+            offer(&mut known, candidate(&format!("${index}"), START, "s", index));
+        }
+        let slot = &known.rooms["!r"].slots["m.room.name"][""];
+        assert_eq!(slot.replaced.len(), MAX_REPLACED);
+    }
+
+    #[test]
+    fn stored_and_restored_still_refuses() {
+        let mut known = KnownState::new();
+        known.observe_encryption("!r", &json!({"encrypt_state_events": true}));
+        offer(&mut known, candidate("$1", START, "s", 0));
+        offer(&mut known, candidate("$2", START, "s", 1));
+        let stored = known.stored().unwrap();
+        let mut restored = KnownState::restore(&stored).unwrap();
+        assert_eq!(restored, known);
+        assert!(restored.encrypts_state("!r"));
+        assert_eq!(offer(&mut restored, candidate("$1", START, "s", 0)), Precedence::Rollback);
+        assert!(matches!(
+            KnownState::restore(&stored.replace("\"version\":1", "\"version\":2")),
+            Err(KnownStateError::Version(2))
+        ));
+    }
+}
