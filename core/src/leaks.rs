@@ -118,7 +118,7 @@ pub const LEAKS: &[Leak] = &[
         1,
         "Which integration manager you use",
         "homeserver",
-        Some("account-data"),
+        Some("integrations"),
     ),
     leak(
         "widget-address",
@@ -188,7 +188,7 @@ pub const LEAKS: &[Leak] = &[
         2,
         "An OpenID token, the room and your device",
         "LiveKit service",
-        Some("calls"),
+        Some("integrations"),
     ),
     leak(
         "call-transports",
@@ -356,7 +356,7 @@ pub const LEAKS: &[Leak] = &[
         3,
         "Which identity server you chose",
         "homeserver",
-        Some("account-data"),
+        Some("identity"),
     ),
     leak(
         "device-name-guest",
@@ -493,14 +493,14 @@ pub const LEAKS: &[Leak] = &[
         6,
         "Nothing asked, but guests may join by default",
         "homeserver",
-        Some("config"),
+        Some("encrypted-state"),
     ),
     leak(
         "well-known-e2ee-off",
         6,
         "New rooms in clear, when the homeserver says so",
         "homeserver",
-        Some("config"),
+        Some("encrypted-state"),
     ),
     leak(
         "room-name-change",

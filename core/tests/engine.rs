@@ -179,6 +179,15 @@ fn publishing_and_inviting_by_address_is_refused_in_words() {
 }
 
 #[test]
+fn invitation_links_cannot_choose_who_learns_your_id() {
+    let mut engine = engine();
+    let url = "https://sign.example.net/sign?token=t&private_key=k&mxid=%40a%3Ax";
+    assert_eq!(errcode(&send(&mut engine, "POST", url, "", b"")), "M_FORBIDDEN");
+    let mut engine = with(Some(r#"{"version":1,"allow":{"identity":["sign.example.net"]}}"#));
+    assert_eq!(send(&mut engine, "POST", url, "", b""), Outcome::Sent);
+}
+
+#[test]
 fn account_data_forgets_the_identity_server() {
     let mut engine = engine();
     let url = format!("{HS}/user/@a:x/account_data/m.identity_server");
@@ -438,7 +447,7 @@ fn element_config_is_hardened_and_nothing_else_in_it() {
             })
         );
     }
-    for body in ["", "{", "<!DOCTYPE html>", "[]"] {
+    for body in ["", "{", "<!DOCTYPE html>", "[]", "{}", " { } "] {
         assert_eq!(
             engine.answer("GET", "https://chat.example.org/config.json", 200, body.as_bytes()),
             None,
@@ -473,6 +482,16 @@ fn config_rows_follow_their_shields_and_allow_lists() {
     );
     assert_eq!(out["default_is_url"], "https://is.example");
     assert_eq!(out["integrations_rest_url"], "https://im.example/api");
+    assert_eq!(out["default_device_display_name"], "Element");
+}
+
+#[test]
+fn an_allowed_built_in_manager_stays_built_in() {
+    let mut engine = with(Some(r#"{"version":1,"allow":{"integrations":["scalar.vector.im"]}}"#));
+    let url = "https://chat.example.org/config.json";
+    let out = engine.answer("GET", url, 200, br#"{"brand":"x"}"#).unwrap();
+    let out: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(out.get("integrations_rest_url"), None);
     assert_eq!(out["default_device_display_name"], "Element");
 }
 

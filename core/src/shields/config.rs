@@ -8,7 +8,7 @@ use super::{AnswerStep, Context, Head, HeadStep, Info, Shield};
 use crate::policy::Mode;
 use crate::wire::address::Address;
 use crate::wire::endpoint::Endpoint;
-use crate::wire::json_edit::{Edit, JsonError, get_str, quoted};
+use crate::wire::json_edit::{Edit, JsonError, get, get_str, members, quoted};
 
 pub(super) struct Config;
 
@@ -20,6 +20,9 @@ static INFO: Info = Info {
     default: Mode::On,
     why: "A hidden button is better than one that fails.",
 };
+
+/// What Element uses where its configuration names no manager.
+const BUILT_IN_MANAGER: &str = "scalar.vector.im";
 
 enum To {
     Remove,
@@ -111,6 +114,10 @@ impl Shield for Config {
             _ => (WELL_KNOWN, &["well_known"]),
         };
         let mut step = AnswerStep::default();
+        // Element takes an empty `config.<host>.json` for "not there", and reads `config.json`.
+        if members(body)?.is_none_or(|members| members.is_empty()) {
+            return Ok(step);
+        }
         for row in rows {
             if context.policy.mode(row.shield, Mode::On).value != Mode::On
                 || is_allowed(row, root, context, body)?
@@ -136,6 +143,15 @@ fn is_allowed(
     context: &Context<'_>,
     body: &str,
 ) -> Result<bool, JsonError> {
+    // Without these keys Element has a manager built in.
+    if row.shield == "integrations"
+        && root.is_empty()
+        && get(body, &["integrations_rest_url"])?.is_none()
+        && get(body, &["integrationsRestUrl"])?.is_none()
+        && context.policy.is_allowed(row.shield, BUILT_IN_MANAGER)
+    {
+        return Ok(true);
+    }
     // One allowed manager keeps the whole family of keys.
     let probes: &[&[&str]] = match row.shield {
         "integrations" => {

@@ -24,6 +24,7 @@ static INFO: Info = Info {
 };
 
 const REFUSED: &str = "Mantle keeps Element from contacting identity servers; allow this host in Mantle's settings if you trust it.";
+const SIGN_REFUSED: &str = "Mantle did not tell your Matrix ID to the address this invitation link names; allow its host in Mantle's settings if you trust it.";
 const BIND_REFUSED: &str = "Mantle did not publish your address at an identity server; allow that server in Mantle's settings if you want to be found by it.";
 const INVITE_REFUSED: &str = "Mantle did not send this invitation by e-mail, because an identity server would learn the address and the room's name; invite by Matrix ID instead.";
 const ACCOUNT_REFUSED: &str =
@@ -47,6 +48,10 @@ impl Shield for Identity {
             Endpoint::IdentityLookupV1 => Reply::ok("{}"),
             Endpoint::IdentityBulkLookup => Reply::ok(r#"{"threepids":[]}"#),
             Endpoint::IdentityOther => Reply::forbidden(REFUSED),
+            // An e-mail invitation's link names the URL that is to sign your Matrix ID.
+            Endpoint::Foreign if head.method == "POST" && head.address.has_parameter("mxid") => {
+                Reply::forbidden(SIGN_REFUSED)
+            }
             Endpoint::Sync | Endpoint::SlidingSync => return HeadStep::Watch,
             Endpoint::IdentityAccountData if head.method != "PUT" => return HeadStep::Watch,
             // Any of these may carry UIA `auth` (Client-Server API, 'User-Interactive Authentication').

@@ -109,27 +109,9 @@ fn protected() -> Value {
     })
 }
 
-/// Frames included, top-level navigation not: a person may still open the site.
-const RESOURCE_TYPES: [&str; 13] = [
-    "sub_frame",
-    "stylesheet",
-    "script",
-    "image",
-    "font",
-    "object",
-    "xmlhttprequest",
-    "ping",
-    "csp_report",
-    "media",
-    "websocket",
-    "webtransport",
-    "other",
-];
-
-fn rule(id: u32, mut condition: Value) -> Value {
-    if let Some(condition) = condition.as_object_mut() {
-        condition.insert("resourceTypes".into(), json!(RESOURCE_TYPES));
-    }
+/// Without resource types a rule covers all but top-level navigation (a person may still open the
+/// site), and no browser meets a type it does not know: Firefox then refuses the whole ruleset.
+fn rule(id: u32, condition: Value) -> Value {
     json!({ "id": id, "priority": 1, "action": { "type": "block" }, "condition": condition })
 }
 
