@@ -1,0 +1,139 @@
+import { logger } from "matrix-js-sdk/lib/logger";
+import * as account from "./account.ts";
+import * as identity from "./identity.ts";
+import * as integrations from "./integrations.ts";
+import * as media from "./media.ts";
+import * as rooms from "./rooms.ts";
+import * as session from "./session.ts";
+import * as thirdParties from "./third-parties.ts";
+
+// js-sdk tells the console about each request; a test has the recorder for that.
+(logger as unknown as { setLevel(level: "warn", persist: boolean): void }).setLevel("warn", false);
+
+const calls = {
+  loaded: () => session.loaded,
+  login: session.login,
+  register: session.register,
+  start: session.start,
+  stop: () => session.client().stopClient(),
+
+  managers: integrations.managers,
+  managerAccount: integrations.managerAccount,
+  managerTerms: integrations.managerTerms,
+  openManager: integrations.openManager,
+  openFrame: integrations.openFrame,
+  openWidget: integrations.openWidget,
+  disableWidgetAssets: integrations.disableWidgetAssets,
+  lookUpTitle: integrations.lookUpTitle,
+  giveOpenIdToken: integrations.giveOpenIdToken,
+
+  identityServer: identity.identityServer,
+  identityAccount: identity.identityAccount,
+  identityCall: identity.identityCall,
+  lookUp: identity.lookUp,
+  validateEmail: identity.validateEmail,
+  validatePhone: identity.validatePhone,
+  bind: identity.bind,
+  unbind: identity.unbind,
+  homeserverCall: identity.homeserverCall,
+  signInvite: identity.signInvite,
+
+  ...account,
+  ...rooms,
+  ...media,
+  ...thirdParties,
+  inviteByEmail: (roomId: string, email: string) => session.client().inviteByEmail(roomId, email),
+  inviteUser: (roomId: string, user: string, reason?: string) =>
+    session.client().invite(roomId, user, reason === undefined ? {} : { reason }),
+  kick: (roomId: string, user: string, reason: string) =>
+    session.client().kick(roomId, user, reason),
+  redact: (roomId: string, eventId: string, reason: string) =>
+    session.client().redactEvent(roomId, eventId, undefined, { reason }),
+  knock: (room: string, reason: string) =>
+    session.client().knockRoom(room, { reason, viaServers: ["hs.example.org"] }),
+  setRoomName: (roomId: string, name: string) => session.client().setRoomName(roomId, name),
+  setRoomTopic: (roomId: string, topic: string) => session.client().setRoomTopic(roomId, topic),
+  upgradeRoom: (roomId: string, version: string) => session.client().upgradeRoom(roomId, version),
+  setDisplayName: (name: string) => session.client().setDisplayName(name),
+  setAvatar: (uri: string) => session.client().setAvatarUrl(uri),
+  setProfileField: (key: string, value: string) =>
+    session.client().setExtendedProfileProperty(key, value),
+  profile: (user: string) => session.client().getProfileInfo(user),
+  searchUsers: (term: string) => session.client().searchUserDirectory({ term }),
+  searchMessages: (term: string) => session.client().searchMessageText({ query: term }),
+  searchDirectory: (term: string, server?: string) =>
+    session.client().publicRooms({
+      ...(server === undefined ? {} : { server }),
+      filter: { generic_search_term: term },
+    }),
+  sharedRooms: (user: string) => session.client()._unstable_getSharedRooms(user),
+  isAdministrator: () => session.client().isSynapseAdministrator(),
+  dial: (number: string) =>
+    session.client().getThirdpartyUser("m.protocol.pstn", { "m.id.phone": number }),
+  tagRoom: (roomId: string, tag: string) =>
+    session.client().setRoomTag(roomId, tag, { order: 0.5 }),
+  rtcTransports: () => session.client()._unstable_getRTCTransports(),
+  toDevice: (user: string) =>
+    session
+      .client()
+      .sendToDevice("org.example.ping", new Map([[user, new Map([["*", { hello: "world" }]])]])),
+  initialSync: (roomId: string) => session.client().roomInitialSync(roomId, 20),
+  roomState: (roomId: string) => session.client().roomState(roomId),
+  stateEvent: (roomId: string, type: string) => session.client().getStateEvent(roomId, type, ""),
+  hierarchy: (roomId: string) => session.client().getRoomHierarchy(roomId),
+  messages: (roomId: string) =>
+    session.client().createMessagesRequest(roomId, null, 50, "b" as never),
+};
+
+/** Everything a spec can ask the page to do. */
+export type Calls = typeof calls;
+
+/** What a call came to, in a form that leaves the page. */
+export type Outcome<T> =
+  | { ok: true; value: T }
+  | { ok: false; error: string; errcode: string | null; status: number | null };
+
+const LIMIT_MS = 25_000;
+
+async function call(name: keyof Calls, args: unknown[]): Promise<Outcome<unknown>> {
+  let limit: ReturnType<typeof setTimeout> | undefined;
+  try {
+    const expired = new Promise<never>((_, reject) => {
+      limit = setTimeout(() => reject(new Error(`No end within ${LIMIT_MS / 1000} s`)), LIMIT_MS);
+    });
+    const run = calls[name] as (...rest: unknown[]) => unknown;
+    const value: unknown = await Promise.race([(async () => run(...args))(), expired]);
+    // Plain data only; a spec in another process reads it.
+    return { ok: true, value: value === undefined ? null : JSON.parse(JSON.stringify(value)) };
+  } catch (error) {
+    const { errcode, httpStatus } = error as { errcode?: string; httpStatus?: number };
+    return {
+      ok: false,
+      error: String(error),
+      errcode: errcode ?? null,
+      status: httpStatus ?? null,
+    };
+  } finally {
+    clearTimeout(limit);
+  }
+}
+
+/** The page's handle for specs. */
+export interface Driver {
+  call(name: keyof Calls, args: unknown[]): Promise<Outcome<unknown>>;
+  /** Texts of unhandled rejections and uncaught errors since load. */
+  readonly unhandled: string[];
+}
+
+declare global {
+  interface Window {
+    driver: Driver;
+    mxMatrixClientPeg: typeof session.clientPeg;
+  }
+}
+
+const unhandled: string[] = [];
+window.addEventListener("unhandledrejection", (event) => unhandled.push(String(event.reason)));
+window.addEventListener("error", (event) => unhandled.push(event.message));
+window.mxMatrixClientPeg = session.clientPeg;
+window.driver = { call, unhandled };

@@ -1,0 +1,14 @@
+// The local wrapper page of a Jitsi call: opens the conference in a frame, as Element's does.
+const params = new URLSearchParams(location.hash.slice(1));
+const domain = params.get("conferenceDomain") ?? "meet.element.io";
+const conference = params.get("conferenceId") ?? "";
+const info = new URLSearchParams({
+  "userInfo.displayName": JSON.stringify(params.get("displayName") ?? ""),
+  "userInfo.email": JSON.stringify(params.get("userId") ?? ""),
+  "config.subject": JSON.stringify(params.get("roomName") ?? ""),
+});
+const frame = document.createElement("iframe");
+frame.src = `https://${domain}/${encodeURIComponent(conference)}#${info.toString()}`;
+document.getElementById("jitsiContainer")?.append(frame);
+
+export {};

@@ -1,0 +1,68 @@
+import { client } from "./session.ts";
+
+/** Uploads a named file by XMLHttpRequest, in clear, with progress. */
+export async function uploadFile(
+  name: string,
+  type: string,
+  base64: string,
+): Promise<{ uri: string; progressed: boolean }> {
+  let progressed = false;
+  const file = new File([bytes(base64)], name, { type });
+  const { content_uri: uri } = await client().uploadContent(file, {
+    progressHandler: ({ loaded }) => {
+      progressed ||= loaded > 0;
+    },
+  });
+  return { uri, progressed };
+}
+
+/** Encrypts like Element does for attachments (AES-CTR) and uploads the nameless result. */
+export async function uploadEncrypted(base64: string): Promise<{ uri: string }> {
+  const key = await crypto.subtle.generateKey({ name: "AES-CTR", length: 256 }, true, ["encrypt"]);
+  const counter = new Uint8Array(16);
+  crypto.getRandomValues(counter.subarray(0, 8));
+  const sealed = await crypto.subtle.encrypt(
+    { name: "AES-CTR", counter, length: 64 },
+    key,
+    bytes(base64),
+  );
+  const blob = new Blob([sealed], { type: "application/octet-stream" });
+  const { content_uri: uri } = await client().uploadContent(blob, {
+    includeFilename: false,
+    type: "application/octet-stream",
+  });
+  return { uri };
+}
+
+/** Fetches a file with the token, as the authenticated media endpoints want it. */
+export async function download(uri: string): Promise<{ status: number; base64: string }> {
+  const url = client().mxcUrlToHttp(uri, undefined, undefined, undefined, false, true, true);
+  if (url === null) throw new Error("Not an mxc address");
+  const response = await fetch(url, {
+    headers: { Authorization: `Bearer ${client().getAccessToken()}` },
+  });
+  const body = new Uint8Array(await response.arrayBuffer());
+  return { status: response.status, base64: btoa(String.fromCharCode(...body)) };
+}
+
+/** Shows a picture by an `img` at the old path, which the service worker may upgrade. */
+export async function showPicture(uri: string): Promise<{ shown: boolean }> {
+  const url = client().mxcUrlToHttp(uri);
+  if (url === null) throw new Error("Not an mxc address");
+  const picture = new Image();
+  const shown = await new Promise<boolean>((resolve) => {
+    picture.onload = () => resolve(true);
+    picture.onerror = () => resolve(false);
+    picture.src = url;
+  });
+  return { shown };
+}
+
+/** Asks the homeserver what is behind a link. */
+export async function previewLink(url: string): Promise<void> {
+  await client().getUrlPreview(url, Date.now());
+}
+
+function bytes(base64: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+}

@@ -1,0 +1,164 @@
+import { existsSync } from "node:fs";
+import puppeteer from "puppeteer-core";
+import type { Browser, Page } from "puppeteer-core";
+import { certificate } from "./certificate.ts";
+
+/** The browsers every spec runs in. */
+export type BrowserKind = "chromium" | "firefox";
+
+/** Both, for `for (const kind of bothBrowsers)`; `MANTLE_BROWSERS=chromium` narrows it by hand. */
+export const bothBrowsers: readonly BrowserKind[] = (["chromium", "firefox"] as const).filter(
+  (kind) => (process.env["MANTLE_BROWSERS"] ?? "chromium,firefox").split(",").includes(kind),
+);
+
+/** A running browser whose every request goes through the recorder. */
+export interface LaunchedBrowser {
+  readonly kind: BrowserKind;
+  readonly browser: Browser;
+  /** Id of the installed extension, when there is one. */
+  readonly extensionId: string | undefined;
+  newPage(): Promise<Page>;
+  close(): Promise<void>;
+}
+
+/** Starts a headless browser with an empty profile. `extension` is a folder with a manifest. */
+export async function launch(
+  kind: BrowserKind,
+  options: { extension?: string; proxyPort: number; headless?: boolean },
+): Promise<LaunchedBrowser> {
+  const { extension } = options;
+  if (extension !== undefined && !existsSync(`${extension}/manifest.json`)) {
+    throw new Error(`There is no extension in ${extension}: run scripts/build.`);
+  }
+  const browser = kind === "chromium" ? await chromium(options) : await firefox(options);
+  let extensionId: string | undefined;
+  if (extension !== undefined) {
+    extensionId =
+      kind === "firefox"
+        ? await browser.installExtension(extension)
+        : await chromiumExtensionId(browser);
+  }
+  return {
+    kind,
+    browser,
+    extensionId,
+    newPage: () => browser.newPage(),
+    close: async () => {
+      const killer = setTimeout(() => browser.process()?.kill("SIGKILL"), 10_000);
+      await browser.close().catch(() => browser.process()?.kill("SIGKILL"));
+      clearTimeout(killer);
+    },
+  };
+}
+
+async function chromium(options: {
+  extension?: string;
+  proxyPort: number;
+  headless?: boolean;
+}): Promise<Browser> {
+  const { spkiHash } = await certificate();
+  return puppeteer.launch({
+    executablePath: findExecutable("CHROMIUM", CHROMIUM_PATHS),
+    headless: options.headless ?? true,
+    pipe: true,
+    enableExtensions: options.extension === undefined ? false : [options.extension],
+    acceptInsecureCerts: true,
+    protocolTimeout: 120_000,
+    args: [
+      "--no-sandbox",
+      `--proxy-server=http://127.0.0.1:${options.proxyPort}`,
+      "--ignore-certificate-errors",
+      // Service workers need a certificate that counts as good, not one that is waved through.
+      `--ignore-certificate-errors-spki-list=${spkiHash}`,
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-domain-reliability",
+      "--disable-quic",
+      "--disable-sync",
+      "--no-pings",
+      "--metrics-recording-only",
+      "--disable-features=Translate,OptimizationHints,MediaRouter,AutofillServerCommunication," +
+        "CertificateTransparencyComponentUpdater,InterestFeedContentSuggestions,HttpsUpgrades," +
+        "NetworkTimeServiceQuerying,LocalNetworkAccessChecks",
+    ],
+  });
+}
+
+async function firefox(options: { proxyPort: number; headless?: boolean }): Promise<Browser> {
+  return puppeteer.launch({
+    browser: "firefox",
+    executablePath: findExecutable("FIREFOX", FIREFOX_PATHS),
+    headless: options.headless ?? true,
+    acceptInsecureCerts: true,
+    protocolTimeout: 120_000,
+    extraPrefsFirefox: {
+      "network.proxy.type": 1,
+      "network.proxy.http": "127.0.0.1",
+      "network.proxy.http_port": options.proxyPort,
+      "network.proxy.ssl": "127.0.0.1",
+      "network.proxy.ssl_port": options.proxyPort,
+      "network.proxy.no_proxies_on": "",
+      "network.trr.mode": 5,
+      "network.captive-portal-service.enabled": false,
+      "network.connectivity-service.enabled": false,
+      "network.http.http3.enable": false,
+      "network.http.speculative-parallel-limit": 0,
+      "network.prefetch-next": false,
+      "network.dns.disablePrefetch": true,
+      "app.normandy.enabled": false,
+      "app.update.enabled": false,
+      "browser.region.network.url": "",
+      "browser.safebrowsing.malware.enabled": false,
+      "browser.safebrowsing.phishing.enabled": false,
+      "browser.safebrowsing.downloads.remote.enabled": false,
+      "browser.search.update": false,
+      "browser.contentblocking.report.lockwise.enabled": false,
+      "datareporting.policy.dataSubmissionEnabled": false,
+      "dom.push.connection.enabled": false,
+      "extensions.blocklist.enabled": false,
+      "extensions.getAddons.cache.enabled": false,
+      "extensions.systemAddon.update.enabled": false,
+      "extensions.update.enabled": false,
+      "media.gmp-manager.updateEnabled": false,
+      "privacy.trackingprotection.enabled": false,
+      "privacy.trackingprotection.pbmode.enabled": false,
+      "services.settings.server": "data:,",
+      "toolkit.telemetry.enabled": false,
+      "toolkit.telemetry.server": "",
+      "security.OCSP.enabled": 0,
+      "dom.security.https_first": false,
+    },
+  });
+}
+
+async function chromiumExtensionId(browser: Browser): Promise<string | undefined> {
+  const target = await browser
+    .waitForTarget((candidate) => candidate.url().startsWith("chrome-extension://"), {
+      timeout: 10_000,
+    })
+    .catch(() => undefined);
+  return target === undefined ? undefined : new URL(target.url()).host;
+}
+
+const CHROMIUM_PATHS = [
+  "/usr/bin/chromium",
+  "/usr/bin/chromium-browser",
+  "/usr/bin/google-chrome",
+  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+];
+const FIREFOX_PATHS = [
+  "/usr/bin/firefox-esr",
+  "/usr/bin/firefox",
+  "/Applications/Firefox.app/Contents/MacOS/firefox",
+];
+
+function findExecutable(variable: string, candidates: readonly string[]): string {
+  const given = process.env[variable];
+  if (given) return given;
+  const found = candidates.find((path) => existsSync(path));
+  if (found !== undefined) return found;
+  throw new Error(
+    `${variable === "CHROMIUM" ? "Chromium" : "Firefox"} is not installed: ` +
+      `run scripts/setup, or name its program in ${variable}.`,
+  );
+}
