@@ -1,0 +1,513 @@
+import type { Page } from "puppeteer-core";
+import type { Calls } from "../client/client.ts";
+import { launch } from "../support/browsers.ts";
+import type { BrowserKind } from "../support/browsers.ts";
+import { holds, jpegWithPlace, makeCanaries } from "../support/canaries.ts";
+import type { Canaries } from "../support/canaries.ts";
+import { drive, openClient, tryToDrive, unhandled } from "../support/client-page.ts";
+import { startPeer } from "../support/peer.ts";
+import type { Peer } from "../support/peer.ts";
+import type { Account } from "../support/synapse.ts";
+import { HOMESERVER, identityServer, MANAGER } from "../support/world.ts";
+import type { World } from "../support/world.ts";
+import { countLeaks } from "./rows.ts";
+
+/** What one session came to. */
+export interface SessionResult {
+  readonly browser: BrowserKind;
+  readonly withMantle: boolean;
+  /** By row id; `null` where the session cannot make the leak happen. */
+  readonly leaks: Record<string, number | null>;
+  /** What a user must be able to do, each with true or the reason it failed. */
+  readonly checks: Record<string, true | string>;
+  /** Steps that Mantle or a server refused; expected ones too. */
+  readonly refused: { step: string; error: string }[];
+  readonly milliseconds: number;
+}
+
+const PASSWORD = "correct horse battery staple";
+const REST = `https://${MANAGER}/api`;
+const UI = `https://${MANAGER}/`;
+const IDENTITY = "https://vector.im";
+const PHONE = "07700900123";
+
+/** Runs the scripted session once. `extension` is Mantle's built folder. */
+export async function runSession(
+  world: World,
+  kind: BrowserKind,
+  extension: string | undefined,
+): Promise<SessionResult> {
+  const started = Date.now();
+  const canaries = makeCanaries();
+  const suffix = Math.random().toString(36).slice(2, 8);
+  const bob = await world.synapse.register(`bob-${suffix}`, PASSWORD);
+  const peer = await startPeer(world.synapse, bob);
+  world.recorder.clear();
+  world.recorder.route("is.example.org", identityServer({ algorithms: ["none"] }));
+  const browser = await launch(kind, {
+    proxyPort: world.recorder.port,
+    ...(extension === undefined ? {} : { extension }),
+  });
+  try {
+    const page = await browser.newPage();
+    const session = new Session(world, page, canaries, peer, bob);
+    await session.run(`alice-${suffix}`);
+    const visitor = await browser.newPage();
+    await visitor
+      .goto("https://matrix.to/#/!room:hs.example.org", { timeout: 10_000 })
+      .catch(() => undefined);
+    // What was sent last has arrived by now, beacons too.
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const leaks = countLeaks({
+      exchanges: world.recorder.exchanges.filter((exchange) => exchange.method !== "OPTIONS"),
+      canaries,
+      userId: session.userId,
+      peerUserId: bob.userId,
+      elsewhere: session.elsewhere,
+    });
+    return {
+      browser: kind,
+      withMantle: extension !== undefined,
+      leaks,
+      checks: session.checks,
+      refused: session.refused,
+      milliseconds: Date.now() - started,
+    };
+  } finally {
+    peer.stop();
+    await browser.close();
+  }
+}
+
+class Session {
+  readonly checks: Record<string, true | string> = {};
+  readonly refused: { step: string; error: string }[] = [];
+  readonly elsewhere: Record<string, number> = {};
+  userId = "";
+
+  readonly #world: World;
+  readonly #page: Page;
+  readonly #canaries: Canaries;
+  readonly #peer: Peer;
+  readonly #bob: Account;
+
+  constructor(world: World, page: Page, canaries: Canaries, peer: Peer, bob: Account) {
+    this.#world = world;
+    this.#page = page;
+    this.#canaries = canaries;
+    this.#peer = peer;
+    this.#bob = bob;
+  }
+
+  async run(user: string): Promise<void> {
+    await openClient(this.#page);
+    const deviceId = await this.#signIn(user);
+    const { roomId, eventId } = await this.#talk();
+    const clearRoomId = await this.#clearRoom();
+    await this.#media();
+    await this.#integrations(roomId);
+    await this.#identity(clearRoomId);
+    await this.#sessions(deviceId);
+    await this.#rooms(roomId, clearRoomId);
+    await this.#reads(roomId);
+    await this.#activity(roomId, eventId);
+    await this.#accountData(roomId, deviceId);
+    await this.#calls(roomId, clearRoomId);
+    await this.#others();
+    await this.#check("no error was left unhandled", async () => {
+      const errors = await unhandled(this.#page);
+      if (errors.length > 0) throw new Error(errors.join("; "));
+    });
+  }
+
+  async #signIn(user: string): Promise<string> {
+    const { userId } = await drive(this.#page, "register", user, PASSWORD);
+    this.userId = userId;
+    const credentials = await drive(this.#page, "login", user, PASSWORD);
+    await this.#check("synced", () =>
+      drive(this.#page, "start", credentials, { storage: "indexeddb" }),
+    );
+    await this.#try("login by e-mail", "homeserverCall", "POST", "/_matrix/client/v3/login", {
+      type: "m.login.password",
+      identifier: { type: "m.id.thirdparty", medium: "email", address: this.#canaries.ownEmail },
+      password: "wrong",
+    });
+    this.elsewhere["device-name-peers"] = await this.#tellingNamesForPeers();
+    return credentials.deviceId;
+  }
+
+  /** How many of this user's sessions another user sees under a telling name. */
+  async #tellingNamesForPeers(): Promise<number> {
+    const limit = Date.now() + 10_000;
+    for (;;) {
+      const keys = await this.#world.synapse.call(
+        this.#bob,
+        "POST",
+        "/_matrix/client/v3/keys/query",
+        { device_keys: { [this.userId]: [] } },
+      );
+      const text = JSON.stringify(keys);
+      // A session is seen by others once it has uploaded its keys.
+      if (text.includes('"curve25519:') || Date.now() > limit) {
+        return [...text.matchAll(/"device_display_name":"[^"]*chat\.example\.org/g)].length;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  /** An encrypted room with a second user: the heart of the session. */
+  async #talk(): Promise<{ roomId: string; eventId: string }> {
+    const { roomName, topic, message } = this.#canaries;
+    const avatar = await drive(
+      this.#page,
+      "uploadFile",
+      "room.png",
+      "image/png",
+      Buffer.from(`PNG ${this.#canaries.avatarContent}`).toString("base64"),
+    );
+    const { roomId } = await drive(this.#page, "createRoom", {
+      name: roomName,
+      topic,
+      encrypted: true,
+      invite: [this.#bob.userId],
+      avatar: avatar.uri,
+    });
+    const invited = await this.#world.synapse.call(this.#bob, "GET", "/_matrix/client/v3/sync");
+    const invite = (invited["rooms"] as { invite?: Record<string, unknown> } | undefined)?.invite;
+    this.elsewhere["invite-room-name"] = holds(JSON.stringify(invite ?? {}), roomName) ? 1 : 0;
+    await this.#check("saw the room's name", () =>
+      drive(this.#page, "roomName", roomId, roomName),
+    );
+    await this.#peer.join(roomId);
+    let eventId = "";
+    await this.#check("sent an encrypted message", async () => {
+      ({ eventId } = await drive(this.#page, "sendText", roomId, message));
+    });
+    await this.#check("the second user read it", async () => {
+      const { encrypted } = await this.#peer.receive(roomId, message);
+      if (!encrypted) throw new Error("it was not encrypted");
+    });
+    await this.#check("received an encrypted answer", async () => {
+      await this.#peer.send(roomId, `answer to ${message}`);
+      const { encrypted } = await drive(this.#page, "receive", roomId, `answer to ${message}`);
+      if (!encrypted) throw new Error("it was not encrypted");
+    });
+    await this.#try("reply", "sendReply", roomId, eventId, "a reply");
+    await this.#try("reaction", "react", roomId, eventId, "👍");
+    const { eventId: mistake } = await drive(this.#page, "sendText", roomId, "a mistake");
+    await this.#try("redaction", "redact", roomId, mistake, this.#canaries.redactionReason);
+    return { roomId, eventId };
+  }
+
+  async #clearRoom(): Promise<string> {
+    const { clearRoomName, clearMessage, alias } = this.#canaries;
+    const { roomId } = await drive(this.#page, "createRoom", {
+      name: clearRoomName,
+      encrypted: false,
+      alias,
+    });
+    await this.#peer.join(roomId);
+    await this.#check("a clear message arrived", async () => {
+      await drive(this.#page, "sendText", roomId, clearMessage);
+      await this.#peer.receive(roomId, clearMessage);
+    });
+    return roomId;
+  }
+
+  async #media(): Promise<void> {
+    const { filename, fileContent, link } = this.#canaries;
+    const content = Buffer.from(`text ${fileContent}`).toString("base64");
+    await this.#check("uploaded and downloaded the same file", async () => {
+      const { uri, progressed } = await drive(
+        this.#page,
+        "uploadFile",
+        `${filename}.txt`,
+        "text/plain",
+        content,
+      );
+      const { status, base64 } = await drive(this.#page, "download", uri);
+      if (status !== 200 || base64 !== content) throw new Error(`status ${status}, other bytes`);
+      if (!progressed) throw new Error("no upload progress was reported");
+    });
+    const picture = jpegWithPlace("Camera of the tests").toString("base64");
+    await this.#check("uploaded a photograph", async () => {
+      const { uri } = await drive(this.#page, "uploadFile", "photo.jpg", "image/jpeg", picture);
+      await this.#try("show picture", "showPicture", uri);
+      // Past the service worker, as on a page it does not control.
+      const media = uri.replace("mxc://", `https://${HOMESERVER}/_matrix/media/r0/download/`);
+      await this.#try("picture without token", "visit", media);
+    });
+    await this.#check("uploaded an encrypted file", async () => {
+      await drive(this.#page, "uploadEncrypted", content);
+    });
+    await this.#try("link preview", "previewLink", `https://link.example.org/${link}`);
+  }
+
+  async #integrations(roomId: string): Promise<void> {
+    const account = await this.#try("manager account", "managerAccount", REST);
+    const token = account?.token ?? "scalar-token-0123456789";
+    await this.#try("manager terms", "managerTerms", REST, token);
+    await this.#try("manager page", "openManager", UI, { roomId, token });
+    await this.#try("widget state", "disableWidgetAssets", REST, token, "stickers");
+    await this.#try(
+      "title lookup",
+      "lookUpTitle",
+      REST,
+      token,
+      `https://link.example.org/${this.#canaries.link}`,
+    );
+    await this.#try(
+      "widget",
+      "openWidget",
+      "https://widget.example.org/?user=$matrix_user_id&room=$matrix_room_id",
+      roomId,
+    );
+    for (const url of ["https://live.example.org/createStream", "https://livekit.example.org/sfu/get"]) {
+      await this.#try("OpenID token to a service", "giveOpenIdToken", url, roomId, "json");
+    }
+    await this.#try("manager in account data", "writeAccountData", "m.widgets", {
+      manager: {
+        type: "m.integration_manager",
+        content: { type: "m.integration_manager", url: UI, data: { api_url: REST } },
+      },
+    });
+  }
+
+  async #identity(roomId: string): Promise<void> {
+    const { ownEmail, contactEmail, invitedEmail } = this.#canaries;
+    const account = await this.#try("identity account", "identityAccount", IDENTITY);
+    const token = account?.token ?? "is-token-0123456789";
+    await this.#try("lookup", "lookUp", IDENTITY, [[contactEmail, "email"]], token);
+    await this.#try("plain lookup", "lookUp", "https://is.example.org", [[contactEmail, "email"]], token);
+    const legacy = new URLSearchParams({ medium: "email", address: contactEmail });
+    await this.#try(
+      "legacy lookup",
+      "identityCall",
+      IDENTITY,
+      "GET",
+      `/_matrix/identity/api/v1/lookup?${legacy.toString()}`,
+    );
+    await this.#try("back to the default server", "identityCall", IDENTITY, "GET", "/_matrix/identity/v2");
+    const validated = await this.#try("validate e-mail", "validateEmail", ownEmail, token);
+    await this.#try("validate phone", "validatePhone", PHONE, token);
+    for (const path of ["/_matrix/identity/v2/3pid/bind", "/_matrix/identity/v2/store-invite"]) {
+      await this.#try(path, "identityCall", IDENTITY, "POST", path, {
+        mxid: this.userId,
+        sid: "sid1",
+        address: ownEmail,
+      });
+    }
+    await this.#try("bind", "bind", validated?.sid ?? "sid1", token);
+    await this.#try("legacy bind", "homeserverCall", "POST", "/_matrix/client/r0/account/3pid", {
+      three_pid_creds: { sid: "sid1", client_secret: "secret", id_server: "vector.im" },
+      bind: true,
+    });
+    await this.#try("unbind", "unbind", IDENTITY, ownEmail);
+    await this.#try("own e-mail", "requestOwnEmail", ownEmail, "vector.im");
+    await this.#try("own phone", "requestOwnPhone", PHONE, "vector.im");
+    await this.#try("authenticate by e-mail", "authenticateByEmail", "vector.im");
+    await this.#try("invite by e-mail", "inviteByEmail", roomId, invitedEmail);
+    await this.#try("create a room with an e-mail invitation", "homeserverCall", "POST", "/_matrix/client/v3/createRoom", {
+      name: "room with an e-mail invitation",
+      invite_3pid: [
+        { id_server: "vector.im", id_access_token: token, medium: "email", address: invitedEmail },
+      ],
+    });
+    await this.#try(
+      "join by an invitation link",
+      "joinRoom",
+      roomId,
+      "https://sign.example.org/_matrix/identity/api/v1/sign-ed25519?token=t&private_key=k",
+    );
+    await this.#try("join by a link to any host", "signInvite", "https://sign.example.org/anything?token=t");
+    await this.#try("identity server in account data", "writeAccountData", "m.identity_server", {
+      base_url: "https://is.example.org",
+    });
+  }
+
+  async #sessions(deviceId: string): Promise<void> {
+    await this.#check("renamed the session", async () => {
+      await drive(this.#page, "renameDevice", deviceId, this.#canaries.deviceName);
+    });
+    await this.#try("client registration", "registerOAuthClient", "https://auth.example.org");
+    await this.#try("keys of oneself", "devicesSeenByPeers", this.userId);
+  }
+
+  async #rooms(roomId: string, clearRoomId: string): Promise<void> {
+    const c = this.#canaries;
+    await this.#try("reads before renaming", "roomName", roomId, c.roomName);
+    await this.#reads(roomId);
+    await this.#check("renamed the room", async () => {
+      await drive(this.#page, "setRoomName", roomId, c.newRoomName);
+      await drive(this.#page, "roomName", roomId, c.newRoomName);
+    });
+    await this.#try("topic", "setRoomTopic", roomId, c.newTopic);
+    await this.#try("room avatar", "sendState", roomId, "m.room.avatar", "", { url: "mxc://x/y" });
+    await this.#try("nickname", "sendState", roomId, "m.room.member", this.userId, {
+      membership: "join",
+      displayname: c.roomNickname,
+    });
+    await this.#try("space tree", "sendState", roomId, "m.space.child", "!child:hs.example.org", {
+      via: [HOMESERVER],
+    });
+    await this.#try(
+      "live location",
+      "sendState",
+      roomId,
+      "org.matrix.msc3672.beacon_info",
+      this.userId,
+      { description: c.pinned, timeout: 1, live: false, "org.matrix.msc3488.ts": 1 },
+    );
+    const victim = await this.#world.synapse.register(
+      `victim-${Math.random().toString(36).slice(2, 8)}`,
+      PASSWORD,
+    );
+    await this.#try("invite with a reason", "inviteUser", clearRoomId, victim.userId, c.reason);
+    await this.#try("kick with a reason", "kick", clearRoomId, victim.userId, c.reason);
+    await this.#try("knock", "knock", "!nowhere:hs.example.org", c.knockReason);
+    const { roomId: old } = await drive(this.#page, "createRoom", {
+      name: c.roomUpgradeName,
+      encrypted: false,
+    });
+    await this.#try("upgrade", "upgradeRoom", old, "11");
+  }
+
+  async #reads(roomId: string): Promise<void> {
+    await this.#try("initial sync", "initialSync", roomId);
+    await this.#try("state", "roomState", roomId);
+    await this.#try("one state event", "stateEvent", roomId, "m.room.name");
+    await this.#try("hierarchy", "hierarchy", roomId);
+    await this.#try("history", "messages", roomId);
+    await this.#try(
+      "sliding sync",
+      "homeserverCall",
+      "POST",
+      "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync",
+      {
+        lists: {
+          all: { ranges: [[0, 20]], timeline_limit: 1, required_state: [["m.room.name", ""]] },
+        },
+      },
+    );
+  }
+
+  async #activity(roomId: string, eventId: string): Promise<void> {
+    await this.#check("read, typed, was present", async () => {
+      await drive(this.#page, "readUpTo", roomId, eventId);
+      await drive(this.#page, "typing", roomId);
+      await drive(this.#page, "presence", "unavailable");
+      await drive(this.#page, "presence", "online");
+    });
+    const c = this.#canaries;
+    await this.#try("tag", "tagRoom", roomId, "m.favourite");
+    await this.#try("display name", "setDisplayName", c.displayName);
+    await this.#try("avatar", "setAvatar", "mxc://hs.example.org/avatar");
+    await this.#try("time zone", "setProfileField", "us.cloke.msc4175.tz", "Europe/Berlin");
+    await this.#try("user search", "searchUsers", c.userSearchTerm);
+    await this.#try("profile", "profile", this.#bob.userId);
+    await this.#try("message search", "searchMessages", c.searchTerm);
+    await this.#try("directory search", "searchDirectory", c.directorySearchTerm, "matrix.org");
+    await this.#try(
+      "shared rooms",
+      "homeserverCall",
+      "GET",
+      "/_matrix/client/unstable/uk.half-shot.msc2666/user/mutual_rooms?user_id=" +
+        encodeURIComponent(this.#bob.userId),
+    );
+    await this.#try("administrator?", "isAdministrator");
+    await this.#try("keyword", "addKeyword", c.keyword);
+    await this.#try("pushers", "addPushers", c.ownEmail, "https://push.example.org");
+    await this.#try("to-device", "toDevice", this.#bob.userId);
+  }
+
+  async #accountData(roomId: string, deviceId: string): Promise<void> {
+    const write = (type: string, content: Record<string, unknown>): Promise<unknown> =>
+      this.#try(type, "writeAccountData", type, content);
+    await write("im.vector.setting.breadcrumbs", { recent_rooms: [roomId] });
+    await write("io.element.recent_emoji", { recent_emoji: [["👍", 3]] });
+    await write("im.vector.web.settings", { "SpotlightSearch.recentSearches": [roomId] });
+    await write("im.vector.analytics", { id: "0123", pseudonymousAnalyticsOptIn: true });
+    await write("m.direct", { [this.#bob.userId]: [roomId] });
+    await write("m.ignored_user_list", { ignored_users: { "@troll:hs.example.org": {} } });
+    await write(`org.matrix.msc3890.local_notification_settings.${deviceId}`, { is_silenced: false });
+    await write(`io.element.matrix_client_information.${deviceId}`, {
+      name: "Element",
+      version: "1.12.0",
+      url: "chat.example.org",
+    });
+  }
+
+  async #calls(roomId: string, clearRoomId: string): Promise<void> {
+    await this.#try("rename back", "setRoomName", roomId, this.#canaries.roomName);
+    await this.#try("name is back", "roomName", roomId, this.#canaries.roomName);
+    await this.#try("Jitsi", "startJitsiCall", roomId);
+    await this.#try("Element Call", "openElementCall", roomId);
+    await this.#try(
+      "call membership",
+      "sendState",
+      roomId,
+      "org.matrix.msc3401.call.member",
+      `_${this.userId}_DEVICE_m.call`,
+      {},
+    );
+    await this.#try("timing", "sendEvent", clearRoomId, "io.element.performance_metric", { ms: 1 });
+    await this.#try("call invitation", "sendEvent", clearRoomId, "m.call.invite", {
+      call_id: "1",
+      version: "1",
+      lifetime: 60_000,
+      party_id: "DEVICE",
+      offer: { type: "offer", sdp: "v=0\r\na=candidate:1 1 udp 2122 192.0.2.7 5000 typ host\r\n" },
+    });
+    await this.#try("dial", "dial", "+441632960000");
+    await this.#try("transports", "rtcTransports");
+    await this.#try("call widget", "visit", `https://build.example.org/?roomId=${encodeURIComponent(roomId)}`);
+  }
+
+  async #others(): Promise<void> {
+    const event = { event: "$pageview", distinct_id: "0123", properties: { user: this.userId } };
+    await this.#try("analytics", "captureUsage", event);
+    await this.#try("error report", "captureError", { user: { id: this.userId } });
+    await this.#try("bug report", "sendBugReport", {
+      text: this.#canaries.logLine,
+      user_id: this.userId,
+    });
+    await this.#try("map", "showLocation", "14/8186/5448");
+    await this.#try("welcome bot", "homeserverCall", "POST", "/_matrix/client/v3/createRoom", {
+      invite: ["@riot-bot:matrix.org"],
+      is_direct: true,
+    });
+    for (const url of [
+      "https://slidingsync.example.org/client/server.json",
+      "https://www.recaptcha.net/recaptcha/api.js",
+      "https://api.klipy.com/v2/search?q=cats",
+      "https://riot.im/github/repos/element-hq/element-web/compare/a...b",
+      "https://pages.example.net/home.html",
+      "https://translations.example.net/de.json",
+      "https://modules.example.net/module.js",
+    ]) {
+      await this.#try(url, "visit", url);
+    }
+    await this.#try("version", "pollVersion");
+  }
+
+  async #check(what: string, step: () => Promise<unknown>): Promise<void> {
+    try {
+      await step();
+      this.checks[what] = true;
+    } catch (error) {
+      this.checks[what] = error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  // A refusal is part of the session: of Mantle, or of a server that lacks the feature.
+  async #try<Name extends keyof Calls>(
+    step: string,
+    name: Name,
+    ...args: Parameters<Calls[Name]>
+  ): Promise<Awaited<ReturnType<Calls[Name]>> | undefined> {
+    const outcome = await tryToDrive(this.#page, name, ...args);
+    if (outcome.ok) return outcome.value;
+    this.refused.push({ step, error: outcome.error });
+    return undefined;
+  }
+}
