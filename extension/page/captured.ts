@@ -1,0 +1,234 @@
+/**
+ * Natives as they were before any page script ran. Hooks call these and nothing else, so that a page
+ * that patches prototypes can neither break nor watch them.
+ */
+
+/** `uncurry(method)(self, ...args)`: looks nothing up on any prototype when called. */
+export const uncurry = Function.prototype.bind.bind(Function.prototype.call) as unknown as <
+  This,
+  Args extends unknown[],
+  Result,
+>(
+  method: (this: This, ...args: Args) => Result,
+) => (self: This, ...args: Args) => Result;
+
+export type AnyFunction = (...args: never[]) => unknown;
+
+export const { apply, get: getProperty } = Reflect as {
+  apply: (target: AnyFunction, self: unknown, args: ArrayLike<unknown>) => unknown;
+  get: (target: object, key: PropertyKey) => unknown;
+};
+export const { create, defineProperty, getOwnPropertyDescriptor, getPrototypeOf } = Object;
+
+/** The getter of an accessor as `(self) => value`; undefined values where the browser has none. */
+export function capturedGetter<This extends object, Value>(
+  prototype: object,
+  name: string,
+): (self: This) => Value {
+  const get = getOwnPropertyDescriptor(prototype, name)?.get;
+  return get === undefined ? () => undefined as Value : (uncurry(get) as (self: This) => Value);
+}
+
+/** The setter of an accessor as `(self, value) => void`. */
+export function capturedSetter<This extends object, Value>(
+  prototype: object,
+  name: string,
+): (self: This, value: Value) => void {
+  const set = getOwnPropertyDescriptor(prototype, name)?.set;
+  return set === undefined ? () => undefined : uncurry(set as (this: This, value: Value) => void);
+}
+
+export const page = window;
+export const pageDocument = document;
+export const NativeString = String;
+export const NativeProxy = Proxy;
+export const NativeWeakMap = WeakMap;
+export const NativePromise = Promise;
+export const NativeTypeError = TypeError;
+export const NativeDOMException = DOMException;
+export const NativeUint8Array = Uint8Array;
+export const NativeRegExp = RegExp;
+export const NativeURL = URL;
+export const NativeRequest = Request;
+export const NativeResponse = Response;
+export const NativeHeaders = Headers;
+export const NativeBlob = Blob;
+export const NativeXMLHttpRequest = XMLHttpRequest;
+export const NativeEvent = Event;
+export const NativeMutationObserver = MutationObserver;
+export const NativeProgressEvent = ProgressEvent;
+export const NativeTextDecoder = TextDecoder;
+export const NativeDOMParser = DOMParser;
+export const NativeWebAssembly = typeof WebAssembly === "undefined" ? undefined : WebAssembly;
+
+export const now = Date.now;
+export const parseJson = JSON.parse as (text: string) => unknown;
+export const isArray = Array.isArray;
+export const iteratorKey: typeof Symbol.iterator = Symbol.iterator;
+export const isView = ArrayBuffer.isView;
+export const reject = Promise.reject.bind(Promise) as (reason: unknown) => Promise<never>;
+export const decodeBase64 = atob.bind(window);
+export const setTimer = window.setTimeout.bind(window) as (
+  task: () => void,
+  milliseconds: number,
+) => number;
+export const clearTimer = window.clearTimeout.bind(window) as (timer: number) => void;
+
+export const then = uncurry(Promise.prototype.then) as <Value, Result>(
+  promise: Promise<Value>,
+  fulfilled: (value: Value) => Result | Promise<Result>,
+  rejected?: (reason: unknown) => Result | Promise<Result>,
+) => Promise<Result>;
+
+export const weakGet = uncurry(WeakMap.prototype.get) as <Key extends object, Value>(
+  map: WeakMap<Key, Value>,
+  key: unknown,
+) => Value | undefined;
+export const weakSet = uncurry(WeakMap.prototype.set) as <Key extends object, Value>(
+  map: WeakMap<Key, Value>,
+  key: Key,
+  value: Value,
+) => unknown;
+
+export const toUpperCase = uncurry(String.prototype.toUpperCase);
+export const toLowerCase = uncurry(String.prototype.toLowerCase);
+export const startsWith = uncurry(String.prototype.startsWith) as (
+  text: string,
+  prefix: string,
+) => boolean;
+export const indexOf = uncurry(String.prototype.indexOf) as (text: string, part: string) => number;
+export const slice = uncurry(String.prototype.slice) as (
+  text: string,
+  from: number,
+  to?: number,
+) => string;
+export const trim = uncurry(String.prototype.trim);
+export const charCodeAt = uncurry(String.prototype.charCodeAt);
+export const push = uncurry(Array.prototype.push as (this: unknown[], item: unknown) => number);
+export const sort = uncurry(Array.prototype.sort as (this: string[]) => string[]);
+export const join = uncurry(Array.prototype.join as (this: string[], between: string) => string);
+export const execute = uncurry(RegExp.prototype.exec);
+
+const encoder = new TextEncoder();
+const encodeMethod = uncurry(TextEncoder.prototype.encode);
+const decoder = new TextDecoder();
+export const decodeWith = uncurry(TextDecoder.prototype.decode) as (
+  decoder: TextDecoder,
+  bytes: Uint8Array | ArrayBuffer,
+) => string;
+/** Text as UTF-8. */
+export const encodeText = (text: string): Uint8Array => encodeMethod(encoder, text);
+/** UTF-8 as text; broken bytes become U+FFFD. */
+export const decodeText = (bytes: Uint8Array): string => decodeWith(decoder, bytes);
+
+export const urlHref = capturedGetter<URL, string>(URL.prototype, "href");
+export const searchParamsText = uncurry(URLSearchParams.prototype.toString);
+export const baseUri = capturedGetter<Node, string>(Node.prototype, "baseURI");
+
+export const nativeFetch = uncurry(
+  window.fetch as (this: Window, input: RequestInfo, init?: RequestInit) => Promise<Response>,
+);
+export const requestUrl = capturedGetter<Request, string>(Request.prototype, "url");
+export const requestMethod = capturedGetter<Request, string>(Request.prototype, "method");
+export const requestMode = capturedGetter<Request, RequestMode>(Request.prototype, "mode");
+export const requestHeaders = capturedGetter<Request, Headers>(Request.prototype, "headers");
+export const requestSignal = capturedGetter<Request, AbortSignal>(Request.prototype, "signal");
+export const requestReferrer = capturedGetter<Request, string>(Request.prototype, "referrer");
+export const requestReferrerPolicy = capturedGetter<Request, ReferrerPolicy>(
+  Request.prototype,
+  "referrerPolicy",
+);
+export const requestBuffer = uncurry(Request.prototype.arrayBuffer);
+export const requestClone = uncurry(Request.prototype.clone);
+
+export const responseType = capturedGetter<Response, ResponseType>(Response.prototype, "type");
+export const responseUrl = capturedGetter<Response, string>(Response.prototype, "url");
+export const responseRedirected = capturedGetter<Response, boolean>(
+  Response.prototype,
+  "redirected",
+);
+export const responseStatus = capturedGetter<Response, number>(Response.prototype, "status");
+export const responseStatusText = capturedGetter<Response, string>(
+  Response.prototype,
+  "statusText",
+);
+export const responseHeaders = capturedGetter<Response, Headers>(Response.prototype, "headers");
+export const responseBuffer = uncurry(Response.prototype.arrayBuffer);
+export const responseClone = uncurry(Response.prototype.clone);
+export const responseError = Response.error.bind(Response);
+
+export const headersForEach = uncurry(Headers.prototype.forEach);
+export const headersGet = uncurry(Headers.prototype.get);
+export const headersSet = uncurry(Headers.prototype.set);
+export const headersHas = uncurry(Headers.prototype.has);
+export const headersAppend = uncurry(Headers.prototype.append);
+
+export const signalAborted = capturedGetter<AbortSignal, boolean>(AbortSignal.prototype, "aborted");
+export const signalReason = capturedGetter<AbortSignal, unknown>(AbortSignal.prototype, "reason");
+
+export const blobSize = capturedGetter<Blob, number>(Blob.prototype, "size");
+export const blobType = capturedGetter<Blob, string>(Blob.prototype, "type");
+export const bufferLength = capturedGetter<ArrayBuffer, number>(
+  ArrayBuffer.prototype,
+  "byteLength",
+);
+export const formHas = uncurry(FormData.prototype.has);
+const serialiser = new XMLSerializer();
+const serialiseMethod = uncurry(XMLSerializer.prototype.serializeToString);
+export const serialise = (node: Node): string => serialiseMethod(serialiser, node);
+export const parseDocument = uncurry(DOMParser.prototype.parseFromString);
+export const findElement = uncurry(
+  Document.prototype.querySelector as (this: Document, selector: string) => Element | null,
+);
+export const documentType = capturedGetter<Document, string>(Document.prototype, "contentType");
+
+export const viewBuffer = capturedGetter<Uint8Array, ArrayBufferLike>(
+  getPrototypeOf(Uint8Array.prototype) as object,
+  "buffer",
+);
+export const copyBytes = uncurry(Uint8Array.prototype.slice) as (bytes: Uint8Array) => Uint8Array;
+
+export const addListener = uncurry(EventTarget.prototype.addEventListener) as (
+  target: EventTarget,
+  type: string,
+  listener: (event: Event) => void,
+  options?: AddEventListenerOptions | boolean,
+) => void;
+export const removeListener = uncurry(EventTarget.prototype.removeEventListener) as (
+  target: EventTarget,
+  type: string,
+  listener: (event: Event) => void,
+  options?: EventListenerOptions | boolean,
+) => void;
+export const dispatch = uncurry(EventTarget.prototype.dispatchEvent);
+export const stopEvent = uncurry(Event.prototype.stopImmediatePropagation);
+export const preventDefault = uncurry(Event.prototype.preventDefault);
+export const isTrusted = (event: Event): boolean => event.isTrusted;
+export const messageData = capturedGetter<MessageEvent, unknown>(MessageEvent.prototype, "data");
+export const messagePorts = capturedGetter<MessageEvent, readonly MessagePort[]>(
+  MessageEvent.prototype,
+  "ports",
+);
+export const messageSource = capturedGetter<MessageEvent, unknown>(
+  MessageEvent.prototype,
+  "source",
+);
+export const eventDetail = capturedGetter<CustomEvent, unknown>(CustomEvent.prototype, "detail");
+export const postToPort = uncurry(
+  MessagePort.prototype.postMessage as (this: MessagePort, message: unknown) => void,
+);
+export const startPort = uncurry(MessagePort.prototype.start);
+
+const taskPorts = new MessageChannel();
+const tasks: (() => void)[] = [];
+const shift = uncurry(Array.prototype.shift as (this: (() => void)[]) => (() => void) | undefined);
+addListener(taskPorts.port1, "message", () => shift(tasks)?.());
+startPort(taskPorts.port1);
+/** Runs a function in a task of its own, also in hidden tabs where timers are slowed down. */
+export function runInTask(task: () => void): void {
+  push(tasks, task);
+  postToPort(taskPorts.port2, 0);
+}
+
+/** Firefox words its errors differently. */
+export const isGecko = "mozInnerScreenX" in window;

@@ -1,0 +1,259 @@
+import wasmBase64 from "mantle-core-wasm";
+import * as glue from "../generated/mantle_core.js";
+import type { Core, Effect } from "../generated/mantle_core.js";
+import {
+  charCodeAt,
+  clearTimer,
+  decodeBase64,
+  NativePromise,
+  NativeUint8Array,
+  NativeWebAssembly,
+  now,
+  push,
+  setTimer,
+} from "./captured.ts";
+import type { Gate, SyntheticReply } from "./decision.ts";
+import { fallbackAnswer, fallbackDecision, refusal } from "./fallback.ts";
+
+/** How long a request waits for settings before the strictest ones are taken. */
+const SETTINGS_WAIT = 2_000;
+
+/** Settings as they came from the relay: JSON texts. */
+export interface SettingsTexts {
+  readonly stored: string | null;
+  readonly managed: string | null;
+}
+
+export type CoreStatus = "running" | "no-wasm" | "trapped";
+
+/** What the page script is told about the core's health. */
+export interface CoreObserver {
+  /** The state changed; `no-wasm` and `trapped` mean that protected requests are refused. */
+  status(status: CoreStatus): void;
+  /** The core has effects to fetch. */
+  pending(): void;
+}
+
+/**
+ * The one place where the core is built, called and, when it traps, built again. A call that traps
+ * twice is decided by the fallback; the next request gets a new core.
+ */
+export class GuardedCore implements Gate {
+  readonly #observer: CoreObserver;
+  readonly #documentUrl: string;
+  #core: Core | undefined;
+  #module: WebAssembly.Module | undefined;
+  #isBuilt = false;
+  #settings: SettingsTexts | undefined;
+  #isStrictest = false;
+  #waiting: { promise: Promise<void>; resolve: () => void; timer: number } | undefined;
+  #status: CoreStatus = "running";
+  /** Set while the decision in hand is the fallback's. */
+  #fallback: SyntheticReply | undefined;
+  /** Fetched from the core and not handed on yet. */
+  #effects: Effect[] = [];
+
+  constructor(documentUrl: string, observer: CoreObserver) {
+    this.#documentUrl = documentUrl;
+    this.#observer = observer;
+    this.#module = compile();
+    if (this.#module === undefined) this.#status = "no-wasm";
+    else this.#rebuild();
+  }
+
+  get status(): CoreStatus {
+    return this.#status;
+  }
+
+  applySettings(settings: SettingsTexts): void {
+    this.#settings = settings;
+    this.#isStrictest = false;
+    this.#attempt((core) => {
+      core.applySettings(settings.stored ?? undefined, settings.managed ?? undefined);
+    }, undefined);
+    this.#finishWaiting();
+  }
+
+  isReady(): boolean {
+    return this.#settings !== undefined || this.#isStrictest || this.#module === undefined;
+  }
+
+  whenReady(): Promise<void> {
+    if (this.#waiting === undefined) {
+      let resolve = (): void => undefined;
+      const promise = new NativePromise<void>((settle) => {
+        resolve = settle;
+      });
+      this.#waiting = { promise, resolve, timer: setTimer(() => this.#giveUp(), SETTINGS_WAIT) };
+      if (this.isReady()) this.#finishWaiting();
+    }
+    return this.#waiting.promise;
+  }
+
+  decide(method: string, url: string): number {
+    this.#fallback = undefined;
+    if (!this.isReady()) this.#keepEffects();
+    const flags = this.#attempt((core) => core.decide(method, url), undefined);
+    if (flags === undefined) return this.#decideWithout(method, url);
+    this.#notePending();
+    return flags;
+  }
+
+  forgetDecision(): void {
+    this.#attemptOnce((core) => core.effects(now()));
+  }
+
+  decideBody(method: string, url: string, headers: string, body: Uint8Array): number {
+    this.#fallback = undefined;
+    const flags = this.#attempt((core) => core.decideBody(method, url, headers, body), undefined);
+    if (flags === undefined) return this.#decideWithout(method, url);
+    this.#notePending();
+    return flags;
+  }
+
+  takeReply(): SyntheticReply {
+    return this.#fallback ?? this.#attemptOnce((core) => core.takeReply()) ?? refusal;
+  }
+
+  takeBody(): Uint8Array {
+    return this.#attemptOnce((core) => core.takeBody()) ?? new NativeUint8Array(0);
+  }
+
+  answer(method: string, url: string, status: number, body: Uint8Array): Uint8Array | undefined {
+    const trapped = { trapped: true } as const;
+    const answer = this.#attempt<Uint8Array | undefined | typeof trapped>(
+      (core) => core.answer(method, url, status, body),
+      trapped,
+    );
+    this.#notePending();
+    return answer === trapped ? fallbackAnswer() : (answer as Uint8Array | undefined);
+  }
+
+  /** Effects since the last call; empty without a working core. */
+  effects(): readonly Effect[] {
+    this.#keepEffects();
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  #keepEffects(): void {
+    const effects = this.#attemptOnce((core) => (core.pending() ? core.effects(now()) : undefined));
+    for (let index = 0; index < (effects?.length ?? 0); index += 1) {
+      push(this.#effects, effects?.[index]);
+    }
+  }
+
+  #decideWithout(method: string, url: string): number {
+    const decision = fallbackDecision(method, url);
+    this.#fallback = decision.reply;
+    return decision.flags;
+  }
+
+  /** Runs a call; when it traps once more with a fresh core, `otherwise`. */
+  #attempt<Result>(call: (core: Core) => Result, otherwise: Result): Result {
+    if (this.#module === undefined) return otherwise;
+    if (this.#core !== undefined || this.#rebuild()) {
+      try {
+        return call(this.#core as Core);
+      } catch {
+        this.#discard();
+      }
+      if (this.#rebuild()) {
+        try {
+          return call(this.#core as Core);
+        } catch {
+          this.#discard();
+        }
+      }
+    }
+    this.#setStatus("trapped");
+    return otherwise;
+  }
+
+  /** For calls that belong to an earlier one: a fresh core would know nothing about it. */
+  #attemptOnce<Result>(call: (core: Core) => Result): Result | undefined {
+    if (this.#core === undefined) return undefined;
+    try {
+      return call(this.#core);
+    } catch {
+      this.#discard();
+      return undefined;
+    }
+  }
+
+  /** A trapped instance is never called again, not even to be freed. */
+  #discard(): void {
+    this.#core = undefined;
+  }
+
+  #rebuild(): boolean {
+    if (this.#module === undefined) return false;
+    try {
+      if (!this.#isBuilt) {
+        glue.initSync({ module: this.#module });
+        this.#isBuilt = true;
+      } else {
+        glue.__wbg_reset_state();
+      }
+      const core = new glue.Core(this.#documentUrl);
+      if (this.#settings !== undefined) {
+        const { stored, managed } = this.#settings;
+        core.applySettings(stored ?? undefined, managed ?? undefined);
+      } else if (this.#isStrictest) {
+        core.assumeStrictest();
+      }
+      this.#core = core;
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #notePending(): void {
+    if (this.#attemptOnce((core) => core.pending()) === true) this.#observer.pending();
+  }
+
+  #giveUp(): void {
+    if (!this.isReady()) {
+      this.#isStrictest = true;
+      this.#attempt((core) => {
+        core.assumeStrictest();
+      }, undefined);
+    }
+    this.#finishWaiting();
+  }
+
+  #finishWaiting(): void {
+    if (this.#waiting === undefined) return;
+    clearTimer(this.#waiting.timer);
+    this.#waiting.resolve();
+  }
+
+  #setStatus(status: CoreStatus): void {
+    if (this.#status === status) return;
+    this.#status = status;
+    this.#observer.status(status);
+  }
+}
+
+/** undefined where the page's content security policy or the browser forbids WebAssembly. */
+function compile(): WebAssembly.Module | undefined {
+  if (NativeWebAssembly === undefined) return undefined;
+  try {
+    return new NativeWebAssembly.Module(bytesOf(wasmBase64));
+  } catch {
+    return undefined;
+  }
+}
+
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  const native = NativeUint8Array as {
+    fromBase64?: (text: string) => Uint8Array<ArrayBuffer>;
+  };
+  if (native.fromBase64 !== undefined) return native.fromBase64(base64);
+  const text = decodeBase64(base64);
+  const bytes = new NativeUint8Array(text.length);
+  for (let index = 0; index < text.length; index += 1) bytes[index] = charCodeAt(text, index);
+  return bytes;
+}

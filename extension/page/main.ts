@@ -1,0 +1,99 @@
+import {
+  addListener,
+  dispatch,
+  NativeEvent,
+  NativeWebAssembly,
+  page,
+  pageDocument,
+  baseUri,
+  preventDefault,
+  setTimer,
+  startsWith,
+  stopEvent,
+} from "./captured.ts";
+import { installBeaconHook } from "./beacon-hook.ts";
+import type { Effect } from "../messages.ts";
+import { openChannel } from "./channel.ts";
+import { GuardedCore } from "./core.ts";
+import type { CoreStatus } from "./core.ts";
+import { installFetchHook } from "./fetch-hook.ts";
+import { showNotice } from "./notice.ts";
+import { installResponseAccessors } from "./synthetic-response.ts";
+import { disguise } from "./wrap.ts";
+import { installXhrHook } from "./xhr-hook.ts";
+
+/** Effects are gathered for this long before they leave the page. */
+const EFFECTS_DELAY = 250;
+/** Asks whether hooks are in place already; they cancel it. */
+const PRESENCE = "mantle-presence";
+
+const sentences = {
+  trapped:
+    "Mantle stopped working on this page, so logins, uploads and changes to rooms are refused: " +
+    "reload the page.",
+  "no-wasm":
+    "Mantle cannot run on this page because the page's security policy forbids WebAssembly, so " +
+    "logins, uploads and changes to rooms are refused: ask whoever runs this site to allow " +
+    "'wasm-unsafe-eval'.",
+  "no-wasm-in-browser":
+    "Mantle cannot run on this page because WebAssembly is turned off in this browser, so logins, " +
+    "uploads and changes to rooms are refused: turn it on and reload the page.",
+};
+
+if (dispatch(page, new NativeEvent(PRESENCE, { cancelable: true }))) install();
+
+function install(): void {
+  addListener(
+    page,
+    PRESENCE,
+    (event) => {
+      preventDefault(event);
+      stopEvent(event);
+    },
+    true,
+  );
+
+  let isDraining = false;
+  const drain = (): void => {
+    isDraining = false;
+    if (!channel.isOpen()) return;
+    const effects = core.effects();
+    if (effects.length > 0) channel.post({ kind: "effects", effects: effects as Effect[] });
+  };
+  const drainSoon = (): void => {
+    if (isDraining) return;
+    isDraining = true;
+    setTimer(drain, EFFECTS_DELAY);
+  };
+  const core = new GuardedCore(documentUrl(), { status: report, pending: drainSoon });
+  const channel = openChannel({
+    opened: () => {
+      channel.post({ kind: "status", status: core.status });
+      drainSoon();
+    },
+    settings: (settings) => core.applySettings(settings),
+  });
+  addListener(page, "pagehide", drain, true);
+
+  installResponseAccessors();
+  installFetchHook(core);
+  installXhrHook(core);
+  installBeaconHook(core);
+  disguise();
+  if (core.status !== "running") report(core.status);
+
+  function report(status: CoreStatus): void {
+    channel.post({ kind: "status", status });
+    // Frames inside are part of a page that says it already.
+    if (status === "running" || page !== page.top) return;
+    const isTurnedOff = status === "no-wasm" && NativeWebAssembly === undefined;
+    showNotice(sentences[isTurnedOff ? "no-wasm-in-browser" : status]);
+  }
+}
+
+/** The URL that stands for this document: that of its maker for about:blank, srcdoc and blobs. */
+function documentUrl(): string {
+  const { href } = page.location;
+  if (startsWith(href, "http")) return href;
+  return startsWith(page.origin, "http") ? `${page.origin}/` : baseUri(pageDocument);
+}
