@@ -11,7 +11,7 @@ use crate::verdict::{Action, Reply, flag};
 use crate::wire::address::Address;
 use crate::wire::endpoint::{Endpoint, route};
 use crate::wire::json_edit::{self, Edit};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// OpenID tokens live an hour; this many are followed at once.
 const MOST_TOKENS: usize = 64;
@@ -36,6 +36,20 @@ pub enum Effect {
     },
 }
 
+#[derive(Serialize)]
+struct Memory<'a> {
+    managers: &'a [Place],
+    tokens: &'a [OpenIdToken],
+    rtc_hosts: &'a [String],
+}
+
+#[derive(Deserialize)]
+struct Remembered {
+    managers: Vec<Place>,
+    tokens: Vec<OpenIdToken>,
+    rtc_hosts: Vec<String>,
+}
+
 /// Decides for one document.
 #[derive(Debug, Default)]
 pub struct Engine {
@@ -48,6 +62,8 @@ pub struct Engine {
     unreported: Vec<Place>,
     tokens: Vec<OpenIdToken>,
     rtc_hosts: Vec<String>,
+    /// Something was learned that [`Engine::memory`] has not handed out yet.
+    fresh: bool,
     ledger: Ledger,
     reply: Option<(&'static str, Reply)>,
     body: Option<Vec<u8>>,
@@ -205,6 +221,26 @@ impl Engine {
         edited.map(String::into_bytes)
     }
 
+    /// What was learned from answers, when it changed since the last call: JSON for
+    /// [`Engine::remember`]. Holds OpenID tokens, so it must not leave the page.
+    pub fn memory(&mut self) -> Option<String> {
+        if !std::mem::take(&mut self.fresh) {
+            return None;
+        }
+        let memory =
+            Memory { managers: &self.managers, tokens: &self.tokens, rtc_hosts: &self.rtc_hosts };
+        serde_json::to_string(&memory).ok()
+    }
+
+    /// Gives a new engine what a trapped one had learned; texts it cannot read are ignored.
+    pub fn remember(&mut self, memory: &str) {
+        if let Ok(Remembered { managers, tokens, rtc_hosts }) = serde_json::from_str(memory) {
+            self.managers = managers;
+            self.tokens = tokens;
+            self.rtc_hosts = rtc_hosts;
+        }
+    }
+
     /// Whether [`Engine::effects`] has something.
     #[must_use]
     pub fn is_pending(&self) -> bool {
@@ -261,6 +297,7 @@ impl Engine {
             let allowed = self.policy.is_allowed(shield.info().id, &place.host);
             if !allowed && !self.managers.contains(&place) && self.managers.len() < MOST_PLACES {
                 self.managers.push(place.clone());
+                self.fresh = true;
                 self.unreported.push(place);
             }
         }
@@ -273,11 +310,13 @@ impl Engine {
                     self.tokens.remove(0);
                 }
                 self.tokens.push(token);
+                self.fresh = true;
             }
         }
         for host in rtc_hosts {
             if !self.rtc_hosts.contains(&host) && self.rtc_hosts.len() < MOST_PLACES {
                 self.rtc_hosts.push(host);
+                self.fresh = true;
             }
         }
     }

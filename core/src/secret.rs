@@ -1,10 +1,12 @@
 //! Text that must not appear in logs, errors or the ledger.
 
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 use zeroize::Zeroizing;
 
 /// A secret text: printed as dots, wiped when dropped.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
@@ -18,6 +20,19 @@ impl Secret {
     #[must_use]
     pub fn is_in(&self, bytes: &[u8]) -> bool {
         memchr::memmem::find(bytes, self.0.as_bytes()).is_some()
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+/// Only for state that stays in the page, never for logs or the ledger.
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

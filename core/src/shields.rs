@@ -10,6 +10,7 @@ use crate::verdict::{Action, Reply};
 use crate::wire::address::Address;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{Edit, JsonError};
+use serde::{Deserialize, Serialize};
 
 mod config;
 mod device_name;
@@ -65,7 +66,7 @@ pub struct Head<'a> {
 }
 
 /// A place of an integration manager, learned from config, `.well-known` or account data.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Host, with port where named.
     pub host: String,
@@ -86,7 +87,7 @@ impl Place {
 }
 
 /// An OpenID token seen in an answer (Client-Server API, 'OpenID').
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenIdToken {
     /// The token.
     pub value: Secret,

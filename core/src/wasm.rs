@@ -159,6 +159,17 @@ impl Core {
         self.engine.answer(method, url, status, body)
     }
 
+    /// What was learned from answers, when it changed since the last call: for `remember` of the
+    /// core that replaces this one after a trap. Must not leave the page.
+    pub fn memory(&mut self) -> Option<String> {
+        self.engine.memory()
+    }
+
+    /// What a trapped core had learned.
+    pub fn remember(&mut self, memory: &str) {
+        self.engine.remember(memory);
+    }
+
     /// Whether `effects` has something.
     #[must_use]
     pub fn pending(&self) -> bool {

@@ -382,6 +382,25 @@ fn openid_tokens_are_followed_by_value() {
 }
 
 #[test]
+fn a_new_engine_remembers_what_a_trapped_one_learned() {
+    let mut first = engine();
+    assert_eq!(first.memory(), None);
+    let token = br#"{"access_token":"SECRETsecret1"}"#;
+    first.answer("POST", &format!("{HS}/user/@a:x/openid/request_token"), 200, token);
+    let config = br#"{"integrations_rest_url":"https://dim.example.net/api"}"#;
+    first.answer("GET", "https://chat.example.org/config.json", 200, config);
+    let memory = first.memory().unwrap();
+    assert_eq!(first.memory(), None);
+    let mut second = engine();
+    second.remember("{\"managers\":");
+    second.remember(&memory);
+    let other = "https://widget.example.net/auth";
+    assert_ne!(send(&mut second, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
+    assert_ne!(send(&mut second, "GET", "https://dim.example.net/api/x", "", b""), Outcome::Sent);
+    assert!(!format!("{second:?}").contains("SECRETsecret1"));
+}
+
+#[test]
 fn calls_of_ones_own_homeserver_get_the_token() {
     let mut engine = engine();
     engine.answer(

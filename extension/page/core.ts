@@ -52,6 +52,8 @@ export class GuardedCore implements Gate {
   #fallback: SyntheticReply | undefined;
   /** Fetched from the core and not handed on yet. */
   #effects: Effect[] = [];
+  /** What the core learned from answers, for the one that follows it after a trap. */
+  #memory: string | undefined;
 
   constructor(documentUrl: string, observer: CoreObserver) {
     this.#documentUrl = documentUrl;
@@ -125,6 +127,7 @@ export class GuardedCore implements Gate {
       (core) => core.answer(method, url, status, body),
       trapped,
     );
+    this.#memory = this.#attemptOnce((core) => core.memory()) ?? this.#memory;
     this.#notePending();
     return answer === trapped ? fallbackAnswer() : (answer as Uint8Array | undefined);
   }
@@ -203,6 +206,7 @@ export class GuardedCore implements Gate {
       } else if (this.#isStrictest) {
         core.assumeStrictest();
       }
+      if (this.#memory !== undefined) core.remember(this.#memory);
       this.#core = core;
       return true;
     } catch {
