@@ -1,0 +1,137 @@
+/**
+ * The background: listeners at top level, no memory of its own. The browser may kill it between
+ * any two steps; whatever it does is read from storage, done whole, and harmless when repeated.
+ */
+import { changedSettings, describeSettings } from "./core.ts";
+import { type PageCounts, addBatch, notePage, totalOf } from "./ledger.ts";
+import { learn, readLearned } from "./learned.ts";
+import {
+  type EffectBatch,
+  type LearnedEffect,
+  type PageReport,
+  type Receipt,
+  readBackgroundMessage,
+} from "./messages.ts";
+import {
+  type Sender,
+  onHostsAdded,
+  onHostsRemoved,
+  onInstalled,
+  onMessage,
+  onStartup,
+  readStorage,
+  setBadge,
+  writeStorage,
+} from "./platform.ts";
+import { applyRules, wantedRules } from "./rules.ts";
+import { readSettings, watchSettings, writeSettings } from "./settings.ts";
+import { addedSites, builtInHosts, registerAddedSites, siteHosts, storedSites } from "./sites.ts";
+
+const CALM = "#3b5bdb";
+const ALARM = "#c92a2a";
+/** In session storage: rules and scripts were brought up to date since the browser's start. */
+const CHECKED = "checked";
+
+onInstalled(() => void reconcile());
+onStartup(() => void reconcile());
+onHostsAdded(() => void reconcile());
+onHostsRemoved((patterns) => void forgetSites(patterns));
+watchSettings(() => void reconcile());
+onMessage((message, sender) => {
+  const known = readBackgroundMessage(message);
+  switch (known?.kind) {
+    case "effect-batch":
+      return takeEffects(known, sender);
+    case "page-report":
+      return takeReport(known, sender);
+    default:
+      return undefined;
+  }
+});
+void reconcileOnce();
+
+async function takeEffects(message: EffectBatch, sender: Sender): Promise<Receipt> {
+  // Before the receipt: a batch that is delivered again must not lose what it taught.
+  await takeLearned(message, sender);
+  const page = await addBatch(message, sender.tabId);
+  if (page !== undefined) {
+    await showBadge(page);
+  }
+  return { kind: "receipt", relay: message.relay, batch: message.batch };
+}
+
+async function takeLearned(message: EffectBatch, sender: Sender): Promise<void> {
+  const learned = message.effects.filter((effect): effect is LearnedEffect => {
+    return effect.type === "learned";
+  });
+  const site = hostOf(sender.origin);
+  if (learned.length === 0 || site === undefined) {
+    return;
+  }
+  const { stored } = await readSettings();
+  if ((await siteHosts(stored)).includes(site) && (await learn(site, learned))) {
+    await reconcile();
+  }
+}
+
+async function takeReport(message: PageReport, sender: Sender): Promise<undefined> {
+  if (sender.tabId !== undefined && sender.frameId === 0) {
+    await showBadge(await notePage(sender.tabId, message.relay, message.status));
+  }
+}
+
+async function showBadge(page: PageCounts): Promise<void> {
+  const total = totalOf(page);
+  const broken = page.status === "trapped" || page.status === "no-wasm";
+  const label = broken ? "!" : total === 0 ? "" : total > 999 ? "1k+" : String(total);
+  try {
+    await setBadge(page.tab, label, broken ? ALARM : CALM);
+  } catch {
+    // The tab was closed meanwhile.
+  }
+}
+
+async function forgetSites(patterns: string[]): Promise<void> {
+  const texts = await readSettings();
+  const sites = storedSites(texts.stored);
+  const left = sites.filter((site) => !patterns.includes(site.permission));
+  if (left.length < sites.length) {
+    await writeSettings(
+      changedSettings(texts, { type: "sites", sites: left.map((site) => site.url) }),
+    );
+  }
+  await reconcile();
+}
+
+/** After an update, a restart or a change: rules and content scripts as the settings say. */
+async function reconcile(): Promise<void> {
+  await navigator.locks.request("reconcile", async () => {
+    const texts = await readSettings();
+    const settings = describeSettings(texts);
+    const added = await addedSites(texts.stored);
+    await Promise.all([
+      registerAddedSites(texts.stored),
+      applyRules(
+        wantedRules({
+          settings,
+          builtInHosts: builtInHosts(),
+          addedHosts: [...new Set(added.map((site) => site.host))],
+          learned: await readLearned(),
+        }),
+      ),
+    ]);
+    await writeStorage("session", { [CHECKED]: true });
+  });
+}
+
+/** A browser that wakes us by a message has not always told us of its start. */
+async function reconcileOnce(): Promise<void> {
+  if ((await readStorage("session", CHECKED)) !== true) {
+    await reconcile();
+  }
+}
+
+/** Opaque origins ("null") are no site. */
+function hostOf(origin: string | undefined): string | undefined {
+  return origin !== undefined && URL.canParse(origin) ? new URL(origin).hostname : undefined;
+}

@@ -1,0 +1,233 @@
+/** Every message between Mantle's parts, its shape, and the check made on receipt. */
+
+export type PageStatus = "running" | "no-wasm" | "trapped";
+export type EffectAction = "blocked" | "answered" | "rewritten" | "flagged" | "asked" | "unknown";
+
+/** What a shield did with requests of one kind since the last report. */
+export interface RecordEffect {
+  type: "record";
+  /** Milliseconds since the epoch. */
+  time: number;
+  shield: string;
+  action: EffectAction;
+  /** Host, with its port where that is not the scheme's own. */
+  host: string;
+  /** Path with `{}` for every parameter. */
+  endpoint: string;
+  count: number;
+}
+
+/** A third party that the page's own configuration named. */
+export interface LearnedEffect {
+  type: "learned";
+  shield: string;
+  host: string;
+  /** Starts with a slash, or is empty for the whole host. */
+  pathPrefix: string;
+}
+
+export type Effect = RecordEffect | LearnedEffect;
+
+/** relay → page, over the port; again whenever it changes. JSON texts. */
+export interface SettingsMessage {
+  kind: "settings";
+  stored: string | null;
+  managed: string | null;
+}
+
+/** page → relay, over the port. */
+export interface EffectsMessage {
+  kind: "effects";
+  effects: Effect[];
+}
+
+/** page → relay, over the port. */
+export interface StatusMessage {
+  kind: "status";
+  status: PageStatus;
+}
+
+/** relay → background: effects with a mark, so that a repeated delivery is counted once. */
+export interface EffectBatch {
+  kind: "effect-batch";
+  /** Random id of the document's relay. */
+  relay: string;
+  /** Rises by one with each batch of that relay. */
+  batch: number;
+  effects: Effect[];
+}
+
+/** relay → background: how Mantle fares in a document. */
+export interface PageReport {
+  kind: "page-report";
+  relay: string;
+  /** `undefined` while the page's hooks have not reported. */
+  status: PageStatus | undefined;
+}
+
+/** popup → relay of the top frame. */
+export interface PageQuery {
+  kind: "page-query";
+}
+
+/** The relay's answer to a `PageQuery`. */
+export interface PageState {
+  kind: "page-state";
+  relay: string;
+  status: PageStatus | undefined;
+}
+
+/** background → relay: the batch is in the ledger. */
+export interface Receipt {
+  kind: "receipt";
+  relay: string;
+  batch: number;
+}
+
+const STATUSES: readonly string[] = ["running", "no-wasm", "trapped"];
+const ACTIONS: readonly string[] = [
+  "blocked",
+  "answered",
+  "rewritten",
+  "flagged",
+  "asked",
+  "unknown",
+];
+const MOST_EFFECTS = 1000;
+
+type Plain = Record<string, unknown>;
+
+/** A message from the page's hooks, or `undefined` when it is none. */
+export function readPageMessage(value: unknown): EffectsMessage | StatusMessage | undefined {
+  if (!isPlain(value)) {
+    return undefined;
+  }
+  if (value["kind"] === "effects") {
+    const effects = readEffects(value["effects"]);
+    return effects && { kind: "effects", effects };
+  }
+  if (value["kind"] === "status" && isStatus(value["status"])) {
+    return { kind: "status", status: value["status"] };
+  }
+  return undefined;
+}
+
+/** Settings from the relay, or `undefined` when it is none. For the page's hooks. */
+export function readSettingsMessage(value: unknown): SettingsMessage | undefined {
+  if (!isPlain(value) || value["kind"] !== "settings") {
+    return undefined;
+  }
+  const { stored, managed } = value;
+  return isTextOrNull(stored) && isTextOrNull(managed)
+    ? { kind: "settings", stored, managed }
+    : undefined;
+}
+
+/** A message to the background, or `undefined` when it is none. */
+export function readBackgroundMessage(value: unknown): EffectBatch | PageReport | undefined {
+  if (!isPlain(value) || !isText(value["relay"], 64) || value["relay"] === "") {
+    return undefined;
+  }
+  const { relay } = value;
+  if (value["kind"] === "effect-batch") {
+    const effects = readEffects(value["effects"]);
+    const batch = value["batch"];
+    return effects && isCount(batch) ? { kind: "effect-batch", relay, batch, effects } : undefined;
+  }
+  if (value["kind"] === "page-report") {
+    const status = value["status"];
+    return status === undefined || status === null
+      ? { kind: "page-report", relay, status: undefined }
+      : isStatus(status)
+        ? { kind: "page-report", relay, status }
+        : undefined;
+  }
+  return undefined;
+}
+
+/** True for the popup's question to a relay. */
+export function isPageQuery(value: unknown): value is PageQuery {
+  return isPlain(value) && value["kind"] === "page-query";
+}
+
+/** A relay's answer to the popup, or `undefined` when it is none. */
+export function readPageState(value: unknown): PageState | undefined {
+  if (!isPlain(value) || value["kind"] !== "page-state" || !isText(value["relay"], 64)) {
+    return undefined;
+  }
+  const { relay, status } = value;
+  return { kind: "page-state", relay, status: isStatus(status) ? status : undefined };
+}
+
+/** True when the background confirms this very batch. */
+export function isReceipt(value: unknown, relay: string, batch: number): boolean {
+  return (
+    isPlain(value) &&
+    value["kind"] === "receipt" &&
+    value["relay"] === relay &&
+    value["batch"] === batch
+  );
+}
+
+/** A list is refused whole when one of its members is malformed. */
+function readEffects(value: unknown): Effect[] | undefined {
+  if (!Array.isArray(value) || value.length > MOST_EFFECTS) {
+    return undefined;
+  }
+  const effects = value.map(readEffect);
+  return effects.every((effect) => effect !== undefined) ? effects : undefined;
+}
+
+function readEffect(value: unknown): Effect | undefined {
+  if (!isPlain(value) || !isName(value["shield"]) || !isHost(value["host"])) {
+    return undefined;
+  }
+  const { shield, host } = value;
+  if (value["type"] === "learned") {
+    const { pathPrefix } = value;
+    return isPathPrefix(pathPrefix) ? { type: "learned", shield, host, pathPrefix } : undefined;
+  }
+  const { time, action, endpoint, count } = value;
+  if (value["type"] !== "record" || !isCount(time) || !isCount(count)) {
+    return undefined;
+  }
+  return isAction(action) && isText(endpoint, 200)
+    ? { type: "record", time, shield, action, host, endpoint, count }
+    : undefined;
+}
+
+function isPlain(value: unknown): value is Plain {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown, longest: number): value is string {
+  return typeof value === "string" && value.length <= longest;
+}
+
+function isTextOrNull(value: unknown): value is string | null {
+  return value === null || typeof value === "string";
+}
+
+function isName(value: unknown): value is string {
+  return isText(value, 64) && /^[a-z][a-z0-9-]*$/.test(value);
+}
+
+function isHost(value: unknown): value is string {
+  return isText(value, 261) && /^[^\s/?#@\\]*$/.test(value);
+}
+
+function isPathPrefix(value: unknown): value is string {
+  return isText(value, 200) && /^(?:\/[!-~]*)?$/.test(value);
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isStatus(value: unknown): value is PageStatus {
+  return typeof value === "string" && STATUSES.includes(value);
+}
+
+function isAction(value: unknown): value is EffectAction {
+  return typeof value === "string" && ACTIONS.includes(value);
+}

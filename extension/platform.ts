@@ -1,0 +1,235 @@
+/**
+ * The only file that touches the browser's extension API.
+ *
+ * Functions look the API up when called: a content script has only part of it, and after an
+ * update or reload of the extension a page's old content script has none.
+ */
+
+type Api = typeof chrome;
+type Rule = chrome.declarativeNetRequest.Rule;
+
+export type DeclarativeRule = Rule;
+export type RegisteredScript = chrome.scripting.RegisteredContentScript;
+
+/** Who sent a message, as far as Mantle cares. */
+export interface Sender {
+  tabId: number | undefined;
+  frameId: number | undefined;
+  /** Origin of the document, absent where the browser does not say. */
+  origin: string | undefined;
+}
+
+export interface Tab {
+  id: number;
+  /** Absent where the extension may not see it. */
+  url: string | undefined;
+}
+
+export type StorageArea = "local" | "managed" | "session";
+
+function api(): Api {
+  const { browser, chrome } = globalThis as { browser?: Api; chrome?: Api };
+  const found = browser ?? chrome;
+  if (found === undefined) {
+    throw new Error("The browser offers no extension API here.");
+  }
+  return found;
+}
+
+// --- The extension itself ---
+
+/** False in a content script whose extension was updated, reloaded or removed. */
+export function contextIsValid(): boolean {
+  try {
+    return api().runtime?.id !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+export function onInstalled(listener: () => void): void {
+  api().runtime.onInstalled.addListener(listener);
+}
+
+export function onStartup(listener: () => void): void {
+  api().runtime.onStartup.addListener(listener);
+}
+
+/** Match patterns of the manifest's own content scripts: the sites this build was made for. */
+export function manifestMatches(): string[] {
+  return (api().runtime.getManifest().content_scripts ?? []).flatMap(
+    ({ matches }) => matches ?? [],
+  );
+}
+
+/** A text of `_locales`, or its name when missing. */
+export function text(name: string, ...values: string[]): string {
+  return api().i18n.getMessage(name, values) || name;
+}
+
+/** Language of the texts, as a BCP 47 tag. */
+export function textLanguage(): string {
+  return api().i18n.getMessage("language") || "en";
+}
+
+// --- Messages ---
+
+export async function sendToBackground(message: unknown): Promise<unknown> {
+  return api().runtime.sendMessage(message);
+}
+
+/** Asks the content script in a tab's top frame; rejects when there is none. */
+export async function sendToTab(tabId: number, message: unknown): Promise<unknown> {
+  return api().tabs.sendMessage(tabId, message, { frameId: 0 });
+}
+
+/**
+ * Answers messages of this extension's own scripts. A listener returns `undefined` for messages
+ * that are not its own, so that another listener can answer.
+ */
+export function onMessage(
+  listener: (message: unknown, sender: Sender) => Promise<unknown> | undefined,
+): void {
+  const { runtime } = api();
+  runtime.onMessage.addListener((message: unknown, from, respond) => {
+    if (from.id !== runtime.id) {
+      return false;
+    }
+    const answer = listener(message, {
+      tabId: from.tab?.id,
+      frameId: from.frameId,
+      origin: from.origin ?? originOf(from.url),
+    });
+    if (answer === undefined) {
+      return false;
+    }
+    answer.then(respond, () => respond(undefined));
+    return true;
+  });
+}
+
+function originOf(url: string | undefined): string | undefined {
+  return url !== undefined && URL.canParse(url) ? new URL(url).origin : undefined;
+}
+
+// --- Storage ---
+
+/** A stored value; `undefined` when it is absent or the area is not available. */
+export async function readStorage(area: StorageArea, key: string): Promise<unknown> {
+  return (await api().storage[area].get(key))[key];
+}
+
+/** Every value of the administrator's policy. Firefox rejects where there is no policy. */
+export async function readManaged(): Promise<Record<string, unknown>> {
+  return api().storage.managed.get(null);
+}
+
+export async function writeStorage(
+  area: "local" | "session",
+  values: Record<string, unknown>,
+): Promise<void> {
+  await api().storage[area].set(values);
+}
+
+export function onStorageChanged(listener: (area: string, keys: string[]) => void): void {
+  api().storage.onChanged.addListener((changes, area) => listener(area, Object.keys(changes)));
+}
+
+// --- Tabs ---
+
+export async function activeTab(): Promise<Tab | undefined> {
+  const [tab] = await api().tabs.query({ active: true, currentWindow: true });
+  return tab?.id === undefined ? undefined : { id: tab.id, url: tab.url };
+}
+
+export async function tabById(id: number): Promise<Tab | undefined> {
+  const tab = await api().tabs.get(id);
+  return { id, url: tab.url };
+}
+
+export async function reloadTab(id: number): Promise<void> {
+  await api().tabs.reload(id);
+}
+
+/** Empty text: no badge. */
+export async function setBadge(tabId: number, label: string, colour: string): Promise<void> {
+  const { action } = api();
+  await action.setBadgeText({ tabId, text: label });
+  if (label !== "") {
+    await action.setBadgeBackgroundColor({ tabId, color: colour });
+  }
+}
+
+// --- Permissions and content scripts ---
+
+/** Must be called in the very run of a person's click. */
+export function requestHost(pattern: string): Promise<boolean> {
+  return api().permissions.request({ origins: [pattern] });
+}
+
+export async function removeHost(pattern: string): Promise<boolean> {
+  return api().permissions.remove({ origins: [pattern] });
+}
+
+export async function hasHost(pattern: string): Promise<boolean> {
+  return api().permissions.contains({ origins: [pattern] });
+}
+
+export async function grantedHosts(): Promise<string[]> {
+  return (await api().permissions.getAll()).origins ?? [];
+}
+
+export function onHostsAdded(listener: () => void): void {
+  api().permissions.onAdded.addListener(() => listener());
+}
+
+export function onHostsRemoved(listener: (patterns: string[]) => void): void {
+  api().permissions.onRemoved.addListener((removed) => listener(removed.origins ?? []));
+}
+
+export async function registeredScripts(): Promise<RegisteredScript[]> {
+  return api().scripting.getRegisteredContentScripts();
+}
+
+export async function registerScripts(scripts: RegisteredScript[]): Promise<void> {
+  await api().scripting.registerContentScripts(scripts);
+}
+
+export async function unregisterScripts(ids: string[]): Promise<void> {
+  await api().scripting.unregisterContentScripts({ ids });
+}
+
+/** Runs a function that closes over nothing in the page's own world and gives its plain result. */
+export async function runInPage<Result>(tabId: number, probe: () => Result): Promise<unknown> {
+  const [first] = await api().scripting.executeScript({
+    target: { tabId },
+    world: "MAIN",
+    func: probe,
+  });
+  return first?.result;
+}
+
+// --- Declarative rules ---
+
+export async function enabledRulesets(): Promise<string[]> {
+  return api().declarativeNetRequest.getEnabledRulesets();
+}
+
+export async function setRulesets(enable: string[], disable: string[]): Promise<void> {
+  await api().declarativeNetRequest.updateEnabledRulesets({
+    enableRulesetIds: enable,
+    disableRulesetIds: disable,
+  });
+}
+
+export async function dynamicRules(): Promise<Rule[]> {
+  return api().declarativeNetRequest.getDynamicRules();
+}
+
+/** One step: the browser never sees a state between. */
+export async function replaceDynamicRules(removeIds: number[], rules: Rule[]): Promise<void> {
+  await api().declarativeNetRequest.updateDynamicRules({
+    removeRuleIds: removeIds,
+    addRules: rules,
+  });
+}

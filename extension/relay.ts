@@ -1,0 +1,131 @@
+/**
+ * The one channel between the page's hooks and the extension (isolated world, every frame).
+ * Settings go in; effects and status come out. See docs/architecture.md.
+ */
+import {
+  type Effect,
+  type PageState,
+  type PageStatus,
+  type SettingsMessage,
+  isPageQuery,
+  isReceipt,
+  readPageMessage,
+} from "./messages.ts";
+import { contextIsValid, onMessage, sendToBackground } from "./platform.ts";
+import { readSettings, watchSettings } from "./settings.ts";
+
+/** Most effects kept while the background does not answer; the oldest go first. */
+const MOST_WAITING = 1000;
+const RETRY_AFTER_MS = [250, 1000, 4000, 15_000];
+/** How often the hooks may ask for a channel before they are connected. */
+const MOST_OFFERS = 3;
+
+const relay = crypto.randomUUID();
+const nonce = crypto.randomUUID();
+const ports = new Set<MessagePort>();
+let settings: SettingsMessage | undefined;
+let status: PageStatus | undefined;
+let pageAnswered = false;
+let offers = 0;
+let batch = 0;
+let sending = false;
+const waiting: Effect[] = [];
+
+function offerChannel(): void {
+  offers += 1;
+  const channel = new MessageChannel();
+  const port = channel.port1;
+  ports.add(port);
+  port.onmessage = (event) => receive(event.data as unknown);
+  if (settings !== undefined) {
+    port.postMessage(settings);
+  }
+  window.dispatchEvent(new CustomEvent("mantle-relay", { detail: nonce }));
+  // To this very window: an opaque origin has no other name than "*".
+  window.postMessage({ mantle: nonce }, "*", [channel.port2]);
+}
+
+function receive(data: unknown): void {
+  const message = readPageMessage(data);
+  if (message === undefined) {
+    return;
+  }
+  pageAnswered = true;
+  if (message.kind === "status") {
+    status = message.status;
+    void report();
+  } else {
+    waiting.push(...message.effects);
+    waiting.splice(0, Math.max(0, waiting.length - MOST_WAITING));
+    void drain();
+  }
+}
+
+async function forwardSettings(): Promise<void> {
+  if (!contextIsValid()) {
+    return;
+  }
+  try {
+    settings = { kind: "settings", ...(await readSettings()) };
+  } catch {
+    // The page keeps what it has; without any it turns to the strictest defaults by itself.
+    return;
+  }
+  for (const port of ports) {
+    port.postMessage(settings);
+  }
+}
+
+/** One batch under way at a time, repeated until the background confirms that it is stored. */
+async function drain(): Promise<void> {
+  if (sending) {
+    return;
+  }
+  sending = true;
+  while (waiting.length > 0 && contextIsValid()) {
+    batch += 1;
+    await deliver(waiting.splice(0));
+  }
+  sending = false;
+}
+
+async function deliver(effects: Effect[]): Promise<void> {
+  for (const pause of [...RETRY_AFTER_MS, undefined]) {
+    try {
+      const answer = await sendToBackground({ kind: "effect-batch", relay, batch, effects });
+      if (isReceipt(answer, relay, batch)) {
+        return;
+      }
+    } catch {
+      // The background was just stopped, or the extension is being replaced.
+    }
+    if (pause === undefined || !contextIsValid()) {
+      return;
+    }
+    await new Promise((resume) => setTimeout(resume, pause));
+  }
+}
+
+async function report(): Promise<void> {
+  try {
+    await sendToBackground({ kind: "page-report", relay, status });
+  } catch {
+    // The popup asks this relay directly, so nothing is lost but the badge.
+  }
+}
+
+function answerQuery(message: unknown): Promise<PageState> | undefined {
+  return isPageQuery(message) ? Promise.resolve({ kind: "page-state", relay, status }) : undefined;
+}
+
+// The hooks ask when they came after us; nobody else has a reason to once they are connected.
+window.addEventListener("mantle-page", () => {
+  if (!pageAnswered && offers < MOST_OFFERS) {
+    offerChannel();
+  }
+});
+offerChannel();
+void forwardSettings();
+watchSettings(() => void forwardSettings());
+onMessage(answerQuery);
+void report();

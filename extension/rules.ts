@@ -1,0 +1,160 @@
+/**
+ * The backstop: declarative rules for what hooks in a page cannot see (service worker, frames,
+ * images, preloads). Only requests that Element's pages start are touched.
+ *
+ * The static rulesets cover the sites this build was made for; dynamic rules add the person's own
+ * sites, the hosts a site's configuration named, and exceptions for allowed hosts.
+ */
+import identityRules from "./generated/rules/identity.json";
+import integrationRules from "./generated/rules/integrations.json";
+import type { SettingsView } from "./core.ts";
+import type { LearnedHost } from "./learned.ts";
+import {
+  type DeclarativeRule,
+  dynamicRules,
+  enabledRulesets,
+  replaceDynamicRules,
+  setRulesets,
+} from "./platform.ts";
+
+/** Rules of each shield that has any, without initiator domains. Ruleset and shield share the id. */
+const RULESETS: Readonly<Record<string, readonly DeclarativeRule[]>> = {
+  integrations: integrationRules as unknown as DeclarativeRule[],
+  identity: identityRules as unknown as DeclarativeRule[],
+};
+
+export interface RuleInput {
+  settings: SettingsView;
+  /** Hosts the build was made for: the static rulesets cover them. */
+  builtInHosts: readonly string[];
+  addedHosts: readonly string[];
+  learned: readonly LearnedHost[];
+}
+
+export interface WantedRules {
+  rulesets: string[];
+  dynamic: DeclarativeRule[];
+}
+
+/** What the browser should hold for these settings and sites. */
+export function wantedRules(input: RuleInput): WantedRules {
+  const shields = input.settings.shields
+    .filter((shield) => shield.mode === "on" && shield.id in RULESETS)
+    .map((shield) => shield.id)
+    .sort();
+  const dynamic = shields.flatMap((shield) => [
+    ...rulesForAddedSites(shield, input),
+    ...rulesForLearnedHosts(shield, input),
+    ...exceptions(shield, input),
+  ]);
+  return { rulesets: shields, dynamic: dynamic.map((rule, index) => ({ ...rule, id: index + 1 })) };
+}
+
+/** Brings the browser's rules to what is wanted; does nothing when they are so already. */
+export async function applyRules(wanted: WantedRules): Promise<void> {
+  const enabled = await enabledRulesets();
+  const enable = wanted.rulesets.filter((id) => !enabled.includes(id));
+  const disable = enabled.filter((id) => !wanted.rulesets.includes(id));
+  if (enable.length > 0 || disable.length > 0) {
+    await setRulesets(enable, disable);
+  }
+  const present = await dynamicRules();
+  if (fingerprint(present) !== fingerprint(wanted.dynamic)) {
+    await replaceDynamicRules(
+      present.map((rule) => rule.id),
+      wanted.dynamic,
+    );
+  }
+}
+
+function rulesForAddedSites(shield: string, input: RuleInput): DeclarativeRule[] {
+  return input.addedHosts.length === 0
+    ? []
+    : rulesOf(shield).map((rule) => startedBy(rule, input.addedHosts));
+}
+
+function rulesForLearnedHosts(shield: string, input: RuleInput): DeclarativeRule[] {
+  const sites = [...input.builtInHosts, ...input.addedHosts];
+  return input.learned
+    .filter((entry) => entry.shield === shield && sites.includes(entry.site))
+    .filter((entry) => !allowedHosts(shield, input).includes(hostnameOf(entry.host)))
+    .flatMap((entry) => {
+      const urlFilter = filterOf(entry);
+      return urlFilter === undefined
+        ? []
+        : [
+            {
+              id: 0,
+              priority: 1,
+              action: { type: "block" },
+              condition: { urlFilter, initiatorDomains: [entry.site] },
+            } as DeclarativeRule,
+          ];
+    });
+}
+
+/** An exception stands just above each rule it excepts from, and covers no more than that rule. */
+function exceptions(shield: string, input: RuleInput): DeclarativeRule[] {
+  const allowed = allowedHosts(shield, input);
+  return rulesOf(shield).flatMap((rule) => {
+    const covered = rule.condition.requestDomains;
+    const hosts = covered === undefined ? allowed : allowed.filter((host) => within(host, covered));
+    return hosts.length === 0
+      ? []
+      : [
+          startedBy(
+            {
+              ...rule,
+              priority: (rule.priority ?? 1) + 1,
+              action: { type: "allow" } as DeclarativeRule["action"],
+              condition: { ...rule.condition, requestDomains: hosts },
+            },
+            [...input.builtInHosts, ...input.addedHosts],
+          ),
+        ];
+  });
+}
+
+function rulesOf(shield: string): readonly DeclarativeRule[] {
+  return RULESETS[shield] ?? [];
+}
+
+/**
+ * Without types a rule covers everything but navigation of the tab. Their names differ between the
+ * browsers, and Firefox refuses a rule with one that it does not know.
+ */
+function startedBy(rule: DeclarativeRule, hosts: readonly string[]): DeclarativeRule {
+  const { resourceTypes: _, ...condition } = rule.condition;
+  return { ...rule, condition: { ...condition, initiatorDomains: [...hosts] } };
+}
+
+function allowedHosts(shield: string, input: RuleInput): string[] {
+  const allow: Record<string, string[]> = input.settings.allow;
+  return (allow[shield] ?? []).map(hostnameOf);
+}
+
+function hostnameOf(host: string): string {
+  return host.replace(/:\d+$/, "");
+}
+
+function within(host: string, domains: readonly string[]): boolean {
+  return domains.some((domain) => host === domain || host.endsWith(`.${domain}`));
+}
+
+/** `undefined` where the filter language cannot name the place exactly. */
+function filterOf({ host, pathPrefix }: LearnedHost): string | undefined {
+  const place = `${host}${pathPrefix.replace(/\/+$/, "")}`;
+  return host === "" || /[*|^]|[^!-~]/.test(place) ? undefined : `|https://${place}^`;
+}
+
+/** Equal for equal rules, whatever order of keys or empty fields a browser hands back. */
+function fingerprint(rules: readonly DeclarativeRule[]): string {
+  const inOrder = [...rules].sort((a, b) => a.id - b.id);
+  return JSON.stringify(inOrder, (_key, value: unknown) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      return value;
+    }
+    const entries = Object.entries(value).filter(([, field]) => field !== null);
+    return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
+}

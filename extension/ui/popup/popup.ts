@@ -1,0 +1,159 @@
+/** The toolbar popup: this page's state, and every shield with its switch. */
+import {
+  type SettingChange,
+  type SettingsView,
+  changedSettings,
+  describeSettings,
+} from "../../core.ts";
+import { type Ledger, clearLedger, isHandled, readLedger } from "../../ledger.ts";
+import {
+  type Tab,
+  activeTab,
+  onStorageChanged,
+  removeHost,
+  tabById,
+  text,
+  textLanguage,
+} from "../../platform.ts";
+import { readSettings, watchSettings, writeSettings } from "../../settings.ts";
+import { type Site, addedSites, storedSites } from "../../sites.ts";
+import { button, element, part } from "./dom.ts";
+import { type PageCondition, examine } from "./page-state.ts";
+import { type ShieldCounts, type ShieldRow, shieldRow } from "./shield-row.ts";
+import { showState } from "./state-card.ts";
+
+const GROUPS: readonly { name: string; shields: readonly string[] }[] = [
+  { name: "groupThirdParties", shields: ["integrations", "identity"] },
+  { name: "groupServer", shields: ["device-name"] },
+  { name: "groupElement", shields: ["config"] },
+];
+
+const rows = new Map<string, ShieldRow>();
+
+/** Settings are read, changed and written as one step, also with a second popup open. */
+async function changeSetting(setting: SettingChange): Promise<void> {
+  await navigator.locks.request("change-setting", async () => {
+    await writeSettings(changedSettings(await readSettings(), setting));
+  });
+}
+
+async function changeSites(change: (sites: string[]) => string[]): Promise<void> {
+  const { stored } = await readSettings();
+  const sites = change(storedSites(stored).map((site) => site.url));
+  await changeSetting({ type: "sites", sites: [...new Set(sites)] });
+}
+
+const siteActions = {
+  remember: (site: Site) => changeSites((sites) => [...sites, site.url]),
+  forget: (site: Site) => changeSites((sites) => sites.filter((url) => url !== site.url)),
+};
+
+function showGroups(settings: SettingsView): void {
+  const grouped = GROUPS.flatMap((group) => group.shields);
+  const rest = settings.shields.map((shield) => shield.id).filter((id) => !grouped.includes(id));
+  for (const group of [...GROUPS, { name: "groupMore", shields: rest }]) {
+    const shields = settings.shields.filter((shield) => group.shields.includes(shield.id));
+    if (shields.length === 0) {
+      continue;
+    }
+    const section = element("section", {}, element("h2", { text: text(group.name) }));
+    for (const shield of shields) {
+      const row = shieldRow(shield, changeSetting);
+      rows.set(shield.id, row);
+      section.append(row.root);
+    }
+    part("groups").append(section);
+  }
+}
+
+async function showSettings(): Promise<void> {
+  const texts = await readSettings();
+  const settings = describeSettings(texts);
+  if (rows.size === 0) {
+    showGroups(settings);
+  }
+  for (const shield of settings.shields) {
+    rows.get(shield.id)?.update(shield, settings);
+  }
+  const problems = part("problems");
+  problems.hidden = settings.problems.length === 0;
+  problems.replaceChildren(
+    element("h2", { text: text("problems") }),
+    ...settings.problems.map((problem) => element("p", { text: problem })),
+  );
+  showSites(await addedSites(texts.stored));
+}
+
+function showSites(sites: readonly Site[]): void {
+  const section = part("sites");
+  section.hidden = sites.length === 0;
+  const list = element("ul");
+  for (const site of sites) {
+    const remove = button(text("sitesRemove"), "quiet", () => {
+      // The background takes scripts, rules and the setting away with the permission.
+      void removeHost(site.permission).then(() => showSettings());
+    });
+    remove.setAttribute("aria-label", text("sitesRemoveOf", site.url));
+    list.append(element("li", {}, element("span", { text: site.url }), remove));
+  }
+  section.replaceChildren(element("h2", { text: text("sites") }), list);
+}
+
+async function showCounts(tab: Tab | undefined, condition: PageCondition): Promise<void> {
+  const ledger = await readLedger();
+  for (const [id, row] of rows) {
+    row.count(countsOf(ledger, id, tab?.id, condition.relay));
+  }
+}
+
+function countsOf(
+  ledger: Ledger,
+  shield: string,
+  tab: number | undefined,
+  relay: string | undefined,
+): ShieldCounts {
+  const page = ledger.pages.find((known) => known.tab === tab && known.relay === relay);
+  const total = ledger.rows
+    .filter((row) => row.shield === shield && isHandled(row.action))
+    .reduce((sum, row) => sum + row.count, 0);
+  return { here: relay === undefined ? undefined : (page?.handled[shield] ?? 0), total };
+}
+
+/** Opened as a page of its own, the popup looks at the tab its address names (`?tab=1`). */
+async function tabInQuestion(): Promise<Tab | undefined> {
+  const named = new URLSearchParams(location.search).get("tab");
+  try {
+    return named === null ? await activeTab() : await tabById(Number(named));
+  } catch {
+    return undefined;
+  }
+}
+
+async function start(): Promise<void> {
+  document.documentElement.lang = textLanguage();
+  part("state").textContent = text("loading");
+  const clear = part("clear");
+  clear.textContent = text("clearCounts");
+  clear.addEventListener("click", () => void clearLedger());
+  await showSettings();
+  const tab = await tabInQuestion();
+  const { stored } = await readSettings();
+  const condition = await examine(tab, stored);
+  part("host").textContent = hostShown(tab);
+  showState(part("state"), condition, tab?.id, siteActions);
+  await showCounts(tab, condition);
+  watchSettings(() => void showSettings());
+  onStorageChanged((area, keys) => {
+    if (area === "local" && keys.includes("ledger")) {
+      void showCounts(tab, condition);
+    }
+  });
+}
+
+function hostShown(tab: Tab | undefined): string {
+  return tab?.url?.startsWith("https://") ? new URL(tab.url).host : "";
+}
+
+start().catch(() => {
+  part("state").textContent = text("settingsUnreadable");
+});

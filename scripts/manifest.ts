@@ -1,0 +1,80 @@
+/** Turns the one manifest.json at the top of the tree into the variant of each browser. */
+import { readFileSync } from "node:fs";
+
+export type Browser = "chromium" | "firefox";
+
+interface ContentScript {
+  matches: string[];
+  match_origin_as_fallback: boolean;
+}
+
+interface Manifest {
+  version: string;
+  minimum_chrome_version?: string;
+  browser_specific_settings?: unknown;
+  background: { service_worker?: string; scripts?: string[] };
+  content_scripts: ContentScript[];
+  host_permissions: string[];
+}
+
+/** An https origin, or an origin with a path under which the client lives. */
+export interface SitePatterns {
+  /** Where content scripts run. */
+  match: string;
+  /** Permissions know no paths. */
+  permission: string;
+  wholeOrigin: boolean;
+}
+
+/**
+ * Match patterns of a site such as `https://chat.example.org` or `https://example.org/element`.
+ * Ports are dropped: Firefox's match patterns have none. Throws a sentence on anything else.
+ */
+export function patternsOf(site: string): SitePatterns {
+  let url: URL;
+  try {
+    url = new URL(site);
+  } catch {
+    throw new Error(`"${site}" is no site: give an origin such as https://chat.example.org.`);
+  }
+  if (url.protocol !== "https:" || url.search || url.hash || url.username || url.password) {
+    throw new Error(`"${site}" is no site: give an https origin, with a path at most.`);
+  }
+  const path = url.pathname.replace(/\/+$/, "");
+  const permission = `https://${url.hostname}/*`;
+  return { match: `https://${url.hostname}${path}/*`, permission, wholeOrigin: path === "" };
+}
+
+/** The manifest of one browser as JSON text, for these sites and no others. */
+export function manifestFor(browser: Browser, sites: string[], version: string): string {
+  const source = readFileSync(new URL("../manifest.json", import.meta.url), "utf8");
+  const manifest = JSON.parse(source) as Manifest;
+  const patterns = sites.map(patternsOf);
+  manifest.version = version;
+  manifest.host_permissions = unique(patterns.map((site) => site.permission));
+  manifest.content_scripts = [true, false].flatMap((wholeOrigin) => {
+    const matches = unique(
+      patterns.filter((site) => site.wholeOrigin === wholeOrigin).map((site) => site.match),
+    );
+    // Browsers refuse the fallback for patterns with a path.
+    return matches.length === 0
+      ? []
+      : manifest.content_scripts.map((script) => ({
+          ...script,
+          matches,
+          match_origin_as_fallback: wholeOrigin,
+        }));
+  });
+  if (browser === "chromium") {
+    delete manifest.background.scripts;
+    delete manifest.browser_specific_settings;
+  } else {
+    delete manifest.background.service_worker;
+    delete manifest.minimum_chrome_version;
+  }
+  return `${JSON.stringify(manifest, null, 2)}\n`;
+}
+
+function unique(values: string[]): string[] {
+  return [...new Set(values)].sort();
+}

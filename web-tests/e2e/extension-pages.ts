@@ -1,0 +1,296 @@
+/** Browsers in which a spec can also open Mantle's own pages and stop its background. */
+import { fileURLToPath } from "node:url";
+import puppeteer from "puppeteer-core";
+import type { Browser, Page } from "puppeteer-core";
+import { type BrowserKind, launch } from "../support/browsers.ts";
+
+export interface ExtensionBrowser {
+  readonly kind: BrowserKind;
+  readonly browser: Browser;
+  newPage(): Promise<Page>;
+  /** One of the extension's own pages, such as `popup.html`, in a tab. */
+  openExtensionPage(path: string): Promise<Page>;
+  /**
+   * Presses the toolbar button over the tab that shows a host, and gives the popup. In Firefox it
+   * is shown once more in a tab, since no driver reaches into the real one; the rights that come
+   * with the press are the same.
+   */
+  pressToolbarButton(host: string): Promise<Page>;
+  /** Stops the background; the next message starts it again. */
+  stopBackground(): Promise<void>;
+  /** What pages are told of the person's taste in colours. */
+  setDark(page: Page, dark: boolean): Promise<void>;
+  /** Puts the extension in again, as an update does; its own pages are closed by that. */
+  reinstall(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ExtensionBrowserOptions {
+  extension?: string;
+  proxyPort: number;
+  /** Firefox only: a home folder, for the administrator's policy in it. */
+  home?: string;
+}
+
+/** Values that pass between a spec and the extension API. */
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+const FIREFOX_ID = "mantle@mantle.invalid";
+const FIREFOX_UUID = "0b5e3c1a-6a51-4c39-9a52-6f6d2f0e7a11";
+/** Firefox stops an idle background by itself; this soon in the specs. */
+const FIREFOX_IDLE_MS = 400;
+
+/** `build/test/<kind>` of `scripts/build --site https://chat.example.org --out build/test`. */
+export function testBuild(kind: BrowserKind): string {
+  return fileURLToPath(new URL(`../../build/test/${kind}`, import.meta.url));
+}
+
+export async function launchExtensionBrowser(
+  kind: BrowserKind,
+  options: ExtensionBrowserOptions,
+): Promise<ExtensionBrowser> {
+  return kind === "chromium" ? inChromium(options) : inFirefox(options);
+}
+
+async function inChromium(options: ExtensionBrowserOptions): Promise<ExtensionBrowser> {
+  const launched = await launch("chromium", options);
+  const { browser, extensionId } = launched;
+  return {
+    kind: "chromium",
+    browser,
+    newPage: () => browser.newPage(),
+    openExtensionPage: async (path) => {
+      const page = await browser.newPage();
+      await page.goto(`chrome-extension://${extensionId ?? ""}/${path}`);
+      return page;
+    },
+    pressToolbarButton: async (host) => {
+      const session = await browser.target().createCDPSession();
+      const { targetInfos } = await session.send("Target.getTargets", {
+        filter: [{ type: "tab" }],
+      });
+      const tab = targetInfos.find((info) => info.url.startsWith(`https://${host}/`));
+      await session.send("Extensions.triggerAction", {
+        id: extensionId ?? "",
+        targetId: tab?.targetId ?? "",
+      });
+      await session.detach();
+      const popup = await browser.waitForTarget(
+        (target) => target.url() === `chrome-extension://${extensionId ?? ""}/popup.html`,
+        { timeout: 10_000 },
+      );
+      return popup.asPage();
+    },
+    stopBackground: async () => {
+      const running = browser.targets().filter((target) => target.type() === "service_worker");
+      for (const target of running) {
+        const worker = target.url().includes(extensionId ?? "") ? await target.worker() : null;
+        // Puppeteer also says goodbye to the target, which may be gone by then.
+        await worker?.close().catch(() => undefined);
+      }
+    },
+    setDark: (page, dark) =>
+      page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }]),
+    reinstall: async () => {
+      await browser.installExtension(options.extension ?? "");
+    },
+    close: launched.close,
+  };
+}
+
+/** Own settings beside those of `support/browsers.ts`: a fixed address for extension pages. */
+async function inFirefox(options: ExtensionBrowserOptions): Promise<ExtensionBrowser> {
+  const browser = await puppeteer.launch({
+    browser: "firefox",
+    executablePath: process.env["FIREFOX"] ?? "/usr/bin/firefox-esr",
+    headless: true,
+    acceptInsecureCerts: true,
+    // Lets a spec navigate to the extension's own pages.
+    args: ["--remote-allow-system-access"],
+    env: options.home === undefined ? process.env : { ...process.env, HOME: options.home },
+    extraPrefsFirefox: {
+      "extensions.background.idle.timeout": FIREFOX_IDLE_MS,
+      "extensions.webextensions.uuids": JSON.stringify({ [FIREFOX_ID]: FIREFOX_UUID }),
+      // Stands for the person's "Allow" in the browser's own question.
+      "extensions.webextOptionalPermissionPrompts": false,
+      "network.proxy.type": 1,
+      "network.proxy.http": "127.0.0.1",
+      "network.proxy.http_port": options.proxyPort,
+      "network.proxy.ssl": "127.0.0.1",
+      "network.proxy.ssl_port": options.proxyPort,
+      "network.proxy.no_proxies_on": "",
+      "network.trr.mode": 5,
+      "network.captive-portal-service.enabled": false,
+      "network.connectivity-service.enabled": false,
+      "network.http.speculative-parallel-limit": 0,
+      "network.prefetch-next": true,
+      "browser.safebrowsing.downloads.remote.enabled": false,
+      "browser.safebrowsing.malware.enabled": false,
+      "browser.safebrowsing.phishing.enabled": false,
+      "extensions.update.enabled": false,
+      "privacy.trackingprotection.enabled": false,
+      "services.settings.server": "data:,",
+      "dom.security.https_first": false,
+    },
+  });
+  if (options.extension !== undefined) {
+    await browser.installExtension(options.extension);
+  }
+  const openExtensionPage = async (path: string): Promise<Page> => {
+    const page = await browser.newPage();
+    // The page moves to another process, so puppeteer never sees the end of this navigation.
+    page.goto(`moz-extension://${FIREFOX_UUID}/${path}`).catch(() => undefined);
+    await until(async () => {
+      const address = await page.evaluate(() => `${location.href} ${document.readyState}`);
+      return address.startsWith("moz-extension://") && address.endsWith("complete");
+    });
+    return page;
+  };
+  return {
+    kind: "firefox",
+    browser,
+    newPage: () => browser.newPage(),
+    openExtensionPage,
+    pressToolbarButton: async (host) => {
+      const id = await inBrowserWindow(browser, pressed(host));
+      return openExtensionPage(`popup.html?tab=${id}`);
+    },
+    // The browser's own clock does it; a spec can only wait.
+    stopBackground: () =>
+      until(
+        async () => (await inBrowserWindow(browser, BACKGROUND_STATE)) === "stopped",
+        "the background's end",
+      ),
+    setDark: async (_page, dark) => {
+      const pref = '"layout.css.prefers-color-scheme.content-override"';
+      await inBrowserWindow(
+        browser,
+        `(async () => { Services.prefs.setIntPref(${pref}, ${dark ? 0 : 1}); return "set"; })()`,
+      );
+    },
+    reinstall: async () => {
+      await browser.installExtension(options.extension ?? "");
+    },
+    close: async () => {
+      const killer = setTimeout(() => browser.process()?.kill("SIGKILL"), 10_000);
+      await browser.close().catch(() => browser.process()?.kill("SIGKILL"));
+      clearTimeout(killer);
+    },
+  };
+}
+
+const BACKGROUND_STATE = `(async () => {
+  const { ExtensionParent } = ChromeUtils.importESModule(
+    "resource://gre/modules/ExtensionParent.sys.mjs");
+  return ExtensionParent.GlobalManager.getExtension("${FIREFOX_ID}").backgroundState;
+})()`;
+
+function pressed(host: string): string {
+  return `(async () => {
+    const { ExtensionParent } = ChromeUtils.importESModule(
+      "resource://gre/modules/ExtensionParent.sys.mjs");
+    const extension = ExtensionParent.GlobalManager.getExtension("${FIREFOX_ID}");
+    gBrowser.selectedTab = gBrowser.tabs.find((tab) =>
+      tab.linkedBrowser.currentURI.spec.startsWith("https://${host}/"));
+    const button = ExtensionParent.apiManager.global.browserActionFor(extension);
+    const tab = extension.tabManager.getWrapper(gBrowser.selectedTab);
+    // A press closes a popup that is still open; the next one counts.
+    for (let press = 0; press < 10 && !tab.hasActiveTabPermission; press += 1) {
+      await button.triggerAction(window);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    return String(tab.id);
+  })()`;
+}
+
+/** Runs a script in Firefox's own window, which puppeteer has no call for. */
+async function inBrowserWindow(browser: Browser, expression: string): Promise<string> {
+  interface Answer {
+    result: { contexts?: { context: string; url: string }[]; result?: { value?: string } };
+  }
+  interface Connection {
+    send(method: string, parameters: unknown): Promise<Answer>;
+  }
+  const { connection } = browser as unknown as { connection: Connection };
+  const tree = await connection.send("browsingContext.getTree", { "moz:scope": "chrome" });
+  const window = tree.result.contexts?.find((context) => context.url.endsWith("browser.xhtml"));
+  const answer = await connection.send("script.evaluate", {
+    target: { context: window?.context },
+    awaitPromise: true,
+    expression,
+  });
+  const value = answer.result.result?.value;
+  if (value === undefined) {
+    throw new Error(`Firefox refused a script of the spec: ${JSON.stringify(answer.result)}`);
+  }
+  return value;
+}
+
+/** Calls the extension API in one of the extension's pages: `callApi(page, "tabs.query", {})`. */
+export async function callApi<Result = Json>(
+  page: Page,
+  name: string,
+  ...values: Json[]
+): Promise<Result> {
+  const answer = await page.evaluate(
+    async (path: string, list: string) => {
+      const world = globalThis as unknown as Record<string, unknown>;
+      let owner: unknown = undefined;
+      let found: unknown = world["browser"] ?? world["chrome"];
+      for (const part of path.split(".")) {
+        owner = found;
+        found = (found as Record<string, unknown>)[part];
+      }
+      const called = found as (...given: unknown[]) => Promise<unknown>;
+      return JSON.stringify((await called.apply(owner, JSON.parse(list) as unknown[])) ?? null);
+    },
+    name,
+    JSON.stringify(values),
+  );
+  return JSON.parse(answer) as Result;
+}
+
+/** Writes Mantle's stored settings, or takes them away. */
+export async function storeSettings(page: Page, settings: Json | undefined): Promise<void> {
+  if (settings === undefined) {
+    await callApi(page, "storage.local.remove", "settings");
+  } else {
+    const text = typeof settings === "string" ? settings : JSON.stringify(settings);
+    await callApi(page, "storage.local.set", { settings: text });
+  }
+}
+
+/** Id of the tab that shows an address; for the popup's `?tab=`. */
+export async function tabShowing(page: Page, host: string): Promise<number> {
+  const tabs = await callApi<{ id: number; url?: string }[]>(page, "tabs.query", {});
+  const found = tabs.find((tab) => tab.url?.startsWith(`https://${host}/`));
+  if (found === undefined) {
+    throw new Error(`No tab shows ${host}, or Mantle may not see it.`);
+  }
+  return found.id;
+}
+
+export function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/** Waits until `condition` holds; throws after ten seconds. */
+export async function until(
+  condition: () => Promise<boolean> | boolean,
+  what = "what the spec waits for",
+): Promise<void> {
+  const end = Date.now() + 10_000;
+  let last: unknown;
+  while (Date.now() < end) {
+    try {
+      if (await condition()) {
+        return;
+      }
+      last = undefined;
+    } catch (error) {
+      last = error;
+    }
+    await pause(50);
+  }
+  throw new Error(`Not within ten seconds: ${what}.`, { cause: last });
+}

@@ -1,0 +1,358 @@
+/** The popup, with real clicks and keys; each change is seen in storage and in the page. */
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, beforeEach, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { Page } from "puppeteer-core";
+import { bothBrowsers } from "../support/browsers.ts";
+import {
+  type Recorder,
+  type Route,
+  answerJson,
+  startRecorder,
+  withPreflight,
+} from "../support/recorder.ts";
+import {
+  type ExtensionBrowser,
+  callApi,
+  launchExtensionBrowser,
+  pause,
+  storeSettings,
+  tabShowing,
+  testBuild,
+  until,
+} from "./extension-pages.ts";
+
+const ELEMENT = "chat.example.org";
+const UNKNOWN_ELEMENT = "element.example.net";
+const PLAIN = "plain.example.net";
+const HOMESERVER = "hs.example.org";
+const PING = "https://vector.im/_matrix/identity/v2";
+const SCREENSHOTS = fileURLToPath(new URL("../../build/screenshots", import.meta.url));
+
+const element: Route = (request, response) => {
+  response.writeHead(200, {
+    "Content-Type": "text/html",
+    ...(request.path === "/no-wasm"
+      ? { "Content-Security-Policy": "script-src 'self'; connect-src *" }
+      : {}),
+  });
+  response.end(
+    '<!doctype html><meta name="application-name" content="Element"><div id="matrixchat"></div>',
+  );
+};
+const plain: Route = (_request, response) => {
+  response.writeHead(200, { "Content-Type": "text/html" });
+  response.end("<!doctype html><title>A page</title>");
+};
+const homeserver = withPreflight((request, response) =>
+  answerJson(request, response, 200, { user_id: "@a:hs.example.org" }),
+);
+
+for (const kind of bothBrowsers) {
+  describe(`popup in ${kind}`, () => {
+    let recorder: Recorder;
+    let running: ExtensionBrowser;
+    let page: Page;
+    let popup: Page;
+
+    before(async () => {
+      mkdirSync(SCREENSHOTS, { recursive: true });
+      recorder = await startRecorder({
+        hosts: {
+          [ELEMENT]: element,
+          [UNKNOWN_ELEMENT]: element,
+          [PLAIN]: plain,
+          [HOMESERVER]: homeserver,
+        },
+      });
+      running = await launchExtensionBrowser(kind, {
+        extension: testBuild(kind),
+        proxyPort: recorder.port,
+      });
+      page = await running.newPage();
+      await page.goto(`https://${ELEMENT}/`);
+      const first = await running.openExtensionPage("popup.html");
+      const tab = await tabShowing(first, ELEMENT);
+      popup = await running.openExtensionPage(`popup.html?tab=${tab}`);
+      await popup.setViewport({ width: 440, height: 1100 });
+      await first.close();
+    });
+
+    after(async () => {
+      await running?.close();
+      await recorder?.close();
+    });
+
+    beforeEach(async () => {
+      await storeSettings(popup, undefined);
+      await modeShown(popup, "identity", "on");
+      recorder.clear();
+    });
+
+    async function stored(): Promise<Record<string, unknown>> {
+      const { settings } = await callApi<{ settings?: string }>(
+        popup,
+        "storage.local.get",
+        "settings",
+      );
+      return JSON.parse(settings ?? "{}") as Record<string, unknown>;
+    }
+
+    /** Asks an identity server, as Element does at its start; true when the server saw it. */
+    async function pingReaches(): Promise<boolean> {
+      recorder.clear();
+      const run = async (url: string): Promise<void> => {
+        await fetch(url).catch(() => undefined);
+      };
+      await page.evaluate(run, PING);
+      return recorder.to("vector.im").length > 0;
+    }
+
+    /** The session name the homeserver is told at login. */
+    async function nameAtLogin(): Promise<unknown> {
+      recorder.clear();
+      const run = async (url: string): Promise<void> => {
+        const body = { type: "m.login.password", initial_device_display_name: "chat: Firefox" };
+        await fetch(url, { method: "POST", body: JSON.stringify(body) });
+      };
+      await page.evaluate(run, `https://${HOMESERVER}/_matrix/client/v3/login`);
+      const [login] = recorder.to(HOMESERVER);
+      const body = JSON.parse(String(login?.body)) as Record<string, unknown>;
+      return body["initial_device_display_name"];
+    }
+
+    async function stateOf(over: Page): Promise<string> {
+      await over.waitForSelector("#state[data-kind]");
+      return over.$eval("#state", (card) => (card as HTMLElement).dataset["kind"] ?? "");
+    }
+
+    async function openDetails(shield: string): Promise<void> {
+      const closed = await popup.$(`[data-shield="${shield}"] details:not([open]) summary`);
+      await closed?.click();
+    }
+
+    async function type(selector: string, value: string): Promise<void> {
+      await popup.$eval(selector, (field) => (field as HTMLInputElement).select());
+      await popup.focus(selector);
+      await popup.keyboard.press("Backspace");
+      await popup.type(selector, value);
+    }
+
+    it("says that the page is protected, and counts what was stopped", async () => {
+      assert.equal(await stateOf(popup), "protected");
+      assert.equal(await pingReaches(), false);
+      const tally = (): Promise<string> =>
+        popup.$eval("#tally-identity", (part) => part.textContent ?? "");
+      await until(async () => /: 1 on this page, 1 in all/.test(await tally()), "a count of one");
+      await popup.click("#clear");
+      await until(async () => /Nothing/.test(await tally()), "no count");
+      await pingReaches();
+      await until(async () => /: 1 on this page, 1 in all/.test(await tally()), "one more");
+    });
+
+    it("a click on a mode is stored and changes the open page; another click undoes it", async () => {
+      await popup.click(mode("identity", "off"));
+      await until(async () => "shields" in (await stored()), "the stored setting");
+      assert.deepEqual((await stored())["shields"], { identity: "off" });
+      await until(pingReaches, "a request let through");
+      await popup.click(mode("identity", "on"));
+      await until(async () => !(await pingReaches()), "requests stopped");
+      assert.deepEqual((await stored())["shields"], { identity: "on" });
+      await openDetails("identity");
+      await popup.waitForSelector('[data-shield="identity"] details > button:not([hidden])');
+      await popup.click('[data-shield="identity"] details > button');
+      await until(async () => !JSON.stringify(await stored()).includes("identity"), "the default");
+    });
+
+    it("works by keyboard alone", async () => {
+      await popup.focus(mode("integrations", "on"));
+      await popup.keyboard.press("ArrowLeft");
+      await modeShown(popup, "integrations", "flag");
+      await until(
+        async () => JSON.stringify(await stored()).includes('"integrations":"flag"'),
+        "the stored setting",
+      );
+      const focused = (): Promise<string> =>
+        popup.evaluate(() => (document.activeElement as HTMLInputElement | null)?.value ?? "");
+      assert.equal(await focused(), "flag");
+      await popup.keyboard.press("Tab");
+      await popup.keyboard.press("Enter");
+      const open = await popup.$eval('[data-shield="integrations"] details', (details) => {
+        return (details as HTMLDetailsElement).open;
+      });
+      assert.equal(open, true);
+    });
+
+    it("a session name of one's own is what the homeserver is told", async () => {
+      assert.equal(await nameAtLogin(), "Element");
+      await openDetails("device-name");
+      await type("#device-name", "Kitchen");
+      await popup.keyboard.press("Enter");
+      await until(async () => (await stored())["deviceName"] === "Kitchen", "the stored name");
+      await until(async () => (await nameAtLogin()) === "Kitchen", "the name at login");
+      await type("#device-name", "x".repeat(5));
+      await popup.$eval("#device-name", (field) => {
+        (field as HTMLInputElement).value = " ";
+      });
+      await popup.keyboard.press("Enter");
+      const trouble = '[data-shield="device-name"] .trouble:not(:empty)';
+      await popup.waitForSelector(trouble);
+      assert.match(await popup.$eval(trouble, (p) => p.textContent ?? ""), /1 to 100 characters/);
+      assert.equal((await stored())["deviceName"], "Kitchen");
+    });
+
+    it("takes hosts to trust, and refuses what is none", async () => {
+      await openDetails("identity");
+      const save = '[data-shield="identity"] .field .secondary';
+      const outcome = '[data-shield="identity"] .field .outcome';
+      await type("#allow-identity", "https://vector.im/path");
+      await popup.click(save);
+      await until(
+        async () => /not a host/.test(await popup.$eval(outcome, (p) => p.textContent ?? "")),
+        "a sentence",
+      );
+      assert.equal("allow" in (await stored()), false);
+      assert.equal(await pingReaches(), false);
+      await type("#allow-identity", "Vector.im\n\nid.example.org:8448");
+      await popup.click(save);
+      await until(async () => "allow" in (await stored()), "the stored list");
+      assert.deepEqual((await stored())["allow"], {
+        identity: ["vector.im", "id.example.org:8448"],
+      });
+      await until(pingReaches, "a request let through");
+    });
+
+    it("every control has a name of its own", async () => {
+      for (const shield of ["integrations", "identity", "device-name", "config"]) {
+        await openDetails(shield);
+      }
+      const nameless = await popup.$$eval("button, input, textarea, summary, fieldset", (all) =>
+        all
+          .filter((control) => !(control as HTMLElement).hidden && control.checkVisibility())
+          .filter((control) => {
+            const labels = (control as HTMLInputElement).labels;
+            const legend = control.querySelector("legend")?.textContent;
+            const label = control.getAttribute("aria-label") ?? labels?.[0]?.textContent;
+            return !(label ?? legend ?? control.textContent)?.trim();
+          })
+          .map((control) => control.outerHTML),
+      );
+      assert.deepEqual(nameless, []);
+      const legends = await popup.$$eval("legend", (all) => all.map((one) => one.textContent));
+      assert.equal(new Set(legends).size, 4);
+    });
+
+    it("is drawn in light and dark", async () => {
+      for (const shield of ["integrations", "identity", "device-name", "config"]) {
+        await openDetails(shield);
+      }
+      const papers: string[] = [];
+      for (const dark of [false, true]) {
+        await running.setDark(popup, dark);
+        await pause(200);
+        const name = `popup-${kind}-${dark ? "dark" : "light"}.png`;
+        await popup.screenshot({ path: join(SCREENSHOTS, name), fullPage: true });
+        papers.push(await popup.evaluate(() => getComputedStyle(document.body).backgroundColor));
+      }
+      await running.setDark(popup, false);
+      assert.notEqual(papers[0], papers[1]);
+    });
+
+    it("says that a page is not Element, and offers nothing loud", async () => {
+      const other = await running.newPage();
+      await other.goto(`https://${PLAIN}/`);
+      const over = await running.pressToolbarButton(PLAIN);
+      assert.equal(await stateOf(over), "not-element");
+      assert.equal(await over.$("#state .primary"), null);
+      await over.close();
+      await other.close();
+    });
+
+    it("offers to protect an unknown Element, and does nothing by itself", async () => {
+      const other = await running.newPage();
+      await other.goto(`https://${UNKNOWN_ELEMENT}/client/`);
+      const over = await running.pressToolbarButton(UNKNOWN_ELEMENT);
+      assert.equal(await stateOf(over), "looks-like-element");
+      const offer = await over.$eval("#state .primary", (one) => one.textContent);
+      assert.equal(offer, "Protect this site");
+      await over.screenshot({ path: join(SCREENSHOTS, `popup-${kind}-offer.png`) });
+      assert.deepEqual(await callApi(popup, "scripting.getRegisteredContentScripts"), []);
+      assert.equal("sites" in (await stored()), false);
+      await over.close();
+      await other.close();
+    });
+
+    it("says when the page's server forbids WebAssembly", async () => {
+      const other = await running.newPage();
+      await page.goto(`https://${PLAIN}/`);
+      await other.goto(`https://${ELEMENT}/no-wasm`);
+      const over = await running.pressToolbarButton(ELEMENT);
+      assert.equal(await stateOf(over), "no-wasm");
+      await over.close();
+      await other.close();
+      await page.goto(`https://${ELEMENT}/`);
+    });
+
+    it("shows what the organisation set, and lets nobody change it", async (context) => {
+      if (kind === "chromium") {
+        // A policy for Chromium is a file of the machine's administrator, outside the profile.
+        context.skip("Chromium reads policies only from a system folder");
+        return;
+      }
+      const home = mkdtempSync(join(tmpdir(), "mantle-policy-"));
+      const folder = join(home, ".mozilla", "managed-storage");
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(
+        join(folder, "mantle@mantle.invalid.json"),
+        JSON.stringify({
+          name: "mantle@mantle.invalid",
+          description: "Policy of a test",
+          type: "storage",
+          data: { shields: { identity: { mode: "on", locked: true } } },
+        }),
+      );
+      const managed = await launchExtensionBrowser(kind, {
+        extension: testBuild(kind),
+        proxyPort: recorder.port,
+        home,
+      });
+      try {
+        const over = await managed.openExtensionPage("popup.html");
+        await modeShown(over, "identity", "on");
+        const lock = '[data-shield="identity"] .lock';
+        assert.equal(await over.$eval(lock, (part) => part.checkVisibility()), true);
+        assert.match(await over.$eval(lock, (part) => part.textContent ?? ""), /organisation/);
+        await over.click(mode("identity", "off"));
+        await pause(500);
+        assert.equal(
+          await over.$eval(mode("identity", "on"), (one) => (one as HTMLInputElement).checked),
+          true,
+        );
+        assert.deepEqual(await callApi(over, "storage.local.get", "settings"), {});
+        const other = '[data-shield="integrations"] .lock';
+        assert.equal(await over.$eval(other, (part) => part.checkVisibility()), false);
+        await storeSettings(over, { version: 1, shields: { identity: "off" } });
+        await pause(500);
+        assert.equal(
+          await over.$eval(mode("identity", "on"), (one) => (one as HTMLInputElement).checked),
+          true,
+        );
+        await over.screenshot({ path: join(SCREENSHOTS, `popup-${kind}-policy.png`) });
+      } finally {
+        await managed.close();
+        rmSync(home, { recursive: true, force: true });
+      }
+    });
+  });
+}
+
+function mode(shield: string, value: string): string {
+  return `[data-shield="${shield}"] input[value="${value}"]`;
+}
+
+async function modeShown(popup: Page, shield: string, value: string): Promise<void> {
+  await popup.waitForSelector(`${mode(shield, value)}:checked`);
+}
