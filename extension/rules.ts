@@ -23,6 +23,9 @@ const RULESETS: Readonly<Record<string, readonly DeclarativeRule[]>> = {
   identity: identityRules as unknown as DeclarativeRule[],
 };
 
+/** Whoever writes a `.well-known` could name a homeserver as a manager; its API stays reachable. */
+const MATRIX_API = "^https?://[^/?#]+(/[^?#]*)?/(_matrix/(client|media)|\\.well-known)/";
+
 export interface RuleInput {
   settings: SettingsView;
   /** Hosts the build was made for: the static rulesets cover them. */
@@ -88,6 +91,16 @@ function rulesForLearnedHosts(shield: string, input: RuleInput): DeclarativeRule
               priority: 1,
               action: { type: "block" },
               condition: { urlFilter, initiatorDomains: [entry.site] },
+            } as DeclarativeRule,
+            {
+              id: 0,
+              priority: 2,
+              action: { type: "allow" },
+              condition: {
+                regexFilter: MATRIX_API,
+                requestDomains: [hostnameOf(entry.host)],
+                initiatorDomains: [entry.site],
+              },
             } as DeclarativeRule,
           ];
     });

@@ -50,8 +50,10 @@ pub struct SettingsView {
     pub shields: Vec<ShieldView>,
     /// What sessions are called.
     pub device_name: TextView,
-    /// Allowed hosts by shield id.
+    /// Allowed hosts by shield id: the organisation's and the user's.
     pub allow: BTreeMap<&'static str, Vec<String>>,
+    /// The user's part of them.
+    pub own_allow: BTreeMap<&'static str, Vec<String>>,
     /// What could not be read, as sentences.
     pub problems: Vec<String>,
 }
@@ -85,9 +87,9 @@ pub fn describe(stored: Option<&str>, managed: Option<&str>) -> SettingsView {
         source: name.source,
         locked: name.locked,
     };
-    let allow = ["integrations", "identity"]
-        .into_iter()
-        .map(|id| (id, policy.allowed(id).map(str::to_owned).collect()))
-        .collect();
-    SettingsView { shields, device_name, allow, problems: policy.problems().to_vec() }
+    let lists = ["integrations", "identity"].into_iter();
+    let allow =
+        lists.clone().map(|id| (id, policy.allowed(id).map(str::to_owned).collect())).collect();
+    let own_allow = lists.map(|id| (id, policy.allowed_by_user(id).to_vec())).collect();
+    SettingsView { shields, device_name, allow, own_allow, problems: policy.problems().to_vec() }
 }

@@ -130,13 +130,31 @@ impl Policy {
         }
     }
 
-    /// Hosts a shield lets pass: the organisation's and the user's.
+    /// Hosts a shield lets pass: the organisation's, and the user's where the shield is not locked.
     pub fn allowed(&self, shield: &str) -> impl Iterator<Item = &str> {
-        [&self.managed, &self.user]
-            .into_iter()
-            .filter_map(move |layer| layer.allow.get(shield))
-            .flatten()
+        self.allowed_by_policy(shield)
+            .iter()
+            .chain(self.allowed_by_user(shield))
             .map(String::as_str)
+    }
+
+    /// The organisation's part of the allow-list.
+    #[must_use]
+    pub fn allowed_by_policy(&self, shield: &str) -> &[String] {
+        self.managed.allow.get(shield).map_or(&[], Vec::as_slice)
+    }
+
+    /// The user's part of the allow-list.
+    #[must_use]
+    pub fn allowed_by_user(&self, shield: &str) -> &[String] {
+        if self.is_locked(shield) {
+            return &[];
+        }
+        self.user.allow.get(shield).map_or(&[], Vec::as_slice)
+    }
+
+    fn is_locked(&self, shield: &str) -> bool {
+        self.managed.shields.get(shield).is_some_and(|(_, locked)| *locked)
     }
 
     /// Whether a shield lets this host pass; `host` may carry a port.
@@ -214,7 +232,7 @@ pub fn change(
     }
     match change {
         Change::Mode { shield, mode } => {
-            if policy.mode(&shield, Mode::On).locked {
+            if policy.is_locked(&shield) {
                 return Err(ChangeError::Locked);
             }
             put(&mut root, "shields", &shield, mode.map(|mode| mode.name().into()));
@@ -234,6 +252,9 @@ pub fn change(
             }
         }
         Change::Allow { shield, hosts } => {
+            if policy.is_locked(&shield) {
+                return Err(ChangeError::Locked);
+            }
             let mut valid = Vec::new();
             for host in hosts.iter().map(|host| host.trim()).filter(|host| !host.is_empty()) {
                 valid.push(Value::from(
@@ -449,6 +470,12 @@ mod tests {
         );
         let off = Change::Mode { shield: "identity".into(), mode: Some(Mode::Off) };
         assert_eq!(change(None, managed, off), Err(ChangeError::Locked));
+        let hosts = vec!["is.example".to_owned()];
+        let allow = Change::Allow { shield: "identity".into(), hosts };
+        assert_eq!(change(None, managed, allow), Err(ChangeError::Locked));
+        // Nor does an older list of the user's open what is locked now.
+        let stored = r#"{"version":1,"allow":{"identity":["is.example"]}}"#;
+        assert!(!Policy::read(Some(stored), managed).is_allowed("identity", "is.example"));
         assert_eq!(
             change(None, managed, Change::DeviceName { value: Some("x".into()) }),
             Err(ChangeError::Locked)

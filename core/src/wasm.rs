@@ -35,6 +35,7 @@ export interface SettingsView {
   shields: ShieldView[];
   deviceName: { value: string; default: string; source: Source; locked: boolean };
   allow: { integrations: string[]; identity: string[] };
+  ownAllow: { integrations: string[]; identity: string[] };
   problems: string[];
 }
 export type SettingChange =

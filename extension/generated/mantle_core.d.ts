@@ -29,6 +29,7 @@ export interface SettingsView {
     shields: ShieldView[];
     deviceName: { value: string; default: string; source: Source; locked: boolean };
     allow: { integrations: string[]; identity: string[] };
+    ownAllow: { integrations: string[]; identity: string[] };
     problems: string[];
 }
 export type SettingChange =
@@ -70,6 +71,11 @@ export class Core {
      */
     effects(now: number): Effect[];
     /**
+     * What was learned from answers, when it changed since the last call: for `remember` of the
+     * core that replaces this one after a trap. Must not leave the page.
+     */
+    memory(): string | undefined;
+    /**
      * For the document at this URL.
      */
     constructor(document_url: string);
@@ -81,6 +87,10 @@ export class Core {
      * Whether settings are in force.
      */
     ready(): boolean;
+    /**
+     * What a trapped core had learned.
+     */
+    remember(memory: string): void;
     /**
      * The rewritten body of the last decision.
      */

@@ -41,8 +41,8 @@ export function allowList(shield: keyof SettingsView["allow"], change: ChangeSet
     element("div", { class: "buttons" }, save, outcome),
   );
   let shown: string | undefined;
-  const update = ({ allow, shields }: SettingsView): void => {
-    const stored = (allow[shield] ?? []).join("\n");
+  const update = ({ ownAllow, shields }: SettingsView): void => {
+    const stored = (ownAllow[shield] ?? []).join("\n");
     if (shown !== stored) {
       shown = stored;
       input.value = stored;

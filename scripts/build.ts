@@ -1,0 +1,79 @@
+/** scripts/build: the whole extension, from Rust to the two package folders. */
+
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { parseArgs } from "node:util";
+
+import { allSites, bundleExtension } from "./bundle.ts";
+import { buildCoreWasm, updateCommittedTypes, wasmSizes } from "./core-wasm.ts";
+import { fingerprint, isFresh, writeStamp } from "./fingerprint.ts";
+import { patternsOf } from "./manifest.ts";
+import { Failure, main, must, root } from "./process.ts";
+
+const usage = "usage: scripts/build [--site ORIGIN]… [--out DIR] [--features F,…]";
+
+/** Generated files live in the tree, so a stamp covers what the generator read and wrote. */
+async function generate(): Promise<void> {
+  const stamp = "build/generate.stamp";
+  const print = (): string =>
+    fingerprint([
+      ...["Cargo.toml", "Cargo.lock", "core/Cargo.toml", "core/src", "scripts/generate"],
+      ...["extension/generated/tables.json", "extension/generated/protected.json"],
+      ...["extension/generated/rules", "docs/leaks.md"],
+    ]);
+  if (isFresh(stamp, print())) return;
+  await must(
+    "Generating files from the Rust tables",
+    "cargo",
+    ["run", "--quiet", "--package", "mantle-generate", "--", "--write"],
+    { timeoutSeconds: 900 },
+  );
+  writeStamp(stamp, print());
+}
+
+function version(): string {
+  const manifest = readFileSync(path.join(root, "Cargo.toml"), "utf8");
+  const found = /^\[workspace\.package\][^[]*?^version = "(?<version>[^"]+)"/m.exec(manifest);
+  if (found?.groups === undefined) throw new Failure("Cargo.toml names no workspace version.");
+  return found.groups["version"] ?? "";
+}
+
+main("build", async () => {
+  const { values } = parseArgs({
+    options: {
+      site: { type: "string", multiple: true, default: [] },
+      out: { type: "string", default: "dist" },
+      features: { type: "string", default: "" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    console.log(usage);
+    return;
+  }
+  for (const site of values.site) {
+    try {
+      patternsOf(site);
+    } catch (error) {
+      throw new Failure(error instanceof Error ? error.message : String(error));
+    }
+  }
+  const features = values.features.split(",").filter((feature) => feature !== "");
+  if (features.length > 0 && path.resolve(root, values.out) === path.join(root, "dist")) {
+    throw new Failure("dist/ is for packages; name another folder with --out for extra features.");
+  }
+
+  await generate();
+  const core = await buildCoreWasm(features);
+  // Features may add exports for tests; the committed types are those of the package.
+  if (features.length === 0) updateCommittedTypes(core);
+  const sites = allSites(values.site);
+  await bundleExtension(core, sites, version(), values.out);
+
+  const { raw, gzip } = wasmSizes(core);
+  const kilobytes = (bytes: number): string => `${(bytes / 1_000).toFixed(1)} KB`;
+  console.log(
+    `build: ${values.out}/{chromium,firefox} for ${sites.length} sites; ` +
+      `WASM ${kilobytes(raw)}, gzip ${kilobytes(gzip)}`,
+  );
+});

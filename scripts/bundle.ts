@@ -1,0 +1,185 @@
+/** Bundles the extension's scripts and lays out the package of each browser. */
+
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import path from "node:path";
+
+import { build, type Plugin } from "esbuild";
+
+import type { CoreWasm } from "./core-wasm.ts";
+import { filesBelow } from "./fingerprint.ts";
+import { type Browser, manifestFor, patternsOf } from "./manifest.ts";
+import { Failure, root } from "./process.ts";
+
+/** What the build reads of the generated tables; the rest passes through. */
+interface Tables {
+  sites: string[];
+}
+
+interface Rule {
+  condition: { initiatorDomains?: string[] };
+}
+
+const tablesFile = "extension/generated/tables.json";
+const rulesFolder = "extension/generated/rules";
+const entries = {
+  page: "extension/page/main.ts",
+  relay: "extension/relay.ts",
+  background: "extension/background.ts",
+};
+
+/** The hosts Mantle knows by itself, followed by those named for this build. */
+export function allSites(extra: readonly string[]): string[] {
+  const tables = JSON.parse(readFileSync(path.join(root, tablesFile), "utf8")) as Tables;
+  return [...new Set([...tables.sites, ...extra])];
+}
+
+/** Writes `<out>/chromium` and `<out>/firefox`; each folder is replaced in one step. */
+export async function bundleExtension(
+  core: CoreWasm,
+  sites: readonly string[],
+  version: string,
+  out: string,
+): Promise<void> {
+  const pages = readdirSync(path.join(root, "extension/ui"), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .filter((name) => existsSync(path.join(root, `extension/ui/${name}/${name}.ts`)))
+    .sort();
+  const scripts = await bundleScripts(core, sites, {
+    ...entries,
+    ...Object.fromEntries(pages.map((name) => [name, `extension/ui/${name}/${name}.ts`])),
+  });
+
+  for (const browser of ["chromium", "firefox"] as const satisfies readonly Browser[]) {
+    const target = path.resolve(root, out, browser);
+    const fresh = `${target}.new-${process.pid}`;
+    mkdirSync(fresh, { recursive: true });
+    const put = (file: string, content: string | Uint8Array): void => {
+      mkdirSync(path.dirname(path.join(fresh, file)), { recursive: true });
+      writeFileSync(path.join(fresh, file), content);
+    };
+
+    put("manifest.json", manifestFor(browser, [...sites], version));
+    for (const [file, content] of scripts) put(file, content);
+    for (const name of pages) copyAssets(`extension/ui/${name}`, fresh, [".html", ".css"]);
+    copyAssets("extension/icons", path.join(fresh, "icons"), [".png"]);
+    copyAssets("extension/_locales", path.join(fresh, "_locales"), [".json"]);
+    for (const file of filesBelow(rulesFolder)) {
+      put(`rules/${path.basename(file)}`, rulesForSites(file, sites));
+    }
+    copyAssets("LICENSE", path.join(fresh, "LICENSE"), [""]);
+
+    rmSync(target, { recursive: true, force: true });
+    renameSync(fresh, target);
+  }
+}
+
+async function bundleScripts(
+  core: CoreWasm,
+  sites: readonly string[],
+  entryPoints: Record<string, string>,
+): Promise<Map<string, Uint8Array>> {
+  const present = Object.entries(entryPoints).filter(([, file]) => {
+    const there = existsSync(path.join(root, file));
+    // scripts/check refuses such a package; while files are being written it is good enough.
+    if (!there) console.warn(`build: ${file} is not there; the package is incomplete.`);
+    return there;
+  });
+  const outcome = await build({
+    absWorkingDir: root,
+    entryPoints: Object.fromEntries(present),
+    outdir: "bundle",
+    write: false,
+    bundle: true,
+    format: "iife",
+    // Readable in a store's review and still small: names stay, space goes.
+    minifySyntax: true,
+    minifyWhitespace: true,
+    charset: "utf8",
+    legalComments: "none",
+    target: ["chrome119", "firefox128"],
+    tsconfigRaw: { compilerOptions: { target: "ES2022", verbatimModuleSyntax: true } },
+    logLevel: "silent",
+    plugins: [coreModules(core), tablesWithSites(sites)],
+  }).catch((error: unknown) => {
+    throw new Failure(`esbuild could not bundle the extension.\n${String(error)}`);
+  });
+  for (const warning of outcome.warnings) {
+    const at = warning.location;
+    console.warn(`build: ${at === null ? "" : `${at.file}:${at.line}: `}${warning.text}`);
+  }
+  return new Map(
+    outcome.outputFiles.map((file) => [
+      path.relative(path.join(root, "bundle"), file.path),
+      file.contents,
+    ]),
+  );
+}
+
+/** Resolves the generated bindings, and the WASM as text that a script can carry. */
+export function coreModules(core: CoreWasm): Plugin {
+  return {
+    name: "mantle-core",
+    setup(builder) {
+      builder.onResolve({ filter: /\/generated\/mantle_core\.js$/ }, () => ({
+        path: path.join(root, core.glue),
+      }));
+      builder.onResolve({ filter: /^mantle-core-wasm$/ }, () => ({
+        path: "mantle-core-wasm",
+        namespace: "mantle-core-wasm",
+      }));
+      builder.onLoad({ filter: /.*/, namespace: "mantle-core-wasm" }, () => ({
+        contents: readFileSync(path.join(root, core.wasm)).toString("base64"),
+        loader: "text",
+      }));
+    },
+  };
+}
+
+/** The bundles know the sites of this build, as the manifest does. */
+function tablesWithSites(sites: readonly string[]): Plugin {
+  return {
+    name: "mantle-tables",
+    setup(builder) {
+      builder.onLoad({ filter: /\/extension\/generated\/tables\.json$/ }, ({ path: file }) => ({
+        contents: JSON.stringify({
+          ...(JSON.parse(readFileSync(file, "utf8")) as Tables),
+          sites,
+        }),
+        loader: "json",
+      }));
+    },
+  };
+}
+
+/** Static rules may only touch what Element's pages start. */
+function rulesForSites(file: string, sites: readonly string[]): string {
+  const rules = JSON.parse(readFileSync(path.join(root, file), "utf8")) as Rule[];
+  const domains = sites.map(
+    (site) => new URL(patternsOf(site).permission.replace("*", "")).hostname,
+  );
+  const initiatorDomains = [...new Set(domains)].sort();
+  const filled = rules.map((rule) => ({
+    ...rule,
+    condition: { ...rule.condition, initiatorDomains },
+  }));
+  return `${JSON.stringify(filled, null, 2)}\n`;
+}
+
+function copyAssets(from: string, to: string, extensions: readonly string[]): void {
+  for (const file of filesBelow(from)) {
+    if (!extensions.includes(path.extname(file))) continue;
+    const target = path.join(to, path.relative(from, file));
+    mkdirSync(path.dirname(target), { recursive: true });
+    copyFileSync(path.join(root, file), target);
+  }
+}

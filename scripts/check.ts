@@ -1,0 +1,279 @@
+/** scripts/check: every static check of the gate. */
+
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { gzipSync } from "node:zlib";
+
+import { buildCoreWasm, committedTypesAreFresh, wasmSizes } from "./core-wasm.ts";
+import { filesBelow } from "./fingerprint.ts";
+import { layerProblems } from "./layers.ts";
+import { Failure, main, root, run } from "./process.ts";
+
+/** What a check found: nothing is a pass. */
+interface Outcome {
+  problems: string[];
+  /** Why the check could not be done. */
+  skipped?: string;
+}
+
+interface Check {
+  what: string;
+  run(fix: boolean): Promise<Outcome>;
+}
+
+const maximumWasm = 300_000;
+const maximumWasmGzip = 150_000;
+/** The marker that makes a fault build trap (core feature fault-injection). */
+const faultMarker = ["mantle", "test", "trap"].join("-");
+
+async function command(
+  program: string,
+  args: readonly string[],
+  timeoutSeconds: number,
+  env: Record<string, string> = {},
+): Promise<Outcome> {
+  const result = await run(program, args, { timeoutSeconds, env });
+  if (result.ok) return { problems: [] };
+  const reason = result.timedOut ? `did not end within ${timeoutSeconds} s` : "failed";
+  return { problems: [`${[program, ...args].join(" ")} ${reason}:\n${result.output.trimEnd()}`] };
+}
+
+async function cargoTool(tool: string, args: readonly string[], seconds: number): Promise<Outcome> {
+  const present = await run("cargo", [tool, "--version"], { timeoutSeconds: 30 });
+  if (!present.ok) return { problems: [], skipped: `this Rust toolchain has no cargo ${tool}` };
+  return command("cargo", [tool, ...args], seconds);
+}
+
+const node = process.execPath;
+
+const checks: Record<string, Check> = {
+  rustfmt: {
+    what: "Rust is formatted",
+    run: (fix) => cargoTool("fmt", ["--all", ...(fix ? [] : ["--", "--check"])], 120),
+  },
+  clippy: {
+    what: "clippy is content with every target",
+    run: () => {
+      const scope = ["--quiet", "--workspace", "--all-targets"];
+      return cargoTool("clippy", [...scope, "--", "--deny", "warnings"], 1_200);
+    },
+  },
+  "clippy-wasm": {
+    what: "clippy is content with the browser's side of the core",
+    run: async () => {
+      const which = await run("scripts/wasm-toolchain", ["--which"], { timeoutSeconds: 60 });
+      const rustup = which.output.trim() === "rustup";
+      // Debian's cargo-web brings no clippy; the compiler's own lints still count.
+      const lint = rustup ? ["clippy"] : ["check"];
+      const deny = rustup ? ["--", "--deny", "warnings"] : [];
+      return command(
+        "scripts/wasm-toolchain",
+        [...lint, "--quiet", "--package", "mantle-core", "--lib", "--test", "wasm", ...deny],
+        1_200,
+      );
+    },
+  },
+  prettier: {
+    what: "TypeScript, JSON and CSS are formatted",
+    run: (fix) =>
+      command(
+        node,
+        [
+          "node_modules/prettier/bin/prettier.cjs",
+          fix ? "--write" : "--check",
+          ...["--log-level", "warn"],
+          "**/*.{ts,json,css,html}",
+        ],
+        120,
+      ),
+  },
+  tsc: {
+    what: "TypeScript type-checks",
+    run: () => command(node, ["node_modules/typescript/bin/tsc", "--project", "."], 300),
+  },
+  layers: {
+    what: "modules use each other in one direction",
+    run: () => Promise.resolve({ problems: layerProblems() }),
+  },
+  generated: {
+    what: "generated files are fresh",
+    run: async (fix) => {
+      const mode = fix ? "--write" : "--check";
+      const tables = await command(
+        "cargo",
+        ["run", "--quiet", "--package", "mantle-generate", "--", mode],
+        900,
+      );
+      const core = await buildCoreWasm([]);
+      const types = committedTypesAreFresh(core)
+        ? []
+        : ["extension/generated/mantle_core.d.ts is stale; run scripts/build and commit it."];
+      return { problems: [...tables.problems, ...types] };
+    },
+  },
+  tree: {
+    what: "no registry host and no path of a machine in the tree",
+    run: () => Promise.resolve({ problems: treeProblems() }),
+  },
+  artefact: {
+    what: "the packages hold what they should and nothing else",
+    run: artefact,
+  },
+};
+
+/** Written in pieces, so that this file does not name what it forbids. */
+const forbidden: readonly { pattern: RegExp; what: string }[] = [
+  {
+    pattern: new RegExp(
+      [
+        ["registry", "npmjs", "org"],
+        ["registry", "yarnpkg", "com"],
+        ["(index|static)", "crates", "io"],
+        ["static", "rust-lang", "org"],
+        ["pypi", "org"],
+        ["files", "pythonhosted", "org"],
+        ["deb", "debian", "org"],
+        ["security", "debian", "org"],
+        ["deb", "nodesource", "com"],
+        ["proxy", "golang", "org"],
+      ]
+        .map((parts) => parts.join("\\."))
+        .join("|"),
+      "i",
+    ),
+    what: "names a registry host",
+  },
+  {
+    pattern: new RegExp(
+      // Only where a path can begin: `/work` inside an URL or a longer word is something else.
+      `(?<![\\w.*@:/-])/(${["work/(main|shared|\\.)", "root/", "home/\\w", "Users/\\w", "tmp/\\w"].join("|")})`,
+    ),
+    what: "holds an absolute path of a machine",
+  },
+];
+
+function treeProblems(): string[] {
+  const listed = execFileSync(
+    "git",
+    ["ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+    { cwd: root, encoding: "utf8" },
+  );
+  const problems: string[] = [];
+  for (const file of new Set(listed.split("\0").filter((name) => name !== ""))) {
+    let bytes: Buffer;
+    try {
+      bytes = readFileSync(path.join(root, file));
+    } catch {
+      continue; // Deleted, or a link to nowhere.
+    }
+    if (bytes.includes(0)) continue;
+    bytes
+      .toString("utf8")
+      .split("\n")
+      .forEach((line, index) => {
+        for (const { pattern, what } of forbidden) {
+          if (pattern.test(line)) problems.push(`${file}:${index + 1} ${what}.`);
+        }
+      });
+  }
+  return problems;
+}
+
+async function artefact(): Promise<Outcome> {
+  const problems: string[] = [];
+  const built = await run("scripts/build", [], { timeoutSeconds: 1_800 });
+  if (!built.ok) return { problems: [`scripts/build failed:\n${built.output.trimEnd()}`] };
+  const again = await run("scripts/build", ["--out", "build/again"], { timeoutSeconds: 1_800 });
+  if (!again.ok) return { problems: [`scripts/build failed:\n${again.output.trimEnd()}`] };
+
+  const { raw, gzip } = wasmSizes(await buildCoreWasm([]));
+  if (raw > maximumWasm) problems.push(`The WASM has ${raw} bytes; ${maximumWasm} is the limit.`);
+  if (gzip > maximumWasmGzip) {
+    problems.push(`The WASM has ${gzip} bytes after gzip; ${maximumWasmGzip} is the limit.`);
+  }
+  for (const browser of ["chromium", "firefox"]) {
+    const folder = `dist/${browser}`;
+    const files = filesBelow(folder);
+    for (const wanted of ["manifest.json", "page.js", "relay.js", "background.js", "popup.html"]) {
+      if (!files.includes(`${folder}/${wanted}`)) problems.push(`${folder}/${wanted} is missing.`);
+    }
+    for (const file of files) {
+      const bytes = readFileSync(path.join(root, file));
+      const text = bytes.toString("latin1");
+      const wasm = [...text.matchAll(/"(AGFzbQ[A-Za-z0-9+/=]{1000,})"/g)].map((match) =>
+        Buffer.from(match[1] ?? "", "base64").toString("latin1"),
+      );
+      for (const content of [text, ...wasm]) {
+        if (content.includes(faultMarker)) problems.push(`${file} holds the fault marker.`);
+        for (const { pattern, what } of forbidden) {
+          if (pattern.test(content)) problems.push(`${file} ${what}.`);
+        }
+      }
+      const twin = path.join(root, file.replace(/^dist\//, "build/again/"));
+      if (!readFileSync(twin).equals(bytes)) problems.push(`${file} differs from build to build.`);
+    }
+    if (files.includes(`${folder}/page.js`)) {
+      const page = readFileSync(path.join(root, folder, "page.js"));
+      if (!page.includes("AGFzbQ")) problems.push(`${folder}/page.js carries no WASM.`);
+      console.log(
+        `       ${folder}/page.js ${page.length} bytes, gzip ${gzipSync(page, { level: 9 }).length}`,
+      );
+    }
+    problems.push(...manifestProblems(`${folder}/manifest.json`));
+  }
+  console.log(`       WASM ${raw} bytes, gzip ${gzip}`);
+  return { problems };
+}
+
+function manifestProblems(file: string): string[] {
+  const text = readFileSync(path.join(root, file), "utf8");
+  const problems: string[] = [];
+  if (text.includes("web_accessible_resources")) {
+    problems.push(`${file} makes parts of Mantle visible to pages (web_accessible_resources).`);
+  }
+  if (text.includes("{{")) problems.push(`${file} has a place left unfilled.`);
+  const manifest = JSON.parse(text) as { permissions?: string[]; host_permissions?: string[] };
+  const permissions = [...(manifest.permissions ?? [])].sort().join(" ");
+  if (permissions !== "activeTab declarativeNetRequest scripting storage") {
+    problems.push(`${file} asks for other permissions than agreed: ${permissions}.`);
+  }
+  for (const host of manifest.host_permissions ?? []) {
+    if (/^(<all_urls>|\*:|https?:\/\/\*)/.test(host)) problems.push(`${file} asks for ${host}.`);
+  }
+  return problems;
+}
+
+main("check", async () => {
+  const { values } = parseArgs({
+    options: {
+      only: { type: "string", multiple: true, default: [] },
+      fix: { type: "boolean", default: false },
+    },
+  });
+  const names = values.only.length > 0 ? values.only : Object.keys(checks);
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  for (const name of names) {
+    const check = checks[name];
+    if (check === undefined) {
+      throw new Failure(`there is no check ${name}; there are: ${Object.keys(checks).join(", ")}.`);
+    }
+    const start = performance.now();
+    const outcome = await check.run(values.fix);
+    const seconds = ((performance.now() - start) / 1_000).toFixed(1);
+    if (outcome.skipped !== undefined) {
+      counts.skipped += 1;
+      console.log(`skip   ${name}: ${outcome.skipped}`);
+    } else if (outcome.problems.length === 0) {
+      counts.passed += 1;
+      console.log(`ok     ${name}: ${check.what} (${seconds} s)`);
+    } else {
+      counts.failed += 1;
+      console.log(`FAILED ${name}: not so: ${check.what} (${seconds} s)`);
+      for (const problem of outcome.problems) console.log(problem.replace(/^/gm, "       "));
+    }
+  }
+  console.log(`check: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+  return counts.failed === 0 ? 0 : 1;
+});

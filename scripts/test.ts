@@ -1,0 +1,220 @@
+/** scripts/test: the whole gate, with one line of counts at the end. */
+
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { parseArgs } from "node:util";
+
+import { filesBelow } from "./fingerprint.ts";
+import { Failure, main, root, run } from "./process.ts";
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+interface Group {
+  name: string;
+  timeoutSeconds: number;
+  command: readonly [string, ...string[]];
+  /** Reads the counts from what the group printed; undefined when it printed none. */
+  count: (output: string) => Counts | undefined;
+  /** Without this group the later ones cannot run. */
+  needed?: boolean;
+}
+
+const results = "build/test-results";
+const nodeReport = `${results}/node.tap`;
+
+/** Adds up every match; undefined when there is none. */
+function sum(
+  output: string,
+  pattern: RegExp,
+  read: (groups: Record<string, string | undefined>) => Counts,
+): Counts | undefined {
+  const matches = [...output.matchAll(pattern)].map((match) => read(match.groups ?? {}));
+  if (matches.length === 0) return undefined;
+  return matches.reduce((left, right) => ({
+    passed: left.passed + right.passed,
+    failed: left.failed + right.failed,
+    skipped: left.skipped + right.skipped,
+  }));
+}
+
+const number = (text: string | undefined): number => Number(text ?? "0");
+
+function plainCounts(output: string): Counts | undefined {
+  return sum(
+    output,
+    /^\w+: (?<passed>\d+) passed, (?<failed>\d+) failed, (?<skipped>\d+) skipped$/gm,
+    (found) => ({
+      passed: number(found["passed"]),
+      failed: number(found["failed"]),
+      skipped: number(found["skipped"]),
+    }),
+  );
+}
+
+/** One step that is right or wrong as a whole. */
+const noCounts = (): Counts => ({ passed: 0, failed: 0, skipped: 0 });
+
+function cargoTestCounts(output: string): Counts | undefined {
+  return sum(
+    output,
+    /^test result: \w+\. (?<passed>\d+) passed; (?<failed>\d+) failed; (?<ignored>\d+) ignored/gm,
+    (found) => ({
+      passed: number(found["passed"]),
+      failed: number(found["failed"]),
+      skipped: number(found["ignored"]),
+    }),
+  );
+}
+
+function nextestCounts(output: string): Counts | undefined {
+  const summary = /Summary \[[^\]]*\]\s+(?<rest>.*)$/m.exec(output)?.groups?.["rest"];
+  if (summary === undefined) return undefined;
+  const find = (word: string): number =>
+    number(new RegExp(`(\\d+) (?:tests? )?${word}`).exec(summary)?.[1]);
+  return {
+    passed: find("passed"),
+    failed: find("failed") + find("timed out") + find("exec failed"),
+    skipped: find("skipped"),
+  };
+}
+
+/** From the report file: the number of subtests, not of files, and what was cancelled failed. */
+function nodeCounts(): Counts | undefined {
+  const file = path.join(root, nodeReport);
+  if (!existsSync(file)) return undefined;
+  const report = readFileSync(file, "utf8");
+  const last = (word: string): number =>
+    number([...report.matchAll(new RegExp(`^# ${word} (\\d+)$`, "gm"))].at(-1)?.[1]);
+  return {
+    passed: last("pass"),
+    failed: last("fail") + last("cancelled"),
+    skipped: last("skipped") + last("todo"),
+  };
+}
+
+async function nativeTests(): Promise<Group> {
+  const nextest = await run("cargo", ["nextest", "--version"], { timeoutSeconds: 30 });
+  return nextest.ok
+    ? {
+        name: "core, native (nextest)",
+        timeoutSeconds: 1_500,
+        command: ["cargo", "nextest", "run", "--workspace", "--no-fail-fast", "--color", "never"],
+        count: nextestCounts,
+      }
+    : {
+        name: "core, native (cargo test)",
+        timeoutSeconds: 1_500,
+        command: ["cargo", "test", "--workspace", "--no-fail-fast"],
+        count: cargoTestCounts,
+      };
+}
+
+function build(name: string, ...args: string[]): Group {
+  const command = ["scripts/build", ...args] as const;
+  return { name, timeoutSeconds: 1_800, command, count: noCounts, needed: true };
+}
+
+/** Test runners do not print why a Rust test is left out; its attribute does. */
+function ignoredTests(): string[] {
+  const reason = /#\[ignore(?:\s*=\s*"(?<why>[^"]*)")?\]\s*(?:#\[[^\]]*\]\s*)*fn (?<name>\w+)/g;
+  return filesBelow("core")
+    .filter((file) => file.endsWith(".rs"))
+    .flatMap((file) => [...readFileSync(path.join(root, file), "utf8").matchAll(reason)])
+    .map(
+      (match) => `${match.groups?.["name"] ?? ""}: ${match.groups?.["why"] ?? "no reason given"}`,
+    );
+}
+
+main("test", async () => {
+  const { values } = parseArgs({ options: { only: { type: "string", default: "" } } });
+  mkdirSync(path.join(root, results), { recursive: true });
+  const specs = filesBelow("web-tests").filter((file) => file.endsWith(".spec.ts"));
+  const testSite = ["--site", "https://chat.example.org"];
+  const all: Group[] = [
+    {
+      name: "checks",
+      timeoutSeconds: 3_000,
+      command: ["scripts/check"],
+      count: plainCounts,
+    },
+    build("build of the package"),
+    build("build for the tests", ...testSite, "--out", "build/test"),
+    build(
+      "build with faults to inject",
+      ...testSite,
+      ...["--features", "fault-injection", "--out", "build/fault"],
+    ),
+    await nativeTests(),
+    {
+      name: "core, in both browsers",
+      timeoutSeconds: 1_200,
+      command: [process.execPath, "--import", "tsx", "web-tests/wasm/run.ts"],
+      count: cargoTestCounts,
+    },
+    {
+      name: "specs",
+      timeoutSeconds: 2_400,
+      command: [
+        process.execPath,
+        ...["--import", "tsx", "--test", "--test-concurrency=1", "--test-timeout=600000"],
+        ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
+        ...["--test-reporter=tap", `--test-reporter-destination=${nodeReport}`],
+        ...specs,
+      ],
+      count: nodeCounts,
+    },
+  ];
+
+  const groups = all.filter((group) => group.name.includes(values.only));
+  if (groups.length === 0) {
+    const names = all.map((group) => `"${group.name}"`).join(", ");
+    throw new Failure(`no group's name holds "${values.only}"; there are ${names}.`);
+  }
+
+  const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const summary: string[] = [];
+  let blocked = "";
+  for (const group of groups) {
+    if (blocked !== "") {
+      total.failed += 1;
+      summary.push(`FAILED ${group.name}: not run, because of: ${blocked}`);
+      continue;
+    }
+    console.log(`\n=== ${group.name}`);
+    const [command, ...args] = group.command;
+    const start = performance.now();
+    const log = path.join(root, results, `${group.name.replace(/\W+/g, "-")}.log`);
+    const outcome = await run(command, args, {
+      timeoutSeconds: group.timeoutSeconds,
+      echo: true,
+      log,
+    });
+    const seconds = Math.round((performance.now() - start) / 1_000);
+    const counts = group.count(outcome.output) ?? { passed: 0, failed: 1, skipped: 0 };
+    // A group that ends badly without a failed test in its counts is itself the failure.
+    if (!outcome.ok && counts.failed === 0) counts.failed = 1;
+    if (outcome.ok && group.count !== noCounts && counts.passed === 0) counts.failed += 1;
+    total.passed += counts.passed;
+    total.failed += counts.failed;
+    total.skipped += counts.skipped;
+    const how = outcome.timedOut ? `, ended after its ${group.timeoutSeconds} s` : "";
+    summary.push(
+      `${counts.failed === 0 ? "ok    " : "FAILED"} ${group.name}: ${counts.passed} passed, ` +
+        `${counts.failed} failed, ${counts.skipped} skipped (${seconds} s${how})`,
+    );
+    if (group.count === nextestCounts || group.count === cargoTestCounts) {
+      if (counts.skipped > 0) {
+        summary.push(...ignoredTests().map((test) => `         skipped ${test}`));
+      }
+    }
+    if (group.needed === true && counts.failed > 0) blocked = group.name;
+  }
+
+  console.log(`\n=== summary\n${summary.join("\n")}\n`);
+  console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+  return total.failed === 0 ? 0 : 1;
+});
