@@ -11,7 +11,7 @@ use crate::verdict::{Action, Reply, flag};
 use crate::wire::address::Address;
 use crate::wire::endpoint::{Endpoint, route};
 use crate::wire::json_edit::{self, Edit};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// OpenID tokens live an hour; this many are followed at once.
 const MOST_TOKENS: usize = 64;
@@ -41,13 +41,6 @@ struct Memory<'a> {
     managers: &'a [Place],
     tokens: &'a [OpenIdToken],
     rtc_hosts: &'a [String],
-}
-
-#[derive(Deserialize)]
-struct Remembered {
-    managers: Vec<Place>,
-    tokens: Vec<OpenIdToken>,
-    rtc_hosts: Vec<String>,
 }
 
 /// Decides for one document.
@@ -234,11 +227,24 @@ impl Engine {
 
     /// Gives a new engine what a trapped one had learned; texts it cannot read are ignored.
     pub fn remember(&mut self, memory: &str) {
-        if let Ok(Remembered { managers, tokens, rtc_hosts }) = serde_json::from_str(memory) {
-            self.managers = managers;
-            self.tokens = tokens;
-            self.rtc_hosts = rtc_hosts;
+        let _ = self.read_memory(memory);
+    }
+
+    fn read_memory(&mut self, memory: &str) -> Result<(), json_edit::JsonError> {
+        let list = |key| json_edit::elements(json_edit::get(memory, &[key])?.unwrap_or("[]"));
+        let text = |item, key| json_edit::get_str(item, &[key]).map(Option::unwrap_or_default);
+        for place in list("managers")? {
+            let (host, path_prefix) = (text(place, "host")?, text(place, "path_prefix")?);
+            self.managers.push(Place { host, path_prefix });
         }
+        for token in list("tokens")? {
+            let value = Secret::new(text(token, "value")?);
+            self.tokens.push(OpenIdToken { value, issuer: text(token, "issuer")? });
+        }
+        for host in list("rtc_hosts")? {
+            self.rtc_hosts.extend(serde_json::from_str::<String>(host).ok());
+        }
+        Ok(())
     }
 
     /// Whether [`Engine::effects`] has something.

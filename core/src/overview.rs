@@ -3,7 +3,6 @@
 use crate::policy::{InForce, Mode, Policy, Source};
 use crate::shields::SHIELDS;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// One shield as shown.
 #[derive(Debug, Clone, Serialize)]
@@ -42,6 +41,15 @@ pub struct TextView {
     pub locked: bool,
 }
 
+/// Allow-lists as shown, one field per shield that has one.
+#[derive(Debug, Clone, Serialize)]
+pub struct AllowView {
+    /// Integration managers and widget hosts.
+    pub integrations: Vec<String>,
+    /// Identity servers.
+    pub identity: Vec<String>,
+}
+
 /// All settings as shown.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -51,9 +59,9 @@ pub struct SettingsView {
     /// What sessions are called.
     pub device_name: TextView,
     /// Allowed hosts by shield id: the organisation's and the user's.
-    pub allow: BTreeMap<&'static str, Vec<String>>,
+    pub allow: AllowView,
     /// The user's part of them.
-    pub own_allow: BTreeMap<&'static str, Vec<String>>,
+    pub own_allow: AllowView,
     /// What could not be read, as sentences.
     pub problems: Vec<String>,
 }
@@ -87,9 +95,11 @@ pub fn describe(stored: Option<&str>, managed: Option<&str>) -> SettingsView {
         source: name.source,
         locked: name.locked,
     };
-    let lists = ["integrations", "identity"].into_iter();
-    let allow =
-        lists.clone().map(|id| (id, policy.allowed(id).map(str::to_owned).collect())).collect();
-    let own_allow = lists.map(|id| (id, policy.allowed_by_user(id).to_vec())).collect();
+    let view = |hosts: &dyn Fn(&str) -> Vec<String>| AllowView {
+        integrations: hosts("integrations"),
+        identity: hosts("identity"),
+    };
+    let allow = view(&|id| policy.allowed(id).map(str::to_owned).collect());
+    let own_allow = view(&|id| policy.allowed_by_user(id).to_vec());
     SettingsView { shields, device_name, allow, own_allow, problems: policy.problems().to_vec() }
 }

@@ -3,9 +3,8 @@
 //! The stored form is versioned and read leniently: what cannot be read is
 //! ignored, the safe default holds, and a sentence says so.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::collections::BTreeMap;
+use crate::wire::json_edit::{Edit, JsonError, apply, elements, get, get_str, members, quoted};
+use serde::Serialize;
 
 /// Version this core writes.
 pub const STORED_VERSION: u64 = 1;
@@ -15,7 +14,7 @@ pub const DEFAULT_DEVICE_NAME: &str = "Element";
 pub const LONGEST_DEVICE_NAME: usize = 100;
 
 /// What a shield does with what it finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Nothing.
@@ -73,9 +72,19 @@ pub struct InForce<T> {
 /// One layer of settings: what the user stored, or what policy says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Layer {
-    shields: BTreeMap<String, (Mode, bool)>,
+    shields: Vec<(String, (Mode, bool))>,
     device_name: Option<(String, bool)>,
-    allow: BTreeMap<String, Vec<String>>,
+    allow: Vec<(String, Vec<String>)>,
+}
+
+impl Layer {
+    fn shield(&self, id: &str) -> Option<(Mode, bool)> {
+        self.shields.iter().find(|(known, _)| known == id).map(|(_, found)| *found)
+    }
+
+    fn allowed(&self, id: &str) -> &[String] {
+        self.allow.iter().find(|(known, _)| known == id).map_or(&[], |(_, hosts)| hosts)
+    }
 }
 
 /// Settings in force.
@@ -105,14 +114,13 @@ impl Policy {
     /// The mode of a shield.
     #[must_use]
     pub fn mode(&self, shield: &str, default: Mode) -> InForce<Mode> {
-        if let Some((mode, locked)) = self.managed.shields.get(shield)
-            && (*locked || !self.user.shields.contains_key(shield))
-        {
-            return InForce { value: *mode, source: Source::Policy, locked: *locked };
-        }
-        match self.user.shields.get(shield) {
-            Some((mode, _)) => InForce { value: *mode, source: Source::User, locked: false },
-            None => InForce { value: default, source: Source::Default, locked: false },
+        let own = self.user.shield(shield);
+        match (self.managed.shield(shield), own) {
+            (Some((value, locked)), own) if locked || own.is_none() => {
+                InForce { value, source: Source::Policy, locked }
+            }
+            (_, Some((value, _))) => InForce { value, source: Source::User, locked: false },
+            _ => InForce { value: default, source: Source::Default, locked: false },
         }
     }
 
@@ -141,7 +149,7 @@ impl Policy {
     /// The organisation's part of the allow-list.
     #[must_use]
     pub fn allowed_by_policy(&self, shield: &str) -> &[String] {
-        self.managed.allow.get(shield).map_or(&[], Vec::as_slice)
+        self.managed.allowed(shield)
     }
 
     /// The user's part of the allow-list.
@@ -150,11 +158,11 @@ impl Policy {
         if self.is_locked(shield) {
             return &[];
         }
-        self.user.allow.get(shield).map_or(&[], Vec::as_slice)
+        self.user.allowed(shield)
     }
 
     fn is_locked(&self, shield: &str) -> bool {
-        self.managed.shields.get(shield).is_some_and(|(_, locked)| *locked)
+        self.managed.shield(shield).is_some_and(|(_, locked)| locked)
     }
 
     /// Whether a shield lets this host pass; `host` may carry a port.
@@ -169,8 +177,7 @@ impl Policy {
 }
 
 /// One change a person makes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Switch a shield.
     Mode {
@@ -198,6 +205,31 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// Reads `{"type": "mode", "shield": …, "mode": …}` and its siblings; `None` for anything else.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let string = |key: &str| get_str(text, &[key]).ok().flatten();
+        let strings = |key: &str| -> Option<Vec<String>> {
+            let list = elements(get(text, &[key]).ok()??).ok()?;
+            list.into_iter().map(|item| serde_json::from_str(item).ok()).collect()
+        };
+        match string("type")?.as_str() {
+            "mode" => {
+                let mode = match string("mode") {
+                    Some(name) => Some(Mode::from_name(&name)?),
+                    None => None,
+                };
+                Some(Self::Mode { shield: string("shield")?, mode })
+            }
+            "deviceName" => Some(Self::DeviceName { value: string("value") }),
+            "allow" => Some(Self::Allow { shield: string("shield")?, hosts: strings("hosts")? }),
+            "sites" => Some(Self::Sites { sites: strings("sites")? }),
+            _ => None,
+        }
+    }
+}
+
 /// Why a change was not made; each is a sentence for the person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
@@ -223,33 +255,28 @@ pub fn change(
 ) -> Result<String, ChangeError> {
     let policy = Policy::read(stored, managed);
     // Keys of later versions survive a change made by this one.
-    let mut root = match stored.and_then(|text| serde_json::from_str(text).ok()) {
-        Some(Value::Object(root)) => root,
-        _ => serde_json::Map::new(),
-    };
-    if !root.get("version").is_some_and(Value::is_u64) {
-        root.insert("version".into(), STORED_VERSION.into());
+    let stored = stored.filter(|text| matches!(members(text), Ok(Some(_)))).unwrap_or("{}");
+    let mut edits = Vec::new();
+    let version = get(stored, &["version"]).ok().flatten();
+    if version.is_none_or(|version| version.parse::<u64>().is_err()) {
+        edits.push(Edit::set(&["version"], STORED_VERSION.to_string()));
     }
-    match change {
+    edits.push(match change {
         Change::Mode { shield, mode } => {
             if policy.is_locked(&shield) {
                 return Err(ChangeError::Locked);
             }
-            put(&mut root, "shields", &shield, mode.map(|mode| mode.name().into()));
+            put(&["shields", &shield], mode.map(|mode| quoted(mode.name())))
         }
         Change::DeviceName { value } => {
             if policy.device_name().locked {
                 return Err(ChangeError::Locked);
             }
-            match value {
-                None => {
-                    root.remove("deviceName");
-                }
-                Some(text) => {
-                    let text = valid_device_name(&text).ok_or(ChangeError::DeviceName)?;
-                    root.insert("deviceName".into(), text.into());
-                }
-            }
+            let value = match value {
+                None => None,
+                Some(text) => Some(valid_device_name(&text).ok_or(ChangeError::DeviceName)?),
+            };
+            put(&["deviceName"], value.as_deref().map(quoted))
         }
         Change::Allow { shield, hosts } => {
             if policy.is_locked(&shield) {
@@ -257,30 +284,23 @@ pub fn change(
             }
             let mut valid = Vec::new();
             for host in hosts.iter().map(|host| host.trim()).filter(|host| !host.is_empty()) {
-                valid.push(Value::from(
-                    valid_host(host).ok_or_else(|| ChangeError::Host(host.to_owned()))?,
-                ));
+                valid.push(valid_host(host).ok_or_else(|| ChangeError::Host(host.to_owned()))?);
             }
-            put(&mut root, "allow", &shield, (!valid.is_empty()).then(|| valid.into()));
+            put(&["allow", &shield], (!valid.is_empty()).then(|| list(&valid)))
         }
-        Change::Sites { sites } => {
-            root.insert("sites".into(), sites.into());
-        }
-    }
-    Ok(Value::Object(root).to_string())
+        Change::Sites { sites } => put(&["sites"], Some(list(&sites))),
+    });
+    let changed = apply(stored.as_bytes(), &edits).ok().flatten();
+    Ok(changed.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| stored.to_owned()))
 }
 
-fn put(root: &mut serde_json::Map<String, Value>, group: &str, key: &str, value: Option<Value>) {
-    let group = root.entry(group).or_insert_with(|| Value::Object(serde_json::Map::new()));
-    if !group.is_object() {
-        *group = Value::Object(serde_json::Map::new());
-    }
-    if let Value::Object(group) = group {
-        match value {
-            Some(value) => group.insert(key.to_owned(), value),
-            None => group.remove(key),
-        };
-    }
+fn put(path: &[&str], value: Option<String>) -> Edit {
+    value.map_or_else(|| Edit::remove(path), |json| Edit::set(path, json))
+}
+
+fn list(texts: &[String]) -> String {
+    let quoted: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
+    format!("[{}]", quoted.join(","))
 }
 
 fn valid_device_name(text: &str) -> Option<String> {
@@ -299,7 +319,9 @@ fn valid_host(text: &str) -> Option<String> {
     let port_ok = port.is_none_or(|port| port.parse::<u16>().is_ok());
     let bracketed = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
     let name_ok = match bracketed {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        Some(address) => {
+            address.contains(':') && address.chars().all(|c| c.is_ascii_hexdigit() || c == ':')
+        }
         None => name.split('.').all(|label| {
             !label.is_empty()
                 && label
@@ -313,87 +335,81 @@ fn valid_host(text: &str) -> Option<String> {
 fn read_layer(text: Option<&str>, whose: &str, problems: &mut Vec<String>) -> Layer {
     let mut layer = Layer::default();
     let Some(text) = text else { return layer };
-    let root = match serde_json::from_str(text) {
-        Ok(Value::Object(root)) => root,
-        _ => {
-            problems.push(format!(
-                "Mantle could not read {whose}, so the safe defaults are in force; set them again."
-            ));
-            return layer;
-        }
-    };
-    let mut bad = |key: &str| {
+    let mut bad = Vec::new();
+    if !matches!(members(text), Ok(Some(_))) || fill(&mut layer, text, &mut bad).is_err() {
         problems.push(format!(
-            "Mantle does not understand “{key}” in {whose}, so its safe default is in force."
+            "Mantle could not read {whose}, so the safe defaults are in force; set them again."
         ));
-    };
-    // Keys of version 1 keep their meaning in later versions, so the number is no gate.
-    if let Some(shields) = root.get("shields") {
-        match shields {
-            Value::Object(shields) => {
-                for (id, value) in shields {
-                    match lockable(value, "mode", |value| Mode::from_name(value.as_str()?)) {
-                        Some((mode, locked)) => {
-                            layer.shields.insert(id.clone(), (mode, locked));
-                        }
-                        None => bad(&format!("shields.{id}")),
-                    }
-                }
-            }
-            _ => bad("shields"),
-        }
+        return Layer::default();
     }
-    if let Some(value) = root.get("deviceName") {
-        match lockable(value, "value", Value::as_str)
-            .and_then(|(text, locked)| Some((valid_device_name(text)?, locked)))
-        {
-            Some(found) => layer.device_name = Some(found),
-            None => bad("deviceName"),
-        }
-    }
-    if let Some(allow) = root.get("allow") {
-        match allow {
-            Value::Object(allow) => {
-                for (id, hosts) in allow {
-                    let hosts = hosts.as_array().map(Vec::as_slice).unwrap_or_else(|| {
-                        bad(&format!("allow.{id}"));
-                        &[]
-                    });
-                    let mut valid = Vec::new();
-                    for host in hosts {
-                        match host.as_str().and_then(valid_host) {
-                            Some(host) => valid.push(host),
-                            None => bad(&format!("allow.{id}")),
-                        }
-                    }
-                    layer.allow.insert(id.clone(), valid);
-                }
-            }
-            _ => bad("allow"),
-        }
-    }
+    problems.extend(bad.into_iter().map(|key: String| {
+        format!("Mantle does not understand “{key}” in {whose}, so its safe default is in force.")
+    }));
     layer
 }
 
-/// `value`, or `{<key>: value, locked: bool}` as policy writes it.
-fn lockable<'a, T>(
-    value: &'a Value,
-    key: &str,
-    read: impl Fn(&'a Value) -> Option<T>,
-) -> Option<(T, bool)> {
-    match value {
-        Value::Object(object) => {
-            let locked = object.get("locked").and_then(Value::as_bool).unwrap_or(false);
-            Some((read(object.get(key)?)?, locked))
+/// Keys of version 1 keep their meaning in later versions, so the number is no gate.
+fn fill(layer: &mut Layer, text: &str, bad: &mut Vec<String>) -> Result<(), JsonError> {
+    if let Some(shields) = get(text, &["shields"])? {
+        match members(shields)? {
+            Some(shields) => {
+                for shield in shields {
+                    let read = lockable(shield.value, "mode")?;
+                    match read.and_then(|(name, locked)| Some((Mode::from_name(&name)?, locked))) {
+                        Some(found) => layer.shields.push((shield.key, found)),
+                        None => bad.push(format!("shields.{}", shield.key)),
+                    }
+                }
+            }
+            None => bad.push("shields".to_owned()),
         }
-        other => Some((read(other)?, false)),
     }
+    if let Some(value) = get(text, &["deviceName"])? {
+        let read = lockable(value, "value")?;
+        match read.and_then(|(name, locked)| Some((valid_device_name(&name)?, locked))) {
+            Some(found) => layer.device_name = Some(found),
+            None => bad.push("deviceName".to_owned()),
+        }
+    }
+    if let Some(allow) = get(text, &["allow"])? {
+        match members(allow)? {
+            Some(lists) => {
+                for hosts in lists {
+                    let mut valid = Vec::new();
+                    let mut all_good = hosts.value.starts_with('[');
+                    for host in elements(hosts.value)? {
+                        let host = serde_json::from_str(host).ok();
+                        match host.and_then(|host: String| valid_host(&host)) {
+                            Some(host) => valid.push(host),
+                            None => all_good = false,
+                        }
+                    }
+                    if !all_good {
+                        bad.push(format!("allow.{}", hosts.key));
+                    }
+                    layer.allow.push((hosts.key, valid));
+                }
+            }
+            None => bad.push("allow".to_owned()),
+        }
+    }
+    Ok(())
+}
+
+/// `"text"`, or `{<key>: "text", "locked": true}` as policy writes it.
+fn lockable(value: &str, key: &str) -> Result<Option<(String, bool)>, JsonError> {
+    if !value.starts_with('{') {
+        return Ok(serde_json::from_str(value).ok().map(|text| (text, false)));
+    }
+    let locked = get(value, &["locked"])? == Some("true");
+    Ok(get_str(value, &[key])?.map(|text| (text, locked)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::Value;
 
     #[test]
     fn policy_beats_user_only_when_locked() {
@@ -456,7 +472,7 @@ mod tests {
         );
         let first =
             change(None, None, Change::DeviceName { value: Some(" Desk ".into()) }).unwrap();
-        assert_eq!(first, r#"{"deviceName":"Desk","version":1}"#);
+        assert_eq!(first, r#"{"version":1,"deviceName":"Desk"}"#);
         assert_eq!(
             change(Some(&first), None, Change::DeviceName { value: None }).unwrap(),
             r#"{"version":1}"#

@@ -1,12 +1,11 @@
 //! Text that must not appear in logs, errors or the ledger.
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use std::fmt;
 use zeroize::Zeroizing;
 
 /// A secret text: printed as dots, wiped when dropped.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(from = "String")]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
@@ -20,12 +19,6 @@ impl Secret {
     #[must_use]
     pub fn is_in(&self, bytes: &[u8]) -> bool {
         memchr::memmem::find(bytes, self.0.as_bytes()).is_some()
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self::new(text)
     }
 }
 

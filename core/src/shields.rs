@@ -10,7 +10,7 @@ use crate::verdict::{Action, Reply};
 use crate::wire::address::Address;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{Edit, JsonError};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 mod config;
 mod device_name;
@@ -66,7 +66,7 @@ pub struct Head<'a> {
 }
 
 /// A place of an integration manager, learned from config, `.well-known` or account data.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Place {
     /// Host, with port where named.
     pub host: String,
@@ -87,7 +87,7 @@ impl Place {
 }
 
 /// An OpenID token seen in an answer (Client-Server API, 'OpenID').
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OpenIdToken {
     /// The token.
     pub value: Secret,

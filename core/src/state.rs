@@ -35,6 +35,8 @@ pub use precedence::{
 };
 pub use replay::{SeenIndices, SeenIndicesError};
 pub use secret::SecretText;
+#[cfg(feature = "megolm-size")]
+pub use sessions::megolm_weight;
 pub use sessions::{
     AddError, Added, DeviceKey, DeviceKeyError, InboundSession, KeyForm, MEGOLM_V1,
     OutboundSession, OwnDevice, PickleKey, Recipients, RestoreError, RotationPolicy,

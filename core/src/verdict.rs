@@ -1,5 +1,7 @@
 //! What happens to a request, and why. Reasons hold no content.
 
+use crate::wire::json_edit::quoted;
+
 /// Decision flags as the hooks read them; none set means: pass untouched.
 pub mod flag {
     /// Read the request's body and headers, then ask again with them.
@@ -33,8 +35,8 @@ impl Reply {
     /// A Matrix standard error response (Client-Server API, 'Standard error response').
     #[must_use]
     pub fn error(status: u16, errcode: &str, sentence: &str) -> Self {
-        let body = serde_json::json!({ "errcode": errcode, "error": sentence });
-        Self { status, body: body.to_string() }
+        let body = format!(r#"{{"errcode":{},"error":{}}}"#, quoted(errcode), quoted(sentence));
+        Self { status, body }
     }
 
     /// 403 `M_FORBIDDEN`.

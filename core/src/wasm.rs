@@ -202,14 +202,26 @@ pub fn change(
     managed: Option<String>,
     change: SettingChange,
 ) -> Result<String, JsError> {
-    let change = serde_wasm_bindgen::from_value(change.into())
-        .map_err(|_| JsError::new("Mantle does not know this setting; update Mantle."))?;
+    let text = js_sys::JSON::stringify(&change).ok().map(String::from);
+    let change = text
+        .and_then(|text| policy::Change::read(&text))
+        .ok_or_else(|| JsError::new("Mantle does not know this setting; update Mantle."))?;
     policy::change(stored.as_deref(), managed.as_deref(), change)
         .map_err(|error| JsError::new(&error.to_string()))
 }
 
+/// See the feature `megolm-size`.
+#[cfg(feature = "megolm-size")]
+#[wasm_bindgen(js_name = megolmWeight)]
+#[must_use]
+pub fn megolm_weight(pickle: &str, exported_key: &str, text: &str) -> Option<String> {
+    crate::state::megolm_weight(pickle, exported_key, text)
+}
+
+/// By way of JSON text: `serde-wasm-bindgen` would add several dozen KB to a file that every page start parses.
 fn to_js<T: Serialize>(value: &T) -> JsValue {
-    value
-        .serialize(&serde_wasm_bindgen::Serializer::json_compatible())
+    serde_json::to_string(value)
+        .ok()
+        .and_then(|text| js_sys::JSON::parse(&text).ok())
         .unwrap_or(JsValue::UNDEFINED)
 }

@@ -131,7 +131,7 @@ pub fn get_str(text: &str, path: &[&str]) -> Result<Option<String>, JsonError> {
 /// `text` as a JSON string literal.
 #[must_use]
 pub fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 /// What to do at the end of a path.
