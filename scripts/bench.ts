@@ -14,8 +14,11 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import type { Page } from "puppeteer-core";
 
+import { elementInstalled } from "../web-tests/element/build.ts";
+import { ELEMENT, elementPage, signIn } from "../web-tests/element/page.ts";
 import { bothBrowsers, type BrowserKind, launch } from "../web-tests/support/browsers.ts";
 import { drive, openClient } from "../web-tests/support/client-page.ts";
+import type { ClientPageOptions } from "../web-tests/support/client-page.ts";
 import type { Handler, Recorder } from "../web-tests/support/recorder.ts";
 import { startWorld, type World } from "../web-tests/support/world.ts";
 import type {} from "../web-tests/wasm/boundary-page.ts";
@@ -80,7 +83,7 @@ interface DecisionTimes {
 }
 
 interface StartTimes {
-  /** From navigation to the first sync of a session kept in IndexedDB, in ms. */
+  /** From navigation until a session kept in IndexedDB can be used, in ms; see StartPage. */
   without: number;
   with: number;
   /** Loading, compiling and running page.js and relay.js in the page's process, in ms. */
@@ -102,6 +105,8 @@ interface Report {
     number
   >;
   decision: Partial<Record<BrowserKind, DecisionTimes>>;
+  /** The page whose start was measured. */
+  page: string;
   start: Partial<Record<BrowserKind, StartTimes>>;
 }
 
@@ -223,6 +228,68 @@ function markedExtension(kind: BrowserKind): string {
   return folder;
 }
 
+interface Guest {
+  readonly page: Page;
+  readonly recorder: Recorder;
+  readonly user: string;
+}
+
+/** A page whose warm start is measured. */
+interface StartPage {
+  readonly name: string;
+  readonly client?: ClientPageOptions;
+  /** Signs in once; then each call starts the page again and gives ms from the navigation on. */
+  signIn(guest: Guest): Promise<() => Promise<number>>;
+}
+
+const password = "correct horse battery staple";
+
+/** Element's own interface: until the list of rooms is visible. */
+async function elementStart(): Promise<StartPage> {
+  const handler = await elementPage();
+  return {
+    name: "Element's interface (matrix-react-sdk 3.114.0)",
+    signIn: async ({ page, recorder, user }) => {
+      recorder.route(new URL(ELEMENT).host, handler);
+      await signIn(page, user, password);
+      return async () => {
+        await page.goto("about:blank");
+        recorder.clear();
+        await page.goto(`${ELEMENT}#/home`, { waitUntil: "domcontentloaded", timeout: 60_000 });
+        const visible = await page.waitForFunction(
+          () => {
+            const panel = document.querySelector(".mx_LeftPanel");
+            return panel !== null && panel.getClientRects().length > 0 && performance.now();
+          },
+          { timeout: 60_000, polling: "raf" },
+        );
+        return Number(await visible.jsonValue());
+      };
+    },
+  };
+}
+
+/** The tests' client with matrix-js-sdk, made as heavy as Element: until the first sync. */
+function clientStart(): StartPage {
+  return {
+    name: "the tests' client page with ballast (scripts/setup --with element for Element itself)",
+    client: { answers: elementSizedAnswers() },
+    signIn: async ({ page, recorder, user }) => {
+      await openClient(page);
+      const credentials = await drive(page, "login", user, password);
+      await drive(page, "start", credentials, { storage: "indexeddb" });
+      return async () => {
+        await drive(page, "stop");
+        await page.goto("about:blank");
+        recorder.clear();
+        await openClient(page);
+        await drive(page, "start", credentials, { storage: "indexeddb" });
+        return page.evaluate(() => performance.now());
+      };
+    },
+  };
+}
+
 /** Element ships some ten megabytes of scripts; the client page alone would flatter nobody. */
 const ballast = path.join(root, "node_modules/typescript/lib/typescript.js");
 
@@ -250,11 +317,16 @@ function elementSizedAnswers(): Record<string, Handler> {
 interface Visitor {
   page: Page;
   recorder: Recorder;
-  credentials: { userId: string; deviceId: string; accessToken: string };
+  start(): Promise<number>;
   close(): Promise<void>;
 }
 
-async function visitor(world: World, kind: BrowserKind, extension?: string): Promise<Visitor> {
+async function visitor(
+  world: World,
+  startPage: StartPage,
+  kind: BrowserKind,
+  extension?: string,
+): Promise<Visitor> {
   const recorder = await world.openRecorder();
   const browser = await launch(kind, {
     proxyPort: recorder.port,
@@ -262,12 +334,10 @@ async function visitor(world: World, kind: BrowserKind, extension?: string): Pro
   });
   try {
     const user = `bench-${kind}-${extension === undefined ? "without" : "with"}`;
-    await world.synapse.register(user, "correct horse battery staple");
+    await world.synapse.register(user, password);
     const page = await browser.newPage();
-    await openClient(page);
-    const credentials = await drive(page, "login", user, "correct horse battery staple");
-    await drive(page, "start", credentials, { storage: "indexeddb" });
-    return { page, recorder, credentials, close: () => browser.close() };
+    const start = await startPage.signIn({ page, recorder, user });
+    return { page, recorder, start, close: () => browser.close() };
   } catch (error) {
     await browser.close();
     throw error;
@@ -278,14 +348,9 @@ async function visitor(world: World, kind: BrowserKind, extension?: string): Pro
 async function warmStart(
   guest: Visitor,
 ): Promise<{ total: number; scripts: number; requests: number; pageBytes: number }> {
-  await drive(guest.page, "stop");
-  await guest.page.goto("about:blank");
-  guest.recorder.clear();
-  await openClient(guest.page);
-  await drive(guest.page, "start", guest.credentials, { storage: "indexeddb" });
+  const total = await guest.start();
   const requests = guest.recorder.exchanges.length;
   const seen = await guest.page.evaluate(() => {
-    const total = performance.now();
     const marks = new Map(
       performance.getEntriesByType("mark").map((mark) => [mark.name, mark.startTime]),
     );
@@ -298,19 +363,21 @@ async function warmStart(
     const loaded = performance.getEntriesByType("resource") as PerformanceResourceTiming[];
     const code = loaded.filter((entry) => /\.(js|wasm)(\?|$)/.test(entry.name));
     const pageBytes = code.reduce((sum, entry) => sum + entry.decodedBodySize, 0);
-    return { total, scripts, pageBytes };
+    return { scripts, pageBytes };
   });
-  return { ...seen, requests };
+  return { ...seen, total, requests };
 }
 
 async function startTimes(
   world: World,
+  startPage: StartPage,
   kind: BrowserKind,
   runs: number,
   first: number,
 ): Promise<StartTimes> {
-  const plain = await visitor(world, kind);
-  const guarded = await visitor(world, kind, markedExtension(kind)).catch(async (error) => {
+  const plain = await visitor(world, startPage, kind);
+  const extension = markedExtension(kind);
+  const guarded = await visitor(world, startPage, kind, extension).catch(async (error) => {
     await plain.close();
     throw error;
   });
@@ -362,6 +429,7 @@ function print(report: Report): string[] {
   line("WASM with Megolm, gzip", report.sizes.megolmGzip, "bytes", limits.wasmGzipBytes);
   line("page.js", report.sizes.page, "bytes");
   line("page.js, gzip", report.sizes.pageGzip, "bytes");
+  if (report.page !== "") console.log(`The warm start is that of ${report.page}.`);
   for (const kind of bothBrowsers) {
     const decision = report.decision[kind];
     if (decision !== undefined) {
@@ -397,15 +465,20 @@ main("bench", async () => {
     runs,
     sizes: await sizes(),
     decision: {},
+    page: "",
     start: {},
   };
   for (const kind of bothBrowsers) report.decision[kind] = await decisionTimes(kind, 20);
   if (values.only !== "decision") {
-    const world = await startWorld({ client: { answers: elementSizedAnswers() } });
+    const startPage = elementInstalled() ? await elementStart() : clientStart();
+    report.page = startPage.name;
+    const world = await startWorld({
+      ...(startPage.client === undefined ? {} : { client: startPage.client }),
+    });
     try {
       for (const kind of bothBrowsers) {
         const first = report.decision[kind]?.first ?? 0;
-        report.start[kind] = await startTimes(world, kind, runs, first);
+        report.start[kind] = await startTimes(world, startPage, kind, runs, first);
       }
     } finally {
       await world.close();

@@ -12,9 +12,9 @@ import { root } from "./process.ts";
 /** Top-level modules of core/src and what each may use besides itself. */
 const coreLayers: Record<string, readonly string[]> = {
   wire: [],
-  verdict: [],
+  verdict: ["wire"],
   secret: [],
-  policy: ["secret"],
+  policy: ["wire", "secret"],
   leaks: [],
   ledger: ["verdict"],
   state: ["wire", "secret"],
