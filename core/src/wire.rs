@@ -1,5 +1,6 @@
 //! Matrix on the wire: addresses, endpoints and JSON text. No policy here.
 
+pub mod account_data;
 pub mod address;
 pub mod endpoint;
 pub mod json_edit;

@@ -35,7 +35,7 @@ export interface Report {
 }
 
 interface Tables {
-  readonly sections?: readonly string[];
+  readonly sections: readonly string[];
   readonly shields: readonly { id: string; default: string }[];
   readonly leaks: readonly {
     id: string;
@@ -114,7 +114,7 @@ function reportRow(
   }
   return {
     id: leak.id,
-    section: `${leak.section} ${tables.sections?.[leak.section - 1] ?? SECTIONS[leak.section - 1] ?? ""}`,
+    section: `${leak.section} ${tables.sections[leak.section - 1] ?? ""}`,
     what: leak.what,
     to: leak.to,
     shield: leak.shield,
@@ -143,23 +143,6 @@ function failures(rows: readonly ReportRow[], sessions: readonly SessionResult[]
   }
   return found;
 }
-
-const SECTIONS = [
-  "Integration manager, widgets, stickers",
-  "Calls",
-  "Identity server",
-  "Device names, sessions, login",
-  "Request headers",
-  "Room metadata, written",
-  "Room metadata, read",
-  "Media",
-  "Messages: what stays outside the ciphertext",
-  "Receipts, typing, presence, activity",
-  "Profile, search, directory, location",
-  "Push and notifications",
-  "Account data and settings",
-  "Telemetry, web host, links, third parties",
-];
 
 /** The report as lines for a terminal. */
 export function reportTable(report: Report): string {

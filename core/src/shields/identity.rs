@@ -6,8 +6,10 @@
 use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield};
 use crate::policy::Mode;
 use crate::verdict::{Action, Reply};
+use crate::wire::account_data::replace_content;
+use crate::wire::address::Address;
 use crate::wire::endpoint::Endpoint;
-use crate::wire::json_edit::{Edit, JsonError, elements, get, get_str, span, splice};
+use crate::wire::json_edit::{Edit, JsonError, elements, get, get_str};
 
 /// The Identity Service API on any host, as an RE2 expression.
 pub const PATH_REGEX: &str = r"^(https?|wss?)://[^/?#]+(/[^?#]*)?/_matrix/identity(/|\?|#|$)";
@@ -164,32 +166,14 @@ impl Shield for Identity {
         let mut step = AnswerStep::default();
         let kept = |content: &str| -> Result<bool, JsonError> {
             let Some(url) = get_str(content, &["base_url"])? else { return Ok(true) };
-            let host =
-                crate::wire::address::Address::parse(&url).map(|address| address.host.to_owned());
-            Ok(host.is_some_and(|host| context.policy.is_allowed(INFO.id, &host)))
+            Ok(Address::parse(&url)
+                .is_some_and(|address| context.policy.is_allowed(INFO.id, address.host)))
         };
-        let path: &[&str] = match head.endpoint {
-            Endpoint::IdentityAccountData => {
-                step.replaced = (!kept(body)?).then(|| NULL_SERVER.to_owned());
-                return Ok(step);
-            }
-            _ if memchr::memmem::find(body.as_bytes(), b"m.identity_server").is_none() => {
-                return Ok(step);
-            }
-            Endpoint::Sync => &["account_data", "events"],
-            Endpoint::SlidingSync => &["extensions", "account_data", "global"],
-            _ => return Ok(step),
+        let replace = |content: &str| Ok((!kept(content)?).then(|| NULL_SERVER.to_owned()));
+        step.replaced = match head.endpoint {
+            Endpoint::IdentityAccountData => replace(body)?,
+            endpoint => replace_content(endpoint, body, "m.identity_server", replace)?,
         };
-        for event in elements(get(body, path)?.unwrap_or("[]"))?.into_iter().rev() {
-            if get_str(event, &["type"])?.as_deref() != Some("m.identity_server") {
-                continue;
-            }
-            let Some(content) = get(event, &["content"])? else { continue };
-            if !kept(content)? {
-                let current = step.replaced.as_deref().unwrap_or(body);
-                step.replaced = Some(splice(current, span(body, content), NULL_SERVER));
-            }
-        }
         Ok(step)
     }
 }

@@ -8,9 +8,10 @@
 use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Place, Shield};
 use crate::policy::Mode;
 use crate::verdict::{Action, Reply};
+use crate::wire::account_data::replace_content;
 use crate::wire::address::{Address, percent_decoded};
 use crate::wire::endpoint::Endpoint;
-use crate::wire::json_edit::{JsonError, elements, get, get_str, members, span, splice};
+use crate::wire::json_edit::{JsonError, elements, get, get_str, members};
 
 /// Hosts of Element's own integration managers.
 pub const HOSTS: [&str; 3] =
@@ -131,19 +132,10 @@ impl Shield for Integrations {
             Endpoint::WidgetsAccountData => {
                 step.replaced = without_managers(body, context, &mut step.managers)?
             }
-            Endpoint::Sync if memchr::memmem::find(body.as_bytes(), b"m.widgets").is_some() => {
-                step.replaced = edit_account_data(
-                    body,
-                    &["account_data", "events"],
-                    context,
-                    &mut step.managers,
-                )?;
-            }
-            Endpoint::SlidingSync
-                if memchr::memmem::find(body.as_bytes(), b"m.widgets").is_some() =>
-            {
-                let path = ["extensions", "account_data", "global"];
-                step.replaced = edit_account_data(body, &path, context, &mut step.managers)?;
+            Endpoint::Sync | Endpoint::SlidingSync => {
+                step.replaced = replace_content(head.endpoint, body, "m.widgets", |content| {
+                    without_managers(content, context, &mut step.managers)
+                })?;
             }
             _ => {}
         }
@@ -238,24 +230,4 @@ fn without_managers(
         }
     }
     Ok(dropped.then(|| format!("{{{}}}", kept.join(","))))
-}
-
-fn edit_account_data(
-    body: &str,
-    path: &[&str],
-    context: &Context<'_>,
-    learned: &mut Vec<Place>,
-) -> Result<Option<String>, JsonError> {
-    let mut edited: Option<String> = None;
-    // From the back, so that earlier spans stay right.
-    for event in elements(get(body, path)?.unwrap_or("[]"))?.into_iter().rev() {
-        if get_str(event, &["type"])?.as_deref() != Some("m.widgets") {
-            continue;
-        }
-        let Some(content) = get(event, &["content"])? else { continue };
-        if let Some(next) = without_managers(content, context, learned)? {
-            edited = Some(splice(edited.as_deref().unwrap_or(body), span(body, content), &next));
-        }
-    }
-    Ok(edited)
 }
