@@ -1,0 +1,159 @@
+/** Serves Element's interface, and does with it what a person would do. */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { extname, join, normalize } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Page } from "puppeteer-core";
+import type { Handler } from "../support/recorder.ts";
+import { buildElement } from "./build.ts";
+
+/** Where the page is served. */
+export const ELEMENT = "https://chat.example.org/";
+
+const LIMIT = { timeout: 60_000 };
+
+const TYPES: Record<string, string> = {
+  ".css": "text/css; charset=utf-8",
+  ".gif": "image/gif",
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".json": "application/json",
+  ".mp3": "audio/mpeg",
+  ".ogg": "audio/ogg",
+  ".png": "image/png",
+  ".svg": "image/svg+xml",
+  ".ttf": "font/ttf",
+  ".wasm": "application/wasm",
+  ".woff": "font/woff",
+  ".woff2": "font/woff2",
+};
+
+/** Serves the page as a web server serves Element: what has a hash in its name is kept for good. */
+export async function elementPage(): Promise<Handler> {
+  const folder = await buildElement();
+  return async (request, response) => {
+    const { pathname } = new URL(request.path, ELEMENT);
+    const name = normalize(pathname.endsWith("/") ? `${pathname}index.html` : pathname).slice(1);
+    const file = join(folder, name);
+    const isServed = name === "version" || extname(name) !== "";
+    if (!isServed || !file.startsWith(folder) || !existsSync(file)) {
+      response.writeHead(404).end("Not found");
+      return;
+    }
+    const content = name === "config.json" ? await elementConfig(file) : await readFile(file);
+    const isKept = /^(bundles|i18n)\//.test(name);
+    response.writeHead(200, {
+      "Content-Type": TYPES[extname(name)] ?? "text/plain",
+      "Cache-Control": isKept ? "public, max-age=31536000, immutable" : "no-cache",
+    });
+    response.end(content);
+  };
+}
+
+/** The client page's configuration, but for guests and a notice that lies over the room list. */
+async function elementConfig(file: string): Promise<string> {
+  const config = JSON.parse(await readFile(file, "utf8")) as Record<string, unknown>;
+  const features = { feature_release_announcement: false };
+  return JSON.stringify({ ...config, disable_guests: true, features });
+}
+
+/** Signs in through the login form, puts verification off and waits for the list of rooms. */
+export async function signIn(page: Page, user: string, password: string): Promise<void> {
+  await page.goto(`${ELEMENT}#/login`, { waitUntil: "load", ...LIMIT });
+  await fill(page, "#mx_LoginForm_username", user);
+  await fill(page, "#mx_LoginForm_password", password);
+  await click(page, ".mx_Login_submit:not(.mx_Login_submit_disabled)");
+  const next = ".mx_CompleteSecurity_skip, .mx_LeftPanel";
+  await page.waitForSelector(next, { visible: true, ...LIMIT });
+  if ((await page.$(".mx_LeftPanel")) === null) {
+    await click(page, ".mx_CompleteSecurity_skip");
+    await clickText(page, "[role=button]", "I'll verify later");
+  }
+  await ready(page);
+}
+
+/** Waits until the list of rooms is there. */
+export async function ready(page: Page): Promise<void> {
+  await page.waitForSelector(".mx_LeftPanel", { visible: true, ...LIMIT });
+}
+
+/** Puts away the notices that lie over the list of rooms, once they have all come. */
+export async function dismissToasts(page: Page): Promise<void> {
+  const buttons = ".mx_Toast_buttons button, .mx_Toast_buttons [role=button]";
+  for (;;) {
+    const shown = await page.waitForSelector(buttons, { timeout: 3_000 }).catch(() => null);
+    if (shown === null) return;
+    await page.evaluate((selector: string) => {
+      const negative = /^(No|Dismiss|Later|Not now)$/;
+      const found = [...document.querySelectorAll<HTMLElement>(selector)];
+      found.find((one) => negative.test(one.textContent?.trim() ?? ""))?.click();
+    }, buttons);
+    await sleep(200);
+  }
+}
+
+/**
+ * Asks for sticker packs, which come from an integration manager, and waits for the dialog. False
+ * when Element offers none.
+ */
+export async function addStickers(page: Page): Promise<boolean> {
+  await click(page, ".mx_MessageComposer [aria-label='More options']");
+  await page.waitForSelector("[role=menuitem]", { visible: true, ...LIMIT });
+  const item = await page.$("#stickersButton");
+  if (item === null) return false;
+  await item.click();
+  await click(page, ".mx_Stickers_contentPlaceholder");
+  await page.waitForSelector(".mx_Dialog", { visible: true, ...LIMIT });
+  return true;
+}
+
+/** Makes a room without encryption by Element's dialog, and waits until it is shown. */
+export async function createRoom(page: Page, name: string): Promise<void> {
+  await click(page, ".mx_RoomListHeader_plusButton");
+  await clickText(page, "[role=menuitem]", "New room");
+  await fill(page, ".mx_CreateRoomDialog_name input", name);
+  const encryption = ".mx_CreateRoomDialog_e2eSwitch [role=switch]";
+  await page.waitForSelector(encryption, { visible: true, ...LIMIT });
+  const isOn = await page.$eval(encryption, (one) => one.getAttribute("aria-checked") === "true");
+  if (isOn) await click(page, encryption);
+  await click(page, ".mx_CreateRoomDialog .mx_Dialog_primary");
+  await waitForText(page, ".mx_RoomHeader_heading", name);
+}
+
+/** Sends a message with the composer and waits until the homeserver has it. */
+export async function sendMessage(page: Page, text: string): Promise<void> {
+  await click(page, ".mx_BasicMessageComposer_input");
+  await page.type(".mx_BasicMessageComposer_input", text);
+  await page.keyboard.press("Enter");
+  await waitForText(page, ".mx_EventTile_body", text);
+  await page.waitForSelector(".mx_EventTile_receiptSent", { visible: true, ...LIMIT });
+}
+
+async function fill(page: Page, selector: string, text: string): Promise<void> {
+  await page.waitForSelector(selector, { visible: true, ...LIMIT });
+  await page.type(selector, text);
+}
+
+async function click(page: Page, selector: string): Promise<void> {
+  const element = await page.waitForSelector(selector, { visible: true, ...LIMIT });
+  await element?.click();
+}
+
+async function clickText(page: Page, selector: string, text: string): Promise<void> {
+  await waitForText(page, selector, text);
+  for (const element of await page.$$(selector)) {
+    if ((await element.evaluate((one) => one.textContent?.trim())) !== text) continue;
+    await element.click();
+    return;
+  }
+}
+
+async function waitForText(page: Page, selector: string, text: string): Promise<void> {
+  await page.waitForFunction(
+    (wanted: string, words: string) =>
+      [...document.querySelectorAll(wanted)].some((one) => one.textContent?.trim() === words),
+    LIMIT,
+    selector,
+    text,
+  );
+}
