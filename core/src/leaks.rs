@@ -396,9 +396,16 @@ pub const LEAKS: &[Leak] = &[
     leak(
         "oidc-registration",
         4,
-        "Element's address and its logo's, when the client registers",
+        "Which build of Element you use, by the name the client registers",
         "authorisation server",
         Some("device-name"),
+    ),
+    leak(
+        "oidc-registration-address",
+        4,
+        "The site you use Element on, when the client registers",
+        "authorisation server",
+        None,
     ),
     leak(
         "oidc-authorize",

@@ -305,6 +305,14 @@ export const ROWS: readonly Row[] = [
         (e) => e.method === "POST" && member(json(e.body), "client_name") === "Example Org Chat",
       ),
   },
+  {
+    id: "oidc-registration-address",
+    leaks: (s) =>
+      others(
+        s,
+        (e) => e.method === "POST" && String(member(json(e.body), "client_uri")).includes(SITE),
+      ),
+  },
   { id: "oidc-authorize", notDriven: NAVIGATION },
   { id: "sso-redirect", notDriven: NAVIGATION },
   {
