@@ -28,16 +28,23 @@ interface Observation {
 
 for (const kind of bothBrowsers) {
   describe(`hooks in ${kind}`, { timeout: 600_000 }, () => {
-    let recorder: Recorder;
+    let recorders: Recorder[];
     let without: Map<string, Observation>;
     let withMantle: Map<string, Observation>;
 
     before(async () => {
-      recorder = await startRecorder({ hosts: await hosts() });
-      without = await observe(kind, recorder, undefined);
-      withMantle = await observe(kind, recorder, path.join(root, "build/test", kind));
+      // Side by side: it takes half the time, and both meet the same load of the machine.
+      const [plain, guarded] = await Promise.all([
+        startRecorder({ hosts: await hosts() }),
+        startRecorder({ hosts: await hosts() }),
+      ]);
+      recorders = [plain, guarded];
+      [without, withMantle] = await Promise.all([
+        observe(kind, plain, undefined),
+        observe(kind, guarded, path.join(root, "build/test", kind)),
+      ]);
     });
-    after(() => recorder.close());
+    after(() => Promise.all(recorders.map((recorder) => recorder.close())));
 
     it("compares enough behaviours", () => {
       assert.ok(without.size >= (wanted === "" ? FEWEST_CASES : 1), `only ${without.size} cases`);
