@@ -82,7 +82,7 @@ pub fn describe(stored: Option<&str>, managed: Option<&str>) -> SettingsView {
                 loses: info.loses,
                 mode,
                 default: info.default,
-                modes: Mode::ALL,
+                modes: Mode::PLAIN,
                 source,
                 locked,
             }

@@ -21,13 +21,17 @@ pub enum Mode {
     Off,
     /// Let pass, record.
     Flag,
+    /// Ask each time.
+    Ask,
     /// Block or rewrite.
     On,
 }
 
 impl Mode {
     /// Every mode, weakest first.
-    pub const ALL: [Self; 3] = [Self::Off, Self::Flag, Self::On];
+    pub const ALL: [Self; 4] = [Self::Off, Self::Flag, Self::Ask, Self::On];
+    /// Those of a shield that never asks.
+    pub const PLAIN: [Self; 3] = [Self::Off, Self::Flag, Self::On];
 
     /// As stored.
     #[must_use]
@@ -35,6 +39,7 @@ impl Mode {
         match self {
             Self::Off => "off",
             Self::Flag => "flag",
+            Self::Ask => "ask",
             Self::On => "on",
         }
     }

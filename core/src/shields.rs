@@ -6,7 +6,7 @@
 
 use crate::policy::{Mode, Policy};
 use crate::secret::Secret;
-use crate::verdict::{Action, Reply};
+use crate::verdict::{Action, Handler, Reply};
 use crate::wire::address::Address;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{Edit, JsonError};
@@ -121,6 +121,12 @@ pub enum HeadStep {
     Watch,
     /// Do not send; answer this.
     Reply(Action, Reply),
+    /// Send to this URL of the same origin instead; shields that follow see it.
+    Retarget(String),
+    /// A handler in the page takes it over, after every shield's edits.
+    Handover(Handler),
+    /// A handler in the page sees the answer, before any shield does.
+    Handback(Handler),
 }
 
 /// What a shield wants, knowing the body.

@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-export type Mode = "off" | "flag" | "on";
+export type Mode = "off" | "flag" | "ask" | "on";
 export type Source = "default" | "user" | "policy";
 export interface SettingsReport { problems: string[] }
 export interface SyntheticReply {
@@ -16,7 +16,9 @@ export interface SyntheticReply {
   headers: [string, string][];
   body: string;
 }
-export type Action = "blocked" | "answered" | "rewritten" | "flagged" | "unknown";
+export type Action = "blocked" | "answered" | "rewritten" | "flagged" | "asked" | "unknown";
+/** A part of the page script that takes a request over, the shield it does that for, and its title. */
+export interface Taker { handler: "state" | "media" | "ask"; shield: string; name: string }
 export type Effect =
   | { type: "record"; time: number; shield: string; action: Action; host: string; endpoint: string; count: number }
   | { type: "learned"; shield: string; host: string; pathPrefix: string };
@@ -53,6 +55,9 @@ extern "C" {
     /// See the TypeScript section.
     #[wasm_bindgen(typescript_type = "SyntheticReply")]
     pub type SyntheticReply;
+    /// See the TypeScript section.
+    #[wasm_bindgen(typescript_type = "Taker[]")]
+    pub type Takers;
     /// See the TypeScript section.
     #[wasm_bindgen(typescript_type = "Effect[]")]
     pub type Effects;
@@ -153,6 +158,31 @@ impl Core {
     #[wasm_bindgen(js_name = takeBody)]
     pub fn take_body(&mut self) -> Vec<u8> {
         self.engine.take_body().unwrap_or_default()
+    }
+
+    /// After `RETARGET`: the absolute URL to send to.
+    #[wasm_bindgen(js_name = takeUrl)]
+    pub fn take_url(&mut self) -> Option<String> {
+        self.engine.take_url()
+    }
+
+    /// After `HANDOVER`: who takes the request over, one after the other.
+    #[wasm_bindgen(js_name = takeHandovers)]
+    pub fn take_handovers(&mut self) -> Takers {
+        to_js(&self.engine.take_handovers()).unchecked_into()
+    }
+
+    /// After `HANDBACK`: who takes the answer over; one or none.
+    #[wasm_bindgen(js_name = takeHandback)]
+    pub fn take_handback(&mut self) -> Takers {
+        to_js(&self.engine.take_handback().as_slice()).unchecked_into()
+    }
+
+    /// Counts what a handler did with the request it took over.
+    pub fn note(&mut self, shield: &str, action: &str, method: &str, url: &str) {
+        if let Some(action) = crate::verdict::Action::of_handler(action) {
+            self.engine.note(shield, action, method, url);
+        }
     }
 
     /// A look at a whole answer; `undefined` when its bytes go on as they are.

@@ -1,7 +1,7 @@
 /* tslint:disable */
 /* eslint-disable */
 
-export type Mode = "off" | "flag" | "on";
+export type Mode = "off" | "flag" | "ask" | "on";
 export type Source = "default" | "user" | "policy";
 export interface SettingsReport { problems: string[] }
 export interface SyntheticReply {
@@ -10,7 +10,9 @@ export interface SyntheticReply {
     headers: [string, string][];
     body: string;
 }
-export type Action = "blocked" | "answered" | "rewritten" | "flagged" | "unknown";
+export type Action = "blocked" | "answered" | "rewritten" | "flagged" | "asked" | "unknown";
+/** A part of the page script that takes a request over, the shield it does that for, and its title. */
+export interface Taker { handler: "state" | "media" | "ask"; shield: string; name: string }
 export type Effect =
 | { type: "record"; time: number; shield: string; action: Action; host: string; endpoint: string; count: number }
 | { type: "learned"; shield: string; host: string; pathPrefix: string };
@@ -80,6 +82,10 @@ export class Core {
      */
     constructor(document_url: string);
     /**
+     * Counts what a handler did with the request it took over.
+     */
+    note(shield: string, action: string, method: string, url: string): void;
+    /**
      * Whether `effects` has something.
      */
     pending(): boolean;
@@ -96,9 +102,21 @@ export class Core {
      */
     takeBody(): Uint8Array;
     /**
+     * After `HANDBACK`: who takes the answer over; one or none.
+     */
+    takeHandback(): Taker[];
+    /**
+     * After `HANDOVER`: who takes the request over, one after the other.
+     */
+    takeHandovers(): Taker[];
+    /**
      * The synthetic answer of the last decision.
      */
     takeReply(): SyntheticReply;
+    /**
+     * After `RETARGET`: the absolute URL to send to.
+     */
+    takeUrl(): string | undefined;
 }
 
 export function __wbg_reset_state(): void;

@@ -12,7 +12,7 @@ import {
   push,
   setTimer,
 } from "./captured.ts";
-import type { Gate, SyntheticReply } from "./decision.ts";
+import type { Gate, HandlerAction, SyntheticReply, Taker } from "./decision.ts";
 import { fallbackAnswer, fallbackDecision, refusal } from "./fallback.ts";
 
 /** How long a request waits for settings before the strictest ones are taken. */
@@ -119,6 +119,23 @@ export class GuardedCore implements Gate {
 
   takeBody(): Uint8Array {
     return this.#attemptOnce((core) => core.takeBody()) ?? new NativeUint8Array(0);
+  }
+
+  takeUrl(): string | undefined {
+    return this.#attemptOnce((core) => core.takeUrl());
+  }
+
+  takeHandovers(): readonly Taker[] {
+    return this.#attemptOnce((core) => core.takeHandovers()) ?? [];
+  }
+
+  takeHandback(): Taker | undefined {
+    return this.#attemptOnce((core) => core.takeHandback())?.[0];
+  }
+
+  note(shield: string, action: HandlerAction, method: string, url: string): void {
+    this.#attemptOnce((core) => core.note(shield, action, method, url));
+    this.#notePending();
   }
 
   answer(method: string, url: string, status: number, body: Uint8Array): Uint8Array | undefined {

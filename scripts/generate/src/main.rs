@@ -75,7 +75,7 @@ fn tables() -> Value {
                 "loses": info.loses,
                 "default": info.default,
                 "why": info.why,
-                "modes": Mode::ALL,
+                "modes": Mode::PLAIN,
                 "policyKey": format!("shields.{}", info.id),
             })
         })
