@@ -128,7 +128,7 @@ impl Engine {
             self.ledger.add("router", Action::Unknown, host, first.endpoint.template());
         }
         let mut wanted = Wanted::default();
-        for shield in SHIELDS {
+        for &shield in SHIELDS {
             let mode = self.mode(shield);
             let target = wanted.url.clone();
             let Some(head) = head(method, target.as_deref().unwrap_or(url)) else { continue };
@@ -149,7 +149,7 @@ impl Engine {
     /// Second look, with headers (`name: value` per line) and body. Replaces the first.
     pub fn decide_body(&mut self, method: &str, url: &str, headers: &str, body: &[u8]) -> u32 {
         let mut wanted = Wanted::default();
-        for shield in SHIELDS {
+        for &shield in SHIELDS {
             let mode = self.mode(shield);
             let target = wanted.url.clone();
             let Some(head) = head(method, target.as_deref().unwrap_or(url)) else { continue };
@@ -355,7 +355,7 @@ impl Engine {
             return None;
         }
         let mut edited: Option<String> = None;
-        for shield in SHIELDS {
+        for &shield in SHIELDS {
             let mode = self.mode(shield);
             if mode == Mode::Off || !matches!(shield.head(&head, &self.context()), HeadStep::Watch)
             {

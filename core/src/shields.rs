@@ -16,6 +16,8 @@ mod config;
 mod device_name;
 mod identity;
 mod integrations;
+#[cfg(feature = "fault-injection")]
+mod probe;
 
 pub use identity::PATH_REGEX as IDENTITY_PATH_REGEX;
 pub use integrations::{
@@ -24,8 +26,25 @@ pub use integrations::{
 };
 
 /// Every shield, in the order it is asked.
-pub const SHIELDS: [&dyn Shield; 4] =
-    [&integrations::Integrations, &identity::Identity, &device_name::DeviceName, &config::Config];
+pub const SHIELDS: &[&dyn Shield] = &[
+    &integrations::Integrations,
+    &identity::Identity,
+    &device_name::DeviceName,
+    &config::Config,
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("body"),
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("over"),
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("over2"),
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("back"),
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("watch"),
+    // Last: the others know the marker it takes away.
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("moved"),
+];
 
 /// The public Element Web hosts that the default build protects.
 pub const SITES: [&str; 4] = [
