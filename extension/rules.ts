@@ -7,6 +7,8 @@
  */
 import identityRules from "./generated/rules/identity.json";
 import integrationRules from "./generated/rules/integrations.json";
+import mapRules from "./generated/rules/maps.json";
+import telemetryRules from "./generated/rules/telemetry.json";
 import type { SettingsView } from "./core.ts";
 import type { LearnedHost } from "./learned.ts";
 import {
@@ -21,6 +23,8 @@ import {
 const RULESETS: Readonly<Record<string, readonly DeclarativeRule[]>> = {
   integrations: integrationRules as unknown as DeclarativeRule[],
   identity: identityRules as unknown as DeclarativeRule[],
+  telemetry: telemetryRules as unknown as DeclarativeRule[],
+  maps: mapRules as unknown as DeclarativeRule[],
 };
 
 /** Whoever writes a `.well-known` could name a homeserver as a manager; its API stays reachable. */

@@ -14,10 +14,22 @@ use serde::Serialize;
 
 mod config;
 mod device_name;
+mod directory;
 mod identity;
 mod integrations;
+mod maps;
+mod presence;
+mod previews;
 #[cfg(feature = "fault-injection")]
 mod probe;
+mod push;
+mod receipts;
+mod telemetry;
+mod typing;
+mod welcome_bot;
+
+pub use maps::HOSTS as MAP_HOSTS;
+pub use telemetry::HOSTS as TELEMETRY_HOSTS;
 
 pub use identity::PATH_REGEX as IDENTITY_PATH_REGEX;
 pub use integrations::{
@@ -31,6 +43,15 @@ pub const SHIELDS: &[&dyn Shield] = &[
     &identity::Identity,
     &device_name::DeviceName,
     &config::Config,
+    &presence::Presence,
+    &typing::Typing,
+    &receipts::Receipts,
+    &telemetry::Telemetry,
+    &previews::Previews,
+    &maps::Maps,
+    &directory::Directory,
+    &push::Push,
+    &welcome_bot::WelcomeBot,
     #[cfg(feature = "fault-injection")]
     &probe::Probe("body"),
     #[cfg(feature = "fault-injection")]

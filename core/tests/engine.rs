@@ -43,6 +43,13 @@ fn send(engine: &mut Engine, method: &str, url: &str, headers: &str, body: &[u8]
     Outcome::Sent
 }
 
+/// Where a request without a body goes.
+fn target(engine: &mut Engine, method: &str, url: &str) -> Option<String> {
+    let flags = engine.decide(method, url);
+    assert_eq!(flags & (flag::REPLY | flag::NEEDS_BODY), 0, "{url}");
+    (flags & flag::RETARGET != 0).then(|| engine.take_url().unwrap())
+}
+
 fn post(engine: &mut Engine, path: &str, body: &str) -> Outcome {
     send(engine, "POST", &format!("{HS}{path}"), "", body.as_bytes())
 }
@@ -457,8 +464,21 @@ fn element_config_is_hardened_and_nothing_else_in_it() {
                 "setting_defaults": {
                     "custom": true,
                     "UIFeature.identityServer": false,
-                    "MessageComposerInput.showStickersButton": false
+                    "MessageComposerInput.showStickersButton": false,
+                    "sendTypingNotifications": false,
+                    "dontSendTypingNotifications": true,
+                    "sendReadReceipts": false,
+                    "urlPreviewsEnabled": false,
+                    "UIFeature.urlPreviews": false,
+                    "UIFeature.locationSharing": false,
+                    "UIFeature.feedback": false,
+                    "automaticKeyBackNotEnabledReporting": false,
+                    "automaticDecryptionErrorReporting": false,
+                    "automaticErrorReporting": false,
+                    "analyticsOptIn": false,
+                    "Performance.addSendMessageTimingMetadata": false
                 },
+                "room_directory": { "servers": [] },
                 "integrations_ui_url": null,
                 "integrations_rest_url": null,
                 "integrations_widgets_urls": [],
@@ -607,4 +627,171 @@ fn the_ledger_holds_no_ids_tokens_or_names() {
         assert!(!text.contains(canary), "{canary}");
     }
     assert!(text.contains("devices/{}"));
+}
+
+#[test]
+fn every_sync_says_offline() {
+    let mut engine = engine();
+    for (method, url) in [
+        ("GET", format!("{HS}/sync?since=s&timeout=30000&set_presence=unavailable")),
+        ("GET", format!("{HS}/sync")),
+        (
+            "POST",
+            "https://x/_matrix/client/unstable/org.matrix.simplified_msc3575/sync?pos=1".into(),
+        ),
+    ] {
+        let sent = target(&mut engine, method, &url).unwrap();
+        assert!(sent.ends_with("set_presence=offline") && !sent.contains("unavailable"), "{sent}");
+    }
+    let quiet = format!("{HS}/sync?set_presence=offline");
+    assert_eq!(target(&mut engine, "GET", &quiet), None);
+    let status = format!("{HS}/presence/@a:x/status");
+    assert_eq!(send(&mut engine, "PUT", &status, "", b"{}"), Outcome::Replied(200, json!({})));
+    assert_eq!(send(&mut engine, "GET", &status, "", b""), Outcome::Sent);
+    let mut off = with(Some(r#"{"shields":{"presence":"off"}}"#));
+    assert_eq!(target(&mut off, "GET", &format!("{HS}/sync")), None);
+    let mut flagged = with(Some(r#"{"shields":{"presence":"flag"}}"#));
+    assert_eq!(target(&mut flagged, "GET", &format!("{HS}/sync")), None);
+    assert_eq!(records(&mut flagged)[0]["action"], "flagged");
+}
+
+#[test]
+fn receipts_become_private() {
+    let mut engine = engine();
+    let url = format!("{HS}/rooms/!r%2Fx:x/receipt/m.read/$e%2F1");
+    assert_eq!(
+        target(&mut engine, "POST", &url).unwrap(),
+        format!("{HS}/rooms/!r%2Fx:x/receipt/m.read.private/$e%2F1")
+    );
+    let url = format!("{HS}/rooms/!r:x/receipt/%6D.read/$e?x=1");
+    assert_eq!(
+        target(&mut engine, "POST", &url).unwrap(),
+        format!("{HS}/rooms/!r:x/receipt/m.read.private/$e?x=1")
+    );
+    for kind in ["m.read.private", "m.fully_read"] {
+        let url = format!("{HS}/rooms/!r:x/receipt/{kind}/$e");
+        assert_eq!(target(&mut engine, "POST", &url), None);
+    }
+    let markers = |engine: &mut Engine, body: &str| post(engine, "/rooms/!r:x/read_markers", body);
+    assert_eq!(
+        markers(&mut engine, r#"{"m.fully_read":"$a","m.read":"$b"}"#),
+        Outcome::Rewritten(r#"{"m.fully_read":"$a","m.read.private":"$b"}"#.into())
+    );
+    assert_eq!(
+        markers(&mut engine, r#"{"m.read":"$b","m.read.private":"$c"}"#),
+        Outcome::Rewritten(r#"{"m.read.private":"$c"}"#.into())
+    );
+    assert_eq!(markers(&mut engine, r#"{"m.fully_read":"$a"}"#), Outcome::Sent);
+    assert_eq!(markers(&mut engine, ""), Outcome::Sent);
+}
+
+#[test]
+fn typing_previews_and_lookups_are_answered_quietly() {
+    let mut engine = engine();
+    let ok = |body: Value| Outcome::Replied(200, body);
+    let mut ask = |method: &str, url: &str| send(&mut engine, method, url, "", b"{}");
+    assert_eq!(ask("PUT", &format!("{HS}/rooms/!r:x/typing/@a:x")), ok(json!({})));
+    assert_eq!(ask("GET", &format!("{HS}/media/preview_url?url=https://a")), ok(json!({})));
+    assert_eq!(
+        ask("GET", "https://x/_matrix/media/v3/preview_url?url=https://a&ts=1"),
+        ok(json!({}))
+    );
+    assert_eq!(
+        ask(
+            "GET",
+            "https://x/_matrix/client/unstable/uk.half-shot.msc2666/user/mutual_rooms?user_id=b"
+        ),
+        ok(json!({"joined":[]}))
+    );
+    assert_eq!(errcode(&ask("GET", "https://x/_synapse/admin/v1/users/@a:x/admin")), "M_FORBIDDEN");
+    assert_eq!(ask("GET", "https://x/_synapse/admin/v1/server_version"), Outcome::Sent);
+    let nobody = ok(json!({"chunk":[],"total_room_count_estimate":0}));
+    assert_eq!(ask("POST", &format!("{HS}/publicRooms?server=matrix.org")), nobody);
+    assert_eq!(ask("POST", &format!("{HS}/publicRooms")), Outcome::Sent);
+    assert_eq!(ask("GET", &format!("{HS}/publicRooms?server=hs.example.org")), Outcome::Sent);
+    let mut trusting = with(Some(r#"{"allow":{"directory":["matrix.org"]}}"#));
+    let foreign = format!("{HS}/publicRooms?server=matrix.org");
+    assert_eq!(send(&mut trusting, "POST", &foreign, "", b"{}"), Outcome::Sent);
+}
+
+#[test]
+fn services_for_usage_errors_reports_and_maps_are_known_by_host_or_path() {
+    let mut engine = engine();
+    let mut status = |url: &str| match send(&mut engine, "POST", url, "", b"") {
+        Outcome::Replied(status, _) => status,
+        _ => 0,
+    };
+    for (url, expected) in [
+        ("https://posthog.element.io/e/?ip=1", 200),
+        ("https://eu.i.posthog.com/array/x/config.js", 200),
+        ("https://usage.example.org/i/v0/e/", 200),
+        ("https://usage.example.org/decide/?v=3", 200),
+        ("https://sentry.tools.element.io/api/6/envelope/", 200),
+        ("https://errors.example.org/api/12/envelope/?sentry_key=x", 200),
+        ("https://element.io/bugreports/submit", 403),
+        ("https://rageshakes.element.io/api/submit", 403),
+        ("https://api.maptiler.com/tiles/1/2/3.png", 403),
+        ("https://example.org/e/", 0),
+        ("https://example.org/api/v2/envelope/", 0),
+        ("https://chat.example.org/api/submit", 0),
+        ("https://notposthog.com/x", 0),
+        ("https://x/_matrix/client/v3/keys/query", 0),
+    ] {
+        assert_eq!(status(url), expected, "{url}");
+    }
+    let allowed = r#"{"allow":{"telemetry":["element.io"],"maps":["api.maptiler.com"]}}"#;
+    let mut trusting = with(Some(allowed));
+    for url in ["https://element.io/bugreports/submit", "https://api.maptiler.com/x"] {
+        assert_eq!(send(&mut trusting, "POST", url, "", b""), Outcome::Sent, "{url}");
+    }
+}
+
+#[test]
+fn usage_leaves_no_trace_at_the_homeserver() {
+    let mut engine = engine();
+    let url = format!("{HS}/user/@a:x/account_data/im.vector.analytics");
+    assert_eq!(
+        send(&mut engine, "PUT", &url, "", br#"{"id":"0123","pseudonymousAnalyticsOptIn":false}"#),
+        Outcome::Rewritten(r#"{"pseudonymousAnalyticsOptIn":false}"#.into())
+    );
+    let url = format!("{HS}/rooms/!r:x/send/io.element.performance_metric/m1");
+    assert_eq!(
+        send(&mut engine, "PUT", &url, "", b"{}"),
+        Outcome::Replied(200, json!({"event_id":"$mantle-m1"}))
+    );
+    let url = format!("{HS}/rooms/!r:x/send/m.room.message/m2");
+    assert_eq!(send(&mut engine, "PUT", &url, "", b"{}"), Outcome::Sent);
+}
+
+#[test]
+fn gateways_get_event_ids_only_and_bots_no_invitation() {
+    let mut engine = engine();
+    let set = |engine: &mut Engine, body: &str| post(engine, "/pushers/set", body);
+    assert_eq!(
+        set(&mut engine, r#"{"kind":"http","data":{"url":"https://push"}}"#),
+        Outcome::Rewritten(
+            r#"{"kind":"http","data":{"url":"https://push","format":"event_id_only"}}"#.into()
+        )
+    );
+    for body in [
+        r#"{"kind":"http","data":{"format":"event_id_only"}}"#,
+        r#"{"kind":"email","data":{}}"#,
+        r#"{"kind":null}"#,
+    ] {
+        assert_eq!(set(&mut engine, body), Outcome::Sent, "{body}");
+    }
+    let bot = r#"{"is_direct":true,"invite":["@riot-bot:matrix.org"]}"#;
+    assert_eq!(errcode(&post(&mut engine, "/createRoom", bot)), "M_FORBIDDEN");
+    let friend = r#"{"is_direct":true,"invite":["@bob:matrix.org"]}"#;
+    assert_eq!(post(&mut engine, "/createRoom", friend), Outcome::Sent);
+}
+
+#[test]
+fn the_strict_profile_changes_defaults_only() {
+    let mut engine = with(Some(r#"{"profile":"strict","shields":{"typing":"off"}}"#));
+    let typing = format!("{HS}/rooms/!r:x/typing/@a:x");
+    assert_eq!(send(&mut engine, "PUT", &typing, "", b"{}"), Outcome::Sent);
+    let settings = engine.shield_settings("typing").unwrap();
+    assert_eq!(settings, r#"{"mode":"off","options":{},"allow":[]}"#);
+    assert_eq!(engine.shield_settings("nothing"), None);
 }

@@ -509,7 +509,7 @@ export const ROWS: readonly Row[] = [
   { id: "ignored-users", leaks: (s) => accountData(s, /m\.ignored_user_list$/) },
   { id: "recent-emoji", leaks: (s) => accountData(s, /io\.element\.recent_emoji$/) },
   { id: "web-settings", leaks: (s) => accountData(s, /im\.vector\.web\.settings$/) },
-  { id: "analytics-id", leaks: (s) => accountData(s, /im\.vector\.analytics$/) },
+  { id: "analytics-id", leaks: (s) => accountData(s, /im\.vector\.analytics$/, sends("id")) },
   // 14 Telemetry, web host, links and other third parties
   { id: "posthog", leaks: at("posthog.element.io") },
   { id: "sentry", leaks: at("sentry.tools.element.io") },

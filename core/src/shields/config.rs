@@ -37,6 +37,14 @@ struct Row {
     to: To,
 }
 
+const fn set(shield: &'static str, path: &'static [&'static str], json: &'static str) -> Row {
+    Row { shield, path, to: To::Set(json) }
+}
+
+const fn remove(shield: &'static str, path: &'static [&'static str]) -> Row {
+    Row { shield, path, to: To::Remove }
+}
+
 /// `config.json`. A missing `integrations_*_url` means Element's built-in scalar; `null` means none.
 const CONFIG: &[Row] = &[
     Row {
@@ -70,6 +78,33 @@ const CONFIG: &[Row] = &[
     Row { shield: "device-name", path: &["defaultDeviceDisplayName"], to: To::Remove },
     Row { shield: "device-name", path: &["default_device_display_name"], to: To::DeviceName },
     Row { shield: "device-name", path: &["oidc_metadata", "contacts"], to: To::Remove },
+    // The names that count are the inverted ones where there are two (catalogue, section 15).
+    set("typing", &["setting_defaults", "sendTypingNotifications"], "false"),
+    set("typing", &["setting_defaults", "dontSendTypingNotifications"], "true"),
+    set("receipts", &["setting_defaults", "sendReadReceipts"], "false"),
+    set("previews", &["setting_defaults", "urlPreviewsEnabled"], "false"),
+    set("previews", &["setting_defaults", "UIFeature.urlPreviews"], "false"),
+    remove("maps", &["map_style_url"]),
+    remove("maps", &["mapStyleUrl"]),
+    set("maps", &["setting_defaults", "UIFeature.locationSharing"], "false"),
+    set("directory", &["room_directory", "servers"], "[]"),
+    remove("directory", &["roomDirectory"]),
+    remove("welcome-bot", &["welcome_user_id"]),
+    remove("welcome-bot", &["welcomeUserId"]),
+    remove("telemetry", &["posthog"]),
+    remove("telemetry", &["sentry"]),
+    remove("telemetry", &["piwik"]),
+    remove("telemetry", &["analytics_owner"]),
+    remove("telemetry", &["bug_report_endpoint_url"]),
+    remove("telemetry", &["bugReportEndpointUrl"]),
+    remove("telemetry", &["uisi_autorageshake_app"]),
+    remove("telemetry", &["uisiAutorageshakeApp"]),
+    set("telemetry", &["setting_defaults", "UIFeature.feedback"], "false"),
+    set("telemetry", &["setting_defaults", "automaticKeyBackNotEnabledReporting"], "false"),
+    set("telemetry", &["setting_defaults", "automaticDecryptionErrorReporting"], "false"),
+    set("telemetry", &["setting_defaults", "automaticErrorReporting"], "false"),
+    set("telemetry", &["setting_defaults", "analyticsOptIn"], "false"),
+    set("telemetry", &["setting_defaults", "Performance.addSendMessageTimingMetadata"], "false"),
 ];
 
 /// `.well-known/matrix/client`, and the copy of it in login answers.
@@ -81,6 +116,8 @@ const WELL_KNOWN: &[Row] = &[
         to: To::Replace(r#"{"managers":[]}"#),
     },
     Row { shield: "integrations", path: &["io.element.call_behaviour"], to: To::Remove },
+    remove("maps", &["m.tile_server"]),
+    remove("maps", &["org.matrix.msc3488.tile_server"]),
 ];
 
 impl Shield for Config {
@@ -161,6 +198,18 @@ fn is_allowed(
             &["default_server_config", "m.identity_server", "base_url"],
             &["m.identity_server", "base_url"],
             &["default_is_url"],
+        ],
+        "maps" => &[
+            &["map_style_url"],
+            &["mapStyleUrl"],
+            &["m.tile_server", "map_style_url"],
+            &["org.matrix.msc3488.tile_server", "map_style_url"],
+        ],
+        "telemetry" => &[
+            &["posthog", "api_host"],
+            &["sentry", "dsn"],
+            &["bug_report_endpoint_url"],
+            &["bugReportEndpointUrl"],
         ],
         _ => &[],
     };

@@ -48,6 +48,24 @@ impl<'a> Address<'a> {
         }
     }
 
+    /// Whether the host is this domain or one below it.
+    #[must_use]
+    pub fn is_within(&self, domain: &str) -> bool {
+        self.host_name()
+            .strip_suffix(domain)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    }
+
+    /// The unescaped value of the first parameter of this name; a plus is a space.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        self.query.split('&').find_map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (percent_decoded(key) == name)
+                .then(|| percent_decoded(&value.replace('+', " ")).into_owned())
+        })
+    }
+
     /// Whether the query has a parameter of this (unescaped) name.
     #[must_use]
     pub fn has_parameter(&self, name: &str) -> bool {
@@ -56,6 +74,25 @@ impl<'a> Address<'a> {
             percent_decoded(key) == name
         })
     }
+}
+
+/// The URL with this parameter, once and with this value (neither needs escapes); `None` when it is
+/// so already.
+#[must_use]
+pub fn with_parameter(url: &str, name: &str, value: &str) -> Option<String> {
+    let (url, fragment) = url.split_once('#').map_or((url, None), |(url, rest)| (url, Some(rest)));
+    let (base, query) = url.split_once('?').unwrap_or((url, ""));
+    let is_named =
+        |pair: &&str| percent_decoded(pair.split('=').next().unwrap_or_default()) == name;
+    let wanted = format!("{name}={value}");
+    let present: Vec<_> = query.split('&').filter(is_named).collect();
+    if present == [wanted.as_str()] {
+        return None;
+    }
+    let others = query.split('&').filter(|pair| !pair.is_empty() && !is_named(pair));
+    let pairs: Vec<_> = others.chain([wanted.as_str()]).collect();
+    let fragment = fragment.map_or_else(String::new, |rest| format!("#{rest}"));
+    Some(format!("{base}?{}{fragment}", pairs.join("&")))
 }
 
 /// Undoes percent-encoding; bytes that do not form UTF-8 are replaced.
@@ -130,6 +167,28 @@ mod tests {
         let address = Address::parse("https://x/?a=1&scalar%5Ftoken=t").unwrap();
         assert!(address.has_parameter("scalar_token"));
         assert!(!address.has_parameter("token"));
+    }
+
+    #[test]
+    fn a_parameter_is_set_once() {
+        let set = |url| with_parameter(url, "set_presence", "offline");
+        assert_eq!(set("https://x/sync").unwrap(), "https://x/sync?set_presence=offline");
+        assert_eq!(
+            set("https://x/sync?since=a&set%5Fpresence=online&timeout=0&set_presence=offline#f")
+                .unwrap(),
+            "https://x/sync?since=a&timeout=0&set_presence=offline#f"
+        );
+        assert_eq!(set("https://x/sync?set_presence=offline&since=a"), None);
+    }
+
+    #[test]
+    fn domains_and_parameters() {
+        let address = Address::parse("https://api.maptiler.com:444/?server=a%20b+c&x").unwrap();
+        assert!(address.is_within("maptiler.com") && address.is_within("api.maptiler.com"));
+        assert!(!address.is_within("tiler.com") && !address.is_within("x.api.maptiler.com"));
+        assert_eq!(address.parameter("server").as_deref(), Some("a b c"));
+        assert_eq!(address.parameter("x").as_deref(), Some(""));
+        assert_eq!(address.parameter("y"), None);
     }
 
     #[test]

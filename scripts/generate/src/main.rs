@@ -5,8 +5,8 @@
 use mantle_core::leaks::{LEAKS, SECTIONS};
 use mantle_core::policy::{OptionInfo, Profile};
 use mantle_core::shields::{
-    IDENTITY_PATH_REGEX, INTEGRATION_HOSTS, INTEGRATIONS_PATH_REGEX, SCALAR_TOKEN_REGEX, SHIELDS,
-    SITES,
+    IDENTITY_PATH_REGEX, INTEGRATION_HOSTS, INTEGRATIONS_PATH_REGEX, MAP_HOSTS, SCALAR_TOKEN_REGEX,
+    SHIELDS, SITES, TELEMETRY_HOSTS,
 };
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -55,6 +55,8 @@ fn files() -> Vec<(PathBuf, String)> {
         ("extension/generated/protected.json".into(), pretty(&protected())),
         ("extension/generated/rules/integrations.json".into(), pretty(&integration_rules())),
         ("extension/generated/rules/identity.json".into(), pretty(&identity_rules())),
+        ("extension/generated/rules/telemetry.json".into(), pretty(&host_rules(&TELEMETRY_HOSTS))),
+        ("extension/generated/rules/maps.json".into(), pretty(&host_rules(&MAP_HOSTS))),
         ("docs/leaks.md".into(), leaks_page()),
     ]
 }
@@ -138,6 +140,10 @@ fn integration_rules() -> Value {
 
 fn identity_rules() -> Value {
     json!([rule(1, json!({ "regexFilter": IDENTITY_PATH_REGEX }))])
+}
+
+fn host_rules(hosts: &[&str]) -> Value {
+    json!([rule(1, json!({ "requestDomains": hosts }))])
 }
 
 fn leaks_page() -> String {

@@ -1,0 +1,39 @@
+//! Presence: your homeserver, and who shares rooms with you, are not told when you are there.
+//!
+//! Catalogue section 10. Leaving `set_presence` out of a sync means "online" (Client-Server API,
+//! 'GET sync'), so it is set on each.
+
+use super::{Context, Head, HeadStep, Info, Shield};
+use crate::verdict::{Action, Reply};
+use crate::wire::address::with_parameter;
+use crate::wire::endpoint::Endpoint;
+
+pub(super) struct Presence;
+
+static INFO: Info = Info {
+    id: "presence",
+    name: "Online status",
+    purpose: "Makes you look offline, instead of telling your homeserver and everyone you share a room with when you are at your desk.",
+    loses: "Nobody sees that you are online.",
+    why: "It is a diary of when you work and sleep; messages arrive just the same.",
+    ..Info::PLAIN
+};
+
+impl Shield for Presence {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
+        match head.endpoint {
+            Endpoint::Presence if head.method == "PUT" => {
+                HeadStep::Reply(Action::Answered, Reply::ok("{}"))
+            }
+            Endpoint::Sync | Endpoint::SlidingSync => {
+                with_parameter(head.url, "set_presence", "offline")
+                    .map_or(HeadStep::Pass, HeadStep::Retarget)
+            }
+            _ => HeadStep::Pass,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Link previews: the homeserver is not told which links you are shown.
+//!
+//! Catalogue section 8. An empty answer is "nothing to preview" (Client-Server API, 'GET
+//! preview_url').
+
+use super::{Context, Head, HeadStep, Info, Shield};
+use crate::verdict::{Action, Reply};
+use crate::wire::endpoint::Endpoint;
+
+pub(super) struct Previews;
+
+static INFO: Info = Info {
+    id: "previews",
+    name: "Link previews",
+    purpose: "Does not ask your homeserver for previews of links, so that it neither learns nor opens the links you are sent.",
+    loses: "Links have no picture and summary below them.",
+    why: "Your homeserver would be told links from encrypted rooms too, wherever previews are switched on.",
+    ..Info::PLAIN
+};
+
+impl Shield for Previews {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
+        match head.endpoint {
+            Endpoint::UrlPreview => HeadStep::Reply(Action::Answered, Reply::ok("{}")),
+            _ => HeadStep::Pass,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+/** Shields for what surrounds messages: whereabouts, look-ups, reports, maps, push, previews. */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { bothBrowsers } from "../../support/browsers.ts";
+import { drive } from "../../support/client-page.ts";
+import type { Exchange } from "../../support/recorder.ts";
+import { startWorld } from "../../support/world.ts";
+import type { World } from "../../support/world.ts";
+import { pause } from "../extension-pages.ts";
+import { assertNone, assertWorks, onBoth, openSides, sent, to } from "./sides.ts";
+import type { Side, Sides } from "./sides.ts";
+
+const HS = "hs.example.org";
+const OFF = {
+  ...{ presence: "off", typing: "off", receipts: "off", telemetry: "off", previews: "off" },
+  ...{ maps: "off", directory: "off", push: "off", "welcome-bot": "off" },
+};
+
+for (const kind of bothBrowsers) {
+  describe(`metadata in ${kind}`, { timeout: 300_000 }, () => {
+    let world: World;
+    let sides: Sides;
+
+    before(async () => {
+      world = await startWorld({});
+      sides = await openSides(kind, world);
+      await Promise.all([sides.without.signIn(), sides.with.signIn()]);
+    });
+    after(async () => {
+      await sides?.close();
+      await world?.close();
+    });
+
+    const syncs = (side: Side): (string | null)[] =>
+      side.recorder.exchanges
+        .filter(({ host, path }) => host === HS && /\/v3\/sync\?/.test(path))
+        .map(({ path }) => new URL(path, "https://x").searchParams.get("set_presence"));
+    const at = (exchanges: Exchange[], method: string, pattern: RegExp): Exchange[] =>
+      exchanges.filter(
+        (seen) => seen.method === method && pattern.test(decodeURIComponent(seen.path)),
+      );
+
+    it("tells nobody when you are there, what you read or that you write", async () => {
+      const both = await onBoth(sides, async (side) => {
+        const { roomId } = await drive(side.page, "createRoom", { name: "a", encrypted: false });
+        const { eventId } = await drive(side.page, "sendText", roomId, "hello");
+        await drive(side.page, "receive", roomId, "hello");
+        await drive(side.page, "presence", "unavailable");
+        await drive(side.page, "typing", roomId);
+        await drive(side.page, "readUpTo", roomId, eventId);
+        // The next sync says how things stand.
+        await drive(side.page, "sendText", roomId, "again");
+        await drive(side.page, "receive", roomId, "again");
+      });
+      const bare = to(both.without, HS);
+      const guarded = to(both.with, HS);
+      assert.equal(at(bare, "PUT", /\/presence\//).length, 1);
+      assert.equal(at(guarded, "PUT", /\/presence\//).length, 0);
+      assert.ok(syncs(sides.without).some((presence) => presence !== "offline"));
+      assert.deepEqual([...new Set(syncs(sides.with))], ["offline"]);
+
+      assert.equal(at(bare, "PUT", /\/typing\//).length, 1);
+      assert.equal(at(guarded, "PUT", /\/typing\//).length, 0);
+
+      assert.equal(at(bare, "POST", /\/receipt\/m\.read\//).length, 1);
+      assert.equal(at(guarded, "POST", /\/receipt\/m\.read\//).length, 0);
+      const [receipt] = at(guarded, "POST", /\/receipt\/m\.read\.private\//);
+      assert.equal(receipt?.status, 200);
+      const [clear] = at(bare, "POST", /\/read_markers$/);
+      const [hidden] = at(guarded, "POST", /\/read_markers$/);
+      assert.equal(typeof sent(clear)["m.read"], "string");
+      assert.deepEqual(Object.keys(sent(hidden)).sort(), ["m.fully_read", "m.read.private"]);
+      assert.equal(hidden?.status, 200);
+    });
+
+    it("shows the page the address it asked for", async () => {
+      const both = await onBoth(sides, ({ page }) =>
+        page.evaluate(async () => {
+          const url = "https://hs.example.org/_matrix/client/v3/sync?timeout=0";
+          const response = await fetch(url);
+          return { isSame: response.url === url, redirected: response.redirected };
+        }),
+      );
+      assert.deepEqual(both.with.value, both.without.value);
+      assert.equal(both.with.value.isSame, true);
+    });
+
+    it("sends neither usage nor errors nor logs, and no trace of them to the homeserver", async () => {
+      const both = await onBoth(sides, async (side) => {
+        const { page } = side;
+        await drive(page, "captureUsage", { event: "$pageview", distinct_id: "0123" });
+        await drive(page, "captureError", { user: { id: side.account.userId } });
+        await drive(page, "sendBugReport", { text: "broken", user_id: side.account.userId });
+        const { roomId } = await drive(page, "createRoom", { name: "b", encrypted: false });
+        await drive(page, "sendEvent", roomId, "io.element.performance_metric", { ms: 1 });
+        await drive(page, "writeAccountData", "im.vector.analytics", {
+          id: "0123",
+          pseudonymousAnalyticsOptIn: false,
+        });
+      });
+      for (const host of ["posthog.element.io", "sentry.tools.element.io", "element.io"]) {
+        assert.ok(to(both.without, host).length > 0, host);
+        assertNone(both.with, host);
+      }
+      const analytics = /account_data\/im\.vector\.analytics$/;
+      assert.equal(sent(at(to(both.without, HS), "PUT", analytics)[0])["id"], "0123");
+      assert.deepEqual(sent(at(to(both.with, HS), "PUT", analytics)[0]), {
+        pseudonymousAnalyticsOptIn: false,
+      });
+      const metric = /\/send\/io\.element\.performance_metric\//;
+      assert.equal(at(to(both.without, HS), "PUT", metric).length, 1);
+      assert.equal(at(to(both.with, HS), "PUT", metric).length, 0);
+    });
+
+    it("loads no maps, not from a worker either", async () => {
+      const both = await onBoth(sides, ({ page }) => drive(page, "showLocation", "14/8186/5448"));
+      assert.ok(to(both.without, "api.maptiler.com").length >= 2);
+      assertNone(both.with, "api.maptiler.com");
+    });
+
+    it("asks for no previews and looks nobody up", async () => {
+      const both = await onBoth(sides, async ({ page, account }) => {
+        await drive(page, "previewLink", "https://link.example.org/secret");
+        await drive(page, "searchDirectory", "secret", "matrix.org").catch(() => undefined);
+        await drive(page, "isAdministrator").catch(() => undefined);
+        const { status } = await drive(
+          page,
+          "homeserverCall",
+          "GET",
+          "/_matrix/client/unstable/uk.half-shot.msc2666/user/mutual_rooms?user_id=" +
+            encodeURIComponent(account.userId),
+        );
+        const own = await drive(page, "searchDirectory", "public");
+        return { status, own: Array.isArray(own.chunk) };
+      });
+      const quiet = [
+        /\/preview_url\?/,
+        /\/publicRooms\?server=/,
+        /\/_synapse\/admin\//,
+        /mutual_rooms/,
+      ];
+      for (const pattern of quiet) {
+        const asked = (side: typeof both.with): number =>
+          to(side, HS).filter(({ path }) => pattern.test(path)).length;
+        assert.ok(asked(both.without) > 0, pattern.source);
+        assert.equal(asked(both.with), 0, pattern.source);
+      }
+      assert.deepEqual(both.with.value, { status: 200, own: true });
+    });
+
+    it("lets gateways have event IDs only, and invites no bot", async () => {
+      const both = await onBoth(sides, async ({ page }) => {
+        await drive(page, "addPushers", "me@example.org", "https://push.example.org");
+        return drive(page, "homeserverCall", "POST", "/_matrix/client/v3/createRoom", {
+          invite: ["@riot-bot:matrix.org"],
+          is_direct: true,
+        });
+      });
+      const format = (side: typeof both.with): unknown => {
+        const pushers = at(to(side, HS), "POST", /\/pushers\/set$/).map(sent);
+        const http = pushers.find((pusher) => pusher["kind"] === "http");
+        return (http?.["data"] as Record<string, unknown> | undefined)?.["format"];
+      };
+      assert.equal(format(both.without), undefined);
+      assert.equal(format(both.with), "event_id_only");
+      assert.equal(at(to(both.without, HS), "POST", /\/createRoom$/).length, 1);
+      assert.equal(at(to(both.with, HS), "POST", /\/createRoom$/).length, 0);
+      assert.match(both.with.value.body, /welcome bot/);
+    });
+
+    it("still does everyday work", () => assertWorks(sides.with));
+
+    it("is as without Mantle when switched off, without a reload", async () => {
+      await sides.settings({ version: 1, shields: OFF });
+      await pause(500);
+      const both = await onBoth(sides, async (side) => {
+        const { roomId } = await drive(side.page, "createRoom", { name: "c", encrypted: false });
+        const { eventId } = await drive(side.page, "sendText", roomId, "hello");
+        await drive(side.page, "receive", roomId, "hello");
+        await drive(side.page, "typing", roomId);
+        await drive(side.page, "presence", "online");
+        await drive(side.page, "readUpTo", roomId, eventId);
+        await drive(side.page, "previewLink", "https://link.example.org/other");
+        await drive(side.page, "captureUsage", { event: "x" });
+      });
+      const seen = to(both.with, HS);
+      for (const pattern of [/\/typing\//, /\/presence\//, /\/receipt\/m\.read\//]) {
+        assert.equal(seen.filter(({ path }) => pattern.test(path)).length, 1, pattern.source);
+      }
+      assert.ok(to(both.with, "posthog.element.io").length > 0);
+      await sides.settings(undefined);
+    });
+  });
+}
