@@ -209,12 +209,15 @@ for (const kind of bothBrowsers) {
       });
       const rulesets = (): Promise<string[]> =>
         callApi<string[]>(extensionPage, "declarativeNetRequest.getEnabledRulesets");
-      await until(async () => (await rulesets()).length === 0, "rulesets off");
+      await until(
+        async () => (await rulesets()).sort().join() === "maps,telemetry",
+        "rulesets off",
+      );
       const ways = await reached(withMantle.newPage, ELEMENT);
       assertAllChannels(kind, "identity", ways.identity);
       assertAllChannels(kind, "manager", ways.manager);
       await storeSettings(extensionPage, undefined);
-      await until(async () => (await rulesets()).length === 2, "rulesets on");
+      await until(async () => (await rulesets()).length === 4, "rulesets on");
       const again = await reached(withMantle.newPage, ELEMENT);
       assert.deepEqual([again.manager, again.identity], [[], []]);
     });

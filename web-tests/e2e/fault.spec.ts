@@ -34,12 +34,18 @@ const protectedWrites = [
   ["PUT", "/_matrix/client/v3/rooms/!r:hs.example.org/state/m.room.name/"],
   ["POST", "/_matrix/media/v3/upload?filename=a.jpg"],
   ["POST", "/_matrix/client/v3/user/@u:hs.example.org/openid/request_token"],
+  ["POST", "/_matrix/client/v3/account/deactivate"],
+  ["POST", "/_matrix/client/v3/delete_devices"],
+  ["POST", "/_matrix/client/unstable/keys/device_signing/upload"],
+  ["POST", "/_matrix/client/v3/rooms/!r:hs.example.org/upgrade"],
 ] as const;
 const thirdParties = [
   "https://other.example.org/_matrix/identity/v2/account",
   "https://other.example.org/_matrix/integrations/v1/register",
   "https://other.example.org/page?scalar_token=token",
   "https://scalar.vector.im/api/register",
+  "https://eu.i.posthog.com/e/",
+  "https://api.maptiler.com/tiles/1/2/3.png",
 ];
 const passing = [
   ["GET", "/_matrix/client/versions"],

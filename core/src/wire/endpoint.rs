@@ -254,6 +254,56 @@ routes! {
     SynapseApi { Synapse ANY "{*}" }
 }
 
+/// Writes that a page without a working core must not send: their bodies hold what shields take out,
+/// passwords' User-Interactive Authentication included.
+const PROTECTED: [Endpoint; 20] = [
+    Endpoint::Login,
+    Endpoint::Register,
+    Endpoint::DeviceUpdate,
+    Endpoint::Devices,
+    Endpoint::Password,
+    Endpoint::Deactivate,
+    Endpoint::ThirdPartyIdAdd,
+    Endpoint::ThirdPartyIdLegacy,
+    Endpoint::ThirdPartyIdBind,
+    Endpoint::RequestToken,
+    Endpoint::OpenIdToken,
+    Endpoint::WidgetsAccountData,
+    Endpoint::IdentityAccountData,
+    Endpoint::DeviceSigningUpload,
+    Endpoint::CreateRoom,
+    Endpoint::StateSend,
+    Endpoint::Upgrade,
+    Endpoint::Invite,
+    Endpoint::Pushers,
+    Endpoint::Upload,
+];
+
+/// Methods and regular expressions (JavaScript and RE2) of the protected writes, for a page whose
+/// core does not run.
+#[must_use]
+pub fn protected_patterns() -> Vec<(&'static str, String)> {
+    let mut patterns = Vec::new();
+    for (method, bit) in [("DELETE", DELETE), ("POST", POST), ("PUT", PUT)] {
+        for (area, base) in [(Area::Client, "client"), (Area::Media, "media")] {
+            let paths: Vec<_> = ROUTES
+                .iter()
+                .filter(|route| PROTECTED.contains(&route.endpoint))
+                .filter(|route| route.area == area && route.methods & bit != 0)
+                .map(|route| {
+                    route.path.replace('.', r"\.").replace("{*}", "[^?#]*").replace("{}", "[^/?#]+")
+                })
+                .collect();
+            if !paths.is_empty() {
+                let paths = paths.join("|");
+                let pattern = format!(r"/_matrix/{base}/([^?#]*/)?({paths})/?([?#]|$)");
+                patterns.push((method, pattern));
+            }
+        }
+    }
+    patterns
+}
+
 /// Where an address leads.
 #[must_use]
 pub fn route(method: &str, address: &Address<'_>) -> Endpoint {

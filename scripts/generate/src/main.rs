@@ -8,6 +8,7 @@ use mantle_core::shields::{
     IDENTITY_PATH_REGEX, INTEGRATION_HOSTS, INTEGRATIONS_PATH_REGEX, MAP_HOSTS, SCALAR_TOKEN_REGEX,
     SHIELDS, SITES, TELEMETRY_HOSTS,
 };
+use mantle_core::wire::endpoint::protected_patterns;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -105,21 +106,23 @@ fn option(option: &OptionInfo) -> Value {
 /// For a page whose core does not run: what is refused, what is blocked.
 fn protected() -> Value {
     let hosts = INTEGRATION_HOSTS.map(|host| host.replace('.', r"\.")).join("|");
+    let domains: Vec<_> = TELEMETRY_HOSTS
+        .iter()
+        .chain(&MAP_HOSTS)
+        .map(|host| host.replace('.', r"\."))
+        .collect();
+    let domains = domains.join("|");
     json!({
-        "refuse": [
-            { "methods": ["POST"], "pattern": r"/_matrix/client/[^?#]*/(login|register|createRoom)/?([?#]|$)" },
-            { "methods": ["PUT"], "pattern": r"/_matrix/client/[^?#]*/devices/[^/?#]+/?([?#]|$)" },
-            { "methods": ["PUT"], "pattern": r"/_matrix/client/[^?#]*/rooms/[^/?#]+/state/" },
-            { "methods": ["POST", "PUT"], "pattern": r"/_matrix/media/[^?#]*/upload([/?#]|$)" },
-            { "methods": ["POST"], "pattern": r"/_matrix/client/[^?#]*/openid/request_token" },
-            { "methods": ["POST"], "pattern": r"/_matrix/client/[^?#]*/(account/(3pid|password)|register)(/[^/?#]+)?(/requestToken)?/?([?#]|$)" },
-            { "methods": ["POST"], "pattern": r"/_matrix/client/[^?#]*/rooms/[^/?#]+/invite/?([?#]|$)" },
-        ],
+        "refuse": protected_patterns()
+            .into_iter()
+            .map(|(method, pattern)| json!({ "methods": [method], "pattern": pattern }))
+            .collect::<Vec<_>>(),
         "block": [
             { "pattern": IDENTITY_PATH_REGEX },
             { "pattern": INTEGRATIONS_PATH_REGEX },
             { "pattern": SCALAR_TOKEN_REGEX },
             { "pattern": format!(r"^(https?|wss?)://({hosts})(:\d+)?(/|\?|#|$)") },
+            { "pattern": format!(r"^(https?|wss?)://([^/?#]+\.)?({domains})(:\d+)?(/|\?|#|$)") },
         ],
     })
 }

@@ -114,6 +114,26 @@ for (const kind of bothBrowsers) {
       const defaults = expected["setting_defaults"] as Plain;
       defaults["UIFeature.identityServer"] = false;
       defaults["MessageComposerInput.showStickersButton"] = false;
+      Object.assign(defaults, {
+        sendTypingNotifications: false,
+        dontSendTypingNotifications: true,
+        sendReadReceipts: false,
+        urlPreviewsEnabled: false,
+        "UIFeature.urlPreviews": false,
+        "UIFeature.locationSharing": false,
+        "UIFeature.feedback": false,
+        automaticKeyBackNotEnabledReporting: false,
+        automaticDecryptionErrorReporting: false,
+        automaticErrorReporting: false,
+        analyticsOptIn: false,
+        "Performance.addSendMessageTimingMetadata": false,
+      });
+      (expected["room_directory"] as Plain)["servers"] = [];
+      for (const key of ["posthog", "sentry", "bug_report_endpoint_url", "map_style_url"]) {
+        assert.ok(key in expected, key);
+        delete expected[key];
+      }
+      delete expected["uisi_autorageshake_app"];
       assert.deepEqual(content(both.with), expected);
       for (const key of ["final", "status", "ok", "type", "redirected", "header", "same"]) {
         assert.deepEqual(both.with[key], both.without[key], key);
@@ -277,6 +297,8 @@ for (const kind of bothBrowsers) {
             false,
           ],
           [{ allow: { identity: ["vector.im"] } }, null, true],
+          [{ shields: { telemetry: "off", maps: "off" } }, null, false],
+          [{ allow: { telemetry: ["element.io"], maps: ["api.maptiler.com"] } }, null, false],
         ] as const) {
           await sides.settings({ version: 1, ...settings } as never);
           await sides.with.page.goto("about:blank");
@@ -286,6 +308,10 @@ for (const kind of bothBrowsers) {
           assert.equal(config.integrations_rest_url, manager, about);
           const named = config.default_server_config?.["m.identity_server"] !== undefined;
           assert.equal(named, identity, about);
+          const isOpen = (shield: string): boolean =>
+            about.includes(shield) || about.includes('"config"');
+          assert.equal(config.bug_report_endpoint_url !== undefined, isOpen("telemetry"), about);
+          assert.equal(config.map_style_url !== undefined, isOpen("maps"), about);
         }
       } finally {
         await sides.settings(undefined);

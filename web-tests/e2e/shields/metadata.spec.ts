@@ -120,7 +120,8 @@ for (const kind of bothBrowsers) {
 
     it("asks for no previews and looks nobody up", async () => {
       const both = await onBoth(sides, async ({ page, account }) => {
-        await drive(page, "previewLink", "https://link.example.org/secret");
+        // Synapse has no previews in this world; that it is asked is the leak.
+        await drive(page, "previewLink", "https://link.example.org/secret").catch(() => undefined);
         await drive(page, "searchDirectory", "secret", "matrix.org").catch(() => undefined);
         await drive(page, "isAdministrator").catch(() => undefined);
         const { status } = await drive(
@@ -180,7 +181,9 @@ for (const kind of bothBrowsers) {
         await drive(side.page, "typing", roomId);
         await drive(side.page, "presence", "online");
         await drive(side.page, "readUpTo", roomId, eventId);
-        await drive(side.page, "previewLink", "https://link.example.org/other");
+        await drive(side.page, "previewLink", "https://link.example.org/other").catch(
+          () => undefined,
+        );
         await drive(side.page, "captureUsage", { event: "x" });
       });
       const seen = to(both.with, HS);
