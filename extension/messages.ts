@@ -33,6 +33,8 @@ export interface SettingsMessage {
   kind: "settings";
   stored: string | null;
   managed: string | null;
+  /** The page's store area "account-data", as it was when the page began. */
+  kept: Record<string, string>;
 }
 
 /** page → relay, over the port. */
@@ -48,7 +50,7 @@ export interface StatusMessage {
 }
 
 /** Kinds of values that a page's handlers keep over reloads. */
-export type StoreArea = "state" | "media";
+export type StoreArea = "state" | "media" | "account-data";
 /** WASM that a page loads when it needs it. */
 export type ModuleName = "state" | "media";
 
@@ -126,7 +128,7 @@ const ACTIONS: readonly string[] = [
   "unknown",
 ];
 const MOST_EFFECTS = 1000;
-const AREAS: readonly string[] = ["state", "media"];
+const AREAS: readonly string[] = ["state", "media", "account-data"];
 const MODULES: readonly string[] = ["state", "media"];
 /** Longest stored value, in UTF-16 units. */
 const LONGEST_VALUE = 1_000_000;
@@ -202,9 +204,9 @@ export function readSettingsMessage(value: unknown): SettingsMessage | undefined
   if (!isPlain(value) || value["kind"] !== "settings") {
     return undefined;
   }
-  const { stored, managed } = value;
-  return isTextOrNull(stored) && isTextOrNull(managed)
-    ? { kind: "settings", stored, managed }
+  const { stored, managed, kept } = value;
+  return isTextOrNull(stored) && isTextOrNull(managed) && isTexts(kept)
+    ? { kind: "settings", stored, managed, kept }
     : undefined;
 }
 

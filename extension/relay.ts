@@ -116,7 +116,12 @@ async function forwardSettings(): Promise<void> {
     return;
   }
   try {
-    settings = { kind: "settings", ...(await readSettings()) };
+    // With the settings, so that no answer comes in before what belongs into it.
+    const [texts, kept] = await Promise.all([
+      readSettings(),
+      loadForPage(location.origin, "account-data").catch(() => ({})),
+    ]);
+    settings = { kind: "settings", ...texts, kept };
   } catch {
     // The page keeps what it has; without any it turns to the strictest defaults by itself.
     return;

@@ -7,7 +7,7 @@ use crate::ledger::{Ledger, Record};
 use crate::policy::{Mode, Policy};
 use crate::secret::Secret;
 use crate::shields::{
-    BodyStep, Context, Head, HeadStep, OpenIdToken, Place, SHIELDS, Shield, settables,
+    BodyStep, Context, Head, HeadStep, Kept, OpenIdToken, Place, SHIELDS, Shield, settables,
 };
 use crate::verdict::{Action, Handler, Reply, flag};
 use crate::wire::address::Address;
@@ -19,6 +19,8 @@ use serde::Serialize;
 const MOST_TOKENS: usize = 64;
 /// Learned integration managers kept.
 const MOST_PLACES: usize = 64;
+/// Contents kept on this device.
+const MOST_KEPT: usize = 64;
 
 /// What the browser side has to carry on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,6 +59,11 @@ pub struct Engine {
     unreported: Vec<Place>,
     tokens: Vec<OpenIdToken>,
     rtc_hosts: Vec<String>,
+    kept: Vec<Kept>,
+    /// Keys of those not handed out for storing yet.
+    unsaved: Vec<String>,
+    seed: String,
+    placeholders: u32,
     /// Something was learned that [`Engine::memory`] has not handed out yet.
     fresh: bool,
     ledger: Ledger,
@@ -234,6 +241,14 @@ impl Engine {
                 return;
             }
             Ok(BodyStep::Edit(edits)) => json_edit::apply(current, &edits),
+            Ok(BodyStep::Keep { key, content, member }) => {
+                if self.settle(shield, mode, Action::Rewritten, head) {
+                    let id = self.keep(key, content);
+                    let (member, id) = (json_edit::quoted(member), json_edit::quoted(&id));
+                    wanted.body = Some(format!("{{{member}:{id}}}").into_bytes());
+                }
+                return;
+            }
             Err(error) => Err(error),
         };
         match outcome {
@@ -412,6 +427,49 @@ impl Engine {
         Ok(())
     }
 
+    fn keep(&mut self, key: String, content: String) -> String {
+        self.placeholders = self.placeholders.wrapping_add(1);
+        let id = format!("{}{}", self.seed, self.placeholders);
+        self.kept.retain(|kept| kept.key != key);
+        if self.kept.len() >= MOST_KEPT {
+            self.kept.remove(0);
+        }
+        self.unsaved.push(key.clone());
+        self.kept.push(Kept { key, id: id.clone(), content });
+        id
+    }
+
+    /// What stays on this device: `{key: {"id": …, "content": …}}`, as [`Engine::take_unsaved`] gave it
+    /// before. `seed` begins the ids of this engine, so that two pages never use the same.
+    pub fn restore(&mut self, seed: &str, kept: &str) {
+        seed.clone_into(&mut self.seed);
+        for entry in json_edit::members(kept).ok().flatten().unwrap_or_default() {
+            let id = json_edit::get_str(entry.value, &["id"]).ok().flatten();
+            let content = json_edit::get(entry.value, &["content"]).ok().flatten();
+            if let (Some(id), Some(content)) = (id, content)
+                && self.kept.len() < MOST_KEPT
+            {
+                self.kept.retain(|kept| kept.key != entry.key);
+                self.kept.push(Kept { key: entry.key, id, content: content.to_owned() });
+            }
+        }
+    }
+
+    /// What was kept since the last call, to be stored: `{key: {"id": …, "content": …}}`.
+    pub fn take_unsaved(&mut self) -> Option<String> {
+        let keys = std::mem::take(&mut self.unsaved);
+        let entries: Vec<_> = self
+            .kept
+            .iter()
+            .filter(|kept| keys.contains(&kept.key))
+            .map(|kept| {
+                let (key, id) = (json_edit::quoted(&kept.key), json_edit::quoted(&kept.id));
+                format!("{key}:{{\"id\":{id},\"content\":{}}}", kept.content)
+            })
+            .collect();
+        (!entries.is_empty()).then(|| format!("{{{}}}", entries.join(",")))
+    }
+
     /// Whether [`Engine::effects`] has something.
     #[must_use]
     pub fn is_pending(&self) -> bool {
@@ -445,6 +503,7 @@ impl Engine {
             managers: &self.managers,
             tokens: &self.tokens,
             rtc_hosts: &self.rtc_hosts,
+            kept: &self.kept,
         }
     }
 

@@ -781,7 +781,7 @@ pub const LEAKS: &[Leak] = &[
     leak(
         "web-settings",
         13,
-        "Element's settings and your recent searches",
+        "Your recent searches, among Element's settings",
         "homeserver",
         Some("account-data"),
     ),

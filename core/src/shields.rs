@@ -12,6 +12,7 @@ use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{Edit, JsonError};
 use serde::Serialize;
 
+mod account_data;
 mod config;
 mod device_name;
 mod directory;
@@ -52,6 +53,7 @@ pub const SHIELDS: &[&dyn Shield] = &[
     &directory::Directory,
     &push::Push,
     &welcome_bot::WelcomeBot,
+    &account_data::AccountData,
     #[cfg(feature = "fault-injection")]
     &probe::Probe("body"),
     #[cfg(feature = "fault-injection")]
@@ -190,6 +192,17 @@ pub struct OpenIdToken {
     pub issuer: String,
 }
 
+/// Content that stays on this device, and the id its placeholder has at the homeserver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// One content per key.
+    pub key: String,
+    /// In the placeholder.
+    pub id: String,
+    /// JSON text.
+    pub content: String,
+}
+
 /// What a shield may look at beside the request.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
@@ -203,6 +216,8 @@ pub struct Context<'a> {
     pub tokens: &'a [OpenIdToken],
     /// Hosts the homeserver's `.well-known` names for calls (MSC4143).
     pub rtc_hosts: &'a [String],
+    /// What stays on this device.
+    pub kept: &'a [Kept],
 }
 
 /// What a shield wants, knowing only the head.
@@ -231,6 +246,15 @@ pub enum BodyStep {
     Pass,
     /// These edits.
     Edit(Vec<Edit>),
+    /// Keep this content on this device, and send `{<member>: "<id>"}` instead.
+    Keep {
+        /// What it replaces here.
+        key: String,
+        /// JSON text.
+        content: String,
+        /// Name of the placeholder's one member.
+        member: &'static str,
+    },
     /// Do not send; answer this.
     Reply(Action, Reply),
 }

@@ -235,6 +235,17 @@ impl Core {
         self.engine.remember(memory);
     }
 
+    /// What stays on this device, as `takeUnsaved` gave it before; `seed` makes this core's ids its own.
+    pub fn restore(&mut self, seed: &str, kept: &str) {
+        self.engine.restore(seed, kept);
+    }
+
+    /// After `REWRITTEN`: what is to be kept on this device, JSON text `{key: {"id", "content"}}`.
+    #[wasm_bindgen(js_name = takeUnsaved)]
+    pub fn take_unsaved(&mut self) -> Option<String> {
+        self.engine.take_unsaved()
+    }
+
     /// Whether `effects` has something.
     #[must_use]
     pub fn pending(&self) -> bool {

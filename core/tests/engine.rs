@@ -795,3 +795,49 @@ fn the_strict_profile_changes_defaults_only() {
     assert_eq!(settings, r#"{"mode":"off","options":{},"allow":[]}"#);
     assert_eq!(engine.shield_settings("nothing"), None);
 }
+
+#[test]
+fn habits_stay_on_this_device_and_echo() {
+    let mut engine = engine();
+    engine.restore("seed-", "{}");
+    let url = format!("{HS}/user/%40a%3Ax/account_data/io.element.recent_emoji");
+    let content = br#"{"recent_emoji":[["x",3]]}"#;
+    let sync = format!("{HS}/sync");
+    assert_eq!(engine.decide("GET", &sync) & flag::WATCH, flag::WATCH);
+    assert_eq!(
+        send(&mut engine, "PUT", &url, "", content),
+        Outcome::Rewritten(r#"{"mantle":"seed-1"}"#.into())
+    );
+    let saved = engine.take_unsaved().unwrap();
+    assert_eq!(engine.take_unsaved(), None);
+
+    let echo = br#"{"account_data":{"events":[{"type":"io.element.recent_emoji","content":{"mantle":"seed-1"}},{"type":"m.direct","content":{"mantle":"x"}}]}}"#;
+    let answer = |engine: &mut Engine, body: &[u8]| {
+        String::from_utf8(engine.answer("GET", &sync, 200, body).unwrap()).unwrap()
+    };
+    let expected = r#"{"account_data":{"events":[{"type":"io.element.recent_emoji","content":{"recent_emoji":[["x",3]]}},{"type":"m.direct","content":{"mantle":"x"}}]}}"#;
+    assert_eq!(answer(&mut engine, echo), expected);
+
+    // After a reload, and for a placeholder of another device.
+    let mut later = with(None);
+    later.restore("other-", &saved);
+    assert_eq!(answer(&mut later, echo), expected);
+    let foreign = String::from_utf8_lossy(echo).replace("seed-1", "elsewhere-9");
+    assert_eq!(answer(&mut later, foreign.as_bytes()), expected);
+    let got = later.answer("GET", &url, 200, br#"{"mantle":"seed-1"}"#).unwrap();
+    assert_eq!(got, content);
+    // Nothing kept: an empty content is better than a placeholder.
+    let mut fresh = with(None);
+    let got = fresh.answer("GET", &url, 200, br#"{"mantle":"seed-1"}"#).unwrap();
+    assert_eq!(got, b"{}");
+
+    let settings = format!("{HS}/user/@a:x/account_data/im.vector.web.settings");
+    let body = br#"{"a":1,"SpotlightSearch.recentSearches":["!r"]}"#;
+    assert_eq!(
+        send(&mut engine, "PUT", &settings, "", body),
+        Outcome::Rewritten(r#"{"a":1}"#.into())
+    );
+    let direct = format!("{HS}/user/@a:x/account_data/m.direct");
+    assert_eq!(send(&mut engine, "PUT", &direct, "", content), Outcome::Sent);
+    assert_eq!(send(&mut engine, "PUT", &url, "", b"{}"), Outcome::Sent);
+}

@@ -124,6 +124,10 @@ export class Core {
      */
     remember(memory: string): void;
     /**
+     * What stays on this device, as `takeUnsaved` gave it before; `seed` makes this core's ids its own.
+     */
+    restore(seed: string, kept: string): void;
+    /**
      * What a part of the page script has to know of a shield's settings: JSON text
      * `{"mode": …, "options": {…}, "allow": […]}`.
      */
@@ -144,6 +148,10 @@ export class Core {
      * The synthetic answer of the last decision.
      */
     takeReply(): SyntheticReply;
+    /**
+     * After `REWRITTEN`: what is to be kept on this device, JSON text `{key: {"id", "content"}}`.
+     */
+    takeUnsaved(): string | undefined;
     /**
      * After `RETARGET`: the absolute URL to send to.
      */

@@ -19,6 +19,7 @@ export const { apply, get: getProperty } = Reflect as {
   get: (target: object, key: PropertyKey) => unknown;
 };
 export const { create, defineProperty, getOwnPropertyDescriptor, getPrototypeOf } = Object;
+export const keysOf = Object.keys;
 
 /** The getter of an accessor as `(self) => value`; undefined values where the browser has none. */
 export function capturedGetter<This extends object, Value>(
@@ -69,6 +70,14 @@ export const compileWasm: (bytes: Uint8Array<ArrayBuffer>) => Promise<WebAssembl
     : NativeWebAssembly.compile.bind(NativeWebAssembly);
 
 export const now = Date.now;
+export const quoteJson = JSON.stringify as (value: unknown) => string;
+/** Eight hexadecimal digits that no other page has. */
+export const randomMark = (): string => {
+  const number = random(new Uint32Array(1))[0] ?? 0;
+  return slice(`0000000${toHex(number, 16)}`, -8);
+};
+const random = crypto.getRandomValues.bind(crypto) as (numbers: Uint32Array) => Uint32Array;
+const toHex = uncurry(Number.prototype.toString) as (number: number, base: number) => string;
 export const parseJson = JSON.parse as (text: string) => unknown;
 export const isArray = Array.isArray;
 export const iteratorKey: typeof Symbol.iterator = Symbol.iterator;

@@ -7,11 +7,15 @@ import {
   NativeUint8Array,
   NativeWebAssembly,
   now,
+  keysOf,
   parseJson,
   push,
+  quoteJson,
+  randomMark,
   setTimer,
 } from "./captured.ts";
 import { bytesOfBase64 } from "./base64.ts";
+import { REWRITTEN } from "./decision.ts";
 import type { Gate, HandlerAction, SyntheticReply, Taker } from "./decision.ts";
 import { fallbackAnswer, fallbackDecision, refusal } from "./fallback.ts";
 
@@ -22,6 +26,8 @@ const SETTINGS_WAIT = 2_000;
 export interface SettingsTexts {
   readonly stored: string | null;
   readonly managed: string | null;
+  /** What stays on this device, as it was when the page began. */
+  readonly kept: Readonly<Record<string, string>>;
 }
 
 /** What a handler has to know of its shield's settings. */
@@ -40,6 +46,8 @@ export interface CoreObserver {
   status(status: CoreStatus): void;
   /** The core has effects to fetch. */
   pending(): void;
+  /** Something is to stay on this device: JSON text for the store, by key. */
+  kept(key: string, value: string): void;
 }
 
 /**
@@ -62,6 +70,8 @@ export class GuardedCore implements Gate {
   #effects: Effect[] = [];
   /** What the core learned from answers, for the one that follows it after a trap. */
   #memory: string | undefined;
+  /** What stays on this device; undefined until the relay said what was there. */
+  #kept: Record<string, string> | undefined;
 
   constructor(documentUrl: string, observer: CoreObserver) {
     this.#documentUrl = documentUrl;
@@ -76,6 +86,10 @@ export class GuardedCore implements Gate {
   }
 
   applySettings(settings: SettingsTexts): void {
+    if (this.#kept === undefined) {
+      this.#kept = { ...settings.kept };
+      this.#attemptOnce((core) => this.#restore(core));
+    }
     this.#settings = settings;
     this.#isStrictest = false;
     this.#attempt((core) => {
@@ -117,6 +131,7 @@ export class GuardedCore implements Gate {
     this.#fallback = undefined;
     const flags = this.#attempt((core) => core.decideBody(method, url, headers, body), undefined);
     if (flags === undefined) return this.#decideWithout(method, url);
+    if ((flags & REWRITTEN) !== 0) this.#keep();
     this.#notePending();
     return flags;
   }
@@ -169,6 +184,31 @@ export class GuardedCore implements Gate {
     const effects = this.#effects;
     this.#effects = [];
     return effects;
+  }
+
+  #keep(): void {
+    const text = this.#attemptOnce((core) => core.takeUnsaved());
+    if (text === undefined) return;
+    const entries = parseJson(text) as Record<string, unknown>;
+    const keys = keysOf(entries);
+    for (let index = 0; index < keys.length; index += 1) {
+      const key = keys[index] as string;
+      const value = quoteJson(entries[key]);
+      this.#kept = { ...this.#kept, [key]: value };
+      this.#observer.kept(key, value);
+    }
+  }
+
+  /** A new core has what stays on this device, and ids of its own. */
+  #restore(core: Core): void {
+    let text = "";
+    const kept = this.#kept ?? {};
+    const keys = keysOf(kept);
+    for (let index = 0; index < keys.length; index += 1) {
+      const key = keys[index] as string;
+      text += `${text === "" ? "" : ","}${quoteJson(key)}:${kept[key] ?? "{}"}`;
+    }
+    core.restore(randomMark(), `{${text}}`);
   }
 
   #keepEffects(): void {
@@ -238,6 +278,7 @@ export class GuardedCore implements Gate {
         core.assumeStrictest();
       }
       if (this.#memory !== undefined) core.remember(this.#memory);
+      this.#restore(core);
       this.#core = core;
       return true;
     } catch {

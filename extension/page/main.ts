@@ -10,6 +10,7 @@ import {
   setTimer,
   startsWith,
   stopEvent,
+  then,
 } from "./captured.ts";
 import { installBeaconHook } from "./beacon-hook.ts";
 import type { Effect } from "../messages.ts";
@@ -21,6 +22,7 @@ import { showNotice } from "./notice.ts";
 import { connectRequests, takeAnswer } from "./relay-requests.ts";
 import { connectShieldSettings, tellOfShieldSettings } from "./shield-settings.ts";
 import { installResponseAccessors } from "./synthetic-response.ts";
+import { store } from "./store.ts";
 import { disguise } from "./wrap.ts";
 import { installXhrHook } from "./xhr-hook.ts";
 
@@ -67,7 +69,18 @@ function install(): void {
     isDraining = true;
     setTimer(drain, EFFECTS_DELAY);
   };
-  const core = new GuardedCore(documentUrl(), { status: report, pending: drainSoon });
+  const core = new GuardedCore(documentUrl(), {
+    status: report,
+    pending: drainSoon,
+    kept: (key, value) => {
+      // Lost at worst are habits, and only where the disk is full or the extension gone.
+      void then(
+        store.put("account-data", key, value),
+        () => undefined,
+        () => undefined,
+      );
+    },
+  });
   const channel = openChannel({
     opened: () => {
       channel.post({ kind: "status", status: core.status });

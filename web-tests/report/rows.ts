@@ -469,7 +469,7 @@ export const ROWS: readonly Row[] = [
       ...hs(s, "GET", /\/sync$/, (e) => query(e).get("set_presence") !== "offline"),
     ],
   },
-  { id: "breadcrumbs", leaks: (s) => accountData(s, /im\.vector\.setting\.breadcrumbs$/) },
+  { id: "breadcrumbs", leaks: (s) => accountData(s, /im\.vector\.setting\.breadcrumbs$/, sends("recent_rooms")) },
   { id: "room-tags", leaks: (s) => hs(s, "PUT", /\/tags\//) },
   // 11 Profile, search, directory, location
   { id: "profile-name", leaks: (s) => hs(s, "PUT", /\/profile\/.*\/displayname$/, bodyHas(s.canaries.displayName)) },
@@ -507,8 +507,8 @@ export const ROWS: readonly Row[] = [
   // 13 Account data
   { id: "direct-chats", leaks: (s) => accountData(s, /m\.direct$/) },
   { id: "ignored-users", leaks: (s) => accountData(s, /m\.ignored_user_list$/) },
-  { id: "recent-emoji", leaks: (s) => accountData(s, /io\.element\.recent_emoji$/) },
-  { id: "web-settings", leaks: (s) => accountData(s, /im\.vector\.web\.settings$/) },
+  { id: "recent-emoji", leaks: (s) => accountData(s, /io\.element\.recent_emoji$/, sends("recent_emoji")) },
+  { id: "web-settings", leaks: (s) => accountData(s, /im\.vector\.web\.settings$/, bodyHas("recentSearches")) },
   { id: "analytics-id", leaks: (s) => accountData(s, /im\.vector\.analytics$/, sends("id")) },
   // 14 Telemetry, web host, links and other third parties
   { id: "posthog", leaks: at("posthog.element.io") },

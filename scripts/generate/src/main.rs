@@ -106,11 +106,8 @@ fn option(option: &OptionInfo) -> Value {
 /// For a page whose core does not run: what is refused, what is blocked.
 fn protected() -> Value {
     let hosts = INTEGRATION_HOSTS.map(|host| host.replace('.', r"\.")).join("|");
-    let domains: Vec<_> = TELEMETRY_HOSTS
-        .iter()
-        .chain(&MAP_HOSTS)
-        .map(|host| host.replace('.', r"\."))
-        .collect();
+    let domains: Vec<_> =
+        TELEMETRY_HOSTS.iter().chain(&MAP_HOSTS).map(|host| host.replace('.', r"\.")).collect();
     let domains = domains.join("|");
     json!({
         "refuse": protected_patterns()

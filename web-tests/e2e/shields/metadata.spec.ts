@@ -169,6 +169,48 @@ for (const kind of bothBrowsers) {
       assert.match(both.with.value.body, /welcome bot/);
     });
 
+    it("keeps habits on this device, echoed and over a reload", async () => {
+      const emoji = { recent_emoji: [["👍", 3]] };
+      const rooms = { recent_rooms: ["!secret:hs.example.org"] };
+      const types = { emoji: "io.element.recent_emoji", rooms: "im.vector.setting.breadcrumbs" };
+      const both = await onBoth(sides, async ({ page }) => {
+        // Each waits for the echo in sync, as Element does.
+        await drive(page, "writeAccountData", types.emoji, emoji);
+        await drive(page, "writeAccountData", types.rooms, rooms);
+        await drive(page, "writeAccountData", "im.vector.web.settings", {
+          kept: true,
+          "SpotlightSearch.recentSearches": ["!secret:hs.example.org"],
+        });
+      });
+      const written = (side: typeof both.with, type: string): Record<string, unknown> =>
+        sent(at(to(side, HS), "PUT", new RegExp(`/account_data/${type}$`))[0]);
+      assert.deepEqual(written(both.without, types.emoji), emoji);
+      assert.deepEqual(written(both.without, types.rooms), rooms);
+      for (const type of [types.emoji, types.rooms]) {
+        assert.deepEqual(Object.keys(written(both.with, type)), ["mantle"]);
+      }
+      assert.deepEqual(written(both.with, "im.vector.web.settings"), { kept: true });
+
+      const known = ({ page }: Side): Promise<unknown[]> =>
+        page.evaluate((wanted) => {
+          const client = window.mxMatrixClientPeg?.get();
+          return wanted.map((type) => client?.getAccountData(type as never)?.getContent());
+        }, Object.values(types));
+      assert.deepEqual(await known(sides.with), [emoji, rooms]);
+      // Signed in again, as another device of the same browser: everything comes by sync.
+      await sides.with.reopen();
+      await sides.with.signIn();
+      assert.deepEqual(await known(sides.with), [emoji, rooms]);
+      const path = `/_matrix/client/v3/user/${encodeURIComponent(sides.with.account.userId)}`;
+      const asked = await drive(
+        sides.with.page,
+        "homeserverCall",
+        "GET",
+        `${path}/account_data/${types.emoji}`,
+      );
+      assert.deepEqual(JSON.parse(asked.body), emoji);
+    });
+
     it("still does everyday work", () => assertWorks(sides.with));
 
     it("is as without Mantle when switched off, without a reload", async () => {

@@ -1,0 +1,130 @@
+//! Account data that only this device needs: kept here, a placeholder at the homeserver.
+//!
+//! Catalogue sections 10 and 13, trap 4: Element waits for the echo of what it writes, so the write
+//! goes out with a placeholder (`{"mantle": "<id>"}`), and wherever the placeholder comes back in an
+//! answer, the content kept under its id is put in its place.
+
+use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield};
+use crate::policy::{Item, OptionInfo, OptionKind};
+use crate::wire::account_data::replace_content;
+use crate::wire::address::percent_decoded;
+use crate::wire::endpoint::Endpoint;
+use crate::wire::json_edit::{Edit, JsonError, get_str, members};
+
+pub(super) struct AccountData;
+
+static INFO: Info = Info {
+    id: "account-data",
+    name: "Habits in account data",
+    purpose: "Keeps the rooms you visit and the emoji you use on this device, and your recent searches out of Element's stored settings.",
+    loses: "Recently visited rooms and recently used emoji are not shared between your devices.",
+    why: "They are a diary in clear at your homeserver, also for encrypted rooms; each device can keep its own.",
+    options: &[OptionInfo {
+        key: "types",
+        title: "Account data kept on this device",
+        kind: OptionKind::List { max: 20, item: Item::Type },
+        default: r#"["im.vector.setting.breadcrumbs","io.element.recent_emoji"]"#,
+        why: "What Element writes by itself, and no server or other device needs.",
+    }],
+    ..Info::PLAIN
+};
+
+const SETTINGS: &str = "im.vector.web.settings";
+const SEARCHES: &str = "SpotlightSearch.recentSearches";
+const PLACEHOLDER: &str = "mantle";
+
+impl Shield for AccountData {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
+        match head.endpoint {
+            Endpoint::Sync | Endpoint::SlidingSync => HeadStep::Watch,
+            Endpoint::AccountData => {
+                let event_type = event_type(head);
+                let is_kept = is_kept(&event_type, context);
+                match head.method {
+                    "PUT" if is_kept || event_type == SETTINGS => HeadStep::Body,
+                    "GET" if is_kept => HeadStep::Watch,
+                    _ => HeadStep::Pass,
+                }
+            }
+            _ => HeadStep::Pass,
+        }
+    }
+
+    fn body(
+        &self,
+        head: &Head<'_>,
+        context: &Context<'_>,
+        _headers: &str,
+        body: &[u8],
+    ) -> Result<BodyStep, JsonError> {
+        let event_type = event_type(head);
+        let text = std::str::from_utf8(body)
+            .map_err(|error| JsonError::Malformed { at: error.valid_up_to() })?;
+        if event_type == SETTINGS && !is_kept(&event_type, context) {
+            return Ok(BodyStep::Edit(vec![Edit::remove(&[SEARCHES])]));
+        }
+        let Some(members) = members(text)? else { return Ok(BodyStep::Pass) };
+        // Emptied on purpose: so it is at the homeserver too.
+        if members.is_empty() {
+            return Ok(BodyStep::Pass);
+        }
+        let user = percent_decoded(head.address.path.rsplit('/').nth(2).unwrap_or_default());
+        Ok(BodyStep::Keep {
+            key: format!("{user}/{event_type}"),
+            content: text.to_owned(),
+            member: PLACEHOLDER,
+        })
+    }
+
+    fn answer(
+        &self,
+        head: &Head<'_>,
+        context: &Context<'_>,
+        body: &str,
+    ) -> Result<AnswerStep, JsonError> {
+        let mut step = AnswerStep::default();
+        if head.endpoint == Endpoint::AccountData {
+            step.replaced = own(body, &event_type(head), context)?;
+            return Ok(step);
+        }
+        let mut text: Option<String> = None;
+        for event_type in context.policy.option_list(INFO.id, "types") {
+            let current = text.as_deref().unwrap_or(body);
+            let next = replace_content(head.endpoint, current, event_type, |content| {
+                own(content, event_type, context)
+            })?;
+            text = next.or(text);
+        }
+        step.replaced = text;
+        Ok(step)
+    }
+}
+
+/// The last segment of the path, unescaped.
+fn event_type(head: &Head<'_>) -> String {
+    let path = head.address.path.trim_end_matches('/');
+    path.rsplit('/').next().map(percent_decoded).unwrap_or_default().into_owned()
+}
+
+fn is_kept(event_type: &str, context: &Context<'_>) -> bool {
+    context.policy.option_list(INFO.id, "types").iter().any(|kept| kept == event_type)
+}
+
+/// What stands here for a placeholder; `None` for any other content.
+fn own(
+    content: &str,
+    event_type: &str,
+    context: &Context<'_>,
+) -> Result<Option<String>, JsonError> {
+    let Some(id) = get_str(content, &[PLACEHOLDER])? else { return Ok(None) };
+    let of_type = |key: &str| key.rsplit_once('/').is_some_and(|(_, kind)| kind == event_type);
+    let same_id = context.kept.iter().find(|kept| kept.id == id && of_type(&kept.key));
+    // Another tab's or device's: this device's own is the best there is, where it is but one.
+    let mut same_type = context.kept.iter().filter(|kept| of_type(&kept.key));
+    let found = same_id.or_else(|| same_type.next().filter(|_| same_type.next().is_none()));
+    Ok(Some(found.map_or_else(|| "{}".to_owned(), |kept| kept.content.clone())))
+}
