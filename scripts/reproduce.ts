@@ -24,6 +24,8 @@ import { Failure, main, must, root } from "./process.ts";
 const out = "build/reproduce";
 /** Installed once; a second copy would prove nothing and take minutes. */
 const shared = ["node_modules", ".tools", ".venv", "web-tests/element/node_modules"];
+/** Generated files are part of the tree, and scripts/check has them generated anew. */
+const generatedStamp = "build/generate.stamp";
 
 function treeFiles(): string[] {
   const list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
@@ -80,12 +82,13 @@ main("reproduce", async () => {
     ...["--update-url", "https://intranet.example.org/mantle/", "--out", out],
   ];
 
-  const tree = path.join(temporary, "some where", "else");
-  mkdirSync(tree, { recursive: true });
-  copyTree(tree);
   await must("scripts/package", path.join(root, "scripts/package"), args, {
     timeoutSeconds: 1_800,
   });
+  const tree = path.join(temporary, "some where", "else");
+  copyTree(tree);
+  mkdirSync(path.join(tree, "build"));
+  cpSync(path.join(root, generatedStamp), path.join(tree, generatedStamp));
   const start = performance.now();
   await must("scripts/package in a copy", path.join(tree, "scripts/package"), args, {
     timeoutSeconds: 1_800,
