@@ -127,7 +127,11 @@ function chromiumSystemWide(): PolicyScope {
 function firefoxFolder(): string | undefined {
   const program = FIREFOX.find((path) => existsSync(path));
   if (program === undefined) return undefined;
-  for (const folder of ["/usr/lib/firefox-esr", "/usr/lib/firefox", dirname(realpathSync(program))]) {
+  for (const folder of [
+    "/usr/lib/firefox-esr",
+    "/usr/lib/firefox",
+    dirname(realpathSync(program)),
+  ]) {
     if (existsSync(join(folder, "libxul.so"))) return folder;
   }
   return undefined;
