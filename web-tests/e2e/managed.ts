@@ -1,5 +1,5 @@
 /** Browsers that get Mantle from their administrator: by policy, from a server, packed and signed. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -129,6 +129,8 @@ async function inChromium(options: ManagedOptions): Promise<ManagedBrowser> {
         const worker = target.url().startsWith(origin) ? await target.worker() : null;
         await worker?.close().catch(() => undefined);
       }
+      // Chromium waits five seconds more, in case the extension wakes up.
+      await pause(7_000);
     },
     backgroundLog: () => Promise.resolve(lines),
     close: () => closeBrowser(browser),
@@ -136,9 +138,16 @@ async function inChromium(options: ManagedOptions): Promise<ManagedBrowser> {
 }
 
 async function inFirefox(options: ManagedOptions): Promise<ManagedBrowser> {
+  // Nothing else hands out what an extension's background says.
+  const output = join(options.profile, "mantle-test-output");
+  const program = join(options.profile, "firefox-with-output");
+  const { executablePath } = options.scope;
+  writeFileSync(program, `#!/bin/sh\nexec '${executablePath}' "$@" >>'${output}'\n`, {
+    mode: 0o755,
+  });
   const browser = await puppeteer.launch({
     browser: "firefox",
-    executablePath: options.scope.executablePath,
+    executablePath: program,
     userDataDir: options.profile,
     headless: true,
     acceptInsecureCerts: true,
@@ -154,6 +163,7 @@ async function inFirefox(options: ManagedOptions): Promise<ManagedBrowser> {
       "network.trr.mode": 5,
       "network.captive-portal-service.enabled": false,
       "network.connectivity-service.enabled": false,
+      "devtools.console.stdout.content": true,
       "extensions.update.enabled": true,
       "extensions.update.autoUpdateDefault": true,
       "services.settings.server": "data:,",
@@ -205,19 +215,7 @@ async function inFirefox(options: ManagedOptions): Promise<ManagedBrowser> {
       );
       if (outcome !== "installed") throw new Error(`Firefox says: ${outcome}.`);
     },
-    backgroundLog: async () =>
-      JSON.parse(
-        await inBrowserWindow(
-          browser,
-          `(async () => {
-            const storage = Cc["@mozilla.org/consoleAPI-storage;1"]
-              .getService(Ci.nsIConsoleAPIStorage);
-            return JSON.stringify(storage.getEvents()
-              .filter((event) => event.addonId === "${FIREFOX_ID}")
-              .map((event) => event.arguments.join(" ")));
-          })()`,
-        ),
-      ) as string[],
+    backgroundLog: () => Promise.resolve(readFileSync(output, "utf8").split("\n")),
     close: () => closeBrowser(browser),
   };
 }
@@ -230,22 +228,36 @@ async function closeBrowser(browser: Browser): Promise<void> {
   await pause(300);
 }
 
+interface Schema {
+  type: string;
+  properties?: Record<string, Schema>;
+}
+
 /** The registry form of docs/enterprise.md as the JSON that Chrome on Linux reads. */
-export function registryAsJson(text: string): Json {
+export function registryAsJson(text: string, schema: Schema): Json {
   const result: Record<string, Json> = {};
   let at: Record<string, Json> = result;
+  let type = (_name: string): string => "string";
   const top = /^\[HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Google\\Chrome(?:\\(.*))?\]$/;
   for (const line of text.split("\n").slice(1)) {
     const key = top.exec(line);
     const value = /^"(?<name>(?:[^"\\]|\\.)*)"=(?<value>.*)$/.exec(line)?.groups;
     if (key !== null) {
-      at = result;
-      for (const part of (key[1] ?? "").split("\\").filter((name) => name !== "")) {
-        // Chrome takes an extension's settings from below `policy`.
-        if (part !== "policy") at = (at[part] ??= {}) as Record<string, Json>;
-      }
+      const parts = (key[1] ?? "").split("\\").filter((name) => name !== "");
+      // Chrome takes an extension's settings from below `policy`.
+      const below = parts.indexOf("policy");
+      const own = below === -1 ? [] : parts.slice(below + 1);
+      const described = own.reduce<Schema | undefined>(
+        (one, name) => one?.properties?.[name],
+        schema,
+      );
+      type = (name) => described?.properties?.[name]?.type ?? "string";
+      at = parts
+        .filter((_, index) => index !== below)
+        .reduce((one, name) => (one[name] ??= {}) as Record<string, Json>, result);
     } else if (value !== undefined) {
-      at[value["name"] ?? ""] = registryValue(value["value"] ?? "");
+      const name = value["name"] ?? "";
+      at[name] = registryValue(value["value"] ?? "", type(name));
     } else if (line.trim() !== "") {
       throw new Error(`The registry example has a line that is no key and no value: ${line}`);
     }
@@ -253,10 +265,13 @@ export function registryAsJson(text: string): Json {
   return listsOf(result);
 }
 
-function registryValue(text: string): Json {
-  const number = /^dword:([0-9a-f]{8})$/.exec(text)?.[1];
-  // The schema makes it a truth value.
-  if (number !== undefined) return Number.parseInt(number, 16) === 1;
+/** Numbers and truth values are both numbers there; the schema tells them apart. */
+function registryValue(text: string, type: string): Json {
+  const digits = /^dword:([0-9a-f]{8})$/.exec(text)?.[1];
+  if (digits !== undefined) {
+    const number = Number.parseInt(digits, 16);
+    return type === "boolean" ? number === 1 : number;
+  }
   const plain = JSON.parse(text) as string;
   return plain.startsWith("{") ? (JSON.parse(plain) as Json) : plain;
 }
