@@ -163,6 +163,8 @@ async function inFirefox(options: ManagedOptions): Promise<ManagedBrowser> {
       "network.trr.mode": 5,
       "network.captive-portal-service.enabled": false,
       "network.connectivity-service.enabled": false,
+      // Stands for the person's "Allow" in the browser's own question.
+      "extensions.webextOptionalPermissionPrompts": false,
       "devtools.console.stdout.content": true,
       "extensions.update.enabled": true,
       "extensions.update.autoUpdateDefault": true,
