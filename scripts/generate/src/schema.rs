@@ -60,8 +60,10 @@ fn object(title: &str, properties: Map<String, Value>) -> Value {
 }
 
 fn titled(mut schema: Value, title: &str, description: &str) -> Value {
-    schema["title"] = title.into();
-    schema["description"] = description.into();
+    if let Some(fields) = schema.as_object_mut() {
+        fields.insert("title".into(), title.into());
+        fields.insert("description".into(), description.into());
+    }
     schema
 }
 
