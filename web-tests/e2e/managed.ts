@@ -43,7 +43,9 @@ export interface ManagedOptions {
 /** An empty folder for a profile. */
 export function newProfile(): { folder: string; remove(): void } {
   const folder = mkdtempSync(join(tmpdir(), "mantle-profile-"));
-  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once("exit", remove);
+  return { folder, remove };
 }
 
 export async function launchManaged(
