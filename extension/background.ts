@@ -117,7 +117,7 @@ async function reconcile(): Promise<void> {
     const added = await addedSites(texts);
     await Promise.all([
       registerAddedSites(texts),
-      keepLedgerFor(generalNumber(settings, "ledgerDays")),
+      keepLedger(settings),
       applyRules(
         wantedRules({
           settings,
@@ -131,8 +131,11 @@ async function reconcile(): Promise<void> {
   });
 }
 
-function generalNumber(settings: SettingsView, key: string): number {
-  return Number(settings.general.find((option) => option.key === key)?.value);
+async function keepLedger(settings: SettingsView): Promise<void> {
+  const days = settings.general.find((option) => option.key === "ledgerDays")?.value;
+  if (typeof days === "number") {
+    await keepLedgerFor(days);
+  }
 }
 
 /** A browser that wakes us by a message has not always told us of its start. */

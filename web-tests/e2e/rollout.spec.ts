@@ -13,6 +13,7 @@ import type { Page } from "puppeteer-core";
 import { filesOf } from "../../scripts/archive.ts";
 import { extensionId } from "../../scripts/crx.ts";
 import { packagesOf } from "../../scripts/packages.ts";
+import { billOfMaterials } from "../../scripts/sbom.ts";
 import { bothBrowsers } from "../support/browsers.ts";
 import { type PolicyScope, noPolicyBecause, openPolicyScope } from "../support/managed-browsers.ts";
 import {
@@ -396,6 +397,43 @@ for (const kind of bothBrowsers) {
     },
   );
 }
+
+describe("bill of materials", () => {
+  it("lists what is inside apart from what only builds, without time or chance", async () => {
+    interface Bill {
+      components: { "bom-ref": string; name: string; scope: string; hashes?: unknown[] }[];
+      dependencies: { ref: string; dependsOn: string[] }[];
+    }
+    const text = await billOfMaterials("1.2.3");
+    assert.equal(await billOfMaterials("1.2.3"), text);
+    const bill = JSON.parse(text) as Bill;
+    const refs = bill.components.map((component) => component["bom-ref"]);
+    assert.equal(new Set(refs).size, refs.length);
+    for (const { ref, dependsOn } of bill.dependencies) {
+      for (const one of [ref, ...dependsOn].filter((name) => name !== "mantle@1.2.3")) {
+        assert.ok(refs.includes(one), one);
+      }
+    }
+    const scope = (start: string): string[] => [
+      ...new Set(
+        bill.components
+          .filter((component) => component["bom-ref"].startsWith(start))
+          .map((component) => component.scope),
+      ),
+    ];
+    for (const inside of ["vodozemac", "memchr", "serde_json", "zeroize"]) {
+      assert.deepEqual(scope(`pkg:cargo/${inside}@`), ["required"], inside);
+    }
+    assert.deepEqual(scope("pkg:cargo/proptest@"), ["excluded"]);
+    assert.deepEqual(scope("pkg:cargo/serde_derive@"), ["excluded"]);
+    assert.deepEqual(scope("pkg:npm/"), ["excluded"]);
+    const unhashed = bill.components.filter((component) => component.hashes === undefined);
+    assert.deepEqual(
+      unhashed.map((component) => component.name),
+      ["Rust standard library"],
+    );
+  });
+});
 
 describe("docs/enterprise.md", () => {
   it("gives Chrome the same policy on Linux, in the registry and as property lists", () => {
