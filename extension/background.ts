@@ -2,8 +2,8 @@
  * The background: listeners at top level, no memory of its own. The browser may kill it between
  * any two steps; whatever it does is read from storage, done whole, and harmless when repeated.
  */
-import { changedSettings, describeSettings } from "./core.ts";
-import { type PageCounts, addBatch, notePage, totalOf } from "./ledger.ts";
+import { type SettingsView, changedSettings, describeSettings } from "./core.ts";
+import { type PageCounts, addBatch, keepLedgerFor, notePage, totalOf } from "./ledger.ts";
 import { learn, readLearned } from "./learned.ts";
 import {
   type EffectBatch,
@@ -71,8 +71,7 @@ async function takeLearned(message: EffectBatch, sender: Sender): Promise<void> 
   if (learned.length === 0 || site === undefined) {
     return;
   }
-  const { stored } = await readSettings();
-  if ((await siteHosts(stored)).includes(site) && (await learn(site, learned))) {
+  if ((await siteHosts(await readSettings())).includes(site) && (await learn(site, learned))) {
     await reconcile();
   }
 }
@@ -111,9 +110,14 @@ async function reconcile(): Promise<void> {
   await navigator.locks.request("reconcile", async () => {
     const texts = await readSettings();
     const settings = describeSettings(texts);
-    const added = await addedSites(texts.stored);
+    for (const problem of settings.problems) {
+      // For administrators; the options page shows the same.
+      console.warn(problem);
+    }
+    const added = await addedSites(texts);
     await Promise.all([
-      registerAddedSites(texts.stored),
+      registerAddedSites(texts),
+      keepLedger(settings),
       applyRules(
         wantedRules({
           settings,
@@ -125,6 +129,13 @@ async function reconcile(): Promise<void> {
     ]);
     await writeStorage("session", { [CHECKED]: true });
   });
+}
+
+async function keepLedger(settings: SettingsView): Promise<void> {
+  const days = settings.general.find((option) => option.key === "ledgerDays")?.value;
+  if (typeof days === "number") {
+    await keepLedgerFor(days);
+  }
 }
 
 /** A browser that wakes us by a message has not always told us of its start. */

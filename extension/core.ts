@@ -3,6 +3,7 @@ import wasmBase64 from "mantle-core-wasm";
 import {
   type OptionValue,
   type OptionView,
+  type Profile,
   type SettingChange,
   type SettingsView,
   type ShieldView,
@@ -12,7 +13,7 @@ import {
 } from "./generated/mantle_core.js";
 import type { SettingsTexts } from "./settings.ts";
 
-export type { OptionValue, OptionView, SettingChange, SettingsView, ShieldView };
+export type { OptionValue, OptionView, Profile, SettingChange, SettingsView, ShieldView };
 
 let loaded = false;
 

@@ -34,12 +34,17 @@ export interface Ledger {
   pages: PageCounts[];
   /** Last batch taken from each relay. */
   taken: { relay: string; batch: number }[];
+  /** How long a row is kept after its last request; see `keepLedgerFor`. */
+  days?: number;
 }
 
 const KEY = "ledger";
 const MOST_ROWS = 500;
 const MOST_PAGES = 64;
 const MOST_RELAYS = 128;
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** Until the settings have been read once; equal to their default. */
+const FIRST_DAYS = 90;
 
 /** The stored ledger, or an empty one when there is none or it is damaged. */
 export async function readLedger(): Promise<Ledger> {
@@ -73,8 +78,16 @@ export async function addBatch(
         addToPage(page, effect);
       }
     }
-    ledger.rows = ledger.rows.sort((a, b) => b.last - a.last).slice(0, MOST_ROWS);
+    trim(ledger);
     return page;
+  });
+}
+
+/** Puts the setting in force; kept beside the rows, so that counting need not read settings. */
+export async function keepLedgerFor(days: number): Promise<void> {
+  await changeLedger((ledger) => {
+    ledger.days = days;
+    trim(ledger);
   });
 }
 
@@ -118,6 +131,14 @@ async function changeLedger<Result>(change: (ledger: Ledger) => Result): Promise
     await writeStorage("local", { [KEY]: ledger });
     return result;
   }) as Promise<Result>;
+}
+
+function trim(ledger: Ledger): void {
+  const oldest = Date.now() - (ledger.days ?? FIRST_DAYS) * DAY_MS;
+  ledger.rows = ledger.rows
+    .filter((row) => ledger.days !== 0 && row.last >= oldest)
+    .sort((a, b) => b.last - a.last)
+    .slice(0, MOST_ROWS);
 }
 
 function addRow(ledger: Ledger, effect: RecordEffect): void {

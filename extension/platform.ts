@@ -62,6 +62,10 @@ export function manifestMatches(): string[] {
   );
 }
 
+export async function openOptionsPage(): Promise<void> {
+  await api().runtime.openOptionsPage();
+}
+
 /** A text of `_locales`, or its name when missing. */
 export function text(name: string, ...values: string[]): string {
   return api().i18n.getMessage(name, values) || name;

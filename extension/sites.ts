@@ -7,6 +7,7 @@ import {
   registeredScripts,
   unregisterScripts,
 } from "./platform.ts";
+import type { SettingsTexts } from "./settings.ts";
 
 export interface Site {
   /** Origin with the path under which the client lives, without a slash at the end. */
@@ -41,10 +42,10 @@ export function builtInHosts(): string[] {
   return [...new Set(manifestMatches().flatMap((pattern) => hostOf(pattern) ?? []))];
 }
 
-/** The `sites` of the stored settings; an unreadable text holds none. */
-export function storedSites(stored: string | null): Site[] {
+/** The `sites` of the stored settings, or of a policy; an unreadable text holds none. */
+export function storedSites(text: string | null): Site[] {
   try {
-    const { sites } = JSON.parse(stored ?? "{}") as { sites?: unknown };
+    const { sites } = JSON.parse(text ?? "{}") as { sites?: unknown };
     return Array.isArray(sites)
       ? sites.flatMap((site) => (typeof site === "string" ? (parseSite(site) ?? []) : []))
       : [];
@@ -54,30 +55,38 @@ export function storedSites(stored: string | null): Site[] {
 }
 
 /**
- * Sites the person added and gave permission for. A host with permission that the settings do not
+ * Sites that the person or the organisation named and that permission was given for. A host with permission that the settings do not
  * name counts whole: lost settings must not take the protection away.
  */
-export async function addedSites(stored: string | null): Promise<Site[]> {
+export async function addedSites(texts: SettingsTexts): Promise<Site[]> {
   const builtIn = builtInHosts();
   const hosts = (await grantedHosts())
     .flatMap((pattern) => hostOf(pattern) ?? [])
     .filter((host) => !builtIn.includes(host));
-  const named = storedSites(stored);
+  const named = new Map(
+    [...storedSites(texts.managed), ...storedSites(texts.stored)].map((site) => [site.url, site]),
+  );
   return [...new Set(hosts)].sort().flatMap((host) => {
-    const sites = named.filter((site) => site.host === host);
+    const sites = [...named.values()].filter((site) => site.host === host);
     return sites.length > 0 ? sites : (parseSite(`https://${host}`) ?? []);
   });
 }
 
+/** Sites that the organisation names and that the person has not given permission for. */
+export async function sitesToAllow(texts: SettingsTexts): Promise<Site[]> {
+  const granted = (await grantedHosts()).flatMap((pattern) => hostOf(pattern) ?? []);
+  return storedSites(texts.managed).filter((site) => !granted.includes(site.host));
+}
+
 /** Every host whose pages Mantle works in. */
-export async function siteHosts(stored: string | null): Promise<string[]> {
-  const added = await addedSites(stored);
+export async function siteHosts(texts: SettingsTexts): Promise<string[]> {
+  const added = await addedSites(texts);
   return [...new Set([...builtInHosts(), ...added.map((site) => site.host)])].sort();
 }
 
 /** Registers the content scripts of added sites, and takes away those of sites no longer there. */
-export async function registerAddedSites(stored: string | null): Promise<void> {
-  const wanted = (await addedSites(stored)).flatMap(scriptsFor);
+export async function registerAddedSites(texts: SettingsTexts): Promise<void> {
+  const wanted = (await addedSites(texts)).flatMap(scriptsFor);
   const present = await registeredScripts();
   const surplus = present.filter((script) => !wanted.some((other) => other.id === script.id));
   if (surplus.length > 0) {

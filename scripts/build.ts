@@ -19,7 +19,9 @@ async function generate(): Promise<void> {
     fingerprint([
       ...["Cargo.toml", "Cargo.lock", "core/Cargo.toml", "core/src", "scripts/generate"],
       ...["extension/generated/tables.json", "extension/generated/protected.json"],
-      ...["extension/generated/rules", "docs/leaks.md"],
+      ...["extension/generated/rules", "extension/generated/managed-schema.json"],
+      "docs/policy.md",
+      "docs/leaks.md",
     ]);
   if (isFresh(stamp, print())) return;
   await must(

@@ -30,6 +30,7 @@ interface Rule {
 
 const tablesFile = "extension/generated/tables.json";
 const rulesFolder = "extension/generated/rules";
+const schemaFile = "extension/generated/managed-schema.json";
 const entries = {
   page: "extension/page/main.ts",
   relay: "extension/relay.ts",
@@ -78,6 +79,9 @@ export async function bundleExtension(
     copyAssets("extension/_locales", path.join(fresh, "_locales"), [".json"]);
     for (const file of filesBelow(rulesFolder)) {
       put(`rules/${path.basename(file)}`, rulesForSites(file, sites));
+    }
+    if (browser === "chromium") {
+      put("managed-schema.json", readFileSync(path.join(root, schemaFile)));
     }
     copyAssets("LICENSE", path.join(fresh, "LICENSE"), [""]);
 

@@ -6,10 +6,13 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 
+import { allSites } from "./bundle.ts";
 import { buildCoreWasm, staleCommittedTypes, wasmSizes } from "./core-wasm.ts";
 import { filesBelow } from "./fingerprint.ts";
 import { layerProblems } from "./layers.ts";
+import { manifestProblems, permissionProblems } from "./permissions.ts";
 import { Failure, main, root, run } from "./process.ts";
+import { storeLintProblems } from "./store-lint.ts";
 
 /** What a check found: nothing is a pass. */
 interface Outcome {
@@ -23,6 +26,12 @@ interface Check {
   run(fix: boolean): Promise<Outcome>;
 }
 
+const packaged = [
+  ...["manifest.json", "page.js", "relay.js", "background.js"],
+  ...["popup.html", "options.html"],
+  ...["mantle_state_bg.wasm", "mantle_media_bg.wasm"],
+];
+const schema = "managed-schema.json";
 const maximumWasm = 300_000;
 const maximumWasmGzip = 150_000;
 /** The marker that makes a fault build trap (core feature fault-injection). */
@@ -123,6 +132,10 @@ const checks: Record<string, Check> = {
     what: "no registry host and no path of a machine in the tree",
     run: () => Promise.resolve({ problems: treeProblems() }),
   },
+  permissions: {
+    what: "the manifests ask for what was agreed on, and the README explains it",
+    run: () => Promise.resolve({ problems: permissionProblems() }),
+  },
   artefact: {
     what: "the packages hold what they should and nothing else",
     run: artefact,
@@ -199,12 +212,10 @@ async function artefact(): Promise<Outcome> {
   if (gzip > maximumWasmGzip) {
     problems.push(`The WASM has ${gzip} bytes after gzip; ${maximumWasmGzip} is the limit.`);
   }
-  for (const browser of ["chromium", "firefox"]) {
+  for (const browser of ["chromium", "firefox"] as const) {
     const folder = `dist/${browser}`;
     const files = filesBelow(folder);
-    const scripts = ["page.js", "relay.js", "background.js"];
-    const modules = ["mantle_state_bg.wasm", "mantle_media_bg.wasm"];
-    for (const wanted of ["manifest.json", "popup.html", ...scripts, ...modules]) {
+    for (const wanted of [...packaged, ...(browser === "chromium" ? [schema] : [])]) {
       if (!files.includes(`${folder}/${wanted}`)) problems.push(`${folder}/${wanted} is missing.`);
     }
     for (const file of files) {
@@ -229,28 +240,13 @@ async function artefact(): Promise<Outcome> {
         `       ${folder}/page.js ${page.length} bytes, gzip ${gzipSync(page, { level: 9 }).length}`,
       );
     }
-    problems.push(...manifestProblems(`${folder}/manifest.json`));
+    const manifest = `${folder}/manifest.json`;
+    const text = readFileSync(path.join(root, manifest), "utf8");
+    problems.push(...manifestProblems(manifest, browser, text, allSites([])));
   }
+  problems.push(...(await storeLintProblems("dist/firefox")));
   console.log(`       WASM ${raw} bytes, gzip ${gzip}`);
   return { problems };
-}
-
-function manifestProblems(file: string): string[] {
-  const text = readFileSync(path.join(root, file), "utf8");
-  const problems: string[] = [];
-  if (text.includes("web_accessible_resources")) {
-    problems.push(`${file} makes parts of Mantle visible to pages (web_accessible_resources).`);
-  }
-  if (text.includes("{{")) problems.push(`${file} has a place left unfilled.`);
-  const manifest = JSON.parse(text) as { permissions?: string[]; host_permissions?: string[] };
-  const permissions = [...(manifest.permissions ?? [])].sort().join(" ");
-  if (permissions !== "activeTab declarativeNetRequest scripting storage") {
-    problems.push(`${file} asks for other permissions than agreed: ${permissions}.`);
-  }
-  for (const host of manifest.host_permissions ?? []) {
-    if (/^(<all_urls>|\*:|https?:\/\/\*)/.test(host)) problems.push(`${file} asks for ${host}.`);
-  }
-  return problems;
 }
 
 main("check", async () => {

@@ -154,7 +154,7 @@ function importsOf(file: string, text: string): string[] {
 }
 
 /** Files nothing else may import: they are where a browser enters. */
-const entryFiles = /^extension\/(page\/main|relay|background|ui\/.*)\.ts$/;
+const entryFiles = /^extension\/(page\/main|relay|background|ui\/([\w-]+)\/\2)\.ts$/;
 const pageMayUse = /^extension\/(page\/|messages\.ts$|generated\/)|^mantle-core-wasm$/;
 /** Those that use no other file of the tree. */
 const leaves = /^extension\/(platform|messages|page\/captured)\.ts$/;

@@ -12,6 +12,8 @@ interface Manifest {
   version: string;
   minimum_chrome_version?: string;
   browser_specific_settings?: unknown;
+  /** Chrome's only: Firefox hands policy over without a schema. */
+  storage?: { managed_schema: string };
   background: { service_worker?: string; scripts?: string[] };
   content_scripts: ContentScript[];
   host_permissions: string[];
@@ -71,6 +73,7 @@ export function manifestFor(browser: Browser, sites: string[], version: string):
   } else {
     delete manifest.background.service_worker;
     delete manifest.minimum_chrome_version;
+    delete manifest.storage;
   }
   return `${JSON.stringify(manifest, null, 2)}\n`;
 }

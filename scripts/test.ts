@@ -148,6 +148,12 @@ main("test", async () => {
       ...testSite,
       ...["--features", "fault-injection", "--out", "build/fault"],
     ),
+    {
+      name: "packages, built twice",
+      timeoutSeconds: 1_500,
+      command: [process.execPath, "--import", "tsx", "scripts/reproduce.ts"],
+      count: plainCounts,
+    },
     await nativeTests(),
     {
       name: "core, in both browsers",

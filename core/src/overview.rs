@@ -1,7 +1,8 @@
 //! What a person sees of the settings: shields, modes, texts and locks.
 
 use crate::policy::{
-    Change, ChangeError, InForce, Mode, OptionInfo, OptionValue, Policy, Profile, Source,
+    Change, ChangeError, GENERAL, GENERAL_OPTIONS, InForce, Mode, OptionInfo, OptionValue, Policy,
+    Profile, Source,
 };
 use crate::shields::{SHIELDS, settables};
 use serde::{Serialize, Serializer};
@@ -79,6 +80,8 @@ pub struct SettingsView {
     pub profile: InForce<Profile>,
     /// In their order.
     pub shields: Vec<ShieldView>,
+    /// Choices that belong to no shield.
+    pub general: Vec<OptionView>,
     /// What sessions are called.
     pub device_name: TextView,
     /// Allowed hosts by shield id: the organisation's and the user's.
@@ -100,15 +103,7 @@ pub fn describe(stored: Option<&str>, managed: Option<&str>) -> SettingsView {
             let info = shield.info();
             let default = info.default_in(profile.value);
             let InForce { value: mode, source, locked } = policy.mode(info.id, default);
-            let options = info
-                .options
-                .iter()
-                .filter_map(|option| {
-                    let InForce { value, source, locked } =
-                        policy.option(info.id, option.key)?.clone();
-                    Some(OptionView { info: *option, value, source, locked })
-                })
-                .collect();
+            let options = option_views(&policy, info.id, info.options);
             ShieldView {
                 id: info.id,
                 name: info.name,
@@ -139,7 +134,16 @@ pub fn describe(stored: Option<&str>, managed: Option<&str>) -> SettingsView {
     let allow = view(&|id| policy.allowed(id).map(str::to_owned).collect());
     let own_allow = view(&|id| policy.allowed_by_user(id).to_vec());
     let problems = policy.problems().to_vec();
-    SettingsView { profile, shields, device_name, allow, own_allow, problems }
+    let general = option_views(&policy, GENERAL, &GENERAL_OPTIONS);
+    SettingsView { profile, shields, general, device_name, allow, own_allow, problems }
+}
+
+fn option_views(policy: &Policy, id: &str, options: &[OptionInfo]) -> Vec<OptionView> {
+    let view = |option: &OptionInfo| {
+        let InForce { value, source, locked } = policy.option(id, option.key)?.clone();
+        Some(OptionView { info: *option, value, source, locked })
+    };
+    options.iter().filter_map(view).collect()
 }
 
 /// The stored form after one change.

@@ -6,8 +6,10 @@
 use crate::wire::json_edit::{Edit, JsonError, apply, elements, get, get_str, members, quoted};
 use serde::Serialize;
 
+mod general;
 mod options;
 
+pub use general::{GENERAL, GENERAL_OPTIONS, general};
 pub use options::{Item, OptionInfo, OptionKind, OptionValue};
 
 /// Version this core writes.
@@ -95,6 +97,8 @@ pub struct Settable {
     pub modes: &'static [Mode],
     /// Its options.
     pub options: &'static [OptionInfo],
+    /// Whether it has a list of allowed hosts.
+    pub has_list: bool,
 }
 
 /// Where a value in force comes from.
@@ -137,6 +141,15 @@ impl Layer {
         found.map(|(_, _, value)| value)
     }
 
+    /// Everything it sets of a shield: `shields`, `options` or `allow`, the shield's id, and the key.
+    fn named(&self) -> Vec<(&'static str, String, String)> {
+        let none = String::new;
+        let shields = self.shields.iter().map(|(id, _)| ("shields", id.clone(), none()));
+        let options = self.options.iter().map(|(id, key, _)| ("options", id.clone(), key.clone()));
+        let allow = self.allow.iter().map(|(id, _)| ("allow", id.clone(), none()));
+        shields.chain(options).chain(allow).collect()
+    }
+
     fn shield(&self, id: &str) -> Option<(Mode, bool)> {
         self.shields.iter().find(|(known, _)| known == id).map(|(_, found)| *found)
     }
@@ -157,6 +170,9 @@ pub struct Policy {
 
 const USER: &str = "your saved settings";
 const ORGANISATION: &str = "your organisation's policy";
+/// What a policy may name at its top.
+pub const POLICY_KEYS: [&str; 6] =
+    ["shields", "options", "allow", "deviceName", "profile", "sites"];
 
 impl Policy {
     /// Reads both layers. Never fails: see [`Policy::problems`].
@@ -164,7 +180,12 @@ impl Policy {
     pub fn read(stored: Option<&str>, managed: Option<&str>) -> Self {
         let mut problems = Vec::new();
         let user = read_layer(stored, USER, &mut problems);
-        let managed = read_layer(managed, ORGANISATION, &mut problems);
+        let managed = {
+            let keys = managed.and_then(|text| members(text).ok().flatten()).unwrap_or_default();
+            let unknown = keys.into_iter().filter(|key| !POLICY_KEYS.contains(&key.key.as_str()));
+            problems.extend(unknown.map(|key| unknown_key(&key.key)));
+            read_layer(managed, ORGANISATION, &mut problems)
+        };
         Self { user, managed, options: Vec::new(), problems }
     }
 
@@ -172,8 +193,18 @@ impl Policy {
     #[must_use]
     pub fn checked(mut self, settables: impl Iterator<Item = Settable>) -> Self {
         let Self { user, managed, options, problems } = &mut self;
+        let mut unknown = managed.named();
         for settable in settables {
             let id = settable.id;
+            unknown.retain(|(kind, known, key)| {
+                let has_key = || settable.options.iter().any(|option| option.key == key);
+                let is_known = match *kind {
+                    "options" => has_key(),
+                    "allow" => settable.has_list,
+                    _ => !settable.modes.is_empty(),
+                };
+                *known != id || !is_known
+            });
             for (layer, whose) in [(&mut *user, USER), (&mut *managed, ORGANISATION)] {
                 let count = layer.shields.len();
                 layer
@@ -213,6 +244,12 @@ impl Policy {
                 options.push((id, option.key, in_force));
             }
         }
+        // A slip of the pen must not look like a setting. The user's own may come from a later
+        // version, and nobody could mend them.
+        problems.extend(unknown.into_iter().map(|(kind, id, key)| {
+            let separator = if key.is_empty() { "" } else { "." };
+            unknown_key(&format!("{kind}.{id}{separator}{key}"))
+        }));
         self
     }
 
@@ -568,6 +605,10 @@ fn read_layer(text: Option<&str>, whose: &str, problems: &mut Vec<String>) -> La
     layer
 }
 
+fn unknown_key(key: &str) -> String {
+    format!("Your organisation's policy has “{key}”, which this version of Mantle does not know.")
+}
+
 fn not_understood(key: &str, whose: &str) -> String {
     format!("Mantle does not understand “{key}” in {whose}, so its safe default is in force.")
 }
@@ -601,6 +642,11 @@ fn fill(layer: &mut Layer, text: &str, bad: &mut Vec<String>) -> Result<(), Json
             Some(found) => layer.profile = Some(found),
             None => bad.push("profile".to_owned()),
         }
+    }
+    if let Some(sites) = get(text, &["sites"])?
+        && !are_sites(sites)
+    {
+        bad.push("sites".to_owned());
     }
     if let Some(options) = get(text, &["options"])? {
         match members(options)? {
@@ -646,6 +692,18 @@ fn fill(layer: &mut Layer, text: &str, bad: &mut Vec<String>) -> Result<(), Json
     Ok(())
 }
 
+/// A list of https origins, with a path at most; the extension's own code reads them.
+fn are_sites(json: &str) -> bool {
+    let is_site = |entry: &str| {
+        let text: Option<String> = serde_json::from_str(entry).ok();
+        let rest = text.as_deref().and_then(|text| text.strip_prefix("https://"));
+        let host = rest.and_then(|rest| rest.split('/').next());
+        host.is_some_and(|host| valid_host(host).is_some())
+            && rest.is_some_and(|rest| !rest.contains(['?', '#', '@', '\\', ' ']))
+    };
+    json.starts_with('[') && elements(json).is_ok_and(|entries| entries.into_iter().all(is_site))
+}
+
 /// `"text"`, or `{<key>: "text", "locked": true}` as policy writes it.
 fn lockable(value: &str, key: &str) -> Result<Option<(String, bool)>, JsonError> {
     if !value.starts_with('{') {
@@ -684,6 +742,7 @@ mod tests {
                 why: "test",
             },
         ],
+        has_list: false,
     }];
 
     fn read(stored: Option<&str>, managed: Option<&str>) -> Policy {
@@ -714,6 +773,33 @@ mod tests {
         assert_eq!(policy.option_list("media", "types"), [] as [String; 0]);
         assert_eq!(policy.option_str("media", "rooms"), "on");
         assert_eq!(policy.problems().len(), 2);
+    }
+
+    #[test]
+    fn slips_of_an_administrator_are_named() {
+        let managed = r#"{"shields":{"medai":"on"},"options":{"media":{"type":["a"]},"x":{"y":1}},"allow":{"media":["a.example"]},"devicename":"x","sites":["http://a.example"]}"#;
+        let problems = read(None, Some(managed)).problems().join("\n");
+        for key in [
+            "shields.medai",
+            "options.media.type",
+            "options.x.y",
+            "allow.media",
+            "devicename",
+            "sites",
+        ] {
+            assert!(problems.contains(&format!("“{key}”")), "{key} in {problems}");
+        }
+        // What a user stored may come from a later version.
+        assert_eq!(read(Some(managed), None).problems().len(), 1);
+        for sites in [r#"["https://a.example","https://b.example/element"]"#, "[]"] {
+            let managed = format!(r#"{{"sites":{sites}}}"#);
+            assert_eq!(read(None, Some(&managed)).problems(), [] as [String; 0], "{sites}");
+        }
+        for site in ["a.example", "https://", "https://a b/", "https://u@a.example", "https://a/?q"]
+        {
+            let managed = format!(r#"{{"sites":["{site}"]}}"#);
+            assert_eq!(read(None, Some(&managed)).problems().len(), 1, "{site}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! answer) and says what it wants done. It knows no other shield. Adding one
 //! means its own file, a line in [`SHIELDS`], its rows in `leaks.rs` and a spec.
 
-use crate::policy::{Mode, OptionInfo, Policy, Profile, Settable};
+use crate::policy::{Mode, OptionInfo, Policy, Profile, Settable, general};
 use crate::secret::Secret;
 use crate::verdict::{Action, Handler, Reply};
 use crate::wire::address::Address;
@@ -129,12 +129,14 @@ impl Info {
     }
 }
 
-/// What of each shield can be set.
+/// What of each shield can be set, and beside them.
 pub fn settables() -> impl Iterator<Item = Settable> {
-    SHIELDS.iter().map(|shield| {
+    let shields = SHIELDS.iter().map(|shield| {
         let info = shield.info();
-        Settable { id: info.id, modes: info.modes, options: info.options }
-    })
+        let has_list = info.allow.is_some();
+        Settable { id: info.id, modes: info.modes, options: info.options, has_list }
+    });
+    shields.chain([general()])
 }
 
 /// The mode in force of the shield with this id.

@@ -58,6 +58,8 @@ export type Profile = "recommended" | "strict";
 export interface SettingsView {
   profile: { value: Profile; source: Source; locked: boolean };
   shields: ShieldView[];
+  /** Choices that belong to no shield; they are set as options of "general". */
+  general: OptionView[];
   deviceName: { value: string; default: string; source: Source; locked: boolean };
   /** By the id of each shield that has such a list. */
   allow: Record<string, string[]>;

@@ -35,8 +35,8 @@ export interface ExtensionBrowserOptions {
 /** Values that pass between a spec and the extension API. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-const FIREFOX_ID = "mantle@mantle.invalid";
-const FIREFOX_UUID = "0b5e3c1a-6a51-4c39-9a52-6f6d2f0e7a11";
+export const FIREFOX_ID = "mantle@mantle.invalid";
+export const FIREFOX_UUID = "0b5e3c1a-6a51-4c39-9a52-6f6d2f0e7a11";
 /** Firefox stops an idle background by itself; this soon in the specs. */
 const FIREFOX_IDLE_MS = 400;
 
@@ -204,7 +204,7 @@ function pressed(host: string): string {
 }
 
 /** Runs a script in Firefox's own window, which puppeteer has no call for. */
-async function inBrowserWindow(browser: Browser, expression: string): Promise<string> {
+export async function inBrowserWindow(browser: Browser, expression: string): Promise<string> {
   interface Answer {
     result: { contexts?: { context: string; url: string }[]; result?: { value?: string } };
   }

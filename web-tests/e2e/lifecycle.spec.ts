@@ -174,7 +174,7 @@ for (const kind of bothBrowsers) {
         const { runtime } = world.browser ?? chrome;
         const record = {
           type: "record",
-          time: 1,
+          time: Date.now(),
           shield: "identity",
           action: "answered",
           host: "vector.im",

@@ -38,7 +38,7 @@ export function button(label: string, kind: string, pressed: () => void): HTMLBu
 export function part(id: string): HTMLElement {
   const found = document.getElementById(id);
   if (found === null) {
-    throw new Error(`popup.html has no #${id}.`);
+    throw new Error(`This page has no #${id}.`);
   }
   return found;
 }

@@ -18,6 +18,7 @@ interface Control {
   show(value: OptionValue): void;
 }
 
+/** `shield` is "general" for what belongs to none. */
 export function optionField(shield: string, first: OptionView, change: ChangeSetting): OptionField {
   const id = `option-${shield}-${first.key}`;
   const control = controlFor(first, id);
@@ -44,10 +45,9 @@ export function optionField(shield: string, first: OptionView, change: ChangeSet
     element("div", { class: "buttons" }, save, outcome),
   );
   let shown: string | undefined;
-  const update = ({ shields }: SettingsView): void => {
-    const option = shields
-      .find((view) => view.id === shield)
-      ?.options.find((view) => view.key === first.key);
+  const update = ({ shields, general }: SettingsView): void => {
+    const owner = shields.find((view) => view.id === shield);
+    const option = (owner?.options ?? general).find((view) => view.key === first.key);
     if (option === undefined) return;
     // What a person is typing stays until the stored value changes.
     const stored = JSON.stringify(option.value);

@@ -2,7 +2,8 @@
 import { looksLikeElement } from "../../detect.ts";
 import { readPageState } from "../../messages.ts";
 import { type Tab, hasHost, sendToTab } from "../../platform.ts";
-import { type Site, parseSite, siteHosts } from "../../sites.ts";
+import type { SettingsTexts } from "../../settings.ts";
+import { type Site, parseSite, siteHosts, sitesToAllow } from "../../sites.ts";
 
 export type PageKind =
   | "protected"
@@ -26,7 +27,7 @@ export interface PageCondition {
   folder?: Site;
 }
 
-export async function examine(tab: Tab | undefined, stored: string | null): Promise<PageCondition> {
+export async function examine(tab: Tab | undefined, texts: SettingsTexts): Promise<PageCondition> {
   if (tab === undefined) {
     return { kind: "impossible" };
   }
@@ -45,7 +46,8 @@ export async function examine(tab: Tab | undefined, stored: string | null): Prom
   if (site === undefined) {
     return { kind: "impossible" };
   }
-  if ((await siteHosts(stored)).includes(site.host)) {
+  const wanted = (await sitesToAllow(texts)).map((known) => known.host);
+  if ([...(await siteHosts(texts)), ...wanted].includes(site.host)) {
     return { kind: (await hasHost(site.permission)) ? "reload" : "not-allowed", site };
   }
   const folderPath = url.pathname.slice(0, url.pathname.lastIndexOf("/"));

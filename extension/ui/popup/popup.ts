@@ -1,26 +1,24 @@
 /** The toolbar popup: this page's state, and every shield with its switch. */
-import {
-  type SettingChange,
-  type SettingsView,
-  changedSettings,
-  describeSettings,
-} from "../../core.ts";
+import { type SettingsView, describeSettings } from "../../core.ts";
 import { type Ledger, clearLedger, isHandled, readLedger } from "../../ledger.ts";
 import {
   type Tab,
   activeTab,
   onStorageChanged,
-  removeHost,
+  openOptionsPage,
   tabById,
   text,
   textLanguage,
 } from "../../platform.ts";
-import { readSettings, watchSettings, writeSettings } from "../../settings.ts";
-import { type Site, addedSites, storedSites } from "../../sites.ts";
-import { button, element, part } from "./dom.ts";
+import { readSettings, watchSettings } from "../../settings.ts";
+import { type Site, addedSites } from "../../sites.ts";
+import { changeSetting, changeSites } from "../setting-change.ts";
+import { element, part } from "./dom.ts";
 import { type PageCondition, examine } from "./page-state.ts";
 import { type ShieldCounts, type ShieldRow, shieldRow } from "./shield-row.ts";
+import { showSites } from "./site-list.ts";
 import { showState } from "./state-card.ts";
+import { showWelcome } from "./welcome-card.ts";
 
 const GROUPS: readonly { name: string; shields: readonly string[] }[] = [
   { name: "groupThirdParties", shields: ["integrations", "identity"] },
@@ -29,19 +27,6 @@ const GROUPS: readonly { name: string; shields: readonly string[] }[] = [
 ];
 
 const rows = new Map<string, ShieldRow>();
-
-/** Settings are read, changed and written as one step, also with a second popup open. */
-async function changeSetting(setting: SettingChange): Promise<void> {
-  await navigator.locks.request("change-setting", async () => {
-    await writeSettings(changedSettings(await readSettings(), setting));
-  });
-}
-
-async function changeSites(change: (sites: string[]) => string[]): Promise<void> {
-  const { stored } = await readSettings();
-  const sites = change(storedSites(stored).map((site) => site.url));
-  await changeSetting({ type: "sites", sites: [...new Set(sites)] });
-}
 
 const siteActions = {
   remember: (site: Site) => changeSites((sites) => [...sites, site.url]),
@@ -81,22 +66,8 @@ async function showSettings(): Promise<void> {
     element("h2", { text: text("problems") }),
     ...settings.problems.map((problem) => element("p", { text: problem })),
   );
-  showSites(await addedSites(texts.stored));
-}
-
-function showSites(sites: readonly Site[]): void {
-  const section = part("sites");
-  section.hidden = sites.length === 0;
-  const list = element("ul");
-  for (const site of sites) {
-    const remove = button(text("sitesRemove"), "quiet", () => {
-      // The background takes scripts, rules and the setting away with the permission.
-      void removeHost(site.permission).then(() => showSettings());
-    });
-    remove.setAttribute("aria-label", text("sitesRemoveOf", site.url));
-    list.append(element("li", {}, element("span", { text: site.url }), remove));
-  }
-  section.replaceChildren(element("h2", { text: text("sites") }), list);
+  showWelcome(part("welcome"), settings);
+  showSites(part("sites"), await addedSites(texts), [], () => void showSettings());
 }
 
 async function showCounts(tab: Tab | undefined, condition: PageCondition): Promise<void> {
@@ -135,10 +106,12 @@ async function start(): Promise<void> {
   const clear = part("clear");
   clear.textContent = text("clearCounts");
   clear.addEventListener("click", () => void clearLedger());
+  const options = part("options");
+  options.textContent = text("allSettings");
+  options.addEventListener("click", () => void openOptionsPage());
   await showSettings();
   const tab = await tabInQuestion();
-  const { stored } = await readSettings();
-  const condition = await examine(tab, stored);
+  const condition = await examine(tab, await readSettings());
   part("host").textContent = hostShown(tab);
   showState(part("state"), condition, tab?.id, siteActions);
   await showCounts(tab, condition);

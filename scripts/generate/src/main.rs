@@ -3,7 +3,7 @@
 //! `mantle-generate --write` writes, `--check` fails when a file differs.
 
 use mantle_core::leaks::{LEAKS, SECTIONS};
-use mantle_core::policy::{OptionInfo, Profile};
+use mantle_core::policy::{GENERAL_OPTIONS, OptionInfo, Profile};
 use mantle_core::shields::{
     IDENTITY_PATH_REGEX, INTEGRATION_HOSTS, INTEGRATIONS_PATH_REGEX, MAP_HOSTS, SCALAR_TOKEN_REGEX,
     SHIELDS, SITES, TELEMETRY_HOSTS,
@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+mod schema;
 
 fn main() -> ExitCode {
     let check = match std::env::args().nth(1).as_deref() {
@@ -58,7 +60,9 @@ fn files() -> Vec<(PathBuf, String)> {
         ("extension/generated/rules/identity.json".into(), pretty(&identity_rules())),
         ("extension/generated/rules/telemetry.json".into(), pretty(&host_rules(&TELEMETRY_HOSTS))),
         ("extension/generated/rules/maps.json".into(), pretty(&host_rules(&MAP_HOSTS))),
+        ("extension/generated/managed-schema.json".into(), pretty(&schema::managed_schema())),
         ("docs/leaks.md".into(), leaks_page()),
+        ("docs/policy.md".into(), schema::policy_page()),
     ]
 }
 
@@ -90,7 +94,7 @@ fn tables() -> Value {
         .iter()
         .map(|leak| json!({ "id": leak.id, "section": leak.section, "what": leak.what, "to": leak.to, "shield": leak.shield }))
         .collect();
-    json!({ "sites": SITES, "sections": SECTIONS, "shields": shields, "leaks": leaks, "profiles": Profile::ALL })
+    json!({ "sites": SITES, "sections": SECTIONS, "shields": shields, "leaks": leaks, "profiles": Profile::ALL, "general": GENERAL_OPTIONS.iter().map(option).collect::<Vec<_>>() })
 }
 
 fn option(option: &OptionInfo) -> Value {

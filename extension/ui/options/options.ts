@@ -1,0 +1,106 @@
+/** The options page: every setting, who set it, and what could not be read. */
+import { type SettingsView, describeSettings } from "../../core.ts";
+import { clearLedger, isHandled, readLedger } from "../../ledger.ts";
+import { onStorageChanged, text, textLanguage } from "../../platform.ts";
+import { readSettings, watchSettings } from "../../settings.ts";
+import { addedSites, sitesToAllow } from "../../sites.ts";
+import { element, part } from "../popup/dom.ts";
+import { type OptionField, optionField } from "../popup/option-field.ts";
+import { type ShieldRow, shieldRow } from "../popup/shield-row.ts";
+import { showSites } from "../popup/site-list.ts";
+import { showWelcome } from "../popup/welcome-card.ts";
+import { changeSetting } from "../setting-change.ts";
+import { profileField } from "./profile-field.ts";
+
+/** Asked once on a card of its own. */
+const CARD = "consent";
+
+const rows = new Map<string, ShieldRow>();
+const fields: OptionField[] = [];
+
+function build(settings: SettingsView): void {
+  const profile = profileField(changeSetting);
+  fields.push(profile);
+  part("profile").append(profile.root);
+
+  part("shields").append(element("h2", { text: text("shieldsTitle") }));
+  for (const shield of settings.shields) {
+    const row = shieldRow(shield, changeSetting);
+    rows.set(shield.id, row);
+    part("shields").append(row.root);
+  }
+
+  part("general").append(element("h2", { text: text("general") }));
+  const trouble = element("p", { class: "trouble", role: "alert" });
+  for (const option of settings.general.filter(({ key }) => key !== CARD)) {
+    const field = optionField("general", option, async (setting) => {
+      try {
+        await changeSetting(setting);
+        trouble.textContent = "";
+      } catch (error) {
+        trouble.textContent = error instanceof Error ? error.message : String(error);
+        throw error;
+      }
+    });
+    fields.push(field);
+    part("general").append(field.root, element("p", { class: "hint", text: option.why }));
+  }
+  part("general").append(trouble);
+}
+
+async function showSettings(): Promise<void> {
+  const texts = await readSettings();
+  const settings = describeSettings(texts);
+  if (rows.size === 0) {
+    build(settings);
+  }
+  for (const shield of settings.shields) {
+    rows.get(shield.id)?.update(shield, settings);
+  }
+  for (const field of fields) {
+    field.update(settings);
+  }
+  part("managed").hidden = texts.managed === null;
+  const problems = part("problems");
+  problems.hidden = settings.problems.length === 0;
+  problems.replaceChildren(
+    element("h2", { text: text("problems") }),
+    ...settings.problems.map((problem) => element("p", { text: problem })),
+  );
+  showWelcome(part("welcome"), settings);
+  showSites(part("sites"), await addedSites(texts), await sitesToAllow(texts), () => {
+    void showSettings();
+  });
+}
+
+async function showCounts(): Promise<void> {
+  const ledger = await readLedger();
+  for (const [id, row] of rows) {
+    const total = ledger.rows
+      .filter((known) => known.shield === id && isHandled(known.action))
+      .reduce((sum, known) => sum + known.count, 0);
+    row.count({ here: undefined, total });
+  }
+}
+
+async function start(): Promise<void> {
+  document.documentElement.lang = textLanguage();
+  document.title = text("optionsTitle");
+  part("title").textContent = text("optionsTitle");
+  part("managed").textContent = text("optionsManaged");
+  const clear = part("clear");
+  clear.textContent = text("clearCounts");
+  clear.addEventListener("click", () => void clearLedger());
+  await showSettings();
+  await showCounts();
+  watchSettings(() => void showSettings());
+  onStorageChanged((area, keys) => {
+    if (area === "local" && keys.includes("ledger")) {
+      void showCounts();
+    }
+  });
+}
+
+start().catch(() => {
+  part("title").textContent = text("settingsUnreadable");
+});
