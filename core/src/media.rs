@@ -27,7 +27,9 @@ mod reader;
 mod tiff;
 mod webp;
 
-pub use decision::{Ask, Choice, Decision, Remembered, ServerMedia, Settings, Upload, decide};
+pub use decision::{
+    Ask, Choice, Decision, Remembered, ServerMedia, Settings, Upload, decide,
+};
 pub use kind::Kind;
 pub use plan::{Piece, Plan};
 
@@ -112,6 +114,9 @@ pub struct Need {
     pub length: usize,
 }
 
+/// Each becomes a part of a `Blob` in the page.
+const MOST_PIECES: usize = 50_000;
+
 /// One file under examination.
 pub struct Examination {
     slot: Rc<RefCell<Slot>>,
@@ -178,5 +183,9 @@ async fn examine(reader: Reader) -> Report {
         Kind::Video => bmff::video(&reader, &mut findings).await,
         Kind::Text | Kind::Other | Kind::Random => Ok(Plan::unchanged(size)),
     };
+    let plan = plan.and_then(|plan| match plan.pieces().len() {
+        0..=MOST_PIECES => Ok(plan),
+        _ => Err(Refusal::TooComplex),
+    });
     Report { kind, findings, plan }
 }

@@ -80,20 +80,20 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
             }
         }
     }
-    let mut replaced = None;
+    let mut blocks = Vec::new();
     for (name, range) in &metadata {
-        let noted = note_item(reader, *name, *range, found).await?;
-        if replaced.is_none() {
-            replaced = noted.map(|block| (range.0, block));
+        if let Some(block) = note_item(reader, *name, *range, found).await? {
+            blocks.push((range.0, block));
         }
     }
+    blocks.sort_unstable();
     if has_tracks {
         // Samples of tracks lie between the items: only what is known goes.
         for (_, (from, to)) in &metadata {
             if kept.gaps(*from, *to) != [(*from, *to)] {
                 return Err(Refusal::Malformed);
             }
-            blank(&mut overlay, *from, *to, replaced.as_ref())?;
+            blank(&mut overlay, *from, *to, &blocks)?;
         }
     } else {
         let areas = media.iter().copied().chain(meta.data);
@@ -104,27 +104,27 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                 {
                     found.hidden |= !metadata.iter().any(|(_, range)| range.0 < to && from < range.1);
                 }
-                blank(&mut overlay, from, to, replaced.as_ref())?;
+                blank(&mut overlay, from, to, &blocks)?;
             }
         }
     }
     if found.any() { Ok(overlay.into_plan(size, end)) } else { Ok(Plan::unchanged(size)) }
 }
 
-/// Zeros, with the minimal Exif block where it belongs.
+/// Zeros, with minimal Exif blocks where they belong; these come in order.
 fn blank(
     overlay: &mut Overlay,
-    from: u64,
+    mut from: u64,
     to: u64,
-    block: Option<&(u64, Vec<u8>)>,
+    blocks: &[(u64, Vec<u8>)],
 ) -> Result<(), Refusal> {
-    if let Some((at, bytes)) = block
-        && from <= *at
-        && at + bytes.len() as u64 <= to
-    {
-        overlay.zero(from, *at)?;
-        overlay.put(*at, bytes.clone())?;
-        return overlay.zero(at + bytes.len() as u64, to);
+    for (at, bytes) in blocks {
+        let end = at + bytes.len() as u64;
+        if from <= *at && end <= to {
+            overlay.zero(from, *at)?;
+            overlay.put(*at, bytes.clone())?;
+            from = end;
+        }
     }
     overlay.zero(from, to)
 }
@@ -286,9 +286,6 @@ fn read_meta(
                 free(&part, overlay)?;
             },
         }
-    }
-    if places.iter().any(|place| place.extents.is_empty() && place.method > 1) {
-        return Err(Refusal::Unsupported);
     }
     for item in &mut meta.items {
         if let Some(place) = places.iter_mut().find(|place| place.id == item.id) {

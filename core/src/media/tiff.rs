@@ -104,7 +104,7 @@ async fn page(
     let count = usize::from(order.short(&count, 0).unwrap_or(0));
     let length = 2 + 12 * count + 4;
     let bytes = reader.read(at, length).await?;
-    let mut directory = Vec::new();
+    let mut directory: Vec<u8> = Vec::new();
     let mut left: u16 = 0;
     let mut entries = Vec::new();
     for index in 0..count {
