@@ -21,14 +21,17 @@ mod gif;
 mod heif;
 mod jpeg;
 mod kind;
+pub mod links;
 mod plan;
 mod png;
 mod reader;
+pub mod server;
 mod tiff;
 mod webp;
 
 pub use decision::{
     Ask, Choice, Decision, Remembered, ServerMedia, Settings, Upload, decide,
+    is_ciphertext,
 };
 pub use kind::Kind;
 pub use plan::{Piece, Plan};

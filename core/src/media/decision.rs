@@ -2,6 +2,7 @@
 
 use super::{Findings, Kind, Plan, Report};
 use crate::policy::Mode;
+use crate::wire::json_edit::get_str;
 use serde::{Deserialize, Serialize};
 
 /// The settings of the media shield.
@@ -13,6 +14,23 @@ pub struct Settings {
     pub removes_metadata: bool,
     /// Take the file's name out of the request.
     pub removes_name: bool,
+}
+
+impl Settings {
+    /// From the settings of the shield as the core tells them; the strictest where they are not
+    /// readable.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let is_set = |key: &str| {
+            !matches!(get_str(text, &["options", key]), Ok(Some(value)) if value == "keep")
+        };
+        let mode = get_str(text, &["mode"]).ok().flatten();
+        Self {
+            mode: mode.as_deref().and_then(Mode::from_name).unwrap_or(Mode::On),
+            removes_metadata: is_set("metadata"),
+            removes_name: is_set("fileName"),
+        }
+    }
 }
 
 /// To whom a homeserver gives media that is uploaded now.
@@ -160,7 +178,8 @@ pub fn decide(settings: Settings, upload: &Upload, report: &Report) -> Decision 
 
 /// An attachment of an encrypted room: no name, no type, no pattern (Client-Server API, 'Sending
 /// encrypted attachments').
-fn is_ciphertext(upload: &Upload, kind: Kind) -> bool {
+#[must_use]
+pub fn is_ciphertext(upload: &Upload, kind: Kind) -> bool {
     let is_untyped = upload.content_type.is_empty()
         || upload.content_type.eq_ignore_ascii_case("application/octet-stream");
     !upload.has_name && is_untyped && kind == Kind::Random
