@@ -623,7 +623,7 @@ pub const LEAKS: &[Leak] = &[
         "homeserver",
         Some("encrypted-state"),
     ),
-    leak("upload-filename", 8, "The names of files you send", "homeserver", Some("filenames")),
+    leak("upload-filename", 8, "The names of files you send", "homeserver", Some("media")),
     leak(
         "upload-content",
         8,

@@ -30,8 +30,8 @@ mod tiff;
 mod webp;
 
 pub use decision::{
-    Ask, Choice, Decision, Remembered, ServerMedia, Settings, Upload, decide,
-    is_ciphertext,
+    Ask, Choice, Decision, Remembered, ServerMedia, Settings, Upload, decide, is_ciphertext,
+    without_name,
 };
 pub use kind::Kind;
 pub use plan::{Piece, Plan};
@@ -151,7 +151,7 @@ impl Examination {
             Poll::Ready(report) => {
                 self.report = Some(report);
                 None
-            },
+            }
             Poll::Pending => self.slot.borrow().wanted,
         }
     }

@@ -18,6 +18,7 @@ mod directory;
 mod identity;
 mod integrations;
 mod maps;
+mod media;
 mod presence;
 mod previews;
 #[cfg(feature = "fault-injection")]
@@ -52,6 +53,7 @@ pub const SHIELDS: &[&dyn Shield] = &[
     &directory::Directory,
     &push::Push,
     &welcome_bot::WelcomeBot,
+    &media::Media,
     #[cfg(feature = "fault-injection")]
     &probe::Probe("body"),
     #[cfg(feature = "fault-injection")]
@@ -233,6 +235,8 @@ pub enum BodyStep {
     Edit(Vec<Edit>),
     /// Do not send; answer this.
     Reply(Action, Reply),
+    /// A handler in the page takes it over, after every shield's edits.
+    Handover(Handler),
 }
 
 /// What a shield learned from an answer, or wants changed in it.

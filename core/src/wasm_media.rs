@@ -114,6 +114,13 @@ fn read_upload(text: &str) -> Upload {
     serde_json::from_str(text).unwrap_or_default()
 }
 
+/// The URL without the file's name; undefined where it has none.
+#[wasm_bindgen(js_name = withoutName)]
+#[must_use]
+pub fn without_name(url: &str) -> Option<String> {
+    media::without_name(url)
+}
+
 /// Whether a `/_matrix/client/versions` answer says that media needs signing in.
 #[wasm_bindgen(js_name = promisesAuthentication)]
 #[must_use]
@@ -148,7 +155,7 @@ pub fn is_fresh(tried: &str, now: f64, versions: &str) -> bool {
     serde_json::from_str::<server::Tried>(tried).is_ok_and(|tried| tried.is_fresh(now, versions))
 }
 
-/// A remembered choice, or undefined when the text is none.
+/// Whether the text is a remembered choice.
 #[wasm_bindgen(js_name = isChoice)]
 #[must_use]
 pub fn is_choice(text: &str) -> bool {

@@ -59,6 +59,10 @@ fn scratch_corpus() {
             Err(refusal) => serde_json::to_value(refusal).unwrap().as_str().unwrap().to_owned(),
         };
         let mark = if came == expected.as_str().unwrap() { "ok " } else { "BAD" };
-        println!("{mark} {name}: {came} (expected {expected}) {:?} read {read} of {}", report.kind, file.len());
+        println!(
+            "{mark} {name}: {came} (expected {expected}) {:?} read {read} of {}",
+            report.kind,
+            file.len()
+        );
     }
 }

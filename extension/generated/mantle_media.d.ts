@@ -55,7 +55,7 @@ export function __wbg_reset_state(): void;
 export function fingerprint(versions: string): string;
 
 /**
- * A remembered choice, or undefined when the text is none.
+ * Whether the text is a remembered choice.
  */
 export function isChoice(text: string): boolean;
 
@@ -83,6 +83,11 @@ export function replaceLinks(text: string, authenticated: boolean): string;
  * A try that counts, as JSON to be stored; undefined where the statuses say nothing.
  */
 export function tried(statuses: Uint16Array | number[], promises: boolean, versions: string, now: number): string | undefined;
+
+/**
+ * The URL without the file's name; undefined where it has none.
+ */
+export function withoutName(url: string): string | undefined;
 
 export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembly.Module;
 

@@ -83,9 +83,9 @@ pub(super) async fn video(reader: &Reader, found: &mut Findings) -> Result<Plan,
                     || contains(&index, b"com.android");
                 found.names |= contains(&index, b"\xa9ART") || contains(&index, b"auth");
                 found.text |= contains(&index, b"\xa9nam") || contains(&index, b"\xa9cmt");
-            },
+            }
             b"uuid" => found.text = true,
-            _ => {},
+            _ => {}
         }
     }
     if found.any() { Err(Refusal::NotRemovable) } else { Ok(Plan::unchanged(reader.size())) }

@@ -2,6 +2,7 @@
 
 use super::{Findings, Kind, Plan, Report};
 use crate::policy::Mode;
+use crate::wire::address::percent_decoded;
 use crate::wire::json_edit::get_str;
 use serde::{Deserialize, Serialize};
 
@@ -21,9 +22,7 @@ impl Settings {
     /// readable.
     #[must_use]
     pub fn read(text: &str) -> Self {
-        let is_set = |key: &str| {
-            !matches!(get_str(text, &["options", key]), Ok(Some(value)) if value == "keep")
-        };
+        let is_set = |key: &str| !matches!(get_str(text, &["options", key]), Ok(Some(value)) if value == "keep");
         let mode = get_str(text, &["mode"]).ok().flatten();
         Self {
             mode: mode.as_deref().and_then(Mode::from_name).unwrap_or(Mode::On),
@@ -147,8 +146,7 @@ pub fn decide(settings: Settings, upload: &Upload, report: &Report) -> Decision 
     let clean = can_clean && settings.removes_metadata;
     let without_name = settings.removes_name && upload.has_name;
     // A picture that should have been cleaned and cannot be.
-    let is_stuck =
-        settings.removes_metadata && report.kind.is_cleanable() && report.plan.is_err();
+    let is_stuck = settings.removes_metadata && report.kind.is_cleanable() && report.plan.is_err();
     if !is_open && !is_stuck {
         // Documents and videos keep what they say; the ledger tells.
         let flagged = report.findings.any() && !clean;
@@ -157,11 +155,11 @@ pub fn decide(settings: Settings, upload: &Upload, report: &Report) -> Decision 
     match upload.remembered {
         Some(Remembered::Send) => {
             return Decision::Send { clean: false, without_name, flagged: true };
-        },
+        }
         Some(Remembered::Clean) if !is_stuck => {
             return Decision::Send { clean: can_clean, without_name, flagged: true };
-        },
-        _ => {},
+        }
+        _ => {}
     }
     if settings.mode == Mode::Ask {
         let question = question(upload, report, is_open, is_stuck, can_clean);
@@ -275,4 +273,29 @@ fn told(findings: &Findings, noun: &str) -> Option<String> {
         format!("{} and {last}", first.join(", "))
     };
     Some(format!("The {noun} also says: {list}."))
+}
+
+/// The URL without its `filename` parameters, where it has some.
+#[must_use]
+pub fn without_name(url: &str) -> Option<String> {
+    let (base, fragment) =
+        url.split_once('#').map_or((url, None), |(base, tail)| (base, Some(tail)));
+    let (path, query) = base.split_once('?')?;
+    let is_name = |part: &&str| {
+        percent_decoded(part.split_once('=').map_or(*part, |(key, _)| key)) == "filename"
+    };
+    if !query.split('&').any(|part| is_name(&part)) {
+        return None;
+    }
+    let left: Vec<_> = query.split('&').filter(|part| !is_name(part)).collect();
+    let mut made = path.to_owned();
+    if !left.is_empty() {
+        made.push('?');
+        made.push_str(&left.join("&"));
+    }
+    if let Some(fragment) = fragment {
+        made.push('#');
+        made.push_str(fragment);
+    }
+    Some(made)
 }

@@ -110,9 +110,9 @@ fn has_value(text: &str, name: &str) -> bool {
     text.match_indices(name).any(|(at, _)| {
         let before = text.get(..at).and_then(|text| text.chars().next_back());
         let rest = text.get(at + name.len()..).unwrap_or_default();
-        let value = rest.split_once('>').and_then(|(tag, value)| {
-            (!tag.ends_with('/') && !tag.contains('<')).then_some(value)
-        });
+        let value = rest
+            .split_once('>')
+            .and_then(|(tag, value)| (!tag.ends_with('/') && !tag.contains('<')).then_some(value));
         matches!(before, Some(':' | '<'))
             && value.is_some_and(|value| {
                 !value.trim_start().is_empty() && !value.trim_start().starts_with('<')

@@ -24,15 +24,15 @@ pub(super) fn note(block: &[u8], found: &mut Findings) -> u8 {
         match field.tag {
             Tag::Make | Tag::Model | Tag::LensMake | Tag::LensModel | Tag::Software => {
                 found.camera = true;
-            },
+            }
             Tag::BodySerialNumber | Tag::LensSerialNumber | Tag::ImageUniqueID | Tag::MakerNote => {
                 found.serial = true;
-            },
+            }
             Tag::DateTime | Tag::DateTimeOriginal | Tag::DateTimeDigitized => found.time = true,
             Tag::Artist | Tag::Copyright | Tag::CameraOwnerName => found.names = true,
             Tag::ImageDescription | Tag::UserComment => found.text = true,
             tag if tag.context() == Context::Gps => found.place = true,
-            _ => {},
+            _ => {}
         }
     }
     read.get_field(Tag::Orientation, In::PRIMARY)

@@ -25,14 +25,14 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                 plan.keep(at, at + 1);
                 found.hidden |= at + 1 < size;
                 return Ok(plan);
-            },
+            }
             Some(0x2c) => {
                 let head = reader.read_ahead(at, 10, WINDOW).await?;
                 let data = at + 10 + table_length(head.get(9).copied()) + 1;
                 let end = skip_blocks(reader, data, &mut left).await?;
                 plan.keep(at, end);
                 at = end;
-            },
+            }
             Some(0x21) => {
                 let head = reader.read_ahead(at, 3, WINDOW).await?;
                 let end = skip_blocks(reader, at + 2, &mut left).await?;
@@ -45,11 +45,11 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                             exif::note_xmp(&reader.read_ahead(at, sample, WINDOW).await?, found);
                         }
                         name == b"NETSCAPE2.0" || name == b"ANIMEXTS1.0" || name == b"ICCRGBG1012"
-                    },
+                    }
                     Some(0xfe) => {
                         found.text = true;
                         false
-                    },
+                    }
                     _ => false,
                 };
                 if is_kept {
@@ -58,7 +58,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                     found.other = true;
                 }
                 at = end;
-            },
+            }
             _ => return Err(Refusal::Malformed),
         }
     }

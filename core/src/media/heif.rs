@@ -28,8 +28,21 @@ impl Item {
     fn is_picture(&self) -> bool {
         matches!(
             &self.name,
-            b"hvc1" | b"hev1" | b"lhv1" | b"av01" | b"avc1" | b"vvc1" | b"evc1" | b"jpeg"
-                | b"j2k1" | b"unci" | b"grid" | b"iovl" | b"iden" | b"tmap" | b"mski"
+            b"hvc1"
+                | b"hev1"
+                | b"lhv1"
+                | b"av01"
+                | b"avc1"
+                | b"vvc1"
+                | b"evc1"
+                | b"jpeg"
+                | b"j2k1"
+                | b"unci"
+                | b"grid"
+                | b"iovl"
+                | b"iden"
+                | b"tmap"
+                | b"mski"
         )
     }
 }
@@ -44,12 +57,12 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
     let mut index = None;
     for (at, part) in boxes.iter().enumerate() {
         match &part.name {
-            b"ftyp" => {},
+            b"ftyp" => {}
             b"mdat" => media.push((part.content, part.end)),
             b"meta" if index.is_none() => index = Some(*part),
             b"moov" => tracks(reader, part, &mut overlay, found).await?,
             b"moof" | b"sidx" | b"mfra" | b"meta" => return Err(Refusal::Unsupported),
-            b"free" | b"skip" | b"wide" if part.end - part.content <= 16 => {},
+            b"free" | b"skip" | b"wide" if part.end - part.content <= 16 => {}
             _ => {
                 found.hidden = true;
                 if at + 1 == boxes.len() {
@@ -57,7 +70,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                 } else {
                     free(part, &mut overlay)?;
                 }
-            },
+            }
         }
     }
     let Some(index) = index else { return Err(Refusal::Malformed) };
@@ -102,7 +115,8 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                 if !metadata.iter().any(|(_, range)| range.0 <= from && to <= range.1)
                     && !is_zero(reader, from, to).await?
                 {
-                    found.hidden |= !metadata.iter().any(|(_, range)| range.0 < to && from < range.1);
+                    found.hidden |=
+                        !metadata.iter().any(|(_, range)| range.0 < to && from < range.1);
                 }
                 blank(&mut overlay, from, to, &blocks)?;
             }
@@ -163,16 +177,16 @@ async fn note_item(
             let mut left = vec![0; 4];
             left.extend(exif::only_orientation(turned));
             Ok((left.len() as u64 <= length).then_some(left))
-        },
+        }
         b"mime" => {
             let sample = usize::try_from(length).unwrap_or(0).min(1 << 16);
             exif::note_xmp(&reader.read(range.0, sample).await?, found);
             Ok(None)
-        },
+        }
         _ => {
             found.other = true;
             Ok(None)
-        },
+        }
     }
 }
 
@@ -279,12 +293,12 @@ fn read_meta(
                         properties(list, inner.content, overlay, found)?;
                     }
                 }
-            },
-            b"hdlr" | b"pitm" | b"iref" | b"dinf" | b"grpl" | b"iprt" | b"free" | b"skip" => {},
+            }
+            b"hdlr" | b"pitm" | b"iref" | b"dinf" | b"grpl" | b"iprt" | b"free" | b"skip" => {}
             _ => {
                 found.other = true;
                 free(&part, overlay)?;
-            },
+            }
         }
     }
     for item in &mut meta.items {

@@ -40,20 +40,20 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
             0xff => {
                 at += 1;
                 continue;
-            },
+            }
             EOI => {
                 plan.keep(at, at + 2);
                 // A second picture, a film, or a file of another kind.
                 found.hidden |= at + 2 < size;
                 return Ok(plan);
-            },
+            }
             0x01 | 0xd0..=0xd7 => {
                 plan.keep(at, at + 2);
                 at += 2;
                 continue;
-            },
+            }
             0x00 | 0x02..=0xbf | SOI | 0xc8 => return Err(Refusal::Malformed),
-            _ => {},
+            _ => {}
         }
         let length = reader.read_ahead(at + 2, 2, HEAD_WINDOW).await?;
         let length = u64::from(be16(&length, 0).unwrap_or(0));
@@ -72,17 +72,17 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                 plan.keep(end, next);
                 at = next;
                 continue;
-            },
+            }
             0xe0..=0xfe => {
                 let whole = usize::try_from(end - at).unwrap_or(0);
                 let segment = reader.read_ahead(at, whole, HEAD_WINDOW).await?;
                 let payload = segment.get(4..).unwrap_or_default();
                 match treat(marker, payload, found, &mut orientation) {
                     Treated::Keep => plan.keep(at, end),
-                    Treated::Drop => {},
+                    Treated::Drop => {}
                     Treated::Replace(bytes) => plan.put(bytes),
                 }
-            },
+            }
             _ => plan.keep(at, end),
         }
         at = end;
@@ -96,7 +96,12 @@ enum Treated {
 }
 
 /// Application and comment segments: only what decoders need for the right colours stays.
-fn treat(marker: u8, payload: &[u8], found: &mut Findings, orientation: &mut Option<u8>) -> Treated {
+fn treat(
+    marker: u8,
+    payload: &[u8],
+    found: &mut Findings,
+    orientation: &mut Option<u8>,
+) -> Treated {
     match marker {
         0xe0 if payload.starts_with(b"JFIF\0") => {
             if payload.len() == 14 && payload.ends_with(&[0, 0]) {
@@ -105,12 +110,12 @@ fn treat(marker: u8, payload: &[u8], found: &mut Findings, orientation: &mut Opt
             found.preview = true;
             let Some(fixed) = payload.get(..12) else { return Treated::Drop };
             Treated::Replace([&[0xff, 0xe0, 0, 16], fixed, &[0, 0]].concat())
-        },
+        }
         0xe0 => {
             found.preview |= payload.starts_with(b"JFXX\0");
             found.other = true;
             Treated::Drop
-        },
+        }
         0xe1 if payload.starts_with(b"Exif\0\0") => {
             let turned = exif::note(payload, found);
             // Readers go by the first.
@@ -126,11 +131,11 @@ fn treat(marker: u8, payload: &[u8], found: &mut Findings, orientation: &mut Opt
                 }
             }
             Treated::Drop
-        },
+        }
         0xe1 => {
             exif::note_xmp(payload, found);
             Treated::Drop
-        },
+        }
         0xe2 if payload.starts_with(b"ICC_PROFILE\0") => Treated::Keep,
         // Says how the colours are coded.
         0xee if payload.starts_with(b"Adobe") && payload.len() >= 12 => {
@@ -140,20 +145,20 @@ fn treat(marker: u8, payload: &[u8], found: &mut Findings, orientation: &mut Opt
             found.other = true;
             let fixed = payload.get(..12).unwrap_or_default();
             Treated::Replace([&[0xff, 0xee, 0, 14], fixed].concat())
-        },
+        }
         0xe2 => {
             found.preview |= payload.starts_with(b"MPF\0");
             found.other = true;
             Treated::Drop
-        },
+        }
         0xed | 0xfe => {
             found.text = true;
             Treated::Drop
-        },
+        }
         _ => {
             found.other = true;
             Treated::Drop
-        },
+        }
     }
 }
 
@@ -185,7 +190,7 @@ async fn scan_end(reader: &Reader, mut at: u64) -> Result<u64, Refusal> {
             // The byte behind it lies in the next window.
             Step::Last => {
                 reader.read_ahead(at, 2, SCAN_WINDOW).await?;
-            },
+            }
         }
     }
     Ok(size)

@@ -92,10 +92,7 @@ impl Kind {
     /// Whether Mantle can take metadata out of it.
     #[must_use]
     pub fn is_cleanable(self) -> bool {
-        matches!(
-            self,
-            Self::Jpeg | Self::Png | Self::Gif | Self::WebP | Self::Heif | Self::Tiff
-        )
+        matches!(self, Self::Jpeg | Self::Png | Self::Gif | Self::WebP | Self::Heif | Self::Tiff)
     }
 
     /// For a sentence: "this picture".
@@ -120,8 +117,18 @@ fn by_brand(head: &[u8]) -> Option<Kind> {
         four(head, at).is_some_and(|brand| {
             matches!(
                 &brand,
-                b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"mif2"
-                    | b"msf1" | b"avif" | b"avis" | b"miaf"
+                b"heic"
+                    | b"heix"
+                    | b"heim"
+                    | b"heis"
+                    | b"hevc"
+                    | b"hevx"
+                    | b"mif1"
+                    | b"mif2"
+                    | b"msf1"
+                    | b"avif"
+                    | b"avis"
+                    | b"miaf"
             )
         })
     });
@@ -136,7 +143,7 @@ fn unmarked(head: &[u8], size: u64) -> Kind {
         // A character cut by the sample's end.
         Err(error) if error.error_len().is_none() && size > sample.len() as u64 => {
             sample.get(..error.valid_up_to()).and_then(|part| std::str::from_utf8(part).ok())
-        },
+        }
         Err(_) => None,
     };
     let is_text = text.is_some_and(|text| {

@@ -105,5 +105,7 @@ fn link_at(text: &str, at: usize) -> Option<Link> {
 
 /// What no link in text or HTML within JSON goes past.
 fn is_end(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || matches!(c, '"' | '\\' | '<' | '>' | '(' | ')' | '[' | ']' | '\'')
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(c, '"' | '\\' | '<' | '>' | '(' | ')' | '[' | ']' | '\'')
 }

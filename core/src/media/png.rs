@@ -32,7 +32,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                 plan.keep(at, end);
                 found.hidden |= end < size;
                 return Ok(plan);
-            },
+            }
             b"IHDR" | b"PLTE" | b"IDAT" | b"tRNS" | b"gAMA" | b"cHRM" | b"sRGB" | b"iCCP"
             | b"cICP" | b"mDCV" | b"mDCv" | b"cLLI" | b"cLLi" | b"sBIT" | b"bKGD" | b"pHYs"
             | b"acTL" | b"fcTL" | b"fdAT" => plan.keep(at, end),
@@ -48,18 +48,18 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                 } else {
                     found.other = true;
                 }
-            },
+            }
             b"tEXt" | b"zTXt" | b"iTXt" => {
                 // Compressed text is not even opened: it goes.
                 let sample = usize::try_from(length).unwrap_or(0).min(4096);
                 let text = reader.read_ahead(at + 8, sample, WINDOW).await?;
                 exif::note_xmp(&text, found);
-            },
+            }
             b"tIME" => found.time = true,
             // An unknown critical chunk: no viewer of this page would show it (CgBI).
             name if name.first().is_some_and(u8::is_ascii_uppercase) => {
                 return Err(Refusal::Unsupported);
-            },
+            }
             _ => found.other = true,
         }
         at = end;

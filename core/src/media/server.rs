@@ -44,7 +44,10 @@ pub fn promises(versions: &str) -> bool {
             let version: String = serde_json::from_str(version).unwrap_or_default();
             let mut parts = version.strip_prefix('v').unwrap_or_default().split('.');
             let number = |part: Option<&str>| part.and_then(|part| part.parse::<u32>().ok());
-            matches!((number(parts.next()), number(parts.next())), (Some(1), Some(11..)) | (Some(2..), _))
+            matches!(
+                (number(parts.next()), number(parts.next())),
+                (Some(1), Some(11..)) | (Some(2..), _)
+            )
         })
 }
 
@@ -62,7 +65,9 @@ pub fn fingerprint(versions: &str) -> String {
 pub fn outcome(statuses: &[u16]) -> ServerMedia {
     if statuses.iter().any(|status| (200..300).contains(status)) {
         ServerMedia::Public
-    } else if !statuses.is_empty() && statuses.iter().all(|status| matches!(status, 401 | 403 | 404)) {
+    } else if !statuses.is_empty()
+        && statuses.iter().all(|status| matches!(status, 401 | 403 | 404))
+    {
         ServerMedia::Closed
     } else {
         ServerMedia::Unknown

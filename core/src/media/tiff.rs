@@ -171,14 +171,14 @@ async fn note(reader: &Reader, entry: &Entry, found: &mut Findings) -> Result<()
         34_665 => {
             found.other = true;
             found.time = true;
-        },
+        }
         700 => {
             let sample = usize::try_from(entry.length).unwrap_or(MOST_XMP).min(MOST_XMP);
             if entry.at + sample as u64 <= reader.size() {
                 exif::note_xmp(&reader.read(entry.at, sample).await?, found);
             }
             found.text = true;
-        },
+        }
         269 | 270 | 285 | 33_723 | 34_377 => found.text = true,
         330 => found.preview = true,
         _ => found.other = true,

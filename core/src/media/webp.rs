@@ -39,7 +39,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                     return Err(Refusal::Malformed);
                 }
                 extended = Some(bytes);
-            },
+            }
             b"VP8 " | b"VP8L" | b"ALPH" | b"ANIM" | b"ICCP" => body.keep(at, next),
             b"ANMF" => frame(reader, at, content, &mut body, found).await?,
             b"EXIF" => {
@@ -52,12 +52,12 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                     }
                 }
                 found.other = true;
-            },
+            }
             b"XMP " => {
                 let sample = usize::try_from(content.1 - content.0).unwrap_or(0).min(1 << 16);
                 let packet = reader.read_ahead(content.0, sample, WINDOW).await?;
                 exif::note_xmp(&packet, found);
-            },
+            }
             _ => found.other = true,
         }
         at = next;
@@ -101,11 +101,7 @@ fn assemble(
 }
 
 /// Name, range of the content, and where the next chunk starts.
-async fn chunk(
-    reader: &Reader,
-    at: u64,
-    end: u64,
-) -> Result<([u8; 4], (u64, u64), u64), Refusal> {
+async fn chunk(reader: &Reader, at: u64, end: u64) -> Result<([u8; 4], (u64, u64), u64), Refusal> {
     let head = reader.read_ahead(at, 8, WINDOW).await?;
     let name = four(&head, 0).unwrap_or_default();
     let length = u64::from(le32(&head, 4).unwrap_or(0));
