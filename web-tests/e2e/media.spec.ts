@@ -7,14 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { bothBrowsers } from "../support/browsers.ts";
 import { GPS_BYTES, holds, jpegWithPlace, makeCanaries } from "../support/canaries.ts";
 import { drive, tryToDrive } from "../support/client-page.ts";
-import {
-  insideRoot,
-  isAsked,
-  noQuestion,
-  openQuestion,
-  press,
-  watchQuestions,
-} from "../support/question.ts";
+import { insideRoot, isAsked, noQuestion, openQuestion, press } from "../support/question.ts";
 import type { Exchange } from "../support/recorder.ts";
 import { HOMESERVER, startWorld } from "../support/world.ts";
 import type { World } from "../support/world.ts";
@@ -81,7 +74,7 @@ for (const kind of bothBrowsers) {
 
     before(async () => {
       world = await startWorld({ enableAuthenticatedMedia: true });
-      sides = await openSides(kind, world, watchQuestions);
+      sides = await openSides(kind, world);
       await sides.without.signIn();
       await sides.with.signIn();
     });
@@ -194,7 +187,7 @@ for (const kind of bothBrowsers) {
 
     before(async () => {
       world = await startWorld({ enableAuthenticatedMedia: false });
-      sides = await openSides(kind, world, watchQuestions);
+      sides = await openSides(kind, world);
       await sides.without.signIn();
       await sides.with.signIn();
       await mkdir(shots, { recursive: true });
@@ -352,7 +345,7 @@ for (const kind of bothBrowsers) {
   describe(`media blocked, in ${kind}`, { timeout: 120_000 }, () => {
     it("refuses what anyone could open, and sends what it can vouch for", async () => {
       const world = await startWorld({ enableAuthenticatedMedia: false });
-      const sides = await openSides(kind, world, watchQuestions);
+      const sides = await openSides(kind, world);
       try {
         const side = await freshPage(sides, { shields: { media: "on" } });
         const outcome = await uploadPhoto(side);

@@ -36,11 +36,7 @@ const PASSWORD = "correct horse battery staple";
 let users = 0;
 
 /** Starts both browsers and opens the client page in each; nobody is signed in yet. */
-export async function openSides(
-  kind: BrowserKind,
-  world: World,
-  prepare: (page: Page) => Promise<void> = async () => undefined,
-): Promise<Sides> {
+export async function openSides(kind: BrowserKind, world: World): Promise<Sides> {
   const bare = world.recorder;
   const guarded = await world.openRecorder();
   const [plain, running] = await Promise.all([
@@ -48,8 +44,8 @@ export async function openSides(
     launchExtensionBrowser(kind, { extension: testBuild(kind), proxyPort: guarded.port }),
   ]);
   const sides: Sides = {
-    without: await openSide("without", prepared(plain, prepare), bare, world.synapse),
-    with: await openSide("with", prepared(running, prepare), guarded, world.synapse),
+    without: await openSide("without", plain, bare, world.synapse),
+    with: await openSide("with", running, guarded, world.synapse),
     settings: async (settings) => {
       await store(running, settings);
     },
@@ -58,20 +54,6 @@ export async function openSides(
     },
   };
   return sides;
-}
-
-/** Every page goes through `prepare` before it is opened. */
-function prepared(
-  browser: { newPage(): Promise<Page> },
-  prepare: (page: Page) => Promise<void>,
-): { newPage(): Promise<Page> } {
-  return {
-    newPage: async () => {
-      const page = await browser.newPage();
-      await prepare(page);
-      return page;
-    },
-  };
 }
 
 async function openSide(
