@@ -73,6 +73,26 @@ export async function uploadOtherwise(
   return { status: response.status, uri: uri ?? answer.content_uri ?? answer.error ?? "" };
 }
 
+/** Uploads to another homeserver, as a client signed in there would. */
+export async function uploadTo(
+  base: string,
+  token: string,
+  name: string,
+  type: string,
+  base64: string,
+): Promise<{ uri: string }> {
+  const request = new XMLHttpRequest();
+  request.open("POST", `${base}/_matrix/media/v3/upload?filename=${encodeURIComponent(name)}`);
+  request.setRequestHeader("Authorization", `Bearer ${token}`);
+  request.setRequestHeader("Content-Type", type);
+  const answer = await new Promise<string>((resolve, reject) => {
+    request.onload = () => resolve(request.responseText);
+    request.onerror = () => reject(new Error("the upload failed"));
+    request.send(new Blob([bytes(base64)], { type }));
+  });
+  return { uri: (JSON.parse(answer) as { content_uri?: string }).content_uri ?? "" };
+}
+
 /** Encrypts like Element does for attachments (AES-CTR) and uploads the nameless result. */
 export async function uploadEncrypted(base64: string): Promise<{ uri: string }> {
   const key = await crypto.subtle.generateKey({ name: "AES-CTR", length: 256 }, true, ["encrypt"]);
