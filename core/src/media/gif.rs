@@ -5,7 +5,7 @@ use super::reader::Reader;
 use super::{Findings, Refusal, exif};
 
 const MOST_BLOCKS: u32 = 5_000_000;
-const WINDOW: usize = 1 << 20;
+const WINDOW: usize = 4 << 20;
 
 pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
     let size = reader.size();

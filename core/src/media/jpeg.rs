@@ -7,7 +7,7 @@ use super::{Findings, Refusal, exif};
 use memchr::memchr;
 
 const MOST_SEGMENTS: u32 = 50_000;
-const SCAN_WINDOW: usize = 1 << 20;
+const SCAN_WINDOW: usize = 4 << 20;
 const HEAD_WINDOW: usize = 1 << 17;
 
 const SOI: u8 = 0xd8;

@@ -8,7 +8,7 @@ use super::{Findings, Refusal, exif};
 const MOST_CHUNKS: u32 = 2_000_000;
 /// Larger Exif blocks are dropped unread.
 const MOST_EXIF: u64 = 1 << 20;
-const WINDOW: usize = 1 << 20;
+const WINDOW: usize = 4 << 20;
 
 pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
     let size = reader.size();

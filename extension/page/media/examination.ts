@@ -9,6 +9,7 @@ import {
   parseJson,
   push,
   subarray,
+  then,
 } from "../captured.ts";
 import type { HeldRequest } from "../handlers.ts";
 import { guarded, mediaModule } from "./module.ts";
@@ -23,18 +24,38 @@ const ZEROS = 1 << 16;
 const isBlob = (body: Body): body is Blob => !(body instanceof NativeUint8Array);
 const sizeOf = (body: Body): number => (isBlob(body) ? blobSize(body) : body.length);
 
+/** Ranges of this size are read one after the other, so the next one is asked for in advance. */
+const LONG = 1 << 20;
+
 /** Looks into a body, range by range; the file itself is never held. */
 export async function examine(body: Body): Promise<Examination> {
   const glue = await mediaModule();
   const examination = guarded(() => new glue.Examination(sizeOf(body)));
+  let ahead: { from: number; to: number; bytes: Promise<Uint8Array> } | undefined;
   while (guarded(() => examination.next())) {
     const { offset, length } = examination;
-    const bytes = isBlob(body)
-      ? new NativeUint8Array(await blobBuffer(blobSlice(body, offset, offset + length)))
-      : subarray(body, offset, offset + length);
+    const to = offset + length;
+    const bytes =
+      ahead?.from === offset && ahead.to === to ? await ahead.bytes : await read(body, offset, to);
+    ahead = undefined;
+    const left = sizeOf(body) - to;
+    if (isBlob(body) && length >= LONG && left > 0) {
+      const next = to + (left < length ? left : length);
+      const promise = read(body, to, next);
+      // Where it fails, so does the read that waits for it.
+      void then(promise, ignore, ignore);
+      ahead = { from: to, to: next, bytes: promise };
+    }
     guarded(() => examination.supply(bytes));
   }
   return examination;
+}
+
+const ignore = (): undefined => undefined;
+
+async function read(body: Body, from: number, to: number): Promise<Uint8Array> {
+  if (!isBlob(body)) return subarray(body, from, to);
+  return new NativeUint8Array(await blobBuffer(blobSlice(body, from, to)));
 }
 
 /** The body as the examination wants it: made of slices of the first one, which stay where they are. */
