@@ -97,7 +97,7 @@ dialog {
 }
 dialog::backdrop { background: rgb(0 0 0 / 55%); }
 dialog:focus { outline: none; }
-.from { margin: 0 0 6px; color: var(--soft); font-size: 13px; font-weight: 600; }
+.sender { margin: 0 0 6px; color: var(--soft); font-size: 13px; font-weight: 600; }
 h2 { margin: 0 0 8px; font-size: 18px; line-height: 1.35; overflow-wrap: anywhere; }
 p { margin: 0 0 10px; overflow-wrap: anywhere; }
 label { display: flex; gap: 10px; align-items: flex-start; padding: 6px 0; cursor: pointer; }
@@ -236,7 +236,7 @@ function layOut(
   setAttribute(dialog, "aria-modal", "true");
   setAttribute(dialog, "aria-labelledby", "title");
   setAttribute(dialog, "aria-describedby", "text");
-  append(dialog, textElement("p", "Mantle asks", "from"));
+  append(dialog, textElement("p", "Mantle asks", "sender"));
   const title = textElement("h2", question.title);
   setAttribute(title, "id", "title");
   append(dialog, title);
