@@ -24,6 +24,7 @@ import {
   setBadge,
   writeStorage,
 } from "./platform.ts";
+import { probe } from "./probe.ts";
 import { applyRules, wantedRules } from "./rules.ts";
 import { readSettings, watchSettings, writeSettings } from "./settings.ts";
 import { addedSites, builtInHosts, registerAddedSites, siteHosts, storedSites } from "./sites.ts";
@@ -47,6 +48,8 @@ onMessage((message, sender) => {
       return takeReport(known, sender);
     case "module-query":
       return moduleBytes(known.name);
+    case "probe-query":
+      return probe(known.urls);
     default:
       return undefined;
   }

@@ -58,13 +58,17 @@ export type ModuleName = "state" | "media";
 export type PageRequest =
   | { kind: "store"; id: number; area: StoreArea; key: string; value: string | null }
   | { kind: "load"; id: number; area: StoreArea }
-  | { kind: "module"; id: number; name: ModuleName };
+  | { kind: "module"; id: number; name: ModuleName }
+  /** Fetches media without credentials, past the page's service worker. */
+  | { kind: "probe"; id: number; urls: string[] };
 
 /** relay → page, over the port. */
 export type RelayAnswer =
   | { kind: "stored"; id: number }
   | { kind: "loaded"; id: number; entries: Record<string, string> }
   | { kind: "module-bytes"; id: number; base64: string }
+  /** HTTP status for each URL; 0: no answer that may be read. */
+  | { kind: "probed"; id: number; statuses: number[] }
   /** With a sentence for people. */
   | { kind: "refused"; id: number; why: string };
 
@@ -73,6 +77,19 @@ export interface ModuleQuery {
   kind: "module-query";
   relay: string;
   name: ModuleName;
+}
+
+/** relay → background: media to fetch without credentials, answered by `ProbeAnswer`. */
+export interface ProbeQuery {
+  kind: "probe-query";
+  relay: string;
+  urls: string[];
+}
+
+/** background → relay. */
+export interface ProbeAnswer {
+  kind: "probe-answer";
+  statuses: number[];
 }
 
 /** background → relay. */
@@ -134,6 +151,9 @@ const MODULES: readonly string[] = ["state", "media"];
 const LONGEST_VALUE = 1_000_000;
 const LONGEST_KEY = 500;
 
+const MEDIA_URL =
+  /^https?:\/\/[^/?#\\\s]+(?:\/[^?#\s]*)?\/_matrix\/media\/(?:r0|v1|v3)\/download\/[^/?#\s]+\/[^/?#\s]+$/;
+
 const keysOf = Object.keys;
 
 type Plain = Record<string, unknown>;
@@ -169,6 +189,9 @@ function readPageRequest(value: Plain, id: number): PageRequest | undefined {
   if (kind === "load" && isArea(area)) {
     return { kind, id, area };
   }
+  if (kind === "probe" && areMediaUrls(value["urls"])) {
+    return { kind, id, urls: value["urls"] };
+  }
   return kind === "module" && isModule(name) ? { kind, id, name } : undefined;
 }
 
@@ -185,11 +208,20 @@ export function readRelayAnswer(value: unknown): RelayAnswer | undefined {
       return isTexts(entries) ? { kind, id, entries } : undefined;
     case "module-bytes":
       return typeof base64 === "string" ? { kind, id, base64 } : undefined;
+    case "probed":
+      return areStatuses(value["statuses"]) ? { kind, id, statuses: value["statuses"] } : undefined;
     case "refused":
       return isText(why, 1000) ? { kind, id, why } : undefined;
     default:
       return undefined;
   }
+}
+
+/** The background's answer to a `ProbeQuery`, or `undefined` when it is none. */
+export function readProbeAnswer(value: unknown): ProbeAnswer | undefined {
+  return isPlain(value) && value["kind"] === "probe-answer" && areStatuses(value["statuses"])
+    ? { kind: "probe-answer", statuses: value["statuses"] }
+    : undefined;
 }
 
 /** The background's answer to a `ModuleQuery`, or `undefined` when it is none. */
@@ -213,7 +245,7 @@ export function readSettingsMessage(value: unknown): SettingsMessage | undefined
 /** A message to the background, or `undefined` when it is none. */
 export function readBackgroundMessage(
   value: unknown,
-): EffectBatch | PageReport | ModuleQuery | undefined {
+): EffectBatch | PageReport | ModuleQuery | ProbeQuery | undefined {
   if (!isPlain(value) || !isText(value["relay"], 64) || value["relay"] === "") {
     return undefined;
   }
@@ -226,6 +258,10 @@ export function readBackgroundMessage(
   if (value["kind"] === "module-query") {
     const { name } = value;
     return isModule(name) ? { kind: "module-query", relay, name } : undefined;
+  }
+  if (value["kind"] === "probe-query") {
+    const { urls } = value;
+    return areMediaUrls(urls) ? { kind: "probe-query", relay, urls } : undefined;
   }
   if (value["kind"] === "page-report") {
     const status = value["status"];
@@ -319,6 +355,19 @@ function isCount(value: unknown): value is number {
 
 function isTexts(value: unknown): value is Record<string, string> {
   return isPlain(value) && keysOf(value).every((key) => typeof value[key] === "string");
+}
+
+/** Media that needs no signing in, and nothing else: pages must not fetch at will through us. */
+function areMediaUrls(value: unknown): value is string[] {
+  return (
+    Array.isArray(value) &&
+    value.length <= 4 &&
+    value.every((url) => isText(url, 2000) && MEDIA_URL.test(url))
+  );
+}
+
+function areStatuses(value: unknown): value is number[] {
+  return Array.isArray(value) && value.length <= 4 && value.every(isCount);
 }
 
 function isArea(value: unknown): value is StoreArea {

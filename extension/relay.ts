@@ -5,14 +5,17 @@
 import {
   type Effect,
   type ModuleName,
+  type ModuleQuery,
   type PageRequest,
   type PageState,
   type PageStatus,
+  type ProbeQuery,
   type RelayAnswer,
   type SettingsMessage,
   isPageQuery,
   isReceipt,
   readModuleBytes,
+  readProbeAnswer,
   readPageMessage,
 } from "./messages.ts";
 import { loadForPage, putForPage } from "./page-store.ts";
@@ -90,16 +93,31 @@ async function answerTo(request: PageRequest): Promise<RelayAnswer> {
       return { kind: "loaded", id, entries: await loadForPage(location.origin, request.area) };
     case "module":
       return { kind: "module-bytes", id, base64: await loadModule(request.name) };
+    case "probe":
+      return { kind: "probed", id, statuses: await probe(request.urls) };
   }
 }
 
-/** The background may be stopped at the very moment it is asked. */
 async function loadModule(name: ModuleName): Promise<string> {
+  const message = { kind: "module-query", relay, name } as const;
+  return (await askBackground(message, readModuleBytes)).base64;
+}
+
+async function probe(urls: string[]): Promise<number[]> {
+  const message = { kind: "probe-query", relay, urls } as const;
+  return (await askBackground(message, readProbeAnswer)).statuses;
+}
+
+/** The background may be stopped at the very moment it is asked. */
+async function askBackground<Answer>(
+  message: ModuleQuery | ProbeQuery,
+  read: (value: unknown) => Answer | undefined,
+): Promise<Answer> {
   for (const pause of [...RETRY_AFTER_MS.slice(0, 3), undefined]) {
     try {
-      const bytes = readModuleBytes(await sendToBackground({ kind: "module-query", relay, name }));
-      if (bytes !== undefined) {
-        return bytes.base64;
+      const answer = read(await sendToBackground(message));
+      if (answer !== undefined) {
+        return answer;
       }
     } catch {
       // Asked again below.
@@ -108,7 +126,7 @@ async function loadModule(name: ModuleName): Promise<string> {
       await new Promise((resume) => setTimeout(resume, pause));
     }
   }
-  throw new Error("Mantle could not load a part of itself: reload the page.");
+  throw new Error("Mantle's background does not answer: reload the page.");
 }
 
 async function forwardSettings(): Promise<void> {

@@ -24,6 +24,7 @@ import { startWorld, type World } from "../web-tests/support/world.ts";
 import type {} from "../web-tests/wasm/boundary-page.ts";
 import { coreModules } from "./bundle.ts";
 import { buildCoreWasm, builtCoreWasm, wasmSizes } from "./core-wasm.ts";
+import { type MediaSpeed, mediaSpeeds } from "./media-speed.ts";
 import { main, root } from "./process.ts";
 
 /** Issue 2, "Must show". */
@@ -108,6 +109,7 @@ interface Report {
   /** The page whose start was measured. */
   page: string;
   start: Partial<Record<BrowserKind, StartTimes>>;
+  media: Partial<Record<BrowserKind, MediaSpeed[]>>;
 }
 
 function median(values: readonly number[]): number {
@@ -438,6 +440,13 @@ function print(report: Report): string[] {
       line(`${kind}: decide with URL normalisation`, decision.withUrl, "µs", limit);
       line(`${kind}: the same over a page's first requests`, decision.first, "µs");
     }
+    for (const speed of report.media[kind] ?? []) {
+      line(`${kind}: looking into 200 MB (${speed.kind})`, speed.examine, "MB/s");
+      line(`${kind}: the same over loopback`, speed.upload, "MB/s");
+      // As a share, since `line` knows upper limits only.
+      const share = (speed.least / speed.examine) * 100;
+      line(`${kind}: of the speed it must have at least`, share, "%", 100);
+    }
     const start = report.start[kind];
     if (start !== undefined) {
       line(`${kind}: warm start without Mantle`, start.without, "ms");
@@ -467,9 +476,15 @@ main("bench", async () => {
     decision: {},
     page: "",
     start: {},
+    media: {},
   };
-  for (const kind of bothBrowsers) report.decision[kind] = await decisionTimes(kind, 20);
+  if (values.only !== "media") {
+    for (const kind of bothBrowsers) report.decision[kind] = await decisionTimes(kind, 20);
+  }
   if (values.only !== "decision") {
+    for (const kind of bothBrowsers) report.media[kind] = await mediaSpeeds(kind);
+  }
+  if (values.only === undefined) {
     const startPage = elementInstalled() ? await elementStart() : clientStart();
     report.page = startPage.name;
     const world = await startWorld({

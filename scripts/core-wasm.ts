@@ -134,7 +134,7 @@ const trials: Readonly<Record<ModuleName, string>> = {
          core.assumeStrictest();
          if (typeof core.decide("GET", "https://example.org/") !== "number") process.exit(1);`,
   state: `if (typeof glue.EncryptedState !== "function") process.exit(1);`,
-  media: `if (typeof glue.MediaCleaner !== "function") process.exit(1);`,
+  media: `if (typeof glue.Examination !== "function") process.exit(1);`,
 };
 
 async function compile(

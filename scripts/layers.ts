@@ -22,7 +22,7 @@ const coreLayers: Record<string, readonly string[]> = {
   leaks: [],
   ledger: ["verdict"],
   state: ["wire", "secret"],
-  media: ["wire"],
+  media: ["wire", "policy"],
   shields: ["wire", "policy", "verdict", "secret", "ledger"],
   engine: ["shields", "state", "policy", "ledger", "verdict", "secret", "wire"],
   overview: ["shields", "leaks", "policy", "ledger", "verdict", "secret", "wire"],

@@ -207,7 +207,8 @@ impl Engine {
                 }
             }
             // The page says what came of it: see `note`.
-            HeadStep::Handover(handler) if mode != Mode::Flag => {
+            // Uploads are looked at in any case: what is flagged depends on what they are.
+            HeadStep::Handover(handler) if mode != Mode::Flag || handler == Handler::Media => {
                 wanted.handovers.push(taker(shield, handler));
             }
             HeadStep::Handover(_) => {
@@ -238,6 +239,14 @@ impl Engine {
             Ok(BodyStep::Pass) => Ok(None),
             Ok(BodyStep::Reply(action, reply)) => {
                 self.refuse(shield, mode, action, reply, head, wanted);
+                return;
+            }
+            Ok(BodyStep::Handover(handler)) => {
+                if mode == Mode::Flag {
+                    self.settle(shield, mode, Action::Flagged, head);
+                } else {
+                    wanted.handovers.push(taker(shield, handler));
+                }
                 return;
             }
             Ok(BodyStep::Edit(edits)) => json_edit::apply(current, &edits),

@@ -535,7 +535,7 @@ pub const LEAKS: &[Leak] = &[
         6,
         "The picture itself, uploaded in clear",
         "homeserver, anyone with the link",
-        Some("media"),
+        None,
     ),
     leak(
         "room-nickname",
@@ -623,13 +623,13 @@ pub const LEAKS: &[Leak] = &[
         "homeserver",
         Some("encrypted-state"),
     ),
-    leak("upload-filename", 8, "The names of files you send", "homeserver", Some("filenames")),
+    leak("upload-filename", 8, "The names of files you send", "homeserver", Some("media")),
     leak(
         "upload-content",
         8,
         "Files sent in clear rooms, all avatars",
         "homeserver, anyone with the link",
-        Some("media"),
+        None,
     ),
     leak(
         "upload-gps",
@@ -645,7 +645,7 @@ pub const LEAKS: &[Leak] = &[
         8,
         "Pictures asked for without proof of who asks",
         "anyone with the link",
-        Some("media"),
+        None,
     ),
     leak(
         "media-public",

@@ -10,6 +10,7 @@
 pub mod engine;
 pub mod leaks;
 pub mod ledger;
+pub mod media;
 pub mod overview;
 pub mod policy;
 pub mod secret;

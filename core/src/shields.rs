@@ -19,6 +19,7 @@ mod directory;
 mod identity;
 mod integrations;
 mod maps;
+mod media;
 mod presence;
 mod previews;
 #[cfg(feature = "fault-injection")]
@@ -54,6 +55,7 @@ pub const SHIELDS: &[&dyn Shield] = &[
     &push::Push,
     &welcome_bot::WelcomeBot,
     &account_data::AccountData,
+    &media::Media,
     #[cfg(feature = "fault-injection")]
     &probe::Probe("body"),
     #[cfg(feature = "fault-injection")]
@@ -259,6 +261,8 @@ pub enum BodyStep {
     },
     /// Do not send; answer this.
     Reply(Action, Reply),
+    /// A handler in the page takes it over, after every shield's edits.
+    Handover(Handler),
 }
 
 /// What a shield learned from an answer, or wants changed in it.

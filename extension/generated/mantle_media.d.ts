@@ -2,22 +2,92 @@
 /* eslint-disable */
 
 /**
- * Stands for the cleaning of uploads until it is wired in; tells that the module runs.
+ * One file under examination; the page reads the ranges it asks for.
  */
-export class MediaCleaner {
+export class Examination {
     free(): void;
     [Symbol.dispose](): void;
     /**
-     * Whether these first bytes are those of a JPEG (ISO/IEC 10918-1, SOI marker).
+     * What happens to the upload, as JSON (`Decision`). `settings` are the media shield's
+     * (`{"mode", "options": {"metadata", "fileName"}}`), `upload` an `Upload`.
      */
-    isJpeg(first: Uint8Array | number[]): boolean;
+    decide(settings: string, upload: string): string | undefined;
     /**
-     * Nothing to set up.
+     * Whether the upload is an attachment of an encrypted room. `upload` as for `decide`.
      */
-    constructor();
+    isCiphertext(upload: string): boolean;
+    /**
+     * Of a file of `size` bytes.
+     */
+    constructor(size: number);
+    /**
+     * False: the examination is over. True: supply `length` bytes from `offset`.
+     */
+    next(): boolean;
+    /**
+     * How the cleaned file is made, as JSON: `[from, to]` keeps a range, `{"bytes": […]}` puts
+     * bytes, a number so many zeros.
+     */
+    pieces(): string | undefined;
+    /**
+     * JSON: `{kind, findings: {…}, refusal: code | null, isChanged}`; undefined before the end.
+     */
+    report(): string | undefined;
+    /**
+     * The bytes; fewer where the file turned out shorter.
+     */
+    supply(bytes: Uint8Array | number[]): void;
+    /**
+     * Number of bytes needed.
+     */
+    readonly length: number;
+    /**
+     * First byte needed.
+     */
+    readonly offset: number;
 }
 
 export function __wbg_reset_state(): void;
+
+/**
+ * Stands for a `/versions` answer.
+ */
+export function fingerprint(versions: string): string;
+
+/**
+ * Whether the text is a remembered choice.
+ */
+export function isChoice(text: string): boolean;
+
+/**
+ * Whether a stored try still counts.
+ */
+export function isFresh(tried: string, now: number, versions: string): boolean;
+
+/**
+ * Links to media that need no signing in, as a JSON list of their hosts.
+ */
+export function linkHosts(text: string): string;
+
+/**
+ * Whether a `/_matrix/client/versions` answer says that media needs signing in.
+ */
+export function promisesAuthentication(versions: string): boolean;
+
+/**
+ * The text with such links as `mxc://`, or in their authenticated form.
+ */
+export function replaceLinks(text: string, authenticated: boolean): string;
+
+/**
+ * A try that counts, as JSON to be stored; undefined where the statuses say nothing.
+ */
+export function tried(statuses: Uint16Array | number[], promises: boolean, versions: string, now: number): string | undefined;
+
+/**
+ * The URL without the file's name; undefined where it has none.
+ */
+export function withoutName(url: string): string | undefined;
 
 export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembly.Module;
 

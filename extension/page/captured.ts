@@ -49,6 +49,7 @@ export const NativeError = Error;
 export const NativeTypeError = TypeError;
 export const NativeDOMException = DOMException;
 export const NativeUint8Array = Uint8Array;
+export const NativeUint16Array = Uint16Array;
 export const NativeRegExp = RegExp;
 export const NativeURL = URL;
 export const NativeRequest = Request;
@@ -79,6 +80,7 @@ export const randomMark = (): string => {
 const random = crypto.getRandomValues.bind(crypto) as (numbers: Uint32Array) => Uint32Array;
 const toHex = uncurry(Number.prototype.toString) as (number: number, base: number) => string;
 export const parseJson = JSON.parse as (text: string) => unknown;
+export const stringify = JSON.stringify as (value: unknown) => string;
 export const isArray = Array.isArray;
 export const iteratorKey: typeof Symbol.iterator = Symbol.iterator;
 export const isView = ArrayBuffer.isView;
@@ -137,6 +139,7 @@ export const encodeText = (text: string): Uint8Array => encodeMethod(encoder, te
 /** UTF-8 as text; broken bytes become U+FFFD. */
 export const decodeText = (bytes: Uint8Array): string => decodeWith(decoder, bytes);
 
+export const urlHost = capturedGetter<URL, string>(URL.prototype, "host");
 export const urlHref = capturedGetter<URL, string>(URL.prototype, "href");
 export const searchParamsText = uncurry(URLSearchParams.prototype.toString);
 export const baseUri = capturedGetter<Node, string>(Node.prototype, "baseURI");
@@ -182,6 +185,7 @@ export const responseStatusText = capturedGetter<Response, string>(
 );
 export const responseHeaders = capturedGetter<Response, Headers>(Response.prototype, "headers");
 export const responseBuffer = uncurry(Response.prototype.arrayBuffer);
+export const responseText = uncurry(Response.prototype.text);
 export const responseClone = uncurry(Response.prototype.clone);
 export const responseError = Response.error.bind(Response);
 
@@ -202,6 +206,9 @@ export const signalAborted = capturedGetter<AbortSignal, boolean>(AbortSignal.pr
 export const signalReason = capturedGetter<AbortSignal, unknown>(AbortSignal.prototype, "reason");
 
 export const blobBuffer = uncurry(Blob.prototype.arrayBuffer);
+export const blobSlice = uncurry(
+  Blob.prototype.slice as (this: Blob, from: number, to: number) => Blob,
+);
 export const blobSize = capturedGetter<Blob, number>(Blob.prototype, "size");
 export const blobType = capturedGetter<Blob, string>(Blob.prototype, "type");
 export const bufferLength = capturedGetter<ArrayBuffer, number>(
@@ -221,6 +228,13 @@ export const documentType = capturedGetter<Document, string>(Document.prototype,
 export const viewBuffer = capturedGetter<Uint8Array, ArrayBufferLike>(
   getPrototypeOf(Uint8Array.prototype) as object,
   "buffer",
+);
+export const subarray = uncurry(
+  Uint8Array.prototype.subarray as (
+    this: Uint8Array,
+    from: number,
+    to: number,
+  ) => Uint8Array<ArrayBuffer>,
 );
 export const copyBytes = uncurry(Uint8Array.prototype.slice) as (bytes: Uint8Array) => Uint8Array;
 
@@ -265,6 +279,41 @@ export function runInTask(task: () => void): void {
   push(tasks, task);
   postToPort(taskPorts.port2, 0);
 }
+
+const fillNative = uncurry(
+  crypto.getRandomValues as (this: Crypto, bytes: Uint8Array) => Uint8Array,
+);
+const { crypto: nativeCrypto } = window;
+export const fillRandom = (bytes: Uint8Array): Uint8Array => fillNative(nativeCrypto, bytes);
+/** undefined outside secure contexts. */
+const nativeSubtle = nativeCrypto.subtle as SubtleCrypto | undefined;
+const digest =
+  nativeSubtle &&
+  uncurry(
+    nativeSubtle.digest as (
+      this: SubtleCrypto,
+      name: string,
+      of: Uint8Array,
+    ) => Promise<ArrayBuffer>,
+  );
+
+/** SHA-256 of a text in hexadecimal; undefined where the browser gives pages no cryptography. */
+export async function digestText(text: string): Promise<string | undefined> {
+  if (nativeSubtle === undefined || digest === undefined) return undefined;
+  const bytes = new NativeUint8Array(await digest(nativeSubtle, "SHA-256", encodeText(text)));
+  let hex = "";
+  for (let index = 0; index < bytes.length; index += 1) {
+    const byte = bytes[index] ?? 0;
+    hex += "0123456789abcdef"[byte >> 4] ?? "";
+    hex += "0123456789abcdef"[byte & 15] ?? "";
+  }
+  return hex;
+}
+
+const NativeDate = Date;
+const isoText = uncurry(Date.prototype.toISOString);
+/** `2026-01-31` of milliseconds since the epoch. */
+export const toIsoDay = (time: number): string => slice(isoText(new NativeDate(time)), 0, 10);
 
 /** Firefox words its errors differently. */
 export const isGecko = "mozInnerScreenX" in window;

@@ -18,6 +18,8 @@ import { openChannel } from "./channel.ts";
 import { GuardedCore } from "./core.ts";
 import type { CoreStatus } from "./core.ts";
 import { installFetchHook } from "./fetch-hook.ts";
+import { registerHandler } from "./handlers.ts";
+import { mediaHandler } from "./media/handler.ts";
 import { showNotice } from "./notice.ts";
 import { connectRequests, takeAnswer } from "./relay-requests.ts";
 import { connectShieldSettings, tellOfShieldSettings } from "./shield-settings.ts";
@@ -96,6 +98,7 @@ function install(): void {
   addListener(page, "pagehide", drain, true);
   connectShieldSettings((shield) => (core.isReady() ? core.shieldSettings(shield) : undefined));
 
+  registerHandler("media", mediaHandler);
   installResponseAccessors();
   installFetchHook(core);
   installXhrHook(core);

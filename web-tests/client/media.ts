@@ -16,6 +16,83 @@ export async function uploadFile(
   return { uri, progressed };
 }
 
+let started: Promise<string> | undefined;
+
+/** Begins an upload that may take longer than a driver's call may. */
+export function startUpload(name: string, type: string, base64: string): void {
+  started = client()
+    .uploadContent(new File([bytes(base64)], name, { type }))
+    .then(
+      () => "sent",
+      (error: Error) => `${error.name}: ${error.message}`,
+    );
+}
+
+/** How the upload that was begun ended. */
+export async function endOfUpload(): Promise<string> {
+  return (await started) ?? "nothing was begun";
+}
+
+/** Uploads, and takes it back after a while as Element's "cancel" does. */
+export async function uploadAndCancel(
+  name: string,
+  type: string,
+  base64: string,
+  milliseconds: number,
+): Promise<{ error: string }> {
+  const uploading = client().uploadContent(new File([bytes(base64)], name, { type }));
+  setTimeout(() => client().cancelUpload(uploading), milliseconds);
+  return uploading.then(
+    () => ({ error: "none" }),
+    (error: Error) => ({ error: error.name }),
+  );
+}
+
+/** The other ways a client may upload: `fetch`, and MSC2246's create and PUT. */
+export async function uploadOtherwise(
+  how: "fetch" | "create" | "r0",
+  name: string,
+  type: string,
+  base64: string,
+): Promise<{ status: number; uri: string }> {
+  const base = `${client().getHomeserverUrl()}/_matrix/media`;
+  const headers = { Authorization: `Bearer ${client().getAccessToken()}`, "Content-Type": type };
+  const query = `filename=${encodeURIComponent(encodeURIComponent(name))}`;
+  let url = `${base}/${how === "r0" ? "r0" : "v3"}/upload?${query}`;
+  let method = "POST";
+  let uri: string | undefined;
+  if (how === "create") {
+    const created = await fetch(`${base}/v1/create`, { method: "POST", headers, body: "{}" });
+    uri = ((await created.json()) as { content_uri: string }).content_uri;
+    url = `${base}/v3/upload/${uri.replace("mxc://", "")}?${query}`;
+    method = "PUT";
+  }
+  const body = how === "r0" ? bytes(base64) : new Blob([bytes(base64)], { type });
+  const response = await fetch(new Request(url, { method, headers, body }));
+  const answer = (await response.json()) as { content_uri?: string; error?: string };
+  return { status: response.status, uri: uri ?? answer.content_uri ?? answer.error ?? "" };
+}
+
+/** Uploads to another homeserver, as a client signed in there would. */
+export async function uploadTo(
+  base: string,
+  token: string,
+  name: string,
+  type: string,
+  base64: string,
+): Promise<{ uri: string }> {
+  const request = new XMLHttpRequest();
+  request.open("POST", `${base}/_matrix/media/v3/upload?filename=${encodeURIComponent(name)}`);
+  request.setRequestHeader("Authorization", `Bearer ${token}`);
+  request.setRequestHeader("Content-Type", type);
+  const answer = await new Promise<string>((resolve, reject) => {
+    request.onload = () => resolve(request.responseText);
+    request.onerror = () => reject(new Error("the upload failed"));
+    request.send(new Blob([bytes(base64)], { type }));
+  });
+  return { uri: (JSON.parse(answer) as { content_uri?: string }).content_uri ?? "" };
+}
+
 /** Encrypts like Element does for attachments (AES-CTR) and uploads the nameless result. */
 export async function uploadEncrypted(base64: string): Promise<{ uri: string }> {
   const key = await crypto.subtle.generateKey({ name: "AES-CTR", length: 256 }, true, ["encrypt"]);

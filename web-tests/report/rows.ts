@@ -19,6 +19,7 @@ export type Row =
   | { readonly id: string; readonly notDriven: string };
 
 const HOMESERVER = "hs.example.org";
+const OPEN_HOMESERVER = "open.example.org";
 const WEB_HOST = "chat.example.org";
 const SITE = "chat.example.org";
 
@@ -35,6 +36,17 @@ function hs(seen: Seen, method: string, pattern: RegExp, test: Test = () => true
       exchange.host === HOMESERVER &&
       method.split("|").includes(exchange.method) &&
       pattern.test(decodeURIComponent(path(exchange)).replace(/^.*\/_matrix\/(client|media)\//, "")) &&
+      test(exchange),
+  );
+}
+
+/** Uploads to the homeserver and to the one with open media. */
+function uploads(seen: Seen, test: Test): Exchange[] {
+  return seen.exchanges.filter(
+    (exchange) =>
+      (exchange.host === HOMESERVER || exchange.host === OPEN_HOMESERVER) &&
+      /POST|PUT/.test(exchange.method) &&
+      /\/_matrix\/media\/[^?]*\/upload/.test(exchange.path) &&
       test(exchange),
   );
 }
@@ -417,13 +429,13 @@ export const ROWS: readonly Row[] = [
   // 8 Media
   {
     id: "upload-filename",
-    leaks: (s) => hs(s, "POST|PUT", /\/upload/, (e) => holds(e.path, s.canaries.filename)),
+    leaks: (s) => uploads(s, (e) => holds(e.path, s.canaries.filename)),
   },
   {
     id: "upload-content",
     leaks: (s) => hs(s, "POST|PUT", /\/upload/, bodyHas(s.canaries.fileContent)),
   },
-  { id: "upload-gps", leaks: (s) => hs(s, "POST|PUT", /\/upload/, (e) => e.body.includes(GPS_BYTES)) },
+  { id: "upload-gps", leaks: (s) => uploads(s, (e) => e.body.includes(GPS_BYTES)) },
   {
     id: "upload-size",
     leaks: (s) =>
@@ -435,7 +447,8 @@ export const ROWS: readonly Row[] = [
     leaks: (s) =>
       hs(s, "GET", /(download|thumbnail)\//, (e) => e.headers.authorization === undefined && !query(e).has("access_token")),
   },
-  { id: "media-public", notDriven: "needs a probe without a token; comes with the media shield" },
+  // Fetched without a token by the session itself.
+  { id: "media-public", leaks: (s) => s.elsewhere["media-public"] ?? 0 },
   {
     id: "url-preview",
     leaks: (s) => hs(s, "GET", /\/preview_url$/, (e) => holds(e.path, s.canaries.link)),

@@ -64,7 +64,7 @@ export function testBuild(kind: BrowserKind): string {
 export async function makeReport(say: (line: string) => void): Promise<Report> {
   const tables = await readTables();
   const extensions = new Map(bothBrowsers.map((kind) => [kind, testBuild(kind)]));
-  const world = await startWorld();
+  const world = await startWorld({ withOpenMedia: true });
   const sessions: SessionResult[] = [];
   try {
     for (const kind of bothBrowsers) {
@@ -118,7 +118,10 @@ function reportRow(
     what: leak.what,
     to: leak.to,
     shield: leak.shield,
-    shielded: tables.shields.some((shield) => shield.id === leak.shield && shield.default === "on"),
+    shielded: tables.shields.some(
+      // A shield that asks by default acts without asking where it can vouch for the outcome.
+      (shield) => shield.id === leak.shield && /^(on|ask)$/.test(shield.default),
+    ),
     notDriven: row !== undefined && "notDriven" in row ? row.notDriven : null,
     counts,
   };

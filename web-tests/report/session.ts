@@ -5,10 +5,11 @@ import type { BrowserKind } from "../support/browsers.ts";
 import { holds, jpegWithPlace, makeCanaries } from "../support/canaries.ts";
 import type { Canaries } from "../support/canaries.ts";
 import { drive, openClient, tryToDrive, unhandled } from "../support/client-page.ts";
+import { isAsked, press } from "../support/question.ts";
 import { startPeer } from "../support/peer.ts";
 import type { Peer } from "../support/peer.ts";
 import type { Account } from "../support/synapse.ts";
-import { HOMESERVER, identityServer, MANAGER } from "../support/world.ts";
+import { HOMESERVER, identityServer, MANAGER, OPEN_HOMESERVER } from "../support/world.ts";
 import type { World } from "../support/world.ts";
 import { countLeaks } from "./rows.ts";
 
@@ -237,10 +238,44 @@ class Session {
       const media = uri.replace("mxc://", `https://${HOMESERVER}/_matrix/media/r0/download/`);
       await this.#try("picture without token", "visit", media);
     });
+    await this.#openMedia(content, picture);
     await this.#check("uploaded an encrypted file", async () => {
       await drive(this.#page, "uploadEncrypted", content);
     });
     await this.#try("link preview", "previewLink", `https://link.example.org/${link}`);
+  }
+
+  /** On a homeserver that serves media to anyone, whatever it says. */
+  async #openMedia(text: string, picture: string): Promise<void> {
+    const server = this.#world.openMedia;
+    if (server === undefined) throw new Error("This world has no server with open media.");
+    const account = await server.register(`open${Date.now()}`, "a password");
+    const upload = async (
+      name: string,
+      type: string,
+      base64: string,
+      answer: string,
+    ): Promise<string> => {
+      const base = `https://${OPEN_HOMESERVER}`;
+      const sending = drive(this.#page, "uploadTo", base, account.accessToken, name, type, base64);
+      let isOver = false;
+      const ended = sending.finally(() => (isOver = true));
+      while (!isOver && !(await isAsked(this.#page))) {
+        await new Promise((resume) => setTimeout(resume, 50));
+      }
+      if (!isOver) await press(this.#page, answer);
+      return (await ended).uri;
+    };
+    await this.#check("decided about a file that anyone could open", async () => {
+      const { filename } = this.#canaries;
+      const uri = await upload(`${filename}.txt`, "text/plain", text, "Do not send");
+      const at = uri.replace("mxc://", `${server.baseUrl}/_matrix/media/v3/download/`);
+      const isPublic = uri !== "" && (await fetch(at)).status === 200;
+      this.elsewhere["media-public"] = isPublic ? 1 : 0;
+      const name = `${filename}.jpg`;
+      const sent = await upload(name, "image/jpeg", picture, "Send without these details");
+      if (sent === "") throw new Error("the picture was not sent");
+    });
   }
 
   async #integrations(roomId: string): Promise<void> {

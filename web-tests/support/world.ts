@@ -7,6 +7,8 @@ import type { Synapse } from "./synapse.ts";
 
 /** The homeserver's host. */
 export const HOMESERVER = "hs.example.org";
+/** A homeserver that serves media to anyone, in worlds that have one. */
+export const OPEN_HOMESERVER = "open.example.org";
 /** The integration manager config.json names. */
 export const MANAGER = "scalar.vector.im";
 
@@ -14,6 +16,8 @@ export const MANAGER = "scalar.vector.im";
 export interface World {
   readonly recorder: Recorder;
   readonly synapse: Synapse;
+  /** The one at `OPEN_HOMESERVER`. */
+  readonly openMedia: Synapse | undefined;
   /** One more recorder with the same hosts, so that two browsers do not mix. */
   openRecorder(): Promise<Recorder>;
   close(): Promise<void>;
@@ -25,6 +29,8 @@ export async function startWorld(
     client?: ClientPageOptions;
     wellKnown?: Record<string, unknown>;
     enableAuthenticatedMedia?: boolean;
+    /** With a second homeserver that serves media to anyone. */
+    withOpenMedia?: boolean;
     synapseConfig?: Record<string, unknown>;
   } = {},
 ): Promise<World> {
@@ -36,10 +42,15 @@ export async function startWorld(
     ...(options.wellKnown === undefined ? {} : { wellKnown: options.wellKnown }),
     ...(options.synapseConfig === undefined ? {} : { config: options.synapseConfig }),
   });
+  const openMedia =
+    options.withOpenMedia === true
+      ? await startSynapse({ enableAuthenticatedMedia: false })
+      : undefined;
   const hosts: Record<string, Route> = {
     "chat.example.org": page,
     "app.element.io": page,
     [HOMESERVER]: { forward: synapse.baseUrl },
+    ...(openMedia === undefined ? {} : { [OPEN_HOMESERVER]: { forward: openMedia.baseUrl } }),
     "vector.im": identityServer(),
     "matrix.org": identityServer(),
     "is.example.org": identityServer(),
@@ -64,10 +75,12 @@ export async function startWorld(
   return {
     recorder: await openRecorder(),
     synapse,
+    openMedia,
     openRecorder,
     close: async () => {
       await Promise.all(recorders.map((recorder) => recorder.close()));
       await synapse.stop();
+      await openMedia?.stop();
     },
   };
 }

@@ -1,0 +1,86 @@
+import type { Examination } from "../../generated/mantle_media.js";
+import {
+  blobBuffer,
+  blobSize,
+  blobSlice,
+  blobType,
+  NativeBlob,
+  NativeUint8Array,
+  parseJson,
+  push,
+  subarray,
+  then,
+} from "../captured.ts";
+import type { HeldRequest } from "../handlers.ts";
+import { guarded, mediaModule } from "./module.ts";
+
+type Body = NonNullable<HeldRequest["body"]>;
+/** As `Examination.pieces()` tells them: a range to keep, bytes to put, or a number of zeros. */
+type Piece = [from: number, to: number] | { bytes: number[] } | number;
+
+/** Zeros are put in by blocks of this size, all of them the same one. */
+const ZEROS = 1 << 16;
+
+const isBlob = (body: Body): body is Blob => !(body instanceof NativeUint8Array);
+const sizeOf = (body: Body): number => (isBlob(body) ? blobSize(body) : body.length);
+
+/** Ranges of this size are read one after the other, so the next one is asked for in advance. */
+const LONG = 1 << 20;
+
+/** Looks into a body, range by range; the file itself is never held. */
+export async function examine(body: Body): Promise<Examination> {
+  const glue = await mediaModule();
+  const examination = guarded(() => new glue.Examination(sizeOf(body)));
+  let ahead: { from: number; to: number; bytes: Promise<Uint8Array> } | undefined;
+  while (guarded(() => examination.next())) {
+    const { offset, length } = examination;
+    const to = offset + length;
+    const bytes =
+      ahead?.from === offset && ahead.to === to ? await ahead.bytes : await read(body, offset, to);
+    ahead = undefined;
+    const left = sizeOf(body) - to;
+    if (isBlob(body) && length >= LONG && left > 0) {
+      const next = to + (left < length ? left : length);
+      const promise = read(body, to, next);
+      // Where it fails, so does the read that waits for it.
+      void then(promise, ignore, ignore);
+      ahead = { from: to, to: next, bytes: promise };
+    }
+    guarded(() => examination.supply(bytes));
+  }
+  return examination;
+}
+
+const ignore = (): undefined => undefined;
+
+async function read(body: Body, from: number, to: number): Promise<Uint8Array> {
+  if (!isBlob(body)) return subarray(body, from, to);
+  return new NativeUint8Array(await blobBuffer(blobSlice(body, from, to)));
+}
+
+/** The body as the examination wants it: made of slices of the first one, which stay where they are. */
+export function cleaned(examination: Examination, body: Body): Blob {
+  const pieces = parseJson(guarded(() => examination.pieces()) ?? "[]") as Piece[];
+  const parts: BlobPart[] = [];
+  for (let index = 0; index < pieces.length; index += 1) {
+    const piece = pieces[index] as Piece;
+    if (typeof piece === "number") addZeros(parts, piece);
+    else if ("bytes" in piece) push(parts, bytesOf(piece.bytes));
+    else if (isBlob(body)) push(parts, blobSlice(body, piece[0], piece[1]));
+    else push(parts, subarray(body, piece[0], piece[1]));
+  }
+  return new NativeBlob(parts, { type: isBlob(body) ? blobType(body) : "" });
+}
+
+function addZeros(parts: BlobPart[], length: number): void {
+  const block = new NativeUint8Array(length < ZEROS ? length : ZEROS);
+  for (let left = length; left > 0; left -= block.length) {
+    push(parts, left < block.length ? subarray(block, 0, left) : block);
+  }
+}
+
+function bytesOf(list: readonly number[]): Uint8Array<ArrayBuffer> {
+  const bytes = new NativeUint8Array(list.length);
+  for (let index = 0; index < list.length; index += 1) bytes[index] = list[index] ?? 0;
+  return bytes;
+}

@@ -1,0 +1,159 @@
+import type { Examination } from "../../generated/mantle_media.js";
+import {
+  execute,
+  NativeRegExp,
+  NativeUint8Array,
+  NativeURL,
+  parseJson,
+  stringify,
+  toLowerCase,
+  urlHost,
+} from "../captured.ts";
+import type { Taker } from "../decision.ts";
+import type { HeldRequest, Outcome } from "../handlers.ts";
+import type { HeaderList } from "../header-list.ts";
+import { ask } from "../question.ts";
+import type { Answer, Choice } from "../question.ts";
+import { shieldSettings } from "../shield-settings.ts";
+import { cleaned, examine } from "./examination.ts";
+import { recall, remember, roomKey } from "./memory.ts";
+import type { Remembered } from "./memory.ts";
+import { guarded, mediaModule } from "./module.ts";
+import { refused } from "./refusal.ts";
+import { serverMedia } from "./server.ts";
+
+/** As `Examination.decide()` tells it. */
+type Decision =
+  | { kind: "send"; clean: boolean; withoutName: boolean; flagged: boolean }
+  | {
+      kind: "ask";
+      question: { title: string; text: string[]; choices: Choice[]; remember: Choice[] };
+      withoutName: boolean;
+    }
+  | { kind: "refuse"; sentence: string };
+
+const BASE = new NativeRegExp("^(.*?)/_matrix/media/");
+const TOKEN = new NativeRegExp("[?&]access_token=([^&#]*)");
+
+/** Looks at an upload, and sends it, cleans it, asks about it or refuses it. */
+export async function handleUpload(request: HeldRequest, taker: Taker): Promise<Outcome> {
+  const glue = await mediaModule();
+  const body = request.body ?? new NativeUint8Array(0);
+  const settings = stringify(shieldSettings(taker.shield) ?? {});
+  const withoutName = guarded(() => glue.withoutName(request.url));
+  const contentType = headerIn(request.headers, "content-type");
+  const host = urlHost(new NativeURL(request.url));
+  const early = { host, contentType, hasName: withoutName !== undefined };
+  const room = await roomKey();
+  const examination = await examine(body);
+  try {
+    // Ciphertext, or a shield that only tells: nothing about the server matters.
+    const isPlain = !guarded(() => examination.isCiphertext(stringify(early)));
+    const isActing = (shieldSettings(taker.shield)?.mode ?? "on") !== "flag";
+    const about =
+      isPlain && isActing
+        ? { ...early, ...(await around(request, host, room)), hasRoom: room !== undefined }
+        : early;
+    const decision = decide(examination, settings, about);
+    return await carryOut(decision, {
+      request,
+      body,
+      examination,
+      withoutName,
+      serverKey: `server/${host}`,
+      room,
+    });
+  } finally {
+    examination.free();
+  }
+}
+
+interface Upload {
+  readonly request: HeldRequest;
+  readonly body: Blob | Uint8Array;
+  readonly examination: Examination;
+  /** The URL without the file's name, where it has one. */
+  readonly withoutName: string | undefined;
+  readonly serverKey: string;
+  readonly room: string | undefined;
+}
+
+function decide(examination: Examination, settings: string, about: object): Decision {
+  const text = guarded(() => examination.decide(settings, stringify(about)));
+  return parseJson(text ?? "null") as Decision;
+}
+
+/** What the server does, and what the person chose before. */
+async function around(
+  request: HeldRequest,
+  host: string,
+  room: string | undefined,
+): Promise<object> {
+  const base = execute(BASE, request.url)?.[1] ?? "";
+  const server = await serverMedia(base, authorizationOf(request));
+  const before =
+    (room === undefined ? undefined : await recall(room)) ?? (await recall(`server/${host}`));
+  const isChoice = before === "clean" || before === "send";
+  return isChoice ? { ...server, remembered: before } : server;
+}
+
+async function carryOut(decision: Decision, upload: Upload): Promise<Outcome> {
+  switch (decision.kind) {
+    case "send": {
+      const { clean, flagged } = decision;
+      const outcome = sent(upload, clean, decision.withoutName);
+      return flagged ? { ...outcome, noted: "flagged" } : outcome;
+    }
+    case "refuse":
+      return refused(decision.sentence, "blocked");
+    default: {
+      const { signal } = upload.request;
+      const answer = await ask({
+        ...decision.question,
+        ...(signal === undefined ? {} : { signal }),
+      });
+      const { choice } = answer;
+      if (choice !== "clean" && choice !== "send") return refused(NOT_SENT, "asked");
+      await keep(answer, choice, upload);
+      return { ...sent(upload, choice === "clean", decision.withoutName), noted: "asked" };
+    }
+  }
+}
+
+const NOT_SENT = "You chose not to send this file.";
+
+async function keep(answer: Answer, choice: Remembered, upload: Upload): Promise<void> {
+  for (let index = 0; index < answer.remember.length; index += 1) {
+    const key = answer.remember[index] === "room" ? upload.room : upload.serverKey;
+    if (key !== undefined) await remember(key, choice);
+  }
+}
+
+function sent(
+  upload: Upload,
+  clean: boolean,
+  withoutName: boolean,
+): Extract<Outcome, { kind: "send" }> {
+  const url = withoutName ? upload.withoutName : undefined;
+  return {
+    kind: "send",
+    ...(url === undefined ? {} : { url }),
+    ...(clean ? { body: cleaned(upload.examination, upload.body) } : {}),
+  };
+}
+
+function headerIn(headers: HeaderList, wanted: string): string {
+  for (let index = 0; index < headers.length; index += 1) {
+    const header = headers[index] as HeaderList[number];
+    if (toLowerCase(header[0]) === wanted) return header[1];
+  }
+  return "";
+}
+
+/** The page's own credentials; older clients put them into the URL. */
+function authorizationOf(request: HeldRequest): HeaderList {
+  const header = headerIn(request.headers, "authorization");
+  if (header !== "") return [["Authorization", header]];
+  const token = execute(TOKEN, request.url)?.[1];
+  return token === undefined ? [] : [["Authorization", `Bearer ${decodeURIComponent(token)}`]];
+}
