@@ -705,6 +705,7 @@ fn typing_previews_and_lookups_are_answered_quietly() {
     );
     assert_eq!(errcode(&ask("GET", "https://x/_synapse/admin/v1/users/@a:x/admin")), "M_FORBIDDEN");
     assert_eq!(ask("GET", "https://x/_synapse/admin/v1/server_version"), Outcome::Sent);
+    assert_eq!(ask("GET", &format!("{HS}/thirdparty/protocols")), ok(json!({})));
     let nobody = ok(json!({"chunk":[],"total_room_count_estimate":0}));
     assert_eq!(ask("POST", &format!("{HS}/publicRooms?server=matrix.org")), nobody);
     assert_eq!(ask("POST", &format!("{HS}/publicRooms")), Outcome::Sent);
@@ -826,6 +827,16 @@ fn habits_stay_on_this_device_and_echo() {
     assert_eq!(answer(&mut later, foreign.as_bytes()), expected);
     let got = later.answer("GET", &url, 200, br#"{"mantle":"seed-1"}"#).unwrap();
     assert_eq!(got, content);
+    // Types that end in a device ID.
+    let own = format!("{HS}/user/@a:x/account_data/io.element.matrix_client_information.DEV");
+    let told = br#"{"name":"Element","url":"chat.example.org"}"#;
+    assert_eq!(
+        send(&mut later, "PUT", &own, "", told),
+        Outcome::Rewritten(r#"{"mantle":"other-1"}"#.into())
+    );
+    let echo = br#"{"account_data":{"events":[{"type":"io.element.matrix_client_information.DEV","content":{"mantle":"other-1"}}]}}"#;
+    assert!(answer(&mut later, echo).contains("chat.example.org"));
+
     // Nothing kept: an empty content is better than a placeholder.
     let mut fresh = with(None);
     let got = fresh.answer("GET", &url, 200, br#"{"mantle":"seed-1"}"#).unwrap();

@@ -329,9 +329,9 @@ export const ROWS: readonly Row[] = [
   { id: "sso-redirect", notDriven: NAVIGATION },
   {
     id: "local-notification-settings",
-    leaks: (s) => accountData(s, /org\.matrix\.msc3890\.local_notification_settings\./),
+    leaks: (s) => accountData(s, /org\.matrix\.msc3890\.local_notification_settings\./, sends("is_silenced")),
   },
-  { id: "client-information", leaks: (s) => accountData(s, /io\.element\.matrix_client_information\./) },
+  { id: "client-information", leaks: (s) => accountData(s, /io\.element\.matrix_client_information\./, sends("url")) },
   {
     id: "login-address",
     leaks: (s) => hs(s, "POST", /\/login$/, (e) => holds(e.body, s.canaries.ownEmail)),

@@ -16,14 +16,14 @@ pub(super) struct AccountData;
 static INFO: Info = Info {
     id: "account-data",
     name: "Habits in account data",
-    purpose: "Keeps the rooms you visit and the emoji you use on this device, and your recent searches out of Element's stored settings.",
-    loses: "Recently visited rooms and recently used emoji are not shared between your devices.",
+    purpose: "Keeps the rooms you visit, the emoji you use and what Element writes about this device on this device, and your recent searches out of Element's stored settings.",
+    loses: "Recently visited rooms and recently used emoji are not shared between your devices, nor can one mute another.",
     why: "They are a diary in clear at your homeserver, also for encrypted rooms; each device can keep its own.",
     options: &[OptionInfo {
         key: "types",
         title: "Account data kept on this device",
         kind: OptionKind::List { max: 20, item: Item::Type },
-        default: r#"["im.vector.setting.breadcrumbs","io.element.recent_emoji"]"#,
+        default: r#"["im.vector.setting.breadcrumbs","io.element.recent_emoji","io.element.matrix_client_information","org.matrix.msc3890.local_notification_settings"]"#,
         why: "What Element writes by itself, and no server or other device needs.",
     }],
     ..Info::PLAIN
@@ -91,8 +91,13 @@ impl Shield for AccountData {
             step.replaced = own(body, &event_type(head), context)?;
             return Ok(step);
         }
+        let listed = context.policy.option_list(INFO.id, "types").iter().map(String::as_str);
+        let present = context.kept.iter().filter_map(|kept| Some(kept.key.rsplit_once('/')?.1));
+        let mut types: Vec<_> = listed.chain(present).collect();
+        types.sort_unstable();
+        types.dedup();
         let mut text: Option<String> = None;
-        for event_type in context.policy.option_list(INFO.id, "types") {
+        for event_type in types {
             let current = text.as_deref().unwrap_or(body);
             let next = replace_content(head.endpoint, current, event_type, |content| {
                 own(content, event_type, context)
@@ -110,8 +115,13 @@ fn event_type(head: &Head<'_>) -> String {
     path.rsplit('/').next().map(percent_decoded).unwrap_or_default().into_owned()
 }
 
+/// Some types end in a dot and a device ID; those of every device count.
 fn is_kept(event_type: &str, context: &Context<'_>) -> bool {
-    context.policy.option_list(INFO.id, "types").iter().any(|kept| kept == event_type)
+    context.policy.option_list(INFO.id, "types").iter().any(|kept| {
+        event_type
+            .strip_prefix(kept.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
 }
 
 /// What stands here for a placeholder; `None` for any other content.

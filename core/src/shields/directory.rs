@@ -1,6 +1,6 @@
 //! Directories and look-ups that a person did not mean to make.
 //!
-//! Catalogue section 11: searches in another server's room list, rooms in common, and the question
+//! Catalogue sections 2 and 11: the question for bridges at each start, searches in another server's room list, rooms in common, and the question
 //! whether you are an administrator, which Element asks whenever a user's card is opened.
 
 use super::{Context, Head, HeadStep, Info, Shield};
@@ -13,7 +13,7 @@ static INFO: Info = Info {
     id: "directory",
     name: "Directories and look-ups",
     purpose: "Keeps your searches from other servers' room lists, and stops look-ups that Element makes by itself when you open somebody's card.",
-    loses: "You search only your own server's room list, and see no rooms in common. Server administrators do not see Element's administration buttons.",
+    loses: "You search only your own server's room list, and see no bridged networks and no rooms in common. Server administrators do not see Element's administration buttons.",
     why: "Another server would learn what you look for, and yours whose card you open.",
     allow: Some("Servers whose room lists you search"),
     ..Info::PLAIN
@@ -40,6 +40,7 @@ impl Shield for Directory {
                     _ => return HeadStep::Pass,
                 }
             }
+            Endpoint::ThirdParty if path.ends_with("/protocols") => Reply::ok("{}"),
             Endpoint::RoomLists if path.ends_with("/mutual_rooms") => Reply::ok(r#"{"joined":[]}"#),
             Endpoint::SynapseApi
                 if path.starts_with("/_synapse/admin/v1/users/") && path.ends_with("/admin") =>
