@@ -18,9 +18,12 @@ import { openChannel } from "./channel.ts";
 import { GuardedCore } from "./core.ts";
 import type { CoreStatus } from "./core.ts";
 import { installFetchHook } from "./fetch-hook.ts";
+import { installFrameHook } from "./frame-hook.ts";
+import { installLinkHook } from "./link-hook.ts";
 import { showNotice } from "./notice.ts";
 import { connectRequests, takeAnswer } from "./relay-requests.ts";
 import { connectShieldSettings, tellOfShieldSettings } from "./shield-settings.ts";
+import { installRtcHook } from "./rtc-hook.ts";
 import { installResponseAccessors } from "./synthetic-response.ts";
 import { store } from "./store.ts";
 import { disguise } from "./wrap.ts";
@@ -58,6 +61,7 @@ function install(): void {
   );
 
   let isDraining = false;
+  let told: string | undefined;
   const drain = (): void => {
     isDraining = false;
     if (!channel.isOpen()) return;
@@ -100,8 +104,17 @@ function install(): void {
   installFetchHook(core);
   installXhrHook(core);
   installBeaconHook(core);
+  installRtcHook(core, tellOnce);
+  installFrameHook(core, tellOnce);
+  installLinkHook(core);
   disguise();
   if (core.status !== "running") report(core.status);
+
+  function tellOnce(sentence: string): void {
+    if (page !== page.top || sentence === told) return;
+    told = sentence;
+    showNotice(sentence);
+  }
 
   function report(status: CoreStatus): void {
     channel.post({ kind: "status", status });
