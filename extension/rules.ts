@@ -9,6 +9,7 @@ import identityRules from "./generated/rules/identity.json";
 import integrationRules from "./generated/rules/integrations.json";
 import mapRules from "./generated/rules/maps.json";
 import telemetryRules from "./generated/rules/telemetry.json";
+import referrerRules from "./generated/rules/referrer.json";
 import type { SettingsView } from "./core.ts";
 import type { LearnedHost } from "./learned.ts";
 import {
@@ -25,7 +26,11 @@ const RULESETS: Readonly<Record<string, readonly DeclarativeRule[]>> = {
   identity: identityRules as unknown as DeclarativeRule[],
   telemetry: telemetryRules as unknown as DeclarativeRule[],
   maps: mapRules as unknown as DeclarativeRule[],
+  referrer: referrerRules as unknown as DeclarativeRule[],
 };
+
+/** Stands for the hosts of the sites in rules about what these serve. */
+const SITES = "{{sites}}";
 
 /** Whoever writes a `.well-known` could name a homeserver as a manager; its API stays reachable. */
 const MATRIX_API = "^https?://[^/?#]+(/[^?#]*)?/(_matrix/(client|media)|\\.well-known)/";
@@ -77,7 +82,7 @@ export async function applyRules(wanted: WantedRules): Promise<void> {
 function rulesForAddedSites(shield: string, input: RuleInput): DeclarativeRule[] {
   return input.addedHosts.length === 0
     ? []
-    : rulesOf(shield).map((rule) => startedBy(rule, input.addedHosts));
+    : rulesOf(shield).map((rule) => forSites(rule, input.addedHosts));
 }
 
 function rulesForLearnedHosts(shield: string, input: RuleInput): DeclarativeRule[] {
@@ -134,6 +139,13 @@ function exceptions(shield: string, input: RuleInput): DeclarativeRule[] {
 
 function rulesOf(shield: string): readonly DeclarativeRule[] {
   return RULESETS[shield] ?? [];
+}
+
+/** A rule names the sites it is for, or else is about what their pages start. */
+function forSites(rule: DeclarativeRule, hosts: readonly string[]): DeclarativeRule {
+  return rule.condition.requestDomains?.includes(SITES) === true
+    ? { ...rule, condition: { ...rule.condition, requestDomains: [...hosts] } }
+    : startedBy(rule, hosts);
 }
 
 /**

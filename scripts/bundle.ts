@@ -25,7 +25,7 @@ interface Tables {
 }
 
 interface Rule {
-  condition: { initiatorDomains?: string[] };
+  condition: { initiatorDomains?: string[]; requestDomains?: string[] };
 }
 
 const tablesFile = "extension/generated/tables.json";
@@ -187,16 +187,19 @@ function tablesWithSites(sites: readonly string[]): Plugin {
   };
 }
 
-/** Static rules may only touch what Element's pages start. */
+/** Static rules may only touch what Element's pages start, or what their sites serve. */
 function rulesForSites(file: string, sites: readonly string[]): string {
   const rules = JSON.parse(readFileSync(path.join(root, file), "utf8")) as Rule[];
   const domains = sites.map(
     (site) => new URL(patternsOf(site).permission.replace("*", "")).hostname,
   );
-  const initiatorDomains = [...new Set(domains)].sort();
-  const filled = rules.map((rule) => ({
+  const hosts = [...new Set(domains)].sort();
+  const filled = rules.map(({ condition, ...rule }) => ({
     ...rule,
-    condition: { ...rule.condition, initiatorDomains },
+    condition:
+      condition.requestDomains?.includes("{{sites}}") === true
+        ? { ...condition, requestDomains: hosts }
+        : { ...condition, initiatorDomains: hosts },
   }));
   return `${JSON.stringify(filled, null, 2)}\n`;
 }

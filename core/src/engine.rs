@@ -7,11 +7,13 @@ use crate::ledger::{Ledger, Record};
 use crate::policy::{Mode, Policy};
 use crate::secret::Secret;
 use crate::shields::{
-    BodyStep, Context, Head, HeadStep, Kept, OpenIdToken, Place, SHIELDS, Shield, settables,
+    AnswerStep, BodyStep, Context, FrameStep, Head, HeadStep, Kept, OpenIdToken, PeerStep, Place,
+    SHIELDS, Shield, settables,
 };
 use crate::verdict::{Action, Handler, Reply, flag};
 use crate::wire::address::Address;
 use crate::wire::endpoint::{Endpoint, route};
+use crate::wire::ice::IceServer;
 use crate::wire::json_edit::{self, Edit};
 use serde::Serialize;
 
@@ -45,6 +47,7 @@ struct Memory<'a> {
     managers: &'a [Place],
     tokens: &'a [OpenIdToken],
     rtc_hosts: &'a [String],
+    turn_hosts: &'a [String],
 }
 
 /// Decides for one document.
@@ -55,6 +58,7 @@ pub struct Engine {
     /// Settings came; until then every shield is on.
     informed: bool,
     page_host: String,
+    page_path: String,
     managers: Vec<Place>,
     unreported: Vec<Place>,
     tokens: Vec<OpenIdToken>,
@@ -64,6 +68,7 @@ pub struct Engine {
     unsaved: Vec<String>,
     seed: String,
     placeholders: u32,
+    turn_hosts: Vec<String>,
     /// Something was learned that [`Engine::memory`] has not handed out yet.
     fresh: bool,
     ledger: Ledger,
@@ -101,10 +106,11 @@ impl Engine {
     /// For the document at this URL.
     #[must_use]
     pub fn new(document_url: &str) -> Self {
-        let page_host =
-            Address::parse(document_url).map(|address| address.host.to_owned()).unwrap_or_default();
+        let address = Address::parse(document_url);
+        let page_host = address.map(|address| address.host.to_owned()).unwrap_or_default();
+        let page_path = address.map(|address| address.path.to_owned()).unwrap_or_default();
         let policy = Policy::default().checked(settables());
-        Self { page_host, policy, ..Self::default() }
+        Self { page_host, page_path, policy, ..Self::default() }
     }
 
     /// Puts settings in force; the sentences say what could not be read.
@@ -390,17 +396,78 @@ impl Engine {
                 None => std::str::from_utf8(body).ok()?,
             };
             let Ok(step) = shield.answer(&head, &self.context(), current) else { continue };
-            let mut next = step.replaced;
+            let mut next = step.replaced.clone();
             if !step.edits.is_empty() {
                 let base = next.as_deref().unwrap_or(current);
                 next = apply_text(base, &step.edits).or(next);
             }
-            self.learn(shield, step.managers, step.token, step.rtc_hosts, &head);
+            self.learn(shield, step, &head);
             if next.is_some() && self.settle(shield, mode, Action::Rewritten, &head) {
                 edited = next;
             }
         }
         edited.map(String::into_bytes)
+    }
+
+    /// A look at a new peer connection's ICE servers; `None` to leave it alone.
+    pub fn peer(&mut self, urls: &[String]) -> Option<PeerStep> {
+        const ENDPOINT: &str = "(peer connection)";
+        for &shield in SHIELDS {
+            let mode = self.mode(shield);
+            if mode == Mode::Off {
+                continue;
+            }
+            let Some(step) = shield.peer(urls, &self.context()) else { continue };
+            let id = shield.info().id;
+            let done = mode != Mode::Flag;
+            for url in urls.iter().zip(&step.kept).filter_map(|(url, kept)| (!kept).then_some(url))
+            {
+                let host = IceServer::parse(url).map(|server| server.host).unwrap_or_default();
+                let action = if done { Action::Blocked } else { Action::Flagged };
+                self.ledger.add(id, action, &host, ENDPOINT);
+            }
+            if step.relay_only {
+                let action = if done { Action::Rewritten } else { Action::Flagged };
+                self.ledger.add(id, action, &self.page_host, ENDPOINT);
+            }
+            return done.then_some(step);
+        }
+        None
+    }
+
+    /// A look at the address a frame is about to get; `None` to leave it alone.
+    pub fn frame(&mut self, url: &str) -> Option<FrameStep> {
+        const ENDPOINT: &str = "(frame)";
+        for &shield in SHIELDS {
+            let mode = self.mode(shield);
+            if mode == Mode::Off {
+                continue;
+            }
+            let Some(step) = shield.frame(url, &self.context()) else { continue };
+            let done = mode != Mode::Flag;
+            let host = Address::parse(url).map(|address| address.host).unwrap_or_default();
+            let action = if done { step.action } else { Action::Flagged };
+            self.ledger.add(shield.info().id, action, host, ENDPOINT);
+            return done.then_some(step);
+        }
+        None
+    }
+
+    /// A look at a link that is about to be followed; where to go instead, or `None`.
+    pub fn link(&mut self, url: &str) -> Option<String> {
+        for &shield in SHIELDS {
+            let mode = self.mode(shield);
+            if mode == Mode::Off {
+                continue;
+            }
+            let Some(own) = shield.link(url, &self.context()) else { continue };
+            let done = mode != Mode::Flag;
+            let host = Address::parse(url).map(|address| address.host).unwrap_or_default();
+            let action = if done { Action::Rewritten } else { Action::Flagged };
+            self.ledger.add(shield.info().id, action, host, "(link)");
+            return done.then_some(own);
+        }
+        None
     }
 
     /// What was learned from answers, when it changed since the last call: JSON for
@@ -409,8 +476,12 @@ impl Engine {
         if !std::mem::take(&mut self.fresh) {
             return None;
         }
-        let memory =
-            Memory { managers: &self.managers, tokens: &self.tokens, rtc_hosts: &self.rtc_hosts };
+        let memory = Memory {
+            managers: &self.managers,
+            tokens: &self.tokens,
+            rtc_hosts: &self.rtc_hosts,
+            turn_hosts: &self.turn_hosts,
+        };
         serde_json::to_string(&memory).ok()
     }
 
@@ -432,6 +503,9 @@ impl Engine {
         }
         for host in list("rtc_hosts")? {
             self.rtc_hosts.extend(serde_json::from_str::<String>(host).ok());
+        }
+        for host in list("turn_hosts")? {
+            self.turn_hosts.extend(serde_json::from_str::<String>(host).ok());
         }
         Ok(())
     }
@@ -509,10 +583,12 @@ impl Engine {
         Context {
             policy: &self.policy,
             page_host: &self.page_host,
+            page_path: &self.page_path,
             managers: &self.managers,
             tokens: &self.tokens,
             rtc_hosts: &self.rtc_hosts,
             kept: &self.kept,
+            turn_hosts: &self.turn_hosts,
         }
     }
 
@@ -524,14 +600,8 @@ impl Engine {
         done
     }
 
-    fn learn(
-        &mut self,
-        shield: &dyn Shield,
-        managers: Vec<Place>,
-        token: Option<String>,
-        rtc_hosts: Vec<String>,
-        head: &Head<'_>,
-    ) {
+    fn learn(&mut self, shield: &dyn Shield, step: AnswerStep, head: &Head<'_>) {
+        let AnswerStep { managers, token, rtc_hosts, turn_hosts, .. } = step;
         for place in managers {
             let allowed = self.policy.is_allowed(shield.info().id, &place.host);
             if !allowed && !self.managers.contains(&place) && self.managers.len() < MOST_PLACES {
@@ -552,10 +622,13 @@ impl Engine {
                 self.fresh = true;
             }
         }
-        for host in rtc_hosts {
-            if !self.rtc_hosts.contains(&host) && self.rtc_hosts.len() < MOST_PLACES {
-                self.rtc_hosts.push(host);
-                self.fresh = true;
+        for (hosts, known) in [(rtc_hosts, &mut self.rtc_hosts), (turn_hosts, &mut self.turn_hosts)]
+        {
+            for host in hosts {
+                if !known.contains(&host) && known.len() < MOST_PLACES {
+                    known.push(host);
+                    self.fresh = true;
+                }
             }
         }
     }

@@ -225,7 +225,7 @@ pub const LEAKS: &[Leak] = &[
         2,
         "That your client starts, by its question for bridges",
         "homeserver",
-        Some("directory"),
+        Some("calls"),
     ),
     leak("dialled-number", 2, "Phone numbers you dial", "homeserver", Some("calls")),
     leak(
@@ -450,6 +450,13 @@ pub const LEAKS: &[Leak] = &[
         "The page you came from, where Element's own rule is missing",
         "any other host",
         Some("referrer"),
+    ),
+    leak(
+        "referer-unruly",
+        5,
+        "Where your Element runs, by what inline styles load in Chromium, and imported worker scripts in Firefox",
+        "any other host",
+        None,
     ),
     leak("origin", 5, "Where your Element runs", "every other host", Some("request-headers")),
     leak("accept-language", 5, "Your languages", "every other host", Some("request-headers")),
@@ -823,9 +830,16 @@ pub const LEAKS: &[Leak] = &[
     leak(
         "matrix-to",
         14,
-        "That you open Matrix links, with your IP address",
+        "That you open Matrix links in Element, with your IP address",
         "matrix.to",
         Some("permalinks"),
+    ),
+    leak(
+        "matrix-to-elsewhere",
+        14,
+        "That you open Matrix links in other programs, with your IP address",
+        "matrix.to",
+        None,
     ),
     leak("version-poll", 14, "That Element is open, every ten minutes", "web host", None),
     leak(

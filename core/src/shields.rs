@@ -13,6 +13,7 @@ use crate::wire::json_edit::{Edit, JsonError};
 use serde::Serialize;
 
 mod account_data;
+mod calls;
 mod config;
 mod device_name;
 mod directory;
@@ -20,12 +21,14 @@ mod identity;
 mod integrations;
 mod maps;
 mod media;
+mod permalinks;
 mod presence;
 mod previews;
 #[cfg(feature = "fault-injection")]
 mod probe;
 mod push;
 mod receipts;
+mod referrer;
 mod telemetry;
 mod typing;
 mod welcome_bot;
@@ -38,12 +41,16 @@ pub use integrations::{
     HOSTS as INTEGRATION_HOSTS, PATH_REGEX as INTEGRATIONS_PATH_REGEX,
     TOKEN_REGEX as SCALAR_TOKEN_REGEX,
 };
+pub use referrer::POLICY as REFERRER_POLICY;
 
 /// Every shield, in the order it is asked.
 pub const SHIELDS: &[&dyn Shield] = &[
     &integrations::Integrations,
     &identity::Identity,
     &device_name::DeviceName,
+    &calls::Calls,
+    &referrer::Referrer,
+    &permalinks::Permalinks,
     &config::Config,
     &presence::Presence,
     &typing::Typing,
@@ -214,6 +221,8 @@ pub struct Context<'a> {
     pub policy: &'a Policy,
     /// Host of the page, empty where it has none.
     pub page_host: &'a str,
+    /// Path of the page's document.
+    pub page_path: &'a str,
     /// Integration managers learned so far.
     pub managers: &'a [Place],
     /// OpenID tokens seen so far.
@@ -222,6 +231,8 @@ pub struct Context<'a> {
     pub rtc_hosts: &'a [String],
     /// What stays on this device.
     pub kept: &'a [Kept],
+    /// TURN servers the homeserver offered (Client-Server API, `GET voip/turnServer`).
+    pub turn_hosts: &'a [String],
 }
 
 /// What a shield wants, knowing only the head.
@@ -278,6 +289,30 @@ pub struct AnswerStep {
     pub token: Option<String>,
     /// Hosts for calls named in it.
     pub rtc_hosts: Vec<String>,
+    /// TURN servers named in it.
+    pub turn_hosts: Vec<String>,
+}
+
+/// What a shield wants of a peer connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerStep {
+    /// Only relayed traffic. In any case nothing is gathered before the call starts.
+    pub relay_only: bool,
+    /// For each server's URL, in their order: whether it may be contacted.
+    pub kept: Vec<bool>,
+    /// For the user, when the connection cannot work.
+    pub sentence: Option<&'static str>,
+}
+
+/// What a shield wants loaded into a frame instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrameStep {
+    /// Absolute.
+    pub url: String,
+    /// For the ledger.
+    pub action: Action,
+    /// For the user, when the frame stays empty.
+    pub sentence: Option<&'static str>,
 }
 
 /// One protection.
@@ -313,5 +348,20 @@ pub trait Shield: Sync {
         _body: &str,
     ) -> Result<AnswerStep, JsonError> {
         Ok(AnswerStep::default())
+    }
+
+    /// A look at the ICE servers of a new peer connection; `None` to leave it alone.
+    fn peer(&self, _urls: &[String], _context: &Context<'_>) -> Option<PeerStep> {
+        None
+    }
+
+    /// A look at the address of a frame, fragment included; `None` to leave it alone.
+    fn frame(&self, _url: &str, _context: &Context<'_>) -> Option<FrameStep> {
+        None
+    }
+
+    /// A look at a link that is about to be followed; where to go instead, or `None`.
+    fn link(&self, _url: &str, _context: &Context<'_>) -> Option<String> {
+        None
     }
 }

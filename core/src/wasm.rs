@@ -1,6 +1,7 @@
 //! The only user of wasm-bindgen: plain data and bytes in and out, no logic.
 
 use crate::engine::Engine;
+use crate::shields::PeerStep;
 use crate::{overview, policy};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
@@ -19,6 +20,10 @@ export interface SyntheticReply {
 export type Action = "blocked" | "answered" | "rewritten" | "flagged" | "asked" | "unknown";
 /** A part of the page script that takes a request over, the shield it does that for, and its title. */
 export interface Taker { handler: "state" | "media" | "ask"; shield: string; name: string }
+/** What a peer connection may do; `kept` is one answer per URL, in their order. */
+export interface PeerVerdict { relayOnly: boolean; kept: boolean[]; sentence: string | null }
+/** What a frame is to load instead; `sentence` when it stays empty. */
+export interface FrameVerdict { url: string; sentence: string | null }
 export type Effect =
   | { type: "record"; time: number; shield: string; action: Action; host: string; endpoint: string; count: number }
   | { type: "learned"; shield: string; host: string; pathPrefix: string };
@@ -86,6 +91,12 @@ extern "C" {
     /// See the TypeScript section.
     #[wasm_bindgen(typescript_type = "Taker[]")]
     pub type Takers;
+    /// See the TypeScript section.
+    #[wasm_bindgen(typescript_type = "PeerVerdict | undefined")]
+    pub type PeerVerdict;
+    /// See the TypeScript section.
+    #[wasm_bindgen(typescript_type = "FrameVerdict | undefined")]
+    pub type FrameVerdict;
     /// See the TypeScript section.
     #[wasm_bindgen(typescript_type = "Effect[]")]
     pub type Effects;
@@ -224,6 +235,46 @@ impl Core {
     /// A look at a whole answer; `undefined` when its bytes go on as they are.
     pub fn answer(&mut self, method: &str, url: &str, status: u16, body: &[u8]) -> Option<Vec<u8>> {
         self.engine.answer(method, url, status, body)
+    }
+
+    /// For a new peer connection, with the URLs of its ICE servers, one a line; `undefined` to
+    /// leave it alone.
+    pub fn peer(&mut self, urls: &str) -> PeerVerdict {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Out<'a> {
+            relay_only: bool,
+            kept: &'a [bool],
+            sentence: Option<&'a str>,
+        }
+        let urls: Vec<_> = urls.lines().map(str::to_owned).collect();
+        self.engine
+            .peer(&urls)
+            .map_or(JsValue::UNDEFINED, |step| {
+                let PeerStep { relay_only, kept, sentence } = &step;
+                to_js(&Out { relay_only: *relay_only, kept, sentence: *sentence })
+            })
+            .unchecked_into()
+    }
+
+    /// For the address of a frame, fragment included; `undefined` to leave it alone.
+    pub fn frame(&mut self, url: &str) -> FrameVerdict {
+        #[derive(Serialize)]
+        struct Out<'a> {
+            url: &'a str,
+            sentence: Option<&'a str>,
+        }
+        self.engine
+            .frame(url)
+            .map_or(JsValue::UNDEFINED, |step| {
+                to_js(&Out { url: &step.url, sentence: step.sentence })
+            })
+            .unchecked_into()
+    }
+
+    /// For a link that is about to be followed: where to go instead; `undefined` to follow it.
+    pub fn link(&mut self, url: &str) -> Option<String> {
+        self.engine.link(url)
     }
 
     /// What was learned from answers, when it changed since the last call: for `remember` of the

@@ -3,4 +3,5 @@
 pub mod account_data;
 pub mod address;
 pub mod endpoint;
+pub mod ice;
 pub mod json_edit;

@@ -478,6 +478,7 @@ fn element_config_is_hardened_and_nothing_else_in_it() {
                     "analyticsOptIn": false,
                     "Performance.addSendMessageTimingMetadata": false
                 },
+                "permalink_prefix": "https://chat.example.org/app",
                 "room_directory": { "servers": [] },
                 "integrations_ui_url": null,
                 "integrations_rest_url": null,
@@ -508,7 +509,7 @@ fn config_rows_follow_their_shields_and_allow_lists() {
         serde_json::from_slice(&out.unwrap_or_else(|| config.to_vec())).unwrap()
     };
     assert_eq!(
-        harden(r#"{"version":1,"shields":{"config":"off"}}"#),
+        harden(r#"{"version":1,"shields":{"config":"off","permalinks":"off"}}"#),
         serde_json::from_slice::<Value>(config).unwrap()
     );
     let out = harden(r#"{"version":1,"shields":{"identity":"off"}}"#);

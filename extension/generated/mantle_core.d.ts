@@ -13,6 +13,10 @@ export interface SyntheticReply {
 export type Action = "blocked" | "answered" | "rewritten" | "flagged" | "asked" | "unknown";
 /** A part of the page script that takes a request over, the shield it does that for, and its title. */
 export interface Taker { handler: "state" | "media" | "ask"; shield: string; name: string }
+/** What a peer connection may do; `kept` is one answer per URL, in their order. */
+export interface PeerVerdict { relayOnly: boolean; kept: boolean[]; sentence: string | null }
+/** What a frame is to load instead; `sentence` when it stays empty. */
+export interface FrameVerdict { url: string; sentence: string | null }
 export type Effect =
 | { type: "record"; time: number; shield: string; action: Action; host: string; endpoint: string; count: number }
 | { type: "learned"; shield: string; host: string; pathPrefix: string };
@@ -101,6 +105,14 @@ export class Core {
      */
     effects(now: number): Effect[];
     /**
+     * For the address of a frame, fragment included; `undefined` to leave it alone.
+     */
+    frame(url: string): FrameVerdict | undefined;
+    /**
+     * For a link that is about to be followed: where to go instead; `undefined` to follow it.
+     */
+    link(url: string): string | undefined;
+    /**
      * What was learned from answers, when it changed since the last call: for `remember` of the
      * core that replaces this one after a trap. Must not leave the page.
      */
@@ -113,6 +125,11 @@ export class Core {
      * Counts what a handler did with the request it took over.
      */
     note(shield: string, action: string, method: string, url: string): void;
+    /**
+     * For a new peer connection, with the URLs of its ICE servers, one a line; `undefined` to
+     * leave it alone.
+     */
+    peer(urls: string): PeerVerdict | undefined;
     /**
      * Whether `effects` has something.
      */

@@ -14,7 +14,12 @@ export const uncurry = Function.prototype.bind.bind(Function.prototype.call) as 
 
 export type AnyFunction = (...args: never[]) => unknown;
 
-export const { apply, get: getProperty } = Reflect as {
+export const {
+  apply,
+  construct,
+  get: getProperty,
+} = Reflect as {
+  construct: (target: AnyFunction, args: ArrayLike<unknown>, newTarget: unknown) => object;
   apply: (target: AnyFunction, self: unknown, args: ArrayLike<unknown>) => unknown;
   get: (target: object, key: PropertyKey) => unknown;
 };

@@ -16,7 +16,14 @@ import {
 } from "./captured.ts";
 import { bytesOfBase64 } from "./base64.ts";
 import { REWRITTEN } from "./decision.ts";
-import type { Gate, HandlerAction, SyntheticReply, Taker } from "./decision.ts";
+import type {
+  FrameVerdict,
+  Gate,
+  HandlerAction,
+  PeerVerdict,
+  SyntheticReply,
+  Taker,
+} from "./decision.ts";
 import { fallbackAnswer, fallbackDecision, refusal } from "./fallback.ts";
 
 /** How long a request waits for settings before the strictest ones are taken. */
@@ -178,6 +185,25 @@ export class GuardedCore implements Gate {
     return answer === trapped ? fallbackAnswer() : (answer as Uint8Array | undefined);
   }
 
+  peer(urls: string): PeerVerdict | undefined {
+    // Without a core no server is contacted at all.
+    const verdict = this.#attempt((core) => core.peer(urls), noServers);
+    this.#notePending();
+    return verdict;
+  }
+
+  frame(url: string): FrameVerdict | undefined {
+    const verdict = this.#attempt((core) => core.frame(url), undefined);
+    this.#notePending();
+    return verdict;
+  }
+
+  link(url: string): string | undefined {
+    const own = this.#attempt((core) => core.link(url), undefined);
+    this.#notePending();
+    return own;
+  }
+
   /** Effects since the last call; empty without a working core. */
   effects(): readonly Effect[] {
     this.#keepEffects();
@@ -312,6 +338,8 @@ export class GuardedCore implements Gate {
     this.#observer.status(status);
   }
 }
+
+const noServers: PeerVerdict = { relayOnly: true, kept: [], sentence: null };
 
 /** undefined where the page's content security policy or the browser forbids WebAssembly. */
 function compile(): WebAssembly.Module | undefined {

@@ -37,6 +37,21 @@ export interface SyntheticReply {
   readonly body: string;
 }
 
+/** What a new peer connection may do; `kept` is one answer per URL, in their order. */
+export interface PeerVerdict {
+  readonly relayOnly: boolean;
+  readonly kept: readonly boolean[];
+  /** For the person, when the connection cannot work. */
+  readonly sentence: string | null;
+}
+
+/** What a frame is to load instead. */
+export interface FrameVerdict {
+  readonly url: string;
+  /** For the person, when the frame stays empty. */
+  readonly sentence: string | null;
+}
+
 /** What the hooks ask about each request. Flags as above; nothing here ever throws. */
 export interface Gate {
   /** False until settings arrived or were given up on. */
@@ -60,6 +75,12 @@ export interface Gate {
   takeHandback(): Taker | undefined;
   /** Counts what a handler did. */
   note(shield: string, action: HandlerAction, method: string, url: string): void;
+  /** For a new peer connection with these ICE servers, one URL a line; undefined: as it is. */
+  peer(urls: string): PeerVerdict | undefined;
+  /** For the absolute address of a frame; undefined: as it is. */
+  frame(url: string): FrameVerdict | undefined;
+  /** For the absolute address of a link about to be followed: where to go instead. */
+  link(url: string): string | undefined;
   /** The answer's bytes as the page shall see them; undefined: as they are. */
   answer(method: string, url: string, status: number, body: Uint8Array): Uint8Array | undefined;
 }

@@ -20,9 +20,12 @@ import type { CoreStatus } from "./core.ts";
 import { installFetchHook } from "./fetch-hook.ts";
 import { registerHandler } from "./handlers.ts";
 import { mediaHandler } from "./media/handler.ts";
+import { installFrameHook } from "./frame-hook.ts";
+import { installLinkHook } from "./link-hook.ts";
 import { showNotice } from "./notice.ts";
 import { connectRequests, takeAnswer } from "./relay-requests.ts";
 import { connectShieldSettings, tellOfShieldSettings } from "./shield-settings.ts";
+import { installRtcHook } from "./rtc-hook.ts";
 import { installResponseAccessors } from "./synthetic-response.ts";
 import { store } from "./store.ts";
 import { disguise } from "./wrap.ts";
@@ -60,6 +63,7 @@ function install(): void {
   );
 
   let isDraining = false;
+  let told: string | undefined;
   const drain = (): void => {
     isDraining = false;
     if (!channel.isOpen()) return;
@@ -103,8 +107,17 @@ function install(): void {
   installFetchHook(core);
   installXhrHook(core);
   installBeaconHook(core);
+  installRtcHook(core, tellOnce);
+  installFrameHook(core, tellOnce);
+  installLinkHook(core);
   disguise();
   if (core.status !== "running") report(core.status);
+
+  function tellOnce(sentence: string): void {
+    if (page !== page.top || sentence === told) return;
+    told = sentence;
+    showNotice(sentence);
+  }
 
   function report(status: CoreStatus): void {
     channel.post({ kind: "status", status });

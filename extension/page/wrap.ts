@@ -1,5 +1,6 @@
 import {
   apply,
+  construct,
   create,
   defineProperty,
   getOwnPropertyDescriptor,
@@ -51,6 +52,38 @@ export function replaceMethod(
   const native = descriptor.value as AnyFunction;
   descriptor.value = wrapped(native, (self, args) => behave(native, self, args));
   defineProperty(owner, name, descriptor);
+}
+
+/**
+ * Replaces a constructor under every name it has on `object`. `construct` makes the native object,
+ * for a page's subclass too.
+ */
+export function replaceConstructor(
+  object: object,
+  names: readonly string[],
+  behave: (construct: (args: unknown[]) => object, args: unknown[]) => object,
+): void {
+  const native = getOwnPropertyDescriptor(object, names[0] as string)?.value as unknown;
+  if (typeof native !== "function") return;
+  const handler = create(null) as ProxyHandler<AnyFunction>;
+  handler.construct = (_target, args: unknown[], newTarget) =>
+    behave(
+      (changed) =>
+        construct(native as AnyFunction, changed, newTarget === proxy ? native : newTarget),
+      args,
+    );
+  const proxy: AnyFunction = new NativeProxy(native as AnyFunction, handler);
+  weakSet(originals, proxy, native as AnyFunction);
+  for (let index = 0; index < names.length; index += 1) {
+    const name = names[index] as string;
+    const descriptor = getOwnPropertyDescriptor(object, name);
+    if (descriptor === undefined || descriptor.value !== native) continue;
+    replacedNames[native.name] = true;
+    defineProperty(object, name, { ...descriptor, value: proxy });
+  }
+  const { prototype } = native as unknown as { prototype: object };
+  const own = getOwnPropertyDescriptor(prototype, "constructor");
+  if (own !== undefined) defineProperty(prototype, "constructor", { ...own, value: proxy });
 }
 
 /** Replaces getter, setter or both of an accessor property of a prototype. */

@@ -128,6 +128,9 @@ async function inFirefox(options: ExtensionBrowserOptions): Promise<ExtensionBro
       "browser.safebrowsing.malware.enabled": false,
       "browser.safebrowsing.phishing.enabled": false,
       "extensions.update.enabled": false,
+      // Calls between pages of one machine.
+      "media.peerconnection.ice.loopback": true,
+      "media.peerconnection.ice.obfuscate_host_addresses": false,
       "privacy.trackingprotection.enabled": false,
       "services.settings.server": "data:,",
       "dom.security.https_first": false,

@@ -61,6 +61,8 @@ function others(seen: Seen, test: Test): Exchange[] {
 const isManager: Test = ({ host }) => /^scalar|^im\./.test(host);
 const manager = (seen: Seen, pattern: RegExp, test: Test = () => true): Exchange[] =>
   others(seen, (exchange) => isManager(exchange) && pattern.test(path(exchange)) && test(exchange));
+/** Its page; a favicon comes with it. */
+const isMatrixTo: Test = (e) => e.host === "matrix.to" && path(e) === "/";
 const identity = (seen: Seen, pattern: RegExp, test: Test = () => true): Exchange[] =>
   others(
     seen,
@@ -116,7 +118,7 @@ function openIdTokens(seen: Seen): string[] {
     .filter((token) => typeof token === "string");
 }
 
-const UDP = "not a request: calls use UDP; a test of its own comes with the calls shield";
+const UDP = "not a request: calls use UDP; e2e/shields/calls.spec.ts counts its packets";
 const NAVIGATION = "a click that leaves Element; nothing is sent while it runs";
 const WINDOWS = "messages between windows, no request";
 const FRAGMENT = "part of an address behind the #, which no server sees";
@@ -343,6 +345,7 @@ export const ROWS: readonly Row[] = [
     id: "referer",
     leaks: (s) => distinctHosts(others(s, (e) => (e.headers.referer ?? "").includes(SITE))),
   },
+  { id: "referer-unruly", notDriven: "Element loads nothing that way; e2e/backstop.spec.ts shows it" },
   {
     id: "origin",
     leaks: (s) =>
@@ -528,7 +531,14 @@ export const ROWS: readonly Row[] = [
   { id: "sentry", leaks: at("sentry.tools.element.io") },
   { id: "rageshake", leaks: (s) => others(s, (e) => e.host === "element.io" && holds(e.body, s.canaries.logLine)) },
   { id: "welcome-bot", leaks: (s) => hs(s, "POST", /createRoom$/, bodyHas("@riot-bot:")) },
-  { id: "matrix-to", leaks: at("matrix.to") },
+  {
+    id: "matrix-to",
+    leaks: (s) => others(s, (e) => isMatrixTo(e) && e.headers["sec-fetch-site"] !== "none"),
+  },
+  {
+    id: "matrix-to-elsewhere",
+    leaks: (s) => others(s, (e) => isMatrixTo(e) && e.headers["sec-fetch-site"] === "none"),
+  },
   { id: "version-poll", leaks: (s) => s.exchanges.filter((e) => e.host === WEB_HOST && e.path === "/version") },
   {
     id: "homeserver-discovery",

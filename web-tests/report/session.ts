@@ -53,6 +53,15 @@ export async function runSession(
     const page = await browser.newPage();
     const session = new Session(world, page, canaries, peer, bob);
     await session.run(`alice-${suffix}`);
+    // A link Element did not make its own, and the same one opened by another program.
+    await page
+      .evaluate(() => {
+        const link = document.createElement("a");
+        link.href = "https://matrix.to/#/!room:hs.example.org";
+        document.body.append(link);
+        link.click();
+      })
+      .catch(() => undefined);
     const visitor = await browser.newPage();
     await visitor
       .goto("https://matrix.to/#/!room:hs.example.org", { timeout: 10_000 })

@@ -75,11 +75,12 @@ async function chromium(options: {
       "--disable-domain-reliability",
       "--disable-quic",
       "--disable-sync",
-      "--no-pings",
       "--metrics-recording-only",
+      // Calls between pages of one machine.
+      "--allow-loopback-in-peer-connection",
       "--disable-features=Translate,OptimizationHints,MediaRouter,AutofillServerCommunication," +
         "CertificateTransparencyComponentUpdater,InterestFeedContentSuggestions,HttpsUpgrades," +
-        "NetworkTimeServiceQuerying,LocalNetworkAccessChecks",
+        "NetworkTimeServiceQuerying,LocalNetworkAccessChecks,WebRtcHideLocalIpsWithMdns",
     ],
   });
 }
@@ -120,6 +121,9 @@ async function firefox(options: { proxyPort: number; headless?: boolean }): Prom
       "extensions.systemAddon.update.enabled": false,
       "extensions.update.enabled": false,
       "media.gmp-manager.updateEnabled": false,
+      // Calls between pages of one machine.
+      "media.peerconnection.ice.loopback": true,
+      "media.peerconnection.ice.obfuscate_host_addresses": false,
       "privacy.trackingprotection.enabled": false,
       "privacy.trackingprotection.pbmode.enabled": false,
       "services.settings.server": "data:,",

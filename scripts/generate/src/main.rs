@@ -5,8 +5,8 @@
 use mantle_core::leaks::{LEAKS, SECTIONS};
 use mantle_core::policy::{GENERAL_OPTIONS, OptionInfo, Profile};
 use mantle_core::shields::{
-    IDENTITY_PATH_REGEX, INTEGRATION_HOSTS, INTEGRATIONS_PATH_REGEX, MAP_HOSTS, SCALAR_TOKEN_REGEX,
-    SHIELDS, SITES, TELEMETRY_HOSTS,
+    IDENTITY_PATH_REGEX, INTEGRATION_HOSTS, INTEGRATIONS_PATH_REGEX, MAP_HOSTS, REFERRER_POLICY,
+    SCALAR_TOKEN_REGEX, SHIELDS, SITES, TELEMETRY_HOSTS,
 };
 use mantle_core::wire::endpoint::protected_patterns;
 use serde_json::{Value, json};
@@ -61,6 +61,7 @@ fn files() -> Vec<(PathBuf, String)> {
         ("extension/generated/rules/telemetry.json".into(), pretty(&host_rules(&TELEMETRY_HOSTS))),
         ("extension/generated/rules/maps.json".into(), pretty(&host_rules(&MAP_HOSTS))),
         ("extension/generated/managed-schema.json".into(), pretty(&schema::managed_schema())),
+        ("extension/generated/rules/referrer.json".into(), pretty(&referrer_rules())),
         ("docs/leaks.md".into(), leaks_page()),
         ("docs/policy.md".into(), schema::policy_page()),
     ]
@@ -148,6 +149,25 @@ fn identity_rules() -> Value {
 
 fn host_rules(hosts: &[&str]) -> Value {
     json!([rule(1, json!({ "requestDomains": hosts }))])
+}
+
+/// On what the sites themselves serve: documents, workers and style sheets, each of which sets the
+/// policy of what it starts. `{{sites}}` becomes the sites' hosts.
+fn referrer_rules() -> Value {
+    json!([{
+        "id": 1,
+        "priority": 1,
+        "action": {
+            "type": "modifyHeaders",
+            "responseHeaders": [
+                { "header": "referrer-policy", "operation": "set", "value": REFERRER_POLICY },
+            ],
+        },
+        "condition": {
+            "requestDomains": ["{{sites}}"],
+            "resourceTypes": ["main_frame", "sub_frame", "script", "stylesheet", "xmlhttprequest", "other"],
+        },
+    }])
 }
 
 fn leaks_page() -> String {
