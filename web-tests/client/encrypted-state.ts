@@ -31,6 +31,21 @@ export function shownRooms(): Record<string, { name: string; topic: string | nul
   );
 }
 
+/** Waits until this is a room's topic. */
+export async function seeTopic(roomId: string, topic: string): Promise<void> {
+  const limit = Date.now() + 15_000;
+  while (shownRooms()[roomId]?.topic !== topic) {
+    if (Date.now() > limit) throw new Error("Not within 15 s: the topic arrived");
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+/** Ids of the Megolm sessions of a room this client has keys of. */
+export async function sessionsOf(roomId: string): Promise<string[]> {
+  const keys = (await client().getCrypto()?.exportRoomKeys()) ?? [];
+  return keys.filter((key) => key.room_id === roomId).map((key) => key.session_id);
+}
+
 /** Leaves a room. */
 export async function leaveRoom(roomId: string): Promise<void> {
   await client().leave(roomId);

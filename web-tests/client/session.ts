@@ -4,11 +4,13 @@ import {
   IndexedDBStore,
   InteractiveAuth,
   MemoryStore,
+  Method,
   PendingEventOrdering,
   SyncState,
 } from "matrix-js-sdk";
 import type {
   AuthDict,
+  LoginRequest,
   LoginResponse,
   MatrixClient,
   RegisterRequest,
@@ -56,12 +58,17 @@ export async function login(user: string, password: string): Promise<Credentials
     ...(identityServerUrl === undefined ? {} : { idBaseUrl: identityServerUrl }),
   });
   await temporary.loginFlows();
-  const answer: LoginResponse = await temporary.loginRequest({
+  const request: LoginRequest = {
     type: "m.login.password",
     identifier: { type: "m.id.user", user },
     password,
     initial_device_display_name: defaultDeviceDisplayName(config),
-  });
+  };
+  // matrix-js-sdk 35 has no such method.
+  const answer =
+    typeof temporary.loginRequest === "function"
+      ? await temporary.loginRequest(request)
+      : await temporary.http.request<LoginResponse>(Method.Post, "/login", undefined, request);
   return {
     userId: answer.user_id,
     deviceId: answer.device_id,

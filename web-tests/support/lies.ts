@@ -40,7 +40,8 @@ export function lyingHomeserver(baseUrl: string): LyingHomeserver {
     route: {
       forward: baseUrl,
       rewrite: (request, original) => {
-        if (lies.size === 0) return undefined;
+        // Preflights are answered with no JSON at all.
+        if (lies.size === 0 || original.length === 0) return undefined;
         const answer: unknown = JSON.parse(original.toString("utf8"));
         if (!isObject(answer)) return undefined;
         let changed = false;

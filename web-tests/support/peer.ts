@@ -7,6 +7,8 @@ import type { Account, Synapse } from "./synapse.ts";
 export interface Peer {
   readonly userId: string;
   readonly client: MatrixClient;
+  /** Sessions by room that a key backup gave, before anything was synced. */
+  readonly restored: ReadonlyMap<string, readonly string[]>;
   join(roomId: string): Promise<void>;
   send(roomId: string, body: string): Promise<string>;
   /** Waits until a room is shown by this name. */
@@ -41,6 +43,8 @@ export async function startPeer(
     baseUrl?: string;
     /** js-sdk's own encrypted state, as Element's labs flag switches it on. */
     encryptedState?: boolean;
+    /** Key (Base64) and version of a backup to fetch all keys from. */
+    restore?: { key: string; version: string };
   } = {},
 ): Promise<Peer> {
   const client = createClient({
@@ -50,6 +54,10 @@ export async function startPeer(
     enableEncryptedStateEvents: options.encryptedState ?? false,
   });
   await client.initRustCrypto({ useIndexedDB: false });
+  const restored =
+    options.restore === undefined
+      ? new Map<string, string[]>()
+      : await restoreBackup(client, options.restore);
   const synced = new Promise<void>((resolve) => {
     client.on(ClientEvent.Sync, (state) => {
       if (state === SyncState.Prepared) resolve();
@@ -60,6 +68,7 @@ export async function startPeer(
   return {
     userId: account.userId,
     client,
+    restored,
     join: async (roomId) => {
       await client.joinRoom(roomId);
       await until(() => client.getRoom(roomId)?.getMyMembership() === "join", "is in the room");
@@ -72,6 +81,20 @@ export async function startPeer(
     receive: (roomId, body) => receive(client, roomId, body),
     stop: () => client.stopClient(),
   };
+}
+
+async function restoreBackup(
+  client: MatrixClient,
+  backup: { key: string; version: string },
+): Promise<Map<string, string[]>> {
+  const crypto = client.getCrypto();
+  await crypto?.storeSessionBackupPrivateKey(Buffer.from(backup.key, "base64"), backup.version);
+  await crypto?.restoreKeyBackup();
+  const sessions = new Map<string, string[]>();
+  for (const key of (await crypto?.exportRoomKeys()) ?? []) {
+    sessions.set(key.room_id, [...(sessions.get(key.room_id) ?? []), key.session_id]);
+  }
+  return sessions;
 }
 
 async function receive(
