@@ -1,4 +1,30 @@
+import type { ICreateRoomOpts } from "matrix-js-sdk";
+import { joined } from "./rooms.ts";
 import { client } from "./session.ts";
+
+/** Creates a room with exactly these options and waits until it is known here. */
+export async function createRoomAs(options: ICreateRoomOpts): Promise<{ roomId: string }> {
+  const { room_id: roomId } = await client().createRoom(options);
+  await joined(roomId);
+  return { roomId };
+}
+
+/** A call that js-sdk knows nothing of, by XMLHttpRequest. */
+export function requestByXhr(
+  method: string,
+  path: string,
+  body: unknown,
+): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open(method, client().getHomeserverUrl() + path);
+    request.setRequestHeader("Authorization", `Bearer ${client().getAccessToken()}`);
+    request.setRequestHeader("Content-Type", "application/json");
+    request.onload = () => resolve({ status: request.status, body: request.responseText });
+    request.onerror = () => reject(new Error("The request failed"));
+    request.send(JSON.stringify(body));
+  });
+}
 
 /** A state event as the running client holds it. */
 export interface HeldState {

@@ -1,5 +1,6 @@
 /** A homeserver that lies: it forwards to a true one and changes what it tells its clients. */
-import type { RecordedRequest, Recorder, Route } from "./recorder.ts";
+import { answerJson, forward } from "./recorder.ts";
+import type { AnswerRewrite, Handler, RecordedRequest, Recorder } from "./recorder.ts";
 
 /** A JSON object. */
 export type Plain = Record<string, unknown>;
@@ -28,26 +29,50 @@ export type Lie = (answer: Plain, request: RecordedRequest) => boolean;
 
 /** A route to a true homeserver with lies in between. */
 export interface LyingHomeserver {
-  readonly route: Route;
+  readonly route: Handler;
   /** Begins a lie; the result ends it. */
   tell(lie: Lie): () => void;
+  /** Lets requests fail before the true server has them; the result tells how many, and ends it. */
+  fail(matches: (request: RecordedRequest) => boolean, how: "502" | "network"): () => number;
 }
 
 /** Forwards to `baseUrl`; without lies it changes no byte. */
 export function lyingHomeserver(baseUrl: string): LyingHomeserver {
   const lies = new Set<Lie>();
+  const failures = new Set<(request: RecordedRequest) => "502" | "network" | undefined>();
+  const rewrite: AnswerRewrite = (request, original) => {
+    // Preflights are answered with no JSON at all.
+    if (lies.size === 0 || original.length === 0) return undefined;
+    const answer: unknown = JSON.parse(original.toString("utf8"));
+    if (!isObject(answer)) return undefined;
+    let changed = false;
+    for (const lie of lies) changed = lie(answer, request) || changed;
+    return changed ? Buffer.from(JSON.stringify(answer)) : undefined;
+  };
   return {
-    route: {
-      forward: baseUrl,
-      rewrite: (request, original) => {
-        // Preflights are answered with no JSON at all.
-        if (lies.size === 0 || original.length === 0) return undefined;
-        const answer: unknown = JSON.parse(original.toString("utf8"));
-        if (!isObject(answer)) return undefined;
-        let changed = false;
-        for (const lie of lies) changed = lie(answer, request) || changed;
-        return changed ? Buffer.from(JSON.stringify(answer)) : undefined;
-      },
+    route: (request, response) => {
+      for (const failure of failures) {
+        const how = request.method === "OPTIONS" ? undefined : failure(request);
+        if (how === "502") return answerJson(request, response, 502, { error: "Bad gateway" });
+        if (how === "network") {
+          response.destroy();
+          return undefined;
+        }
+      }
+      return forward(baseUrl, request, response, undefined, rewrite);
+    },
+    fail: (matches, how) => {
+      let count = 0;
+      const failure = (request: RecordedRequest): "502" | "network" | undefined => {
+        if (!matches(request)) return undefined;
+        count += 1;
+        return how;
+      };
+      failures.add(failure);
+      return () => {
+        failures.delete(failure);
+        return count;
+      };
     },
     tell: (lie) => {
       lies.add(lie);
@@ -57,7 +82,7 @@ export function lyingHomeserver(baseUrl: string): LyingHomeserver {
 }
 
 /** Lets clients outside a browser use the recorder as their homeserver; gives the address. */
-export function homeserverFront(recorder: Recorder, route: Route): string {
+export function homeserverFront(recorder: Recorder, route: Handler): string {
   const host = `127.0.0.1:${recorder.port}`;
   recorder.route(host, route);
   return `http://${host}`;
