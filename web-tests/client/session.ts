@@ -106,7 +106,11 @@ export async function register(
 /** Builds the client with crypto and storage, starts syncing and waits for the first sync. */
 export async function start(
   credentials: Credentials,
-  options: { storage: "indexeddb" | "memory" },
+  options: {
+    storage: "indexeddb" | "memory";
+    /** js-sdk's own encrypted state (43 and later), as Element's labs flag switches it on. */
+    encryptedState?: boolean;
+  },
 ): Promise<void> {
   const { homeserverUrl, identityServerUrl } = await loaded;
   const persistent = options.storage === "indexeddb";
@@ -122,6 +126,7 @@ export async function start(
     useAuthorizationHeader: true,
     identityServer: { getAccessToken: () => Promise.resolve(identityToken ?? null) },
     verificationMethods: [],
+    enableEncryptedStateEvents: options.encryptedState ?? false,
   });
   current = created;
   await store.startup();
