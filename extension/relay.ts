@@ -4,13 +4,18 @@
  */
 import {
   type Effect,
+  type ModuleName,
+  type PageRequest,
   type PageState,
   type PageStatus,
+  type RelayAnswer,
   type SettingsMessage,
   isPageQuery,
   isReceipt,
+  readModuleBytes,
   readPageMessage,
 } from "./messages.ts";
+import { loadForPage, putForPage } from "./page-store.ts";
 import { contextIsValid, onMessage, sendToBackground } from "./platform.ts";
 import { readSettings, watchSettings } from "./settings.ts";
 
@@ -36,7 +41,7 @@ function offerChannel(): void {
   const channel = new MessageChannel();
   const port = channel.port1;
   ports.add(port);
-  port.onmessage = (event) => receive(event.data as unknown);
+  port.onmessage = (event) => receive(port, event.data as unknown);
   if (settings !== undefined) {
     port.postMessage(settings);
   }
@@ -45,13 +50,15 @@ function offerChannel(): void {
   window.postMessage({ mantle: nonce }, "*", [channel.port2]);
 }
 
-function receive(data: unknown): void {
+function receive(port: MessagePort, data: unknown): void {
   const message = readPageMessage(data);
   if (message === undefined) {
     return;
   }
   pageAnswered = true;
-  if (message.kind === "status") {
+  if ("id" in message) {
+    void answer(port, message);
+  } else if (message.kind === "status") {
     status = message.status;
     void report();
   } else {
@@ -59,6 +66,49 @@ function receive(data: unknown): void {
     waiting.splice(0, Math.max(0, waiting.length - MOST_WAITING));
     void drain();
   }
+}
+
+async function answer(port: MessagePort, request: PageRequest): Promise<void> {
+  port.postMessage(
+    await answerTo(request).catch((error: unknown): RelayAnswer => {
+      const why = error instanceof Error ? error.message : String(error);
+      return { kind: "refused", id: request.id, why: why.slice(0, 1000) };
+    }),
+  );
+}
+
+async function answerTo(request: PageRequest): Promise<RelayAnswer> {
+  const { id } = request;
+  if (!contextIsValid()) {
+    throw new Error("Mantle was updated; reload the page.");
+  }
+  switch (request.kind) {
+    case "store":
+      await putForPage(location.origin, request.area, request.key, request.value);
+      return { kind: "stored", id };
+    case "load":
+      return { kind: "loaded", id, entries: await loadForPage(location.origin, request.area) };
+    case "module":
+      return { kind: "module-bytes", id, base64: await loadModule(request.name) };
+  }
+}
+
+/** The background may be stopped at the very moment it is asked. */
+async function loadModule(name: ModuleName): Promise<string> {
+  for (const pause of [...RETRY_AFTER_MS.slice(0, 3), undefined]) {
+    try {
+      const bytes = readModuleBytes(await sendToBackground({ kind: "module-query", relay, name }));
+      if (bytes !== undefined) {
+        return bytes.base64;
+      }
+    } catch {
+      // Asked again below.
+    }
+    if (pause !== undefined) {
+      await new Promise((resume) => setTimeout(resume, pause));
+    }
+  }
+  throw new Error("Mantle could not load a part of itself: reload the page.");
 }
 
 async function forwardSettings(): Promise<void> {

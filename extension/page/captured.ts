@@ -44,6 +44,7 @@ export const NativeString = String;
 export const NativeProxy = Proxy;
 export const NativeWeakMap = WeakMap;
 export const NativePromise = Promise;
+export const NativeError = Error;
 export const NativeTypeError = TypeError;
 export const NativeDOMException = DOMException;
 export const NativeUint8Array = Uint8Array;
@@ -61,6 +62,11 @@ export const NativeProgressEvent = ProgressEvent;
 export const NativeTextDecoder = TextDecoder;
 export const NativeDOMParser = DOMParser;
 export const NativeWebAssembly = typeof WebAssembly === "undefined" ? undefined : WebAssembly;
+/** Rejects where the page's content security policy forbids WebAssembly. */
+export const compileWasm: (bytes: Uint8Array<ArrayBuffer>) => Promise<WebAssembly.Module> =
+  NativeWebAssembly === undefined
+    ? () => Promise.reject(new Error("WebAssembly is turned off in this browser."))
+    : NativeWebAssembly.compile.bind(NativeWebAssembly);
 
 export const now = Date.now;
 export const parseJson = JSON.parse as (text: string) => unknown;

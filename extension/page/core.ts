@@ -2,9 +2,7 @@ import wasmBase64 from "mantle-core-wasm";
 import * as glue from "../generated/mantle_core.js";
 import type { Core, Effect } from "../generated/mantle_core.js";
 import {
-  charCodeAt,
   clearTimer,
-  decodeBase64,
   NativePromise,
   NativeUint8Array,
   NativeWebAssembly,
@@ -12,6 +10,7 @@ import {
   push,
   setTimer,
 } from "./captured.ts";
+import { bytesOfBase64 } from "./base64.ts";
 import type { Gate, HandlerAction, SyntheticReply, Taker } from "./decision.ts";
 import { fallbackAnswer, fallbackDecision, refusal } from "./fallback.ts";
 
@@ -262,19 +261,8 @@ export class GuardedCore implements Gate {
 function compile(): WebAssembly.Module | undefined {
   if (NativeWebAssembly === undefined) return undefined;
   try {
-    return new NativeWebAssembly.Module(bytesOf(wasmBase64));
+    return new NativeWebAssembly.Module(bytesOfBase64(wasmBase64));
   } catch {
     return undefined;
   }
-}
-
-function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
-  const native = NativeUint8Array as {
-    fromBase64?: (text: string) => Uint8Array<ArrayBuffer>;
-  };
-  if (native.fromBase64 !== undefined) return native.fromBase64(base64);
-  const text = decodeBase64(base64);
-  const bytes = new NativeUint8Array(text.length);
-  for (let index = 0; index < text.length; index += 1) bytes[index] = charCodeAt(text, index);
-  return bytes;
 }

@@ -18,6 +18,7 @@ import { GuardedCore } from "./core.ts";
 import type { CoreStatus } from "./core.ts";
 import { installFetchHook } from "./fetch-hook.ts";
 import { showNotice } from "./notice.ts";
+import { connectRequests, takeAnswer } from "./relay-requests.ts";
 import { installResponseAccessors } from "./synthetic-response.ts";
 import { disguise } from "./wrap.ts";
 import { installXhrHook } from "./xhr-hook.ts";
@@ -70,7 +71,9 @@ function install(): void {
     opened: () => {
       channel.post({ kind: "status", status: core.status });
       drainSoon();
+      connectRequests((request) => channel.post(request));
     },
+    answer: takeAnswer,
     settings: (settings) => core.applySettings(settings),
   });
   addListener(page, "pagehide", drain, true);
