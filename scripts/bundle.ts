@@ -14,7 +14,7 @@ import path from "node:path";
 
 import { build, type Plugin } from "esbuild";
 
-import type { CoreWasm } from "./core-wasm.ts";
+import { type CoreWasm, moduleNames } from "./core-wasm.ts";
 import { filesBelow } from "./fingerprint.ts";
 import { type Browser, manifestFor, patternsOf } from "./manifest.ts";
 import { Failure, root } from "./process.ts";
@@ -71,6 +71,9 @@ export async function bundleExtension(
     put("manifest.json", manifestFor(browser, [...sites], version));
     for (const [file, content] of scripts) put(file, content);
     for (const name of pages) copyAssets(`extension/ui/${name}`, fresh, [".html", ".css"]);
+    for (const name of ["state", "media"] as const) {
+      put(`mantle_${name}_bg.wasm`, readFileSync(path.join(root, core.modules[name].wasm)));
+    }
     copyAssets("extension/icons", path.join(fresh, "icons"), [".png"]);
     copyAssets("extension/_locales", path.join(fresh, "_locales"), [".json"]);
     for (const file of filesBelow(rulesFolder)) {
@@ -130,9 +133,11 @@ export function coreModules(core: CoreWasm): Plugin {
   return {
     name: "mantle-core",
     setup(builder) {
-      builder.onResolve({ filter: /\/generated\/mantle_core\.js$/ }, () => ({
-        path: path.join(root, core.glue),
-      }));
+      for (const name of moduleNames) {
+        builder.onResolve({ filter: new RegExp(`/generated/mantle_${name}\\.js$`) }, () => ({
+          path: path.join(root, core.modules[name].glue),
+        }));
+      }
       builder.onResolve({ filter: /^mantle-core-wasm$/ }, () => ({
         path: "mantle-core-wasm",
         namespace: "mantle-core-wasm",
