@@ -112,7 +112,11 @@ async function bundleScripts(
     target: ["chrome119", "firefox128"],
     tsconfigRaw: { compilerOptions: { target: "ES2022", verbatimModuleSyntax: true } },
     logLevel: "silent",
-    plugins: [coreModules(core), tablesWithSites(sites)],
+    plugins: [
+      coreModules(core),
+      tablesWithSites(sites),
+      ...(core.hasProbe ? [probeHandlers()] : []),
+    ],
   }).catch((error: unknown) => {
     throw new Failure(`esbuild could not bundle the extension.\n${String(error)}`);
   });
@@ -145,6 +149,19 @@ export function coreModules(core: CoreWasm): Plugin {
       builder.onLoad({ filter: /.*/, namespace: "mantle-core-wasm" }, () => ({
         contents: readFileSync(path.join(root, core.wasm)).toString("base64"),
         loader: "text",
+      }));
+    },
+  };
+}
+
+/** The page script of a build for tests of the hooks also has handlers for the probe shield. */
+function probeHandlers(): Plugin {
+  return {
+    name: "mantle-probe",
+    setup(builder) {
+      builder.onLoad({ filter: /\/extension\/page\/main\.ts$/ }, ({ path: file }) => ({
+        contents: `import "../../web-tests/e2e/fixtures/probe-handlers.ts";\n${readFileSync(file, "utf8")}`,
+        loader: "ts",
       }));
     },
   };

@@ -31,6 +31,8 @@ export interface WasmModule {
 /** The core's own paths, and those of the modules that pages load when they need them. */
 export interface CoreWasm extends WasmModule {
   readonly modules: Readonly<Record<ModuleName, WasmModule>>;
+  /** Built for tests of the hooks: see core/src/shields/probe.rs. */
+  readonly hasProbe: boolean;
 }
 
 const committedTypes = (name: ModuleName): string => `extension/generated/mantle_${name}.d.ts`;
@@ -71,7 +73,8 @@ function allOutcomes(variant: string): CoreWasm {
   // Features for tests are the core's.
   const state = outcomeOf("state", "default");
   const media = outcomeOf("media", "default");
-  return { ...core, modules: { core, state, media } };
+  const hasProbe = variant.split("+").includes("fault-injection");
+  return { ...core, modules: { core, state, media }, hasProbe };
 }
 
 const isThere = (module: WasmModule): boolean =>

@@ -6,7 +6,9 @@
 use crate::ledger::{Ledger, Record};
 use crate::policy::{Mode, Policy};
 use crate::secret::Secret;
-use crate::shields::{BodyStep, Context, Head, HeadStep, OpenIdToken, Place, SHIELDS, Shield};
+use crate::shields::{
+    BodyStep, Context, Head, HeadStep, OpenIdToken, Place, SHIELDS, Shield, settables,
+};
 use crate::verdict::{Action, Handler, Reply, flag};
 use crate::wire::address::Address;
 use crate::wire::endpoint::{Endpoint, route};
@@ -94,12 +96,13 @@ impl Engine {
     pub fn new(document_url: &str) -> Self {
         let page_host =
             Address::parse(document_url).map(|address| address.host.to_owned()).unwrap_or_default();
-        Self { page_host, ..Self::default() }
+        let policy = Policy::default().checked(settables());
+        Self { page_host, policy, ..Self::default() }
     }
 
     /// Puts settings in force; the sentences say what could not be read.
     pub fn apply_settings(&mut self, stored: Option<&str>, managed: Option<&str>) -> &[String] {
-        self.policy = Policy::read(stored, managed);
+        self.policy = Policy::read(stored, managed).checked(settables());
         self.ready = true;
         self.informed = true;
         self.policy.problems()
@@ -125,7 +128,7 @@ impl Engine {
             self.ledger.add("router", Action::Unknown, host, first.endpoint.template());
         }
         let mut wanted = Wanted::default();
-        for shield in SHIELDS {
+        for &shield in SHIELDS {
             let mode = self.mode(shield);
             let target = wanted.url.clone();
             let Some(head) = head(method, target.as_deref().unwrap_or(url)) else { continue };
@@ -146,7 +149,7 @@ impl Engine {
     /// Second look, with headers (`name: value` per line) and body. Replaces the first.
     pub fn decide_body(&mut self, method: &str, url: &str, headers: &str, body: &[u8]) -> u32 {
         let mut wanted = Wanted::default();
-        for shield in SHIELDS {
+        for &shield in SHIELDS {
             let mode = self.mode(shield);
             let target = wanted.url.clone();
             let Some(head) = head(method, target.as_deref().unwrap_or(url)) else { continue };
@@ -296,6 +299,29 @@ impl Engine {
         }
     }
 
+    /// What a part of the page script has to know of a shield's settings: JSON text
+    /// `{"mode": …, "options": {…}, "allow": […]}`; `None` for a shield that is not there.
+    #[must_use]
+    pub fn shield_settings(&self, id: &str) -> Option<String> {
+        let shield = SHIELDS.iter().find(|shield| shield.info().id == id)?;
+        let options: Vec<_> = shield
+            .info()
+            .options
+            .iter()
+            .filter_map(|option| {
+                let value = self.policy.option(id, option.key)?.value.json();
+                Some(format!("{}:{value}", json_edit::quoted(option.key)))
+            })
+            .collect();
+        let allow: Vec<_> = self.policy.allowed(id).map(json_edit::quoted).collect();
+        Some(format!(
+            r#"{{"mode":"{}","options":{{{}}},"allow":[{}]}}"#,
+            self.mode(*shield).name(),
+            options.join(","),
+            allow.join(",")
+        ))
+    }
+
     /// The URL the last decision wants instead.
     pub fn take_url(&mut self) -> Option<String> {
         self.url.take()
@@ -329,7 +355,7 @@ impl Engine {
             return None;
         }
         let mut edited: Option<String> = None;
-        for shield in SHIELDS {
+        for &shield in SHIELDS {
             let mode = self.mode(shield);
             if mode == Mode::Off || !matches!(shield.head(&head, &self.context()), HeadStep::Watch)
             {
@@ -406,10 +432,10 @@ impl Engine {
 
     fn mode(&self, shield: &dyn Shield) -> Mode {
         if !self.informed {
-            return Mode::On;
+            return shield.info().strict;
         }
         let info = shield.info();
-        self.policy.mode(info.id, info.default).value
+        self.policy.mode(info.id, info.default_in(self.policy.profile().value)).value
     }
 
     fn context(&self) -> Context<'_> {

@@ -32,19 +32,45 @@ export interface ShieldView {
   modes: Mode[];
   source: Source;
   locked: boolean;
+  options: OptionView[];
+  /** Title of its list of allowed hosts; null: it has none. */
+  allow: string | null;
 }
+export type OptionKind =
+  | { choice: [value: string, label: string][] }
+  | { text: { max: number } }
+  | { number: { min: number; max: number } }
+  | "flag"
+  | { list: { max: number; item: "host" | "type" } };
+export type OptionValue = string | number | boolean | string[];
+export interface OptionView {
+  key: string;
+  title: string;
+  kind: OptionKind;
+  /** JSON text. */
+  default: string;
+  why: string;
+  value: OptionValue;
+  source: Source;
+  locked: boolean;
+}
+export type Profile = "recommended" | "strict";
 export interface SettingsView {
+  profile: { value: Profile; source: Source; locked: boolean };
   shields: ShieldView[];
   deviceName: { value: string; default: string; source: Source; locked: boolean };
-  allow: { integrations: string[]; identity: string[] };
-  ownAllow: { integrations: string[]; identity: string[] };
+  /** By the id of each shield that has such a list. */
+  allow: Record<string, string[]>;
+  ownAllow: Record<string, string[]>;
   problems: string[];
 }
 export type SettingChange =
   | { type: "mode"; shield: string; mode: Mode | null }
   | { type: "deviceName"; value: string | null }
   | { type: "allow"; shield: string; hosts: string[] }
-  | { type: "sites"; sites: string[] };
+  | { type: "sites"; sites: string[] }
+  | { type: "profile"; profile: Profile | null }
+  | { type: "option"; shield: string; key: string; value: OptionValue | null };
 "#;
 
 #[wasm_bindgen]
@@ -160,6 +186,14 @@ impl Core {
         self.engine.take_body().unwrap_or_default()
     }
 
+    /// What a part of the page script has to know of a shield's settings: JSON text
+    /// `{"mode": …, "options": {…}, "allow": […]}`.
+    #[wasm_bindgen(js_name = shieldSettings)]
+    #[must_use]
+    pub fn shield_settings(&self, shield: &str) -> Option<String> {
+        self.engine.shield_settings(shield)
+    }
+
     /// After `RETARGET`: the absolute URL to send to.
     #[wasm_bindgen(js_name = takeUrl)]
     pub fn take_url(&mut self) -> Option<String> {
@@ -236,7 +270,7 @@ pub fn change(
     let change = text
         .and_then(|text| policy::Change::read(&text))
         .ok_or_else(|| JsError::new("Mantle does not know this setting; update Mantle."))?;
-    policy::change(stored.as_deref(), managed.as_deref(), change)
+    overview::change(stored.as_deref(), managed.as_deref(), change)
         .map_err(|error| JsError::new(&error.to_string()))
 }
 

@@ -26,19 +26,45 @@ export interface ShieldView {
     modes: Mode[];
     source: Source;
     locked: boolean;
+    options: OptionView[];
+    /** Title of its list of allowed hosts; null: it has none. */
+    allow: string | null;
 }
+export type OptionKind =
+| { choice: [value: string, label: string][] }
+| { text: { max: number } }
+| { number: { min: number; max: number } }
+| "flag"
+| { list: { max: number; item: "host" | "type" } };
+export type OptionValue = string | number | boolean | string[];
+export interface OptionView {
+    key: string;
+    title: string;
+    kind: OptionKind;
+    /** JSON text. */
+    default: string;
+    why: string;
+    value: OptionValue;
+    source: Source;
+    locked: boolean;
+}
+export type Profile = "recommended" | "strict";
 export interface SettingsView {
+    profile: { value: Profile; source: Source; locked: boolean };
     shields: ShieldView[];
     deviceName: { value: string; default: string; source: Source; locked: boolean };
-    allow: { integrations: string[]; identity: string[] };
-    ownAllow: { integrations: string[]; identity: string[] };
+    /** By the id of each shield that has such a list. */
+    allow: Record<string, string[]>;
+    ownAllow: Record<string, string[]>;
     problems: string[];
 }
 export type SettingChange =
 | { type: "mode"; shield: string; mode: Mode | null }
 | { type: "deviceName"; value: string | null }
 | { type: "allow"; shield: string; hosts: string[] }
-| { type: "sites"; sites: string[] };
+| { type: "sites"; sites: string[] }
+| { type: "profile"; profile: Profile | null }
+| { type: "option"; shield: string; key: string; value: OptionValue | null };
 
 
 
@@ -97,6 +123,11 @@ export class Core {
      * What a trapped core had learned.
      */
     remember(memory: string): void;
+    /**
+     * What a part of the page script has to know of a shield's settings: JSON text
+     * `{"mode": …, "options": {…}, "allow": […]}`.
+     */
+    shieldSettings(shield: string): string | undefined;
     /**
      * The rewritten body of the last decision.
      */

@@ -7,6 +7,7 @@ import {
   NativeUint8Array,
   NativeWebAssembly,
   now,
+  parseJson,
   push,
   setTimer,
 } from "./captured.ts";
@@ -21,6 +22,14 @@ const SETTINGS_WAIT = 2_000;
 export interface SettingsTexts {
   readonly stored: string | null;
   readonly managed: string | null;
+}
+
+/** What a handler has to know of its shield's settings. */
+export interface ShieldSettings {
+  readonly mode: "off" | "flag" | "ask" | "on";
+  readonly options: Readonly<Record<string, string | number | boolean | readonly string[]>>;
+  /** Allowed hosts. */
+  readonly allow: readonly string[];
 }
 
 export type CoreStatus = "running" | "no-wasm" | "trapped";
@@ -118,6 +127,12 @@ export class GuardedCore implements Gate {
 
   takeBody(): Uint8Array {
     return this.#attemptOnce((core) => core.takeBody()) ?? new NativeUint8Array(0);
+  }
+
+  /** Of the shield with this id; undefined without a working core. */
+  shieldSettings(shield: string): ShieldSettings | undefined {
+    const text = this.#attemptOnce((core) => core.shieldSettings(shield));
+    return text === undefined ? undefined : (parseJson(text) as ShieldSettings);
   }
 
   takeUrl(): string | undefined {

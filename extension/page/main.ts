@@ -19,6 +19,7 @@ import type { CoreStatus } from "./core.ts";
 import { installFetchHook } from "./fetch-hook.ts";
 import { showNotice } from "./notice.ts";
 import { connectRequests, takeAnswer } from "./relay-requests.ts";
+import { connectShieldSettings, tellOfShieldSettings } from "./shield-settings.ts";
 import { installResponseAccessors } from "./synthetic-response.ts";
 import { disguise } from "./wrap.ts";
 import { installXhrHook } from "./xhr-hook.ts";
@@ -74,9 +75,13 @@ function install(): void {
       connectRequests((request) => channel.post(request));
     },
     answer: takeAnswer,
-    settings: (settings) => core.applySettings(settings),
+    settings: (settings) => {
+      core.applySettings(settings);
+      tellOfShieldSettings();
+    },
   });
   addListener(page, "pagehide", drain, true);
+  connectShieldSettings((shield) => (core.isReady() ? core.shieldSettings(shield) : undefined));
 
   installResponseAccessors();
   installFetchHook(core);
