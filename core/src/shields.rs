@@ -14,6 +14,7 @@ use serde::Serialize;
 
 mod config;
 mod device_name;
+mod encrypted_state;
 mod identity;
 mod integrations;
 #[cfg(feature = "fault-injection")]
@@ -31,6 +32,7 @@ pub const SHIELDS: &[&dyn Shield] = &[
     &identity::Identity,
     &device_name::DeviceName,
     &config::Config,
+    &encrypted_state::EncryptedState,
     #[cfg(feature = "fault-injection")]
     &probe::Probe("body"),
     #[cfg(feature = "fault-injection")]

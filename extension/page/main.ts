@@ -20,6 +20,7 @@ import { installFetchHook } from "./fetch-hook.ts";
 import { showNotice } from "./notice.ts";
 import { connectRequests, takeAnswer } from "./relay-requests.ts";
 import { connectShieldSettings, tellOfShieldSettings } from "./shield-settings.ts";
+import { installEncryptedState } from "./state/install.ts";
 import { installResponseAccessors } from "./synthetic-response.ts";
 import { disguise } from "./wrap.ts";
 import { installXhrHook } from "./xhr-hook.ts";
@@ -75,10 +76,15 @@ function install(): void {
       connectRequests((request) => channel.post(request));
     },
     answer: takeAnswer,
+    wish: (wish) => state.wish(wish),
     settings: (settings) => {
       core.applySettings(settings);
       tellOfShieldSettings();
+      state.applySettings(settings);
     },
+  });
+  const state = installEncryptedState((message) => {
+    if (channel.isOpen()) channel.post(message);
   });
   addListener(page, "pagehide", drain, true);
   connectShieldSettings((shield) => (core.isReady() ? core.shieldSettings(shield) : undefined));
