@@ -10,13 +10,19 @@
 
 mod eligible;
 mod encrypt;
+#[allow(dead_code)]
 mod open;
 mod packed_key;
 mod power_levels;
 mod precedence;
+#[allow(dead_code)]
 mod replay;
+#[allow(dead_code)]
+mod scan;
 mod secret;
+#[allow(dead_code, unused_imports)]
 mod sessions;
+#[allow(dead_code)]
 mod sync;
 
 pub use eligible::{
@@ -30,10 +36,10 @@ pub use open::{MAX_CONTENT_BYTES, OpenError, OpenedState, ReceivedEvent, open_st
 pub use packed_key::{MAX_STATE_KEY_BYTES, PackError, PackedKey, WireKey};
 pub use power_levels::PowerLevels;
 pub use precedence::{
-    CLOCK_TOLERANCE_MS, Candidate, FlagChange, KnownState, KnownStateError, Precedence,
-    STATE_ENCRYPTION_FLAGS,
+    CLOCK_TOLERANCE_MS, Candidate, FlagChange, KnownState, Precedence, STATE_ENCRYPTION_FLAGS,
+    StoredStateError,
 };
-pub use replay::{SeenIndices, SeenIndicesError};
+pub use replay::SeenIndices;
 pub use secret::SecretText;
 #[cfg(feature = "megolm-size")]
 pub use sessions::megolm_weight;
