@@ -10,19 +10,16 @@
 
 mod eligible;
 mod encrypt;
-#[allow(dead_code)]
+mod engine;
+mod filters;
 mod open;
 mod packed_key;
 mod power_levels;
 mod precedence;
-#[allow(dead_code)]
 mod replay;
-#[allow(dead_code)]
 mod scan;
 mod secret;
-#[allow(dead_code, unused_imports)]
 mod sessions;
-#[allow(dead_code)]
 mod sync;
 
 pub use eligible::{
@@ -31,6 +28,11 @@ pub use eligible::{
 pub use encrypt::{
     EncryptError, EncryptedState, MAX_PAYLOAD_BYTES, encrypt_state, history_is_shared,
     room_key_content, room_keys_for_import,
+};
+pub use engine::{
+    Before, Conversion, CreatePlan, DeviceName, EngineError, HealedEvent, InviteHint, Needs, NewRooms, OpenStep,
+    Outgoing, PendingEvent, PendingView, PersistBatch, PersistEntry, Plan, Problem, Put,
+    Reencryption, RefusedDevice, SessionNeed, SessionView, StateEngine, Tend, UnopenedEvent,
 };
 pub use open::{MAX_CONTENT_BYTES, OpenError, OpenedState, ReceivedEvent, open_state};
 pub use packed_key::{MAX_STATE_KEY_BYTES, PackError, PackedKey, WireKey};

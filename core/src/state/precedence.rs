@@ -183,6 +183,16 @@ impl KnownState {
         self.rooms.is_empty()
     }
 
+    /// True when nothing is known of the room.
+    pub fn is_unknown(&self, room_id: &str) -> bool {
+        !self.rooms.contains_key(room_id)
+    }
+
+    /// Rooms of which something is known.
+    pub fn rooms(&self) -> impl Iterator<Item = &str> {
+        self.rooms.keys().map(String::as_str)
+    }
+
     /// Forgets a room the user left for good.
     pub fn forget_room(&mut self, room_id: &str) {
         self.rooms.remove(room_id);

@@ -53,6 +53,19 @@ pub(super) fn hits(answer: &[u8], wanted: Wanted) -> Vec<usize> {
         .collect()
 }
 
+/// Those of `hits` whose value is neither empty nor a user's id: the only ones an encrypted event may
+/// have.
+pub(super) fn with_key(answer: &[u8], hits: &[usize]) -> Vec<usize> {
+    const KEY: &[u8] = b"\"state_key\"";
+    hits.iter()
+        .copied()
+        .filter(|hit| {
+            let value = answer.get(hit + KEY.len()..).and_then(value_of).unwrap_or_default();
+            !matches!(value, [b'"', b'"' | b'@', ..])
+        })
+        .collect()
+}
+
 /// What follows the colon.
 fn value_of(after_key: &[u8]) -> Option<&[u8]> {
     Some(after_key.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start())

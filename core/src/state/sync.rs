@@ -363,6 +363,18 @@ pub fn find_state(answer: &[u8], event_type: &str) -> Vec<FoundState> {
         .collect()
 }
 
+/// The object that is the value of the key at `key`.
+pub(super) fn object_after(answer: &[u8], key: usize) -> Option<&str> {
+    let name = string_end(answer, key)?;
+    let value = skip_space(answer, name);
+    let open = skip_space(answer, value + 1);
+    if answer.get(value) != Some(&b':') || answer.get(open) != Some(&b'{') {
+        return None;
+    }
+    let end = walk_on(answer, open + 1, answer.len().min(open + MAX_WALK_BYTES))?;
+    text_of(answer, open..end)
+}
+
 /// True when one of the state events with these keys may be encrypted; far cheaper than a survey.
 pub(super) fn may_be_encrypted(answer: &[u8], hits: &[usize]) -> bool {
     let encrypted = memmem::Finder::new("\"m.room.encrypted\"");
@@ -381,19 +393,46 @@ pub(super) fn may_be_encrypted(answer: &[u8], hits: &[usize]) -> bool {
 /// `edits` must be of events found in this very answer, in its order; those out of order are passed
 /// over.
 pub fn splice(answer: &[u8], edits: &[(&FoundState, Splice)]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(answer.len());
+    let edits: Vec<_> = edits
+        .iter()
+        .map(|(event, splice)| Edit {
+            range: event.range(),
+            in_array: event.in_array,
+            splice: splice.clone(),
+        })
+        .collect();
+    apply(answer, &edits)
+}
+
+/// One edit of an answer's bytes.
+#[derive(Debug)]
+pub(super) struct Edit {
+    pub(super) range: Range<usize>,
+    /// The range is an element of an array.
+    pub(super) in_array: bool,
+    pub(super) splice: Splice,
+}
+
+impl Edit {
+    pub(super) fn of(event: &FoundState, splice: Splice) -> Self {
+        Self { range: event.range(), in_array: event.in_array, splice }
+    }
+}
+
+/// [`splice`] for any ranges, in ascending order.
+pub(super) fn apply(answer: &[u8], edits: &[Edit]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(answer.len() + answer.len() / 64);
     let mut copied = 0;
     let mut changed = false;
-    for (event, edit) in edits {
-        let range = event.range();
+    for Edit { range, in_array, splice } in edits {
         let Some(before) = answer.get(copied..range.start) else { continue };
-        match edit {
+        match splice {
             Splice::Replace(json) => {
                 out.extend_from_slice(before);
                 out.extend_from_slice(json);
                 copied = range.end;
             }
-            Splice::Remove if event.in_array => {
+            Splice::Remove if *in_array => {
                 out.extend_from_slice(before);
                 copied = range.end;
                 let after = skip_space(answer, range.end);
@@ -406,7 +445,7 @@ pub fn splice(answer: &[u8], edits: &[(&FoundState, Splice)]) -> Option<Vec<u8>>
                     }
                 }
             }
-            Splice::Append(json) if event.in_array => {
+            Splice::Append(json) if *in_array => {
                 out.extend_from_slice(before);
                 out.extend_from_slice(answer.get(range.clone()).unwrap_or_default());
                 out.push(b',');
@@ -419,6 +458,34 @@ pub fn splice(answer: &[u8], edits: &[(&FoundState, Splice)]) -> Option<Vec<u8>>
     }
     out.extend_from_slice(answer.get(copied..)?);
     changed.then_some(out)
+}
+
+/// The answer with letters, digits and signs in plain that need no escape and have one, as no honest
+/// server writes them; `None` when there are none. Such could keep a type or a key from being found
+/// behind `\u00…`. Those could keep a type or a key from being found.
+pub(super) fn unhidden(answer: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut copied = 0;
+    for at in memmem::find_iter(answer, b"\\u00") {
+        let before = answer.get(..at).unwrap_or_default();
+        let Some([high, low]) = answer.get(at + 4..at + 6) else { continue };
+        let digits = char::from(*high).to_digit(16).zip(char::from(*low).to_digit(16));
+        let Some(byte) = digits.and_then(|(high, low)| u8::try_from(high << 4 | low).ok()) else {
+            continue;
+        };
+        let plain = byte.is_ascii_alphanumeric() || b"!#$*+-./:=?@^_~".contains(&byte);
+        if !plain || ends_escaped(before) {
+            continue;
+        }
+        out.extend_from_slice(answer.get(copied..at).unwrap_or_default());
+        out.push(byte);
+        copied = at + 6;
+    }
+    if copied == 0 {
+        return None;
+    }
+    out.extend_from_slice(answer.get(copied..).unwrap_or_default());
+    Some(out)
 }
 
 /// True when the byte after `bytes` is escaped: an odd number of backslashes before it.
