@@ -12,6 +12,7 @@ import {
   type Receipt,
   readBackgroundMessage,
 } from "./messages.ts";
+import { moduleBytes } from "./modules.ts";
 import {
   type Sender,
   onHostsAdded,
@@ -44,6 +45,8 @@ onMessage((message, sender) => {
       return takeEffects(known, sender);
     case "page-report":
       return takeReport(known, sender);
+    case "module-query":
+      return moduleBytes(known.name);
     default:
       return undefined;
   }

@@ -1,6 +1,8 @@
 /** The settings half of the Rust core, for the background and the popup. */
 import wasmBase64 from "mantle-core-wasm";
 import {
+  type OptionValue,
+  type OptionView,
   type SettingChange,
   type SettingsView,
   type ShieldView,
@@ -10,7 +12,7 @@ import {
 } from "./generated/mantle_core.js";
 import type { SettingsTexts } from "./settings.ts";
 
-export type { SettingChange, SettingsView, ShieldView };
+export type { OptionValue, OptionView, SettingChange, SettingsView, ShieldView };
 
 let loaded = false;
 

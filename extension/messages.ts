@@ -47,6 +47,65 @@ export interface StatusMessage {
   status: PageStatus;
 }
 
+/** Kinds of values that a page's handlers keep over reloads. */
+export type StoreArea = "state" | "media";
+/** WASM that a page loads when it needs it. */
+export type ModuleName = "state" | "media";
+
+/** page → relay, over the port. Each is answered by a `RelayAnswer` with the same id. */
+export type PageRequest =
+  | { kind: "store"; id: number; area: StoreArea; key: string; value: string | null }
+  | { kind: "load"; id: number; area: StoreArea }
+  | { kind: "module"; id: number; name: ModuleName };
+
+/** relay → page, over the port. */
+export type RelayAnswer =
+  | { kind: "stored"; id: number }
+  | { kind: "loaded"; id: number; entries: Record<string, string> }
+  | { kind: "module-bytes"; id: number; base64: string }
+  /** With a sentence for people. */
+  | { kind: "refused"; id: number; why: string };
+
+/** relay → page, over the port: what the person wants of encrypted room names, in the popup. */
+export interface RoomsWish {
+  kind: "rooms-wish";
+  /** Comes back with the answer. */
+  wish: number;
+  /** survey: only tell; room: encrypt the shown room's name and topic; all: those of all rooms. */
+  what: "survey" | "room" | "all";
+}
+
+/** page → relay → popup: which rooms' names could be encrypted. Counts only; names never leave. */
+export interface RoomsSurvey {
+  kind: "rooms-survey";
+  wish: number;
+  /** The room that is shown: encrypted already, can be, cannot be, or none is shown. */
+  shown: "encrypted" | "possible" | "impossible" | "none";
+  /** Why not, in words; empty otherwise. */
+  sentence: string;
+  /** Rooms whose name and topic this person can encrypt. */
+  possible: number;
+}
+
+/** popup → relay of the top frame; a `survey` is answered by a `RoomsSurvey`. */
+export interface RoomsQuery {
+  kind: "rooms-query";
+  what: RoomsWish["what"];
+}
+
+/** relay → background: the bytes of a module, answered by `ModuleBytes`. */
+export interface ModuleQuery {
+  kind: "module-query";
+  relay: string;
+  name: ModuleName;
+}
+
+/** background → relay. */
+export interface ModuleBytes {
+  kind: "module-bytes";
+  base64: string;
+}
+
 /** relay → background: effects with a mark, so that a repeated delivery is counted once. */
 export interface EffectBatch {
   kind: "effect-batch";
@@ -94,13 +153,26 @@ const ACTIONS: readonly string[] = [
   "unknown",
 ];
 const MOST_EFFECTS = 1000;
+const AREAS: readonly string[] = ["state", "media"];
+const SHOWN: readonly string[] = ["encrypted", "possible", "impossible", "none"];
+const MODULES: readonly string[] = ["state", "media"];
+/** Longest stored value, in UTF-16 units. */
+const LONGEST_VALUE = 1_000_000;
+const LONGEST_KEY = 500;
+
+const keysOf = Object.keys;
 
 type Plain = Record<string, unknown>;
 
 /** A message from the page's hooks, or `undefined` when it is none. */
-export function readPageMessage(value: unknown): EffectsMessage | StatusMessage | undefined {
+export function readPageMessage(
+  value: unknown,
+): EffectsMessage | StatusMessage | RoomsSurvey | PageRequest | undefined {
   if (!isPlain(value)) {
     return undefined;
+  }
+  if (isCount(value["id"])) {
+    return readPageRequest(value, value["id"]);
   }
   if (value["kind"] === "effects") {
     const effects = readEffects(value["effects"]);
@@ -109,7 +181,76 @@ export function readPageMessage(value: unknown): EffectsMessage | StatusMessage 
   if (value["kind"] === "status" && isStatus(value["status"])) {
     return { kind: "status", status: value["status"] };
   }
-  return undefined;
+  return readRoomsSurvey(value);
+}
+
+/** A page's answer to a survey, or `undefined` when it is none. */
+export function readRoomsSurvey(value: unknown): RoomsSurvey | undefined {
+  if (!isPlain(value) || value["kind"] !== "rooms-survey") {
+    return undefined;
+  }
+  const { wish, shown, sentence, possible } = value;
+  return isCount(wish) && isCount(possible) && isShown(shown) && isText(sentence, 1000)
+    ? { kind: "rooms-survey", wish, shown, sentence, possible }
+    : undefined;
+}
+
+/** The person's wish from the relay, or `undefined` when it is none. For the page's hooks. */
+export function readRoomsWish(value: unknown): RoomsWish | undefined {
+  if (!isPlain(value) || value["kind"] !== "rooms-wish") {
+    return undefined;
+  }
+  const { wish, what } = value;
+  return isCount(wish) && isWhat(what) ? { kind: "rooms-wish", wish, what } : undefined;
+}
+
+/** A wish from the popup, or `undefined` when it is none. */
+export function readRoomsQuery(value: unknown): RoomsQuery | undefined {
+  if (!isPlain(value) || value["kind"] !== "rooms-query" || !isWhat(value["what"])) {
+    return undefined;
+  }
+  return { kind: "rooms-query", what: value["what"] };
+}
+
+function readPageRequest(value: Plain, id: number): PageRequest | undefined {
+  const { kind, area, key, name } = value;
+  const content = value["value"];
+  if (kind === "store" && isArea(area) && isText(key, LONGEST_KEY) && key !== "") {
+    return content === null || isText(content, LONGEST_VALUE)
+      ? { kind, id, area, key, value: content }
+      : undefined;
+  }
+  if (kind === "load" && isArea(area)) {
+    return { kind, id, area };
+  }
+  return kind === "module" && isModule(name) ? { kind, id, name } : undefined;
+}
+
+/** An answer of the relay to a request of the page's hooks, or `undefined` when it is none. */
+export function readRelayAnswer(value: unknown): RelayAnswer | undefined {
+  if (!isPlain(value) || !isCount(value["id"])) {
+    return undefined;
+  }
+  const { kind, id, entries, base64, why } = value;
+  switch (kind) {
+    case "stored":
+      return { kind, id };
+    case "loaded":
+      return isTexts(entries) ? { kind, id, entries } : undefined;
+    case "module-bytes":
+      return typeof base64 === "string" ? { kind, id, base64 } : undefined;
+    case "refused":
+      return isText(why, 1000) ? { kind, id, why } : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** The background's answer to a `ModuleQuery`, or `undefined` when it is none. */
+export function readModuleBytes(value: unknown): ModuleBytes | undefined {
+  return isPlain(value) && value["kind"] === "module-bytes" && typeof value["base64"] === "string"
+    ? { kind: "module-bytes", base64: value["base64"] }
+    : undefined;
 }
 
 /** Settings from the relay, or `undefined` when it is none. For the page's hooks. */
@@ -124,7 +265,9 @@ export function readSettingsMessage(value: unknown): SettingsMessage | undefined
 }
 
 /** A message to the background, or `undefined` when it is none. */
-export function readBackgroundMessage(value: unknown): EffectBatch | PageReport | undefined {
+export function readBackgroundMessage(
+  value: unknown,
+): EffectBatch | PageReport | ModuleQuery | undefined {
   if (!isPlain(value) || !isText(value["relay"], 64) || value["relay"] === "") {
     return undefined;
   }
@@ -133,6 +276,10 @@ export function readBackgroundMessage(value: unknown): EffectBatch | PageReport 
     const effects = readEffects(value["effects"]);
     const batch = value["batch"];
     return effects && isCount(batch) ? { kind: "effect-batch", relay, batch, effects } : undefined;
+  }
+  if (value["kind"] === "module-query") {
+    const { name } = value;
+    return isModule(name) ? { kind: "module-query", relay, name } : undefined;
   }
   if (value["kind"] === "page-report") {
     const status = value["status"];
@@ -222,6 +369,26 @@ function isPathPrefix(value: unknown): value is string {
 
 function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isTexts(value: unknown): value is Record<string, string> {
+  return isPlain(value) && keysOf(value).every((key) => typeof value[key] === "string");
+}
+
+function isArea(value: unknown): value is StoreArea {
+  return typeof value === "string" && AREAS.includes(value);
+}
+
+function isModule(value: unknown): value is ModuleName {
+  return typeof value === "string" && MODULES.includes(value);
+}
+
+function isShown(value: unknown): value is RoomsSurvey["shown"] {
+  return typeof value === "string" && SHOWN.includes(value);
+}
+
+function isWhat(value: unknown): value is RoomsWish["what"] {
+  return value === "survey" || value === "room" || value === "all";
 }
 
 function isStatus(value: unknown): value is PageStatus {

@@ -72,6 +72,12 @@ export function textLanguage(): string {
   return api().i18n.getMessage("language") || "en";
 }
 
+/** A file of the package. Not for content scripts, which may read none. */
+export async function packagedFile(name: string): Promise<Uint8Array> {
+  const response = await fetch(api().runtime.getURL(name));
+  return new Uint8Array(await response.arrayBuffer());
+}
+
 // --- Messages ---
 
 export async function sendToBackground(message: unknown): Promise<unknown> {
@@ -129,6 +135,21 @@ export async function writeStorage(
   values: Record<string, unknown>,
 ): Promise<void> {
   await api().storage[area].set(values);
+}
+
+/** Every stored value whose name begins so. */
+export async function readStorageUnder(prefix: string): Promise<Record<string, unknown>> {
+  const { local } = api().storage as { local: chrome.storage.StorageArea };
+  // Newer browsers list the names alone; what is large and not asked for then stays on disk.
+  const names = (await (local as Partial<typeof local>).getKeys?.())?.filter((name) =>
+    name.startsWith(prefix),
+  );
+  const values = await local.get(names ?? null);
+  return Object.fromEntries(Object.entries(values).filter(([name]) => name.startsWith(prefix)));
+}
+
+export async function removeStorage(name: string): Promise<void> {
+  await api().storage.local.remove(name);
 }
 
 export function onStorageChanged(listener: (area: string, keys: string[]) => void): void {

@@ -4,13 +4,21 @@
  */
 import {
   type Effect,
+  type ModuleName,
+  type PageRequest,
   type PageState,
   type PageStatus,
+  type RelayAnswer,
+  type RoomsSurvey,
+  type RoomsWish,
   type SettingsMessage,
   isPageQuery,
   isReceipt,
+  readModuleBytes,
   readPageMessage,
+  readRoomsQuery,
 } from "./messages.ts";
+import { loadForPage, putForPage } from "./page-store.ts";
 import { contextIsValid, onMessage, sendToBackground } from "./platform.ts";
 import { readSettings, watchSettings } from "./settings.ts";
 
@@ -19,6 +27,7 @@ const MOST_WAITING = 1000;
 const RETRY_AFTER_MS = [250, 1000, 4000, 15_000];
 /** How often the hooks may ask for a channel before they are connected. */
 const MOST_OFFERS = 3;
+const SURVEY_PATIENCE_MS = 5000;
 
 const relay = crypto.randomUUID();
 const nonce = crypto.randomUUID();
@@ -30,13 +39,16 @@ let offers = 0;
 let batch = 0;
 let sending = false;
 const waiting: Effect[] = [];
+let wishes = 0;
+/** The popup's surveys that the page has not answered. */
+const surveys = new Map<number, (survey: RoomsSurvey | undefined) => void>();
 
 function offerChannel(): void {
   offers += 1;
   const channel = new MessageChannel();
   const port = channel.port1;
   ports.add(port);
-  port.onmessage = (event) => receive(event.data as unknown);
+  port.onmessage = (event) => receive(port, event.data as unknown);
   if (settings !== undefined) {
     port.postMessage(settings);
   }
@@ -45,20 +57,67 @@ function offerChannel(): void {
   window.postMessage({ mantle: nonce }, "*", [channel.port2]);
 }
 
-function receive(data: unknown): void {
+function receive(port: MessagePort, data: unknown): void {
   const message = readPageMessage(data);
   if (message === undefined) {
     return;
   }
   pageAnswered = true;
-  if (message.kind === "status") {
+  if ("id" in message) {
+    void answer(port, message);
+  } else if (message.kind === "status") {
     status = message.status;
     void report();
+  } else if (message.kind === "rooms-survey") {
+    surveys.get(message.wish)?.(message);
   } else {
     waiting.push(...message.effects);
     waiting.splice(0, Math.max(0, waiting.length - MOST_WAITING));
     void drain();
   }
+}
+
+async function answer(port: MessagePort, request: PageRequest): Promise<void> {
+  port.postMessage(
+    await answerTo(request).catch((error: unknown): RelayAnswer => {
+      const why = error instanceof Error ? error.message : String(error);
+      return { kind: "refused", id: request.id, why: why.slice(0, 1000) };
+    }),
+  );
+}
+
+async function answerTo(request: PageRequest): Promise<RelayAnswer> {
+  const { id } = request;
+  if (!contextIsValid()) {
+    throw new Error("Mantle was updated; reload the page.");
+  }
+  switch (request.kind) {
+    case "store":
+      await putForPage(location.origin, request.area, request.key, request.value);
+      return { kind: "stored", id };
+    case "load":
+      return { kind: "loaded", id, entries: await loadForPage(location.origin, request.area) };
+    case "module":
+      return { kind: "module-bytes", id, base64: await loadModule(request.name) };
+  }
+}
+
+/** The background may be stopped at the very moment it is asked. */
+async function loadModule(name: ModuleName): Promise<string> {
+  for (const pause of [...RETRY_AFTER_MS.slice(0, 3), undefined]) {
+    try {
+      const bytes = readModuleBytes(await sendToBackground({ kind: "module-query", relay, name }));
+      if (bytes !== undefined) {
+        return bytes.base64;
+      }
+    } catch {
+      // Asked again below.
+    }
+    if (pause !== undefined) {
+      await new Promise((resume) => setTimeout(resume, pause));
+    }
+  }
+  throw new Error("Mantle could not load a part of itself: reload the page.");
 }
 
 async function forwardSettings(): Promise<void> {
@@ -114,8 +173,31 @@ async function report(): Promise<void> {
   }
 }
 
-function answerQuery(message: unknown): Promise<PageState> | undefined {
-  return isPageQuery(message) ? Promise.resolve({ kind: "page-state", relay, status }) : undefined;
+function answerQuery(message: unknown): Promise<unknown> | undefined {
+  if (isPageQuery(message)) {
+    const state: PageState = { kind: "page-state", relay, status };
+    return Promise.resolve(state);
+  }
+  const query = readRoomsQuery(message);
+  return query && passWish(query.what);
+}
+
+/** To the page, which asks the person there; only a survey has an answer. */
+async function passWish(what: RoomsWish["what"]): Promise<RoomsSurvey | undefined> {
+  wishes += 1;
+  const wish: RoomsWish = { kind: "rooms-wish", wish: wishes, what };
+  for (const port of ports) {
+    port.postMessage(wish);
+  }
+  if (what !== "survey") {
+    return undefined;
+  }
+  const survey = await new Promise<RoomsSurvey | undefined>((settle) => {
+    surveys.set(wish.wish, settle);
+    setTimeout(() => settle(undefined), SURVEY_PATIENCE_MS);
+  });
+  surveys.delete(wish.wish);
+  return survey;
 }
 
 // The hooks ask when they came after us; nobody else has a reason to once they are connected.

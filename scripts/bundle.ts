@@ -14,7 +14,7 @@ import path from "node:path";
 
 import { build, type Plugin } from "esbuild";
 
-import type { CoreWasm } from "./core-wasm.ts";
+import { type CoreWasm, moduleNames } from "./core-wasm.ts";
 import { filesBelow } from "./fingerprint.ts";
 import { type Browser, manifestFor, patternsOf } from "./manifest.ts";
 import { Failure, root } from "./process.ts";
@@ -71,6 +71,9 @@ export async function bundleExtension(
     put("manifest.json", manifestFor(browser, [...sites], version));
     for (const [file, content] of scripts) put(file, content);
     for (const name of pages) copyAssets(`extension/ui/${name}`, fresh, [".html", ".css"]);
+    for (const name of ["state", "media"] as const) {
+      put(`mantle_${name}_bg.wasm`, readFileSync(path.join(root, core.modules[name].wasm)));
+    }
     copyAssets("extension/icons", path.join(fresh, "icons"), [".png"]);
     copyAssets("extension/_locales", path.join(fresh, "_locales"), [".json"]);
     for (const file of filesBelow(rulesFolder)) {
@@ -109,7 +112,11 @@ async function bundleScripts(
     target: ["chrome119", "firefox128"],
     tsconfigRaw: { compilerOptions: { target: "ES2022", verbatimModuleSyntax: true } },
     logLevel: "silent",
-    plugins: [coreModules(core), tablesWithSites(sites)],
+    plugins: [
+      coreModules(core),
+      tablesWithSites(sites),
+      ...(core.hasProbe ? [probeHandlers()] : []),
+    ],
   }).catch((error: unknown) => {
     throw new Failure(`esbuild could not bundle the extension.\n${String(error)}`);
   });
@@ -130,9 +137,11 @@ export function coreModules(core: CoreWasm): Plugin {
   return {
     name: "mantle-core",
     setup(builder) {
-      builder.onResolve({ filter: /\/generated\/mantle_core\.js$/ }, () => ({
-        path: path.join(root, core.glue),
-      }));
+      for (const name of moduleNames) {
+        builder.onResolve({ filter: new RegExp(`/generated/mantle_${name}\\.js$`) }, () => ({
+          path: path.join(root, core.modules[name].glue),
+        }));
+      }
       builder.onResolve({ filter: /^mantle-core-wasm$/ }, () => ({
         path: "mantle-core-wasm",
         namespace: "mantle-core-wasm",
@@ -140,6 +149,19 @@ export function coreModules(core: CoreWasm): Plugin {
       builder.onLoad({ filter: /.*/, namespace: "mantle-core-wasm" }, () => ({
         contents: readFileSync(path.join(root, core.wasm)).toString("base64"),
         loader: "text",
+      }));
+    },
+  };
+}
+
+/** The page script of a build for tests of the hooks also has handlers for the probe shield. */
+function probeHandlers(): Plugin {
+  return {
+    name: "mantle-probe",
+    setup(builder) {
+      builder.onLoad({ filter: /\/extension\/page\/main\.ts$/ }, ({ path: file }) => ({
+        contents: `import "../../web-tests/e2e/fixtures/probe-handlers.ts";\n${readFileSync(file, "utf8")}`,
+        loader: "ts",
       }));
     },
   };

@@ -6,7 +6,7 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 
-import { buildCoreWasm, committedTypesAreFresh, wasmSizes } from "./core-wasm.ts";
+import { buildCoreWasm, staleCommittedTypes, wasmSizes } from "./core-wasm.ts";
 import { filesBelow } from "./fingerprint.ts";
 import { layerProblems } from "./layers.ts";
 import { Failure, main, root, run } from "./process.ts";
@@ -70,7 +70,13 @@ const checks: Record<string, Check> = {
       const deny = rustup ? ["--", "--deny", "warnings"] : [];
       return command(
         "scripts/wasm-toolchain",
-        [...lint, "--quiet", "--package", "mantle-core", "--lib", "--test", "wasm", ...deny],
+        [
+          ...lint,
+          ...["--quiet", "--package", "mantle-core", "--lib", "--test", "wasm"],
+          // Every boundary, not only the default one's.
+          ...["--features", "module-state,module-media"],
+          ...deny,
+        ],
         1_200,
       );
     },
@@ -107,9 +113,9 @@ const checks: Record<string, Check> = {
         900,
       );
       const core = await buildCoreWasm([]);
-      const types = committedTypesAreFresh(core)
-        ? []
-        : ["extension/generated/mantle_core.d.ts is stale; run scripts/build and commit it."];
+      const types = staleCommittedTypes(core).map(
+        (file) => `${file} is stale; run scripts/build and commit it.`,
+      );
       return { problems: [...tables.problems, ...types] };
     },
   },
@@ -196,7 +202,9 @@ async function artefact(): Promise<Outcome> {
   for (const browser of ["chromium", "firefox"]) {
     const folder = `dist/${browser}`;
     const files = filesBelow(folder);
-    for (const wanted of ["manifest.json", "page.js", "relay.js", "background.js", "popup.html"]) {
+    const scripts = ["page.js", "relay.js", "background.js"];
+    const modules = ["mantle_state_bg.wasm", "mantle_media_bg.wasm"];
+    for (const wanted of ["manifest.json", "popup.html", ...scripts, ...modules]) {
       if (!files.includes(`${folder}/${wanted}`)) problems.push(`${folder}/${wanted} is missing.`);
     }
     for (const file of files) {

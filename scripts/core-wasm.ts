@@ -1,14 +1,26 @@
 /** Rust core → WASM → bindings → optimised WASM. */
 
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 
 import { fingerprint, isFresh, writeStamp } from "./fingerprint.ts";
 import { Failure, must, root } from "./process.ts";
 
+/** The modules of the crate; each is a cargo feature `module-<name>` with a boundary of its own. */
+export const moduleNames = ["core", "state", "media"] as const;
+export type ModuleName = (typeof moduleNames)[number];
+
 /** Paths relative to the checkout. */
-export interface CoreWasm {
+export interface WasmModule {
   /** The ES module wasm-bindgen wrote. */
   glue: string;
   wasm: string;
@@ -16,7 +28,14 @@ export interface CoreWasm {
   types: string;
 }
 
-const committedTypes = "extension/generated/mantle_core.d.ts";
+/** The core's own paths, and those of the modules that pages load when they need them. */
+export interface CoreWasm extends WasmModule {
+  readonly modules: Readonly<Record<ModuleName, WasmModule>>;
+  /** Built for tests of the hooks: see core/src/shields/probe.rs. */
+  readonly hasProbe: boolean;
+}
+
+const committedTypes = (name: ModuleName): string => `extension/generated/mantle_${name}.d.ts`;
 /** What rustc may emit for both browsers; wasm-opt must know it too. */
 const wasmFeatures = [
   "--enable-bulk-memory",
@@ -40,30 +59,44 @@ const inputs = [
   "node_modules/binaryen/package.json",
 ];
 
-function outcomeOf(variant: string): CoreWasm {
-  const folder = `build/wasm/${variant}`;
+function outcomeOf(name: ModuleName, variant: string): WasmModule {
+  const folder = `build/wasm/${variant}/${name}`;
   return {
-    glue: `${folder}/mantle_core.js`,
-    wasm: `${folder}/mantle_core_bg.wasm`,
-    types: `${folder}/mantle_core.d.ts`,
+    glue: `${folder}/mantle_${name}.js`,
+    wasm: `${folder}/mantle_${name}_bg.wasm`,
+    types: `${folder}/mantle_${name}.d.ts`,
   };
 }
 
-/** Builds the core with these cargo features, or returns what is there when nothing changed. */
+function allOutcomes(variant: string): CoreWasm {
+  const core = outcomeOf("core", variant);
+  // Features for tests are the core's.
+  const state = outcomeOf("state", "default");
+  const media = outcomeOf("media", "default");
+  const hasProbe = variant.split("+").includes("fault-injection");
+  return { ...core, modules: { core, state, media }, hasProbe };
+}
+
+const isThere = (module: WasmModule): boolean =>
+  [module.glue, module.wasm, module.types].every((file) => existsSync(path.join(root, file)));
+
+/**
+ * Builds all modules, the core with these cargo features, or returns what is there when nothing
+ * changed.
+ */
 export async function buildCoreWasm(features: readonly string[]): Promise<CoreWasm> {
   const variant = features.length === 0 ? "default" : [...features].sort().join("+");
-  const outcome = outcomeOf(variant);
-  const folder = path.dirname(outcome.wasm);
   const toolchain = await must("The WASM toolchain", "scripts/wasm-toolchain", ["--describe"], {
     timeoutSeconds: 60,
   });
-  const stamp = `${folder}/stamp`;
-  const print = fingerprint(inputs, variant, toolchain);
-  const complete = Object.values(outcome).every((file: string) =>
-    existsSync(path.join(root, file)),
-  );
-  if (!complete || !isFresh(stamp, print)) {
-    await compile(variant, features, folder, toolchain);
+  const outcome = allOutcomes(variant);
+  for (const name of moduleNames) {
+    const module = outcome.modules[name];
+    const folder = path.dirname(module.wasm);
+    const stamp = `${folder}/stamp`;
+    const print = fingerprint(inputs, folder, toolchain);
+    if (isThere(module) && isFresh(stamp, print)) continue;
+    await compile(name, name === "core" ? features : [], folder, toolchain);
     writeStamp(stamp, print);
   }
   return outcome;
@@ -71,34 +104,47 @@ export async function buildCoreWasm(features: readonly string[]): Promise<CoreWa
 
 /** What the last default build left; for tests, which must not build themselves. */
 export function builtCoreWasm(): CoreWasm {
-  const core = outcomeOf("default");
-  if (Object.values(core).every((file: string) => existsSync(path.join(root, file)))) return core;
+  const core = allOutcomes("default");
+  if (Object.values(core.modules).every(isThere)) return core;
   throw new Failure("The core is not built; run scripts/build.");
 }
 
-/** True when the committed types are those of the last default build. */
-export function committedTypesAreFresh(core: CoreWasm): boolean {
-  const committed = path.join(root, committedTypes);
-  return (
-    existsSync(committed) &&
-    readFileSync(committed, "utf8") === readFileSync(path.join(root, core.types), "utf8")
-  );
+/** Names the modules whose committed types are not those of the last default build. */
+export function staleCommittedTypes(core: CoreWasm): string[] {
+  return moduleNames
+    .filter((name) => {
+      const committed = path.join(root, committedTypes(name));
+      const built = path.join(root, core.modules[name].types);
+      return (
+        !existsSync(committed) || readFileSync(committed, "utf8") !== readFileSync(built, "utf8")
+      );
+    })
+    .map(committedTypes);
 }
 
 /** Bytes of the WASM, raw and as gzip -9 would send it. */
-export function wasmSizes(core: CoreWasm): { raw: number; gzip: number } {
-  const bytes = readFileSync(path.join(root, core.wasm));
+export function wasmSizes(module: WasmModule): { raw: number; gzip: number } {
+  const bytes = readFileSync(path.join(root, module.wasm));
   return { raw: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length };
 }
 
+/** Whether what wasm-opt left still runs. */
+const trials: Readonly<Record<ModuleName, string>> = {
+  core: `const core = new glue.Core("https://app.element.io/");
+         core.assumeStrictest();
+         if (typeof core.decide("GET", "https://example.org/") !== "number") process.exit(1);`,
+  state: `if (typeof glue.EncryptedState !== "function") process.exit(1);`,
+  media: `if (typeof glue.MediaCleaner !== "function") process.exit(1);`,
+};
+
 async function compile(
-  variant: string,
+  name: ModuleName,
   features: readonly string[],
   folder: string,
   toolchain: string,
 ): Promise<void> {
-  console.log(`build: compiling the core to WASM (${variant}; ${toolchain.trim()})`);
-  const featureArgs = features.length === 0 ? [] : ["--features", features.join(",")];
+  const allFeatures = [`module-${name}`, ...features].join(",");
+  console.log(`build: compiling ${allFeatures} to WASM (${toolchain.trim()})`);
   const messages = await must(
     "Compiling the core to WASM",
     "scripts/wasm-toolchain",
@@ -106,7 +152,7 @@ async function compile(
       "build",
       ...["--package", "mantle-core", "--lib", "--release"],
       ...["--message-format", "json-render-diagnostics"],
-      ...featureArgs,
+      ...["--no-default-features", "--features", allFeatures],
     ],
     { timeoutSeconds: 1_200 },
   );
@@ -125,11 +171,11 @@ async function compile(
       ...["--target", "web", "--omit-default-module-path"],
       // After a trap the page builds a second instance behind the same bindings.
       "--experimental-reset-state-function",
-      ...["--out-dir", fresh, "--out-name", "mantle_core"],
+      ...["--out-dir", fresh, "--out-name", `mantle_${name}`],
     ],
     { timeoutSeconds: 120 },
   );
-  const bound = path.join(fresh, "mantle_core_bg.wasm");
+  const bound = path.join(fresh, `mantle_${name}_bg.wasm`);
   const unoptimised = path.join(fresh, "unoptimised.wasm");
   renameSync(bound, unoptimised);
   await must(
@@ -145,22 +191,20 @@ async function compile(
     { timeoutSeconds: 600 },
   );
   await must(
-    "Trying out the optimised core",
+    "Trying out the optimised module",
     process.execPath,
     [
       "--input-type=module",
       "--eval",
       `import { readFileSync } from "node:fs";
-       import { initSync, Core } from ${JSON.stringify(path.join(fresh, "mantle_core.js"))};
-       initSync({ module: readFileSync(${JSON.stringify(bound)}) });
-       const core = new Core("https://app.element.io/");
-       core.assumeStrictest();
-       if (typeof core.decide("GET", "https://example.org/") !== "number") process.exit(1);`,
+       import * as glue from ${JSON.stringify(path.join(fresh, `mantle_${name}.js`))};
+       glue.initSync({ module: readFileSync(${JSON.stringify(bound)}) });
+       ${trials[name]}`,
     ],
     { timeoutSeconds: 60 },
   );
   rmSync(unoptimised);
-  const types = path.join(fresh, "mantle_core.d.ts");
+  const types = path.join(fresh, `mantle_${name}.d.ts`);
   writeFileSync(types, publicTypes(readFileSync(types, "utf8")));
   rmSync(target, { recursive: true, force: true });
   renameSync(fresh, target);
@@ -176,11 +220,14 @@ function publicTypes(text: string): string {
 
 /** Puts the types of a default build where the extension's sources import them from. */
 export function updateCommittedTypes(core: CoreWasm): void {
-  if (committedTypesAreFresh(core)) return;
-  const committed = path.join(root, committedTypes);
-  const text = readFileSync(path.join(root, core.types), "utf8");
-  mkdirSync(path.dirname(committed), { recursive: true });
-  writeFileSync(`${committed}.new`, text);
-  renameSync(`${committed}.new`, committed);
-  console.log(`build: ${committedTypes} changed`);
+  const stale = staleCommittedTypes(core);
+  for (const name of moduleNames) {
+    const file = committedTypes(name);
+    if (!stale.includes(file)) continue;
+    const committed = path.join(root, file);
+    mkdirSync(path.dirname(committed), { recursive: true });
+    copyFileSync(path.join(root, core.modules[name].types), `${committed}.new`);
+    renameSync(`${committed}.new`, committed);
+    console.log(`build: ${file} changed`);
+  }
 }

@@ -10,6 +10,10 @@ import { filesBelow } from "./fingerprint.ts";
 import { root } from "./process.ts";
 
 /** Top-level modules of core/src and what each may use besides itself. */
+const boundary = [
+  ...["engine", "overview", "shields", "state", "media", "policy", "ledger", "leaks"],
+  ...["verdict", "secret", "wire"],
+];
 const coreLayers: Record<string, readonly string[]> = {
   wire: [],
   verdict: ["wire"],
@@ -18,29 +22,21 @@ const coreLayers: Record<string, readonly string[]> = {
   leaks: [],
   ledger: ["verdict"],
   state: ["wire", "secret"],
+  media: ["wire"],
   shields: ["wire", "policy", "verdict", "secret", "ledger"],
   engine: ["shields", "state", "policy", "ledger", "verdict", "secret", "wire"],
   overview: ["shields", "leaks", "policy", "ledger", "verdict", "secret", "wire"],
-  wasm: [
-    "engine",
-    "overview",
-    "shields",
-    "state",
-    "policy",
-    "ledger",
-    "leaks",
-    "verdict",
-    "secret",
-    "wire",
-  ],
+  wasm: boundary,
+  wasm_media: ["media", "wire"],
+  wasm_state: ["state", "policy", "secret", "wire"],
 };
 
 /** Crates that belong to one module only. */
 const ownedCrates: readonly { crates: RegExp; owner: RegExp; name: string }[] = [
   {
     crates: /\b(wasm_bindgen|js_sys|web_sys|gloo\w*|serde_wasm_bindgen|console_error_panic_hook)\b/,
-    owner: /^core\/src\/wasm(\.rs|\/.*)$/,
-    name: "core/src/wasm.rs",
+    owner: /^core\/src\/wasm(_state|_media)?(\.rs|\/.*)$/,
+    name: "core/src/wasm*.rs",
   },
   {
     crates: /\bvodozemac\b/,

@@ -6,8 +6,10 @@
 use crate::ledger::{Ledger, Record};
 use crate::policy::{Mode, Policy};
 use crate::secret::Secret;
-use crate::shields::{BodyStep, Context, Head, HeadStep, OpenIdToken, Place, SHIELDS, Shield};
-use crate::verdict::{Action, Reply, flag};
+use crate::shields::{
+    BodyStep, Context, Head, HeadStep, OpenIdToken, Place, SHIELDS, Shield, settables,
+};
+use crate::verdict::{Action, Handler, Reply, flag};
 use crate::wire::address::Address;
 use crate::wire::endpoint::{Endpoint, route};
 use crate::wire::json_edit::{self, Edit};
@@ -58,6 +60,32 @@ pub struct Engine {
     /// Something was learned that [`Engine::memory`] has not handed out yet.
     fresh: bool,
     ledger: Ledger,
+    /// Of the last decision, until it is taken.
+    reply: Option<(&'static str, Reply)>,
+    body: Option<Vec<u8>>,
+    url: Option<String>,
+    handovers: Vec<Taker>,
+    handback: Option<Taker>,
+}
+
+/// Who takes a request or an answer over, and on whose behalf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Taker {
+    /// The part of the page script.
+    pub handler: Handler,
+    /// The shield's id.
+    pub shield: &'static str,
+    /// Its title.
+    pub name: &'static str,
+}
+
+/// What the shields want.
+#[derive(Debug, Default)]
+struct Wanted {
+    flags: u32,
+    url: Option<String>,
+    handovers: Vec<Taker>,
+    handback: Option<Taker>,
     reply: Option<(&'static str, Reply)>,
     body: Option<Vec<u8>>,
 }
@@ -68,12 +96,13 @@ impl Engine {
     pub fn new(document_url: &str) -> Self {
         let page_host =
             Address::parse(document_url).map(|address| address.host.to_owned()).unwrap_or_default();
-        Self { page_host, ..Self::default() }
+        let policy = Policy::default().checked(settables());
+        Self { page_host, policy, ..Self::default() }
     }
 
     /// Puts settings in force; the sentences say what could not be read.
     pub fn apply_settings(&mut self, stored: Option<&str>, managed: Option<&str>) -> &[String] {
-        self.policy = Policy::read(stored, managed);
+        self.policy = Policy::read(stored, managed).checked(settables());
         self.ready = true;
         self.informed = true;
         self.policy.problems()
@@ -92,84 +121,220 @@ impl Engine {
 
     /// First look at a request. Returns [`flag`]s.
     pub fn decide(&mut self, method: &str, url: &str) -> u32 {
-        let Some(head) = head(method, url) else { return 0 };
+        let Some(first) = head(method, url) else { return 0 };
         fault(url);
-        if head.endpoint == Endpoint::Unknown {
-            self.ledger.add("router", Action::Unknown, head.address.host, head.endpoint.template());
+        if first.endpoint == Endpoint::Unknown {
+            let host = first.address.host;
+            self.ledger.add("router", Action::Unknown, host, first.endpoint.template());
         }
-        let mut flags = 0;
-        for shield in SHIELDS {
+        let mut wanted = Wanted::default();
+        for &shield in SHIELDS {
             let mode = self.mode(shield);
+            let target = wanted.url.clone();
+            let Some(head) = head(method, target.as_deref().unwrap_or(url)) else { continue };
             if mode == Mode::Off {
                 continue;
             }
             match shield.head(&head, &self.context()) {
-                HeadStep::Pass => {}
-                HeadStep::Body => flags |= flag::NEEDS_BODY,
-                HeadStep::Watch => flags |= flag::WATCH,
-                HeadStep::Reply(action, reply) => {
-                    if self.settle(shield, mode, action, &head) {
-                        self.reply = Some((shield.info().id, reply));
-                        return flag::REPLY;
-                    }
-                }
+                HeadStep::Body => wanted.flags |= flag::NEEDS_BODY,
+                step => self.take(shield, mode, step, &head, &mut wanted, true),
+            }
+            if wanted.reply.is_some() {
+                break;
             }
         }
-        flags
+        self.conclude(wanted)
     }
 
     /// Second look, with headers (`name: value` per line) and body. Replaces the first.
     pub fn decide_body(&mut self, method: &str, url: &str, headers: &str, body: &[u8]) -> u32 {
-        let Some(head) = head(method, url) else { return 0 };
-        let mut flags = 0;
-        let mut edited: Option<Vec<u8>> = None;
-        for shield in SHIELDS {
+        let mut wanted = Wanted::default();
+        for &shield in SHIELDS {
             let mode = self.mode(shield);
+            let target = wanted.url.clone();
+            let Some(head) = head(method, target.as_deref().unwrap_or(url)) else { continue };
             if mode == Mode::Off {
                 continue;
             }
             match shield.head(&head, &self.context()) {
-                HeadStep::Watch => flags |= flag::WATCH,
-                HeadStep::Body => {}
-                HeadStep::Pass | HeadStep::Reply(..) => continue,
+                step @ (HeadStep::Body | HeadStep::Watch) => {
+                    if step == HeadStep::Watch {
+                        wanted.flags |= flag::WATCH;
+                    }
+                    self.look(shield, mode, &head, headers, body, &mut wanted);
+                }
+                step => self.take(shield, mode, step, &head, &mut wanted, false),
             }
-            let current = edited.as_deref().unwrap_or(body);
-            let step = shield.body(&head, &self.context(), headers, current);
-            let outcome = match step {
-                Ok(BodyStep::Pass) => continue,
-                Ok(BodyStep::Reply(action, reply)) => {
-                    if self.settle(shield, mode, action, &head) {
-                        self.reply = Some((shield.info().id, reply));
-                        return flag::REPLY;
-                    }
-                    continue;
+            if wanted.reply.is_some() {
+                break;
+            }
+        }
+        self.conclude(wanted)
+    }
+
+    /// Carries out what a shield said of the head. What the first look counted, the second does not.
+    fn take(
+        &mut self,
+        shield: &dyn Shield,
+        mode: Mode,
+        step: HeadStep,
+        head: &Head<'_>,
+        wanted: &mut Wanted,
+        is_first: bool,
+    ) {
+        match step {
+            HeadStep::Pass | HeadStep::Body => {}
+            HeadStep::Watch => wanted.flags |= flag::WATCH,
+            HeadStep::Reply(action, reply) => {
+                if is_first || mode != Mode::Flag {
+                    self.refuse(shield, mode, action, reply, head, wanted);
                 }
-                Ok(BodyStep::Edit(edits)) => json_edit::apply(current, &edits),
-                Err(error) => Err(error),
-            };
-            match outcome {
-                Ok(None) => {}
-                Ok(Some(next)) => {
-                    if self.settle(shield, mode, Action::Rewritten, &head) {
-                        edited = Some(next);
-                    }
+            }
+            HeadStep::Retarget(url) => {
+                let done = match is_first {
+                    true => self.settle(shield, mode, Action::Rewritten, head),
+                    false => mode != Mode::Flag,
+                };
+                if done {
+                    wanted.url = Some(url);
                 }
-                Err(error) => {
-                    // A server may read what we cannot; so it does not leave.
-                    if self.settle(shield, mode, Action::Answered, &head) {
-                        let sentence = format!("Mantle could not check this request: {error}.");
-                        self.reply =
-                            Some((shield.info().id, Reply::error(400, "M_NOT_JSON", &sentence)));
-                        return flag::REPLY;
-                    }
+            }
+            // The page says what came of it: see `note`.
+            HeadStep::Handover(handler) if mode != Mode::Flag => {
+                wanted.handovers.push(taker(shield, handler));
+            }
+            HeadStep::Handover(_) => {
+                if is_first {
+                    self.settle(shield, mode, Action::Flagged, head);
+                }
+            }
+            HeadStep::Handback(handler) => {
+                if mode != Mode::Flag && wanted.handback.is_none() {
+                    wanted.handback = Some(taker(shield, handler));
                 }
             }
         }
-        if edited.is_some() {
-            self.body = edited;
-            flags |= flag::REWRITTEN;
+    }
+
+    /// Shows a shield the body as the shields before it left it.
+    fn look(
+        &mut self,
+        shield: &dyn Shield,
+        mode: Mode,
+        head: &Head<'_>,
+        headers: &str,
+        body: &[u8],
+        wanted: &mut Wanted,
+    ) {
+        let current = wanted.body.as_deref().unwrap_or(body);
+        let outcome = match shield.body(head, &self.context(), headers, current) {
+            Ok(BodyStep::Pass) => Ok(None),
+            Ok(BodyStep::Reply(action, reply)) => {
+                self.refuse(shield, mode, action, reply, head, wanted);
+                return;
+            }
+            Ok(BodyStep::Edit(edits)) => json_edit::apply(current, &edits),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(next)) => {
+                if self.settle(shield, mode, Action::Rewritten, head) {
+                    wanted.body = Some(next);
+                }
+            }
+            Err(error) => {
+                // A server may read what we cannot; so it does not leave.
+                if self.settle(shield, mode, Action::Answered, head) {
+                    let sentence = format!("Mantle could not check this request: {error}.");
+                    wanted.reply =
+                        Some((shield.info().id, Reply::error(400, "M_NOT_JSON", &sentence)));
+                }
+            }
         }
+    }
+
+    /// Does not let it leave, or asks first where the user wants to be asked.
+    fn refuse(
+        &mut self,
+        shield: &dyn Shield,
+        mode: Mode,
+        action: Action,
+        reply: Reply,
+        head: &Head<'_>,
+        wanted: &mut Wanted,
+    ) {
+        if mode == Mode::Ask {
+            wanted.handovers.push(taker(shield, Handler::Ask));
+        } else if self.settle(shield, mode, action, head) {
+            wanted.reply = Some((shield.info().id, reply));
+        }
+    }
+
+    fn conclude(&mut self, wanted: Wanted) -> u32 {
+        let Wanted { mut flags, url, handovers, handback, reply, body } = wanted;
+        if reply.is_some() {
+            self.reply = reply;
+            return flag::REPLY;
+        }
+        for (is_set, bit) in [
+            (url.is_some(), flag::RETARGET),
+            (!handovers.is_empty(), flag::HANDOVER),
+            (handback.is_some(), flag::HANDBACK),
+            (body.is_some(), flag::REWRITTEN),
+        ] {
+            if is_set {
+                flags |= bit;
+            }
+        }
+        (self.url, self.handovers, self.handback, self.body) = (url, handovers, handback, body);
         flags
+    }
+
+    /// Counts what a handler of the page did with a request it took over.
+    pub fn note(&mut self, shield: &str, action: Action, method: &str, url: &str) {
+        let known = SHIELDS.iter().map(|known| known.info().id).find(|id| *id == shield);
+        if let (Some(shield), Some(head)) = (known, head(method, url)) {
+            self.ledger.add(shield, action, head.address.host, head.endpoint.template());
+        }
+    }
+
+    /// What a part of the page script has to know of a shield's settings: JSON text
+    /// `{"mode": …, "options": {…}, "allow": […]}`; `None` for a shield that is not there.
+    #[must_use]
+    pub fn shield_settings(&self, id: &str) -> Option<String> {
+        let shield = SHIELDS.iter().find(|shield| shield.info().id == id)?;
+        let options: Vec<_> = shield
+            .info()
+            .options
+            .iter()
+            .filter_map(|option| {
+                let value = self.policy.option(id, option.key)?.value.json();
+                Some(format!("{}:{value}", json_edit::quoted(option.key)))
+            })
+            .collect();
+        let allow: Vec<_> = self.policy.allowed(id).map(json_edit::quoted).collect();
+        Some(format!(
+            r#"{{"mode":"{}","options":{{{}}},"allow":[{}]}}"#,
+            self.mode(*shield).name(),
+            options.join(","),
+            allow.join(",")
+        ))
+    }
+
+    /// The URL the last decision wants instead.
+    pub fn take_url(&mut self) -> Option<String> {
+        self.url.take()
+    }
+
+    /// Who takes the request of the last decision over, in their order.
+    pub fn take_handovers(&mut self) -> Vec<Taker> {
+        std::mem::take(&mut self.handovers)
+    }
+
+    /// Who takes the answer over.
+    pub const fn take_handback(&mut self) -> Option<Taker> {
+        self.handback.take()
     }
 
     /// The synthetic answer of the last decision, with the shield it comes from.
@@ -190,7 +355,7 @@ impl Engine {
             return None;
         }
         let mut edited: Option<String> = None;
-        for shield in SHIELDS {
+        for &shield in SHIELDS {
             let mode = self.mode(shield);
             if mode == Mode::Off || !matches!(shield.head(&head, &self.context()), HeadStep::Watch)
             {
@@ -267,10 +432,10 @@ impl Engine {
 
     fn mode(&self, shield: &dyn Shield) -> Mode {
         if !self.informed {
-            return Mode::On;
+            return shield.info().strict;
         }
         let info = shield.info();
-        self.policy.mode(info.id, info.default).value
+        self.policy.mode(info.id, info.default_in(self.policy.profile().value)).value
     }
 
     fn context(&self) -> Context<'_> {
@@ -285,7 +450,7 @@ impl Engine {
 
     /// Records what was found; whether it is to be done.
     fn settle(&mut self, shield: &dyn Shield, mode: Mode, action: Action, head: &Head<'_>) -> bool {
-        let done = mode == Mode::On;
+        let done = mode != Mode::Flag;
         let action = if done { action } else { Action::Flagged };
         self.ledger.add(shield.info().id, action, head.address.host, head.endpoint.template());
         done
@@ -326,6 +491,11 @@ impl Engine {
             }
         }
     }
+}
+
+fn taker(shield: &dyn Shield, handler: Handler) -> Taker {
+    let info = shield.info();
+    Taker { handler, shield: info.id, name: info.name }
 }
 
 fn head<'a>(method: &'a str, url: &'a str) -> Option<Head<'a>> {

@@ -18,5 +18,10 @@ pub mod state;
 pub mod verdict;
 pub mod wire;
 
-#[cfg(target_arch = "wasm32")]
+// One boundary per WASM module: see the features.
+#[cfg(all(target_arch = "wasm32", feature = "module-core"))]
 pub mod wasm;
+#[cfg(all(target_arch = "wasm32", feature = "module-media"))]
+pub mod wasm_media;
+#[cfg(all(target_arch = "wasm32", feature = "module-state"))]
+pub mod wasm_state;

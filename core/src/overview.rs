@@ -1,8 +1,24 @@
 //! What a person sees of the settings: shields, modes, texts and locks.
 
-use crate::policy::{InForce, Mode, Policy, Source};
-use crate::shields::SHIELDS;
-use serde::Serialize;
+use crate::policy::{
+    Change, ChangeError, InForce, Mode, OptionInfo, OptionValue, Policy, Profile, Source,
+};
+use crate::shields::{SHIELDS, settables};
+use serde::{Serialize, Serializer};
+
+/// An option of a shield as shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct OptionView {
+    /// Key, title, kind of values.
+    #[serde(flatten)]
+    pub info: OptionInfo,
+    /// In force.
+    pub value: OptionValue,
+    /// Where it comes from.
+    pub source: Source,
+    /// Whether policy keeps the user from changing it.
+    pub locked: bool,
+}
 
 /// One shield as shown.
 #[derive(Debug, Clone, Serialize)]
@@ -18,14 +34,18 @@ pub struct ShieldView {
     pub loses: &'static str,
     /// In force.
     pub mode: Mode,
-    /// Where nobody chose.
+    /// Where nobody chose, under the profile in force.
     pub default: Mode,
-    /// All it knows.
-    pub modes: [Mode; 3],
+    /// All it offers.
+    pub modes: &'static [Mode],
     /// Where the mode comes from.
     pub source: Source,
-    /// Whether the user may change it.
+    /// Whether policy keeps the user from changing it.
     pub locked: bool,
+    /// Choices beside the mode.
+    pub options: Vec<OptionView>,
+    /// Title of its list of allowed hosts; `None`: it has none.
+    pub allow: Option<&'static str>,
 }
 
 /// A text setting as shown.
@@ -41,19 +61,22 @@ pub struct TextView {
     pub locked: bool,
 }
 
-/// Allow-lists as shown, one field per shield that has one.
-#[derive(Debug, Clone, Serialize)]
-pub struct AllowView {
-    /// Integration managers and widget hosts.
-    pub integrations: Vec<String>,
-    /// Identity servers.
-    pub identity: Vec<String>,
+/// Allow-lists as shown: an object with one list per shield that has one.
+#[derive(Debug, Clone)]
+pub struct AllowView(pub Vec<(&'static str, Vec<String>)>);
+
+impl Serialize for AllowView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(id, hosts)| (id, hosts)))
+    }
 }
 
 /// All settings as shown.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SettingsView {
+    /// Which defaults hold.
+    pub profile: InForce<Profile>,
     /// In their order.
     pub shields: Vec<ShieldView>,
     /// What sessions are called.
@@ -69,22 +92,35 @@ pub struct SettingsView {
 /// The settings in force, for showing.
 #[must_use]
 pub fn describe(stored: Option<&str>, managed: Option<&str>) -> SettingsView {
-    let policy = Policy::read(stored, managed);
+    let policy = Policy::read(stored, managed).checked(settables());
+    let profile = policy.profile();
     let shields = SHIELDS
         .iter()
         .map(|shield| {
             let info = shield.info();
-            let InForce { value: mode, source, locked } = policy.mode(info.id, info.default);
+            let default = info.default_in(profile.value);
+            let InForce { value: mode, source, locked } = policy.mode(info.id, default);
+            let options = info
+                .options
+                .iter()
+                .filter_map(|option| {
+                    let InForce { value, source, locked } =
+                        policy.option(info.id, option.key)?.clone();
+                    Some(OptionView { info: *option, value, source, locked })
+                })
+                .collect();
             ShieldView {
                 id: info.id,
                 name: info.name,
                 purpose: info.purpose,
                 loses: info.loses,
                 mode,
-                default: info.default,
-                modes: Mode::ALL,
+                default,
+                modes: info.modes,
                 source,
                 locked,
+                options,
+                allow: info.allow,
             }
         })
         .collect();
@@ -95,11 +131,26 @@ pub fn describe(stored: Option<&str>, managed: Option<&str>) -> SettingsView {
         source: name.source,
         locked: name.locked,
     };
-    let view = |hosts: &dyn Fn(&str) -> Vec<String>| AllowView {
-        integrations: hosts("integrations"),
-        identity: hosts("identity"),
+    let view = |hosts: &dyn Fn(&str) -> Vec<String>| {
+        let with_list =
+            SHIELDS.iter().map(|shield| shield.info()).filter(|info| info.allow.is_some());
+        AllowView(with_list.map(|info| (info.id, hosts(info.id))).collect())
     };
     let allow = view(&|id| policy.allowed(id).map(str::to_owned).collect());
     let own_allow = view(&|id| policy.allowed_by_user(id).to_vec());
-    SettingsView { shields, device_name, allow, own_allow, problems: policy.problems().to_vec() }
+    let problems = policy.problems().to_vec();
+    SettingsView { profile, shields, device_name, allow, own_allow, problems }
+}
+
+/// The stored form after one change.
+///
+/// # Errors
+/// [`ChangeError`] when policy locks the setting or the value is no good.
+pub fn change(
+    stored: Option<&str>,
+    managed: Option<&str>,
+    change: Change,
+) -> Result<String, ChangeError> {
+    let settables: Vec<_> = settables().collect();
+    crate::policy::change(stored, managed, change, &settables)
 }

@@ -6,6 +6,10 @@
 use crate::wire::json_edit::{Edit, JsonError, apply, elements, get, get_str, members, quoted};
 use serde::Serialize;
 
+mod options;
+
+pub use options::{Item, OptionInfo, OptionKind, OptionValue};
+
 /// Version this core writes.
 pub const STORED_VERSION: u64 = 1;
 /// What a session is called where the user has not chosen a text.
@@ -21,13 +25,17 @@ pub enum Mode {
     Off,
     /// Let pass, record.
     Flag,
+    /// Ask each time.
+    Ask,
     /// Block or rewrite.
     On,
 }
 
 impl Mode {
     /// Every mode, weakest first.
-    pub const ALL: [Self; 3] = [Self::Off, Self::Flag, Self::On];
+    pub const ALL: [Self; 4] = [Self::Off, Self::Flag, Self::Ask, Self::On];
+    /// Those of a shield that never asks.
+    pub const PLAIN: [Self; 3] = [Self::Off, Self::Flag, Self::On];
 
     /// As stored.
     #[must_use]
@@ -35,6 +43,7 @@ impl Mode {
         match self {
             Self::Off => "off",
             Self::Flag => "flag",
+            Self::Ask => "ask",
             Self::On => "on",
         }
     }
@@ -44,6 +53,48 @@ impl Mode {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
     }
+}
+
+/// Which defaults hold where nobody chose.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// What a person would not miss is on.
+    #[default]
+    Recommended,
+    /// Everything is on.
+    Strict,
+}
+
+impl Profile {
+    /// All.
+    pub const ALL: [Self; 2] = [Self::Recommended, Self::Strict];
+
+    /// As stored.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Recommended => "recommended",
+            Self::Strict => "strict",
+        }
+    }
+
+    /// Reads a stored name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.name() == name)
+    }
+}
+
+/// What of a shield can be set, as the layer above knows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Settable {
+    /// Shield id.
+    pub id: &'static str,
+    /// Modes it offers.
+    pub modes: &'static [Mode],
+    /// Its options.
+    pub options: &'static [OptionInfo],
 }
 
 /// Where a value in force comes from.
@@ -75,9 +126,17 @@ struct Layer {
     shields: Vec<(String, (Mode, bool))>,
     device_name: Option<(String, bool)>,
     allow: Vec<(String, Vec<String>)>,
+    profile: Option<(Profile, bool)>,
+    /// By shield and key: JSON text, locked.
+    options: Vec<(String, String, (String, bool))>,
 }
 
 impl Layer {
+    fn option(&self, shield: &str, key: &str) -> Option<&(String, bool)> {
+        let found = self.options.iter().rev().find(|(id, name, _)| id == shield && name == key);
+        found.map(|(_, _, value)| value)
+    }
+
     fn shield(&self, id: &str) -> Option<(Mode, bool)> {
         self.shields.iter().find(|(known, _)| known == id).map(|(_, found)| *found)
     }
@@ -92,17 +151,123 @@ impl Layer {
 pub struct Policy {
     user: Layer,
     managed: Layer,
+    options: Vec<(&'static str, &'static str, InForce<OptionValue>)>,
     problems: Vec<String>,
 }
+
+const USER: &str = "your saved settings";
+const ORGANISATION: &str = "your organisation's policy";
 
 impl Policy {
     /// Reads both layers. Never fails: see [`Policy::problems`].
     #[must_use]
     pub fn read(stored: Option<&str>, managed: Option<&str>) -> Self {
         let mut problems = Vec::new();
-        let user = read_layer(stored, "your saved settings", &mut problems);
-        let managed = read_layer(managed, "your organisation's policy", &mut problems);
-        Self { user, managed, problems }
+        let user = read_layer(stored, USER, &mut problems);
+        let managed = read_layer(managed, ORGANISATION, &mut problems);
+        Self { user, managed, options: Vec::new(), problems }
+    }
+
+    /// Checks modes and options against what the shields offer.
+    #[must_use]
+    pub fn checked(mut self, settables: impl Iterator<Item = Settable>) -> Self {
+        let Self { user, managed, options, problems } = &mut self;
+        for settable in settables {
+            let id = settable.id;
+            for (layer, whose) in [(&mut *user, USER), (&mut *managed, ORGANISATION)] {
+                let count = layer.shields.len();
+                layer
+                    .shields
+                    .retain(|(known, (mode, _))| known != id || settable.modes.contains(mode));
+                if layer.shields.len() < count {
+                    problems.push(not_understood(&format!("shields.{id}"), whose));
+                }
+            }
+            let is_locked = managed.shield(id).is_some_and(|(_, locked)| locked);
+            for option in settable.options {
+                let mut read = |layer: &Layer, whose| {
+                    let (json, locked) = layer.option(id, option.key)?;
+                    let value = option.read(json);
+                    if value.is_none() {
+                        problems
+                            .push(not_understood(&format!("options.{id}.{}", option.key), whose));
+                    }
+                    Some((value?, *locked))
+                };
+                let own = read(user, USER).map(|(value, _)| value);
+                let in_force = match (read(managed, ORGANISATION), own) {
+                    (Some((value, locked)), own) if locked || is_locked || own.is_none() => {
+                        let locked = locked || is_locked;
+                        InForce { value, source: Source::Policy, locked }
+                    }
+                    (_, Some(value)) if !is_locked => {
+                        InForce { value, source: Source::User, locked: false }
+                    }
+                    // What is locked is not to be weakened by an option.
+                    _ => InForce {
+                        value: option.default_value(),
+                        source: Source::Default,
+                        locked: is_locked,
+                    },
+                };
+                options.push((id, option.key, in_force));
+            }
+        }
+        self
+    }
+
+    /// Which defaults hold.
+    #[must_use]
+    pub fn profile(&self) -> InForce<Profile> {
+        match (self.managed.profile, self.user.profile) {
+            (Some((value, locked)), own) if locked || own.is_none() => {
+                InForce { value, source: Source::Policy, locked }
+            }
+            (_, Some((value, _))) => InForce { value, source: Source::User, locked: false },
+            _ => InForce { value: Profile::default(), source: Source::Default, locked: false },
+        }
+    }
+
+    /// An option's value; `None` for one no shield has.
+    #[must_use]
+    pub fn option(&self, shield: &str, key: &str) -> Option<&InForce<OptionValue>> {
+        self.options
+            .iter()
+            .find(|(id, name, _)| *id == shield && *name == key)
+            .map(|(_, _, value)| value)
+    }
+
+    /// The value of a choice or a text; empty for one no shield has.
+    #[must_use]
+    pub fn option_str(&self, shield: &str, key: &str) -> &str {
+        match self.option(shield, key) {
+            Some(InForce { value: OptionValue::Text(text), .. }) => text,
+            _ => "",
+        }
+    }
+
+    /// The value of a list; empty for one no shield has.
+    #[must_use]
+    pub fn option_list(&self, shield: &str, key: &str) -> &[String] {
+        match self.option(shield, key) {
+            Some(InForce { value: OptionValue::List(texts), .. }) => texts,
+            _ => &[],
+        }
+    }
+
+    /// The value of a flag.
+    #[must_use]
+    pub fn option_flag(&self, shield: &str, key: &str) -> bool {
+        matches!(self.option(shield, key), Some(InForce { value: OptionValue::Flag(true), .. }))
+    }
+
+    /// The value of a number.
+    #[must_use]
+    pub fn option_number(&self, shield: &str, key: &str) -> Option<i64> {
+        match self.option(shield, key) {
+            Some(InForce { value: OptionValue::Number(number), .. }) => Some(*number),
+            _ => None,
+        }
     }
 
     /// One sentence for everything that could not be read.
@@ -203,6 +368,20 @@ pub enum Change {
         /// Origins.
         sites: Vec<String>,
     },
+    /// Choose which defaults hold.
+    Profile {
+        /// The new one; `None` goes back to the default.
+        profile: Option<Profile>,
+    },
+    /// Set an option of a shield.
+    Option {
+        /// The shield's id.
+        shield: String,
+        /// The option's key.
+        key: String,
+        /// JSON text; `None` goes back to the default.
+        value: Option<String>,
+    },
 }
 
 impl Change {
@@ -225,6 +404,18 @@ impl Change {
             "deviceName" => Some(Self::DeviceName { value: string("value") }),
             "allow" => Some(Self::Allow { shield: string("shield")?, hosts: strings("hosts")? }),
             "sites" => Some(Self::Sites { sites: strings("sites")? }),
+            "profile" => {
+                let profile = match string("profile") {
+                    Some(name) => Some(Profile::from_name(&name)?),
+                    None => None,
+                };
+                Some(Self::Profile { profile })
+            }
+            "option" => {
+                let value = get(text, &["value"]).ok().flatten().filter(|value| *value != "null");
+                let value = value.map(str::to_owned);
+                Some(Self::Option { shield: string("shield")?, key: string("key")?, value })
+            }
             _ => None,
         }
     }
@@ -242,6 +433,9 @@ pub enum ChangeError {
     /// Not a host name.
     #[error("“{0}” is not a host name; write it like scalar.example.org.")]
     Host(String),
+    /// A mode the shield does not offer, an option it does not have, or a value that is none.
+    #[error("Mantle cannot set “{0}” to this; choose another value.")]
+    Value(String),
 }
 
 /// The stored form after one change.
@@ -252,8 +446,10 @@ pub fn change(
     stored: Option<&str>,
     managed: Option<&str>,
     change: Change,
+    settables: &[Settable],
 ) -> Result<String, ChangeError> {
-    let policy = Policy::read(stored, managed);
+    let policy = Policy::read(stored, managed).checked(settables.iter().copied());
+    let settable = |id: &str| settables.iter().find(|settable| settable.id == id);
     // Keys of later versions survive a change made by this one.
     let stored = stored.filter(|text| matches!(members(text), Ok(Some(_)))).unwrap_or("{}");
     let mut edits = Vec::new();
@@ -265,6 +461,10 @@ pub fn change(
         Change::Mode { shield, mode } => {
             if policy.is_locked(&shield) {
                 return Err(ChangeError::Locked);
+            }
+            let modes = settable(&shield).map_or(&Mode::PLAIN[..], |settable| settable.modes);
+            if mode.is_some_and(|mode| !modes.contains(&mode)) {
+                return Err(ChangeError::Value(shield));
             }
             put(&["shields", &shield], mode.map(|mode| quoted(mode.name())))
         }
@@ -287,6 +487,28 @@ pub fn change(
                 valid.push(valid_host(host).ok_or_else(|| ChangeError::Host(host.to_owned()))?);
             }
             put(&["allow", &shield], (!valid.is_empty()).then(|| list(&valid)))
+        }
+        Change::Profile { profile } => {
+            if policy.profile().locked {
+                return Err(ChangeError::Locked);
+            }
+            put(&["profile"], profile.map(|profile| quoted(profile.name())))
+        }
+        Change::Option { shield, key, value } => {
+            let known = settable(&shield)
+                .and_then(|settable| settable.options.iter().find(|option| option.key == key));
+            let Some(option) = known else { return Err(ChangeError::Value(key)) };
+            if policy.option(&shield, &key).is_some_and(|value| value.locked) {
+                return Err(ChangeError::Locked);
+            }
+            let value = match value {
+                None => None,
+                Some(json) => {
+                    let read = option.read(&json);
+                    Some(read.ok_or_else(|| ChangeError::Value(option.title.to_owned()))?.json())
+                }
+            };
+            put(&["options", &shield, &key], value)
         }
         Change::Sites { sites } => put(&["sites"], Some(list(&sites))),
     });
@@ -342,10 +564,12 @@ fn read_layer(text: Option<&str>, whose: &str, problems: &mut Vec<String>) -> La
         ));
         return Layer::default();
     }
-    problems.extend(bad.into_iter().map(|key: String| {
-        format!("Mantle does not understand “{key}” in {whose}, so its safe default is in force.")
-    }));
+    problems.extend(bad.into_iter().map(|key: String| not_understood(&key, whose)));
     layer
+}
+
+fn not_understood(key: &str, whose: &str) -> String {
+    format!("Mantle does not understand “{key}” in {whose}, so its safe default is in force.")
 }
 
 /// Keys of version 1 keep their meaning in later versions, so the number is no gate.
@@ -369,6 +593,32 @@ fn fill(layer: &mut Layer, text: &str, bad: &mut Vec<String>) -> Result<(), Json
         match read.and_then(|(name, locked)| Some((valid_device_name(&name)?, locked))) {
             Some(found) => layer.device_name = Some(found),
             None => bad.push("deviceName".to_owned()),
+        }
+    }
+    if let Some(value) = get(text, &["profile"])? {
+        let read = lockable(value, "value")?;
+        match read.and_then(|(name, locked)| Some((Profile::from_name(&name)?, locked))) {
+            Some(found) => layer.profile = Some(found),
+            None => bad.push("profile".to_owned()),
+        }
+    }
+    if let Some(options) = get(text, &["options"])? {
+        match members(options)? {
+            Some(shields) => {
+                for shield in shields {
+                    let Some(values) = members(shield.value)? else {
+                        bad.push(format!("options.{}", shield.key));
+                        continue;
+                    };
+                    for option in values {
+                        let locked = get(option.value, &["locked"])? == Some("true");
+                        let value = get(option.value, &["value"])?.unwrap_or(option.value);
+                        let value = (value.to_owned(), locked);
+                        layer.options.push((shield.key.clone(), option.key, value));
+                    }
+                }
+            }
+            None => bad.push("options".to_owned()),
         }
     }
     if let Some(allow) = get(text, &["allow"])? {
@@ -407,9 +657,87 @@ fn lockable(value: &str, key: &str) -> Result<Option<(String, bool)>, JsonError>
 
 #[cfg(test)]
 mod tests {
+    use super::change as change_with;
     use super::*;
     use proptest::prelude::*;
     use serde_json::Value;
+
+    fn change(
+        stored: Option<&str>,
+        managed: Option<&str>,
+        change: Change,
+    ) -> Result<String, ChangeError> {
+        change_with(stored, managed, change, &SETTABLE)
+    }
+
+    const TYPES: OptionKind = OptionKind::List { max: 3, item: Item::Type };
+    const SETTABLE: [Settable; 1] = [Settable {
+        id: "media",
+        modes: &Mode::ALL,
+        options: &[
+            OptionInfo { key: "types", title: "Types", kind: TYPES, default: "[]", why: "test" },
+            OptionInfo {
+                key: "rooms",
+                title: "Rooms",
+                kind: OptionKind::Choice(&[("on", "On"), ("off", "Off")]),
+                default: r#""on""#,
+                why: "test",
+            },
+        ],
+    }];
+
+    fn read(stored: Option<&str>, managed: Option<&str>) -> Policy {
+        Policy::read(stored, managed).checked(SETTABLE.into_iter())
+    }
+
+    #[test]
+    fn options_are_checked_and_locked() {
+        let stored = r#"{"options":{"media":{"types":["a.b"],"rooms":"off","later":1},"other":{"x":1}},"shields":{"media":"ask"}}"#;
+        let policy = read(Some(stored), None);
+        assert_eq!(policy.option_list("media", "types"), ["a.b"]);
+        assert_eq!(policy.option_str("media", "rooms"), "off");
+        assert_eq!(policy.mode("media", Mode::On).value, Mode::Ask);
+        assert_eq!(policy.problems(), [] as [String; 0]);
+
+        let managed = r#"{"options":{"media":{"rooms":{"value":"on","locked":true},"types":["c"]}},"profile":{"value":"strict","locked":true}}"#;
+        let policy = read(Some(stored), Some(managed));
+        assert_eq!(policy.option_str("media", "rooms"), "on");
+        assert_eq!(policy.option_list("media", "types"), ["a.b"]);
+        assert_eq!(policy.profile().value, Profile::Strict);
+
+        // A locked shield's options are not the user's either.
+        let managed = r#"{"shields":{"media":{"mode":"on","locked":true}}}"#;
+        assert_eq!(read(Some(stored), Some(managed)).option_str("media", "rooms"), "on");
+
+        let bad = r#"{"options":{"media":{"types":"a","rooms":"on"}},"profile":"loud"}"#;
+        let policy = read(Some(bad), None);
+        assert_eq!(policy.option_list("media", "types"), [] as [String; 0]);
+        assert_eq!(policy.option_str("media", "rooms"), "on");
+        assert_eq!(policy.problems().len(), 2);
+    }
+
+    #[test]
+    fn options_change_only_to_what_they_take() {
+        let set = |key: &str, value: Option<&str>| Change::Option {
+            shield: "media".into(),
+            key: key.into(),
+            value: value.map(str::to_owned),
+        };
+        let stored = change(None, None, set("types", Some(r#"[ "a.b" ]"#))).unwrap();
+        assert_eq!(stored, r#"{"version":1,"options":{"media":{"types":["a.b"]}}}"#);
+        let back = change(Some(&stored), None, set("types", None)).unwrap();
+        assert_eq!(read(Some(&back), None).option_list("media", "types"), [] as [String; 0]);
+        assert!(matches!(change(None, None, set("types", Some("7"))), Err(ChangeError::Value(_))));
+        assert!(matches!(change(None, None, set("no", Some("7"))), Err(ChangeError::Value(_))));
+        let managed = Some(r#"{"options":{"media":{"rooms":{"value":"on","locked":true}}}}"#);
+        let off = set("rooms", Some(r#""off""#));
+        assert_eq!(change(None, managed, off), Err(ChangeError::Locked));
+        let ask = Change::Mode { shield: "identity".into(), mode: Some(Mode::Ask) };
+        assert!(matches!(change(None, None, ask), Err(ChangeError::Value(_))));
+        let strict = Change::Profile { profile: Some(Profile::Strict) };
+        let stored = change(None, None, strict).unwrap();
+        assert_eq!(read(Some(&stored), None).profile().value, Profile::Strict);
+    }
 
     #[test]
     fn policy_beats_user_only_when_locked() {

@@ -4,9 +4,9 @@
 //! answer) and says what it wants done. It knows no other shield. Adding one
 //! means its own file, a line in [`SHIELDS`], its rows in `leaks.rs` and a spec.
 
-use crate::policy::{Mode, Policy};
+use crate::policy::{Mode, OptionInfo, Policy, Profile, Settable};
 use crate::secret::Secret;
-use crate::verdict::{Action, Reply};
+use crate::verdict::{Action, Handler, Reply};
 use crate::wire::address::Address;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{Edit, JsonError};
@@ -14,8 +14,11 @@ use serde::Serialize;
 
 mod config;
 mod device_name;
+mod encrypted_state;
 mod identity;
 mod integrations;
+#[cfg(feature = "fault-injection")]
+mod probe;
 
 pub use identity::PATH_REGEX as IDENTITY_PATH_REGEX;
 pub use integrations::{
@@ -24,8 +27,26 @@ pub use integrations::{
 };
 
 /// Every shield, in the order it is asked.
-pub const SHIELDS: [&dyn Shield; 4] =
-    [&integrations::Integrations, &identity::Identity, &device_name::DeviceName, &config::Config];
+pub const SHIELDS: &[&dyn Shield] = &[
+    &integrations::Integrations,
+    &identity::Identity,
+    &device_name::DeviceName,
+    &config::Config,
+    &encrypted_state::EncryptedState,
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("body"),
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("over"),
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("over2"),
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("back"),
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("watch"),
+    // Last: the others know the marker it takes away.
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("moved"),
+];
 
 /// The public Element Web hosts that the default build protects.
 pub const SITES: [&str; 4] = [
@@ -36,6 +57,8 @@ pub const SITES: [&str; 4] = [
 ];
 
 /// What people are told about a shield.
+///
+/// Most shields need only some fields: `Info { id: …, ..Info::PLAIN }`.
 #[derive(Debug, Clone, Copy)]
 pub struct Info {
     /// Kebab-case id, shared by rules, policy keys and leak rows.
@@ -50,6 +73,59 @@ pub struct Info {
     pub default: Mode,
     /// One line: why that default.
     pub why: &'static str,
+    /// Mode under the strict profile where nobody chose.
+    pub strict: Mode,
+    /// Modes it offers, weakest first.
+    pub modes: &'static [Mode],
+    /// Choices beside the mode.
+    pub options: &'static [OptionInfo],
+    /// Title of its list of allowed hosts; `None`: it has none.
+    pub allow: Option<&'static str>,
+}
+
+impl Info {
+    /// A shield that is on, never asks, and has nothing else to set.
+    pub const PLAIN: Self = Self {
+        id: "",
+        name: "",
+        purpose: "",
+        loses: "",
+        default: Mode::On,
+        why: "",
+        strict: Mode::On,
+        modes: &Mode::PLAIN,
+        options: &[],
+        allow: None,
+    };
+
+    /// Mode where nobody chose.
+    #[must_use]
+    pub const fn default_in(&self, profile: Profile) -> Mode {
+        match profile {
+            Profile::Recommended => self.default,
+            Profile::Strict => self.strict,
+        }
+    }
+}
+
+/// What of each shield can be set.
+pub fn settables() -> impl Iterator<Item = Settable> {
+    SHIELDS.iter().map(|shield| {
+        let info = shield.info();
+        Settable { id: info.id, modes: info.modes, options: info.options }
+    })
+}
+
+/// The mode in force of the shield with this id.
+#[must_use]
+pub fn mode_in(policy: &Policy, shield: &str) -> Mode {
+    SHIELDS
+        .iter()
+        .map(|known| known.info())
+        .find(|info| info.id == shield)
+        .map_or(Mode::Off, |info| {
+            policy.mode(info.id, info.default_in(policy.profile().value)).value
+        })
 }
 
 /// A request's head, routed.
@@ -121,6 +197,12 @@ pub enum HeadStep {
     Watch,
     /// Do not send; answer this.
     Reply(Action, Reply),
+    /// Send to this URL of the same origin instead; shields that follow see it.
+    Retarget(String),
+    /// A handler in the page takes it over, after every shield's edits.
+    Handover(Handler),
+    /// A handler in the page sees the answer, before any shield does.
+    Handback(Handler),
 }
 
 /// What a shield wants, knowing the body.

@@ -14,6 +14,24 @@ pub mod flag {
     pub const REWRITTEN: u32 = 8;
     /// Send, and pass the whole answer through the core.
     pub const WATCH: u32 = 16;
+    /// Send to another URL; the page sees the one it asked for.
+    pub const RETARGET: u32 = 32;
+    /// A handler in the page takes the request over before it is sent.
+    pub const HANDOVER: u32 = 64;
+    /// Once the answer is there, a handler in the page sees it before the core does.
+    pub const HANDBACK: u32 = 128;
+}
+
+/// A part of the page script that takes requests or answers over, asynchronously.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Handler {
+    /// Encrypted state.
+    State,
+    /// Uploads.
+    Media,
+    /// Asks the user whether it may leave.
+    Ask,
 }
 
 /// A synthetic answer, shaped so that Element copes with it quietly.
@@ -58,6 +76,23 @@ pub enum Action {
     Rewritten,
     /// It went on unchanged; the user may want to know.
     Flagged,
+    /// The user was asked.
+    Asked,
     /// A request to a Matrix path that the route table does not know.
     Unknown,
+}
+
+impl Action {
+    /// What a handler of the page may say it did.
+    #[must_use]
+    pub fn of_handler(name: &str) -> Option<Self> {
+        match name {
+            "blocked" => Some(Self::Blocked),
+            "answered" => Some(Self::Answered),
+            "rewritten" => Some(Self::Rewritten),
+            "flagged" => Some(Self::Flagged),
+            "asked" => Some(Self::Asked),
+            _ => None,
+        }
+    }
 }

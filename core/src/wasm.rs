@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-export type Mode = "off" | "flag" | "on";
+export type Mode = "off" | "flag" | "ask" | "on";
 export type Source = "default" | "user" | "policy";
 export interface SettingsReport { problems: string[] }
 export interface SyntheticReply {
@@ -16,7 +16,9 @@ export interface SyntheticReply {
   headers: [string, string][];
   body: string;
 }
-export type Action = "blocked" | "answered" | "rewritten" | "flagged" | "unknown";
+export type Action = "blocked" | "answered" | "rewritten" | "flagged" | "asked" | "unknown";
+/** A part of the page script that takes a request over, the shield it does that for, and its title. */
+export interface Taker { handler: "state" | "media" | "ask"; shield: string; name: string }
 export type Effect =
   | { type: "record"; time: number; shield: string; action: Action; host: string; endpoint: string; count: number }
   | { type: "learned"; shield: string; host: string; pathPrefix: string };
@@ -30,19 +32,45 @@ export interface ShieldView {
   modes: Mode[];
   source: Source;
   locked: boolean;
+  options: OptionView[];
+  /** Title of its list of allowed hosts; null: it has none. */
+  allow: string | null;
 }
+export type OptionKind =
+  | { choice: [value: string, label: string][] }
+  | { text: { max: number } }
+  | { number: { min: number; max: number } }
+  | "flag"
+  | { list: { max: number; item: "host" | "type" } };
+export type OptionValue = string | number | boolean | string[];
+export interface OptionView {
+  key: string;
+  title: string;
+  kind: OptionKind;
+  /** JSON text. */
+  default: string;
+  why: string;
+  value: OptionValue;
+  source: Source;
+  locked: boolean;
+}
+export type Profile = "recommended" | "strict";
 export interface SettingsView {
+  profile: { value: Profile; source: Source; locked: boolean };
   shields: ShieldView[];
   deviceName: { value: string; default: string; source: Source; locked: boolean };
-  allow: { integrations: string[]; identity: string[] };
-  ownAllow: { integrations: string[]; identity: string[] };
+  /** By the id of each shield that has such a list. */
+  allow: Record<string, string[]>;
+  ownAllow: Record<string, string[]>;
   problems: string[];
 }
 export type SettingChange =
   | { type: "mode"; shield: string; mode: Mode | null }
   | { type: "deviceName"; value: string | null }
   | { type: "allow"; shield: string; hosts: string[] }
-  | { type: "sites"; sites: string[] };
+  | { type: "sites"; sites: string[] }
+  | { type: "profile"; profile: Profile | null }
+  | { type: "option"; shield: string; key: string; value: OptionValue | null };
 "#;
 
 #[wasm_bindgen]
@@ -53,6 +81,9 @@ extern "C" {
     /// See the TypeScript section.
     #[wasm_bindgen(typescript_type = "SyntheticReply")]
     pub type SyntheticReply;
+    /// See the TypeScript section.
+    #[wasm_bindgen(typescript_type = "Taker[]")]
+    pub type Takers;
     /// See the TypeScript section.
     #[wasm_bindgen(typescript_type = "Effect[]")]
     pub type Effects;
@@ -155,6 +186,39 @@ impl Core {
         self.engine.take_body().unwrap_or_default()
     }
 
+    /// What a part of the page script has to know of a shield's settings: JSON text
+    /// `{"mode": …, "options": {…}, "allow": […]}`.
+    #[wasm_bindgen(js_name = shieldSettings)]
+    #[must_use]
+    pub fn shield_settings(&self, shield: &str) -> Option<String> {
+        self.engine.shield_settings(shield)
+    }
+
+    /// After `RETARGET`: the absolute URL to send to.
+    #[wasm_bindgen(js_name = takeUrl)]
+    pub fn take_url(&mut self) -> Option<String> {
+        self.engine.take_url()
+    }
+
+    /// After `HANDOVER`: who takes the request over, one after the other.
+    #[wasm_bindgen(js_name = takeHandovers)]
+    pub fn take_handovers(&mut self) -> Takers {
+        to_js(&self.engine.take_handovers()).unchecked_into()
+    }
+
+    /// After `HANDBACK`: who takes the answer over; one or none.
+    #[wasm_bindgen(js_name = takeHandback)]
+    pub fn take_handback(&mut self) -> Takers {
+        to_js(&self.engine.take_handback().as_slice()).unchecked_into()
+    }
+
+    /// Counts what a handler did with the request it took over.
+    pub fn note(&mut self, shield: &str, action: &str, method: &str, url: &str) {
+        if let Some(action) = crate::verdict::Action::of_handler(action) {
+            self.engine.note(shield, action, method, url);
+        }
+    }
+
     /// A look at a whole answer; `undefined` when its bytes go on as they are.
     pub fn answer(&mut self, method: &str, url: &str, status: u16, body: &[u8]) -> Option<Vec<u8>> {
         self.engine.answer(method, url, status, body)
@@ -206,7 +270,7 @@ pub fn change(
     let change = text
         .and_then(|text| policy::Change::read(&text))
         .ok_or_else(|| JsError::new("Mantle does not know this setting; update Mantle."))?;
-    policy::change(stored.as_deref(), managed.as_deref(), change)
+    overview::change(stored.as_deref(), managed.as_deref(), change)
         .map_err(|error| JsError::new(&error.to_string()))
 }
 

@@ -1,7 +1,7 @@
 /* tslint:disable */
 /* eslint-disable */
 
-export type Mode = "off" | "flag" | "on";
+export type Mode = "off" | "flag" | "ask" | "on";
 export type Source = "default" | "user" | "policy";
 export interface SettingsReport { problems: string[] }
 export interface SyntheticReply {
@@ -10,7 +10,9 @@ export interface SyntheticReply {
     headers: [string, string][];
     body: string;
 }
-export type Action = "blocked" | "answered" | "rewritten" | "flagged" | "unknown";
+export type Action = "blocked" | "answered" | "rewritten" | "flagged" | "asked" | "unknown";
+/** A part of the page script that takes a request over, the shield it does that for, and its title. */
+export interface Taker { handler: "state" | "media" | "ask"; shield: string; name: string }
 export type Effect =
 | { type: "record"; time: number; shield: string; action: Action; host: string; endpoint: string; count: number }
 | { type: "learned"; shield: string; host: string; pathPrefix: string };
@@ -24,19 +26,45 @@ export interface ShieldView {
     modes: Mode[];
     source: Source;
     locked: boolean;
+    options: OptionView[];
+    /** Title of its list of allowed hosts; null: it has none. */
+    allow: string | null;
 }
+export type OptionKind =
+| { choice: [value: string, label: string][] }
+| { text: { max: number } }
+| { number: { min: number; max: number } }
+| "flag"
+| { list: { max: number; item: "host" | "type" } };
+export type OptionValue = string | number | boolean | string[];
+export interface OptionView {
+    key: string;
+    title: string;
+    kind: OptionKind;
+    /** JSON text. */
+    default: string;
+    why: string;
+    value: OptionValue;
+    source: Source;
+    locked: boolean;
+}
+export type Profile = "recommended" | "strict";
 export interface SettingsView {
+    profile: { value: Profile; source: Source; locked: boolean };
     shields: ShieldView[];
     deviceName: { value: string; default: string; source: Source; locked: boolean };
-    allow: { integrations: string[]; identity: string[] };
-    ownAllow: { integrations: string[]; identity: string[] };
+    /** By the id of each shield that has such a list. */
+    allow: Record<string, string[]>;
+    ownAllow: Record<string, string[]>;
     problems: string[];
 }
 export type SettingChange =
 | { type: "mode"; shield: string; mode: Mode | null }
 | { type: "deviceName"; value: string | null }
 | { type: "allow"; shield: string; hosts: string[] }
-| { type: "sites"; sites: string[] };
+| { type: "sites"; sites: string[] }
+| { type: "profile"; profile: Profile | null }
+| { type: "option"; shield: string; key: string; value: OptionValue | null };
 
 
 
@@ -80,6 +108,10 @@ export class Core {
      */
     constructor(document_url: string);
     /**
+     * Counts what a handler did with the request it took over.
+     */
+    note(shield: string, action: string, method: string, url: string): void;
+    /**
      * Whether `effects` has something.
      */
     pending(): boolean;
@@ -92,13 +124,30 @@ export class Core {
      */
     remember(memory: string): void;
     /**
+     * What a part of the page script has to know of a shield's settings: JSON text
+     * `{"mode": …, "options": {…}, "allow": […]}`.
+     */
+    shieldSettings(shield: string): string | undefined;
+    /**
      * The rewritten body of the last decision.
      */
     takeBody(): Uint8Array;
     /**
+     * After `HANDBACK`: who takes the answer over; one or none.
+     */
+    takeHandback(): Taker[];
+    /**
+     * After `HANDOVER`: who takes the request over, one after the other.
+     */
+    takeHandovers(): Taker[];
+    /**
      * The synthetic answer of the last decision.
      */
     takeReply(): SyntheticReply;
+    /**
+     * After `RETARGET`: the absolute URL to send to.
+     */
+    takeUrl(): string | undefined;
 }
 
 export function __wbg_reset_state(): void;

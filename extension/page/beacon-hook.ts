@@ -11,7 +11,7 @@ import {
 } from "./captured.ts";
 import { takeBody } from "./body.ts";
 import type { TakenBody } from "./body.ts";
-import { FAIL, NEEDS_BODY, REPLY, REWRITTEN } from "./decision.ts";
+import { FAIL, HANDOVER, NEEDS_BODY, REPLY, RETARGET, REWRITTEN } from "./decision.ts";
 import type { Gate } from "./decision.ts";
 import { resolve } from "./fetch-hook.ts";
 import { replaceMethod } from "./wrap.ts";
@@ -36,14 +36,22 @@ export function installBeaconHook(gate: Gate): void {
     }
     if (url === undefined || !startsWith(url, "http")) return apply(native, self, args);
     const flags = gate.decide("POST", url);
-    if ((flags & (REPLY | FAIL)) !== 0) return true;
-    if ((flags & NEEDS_BODY) === 0) return apply(native, self, args);
+    if (isStopped(flags)) return true;
+    if ((flags & NEEDS_BODY) === 0) {
+      const target = targetOf(gate, flags, url);
+      return target === undefined ? true : apply(native, self, [target, args[1]]);
+    }
 
     const body = takeBody(args[1]);
     if (body.bytes === undefined) return sendLater(gate, url, body, args[1] as Blob | FormData);
     const decided = gate.decideBody("POST", url, headerLines(body), body.bytes);
-    if ((decided & (REPLY | FAIL)) !== 0) return true;
-    return apply(native, self, (decided & REWRITTEN) === 0 ? args : [url, changed(gate, body)]);
+    if (isStopped(decided)) return true;
+    const target = targetOf(gate, decided, url);
+    if (target === undefined) return true;
+    return apply(native, self, [
+      target,
+      (decided & REWRITTEN) === 0 ? args[1] : changed(gate, body),
+    ]);
   });
 }
 
@@ -60,9 +68,10 @@ function sendLater(gate: Gate, url: string, body: TakenBody, data: Blob | FormDa
     body.read(),
     (bytes) => {
       const decided = gate.decideBody("POST", url, headerLines(body), bytes);
-      if ((decided & (REPLY | FAIL)) !== 0) return undefined;
+      const target = isStopped(decided) ? undefined : targetOf(gate, decided, url);
+      if (target === undefined) return undefined;
       const content = (decided & REWRITTEN) === 0 ? bytes : gate.takeBody();
-      const sent = nativeFetch(page, url, {
+      const sent = nativeFetch(page, target, {
         method: "POST",
         body: content as Uint8Array<ArrayBuffer>,
         // A Blob would write its type, and with it a form's boundary, in lower case.
@@ -81,6 +90,16 @@ function sendLater(gate: Gate, url: string, body: TakenBody, data: Blob | FormDa
     () => undefined,
   );
   return true;
+}
+
+/** A beacon cannot wait for a handler, and nobody would read its answer. */
+function isStopped(flags: number): boolean {
+  return (flags & (REPLY | FAIL | HANDOVER)) !== 0;
+}
+
+/** undefined: the core that wanted another URL is broken. */
+function targetOf(gate: Gate, flags: number, url: string): string | undefined {
+  return (flags & RETARGET) === 0 ? url : gate.takeUrl();
 }
 
 function changed(gate: Gate, body: TakenBody): Blob {

@@ -44,6 +44,7 @@ export const NativeString = String;
 export const NativeProxy = Proxy;
 export const NativeWeakMap = WeakMap;
 export const NativePromise = Promise;
+export const NativeError = Error;
 export const NativeTypeError = TypeError;
 export const NativeDOMException = DOMException;
 export const NativeUint8Array = Uint8Array;
@@ -53,6 +54,7 @@ export const NativeRequest = Request;
 export const NativeResponse = Response;
 export const NativeHeaders = Headers;
 export const NativeBlob = Blob;
+export const NativeAbortController = AbortController;
 export const NativeXMLHttpRequest = XMLHttpRequest;
 export const NativeEvent = Event;
 export const NativeMutationObserver = MutationObserver;
@@ -60,6 +62,11 @@ export const NativeProgressEvent = ProgressEvent;
 export const NativeTextDecoder = TextDecoder;
 export const NativeDOMParser = DOMParser;
 export const NativeWebAssembly = typeof WebAssembly === "undefined" ? undefined : WebAssembly;
+/** Rejects where the page's content security policy forbids WebAssembly. */
+export const compileWasm: (bytes: Uint8Array<ArrayBuffer>) => Promise<WebAssembly.Module> =
+  NativeWebAssembly === undefined
+    ? () => Promise.reject(new Error("WebAssembly is turned off in this browser."))
+    : NativeWebAssembly.compile.bind(NativeWebAssembly);
 
 export const now = Date.now;
 export const parseJson = JSON.parse as (text: string) => unknown;
@@ -138,6 +145,18 @@ export const requestReferrerPolicy = capturedGetter<Request, ReferrerPolicy>(
   Request.prototype,
   "referrerPolicy",
 );
+export const requestCredentials = capturedGetter<Request, RequestCredentials>(
+  Request.prototype,
+  "credentials",
+);
+export const requestCache = capturedGetter<Request, RequestCache>(Request.prototype, "cache");
+export const requestRedirect = capturedGetter<Request, RequestRedirect>(
+  Request.prototype,
+  "redirect",
+);
+export const requestIntegrity = capturedGetter<Request, string>(Request.prototype, "integrity");
+export const requestKeepalive = capturedGetter<Request, boolean>(Request.prototype, "keepalive");
+export const requestBlob = uncurry(Request.prototype.blob);
 export const requestBuffer = uncurry(Request.prototype.arrayBuffer);
 export const requestClone = uncurry(Request.prototype.clone);
 
@@ -163,9 +182,17 @@ export const headersSet = uncurry(Headers.prototype.set);
 export const headersHas = uncurry(Headers.prototype.has);
 export const headersAppend = uncurry(Headers.prototype.append);
 
+export const controllerSignal = capturedGetter<AbortController, AbortSignal>(
+  AbortController.prototype,
+  "signal",
+);
+export const abortController = uncurry(
+  AbortController.prototype.abort as (this: AbortController) => void,
+);
 export const signalAborted = capturedGetter<AbortSignal, boolean>(AbortSignal.prototype, "aborted");
 export const signalReason = capturedGetter<AbortSignal, unknown>(AbortSignal.prototype, "reason");
 
+export const blobBuffer = uncurry(Blob.prototype.arrayBuffer);
 export const blobSize = capturedGetter<Blob, number>(Blob.prototype, "size");
 export const blobType = capturedGetter<Blob, string>(Blob.prototype, "type");
 export const bufferLength = capturedGetter<ArrayBuffer, number>(

@@ -11,14 +11,22 @@ import {
   startPort,
   stopEvent,
 } from "./captured.ts";
-import { readSettingsMessage } from "../messages.ts";
-import type { EffectsMessage, SettingsMessage, StatusMessage } from "../messages.ts";
+import { readRelayAnswer, readRoomsWish, readSettingsMessage } from "../messages.ts";
+import type {
+  EffectsMessage,
+  PageRequest,
+  RelayAnswer,
+  RoomsSurvey,
+  RoomsWish,
+  SettingsMessage,
+  StatusMessage,
+} from "../messages.ts";
 
 /** The page's end of the channel to the relay in the isolated world. */
 export interface Channel {
   isOpen(): boolean;
   /** Lost when the channel is not open. */
-  post(message: EffectsMessage | StatusMessage): void;
+  post(message: EffectsMessage | StatusMessage | RoomsSurvey | PageRequest): void;
 }
 
 /**
@@ -28,6 +36,8 @@ export interface Channel {
 export function openChannel(handlers: {
   opened: () => void;
   settings: (message: SettingsMessage) => void;
+  answer: (message: RelayAnswer) => void;
+  wish: (message: RoomsWish) => void;
 }): Channel {
   let nonce: string | undefined;
   let port: MessagePort | undefined;
@@ -54,8 +64,13 @@ export function openChannel(handlers: {
       port = messagePorts(event as MessageEvent)[0];
       if (port === undefined) return;
       addListener(port, "message", (message) => {
-        const settings = readSettingsMessage(messageData(message as MessageEvent));
-        if (settings !== undefined) handlers.settings(settings);
+        const data = messageData(message as MessageEvent);
+        const settings = readSettingsMessage(data);
+        if (settings !== undefined) return handlers.settings(settings);
+        const answer = readRelayAnswer(data);
+        if (answer !== undefined) return handlers.answer(answer);
+        const wish = readRoomsWish(data);
+        if (wish !== undefined) handlers.wish(wish);
       });
       startPort(port);
       handlers.opened();

@@ -2,17 +2,17 @@ import wasmBase64 from "mantle-core-wasm";
 import * as glue from "../generated/mantle_core.js";
 import type { Core, Effect } from "../generated/mantle_core.js";
 import {
-  charCodeAt,
   clearTimer,
-  decodeBase64,
   NativePromise,
   NativeUint8Array,
   NativeWebAssembly,
   now,
+  parseJson,
   push,
   setTimer,
 } from "./captured.ts";
-import type { Gate, SyntheticReply } from "./decision.ts";
+import { bytesOfBase64 } from "./base64.ts";
+import type { Gate, HandlerAction, SyntheticReply, Taker } from "./decision.ts";
 import { fallbackAnswer, fallbackDecision, refusal } from "./fallback.ts";
 
 /** How long a request waits for settings before the strictest ones are taken. */
@@ -22,6 +22,14 @@ const SETTINGS_WAIT = 2_000;
 export interface SettingsTexts {
   readonly stored: string | null;
   readonly managed: string | null;
+}
+
+/** What a handler has to know of its shield's settings. */
+export interface ShieldSettings {
+  readonly mode: "off" | "flag" | "ask" | "on";
+  readonly options: Readonly<Record<string, string | number | boolean | readonly string[]>>;
+  /** Allowed hosts. */
+  readonly allow: readonly string[];
 }
 
 export type CoreStatus = "running" | "no-wasm" | "trapped";
@@ -119,6 +127,29 @@ export class GuardedCore implements Gate {
 
   takeBody(): Uint8Array {
     return this.#attemptOnce((core) => core.takeBody()) ?? new NativeUint8Array(0);
+  }
+
+  /** Of the shield with this id; undefined without a working core. */
+  shieldSettings(shield: string): ShieldSettings | undefined {
+    const text = this.#attemptOnce((core) => core.shieldSettings(shield));
+    return text === undefined ? undefined : (parseJson(text) as ShieldSettings);
+  }
+
+  takeUrl(): string | undefined {
+    return this.#attemptOnce((core) => core.takeUrl());
+  }
+
+  takeHandovers(): readonly Taker[] {
+    return this.#attemptOnce((core) => core.takeHandovers()) ?? [];
+  }
+
+  takeHandback(): Taker | undefined {
+    return this.#attemptOnce((core) => core.takeHandback())?.[0];
+  }
+
+  note(shield: string, action: HandlerAction, method: string, url: string): void {
+    this.#attemptOnce((core) => core.note(shield, action, method, url));
+    this.#notePending();
   }
 
   answer(method: string, url: string, status: number, body: Uint8Array): Uint8Array | undefined {
@@ -245,19 +276,8 @@ export class GuardedCore implements Gate {
 function compile(): WebAssembly.Module | undefined {
   if (NativeWebAssembly === undefined) return undefined;
   try {
-    return new NativeWebAssembly.Module(bytesOf(wasmBase64));
+    return new NativeWebAssembly.Module(bytesOfBase64(wasmBase64));
   } catch {
     return undefined;
   }
-}
-
-function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
-  const native = NativeUint8Array as {
-    fromBase64?: (text: string) => Uint8Array<ArrayBuffer>;
-  };
-  if (native.fromBase64 !== undefined) return native.fromBase64(base64);
-  const text = decodeBase64(base64);
-  const bytes = new NativeUint8Array(text.length);
-  for (let index = 0; index < text.length; index += 1) bytes[index] = charCodeAt(text, index);
-  return bytes;
 }

@@ -2,6 +2,7 @@ import {
   addListener,
   apply,
   baseUri,
+  blobSize,
   create,
   decodeText,
   encodeText,
@@ -21,11 +22,17 @@ import {
   pageDocument,
   reject,
   removeListener,
+  requestBlob,
   requestBuffer,
+  requestCache,
   requestClone,
+  requestCredentials,
   requestHeaders,
+  requestIntegrity,
+  requestKeepalive,
   requestMethod,
   requestMode,
+  requestRedirect,
   requestReferrer,
   requestReferrerPolicy,
   requestSignal,
@@ -43,9 +50,14 @@ import {
   toUpperCase,
   urlHref,
 } from "./captured.ts";
-import { FAIL, NEEDS_BODY, REPLY, REWRITTEN, WATCH } from "./decision.ts";
+import { NEEDS_BODY, WATCH } from "./decision.ts";
 import type { Gate, SyntheticReply } from "./decision.ts";
-import { networkError, replyResponse, withBody } from "./synthetic-response.ts";
+import { beforeSending, handBack, handOver } from "./handlers.ts";
+import type { AnsweredRequest, Handled, HeldRequest } from "./handlers.ts";
+import { headersFrom, pairsOf } from "./header-list.ts";
+import { takePlan } from "./plan.ts";
+import type { Plan } from "./plan.ts";
+import { networkError, replyResponse, showUrl, withBody } from "./synthetic-response.ts";
 import { replaceMethod } from "./wrap.ts";
 
 /** A call of `fetch`, read without changing anything. */
@@ -140,26 +152,34 @@ class FetchInHand {
 
   start(flags: number): Promise<Response> {
     const { method, url } = this.#call;
-    const isReady = this.#gate.isReady();
-    if (isReady && (flags & NEEDS_BODY) !== 0) {
-      const text = this.#textBody();
-      if (text !== undefined) {
-        const final = this.#gate.decideBody(method, url, text.headerLines, encodeText(text.body));
-        if ((final & (REPLY | FAIL)) === 0) return this.#sendText(text.headers, final);
-        return this.#settleHere(undefined, final);
+    if (!this.#gate.isReady()) {
+      this.#gate.forgetDecision();
+      const snapshot = this.#snapshot();
+      return snapshot === undefined ? this.#sendAsCalled() : this.#held(snapshot);
+    }
+    let plan: Plan;
+    let text: TextBody | undefined;
+    if ((flags & NEEDS_BODY) !== 0) {
+      text = this.#textBody();
+      if (text === undefined) {
+        const snapshot = this.#snapshot();
+        return snapshot === undefined ? this.#sendAsCalled() : this.#withBodyRead(snapshot);
       }
+      const bytes = encodeText(text.body);
+      plan = takePlan(this.#gate, this.#gate.decideBody(method, url, text.headerLines, bytes));
+    } else {
+      if (flags === WATCH) return this.#watched(this.#sendAsCalled(), undefined);
+      plan = takePlan(this.#gate, flags);
+      if (plan.handovers !== undefined) text = this.#textBody();
     }
-    if (isReady && (flags & (NEEDS_BODY | REPLY | FAIL)) === 0) {
-      return this.#watched(this.#sendAsCalled());
+    const { isSettled, handovers, handback } = plan;
+    if (!isSettled && handovers === undefined && handback === undefined) {
+      return this.#sendAlmostAsCalled(text, plan);
     }
-    if (!isReady) this.#gate.forgetDecision();
-    const reply = isReady && (flags & REPLY) !== 0 ? this.#gate.takeReply() : undefined;
     // Taken at once: what the page does to its body or headers from here on changes nothing.
     const snapshot = this.#snapshot();
     if (snapshot === undefined) return this.#sendAsCalled();
-    if (!isReady) return this.#held(snapshot);
-    if ((flags & NEEDS_BODY) !== 0) return this.#withBodyRead(snapshot);
-    return this.#settle(snapshot, reply);
+    return this.#carryOut(snapshot, plan, text && encodeText(text.body));
   }
 
   /** undefined when the call is one the browser refuses; it will say so itself. */
@@ -172,7 +192,7 @@ class FetchInHand {
   }
 
   /** A string body can be looked at without copying the request. `headers`: to send instead. */
-  #textBody(): { body: string; headers: Headers | undefined; headerLines: string } | undefined {
+  #textBody(): TextBody | undefined {
     const { input, init } = this.#call;
     if (typeof input !== "string" && !(input instanceof NativeURL)) return undefined;
     try {
@@ -189,16 +209,22 @@ class FetchInHand {
     }
   }
 
-  #sendText(headers: Headers | undefined, flags: number): Promise<Response> {
+  /** With another body or URL, but otherwise what the page gave, read by the browser. */
+  #sendAlmostAsCalled(text: TextBody | undefined, plan: Plan): Promise<Response> {
     const { input, init } = this.#call;
+    if (plan.url !== undefined && asRequest(input) !== undefined) {
+      const snapshot = this.#snapshot();
+      return snapshot === undefined ? this.#sendAsCalled() : this.#carryOut(snapshot, plan);
+    }
     const changes = create(null) as Record<string, unknown>;
-    if (headers !== undefined) changes["headers"] = headers;
-    if ((flags & REWRITTEN) !== 0) changes["body"] = decodeText(this.#gate.takeBody());
+    if (text?.headers !== undefined) changes["headers"] = text.headers;
+    if (plan.body !== undefined) changes["body"] = decodeText(plan.body);
+    const isOtherInit = text?.headers !== undefined || plan.body !== undefined;
     const sent =
-      headers === undefined && (flags & REWRITTEN) === 0
-        ? this.#sendAsCalled()
-        : this.#send(input, overlaid(init ?? {}, changes));
-    return (flags & WATCH) === 0 ? sent : this.#watched(sent);
+      isOtherInit || plan.url !== undefined
+        ? this.#send(plan.url ?? input, isOtherInit ? overlaid(init ?? {}, changes) : init)
+        : this.#sendAsCalled();
+    return this.#seen(sent, plan, undefined);
   }
 
   async #withBodyRead(snapshot: Request): Promise<Response> {
@@ -208,18 +234,7 @@ class FetchInHand {
     const body = new NativeUint8Array(buffer);
     const headerLines = linesOf(requestHeaders(snapshot));
     const flags = this.#gate.decideBody(method, url, headerLines, body);
-    if ((flags & (REPLY | FAIL)) !== 0) return this.#settleHere(snapshot, flags);
-    let request = snapshot;
-    if ((flags & REWRITTEN) !== 0) {
-      // Any init resets the referrer, so it is given again.
-      request = new NativeRequest(snapshot, {
-        body: this.#gate.takeBody() as Uint8Array<ArrayBuffer>,
-        referrer: requestReferrer(snapshot),
-        referrerPolicy: requestReferrerPolicy(snapshot),
-      });
-    }
-    const sent = this.#send(request);
-    return (flags & WATCH) === 0 ? sent : this.#watched(sent);
+    return this.#carryOut(snapshot, takePlan(this.#gate, flags));
   }
 
   /** Settings have not arrived: wait, and decide anew. */
@@ -227,17 +242,68 @@ class FetchInHand {
     await abortable(requestSignal(snapshot), () => this.#gate.whenReady());
     const flags = this.#gate.decide(this.#call.method, this.#call.url);
     if ((flags & NEEDS_BODY) !== 0) return this.#withBodyRead(snapshot);
-    if ((flags & (REPLY | FAIL)) !== 0) return this.#settleHere(snapshot, flags);
-    const sent = this.#send(snapshot);
-    return (flags & WATCH) === 0 ? sent : this.#watched(sent);
+    return this.#carryOut(snapshot, takePlan(this.#gate, flags));
   }
 
-  /** Right after a decision with REPLY or FAIL. */
-  #settleHere(taken: Request | undefined, flags: number): Promise<Response> {
-    // Taken first: making the snapshot may run code of the page, and with it other decisions.
-    const reply = (flags & REPLY) === 0 ? undefined : this.#gate.takeReply();
-    const snapshot = taken ?? this.#snapshot();
-    return snapshot === undefined ? this.#sendAsCalled() : this.#settle(snapshot, reply);
+  /** Everything a plan can ask for. `bytes`: the page's body where it is at hand. */
+  async #carryOut(snapshot: Request, plan: Plan, bytes?: Uint8Array): Promise<Response> {
+    if (plan.isSettled) return this.#settle(snapshot, plan.reply);
+    if (plan.handovers === undefined && plan.handback === undefined) {
+      const { url, body } = plan;
+      const request =
+        url === undefined ? withOtherBody(snapshot, body) : await retargeted(snapshot, url, body);
+      return this.#seen(this.#send(request), plan, undefined);
+    }
+    const signal = requestSignal(snapshot);
+    let held: HeldRequest = {
+      method: this.#call.method,
+      url: plan.url ?? this.#call.url,
+      headers: pairsOf(requestHeaders(snapshot)),
+      body: plan.body ?? bytes,
+      signal,
+    };
+    // For a look at the answer alone the browser's own request stays as it is.
+    let isRebuilt = plan.handovers !== undefined;
+    if (isRebuilt && held.body === undefined && hasBody(held.method)) {
+      const blob = await abortable(signal, () => requestBlob(snapshot));
+      held = { ...held, body: blobSize(blob) === 0 ? undefined : blob };
+    }
+    if (plan.handovers !== undefined) {
+      const takers = plan.handovers;
+      const handled = await abortable(signal, () => handOver(this.#gate, takers, held));
+      if (handled.kind !== "send") return this.#settle(snapshot, replyIn(handled));
+      held = handled.request;
+    }
+    const early = plan.handback && beforeSending(this.#gate, plan.handback, held);
+    if (early !== undefined) {
+      const handled = await abortable(signal, () => early);
+      if (handled.kind !== "send") return this.#settle(snapshot, replyIn(handled));
+      isRebuilt ||= handled.request.url !== held.url || handled.request.body !== held.body;
+      held = handled.request;
+    }
+    let request: Request;
+    if (isRebuilt) request = rebuilt(snapshot, held);
+    else if (plan.url !== undefined) request = await retargeted(snapshot, plan.url, plan.body);
+    else request = withOtherBody(snapshot, plan.body);
+    return this.#seen(this.#send(request), plan, held);
+  }
+
+  /** What the page sees of an answer. */
+  #seen(sent: Promise<Response>, plan: Plan, held: HeldRequest | undefined): Promise<Response> {
+    const { handback } = plan;
+    let shown = sent;
+    const wanted = held?.url ?? plan.url ?? this.#call.url;
+    if (wanted !== this.#call.url) {
+      shown = then(sent, (response) => {
+        showUrl(response, this.#call.url);
+        return response;
+      });
+    }
+    if (handback !== undefined && held !== undefined) {
+      const request: AnsweredRequest = { ...held, url: this.#call.url };
+      return this.#watched(shown, (status, bytes) => handBack(handback, request, status, bytes));
+    }
+    return plan.isWatched ? this.#watched(shown, undefined) : shown;
   }
 
   /** Nothing is sent. Settles in a later task, as an answer from the network would. */
@@ -262,7 +328,10 @@ class FetchInHand {
   }
 
   /** The whole answer goes through the core; unchanged ones are handed on as the browser made them. */
-  async #watched(sent: Promise<Response>): Promise<Response> {
+  async #watched(
+    sent: Promise<Response>,
+    open: ((status: number, bytes: Uint8Array) => Promise<Uint8Array | undefined>) | undefined,
+  ): Promise<Response> {
     const response = await sent;
     const type = responseType(response);
     if (type === "opaque" || type === "opaqueredirect" || type === "error") return response;
@@ -275,14 +344,68 @@ class FetchInHand {
       return response;
     }
     const { method, url } = this.#call;
-    const changed = this.#gate.answer(
-      method,
-      url,
-      responseStatus(response),
-      new NativeUint8Array(buffer),
-    );
+    const status = responseStatus(response);
+    const bytes = new NativeUint8Array(buffer);
+    const opened = open && (await open(status, bytes));
+    const changed = this.#gate.answer(method, url, status, opened ?? bytes) ?? opened;
     return changed === undefined ? response : withBody(response, changed);
   }
+}
+
+/** A string body; `headers` to send instead of the page's, where those can be read only once. */
+interface TextBody {
+  readonly body: string;
+  readonly headers: Headers | undefined;
+  readonly headerLines: string;
+}
+
+function replyIn(handled: Handled): SyntheticReply | undefined {
+  return handled.kind === "reply" ? handled.reply : undefined;
+}
+
+function hasBody(method: string): boolean {
+  return method !== "GET" && method !== "HEAD";
+}
+
+function withOtherBody(snapshot: Request, body: Uint8Array | undefined): Request {
+  if (body === undefined) return snapshot;
+  // Any init resets the referrer, so it is given again.
+  return new NativeRequest(snapshot, {
+    body: body as Uint8Array<ArrayBuffer>,
+    referrer: requestReferrer(snapshot),
+    referrerPolicy: requestReferrerPolicy(snapshot),
+  });
+}
+
+async function retargeted(
+  snapshot: Request,
+  url: string,
+  changed: Uint8Array | undefined,
+): Promise<Request> {
+  const method = requestMethod(snapshot);
+  const body = changed ?? (hasBody(method) ? await requestBlob(snapshot) : undefined);
+  const headers = pairsOf(requestHeaders(snapshot));
+  return rebuilt(snapshot, { method, url, headers, body, signal: undefined });
+}
+
+/** A request like the snapshot, with everything a handler may have changed. */
+function rebuilt(snapshot: Request, held: HeldRequest): Request {
+  const mode = requestMode(snapshot);
+  const init = create(null) as RequestInit;
+  init.method = held.method;
+  init.headers = headersFrom(held.headers);
+  if (hasBody(held.method) && held.body !== undefined) init.body = held.body as BodyInit;
+  // No page can start a navigation by hand.
+  init.mode = mode === "navigate" ? "same-origin" : mode;
+  init.credentials = requestCredentials(snapshot);
+  init.cache = requestCache(snapshot);
+  init.redirect = requestRedirect(snapshot);
+  init.referrer = requestReferrer(snapshot);
+  init.referrerPolicy = requestReferrerPolicy(snapshot);
+  init.integrity = requestIntegrity(snapshot);
+  init.keepalive = requestKeepalive(snapshot);
+  init.signal = requestSignal(snapshot);
+  return new NativeRequest(held.url, init);
 }
 
 /** Headers from an iterator are gone once they were read. */

@@ -18,6 +18,9 @@ import { GuardedCore } from "./core.ts";
 import type { CoreStatus } from "./core.ts";
 import { installFetchHook } from "./fetch-hook.ts";
 import { showNotice } from "./notice.ts";
+import { connectRequests, takeAnswer } from "./relay-requests.ts";
+import { connectShieldSettings, tellOfShieldSettings } from "./shield-settings.ts";
+import { installEncryptedState } from "./state/install.ts";
 import { installResponseAccessors } from "./synthetic-response.ts";
 import { disguise } from "./wrap.ts";
 import { installXhrHook } from "./xhr-hook.ts";
@@ -70,10 +73,21 @@ function install(): void {
     opened: () => {
       channel.post({ kind: "status", status: core.status });
       drainSoon();
+      connectRequests((request) => channel.post(request));
     },
-    settings: (settings) => core.applySettings(settings),
+    answer: takeAnswer,
+    wish: (wish) => state.wish(wish),
+    settings: (settings) => {
+      core.applySettings(settings);
+      tellOfShieldSettings();
+      state.applySettings(settings);
+    },
+  });
+  const state = installEncryptedState((message) => {
+    if (channel.isOpen()) channel.post(message);
   });
   addListener(page, "pagehide", drain, true);
+  connectShieldSettings((shield) => (core.isReady() ? core.shieldSettings(shield) : undefined));
 
   installResponseAccessors();
   installFetchHook(core);

@@ -2,7 +2,6 @@ import {
   apply,
   encodeText,
   headersAppend,
-  headersForEach,
   headersHas,
   headersSet,
   indexOf,
@@ -26,6 +25,7 @@ import {
   weakSet,
 } from "./captured.ts";
 import type { SyntheticReply } from "./decision.ts";
+import { headersFrom, pairsOf } from "./header-list.ts";
 import { replaceAccessor, replaceMethod } from "./wrap.ts";
 
 /** What the constructor of Response cannot set. */
@@ -94,8 +94,7 @@ export function replyResponse(reply: SyntheticReply, url: string, mode: RequestM
 
 /** A real answer with other bytes. */
 export function withBody(response: Response, body: Uint8Array): Response {
-  const headers = new NativeHeaders();
-  headersForEach(responseHeaders(response), (value, name) => headersAppend(headers, name, value));
+  const headers = headersFrom(pairsOf(responseHeaders(response)));
   if (headersHas(headers, "content-length")) {
     headersSet(headers, "content-length", `${body.length}`);
   }
@@ -106,11 +105,18 @@ export function withBody(response: Response, body: Uint8Array): Response {
     headers,
   });
   weakSet(seen, made, {
-    url: responseUrl(response),
+    url: weakGet(seen, response)?.url ?? responseUrl(response),
     type: responseType(response),
     redirected: responseRedirected(response),
   });
   return made;
+}
+
+/** Makes an answer from elsewhere read as one from the URL the page asked for. */
+export function showUrl(response: Response, url: string): void {
+  const type = responseType(response);
+  if (responseRedirected(response) || type === "opaque" || type === "error") return;
+  weakSet(seen, response, { url: withoutFragment(url), type, redirected: false });
 }
 
 /** The error of a fetch that never reached a server. */

@@ -1,9 +1,12 @@
 import {
+  abortController,
   apply,
   capturedGetter,
   capturedSetter,
   charCodeAt,
   clearTimer,
+  controllerSignal,
+  create,
   decodeWith,
   dispatch,
   encodeText,
@@ -11,22 +14,33 @@ import {
   getOwnPropertyDescriptor,
   headersForEach,
   headersGet,
+  headersHas,
+  headersSet,
   indexOf,
   isGecko,
   join,
+  NativeAbortController,
   NativeBlob,
   NativeDOMException,
   NativeDOMParser,
   NativeEvent,
+  nativeFetch,
   NativeProgressEvent,
   NativeString,
   NativeTextDecoder,
   NativeUint8Array,
   NativeWeakMap,
   NativeXMLHttpRequest,
+  page,
   parseDocument,
   parseJson,
   push,
+  responseBuffer,
+  responseHeaders,
+  responseRedirected,
+  responseStatus,
+  responseStatusText,
+  responseUrl,
   runInTask,
   setTimer,
   slice,
@@ -45,9 +59,16 @@ import {
 import type { AnyFunction } from "./captured.ts";
 import { takeBody } from "./body.ts";
 import type { TakenBody } from "./body.ts";
-import { FAIL, NEEDS_BODY, REPLY, REWRITTEN, WATCH } from "./decision.ts";
-import type { Gate, SyntheticReply } from "./decision.ts";
+import { NEEDS_BODY } from "./decision.ts";
+import type { Gate, SyntheticReply, Taker } from "./decision.ts";
+import { refusal } from "./fallback.ts";
 import { resolve } from "./fetch-hook.ts";
+import { beforeSending, handBack, handOver } from "./handlers.ts";
+import type { Handled, HeldRequest } from "./handlers.ts";
+import { headersFrom, pairsOf } from "./header-list.ts";
+import type { HeaderList } from "./header-list.ts";
+import { takePlan } from "./plan.ts";
+import type { Plan } from "./plan.ts";
 import { headersOf, withoutFragment } from "./synthetic-response.ts";
 import { replaceAccessor, replaceMethod } from "./wrap.ts";
 
@@ -56,6 +77,7 @@ type Xhr = XMLHttpRequest;
 const prototype = NativeXMLHttpRequest.prototype;
 const nativeMethod = (name: string): AnyFunction =>
   getOwnPropertyDescriptor(prototype, name)?.value as AnyFunction;
+const nativeOpen = nativeMethod("open");
 const nativeSend = nativeMethod("send");
 const setHeader = uncurry(prototype.setRequestHeader);
 const nativeAbort = uncurry(prototype.abort);
@@ -67,6 +89,7 @@ const nativeText = capturedGetter<Xhr, string>(prototype, "responseText");
 const nativeType = capturedGetter<Xhr, XMLHttpRequestResponseType>(prototype, "responseType");
 const setNativeType = capturedSetter<Xhr, XMLHttpRequestResponseType>(prototype, "responseType");
 const timeoutOf = capturedGetter<Xhr, number>(prototype, "timeout");
+const credentialsOf = capturedGetter<Xhr, boolean>(prototype, "withCredentials");
 const uploadOf = capturedGetter<Xhr, XMLHttpRequestUpload>(prototype, "upload");
 
 const OPENED = 1;
@@ -79,8 +102,10 @@ interface Opened {
   readonly method: string;
   readonly url: string;
   readonly isAsync: boolean;
-  /** "name: value\n…" */
-  headerLines: string;
+  /** As `open` was called. */
+  readonly args: readonly unknown[];
+  /** In the page's order, repeated names included. */
+  readonly headers: [name: string, value: string][];
   hasContentType: boolean;
   mimeOverride: string | undefined;
   /** native: the browser does it; held: sent by the page, not yet by us; made: answered here. */
@@ -89,9 +114,16 @@ interface Opened {
   /** readyState while made. */
   state: number;
   hasUpload: boolean;
+  /** The page's timeout while held. */
   timer: number | undefined;
+  /** Tells of progress while a handler has the request. */
+  beat: number | undefined;
+  /** Aborts what handlers do. */
+  controller: AbortController | undefined;
+  /** Where it really went. */
+  sentUrl: string | undefined;
   /** The answer while made; undefined: a network error. */
-  reply: { status: number; statusText: string; headers: Headers; bytes: Uint8Array } | undefined;
+  reply: Answer | undefined;
   /** Type the page asked for while the browser collects bytes for the core to see. */
   watchedType: XMLHttpRequestResponseType | undefined;
   isWatched: boolean;
@@ -99,6 +131,22 @@ interface Opened {
   body: { bytes: Uint8Array | null } | undefined;
   value: { type: XMLHttpRequestResponseType; value: unknown } | undefined;
 }
+
+/** An answer that this side plays. */
+interface Answer {
+  readonly status: number;
+  readonly statusText: string;
+  readonly headers: Headers;
+  readonly bytes: Uint8Array;
+  /** undefined: the one the page asked for. */
+  readonly url: string | undefined;
+}
+
+/**
+ * How often a held upload tells of progress. matrix-js-sdk gives one up after 30 seconds without
+ * (http-api/index.ts), and a person may take longer to answer a question.
+ */
+const BEAT = 10_000;
 
 const openedBy = new NativeWeakMap<Xhr, Opened>();
 
@@ -119,7 +167,7 @@ export function installXhrHook(gate: Gate): void {
     const result = apply(native, self, args);
     if (opened !== undefined) {
       const name = NativeString(args[0]);
-      opened.headerLines += `${name}: ${NativeString(args[1])}\n`;
+      push(opened.headers, [name, NativeString(args[1])]);
       if (toLowerCase(name) === "content-type") opened.hasContentType = true;
     }
     return result;
@@ -151,7 +199,7 @@ function open(native: AnyFunction, xhr: Xhr, args: unknown[]): unknown {
     args[1] = given;
     const isAsync = args.length < 3 || Boolean(args[2]);
     try {
-      opened = newOpened(toUpperCase(method), resolve(given), isAsync);
+      opened = newOpened(toUpperCase(method), resolve(given), isAsync, args);
     } catch {
       // The browser refuses the URL in its own words.
     }
@@ -172,7 +220,7 @@ function open(native: AnyFunction, xhr: Xhr, args: unknown[]): unknown {
     if (before !== undefined) weakSet(openedBy, xhr, before);
     throw error;
   }
-  if (before !== undefined) stopTimer(before);
+  if (before !== undefined) cancel(before);
   if (weakGet(openedBy, xhr) !== opened) return undefined;
   if (wanted !== undefined && nativeBefore !== DONE && !opened.isSent) setNativeType(xhr, wanted);
   // The browser's own state was OPENED all the while, so it fired nothing.
@@ -182,12 +230,18 @@ function open(native: AnyFunction, xhr: Xhr, args: unknown[]): unknown {
   return undefined;
 }
 
-function newOpened(method: string, url: string, isAsync: boolean): Opened {
+function newOpened(
+  method: string,
+  url: string,
+  isAsync: boolean,
+  args: readonly unknown[],
+): Opened {
   return {
     method,
     url,
     isAsync,
-    headerLines: "",
+    args,
+    headers: [],
     hasContentType: false,
     mimeOverride: undefined,
     phase: "native",
@@ -195,6 +249,9 @@ function newOpened(method: string, url: string, isAsync: boolean): Opened {
     state: OPENED,
     hasUpload: false,
     timer: undefined,
+    beat: undefined,
+    controller: undefined,
+    sentUrl: undefined,
     reply: undefined,
     watchedType: undefined,
     isWatched: false,
@@ -211,11 +268,12 @@ function send(gate: Gate, xhr: Xhr, opened: Opened, args: unknown[]): unknown {
   const isSendable = opened.phase === "native" && nativeState(xhr) === OPENED && !opened.isSent;
   if (!isSendable || !startsWith(opened.url, "http")) return apply(nativeSend, xhr, args);
   const flags = gate.decide(opened.method, opened.url);
-  if (flags === 0) return sendNatively(xhr, opened, args, 0);
+  if (flags === 0) return sendNatively(xhr, opened, args, false);
 
   const isEarly = opened.isAsync && !gate.isReady();
-  const reply = (flags & REPLY) === 0 ? undefined : gate.takeReply();
   if (isEarly) gate.forgetDecision();
+  // Taken first: reading the body may run code of the page, and with it other decisions.
+  const plan = isEarly || (flags & NEEDS_BODY) !== 0 ? undefined : takePlan(gate, flags);
   const hasBody = opened.method !== "GET" && opened.method !== "HEAD";
   const body = takeBody(hasBody ? args[0] : null);
   opened.hasUpload = hasBody && args[0] !== undefined && args[0] !== null;
@@ -225,20 +283,18 @@ function send(gate: Gate, xhr: Xhr, opened: Opened, args: unknown[]): unknown {
         if (!isHeld(xhr, opened)) return;
         const decided = gate.decide(opened.method, opened.url);
         if ((decided & NEEDS_BODY) !== 0) decideHeld(gate, xhr, opened, body);
-        else conclude(gate, xhr, opened, body, decided, args);
+        else conclude(gate, xhr, opened, body, takePlan(gate, decided), undefined);
       });
     });
   }
-  if ((flags & NEEDS_BODY) === 0) {
-    return concludeWith(gate, xhr, opened, body, flags, args, reply);
-  }
+  if (plan !== undefined) return conclude(gate, xhr, opened, body, plan, args);
   if (body.bytes !== undefined) {
     const { method, url } = opened;
     const decided = gate.decideBody(method, url, headerLines(opened, body), body.bytes);
-    return conclude(gate, xhr, opened, body, decided, args);
+    return conclude(gate, xhr, opened, body, takePlan(gate, decided), args);
   }
   // The core wants to see what cannot be read now.
-  if (!opened.isAsync) return concludeWith(gate, xhr, opened, body, FAIL, args, undefined);
+  if (!opened.isAsync) return make(xhr, opened, body, undefined);
   return hold(xhr, opened, () => decideHeld(gate, xhr, opened, body));
 }
 
@@ -249,64 +305,201 @@ function decideHeld(gate: Gate, xhr: Xhr, opened: Opened, body: TakenBody): void
     (bytes) => {
       if (!isHeld(xhr, opened)) return;
       const decided = gate.decideBody(method, url, headerLines(opened, body), bytes);
-      conclude(gate, xhr, opened, body, decided, undefined);
+      conclude(gate, xhr, opened, body, takePlan(gate, decided), undefined);
     },
     () => {
       // An unreadable file: the browser fails the request as well.
-      if (isHeld(xhr, opened)) concludeWith(gate, xhr, opened, body, FAIL, undefined, undefined);
+      if (isHeld(xhr, opened)) make(xhr, opened, body, undefined);
     },
   );
 }
 
-/** Right after a decision: what it left in the core is taken at once. */
+/** `args` are those of a send that was not held; held ones send what was taken then. */
 function conclude(
   gate: Gate,
   xhr: Xhr,
   opened: Opened,
   body: TakenBody,
-  flags: number,
+  plan: Plan,
   args: unknown[] | undefined,
 ): void {
-  const reply = (flags & REPLY) === 0 ? undefined : gate.takeReply();
-  concludeWith(gate, xhr, opened, body, flags, args, reply);
+  if (plan.isSettled) return make(xhr, opened, body, plan.reply && answerOf(plan.reply));
+  const isTaken = plan.handovers !== undefined || plan.handback !== undefined;
+  if (isTaken && opened.isAsync) {
+    const start = (): void => void takeOver(gate, xhr, opened, body, plan);
+    if (opened.phase === "held") start();
+    else hold(xhr, opened, start);
+    return;
+  }
+  // No handler can be asked while the page stands still.
+  if (plan.handovers !== undefined) return make(xhr, opened, body, answerOf(refusal));
+  const isOtherBody = plan.body !== undefined || opened.phase === "held";
+  const sent = isOtherBody
+    ? [plan.body === undefined ? body.unchanged : body.replaced(plan.body)]
+    : (args ?? []);
+  release(opened);
+  if (plan.url !== undefined) reopen(xhr, opened, plan.url, opened.headers);
+  if (isOtherBody) nameContentType(xhr, opened, body);
+  sendNatively(xhr, opened, sent, plan.isWatched);
 }
 
-/** `args` are those of a send that was not held; held ones send what was taken then. */
-function concludeWith(
+/** Gives the request to its handlers, and carries out what they say. */
+async function takeOver(
   gate: Gate,
   xhr: Xhr,
   opened: Opened,
   body: TakenBody,
-  flags: number,
-  args: unknown[] | undefined,
-  reply: SyntheticReply | undefined,
-): void {
-  const wasHeld = opened.phase === "held";
-  if ((flags & (REPLY | FAIL)) !== 0) {
-    stopTimer(opened);
-    make(xhr, opened, body, (flags & REPLY) === 0 ? undefined : reply);
+  plan: Plan,
+): Promise<void> {
+  const controller = new NativeAbortController();
+  opened.controller = controller;
+  const size = body.bytes?.length ?? 0;
+  if (opened.hasUpload) beat(xhr, opened, size);
+  let held: HeldRequest;
+  try {
+    held = {
+      method: opened.method,
+      url: plan.url ?? opened.url,
+      headers: headersWithType(opened, body),
+      body: plan.body ?? (opened.hasUpload ? await bodyOf(body) : undefined),
+      signal: controllerSignal(controller),
+    };
+  } catch {
+    if (isHeld(xhr, opened)) make(xhr, opened, body, undefined);
     return;
   }
-  let sent = args;
-  if ((flags & REWRITTEN) !== 0) {
-    sent = [body.replaced(gate.takeBody())];
-  } else if (wasHeld || sent === undefined) {
-    sent = [body.unchanged];
+  const given = held;
+  if (plan.handovers !== undefined) {
+    const handled = await handOver(gate, plan.handovers, held);
+    if (!isHeld(xhr, opened)) return;
+    if (handled.kind !== "send") return make(xhr, opened, body, answerIn(handled));
+    held = handled.request;
   }
-  const isOtherBody = (flags & REWRITTEN) !== 0 || wasHeld;
-  if (wasHeld) {
-    stopTimer(opened);
-    opened.phase = "native";
-    opened.isSent = false;
+  const { handback } = plan;
+  if (handback !== undefined && !hasCredentialsOfItsOwn(opened)) {
+    const early = beforeSending(gate, handback, held);
+    if (early !== undefined) {
+      const handled = await early;
+      if (!isHeld(xhr, opened)) return;
+      if (handled.kind !== "send") return make(xhr, opened, body, answerIn(handled));
+      held = handled.request;
+    }
+    const answer = await fetched(gate, xhr, opened, held, handback, plan.isWatched);
+    if (isHeld(xhr, opened)) make(xhr, opened, body, answer);
+    return;
   }
-  if (isOtherBody && opened.hasUpload && !opened.hasContentType && body.contentType !== null) {
-    setHeader(xhr, "Content-Type", body.contentType);
-  }
-  sendNatively(xhr, opened, sent ?? [], flags);
+  release(opened);
+  const isOtherBody = held.body !== given.body;
+  const isOtherHead = held.url !== opened.url || held.headers !== given.headers;
+  if (isOtherHead) reopen(xhr, opened, held.url, held.headers);
+  else nameContentType(xhr, opened, body);
+  let sent: unknown = body.unchanged;
+  if (isOtherBody) sent = held.body;
+  else if (plan.body !== undefined) sent = body.replaced(plan.body);
+  sendNatively(xhr, opened, [sent], plan.isWatched);
 }
 
-function sendNatively(xhr: Xhr, opened: Opened, args: unknown[], flags: number): unknown {
-  if ((flags & WATCH) !== 0) {
+/** Sends in the page's stead and gives the whole answer; undefined: a network error. */
+async function fetched(
+  gate: Gate,
+  xhr: Xhr,
+  opened: Opened,
+  held: HeldRequest,
+  handback: Taker,
+  isWatched: boolean,
+): Promise<Answer | undefined> {
+  try {
+    const init = create(null) as RequestInit;
+    init.method = held.method;
+    init.headers = headersFrom(held.headers);
+    init.credentials = credentialsOf(xhr) ? "include" : "same-origin";
+    if (held.body !== undefined) init.body = held.body as BodyInit;
+    if (held.signal !== undefined) init.signal = held.signal;
+    const response = await nativeFetch(page, held.url, init);
+    const status = responseStatus(response);
+    const bytes = new NativeUint8Array(await responseBuffer(response));
+    const shown = { method: opened.method, url: opened.url, headers: held.headers };
+    const seen = (await handBack(handback, shown, status, bytes)) ?? bytes;
+    const changed = isWatched ? gate.answer(opened.method, opened.url, status, seen) : undefined;
+    const final = changed ?? seen;
+    const headers = headersFrom(pairsOf(responseHeaders(response)));
+    if (headersHas(headers, "content-length")) {
+      headersSet(headers, "content-length", `${final.length}`);
+    }
+    return {
+      status,
+      statusText: responseStatusText(response),
+      headers,
+      bytes: final,
+      url: responseRedirected(response) ? responseUrl(response) : undefined,
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** A Blob as it is; bytes otherwise. */
+async function bodyOf(body: TakenBody): Promise<Blob | Uint8Array> {
+  return body.bytes ?? (body.unchanged as Blob | undefined) ?? body.read();
+}
+
+function answerIn(handled: Handled): Answer | undefined {
+  return handled.kind === "reply" ? answerOf(handled.reply) : undefined;
+}
+
+/** User and password that `open` was given; `fetch` takes none. */
+function hasCredentialsOfItsOwn(opened: Opened): boolean {
+  const user = opened.args[3];
+  return user !== undefined && user !== null;
+}
+
+/** A held request goes back to the browser. */
+function release(opened: Opened): void {
+  if (opened.phase !== "held") return;
+  stopTimers(opened);
+  opened.phase = "native";
+  opened.isSent = false;
+}
+
+/** Fires nothing: the browser's own state is and stays OPENED. */
+function reopen(xhr: Xhr, opened: Opened, url: string, headers: HeaderList): void {
+  const args: unknown[] = [opened.method, url, opened.isAsync];
+  for (let index = 3; index < opened.args.length; index += 1) push(args, opened.args[index]);
+  apply(nativeOpen, xhr, args);
+  for (let index = 0; index < headers.length; index += 1) {
+    const header = headers[index] as readonly [string, string];
+    setHeader(xhr, header[0], header[1]);
+  }
+  if (url !== opened.url) opened.sentUrl = url;
+}
+
+function nameContentType(xhr: Xhr, opened: Opened, body: TakenBody): void {
+  if (opened.hasUpload && !opened.hasContentType && body.contentType !== null) {
+    setHeader(xhr, "Content-Type", body.contentType);
+  }
+}
+
+function headersWithType(opened: Opened, body: TakenBody): HeaderList {
+  const headers: [string, string][] = [];
+  for (let index = 0; index < opened.headers.length; index += 1) {
+    push(headers, opened.headers[index]);
+  }
+  if (opened.hasUpload && !opened.hasContentType && body.contentType !== null) {
+    push(headers, ["Content-Type", body.contentType]);
+  }
+  return headers;
+}
+
+function beat(xhr: Xhr, opened: Opened, total: number): void {
+  opened.beat = setTimer(() => {
+    if (!isHeld(xhr, opened)) return;
+    fireProgress(uploadOf(xhr), "progress", 0, total);
+    if (isHeld(xhr, opened)) beat(xhr, opened, total);
+  }, BEAT);
+}
+
+function sendNatively(xhr: Xhr, opened: Opened, args: unknown[], isWatched: boolean): unknown {
+  if (isWatched) {
     opened.isWatched = true;
     if (opened.isAsync) {
       // Bytes are the one form the core can look at; the page's form is made from them.
@@ -337,11 +530,11 @@ function hold(xhr: Xhr, opened: Opened, release: () => void): void {
 }
 
 /** Plays the whole life of a request that never leaves. */
-function make(xhr: Xhr, opened: Opened, body: TakenBody, reply: SyntheticReply | undefined): void {
+function make(xhr: Xhr, opened: Opened, body: TakenBody, answer: Answer | undefined): void {
+  stopTimers(opened);
   opened.phase = "made";
   opened.state = OPENED;
   opened.isSent = true;
-  const answer = reply === undefined ? undefined : answerOf(reply);
   if (!opened.isAsync) {
     opened.state = DONE;
     opened.isSent = false;
@@ -378,7 +571,7 @@ function lifeOf(
   opened: Opened,
   length: number,
   total: number,
-  answer: NonNullable<Opened["reply"]>,
+  answer: Answer,
 ): (() => void)[] {
   const steps: (() => void)[] = [];
   const step = (act: () => void): unknown => push(steps, act);
@@ -429,7 +622,7 @@ function play(steps: (() => void)[], isCurrent: () => boolean, at = 0, wasSent =
 
 /** The end of a request that was held or made, without an answer. */
 function failWith(xhr: Xhr, opened: Opened, type: "error" | "abort" | "timeout"): void {
-  stopTimer(opened);
+  cancel(opened);
   const isCurrent = (): boolean => weakGet(openedBy, xhr) === opened;
   if (opened.phase === "held") {
     // What began now ends, so it has to have begun.
@@ -474,9 +667,18 @@ function installAnswerAccessors(gate: Gate): void {
   madeOr("readyState", (opened) => opened.state);
   madeOr("status", (opened) => opened.reply?.status ?? 0);
   madeOr("statusText", (opened) => opened.reply?.statusText ?? "");
-  madeOr("responseURL", (opened) =>
-    opened.reply === undefined ? "" : withoutFragment(opened.url),
-  );
+  replaceAccessor(prototype, "responseURL", {
+    get: (native, self) => {
+      const opened = weakGet(openedBy, self);
+      if (opened?.phase === "made") {
+        return opened.reply === undefined ? "" : withoutFragment(opened.reply.url ?? opened.url);
+      }
+      const shown = apply(native, self, []) as string;
+      const sentUrl = opened?.sentUrl;
+      const isOurs = sentUrl !== undefined && shown === withoutFragment(sentUrl);
+      return isOurs ? withoutFragment((opened as Opened).url) : shown;
+    },
+  });
 
   replaceAccessor(prototype, "response", {
     get: (native, self) => {
@@ -704,16 +906,22 @@ function textOf(bytes: Uint8Array, charset: string): string {
   return decodeWith(decoder, bytes);
 }
 
-function answerOf(reply: SyntheticReply): NonNullable<Opened["reply"]> {
+function answerOf(reply: SyntheticReply): Answer {
   const bytes = encodeText(reply.body);
   const { status, statusText } = reply;
-  return { status, statusText, headers: headersOf(reply, bytes.length), bytes };
+  return { status, statusText, headers: headersOf(reply, bytes.length), bytes, url: undefined };
 }
 
+/** "name: value\n…" */
 function headerLines(opened: Opened, body: TakenBody): string {
+  let lines = "";
+  for (let index = 0; index < opened.headers.length; index += 1) {
+    const header = opened.headers[index] as [string, string];
+    lines += `${header[0]}: ${header[1]}\n`;
+  }
   return opened.hasContentType || body.contentType === null
-    ? opened.headerLines
-    : `${opened.headerLines}Content-Type: ${body.contentType}\n`;
+    ? lines
+    : `${lines}Content-Type: ${body.contentType}\n`;
 }
 
 function fire(target: EventTarget, type: string): void {
@@ -724,9 +932,18 @@ function fireProgress(target: EventTarget, type: string, loaded: number, total: 
   dispatch(target, new NativeProgressEvent(type, { lengthComputable: total > 0, loaded, total }));
 }
 
-function stopTimer(opened: Opened): void {
+function stopTimers(opened: Opened): void {
   if (opened.timer !== undefined) clearTimer(opened.timer);
+  if (opened.beat !== undefined) clearTimer(opened.beat);
   opened.timer = undefined;
+  opened.beat = undefined;
+}
+
+/** The page wants no answer any more, or is not to get one. */
+function cancel(opened: Opened): void {
+  stopTimers(opened);
+  if (opened.controller !== undefined) abortController(opened.controller);
+  opened.controller = undefined;
 }
 
 function isResponseType(type: string): type is XMLHttpRequestResponseType {

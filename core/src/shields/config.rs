@@ -4,7 +4,7 @@
 //! Catalogue section 15. Each row serves one shield and only counts while
 //! that shield is on.
 
-use super::{AnswerStep, Context, Head, HeadStep, Info, Shield};
+use super::{AnswerStep, Context, Head, HeadStep, Info, Shield, mode_in};
 use crate::policy::Mode;
 use crate::wire::address::Address;
 use crate::wire::endpoint::Endpoint;
@@ -17,8 +17,8 @@ static INFO: Info = Info {
     name: "Element's configuration",
     purpose: "Changes the settings Element loads at start, so that it hides what the other shields switch off instead of failing at it.",
     loses: "Buttons for what is switched off are gone from Element.",
-    default: Mode::On,
     why: "A hidden button is better than one that fails.",
+    ..Info::PLAIN
 };
 
 /// What Element uses where its configuration names no manager.
@@ -119,7 +119,7 @@ impl Shield for Config {
             return Ok(step);
         }
         for row in rows {
-            if context.policy.mode(row.shield, Mode::On).value != Mode::On
+            if matches!(mode_in(context.policy, row.shield), Mode::Off | Mode::Flag)
                 || is_allowed(row, root, context, body)?
             {
                 continue;

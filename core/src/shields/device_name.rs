@@ -4,7 +4,6 @@
 //! renaming a session, and dynamic client registration (RFC 7591, MSC2966).
 
 use super::{BodyStep, Context, Head, HeadStep, Info, Shield};
-use crate::policy::Mode;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{Edit, JsonError, get, members, quoted};
 
@@ -15,8 +14,8 @@ static INFO: Info = Info {
     name: "Device names",
     purpose: "Calls your sessions by one plain name instead of one that gives away your browser, system and the site you use.",
     loses: "Your list of sessions tells them apart by date and ID only, unless you choose a name here.",
-    default: Mode::On,
     why: "Your homeserver, and often everyone you talk to, can read the name; a plain one costs little.",
+    ..Info::PLAIN
 };
 
 impl Shield for DeviceName {

@@ -4,7 +4,6 @@
 //! empty ping, "nobody found", otherwise 403.
 
 use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield};
-use crate::policy::Mode;
 use crate::verdict::{Action, Reply};
 use crate::wire::account_data::replace_content;
 use crate::wire::address::Address;
@@ -21,8 +20,9 @@ static INFO: Info = Info {
     name: "Identity servers",
     purpose: "Keeps Element from contacting an identity server (the “find people by e-mail or phone” service) and from naming one to your homeserver.",
     loses: "You cannot find or invite people by e-mail address or phone number, and they cannot find you that way.",
-    default: Mode::On,
     why: "The server is contacted at every page load, and is told your and your contacts' addresses.",
+    allow: Some("Contact look-up services you trust"),
+    ..Info::PLAIN
 };
 
 const REFUSED: &str = "Mantle keeps Element from contacting identity servers; allow this host in Mantle's settings if you trust it.";

@@ -6,7 +6,6 @@
 //! by value.
 
 use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Place, Shield};
-use crate::policy::Mode;
 use crate::verdict::{Action, Reply};
 use crate::wire::account_data::replace_content;
 use crate::wire::address::{Address, percent_decoded};
@@ -30,8 +29,9 @@ static INFO: Info = Info {
     name: "Integration managers",
     purpose: "Keeps Element from telling an integration manager (the “add widgets and bots” service) who you are and which room you are in.",
     loses: "You cannot add widgets, bots, bridges or sticker packs through Element's “add widgets” window.",
-    default: Mode::On,
     why: "The manager learns your Matrix ID and room names in clear, and few people use it.",
+    allow: Some("Widget and bot services you trust"),
+    ..Info::PLAIN
 };
 
 const REFUSED: &str = "Mantle keeps Element from contacting integration managers; allow this host in Mantle's settings if you trust it.";

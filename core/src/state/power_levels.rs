@@ -18,6 +18,8 @@ pub struct PowerLevels {
     creators: BTreeSet<String>,
 }
 
+const OUTER: &str = "m.room.encrypted";
+
 /// The first room version whose creators stand above all levels (MSC4289), and its trial name.
 const PRIVILEGED_CREATORS_FROM: u32 = 12;
 const PRIVILEGED_CREATORS_TRIAL: &str = "org.matrix.hydra.11";
@@ -67,8 +69,28 @@ impl PowerLevels {
             return true;
         }
         let has = self.users.get(user_id).copied().unwrap_or(self.users_default);
-        let needed = self.events.get(event_type).copied().unwrap_or(self.state_default);
+        let needed = self.needed(event_type);
         has >= needed && needed < i64::MAX
+    }
+
+    /// True when the user may send encrypted state of this inner type: has the power for the type
+    /// itself and for the outer one.
+    pub fn may_send_encrypted(&self, user_id: &str, event_type: &str) -> bool {
+        self.may_send_state(user_id, event_type) && self.may_send_state(user_id, OUTER)
+    }
+
+    /// True when encrypted state of this inner type, which the server let pass by its outer type,
+    /// was the sender's to set. Levels change and these are the ones of now: someone who has lost
+    /// their power since keeps what they set, as long as the outer type asks for no less than the
+    /// inner one, so that the server's check was as good.
+    pub fn may_have_sent(&self, user_id: &str, event_type: &str) -> bool {
+        let needed = self.needed(event_type);
+        self.may_send_state(user_id, event_type)
+            || (needed < i64::MAX && self.needed(OUTER) >= needed)
+    }
+
+    fn needed(&self, event_type: &str) -> i64 {
+        self.events.get(event_type).copied().unwrap_or(self.state_default)
     }
 }
 
@@ -146,6 +168,17 @@ mod tests {
             assert!(!of(content.clone()).may_send_state("@bob:x", "m.room.name"), "{content}");
         }
         assert!(of(json!({"users": {"@bob:x": " 50 "}})).may_send_state("@bob:x", "m.room.name"));
+    }
+
+    #[test]
+    fn power_lost_since_counts_only_where_the_outer_type_asked_for_as_much() {
+        let levels = of(json!({"events": {"m.room.name": 50, "m.room.avatar": 75}}));
+        assert!(levels.may_have_sent("@was-admin:x", "m.room.name"));
+        assert!(!levels.may_have_sent("@was-admin:x", "m.room.avatar"));
+        let levels = of(json!({"events": {"m.room.name": 50, "m.room.encrypted": 0}}));
+        assert!(!levels.may_have_sent("@user:x", "m.room.name"));
+        let levels = of(json!({"events": {"m.room.name": {}, "m.room.encrypted": {}}}));
+        assert!(!levels.may_have_sent("@user:x", "m.room.name"));
     }
 
     #[test]

@@ -11,8 +11,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-const STORED_VERSION: u32 = 1;
-
 /// How far apart the clocks of two homeservers may be: ten minutes.
 pub const CLOCK_TOLERANCE_MS: u64 = 10 * 60 * 1000;
 
@@ -78,22 +76,13 @@ pub struct KnownState {
     rooms: BTreeMap<String, Room>,
 }
 
-/// Why a stored form was not read.
-#[derive(Debug, Error)]
+/// A stored form that is not what this version writes.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum KnownStateError {
+pub enum StoredStateError {
     /// Not the JSON this version writes.
     #[error("the stored room state cannot be read")]
     Format,
-    /// Written by a version this one does not know.
-    #[error("the stored room state has version {0}, this Mantle knows {STORED_VERSION}")]
-    Version(u32),
-}
-
-#[derive(Serialize, Deserialize)]
-struct Stored<T> {
-    version: u32,
-    rooms: T,
 }
 
 impl KnownState {
@@ -173,27 +162,72 @@ impl KnownState {
         self.rooms.get(room_id).is_some_and(|room| room.encrypts_state)
     }
 
-    /// The stored form, JSON with a version.
+    /// Notes that the room's flag is on, without an event: the user has just set it.
+    pub fn note_flag(&mut self, room_id: &str) {
+        self.rooms.entry(room_id.to_owned()).or_default().encrypts_state = true;
+    }
+
+    /// The slots of a room for which an encrypted event is known: type, state key, event.
+    pub fn slots(&self, room_id: &str) -> impl Iterator<Item = (&str, &str, &Candidate)> {
+        self.rooms.get(room_id).into_iter().flat_map(|room| &room.slots).flat_map(
+            |(event_type, slots)| {
+                slots.iter().map(move |(state_key, slot)| {
+                    (event_type.as_str(), state_key.as_str(), &slot.current)
+                })
+            },
+        )
+    }
+
+    /// True when something is known of no room at all.
+    pub fn is_empty(&self) -> bool {
+        self.rooms.is_empty()
+    }
+
+    /// True when nothing is known of the room.
+    pub fn is_unknown(&self, room_id: &str) -> bool {
+        !self.rooms.contains_key(room_id)
+    }
+
+    /// Rooms of which something is known.
+    pub fn rooms(&self) -> impl Iterator<Item = &str> {
+        self.rooms.keys().map(String::as_str)
+    }
+
+    /// Forgets a room the user left for good.
+    pub fn forget_room(&mut self, room_id: &str) {
+        self.rooms.remove(room_id);
+    }
+
+    /// A room's stored form.
     ///
     /// # Errors
     ///
     /// Those of serialization; none is known for this type.
-    pub fn stored(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(&Stored { version: STORED_VERSION, rooms: &self.rooms })
+    pub fn stored_room(&self, room_id: &str) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&self.rooms.get(room_id))
     }
 
-    /// Reads the stored form.
+    /// Adds what a stored form says: the flag if either has it, and of each slot the newer event.
     ///
     /// # Errors
     ///
-    /// [`KnownStateError`]. Starting anew forgets flags and allows rollbacks: tell the user.
-    pub fn restore(stored: &str) -> Result<Self, KnownStateError> {
-        let Stored { version, rooms } =
-            serde_json::from_str::<Stored<Value>>(stored).map_err(|_| KnownStateError::Format)?;
-        if version != STORED_VERSION {
-            return Err(KnownStateError::Version(version));
+    /// [`StoredStateError`] when it is not what this version writes.
+    pub fn restore_room(&mut self, room_id: &str, stored: &str) -> Result<(), StoredStateError> {
+        let stored: Option<Room> =
+            serde_json::from_str(stored).map_err(|_| StoredStateError::Format)?;
+        let Some(stored) = stored else { return Ok(()) };
+        let room = self.rooms.entry(room_id.to_owned()).or_default();
+        room.encrypts_state |= stored.encrypts_state;
+        for (event_type, slots) in stored.slots {
+            let known = room.slots.entry(event_type).or_default();
+            for (state_key, slot) in slots {
+                match known.get(&state_key) {
+                    Some(ours) if ours.replaced.contains(&slot.current.event_id) => {}
+                    _ => drop(known.insert(state_key, slot)),
+                }
+            }
         }
-        Ok(Self { rooms: serde_json::from_value(rooms).map_err(|_| KnownStateError::Format)? })
+        Ok(())
     }
 }
 
@@ -321,14 +355,27 @@ mod tests {
         known.observe_encryption("!r", &json!({"encrypt_state_events": true}));
         offer(&mut known, candidate("$1", START, "s", 0));
         offer(&mut known, candidate("$2", START, "s", 1));
-        let stored = known.stored().unwrap();
-        let mut restored = KnownState::restore(&stored).unwrap();
+        let stored = known.stored_room("!r").unwrap();
+        let mut restored = KnownState::new();
+        restored.restore_room("!r", &stored).unwrap();
         assert_eq!(restored, known);
         assert!(restored.encrypts_state("!r"));
         assert_eq!(offer(&mut restored, candidate("$1", START, "s", 0)), Precedence::Rollback);
-        assert!(matches!(
-            KnownState::restore(&stored.replace("\"version\":1", "\"version\":2")),
-            Err(KnownStateError::Version(2))
-        ));
+        assert_eq!(restored.restore_room("!r", "{"), Err(StoredStateError::Format));
+    }
+
+    #[test]
+    fn another_tabs_older_form_brings_nothing_back() {
+        let mut known = KnownState::new();
+        offer(&mut known, candidate("$1", START, "s", 0));
+        let older = known.stored_room("!r").unwrap();
+        offer(&mut known, candidate("$2", START, "s", 1));
+        let newer = known.stored_room("!r").unwrap();
+        known.restore_room("!r", &older).unwrap();
+        assert_eq!(known.current("!r", "m.room.name", "").unwrap().event_id, "$2");
+        let mut other = KnownState::new();
+        offer(&mut other, candidate("$1", START, "s", 0));
+        other.restore_room("!r", &newer).unwrap();
+        assert_eq!(other.current("!r", "m.room.name", "").unwrap().event_id, "$2");
     }
 }

@@ -9,14 +9,14 @@ export interface AllowList {
   update(settings: SettingsView): void;
 }
 
-const EXAMPLES = { integrations: "widgets.example.org", identity: "contacts.example.org" };
+const EXAMPLE = "contacts.example.org";
 
-export function allowList(shield: keyof SettingsView["allow"], change: ChangeSetting): AllowList {
+export function allowList(shield: string, title: string, change: ChangeSetting): AllowList {
   const hintId = `allow-hint-${shield}`;
   const input = element("textarea", { id: `allow-${shield}`, "aria-describedby": hintId });
   input.rows = 2;
   input.spellcheck = false;
-  input.placeholder = EXAMPLES[shield];
+  input.placeholder = EXAMPLE;
   const outcome = element("span", { role: "status", class: "outcome" });
   const save = button(text("save"), "secondary", () => {
     const hosts = hostsIn(input.value);
@@ -30,14 +30,14 @@ export function allowList(shield: keyof SettingsView["allow"], change: ChangeSet
       );
     }
   });
-  const label = element("label", { text: text(`allow_${shield}`) });
+  const label = element("label", { text: title });
   label.htmlFor = input.id;
   const root = element(
     "div",
     { class: "field" },
     label,
     input,
-    element("p", { class: "hint", id: hintId, text: text("allowHint", EXAMPLES[shield]) }),
+    element("p", { class: "hint", id: hintId, text: text("allowHint", EXAMPLE) }),
     element("div", { class: "buttons" }, save, outcome),
   );
   let shown: string | undefined;

@@ -19,6 +19,7 @@ import { readSettings, watchSettings, writeSettings } from "../../settings.ts";
 import { type Site, addedSites, storedSites } from "../../sites.ts";
 import { button, element, part } from "./dom.ts";
 import { type PageCondition, examine } from "./page-state.ts";
+import { showRooms } from "./rooms-card.ts";
 import { type ShieldCounts, type ShieldRow, shieldRow } from "./shield-row.ts";
 import { showState } from "./state-card.ts";
 
@@ -142,6 +143,9 @@ async function start(): Promise<void> {
   part("host").textContent = hostShown(tab);
   showState(part("state"), condition, tab?.id, siteActions);
   await showCounts(tab, condition);
+  if (tab !== undefined && condition.kind === "protected") {
+    void showRooms(part("rooms"), tab.id);
+  }
   watchSettings(() => void showSettings());
   onStorageChanged((area, keys) => {
     if (area === "local" && keys.includes("ledger")) {

@@ -4,6 +4,7 @@ import { text } from "../../platform.ts";
 import { allowList } from "./allow-list.ts";
 import { deviceNameField } from "./device-name-field.ts";
 import { button, element } from "./dom.ts";
+import { optionField } from "./option-field.ts";
 
 type Mode = ShieldView["mode"];
 
@@ -44,7 +45,7 @@ export function shieldRow(first: ShieldView, changeSetting: ChangeSetting): Shie
   const restore = button("", "quiet", () => {
     change({ type: "mode", shield: id, mode: null }).catch(() => undefined);
   });
-  const fields = fieldsFor(id, change);
+  const fields = fieldsFor(first, change);
   const summary = element("summary", {
     text: text("details"),
     "aria-label": text("detailsOf", first.name),
@@ -93,16 +94,12 @@ interface Field {
   update(settings: SettingsView): void;
 }
 
-function fieldsFor(id: string, change: ChangeSetting): Field[] {
-  switch (id) {
-    case "integrations":
-    case "identity":
-      return [allowList(id, change)];
-    case "device-name":
-      return [deviceNameField(change)];
-    default:
-      return [];
-  }
+function fieldsFor({ id, allow, options }: ShieldView, change: ChangeSetting): Field[] {
+  return [
+    ...(id === "device-name" ? [deviceNameField(change)] : []),
+    ...options.map((option) => optionField(id, option, change)),
+    ...(allow === null ? [] : [allowList(id, allow, change)]),
+  ];
 }
 
 interface ModeSwitch {

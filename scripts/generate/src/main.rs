@@ -3,7 +3,7 @@
 //! `mantle-generate --write` writes, `--check` fails when a file differs.
 
 use mantle_core::leaks::{LEAKS, SECTIONS};
-use mantle_core::policy::Mode;
+use mantle_core::policy::{OptionInfo, Profile};
 use mantle_core::shields::{
     IDENTITY_PATH_REGEX, INTEGRATION_HOSTS, INTEGRATIONS_PATH_REGEX, SCALAR_TOKEN_REGEX, SHIELDS,
     SITES,
@@ -75,7 +75,10 @@ fn tables() -> Value {
                 "loses": info.loses,
                 "default": info.default,
                 "why": info.why,
-                "modes": Mode::ALL,
+                "strict": info.strict,
+                "modes": info.modes,
+                "allow": info.allow,
+                "options": info.options.iter().map(option).collect::<Vec<_>>(),
                 "policyKey": format!("shields.{}", info.id),
             })
         })
@@ -84,7 +87,17 @@ fn tables() -> Value {
         .iter()
         .map(|leak| json!({ "id": leak.id, "section": leak.section, "what": leak.what, "to": leak.to, "shield": leak.shield }))
         .collect();
-    json!({ "sites": SITES, "sections": SECTIONS, "shields": shields, "leaks": leaks })
+    json!({ "sites": SITES, "sections": SECTIONS, "shields": shields, "leaks": leaks, "profiles": Profile::ALL })
+}
+
+fn option(option: &OptionInfo) -> Value {
+    json!({
+        "key": option.key,
+        "title": option.title,
+        "kind": option.kind,
+        "default": option.default_value(),
+        "why": option.why,
+    })
 }
 
 /// For a page whose core does not run: what is refused, what is blocked.

@@ -149,6 +149,11 @@ impl OutboundSession {
         }
     }
 
+    /// True when a device of the user was sent the key.
+    pub(in crate::state) fn has_holder(&self, user_id: &str) -> bool {
+        self.holders.has_user(user_id)
+    }
+
     /// Records those who were sent the key.
     pub fn mark_shared(&mut self, recipients: &Recipients) {
         for (user_id, device) in recipients.iter() {

@@ -59,7 +59,15 @@ impl Recipients {
         self.0.values().map(BTreeSet::len).sum()
     }
 
-    fn has_user(&self, user_id: &str) -> bool {
+    /// Users none of whose devices is among them.
+    pub fn users_without_devices(&self) -> impl Iterator<Item = &str> {
+        self.0
+            .iter()
+            .filter(|(_, devices)| devices.is_empty())
+            .map(|(user_id, _)| user_id.as_str())
+    }
+
+    pub(in crate::state) fn has_user(&self, user_id: &str) -> bool {
         self.0.contains_key(user_id)
     }
 }

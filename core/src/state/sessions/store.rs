@@ -92,6 +92,16 @@ impl SessionStore {
         self.sessions.contains_key(&(room_id.to_owned(), session_id.to_owned()))
     }
 
+    /// Where the session of that room and id came from: the claim with a known owner first.
+    pub(in crate::state) fn origin(&self, room_id: &str, session_id: &str) -> Option<&SessionOrigin> {
+        let claims = self.sessions.get(&(room_id.to_owned(), session_id.to_owned()))?;
+        claims
+            .iter()
+            .find(|session| session.owner().is_some())
+            .or(claims.first())
+            .map(InboundSession::origin)
+    }
+
     /// Origins of the sessions whose owner is still to be looked up.
     pub fn without_owner(&self) -> impl Iterator<Item = &SessionOrigin> {
         self.sessions

@@ -1,0 +1,182 @@
+//! What an upload is and what it gives away, and how to send it without that.
+//!
+//! Sans-I/O: an [`Examination`] asks for byte ranges of the file ([`Examination::need`]), is given
+//! them ([`Examination::supply`]) and ends in a [`Report`]: what was found, and a [`Plan`] of
+//! ranges to keep and bytes to put between them. The file itself is never held here; for formats
+//! with an index (HEIC, AVIF, TIFF, ZIP, PDF) only a few ranges of it are ever read.
+//!
+//! The parsers of containers are Mantle's own: the crates at hand (img-parts, little_exif, zip,
+//! mp4) take whole files or a blocking `Seek` and give whole copies back. Exif blocks, which are
+//! small, are read by kamadak-exif, and DEFLATE in Office files by miniz_oxide.
+//!
+//! What stays is on a list per format; everything else goes. Pixels, orientation and colour
+//! profile are kept to the bit.
+
+mod bmff;
+mod bytes;
+mod decision;
+mod documents;
+mod exif;
+mod gif;
+mod heif;
+mod jpeg;
+mod kind;
+mod plan;
+mod png;
+mod reader;
+mod tiff;
+mod webp;
+
+pub use decision::{Ask, Choice, Decision, Remembered, ServerMedia, Settings, Upload, decide};
+pub use kind::Kind;
+pub use plan::{Piece, Plan};
+
+use reader::{Reader, Slot};
+use serde::Serialize;
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// Why metadata cannot be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// The file ends before its parts do.
+    #[error("the file breaks off in the middle")]
+    Truncated,
+    /// Against the format's rules.
+    #[error("the file is damaged or made to confuse programs that read it")]
+    Malformed,
+    /// More parts than any real file has.
+    #[error("the file has far more parts than a real one")]
+    TooComplex,
+    /// A variant nobody has taught Mantle.
+    #[error("Mantle does not know this variant of the format")]
+    Unsupported,
+    /// The format keeps metadata where it cannot be told from the rest.
+    #[error("Mantle cannot remove details from this kind of file")]
+    NotRemovable,
+}
+
+/// What a file says beside its content. Each is a yes or no: values are never kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Findings {
+    /// Where it was made.
+    pub place: bool,
+    /// Make and model of camera, lens or phone.
+    pub camera: bool,
+    /// Serial numbers and unique ids.
+    pub serial: bool,
+    /// When it was made.
+    pub time: bool,
+    /// Author, owner, company.
+    pub names: bool,
+    /// A smaller second picture, which may show what was cut away.
+    pub preview: bool,
+    /// Captions, comments, XMP, IPTC.
+    pub text: bool,
+    /// Data after the file's end, or that nothing refers to.
+    pub hidden: bool,
+    /// Anything else that is not needed to show the file.
+    pub other: bool,
+}
+
+impl Findings {
+    /// Whether there is anything.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+/// What came of an examination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// By its first bytes, never by name or declared type.
+    pub kind: Kind,
+    /// What it says.
+    pub findings: Findings,
+    /// How to send it without that; an unchanged plan where there is nothing to remove.
+    pub plan: Result<Plan, Refusal>,
+}
+
+/// A range of the file that is needed next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    /// First byte.
+    pub offset: u64,
+    /// Number of bytes, at least one and never past the end.
+    pub length: usize,
+}
+
+/// One file under examination.
+pub struct Examination {
+    slot: Rc<RefCell<Slot>>,
+    work: Pin<Box<dyn Future<Output = Report>>>,
+    report: Option<Report>,
+}
+
+impl fmt::Debug for Examination {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Examination").field("report", &self.report).finish_non_exhaustive()
+    }
+}
+
+impl Examination {
+    /// Of a file of `size` bytes.
+    #[must_use]
+    pub fn new(size: u64) -> Self {
+        let slot = Rc::new(RefCell::new(Slot::default()));
+        let reader = Reader::new(Rc::clone(&slot), size);
+        Self { slot, work: Box::pin(examine(reader)), report: None }
+    }
+
+    /// What to read next; `None` when the report is there.
+    pub fn need(&mut self) -> Option<Need> {
+        if self.report.is_some() {
+            return None;
+        }
+        match self.work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(report) => {
+                self.report = Some(report);
+                None
+            },
+            Poll::Pending => self.slot.borrow().wanted,
+        }
+    }
+
+    /// The range that was needed; fewer bytes where the file turned out shorter.
+    pub fn supply(&mut self, bytes: &[u8]) {
+        self.slot.borrow_mut().supply(bytes);
+    }
+
+    /// The outcome, once nothing more is needed.
+    #[must_use]
+    pub fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
+    }
+}
+
+async fn examine(reader: Reader) -> Report {
+    let size = reader.size();
+    let mut findings = Findings::default();
+    let head = reader.head().await;
+    let kind = Kind::of(&head, size);
+    let plan = match kind {
+        Kind::Jpeg => jpeg::clean(&reader, &mut findings).await,
+        Kind::Png => png::clean(&reader, &mut findings).await,
+        Kind::Gif => gif::clean(&reader, &mut findings).await,
+        Kind::WebP => webp::clean(&reader, &mut findings).await,
+        Kind::Heif => heif::clean(&reader, &mut findings).await,
+        Kind::Tiff => tiff::clean(&reader, &mut findings).await,
+        Kind::Pdf => documents::pdf(&reader, &mut findings).await,
+        Kind::Zip => documents::office(&reader, &mut findings).await,
+        Kind::OldOffice => documents::old_office(&reader, &mut findings).await,
+        Kind::Video => bmff::video(&reader, &mut findings).await,
+        Kind::Text | Kind::Other | Kind::Random => Ok(Plan::unchanged(size)),
+    };
+    Report { kind, findings, plan }
+}

@@ -1,0 +1,170 @@
+//! How to put a file together again from ranges of itself.
+
+use super::Refusal;
+use std::collections::BTreeMap;
+
+/// One piece of the file to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Bytes `from..to` of the original.
+    Keep {
+        /// First byte.
+        from: u64,
+        /// Behind the last one.
+        to: u64,
+    },
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// So many zero bytes.
+    Zeros(u64),
+}
+
+/// Pieces in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    size: u64,
+    pieces: Vec<Piece>,
+}
+
+impl Plan {
+    pub(super) fn new(size: u64) -> Self {
+        Self { size, pieces: Vec::new() }
+    }
+
+    /// The file as it is.
+    #[must_use]
+    pub fn unchanged(size: u64) -> Self {
+        Self { size, pieces: vec![Piece::Keep { from: 0, to: size }] }
+    }
+
+    /// In order.
+    #[must_use]
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// Whether the file stays as it is.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        self.size == 0 || self.pieces == [Piece::Keep { from: 0, to: self.size }]
+    }
+
+    /// Size of the file the plan makes.
+    #[must_use]
+    pub fn new_size(&self) -> u64 {
+        self.pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Keep { from, to } => to - from,
+                Piece::Bytes(bytes) => bytes.len() as u64,
+                Piece::Zeros(length) => *length,
+            })
+            .sum()
+    }
+
+    pub(super) fn keep(&mut self, from: u64, to: u64) {
+        if from >= to {
+            return;
+        }
+        if let Some(Piece::Keep { to: last, .. }) = self.pieces.last_mut()
+            && *last == from
+        {
+            *last = to;
+            return;
+        }
+        self.pieces.push(Piece::Keep { from, to });
+    }
+
+    pub(super) fn append(&mut self, other: Self) {
+        for piece in other.pieces {
+            match piece {
+                Piece::Keep { from, to } => self.keep(from, to),
+                piece => self.pieces.push(piece),
+            }
+        }
+    }
+
+    pub(super) fn put(&mut self, bytes: Vec<u8>) {
+        self.pieces.push(Piece::Bytes(bytes));
+    }
+}
+
+/// Changes in place, for formats whose parts are found by their offsets: nothing may move.
+#[derive(Debug, Default)]
+pub(super) struct Overlay {
+    /// By first byte: end, and what to put there; `None` for zeros.
+    patches: BTreeMap<u64, (u64, Option<Vec<u8>>)>,
+}
+
+impl Overlay {
+    pub(super) fn zero(&mut self, from: u64, to: u64) -> Result<(), Refusal> {
+        if from >= to { Ok(()) } else { self.add(from, to, None) }
+    }
+
+    pub(super) fn put(&mut self, at: u64, bytes: Vec<u8>) -> Result<(), Refusal> {
+        if bytes.is_empty() { Ok(()) } else { self.add(at, at + bytes.len() as u64, Some(bytes)) }
+    }
+
+    fn add(&mut self, from: u64, to: u64, bytes: Option<Vec<u8>>) -> Result<(), Refusal> {
+        let before = self.patches.range(..to).next_back();
+        if before.is_some_and(|(_, (end, _))| *end > from) {
+            return Err(Refusal::Malformed);
+        }
+        self.patches.insert(from, (to, bytes));
+        Ok(())
+    }
+
+    /// The plan for a file that ends at `end`, all of which is kept where nothing was changed.
+    pub(super) fn into_plan(self, size: u64, end: u64) -> Plan {
+        let mut plan = Plan::new(size);
+        let mut at = 0;
+        for (from, (to, bytes)) in self.patches {
+            if from >= end {
+                break;
+            }
+            plan.keep(at, from);
+            match bytes {
+                Some(bytes) => plan.put(bytes),
+                None => plan.pieces.push(Piece::Zeros(to.min(end) - from)),
+            }
+            at = to;
+        }
+        plan.keep(at, end);
+        plan
+    }
+}
+
+/// Ranges that stay, in any order.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Vec<(u64, u64)>);
+
+impl Kept {
+    pub(super) fn add(&mut self, from: u64, to: u64) {
+        if from < to {
+            self.0.push((from, to));
+        }
+    }
+
+    /// What lies within `from..to` and is not kept.
+    pub(super) fn gaps(&mut self, from: u64, to: u64) -> Vec<(u64, u64)> {
+        self.0.sort_unstable();
+        let mut gaps = Vec::new();
+        let mut at = from;
+        for &(start, end) in &self.0 {
+            if end <= at {
+                continue;
+            }
+            if start >= to {
+                break;
+            }
+            if start > at {
+                gaps.push((at, start));
+            }
+            at = end;
+        }
+        if at < to {
+            gaps.push((at, to));
+        }
+        gaps
+    }
+}

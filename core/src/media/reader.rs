@@ -1,0 +1,120 @@
+//! Ranges of a file, asked for and waited for. Parsers are plain `async` functions, so the
+//! compiler makes the state machine that stops at every missing range.
+
+use super::{Need, Refusal};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+
+/// First look at a file: enough for the metadata of most pictures.
+const HEAD: usize = 64 * 1024;
+/// Most ranges asked of one file; a file of 4 GB read through in the largest windows needs fewer.
+const MOST_NEEDS: u32 = 20_000;
+
+/// What is at hand, and what is wanted.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    pub(super) wanted: Option<Need>,
+    start: u64,
+    bytes: Vec<u8>,
+    needs: u32,
+}
+
+impl Slot {
+    pub(super) fn supply(&mut self, bytes: &[u8]) {
+        let Some(need) = self.wanted.take() else { return };
+        self.start = need.offset;
+        self.bytes.clear();
+        self.bytes.extend_from_slice(bytes.get(..need.length).unwrap_or(bytes));
+    }
+
+    /// From `at` to the end of what is at hand.
+    fn from(&self, at: u64) -> &[u8] {
+        at.checked_sub(self.start)
+            .and_then(|skip| usize::try_from(skip).ok())
+            .and_then(|skip| self.bytes.get(skip..))
+            .unwrap_or_default()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Reader {
+    slot: Rc<RefCell<Slot>>,
+    size: u64,
+}
+
+impl Reader {
+    pub(super) fn new(slot: Rc<RefCell<Slot>>, size: u64) -> Self {
+        Self { slot, size }
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The first bytes, as many as there are.
+    pub(super) async fn head(&self) -> Vec<u8> {
+        let least = usize::try_from(self.size).unwrap_or(HEAD).min(4096);
+        if least == 0 || self.ensure(0, least, HEAD).await.is_err() {
+            return Vec::new();
+        }
+        self.slot.borrow().from(0).to_vec()
+    }
+
+    /// Exactly `length` bytes from `at`.
+    pub(super) async fn read(&self, at: u64, length: usize) -> Result<Vec<u8>, Refusal> {
+        self.read_ahead(at, length, 4096).await
+    }
+
+    /// The same, asking for `window` bytes where a range is missing: for parsers that go forward.
+    pub(super) async fn read_ahead(
+        &self,
+        at: u64,
+        length: usize,
+        window: usize,
+    ) -> Result<Vec<u8>, Refusal> {
+        self.ensure(at, length, window).await?;
+        self.slot.borrow().from(at).get(..length).map(<[u8]>::to_vec).ok_or(Refusal::Truncated)
+    }
+
+    /// Looks at the bytes from `at` on, at least one and at most `window`, without copying them.
+    pub(super) async fn look<T>(
+        &self,
+        at: u64,
+        window: usize,
+        look: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, Refusal> {
+        self.ensure(at, 1, window).await?;
+        Ok(look(self.slot.borrow().from(at)))
+    }
+
+    async fn ensure(&self, at: u64, least: usize, window: usize) -> Result<(), Refusal> {
+        let end = at.checked_add(least as u64).ok_or(Refusal::Truncated)?;
+        if end > self.size {
+            return Err(Refusal::Truncated);
+        }
+        if self.slot.borrow().from(at).len() >= least {
+            return Ok(());
+        }
+        {
+            let mut slot = self.slot.borrow_mut();
+            slot.needs += 1;
+            if slot.needs > MOST_NEEDS {
+                return Err(Refusal::TooComplex);
+            }
+            let rest = usize::try_from(self.size - at).unwrap_or(usize::MAX);
+            slot.wanted = Some(Need { offset: at, length: least.max(window).min(rest) });
+        }
+        poll_fn(|_| match self.slot.borrow().wanted {
+            Some(_) => Poll::Pending,
+            None => Poll::Ready(()),
+        })
+        .await;
+        // The file became shorter while it was read.
+        if self.slot.borrow().from(at).len() < least {
+            return Err(Refusal::Truncated);
+        }
+        Ok(())
+    }
+}

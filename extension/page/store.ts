@@ -1,0 +1,25 @@
+/** What the page's handlers keep over reloads, in the extension's storage on this device. */
+import { NativeError } from "./captured.ts";
+import { askRelay } from "./relay-requests.ts";
+import type { StoreArea } from "../messages.ts";
+
+/** A disk may be slow; a page without a relay must not wait for ever. */
+const PATIENCE = 10_000;
+
+/** Kept per origin of the page. Values are opaque: what is secret is encrypted before. */
+export const store = {
+  /**
+   * Resolves once the value (at most 1 MB of text; null removes it) is on disk; rejects with a
+   * sentence otherwise.
+   */
+  async put(area: StoreArea, key: string, value: string | null): Promise<void> {
+    await askRelay({ kind: "store", area, key, value }, PATIENCE);
+  },
+
+  /** Everything under an area. */
+  async load(area: StoreArea): Promise<Record<string, string>> {
+    const answer = await askRelay({ kind: "load", area }, PATIENCE);
+    if (answer.kind !== "loaded") throw new NativeError("Mantle read something unexpected.");
+    return answer.entries;
+  },
+};
