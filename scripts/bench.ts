@@ -22,6 +22,7 @@ import type { ClientPageOptions } from "../web-tests/support/client-page.ts";
 import type { Handler, Recorder } from "../web-tests/support/recorder.ts";
 import { startWorld, type World } from "../web-tests/support/world.ts";
 import type {} from "../web-tests/wasm/boundary-page.ts";
+import { stateTimes, type StateTimes } from "./bench-state.ts";
 import { coreModules } from "./bundle.ts";
 import { buildCoreWasm, builtCoreWasm, wasmSizes } from "./core-wasm.ts";
 import { main, root } from "./process.ts";
@@ -32,6 +33,16 @@ const limits = {
   startShare: { chromium: 0.01, firefox: 0.015 },
   wasmBytes: 300_000,
   wasmGzipBytes: 150_000,
+  // Issue 3, "Speed": ratios to JSON.parse of the same text.
+  passLarge: 0.06,
+  passSmall: 0.1,
+  rewrite: { chromium: 0.3, firefox: 0.4 },
+  /** Fetch to parsed object. */
+  hook: 1.05,
+  /** Fresh events, times as fast as crypto-wasm's decryptRoomEvent; at least. */
+  opening: 8,
+  /** The main thread may be held that long by one step of opening. */
+  longestStepMs: 50,
 } as const;
 
 /** What Element asks for, by and large in the proportions of a session. */
@@ -108,6 +119,7 @@ interface Report {
   /** The page whose start was measured. */
   page: string;
   start: Partial<Record<BrowserKind, StartTimes>>;
+  state: Partial<Record<BrowserKind, StateTimes>>;
 }
 
 function median(values: readonly number[]): number {
@@ -448,8 +460,33 @@ function print(report: Report): string[] {
       line(`${kind}: Mantle's share`, start.share * 100, "%", limits.startShare[kind] * 100);
     }
   }
+  for (const kind of bothBrowsers) {
+    const state = report.state[kind];
+    if (state === undefined) continue;
+    const { large, small, opening } = state;
+    line(`${kind}: JSON.parse of ${mega(large.bytes)}`, large.parse, "ms");
+    line(`${kind}: pass-through, ${mega(large.bytes)}`, large.passRatio, "×", limits.passLarge);
+    line(`${kind}: pass-through, ${mega(small.bytes)}`, small.passRatio, "×", limits.passSmall);
+    const rewrite = limits.rewrite[kind];
+    line(`${kind}: rewrite of 1 %, ${mega(large.bytes)}`, large.rewriteRatio, "×", rewrite);
+    line(`${kind}: rewrite of 1 %, ${mega(small.bytes)}`, small.rewriteRatio, "×");
+    line(
+      `${kind}: fetch to parsed, ${mega(5e6)}, hooked by unhooked`,
+      state.hookRatio,
+      "×",
+      limits.hook,
+    );
+    line(`${kind}: opening, crypto-wasm's decryptRoomEvent`, opening.cryptoWasm, "/s");
+    line(`${kind}: opening, Mantle`, opening.own, "/s");
+    // Written as its inverse, since a limit is the most there may be.
+    line(`${kind}: opening, crypto-wasm by Mantle`, 1 / opening.ratio, "×", 1 / limits.opening);
+    line(`${kind}: opening, longest step`, opening.longestCall, "ms", limits.longestStepMs);
+    line(`${kind}: rewrite of ${mega(large.bytes)}, longest step`, large.longestCall, "ms");
+  }
   return over;
 }
+
+const mega = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
 
 main("bench", async () => {
   const { values } = parseArgs({
@@ -467,9 +504,16 @@ main("bench", async () => {
     decision: {},
     page: "",
     start: {},
+    state: {},
   };
-  for (const kind of bothBrowsers) report.decision[kind] = await decisionTimes(kind, 20);
-  if (values.only !== "decision") {
+  const wanted = (what: string): boolean => values.only === undefined || values.only === what;
+  if (wanted("decision") || wanted("start")) {
+    for (const kind of bothBrowsers) report.decision[kind] = await decisionTimes(kind, 20);
+  }
+  if (wanted("state")) {
+    for (const kind of bothBrowsers) report.state[kind] = await stateTimes(kind, Math.min(runs, 7));
+  }
+  if (wanted("start")) {
     const startPage = elementInstalled() ? await elementStart() : clientStart();
     report.page = startPage.name;
     const world = await startWorld({
