@@ -620,6 +620,7 @@ fn state_that_may_be_encrypted_is_handed_over_and_its_answers_back() {
         ("PUT", "/rooms/!r:x/state/m.room.name"),
         ("PUT", "/rooms/!r:x/state/m.room.name/"),
         ("PUT", "/rooms/!r%2Fooms:x/state/m%2Eroom.topic/state%2Fm"),
+        ("PUT", "/rooms/!r:x/state/im.vector.modular.widgets/jitsi"),
         ("POST", "/rooms/!r:x/upgrade"),
         ("POST", "/user/@a:x/filter"),
     ];
@@ -630,6 +631,8 @@ fn state_that_may_be_encrypted_is_handed_over_and_its_answers_back() {
         ("GET", "/rooms/!r:x/messages?dir=b"),
         ("GET", "/rooms/!r:x/initialSync"),
         ("GET", "/rooms/!r:x/hierarchy"),
+        ("GET", "/notifications"),
+        ("POST", "/search"),
     ];
     let neither = [
         ("PUT", "/rooms/!r:x/state/m.room.power_levels/"),
@@ -637,6 +640,7 @@ fn state_that_may_be_encrypted_is_handed_over_and_its_answers_back() {
         ("PUT", "/rooms/!r:x/send/m.room.message/1"),
         ("GET", "/rooms/!r:x/members"),
         ("GET", "/user/@a:x/filter/1"),
+        ("GET", "/pushers"),
     ];
     let mut on = engine();
     for (method, path) in over {

@@ -14,6 +14,8 @@ pub(super) struct EncryptedState;
 const ID: &str = "encrypted-state";
 /// Types that are encrypted wherever a room encrypts its state.
 const TYPES: [&str; 2] = ["m.room.name", "m.room.topic"];
+/// A Jitsi widget repeats the room's name.
+const WIDGETS: [&str; 2] = ["im.vector.modular.widgets", "m.widget"];
 /// Reads of a room that bring no state events.
 const STATELESS: [&str; 4] = ["/members", "/joined_members", "/aliases", "/timestamp_to_event"];
 
@@ -72,7 +74,13 @@ impl Shield for EncryptedState {
             _ if mode_in(context.policy, ID) == Mode::Flag => HeadStep::Pass,
             Endpoint::Upgrade => HeadStep::Handover(Handler::State),
             Endpoint::Filter if head.method == "POST" => HeadStep::Handover(Handler::State),
-            Endpoint::Sync | Endpoint::SlidingSync | Endpoint::StateRead | Endpoint::Hierarchy => {
+            Endpoint::Sync
+            | Endpoint::SlidingSync
+            | Endpoint::Events
+            | Endpoint::StateRead
+            | Endpoint::Search
+            | Endpoint::Hierarchy => HeadStep::Handback(Handler::State),
+            Endpoint::Pushers if path.ends_with("/notifications") => {
                 HeadStep::Handback(Handler::State)
             }
             Endpoint::History if !STATELESS.iter().any(|end| path.ends_with(end)) => {
@@ -89,5 +97,6 @@ fn is_encrypted_type(path: &str, context: &Context<'_>) -> bool {
     // rooms, its id, state
     let Some(event_type) = segments.nth(3) else { return false };
     TYPES.contains(&event_type.as_ref())
+        || WIDGETS.contains(&event_type.as_ref())
         || context.policy.option_list(ID, "types").iter().any(|other| *other == event_type)
 }

@@ -59,6 +59,7 @@ export function installEncryptedState(
         sharing.tendSoon();
         pending.resume();
         invites.listen();
+        keys.recall();
       })
       .catch(() => undefined);
   };

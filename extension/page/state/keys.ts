@@ -29,6 +29,7 @@ export class KeySupply {
   /** Events the page's crypto waits with, by event id. */
   readonly #bells = new Map<string, EventDuck>();
   #isRinging = false;
+  #recalled: PageClient | undefined;
 
   constructor(engine: StateEngine) {
     this.#engine = engine;
@@ -52,6 +53,27 @@ export class KeySupply {
       // Too slow: the events pass as they are and open as soon as it is all there.
       void all.then(() => this.ring());
     }
+  }
+
+  /**
+   * Once for each client: encrypted state that it holds already, from its own disk or from before
+   * Mantle, is opened like one that comes.
+   */
+  recall(): void {
+    const client = runningClient();
+    if (client === undefined || client === this.#recalled || !client.isInitialSyncComplete()) return;
+    this.#recalled = client;
+    let isAny = false;
+    for (const room of client.getRooms()) {
+      const events: object[] = [];
+      const held = room.currentState.events.get("m.room.encrypted");
+      for (const { event } of held?.values() ?? []) events.push(event);
+      if (events.length === 0) continue;
+      isAny = true;
+      const json = JSON.stringify(events);
+      this.#engine.call((state) => state.recall(room.roomId, json));
+    }
+    if (isAny) this.ring();
   }
 
   /** Asks the page's crypto to tell when keys of events that could not be opened arrive. */

@@ -65,6 +65,8 @@ export class StateWriter implements RequestHandler {
     switch (plan.kind) {
       case "pass":
         return { kind: "send" };
+      case "rewrite":
+        return { kind: "send", body: plan.body };
       case "encrypt":
         break;
       case "refuse":
