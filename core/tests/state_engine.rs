@@ -446,16 +446,19 @@ fn check_a_replay_under_another_id() {
 
 #[test]
 fn check_a_replay_after_a_reload() {
-    let (_, mut bob, event) = alice_and_bob();
+    let (mut alice, mut bob, event) = alice_and_bob();
+    let keys = alice.session(&[&bob]).import_json;
     bob.open("/sync", &sync(vec![event.clone()], vec![]));
-    let keys = json!([]);
     bob.reload();
-    let _ = keys;
     let mut copy = event;
     copy["event_id"] = json!("$copy");
-    // The session must be told anew; the binding is known.
     let opened = bob.open("/sync", &sync(room_state(), vec![copy.clone()]));
     assert_eq!(joined(&opened, "timeline")[0], copy, "no key yet");
+    bob.engine.add_room_keys(&keys).unwrap();
+    bob.knows(&[&alice]);
+    let opened = bob.open("/sync", &sync(vec![], vec![copy]));
+    assert!(joined(&opened, "timeline").is_empty());
+    assert_eq!(bob.codes(), ["replay"]);
 }
 
 #[test]
@@ -556,8 +559,6 @@ fn check_the_senders_power_for_the_inner_type() {
 fn check_another_room() {
     let (_, mut bob, event) = alice_and_bob();
     let other = "!other:example.org";
-    let mut keys: Value = serde_json::from_str("[]").unwrap();
-    let _ = &mut keys;
     bob.engine.add_room_state(other, &json!(room_state()).to_string()).unwrap();
     let answer = json!({"rooms": {"join": {other: {"state": {"events": [event]}}}}});
     // The session is not one of that room, so the event waits for ever.
@@ -575,6 +576,27 @@ fn check_the_flag_is_sticky_also_after_a_reload() {
     let opened = bob.open("/sync", &sync(state, vec![]));
     assert_eq!(joined(&opened, "state")[2]["content"][FLAG], true);
     assert_eq!(bob.codes(), ["flag-removed"]);
+}
+
+#[test]
+fn the_newest_of_an_answers_flags_and_levels_counts() {
+    let (_, mut bob, event) = alice_and_bob();
+    let mut old = room_state();
+    old[2]["content"].as_object_mut().unwrap().remove(FLAG);
+    old[1]["content"] = json!({"users": {}, "events": {"m.room.name": 100}});
+    let new = room_state();
+    let mut answer = sync(vec![], vec![new[1].clone(), new[2].clone(), event]);
+    // Synapse writes the timeline first.
+    let text = answer["rooms"]["join"][ROOM]["timeline"].to_string();
+    answer["rooms"]["join"][ROOM] = json!("ROOM");
+    let state = json!({"events": old}).to_string();
+    let answer =
+        answer.to_string().replace("\"ROOM\"", &format!("{{\"timeline\":{text},\"state\":{state}}}"));
+    let needs = bob.engine.inspect("GET", &format!("{HS}/sync"), answer.into_bytes()).unwrap();
+    let opened = bob.finish(&needs).unwrap();
+    assert_eq!(joined(&opened, "timeline")[2]["content"], name());
+    assert_eq!(opened["rooms"]["join"][ROOM]["state"]["events"][2], old[2]);
+    assert!(bob.codes().is_empty());
 }
 
 #[test]

@@ -38,12 +38,7 @@ use super::power_levels::PowerLevels;
 use super::precedence::KnownState;
 use super::replay::SeenIndices;
 use super::sessions::{DeviceKeyError, OwnDevice, PickleKey, SessionStore};
-use crate::policy::Policy;
 use crate::wire::json_edit::{self, JsonError};
-
-/// The shield whose settings count.
-#[allow(dead_code)]
-const SHIELD: &str = "encrypted-state";
 
 /// Why the engine cannot do what it is asked. Each is a sentence for the person.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -113,7 +108,7 @@ pub struct Tend {
 
 /// Which devices get keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Trust {
+pub enum Trust {
     /// All but blocked ones.
     #[default]
     All,
@@ -121,11 +116,15 @@ enum Trust {
     CrossSigned,
 }
 
+/// What the user or their organisation chose.
 #[derive(Clone, Debug, Default)]
-struct Settings {
-    types: EncryptedTypes,
-    new_rooms: NewRooms,
-    trust: Trust,
+pub struct StateSettings {
+    /// What is encrypted in rooms with the flag.
+    pub types: EncryptedTypes,
+    /// What becomes of new rooms.
+    pub new_rooms: NewRooms,
+    /// Who gets keys.
+    pub trust: Trust,
 }
 
 /// How many opened events are kept, so that an answer that comes again is not decrypted again.
@@ -144,7 +143,7 @@ struct Cached {
 #[derive(Debug)]
 pub struct StateEngine {
     key: Zeroizing<PickleKey>,
-    settings: Settings,
+    settings: StateSettings,
     device: Option<OwnDevice>,
     // Read.
     sessions: SessionStore,
@@ -198,7 +197,7 @@ impl StateEngine {
         let key: PickleKey = pickle_key.try_into().map_err(|_| EngineError::PickleKey)?;
         let mut engine = Self {
             key: Zeroizing::new(key),
-            settings: Settings::default(),
+            settings: StateSettings::default(),
             device: None,
             sessions: SessionStore::new(),
             owners: BTreeMap::new(),
@@ -235,10 +234,9 @@ impl StateEngine {
         Ok(engine)
     }
 
-    /// Puts stored settings and managed policy (JSON texts, as the core gets them) in force.
-    pub fn apply_settings(&mut self, settings: Option<&str>, managed: Option<&str>) {
-        let policy = Policy::read(settings, managed);
-        self.settings = Settings::of(&policy);
+    /// Puts settings in force.
+    pub fn apply_settings(&mut self, settings: StateSettings) {
+        self.settings = settings;
     }
 
     /// Says which device this is: `{"userId","deviceId","curve25519","ed25519"}`.
@@ -345,12 +343,6 @@ impl StateEngine {
                 .or_insert_with(|| user_id.to_owned());
         }
         self.sessions.set_owner(curve25519, ed25519, user_id);
-    }
-}
-
-impl Settings {
-    fn of(_policy: &Policy) -> Self {
-        Self::default()
     }
 }
 

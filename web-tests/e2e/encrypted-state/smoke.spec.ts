@@ -139,11 +139,13 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
       await someone.page.evaluate((id) => {
         location.hash = `#/room/${id}`;
       }, oldId);
-      const popup = await someone.browser.openExtensionPage("popup.html");
-      const tab = await tabShowing(popup, "chat.example.org");
-      await popup.goto(`${popup.url().split("?")[0] ?? ""}?tab=${String(tab)}`);
+      const first = await someone.browser.openExtensionPage("popup.html");
+      const tab = await tabShowing(first, "chat.example.org");
+      await first.close();
+      const popup = await someone.browser.openExtensionPage(`popup.html?tab=${String(tab)}`);
       await popup.waitForSelector("#rooms:not([hidden]) button[data-what=room]");
       await popup.click("#rooms button[data-what=room]");
+      await someone.page.bringToFront();
       const question = await openQuestion(someone.page);
       assert.match(question.title, /Encrypt this room's name/);
       assert.match(question.text.join(" "), /All 1 other people are given the key/);

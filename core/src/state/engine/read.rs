@@ -20,7 +20,8 @@ use crate::state::precedence::{Candidate, FlagChange, Precedence};
 use crate::state::scan::{self, Wanted};
 use crate::state::sessions::{InboundSession, KeyForm, SessionOrigin};
 use crate::state::sync::{
-    ENCRYPTED_TYPE, FoundState, Place, Survey, clear_event, find_state, may_be_encrypted, unhidden,
+    ENCRYPTED_TYPE, FoundState, Place, Survey, clear_event, find_state,
+    may_be_encrypted, unhidden,
 };
 use crate::wire::address::Address;
 use crate::wire::endpoint::{Endpoint, route};
@@ -128,7 +129,7 @@ pub struct HealedEvent {
 }
 
 /// What an event's place makes of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
     /// Claims to be the room's state of now; later lists count more.
     Current(u8),
@@ -356,7 +357,7 @@ impl StateEngine {
                 _ => rest.push(object),
             }
         }
-        let mut facts: BTreeMap<String, Vec<FoundState>> = BTreeMap::new();
+        let mut facts: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
         for object in rest {
             let room_id = match survey.place(&answer.body, object) {
                 Some(Place::Room { room_id, .. }) => room_id,
@@ -399,28 +400,49 @@ impl StateEngine {
                     }
                     self.members_known.remove(&room_id);
                 }
-                "m.room.power_levels" | "m.room.create" | "m.room.history_visibility" => {
-                    facts.entry(room_id).or_default().push(entry.found);
-                }
-                "m.room.encryption" => {
-                    facts.entry(room_id).or_default().push(entry.found.clone());
-                    answer.clear.push(entry);
+                "m.room.power_levels" | "m.room.create" | "m.room.encryption" => {
+                    facts.entry(room_id).or_default().push(entry);
                 }
                 other if check_eligible(other).is_ok() => answer.clear.push(entry),
                 _ => {}
             }
         }
         for (room_id, events) in facts {
-            let facts = self.rooms.entry(room_id.clone()).or_default();
-            for event in &events {
-                facts.learn(&event.event_type, &event.sender, event.content(&answer.body));
+            self.learn(answer, room_id, events);
+        }
+    }
+
+    /// Takes levels and the flag from a room's readable state. An `m.room.encryption` that would
+    /// take the flag away becomes one of the answer's clear entries.
+    fn learn(&mut self, answer: &mut Answer, room_id: String, mut events: Vec<Entry>) {
+        events.sort_by_key(|entry| (entry.role, entry.found.range().start));
+        let mut facts = self.rooms.remove(&room_id).unwrap_or_default();
+        let mut encryption = None;
+        for entry in events {
+            if !entry.found.state_key.is_empty() {
+                continue;
             }
-            match facts.levels() {
-                Some(levels) => drop(self.levels.insert(room_id, levels)),
-                None => drop(self.levels.remove(&room_id)),
+            let content = entry.found.content(&answer.body);
+            facts.learn(&entry.found.event_type, &entry.found.sender, content);
+            if entry.found.event_type == "m.room.encryption" {
+                encryption = Some(entry);
             }
         }
-        self.observe_flags(answer);
+        if let Some(levels) = facts.levels() {
+            self.levels.insert(room_id.clone(), levels);
+        }
+        self.rooms.insert(room_id.clone(), facts);
+        let Some(entry) = encryption else { return };
+        let before = self.known.encrypts_state(&room_id);
+        match self.observe_encryption(&room_id, entry.found.content(&answer.body)) {
+            FlagChange::On if !before => self.touch_room(&room_id),
+            FlagChange::On | FlagChange::Off => {}
+            FlagChange::RemovalIgnored => {
+                let event_id = entry.found.event_id.clone().unwrap_or_default();
+                self.problem(&room_id, "flag-removed", &event_id);
+                answer.clear.push(entry);
+            }
+        }
     }
 
     fn entry(&self, answer: &Answer, survey: &mut Survey, object: usize) -> Option<Entry> {
@@ -433,34 +455,6 @@ impl StateEngine {
             String::new()
         };
         Some(Entry { found, room_id, role, session_id, opened: None, previous: None })
-    }
-
-    /// Learns flags; an `m.room.encryption` that would take one away stays in the answer's clear
-    /// entries, the others go.
-    fn observe_flags(&mut self, answer: &mut Answer) {
-        let body = std::mem::take(&mut answer.body);
-        let mut kept = Vec::new();
-        for entry in std::mem::take(&mut answer.clear) {
-            if entry.found.event_type != "m.room.encryption" {
-                kept.push(entry);
-                continue;
-            }
-            if !entry.found.state_key.is_empty() {
-                continue;
-            }
-            let before = self.known.encrypts_state(&entry.room_id);
-            match self.observe_encryption(&entry.room_id, entry.found.content(&body)) {
-                FlagChange::On if !before => self.touch_room(&entry.room_id),
-                FlagChange::On | FlagChange::Off => {}
-                FlagChange::RemovalIgnored => {
-                    let event_id = entry.found.event_id.clone().unwrap_or_default();
-                    self.problem(&entry.room_id, "flag-removed", &event_id);
-                    kept.push(entry);
-                }
-            }
-        }
-        answer.body = body;
-        answer.clear = kept;
     }
 
     pub(super) fn observe_encryption(&mut self, room_id: &str, content: &str) -> FlagChange {
@@ -903,7 +897,8 @@ impl StateEngine {
         let Some(decrypted) = &waiting.decrypted else { return Err(error) };
         let keys = (decrypted.curve25519.clone(), decrypted.ed25519.clone());
         let owner = self.owners.get(&keys).cloned();
-        let elsewhere = DecryptedElsewhere { payload: &decrypted.payload, owner: owner.as_deref() };
+        let elsewhere =
+            DecryptedElsewhere { payload: &decrypted.payload, owner: owner.as_deref() };
         let rules = rules(&self.levels, &self.members_known, self.settings.trust, &event, role);
         let seen = self.seen.count(room_id);
         let opened = check_decrypted(&event, &elsewhere, &rules, &mut self.seen)?;
@@ -928,8 +923,12 @@ impl StateEngine {
         if known == Some(&candidate) {
             return Precedence::Current;
         }
-        let precedence =
-            self.known.offer_encrypted(room_id, &opened.event_type, &opened.state_key, candidate);
+        let precedence = self.known.offer_encrypted(
+            room_id,
+            &opened.event_type,
+            &opened.state_key,
+            candidate,
+        );
         self.touch_room(room_id);
         precedence
     }
@@ -980,7 +979,10 @@ impl StateEngine {
 
 impl Entry {
     fn lacks_key(&self) -> bool {
-        matches!(self.opened, Some(Err(OpenError::MissingSession | OpenError::MissingIndex { .. })))
+        matches!(
+            self.opened,
+            Some(Err(OpenError::MissingSession | OpenError::MissingIndex { .. }))
+        )
     }
 }
 
