@@ -93,9 +93,7 @@ impl StateEngine {
             types.push(event_type);
         }
         let Some(encryption) = encryption else {
-            return refuse(
-                "Turn on encryption in this room first; its name can be encrypted then.",
-            );
+            return refuse("Turn on encryption in this room first; its name can be encrypted then.");
         };
         let Some(levels) = self.levels.get(room_id).cloned() else {
             return refuse("Element has not loaded this room yet; open it and try again.");
@@ -104,9 +102,7 @@ impl StateEngine {
             .iter()
             .any(|flag| get(encryption, &[*flag]).ok().flatten() == Some("true"));
         if !may_convert(&levels, &user, flagged, &types) {
-            return refuse(
-                "You may not change this room's settings; ask one of its administrators.",
-            );
+            return refuse("You may not change this room's settings; ask one of its administrators.");
         }
         let flag = if flagged { None } else { Some(flag_put(room_id, encryption)?) };
         let done = flag.is_none() && blank.is_empty();

@@ -65,8 +65,11 @@ impl Pending {
             })
             .collect();
         let room = self.room_id.as_deref().map_or_else(|| "null".to_owned(), quoted);
-        let text =
-            format!(r#"{{"room":{room},"since":{},"events":[{}]}}"#, self.since, events.join(","));
+        let text = format!(
+            r#"{{"room":{room},"since":{},"events":[{}]}}"#,
+            self.since,
+            events.join(",")
+        );
         seal(&text, key)
     }
 
@@ -195,9 +198,7 @@ impl StateEngine {
                 events: pending.events.clone(),
             })
             .collect();
-        all.sort_by(|one, other| {
-            (one.since, &one.pending_id).cmp(&(other.since, &other.pending_id))
-        });
+        all.sort_by(|one, other| (one.since, &one.pending_id).cmp(&(other.since, &other.pending_id)));
         all
     }
 

@@ -93,11 +93,7 @@ impl SessionStore {
     }
 
     /// Where the session of that room and id came from: the claim with a known owner first.
-    pub(in crate::state) fn origin(
-        &self,
-        room_id: &str,
-        session_id: &str,
-    ) -> Option<&SessionOrigin> {
+    pub(in crate::state) fn origin(&self, room_id: &str, session_id: &str) -> Option<&SessionOrigin> {
         let claims = self.sessions.get(&(room_id.to_owned(), session_id.to_owned()))?;
         claims
             .iter()

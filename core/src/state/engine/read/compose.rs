@@ -39,7 +39,13 @@ impl StateEngine {
                 },
                 Some(Err(error)) if error.may_heal() => {
                     if let Role::Current(_) = entry.role {
-                        self.wait(&entry.room_id, &entry.found, &answer.body, reason(error), true);
+                        self.wait(
+                            &entry.room_id,
+                            &entry.found,
+                            &answer.body,
+                            reason(error),
+                            true,
+                        );
                         if let Ok(WireKey::Packed(key)) = WireKey::read(&entry.found.state_key) {
                             let slot = slot(&entry.room_id, key.event_type(), key.state_key());
                             slots.entry(slot).or_default().unopened = true;
