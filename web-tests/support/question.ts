@@ -14,31 +14,6 @@ export interface SeenQuestion {
   readonly dialog: { role: string; label: string; description: string; focused: boolean };
 }
 
-interface Watched {
-  questionRoots?: ShadowRoot[];
-}
-
-/**
- * A driver's script runs before Mantle captures its natives in Firefox, so it may note closed roots,
- * which no script of the page can; in Chromium the debugger looks into them. To be called before
- * the page is opened.
- */
-export async function watchQuestions(page: Page): Promise<void> {
-  await page.evaluateOnNewDocument(noteRoots);
-}
-
-/** For pages that load the question themselves. */
-export function noteRoots(): void {
-  const native = Element.prototype.attachShadow;
-  const roots: ShadowRoot[] = [];
-  Object.defineProperty(window, "questionRoots", { value: roots });
-  Element.prototype.attachShadow = function attachShadow(init) {
-    const root = native.call(this, init);
-    roots.push(root);
-    return root;
-  };
-}
-
 /** Calls a function with the closed root of the first element the selector finds. */
 export async function insideRoot<Result>(
   page: Page,
@@ -47,23 +22,21 @@ export async function insideRoot<Result>(
   argument = "",
 ): Promise<Result> {
   const source = look.toString();
-  const isNoted = await page.evaluate((wanted) => {
-    const roots = (window as unknown as Watched).questionRoots ?? [];
-    return roots.some((one) => one.host.isConnected && one.host.matches(wanted));
-  }, selector);
-  if (isNoted) {
-    return page.evaluate(
-      (wanted, text, given) => {
-        const roots = (window as unknown as Watched).questionRoots ?? [];
-        const root = roots.find((one) => one.host.isConnected && one.host.matches(wanted));
-        // The page's policy may forbid eval, but not a driver's.
-        return (0, eval)(`(${text})`)(root, given) as never;
-      },
-      selector,
-      source,
-      argument,
-    );
-  }
+  const text = (await isGecko(page))
+    ? await insideInFirefox(page, selector, source, argument)
+    : await insideInChromium(page, selector, source, argument);
+  return JSON.parse(text) as Result;
+}
+
+const isGecko = (page: Page): Promise<boolean> => page.evaluate(() => "mozInnerScreenX" in window);
+
+/** The debugger looks into closed roots, which no script of the page can. */
+async function insideInChromium(
+  page: Page,
+  selector: string,
+  source: string,
+  argument: string,
+): Promise<string> {
   const session = await page.createCDPSession();
   try {
     const { root } = await session.send("DOM.getDocument", { depth: 0 });
@@ -74,15 +47,55 @@ export async function insideRoot<Result>(
     const { object } = await session.send("DOM.resolveNode", { backendNodeId });
     const { result, exceptionDetails } = await session.send("Runtime.callFunctionOn", {
       objectId: object.objectId ?? "",
-      functionDeclaration: `function (argument) { return (${source})(this, argument); }`,
+      functionDeclaration: `function (argument) {
+        return JSON.stringify((${source})(this, argument));
+      }`,
       arguments: [{ value: argument }],
       returnByValue: true,
     });
     if (exceptionDetails !== undefined) throw new Error(exceptionDetails.exception?.description);
-    return result.value as Result;
+    return String(result.value);
   } finally {
     await session.detach();
   }
+}
+
+/** WebDriver BiDi serialises closed roots; puppeteer has no word for that. */
+async function insideInFirefox(
+  page: Page,
+  selector: string,
+  source: string,
+  argument: string,
+): Promise<string> {
+  interface Value {
+    value?: { shadowRoot?: { sharedId?: string } };
+  }
+  interface Connection {
+    send(
+      method: string,
+      parameters: unknown,
+    ): Promise<{ result: { result?: Value; exceptionDetails?: { text: string } } }>;
+  }
+  const { connection } = page.browser() as unknown as { connection: Connection };
+  const { _id: context } = page.mainFrame() as unknown as { _id: string };
+  const found = await connection.send("script.callFunction", {
+    target: { context },
+    awaitPromise: false,
+    functionDeclaration: "(selector) => document.querySelector(selector)",
+    arguments: [{ type: "string", value: selector }],
+    serializationOptions: { maxDomDepth: 1, includeShadowTree: "all" },
+  });
+  const sharedId = found.result.result?.value?.shadowRoot?.sharedId;
+  if (sharedId === undefined) throw new Error(`There is no closed root at ${selector}.`);
+  const answer = await connection.send("script.callFunction", {
+    target: { context },
+    awaitPromise: false,
+    functionDeclaration: `(root, argument) => JSON.stringify((${source})(root, argument))`,
+    arguments: [{ sharedId }, { type: "string", value: argument }],
+  });
+  const { result, exceptionDetails } = answer.result;
+  if (exceptionDetails !== undefined) throw new Error(exceptionDetails.text);
+  return String((result as unknown as { value: string }).value);
 }
 
 /** Waits for a question. */

@@ -14,8 +14,9 @@ pub(super) struct EncryptedState;
 const ID: &str = "encrypted-state";
 /// Types that are encrypted wherever a room encrypts its state.
 const TYPES: [&str; 2] = ["m.room.name", "m.room.topic"];
-/// A Jitsi widget repeats the room's name.
-const WIDGETS: [&str; 2] = ["im.vector.modular.widgets", "m.widget"];
+/// Looked at as well: the flag that turns encrypted state on, and Jitsi widgets, which repeat the
+/// room's name.
+const OTHERS: [&str; 3] = ["m.room.encryption", "im.vector.modular.widgets", "m.widget"];
 /// Reads of a room that bring no state events.
 const STATELESS: [&str; 4] = ["/members", "/joined_members", "/aliases", "/timestamp_to_event"];
 
@@ -100,6 +101,6 @@ fn is_encrypted_type(path: &str, context: &Context<'_>) -> bool {
     // rooms, its id, state
     let Some(event_type) = segments.nth(3) else { return false };
     TYPES.contains(&event_type.as_ref())
-        || WIDGETS.contains(&event_type.as_ref())
+        || OTHERS.contains(&event_type.as_ref())
         || context.policy.option_list(ID, "types").iter().any(|other| *other == event_type)
 }
