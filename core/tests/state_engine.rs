@@ -690,6 +690,13 @@ fn a_put_in_a_flagged_room_is_encrypted_and_elsewhere_it_passes() {
     let long = json!({"topic": "t".repeat(60_000)}).to_string();
     let url = format!("{HS}/rooms/{ROOM}/state/m.room.topic");
     assert!(matches!(alice.engine.plan_put("PUT", &url, long.as_bytes()), Plan::Refuse { .. }));
+    let url = format!("{HS}/rooms/!new:x/state/m.room.encryption");
+    let flagged = json!({"algorithm": "m.megolm.v1.aes-sha2", FLAG: true}).to_string();
+    assert_eq!(
+        alice.engine.plan_put("PUT", &url, flagged.as_bytes()),
+        Plan::Flag { room_id: "!new:x".to_owned() }
+    );
+    assert_eq!(alice.engine.plan_put("PUT", &url, b"{}"), Plan::Pass);
     let url = format!("{HS}/rooms/{ROOM}/state/im.vector.modular.widgets/jitsi");
     let widget = br#"{"type":"jitsi","data":{"roomName":"Secret","domain":"x"}}"#;
     let Plan::Rewrite { body } = alice.engine.plan_put("PUT", &url, widget) else {

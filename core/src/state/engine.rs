@@ -13,8 +13,8 @@ mod read;
 mod rooms;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
 
+use crate::state::sorted::{Map, Set};
 use serde::Serialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -148,42 +148,42 @@ pub struct StateEngine {
     // Read.
     sessions: SessionStore,
     // Curve25519 and Ed25519 key, to the user whose device has both.
-    owners: BTreeMap<(String, String), String>,
+    owners: Map<(String, String), String>,
     // Those of them by whom something was opened: kept for when their devices are gone.
-    kept_owners: BTreeSet<(String, String)>,
+    kept_owners: Set<(String, String)>,
     known: KnownState,
     seen: SeenIndices,
     // The clear current events, for when a server hides them: room, type, state key.
-    remembered: BTreeMap<String, BTreeMap<(String, String), String>>,
-    levels: BTreeMap<String, PowerLevels>,
-    rooms: BTreeMap<String, RoomFacts>,
-    members_known: BTreeSet<String>,
+    remembered: Map<String, Map<(String, String), String>>,
+    levels: Map<String, PowerLevels>,
+    rooms: Map<String, RoomFacts>,
+    members_known: Set<String>,
     // Users whose devices the page has told.
-    listed: BTreeSet<String>,
+    listed: Set<String>,
     // Their Curve25519 keys of now.
-    current_devices: BTreeMap<String, BTreeSet<String>>,
-    cache: BTreeMap<(String, String), Cached>,
+    current_devices: Map<String, Set<String>>,
+    cache: Map<(String, String), Box<Cached>>,
     answers: Answers,
-    waiting: BTreeMap<(String, String), Waiting>,
-    hints: BTreeMap<String, Hint>,
-    fresh_hints: BTreeSet<String>,
+    waiting: Map<(String, String), Box<Waiting>>,
+    hints: Map<String, Hint>,
+    fresh_hints: Set<String>,
     problems: Vec<Problem>,
-    told: BTreeSet<(String, &'static str, String)>,
-    tend: BTreeMap<String, &'static str>,
+    told: Set<(String, &'static str, String)>,
+    tend: Map<String, &'static str>,
     // Write.
     writer: bool,
-    outbound: BTreeMap<String, Outbound>,
-    pending: BTreeMap<String, Pending>,
-    reencrypt_since: BTreeMap<String, u64>,
-    tickets: BTreeMap<u32, Ticket>,
+    outbound: Map<String, Outbound>,
+    pending: Map<String, Pending>,
+    reencrypt_since: Map<String, u64>,
+    tickets: Map<u32, Ticket>,
     next_ticket: u32,
     // Store.
-    dirty: BTreeSet<String>,
-    batch: Option<(u32, BTreeSet<String>)>,
+    dirty: Set<String>,
+    batch: Option<(u32, Set<String>)>,
     next_batch: u32,
     stored_owner: Option<String>,
     // What the store is known to hold, by key.
-    texts: BTreeMap<String, u64>,
+    texts: Map<String, u64>,
 }
 
 impl StateEngine {
@@ -200,35 +200,35 @@ impl StateEngine {
             settings: StateSettings::default(),
             device: None,
             sessions: SessionStore::new(),
-            owners: BTreeMap::new(),
+            owners: Map::new(),
             known: KnownState::new(),
             seen: SeenIndices::new(),
-            remembered: BTreeMap::new(),
-            levels: BTreeMap::new(),
-            rooms: BTreeMap::new(),
-            members_known: BTreeSet::new(),
-            listed: BTreeSet::new(),
-            current_devices: BTreeMap::new(),
-            cache: BTreeMap::new(),
+            remembered: Map::new(),
+            levels: Map::new(),
+            rooms: Map::new(),
+            members_known: Set::new(),
+            listed: Set::new(),
+            current_devices: Map::new(),
+            cache: Map::new(),
             answers: Answers::default(),
-            waiting: BTreeMap::new(),
-            hints: BTreeMap::new(),
-            fresh_hints: BTreeSet::new(),
+            waiting: Map::new(),
+            hints: Map::new(),
+            fresh_hints: Set::new(),
             problems: Vec::new(),
-            told: BTreeSet::new(),
-            tend: BTreeMap::new(),
+            told: Set::new(),
+            tend: Map::new(),
             writer: false,
-            outbound: BTreeMap::new(),
-            pending: BTreeMap::new(),
-            reencrypt_since: BTreeMap::new(),
-            tickets: BTreeMap::new(),
+            outbound: Map::new(),
+            pending: Map::new(),
+            reencrypt_since: Map::new(),
+            tickets: Map::new(),
             next_ticket: 1,
-            dirty: BTreeSet::new(),
+            dirty: Set::new(),
             batch: None,
             next_batch: 1,
             stored_owner: None,
-            texts: BTreeMap::new(),
-            kept_owners: BTreeSet::new(),
+            texts: Map::new(),
+            kept_owners: Set::new(),
         };
         engine.load(stored);
         Ok(engine)
@@ -339,8 +339,7 @@ impl StateEngine {
         const MOST_OWNERS: usize = 20_000;
         if self.owners.len() < MOST_OWNERS {
             self.owners
-                .entry((curve25519.to_owned(), ed25519.to_owned()))
-                .or_insert_with(|| user_id.to_owned());
+                .or_insert_with((curve25519.to_owned(), ed25519.to_owned()), || user_id.to_owned());
         }
         self.sessions.set_owner(curve25519, ed25519, user_id);
     }

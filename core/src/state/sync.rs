@@ -4,7 +4,7 @@
 //! objects with a state key stand, and only those of interest are parsed. All bytes outside replaced
 //! events stay as they were. What cannot be understood is not found, and so passes untouched.
 
-use std::collections::BTreeMap;
+use crate::state::sorted::Map;
 use std::ops::Range;
 
 use memchr::{memchr2, memmem, memrchr};
@@ -208,14 +208,14 @@ pub enum Splice {
 pub(super) struct Survey {
     layout: Layout,
     // By the node that holds the object.
-    places: BTreeMap<Option<usize>, Option<Place>>,
+    places: Map<Option<usize>, Option<Place>>,
 }
 
 impl Survey {
     /// `None` when there is none, or the answer is malformed.
     pub(super) fn of(answer: &[u8], hits: &[usize]) -> Option<Self> {
         let layout = scan::layout(answer, hits)?;
-        (!layout.objects.is_empty()).then_some(Self { layout, places: BTreeMap::new() })
+        (!layout.objects.is_empty()).then_some(Self { layout, places: Map::new() })
     }
 
     /// The objects in the answer's order.

@@ -151,7 +151,8 @@ impl StateEngine {
     pub fn upgraded(&mut self, old: &str, new: &str, now: u64) -> Result<(), EngineError> {
         self.must_write()?;
         let mut events = Vec::new();
-        for ((event_type, state_key), event) in self.remembered.get(old).into_iter().flatten() {
+        let known = self.remembered.get(old);
+        for ((event_type, state_key), event) in known.into_iter().flat_map(|slots| slots.iter()) {
             if !self.settings.types.contains(event_type) {
                 continue;
             }

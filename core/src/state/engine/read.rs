@@ -2,7 +2,7 @@
 
 mod compose;
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::state::sorted::{Map, Set};
 use std::ops::Range;
 
 use memchr::memmem;
@@ -175,7 +175,7 @@ pub(super) struct Answer {
 
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    open: BTreeMap<u32, Answer>,
+    open: Map<u32, Answer>,
     next: u32,
     held: Option<u32>,
 }
@@ -342,7 +342,7 @@ impl StateEngine {
     fn sort_out(&mut self, answer: &mut Answer, survey: &mut Survey) {
         let needle = memmem::Finder::new("\"m.room.encrypted\"");
         let mut rest = Vec::new();
-        let mut rooms: BTreeSet<String> = BTreeSet::new();
+        let mut rooms: Set<String> = Set::new();
         for object in survey.objects() {
             let Some(bytes) = survey.bytes(&answer.body, object) else { continue };
             if needle.find(bytes).is_none() {
@@ -357,7 +357,7 @@ impl StateEngine {
                 _ => rest.push(object),
             }
         }
-        let mut facts: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+        let mut facts: Map<String, Vec<Entry>> = Map::new();
         for object in rest {
             let room_id = match survey.place(&answer.body, object) {
                 Some(Place::Room { room_id, .. }) => room_id,
@@ -401,7 +401,7 @@ impl StateEngine {
                     self.members_known.remove(&room_id);
                 }
                 "m.room.power_levels" | "m.room.create" | "m.room.encryption" => {
-                    facts.entry(room_id).or_default().push(entry);
+                    facts.or_default(room_id).push(entry);
                 }
                 other if check_eligible(other).is_ok() => answer.clear.push(entry),
                 _ => {}
@@ -434,7 +434,7 @@ impl StateEngine {
         self.rooms.insert(room_id.clone(), facts);
         let Some(entry) = encryption else { return };
         let before = self.known.encrypts_state(&room_id);
-        match self.observe_encryption(&room_id, entry.found.content(&answer.body)) {
+        match self.known.observe_encryption(&room_id, entry.found.content(&answer.body)) {
             FlagChange::On if !before => self.touch_room(&room_id),
             FlagChange::On | FlagChange::Off => {}
             FlagChange::RemovalIgnored => {
@@ -457,16 +457,11 @@ impl StateEngine {
         Some(Entry { found, room_id, role, session_id, opened: None, previous: None })
     }
 
-    pub(super) fn observe_encryption(&mut self, room_id: &str, content: &str) -> FlagChange {
-        let content = serde_json::from_str(content).unwrap_or_default();
-        self.known.observe_encryption(room_id, &content)
-    }
-
     /// Users whose devices changed, from `device_lists`.
     fn tend_devices(&mut self, body: &[u8]) {
         let Some(at) = memmem::find(body, b"\"device_lists\"") else { return };
         let Some(lists) = crate::state::sync::object_after(body, at) else { return };
-        let mut users: BTreeSet<String> = BTreeSet::new();
+        let mut users: Set<String> = Set::new();
         for list in ["changed", "left"] {
             let list = get(lists, &[list]).ok().flatten().unwrap_or("[]");
             for user in elements(list).unwrap_or_default() {
@@ -477,20 +472,20 @@ impl StateEngine {
             return;
         }
         self.members_known.clear();
-        for user in &users {
+        for user in users.iter() {
             self.listed.remove(user);
         }
-        for (room_id, outbound) in &self.outbound {
+        for (room_id, outbound) in self.outbound.iter() {
             if users.iter().any(|user| outbound.concerns(user)) {
-                self.tend.entry(room_id.clone()).or_insert("devices");
+                self.tend.or_insert_with(room_id.clone(), || "devices");
             }
         }
     }
 
     fn needs(&self, answer: u32, entries: &[Entry]) -> Needs {
-        let mut sessions = BTreeSet::new();
-        let mut owners = BTreeSet::new();
-        let mut rooms = BTreeSet::new();
+        let mut sessions = Set::new();
+        let mut owners = Set::new();
+        let mut rooms = Set::new();
         for entry in entries.iter().filter(|entry| !matches!(entry.opened, Some(Ok(_)))) {
             let session_id = &entry.session_id;
             let lacks = !self.sessions.contains(&entry.room_id, session_id) || entry.lacks_key();
@@ -566,7 +561,7 @@ impl StateEngine {
         for user in elements(json)? {
             let user_id =
                 get_str(user, &["userId"])?.ok_or(EngineError::Input("devices: userId"))?;
-            let mut keys = BTreeSet::new();
+            let mut keys = Set::new();
             for device in elements(get(user, &["devices"])?.unwrap_or("[]"))? {
                 let key = |name| get_str(device, &[name]);
                 if let (Some(curve25519), Some(ed25519)) = (key("curve25519")?, key("ed25519")?) {
@@ -611,7 +606,7 @@ impl StateEngine {
                 entry.previous = self.open_received(&previous, entry.role).ok();
             }
         }
-        let unknown: BTreeSet<String> = answer
+        let unknown: Set<String> = answer
             .encrypted
             .iter()
             .filter(|entry| matches!(entry.opened, Some(Err(OpenError::UnknownOwner))))
@@ -692,12 +687,12 @@ impl StateEngine {
             }
             self.cache.insert(
                 (event.room_id.to_owned(), event_id.to_owned()),
-                Cached {
+                Box::new(Cached {
                     content: event.content.to_owned(),
                     sender: event.sender.to_owned(),
                     state_key: event.state_key.to_owned(),
                     opened: opened.clone(),
-                },
+                }),
             );
         }
     }
@@ -728,9 +723,9 @@ impl StateEngine {
             return None;
         }
         let mut needs = Needs::default();
-        let (mut sessions, mut owners) = (BTreeSet::new(), BTreeSet::new());
-        let (mut rooms, mut member_devices) = (BTreeSet::new(), BTreeSet::new());
-        for ((room_id, _), waiting) in &self.waiting {
+        let (mut sessions, mut owners) = (Set::new(), Set::new());
+        let (mut rooms, mut member_devices) = (Set::new(), Set::new());
+        for ((room_id, _), waiting) in self.waiting.iter() {
             match waiting.reason {
                 "session" | "index" => {
                     sessions.insert(SessionNeed {
@@ -820,7 +815,7 @@ impl StateEngine {
         let session_id = get_str(found.content(body), &["session_id"]).ok().flatten();
         self.waiting.insert(
             key,
-            Waiting {
+            Box::new(Waiting {
                 event: found.text(body).to_owned(),
                 state_key: found.state_key.clone(),
                 sender: found.sender.clone(),
@@ -829,7 +824,7 @@ impl StateEngine {
                 reason,
                 current,
                 decrypted,
-            },
+            }),
         );
     }
 
@@ -952,7 +947,7 @@ impl StateEngine {
             quoted(event_id),
             opened.content,
         );
-        let slots = self.remembered.entry(room_id.to_owned()).or_default();
+        let slots = self.remembered.or_default(room_id.to_owned());
         if event.len() > MOST_BYTES || slots.len() >= 64 && !slots.contains_key(&slot) {
             slots.remove(&slot);
             return;
@@ -987,8 +982,8 @@ impl Entry {
 }
 
 fn rules<'a>(
-    levels: &'a BTreeMap<String, crate::state::power_levels::PowerLevels>,
-    members_known: &BTreeSet<String>,
+    levels: &'a Map<String, crate::state::power_levels::PowerLevels>,
+    members_known: &Set<String>,
     trust: Trust,
     event: &ReceivedEvent<'_>,
     role: Role,
