@@ -20,6 +20,7 @@ mod integrations;
 #[cfg(feature = "fault-injection")]
 mod probe;
 
+pub use encrypted_state::OPTIONS as ENCRYPTED_STATE_OPTIONS;
 pub use identity::PATH_REGEX as IDENTITY_PATH_REGEX;
 pub use integrations::{
     HOSTS as INTEGRATION_HOSTS, PATH_REGEX as INTEGRATIONS_PATH_REGEX,

@@ -20,6 +20,7 @@ mod replay;
 mod scan;
 mod secret;
 mod sessions;
+mod sorted;
 mod sync;
 
 pub use eligible::{

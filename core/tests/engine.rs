@@ -621,6 +621,7 @@ fn state_that_may_be_encrypted_is_handed_over_and_its_answers_back() {
         ("PUT", "/rooms/!r:x/state/m.room.name/"),
         ("PUT", "/rooms/!r%2Fooms:x/state/m%2Eroom.topic/state%2Fm"),
         ("PUT", "/rooms/!r:x/state/im.vector.modular.widgets/jitsi"),
+        ("PUT", "/rooms/!r:x/state/m.room.encryption/"),
         ("POST", "/rooms/!r:x/upgrade"),
         ("POST", "/user/@a:x/filter"),
     ];

@@ -177,15 +177,19 @@ class FetchInHand {
       return this.#sendAlmostAsCalled(text, plan);
     }
     // Taken at once: what the page does to its body or headers from here on changes nothing.
-    const snapshot = this.#snapshot();
+    const snapshot = this.#snapshot(text?.headers);
     if (snapshot === undefined) return this.#sendAsCalled();
     return this.#carryOut(snapshot, plan, text && encodeText(text.body));
   }
 
   /** undefined when the call is one the browser refuses; it will say so itself. */
-  #snapshot(): Request | undefined {
+  #snapshot(headers?: Headers): Request | undefined {
     try {
-      return new NativeRequest(this.#call.input, this.#call.init);
+      const { input, init } = this.#call;
+      if (headers === undefined) return new NativeRequest(input, init);
+      const changes = create(null) as Record<string, unknown>;
+      changes["headers"] = headers;
+      return new NativeRequest(input, overlaid(init ?? {}, changes));
     } catch {
       return undefined;
     }

@@ -5,6 +5,8 @@ import type { StoreArea } from "../messages.ts";
 
 /** A disk may be slow; a page without a relay must not wait for ever. */
 const PATIENCE = 10_000;
+/** In UTF-16 units; the relay checks it as well. */
+const LONGEST = 1_000_000;
 
 /** Kept per origin of the page. Values are opaque: what is secret is encrypted before. */
 export const store = {
@@ -13,6 +15,9 @@ export const store = {
    * sentence otherwise.
    */
   async put(area: StoreArea, key: string, value: string | null): Promise<void> {
+    if (value !== null && value.length > LONGEST) {
+      throw new NativeError("Mantle keeps at most 1 MB in one piece.");
+    }
     await askRelay({ kind: "store", area, key, value }, PATIENCE);
   },
 

@@ -69,6 +69,14 @@ for (const kind of bothBrowsers) {
       }
     });
 
+    it("sends requests elsewhere", () => {
+      for (const [name, seen] of withMantle) {
+        if (!/sends.*string body \((moved|everything)\)/.test(name)) continue;
+        assert.match(JSON.stringify(seen.server), /mantle-there/, name);
+        assert.match(JSON.stringify(without.get(name)?.server), /mantle-probe/, name);
+      }
+    });
+
     it("behaves the same with and without Mantle", async (t) => {
       for (const [name, expected] of without) {
         await t.test(name, () => {
@@ -96,6 +104,8 @@ const stray = /,"progress state=0 [^"]*"/g;
 
 function steady(name: string, notes: unknown): unknown {
   let text = JSON.stringify(notes);
+  // Where the server found a moved request; the page never sees that in its own fields.
+  text = text.replaceAll(/(path\\*":\\*"[^"]*)mantle-there/g, "$1mantle-probe");
   // Firefox's form boundaries differ in length.
   if (name.includes("form body")) text = text.replaceAll(/(upload load[^"]*) \d+"/g, '$1"');
   if (slowBodies.test(name)) text = text.replaceAll('"sent",', "");
@@ -128,8 +138,17 @@ function intendedAtServer(name: string, server: unknown): unknown {
 
 /** What Mantle answers itself must not leave; that is the one difference for all cases. */
 function atServer(name: string, server: unknown): unknown {
+  // Listeners for the upload make a browser ask first; `fetch`, which sends in XHR's stead, has none.
+  const isAskedBefore = /^xhr.*\((back|everything)\)$/.test(name);
   return (server as Record<string, unknown>[] | undefined)
     ?.filter(({ host }) => host !== "vector.im")
+    .filter(({ method }) => !(isAskedBefore && method === "OPTIONS"))
+    .map(
+      (request) =>
+        JSON.parse(
+          JSON.stringify(request).replaceAll("mantle-there", "mantle-probe"),
+        ) as typeof request,
+    )
     .map((request) =>
       // A beacon that has to be read first goes by fetch, which Firefox finds more urgent.
       name.startsWith("beacon") ? { ...request, priority: null } : request,

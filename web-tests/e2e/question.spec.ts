@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { build } from "esbuild";
 import type { Page } from "puppeteer-core";
 import { bothBrowsers } from "../support/browsers.ts";
-import { isAsked, noQuestion, noteRoots, openQuestion, press } from "../support/question.ts";
+import { insideRoot, isAsked, noQuestion, openQuestion, press } from "../support/question.ts";
 import { startRecorder } from "../support/recorder.ts";
 import type { Recorder } from "../support/recorder.ts";
 import { launchExtensionBrowser } from "./extension-pages.ts";
@@ -72,7 +72,6 @@ for (const kind of bothBrowsers) {
       await page?.close();
       page = await browser.newPage();
       await page.goto(CLIENT);
-      await page.evaluate(noteRoots);
       await page.addScriptTag({ content: source });
     });
 
@@ -139,17 +138,20 @@ for (const kind of bothBrowsers) {
     it("is answered by mouse, but not by a press meant for what lay there before", async () => {
       await start();
       await openQuestion(page);
-      const early = await page.evaluate(() => {
-        const roots = (window as unknown as { questionRoots: ShadowRoot[] }).questionRoots;
-        const box = roots.at(-1)?.querySelector("button")?.getBoundingClientRect();
+      const early = await insideRoot(page, "[data-mantle-question]", (root) => {
+        const box = root.querySelector("button")?.getBoundingClientRect();
         return { x: (box?.x ?? 0) + 12, y: (box?.y ?? 0) + 12 };
       });
+      await page.keyboard.press("Escape");
+      await noQuestion(page);
+      // The same place again, at once.
+      await start();
       await page.mouse.click(early.x, early.y);
       assert.equal(await isAsked(page), true, "a press came too early and still counted");
       await press(page, "Do the same on hs.example.org from now on");
       await press(page, "Send as it is");
       await noQuestion(page);
-      assert.deepEqual(await answers(), [{ choice: "send", remember: ["server"] }]);
+      assert.deepEqual((await answers())[1], { choice: "send", remember: ["server"] });
     });
 
     it("cannot be read or answered by the page", async () => {
@@ -326,9 +328,8 @@ for (const kind of bothBrowsers) {
       await start();
       await openQuestion(page);
       await page.screenshot({ path: path.join(shots, `question-${kind}-narrow.png`) });
-      const overflow = await page.evaluate(() => {
-        const roots = (window as unknown as { questionRoots: ShadowRoot[] }).questionRoots;
-        const dialog = roots.at(-1)?.querySelector("dialog");
+      const overflow = await insideRoot(page, "[data-mantle-question]", (root) => {
+        const dialog = root.querySelector("dialog");
         return (dialog?.scrollWidth ?? 0) > (dialog?.clientWidth ?? 0);
       });
       assert.equal(overflow, false);

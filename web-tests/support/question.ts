@@ -14,55 +14,110 @@ export interface SeenQuestion {
   readonly dialog: { role: string; label: string; description: string; focused: boolean };
 }
 
-interface Watched {
-  questionRoots?: ShadowRoot[];
+/** Calls a function with the closed root of the first element the selector finds. */
+export async function insideRoot<Result>(
+  page: Page,
+  selector: string,
+  look: (root: ShadowRoot, argument: string) => Result,
+  argument = "",
+): Promise<Result> {
+  const source = look.toString();
+  const text = (await isGecko(page))
+    ? await insideInFirefox(page, selector, source, argument)
+    : await insideInChromium(page, selector, source, argument);
+  return JSON.parse(text) as Result;
 }
 
-/**
- * A driver's script runs before Mantle captures its natives, so it may note closed roots, which no
- * script of the page can. To be called before the page is opened.
- */
-export async function watchQuestions(page: Page): Promise<void> {
-  await page.evaluateOnNewDocument(noteRoots);
+const isGecko = (page: Page): Promise<boolean> => page.evaluate(() => "mozInnerScreenX" in window);
+
+/** The debugger looks into closed roots, which no script of the page can. */
+async function insideInChromium(
+  page: Page,
+  selector: string,
+  source: string,
+  argument: string,
+): Promise<string> {
+  const session = await page.createCDPSession();
+  try {
+    const { root } = await session.send("DOM.getDocument", { depth: 0 });
+    const { nodeId } = await session.send("DOM.querySelector", { nodeId: root.nodeId, selector });
+    const { node } = await session.send("DOM.describeNode", { nodeId, depth: 1, pierce: true });
+    const backendNodeId = node.shadowRoots?.[0]?.backendNodeId;
+    if (backendNodeId === undefined) throw new Error(`There is no closed root at ${selector}.`);
+    const { object } = await session.send("DOM.resolveNode", { backendNodeId });
+    const { result, exceptionDetails } = await session.send("Runtime.callFunctionOn", {
+      objectId: object.objectId ?? "",
+      functionDeclaration: `function (argument) {
+        return JSON.stringify((${source})(this, argument));
+      }`,
+      arguments: [{ value: argument }],
+      returnByValue: true,
+    });
+    if (exceptionDetails !== undefined) throw new Error(exceptionDetails.exception?.description);
+    return String(result.value);
+  } finally {
+    await session.detach();
+  }
 }
 
-/** For pages that load the question themselves. */
-export function noteRoots(): void {
-  const native = Element.prototype.attachShadow;
-  const roots: ShadowRoot[] = [];
-  Object.defineProperty(window, "questionRoots", { value: roots });
-  Element.prototype.attachShadow = function attachShadow(init) {
-    const root = native.call(this, init);
-    roots.push(root);
-    return root;
-  };
+/** WebDriver BiDi serialises closed roots; puppeteer has no word for that. */
+async function insideInFirefox(
+  page: Page,
+  selector: string,
+  source: string,
+  argument: string,
+): Promise<string> {
+  interface Value {
+    value?: { shadowRoot?: { sharedId?: string } };
+  }
+  interface Connection {
+    send(
+      method: string,
+      parameters: unknown,
+    ): Promise<{ result: { result?: Value; exceptionDetails?: { text: string } } }>;
+  }
+  const { connection } = page.browser() as unknown as { connection: Connection };
+  const { _id: context } = page.mainFrame() as unknown as { _id: string };
+  const found = await connection.send("script.callFunction", {
+    target: { context },
+    awaitPromise: false,
+    functionDeclaration: "(selector) => document.querySelector(selector)",
+    arguments: [{ type: "string", value: selector }],
+    serializationOptions: { maxDomDepth: 1, includeShadowTree: "all" },
+  });
+  const sharedId = found.result.result?.value?.shadowRoot?.sharedId;
+  if (sharedId === undefined) throw new Error(`There is no closed root at ${selector}.`);
+  const answer = await connection.send("script.callFunction", {
+    target: { context },
+    awaitPromise: false,
+    functionDeclaration: `(root, argument) => JSON.stringify((${source})(root, argument))`,
+    arguments: [{ sharedId }, { type: "string", value: argument }],
+  });
+  const { result, exceptionDetails } = answer.result;
+  if (exceptionDetails !== undefined) throw new Error(exceptionDetails.text);
+  return String((result as unknown as { value: string }).value);
 }
 
 /** Waits for a question. */
 export async function openQuestion(page: Page, timeout = 15_000): Promise<SeenQuestion> {
   await page.waitForSelector(`[${MARK}]`, { timeout });
-  return page.evaluate((mark) => {
-    const roots = (window as unknown as Watched).questionRoots ?? [];
-    const root = roots.find((one) => one.host.isConnected && one.host.hasAttribute(mark));
-    const dialog = root?.querySelector("dialog");
-    if (root === undefined || !dialog) throw new Error("The question's inside is not to be seen.");
-    const texts = (selector: string): string[] =>
-      [...root.querySelectorAll(selector)].map((element) => element.textContent ?? "");
-    const named = (attribute: string): string =>
-      root.getElementById(dialog.getAttribute(attribute) ?? "")?.textContent ?? "";
+  return insideRoot(page, `[${MARK}]`, (root) => {
+    const dialog = root.querySelector("dialog");
     return {
       title: root.querySelector("h2")?.textContent ?? "",
-      text: texts("#text p"),
-      choices: texts("button"),
-      remember: texts("label"),
+      text: [...root.querySelectorAll("#text p")].map((element) => element.textContent ?? ""),
+      choices: [...root.querySelectorAll("button")].map((element) => element.textContent ?? ""),
+      remember: [...root.querySelectorAll("label")].map((element) => element.textContent ?? ""),
       dialog: {
-        role: dialog.matches(":modal") ? "modal dialog" : "dialog",
-        label: named("aria-labelledby"),
-        description: named("aria-describedby"),
+        role: dialog?.matches(":modal") === true ? "modal dialog" : "dialog",
+        label:
+          root.getElementById(dialog?.getAttribute("aria-labelledby") ?? "")?.textContent ?? "",
+        description:
+          root.getElementById(dialog?.getAttribute("aria-describedby") ?? "")?.textContent ?? "",
         focused: root.activeElement === dialog,
       },
     };
-  }, MARK);
+  });
 }
 
 /** Whether one is open now. */
@@ -74,11 +129,11 @@ export async function isAsked(page: Page): Promise<boolean> {
 export async function press(page: Page, label: string): Promise<void> {
   await openQuestion(page);
   await new Promise((resume) => setTimeout(resume, SETTLE_MS));
-  const at = await page.evaluate(
-    (mark, wanted) => {
-      const roots = (window as unknown as Watched).questionRoots ?? [];
-      const root = roots.find((one) => one.host.isConnected && one.host.hasAttribute(mark));
-      const found = [...(root?.querySelectorAll("button, label") ?? [])].find(
+  const at = await insideRoot(
+    page,
+    `[${MARK}]`,
+    (root, wanted) => {
+      const found = [...root.querySelectorAll("button, label")].find(
         (element) => element.textContent === wanted,
       );
       if (found === undefined) throw new Error(`The question has no "${wanted}".`);
@@ -86,7 +141,6 @@ export async function press(page: Page, label: string): Promise<void> {
       const box = found.getBoundingClientRect();
       return { x: box.x + 12, y: box.y + box.height / 2 };
     },
-    MARK,
     label,
   );
   await page.mouse.click(at.x, at.y);

@@ -14,10 +14,43 @@ pub(super) struct EncryptedState;
 const ID: &str = "encrypted-state";
 /// Types that are encrypted wherever a room encrypts its state.
 const TYPES: [&str; 2] = ["m.room.name", "m.room.topic"];
-/// A Jitsi widget repeats the room's name.
-const WIDGETS: [&str; 2] = ["im.vector.modular.widgets", "m.widget"];
+/// Looked at as well: the flag that turns encrypted state on, and Jitsi widgets, which repeat the
+/// room's name.
+const OTHERS: [&str; 3] = ["m.room.encryption", "im.vector.modular.widgets", "m.widget"];
 /// Reads of a room that bring no state events.
 const STATELESS: [&str; 4] = ["/members", "/joined_members", "/aliases", "/timestamp_to_event"];
+
+/// What can be set beside the mode; the page's module reads the same.
+pub const OPTIONS: [OptionInfo; 3] = [
+    OptionInfo {
+        key: "newRooms",
+        title: "New encrypted rooms",
+        kind: OptionKind::Choice(&[
+            ("on", "encrypt name and topic"),
+            ("ask", "ask each time"),
+            ("off", "leave them readable"),
+        ]),
+        default: r#""on""#,
+        why: "What was once sent in clear cannot be called back.",
+    },
+    OptionInfo {
+        key: "types",
+        title: "Further state to encrypt (event types)",
+        kind: OptionKind::List { max: 20, item: Item::Type },
+        default: "[]",
+        why: "Name and topic are what says most, and what clients cope with best.",
+    },
+    OptionInfo {
+        key: "trust",
+        title: "Who is given the keys",
+        kind: OptionKind::Choice(&[
+            ("all", "every device of a member, but blocked ones"),
+            ("cross-signed", "devices their owner has verified"),
+        ]),
+        default: r#""all""#,
+        why: "The same devices as for messages.",
+    },
+];
 
 static INFO: Info = Info {
     id: ID,
@@ -25,36 +58,7 @@ static INFO: Info = Info {
     purpose: "Names and topics of new encrypted rooms leave encrypted (MSC4362); those of old rooms when you ask for it below.",
     loses: "People whose app cannot read encrypted room names see the members' names instead.",
     why: "Members on Mantle or on Element with encrypted state events read the names as before.",
-    options: &[
-        OptionInfo {
-            key: "newRooms",
-            title: "New encrypted rooms",
-            kind: OptionKind::Choice(&[
-                ("on", "encrypt name and topic"),
-                ("ask", "ask each time"),
-                ("off", "leave them readable"),
-            ]),
-            default: r#""on""#,
-            why: "What was once sent in clear cannot be called back.",
-        },
-        OptionInfo {
-            key: "types",
-            title: "Further state to encrypt (event types)",
-            kind: OptionKind::List { max: 20, item: Item::Type },
-            default: "[]",
-            why: "Name and topic are what says most, and what clients cope with best.",
-        },
-        OptionInfo {
-            key: "trust",
-            title: "Who is given the keys",
-            kind: OptionKind::Choice(&[
-                ("all", "every device of a member, but blocked ones"),
-                ("cross-signed", "devices their owner has verified"),
-            ]),
-            default: r#""all""#,
-            why: "The same devices as for messages.",
-        },
-    ],
+    options: &OPTIONS,
     ..Info::PLAIN
 };
 
@@ -97,6 +101,6 @@ fn is_encrypted_type(path: &str, context: &Context<'_>) -> bool {
     // rooms, its id, state
     let Some(event_type) = segments.nth(3) else { return false };
     TYPES.contains(&event_type.as_ref())
-        || WIDGETS.contains(&event_type.as_ref())
+        || OTHERS.contains(&event_type.as_ref())
         || context.policy.option_list(ID, "types").iter().any(|other| *other == event_type)
 }

@@ -13,13 +13,12 @@ mod read;
 mod rooms;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
 
+use crate::state::sorted::{Map, Set};
 use serde::Serialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-pub use self::convert::{Conversion, Put};
 use self::hints::Hint;
 pub use self::hints::InviteHint;
 use self::pending::Pending;
@@ -28,10 +27,11 @@ pub use self::persist::{PersistBatch, PersistEntry};
 use self::read::{Answers, Waiting};
 pub use self::read::{Before, HealedEvent, Needs, OpenStep, SessionNeed, UnopenedEvent};
 use self::rooms::RoomFacts;
+use self::write::{Outbound, Ticket};
 pub use self::write::{
     CreatePlan, DeviceName, NewRooms, Outgoing, Plan, Reencryption, RefusedDevice, SessionView,
 };
-use self::write::{Outbound, Ticket};
+pub use self::convert::{Conversion, Put};
 use super::eligible::EncryptedTypes;
 use super::open::OpenedState;
 use super::power_levels::PowerLevels;
@@ -148,42 +148,42 @@ pub struct StateEngine {
     // Read.
     sessions: SessionStore,
     // Curve25519 and Ed25519 key, to the user whose device has both.
-    owners: BTreeMap<(String, String), String>,
+    owners: Map<(String, String), String>,
     // Those of them by whom something was opened: kept for when their devices are gone.
-    kept_owners: BTreeSet<(String, String)>,
+    kept_owners: Set<(String, String)>,
     known: KnownState,
     seen: SeenIndices,
     // The clear current events, for when a server hides them: room, type, state key.
-    remembered: BTreeMap<String, BTreeMap<(String, String), String>>,
-    levels: BTreeMap<String, PowerLevels>,
-    rooms: BTreeMap<String, RoomFacts>,
-    members_known: BTreeSet<String>,
+    remembered: Map<String, Map<(String, String), String>>,
+    levels: Map<String, PowerLevels>,
+    rooms: Map<String, RoomFacts>,
+    members_known: Set<String>,
     // Users whose devices the page has told.
-    listed: BTreeSet<String>,
+    listed: Set<String>,
     // Their Curve25519 keys of now.
-    current_devices: BTreeMap<String, BTreeSet<String>>,
-    cache: BTreeMap<(String, String), Cached>,
+    current_devices: Map<String, Set<String>>,
+    cache: Map<(String, String), Box<Cached>>,
     answers: Answers,
-    waiting: BTreeMap<(String, String), Waiting>,
-    hints: BTreeMap<String, Hint>,
-    fresh_hints: BTreeSet<String>,
+    waiting: Map<(String, String), Box<Waiting>>,
+    hints: Map<String, Hint>,
+    fresh_hints: Set<String>,
     problems: Vec<Problem>,
-    told: BTreeSet<(String, &'static str, String)>,
-    tend: BTreeMap<String, &'static str>,
+    told: Set<(String, &'static str, String)>,
+    tend: Map<String, &'static str>,
     // Write.
     writer: bool,
-    outbound: BTreeMap<String, Outbound>,
-    pending: BTreeMap<String, Pending>,
-    reencrypt_since: BTreeMap<String, u64>,
-    tickets: BTreeMap<u32, Ticket>,
+    outbound: Map<String, Outbound>,
+    pending: Map<String, Pending>,
+    reencrypt_since: Map<String, u64>,
+    tickets: Map<u32, Ticket>,
     next_ticket: u32,
     // Store.
-    dirty: BTreeSet<String>,
-    batch: Option<(u32, BTreeSet<String>)>,
+    dirty: Set<String>,
+    batch: Option<(u32, Set<String>)>,
     next_batch: u32,
     stored_owner: Option<String>,
     // What the store is known to hold, by key.
-    texts: BTreeMap<String, u64>,
+    texts: Map<String, u64>,
 }
 
 impl StateEngine {
@@ -200,35 +200,35 @@ impl StateEngine {
             settings: StateSettings::default(),
             device: None,
             sessions: SessionStore::new(),
-            owners: BTreeMap::new(),
+            owners: Map::new(),
             known: KnownState::new(),
             seen: SeenIndices::new(),
-            remembered: BTreeMap::new(),
-            levels: BTreeMap::new(),
-            rooms: BTreeMap::new(),
-            members_known: BTreeSet::new(),
-            listed: BTreeSet::new(),
-            current_devices: BTreeMap::new(),
-            cache: BTreeMap::new(),
+            remembered: Map::new(),
+            levels: Map::new(),
+            rooms: Map::new(),
+            members_known: Set::new(),
+            listed: Set::new(),
+            current_devices: Map::new(),
+            cache: Map::new(),
             answers: Answers::default(),
-            waiting: BTreeMap::new(),
-            hints: BTreeMap::new(),
-            fresh_hints: BTreeSet::new(),
+            waiting: Map::new(),
+            hints: Map::new(),
+            fresh_hints: Set::new(),
             problems: Vec::new(),
-            told: BTreeSet::new(),
-            tend: BTreeMap::new(),
+            told: Set::new(),
+            tend: Map::new(),
             writer: false,
-            outbound: BTreeMap::new(),
-            pending: BTreeMap::new(),
-            reencrypt_since: BTreeMap::new(),
-            tickets: BTreeMap::new(),
+            outbound: Map::new(),
+            pending: Map::new(),
+            reencrypt_since: Map::new(),
+            tickets: Map::new(),
             next_ticket: 1,
-            dirty: BTreeSet::new(),
+            dirty: Set::new(),
             batch: None,
             next_batch: 1,
             stored_owner: None,
-            texts: BTreeMap::new(),
-            kept_owners: BTreeSet::new(),
+            texts: Map::new(),
+            kept_owners: Set::new(),
         };
         engine.load(stored);
         Ok(engine)
@@ -339,8 +339,7 @@ impl StateEngine {
         const MOST_OWNERS: usize = 20_000;
         if self.owners.len() < MOST_OWNERS {
             self.owners
-                .entry((curve25519.to_owned(), ed25519.to_owned()))
-                .or_insert_with(|| user_id.to_owned());
+                .or_insert_with((curve25519.to_owned(), ed25519.to_owned()), || user_id.to_owned());
         }
         self.sessions.set_owner(curve25519, ed25519, user_id);
     }
@@ -349,40 +348,18 @@ impl StateEngine {
 /// What a person is told about a problem.
 fn sentence(code: &str) -> &'static str {
     match code {
-        "rollback" => {
-            "The server sent an older name or topic as the current one; Mantle keeps the newer."
-        }
-        "replay" => {
-            "The server sent a room's encrypted state a second time as a new event; Mantle ignored it."
-        }
-        "clear-over-encrypted" => {
-            "The server sent a readable name or topic for a room whose name is encrypted; Mantle keeps the encrypted one."
-        }
-        "flag-removed" => {
-            "The server says a room no longer encrypts its name; Mantle goes on encrypting it."
-        }
-        "foreign-session" => {
-            "Encrypted state of a room was made by someone else than its sender; Mantle ignored it."
-        }
-        "key-mismatch" => {
-            "Encrypted state of a room is something else inside than it says outside; Mantle ignored it."
-        }
+        "rollback" => "The server sent an older name or topic as the current one; Mantle keeps the newer.",
+        "replay" => "The server sent a room's encrypted state a second time as a new event; Mantle ignored it.",
+        "clear-over-encrypted" => "The server sent a readable name or topic for a room whose name is encrypted; Mantle keeps the encrypted one.",
+        "flag-removed" => "The server says a room no longer encrypts its name; Mantle goes on encrypting it.",
+        "foreign-session" => "Encrypted state of a room was made by someone else than its sender; Mantle ignored it.",
+        "key-mismatch" => "Encrypted state of a room is something else inside than it says outside; Mantle ignored it.",
         "room-mismatch" => "Encrypted state was made for another room; Mantle ignored it.",
-        "not-eligible" => {
-            "Encrypted state tried to change what only readable state may change; Mantle ignored it."
-        }
-        "power-level" => {
-            "Someone changed a room's encrypted state without the right to; Mantle ignored it."
-        }
-        "gone-device" => {
-            "A room's encrypted state was set from a device that no member has any more."
-        }
-        "index-used-twice" => {
-            "A room's key was used by another copy of this session; Mantle makes a new one."
-        }
-        "store" => {
-            "Mantle could not read part of what it had stored about encrypted rooms and starts anew there."
-        }
+        "not-eligible" => "Encrypted state tried to change what only readable state may change; Mantle ignored it.",
+        "power-level" => "Someone changed a room's encrypted state without the right to; Mantle ignored it.",
+        "gone-device" => "A room's encrypted state was set from a device that no member has any more.",
+        "index-used-twice" => "A room's key was used by another copy of this session; Mantle makes a new one.",
+        "store" => "Mantle could not read part of what it had stored about encrypted rooms and starts anew there.",
         _ => "Encrypted state of a room is damaged; Mantle ignored it.",
     }
 }

@@ -1,8 +1,7 @@
 //! Every (session, index) stands for one event only.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
+use crate::state::sorted::Map;
 use super::precedence::StoredStateError;
 
 /// How many indices of a room are remembered. A member who fills this up gains nothing: what falls
@@ -12,7 +11,7 @@ const MAX_INDICES: usize = 2_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Room {
     // Session, then index.
-    sessions: BTreeMap<String, BTreeMap<u32, String>>,
+    sessions: Map<String, Map<u32, String>>,
     // Sessions, oldest first.
     order: Vec<String>,
     count: usize,
@@ -20,7 +19,7 @@ struct Room {
 
 /// Which event each message index was seen in. Holds ids only; keep its stored form across reloads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SeenIndices(BTreeMap<String, Room>);
+pub struct SeenIndices(Map<String, Room>);
 
 impl SeenIndices {
     /// Nothing seen yet.
@@ -36,19 +35,18 @@ impl SeenIndices {
         index: u32,
         event_id: &str,
     ) -> bool {
-        let room = self.0.entry(room_id.to_owned()).or_default();
+        let room = self.0.or_default(room_id.to_owned());
         if !room.sessions.contains_key(session_id) {
             room.order.push(session_id.to_owned());
         }
-        match room.sessions.entry(session_id.to_owned()).or_default().entry(index) {
-            Entry::Vacant(entry) => {
-                entry.insert(event_id.to_owned());
-                room.count += 1;
-                room.trim();
-                true
-            }
-            Entry::Occupied(entry) => entry.get() == event_id,
+        let indices = room.sessions.or_default(session_id.to_owned());
+        if let Some(known) = indices.get(&index) {
+            return known == event_id;
         }
+        indices.insert(index, event_id.to_owned());
+        room.count += 1;
+        room.trim();
+        true
     }
 
     /// The number of indices remembered of a room; it grows when something is to be stored.
@@ -81,7 +79,7 @@ impl SeenIndices {
     ///
     /// [`StoredStateError`] when it is not what this version writes.
     pub fn restore_room(&mut self, room_id: &str, stored: &str) -> Result<(), StoredStateError> {
-        let sessions: Vec<(String, BTreeMap<u32, String>)> =
+        let sessions: Vec<(String, Map<u32, String>)> =
             serde_json::from_str(stored).map_err(|_| StoredStateError::Format)?;
         for (session_id, indices) in sessions {
             for (index, event_id) in indices {

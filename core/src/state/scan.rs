@@ -107,12 +107,7 @@ pub(super) fn layout(answer: &[u8], hits: &[usize]) -> Option<Layout> {
                     if stack.len() >= MAX_DEPTH {
                         return None;
                     }
-                    stack.push(Frame {
-                        open: at,
-                        is_object: *open == b'{',
-                        node: None,
-                        awaited: false,
-                    });
+                    stack.push(Frame { open: at, is_object: *open == b'{', node: None, awaited: false });
                 }
                 close => {
                     let frame = stack.pop()?;
@@ -226,8 +221,10 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
         masks.backslashes |= bits(u8x16_eq(bytes, u8x16_splat(b'\\')));
         // `[` and `]` are `{` and `}` without bit 5, and nothing else is.
         let folded = v128_or(bytes, u8x16_splat(0x20));
-        masks.brackets |=
-            bits(v128_or(u8x16_eq(folded, u8x16_splat(b'{')), u8x16_eq(folded, u8x16_splat(b'}'))));
+        masks.brackets |= bits(v128_or(
+            u8x16_eq(folded, u8x16_splat(b'{')),
+            u8x16_eq(folded, u8x16_splat(b'}')),
+        ));
     }
     masks
 }

@@ -4,7 +4,7 @@
 //! objects with a state key stand, and only those of interest are parsed. All bytes outside replaced
 //! events stay as they were. What cannot be understood is not found, and so passes untouched.
 
-use std::collections::BTreeMap;
+use crate::state::sorted::Map;
 use std::ops::Range;
 
 use memchr::{memchr2, memmem, memrchr};
@@ -163,7 +163,10 @@ impl FoundState {
 }
 
 fn text<'b>(answer: &'b [u8], range: &Range<usize>) -> &'b str {
-    answer.get(range.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    answer
+        .get(range.clone())
+        .and_then(|bytes| std::str::from_utf8(bytes).ok())
+        .unwrap_or_default()
 }
 
 /// The JSON of an encrypted event, made that of the opened one.
@@ -205,14 +208,14 @@ pub enum Splice {
 pub(super) struct Survey {
     layout: Layout,
     // By the node that holds the object.
-    places: BTreeMap<Option<usize>, Option<Place>>,
+    places: Map<Option<usize>, Option<Place>>,
 }
 
 impl Survey {
     /// `None` when there is none, or the answer is malformed.
     pub(super) fn of(answer: &[u8], hits: &[usize]) -> Option<Self> {
         let layout = scan::layout(answer, hits)?;
-        (!layout.objects.is_empty()).then_some(Self { layout, places: BTreeMap::new() })
+        (!layout.objects.is_empty()).then_some(Self { layout, places: Map::new() })
     }
 
     /// The objects in the answer's order.
@@ -267,10 +270,7 @@ impl Survey {
                 shape.push('[');
             } else {
                 let key = scan::key_before(answer, self.layout.nodes.get(at)?.open)?;
-                path.push(
-                    serde_json::from_str(&format!("\"{}\"", std::str::from_utf8(key).ok()?))
-                        .ok()?,
-                );
+                path.push(serde_json::from_str(&format!("\"{}\"", std::str::from_utf8(key).ok()?)).ok()?);
                 shape.push('.');
             }
             at = parent;

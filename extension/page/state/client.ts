@@ -2,7 +2,14 @@
  * Element's running client and its crypto, as far as encrypted state uses them. All of it is the
  * page's own code: nothing is taken on trust, every call is bounded and may fail.
  */
-import { clearTimer, NativePromise, page, parseJson, setTimer } from "../captured.ts";
+import {
+  clearTimer,
+  getPrototypeOf,
+  NativePromise,
+  page,
+  parseJson,
+  setTimer,
+} from "../captured.ts";
 
 /** A device as `CryptoApi.getUserDeviceInfo` gives it (matrix-js-sdk `Device`). */
 interface PageDevice {
@@ -62,6 +69,13 @@ interface PageCrypto {
   exportRoomKeysAsJson?(): Promise<string>;
   decryptEvent(event: EventDuck): Promise<unknown>;
   prepareToEncrypt(room: PageRoom): void;
+  /** By room id; not part of `CryptoApi`. */
+  readonly roomEncryptors?: Record<string, RoomEncryptor | undefined>;
+}
+
+interface RoomEncryptor {
+  encryptionSettings?: unknown;
+  onCryptoEvent?(config: unknown): void;
 }
 
 interface PageStateEvent {
@@ -389,6 +403,24 @@ export function roomStateOf(room: PageRoom): object[] {
     for (const { event } of byKey.values()) events.push(event);
   }
   return events;
+}
+
+let isMended = false;
+
+/**
+ * matrix-js-sdk (35 and 43) throws when the content of `m.room.encryption` changes, and loses the
+ * rest of that sync: so also when somebody turns encrypted state on. The new content was accepted
+ * by the crypto itself at that point, so it is taken over.
+ */
+export function letEncryptionChange(client: PageClient): void {
+  if (isMended) return;
+  const [encryptor] = Object.values(client.getCrypto()?.roomEncryptors ?? {});
+  if (typeof encryptor?.onCryptoEvent !== "function") return;
+  const prototype = getPrototypeOf(encryptor) as RoomEncryptor;
+  prototype.onCryptoEvent = function onCryptoEvent(this: RoomEncryptor, config: unknown): void {
+    this.encryptionSettings = config;
+  };
+  isMended = true;
 }
 
 /** Puts a state event into the running client as if a sync had brought it. */

@@ -5,7 +5,7 @@ import { execute, NativeRegExp, page } from "../captured.ts";
 import { showNotice } from "../notice.ts";
 import { showProgress } from "../progress.ts";
 import { ask } from "../question.ts";
-import { PageCryptoError, roomStateOf, runningClient, targetsOf } from "./client.ts";
+import { PageCryptoError, pause, roomStateOf, runningClient, targetsOf } from "./client.ts";
 import type { PageClient, PageRoom } from "./client.ts";
 import { HomeserverError, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
@@ -13,6 +13,11 @@ import type { StateSharing } from "./share.ts";
 
 type Conversion = Extract<ReturnType<EncryptedState["convertRoom"]>, { kind: "convert" }>;
 
+/**
+ * Sessions of matrix-js-sdk without Mantle lose the sync that brings the flag (see
+ * `letEncryptionChange`): the name must not be in it.
+ */
+const AFTER_FLAG = 2_000;
 /** Most people named in the preview. */
 const MOST_NAMED = 8;
 const ROOM_IN_HASH = new NativeRegExp("^#/room/([^/?]+)");
@@ -121,6 +126,7 @@ export class RoomConversion {
       if (plan.flag !== undefined) {
         await sendAsClient(client, "PUT", plan.flag.path, plan.flag.body);
         this.#engine.call((state) => state.noteFlag(roomId));
+        await pause(AFTER_FLAG);
       }
       for (const content of plan.encrypt) await this.#sharing.send(client, room, content);
       for (const { path, body } of plan.blank) await sendAsClient(client, "PUT", path, body);

@@ -4,7 +4,7 @@ import type { SettingsTexts } from "../core.ts";
 import { registerAnswerHandler, registerHandler } from "../handlers.ts";
 import type { EffectsMessage, RoomsSurvey, RoomsWish } from "../../messages.ts";
 import { showNotice } from "../notice.ts";
-import { runningClient } from "./client.ts";
+import { letEncryptionChange, runningClient } from "./client.ts";
 import { RoomConversion, sentenceOf } from "./convert.ts";
 import { StateEngine } from "./engine.ts";
 import { InviteHints } from "./invites.ts";
@@ -60,6 +60,8 @@ export function installEncryptedState(
         pending.resume();
         invites.listen();
         keys.recall();
+        const client = runningClient();
+        if (client !== undefined) letEncryptionChange(client);
       })
       .catch(() => undefined);
   };

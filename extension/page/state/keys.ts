@@ -61,7 +61,8 @@ export class KeySupply {
    */
   recall(): void {
     const client = runningClient();
-    if (client === undefined || client === this.#recalled || !client.isInitialSyncComplete()) return;
+    if (client === undefined || client === this.#recalled || !client.isInitialSyncComplete())
+      return;
     this.#recalled = client;
     let isAny = false;
     for (const room of client.getRooms()) {

@@ -65,6 +65,8 @@ export class StateWriter implements RequestHandler {
     switch (plan.kind) {
       case "pass":
         return { kind: "send" };
+      case "flag":
+        return this.#flag(request, body, plan.roomId);
       case "rewrite":
         return { kind: "send", body: plan.body };
       case "encrypt":
@@ -83,6 +85,16 @@ export class StateWriter implements RequestHandler {
       return this.#sharing.encrypt(client, room, { eventType, stateKey, contentJson });
     });
     return { kind: "send", url: target, body: encrypted.body };
+  }
+
+  /** The page itself turns encrypted state on: known before any further write of that room. */
+  async #flag(request: HeldRequest, body: Uint8Array, roomId: string): Promise<Outcome> {
+    const { status, text } = await send(request, body);
+    if (status === 200) {
+      this.#engine.call((state) => state.noteFlag(roomId));
+      await this.#engine.persist();
+    }
+    return { kind: "reply", status, body: text, noted: "flagged" };
   }
 
   /** What the rules of a room are: from the running client, else from the homeserver. */

@@ -7,7 +7,7 @@ import type { BrowserKind } from "../../support/browsers.ts";
 import { drive, openClient, unhandled } from "../../support/client-page.ts";
 import { startPeer } from "../../support/peer.ts";
 import type { Peer } from "../../support/peer.ts";
-import { openQuestion, press, watchQuestions } from "../../support/question.ts";
+import { openQuestion, press } from "../../support/question.ts";
 import type { Recorder } from "../../support/recorder.ts";
 import { startWorld } from "../../support/world.ts";
 import type { World } from "../../support/world.ts";
@@ -139,11 +139,13 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
       await someone.page.evaluate((id) => {
         location.hash = `#/room/${id}`;
       }, oldId);
-      const popup = await someone.browser.openExtensionPage("popup.html");
-      const tab = await tabShowing(popup, "chat.example.org");
-      await popup.goto(`${popup.url().split("?")[0] ?? ""}?tab=${String(tab)}`);
+      const first = await someone.browser.openExtensionPage("popup.html");
+      const tab = await tabShowing(first, "chat.example.org");
+      await first.close();
+      const popup = await someone.browser.openExtensionPage(`popup.html?tab=${String(tab)}`);
       await popup.waitForSelector("#rooms:not([hidden]) button[data-what=room]");
       await popup.click("#rooms button[data-what=room]");
+      await someone.page.bringToFront();
       const question = await openQuestion(someone.page);
       assert.match(question.title, /Encrypt this room's name/);
       assert.match(question.text.join(" "), /All 1 other people are given the key/);
@@ -156,7 +158,7 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
             `/_matrix/client/v3/rooms/${encodeURIComponent(oldId)}/state/m.room.name`,
           )
         )["name"];
-      await until(async () => (await clear()) === undefined, "the clear name is blank");
+      await until(async () => (await clear()) === undefined, "the clear name is blank", 25_000);
       await drive(someone.page, "roomName", oldId, `Old ${name}`);
       await carol.seeName(oldId, `Old ${name}`);
     });
@@ -170,7 +172,6 @@ async function person(world: World, kind: BrowserKind, user: string): Promise<Pe
     proxyPort: recorder.port,
   });
   const page = await browser.newPage();
-  await watchQuestions(page);
   await openClient(page);
   const credentials = await signIn(page, user);
   return { user, browser, recorder, page, credentials };

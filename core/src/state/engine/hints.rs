@@ -1,8 +1,8 @@
 //! Names for invites: told by the inviter's Mantle inside the Olm channel, because the server that
 //! passes the invite on cannot know them.
 
-use std::collections::BTreeMap;
 
+use crate::state::sorted::Map;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -26,7 +26,7 @@ const MAX_HINT_BYTES: usize = 16 * 1024;
 pub(super) struct Hint {
     sender: String,
     /// Type and content, JSON.
-    events: BTreeMap<String, String>,
+    events: Map<String, String>,
 }
 
 /// A to-device message to send.
@@ -67,8 +67,8 @@ impl Hint {
     }
 }
 
-fn read_events(text: &str) -> Option<BTreeMap<String, String>> {
-    let mut events = BTreeMap::new();
+fn read_events(text: &str) -> Option<Map<String, String>> {
+    let mut events = Map::new();
     for event in elements(get(text, &["state"]).ok()??).ok()? {
         let event_type = get_str(event, &["type"]).ok()??;
         let content = get(event, &["content"]).ok()??;
@@ -92,16 +92,14 @@ impl StateEngine {
             .filter_map(|event_type| {
                 let event = slots.get(&((*event_type).to_owned(), String::new()))?;
                 let content = get(event, &["content"]).ok()??;
-                Some(format!(
-                    r#"{{"type":{},"state_key":"","content":{content}}}"#,
-                    quoted(event_type)
-                ))
+                Some(format!(r#"{{"type":{},"state_key":"","content":{content}}}"#, quoted(event_type)))
             })
             .collect();
         if state.is_empty() {
             return None;
         }
-        let content = format!(r#"{{"room_id":{},"state":[{}]}}"#, quoted(room_id), state.join(","));
+        let content =
+            format!(r#"{{"room_id":{},"state":[{}]}}"#, quoted(room_id), state.join(","));
         Some(InviteHint { r#type: HINT_TYPE, content: RawValue::from_string(content).ok()? })
     }
 
@@ -136,16 +134,14 @@ impl StateEngine {
 
     /// Puts hints into the invites of an answer they belong to.
     pub(super) fn tell_invites(&self, answer: &Answer, survey: &Survey) -> Vec<Edit> {
-        let mut rooms: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
+        let mut rooms: Map<&str, Vec<&Entry>> = Map::new();
         for entry in &answer.invites {
-            rooms.entry(&entry.room_id).or_default().push(entry);
+            rooms.or_default(&entry.room_id).push(entry);
         }
         let mut edits = Vec::new();
         for (room_id, entries) in rooms {
             let Some(hint) = self.hints.get(room_id) else { continue };
-            let Some(open) = entries.first().and_then(|entry| entry.found.array()) else {
-                continue;
-            };
+            let Some(open) = entries.first().and_then(|entry| entry.found.array()) else { continue };
             let list = survey.list(&answer.body, open);
             if !list.iter().any(|event| self.is_invite_by(event, &hint.sender)) {
                 continue;

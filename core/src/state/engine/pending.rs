@@ -65,8 +65,11 @@ impl Pending {
             })
             .collect();
         let room = self.room_id.as_deref().map_or_else(|| "null".to_owned(), quoted);
-        let text =
-            format!(r#"{{"room":{room},"since":{},"events":[{}]}}"#, self.since, events.join(","));
+        let text = format!(
+            r#"{{"room":{room},"since":{},"events":[{}]}}"#,
+            self.since,
+            events.join(",")
+        );
         seal(&text, key)
     }
 
@@ -148,7 +151,8 @@ impl StateEngine {
     pub fn upgraded(&mut self, old: &str, new: &str, now: u64) -> Result<(), EngineError> {
         self.must_write()?;
         let mut events = Vec::new();
-        for ((event_type, state_key), event) in self.remembered.get(old).into_iter().flatten() {
+        let known = self.remembered.get(old);
+        for ((event_type, state_key), event) in known.into_iter().flat_map(|slots| slots.iter()) {
             if !self.settings.types.contains(event_type) {
                 continue;
             }
@@ -195,9 +199,7 @@ impl StateEngine {
                 events: pending.events.clone(),
             })
             .collect();
-        all.sort_by(|one, other| {
-            (one.since, &one.pending_id).cmp(&(other.since, &other.pending_id))
-        });
+        all.sort_by(|one, other| (one.since, &one.pending_id).cmp(&(other.since, &other.pending_id)));
         all
     }
 

@@ -1,6 +1,6 @@
 //! What survives a reload: entries of the store, written whole, read leniently.
 
-use std::collections::BTreeSet;
+use crate::state::sorted::Set;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Serialize;
@@ -126,7 +126,7 @@ impl StateEngine {
     /// [`EngineError::Input`] when the text is no object.
     pub fn become_writer(&mut self, stored: &str) -> Result<(), EngineError> {
         members(stored)?.ok_or(EngineError::Input("store"))?;
-        let mut there = BTreeSet::new();
+        let mut there = Set::new();
         for (key, value) in entries(stored) {
             let print = fingerprint(&value);
             let changed = self.texts.get(&key) != Some(&print);
@@ -178,7 +178,7 @@ impl StateEngine {
     }
 
     /// Keys of everything that may be in the store.
-    pub(super) fn stored_keys(&self) -> BTreeSet<String> {
+    pub(super) fn stored_keys(&self) -> Set<String> {
         self.texts.keys().cloned().collect()
     }
 
@@ -193,7 +193,9 @@ impl StateEngine {
             Some(("outbound", room)) => {
                 self.outbound.get(room).and_then(|outbound| outbound.stored(&self.key).ok())
             }
-            Some(("pending", id)) => self.pending.get(id).map(|pending| pending.stored(&self.key)),
+            Some(("pending", id)) => {
+                self.pending.get(id).map(|pending| pending.stored(&self.key))
+            }
             Some(("hint", room)) => self.hints.get(room).map(|hint| hint.stored(&self.key)),
             _ => None,
         }
@@ -269,8 +271,7 @@ impl StateEngine {
             let current = self.known.current(room_id, &event_type, &state_key);
             if current.is_some_and(|current| current.event_id == event_id) {
                 self.remembered
-                    .entry(room_id.to_owned())
-                    .or_default()
+                    .or_default(room_id.to_owned())
                     .insert((event_type, state_key), event.to_owned());
             }
         }
@@ -286,8 +287,7 @@ impl StateEngine {
                 Some(format!("[{},{},{}]", quoted(&keys.0), quoted(&keys.1), quoted(user)))
             })
             .collect();
-        (!list.is_empty())
-            .then(|| format!(r#"{{"version":{VERSION},"owners":[{}]}}"#, list.join(",")))
+        (!list.is_empty()).then(|| format!(r#"{{"version":{VERSION},"owners":[{}]}}"#, list.join(",")))
     }
 
     fn load_owners(&mut self, value: &str) -> Option<()> {

@@ -2,7 +2,7 @@
 
 mod compose;
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::state::sorted::{Map, Set};
 use std::ops::Range;
 
 use memchr::memmem;
@@ -20,7 +20,8 @@ use crate::state::precedence::{Candidate, FlagChange, Precedence};
 use crate::state::scan::{self, Wanted};
 use crate::state::sessions::{InboundSession, KeyForm, SessionOrigin};
 use crate::state::sync::{
-    ENCRYPTED_TYPE, FoundState, Place, Survey, clear_event, find_state, may_be_encrypted, unhidden,
+    ENCRYPTED_TYPE, FoundState, Place, Survey, clear_event, find_state,
+    may_be_encrypted, unhidden,
 };
 use crate::wire::address::Address;
 use crate::wire::endpoint::{Endpoint, route};
@@ -128,7 +129,7 @@ pub struct HealedEvent {
 }
 
 /// What an event's place makes of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
     /// Claims to be the room's state of now; later lists count more.
     Current(u8),
@@ -174,7 +175,7 @@ pub(super) struct Answer {
 
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    open: BTreeMap<u32, Answer>,
+    open: Map<u32, Answer>,
     next: u32,
     held: Option<u32>,
 }
@@ -341,7 +342,7 @@ impl StateEngine {
     fn sort_out(&mut self, answer: &mut Answer, survey: &mut Survey) {
         let needle = memmem::Finder::new("\"m.room.encrypted\"");
         let mut rest = Vec::new();
-        let mut rooms: BTreeSet<String> = BTreeSet::new();
+        let mut rooms: Set<String> = Set::new();
         for object in survey.objects() {
             let Some(bytes) = survey.bytes(&answer.body, object) else { continue };
             if needle.find(bytes).is_none() {
@@ -356,7 +357,7 @@ impl StateEngine {
                 _ => rest.push(object),
             }
         }
-        let mut facts: BTreeMap<String, Vec<FoundState>> = BTreeMap::new();
+        let mut facts: Map<String, Vec<Entry>> = Map::new();
         for object in rest {
             let room_id = match survey.place(&answer.body, object) {
                 Some(Place::Room { room_id, .. }) => room_id,
@@ -399,28 +400,49 @@ impl StateEngine {
                     }
                     self.members_known.remove(&room_id);
                 }
-                "m.room.power_levels" | "m.room.create" | "m.room.history_visibility" => {
-                    facts.entry(room_id).or_default().push(entry.found);
-                }
-                "m.room.encryption" => {
-                    facts.entry(room_id).or_default().push(entry.found.clone());
-                    answer.clear.push(entry);
+                "m.room.power_levels" | "m.room.create" | "m.room.encryption" => {
+                    facts.or_default(room_id).push(entry);
                 }
                 other if check_eligible(other).is_ok() => answer.clear.push(entry),
                 _ => {}
             }
         }
         for (room_id, events) in facts {
-            let facts = self.rooms.entry(room_id.clone()).or_default();
-            for event in &events {
-                facts.learn(&event.event_type, &event.sender, event.content(&answer.body));
+            self.learn(answer, room_id, events);
+        }
+    }
+
+    /// Takes levels and the flag from a room's readable state. An `m.room.encryption` that would
+    /// take the flag away becomes one of the answer's clear entries.
+    fn learn(&mut self, answer: &mut Answer, room_id: String, mut events: Vec<Entry>) {
+        events.sort_by_key(|entry| (entry.role, entry.found.range().start));
+        let mut facts = self.rooms.remove(&room_id).unwrap_or_default();
+        let mut encryption = None;
+        for entry in events {
+            if !entry.found.state_key.is_empty() {
+                continue;
             }
-            match facts.levels() {
-                Some(levels) => drop(self.levels.insert(room_id, levels)),
-                None => drop(self.levels.remove(&room_id)),
+            let content = entry.found.content(&answer.body);
+            facts.learn(&entry.found.event_type, &entry.found.sender, content);
+            if entry.found.event_type == "m.room.encryption" {
+                encryption = Some(entry);
             }
         }
-        self.observe_flags(answer);
+        if let Some(levels) = facts.levels() {
+            self.levels.insert(room_id.clone(), levels);
+        }
+        self.rooms.insert(room_id.clone(), facts);
+        let Some(entry) = encryption else { return };
+        let before = self.known.encrypts_state(&room_id);
+        match self.known.observe_encryption(&room_id, entry.found.content(&answer.body)) {
+            FlagChange::On if !before => self.touch_room(&room_id),
+            FlagChange::On | FlagChange::Off => {}
+            FlagChange::RemovalIgnored => {
+                let event_id = entry.found.event_id.clone().unwrap_or_default();
+                self.problem(&room_id, "flag-removed", &event_id);
+                answer.clear.push(entry);
+            }
+        }
     }
 
     fn entry(&self, answer: &Answer, survey: &mut Survey, object: usize) -> Option<Entry> {
@@ -435,44 +457,11 @@ impl StateEngine {
         Some(Entry { found, room_id, role, session_id, opened: None, previous: None })
     }
 
-    /// Learns flags; an `m.room.encryption` that would take one away stays in the answer's clear
-    /// entries, the others go.
-    fn observe_flags(&mut self, answer: &mut Answer) {
-        let body = std::mem::take(&mut answer.body);
-        let mut kept = Vec::new();
-        for entry in std::mem::take(&mut answer.clear) {
-            if entry.found.event_type != "m.room.encryption" {
-                kept.push(entry);
-                continue;
-            }
-            if !entry.found.state_key.is_empty() {
-                continue;
-            }
-            let before = self.known.encrypts_state(&entry.room_id);
-            match self.observe_encryption(&entry.room_id, entry.found.content(&body)) {
-                FlagChange::On if !before => self.touch_room(&entry.room_id),
-                FlagChange::On | FlagChange::Off => {}
-                FlagChange::RemovalIgnored => {
-                    let event_id = entry.found.event_id.clone().unwrap_or_default();
-                    self.problem(&entry.room_id, "flag-removed", &event_id);
-                    kept.push(entry);
-                }
-            }
-        }
-        answer.body = body;
-        answer.clear = kept;
-    }
-
-    pub(super) fn observe_encryption(&mut self, room_id: &str, content: &str) -> FlagChange {
-        let content = serde_json::from_str(content).unwrap_or_default();
-        self.known.observe_encryption(room_id, &content)
-    }
-
     /// Users whose devices changed, from `device_lists`.
     fn tend_devices(&mut self, body: &[u8]) {
         let Some(at) = memmem::find(body, b"\"device_lists\"") else { return };
         let Some(lists) = crate::state::sync::object_after(body, at) else { return };
-        let mut users: BTreeSet<String> = BTreeSet::new();
+        let mut users: Set<String> = Set::new();
         for list in ["changed", "left"] {
             let list = get(lists, &[list]).ok().flatten().unwrap_or("[]");
             for user in elements(list).unwrap_or_default() {
@@ -483,20 +472,20 @@ impl StateEngine {
             return;
         }
         self.members_known.clear();
-        for user in &users {
+        for user in users.iter() {
             self.listed.remove(user);
         }
-        for (room_id, outbound) in &self.outbound {
+        for (room_id, outbound) in self.outbound.iter() {
             if users.iter().any(|user| outbound.concerns(user)) {
-                self.tend.entry(room_id.clone()).or_insert("devices");
+                self.tend.or_insert_with(room_id.clone(), || "devices");
             }
         }
     }
 
     fn needs(&self, answer: u32, entries: &[Entry]) -> Needs {
-        let mut sessions = BTreeSet::new();
-        let mut owners = BTreeSet::new();
-        let mut rooms = BTreeSet::new();
+        let mut sessions = Set::new();
+        let mut owners = Set::new();
+        let mut rooms = Set::new();
         for entry in entries.iter().filter(|entry| !matches!(entry.opened, Some(Ok(_)))) {
             let session_id = &entry.session_id;
             let lacks = !self.sessions.contains(&entry.room_id, session_id) || entry.lacks_key();
@@ -572,7 +561,7 @@ impl StateEngine {
         for user in elements(json)? {
             let user_id =
                 get_str(user, &["userId"])?.ok_or(EngineError::Input("devices: userId"))?;
-            let mut keys = BTreeSet::new();
+            let mut keys = Set::new();
             for device in elements(get(user, &["devices"])?.unwrap_or("[]"))? {
                 let key = |name| get_str(device, &[name]);
                 if let (Some(curve25519), Some(ed25519)) = (key("curve25519")?, key("ed25519")?) {
@@ -617,7 +606,7 @@ impl StateEngine {
                 entry.previous = self.open_received(&previous, entry.role).ok();
             }
         }
-        let unknown: BTreeSet<String> = answer
+        let unknown: Set<String> = answer
             .encrypted
             .iter()
             .filter(|entry| matches!(entry.opened, Some(Err(OpenError::UnknownOwner))))
@@ -698,12 +687,12 @@ impl StateEngine {
             }
             self.cache.insert(
                 (event.room_id.to_owned(), event_id.to_owned()),
-                Cached {
+                Box::new(Cached {
                     content: event.content.to_owned(),
                     sender: event.sender.to_owned(),
                     state_key: event.state_key.to_owned(),
                     opened: opened.clone(),
-                },
+                }),
             );
         }
     }
@@ -734,9 +723,9 @@ impl StateEngine {
             return None;
         }
         let mut needs = Needs::default();
-        let (mut sessions, mut owners) = (BTreeSet::new(), BTreeSet::new());
-        let (mut rooms, mut member_devices) = (BTreeSet::new(), BTreeSet::new());
-        for ((room_id, _), waiting) in &self.waiting {
+        let (mut sessions, mut owners) = (Set::new(), Set::new());
+        let (mut rooms, mut member_devices) = (Set::new(), Set::new());
+        for ((room_id, _), waiting) in self.waiting.iter() {
             match waiting.reason {
                 "session" | "index" => {
                     sessions.insert(SessionNeed {
@@ -826,7 +815,7 @@ impl StateEngine {
         let session_id = get_str(found.content(body), &["session_id"]).ok().flatten();
         self.waiting.insert(
             key,
-            Waiting {
+            Box::new(Waiting {
                 event: found.text(body).to_owned(),
                 state_key: found.state_key.clone(),
                 sender: found.sender.clone(),
@@ -835,7 +824,7 @@ impl StateEngine {
                 reason,
                 current,
                 decrypted,
-            },
+            }),
         );
     }
 
@@ -903,7 +892,8 @@ impl StateEngine {
         let Some(decrypted) = &waiting.decrypted else { return Err(error) };
         let keys = (decrypted.curve25519.clone(), decrypted.ed25519.clone());
         let owner = self.owners.get(&keys).cloned();
-        let elsewhere = DecryptedElsewhere { payload: &decrypted.payload, owner: owner.as_deref() };
+        let elsewhere =
+            DecryptedElsewhere { payload: &decrypted.payload, owner: owner.as_deref() };
         let rules = rules(&self.levels, &self.members_known, self.settings.trust, &event, role);
         let seen = self.seen.count(room_id);
         let opened = check_decrypted(&event, &elsewhere, &rules, &mut self.seen)?;
@@ -928,8 +918,12 @@ impl StateEngine {
         if known == Some(&candidate) {
             return Precedence::Current;
         }
-        let precedence =
-            self.known.offer_encrypted(room_id, &opened.event_type, &opened.state_key, candidate);
+        let precedence = self.known.offer_encrypted(
+            room_id,
+            &opened.event_type,
+            &opened.state_key,
+            candidate,
+        );
         self.touch_room(room_id);
         precedence
     }
@@ -953,7 +947,7 @@ impl StateEngine {
             quoted(event_id),
             opened.content,
         );
-        let slots = self.remembered.entry(room_id.to_owned()).or_default();
+        let slots = self.remembered.or_default(room_id.to_owned());
         if event.len() > MOST_BYTES || slots.len() >= 64 && !slots.contains_key(&slot) {
             slots.remove(&slot);
             return;
@@ -980,13 +974,16 @@ impl StateEngine {
 
 impl Entry {
     fn lacks_key(&self) -> bool {
-        matches!(self.opened, Some(Err(OpenError::MissingSession | OpenError::MissingIndex { .. })))
+        matches!(
+            self.opened,
+            Some(Err(OpenError::MissingSession | OpenError::MissingIndex { .. }))
+        )
     }
 }
 
 fn rules<'a>(
-    levels: &'a BTreeMap<String, crate::state::power_levels::PowerLevels>,
-    members_known: &BTreeSet<String>,
+    levels: &'a Map<String, crate::state::power_levels::PowerLevels>,
+    members_known: &Set<String>,
     trust: Trust,
     event: &ReceivedEvent<'_>,
     role: Role,

@@ -1,7 +1,5 @@
 //! What is known of a room from its readable state.
 
-use serde_json::Value;
-
 use super::{EngineError, StateEngine};
 use crate::state::power_levels::PowerLevels;
 use crate::state::precedence::FlagChange;
@@ -10,20 +8,17 @@ use crate::wire::json_edit::{elements, get, get_str};
 /// Contents of the readable events that decide about encrypted ones.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RoomFacts {
-    power_levels: Option<Value>,
+    power_levels: Option<String>,
     // With its sender.
-    create: Option<(Value, String)>,
-    /// The content of `m.room.encryption`.
-    pub(super) encryption: Option<Value>,
+    create: Option<(String, String)>,
 }
 
 impl RoomFacts {
     pub(super) fn learn(&mut self, event_type: &str, sender: &str, content: &str) {
-        let Ok(content) = serde_json::from_str(content) else { return };
+        let content = content.to_owned();
         match event_type {
             "m.room.power_levels" => self.power_levels = Some(content),
             "m.room.create" => self.create = Some((content, sender.to_owned())),
-            "m.room.encryption" => self.encryption = Some(content),
             _ => {}
         }
     }
@@ -31,7 +26,7 @@ impl RoomFacts {
     /// The levels, once the room's creation is known: then its other state was seen too.
     pub(super) fn levels(&self) -> Option<PowerLevels> {
         let (create, sender) = self.create.as_ref()?;
-        Some(PowerLevels::from_contents(self.power_levels.as_ref(), Some(create), Some(sender)))
+        Some(PowerLevels::from_contents(self.power_levels.as_deref(), Some(create), Some(sender)))
     }
 }
 
@@ -53,7 +48,7 @@ impl StateEngine {
             facts.learn(&event_type, &text("sender")?, content);
             if event_type == "m.room.encryption" {
                 let before = self.known.encrypts_state(room_id);
-                match self.observe_encryption(room_id, content) {
+                match self.known.observe_encryption(room_id, content) {
                     FlagChange::On if !before => self.touch_room(room_id),
                     FlagChange::RemovalIgnored => self.problem(room_id, "flag-removed", "state"),
                     FlagChange::On | FlagChange::Off => {}

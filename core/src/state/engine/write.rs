@@ -1,7 +1,7 @@
 //! Writing: from a request with readable state to encrypted events, keys first.
 
-use std::collections::BTreeMap;
 
+use crate::state::sorted::Map;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -14,7 +14,7 @@ use crate::state::encrypt::{
 use crate::state::filters::{encoded, room_path};
 use crate::state::open::OpenedState;
 use crate::state::packed_key::PackedKey;
-use crate::state::precedence::STATE_ENCRYPTION_FLAGS;
+use crate::state::precedence::{STATE_ENCRYPTION_FLAGS, is_flagged};
 use crate::state::sessions::{
     DeviceKey, OutboundSession, PickleKey, Recipients, RotationPolicy, RotationReason, Sharing,
 };
@@ -73,6 +73,12 @@ pub enum Plan {
     Rewrite {
         /// JSON.
         body: String,
+    },
+    /// Send it as it is; when the server has taken it, [`StateEngine::note_flag`] before the page
+    /// learns of it: the next name it sends must be encrypted.
+    Flag {
+        /// The room.
+        room_id: String,
     },
     /// Encrypt the body and send it to `url`.
     Encrypt {
@@ -241,6 +247,10 @@ impl StateEngine {
         let [_, event_type, key @ ..] = path.rest.as_slice() else { return Plan::Pass };
         let state_key = key.join("/");
         let room_id = path.room_id;
+        if event_type == "m.room.encryption" {
+            let flagged = std::str::from_utf8(body).is_ok_and(is_flagged);
+            return if flagged { Plan::Flag { room_id } } else { Plan::Pass };
+        }
         let widget = WIDGET_TYPES.contains(&event_type.as_str());
         if !self.settings.types.contains(event_type) && !widget {
             return Plan::Pass;
@@ -286,8 +296,11 @@ impl StateEngine {
         }) else {
             return Plan::Pass;
         };
-        let query =
-            if address.query.is_empty() { String::new() } else { format!("?{}", address.query) };
+        let query = if address.query.is_empty() {
+            String::new()
+        } else {
+            format!("?{}", address.query)
+        };
         let url = format!("{head}/state/{ENCRYPTED_TYPE}/{}{query}", key.to_path_segment());
         Plan::Encrypt { room_id, event_type: event_type.clone(), state_key, url }
     }
@@ -315,7 +328,7 @@ impl StateEngine {
         let mut encrypted = false;
         let mut flagged = false;
         let mut kept = Vec::new();
-        let mut held: BTreeMap<(String, String), String> = BTreeMap::new();
+        let mut held: Map<(String, String), String> = Map::new();
         for event in elements(get(text, &["initial_state"])?.unwrap_or("[]"))? {
             let event_type = get_str(event, &["type"])?.unwrap_or_default();
             let state_key = get_str(event, &["state_key"])?.unwrap_or_default();
@@ -327,9 +340,7 @@ impl StateEngine {
             }
             if event_type == "m.room.encryption" && state_key.is_empty() {
                 encrypted = true;
-                flagged = STATE_ENCRYPTION_FLAGS
-                    .iter()
-                    .any(|flag| get(content, &[*flag]).ok().flatten() == Some("true"));
+                flagged = is_flagged(content);
                 kept.push(with_flag(event)?);
             } else if self.settings.types.contains(&event_type) && content.starts_with('{') {
                 held.insert((event_type, state_key), content.to_owned());
@@ -395,9 +406,8 @@ impl StateEngine {
         let device = self.device.clone().ok_or(EngineError::NoDevice)?;
         let room_id = get_str(json, &["roomId"])?.ok_or(EngineError::Input("room"))?;
         let now = number(json, "now")?;
-        let encryption = serde_json::from_str(get(json, &["encryption"])?.unwrap_or("{}"))
-            .map_err(|_| EngineError::Input("encryption"))?;
-        let policy = RotationPolicy::from_encryption_content(&encryption);
+        let encryption = get(json, &["encryption"])?.unwrap_or("{}");
+        let policy = RotationPolicy::from_encryption_content(encryption);
         let shared_history = matches!(
             get_str(json, &["historyVisibility"])?.as_deref(),
             None | Some("shared" | "world_readable")
@@ -459,8 +469,8 @@ impl StateEngine {
             kept = None;
         }
         let is_new = kept.is_none();
-        let mut outbound =
-            kept.unwrap_or_else(|| Outbound::restored(OutboundSession::make(&room_id, now)));
+        let mut outbound = kept
+            .unwrap_or_else(|| Outbound::restored(OutboundSession::make(&room_id, now)));
         let missing = match outbound.session.sharing(&allowed, &policy, now) {
             Sharing::Share(missing) => missing,
             // Cannot be: a new session has no holders and no age.
@@ -707,7 +717,7 @@ impl StateEngine {
             });
         }
         if waits {
-            self.reencrypt_since.entry(room_id.to_owned()).or_insert(now);
+            self.reencrypt_since.or_insert_with(room_id.to_owned(), || now);
         } else {
             self.reencrypt_since.remove(room_id);
         }
@@ -746,7 +756,9 @@ pub(super) fn with_flag(event: &str) -> Result<String, EngineError> {
 }
 
 pub(super) fn number(json: &str, key: &'static str) -> Result<u64, EngineError> {
-    get(json, &[key])?.and_then(|number| number.parse().ok()).ok_or(EngineError::Input("time"))
+    get(json, &[key])?
+        .and_then(|number| number.parse().ok())
+        .ok_or(EngineError::Input("time"))
 }
 
 fn rotation_name(reason: RotationReason) -> &'static str {

@@ -1,7 +1,7 @@
 //! The answer the page gets: opened events in place, and of each slot the one that counts.
 
-use std::collections::BTreeMap;
 
+use crate::state::sorted::Map;
 use super::{Answer, Entry, OpenError, Role, StateEngine, TIMELINE, reason};
 use crate::state::open::OpenedState;
 use crate::state::packed_key::WireKey;
@@ -24,14 +24,14 @@ struct Claims {
 impl StateEngine {
     pub(super) fn compose(&mut self, mut answer: Answer) -> Option<Vec<u8>> {
         let mut edits: Vec<Edit> = Vec::new();
-        let mut slots: BTreeMap<Slot, Claims> = BTreeMap::new();
+        let mut slots: Map<Slot, Claims> = Map::new();
         for (index, entry) in answer.encrypted.iter().enumerate() {
             let event_id = entry.found.event_id.as_deref().unwrap_or_default();
             match &entry.opened {
                 Some(Ok(opened)) => match entry.role {
                     Role::Current(_) => {
                         let slot = slot(&entry.room_id, &opened.event_type, &opened.state_key);
-                        slots.entry(slot).or_default().entries.push(index);
+                        slots.or_default(slot).entries.push(index);
                     }
                     Role::History | Role::Stripped => {
                         edits.extend(rewrite(&answer.body, entry, opened));
@@ -39,10 +39,16 @@ impl StateEngine {
                 },
                 Some(Err(error)) if error.may_heal() => {
                     if let Role::Current(_) = entry.role {
-                        self.wait(&entry.room_id, &entry.found, &answer.body, reason(error), true);
+                        self.wait(
+                            &entry.room_id,
+                            &entry.found,
+                            &answer.body,
+                            reason(error),
+                            true,
+                        );
                         if let Ok(WireKey::Packed(key)) = WireKey::read(&entry.found.state_key) {
                             let slot = slot(&entry.room_id, key.event_type(), key.state_key());
-                            slots.entry(slot).or_default().unopened = true;
+                            slots.or_default(slot).unopened = true;
                         }
                     }
                 }
@@ -56,8 +62,8 @@ impl StateEngine {
                 None => {}
             }
         }
-        let mut last: BTreeMap<Slot, (u8, usize)> = BTreeMap::new();
-        for (slot, claims) in &slots {
+        let mut last: Map<Slot, (u8, usize)> = Map::new();
+        for (slot, claims) in slots.iter() {
             let newest = claims
                 .entries
                 .iter()
