@@ -352,7 +352,7 @@ function pageOnlooker(label: string, page: Page, account: Account): Onlooker {
 }
 
 /** Waits until it holds for a room; false when it does not in time. */
-async function eventually(condition: () => Promise<boolean>, limitMs = 20_000): Promise<boolean> {
+async function eventually(condition: () => Promise<boolean>, limitMs = 30_000): Promise<boolean> {
   const limit = Date.now() + limitMs;
   while (Date.now() < limit) {
     if (await condition()) return true;

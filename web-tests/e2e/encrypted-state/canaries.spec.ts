@@ -192,7 +192,8 @@ const WAYS: readonly Way[] = [
     title: "an upgrade, which takes the name along",
     nameOnly: true,
     go: async (page, name) => {
-      const { roomId } = await createRoom(page, privateRoom({ name }));
+      // From version 12 on the creator would have no power in an older version.
+      const { roomId } = await createRoom(page, { ...privateRoom({ name }), room_version: "10" });
       await drive(page, "roomName", roomId, name);
       const answer = await drive(page, "upgradeRoom", roomId, "11");
       const replacement = answer.replacement_room;
