@@ -286,7 +286,7 @@ const ATTACKS: readonly Attack[] = [
         { ...good, session_id: ["a"] },
         { ...good, algorithm: "m.megolm.v9" },
         { ...good, algorithm: null },
-        { ...good, deep: nested(2_000) },
+        { ...good, ciphertext: "", deep: nested(100) },
       ];
       const keys = ["m.room.name:", "m.room.name", ":", "", "::", "m.room.encrypted:x", "a:\u{0}"];
       const events = broken.flatMap((inside) =>
@@ -361,8 +361,6 @@ async function eventually(condition: () => Promise<boolean>, limitMs = 30_000): 
   return false;
 }
 
-const t0 = Date.now();
-const mark = (w: string) => console.log(w, Date.now() - t0);
 describe("attacks on encrypted state", { timeout: 300_000 }, () => {
   let world: World;
   let liar: LyingHomeserver;
@@ -434,8 +432,6 @@ describe("attacks on encrypted state", { timeout: 300_000 }, () => {
         }
       }),
     );
-
-    mark("up");
     const everybody = [alone, ...guarded];
     const seen = (what: string, sees: (one: Onlooker, stage: Stage) => Promise<boolean>) =>
       Promise.all(
@@ -467,7 +463,6 @@ describe("attacks on encrypted state", { timeout: 300_000 }, () => {
         });
       }),
     );
-    mark("rooms");
     for (const name of [FIRST, TRUE]) {
       await Promise.all(
         [...stages.values()].map(async ({ roomId, names }) => {
@@ -483,14 +478,12 @@ describe("attacks on encrypted state", { timeout: 300_000 }, () => {
         async (one, { roomId }) => (await one.name(roomId)) === name,
       );
     }
-    mark("names");
     await Promise.all(
       [...stages].map(([attack, stage]) => {
         assert.equal(stage.names.length, 2, "The owner's names are encrypted");
         return attack.play(stage);
       }),
     );
-    mark("attacks");
     // By the time the second of them is shown, everything before it was dealt with.
     for (const topic of ["after the attack", "well after the attack"]) {
       await Promise.all(
@@ -503,7 +496,6 @@ describe("attacks on encrypted state", { timeout: 300_000 }, () => {
   });
 
   after(async () => {
-    mark("end");
     for (const peer of peers) peer.stop();
     await Promise.all(browsers.map((browser) => browser.close()));
     await world?.close();
