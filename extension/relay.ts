@@ -11,12 +11,15 @@ import {
   type PageStatus,
   type ProbeQuery,
   type RelayAnswer,
+  type RoomsSurvey,
+  type RoomsWish,
   type SettingsMessage,
   isPageQuery,
   isReceipt,
   readModuleBytes,
   readProbeAnswer,
   readPageMessage,
+  readRoomsQuery,
 } from "./messages.ts";
 import { loadForPage, putForPage } from "./page-store.ts";
 import { contextIsValid, onMessage, sendToBackground } from "./platform.ts";
@@ -27,6 +30,7 @@ const MOST_WAITING = 1000;
 const RETRY_AFTER_MS = [250, 1000, 4000, 15_000];
 /** How often the hooks may ask for a channel before they are connected. */
 const MOST_OFFERS = 3;
+const SURVEY_PATIENCE_MS = 5000;
 
 const relay = crypto.randomUUID();
 const nonce = crypto.randomUUID();
@@ -38,6 +42,9 @@ let offers = 0;
 let batch = 0;
 let sending = false;
 const waiting: Effect[] = [];
+let wishes = 0;
+/** The popup's surveys that the page has not answered. */
+const surveys = new Map<number, (survey: RoomsSurvey | undefined) => void>();
 
 function offerChannel(): void {
   offers += 1;
@@ -64,6 +71,8 @@ function receive(port: MessagePort, data: unknown): void {
   } else if (message.kind === "status") {
     status = message.status;
     void report();
+  } else if (message.kind === "rooms-survey") {
+    surveys.get(message.wish)?.(message);
   } else {
     waiting.push(...message.effects);
     waiting.splice(0, Math.max(0, waiting.length - MOST_WAITING));
@@ -187,8 +196,31 @@ async function report(): Promise<void> {
   }
 }
 
-function answerQuery(message: unknown): Promise<PageState> | undefined {
-  return isPageQuery(message) ? Promise.resolve({ kind: "page-state", relay, status }) : undefined;
+function answerQuery(message: unknown): Promise<unknown> | undefined {
+  if (isPageQuery(message)) {
+    const state: PageState = { kind: "page-state", relay, status };
+    return Promise.resolve(state);
+  }
+  const query = readRoomsQuery(message);
+  return query && passWish(query.what);
+}
+
+/** To the page, which asks the person there; only a survey has an answer. */
+async function passWish(what: RoomsWish["what"]): Promise<RoomsSurvey | undefined> {
+  wishes += 1;
+  const wish: RoomsWish = { kind: "rooms-wish", wish: wishes, what };
+  for (const port of ports) {
+    port.postMessage(wish);
+  }
+  if (what !== "survey") {
+    return undefined;
+  }
+  const survey = await new Promise<RoomsSurvey | undefined>((settle) => {
+    surveys.set(wish.wish, settle);
+    setTimeout(() => settle(undefined), SURVEY_PATIENCE_MS);
+  });
+  surveys.delete(wish.wish);
+  return survey;
 }
 
 // The hooks ask when they came after us; nobody else has a reason to once they are connected.

@@ -22,8 +22,9 @@ import type { ClientPageOptions } from "../web-tests/support/client-page.ts";
 import type { Handler, Recorder } from "../web-tests/support/recorder.ts";
 import { startWorld, type World } from "../web-tests/support/world.ts";
 import type {} from "../web-tests/wasm/boundary-page.ts";
+import { stateTimes, type StateTimes } from "./bench-state.ts";
 import { coreModules } from "./bundle.ts";
-import { buildCoreWasm, builtCoreWasm, wasmSizes } from "./core-wasm.ts";
+import { builtCoreWasm, wasmSizes } from "./core-wasm.ts";
 import { type MediaSpeed, mediaSpeeds } from "./media-speed.ts";
 import { main, root } from "./process.ts";
 
@@ -33,6 +34,16 @@ const limits = {
   startShare: { chromium: 0.01, firefox: 0.015 },
   wasmBytes: 300_000,
   wasmGzipBytes: 150_000,
+  // Issue 3, "Speed": ratios to JSON.parse of the same text.
+  passLarge: 0.06,
+  passSmall: 0.1,
+  rewrite: { chromium: 0.3, firefox: 0.4 },
+  /** Fetch to parsed object. */
+  hook: 1.05,
+  /** Fresh events, times as fast as crypto-wasm's decryptRoomEvent; at least. */
+  opening: 8,
+  /** The main thread may be held that long by one step of opening. */
+  longestStepMs: 50,
 } as const;
 
 /** What Element asks for, by and large in the proportions of a session. */
@@ -102,7 +113,15 @@ interface Report {
   machine: string;
   runs: number;
   sizes: Record<
-    "wasm" | "wasmGzip" | "megolm" | "megolmGzip" | "page" | "pageGzip" | "relay",
+    | "wasm"
+    | "wasmGzip"
+    | "state"
+    | "stateGzip"
+    | "media"
+    | "mediaGzip"
+    | "page"
+    | "pageGzip"
+    | "relay",
     number
   >;
   decision: Partial<Record<BrowserKind, DecisionTimes>>;
@@ -110,6 +129,7 @@ interface Report {
   page: string;
   start: Partial<Record<BrowserKind, StartTimes>>;
   media: Partial<Record<BrowserKind, MediaSpeed[]>>;
+  state: Partial<Record<BrowserKind, StateTimes>>;
 }
 
 function median(values: readonly number[]): number {
@@ -119,16 +139,18 @@ function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
-async function sizes(): Promise<Report["sizes"]> {
+function sizes(): Report["sizes"] {
   const file = (name: string): Buffer => readFileSync(path.join(root, "build/test/chromium", name));
   const core = wasmSizes(builtCoreWasm());
-  // Encrypted state is not wired in yet; its crypto is weighed all the same.
-  const megolm = wasmSizes(await buildCoreWasm(["megolm-size"]));
+  const state = wasmSizes(builtCoreWasm().modules.state);
+  const media = wasmSizes(builtCoreWasm().modules.media);
   return {
     wasm: core.raw,
     wasmGzip: core.gzip,
-    megolm: megolm.raw,
-    megolmGzip: megolm.gzip,
+    state: state.raw,
+    stateGzip: state.gzip,
+    media: media.raw,
+    mediaGzip: media.gzip,
     page: file("page.js").length,
     pageGzip: gzipSync(file("page.js"), { level: 9 }).length,
     relay: file("relay.js").length,
@@ -427,8 +449,10 @@ function print(report: Report): string[] {
   };
   line("WASM", report.sizes.wasm, "bytes", limits.wasmBytes);
   line("WASM, gzip", report.sizes.wasmGzip, "bytes", limits.wasmGzipBytes);
-  line("WASM with Megolm", report.sizes.megolm, "bytes", limits.wasmBytes);
-  line("WASM with Megolm, gzip", report.sizes.megolmGzip, "bytes", limits.wasmGzipBytes);
+  line("WASM of encrypted state", report.sizes.state, "bytes", limits.wasmBytes);
+  line("WASM of encrypted state, gzip", report.sizes.stateGzip, "bytes", limits.wasmGzipBytes);
+  line("WASM of media", report.sizes.media, "bytes");
+  line("WASM of media, gzip", report.sizes.mediaGzip, "bytes");
   line("page.js", report.sizes.page, "bytes");
   line("page.js, gzip", report.sizes.pageGzip, "bytes");
   if (report.page !== "") console.log(`The warm start is that of ${report.page}.`);
@@ -457,8 +481,33 @@ function print(report: Report): string[] {
       line(`${kind}: Mantle's share`, start.share * 100, "%", limits.startShare[kind] * 100);
     }
   }
+  for (const kind of bothBrowsers) {
+    const state = report.state[kind];
+    if (state === undefined) continue;
+    const { large, small, opening } = state;
+    line(`${kind}: JSON.parse of ${mega(large.bytes)}`, large.parse, "ms");
+    line(`${kind}: pass-through, ${mega(large.bytes)}`, large.passRatio, "×", limits.passLarge);
+    line(`${kind}: pass-through, ${mega(small.bytes)}`, small.passRatio, "×", limits.passSmall);
+    const rewrite = limits.rewrite[kind];
+    line(`${kind}: rewrite of 1 %, ${mega(large.bytes)}`, large.rewriteRatio, "×", rewrite);
+    line(`${kind}: rewrite of 1 %, ${mega(small.bytes)}`, small.rewriteRatio, "×");
+    line(
+      `${kind}: fetch to parsed, ${mega(5e6)}, hooked by unhooked`,
+      state.hookRatio,
+      "×",
+      limits.hook,
+    );
+    line(`${kind}: opening, crypto-wasm's decryptRoomEvent`, opening.cryptoWasm, "/s");
+    line(`${kind}: opening, Mantle`, opening.own, "/s");
+    // Written as its inverse, since a limit is the most there may be.
+    line(`${kind}: opening, crypto-wasm by Mantle`, 1 / opening.ratio, "×", 1 / limits.opening);
+    line(`${kind}: opening, longest step`, opening.longestCall, "ms", limits.longestStepMs);
+    line(`${kind}: rewrite of ${mega(large.bytes)}, longest step`, large.longestCall, "ms");
+  }
   return over;
 }
+
+const mega = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
 
 main("bench", async () => {
   const { values } = parseArgs({
@@ -472,19 +521,24 @@ main("bench", async () => {
   const report: Report = {
     machine: `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}`,
     runs,
-    sizes: await sizes(),
+    sizes: sizes(),
     decision: {},
     page: "",
     start: {},
     media: {},
+    state: {},
   };
-  if (values.only !== "media") {
+  const wanted = (what: string): boolean => values.only === undefined || values.only === what;
+  if (wanted("decision") || wanted("start")) {
     for (const kind of bothBrowsers) report.decision[kind] = await decisionTimes(kind, 20);
   }
-  if (values.only !== "decision") {
+  if (wanted("media")) {
     for (const kind of bothBrowsers) report.media[kind] = await mediaSpeeds(kind);
   }
-  if (values.only === undefined) {
+  if (wanted("state")) {
+    for (const kind of bothBrowsers) report.state[kind] = await stateTimes(kind, Math.min(runs, 7));
+  }
+  if (wanted("start")) {
     const startPage = elementInstalled() ? await elementStart() : clientStart();
     report.page = startPage.name;
     const world = await startWorld({

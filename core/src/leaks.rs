@@ -493,7 +493,7 @@ pub const LEAKS: &[Leak] = &[
         6,
         "The picture of a room you create",
         "homeserver, members' servers",
-        Some("encrypted-state"),
+        Some("encrypted-state-types"),
     ),
     leak(
         "create-room-invitees",
@@ -507,14 +507,14 @@ pub const LEAKS: &[Leak] = &[
         6,
         "Nothing asked, but guests may join by default",
         "homeserver",
-        Some("encrypted-state"),
+        Some("room-defaults"),
     ),
     leak(
         "well-known-e2ee-off",
         6,
         "New rooms in clear, when the homeserver says so",
         "homeserver",
-        Some("encrypted-state"),
+        Some("room-defaults"),
     ),
     leak(
         "room-name-change",
@@ -535,7 +535,7 @@ pub const LEAKS: &[Leak] = &[
         6,
         "A room's new picture",
         "homeserver, members' servers",
-        Some("encrypted-state"),
+        Some("encrypted-state-types"),
     ),
     leak(
         "room-avatar-upload",
@@ -572,7 +572,7 @@ pub const LEAKS: &[Leak] = &[
         6,
         "Pinned messages, widget layout and shared locations' text",
         "homeserver, members' servers",
-        Some("encrypted-state"),
+        Some("encrypted-state-types"),
     ),
     leak(
         "room-upgrade",

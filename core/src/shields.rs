@@ -17,6 +17,7 @@ mod calls;
 mod config;
 mod device_name;
 mod directory;
+mod encrypted_state;
 mod identity;
 mod integrations;
 mod maps;
@@ -36,6 +37,7 @@ mod welcome_bot;
 pub use maps::HOSTS as MAP_HOSTS;
 pub use telemetry::HOSTS as TELEMETRY_HOSTS;
 
+pub use encrypted_state::OPTIONS as ENCRYPTED_STATE_OPTIONS;
 pub use identity::PATH_REGEX as IDENTITY_PATH_REGEX;
 pub use integrations::{
     HOSTS as INTEGRATION_HOSTS, PATH_REGEX as INTEGRATIONS_PATH_REGEX,
@@ -63,6 +65,7 @@ pub const SHIELDS: &[&dyn Shield] = &[
     &welcome_bot::WelcomeBot,
     &account_data::AccountData,
     &media::Media,
+    &encrypted_state::EncryptedState,
     #[cfg(feature = "fault-injection")]
     &probe::Probe("body"),
     #[cfg(feature = "fault-injection")]

@@ -10,13 +10,17 @@
 
 mod eligible;
 mod encrypt;
+mod engine;
+mod filters;
 mod open;
 mod packed_key;
 mod power_levels;
 mod precedence;
 mod replay;
+mod scan;
 mod secret;
 mod sessions;
+mod sorted;
 mod sync;
 
 pub use eligible::{
@@ -26,14 +30,19 @@ pub use encrypt::{
     EncryptError, EncryptedState, MAX_PAYLOAD_BYTES, encrypt_state, history_is_shared,
     room_key_content, room_keys_for_import,
 };
+pub use engine::{
+    Before, Conversion, CreatePlan, DeviceName, EngineError, HealedEvent, InviteHint, Needs, NewRooms, OpenStep,
+    Outgoing, PendingEvent, PendingView, PersistBatch, PersistEntry, Plan, Problem, Put,
+    Reencryption, RefusedDevice, SessionNeed, SessionView, StateEngine, StateSettings, Tend, Trust, UnopenedEvent,
+};
 pub use open::{MAX_CONTENT_BYTES, OpenError, OpenedState, ReceivedEvent, open_state};
 pub use packed_key::{MAX_STATE_KEY_BYTES, PackError, PackedKey, WireKey};
 pub use power_levels::PowerLevels;
 pub use precedence::{
-    CLOCK_TOLERANCE_MS, Candidate, FlagChange, KnownState, KnownStateError, Precedence,
-    STATE_ENCRYPTION_FLAGS,
+    CLOCK_TOLERANCE_MS, Candidate, FlagChange, KnownState, Precedence, STATE_ENCRYPTION_FLAGS,
+    StoredStateError,
 };
-pub use replay::{SeenIndices, SeenIndicesError};
+pub use replay::SeenIndices;
 pub use secret::SecretText;
 #[cfg(feature = "megolm-size")]
 pub use sessions::megolm_weight;

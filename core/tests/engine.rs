@@ -853,3 +853,72 @@ fn habits_stay_on_this_device_and_echo() {
     assert_eq!(send(&mut engine, "PUT", &direct, "", content), Outcome::Sent);
     assert_eq!(send(&mut engine, "PUT", &url, "", b"{}"), Outcome::Sent);
 }
+
+#[test]
+fn state_that_may_be_encrypted_is_handed_over_and_its_answers_back() {
+    let flags = |engine: &mut Engine, method: &str, path: &str| {
+        engine.decide(method, &format!("{HS}{path}"))
+            & (flag::HANDOVER | flag::HANDBACK | flag::REPLY)
+    };
+    let over = [
+        ("POST", "/createRoom"),
+        ("PUT", "/rooms/!r:x/state/m.room.name"),
+        ("PUT", "/rooms/!r:x/state/m.room.name/"),
+        ("PUT", "/rooms/!r%2Fooms:x/state/m%2Eroom.topic/state%2Fm"),
+        ("PUT", "/rooms/!r:x/state/im.vector.modular.widgets/jitsi"),
+        ("PUT", "/rooms/!r:x/state/m.room.encryption/"),
+        ("POST", "/rooms/!r:x/upgrade"),
+        ("POST", "/user/@a:x/filter"),
+    ];
+    let back = [
+        ("GET", "/sync?since=1"),
+        ("GET", "/rooms/!r:x/state"),
+        ("GET", "/rooms/!r:x/state/m.room.name"),
+        ("GET", "/rooms/!r:x/messages?dir=b"),
+        ("GET", "/rooms/!r:x/initialSync"),
+        ("GET", "/rooms/!r:x/hierarchy"),
+        ("GET", "/notifications"),
+        ("POST", "/search"),
+    ];
+    let neither = [
+        ("PUT", "/rooms/!r:x/state/m.room.power_levels/"),
+        ("PUT", "/rooms/!r:x/state/m.room.encrypted/m.room.name%3A"),
+        ("PUT", "/rooms/!r:x/send/m.room.message/1"),
+        ("GET", "/rooms/!r:x/members"),
+        ("GET", "/user/@a:x/filter/1"),
+        ("GET", "/pushers"),
+    ];
+    let mut on = engine();
+    for (method, path) in over {
+        assert_eq!(flags(&mut on, method, path), flag::HANDOVER, "{path}");
+    }
+    for (method, path) in back {
+        assert_eq!(flags(&mut on, method, path), flag::HANDBACK, "{path}");
+    }
+    for (method, path) in neither {
+        assert_eq!(flags(&mut on, method, path), 0, "{path}");
+    }
+    // Sliding sync asks in its body for types as well.
+    let sliding =
+        "https://hs.example.org/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
+    assert_eq!(on.decide("POST", sliding) & flag::HANDBACK, flag::HANDBACK);
+
+    let mut more =
+        with(Some(r#"{"version":1,"options":{"encrypted-state":{"types":["m.room.avatar"]}}}"#));
+    let avatar = "/rooms/!r:x/state/m.room.avatar/";
+    assert_eq!(flags(&mut on, "PUT", avatar), 0);
+    assert_eq!(flags(&mut more, "PUT", avatar), flag::HANDOVER);
+
+    let mut off = with(Some(r#"{"version":1,"shields":{"encrypted-state":"off"}}"#));
+    let mut watching = with(Some(r#"{"version":1,"shields":{"encrypted-state":"flag"}}"#));
+    for (method, path) in over.into_iter().chain(back) {
+        assert_eq!(flags(&mut off, method, path), 0, "{path}");
+        assert_eq!(flags(&mut watching, method, path), 0, "{path}");
+    }
+    assert!(records(&mut off).is_empty());
+    let noted: Vec<_> = records(&mut watching)
+        .iter()
+        .map(|record| record["endpoint"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(noted.len(), 2, "{noted:?}");
+}

@@ -62,7 +62,8 @@ impl World {
         sessions.add(session).unwrap();
         let levels = PowerLevels::from_contents(
             Some(
-                &json!({"users": {ALICE: 50, MALLORY: 50}, "events": {"m.room.pinned_events": 75}}),
+                &json!({"users": {ALICE: 50, MALLORY: 50}, "events": {"m.room.pinned_events": 75}})
+                    .to_string(),
             ),
             None,
             None,

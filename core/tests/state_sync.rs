@@ -232,11 +232,11 @@ fn an_event_is_rewritten_in_place() {
         "unsigned":{"prev_content":{"ciphertext":"p"},"prev_sender":"@b:x","replaces_state":"$1"}}]}"#;
     let found = find_state(text.as_bytes(), ENCRYPTED_TYPE);
     let found = &found[0];
-    let received = found.received(Some("!r:x")).unwrap();
+    let received = found.received(text.as_bytes(), Some("!r:x")).unwrap();
     assert_eq!((received.room_id, received.event_id), ("!r:x", Some("$2")));
     assert_eq!(received.content, r#"{"algorithm":"x"}"#);
-    assert!(found.received(None).is_none());
-    let previous = found.received_previous(Some("!r:x")).unwrap();
+    assert!(found.received(text.as_bytes(), None).is_none());
+    let previous = found.received_previous(text.as_bytes(), Some("!r:x")).unwrap();
     assert_eq!((previous.sender, previous.event_id), ("@b:x", Some("$1")));
     assert_eq!(previous.content, r#"{"ciphertext":"p"}"#);
 
@@ -246,8 +246,9 @@ fn an_event_is_rewritten_in_place() {
         content: json!({"name": name}).to_string(),
         session_id: "s".to_owned(),
         message_index: 0,
+        by_gone_device: false,
     };
-    let rewritten = found.rewritten(&opened("New"), Some(&opened("Old"))).unwrap();
+    let rewritten = found.rewritten(text.as_bytes(), &opened("New"), Some(&opened("Old"))).unwrap();
     assert_eq!(
         String::from_utf8(rewritten).unwrap(),
         r#"{"type":"m.room.name","state_key":"","sender":"@a:x",
@@ -364,7 +365,7 @@ proptest! {
         let text = text_of(&sync, pretty);
         let found = find_state(text.as_bytes(), ENCRYPTED_TYPE);
         let marker = json!({"replaced": "\u{1f600}\""});
-        let edits: Vec<(&FoundState<'_>, Splice)> = found
+        let edits: Vec<(&FoundState, Splice)> = found
             .iter()
             .zip(&choice)
             .filter_map(|(found, choice)| match choice {

@@ -1,20 +1,340 @@
 /* tslint:disable */
 /* eslint-disable */
 
+export interface PersistBatch { id: number; entries: { key: string; value: string | null }[] }
+export interface Needs {
+    answer: number;
+    sessions: { roomId: string; sessionId: string }[];
+    owners: string[];
+    rooms: string[];
+    memberDevices: string[];
+}
+export type Before =
+| { kind: "send"; url?: string }
+| { kind: "reply"; body: string }
+| { kind: "held"; answer: number; needs: Needs };
+export type OpenStep =
+| { kind: "more" }
+| { kind: "needs"; needs: Needs }
+| { kind: "done"; body?: Uint8Array }
+| { kind: "split"; first: Uint8Array };
+export interface UnopenedEvent {
+    roomId: string;
+    eventId: string;
+    sessionId: string;
+    sender: string;
+    stateKey: string;
+    ts: number;
+    content: Record<string, unknown>;
+    reason: "session" | "index" | "owner" | "levels";
+}
+export interface HealedEvent { roomId: string; event: Record<string, unknown> }
+export type ProblemCode =
+| "rollback" | "replay" | "clear-over-encrypted" | "flag-removed" | "foreign-session"
+| "key-mismatch" | "room-mismatch" | "not-eligible" | "power-level" | "damaged"
+| "gone-device" | "index-used-twice";
+export interface Problem { roomId: string; code: ProblemCode; sentence: string }
+export interface Tend { roomId: string; why: "membership" | "devices" }
+export type Plan =
+| { kind: "pass" }
+| { kind: "rewrite"; body: string }
+| { kind: "flag"; roomId: string }
+| { kind: "encrypt"; roomId: string; eventType: string; stateKey: string; url: string }
+| { kind: "needRoom"; roomId: string; sentence: string }
+| { kind: "refuse"; errcode: string; sentence: string };
+export type CreatePlan =
+| { kind: "pass"; why: "public" | "unencrypted" | "space" | "off" }
+| { kind: "ask" }
+| { kind: "create"; pendingId: string; body: string; held: number };
+export interface PendingEvent { eventType: string; stateKey: string; contentJson: string }
+export interface PendingWrite { pendingId: string; roomId: string | null; since: number; events: PendingEvent[] }
+export interface SessionView {
+    sessionId: string;
+    isNew: boolean;
+    rotated?: "age" | "messages" | "member-left" | "device-removed" | "asked";
+    shareWith: { userId: string; deviceId: string }[];
+    refused: { userId: string; deviceId: string; why: "blocked" | "not-cross-signed" }[];
+    withoutDevices: string[];
+    roomKeyContent: Record<string, unknown>;
+    importJson: string;
+    shouldImport: boolean;
+}
+export interface Put { path: string; body: string }
+export interface Reencryption { delayMs: number; events: PendingEvent[] }
+export type Conversion =
+| { kind: "refuse"; sentence: string }
+| { kind: "convert"; flag?: Put; encrypt: PendingEvent[]; blank: Put[]; redact: string[]; done: boolean };
+export interface InviteHint { type: "org.mantle.room_state"; content: Record<string, unknown> }
+
+
+
 /**
- * Stands for encrypted state until it is wired in; tells that the module runs.
+ * Encrypted state of one document. Sans-I/O: see `state/engine.rs`.
  */
 export class EncryptedState {
     free(): void;
     [Symbol.dispose](): void;
     /**
-     * Whether a text names an event type of encrypted state (MSC4362).
+     * What the page's own crypto made of an event.
+     *
+     * # Errors
+     * A sentence when the text is not that.
      */
-    mentions(text: string): boolean;
+    addDecrypted(room_id: string, event_id: string, json: string): void;
     /**
-     * Nothing to set up.
+     * Devices of users.
+     *
+     * # Errors
+     * A sentence when the text is not that.
      */
-    constructor();
+    addDevices(json: string): void;
+    /**
+     * What an inviter told.
+     *
+     * # Errors
+     * A sentence when it is not that.
+     */
+    addInviteHint(sender: string, content_json: string): void;
+    /**
+     * Keys exported from the page's crypto; how many were new or better.
+     *
+     * # Errors
+     * A sentence when the text is no array.
+     */
+    addRoomKeys(_export: string): number;
+    /**
+     * A room's readable state.
+     *
+     * # Errors
+     * A sentence when the text is no array.
+     */
+    addRoomState(room_id: string, events: string): void;
+    /**
+     * Puts stored settings and managed policy (JSON texts) in force.
+     */
+    applySettings(settings?: string | null, managed?: string | null): void;
+    /**
+     * Takes over what other tabs have stored; this tab may write.
+     *
+     * # Errors
+     * A sentence when the text is no object.
+     */
+    becomeWriter(stored: string): void;
+    /**
+     * Before a request is sent whose answer may hold state.
+     */
+    before(method: string, url: string): Before;
+    /**
+     * What converting a room takes.
+     *
+     * # Errors
+     * A sentence.
+     */
+    convertRoom(room_id: string, state_json: string): Conversion;
+    /**
+     * The room was not made.
+     *
+     * # Errors
+     * A sentence.
+     */
+    createFailed(pending_id: string): void;
+    /**
+     * The room was made.
+     *
+     * # Errors
+     * A sentence.
+     */
+    created(pending_id: string, room_id: string): void;
+    /**
+     * Whether `takePersist` has something.
+     */
+    dirty(): boolean;
+    /**
+     * Gives an answer up.
+     */
+    drop(answer: number): void;
+    /**
+     * Encrypts an event; the ticket gives it out once its index is stored.
+     *
+     * # Errors
+     * A sentence.
+     */
+    encrypt(room_id: string, event_type: string, state_key: string, content_json: string): number;
+    /**
+     * Whether the room's flag was ever seen.
+     */
+    encryptsState(room_id: string): boolean;
+    /**
+     * Forgets everything, the store's entries too.
+     */
+    forgetAll(): void;
+    /**
+     * Whether `setOwnDevice` was called.
+     */
+    hasOwnDevice(): boolean;
+    /**
+     * What the waiting events need.
+     */
+    healNeeds(): Needs | undefined;
+    /**
+     * Events that open now, clear.
+     */
+    healed(): HealedEvent[];
+    /**
+     * Keeps a state event until it can be sent.
+     *
+     * # Errors
+     * A sentence.
+     */
+    holdWrite(room_id: string, event_type: string, state_key: string, content_json: string, now: number): string;
+    /**
+     * The page's crypto has the session.
+     *
+     * # Errors
+     * A sentence.
+     */
+    imported(room_id: string, session_id: string): void;
+    /**
+     * A whole answer; `undefined` when its bytes go on as they are.
+     */
+    inspect(method: string, url: string, body: Uint8Array | number[]): Needs | undefined;
+    /**
+     * What to tell an invited user's devices.
+     */
+    inviteHint(room_id: string): InviteHint | undefined;
+    /**
+     * Whether this tab may write.
+     */
+    isWriter(): boolean;
+    /**
+     * The devices of all the room's members were added.
+     */
+    membersAdded(room_id: string): void;
+    /**
+     * The session to encrypt with, and who must get its key.
+     *
+     * # Errors
+     * A sentence.
+     */
+    needSession(json: string): SessionView;
+    /**
+     * `pickle_key`: 32 bytes. `stored`: a JSON object of everything `takePersist` gave.
+     *
+     * # Errors
+     * A sentence when the key has another length.
+     */
+    constructor(pickle_key: Uint8Array | number[], stored: string, settings?: string | null, managed?: string | null);
+    /**
+     * The user has set the room's flag.
+     */
+    noteFlag(room_id: string): void;
+    /**
+     * Goes on with an answer.
+     *
+     * # Errors
+     * A sentence for an answer that is not there.
+     */
+    open(answer: number, most: number): OpenStep;
+    /**
+     * One pending event is on the server.
+     *
+     * # Errors
+     * A sentence.
+     */
+    pendingSent(pending_id: string, event_type: string, state_key: string): void;
+    /**
+     * Everything that still must be sent.
+     */
+    pendingWrites(): PendingWrite[];
+    /**
+     * The batch could not be written.
+     */
+    persistFailed(id: number): void;
+    /**
+     * The batch is on disk.
+     */
+    persisted(id: number): void;
+    /**
+     * A `createRoom`.
+     *
+     * # Errors
+     * A sentence.
+     */
+    planCreate(body: Uint8Array | number[], now: number, consent?: string | null): CreatePlan;
+    /**
+     * A `PUT` of state.
+     */
+    planPut(method: string, url: string, body: Uint8Array | number[]): Plan;
+    /**
+     * What happened, each thing once.
+     */
+    problems(): Problem[];
+    /**
+     * Encrypted state events the running client holds.
+     *
+     * # Errors
+     * A sentence when the text is no array.
+     */
+    recall(room_id: string, events: string): void;
+    /**
+     * Current state to send once more.
+     *
+     * # Errors
+     * A sentence.
+     */
+    reencrypt(room_id: string, json: string): Reencryption;
+    /**
+     * Rooms with an outbound session.
+     */
+    sessions(): string[];
+    /**
+     * Says which device this is.
+     *
+     * # Errors
+     * A sentence when its keys cannot be read.
+     */
+    setOwnDevice(json: string): void;
+    /**
+     * These devices were sent the key.
+     *
+     * # Errors
+     * A sentence.
+     */
+    shared(room_id: string, session_id: string, devices: string): void;
+    /**
+     * Another tab may write.
+     */
+    stopWriting(): void;
+    /**
+     * The encrypted event.
+     *
+     * # Errors
+     * A sentence while its index is not stored.
+     */
+    takeEncrypted(ticket: number): Put;
+    /**
+     * What is to be stored.
+     */
+    takePersist(): PersistBatch | undefined;
+    /**
+     * Rooms to share or rotate keys in.
+     */
+    tend(): Tend[];
+    /**
+     * Events that could not be opened yet.
+     */
+    unopened(): UnopenedEvent[];
+    /**
+     * The room has a successor.
+     *
+     * # Errors
+     * A sentence.
+     */
+    upgraded(old_room_id: string, new_room_id: string, now: number): void;
+    /**
+     * Request bodies that name what state they want; `undefined` where they need no change.
+     */
+    widenBody(method: string, url: string, body: Uint8Array | number[]): Uint8Array | undefined;
 }
 
 export function __wbg_reset_state(): void;

@@ -11,11 +11,13 @@ import {
   startPort,
   stopEvent,
 } from "./captured.ts";
-import { readRelayAnswer, readSettingsMessage } from "../messages.ts";
+import { readRelayAnswer, readRoomsWish, readSettingsMessage } from "../messages.ts";
 import type {
   EffectsMessage,
   PageRequest,
   RelayAnswer,
+  RoomsSurvey,
+  RoomsWish,
   SettingsMessage,
   StatusMessage,
 } from "../messages.ts";
@@ -24,7 +26,7 @@ import type {
 export interface Channel {
   isOpen(): boolean;
   /** Lost when the channel is not open. */
-  post(message: EffectsMessage | StatusMessage | PageRequest): void;
+  post(message: EffectsMessage | StatusMessage | RoomsSurvey | PageRequest): void;
 }
 
 /**
@@ -35,6 +37,7 @@ export function openChannel(handlers: {
   opened: () => void;
   settings: (message: SettingsMessage) => void;
   answer: (message: RelayAnswer) => void;
+  wish: (message: RoomsWish) => void;
 }): Channel {
   let nonce: string | undefined;
   let port: MessagePort | undefined;
@@ -65,7 +68,9 @@ export function openChannel(handlers: {
         const settings = readSettingsMessage(data);
         if (settings !== undefined) return handlers.settings(settings);
         const answer = readRelayAnswer(data);
-        if (answer !== undefined) handlers.answer(answer);
+        if (answer !== undefined) return handlers.answer(answer);
+        const wish = readRoomsWish(data);
+        if (wish !== undefined) handlers.wish(wish);
       });
       startPort(port);
       handlers.opened();

@@ -278,7 +278,7 @@ class FetchInHand {
       if (handled.kind !== "send") return this.#settle(snapshot, replyIn(handled));
       held = handled.request;
     }
-    const early = plan.handback && beforeSending(plan.handback, held);
+    const early = plan.handback && beforeSending(this.#gate, plan.handback, held);
     if (early !== undefined) {
       const handled = await abortable(signal, () => early);
       if (handled.kind !== "send") return this.#settle(snapshot, replyIn(handled));

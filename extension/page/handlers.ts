@@ -2,6 +2,7 @@
 import {
   blobBuffer,
   create,
+  decodeText,
   encodeText,
   NativePromise,
   NativeUint8Array,
@@ -114,7 +115,11 @@ export async function handOver(
 }
 
 /** What the answer's handler wants done before the request is sent. Never rejects. */
-export function beforeSending(taker: Taker, held: HeldRequest): Promise<Handled> | undefined {
+export function beforeSending(
+  gate: Gate,
+  taker: Taker,
+  held: HeldRequest,
+): Promise<Handled> | undefined {
   const handler = answerHandlers[taker.handler];
   if (handler?.before === undefined) return undefined;
   try {
@@ -123,12 +128,25 @@ export function beforeSending(taker: Taker, held: HeldRequest): Promise<Handled>
     const unchanged: Handled = { kind: "send", request: held };
     return then(
       early,
-      (outcome) => (outcome === undefined ? unchanged : settled(outcome, held, taker.shield)),
+      (outcome) =>
+        outcome === undefined
+          ? unchanged
+          : seenByCore(gate, held, settled(outcome, held, taker.shield)),
       () => unchanged,
     );
   } catch {
     return undefined;
   }
+}
+
+/** An answer made here is one of the homeserver's to all other shields. */
+function seenByCore(gate: Gate, { method, url }: HeldRequest, handled: Handled): Handled {
+  if (handled.kind !== "reply") return handled;
+  const { reply } = handled;
+  const seen = gate.answer(method, url, reply.status, encodeText(reply.body));
+  return seen === undefined
+    ? handled
+    : { kind: "reply", reply: { ...reply, body: decodeText(seen) } };
 }
 
 /** The answer's bytes after its handler. Never rejects. */

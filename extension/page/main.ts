@@ -26,6 +26,7 @@ import { showNotice } from "./notice.ts";
 import { connectRequests, takeAnswer } from "./relay-requests.ts";
 import { connectShieldSettings, tellOfShieldSettings } from "./shield-settings.ts";
 import { installRtcHook } from "./rtc-hook.ts";
+import { installEncryptedState } from "./state/install.ts";
 import { installResponseAccessors } from "./synthetic-response.ts";
 import { store } from "./store.ts";
 import { disguise } from "./wrap.ts";
@@ -94,10 +95,15 @@ function install(): void {
       connectRequests((request) => channel.post(request));
     },
     answer: takeAnswer,
+    wish: (wish) => state.wish(wish),
     settings: (settings) => {
       core.applySettings(settings);
       tellOfShieldSettings();
+      state.applySettings(settings);
     },
+  });
+  const state = installEncryptedState((message) => {
+    if (channel.isOpen()) channel.post(message);
   });
   addListener(page, "pagehide", drain, true);
   connectShieldSettings((shield) => (core.isReady() ? core.shieldSettings(shield) : undefined));

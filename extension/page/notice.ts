@@ -11,7 +11,7 @@ const STYLE = `
   pointer-events: none !important;
   color-scheme: light dark !important;
 }
-[role="alert"] {
+[role] {
   pointer-events: auto;
   box-sizing: border-box;
   display: flex;
@@ -28,6 +28,7 @@ const STYLE = `
   font: 14px/1.45 system-ui, sans-serif;
   text-align: start;
 }
+[role="status"] { border-color: #2f4ec4; }
 p { margin: 0; padding-block: 4px; }
 button {
   flex: none;
@@ -44,28 +45,32 @@ button {
 button:hover { background: rgb(127 127 127 / 20%); }
 button:focus-visible { outline: 2px solid #0b57d0; outline-offset: 1px; }
 @media (prefers-color-scheme: dark) {
-  [role="alert"] { background: #22252b; color: #f1f3f5; border-color: #ff8a80; }
+  [role] { background: #22252b; color: #f1f3f5; border-color: #ff8a80; }
+  [role="status"] { border-color: #92a8ff; }
   button:focus-visible { outline-color: #a8c7fa; }
 }
 `;
 
+/** alarm: something is wrong; note: good to know. */
+export type NoticeKind = "alarm" | "note";
+
 /** Shows one sentence at the top of the page, until it is dismissed by hand. */
-export function showNotice(sentence: string): void {
+export function showNotice(sentence: string, kind: NoticeKind = "alarm"): void {
   const root = pageDocument.documentElement as Element | null;
   if (root !== null) {
-    root.appendChild(banner(sentence));
+    root.appendChild(banner(sentence, kind));
     return;
   }
   // The document is still empty.
   const observer = new NativeMutationObserver(() => {
     if (pageDocument.documentElement === null) return;
     observer.disconnect();
-    pageDocument.documentElement.appendChild(banner(sentence));
+    pageDocument.documentElement.appendChild(banner(sentence, kind));
   });
   observer.observe(pageDocument, { childList: true });
 }
 
-function banner(sentence: string): HTMLElement {
+function banner(sentence: string, kind: NoticeKind): HTMLElement {
   const host = pageDocument.createElement("div");
   const shadow = host.attachShadow({ mode: "closed" });
   // A constructed sheet works under any content security policy.
@@ -74,7 +79,7 @@ function banner(sentence: string): HTMLElement {
   shadow.adoptedStyleSheets = [sheet];
 
   const alert = pageDocument.createElement("div");
-  alert.setAttribute("role", "alert");
+  alert.setAttribute("role", kind === "alarm" ? "alert" : "status");
   const text = pageDocument.createElement("p");
   text.textContent = sentence;
   const dismiss = pageDocument.createElement("button");

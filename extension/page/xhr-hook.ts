@@ -317,7 +317,7 @@ async function takeOver(
   }
   const { handback } = plan;
   if (handback !== undefined && !hasCredentialsOfItsOwn(opened)) {
-    const early = beforeSending(handback, held);
+    const early = beforeSending(gate, handback, held);
     if (early !== undefined) {
       const handled = await early;
       if (!isHeld(xhr, opened)) return;

@@ -1,5 +1,7 @@
 import { logger } from "matrix-js-sdk/lib/logger";
 import * as account from "./account.ts";
+import { installDriver } from "./driver.ts";
+import * as encryptedState from "./encrypted-state.ts";
 import * as identity from "./identity.ts";
 import * as integrations from "./integrations.ts";
 import * as media from "./media.ts";
@@ -39,6 +41,7 @@ const calls = {
   signInvite: identity.signInvite,
 
   ...account,
+  ...encryptedState,
   ...rooms,
   ...media,
   ...thirdParties,
@@ -88,52 +91,11 @@ const calls = {
 /** Everything a spec can ask the page to do. */
 export type Calls = typeof calls;
 
-/** What a call came to, in a form that leaves the page. */
-export type Outcome<T> =
-  | { ok: true; value: T }
-  | { ok: false; error: string; errcode: string | null; status: number | null };
-
-const LIMIT_MS = 25_000;
-
-async function call(name: keyof Calls, args: unknown[]): Promise<Outcome<unknown>> {
-  let limit: ReturnType<typeof setTimeout> | undefined;
-  try {
-    const expired = new Promise<never>((_, reject) => {
-      limit = setTimeout(() => reject(new Error(`No end within ${LIMIT_MS / 1000} s`)), LIMIT_MS);
-    });
-    const run = calls[name] as (...rest: unknown[]) => unknown;
-    const value: unknown = await Promise.race([(async () => run(...args))(), expired]);
-    // Plain data only; a spec in another process reads it.
-    return { ok: true, value: value === undefined ? null : JSON.parse(JSON.stringify(value)) };
-  } catch (error) {
-    const { errcode, httpStatus } = error as { errcode?: string; httpStatus?: number };
-    return {
-      ok: false,
-      error: String(error),
-      errcode: errcode ?? null,
-      status: httpStatus ?? null,
-    };
-  } finally {
-    clearTimeout(limit);
-  }
-}
-
-/** The page's handle for specs. */
-export interface Driver {
-  call(name: keyof Calls, args: unknown[]): Promise<Outcome<unknown>>;
-  /** Texts of unhandled rejections and uncaught errors since load. */
-  readonly unhandled: string[];
-}
-
 declare global {
   interface Window {
-    driver: Driver;
     mxMatrixClientPeg: typeof session.clientPeg;
   }
 }
 
-const unhandled: string[] = [];
-window.addEventListener("unhandledrejection", (event) => unhandled.push(String(event.reason)));
-window.addEventListener("error", (event) => unhandled.push(event.message));
 window.mxMatrixClientPeg = session.clientPeg;
-window.driver = { call, unhandled };
+installDriver(calls);

@@ -70,7 +70,8 @@ export async function load(): Promise<Loaded> {
     "";
   const identityServerUrl = discovered["m.identity_server"].base_url ?? undefined;
   const temporary = createClient({ baseUrl: homeserverUrl });
-  await temporary.getAuthMetadata().catch(() => undefined);
+  // matrix-js-sdk 35 has none.
+  await temporary.getAuthMetadata?.().catch(() => undefined);
   const guest =
     config.disable_guests === true
       ? undefined

@@ -4,11 +4,13 @@ import {
   IndexedDBStore,
   InteractiveAuth,
   MemoryStore,
+  Method,
   PendingEventOrdering,
   SyncState,
 } from "matrix-js-sdk";
 import type {
   AuthDict,
+  LoginRequest,
   LoginResponse,
   MatrixClient,
   RegisterRequest,
@@ -56,12 +58,17 @@ export async function login(user: string, password: string): Promise<Credentials
     ...(identityServerUrl === undefined ? {} : { idBaseUrl: identityServerUrl }),
   });
   await temporary.loginFlows();
-  const answer: LoginResponse = await temporary.loginRequest({
+  const request: LoginRequest = {
     type: "m.login.password",
     identifier: { type: "m.id.user", user },
     password,
     initial_device_display_name: defaultDeviceDisplayName(config),
-  });
+  };
+  // matrix-js-sdk 35 has no such method.
+  const answer =
+    typeof temporary.loginRequest === "function"
+      ? await temporary.loginRequest(request)
+      : await temporary.http.request<LoginResponse>(Method.Post, "/login", undefined, request);
   return {
     userId: answer.user_id,
     deviceId: answer.device_id,
@@ -106,7 +113,11 @@ export async function register(
 /** Builds the client with crypto and storage, starts syncing and waits for the first sync. */
 export async function start(
   credentials: Credentials,
-  options: { storage: "indexeddb" | "memory" },
+  options: {
+    storage: "indexeddb" | "memory";
+    /** js-sdk's own encrypted state (43 and later), as Element's labs flag switches it on. */
+    encryptedState?: boolean;
+  },
 ): Promise<void> {
   const { homeserverUrl, identityServerUrl } = await loaded;
   const persistent = options.storage === "indexeddb";
@@ -122,6 +133,7 @@ export async function start(
     useAuthorizationHeader: true,
     identityServer: { getAccessToken: () => Promise.resolve(identityToken ?? null) },
     verificationMethods: [],
+    enableEncryptedStateEvents: options.encryptedState ?? false,
   });
   current = created;
   await store.startup();

@@ -281,8 +281,9 @@ export function pause(milliseconds: number): Promise<void> {
 export async function until(
   condition: () => Promise<boolean> | boolean,
   what = "what the spec waits for",
+  limit = 10_000,
 ): Promise<void> {
-  const end = Date.now() + 10_000;
+  const end = Date.now() + limit;
   let last: unknown;
   while (Date.now() < end) {
     try {

@@ -405,7 +405,10 @@ export const ROWS: readonly Row[] = [
     id: "room-pins",
     leaks: (s) => hs(s, "PUT", /\/state\/org\.matrix\.msc3672\.beacon_info\//, bodyHas(s.canaries.pinned)),
   },
-  { id: "room-upgrade", leaks: (s) => hs(s, "POST", /\/upgrade$/, (e) => e.status === 200) },
+  {
+    id: "room-upgrade",
+    leaks: (s) => hs(s, "GET", /\/sync$/, answersWith(s.canaries.roomUpgradeName)),
+  },
   // 7 Room metadata: reads
   { id: "sync-room-name", leaks: (s) => hs(s, "GET", /\/sync$/, answersWith(s.canaries.roomName)) },
   { id: "invite-room-name", leaks: (s) => s.elsewhere["invite-room-name"] ?? 0 },

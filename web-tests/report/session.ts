@@ -411,8 +411,9 @@ class Session {
     await this.#try("knock", "knock", "!nowhere:hs.example.org", c.knockReason);
     const { roomId: old } = await drive(this.#page, "createRoom", {
       name: c.roomUpgradeName,
-      encrypted: false,
+      encrypted: true,
     });
+    await this.#try("name of the old room", "roomName", old, c.roomUpgradeName);
     await this.#try("upgrade", "upgradeRoom", old, "11");
   }
 

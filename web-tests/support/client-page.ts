@@ -1,4 +1,5 @@
 import { build } from "esbuild";
+import type { Plugin } from "esbuild";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { copyFile, cp, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
@@ -6,16 +7,23 @@ import type { ServerResponse } from "node:http";
 import { dirname, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Page } from "puppeteer-core";
-import type { Calls, Driver, Outcome } from "../client/client.ts";
+import type { Calls } from "../client/client.ts";
+import type { Driver, Outcome } from "../client/driver.ts";
 import type { Handler } from "./recorder.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const SOURCE = join(ROOT, "web-tests/client");
+const OLD_SDK = "web-tests/client-35";
 const STATIC = ["index.html", "jitsi.html", "sw.js", "version", "manifest.json"];
 const CRYPTO_WASM = "@matrix-org/matrix-sdk-crypto-wasm/pkg/matrix_sdk_crypto_wasm_bg.wasm";
 
+/** Versions of matrix-js-sdk the page can be built with; 35 is that of Element Web 1.11.88. */
+export type SdkVersion = "43" | "35";
+
 /** How one test's page differs from the usual one. */
 export interface ClientPageOptions {
+  /** 43 when left out. With 35 the page has sessions, rooms and encrypted state only. */
+  readonly sdk?: SdkVersion;
   /** Changes config.json before it is served. */
   readonly config?: (config: Record<string, unknown>) => Record<string, unknown>;
   /** Replaces answers by path, for instance `/config.json`. */
@@ -24,7 +32,7 @@ export interface ClientPageOptions {
 
 /** Builds the client page once per content and serves it as a web server serves Element. */
 export async function clientPage(options: ClientPageOptions = {}): Promise<Handler> {
-  const folder = await buildClientPage();
+  const folder = await buildClientPage(options.sdk ?? "43");
   return async (request, response) => {
     const path = new URL(request.path, "https://client").pathname;
     const replaced = options.answers?.[path];
@@ -64,7 +72,7 @@ export async function tryToDrive<Name extends keyof Calls>(
 ): Promise<Outcome<Awaited<ReturnType<Calls[Name]>>>> {
   const outcome = await page.evaluate(
     (calledName: string, calledArgs: unknown[]) =>
-      (window as unknown as { driver: Driver }).driver.call(calledName as keyof Calls, calledArgs),
+      (window as unknown as { driver: Driver }).driver.call(calledName, calledArgs),
     name as string,
     // An argument left out must not become null on its way into the page.
     args.slice(0, args.findLastIndex((arg) => arg !== undefined) + 1) as unknown[],
@@ -96,21 +104,32 @@ function end(response: ServerResponse, type: string, content: Buffer): void {
   response.end(content);
 }
 
-let building: Promise<string> | undefined;
+const building = new Map<SdkVersion, Promise<string>>();
 
-function buildClientPage(): Promise<string> {
-  building ??= buildOnce();
-  return building;
+function buildClientPage(sdk: SdkVersion): Promise<string> {
+  const known = building.get(sdk);
+  if (known !== undefined) return known;
+  const started = buildOnce(sdk);
+  building.set(sdk, started);
+  return started;
 }
 
-async function buildOnce(): Promise<string> {
-  const folder = join(ROOT, "build/client", await fingerprint());
+async function buildOnce(sdk: SdkVersion): Promise<string> {
+  const packages = join(ROOT, sdk === "43" ? "" : OLD_SDK, "node_modules");
+  if (!existsSync(join(packages, "matrix-js-sdk"))) {
+    throw new Error(`matrix-js-sdk ${sdk} is not installed: run scripts/setup.`);
+  }
+  const folder = join(ROOT, "build/client", await fingerprint(packages));
   if (existsSync(join(folder, "index.html"))) return folder;
   const temporary = `${folder}.${process.pid}.part`;
   await mkdir(join(temporary, "bundles/pkg"), { recursive: true });
+  const entry = join(SOURCE, sdk === "43" ? "client.ts" : "client-35.ts");
   await build({
     absWorkingDir: ROOT,
-    entryPoints: [join(SOURCE, "client.ts"), join(SOURCE, "jitsi.ts")],
+    entryPoints: [
+      { in: entry, out: "client" },
+      { in: join(SOURCE, "jitsi.ts"), out: "jitsi" },
+    ],
     outdir: join(temporary, "bundles"),
     bundle: true,
     format: "esm",
@@ -119,30 +138,48 @@ async function buildOnce(): Promise<string> {
     minify: true,
     define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
     logLevel: "error",
+    ...(sdk === "43" ? {} : { plugins: [oldSdk(packages)] }),
   });
   for (const name of [...STATIC, ...(await configs())]) {
     await copyFile(join(SOURCE, name), join(temporary, name));
   }
-  await cp(
-    join(ROOT, "node_modules", CRYPTO_WASM),
-    join(temporary, "bundles/pkg", "matrix_sdk_crypto_wasm_bg.wasm"),
-  );
+  // The older one carries its WASM in its script.
+  if (sdk === "43") {
+    await cp(
+      join(packages, CRYPTO_WASM),
+      join(temporary, "bundles/pkg", "matrix_sdk_crypto_wasm_bg.wasm"),
+    );
+  }
   await mkdir(dirname(folder), { recursive: true });
   // Two builders at once: the first one wins, the other's result is the same.
   await rename(temporary, folder).catch(() => rm(temporary, { recursive: true, force: true }));
   return folder;
 }
 
+/** The page's sources say matrix-js-sdk; here that is another one. */
+function oldSdk(packages: string): Plugin {
+  return {
+    name: "old-sdk",
+    setup({ onResolve, resolve }) {
+      onResolve({ filter: /^matrix-js-sdk($|\/)/ }, ({ path, kind, pluginData }) =>
+        pluginData === "old-sdk"
+          ? undefined
+          : resolve(path, { resolveDir: packages, kind, pluginData: "old-sdk" }),
+      );
+    },
+  };
+}
+
 async function configs(): Promise<string[]> {
   return (await readdir(SOURCE)).filter((name) => /^config\..*json$/.test(name));
 }
 
-async function fingerprint(): Promise<string> {
+async function fingerprint(packages: string): Promise<string> {
   const hash = createHash("sha256");
   for (const name of (await readdir(SOURCE)).sort()) {
     hash.update(name).update(await readFile(join(SOURCE, name)));
   }
-  hash.update(await readFile(join(ROOT, "node_modules/matrix-js-sdk/package.json")));
+  hash.update(await readFile(join(packages, "matrix-js-sdk/package.json")));
   hash.update(await readFile(fileURLToPath(import.meta.url)));
   return hash.digest("hex").slice(0, 16);
 }

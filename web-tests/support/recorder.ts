@@ -28,8 +28,14 @@ export interface Exchange extends RecordedRequest {
 /** Answers one request; it may stream, wait, or destroy the response. */
 export type Handler = (request: RecordedRequest, response: ServerResponse) => void | Promise<void>;
 
+/**
+ * Changes a JSON answer on its way back, as a homeserver that lies would; undefined leaves it. What
+ * a recorder keeps is what the browser was given.
+ */
+export type AnswerRewrite = (request: RecordedRequest, answer: Buffer) => Buffer | undefined;
+
 /** Where the requests for one host go. */
-export type Route = Handler | { readonly forward: string };
+export type Route = Handler | { readonly forward: string; readonly rewrite?: AnswerRewrite };
 
 /** A proxy that sees, records and answers every request of a browser. */
 export interface Recorder {
@@ -86,7 +92,7 @@ export async function startRecorder(options: { hosts?: Record<string, Route> }):
     const route = routes.get(target.host);
     if (route === undefined) notFound(exchange, response);
     else if (typeof route === "function") await route(exchange, response);
-    else await forward(route.forward, exchange, response, agent);
+    else await forward(route.forward, exchange, response, agent, route.rewrite);
   };
 
   const serve =
@@ -216,6 +222,7 @@ export function forward(
   request: RecordedRequest,
   response: ServerResponse,
   agent?: Agent,
+  rewrite?: AnswerRewrite,
 ): Promise<void> {
   return new Promise((resolve) => {
     const upstream = httpRequest(
@@ -232,10 +239,22 @@ export function forward(
         },
       },
       (answer) => {
-        response.writeHead(answer.statusCode ?? 502, withoutHopHeaders(answer.headers));
-        answer.pipe(response);
         answer.once("error", () => response.destroy());
         response.once("close", resolve);
+        const status = answer.statusCode ?? 502;
+        const headers = withoutHopHeaders(answer.headers);
+        if (rewrite === undefined || headers["content-type"] !== "application/json") {
+          response.writeHead(status, headers);
+          answer.pipe(response);
+          return;
+        }
+        void collect(answer)
+          .then((original) => {
+            const content = rewrite(request, original) ?? original;
+            response.writeHead(status, { ...headers, "content-length": content.length });
+            response.end(content);
+          })
+          .catch(() => response.destroy());
       },
     );
     upstream.once("error", () => {

@@ -1,5 +1,13 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, openSync, rmSync, writeFileSync, readFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -26,6 +34,11 @@ export interface Synapse {
     path: string,
     body?: unknown,
   ): Promise<Record<string, unknown>>;
+  /**
+   * Where its database holds the needles: in the raw bytes of its files, the write-ahead log
+   * included, or in the text of a row. Anything found has its needle and place, nothing else.
+   */
+  searchDatabase(needles: readonly string[]): Promise<{ needle: string; place: string }[]>;
   stop(): Promise<void>;
 }
 
@@ -132,7 +145,18 @@ export async function startSynapse(
       deviceId: String(answer["device_id"]),
     };
   };
-  return { serverName: SERVER_NAME, baseUrl, register, call, stop };
+  const searchDatabase: Synapse["searchDatabase"] = async (needles) => {
+    const inFiles = readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && entry.name !== "homeserver.yaml")
+      .flatMap((entry) => {
+        const bytes = readFileSync(join(entry.parentPath, entry.name));
+        return needles
+          .filter((needle) => bytes.includes(needle))
+          .map((needle) => ({ needle, place: `the bytes of ${entry.name}` }));
+      });
+    return [...inFiles, ...(await searchRows(python, join(folder, "homeserver.db"), needles))];
+  };
+  return { serverName: SERVER_NAME, baseUrl, register, call, searchDatabase, stop };
 }
 
 const NO_LIMIT = { per_second: 100_000, burst_count: 100_000 };
@@ -201,6 +225,46 @@ function configuration(
     rc_reports: NO_LIMIT,
     ...options.config,
   };
+}
+
+// A long row may be spread over pages of the file, where a search of the bytes would miss it.
+const ROW_SEARCH = `
+import json, sqlite3, sys
+needles = json.load(sys.stdin)
+database = sqlite3.connect("file:" + sys.argv[1] + "?mode=ro", uri=True)
+database.text_factory = bytes
+names = [name.decode() for (name,) in database.execute(
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'")]
+found, rows = [], 0
+for name in names:
+    for row in database.execute('SELECT * FROM "%s"' % name):
+        rows += 1
+        text = b"\\0".join(cell if isinstance(cell, bytes) else str(cell).encode() for cell in row)
+        for needle in needles:
+            if needle.encode() in text:
+                found.append({"needle": needle, "place": "the table " + name})
+print(json.dumps({"rows": rows, "found": found}))
+`;
+
+async function searchRows(
+  python: string,
+  database: string,
+  needles: readonly string[],
+): Promise<{ needle: string; place: string }[]> {
+  const child = spawn(python, ["-c", ROW_SEARCH, database], { stdio: ["pipe", "pipe", "inherit"] });
+  child.stdin.end(JSON.stringify(needles));
+  let output = "";
+  for await (const chunk of child.stdout) output += String(chunk);
+  const result = JSON.parse(output) as {
+    rows: number;
+    found: { needle: string; place: string }[];
+  };
+  if (result.rows < 100) throw new Error(`Synapse's database has only ${result.rows} rows`);
+  const seen = new Set<string>();
+  return result.found.filter(({ needle, place }) => {
+    const key = `${needle} ${place}`;
+    return !seen.has(key) && seen.add(key);
+  });
 }
 
 function findPython(): string {

@@ -5,8 +5,8 @@
 //! server does. The same list holds when reading, so that no hidden `m.room.power_levels` or
 //! `m.room.tombstone` ever takes effect.
 
-use std::collections::BTreeSet;
 
+use crate::state::sorted::Set;
 use thiserror::Error;
 
 /// The types MSC4362 keeps in clear because the protocol depends on them.
@@ -78,7 +78,7 @@ pub fn check_eligible(event_type: &str) -> Result<(), IneligibleType> {
 
 /// The types this user encrypts: name and topic, and what a setting adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EncryptedTypes(BTreeSet<String>);
+pub struct EncryptedTypes(Set<String>);
 
 impl Default for EncryptedTypes {
     fn default() -> Self {

@@ -12,7 +12,7 @@ use super::eligible::{IneligibleType, check_eligible};
 use super::packed_key::{PackError, WireKey};
 use super::power_levels::PowerLevels;
 use super::replay::SeenIndices;
-use super::sessions::{DecryptError, MEGOLM_V1, SessionStore};
+use super::sessions::{DecryptError, MEGOLM_V1, SessionStore, message_index};
 
 /// The most bytes of content that are looked at; an event may have 65,536 (client-server API,
 /// "Size limits").
@@ -46,6 +46,8 @@ pub struct OpenedState {
     pub session_id: String,
     /// Its index in that session.
     pub message_index: u32,
+    /// No member has the device any more that made the session, so only the room says who sent it.
+    pub by_gone_device: bool,
 }
 
 impl std::fmt::Debug for OpenedState {
@@ -88,6 +90,9 @@ pub enum OpenError {
     /// It is not known yet whose device made the session.
     #[error("it is not known yet whose device encrypted this event")]
     UnknownOwner,
+    /// The room's power levels are not known yet.
+    #[error("it is not known yet who may change this room")]
+    UnknownLevels,
     /// The session was made by a device of someone else than the event's sender.
     #[error("the event was encrypted by someone else than its sender")]
     ForeignSession,
@@ -130,8 +135,32 @@ pub enum OpenError {
 impl OpenError {
     /// True when the event may open later, without any change to it.
     pub const fn may_heal(&self) -> bool {
-        matches!(self, Self::MissingSession | Self::MissingIndex { .. } | Self::UnknownOwner)
+        matches!(
+            self,
+            Self::MissingSession
+                | Self::MissingIndex { .. }
+                | Self::UnknownOwner
+                | Self::UnknownLevels
+        )
     }
+}
+
+/// What the checks go by.
+#[derive(Debug)]
+pub(super) struct Rules<'a> {
+    /// The room's power levels; unknown ones make the event wait.
+    pub(super) levels: Levels<'a>,
+    /// Take a session whose device no member has (any more) for the sender's.
+    pub(super) gone_devices: bool,
+}
+
+/// Who may send what.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Levels<'a> {
+    Known(&'a PowerLevels),
+    Unknown,
+    /// Stripped state of a room the user is not in: nobody can know.
+    NotAsked,
 }
 
 #[derive(Deserialize)]
@@ -165,6 +194,65 @@ pub fn open_state(
     levels: &PowerLevels,
     seen: &mut SeenIndices,
 ) -> Result<OpenedState, OpenError> {
+    let rules = Rules { levels: Levels::Known(levels), gone_devices: false };
+    open_by(event, sessions, &rules, seen)
+}
+
+/// [`open_state`] by other rules.
+pub(super) fn open_by(
+    event: &ReceivedEvent<'_>,
+    sessions: &mut SessionStore,
+    rules: &Rules<'_>,
+    seen: &mut SeenIndices,
+) -> Result<OpenedState, OpenError> {
+    let content = read_content(event)?;
+    let key = WireKey::read(event.state_key)?;
+    let (payload, message_index, by_gone_device) =
+        decrypt(event, &content, sessions, rules.gone_devices)?;
+    let decrypted = Decrypted {
+        payload: &payload,
+        session_id: content.session_id,
+        message_index,
+        by_gone_device,
+    };
+    check(event, &key, decrypted, rules, seen)
+}
+
+/// What the page's own crypto decrypted.
+#[derive(Debug)]
+pub(super) struct DecryptedElsewhere<'a> {
+    /// The clear event's JSON.
+    pub(super) payload: &'a str,
+    /// Whose device made the session, where that is known.
+    pub(super) owner: Option<&'a str>,
+}
+
+/// [`open_by`] for an event that something else decrypted: every check but the cipher's own.
+pub(super) fn check_decrypted(
+    event: &ReceivedEvent<'_>,
+    decrypted: &DecryptedElsewhere<'_>,
+    rules: &Rules<'_>,
+    seen: &mut SeenIndices,
+) -> Result<OpenedState, OpenError> {
+    let content = read_content(event)?;
+    let key = WireKey::read(event.state_key)?;
+    let message_index = message_index(&content.ciphertext).ok_or(OpenError::Undecryptable)?;
+    let by_gone_device = decrypted.owner.is_none();
+    match decrypted.owner {
+        Some(owner) if owner != event.sender => return Err(OpenError::ForeignSession),
+        None if !rules.gone_devices => return Err(OpenError::UnknownOwner),
+        _ => {}
+    }
+    let decrypted = Decrypted {
+        payload: decrypted.payload.as_bytes(),
+        session_id: content.session_id,
+        message_index,
+        by_gone_device,
+    };
+    check(event, &key, decrypted, rules, seen)
+}
+
+fn read_content(event: &ReceivedEvent<'_>) -> Result<EncryptedContent, OpenError> {
     if event.content.len() > MAX_CONTENT_BYTES {
         return Err(OpenError::TooLong(event.content.len()));
     }
@@ -173,10 +261,25 @@ pub fn open_state(
     if content.algorithm != MEGOLM_V1 {
         return Err(OpenError::Algorithm);
     }
-    let key = WireKey::read(event.state_key)?;
-    let (payload, message_index) = decrypt(event, &content, sessions)?;
-    let payload: Payload<'_> = serde_json::from_slice(&payload).map_err(|_| OpenError::Payload)?;
+    Ok(content)
+}
 
+struct Decrypted<'a> {
+    payload: &'a [u8],
+    session_id: String,
+    message_index: u32,
+    by_gone_device: bool,
+}
+
+fn check(
+    event: &ReceivedEvent<'_>,
+    key: &WireKey,
+    decrypted: Decrypted<'_>,
+    rules: &Rules<'_>,
+    seen: &mut SeenIndices,
+) -> Result<OpenedState, OpenError> {
+    let payload: Payload<'_> =
+        serde_json::from_slice(decrypted.payload).map_err(|_| OpenError::Payload)?;
     let state_key = payload.state_key.ok_or(OpenError::NotState)?;
     if !payload.content.get().starts_with('{') {
         return Err(OpenError::ContentNotObject);
@@ -184,7 +287,7 @@ pub fn open_state(
     if payload.room_id != event.room_id {
         return Err(OpenError::RoomMismatch);
     }
-    if let WireKey::Packed(key) = &key {
+    if let WireKey::Packed(key) = key {
         if key.event_type() != payload.r#type {
             return Err(OpenError::TypeMismatch);
         }
@@ -196,11 +299,15 @@ pub fn open_state(
     if state_key.starts_with('@') && state_key != event.sender {
         return Err(OpenError::ForeignStateKey);
     }
-    if !levels.may_send_state(event.sender, &payload.r#type) {
-        return Err(OpenError::PowerLevel);
+    match rules.levels {
+        Levels::Known(levels) if !levels.may_have_sent(event.sender, &payload.r#type) => {
+            return Err(OpenError::PowerLevel);
+        }
+        Levels::Unknown => return Err(OpenError::UnknownLevels),
+        Levels::Known(_) | Levels::NotAsked => {}
     }
     if let Some(event_id) = event.event_id
-        && !seen.bind(event.room_id, &content.session_id, message_index, event_id)
+        && !seen.bind(event.room_id, &decrypted.session_id, decrypted.message_index, event_id)
     {
         return Err(OpenError::Replay);
     }
@@ -208,17 +315,20 @@ pub fn open_state(
         event_type: payload.r#type,
         state_key,
         content: payload.content.get().to_owned(),
-        session_id: content.session_id,
-        message_index,
+        session_id: decrypted.session_id,
+        message_index: decrypted.message_index,
+        by_gone_device: decrypted.by_gone_device,
     })
 }
 
-/// Decrypts with a session made by a device of the event's sender, and with no other.
+/// Decrypts with a session made by a device of the event's sender, and with no other; except, where
+/// that is allowed, one whose device nobody has. True for such.
 fn decrypt(
     event: &ReceivedEvent<'_>,
     content: &EncryptedContent,
     sessions: &mut SessionStore,
-) -> Result<(Vec<u8>, u32), OpenError> {
+    gone_devices: bool,
+) -> Result<(Vec<u8>, u32, bool), OpenError> {
     let claims = sessions.claims(event.room_id, &content.session_id);
     let mut result = Err(if claims.is_empty() {
         OpenError::MissingSession
@@ -227,14 +337,20 @@ fn decrypt(
     } else {
         OpenError::ForeignSession
     });
-    for session in claims.iter_mut().filter(|session| session.owner() == Some(event.sender)) {
-        match session.decrypt(&content.ciphertext) {
-            Ok(decrypted) => return Ok(decrypted),
-            Err(DecryptError::UnknownIndex { first, got }) => {
-                result = Err(OpenError::MissingIndex { first, got });
-            }
-            Err(DecryptError::Message(_) | DecryptError::Forged(_)) => {
-                result = Err(OpenError::Undecryptable);
+    let rank = |session: &super::sessions::InboundSession| match session.owner() {
+        Some(owner) => (owner == event.sender).then_some(false),
+        None => gone_devices.then_some(true),
+    };
+    for gone in [false, true] {
+        for session in claims.iter_mut().filter(|session| rank(session) == Some(gone)) {
+            match session.decrypt(&content.ciphertext) {
+                Ok((payload, index)) => return Ok((payload, index, gone)),
+                Err(DecryptError::UnknownIndex { first, got }) => {
+                    result = Err(OpenError::MissingIndex { first, got });
+                }
+                Err(DecryptError::Message(_) | DecryptError::Forged(_)) => {
+                    result = Err(OpenError::Undecryptable);
+                }
             }
         }
     }

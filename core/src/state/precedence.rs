@@ -5,13 +5,13 @@
 //! so only a large step back counts as a rollback, and an event once replaced never comes back.
 //! Only events that claim to be the current state are asked about here, not history.
 
-use std::collections::{BTreeMap, VecDeque};
 
+use std::collections::VecDeque;
+
+use crate::state::sorted::Map;
+use crate::wire::json_edit::get;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use thiserror::Error;
-
-const STORED_VERSION: u32 = 1;
 
 /// How far apart the clocks of two homeservers may be: ten minutes.
 pub const CLOCK_TOLERANCE_MS: u64 = 10 * 60 * 1000;
@@ -68,32 +68,23 @@ struct Slot {
 struct Room {
     encrypts_state: bool,
     // Type, then state key.
-    slots: BTreeMap<String, BTreeMap<String, Slot>>,
+    slots: Map<String, Map<String, Slot>>,
 }
 
 /// What is known of each room: the flag, and the newest encrypted event of each slot. Holds ids,
 /// times, types and state keys, all of which the server knows too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownState {
-    rooms: BTreeMap<String, Room>,
+    rooms: Map<String, Room>,
 }
 
-/// Why a stored form was not read.
-#[derive(Debug, Error)]
+/// A stored form that is not what this version writes.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum KnownStateError {
+pub enum StoredStateError {
     /// Not the JSON this version writes.
     #[error("the stored room state cannot be read")]
     Format,
-    /// Written by a version this one does not know.
-    #[error("the stored room state has version {0}, this Mantle knows {STORED_VERSION}")]
-    Version(u32),
-}
-
-#[derive(Serialize, Deserialize)]
-struct Stored<T> {
-    version: u32,
-    rooms: T,
 }
 
 impl KnownState {
@@ -112,11 +103,9 @@ impl KnownState {
     ) -> Precedence {
         let slots = self
             .rooms
-            .entry(room_id.to_owned())
-            .or_default()
+            .or_default(room_id.to_owned())
             .slots
-            .entry(event_type.to_owned())
-            .or_default();
+            .or_default(event_type.to_owned());
         let Some(slot) = slots.get_mut(state_key) else {
             slots.insert(
                 state_key.to_owned(),
@@ -154,13 +143,10 @@ impl KnownState {
     }
 
     /// Reads the flag from the content of an `m.room.encryption` event. Once on, it stays on.
-    pub fn observe_encryption(&mut self, room_id: &str, content: &Value) -> FlagChange {
-        let flagged = STATE_ENCRYPTION_FLAGS
-            .iter()
-            .any(|name| content.get(name).and_then(Value::as_bool) == Some(true));
-        match (flagged, self.encrypts_state(room_id)) {
+    pub fn observe_encryption(&mut self, room_id: &str, content: &str) -> FlagChange {
+        match (is_flagged(content), self.encrypts_state(room_id)) {
             (true, _) => {
-                self.rooms.entry(room_id.to_owned()).or_default().encrypts_state = true;
+                self.rooms.or_default(room_id.to_owned()).encrypts_state = true;
                 FlagChange::On
             }
             (false, true) => FlagChange::RemovalIgnored,
@@ -173,28 +159,80 @@ impl KnownState {
         self.rooms.get(room_id).is_some_and(|room| room.encrypts_state)
     }
 
-    /// The stored form, JSON with a version.
+    /// Notes that the room's flag is on, without an event: the user has just set it.
+    pub fn note_flag(&mut self, room_id: &str) {
+        self.rooms.or_default(room_id.to_owned()).encrypts_state = true;
+    }
+
+    /// The slots of a room for which an encrypted event is known: type, state key, event.
+    pub fn slots(&self, room_id: &str) -> impl Iterator<Item = (&str, &str, &Candidate)> {
+        self.rooms.get(room_id).into_iter().flat_map(|room| room.slots.iter()).flat_map(
+            |(event_type, slots)| {
+                slots.iter().map(move |(state_key, slot)| {
+                    (event_type.as_str(), state_key.as_str(), &slot.current)
+                })
+            },
+        )
+    }
+
+    /// True when something is known of no room at all.
+    pub fn is_empty(&self) -> bool {
+        self.rooms.is_empty()
+    }
+
+    /// True when nothing is known of the room.
+    pub fn is_unknown(&self, room_id: &str) -> bool {
+        !self.rooms.contains_key(room_id)
+    }
+
+    /// Rooms of which something is known.
+    pub fn rooms(&self) -> impl Iterator<Item = &str> {
+        self.rooms.keys().map(String::as_str)
+    }
+
+    /// Forgets a room the user left for good.
+    pub fn forget_room(&mut self, room_id: &str) {
+        self.rooms.remove(room_id);
+    }
+
+    /// A room's stored form.
     ///
     /// # Errors
     ///
     /// Those of serialization; none is known for this type.
-    pub fn stored(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(&Stored { version: STORED_VERSION, rooms: &self.rooms })
+    pub fn stored_room(&self, room_id: &str) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&self.rooms.get(room_id))
     }
 
-    /// Reads the stored form.
+    /// Adds what a stored form says: the flag if either has it, and of each slot the newer event.
     ///
     /// # Errors
     ///
-    /// [`KnownStateError`]. Starting anew forgets flags and allows rollbacks: tell the user.
-    pub fn restore(stored: &str) -> Result<Self, KnownStateError> {
-        let Stored { version, rooms } =
-            serde_json::from_str::<Stored<Value>>(stored).map_err(|_| KnownStateError::Format)?;
-        if version != STORED_VERSION {
-            return Err(KnownStateError::Version(version));
+    /// [`StoredStateError`] when it is not what this version writes.
+    pub fn restore_room(&mut self, room_id: &str, stored: &str) -> Result<(), StoredStateError> {
+        let stored: Option<Room> =
+            serde_json::from_str(stored).map_err(|_| StoredStateError::Format)?;
+        let Some(stored) = stored else { return Ok(()) };
+        let room = self.rooms.or_default(room_id.to_owned());
+        room.encrypts_state |= stored.encrypts_state;
+        for (event_type, slots) in stored.slots {
+            let known = room.slots.or_default(event_type);
+            for (state_key, slot) in slots {
+                match known.get(&state_key) {
+                    Some(ours) if ours.replaced.contains(&slot.current.event_id) => {}
+                    _ => drop(known.insert(state_key, slot)),
+                }
+            }
         }
-        Ok(Self { rooms: serde_json::from_value(rooms).map_err(|_| KnownStateError::Format)? })
+        Ok(())
     }
+}
+
+/// Whether the content of an `m.room.encryption` event has the flag.
+pub(super) fn is_flagged(content: &str) -> bool {
+    STATE_ENCRYPTION_FLAGS
+        .iter()
+        .any(|name| get(content, &[name]).ok().flatten() == Some("true"))
 }
 
 fn is_older(candidate: &Candidate, known: &Candidate) -> bool {
@@ -289,18 +327,18 @@ mod tests {
     fn the_flag_is_sticky_under_both_names() {
         let mut known = KnownState::new();
         let off = json!({"algorithm": "m.megolm.v1.aes-sha2"});
-        assert_eq!(known.observe_encryption("!r", &off), FlagChange::Off);
+        assert_eq!(known.observe_encryption("!r", &off.to_string()), FlagChange::Off);
         for (room, name) in ["!r", "!q"].into_iter().zip(STATE_ENCRYPTION_FLAGS) {
-            assert_eq!(known.observe_encryption(room, &json!({name: true})), FlagChange::On);
-            assert_eq!(known.observe_encryption(room, &off), FlagChange::RemovalIgnored);
+            assert_eq!(known.observe_encryption(room, &json!({name: true}).to_string()), FlagChange::On);
+            assert_eq!(known.observe_encryption(room, &off.to_string()), FlagChange::RemovalIgnored);
             assert_eq!(
-                known.observe_encryption(room, &json!({name: false})),
+                known.observe_encryption(room, &json!({name: false}).to_string()),
                 FlagChange::RemovalIgnored
             );
             assert!(known.encrypts_state(room));
         }
         assert_eq!(
-            known.observe_encryption("!p", &json!({"encrypt_state_events": "true"})),
+            known.observe_encryption("!p", &json!({"encrypt_state_events": "true"}).to_string()),
             FlagChange::Off
         );
     }
@@ -311,24 +349,38 @@ mod tests {
         for index in 0..200 {
             offer(&mut known, candidate(&format!("${index}"), START, "s", index));
         }
-        let slot = &known.rooms["!r"].slots["m.room.name"][""];
+        let room = known.rooms.get("!r").unwrap();
+        let slot = room.slots.get("m.room.name").unwrap().get("").unwrap();
         assert_eq!(slot.replaced.len(), MAX_REPLACED);
     }
 
     #[test]
     fn stored_and_restored_still_refuses() {
         let mut known = KnownState::new();
-        known.observe_encryption("!r", &json!({"encrypt_state_events": true}));
+        known.observe_encryption("!r", &json!({"encrypt_state_events": true}).to_string());
         offer(&mut known, candidate("$1", START, "s", 0));
         offer(&mut known, candidate("$2", START, "s", 1));
-        let stored = known.stored().unwrap();
-        let mut restored = KnownState::restore(&stored).unwrap();
+        let stored = known.stored_room("!r").unwrap();
+        let mut restored = KnownState::new();
+        restored.restore_room("!r", &stored).unwrap();
         assert_eq!(restored, known);
         assert!(restored.encrypts_state("!r"));
         assert_eq!(offer(&mut restored, candidate("$1", START, "s", 0)), Precedence::Rollback);
-        assert!(matches!(
-            KnownState::restore(&stored.replace("\"version\":1", "\"version\":2")),
-            Err(KnownStateError::Version(2))
-        ));
+        assert_eq!(restored.restore_room("!r", "{"), Err(StoredStateError::Format));
+    }
+
+    #[test]
+    fn another_tabs_older_form_brings_nothing_back() {
+        let mut known = KnownState::new();
+        offer(&mut known, candidate("$1", START, "s", 0));
+        let older = known.stored_room("!r").unwrap();
+        offer(&mut known, candidate("$2", START, "s", 1));
+        let newer = known.stored_room("!r").unwrap();
+        known.restore_room("!r", &older).unwrap();
+        assert_eq!(known.current("!r", "m.room.name", "").unwrap().event_id, "$2");
+        let mut other = KnownState::new();
+        offer(&mut other, candidate("$1", START, "s", 0));
+        other.restore_room("!r", &newer).unwrap();
+        assert_eq!(other.current("!r", "m.room.name", "").unwrap().event_id, "$2");
     }
 }

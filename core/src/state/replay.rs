@@ -1,34 +1,25 @@
 //! Every (session, index) stands for one event only.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
+use crate::state::sorted::Map;
+use super::precedence::StoredStateError;
 
-const STORED_VERSION: u32 = 1;
+/// How many indices of a room are remembered. A member who fills this up gains nothing: what falls
+/// out are their own sessions' lowest indices or the room's first sessions, long replaced.
+const MAX_INDICES: usize = 2_000;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Room {
+    // Session, then index.
+    sessions: Map<String, Map<u32, String>>,
+    // Sessions, oldest first.
+    order: Vec<String>,
+    count: usize,
+}
 
 /// Which event each message index was seen in. Holds ids only; keep its stored form across reloads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SeenIndices(BTreeMap<String, BTreeMap<String, BTreeMap<u32, String>>>);
-
-/// Why a stored form was not read. The caller starts with an empty one then.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum SeenIndicesError {
-    /// Not the JSON this version writes.
-    #[error("the stored message indices cannot be read")]
-    Format,
-    /// Written by a version this one does not know.
-    #[error("the stored message indices have version {0}, this Mantle knows {STORED_VERSION}")]
-    Version(u32),
-}
-
-#[derive(Serialize, Deserialize)]
-struct Stored<T> {
-    version: u32,
-    rooms: T,
-}
+pub struct SeenIndices(Map<String, Room>);
 
 impl SeenIndices {
     /// Nothing seen yet.
@@ -44,14 +35,23 @@ impl SeenIndices {
         index: u32,
         event_id: &str,
     ) -> bool {
-        let sessions = self.0.entry(room_id.to_owned()).or_default();
-        match sessions.entry(session_id.to_owned()).or_default().entry(index) {
-            Entry::Vacant(entry) => {
-                entry.insert(event_id.to_owned());
-                true
-            }
-            Entry::Occupied(entry) => entry.get() == event_id,
+        let room = self.0.or_default(room_id.to_owned());
+        if !room.sessions.contains_key(session_id) {
+            room.order.push(session_id.to_owned());
         }
+        let indices = room.sessions.or_default(session_id.to_owned());
+        if let Some(known) = indices.get(&index) {
+            return known == event_id;
+        }
+        indices.insert(index, event_id.to_owned());
+        room.count += 1;
+        room.trim();
+        true
+    }
+
+    /// The number of indices remembered of a room; it grows when something is to be stored.
+    pub(super) fn count(&self, room_id: &str) -> usize {
+        self.0.get(room_id).map_or(0, |room| room.count)
     }
 
     /// Forgets a room the user left for good.
@@ -59,27 +59,49 @@ impl SeenIndices {
         self.0.remove(room_id);
     }
 
-    /// The stored form, JSON with a version.
+    /// A room's stored form: sessions in their order, `[[id, {index: event}], …]`.
     ///
     /// # Errors
     ///
     /// Those of serialization; none is known for this type.
-    pub fn stored(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(&Stored { version: STORED_VERSION, rooms: &self.0 })
+    pub fn stored_room(&self, room_id: &str) -> Result<String, serde_json::Error> {
+        let room = self.0.get(room_id);
+        let sessions: Vec<_> = room
+            .iter()
+            .flat_map(|room| room.order.iter().map(|id| (id, room.sessions.get(id))))
+            .collect();
+        serde_json::to_string(&sessions)
     }
 
-    /// Reads the stored form.
+    /// Adds what a stored form says to what is known; on contradiction the known stays.
     ///
     /// # Errors
     ///
-    /// [`SeenIndicesError`].
-    pub fn restore(stored: &str) -> Result<Self, SeenIndicesError> {
-        let Stored { version, rooms } = serde_json::from_str::<Stored<serde_json::Value>>(stored)
-            .map_err(|_| SeenIndicesError::Format)?;
-        if version != STORED_VERSION {
-            return Err(SeenIndicesError::Version(version));
+    /// [`StoredStateError`] when it is not what this version writes.
+    pub fn restore_room(&mut self, room_id: &str, stored: &str) -> Result<(), StoredStateError> {
+        let sessions: Vec<(String, Map<u32, String>)> =
+            serde_json::from_str(stored).map_err(|_| StoredStateError::Format)?;
+        for (session_id, indices) in sessions {
+            for (index, event_id) in indices {
+                self.bind(room_id, &session_id, index, &event_id);
+            }
         }
-        Ok(Self(serde_json::from_value(rooms).map_err(|_| SeenIndicesError::Format)?))
+        Ok(())
+    }
+}
+
+impl Room {
+    fn trim(&mut self) {
+        if self.count <= MAX_INDICES {
+            return;
+        }
+        if let [oldest, _, ..] = self.order.as_slice() {
+            self.count -= self.sessions.remove(oldest).map_or(0, |indices| indices.len());
+            self.order.remove(0);
+        } else if let Some(indices) = self.sessions.values_mut().next() {
+            indices.pop_first();
+            self.count -= 1;
+        }
     }
 }
 
@@ -104,16 +126,27 @@ mod tests {
     fn stored_and_restored_is_the_same() {
         let mut seen = SeenIndices::new();
         seen.bind("!r", "s", 4_000_000_000, "$a");
-        let stored = seen.stored().unwrap();
+        seen.bind("!r", "a", 0, "$b");
+        let stored = seen.stored_room("!r").unwrap();
         assert_eq!(
-            stored, r#"{"version":1,"rooms":{"!r":{"s":{"4000000000":"$a"}}}}"#,
+            stored, r#"[["s",{"4000000000":"$a"}],["a",{"0":"$b"}]]"#,
             "the stored form is a contract"
         );
-        assert_eq!(SeenIndices::restore(&stored).unwrap(), seen);
-        assert!(matches!(
-            SeenIndices::restore(&stored.replace(":1,", ":2,")),
-            Err(SeenIndicesError::Version(2))
-        ));
-        assert!(matches!(SeenIndices::restore("{"), Err(SeenIndicesError::Format)));
+        let mut restored = SeenIndices::new();
+        restored.restore_room("!r", &stored).unwrap();
+        assert_eq!(restored, seen);
+        assert!(!restored.bind("!r", "a", 0, "$c"));
+        assert!(restored.restore_room("!r", "{").is_err());
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut seen = SeenIndices::new();
+        seen.bind("!r", "first", 0, "$first");
+        for index in 0..5_000 {
+            seen.bind("!r", "s", index, &format!("${index}"));
+        }
+        assert_eq!(seen.count("!r"), MAX_INDICES);
+        assert!(!seen.bind("!r", "s", 4_999, "$other"));
     }
 }

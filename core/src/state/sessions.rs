@@ -6,13 +6,15 @@
 mod inbound;
 mod outbound;
 mod recipients;
+mod seal;
 mod store;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, PickleError};
 
-pub(in crate::state) use inbound::DecryptError;
+pub(in crate::state) use inbound::{DecryptError, message_index};
+pub(in crate::state) use seal::{seal, unseal};
 pub use inbound::{InboundSession, KeyForm, SessionError, SessionOrigin};
 pub use outbound::{OutboundSession, RotationPolicy, RotationReason};
 pub use recipients::{DeviceKey, Recipients, Sharing};

@@ -1,16 +1,16 @@
-//! Finding encrypted state events in answers and putting clear ones in their place.
+//! Finding state events in answers and putting others in their place.
 //!
-//! Answers may have tens of megabytes and are never parsed as a whole: a search for the event type,
-//! a walk from each hit to its enclosing object, and only when one of those is a state event one
-//! pass over the structure, which says exactly where the event stands. All bytes outside replaced
+//! Answers may have tens of megabytes and are never parsed as a whole: [`super::scan`] says where
+//! objects with a state key stand, and only those of interest are parsed. All bytes outside replaced
 //! events stay as they were. What cannot be understood is not found, and so passes untouched.
 
+use crate::state::sorted::Map;
 use std::ops::Range;
 
 use memchr::{memchr2, memmem, memrchr};
-use serde_json::Value;
 
 use super::open::{OpenedState, ReceivedEvent};
+use super::scan::{self, Layout, Wanted};
 use crate::wire::json_edit;
 
 /// The type of every encrypted event.
@@ -19,9 +19,6 @@ pub const ENCRYPTED_TYPE: &str = "m.room.encrypted";
 /// How far from a hit its object's ends are looked for; an event has at most 64 KiB, with what the
 /// server adds in `unsigned` some more.
 const MAX_WALK_BYTES: usize = 512 * 1024;
-
-/// Deeper nested answers are not understood. Events come at most at depth 8 or so.
-const MAX_DEPTH: usize = 128;
 
 const SHORT_STRING: usize = 24;
 
@@ -40,16 +37,20 @@ pub enum Place {
         /// `chunk`, `state`, `event`, `events_before`, …; empty for the answer itself.
         list: String,
     },
+    /// In `/search` or `/notifications`: the event alone names its room.
+    Own,
 }
 
-/// A state event found in an answer.
+/// A state event found in an answer; holds positions, so its methods want that very answer.
 #[derive(Clone)]
-pub struct FoundState<'a> {
+pub struct FoundState {
     range: Range<usize>,
-    text: &'a str,
     in_array: bool,
+    array: Option<usize>,
     /// Where it stands.
     pub place: Place,
+    /// Its type.
+    pub event_type: String,
     /// Its event id; none in stripped state.
     pub event_id: Option<String>,
     /// Its sender.
@@ -58,19 +59,19 @@ pub struct FoundState<'a> {
     pub state_key: String,
     /// When its server says it was sent, milliseconds since the epoch; none in stripped state.
     pub origin_server_ts: Option<u64>,
-    /// The exact JSON of its content.
-    pub content: &'a str,
-    previous: Option<Previous<'a>>,
+    own_room: Option<String>,
+    content: Range<usize>,
+    previous: Option<Previous>,
 }
 
 #[derive(Clone)]
-struct Previous<'a> {
+struct Previous {
     event_id: Option<String>,
     sender: Option<String>,
-    content: &'a str,
+    content: Range<usize>,
 }
 
-impl std::fmt::Debug for FoundState<'_> {
+impl std::fmt::Debug for FoundState {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("FoundState")
@@ -80,22 +81,46 @@ impl std::fmt::Debug for FoundState<'_> {
     }
 }
 
-impl FoundState<'_> {
+impl FoundState {
     /// The bytes of the answer it takes.
     pub fn range(&self) -> Range<usize> {
         self.range.clone()
     }
 
+    /// The exact JSON of the event.
+    pub fn text<'b>(&self, answer: &'b [u8]) -> &'b str {
+        text(answer, &self.range)
+    }
+
+    /// The exact JSON of its content.
+    pub fn content<'b>(&self, answer: &'b [u8]) -> &'b str {
+        text(answer, &self.content)
+    }
+
+    /// Where the array it is an element of opens: the same for all events of one list.
+    pub(super) const fn array(&self) -> Option<usize> {
+        self.array
+    }
+
+    /// True when `unsigned` has the content of the event this one replaced.
+    pub const fn has_previous(&self) -> bool {
+        self.previous.is_some()
+    }
+
     /// The event for [`super::open_state`]. `request_room` is the room in the request's path; the
-    /// answer's own structure goes before it, the event's `room_id` counts for nothing. `None` when
-    /// neither names a room.
-    pub fn received<'b>(&'b self, request_room: Option<&'b str>) -> Option<ReceivedEvent<'b>> {
+    /// answer's own structure goes before it, and the event's `room_id` counts only where nothing
+    /// else names a room. `None` when none is named.
+    pub fn received<'b>(
+        &'b self,
+        answer: &'b [u8],
+        request_room: Option<&'b str>,
+    ) -> Option<ReceivedEvent<'b>> {
         Some(ReceivedEvent {
             room_id: self.room_id(request_room)?,
             event_id: self.event_id.as_deref(),
             sender: &self.sender,
             state_key: &self.state_key,
-            content: self.content,
+            content: self.content(answer),
         })
     }
 
@@ -103,6 +128,7 @@ impl FoundState<'_> {
     /// `replaces_state`), where the server sent it.
     pub fn received_previous<'b>(
         &'b self,
+        answer: &'b [u8],
         request_room: Option<&'b str>,
     ) -> Option<ReceivedEvent<'b>> {
         let previous = self.previous.as_ref()?;
@@ -111,37 +137,59 @@ impl FoundState<'_> {
             event_id: previous.event_id.as_deref(),
             sender: previous.sender.as_deref()?,
             state_key: &self.state_key,
-            content: previous.content,
+            content: text(answer, &previous.content),
         })
     }
 
-    /// The event with the clear type, state key and content, and with the clear `prev_content` when
-    /// that was opened too; everything else as it was. `None` when the event cannot be edited.
+    /// The event with the clear type, state key and content; everything else as it was. An encrypted
+    /// `prev_content` becomes that of `previous`, or goes. `None` when the event cannot be edited.
     pub fn rewritten(
         &self,
+        answer: &[u8],
         opened: &OpenedState,
         previous: Option<&OpenedState>,
     ) -> Option<Vec<u8>> {
-        let mut edits = vec![
-            json_edit::Edit::replace(&["type"], json_edit::quoted(&opened.event_type)),
-            json_edit::Edit::replace(&["state_key"], json_edit::quoted(&opened.state_key)),
-            json_edit::Edit::replace(&["content"], opened.content.clone()),
-        ];
-        if let Some(previous) = previous {
-            edits.push(json_edit::Edit::replace(
-                &["unsigned", "prev_content"],
-                previous.content.clone(),
-            ));
-        }
-        json_edit::apply(self.text.as_bytes(), &edits).ok().flatten()
+        clear_event(self.text(answer), opened, previous, self.has_previous())
     }
 
-    fn room_id<'b>(&'b self, request_room: Option<&'b str>) -> Option<&'b str> {
+    /// The room it belongs to.
+    pub fn room_id<'b>(&'b self, request_room: Option<&'b str>) -> Option<&'b str> {
         match &self.place {
             Place::Room { room_id, .. } => Some(room_id),
-            Place::Answer { .. } => request_room,
+            Place::Answer { .. } => request_room.or(self.own_room.as_deref()),
+            Place::Own => self.own_room.as_deref(),
         }
     }
+}
+
+fn text<'b>(answer: &'b [u8], range: &Range<usize>) -> &'b str {
+    answer
+        .get(range.clone())
+        .and_then(|bytes| std::str::from_utf8(bytes).ok())
+        .unwrap_or_default()
+}
+
+/// The JSON of an encrypted event, made that of the opened one.
+pub(super) fn clear_event(
+    event: &str,
+    opened: &OpenedState,
+    previous: Option<&OpenedState>,
+    has_previous: bool,
+) -> Option<Vec<u8>> {
+    const PREVIOUS: [&str; 2] = ["unsigned", "prev_content"];
+    let mut edits = vec![
+        json_edit::Edit::replace(&["type"], json_edit::quoted(&opened.event_type)),
+        json_edit::Edit::replace(&["state_key"], json_edit::quoted(&opened.state_key)),
+        json_edit::Edit::replace(&["content"], opened.content.clone()),
+    ];
+    match previous {
+        Some(previous) => {
+            edits.push(json_edit::Edit::replace(&PREVIOUS, previous.content.clone()));
+        }
+        None if has_previous => edits.push(json_edit::Edit::remove(&PREVIOUS)),
+        None => {}
+    }
+    json_edit::apply(event.as_bytes(), &edits).ok().flatten()
 }
 
 /// What to do with a found event.
@@ -151,6 +199,146 @@ pub enum Splice {
     Replace(Vec<u8>),
     /// Take it out of its list. An event that is no list's element stays.
     Remove,
+    /// Put this JSON after it into its list. An event that is no list's element stays alone.
+    Append(Vec<u8>),
+}
+
+/// The objects with a state key in an answer, and where they stand.
+#[derive(Debug)]
+pub(super) struct Survey {
+    layout: Layout,
+    // By the node that holds the object.
+    places: Map<Option<usize>, Option<Place>>,
+}
+
+impl Survey {
+    /// `None` when there is none, or the answer is malformed.
+    pub(super) fn of(answer: &[u8], hits: &[usize]) -> Option<Self> {
+        let layout = scan::layout(answer, hits)?;
+        (!layout.objects.is_empty()).then_some(Self { layout, places: Map::new() })
+    }
+
+    /// The objects in the answer's order.
+    pub(super) fn objects(&self) -> Vec<usize> {
+        self.layout.objects.clone()
+    }
+
+    /// The bytes an object takes.
+    pub(super) fn bytes<'b>(&self, answer: &'b [u8], object: usize) -> Option<&'b [u8]> {
+        let node = self.layout.nodes.get(object)?;
+        answer.get(node.open..node.end)
+    }
+
+    /// The elements of the list that opens at `open`, as texts.
+    pub(super) fn list<'b>(&self, answer: &'b [u8], open: usize) -> Vec<&'b str> {
+        self.layout
+            .nodes
+            .iter()
+            .find(|node| node.open == open)
+            .and_then(|node| json_edit::elements(text_of(answer, node.open..node.end)?).ok())
+            .unwrap_or_default()
+    }
+
+    /// Where an object stands; `None` where answers have no events.
+    pub(super) fn place(&mut self, answer: &[u8], object: usize) -> Option<Place> {
+        let node = self.layout.nodes.get(object)?;
+        let parent = node.parent;
+        let is_element = self.is_array(answer, parent);
+        if !is_element {
+            return self.read_place(answer, object);
+        }
+        if let Some(place) = self.places.get(&parent) {
+            return place.clone();
+        }
+        let place = self.read_place(answer, object);
+        self.places.insert(parent, place.clone());
+        place
+    }
+
+    fn is_array(&self, answer: &[u8], node: Option<usize>) -> bool {
+        node.and_then(|node| self.layout.nodes.get(node))
+            .is_some_and(|node| answer.get(node.open) == Some(&b'['))
+    }
+
+    /// Reads the open frames as one of the places where answers have events.
+    fn read_place(&self, answer: &[u8], object: usize) -> Option<Place> {
+        let mut path: Vec<String> = Vec::new();
+        let mut at = object;
+        let mut shape = String::new();
+        while let Some(parent) = self.layout.nodes.get(at)?.parent {
+            if self.is_array(answer, Some(parent)) {
+                shape.push('[');
+            } else {
+                let key = scan::key_before(answer, self.layout.nodes.get(at)?.open)?;
+                path.push(serde_json::from_str(&format!("\"{}\"", std::str::from_utf8(key).ok()?)).ok()?);
+                shape.push('.');
+            }
+            at = parent;
+        }
+        let root = self.layout.nodes.get(at)?.open;
+        if !answer.get(..root)?.trim_ascii().is_empty() {
+            return None;
+        }
+        path.reverse();
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        // From the object outwards: `[` for an array around it, `.` for a member.
+        let in_array = shape.starts_with('[');
+        if shape.matches('[').count() != usize::from(in_array) {
+            return (own_place(&path, &shape)).then_some(Place::Own);
+        }
+        place(&path, in_array)
+    }
+
+    /// Parses an object as a state event; `None` when it is none, or not where events are.
+    pub(super) fn event(&mut self, answer: &[u8], object: usize) -> Option<FoundState> {
+        let place = self.place(answer, object)?;
+        let node = *self.layout.nodes.get(object)?;
+        let array = node
+            .parent
+            .filter(|parent| self.is_array(answer, Some(*parent)))
+            .and_then(|parent| self.layout.nodes.get(parent))
+            .map(|parent| parent.open);
+        found(answer, node.open..node.end, place, array)
+    }
+}
+
+fn text_of(answer: &[u8], range: Range<usize>) -> Option<&str> {
+    std::str::from_utf8(answer.get(range)?).ok()
+}
+
+/// `/search`: `search_categories.room_events.results[].result` and the lists of its `context`;
+/// `/notifications`: `notifications[].event`.
+fn own_place(path: &[&str], shape: &str) -> bool {
+    match path {
+        ["search_categories", "room_events", "results", "result"] => shape == ".[...",
+        ["search_categories", "room_events", "results", "context", list] => {
+            shape == "[..[..." && matches!(*list, "events_before" | "events_after")
+        }
+        ["notifications", "event"] => shape == ".[.",
+        _ => false,
+    }
+}
+
+fn place(path: &[&str], in_array: bool) -> Option<Place> {
+    let room = |room_id: &str, list: &str| {
+        Some(Place::Room { room_id: room_id.to_owned(), list: list.to_owned() })
+    };
+    match (path, in_array) {
+        (["rooms", "join" | "leave" | "invite" | "knock", room_id, list, "events"], true)
+        | (["rooms", room_id, list], true)
+            if room_id.starts_with('!') && !["ephemeral", "account_data"].contains(list) =>
+        {
+            room(room_id, list)
+        }
+        (["search_categories", "room_events", "state", room_id], true) => room(room_id, "search"),
+        (["messages", list @ "chunk"], true)
+        | ([list @ ("chunk" | "state" | "events_before" | "events_after")], true)
+        | ([list @ ("event" | "original_event")], false) => {
+            Some(Place::Answer { list: (*list).to_owned() })
+        }
+        ([], _) => Some(Place::Answer { list: String::new() }),
+        _ => None,
+    }
 }
 
 /// Finds the state events of a type in an answer, in the answer's order.
@@ -158,45 +346,93 @@ pub enum Splice {
 /// Only events where an answer of the client-server API has events are found: never what looks like
 /// one inside another event's content. Nothing is found in JSON that is malformed before the last
 /// hit, and no event whose own JSON is malformed or has a key twice.
-pub fn find_state<'a>(answer: &'a [u8], event_type: &str) -> Vec<FoundState<'a>> {
-    let candidates = candidates(answer, event_type);
-    if candidates.is_empty() {
-        return Vec::new();
-    }
-    let starts: Vec<usize> = candidates.iter().map(|range| range.start).collect();
-    let Some(places) = places(answer, &starts) else {
-        return Vec::new();
-    };
-    candidates
+pub fn find_state(answer: &[u8], event_type: &str) -> Vec<FoundState> {
+    let hits = scan::hits(answer, Wanted::All);
+    let Some(mut survey) = Survey::of(answer, &hits) else { return Vec::new() };
+    let needle = memmem::Finder::new(event_type);
+    survey
+        .objects()
         .into_iter()
-        .zip(places)
-        .filter_map(|(range, place)| {
-            let (place, in_array) = place?;
-            found(answer, range, event_type, place, in_array)
+        .filter(|object| {
+            survey.bytes(answer, *object).is_some_and(|bytes| needle.find(bytes).is_some())
         })
+        .collect::<Vec<_>>()
+        .into_iter()
+        .filter_map(|object| survey.event(answer, object))
+        .filter(|event| event.event_type == event_type)
         .collect()
+}
+
+/// The object that is the value of the key at `key`.
+pub(super) fn object_after(answer: &[u8], key: usize) -> Option<&str> {
+    let name = string_end(answer, key)?;
+    let value = skip_space(answer, name);
+    let open = skip_space(answer, value + 1);
+    if answer.get(value) != Some(&b':') || answer.get(open) != Some(&b'{') {
+        return None;
+    }
+    let end = walk_on(answer, open + 1, answer.len().min(open + MAX_WALK_BYTES))?;
+    text_of(answer, open..end)
+}
+
+/// True when one of the state events with these keys may be encrypted; far cheaper than a survey.
+pub(super) fn may_be_encrypted(answer: &[u8], hits: &[usize]) -> bool {
+    let encrypted = memmem::Finder::new("\"m.room.encrypted\"");
+    // Honest answers are walked over about once. One made to be walked over at every hit is looked
+    // at in full.
+    let mut budget = answer.len().saturating_mul(2).saturating_add(MAX_WALK_BYTES);
+    hits.iter().any(|hit| {
+        let Some(start) = object_start(answer, *hit, &mut budget) else { return budget == 0 };
+        let Some(end) = object_end(answer, *hit, &mut budget) else { return budget == 0 };
+        answer.get(start..end).is_some_and(|object| encrypted.find(object).is_some())
+    })
 }
 
 /// The answer with the edits made; `None` when there is none to make.
 ///
-/// `edits` must be of events found in this very answer, in its order; others are passed over.
-pub fn splice(answer: &[u8], edits: &[(&FoundState<'_>, Splice)]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(answer.len());
+/// `edits` must be of events found in this very answer, in its order; those out of order are passed
+/// over.
+pub fn splice(answer: &[u8], edits: &[(&FoundState, Splice)]) -> Option<Vec<u8>> {
+    let edits: Vec<_> = edits
+        .iter()
+        .map(|(event, splice)| Edit {
+            range: event.range(),
+            in_array: event.in_array,
+            splice: splice.clone(),
+        })
+        .collect();
+    apply(answer, &edits)
+}
+
+/// One edit of an answer's bytes.
+#[derive(Debug)]
+pub(super) struct Edit {
+    pub(super) range: Range<usize>,
+    /// The range is an element of an array.
+    pub(super) in_array: bool,
+    pub(super) splice: Splice,
+}
+
+impl Edit {
+    pub(super) fn of(event: &FoundState, splice: Splice) -> Self {
+        Self { range: event.range(), in_array: event.in_array, splice }
+    }
+}
+
+/// [`splice`] for any ranges, in ascending order.
+pub(super) fn apply(answer: &[u8], edits: &[Edit]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(answer.len() + answer.len() / 64);
     let mut copied = 0;
     let mut changed = false;
-    for (event, edit) in edits {
-        let range = event.range();
+    for Edit { range, in_array, splice } in edits {
         let Some(before) = answer.get(copied..range.start) else { continue };
-        if answer.get(range.clone()) != Some(event.text.as_bytes()) {
-            continue;
-        }
-        match edit {
+        match splice {
             Splice::Replace(json) => {
                 out.extend_from_slice(before);
                 out.extend_from_slice(json);
                 copied = range.end;
             }
-            Splice::Remove if event.in_array => {
+            Splice::Remove if *in_array => {
                 out.extend_from_slice(before);
                 copied = range.end;
                 let after = skip_space(answer, range.end);
@@ -209,7 +445,14 @@ pub fn splice(answer: &[u8], edits: &[(&FoundState<'_>, Splice)]) -> Option<Vec<
                     }
                 }
             }
-            Splice::Remove => continue,
+            Splice::Append(json) if *in_array => {
+                out.extend_from_slice(before);
+                out.extend_from_slice(answer.get(range.clone()).unwrap_or_default());
+                out.push(b',');
+                out.extend_from_slice(json);
+                copied = range.end;
+            }
+            Splice::Remove | Splice::Append(_) => continue,
         }
         changed = true;
     }
@@ -217,35 +460,32 @@ pub fn splice(answer: &[u8], edits: &[(&FoundState<'_>, Splice)]) -> Option<Vec<
     changed.then_some(out)
 }
 
-/// The objects with `"type": event_type` that mention a state key, by a local look at each hit.
-fn candidates(answer: &[u8], event_type: &str) -> Vec<Range<usize>> {
-    let needle = format!("\"{event_type}\"");
-    let state_key = memmem::Finder::new("\"state_key\"");
-    let mut candidates: Vec<Range<usize>> = Vec::new();
-    // Honest answers are walked over about once. One made to be walked over at every hit ends the
-    // search.
-    let mut budget = answer.len().saturating_mul(4).saturating_add(MAX_WALK_BYTES);
-    for hit in memmem::find_iter(answer, &needle) {
-        let Some(key) = type_key_before(answer, hit) else { continue };
-        let Some(start) = object_start(answer, key, &mut budget) else { continue };
-        let Some(end) = object_end(answer, hit, &mut budget) else { continue };
-        let mentions_key =
-            answer.get(start..end).is_some_and(|object| state_key.find(object).is_some());
-        if mentions_key {
-            candidates.push(start..end);
+/// The answer with letters, digits and signs in plain that need no escape and have one, as no honest
+/// server writes them; `None` when there are none. Such could keep a type or a key from being found
+/// behind `\u00…`. Those could keep a type or a key from being found.
+pub(super) fn unhidden(answer: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut copied = 0;
+    for at in memmem::find_iter(answer, b"\\u00") {
+        let before = answer.get(..at).unwrap_or_default();
+        let Some([high, low]) = answer.get(at + 4..at + 6) else { continue };
+        let digits = char::from(*high).to_digit(16).zip(char::from(*low).to_digit(16));
+        let Some(byte) = digits.and_then(|(high, low)| u8::try_from(high << 4 | low).ok()) else {
+            continue;
+        };
+        let plain = byte.is_ascii_alphanumeric() || b"!#$*+-./:=?@^_~".contains(&byte);
+        if !plain || ends_escaped(before) {
+            continue;
         }
+        out.extend_from_slice(answer.get(copied..at).unwrap_or_default());
+        out.push(byte);
+        copied = at + 6;
     }
-    // An object may hold another hit before its own, and have the key `type` twice.
-    candidates.sort_unstable_by_key(|range| range.start);
-    candidates.dedup_by_key(|range| range.start);
-    candidates
-}
-
-/// Where the key `"type"` of a value that starts at `value` starts, when that is its key.
-fn type_key_before(answer: &[u8], value: usize) -> Option<usize> {
-    let before = answer.get(..value)?.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end();
-    let key = before.strip_suffix(b"\"type\"")?;
-    (!ends_escaped(key)).then_some(key.len())
+    if copied == 0 {
+        return None;
+    }
+    out.extend_from_slice(answer.get(copied..).unwrap_or_default());
+    Some(out)
 }
 
 /// True when the byte after `bytes` is escaped: an odd number of backslashes before it.
@@ -337,129 +577,49 @@ fn skip_space(answer: &[u8], from: usize) -> usize {
     from + (rest.len() - rest.trim_ascii_start().len())
 }
 
-/// An open object or array, with the key it was last at.
-struct Frame {
-    is_object: bool,
-    key: Option<Range<usize>>,
-}
-
-/// Where the objects that start at `starts` (in order) stand: for each its place and whether it is
-/// an array's element, or `None` if there are no events there. `None` for all when the structure
-/// up to the last of them is broken.
-fn places(answer: &[u8], starts: &[usize]) -> Option<Vec<Option<(Place, bool)>>> {
-    let mut places = Vec::with_capacity(starts.len());
-    let mut wanted = starts.iter().copied().peekable();
-    let mut stack: Vec<Frame> = Vec::new();
-    let mut last_string = 0..0;
-    let mut at = 0;
-    while wanted.peek().is_some() {
-        match answer.get(at)? {
-            b'"' => {
-                let end = string_end(answer, at)?;
-                last_string = at..end;
-                at = end;
-                continue;
-            }
-            b':' => {
-                stack.last_mut().filter(|frame| frame.is_object)?.key = Some(last_string.clone())
-            }
-            open @ (b'{' | b'[') => {
-                if wanted.next_if_eq(&at).is_some() {
-                    places.push(place(answer, &stack));
-                }
-                if stack.len() >= MAX_DEPTH {
-                    return None;
-                }
-                stack.push(Frame { is_object: *open == b'{', key: None });
-            }
-            close @ (b'}' | b']') => {
-                let frame = stack.pop()?;
-                if frame.is_object != (*close == b'}') {
-                    return None;
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    Some(places)
-}
-
-/// Reads the open frames as one of the places where answers have events.
-fn place(answer: &[u8], stack: &[Frame]) -> Option<(Place, bool)> {
-    let mut path = Vec::new();
-    for frame in stack.iter().filter(|frame| frame.is_object) {
-        let key = answer.get(frame.key.clone()?)?;
-        path.push(serde_json::from_slice::<String>(key).ok()?);
-    }
-    let in_array = stack.last().is_some_and(|frame| !frame.is_object);
-    let arrays = stack.iter().filter(|frame| !frame.is_object).count();
-    if arrays != usize::from(in_array) {
-        return None;
-    }
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    let room = |room_id: &str, list: &str| {
-        Some(Place::Room { room_id: room_id.to_owned(), list: list.to_owned() })
-    };
-    let place = match (path.as_slice(), in_array) {
-        (["rooms", "join" | "leave" | "invite" | "knock", room_id, list, "events"], true)
-        | (["rooms", room_id, list], true)
-            if room_id.starts_with('!') && !["ephemeral", "account_data"].contains(list) =>
-        {
-            room(room_id, list)
-        }
-        (["messages", list @ "chunk"], true)
-        | ([list @ ("chunk" | "state" | "events_before" | "events_after")], true)
-        | ([list @ ("event" | "original_event")], false) => {
-            Some(Place::Answer { list: (*list).to_owned() })
-        }
-        ([], _) => Some(Place::Answer { list: String::new() }),
-        _ => None,
-    }?;
-    Some((place, in_array))
-}
-
-/// Parses a candidate; `None` when it is no state event of the type.
-fn found<'a>(
-    answer: &'a [u8],
+/// Parses an event; `None` when it is no state event.
+fn found(
+    answer: &[u8],
     range: Range<usize>,
-    event_type: &str,
     place: Place,
-    in_array: bool,
-) -> Option<FoundState<'a>> {
-    let text = std::str::from_utf8(answer.get(range.clone())?).ok()?;
+    array: Option<usize>,
+) -> Option<FoundState> {
+    let text = text_of(answer, range.clone())?;
     let event = Members::read(text)?;
-    if event.string("type").as_deref() != Some(event_type) {
-        return None;
-    }
+    let at = |part: &str| {
+        let inside = json_edit::span(text, part);
+        range.start + inside.start..range.start + inside.end
+    };
     let previous = event.raw("unsigned").and_then(Members::read).and_then(|unsigned| {
         Some(Previous {
-            content: unsigned.raw("prev_content")?,
+            content: at(unsigned.raw("prev_content")?),
             sender: unsigned.string("prev_sender"),
             event_id: unsigned.string("replaces_state"),
         })
     });
     Some(FoundState {
+        event_type: event.string("type")?,
         state_key: event.string("state_key")?,
         sender: event.string("sender")?,
         event_id: event.string("event_id"),
         origin_server_ts: event
             .raw("origin_server_ts")
-            .and_then(|value| serde_json::from_str::<Value>(value).ok()?.as_u64()),
-        content: event.raw("content")?,
+            .and_then(|value| serde_json::from_str::<u64>(value).ok()),
+        own_room: event.string("room_id"),
+        content: at(event.raw("content")?),
+        in_array: array.is_some(),
         range,
-        text,
-        in_array,
+        array,
         place,
         previous,
     })
 }
 
 /// The members of an object without a key twice.
-struct Members<'a>(Vec<json_edit::Member<'a>>);
+pub(super) struct Members<'a>(Vec<json_edit::Member<'a>>);
 
 impl<'a> Members<'a> {
-    fn read(text: &'a str) -> Option<Self> {
+    pub(super) fn read(text: &'a str) -> Option<Self> {
         let members = json_edit::members(text).ok()??;
         let mut keys: Vec<&str> = members.iter().map(|member| member.key.as_str()).collect();
         keys.sort_unstable();
@@ -468,11 +628,11 @@ impl<'a> Members<'a> {
         (keys.len() == count).then_some(Self(members))
     }
 
-    fn raw(&self, key: &str) -> Option<&'a str> {
+    pub(super) fn raw(&self, key: &str) -> Option<&'a str> {
         self.0.iter().find(|member| member.key == key).map(|member| member.value)
     }
 
-    fn string(&self, key: &str) -> Option<String> {
+    pub(super) fn string(&self, key: &str) -> Option<String> {
         serde_json::from_str(self.raw(key)?).ok()
     }
 }

@@ -15,6 +15,7 @@ import { type Site, addedSites } from "../../sites.ts";
 import { changeSetting, changeSites } from "../setting-change.ts";
 import { element, part } from "./dom.ts";
 import { type PageCondition, examine } from "./page-state.ts";
+import { showRooms } from "./rooms-card.ts";
 import { type ShieldCounts, type ShieldRow, shieldRow } from "./shield-row.ts";
 import { showSites } from "./site-list.ts";
 import { showState } from "./state-card.ts";
@@ -115,6 +116,9 @@ async function start(): Promise<void> {
   part("host").textContent = hostShown(tab);
   showState(part("state"), condition, tab?.id, siteActions);
   await showCounts(tab, condition);
+  if (tab !== undefined && condition.kind === "protected") {
+    void showRooms(part("rooms"), tab.id);
+  }
   watchSettings(() => void showSettings());
   onStorageChanged((area, keys) => {
     if (area === "local" && keys.includes("ledger")) {

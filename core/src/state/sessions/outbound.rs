@@ -3,7 +3,6 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use vodozemac::megolm::{GroupSession, GroupSessionPickle, InboundGroupSession, SessionConfig};
 
 use super::recipients::{Recipients, Sharing, compare};
@@ -11,6 +10,7 @@ use super::{
     InboundSession, MEGOLM_V1, OwnDevice, PickleKey, RestoreError, SessionOrigin, check_version,
 };
 use crate::state::secret::SecretText;
+use crate::wire::json_edit::get;
 
 const STORED_VERSION: u32 = 1;
 
@@ -38,9 +38,9 @@ impl Default for RotationPolicy {
 impl RotationPolicy {
     /// Reads `rotation_period_ms` and `rotation_period_msgs` of an `m.room.encryption` content.
     /// Missing or unusable values are the defaults; extremes are bounded as matrix-sdk-crypto does.
-    pub fn from_encryption_content(content: &Value) -> Self {
+    pub fn from_encryption_content(content: &str) -> Self {
         let default = Self::default();
-        let number = |name: &str| content.get(name).and_then(Value::as_u64);
+        let number = |name: &str| -> Option<u64> { get(content, &[name]).ok()??.parse().ok() };
         Self {
             period_ms: number("rotation_period_ms").unwrap_or(default.period_ms).max(HOUR_MS),
             period_msgs: number("rotation_period_msgs")
@@ -149,6 +149,11 @@ impl OutboundSession {
         }
     }
 
+    /// True when a device of the user was sent the key.
+    pub(in crate::state) fn has_holder(&self, user_id: &str) -> bool {
+        self.holders.has_user(user_id)
+    }
+
     /// Records those who were sent the key.
     pub fn mark_shared(&mut self, recipients: &Recipients) {
         for (user_id, device) in recipients.iter() {
@@ -243,7 +248,9 @@ mod tests {
 
     #[test]
     fn the_policy_is_read_and_bounded() {
-        let read = |content| RotationPolicy::from_encryption_content(&content);
+        let read = |content: serde_json::Value| {
+            RotationPolicy::from_encryption_content(&content.to_string())
+        };
         assert_eq!(read(json!({})), RotationPolicy { period_ms: 604_800_000, period_msgs: 100 });
         assert_eq!(
             read(json!({"rotation_period_ms": 7_200_000, "rotation_period_msgs": 5})),

@@ -1,7 +1,7 @@
 //! Who has a session's key, and what follows from it.
 
-use std::collections::{BTreeMap, BTreeSet};
 
+use crate::state::sorted::{Map, Set};
 use serde::{Deserialize, Serialize};
 
 use super::RotationReason;
@@ -19,7 +19,7 @@ pub struct DeviceKey {
 /// Devices by the user they belong to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Recipients(BTreeMap<String, BTreeSet<DeviceKey>>);
+pub struct Recipients(Map<String, Set<DeviceKey>>);
 
 impl Recipients {
     /// No one.
@@ -29,12 +29,12 @@ impl Recipients {
 
     /// Adds a user, who may have no device at all.
     pub fn add_user(&mut self, user_id: &str) {
-        self.0.entry(user_id.to_owned()).or_default();
+        self.0.or_default(user_id.to_owned());
     }
 
     /// Adds a device.
     pub fn add(&mut self, user_id: &str, device: DeviceKey) {
-        self.0.entry(user_id.to_owned()).or_default().insert(device);
+        self.0.or_default(user_id.to_owned()).insert(device);
     }
 
     /// True when the device is among them.
@@ -51,15 +51,23 @@ impl Recipients {
 
     /// True when there is no device.
     pub fn is_empty(&self) -> bool {
-        self.0.values().all(BTreeSet::is_empty)
+        self.0.values().all(Set::is_empty)
     }
 
     /// The number of devices.
     pub fn len(&self) -> usize {
-        self.0.values().map(BTreeSet::len).sum()
+        self.0.values().map(Set::len).sum()
     }
 
-    fn has_user(&self, user_id: &str) -> bool {
+    /// Users none of whose devices is among them.
+    pub fn users_without_devices(&self) -> impl Iterator<Item = &str> {
+        self.0
+            .iter()
+            .filter(|(_, devices)| devices.is_empty())
+            .map(|(user_id, _)| user_id.as_str())
+    }
+
+    pub(in crate::state) fn has_user(&self, user_id: &str) -> bool {
         self.0.contains_key(user_id)
     }
 }

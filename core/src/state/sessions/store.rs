@@ -1,7 +1,7 @@
 //! The inbound sessions of all rooms.
 
-use std::collections::BTreeMap;
 
+use crate::state::sorted::Map;
 use thiserror::Error;
 
 use super::{InboundSession, SessionOrigin};
@@ -39,7 +39,7 @@ pub enum AddError {
 /// session as their own must neither replace it nor be believed.
 #[derive(Debug, Default)]
 pub struct SessionStore {
-    sessions: BTreeMap<(String, String), Vec<InboundSession>>,
+    sessions: Map<(String, String), Vec<InboundSession>>,
 }
 
 impl SessionStore {
@@ -55,7 +55,7 @@ impl SessionStore {
     /// [`AddError`]; the store is unchanged then.
     pub fn add(&mut self, mut session: InboundSession) -> Result<Added, AddError> {
         let slot = (session.origin().room_id.clone(), session.session_id());
-        let claims = self.sessions.entry(slot).or_default();
+        let claims = self.sessions.or_default(slot);
         let sender_key = session.origin().sender_key.as_str();
         if let Some(known) = claims.iter_mut().find(|known| known.origin().sender_key == sender_key)
         {
@@ -90,6 +90,16 @@ impl SessionStore {
     /// True when a session of that room and id is there.
     pub fn contains(&self, room_id: &str, session_id: &str) -> bool {
         self.sessions.contains_key(&(room_id.to_owned(), session_id.to_owned()))
+    }
+
+    /// Where the session of that room and id came from: the claim with a known owner first.
+    pub(in crate::state) fn origin(&self, room_id: &str, session_id: &str) -> Option<&SessionOrigin> {
+        let claims = self.sessions.get(&(room_id.to_owned(), session_id.to_owned()))?;
+        claims
+            .iter()
+            .find(|session| session.owner().is_some())
+            .or(claims.first())
+            .map(InboundSession::origin)
     }
 
     /// Origins of the sessions whose owner is still to be looked up.

@@ -1,0 +1,1104 @@
+//! The encrypted-state engine as the page's glue drives it: answers in, answers out.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    missing_docs,
+    reason = "tests may panic"
+)]
+
+use mantle_core::state::{
+    Before, Conversion, CreatePlan, EngineError, Needs, OpenStep, Plan, SessionView, StateEngine,
+};
+use serde_json::{Map, Value, json};
+use vodozemac::{Curve25519PublicKey, Curve25519SecretKey, Ed25519Keypair};
+
+const HS: &str = "https://hs.example.org/_matrix/client/v3";
+const ROOM: &str = "!room:example.org";
+const NOW: u64 = 1_700_000_000_000;
+const FLAG: &str = "io.element.msc4362.encrypt_state_events";
+
+/// A user's device with an engine, a store and what the server and the page know.
+struct Client {
+    engine: StateEngine,
+    store: Map<String, Value>,
+    user: String,
+    device: Value,
+}
+
+impl Client {
+    fn new(user: &str) -> Self {
+        let curve25519 = Curve25519PublicKey::from(&Curve25519SecretKey::new()).to_base64();
+        let ed25519 = Ed25519Keypair::new().public_key().to_base64();
+        let device = json!({"deviceId": format!("{}DEV", &user[1..2]), "curve25519": curve25519,
+            "ed25519": ed25519});
+        let mut client = Self {
+            engine: StateEngine::new(&[7; 32], "{}").unwrap(),
+            store: Map::new(),
+            user: user.to_owned(),
+            device,
+        };
+        client.log_in();
+        client
+    }
+
+    fn log_in(&mut self) {
+        let mut own = self.device.clone();
+        own["userId"] = json!(self.user);
+        self.engine.set_own_device(&own.to_string()).unwrap();
+        self.engine.become_writer(&Value::Object(self.store.clone()).to_string()).unwrap();
+    }
+
+    fn persist(&mut self) {
+        while let Some(batch) = self.engine.take_persist() {
+            for entry in batch.entries {
+                match entry.value {
+                    Some(value) => drop(self.store.insert(entry.key, json!(value))),
+                    None => drop(self.store.remove(&entry.key)),
+                }
+            }
+            self.engine.persisted(batch.id);
+        }
+    }
+
+    fn reload(&mut self) {
+        self.persist();
+        let stored = Value::Object(self.store.clone()).to_string();
+        self.engine = StateEngine::new(&[7; 32], &stored).unwrap();
+        self.log_in();
+    }
+
+    fn devices(&self) -> Value {
+        json!({"userId": self.user, "devices": [self.device]})
+    }
+
+    fn knows(&mut self, others: &[&Client]) {
+        let list: Vec<Value> = others.iter().map(|other| other.devices()).collect();
+        self.engine.add_devices(&json!(list).to_string()).unwrap();
+    }
+
+    fn session(&mut self, others: &[&Client]) -> SessionView {
+        let mut members = vec![json!(self.user)];
+        let mut targets = vec![self.devices()];
+        for other in others {
+            members.push(json!(other.user));
+            targets.push(other.devices());
+        }
+        self.engine
+            .need_session(
+                &json!({"roomId": ROOM, "members": members, "targets": targets,
+                    "encryption": {"algorithm": "m.megolm.v1.aes-sha2"},
+                    "historyVisibility": "shared", "now": NOW})
+                .to_string(),
+            )
+            .unwrap()
+    }
+
+    /// The whole recipe; the wire event and the export every recipient has.
+    fn send(&mut self, others: &[&Client], event_type: &str, content: &Value) -> (Value, String) {
+        let session = self.session(others);
+        self.persist();
+        self.engine.imported(ROOM, &session.session_id).unwrap();
+        self.engine
+            .shared(ROOM, &session.session_id, &serde_json::to_string(&session.share_with).unwrap())
+            .unwrap();
+        let ticket =
+            self.engine.encrypt(ROOM, event_type, "", &content.to_string()).unwrap();
+        self.persist();
+        let out = self.engine.take_encrypted(ticket).unwrap();
+        assert_eq!(
+            out.path,
+            format!(
+                "/_matrix/client/v3/rooms/%21room%3Aexample.org/state/m.room.encrypted/{event_type}%3A"
+            )
+        );
+        let content: Value = serde_json::from_str(&out.body).unwrap();
+        let event = json!({"type": "m.room.encrypted", "state_key": format!("{event_type}:"),
+            "sender": self.user, "origin_server_ts": NOW, "event_id": "$1", "content": content});
+        (event, session.import_json)
+    }
+
+    fn inspect(&mut self, path: &str, answer: &Value) -> Option<Needs> {
+        self.engine.inspect("GET", &format!("{HS}{path}"), answer.to_string().into_bytes())
+    }
+
+    /// Opens an answer with nothing supplied but what is known already.
+    fn open(&mut self, path: &str, answer: &Value) -> Value {
+        let Some(needs) = self.inspect(path, answer) else { return answer.clone() };
+        self.finish(&needs).unwrap_or_else(|| answer.clone())
+    }
+
+    fn finish(&mut self, needs: &Needs) -> Option<Value> {
+        loop {
+            match self.engine.open(needs.answer, 2).unwrap() {
+                OpenStep::More | OpenStep::Needs(_) => {}
+                OpenStep::Done(body) => {
+                    return body.map(|body| serde_json::from_slice(&body).unwrap());
+                }
+                OpenStep::Split(_) => panic!("split"),
+            }
+        }
+    }
+
+    fn codes(&mut self) -> Vec<&'static str> {
+        self.engine.problems().into_iter().map(|problem| problem.code).collect()
+    }
+}
+
+fn room_state() -> Vec<Value> {
+    vec![
+        json!({"type": "m.room.create", "state_key": "", "sender": "@alice:example.org",
+            "content": {"room_version": "10"}, "event_id": "$create"}),
+        json!({"type": "m.room.power_levels", "state_key": "", "sender": "@alice:example.org",
+            "content": {"users": {"@alice:example.org": 100}}, "event_id": "$levels"}),
+        json!({"type": "m.room.encryption", "state_key": "", "sender": "@alice:example.org",
+            "content": {"algorithm": "m.megolm.v1.aes-sha2", FLAG: true}, "event_id": "$enc"}),
+        json!({"type": "m.room.member", "state_key": "@alice:example.org",
+            "sender": "@alice:example.org", "content": {"membership": "join"}, "event_id": "$m"}),
+    ]
+}
+
+fn sync(state: Vec<Value>, timeline: Vec<Value>) -> Value {
+    json!({"next_batch": "s2", "rooms": {"join": {ROOM: {
+        "state": {"events": state}, "timeline": {"events": timeline}}}}})
+}
+
+fn name() -> Value {
+    json!({"name": "Secret"})
+}
+
+/// Alice, who has sent a name, and Bob, who has everything to read it.
+fn alice_and_bob() -> (Client, Client, Value) {
+    let mut alice = Client::new("@alice:example.org");
+    let mut bob = Client::new("@bob:example.org");
+    let (event, keys) = alice.send(&[&bob], "m.room.name", &name());
+    bob.knows(&[&alice]);
+    bob.engine.add_room_keys(&keys).unwrap();
+    bob.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    (alice, bob, event)
+}
+
+fn joined(answer: &Value, list: &str) -> Vec<Value> {
+    answer["rooms"]["join"][ROOM][list]["events"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_first_sync_says_what_it_needs_and_becomes_clear() {
+    let mut alice = Client::new("@alice:example.org");
+    let mut bob = Client::new("@bob:example.org");
+    let (event, keys) = alice.send(&[&bob], "m.room.name", &name());
+    let mut state = room_state();
+    state.push(event.clone());
+    let answer = sync(state, vec![]);
+    let needs = bob.inspect("/sync?timeout=0", &answer).unwrap();
+    assert_eq!(needs.sessions.len(), 1);
+    assert_eq!(needs.sessions[0].room_id, ROOM);
+    assert_eq!(needs.sessions[0].session_id, event["content"]["session_id"]);
+    assert_eq!(needs.owners, ["@alice:example.org"]);
+    assert!(needs.rooms.is_empty(), "the levels are in the answer");
+    bob.engine.add_room_keys(&keys).unwrap();
+    bob.knows(&[&alice]);
+    let opened = bob.finish(&needs).unwrap();
+    let events = joined(&opened, "state");
+    assert_eq!(events.len(), 5);
+    assert_eq!(
+        events[4],
+        json!({"type": "m.room.name", "state_key": "", "sender": "@alice:example.org",
+            "origin_server_ts": NOW, "event_id": "$1", "content": {"name": "Secret"}})
+    );
+    assert_eq!(events[..4], room_state()[..], "nothing else changes");
+    assert!(bob.engine.encrypts_state(ROOM));
+    assert!(bob.codes().is_empty());
+}
+
+#[test]
+fn answers_without_encrypted_state_are_not_touched() {
+    let mut bob = Client::new("@bob:example.org");
+    let mut state = room_state();
+    state.remove(2);
+    let message = json!({"type": "m.room.encrypted", "sender": "@a:x", "event_id": "$m",
+        "content": {"ciphertext": "x"}});
+    assert!(bob.inspect("/sync", &sync(state, vec![message])).is_none());
+    assert!(bob.inspect("/account/whoami", &json!({"state_key": "a:"})).is_none());
+}
+
+#[test]
+fn every_place_of_an_event_is_opened() {
+    let (_, mut bob, event) = alice_and_bob();
+    let clear = |value: &Value| value["type"] == "m.room.name" && value["content"] == name();
+    let path = format!("/rooms/{ROOM}");
+    let cases = [
+        (format!("{path}/messages?dir=b"), json!({"chunk": [event], "state": []}), "/chunk/0"),
+        (format!("{path}/messages?dir=b"), json!({"chunk": [], "state": [event]}), "/state/0"),
+        (format!("{path}/context/$x"), json!({"event": event, "state": []}), "/event"),
+        (format!("{path}/event/$1"), event.clone(), ""),
+        (format!("{path}/state"), json!([event]), "/0"),
+        (format!("{path}/relations/$x"), json!({"chunk": [event]}), "/chunk/0"),
+        (
+            format!("{path}/initialSync"),
+            json!({"state": [event], "messages": {"chunk": [event]}}),
+            "/messages/chunk/0",
+        ),
+        ("/events?from=a".to_owned(), json!({"chunk": [with_room(&event)]}), "/chunk/0"),
+        (
+            "/notifications".to_owned(),
+            json!({"notifications": [{"event": with_room(&event), "room_id": ROOM}]}),
+            "/notifications/0/event",
+        ),
+        (
+            "/sync".to_owned(),
+            json!({"rooms": {"leave": {ROOM: {"timeline": {"events": [event]}}}}}),
+            "/rooms/leave/!room:example.org/timeline/events/0",
+        ),
+        (
+            "/sync".to_owned(),
+            json!({"rooms": {"join": {ROOM: {"org.matrix.msc4222.state_after": {"events": [event]}}}}}),
+            "/rooms/join/!room:example.org/org.matrix.msc4222.state_after/events/0",
+        ),
+    ];
+    for (path, answer, place) in cases {
+        let opened = bob.open(&path, &answer);
+        assert!(clear(opened.pointer(place).unwrap()), "{path} {place}: {opened}");
+    }
+    let search = json!({"search_categories": {"room_events": {"results": [{"rank": 1,
+        "result": with_room(&event), "context": {"events_before": [with_room(&event)]}}],
+        "state": {ROOM: [event]}}}});
+    let needs =
+        bob.engine.inspect("POST", &format!("{HS}/search"), search.to_string().into_bytes());
+    let opened = bob.finish(&needs.unwrap()).unwrap();
+    for place in ["/results/0/result", "/results/0/context/events_before/0", "/state/!room:example.org/0"] {
+        let place = format!("/search_categories/room_events{place}");
+        assert!(clear(opened.pointer(&place).unwrap()), "{place}");
+    }
+    let sliding = json!({"pos": "1", "rooms": {ROOM: {"required_state": [event], "timeline": []}}});
+    let url = "https://hs.example.org/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
+    let needs = bob.engine.inspect("POST", url, sliding.to_string().into_bytes());
+    let opened = bob.finish(&needs.unwrap()).unwrap();
+    assert!(clear(&opened["rooms"][ROOM]["required_state"][0]));
+    assert!(bob.codes().is_empty());
+}
+
+fn with_room(event: &Value) -> Value {
+    let mut event = event.clone();
+    event["room_id"] = json!(ROOM);
+    event
+}
+
+#[test]
+fn the_previous_content_is_opened_or_taken_out() {
+    let (mut alice, mut bob, first) = alice_and_bob();
+    let (mut second, _) = alice.send(&[&bob], "m.room.name", &json!({"name": "Newer"}));
+    second["event_id"] = json!("$2");
+    second["unsigned"] = json!({"prev_content": first["content"],
+        "prev_sender": "@alice:example.org", "replaces_state": "$1", "age": 1});
+    let opened = bob.open("/sync", &sync(vec![], vec![second.clone()]));
+    let unsigned = &joined(&opened, "timeline")[0]["unsigned"];
+    assert_eq!(unsigned["prev_content"], name());
+    second["unsigned"]["prev_content"]["session_id"] = json!("unknown");
+    second["event_id"] = json!("$2");
+    let mut carol = Client::new("@carol:example.org");
+    carol.knows(&[&alice]);
+    carol.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    let keys = alice.session(&[&bob]).import_json;
+    carol.engine.add_room_keys(&keys).unwrap();
+    let opened = carol.open("/sync", &sync(vec![], vec![second]));
+    let event = &joined(&opened, "timeline")[0];
+    assert_eq!(event["content"], json!({"name": "Newer"}));
+    assert_eq!(event["unsigned"].get("prev_content"), None);
+}
+
+#[test]
+fn a_late_key_heals() {
+    let mut alice = Client::new("@alice:example.org");
+    let mut bob = Client::new("@bob:example.org");
+    let (event, keys) = alice.send(&[&bob], "m.room.name", &name());
+    let mut state = room_state();
+    state.push(event.clone());
+    bob.knows(&[&alice]);
+    let opened = bob.open("/sync", &sync(state, vec![]));
+    assert_eq!(joined(&opened, "state")[4], event, "as it came");
+    let unopened = bob.engine.unopened();
+    assert_eq!(unopened.len(), 1);
+    assert_eq!(unopened[0].reason, "session");
+    assert_eq!(unopened[0].state_key, "m.room.name:");
+    assert!(bob.engine.healed().is_empty());
+    let needs = bob.engine.heal_needs().unwrap();
+    assert_eq!(needs.sessions[0].session_id, event["content"]["session_id"]);
+    assert_eq!(bob.engine.add_room_keys(&keys).unwrap(), 1);
+    let healed = bob.engine.healed();
+    assert_eq!(healed.len(), 1);
+    let event: Value = serde_json::from_str(healed[0].event.get()).unwrap();
+    assert_eq!(event["type"], "m.room.name");
+    assert_eq!(event["content"], name());
+    assert_eq!(event["room_id"], ROOM);
+    assert_eq!(event["event_id"], "$1");
+    assert!(bob.engine.unopened().is_empty());
+    assert!(bob.engine.heal_needs().is_none());
+}
+
+#[test]
+fn what_the_clients_own_store_holds_unopened_heals_too() {
+    let (_, mut bob, event) = alice_and_bob();
+    bob.engine.recall(ROOM, &json!([event]).to_string()).unwrap();
+    assert_eq!(bob.engine.healed().len(), 1);
+}
+
+#[test]
+fn the_pages_own_crypto_can_open_and_every_check_still_runs() {
+    let mut alice = Client::new("@alice:example.org");
+    let mut bob = Client::new("@bob:example.org");
+    let (event, _) = alice.send(&[&bob], "m.room.name", &name());
+    let mut state = room_state();
+    state.push(event);
+    bob.knows(&[&alice]);
+    bob.open("/sync", &sync(state, vec![]));
+    let decrypted = |room: &str, keys: &Value| {
+        json!({"clearEvent": {"room_id": room, "type": "m.room.name", "state_key": "",
+            "content": name()}, "senderCurve25519Key": keys["curve25519"],
+            "claimedEd25519Key": keys["ed25519"]})
+        .to_string()
+    };
+    let stranger = Client::new("@mallory:example.org");
+    bob.engine.add_decrypted(ROOM, "$1", &decrypted(ROOM, &stranger.device)).unwrap();
+    assert!(bob.engine.healed().is_empty(), "nobody's key");
+    bob.engine.add_decrypted(ROOM, "$1", &decrypted(ROOM, &alice.device)).unwrap();
+    assert_eq!(bob.engine.healed().len(), 1);
+}
+
+#[test]
+fn keys_in_the_same_answer_are_delivered_first() {
+    let mut alice = Client::new("@alice:example.org");
+    let mut bob = Client::new("@bob:example.org");
+    let (event, keys) = alice.send(&[&bob], "m.room.name", &name());
+    let mut state = room_state();
+    state.push(event);
+    let mut answer = sync(state, vec![]);
+    answer["to_device"] = json!({"events": [{"type": "m.room.encrypted", "content": {}}]});
+    answer["device_one_time_keys_count"] = json!({"signed_curve25519": 50});
+    bob.knows(&[&alice]);
+    let needs = bob.inspect("/sync?since=s1&timeout=30000", &answer).unwrap();
+    let OpenStep::Split(first) = bob.engine.open(needs.answer, 100).unwrap() else {
+        panic!("not split")
+    };
+    assert_eq!(
+        serde_json::from_slice::<Value>(&first).unwrap(),
+        json!({"next_batch": "s1", "to_device": answer["to_device"],
+            "device_one_time_keys_count": answer["device_one_time_keys_count"]})
+    );
+    let Before::Held { answer: id, needs } =
+        bob.engine.before("GET", &format!("{HS}/sync?timeout=30000&since=s1"))
+    else {
+        panic!("not held")
+    };
+    assert_eq!(needs.sessions.len(), 1);
+    bob.engine.add_room_keys(&keys).unwrap();
+    let OpenStep::Done(Some(rest)) = bob.engine.open(id, 100).unwrap() else { panic!("not done") };
+    let rest: Value = serde_json::from_slice(&rest).unwrap();
+    assert_eq!(joined(&rest, "state")[4]["content"], name());
+    assert_eq!(rest["to_device"], json!({"events": []}), "not twice");
+    assert_eq!(rest["next_batch"], "s2");
+    assert!(matches!(
+        bob.engine.before("GET", &format!("{HS}/sync?since=s1")),
+        Before::Send { url: None }
+    ));
+}
+
+#[test]
+fn a_held_half_is_only_for_the_same_since() {
+    let mut alice = Client::new("@alice:example.org");
+    let mut bob = Client::new("@bob:example.org");
+    let (event, _) = alice.send(&[&bob], "m.room.name", &name());
+    let mut answer = sync(vec![event], vec![]);
+    answer["to_device"] = json!({"events": [{}]});
+    let needs = bob.inspect("/sync?since=s1", &answer).unwrap();
+    bob.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    assert!(matches!(bob.engine.open(needs.answer, 100), Ok(OpenStep::Split(_))));
+    let before = bob.engine.before("GET", &format!("{HS}/sync?since=s0"));
+    assert!(matches!(before, Before::Send { .. }));
+    assert!(matches!(bob.engine.open(needs.answer, 100), Err(EngineError::Unknown)));
+}
+
+// ---- Checks: each violated by a server that lies or a member who does. ----
+
+#[test]
+fn check_another_sender() {
+    let (_, mut bob, mut event) = alice_and_bob();
+    event["sender"] = json!("@mallory:example.org");
+    let opened = bob.open("/sync", &sync(vec![event], vec![]));
+    assert!(joined(&opened, "state").is_empty(), "{opened}");
+    assert_eq!(bob.codes(), ["foreign-session"]);
+}
+
+#[test]
+fn check_a_replay_under_another_id() {
+    let (_, mut bob, event) = alice_and_bob();
+    bob.open("/sync", &sync(vec![event.clone()], vec![]));
+    let mut copy = event;
+    copy["event_id"] = json!("$copy");
+    let opened = bob.open("/sync?since=s2", &sync(vec![], vec![copy]));
+    assert!(joined(&opened, "timeline").is_empty());
+    assert_eq!(bob.codes(), ["replay"]);
+}
+
+#[test]
+fn check_a_replay_after_a_reload() {
+    let (mut alice, mut bob, event) = alice_and_bob();
+    let keys = alice.session(&[&bob]).import_json;
+    bob.open("/sync", &sync(vec![event.clone()], vec![]));
+    bob.reload();
+    let mut copy = event;
+    copy["event_id"] = json!("$copy");
+    let opened = bob.open("/sync", &sync(room_state(), vec![copy.clone()]));
+    assert_eq!(joined(&opened, "timeline")[0], copy, "no key yet");
+    bob.engine.add_room_keys(&keys).unwrap();
+    bob.knows(&[&alice]);
+    let opened = bob.open("/sync", &sync(vec![], vec![copy]));
+    assert!(joined(&opened, "timeline").is_empty());
+    assert_eq!(bob.codes(), ["replay"]);
+}
+
+#[test]
+fn check_a_rollback_keeps_what_is_known_also_after_a_reload() {
+    for reload in [false, true] {
+        let (mut alice, mut bob, first) = alice_and_bob();
+        let (mut second, keys) = alice.send(&[&bob], "m.room.name", &json!({"name": "Newer"}));
+        second["event_id"] = json!("$2");
+        bob.open("/sync", &sync(vec![], vec![first.clone(), second.clone()]));
+        assert!(bob.codes().is_empty());
+        if reload {
+            bob.reload();
+            bob.engine.add_room_keys(&keys).unwrap();
+            bob.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+        }
+        let opened = bob.open("/sync?since=s2", &sync(vec![first.clone()], vec![]));
+        let event = &joined(&opened, "state")[0];
+        assert_eq!(event["content"], json!({"name": "Newer"}));
+        assert_eq!(event["event_id"], "$2");
+        assert_eq!(bob.codes(), ["rollback"]);
+        let opened = bob.open("/sync?since=s3", &sync(vec![], vec![first]));
+        assert!(joined(&opened, "timeline").is_empty());
+    }
+}
+
+#[test]
+fn check_clear_never_counts_over_encrypted() {
+    let (_, mut bob, event) = alice_and_bob();
+    bob.open("/sync", &sync(vec![event.clone()], vec![]));
+    let clear = json!({"type": "m.room.name", "state_key": "", "sender": "@alice:example.org",
+        "event_id": "$clear", "origin_server_ts": NOW + 1, "content": {"name": "Clear"}});
+    let opened = bob.open("/sync?since=a", &sync(vec![], vec![clear.clone()]));
+    assert!(joined(&opened, "timeline").is_empty());
+    assert_eq!(bob.codes(), ["clear-over-encrypted"]);
+    let opened = bob.open("/sync?since=b", &sync(vec![clear.clone()], vec![]));
+    assert_eq!(joined(&opened, "state")[0]["content"], name());
+    // Both in one list, in either order.
+    for state in [vec![clear.clone(), event.clone()], vec![event.clone(), clear.clone()]] {
+        let opened = bob.open("/sync", &sync(state, vec![]));
+        let names: Vec<_> =
+            joined(&opened, "state").into_iter().map(|event| event["content"].clone()).collect();
+        assert_eq!(names, [name()]);
+    }
+    // Escapes do not hide it.
+    let hidden = sync(vec![clear], vec![]).to_string().replace("m.room.name", "m.room.n\\u0061me");
+    let needs = bob.engine.inspect("GET", &format!("{HS}/sync"), hidden.into_bytes()).unwrap();
+    let opened = bob.finish(&needs).unwrap();
+    assert_eq!(joined(&opened, "state")[0]["content"], name());
+}
+
+#[test]
+fn a_name_emptied_by_its_conversion_is_no_problem() {
+    let (_, mut bob, event) = alice_and_bob();
+    bob.open("/sync", &sync(vec![event], vec![]));
+    let blank = json!({"type": "m.room.name", "state_key": "", "sender": "@alice:example.org",
+        "event_id": "$blank", "origin_server_ts": NOW, "content": {"name": ""}});
+    let opened = bob.open("/sync?since=a", &sync(vec![], vec![blank]));
+    assert!(joined(&opened, "timeline").is_empty());
+    assert!(bob.codes().is_empty());
+}
+
+#[test]
+fn check_the_packed_key() {
+    let (_, mut bob, mut event) = alice_and_bob();
+    for key in ["m.room.topic:", "m.room.name:x"] {
+        event["state_key"] = json!(key);
+        let opened = bob.open("/sync", &sync(vec![event.clone()], vec![]));
+        assert!(joined(&opened, "state").is_empty(), "{key}");
+    }
+    assert_eq!(bob.codes(), ["key-mismatch"], "told once");
+}
+
+#[test]
+fn check_power_levels_inside_are_never_opened() {
+    let mut alice = Client::new("@alice:example.org");
+    let session = alice.session(&[]);
+    alice.engine.imported(ROOM, &session.session_id).unwrap();
+    let error = alice.engine.encrypt(ROOM, "m.room.power_levels", "", "{}").unwrap_err();
+    assert!(matches!(error, EngineError::Encrypt(_)));
+}
+
+#[test]
+fn check_the_senders_power_for_the_inner_type() {
+    let mut alice = Client::new("@alice:example.org");
+    let mut bob = Client::new("@bob:example.org");
+    let (event, keys) = bob.send(&[&alice], "m.room.name", &name());
+    let mut state = room_state();
+    state[1]["content"]["events"] = json!({"m.room.encrypted": 0, "m.room.name": 50});
+    state.push(event);
+    alice.knows(&[&bob]);
+    alice.engine.add_room_keys(&keys).unwrap();
+    let opened = alice.open("/sync", &sync(state, vec![]));
+    assert_eq!(joined(&opened, "state").len(), 4);
+    assert_eq!(alice.codes(), ["power-level"]);
+}
+
+#[test]
+fn check_another_room() {
+    let (_, mut bob, event) = alice_and_bob();
+    let other = "!other:example.org";
+    bob.engine.add_room_state(other, &json!(room_state()).to_string()).unwrap();
+    let answer = json!({"rooms": {"join": {other: {"state": {"events": [event]}}}}});
+    // The session is not one of that room, so the event waits for ever.
+    assert_eq!(bob.open("/sync", &answer), answer);
+    assert_eq!(bob.engine.unopened().len(), 1);
+}
+
+#[test]
+fn check_the_flag_is_sticky_also_after_a_reload() {
+    let (_, mut bob, _) = alice_and_bob();
+    bob.reload();
+    assert!(bob.engine.encrypts_state(ROOM));
+    let mut state = room_state();
+    state[2]["content"].as_object_mut().unwrap().remove(FLAG);
+    let opened = bob.open("/sync", &sync(state, vec![]));
+    assert_eq!(joined(&opened, "state")[2]["content"][FLAG], true);
+    assert_eq!(bob.codes(), ["flag-removed"]);
+}
+
+#[test]
+fn the_newest_of_an_answers_flags_and_levels_counts() {
+    let (_, mut bob, event) = alice_and_bob();
+    let mut old = room_state();
+    old[2]["content"].as_object_mut().unwrap().remove(FLAG);
+    old[1]["content"] = json!({"users": {}, "events": {"m.room.name": 100}});
+    let new = room_state();
+    let mut answer = sync(vec![], vec![new[1].clone(), new[2].clone(), event]);
+    // Synapse writes the timeline first.
+    let text = answer["rooms"]["join"][ROOM]["timeline"].to_string();
+    answer["rooms"]["join"][ROOM] = json!("ROOM");
+    let state = json!({"events": old}).to_string();
+    let answer =
+        answer.to_string().replace("\"ROOM\"", &format!("{{\"timeline\":{text},\"state\":{state}}}"));
+    let needs = bob.engine.inspect("GET", &format!("{HS}/sync"), answer.into_bytes()).unwrap();
+    let opened = bob.finish(&needs).unwrap();
+    assert_eq!(joined(&opened, "timeline")[2]["content"], name());
+    assert_eq!(opened["rooms"]["join"][ROOM]["state"]["events"][2], old[2]);
+    assert!(bob.codes().is_empty());
+}
+
+#[test]
+fn check_a_session_nobodys_device_made() {
+    let mut alice = Client::new("@alice:example.org");
+    let mut bob = Client::new("@bob:example.org");
+    let (event, keys) = alice.send(&[&bob], "m.room.name", &name());
+    bob.engine.add_room_keys(&keys).unwrap();
+    let mut state = room_state();
+    state.push(event);
+    let needs = bob.inspect("/sync", &sync(state, vec![])).unwrap();
+    // Alice has signed in anew; the device that set the name is gone.
+    let now = Client::new("@alice:example.org");
+    bob.knows(&[&now]);
+    let OpenStep::Needs(more) = bob.engine.open(needs.answer, 100).unwrap() else {
+        panic!("no needs")
+    };
+    assert_eq!(more.member_devices, [ROOM]);
+    bob.engine.members_added(ROOM);
+    let opened = bob.finish(&needs).unwrap();
+    assert_eq!(joined(&opened, "state")[4]["content"], name());
+    assert_eq!(bob.codes(), ["gone-device"]);
+}
+
+#[test]
+fn a_device_seen_once_is_known_when_it_is_gone() {
+    let (_, mut bob, event) = alice_and_bob();
+    bob.open("/sync", &sync(vec![event.clone()], vec![]));
+    let stored = bob.engine.take_persist().unwrap();
+    assert!(stored.entries.iter().any(|entry| entry.key == "owners"));
+}
+
+#[test]
+fn huge_and_malformed_contents_do_no_harm() {
+    let (_, mut bob, event) = alice_and_bob();
+    for content in [
+        json!({}),
+        json!([]),
+        json!("x".repeat(100_000)),
+        json!({"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "x".repeat(70_000), "session_id": "s"}),
+        json!({"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": 1, "session_id": []}),
+    ] {
+        let mut bad = event.clone();
+        bad["content"] = content;
+        bad["event_id"] = json!("$bad");
+        let opened = bob.open("/sync", &sync(vec![bad, event.clone()], vec![]));
+        let events = joined(&opened, "state");
+        assert_eq!(events.last().unwrap()["content"], name());
+    }
+}
+
+// ---- Writing ----
+
+#[test]
+fn a_put_in_a_flagged_room_is_encrypted_and_elsewhere_it_passes() {
+    let mut alice = Client::new("@alice:example.org");
+    let url = format!("{HS}/rooms/%21room%3Aexample.org/state/m.room.name/?x=1");
+    let body = br#"{"name":"Secret"}"#;
+    let Plan::NeedRoom { room_id, .. } = alice.engine.plan_put("PUT", &url, body) else {
+        panic!("not asked")
+    };
+    assert_eq!(room_id, ROOM);
+    alice.engine.add_room_state(ROOM, "[]").unwrap();
+    assert!(matches!(alice.engine.plan_put("PUT", &url, body), Plan::NeedRoom { .. }));
+    let mut clear = room_state();
+    clear.remove(2);
+    alice.engine.add_room_state(ROOM, &json!(clear).to_string()).unwrap();
+    assert_eq!(alice.engine.plan_put("PUT", &url, body), Plan::Pass);
+    alice.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    assert_eq!(
+        alice.engine.plan_put("PUT", &url, body),
+        Plan::Encrypt {
+            room_id: ROOM.to_owned(),
+            event_type: "m.room.name".to_owned(),
+            state_key: String::new(),
+            url: format!(
+                "{HS}/rooms/%21room%3Aexample.org/state/m.room.encrypted/m.room.name%3A?x=1"
+            ),
+        }
+    );
+    for other in ["m.room.member/@a:x", "m.room.power_levels", "m.room.avatar", "m.room.encrypted/m.room.name%3A"] {
+        let url = format!("{HS}/rooms/{ROOM}/state/{other}");
+        assert_eq!(alice.engine.plan_put("PUT", &url, b"{}"), Plan::Pass, "{other}");
+    }
+    for (state_key, body) in [("", "[]"), ("", "\"x\""), (&"k".repeat(250)[..], "{}")] {
+        let url = format!("{HS}/rooms/{ROOM}/state/m.room.topic/{state_key}");
+        assert!(
+            matches!(alice.engine.plan_put("PUT", &url, body.as_bytes()), Plan::Refuse { .. }),
+            "{body}"
+        );
+    }
+    let long = json!({"topic": "t".repeat(60_000)}).to_string();
+    let url = format!("{HS}/rooms/{ROOM}/state/m.room.topic");
+    assert!(matches!(alice.engine.plan_put("PUT", &url, long.as_bytes()), Plan::Refuse { .. }));
+    let url = format!("{HS}/rooms/!new:x/state/m.room.encryption");
+    let flagged = json!({"algorithm": "m.megolm.v1.aes-sha2", FLAG: true}).to_string();
+    assert_eq!(
+        alice.engine.plan_put("PUT", &url, flagged.as_bytes()),
+        Plan::Flag { room_id: "!new:x".to_owned() }
+    );
+    assert_eq!(alice.engine.plan_put("PUT", &url, b"{}"), Plan::Pass);
+    let url = format!("{HS}/rooms/{ROOM}/state/im.vector.modular.widgets/jitsi");
+    let widget = br#"{"type":"jitsi","data":{"roomName":"Secret","domain":"x"}}"#;
+    let Plan::Rewrite { body } = alice.engine.plan_put("PUT", &url, widget) else {
+        panic!("not rewritten")
+    };
+    assert_eq!(body, r#"{"type":"jitsi","data":{"domain":"x"}}"#);
+}
+
+#[test]
+fn an_index_leaves_only_when_it_is_stored() {
+    let mut alice = Client::new("@alice:example.org");
+    let session = alice.session(&[]);
+    assert!(matches!(
+        alice.engine.encrypt(ROOM, "m.room.name", "", "{}"),
+        Err(EngineError::NoSession)
+    ));
+    alice.engine.imported(ROOM, &session.session_id).unwrap();
+    alice.persist();
+    let ticket = alice.engine.encrypt(ROOM, "m.room.name", "", "{}").unwrap();
+    assert_eq!(alice.engine.take_encrypted(ticket), Err(EngineError::NotStored));
+    let batch = alice.engine.take_persist().unwrap();
+    assert_eq!(alice.engine.take_encrypted(ticket), Err(EngineError::NotStored));
+    alice.engine.persist_failed(batch.id);
+    alice.engine.persisted(batch.id);
+    assert_eq!(alice.engine.take_encrypted(ticket), Err(EngineError::NotStored));
+    let again = alice.engine.take_persist().unwrap();
+    assert_eq!(again.entries, batch.entries);
+    alice.engine.persisted(again.id);
+    assert!(alice.engine.take_encrypted(ticket).is_ok());
+    assert_eq!(alice.engine.take_encrypted(ticket), Err(EngineError::Unknown));
+}
+
+#[test]
+fn nothing_is_encrypted_for_nobody() {
+    let mut alice = Client::new("@alice:example.org");
+    let bob = Client::new("@bob:example.org");
+    let session = alice.session(&[&bob]);
+    assert_eq!(session.share_with.len(), 1);
+    alice.engine.imported(ROOM, &session.session_id).unwrap();
+    let encrypt = |alice: &mut Client| alice.engine.encrypt(ROOM, "m.room.name", "", "{}");
+    assert_eq!(encrypt(&mut alice), Err(EngineError::NotShared));
+    alice
+        .engine
+        .shared(ROOM, &session.session_id, r#"[{"userId":"@x:y","deviceId":"Z"}]"#)
+        .unwrap();
+    assert_eq!(encrypt(&mut alice), Err(EngineError::NotShared));
+    let devices = serde_json::to_string(&session.share_with).unwrap();
+    alice.engine.shared(ROOM, &session.session_id, &devices).unwrap();
+    assert!(encrypt(&mut alice).is_ok());
+    assert!(alice.session(&[&bob]).share_with.is_empty());
+}
+
+#[test]
+fn two_tabs_never_use_an_index_twice() {
+    let mut one = Client::new("@alice:example.org");
+    one.send(&[], "m.room.name", &name());
+    let mut two = Client::new("@alice:example.org");
+    two.device = one.device.clone();
+    two.store = one.store.clone();
+    two.engine = StateEngine::new(&[7; 32], &Value::Object(two.store.clone()).to_string()).unwrap();
+    two.log_in();
+    let (event, _) = two.send(&[], "m.room.name", &json!({"name": "two"}));
+    one.engine.stop_writing();
+    assert_eq!(one.engine.encrypt(ROOM, "m.room.name", "", "{}"), Err(EngineError::NotWriter));
+    one.store = two.store.clone();
+    one.engine.become_writer(&Value::Object(one.store.clone()).to_string()).unwrap();
+    let (third, _) = one.send(&[], "m.room.name", &json!({"name": "three"}));
+    let index = |event: &Value| {
+        let text = event["content"]["ciphertext"].as_str().unwrap().to_owned();
+        vodozemac::megolm::MegolmMessage::from_base64(&text).unwrap().message_index()
+    };
+    assert_eq!((index(&event), index(&third)), (1, 2));
+    assert_eq!(event["content"]["session_id"], third["content"]["session_id"]);
+}
+
+#[test]
+fn a_copy_of_the_profile_makes_the_session_rotate() {
+    let mut alice = Client::new("@alice:example.org");
+    alice.send(&[], "m.room.name", &name());
+    let old = alice.store.clone();
+    let (mut event, _) = alice.send(&[], "m.room.name", &json!({"name": "later"}));
+    event["event_id"] = json!("$2");
+    let mut copy = Client::new("@alice:example.org");
+    copy.device = alice.device.clone();
+    copy.store = old;
+    copy.engine = StateEngine::new(&[7; 32], &Value::Object(copy.store.clone()).to_string()).unwrap();
+    copy.log_in();
+    let mut state = room_state();
+    state.push(event);
+    let opened = copy.open("/sync", &sync(state, vec![]));
+    assert_eq!(joined(&opened, "state")[4]["content"], json!({"name": "later"}));
+    let session = copy.session(&[]);
+    assert_eq!((session.is_new, session.rotated), (true, Some("asked")));
+    assert_eq!(copy.codes(), ["index-used-twice"]);
+}
+
+#[test]
+fn sessions_rotate_and_ones_own_state_is_sent_again() {
+    let mut alice = Client::new("@alice:example.org");
+    let bob = Client::new("@bob:example.org");
+    let (event, _) = alice.send(&[&bob], "m.room.name", &name());
+    let mut state = room_state();
+    state.push(event);
+    alice.open("/sync", &sync(state, vec![]));
+    let here = json!({"members": ["@alice:example.org"], "now": NOW}).to_string();
+    assert!(alice.engine.reencrypt(ROOM, &here).unwrap().events.is_empty());
+    // Bob leaves.
+    let session = alice.session(&[]);
+    assert_eq!((session.is_new, session.rotated), (true, Some("member-left")));
+    let again = alice.engine.reencrypt(ROOM, &here).unwrap();
+    assert_eq!(again.delay_ms, 0);
+    assert_eq!(again.events.len(), 1);
+    assert_eq!(again.events[0].event_type, "m.room.name");
+    assert_eq!(again.events[0].content_json, name().to_string());
+    alice.engine.imported(ROOM, &session.session_id).unwrap();
+    alice.engine.encrypt(ROOM, "m.room.name", "", &name().to_string()).unwrap();
+}
+
+#[test]
+fn the_state_of_those_who_are_gone_is_sent_again_by_one_after_the_other() {
+    let (_alice, mut bob, event) = alice_and_bob();
+    let mut state = room_state();
+    state[1]["content"] = json!({"users": {"@alice:example.org": 100, "@bob:example.org": 50,
+        "@aaron:example.org": 50}});
+    state.push(event);
+    bob.open("/sync", &sync(state, vec![]));
+    let ask = |bob: &mut Client, members: &[&str], now: u64| {
+        bob.engine.reencrypt(ROOM, &json!({"members": members, "now": now}).to_string()).unwrap()
+    };
+    let all = ["@aaron:example.org", "@alice:example.org", "@bob:example.org"];
+    assert!(ask(&mut bob, &all, NOW).events.is_empty(), "she is there");
+    let left = ["@aaron:example.org", "@bob:example.org"];
+    let first = ask(&mut bob, &left, NOW);
+    assert_eq!((first.delay_ms, first.events.len()), (60_000, 1));
+    assert_eq!(ask(&mut bob, &left, NOW + 60_000).delay_ms, 0);
+    assert_eq!(ask(&mut bob, &["@bob:example.org"], NOW).delay_ms, 0);
+}
+
+#[test]
+fn trust_decides_who_gets_the_key() {
+    let mut alice = Client::new("@alice:example.org");
+    let bob = Client::new("@bob:example.org");
+    let mut blocked = bob.device.clone();
+    blocked["blocked"] = json!(true);
+    let session = alice
+        .engine
+        .need_session(
+            &json!({"roomId": ROOM, "members": ["@alice:example.org", "@bob:example.org", "@c:x"],
+                "targets": [{"userId": "@bob:example.org", "devices": [blocked]},
+                    {"userId": "@stranger:x", "devices": [bob.device]}],
+                "encryption": {}, "historyVisibility": "joined", "now": NOW})
+            .to_string(),
+        )
+        .unwrap();
+    assert!(session.share_with.is_empty());
+    assert_eq!(session.refused.len(), 1);
+    assert_eq!(session.refused[0].why, "blocked");
+    assert_eq!(session.without_devices, ["@bob:example.org", "@c:x"]);
+    assert!(!session.room_key_content.get().contains("shared_history"));
+}
+
+fn create_body() -> Value {
+    json!({"name": "Secret", "topic": "Hidden", "preset": "private_chat", "visibility": "private",
+        "invite": ["@bob:example.org"], "initial_state": [
+            {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}},
+            {"type": "m.room.guest_access", "content": {"guest_access": "can_join"}},
+            {"type": "m.room.topic", "content": {"topic": "other"}},
+        ]})
+}
+
+#[test]
+fn a_new_room_is_made_without_name_and_topic_and_they_wait() {
+    let mut alice = Client::new("@alice:example.org");
+    let plan = alice.engine.plan_create(create_body().to_string().as_bytes(), NOW, None).unwrap();
+    let CreatePlan::Create { pending_id, body, held } = plan else { panic!("not taken out") };
+    assert_eq!(held, 2);
+    assert!(!body.contains("Secret") && !body.contains("Hidden") && !body.contains("other"));
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["initial_state"][0]["content"][FLAG], true);
+    assert_eq!(body["initial_state"].as_array().unwrap().len(), 2);
+    assert_eq!(body["invite"], json!(["@bob:example.org"]));
+    alice.reload();
+    let stored = Value::Object(alice.store.clone()).to_string();
+    assert!(!stored.contains("Secret") && !stored.contains("Hidden"), "sealed");
+    let pending = alice.engine.pending_writes();
+    assert_eq!((pending.len(), &pending[0].room_id), (1, &None));
+    alice.engine.created(&pending_id, ROOM).unwrap();
+    assert!(alice.engine.encrypts_state(ROOM));
+    alice.reload();
+    let pending = alice.engine.pending_writes();
+    assert_eq!(pending[0].room_id.as_deref(), Some(ROOM));
+    let events: Vec<_> = pending[0]
+        .events
+        .iter()
+        .map(|event| (event.event_type.as_str(), event.content_json.as_str()))
+        .collect();
+    assert_eq!(
+        events,
+        [
+            ("m.room.name", r#"{"name":"Secret"}"#),
+            ("m.room.topic", r#"{"topic":"Hidden","m.topic":{"m.text":[{"body":"Hidden"}]}}"#),
+        ]
+    );
+    alice.engine.pending_sent(&pending_id, "m.room.name", "").unwrap();
+    assert_eq!(alice.engine.pending_writes()[0].events.len(), 1);
+    alice.engine.pending_sent(&pending_id, "m.room.topic", "").unwrap();
+    alice.reload();
+    assert!(alice.engine.pending_writes().is_empty());
+}
+
+#[test]
+fn a_room_that_was_not_made_leaves_nothing() {
+    let mut alice = Client::new("@alice:example.org");
+    let plan = alice.engine.plan_create(create_body().to_string().as_bytes(), NOW, None).unwrap();
+    let CreatePlan::Create { pending_id, .. } = plan else { panic!("not taken out") };
+    alice.engine.create_failed(&pending_id).unwrap();
+    alice.reload();
+    assert!(alice.engine.pending_writes().is_empty());
+}
+
+#[test]
+fn public_and_readable_rooms_and_spaces_are_left_alone() {
+    let mut alice = Client::new("@alice:example.org");
+    let mut why = |change: &dyn Fn(&mut Value)| {
+        let mut body = create_body();
+        change(&mut body);
+        match alice.engine.plan_create(body.to_string().as_bytes(), NOW, None).unwrap() {
+            CreatePlan::Pass { why } => why,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(why(&|body| body["visibility"] = json!("public")), "public");
+    assert_eq!(why(&|body| body["preset"] = json!("public_chat")), "public");
+    assert_eq!(
+        why(&|body| body["initial_state"].as_array_mut().unwrap().push(
+            json!({"type": "m.room.join_rules", "content": {"join_rule": "public"}})
+        )),
+        "public"
+    );
+    assert_eq!(why(&|body| drop(body["initial_state"].as_array_mut().unwrap().remove(0))), "unencrypted");
+    assert_eq!(why(&|body| body["creation_content"] = json!({"type": "m.space"})), "space");
+}
+
+#[test]
+fn an_upgraded_room_gets_its_name_again() {
+    let (mut alice, _, event) = alice_and_bob();
+    let mut state = room_state();
+    state.push(event);
+    alice.open("/sync", &sync(state, vec![]));
+    alice.engine.upgraded(ROOM, "!new:example.org", NOW).unwrap();
+    let pending = alice.engine.pending_writes();
+    assert_eq!(pending[0].room_id.as_deref(), Some("!new:example.org"));
+    assert_eq!(pending[0].events[0].content_json, name().to_string());
+    assert!(alice.engine.encrypts_state("!new:example.org"));
+}
+
+#[test]
+fn a_room_is_converted_step_by_step() {
+    let mut alice = Client::new("@alice:example.org");
+    let mut state = room_state();
+    state[2]["content"].as_object_mut().unwrap().remove(FLAG);
+    let mut convert = |state: &[Value]| {
+        alice.engine.convert_room(ROOM, &json!(state).to_string()).unwrap()
+    };
+    state.push(json!({"type": "m.room.name", "state_key": "", "sender": "@alice:example.org",
+        "event_id": "$name", "content": {"name": "Readable"}}));
+    let Conversion::Convert { flag, encrypt, blank, redact, done } = convert(&state) else {
+        panic!("refused")
+    };
+    let flag = flag.unwrap();
+    assert_eq!(flag.path, "/_matrix/client/v3/rooms/%21room%3Aexample.org/state/m.room.encryption/");
+    assert_eq!(
+        serde_json::from_str::<Value>(&flag.body).unwrap(),
+        json!({"algorithm": "m.megolm.v1.aes-sha2", FLAG: true})
+    );
+    assert_eq!(encrypt[0].content_json, r#"{"name":"Readable"}"#);
+    assert_eq!(blank[0].body, r#"{"name":""}"#);
+    assert_eq!(redact, ["$name"]);
+    assert!(!done);
+    let refused = |state: &[Value], alice: &mut StateEngine| {
+        matches!(
+            alice.convert_room(ROOM, &json!(state).to_string()).unwrap(),
+            Conversion::Refuse { .. }
+        )
+    };
+    let mut public = state.clone();
+    public.push(json!({"type": "m.room.join_rules", "state_key": "", "sender": "@a:x",
+        "content": {"join_rule": "public"}}));
+    let mut weak = state.clone();
+    weak[1]["content"] = json!({"users": {"@alice:example.org": 0}});
+    let mut readable = state.clone();
+    readable.remove(2);
+    for state in [public, weak, readable] {
+        assert!(refused(&state, &mut alice.engine));
+    }
+}
+
+#[test]
+fn the_inviters_word_names_the_invite() {
+    let (alice, _, event) = alice_and_bob();
+    let mut alice = alice;
+    let mut state = room_state();
+    state.push(event);
+    alice.open("/sync", &sync(state, vec![]));
+    let hint = alice.engine.invite_hint(ROOM).unwrap();
+    assert_eq!(hint.r#type, "org.mantle.room_state");
+    for (sender, told) in [("@alice:example.org", true), ("@mallory:example.org", false)] {
+        let mut carol = Client::new("@carol:example.org");
+        carol.engine.add_invite_hint(sender, hint.content.get()).unwrap();
+        carol.reload();
+        let invite = json!({"rooms": {"invite": {ROOM: {"invite_state": {"events": [
+            {"type": "m.room.create", "state_key": "", "sender": "@alice:example.org", "content": {}},
+            {"type": "m.room.member", "state_key": "@carol:example.org",
+                "sender": "@alice:example.org", "content": {"membership": "invite"}},
+        ]}}}}});
+        let opened = carol.open("/sync", &invite);
+        let events = &opened["rooms"]["invite"][ROOM]["invite_state"]["events"];
+        let named = events.as_array().unwrap().iter().any(|event| event["content"] == name());
+        assert_eq!(named, told, "{sender}: {opened}");
+    }
+}
+
+#[test]
+fn summaries_and_single_reads_are_filled_in() {
+    let (_, mut bob, event) = alice_and_bob();
+    bob.open("/sync", &sync(vec![event], vec![]));
+    let hierarchy = json!({"rooms": [{"room_id": "!x:y", "name": "X"}, {"room_id": ROOM, "num_joined_members": 2}]});
+    let needs = bob
+        .engine
+        .inspect(
+            "GET",
+            "https://hs.example.org/_matrix/client/v1/rooms/!space:x/hierarchy",
+            hierarchy.to_string().into_bytes(),
+        )
+        .unwrap();
+    let filled = bob.finish(&needs).unwrap();
+    assert_eq!(filled["rooms"][1]["name"], "Secret");
+    assert_eq!(filled["rooms"][0], hierarchy["rooms"][0]);
+    let Before::Reply { body } =
+        bob.engine.before("GET", &format!("{HS}/rooms/{ROOM}/state/m.room.name/"))
+    else {
+        panic!("asked the server")
+    };
+    assert_eq!(body, r#"{"name":"Secret"}"#);
+    assert!(matches!(
+        bob.engine.before("GET", &format!("{HS}/rooms/{ROOM}/state/m.room.topic")),
+        Before::Send { .. }
+    ));
+}
+
+#[test]
+fn changes_of_members_and_devices_ask_to_be_tended() {
+    let (mut alice, bob, _) = alice_and_bob();
+    alice.engine.note_flag(ROOM);
+    assert!(alice.engine.tend().is_empty());
+    let join = json!({"type": "m.room.member", "state_key": "@carol:example.org", "sender": "@carol:example.org",
+        "event_id": "$j", "content": {"membership": "join"}});
+    alice.open("/sync?since=a", &sync(vec![], vec![join]));
+    let tend = alice.engine.tend();
+    assert_eq!((tend.len(), tend[0].why), (1, "membership"));
+    assert!(alice.engine.tend().is_empty());
+    let answer = json!({"next_batch": "b", "device_lists": {"changed": [bob.user], "left": []}});
+    alice.open("/sync?since=a", &answer);
+    let tend = alice.engine.tend();
+    assert_eq!((tend.len(), tend[0].why), (1, "devices"));
+    let answer = json!({"next_batch": "b", "device_lists": {"changed": ["@x:y"]}});
+    alice.open("/sync?since=a", &answer);
+    assert!(alice.engine.tend().is_empty());
+}
+
+#[test]
+fn a_logout_empties_the_store_and_another_login_starts_anew() {
+    let mut alice = Client::new("@alice:example.org");
+    alice.send(&[], "m.room.name", &name());
+    alice.engine.note_flag(ROOM);
+    alice.persist();
+    assert!(alice.store.contains_key("outbound/!room:example.org"));
+    let mut other = alice.store.clone();
+    alice.engine.forget_all();
+    alice.persist();
+    assert!(alice.store.is_empty(), "{:?}", alice.store.keys());
+    let mut bob = Client::new("@bob:example.org");
+    bob.store = std::mem::take(&mut other);
+    bob.engine = StateEngine::new(&[7; 32], &Value::Object(bob.store.clone()).to_string()).unwrap();
+    bob.log_in();
+    bob.persist();
+    assert_eq!(bob.store.keys().collect::<Vec<_>>(), ["device"]);
+}
+
+#[test]
+fn entries_of_another_key_are_taken_out_quietly() {
+    let mut alice = Client::new("@alice:example.org");
+    alice.send(&[], "m.room.name", &name());
+    alice.engine.plan_create(create_body().to_string().as_bytes(), NOW, None).unwrap();
+    alice.persist();
+    let stored = Value::Object(alice.store.clone()).to_string();
+    let mut engine = StateEngine::new(&[8; 32], &stored).unwrap();
+    assert!(engine.outbound_rooms().is_empty());
+    assert!(engine.pending_writes().is_empty());
+    assert!(engine.problems().is_empty());
+    let gone = engine.take_persist().unwrap();
+    assert!(gone.entries.iter().any(|entry| entry.key.starts_with("outbound/") && entry.value.is_none()));
+    assert!(StateEngine::new(&[8; 31], "{}").is_err());
+    assert!(StateEngine::new(&[8; 32], "nonsense").is_ok());
+}

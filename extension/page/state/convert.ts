@@ -1,0 +1,208 @@
+/** 'Encrypt this room's name and topic', for rooms that are there already: only by the person's act. */
+import type { EncryptedState } from "../../generated/mantle_state.js";
+import type { RoomsSurvey } from "../../messages.ts";
+import { execute, NativeRegExp, page } from "../captured.ts";
+import { showNotice } from "../notice.ts";
+import { showProgress } from "../progress.ts";
+import { ask } from "../question.ts";
+import { PageCryptoError, pause, roomStateOf, runningClient, targetsOf } from "./client.ts";
+import type { PageClient, PageRoom } from "./client.ts";
+import { HomeserverError, sendAsClient } from "./homeserver.ts";
+import type { StateEngine } from "./engine.ts";
+import type { StateSharing } from "./share.ts";
+
+type Conversion = Extract<ReturnType<EncryptedState["convertRoom"]>, { kind: "convert" }>;
+
+/**
+ * Sessions of matrix-js-sdk without Mantle lose the sync that brings the flag (see
+ * `letEncryptionChange`): the name must not be in it.
+ */
+const AFTER_FLAG = 2_000;
+/** Most people named in the preview. */
+const MOST_NAMED = 8;
+const ROOM_IN_HASH = new NativeRegExp("^#/room/([^/?]+)");
+
+export class RoomConversion {
+  readonly #engine: StateEngine;
+  readonly #sharing: StateSharing;
+
+  constructor(engine: StateEngine, sharing: StateSharing) {
+    this.#engine = engine;
+    this.#sharing = sharing;
+  }
+
+  /** What the popup may offer; without names, which never leave the page. */
+  async survey(): Promise<Omit<RoomsSurvey, "kind" | "wish">> {
+    const client = runningClient();
+    if (client?.getCrypto() === undefined) return { shown: "none", sentence: "", possible: 0 };
+    await this.#engine.started();
+    await this.#engine.knowsDevice();
+    const possible = this.#candidates(client).length;
+    const room = shownRoom(client);
+    if (room === undefined) return { shown: "none", sentence: "", possible };
+    const conversion = this.#plan(room);
+    if (conversion.kind === "refuse") {
+      return { shown: "impossible", sentence: conversion.sentence, possible };
+    }
+    return { shown: conversion.done ? "encrypted" : "possible", sentence: "", possible };
+  }
+
+  /** Asks in the page, with a preview, and does it. */
+  async run(scope: "room" | "all"): Promise<void> {
+    const client = await this.#sharing.readyClient();
+    await this.#engine.started();
+    const room = shownRoom(client);
+    const rooms = scope === "all" ? this.#candidates(client) : room === undefined ? [] : [room];
+    if (rooms.length === 0) {
+      showNotice("No room is shown whose name could be encrypted: open one and try again.");
+      return;
+    }
+    const looking = showProgress("Mantle is looking who will see the encrypted names…");
+    let lines: string[];
+    try {
+      lines = await preview(client, rooms);
+    } finally {
+      looking.done();
+    }
+    const { choice, remember } = await ask({
+      title:
+        rooms.length === 1
+          ? "Encrypt this room's name and topic?"
+          : `Encrypt the names and topics of ${String(rooms.length)} rooms?`,
+      text: lines,
+      choices: [
+        { id: "encrypt", label: "Encrypt", kind: "primary" },
+        { id: "cancel", label: "Cancel", kind: "plain" },
+      ],
+      remember: [{ id: "redact", label: "Also remove the readable name and topic from history" }],
+    });
+    if (choice !== "encrypt") return;
+    await this.#convertAll(client, rooms, remember.includes("redact"));
+  }
+
+  async #convertAll(client: PageClient, rooms: PageRoom[], isRedacting: boolean): Promise<void> {
+    let failed = 0;
+    let sentence = "";
+    const progress = showProgress("Mantle is encrypting the room's name and topic…");
+    try {
+      for (const [index, room] of rooms.entries()) {
+        if (rooms.length > 1) {
+          progress.update(
+            `Mantle is encrypting names and topics: room ${String(index + 1)} of ${String(rooms.length)}…`,
+          );
+        }
+        try {
+          await this.#convert(client, room, isRedacting);
+        } catch (error) {
+          failed += 1;
+          sentence = sentenceOf(error);
+        }
+      }
+    } finally {
+      progress.done();
+    }
+    if (failed === 0) {
+      showNotice(
+        rooms.length === 1
+          ? "The room's name and topic are encrypted now."
+          : `The names and topics of ${String(rooms.length)} rooms are encrypted now.`,
+        "note",
+      );
+    } else {
+      showNotice(
+        rooms.length === 1
+          ? sentence
+          : `${String(failed)} of ${String(rooms.length)} rooms stay as they were or half done; the last reason: ${sentence}`,
+      );
+    }
+  }
+
+  /** Flag, encrypted state, then blank clear state: in this order nothing is ever without a name. */
+  async #convert(client: PageClient, room: PageRoom, isRedacting: boolean): Promise<void> {
+    const { roomId } = room;
+    await this.#engine.writing(client, async () => {
+      const plan = this.#plan(room);
+      if (plan.kind === "refuse") throw new PageCryptoError(plan.sentence);
+      if (plan.flag !== undefined) {
+        await sendAsClient(client, "PUT", plan.flag.path, plan.flag.body);
+        this.#engine.call((state) => state.noteFlag(roomId));
+        await pause(AFTER_FLAG);
+      }
+      for (const content of plan.encrypt) await this.#sharing.send(client, room, content);
+      for (const { path, body } of plan.blank) await sendAsClient(client, "PUT", path, body);
+      if (isRedacting) await redact(client, roomId, plan);
+    });
+  }
+
+  #candidates(client: PageClient): PageRoom[] {
+    return client.getRooms().filter((room) => {
+      if (room.getMyMembership() !== "join" || !room.hasEncryptionStateEvent()) return false;
+      const plan = this.#plan(room);
+      return plan.kind === "convert" && !plan.done;
+    });
+  }
+
+  #plan(room: PageRoom): ReturnType<EncryptedState["convertRoom"]> {
+    const events = JSON.stringify(roomStateOf(room));
+    return this.#engine.call((state) => state.convertRoom(room.roomId, events));
+  }
+}
+
+async function redact(client: PageClient, roomId: string, plan: Conversion): Promise<void> {
+  for (const eventId of plan.redact) {
+    const path =
+      `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/redact/` +
+      `${encodeURIComponent(eventId)}/mantle${page.crypto.randomUUID()}`;
+    await sendAsClient(client, "PUT", path, "{}");
+  }
+}
+
+/** Who will not see the name, as far as it can be told beforehand. */
+async function preview(client: PageClient, rooms: PageRoom[]): Promise<string[]> {
+  const everyone = new Set<string>();
+  const without = new Set<string>();
+  for (const room of rooms) {
+    for (const { userId, devices } of await targetsOf(client, room)) {
+      if (userId === client.getUserId()) continue;
+      everyone.add(userId);
+      if (!devices.some((device) => !device.blocked)) without.add(userId);
+    }
+  }
+  const lines = [
+    "The homeserver keeps what it knows already, but its readable copies become empty and it " +
+      "learns no new names and topics.",
+    "People whose app cannot read encrypted room names will see the members' names instead; " +
+      "Mantle and recent Element with encrypted state events can read them.",
+  ];
+  if (without.size > 0) {
+    const names = [...without].slice(0, MOST_NAMED).join(", ");
+    const more = without.size > MOST_NAMED ? ` and ${String(without.size - MOST_NAMED)} more` : "";
+    lines.push(
+      `${String(without.size)} of ${String(everyone.size)} other people cannot be given the key ` +
+        `now, for none of their devices may have it: ${names}${more}.`,
+    );
+  } else if (everyone.size > 0) {
+    lines.push(`All ${String(everyone.size)} other people are given the key.`);
+  }
+  return lines;
+}
+
+/** The room Element shows, by its address. */
+function shownRoom(client: PageClient): PageRoom | undefined {
+  const found = execute(ROOM_IN_HASH, page.location.hash)?.[1];
+  if (found === undefined) return undefined;
+  const name = decodeURIComponent(found);
+  if (name.startsWith("!")) return client.getRoom(name) ?? undefined;
+  return client.getRooms().find((room) => room.getCanonicalAlias() === name);
+}
+
+/** What went wrong, for people. */
+export function sentenceOf(error: unknown): string {
+  if (error instanceof HomeserverError) {
+    return "The homeserver refused a step: ask whoever runs the room for the right to change it.";
+  }
+  if (error instanceof PageCryptoError || (error instanceof Error && error.name === "Error")) {
+    return error.message;
+  }
+  return "The network or the page failed: try again.";
+}

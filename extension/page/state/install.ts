@@ -1,0 +1,95 @@
+/** Puts the page's half of encrypted state together and into the hooks. */
+import { NativeURL, now, page } from "../captured.ts";
+import type { SettingsTexts } from "../core.ts";
+import { registerAnswerHandler, registerHandler } from "../handlers.ts";
+import type { EffectsMessage, RoomsSurvey, RoomsWish } from "../../messages.ts";
+import { showNotice } from "../notice.ts";
+import { letEncryptionChange, runningClient } from "./client.ts";
+import { RoomConversion, sentenceOf } from "./convert.ts";
+import { StateEngine } from "./engine.ts";
+import { InviteHints } from "./invites.ts";
+import { KeySupply } from "./keys.ts";
+import { PendingWrites } from "./pending.ts";
+import { StateReader } from "./read.ts";
+import { StateSharing } from "./share.ts";
+import { StateWriter } from "./write.ts";
+
+/** What the rest of the page script sees of encrypted state. */
+export interface EncryptedStateParts {
+  applySettings(settings: SettingsTexts): void;
+  /** What the person asked for in the popup. */
+  wish(wish: RoomsWish): void;
+}
+
+/** Nothing is loaded before the first request that the core hands over. */
+export function installEncryptedState(
+  post: (message: EffectsMessage | RoomsSurvey) => void,
+): EncryptedStateParts {
+  const engine = new StateEngine();
+  const keys = new KeySupply(engine);
+  const invites = new InviteHints(engine, keys);
+  const sharing = new StateSharing(engine, invites);
+  const pending = new PendingWrites(engine, sharing);
+  const told = new Set<string>();
+
+  const tellProblems = (): void => {
+    for (const { code, sentence } of engine.call((state) => state.problems())) {
+      const effect = {
+        type: "record",
+        time: now(),
+        shield: "encrypted-state",
+        action: "flagged",
+        host: homeserverHost(),
+        endpoint: `/_matrix/client/v3/sync (${code})`,
+        count: 1,
+      } as const;
+      post({ kind: "effects", effects: [effect] });
+      // Once a page for each kind: a hostile server must not fill the screen.
+      if (told.has(code) || page !== page.top) continue;
+      told.add(code);
+      showNotice(sentence);
+    }
+  };
+  const looked = (): void => {
+    tellProblems();
+    void engine
+      .knowsDevice()
+      .then((isKnown) => {
+        if (!isKnown) return;
+        sharing.tendSoon();
+        pending.resume();
+        invites.listen();
+        keys.recall();
+        const client = runningClient();
+        if (client !== undefined) letEncryptionChange(client);
+      })
+      .catch(() => undefined);
+  };
+
+  registerAnswerHandler("state", new StateReader(engine, keys, { looked }));
+  registerHandler("state", new StateWriter(engine, { keys, sharing, pending }));
+  const conversion = new RoomConversion(engine, sharing);
+  return {
+    applySettings: (settings) => engine.applySettings(settings),
+    wish: ({ wish, what }) => {
+      if (what !== "survey") {
+        conversion.run(what).catch((error: unknown) => showNotice(sentenceOf(error)));
+        return;
+      }
+      void conversion
+        .survey()
+        .catch((error: unknown) => {
+          return { shown: "impossible", sentence: sentenceOf(error), possible: 0 } as const;
+        })
+        .then((survey) => post({ kind: "rooms-survey", wish, ...survey }));
+    },
+  };
+}
+
+function homeserverHost(): string {
+  try {
+    return new NativeURL(runningClient()?.baseUrl ?? "").host;
+  } catch {
+    return page.location.host;
+  }
+}

@@ -1,0 +1,125 @@
+/** Answers that carry state, on their way to the page: encrypted state becomes clear state. */
+import type { Needs } from "../../generated/mantle_state.js";
+import { decodeText, now, runInTask, NativePromise } from "../captured.ts";
+import { bodyBytes } from "../handlers.ts";
+import type { AnswerHandler, HeldRequest, Outcome } from "../handlers.ts";
+import type { StateEngine } from "./engine.ts";
+import type { KeySupply } from "./keys.ts";
+
+/** Events opened in one go: well below the 50 ms after which a page feels slow. */
+const MOST_AT_ONCE = 100;
+/** Events whose owner is not known yet are looked at again this often, as syncs pass. */
+const OWNER_RETRY = 20_000;
+/** Rounds of "needs" for one answer; what is missing then heals later. */
+const MOST_ROUNDS = 3;
+
+export interface ReadHooks {
+  /** After an answer was looked at: members came or went, devices changed, problems were found. */
+  looked(): void;
+}
+
+export class StateReader implements AnswerHandler {
+  readonly #engine: StateEngine;
+  readonly #keys: KeySupply;
+  readonly #hooks: ReadHooks;
+  #ownersLookedAt = 0;
+
+  constructor(engine: StateEngine, keys: KeySupply, hooks: ReadHooks) {
+    this.#engine = engine;
+    this.#keys = keys;
+    this.#hooks = hooks;
+  }
+
+  async before(request: HeldRequest): Promise<Outcome | undefined> {
+    const { method, url } = request;
+    await this.#engine.started();
+    const before = this.#engine.call((state) => state.before(method, url));
+    switch (before.kind) {
+      case "reply":
+        return { kind: "reply", status: 200, body: before.body };
+      case "held": {
+        const body = await this.#open(before.answer, before.needs);
+        this.#looked();
+        // Without a body the second half was given up: the homeserver is asked once more.
+        return body === undefined
+          ? undefined
+          : { kind: "reply", status: 200, body: decodeText(body) };
+      }
+      case "send": {
+        if (before.url !== undefined) return { kind: "send", url: before.url };
+        // Sliding sync names the types it wants in its body.
+        if (method !== "POST" || request.body === undefined) return undefined;
+        const body = await bodyBytes(request.body);
+        const wider = this.#engine.call((state) => state.widenBody(method, url, body));
+        return wider === undefined ? undefined : { kind: "send", body: wider };
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  async open(
+    { method, url }: { method: string; url: string },
+    status: number,
+    body: Uint8Array,
+  ): Promise<Uint8Array | undefined> {
+    if (status !== 200) return undefined;
+    await this.#engine.started();
+    await this.#engine.knowsDevice().catch(() => false);
+    const needs = this.#engine.call((state) => state.inspect(method, url, body));
+    const opened = needs === undefined ? undefined : await this.#open(needs.answer, needs);
+    this.#looked();
+    return opened;
+  }
+
+  async #open(answer: number, first: Needs | undefined): Promise<Uint8Array | undefined> {
+    try {
+      let needs = first;
+      for (let round = 0; ;) {
+        if (needs !== undefined && round < MOST_ROUNDS) {
+          round += 1;
+          await this.#supply(needs);
+        }
+        needs = undefined;
+        const step = this.#engine.call((state) => state.open(answer, MOST_AT_ONCE));
+        switch (step.kind) {
+          case "more":
+            await breath();
+            break;
+          case "needs":
+            needs = step.needs;
+            break;
+          case "split":
+            return step.first;
+          case "done":
+            return step.body;
+        }
+      }
+    } catch (error) {
+      if (this.#engine.isRunning) this.#engine.call((state) => state.drop(answer));
+      throw error;
+    }
+  }
+
+  async #supply(needs: Needs): Promise<void> {
+    const { sessions, owners, rooms, memberDevices } = needs;
+    if (sessions.length + owners.length + rooms.length + memberDevices.length === 0) return;
+    await this.#keys.supply(needs);
+  }
+
+  #looked(): void {
+    this.#engine.persistSoon();
+    this.#keys.watch();
+    const isDue = now() - this.#ownersLookedAt > OWNER_RETRY;
+    if (isDue && this.#engine.call((state) => state.unopened()).length > 0) {
+      this.#ownersLookedAt = now();
+      this.#keys.ring();
+    }
+    this.#hooks.looked();
+  }
+}
+
+/** Lets the page paint and answer its person. */
+function breath(): Promise<void> {
+  return new NativePromise((resume) => runInTask(resume));
+}

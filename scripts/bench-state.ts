@@ -1,0 +1,162 @@
+/** What encrypted state costs: its module beside JSON.parse and crypto-wasm, and the whole way. */
+
+import { readFileSync } from "node:fs";
+import path from "node:path";
+
+import { build, type Plugin } from "esbuild";
+
+import { launchExtensionBrowser, testBuild } from "../web-tests/e2e/extension-pages.ts";
+import { type BrowserKind, launch } from "../web-tests/support/browsers.ts";
+import { drive, openClient } from "../web-tests/support/client-page.ts";
+import { answerJson, corsHeaders, forward } from "../web-tests/support/recorder.ts";
+import { HOMESERVER, startWorld } from "../web-tests/support/world.ts";
+import type { AnswerSpeed, OpeningSpeed } from "../web-tests/wasm/state-speed-page.ts";
+import { coreModules } from "./bundle.ts";
+import { builtCoreWasm, type CoreWasm } from "./core-wasm.ts";
+import { root } from "./process.ts";
+
+export interface StateTimes {
+  large: AnswerSpeed;
+  small: AnswerSpeed;
+  opening: OpeningSpeed;
+  /** From fetch to the parsed object, with the hook by without, of an answer of 5 MB. */
+  hookRatio: number;
+}
+
+const LARGE = 50_000_000;
+const SMALL = 5_000_000;
+/** Four events each; 1 % of the 111,000 events of 50 MB. */
+const ROOMS = 278;
+const CRYPTO_WASM = "node_modules/@matrix-org/matrix-sdk-crypto-wasm/pkg";
+
+export async function stateTimes(kind: BrowserKind, runs: number): Promise<StateTimes> {
+  const core = builtCoreWasm();
+  const bundle = await build({
+    absWorkingDir: root,
+    entryPoints: [path.join(root, "web-tests/wasm/state-speed-page.ts")],
+    write: false,
+    bundle: true,
+    format: "iife",
+    target: ["chrome119", "firefox128"],
+    define: { "import.meta.url": '"https://bench.example.org/"' },
+    plugins: [coreModules(core), binaries(core)],
+  });
+  const content = bundle.outputFiles[0]?.text ?? "";
+  // Port 9 discards: nothing here goes to the network.
+  const browser = await launch(kind, { proxyPort: 9 });
+  try {
+    const page = await browser.newPage();
+    await page.addScriptTag({ content });
+    await page.evaluate((rooms) => window.stateSpeed.prepare(rooms), ROOMS);
+    const opening = await page.evaluate((count) => window.stateSpeed.opening(count), runs);
+    const answers = (bytes: number): Promise<AnswerSpeed> =>
+      page.evaluate((size, count) => window.stateSpeed.answers(size, count), bytes, runs);
+    const small = await answers(SMALL);
+    const large = await answers(LARGE);
+    return { large, small, opening, hookRatio: await hookRatio(kind, runs) };
+  } finally {
+    await browser.close();
+  }
+}
+
+function binaries(core: CoreWasm): Plugin {
+  const files: Record<string, string> = {
+    "crypto-wasm": `${CRYPTO_WASM}/matrix_sdk_crypto_wasm_bg.wasm`,
+    "mantle-state-wasm": core.modules.state.wasm,
+  };
+  return {
+    name: "binaries",
+    setup(builder) {
+      builder.onResolve({ filter: /^(crypto-wasm|mantle-state-wasm)$/ }, ({ path: name }) => ({
+        path: name,
+        namespace: "binaries",
+      }));
+      builder.onLoad({ filter: /.*/, namespace: "binaries" }, ({ path: name }) => ({
+        contents: readFileSync(path.join(root, files[name] ?? "")).toString("base64"),
+        loader: "text",
+      }));
+    },
+  };
+}
+
+/** The same bytes from two addresses, one of which Mantle looks at, by turns in one page. */
+async function hookRatio(kind: BrowserKind, runs: number): Promise<number> {
+  const world = await startWorld();
+  const body = plainSync(SMALL);
+  const watched = "/_matrix/client/v3/sync?filter=0&since=bench";
+  const unwatched = "/bench.json";
+  world.recorder.route(HOMESERVER, (request, response) => {
+    if (!request.path.startsWith(watched) && !request.path.startsWith(unwatched)) {
+      return forward(world.synapse.baseUrl, request, response);
+    }
+    const headers = { ...corsHeaders(request.headers), "Access-Control-Max-Age": "600" };
+    if (request.method === "OPTIONS") return answerJson(request, response, 200, {});
+    response.writeHead(200, {
+      ...headers,
+      "Content-Type": "application/json",
+      "Cache-Control": "no-store",
+    });
+    response.end(body);
+    return undefined;
+  });
+  const browser = await launchExtensionBrowser(kind, {
+    extension: testBuild(kind),
+    proxyPort: world.recorder.port,
+  });
+  try {
+    await world.synapse.register("bench", "password");
+    const page = await browser.newPage();
+    await openClient(page);
+    const credentials = await drive(page, "login", "bench", "password");
+    await drive(page, "start", credentials, { storage: "memory" });
+    return await page.evaluate(measureFetches, `https://${HOMESERVER}`, watched, unwatched, runs);
+  } finally {
+    await browser.close();
+    await world.close();
+  }
+}
+
+/** Runs in the page: the median of the rounds' ratios. */
+async function measureFetches(
+  homeserver: string,
+  watched: string,
+  unwatched: string,
+  runs: number,
+): Promise<number> {
+  const ratios: number[] = [];
+  // The first rounds load Mantle's module and warm everything up.
+  for (let round = -3; round < runs * 3; round += 1) {
+    const times: number[] = [];
+    for (const address of round % 2 === 0 ? [watched, unwatched] : [unwatched, watched]) {
+      const start = performance.now();
+      const response = await fetch(homeserver + address);
+      const answer = (await response.json()) as { next_batch: string };
+      times.push(performance.now() - start);
+      if (answer.next_batch !== "s1") throw new Error("Another answer than expected");
+    }
+    if (round % 2 !== 0) times.reverse();
+    const [hooked = Number.NaN, bare = Number.NaN] = times;
+    if (round >= 0) ratios.push(hooked / bare);
+  }
+  ratios.sort((left, right) => left - right);
+  return ratios[Math.floor(ratios.length / 2)] ?? Number.NaN;
+}
+
+/** A sync answer without encrypted state. */
+function plainSync(bytes: number): Buffer {
+  const events: string[] = [];
+  for (let index = 0; index < bytes / 420; index += 1) {
+    events.push(
+      JSON.stringify({
+        type: index % 4 === 0 ? "m.room.encrypted" : "m.room.message",
+        sender: `@user${index}:example.org`,
+        event_id: `$${index}`.padEnd(44, "e"),
+        origin_server_ts: 1_700_000_000_000 + index,
+        content: { msgtype: "m.text", body: `Message "${index}" `.repeat(12) },
+        unsigned: { age: 17 },
+      }),
+    );
+  }
+  const room = `{"state":{"events":[]},"timeline":{"events":[${events.join(",")}]}}`;
+  return Buffer.from(`{"next_batch":"s1","rooms":{"join":{"!bench:example.org":${room}}}}`);
+}

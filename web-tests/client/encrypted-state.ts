@@ -1,0 +1,109 @@
+import type { ICreateRoomOpts } from "matrix-js-sdk";
+import { joined } from "./rooms.ts";
+import { client } from "./session.ts";
+
+/** Creates a room with exactly these options and waits until it is known here. */
+export async function createRoomAs(options: ICreateRoomOpts): Promise<{ roomId: string }> {
+  const { room_id: roomId } = await client().createRoom(options);
+  await joined(roomId);
+  return { roomId };
+}
+
+/** A call that js-sdk knows nothing of, by XMLHttpRequest. */
+export function requestByXhr(
+  method: string,
+  path: string,
+  body: unknown,
+): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open(method, client().getHomeserverUrl() + path);
+    request.setRequestHeader("Authorization", `Bearer ${client().getAccessToken()}`);
+    request.setRequestHeader("Content-Type", "application/json");
+    request.onload = () => resolve({ status: request.status, body: request.responseText });
+    request.onerror = () => reject(new Error("The request failed"));
+    request.send(JSON.stringify(body));
+  });
+}
+
+/** A state event as the running client holds it. */
+export interface HeldState {
+  eventId: string | null;
+  sender: string | null;
+  content: Record<string, unknown>;
+}
+
+/** What this client holds in one slot of a room's current state. */
+export function heldState(roomId: string, type: string, stateKey = ""): HeldState | null {
+  const event = client().getRoom(roomId)?.currentState.getStateEvents(type, stateKey);
+  if (event === undefined || event === null) return null;
+  return {
+    eventId: event.getId() ?? null,
+    sender: event.getSender() ?? null,
+    content: event.getContent() as Record<string, unknown>,
+  };
+}
+
+/** Names and topics of all rooms, as a list of rooms would show them. */
+export function shownRooms(): Record<string, { name: string; topic: string | null }> {
+  return Object.fromEntries(
+    client()
+      .getRooms()
+      .map((room) => {
+        const topic = room.currentState.getStateEvents("m.room.topic", "");
+        const text = topic?.getContent()["topic"];
+        return [room.roomId, { name: room.name, topic: typeof text === "string" ? text : null }];
+      }),
+  );
+}
+
+/** Waits until this is a room's topic. */
+export async function seeTopic(roomId: string, topic: string): Promise<void> {
+  const limit = Date.now() + 15_000;
+  while (shownRooms()[roomId]?.topic !== topic) {
+    if (Date.now() > limit) throw new Error("Not within 15 s: the topic arrived");
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+/** Ids of the Megolm sessions of a room this client has keys of. */
+export async function sessionsOf(roomId: string): Promise<string[]> {
+  const keys = (await client().getCrypto()?.exportRoomKeys()) ?? [];
+  return keys.filter((key) => key.room_id === roomId).map((key) => key.session_id);
+}
+
+/** Leaves a room. */
+export async function leaveRoom(roomId: string): Promise<void> {
+  await client().leave(roomId);
+}
+
+/** Forgets what was synced and keeps the keys, as Element's "clear cache and reload" does. */
+export async function clearSyncCache(): Promise<void> {
+  client().stopClient();
+  await client().store.deleteAllData();
+}
+
+/** Makes a new key backup and gives its key, in Base64. */
+export async function makeBackup(): Promise<{ key: string; version: string }> {
+  const crypto = client().getCrypto();
+  await crypto?.resetKeyBackup();
+  const key = await crypto?.getSessionBackupPrivateKey();
+  const version = await crypto?.getActiveSessionBackupVersion();
+  if (!key || !version) throw new Error("The key backup did not start");
+  return { key: btoa(String.fromCharCode(...key)), version };
+}
+
+/** How many keys the server's backup holds. */
+export async function backupCount(): Promise<number> {
+  const info = await client().getCrypto()?.getKeyBackupInfo();
+  return info?.count ?? 0;
+}
+
+/** Fetches all keys of the backup into this session. */
+export async function restoreBackup(key: string, version: string): Promise<{ imported: number }> {
+  const crypto = client().getCrypto();
+  const bytes = Uint8Array.from(atob(key), (letter) => letter.charCodeAt(0));
+  await crypto?.storeSessionBackupPrivateKey(bytes, version);
+  const result = await crypto?.restoreKeyBackup();
+  return { imported: result?.imported ?? 0 };
+}

@@ -1,0 +1,398 @@
+/**
+ * Every way a room's name and topic take to the homeserver. Without Mantle each canary is found in
+ * what the homeserver received and in its database; with Mantle in neither, and the room works.
+ */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { randomBytes } from "node:crypto";
+import type { Page } from "puppeteer-core";
+import { bothBrowsers, launch } from "../../support/browsers.ts";
+import type { BrowserKind } from "../../support/browsers.ts";
+import { drive, openClient, tryToDrive } from "../../support/client-page.ts";
+import { lyingHomeserver } from "../../support/lies.ts";
+import type { LyingHomeserver } from "../../support/lies.ts";
+import type { Exchange, Recorder } from "../../support/recorder.ts";
+import { HOMESERVER, startWorld } from "../../support/world.ts";
+import type { World } from "../../support/world.ts";
+import { launchExtensionBrowser, pause, testBuild } from "../extension-pages.ts";
+
+const PASSWORD = "correct horse battery staple";
+const SITE = "https://chat.example.org/";
+const MEGOLM = { algorithm: "m.megolm.v1.aes-sha2" };
+const FLAG = "io.element.msc4362.encrypt_state_events";
+const ENCRYPTION = { type: "m.room.encryption", state_key: "", content: MEGOLM };
+
+/** One browser with one person in it. */
+interface Side {
+  readonly kind: BrowserKind;
+  readonly withMantle: boolean;
+  readonly recorder: Recorder;
+  readonly liar: LyingHomeserver;
+  readonly page: Page;
+  readonly userId: string;
+  /** Loads the page anew and goes on with the session the browser kept. */
+  reload(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A way by which a name or topic leaves the page. */
+interface Way {
+  readonly title: string;
+  /** Uses each given secret; gives the room that must be named by the first of them. */
+  go(page: Page, name: string, topic: string): Promise<string>;
+  /** The ways without a topic. */
+  readonly nameOnly?: true;
+}
+
+type Options = Parameters<typeof createRoom>[1];
+
+async function createRoom(
+  page: Page,
+  options: Record<string, unknown>,
+): Promise<{ roomId: string }> {
+  return drive(page, "createRoomAs", options as never);
+}
+
+/** A room as Element's dialog makes it. */
+const privateRoom = (more: Options): Options => ({
+  preset: "private_chat",
+  initial_state: [ENCRYPTION],
+  ...more,
+});
+
+const statePath = (roomId: string, type: string): string =>
+  `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/${type}`;
+
+/** An encrypted room with a name of no interest. */
+async function plainRoom(page: Page): Promise<string> {
+  const { roomId } = await createRoom(page, privateRoom({}));
+  return roomId;
+}
+
+const WAYS: readonly Way[] = [
+  {
+    title: "name and topic of createRoom",
+    go: async (page, name, topic) => {
+      const { roomId } = await createRoom(page, privateRoom({ name, topic }));
+      return roomId;
+    },
+  },
+  {
+    title: "initial_state, with the topic's other forms",
+    go: async (page, name, topic) => {
+      const texts = [
+        { mimetype: "text/html", body: `<b>${topic}</b>` },
+        { mimetype: "text/plain", body: topic },
+      ];
+      const { roomId } = await createRoom(page, {
+        preset: "private_chat",
+        initial_state: [
+          { type: "m.room.name", state_key: "", content: { name } },
+          ENCRYPTION,
+          { type: "m.room.topic", content: { topic, "m.topic": { "m.text": texts } } },
+        ],
+      });
+      return roomId;
+    },
+  },
+  {
+    title: "a direct chat with a name",
+    go: async (page, name, topic) => {
+      const { roomId } = await createRoom(page, {
+        ...privateRoom({ name, topic }),
+        preset: "trusted_private_chat",
+        is_direct: true,
+      });
+      return roomId;
+    },
+  },
+  {
+    title: "a room to knock at",
+    go: async (page, name, topic) => {
+      const join = { type: "m.room.join_rules", state_key: "", content: { join_rule: "knock" } };
+      const options = { ...privateRoom({ name, topic }), initial_state: [ENCRYPTION, join] };
+      const { roomId } = await createRoom(page, options);
+      return roomId;
+    },
+  },
+  {
+    title: "a room in a space, for the space's members",
+    go: async (page, name, topic) => {
+      const space = await createRoom(page, {
+        preset: "private_chat",
+        creation_content: { type: "m.space" },
+      });
+      const { roomId } = await createRoom(page, {
+        ...privateRoom({ name, topic }),
+        initial_state: [
+          ENCRYPTION,
+          {
+            type: "m.space.parent",
+            state_key: space.roomId,
+            content: { via: ["hs.example.org"], canonical: true },
+          },
+          {
+            type: "m.room.join_rules",
+            state_key: "",
+            content: {
+              join_rule: "restricted",
+              allow: [{ type: "m.room_membership", room_id: space.roomId }],
+            },
+          },
+        ],
+      });
+      return roomId;
+    },
+  },
+  {
+    title: "a rename and a new topic",
+    go: async (page, name, topic) => {
+      const roomId = await plainRoom(page);
+      await drive(page, "setRoomName", roomId, name);
+      await drive(page, "setRoomTopic", roomId, topic);
+      return roomId;
+    },
+  },
+  {
+    title: "the bare endpoint: fetch, old version, no state key, a query",
+    go: async (page, name, topic) => {
+      const roomId = await plainRoom(page);
+      const old = statePath(roomId, "m.room.name").replace("/v3/", "/r0/");
+      const named = await drive(page, "homeserverCall", "PUT", `${old}?x=1`, { name });
+      const path = `${statePath(roomId, "m.room.topic")}/`;
+      const told = await drive(page, "homeserverCall", "PUT", path, { topic });
+      assert.deepEqual([named.status, told.status], [200, 200]);
+      return roomId;
+    },
+  },
+  {
+    title: "the bare endpoint: XMLHttpRequest, escaped letters",
+    go: async (page, name, topic) => {
+      const roomId = await plainRoom(page);
+      const path = statePath(roomId, "m.room%2Ename");
+      const named = await drive(page, "requestByXhr", "PUT", path, { name });
+      const other = statePath(roomId, "m.room.topic");
+      const told = await drive(page, "requestByXhr", "PUT", other, { topic });
+      assert.deepEqual([named.status, told.status], [200, 200]);
+      return roomId;
+    },
+  },
+  {
+    title: "a room that somebody flagged later",
+    go: async (page, name, topic) => {
+      const { roomId } = await createRoom(page, { preset: "private_chat" });
+      const content = { ...MEGOLM, [FLAG]: true };
+      await drive(page, "sendState", roomId, "m.room.encryption", "", content);
+      await drive(page, "setRoomName", roomId, name);
+      await drive(page, "setRoomTopic", roomId, topic);
+      return roomId;
+    },
+  },
+  {
+    title: "an upgrade, which takes the name along",
+    nameOnly: true,
+    go: async (page, name) => {
+      // From version 12 on the creator would have no power in an older version.
+      const { roomId } = await createRoom(page, { ...privateRoom({ name }), room_version: "10" });
+      await drive(page, "roomName", roomId, name);
+      const answer = await drive(page, "upgradeRoom", roomId, "11");
+      const replacement = answer.replacement_room;
+      await drive(page, "joined", replacement);
+      return replacement;
+    },
+  },
+];
+
+/** What one side gave away. */
+interface Used {
+  readonly way: Way;
+  readonly name: string;
+  readonly topic: string;
+  roomId?: string;
+  error?: unknown;
+}
+
+function secret(what: string): string {
+  return `${what}${randomBytes(8).toString("hex")}`;
+}
+
+/** Everything the homeserver got of an exchange. */
+function received({ path, headers, body }: Exchange): string {
+  return `${path}\n${JSON.stringify(headers)}\n${body.toString("utf8")}`;
+}
+
+async function openSide(world: World, kind: BrowserKind, withMantle: boolean): Promise<Side> {
+  const recorder = await world.openRecorder();
+  const liar = lyingHomeserver(world.synapse.baseUrl);
+  recorder.route(HOMESERVER, liar.route);
+  const proxyPort = recorder.port;
+  const browser = withMantle
+    ? await launchExtensionBrowser(kind, { extension: testBuild(kind), proxyPort })
+    : await launch(kind, { proxyPort });
+  const user = `${withMantle ? "with" : "without"}-${kind}`;
+  const { userId } = await world.synapse.register(user, PASSWORD);
+  const page = await browser.newPage();
+  await openClient(page, SITE);
+  const credentials = await drive(page, "login", user, PASSWORD);
+  const start = (): Promise<unknown> =>
+    drive(page, "start", credentials, { storage: "indexeddb" }) as Promise<unknown>;
+  await start();
+  return {
+    kind,
+    withMantle,
+    recorder,
+    liar,
+    page,
+    userId,
+    reload: async () => {
+      await openClient(page, SITE);
+      await start();
+    },
+    close: () => browser.close(),
+  };
+}
+
+describe("what the homeserver learns of names and topics", { timeout: 300_000 }, () => {
+  let world: World;
+  let without: Side;
+  const guarded: Side[] = [];
+  const used = new Map<Side, Used[]>();
+
+  const side = (kind: BrowserKind): Side => {
+    const found = guarded.find((one) => one.kind === kind);
+    assert.ok(found !== undefined, `${kind} did not start`);
+    return found;
+  };
+  const isEncryptedPut = ({ method, path }: { method: string; path: string }): boolean =>
+    method === "PUT" && path.includes("/state/m.room.encrypted/");
+  const assertUnseen = async (one: Side, secrets: string[]): Promise<void> => {
+    const told = one.recorder.exchanges
+      .filter((exchange) => secrets.some((text) => received(exchange).includes(text)))
+      .map(({ host, method, path }) => `${host} ${method} ${path}`);
+    assert.deepEqual(told, []);
+    assert.deepEqual(await world.synapse.searchDatabase(secrets), []);
+  };
+
+  before(async () => {
+    world = await startWorld();
+    [without] = await Promise.all([
+      openSide(world, bothBrowsers[0] ?? "chromium", false),
+      ...bothBrowsers.map(async (kind) => guarded.push(await openSide(world, kind, true))),
+    ]);
+    // Each person goes all ways, one after the other; the people do so at the same time.
+    await Promise.all(
+      [without, ...guarded].map(async (one) => {
+        const list: Used[] = [];
+        used.set(one, list);
+        for (const way of WAYS) {
+          const use: Used = { way, name: secret("name"), topic: secret("topic") };
+          list.push(use);
+          try {
+            use.roomId = await way.go(one.page, use.name, use.topic);
+            await drive(one.page, "roomName", use.roomId, use.name);
+            if (way.nameOnly !== true) await drive(one.page, "seeTopic", use.roomId, use.topic);
+          } catch (error) {
+            use.error = error;
+          }
+        }
+      }),
+    );
+  });
+
+  after(async () => {
+    await Promise.all([without, ...guarded].map((one) => one?.close()));
+    await world?.close();
+  });
+
+  for (const [index, way] of WAYS.entries()) {
+    const secrets = (one: Side): string[] => {
+      const use = used.get(one)?.[index];
+      assert.ok(use !== undefined);
+      if (use.error !== undefined) throw use.error;
+      return way.nameOnly === true ? [use.name] : [use.name, use.topic];
+    };
+
+    it(`${way.title}: told without Mantle`, async () => {
+      const told = without.recorder.to(HOMESERVER).map(received).join("\n");
+      const stored = await world.synapse.searchDatabase(secrets(without));
+      for (const text of secrets(without)) {
+        assert.ok(told.includes(text), "The homeserver did not receive it");
+        const places = stored.filter(({ needle }) => needle === text).map(({ place }) => place);
+        assert.ok(places.includes("the table event_json"), "The homeserver did not store it");
+      }
+    });
+
+    for (const kind of bothBrowsers) {
+      it(`${way.title}: not told with Mantle in ${kind}, and shown`, async () => {
+        await assertUnseen(side(kind), secrets(side(kind)));
+      });
+    }
+  }
+
+  for (const kind of bothBrowsers) {
+    describe(`in ${kind} with Mantle`, () => {
+      it("leaves public rooms and rooms without encryption as they are", async () => {
+        const { page } = side(kind);
+        const name = secret("name");
+        const { roomId } = await createRoom(page, { preset: "public_chat", name });
+        await drive(page, "roomName", roomId, name);
+        const bare = await createRoom(page, { preset: "private_chat", name });
+        await drive(page, "roomName", bare.roomId, name);
+        const found = await world.synapse.searchDatabase([name]);
+        assert.ok(found.length > 0);
+      });
+
+      it("tries again after failures until the name is there, and after a reload too", async () => {
+        const { page, liar, reload } = side(kind);
+        const name = secret("name");
+        const topic = secret("topic");
+        const end = liar.fail(isEncryptedPut, "network");
+        const { roomId } = await createRoom(page, privateRoom({ name, topic }));
+        await pause(1_500);
+        await reload();
+        await pause(500);
+        assert.ok(end() > 0, "No write failed");
+        await drive(page, "roomName", roomId, name);
+        await drive(page, "seeTopic", roomId, topic);
+        await assertUnseen(side(kind), [name, topic]);
+      });
+
+      it("tells the page when the homeserver refuses, and sends nothing in clear", async () => {
+        const { page, liar } = side(kind);
+        const roomId = await plainRoom(page);
+        const name = secret("name");
+        const end = liar.fail(isEncryptedPut, "502");
+        const outcome = await tryToDrive(page, "setRoomName", roomId, name);
+        end();
+        assert.equal(outcome.ok, false);
+        await assertUnseen(side(kind), [name]);
+        await drive(page, "setRoomName", roomId, name);
+        await drive(page, "roomName", roomId, name);
+        await assertUnseen(side(kind), [name]);
+      });
+
+      it("refuses in words when the page's keys cannot be reached, and sends nothing", async () => {
+        const { page, reload } = side(kind);
+        const roomId = await plainRoom(page);
+        const name = secret("name");
+        // As a page without end-to-end encryption, or one too old to share keys.
+        await page.evaluate("window.mxMatrixClientPeg = { get: () => null }");
+        const answer = await drive(
+          page,
+          "homeserverCall",
+          "PUT",
+          statePath(roomId, "m.room.name"),
+          {
+            name,
+          },
+        );
+        assert.equal(answer.status, 403);
+        const { errcode, error } = JSON.parse(answer.body) as Record<string, string>;
+        assert.equal(errcode, "M_FORBIDDEN");
+        assert.match(error ?? "", /^[A-Z].*\.$/);
+        await assertUnseen(side(kind), [name]);
+        await reload();
+      });
+    });
+  }
+});

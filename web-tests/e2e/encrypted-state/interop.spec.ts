@@ -1,0 +1,344 @@
+/**
+ * One room's life among people with Mantle and without: Alice and Bob (Mantle, js-sdk 43, one with
+ * js-sdk's own encrypted state on), Erin (Mantle, js-sdk 35), Carol (unmodified js-sdk 43 that speaks
+ * MSC4362) and Dave (unmodified, speaks it not). Each step goes on where the one before ended.
+ */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { bothBrowsers } from "../../support/browsers.ts";
+import { clientPage, drive, unhandled } from "../../support/client-page.ts";
+import { holdToDevice, homeserverFront, lyingHomeserver, toClient } from "../../support/lies.ts";
+import type { LyingHomeserver, WireEvent } from "../../support/lies.ts";
+import { makeCanaries } from "../../support/canaries.ts";
+import type { Canaries } from "../../support/canaries.ts";
+import { startPeer } from "../../support/peer.ts";
+import type { Recorder } from "../../support/recorder.ts";
+import { HOMESERVER, startWorld } from "../../support/world.ts";
+import type { World } from "../../support/world.ts";
+import { launchExtensionBrowser, pause, testBuild } from "../extension-pages.ts";
+import type { ExtensionBrowser } from "../extension-pages.ts";
+import { openGuarded, openUnguarded } from "./people.ts";
+import type { Guarded, Person, Unguarded } from "./people.ts";
+
+const PASSWORD = "correct horse battery staple";
+
+describe("encrypted state among all clients", { concurrency: 2, timeout: 300_000 }, () => {
+  let world: World;
+
+  before(async () => {
+    world = await startWorld();
+  });
+  after(() => world?.close());
+
+  for (const kind of bothBrowsers) {
+    describe(`in ${kind}`, { concurrency: 1 }, () => {
+      let recorder: Recorder;
+      let liar: LyingHomeserver;
+      let browser: ExtensionBrowser;
+      let alice: Guarded;
+      let bob: Guarded;
+      let erin: Guarded;
+      let carol: Unguarded;
+      let dave: Unguarded;
+      let frank: Unguarded;
+      let canaries: Canaries;
+      let roomId: string;
+      let secondRoomId: string;
+      let backup: { key: string; version: string };
+      let renames = 0;
+      const given: string[] = [];
+
+      /** A name or topic nobody else may see; all are looked for in the end. */
+      const secret = (what: string): string => {
+        renames += 1;
+        const text = `${canaries.roomName}${what}${renames}x`;
+        given.push(text);
+        return text;
+      };
+      const everybodySees = async (people: Person[], name: string, topic?: string) => {
+        await Promise.all(
+          people.map(async (person) => {
+            await person.seeName(roomId, name);
+            if (topic !== undefined) await person.seeTopic(roomId, topic);
+          }),
+        );
+      };
+      /** The encrypted state the homeserver holds of a room. */
+      const encryptedState = async (id: string): Promise<Record<string, WireEvent>> => {
+        const state = (await world.synapse.call(
+          { userId: "", deviceId: "", accessToken: alice.accessToken() },
+          "GET",
+          `/_matrix/client/v3/rooms/${encodeURIComponent(id)}/state`,
+        )) as unknown as WireEvent[];
+        const encrypted = state.filter(({ type }) => type === "m.room.encrypted");
+        return Object.fromEntries(encrypted.map((event) => [String(event.state_key), event]));
+      };
+      const sessionOf = (event: WireEvent | undefined): string =>
+        String((event?.content as { session_id?: string } | undefined)?.session_id);
+
+      before(async () => {
+        canaries = makeCanaries();
+        recorder = await world.openRecorder();
+        liar = lyingHomeserver(world.synapse.baseUrl);
+        recorder.route(HOMESERVER, liar.route);
+        recorder.route("chat.mozilla.org", await clientPage({ sdk: "35" }));
+        recorder.route("staging.element.io", await clientPage());
+        const baseUrl = homeserverFront(recorder, liar.route);
+        browser = await launchExtensionBrowser(kind, {
+          extension: testBuild(kind),
+          proxyPort: recorder.port,
+        });
+        const name = (person: string): string => `${person}-${kind}`;
+        const page = async (
+          person: string,
+          site: string,
+          encryptedState: boolean,
+        ): Promise<Guarded> => {
+          await world.synapse.register(name(person), PASSWORD);
+          return openGuarded(browser, {
+            label: `${person} (Mantle)`,
+            user: name(person),
+            password: PASSWORD,
+            site,
+            encryptedState,
+          });
+        };
+        const peer = (person: string, encryptedState: boolean): Promise<Unguarded> =>
+          openUnguarded(world.synapse, {
+            label: `${person} (js-sdk 43${encryptedState ? ", flag on" : ""})`,
+            user: name(person),
+            password: PASSWORD,
+            encryptedState,
+            baseUrl,
+          });
+        const isFirst = kind === "chromium";
+        [carol, dave, frank] = await Promise.all([
+          peer("carol", true),
+          peer("dave", false),
+          peer("frank", true),
+        ]);
+        alice = await page("alice", "chat.example.org", !isFirst);
+        bob = await page("bob", "app.element.io", isFirst);
+        erin = await page("erin", "chat.mozilla.org", false);
+        backup = await drive(alice.page, "makeBackup");
+      });
+
+      after(async () => {
+        for (const one of [carol, dave, frank]) one?.stop();
+        await browser?.close();
+      });
+
+      it("creates a room whose name and topic only its members see", async () => {
+        const name = secret("name");
+        const topic = secret("topic");
+        const made = await drive(alice.page, "createRoom", {
+          name,
+          topic,
+          encrypted: true,
+          invite: [bob.userId, carol.userId, frank.userId],
+        });
+        roomId = made.roomId;
+        await everybodySees([alice], name, topic);
+        await Promise.all([bob.join(roomId), carol.join(roomId), frank.join(roomId)]);
+        await everybodySees([bob, carol], name, topic);
+        assert.deepEqual(Object.keys(await encryptedState(roomId)).sort(), [
+          "m.room.name:",
+          "m.room.topic:",
+        ]);
+      });
+
+      it("carries on: new names and topics from every client that speaks it", async () => {
+        await drive(alice.page, "sendState", roomId, "m.room.power_levels", "", {
+          users: {
+            [bob.userId]: 50,
+            [carol.userId]: 50,
+            [erin.userId]: 50,
+          },
+        });
+        const first = secret("name");
+        await alice.rename(roomId, first);
+        await everybodySees([alice, bob, carol], first);
+        const second = secret("topic");
+        await bob.setTopic(roomId, second);
+        await everybodySees([alice, bob, carol], first, second);
+        const third = secret("name");
+        await carol.rename(roomId, third);
+        await everybodySees([alice, bob, carol], third, second);
+        const fourth = secret("topic");
+        await alice.setTopic(roomId, fourth);
+        await everybodySees([alice, bob, carol], third, fourth);
+      });
+
+      it("lets later joiners see what was there, and those without stay healthy", async () => {
+        const name = secret("name");
+        const topic = secret("topic");
+        await alice.rename(roomId, name);
+        await alice.setTopic(roomId, topic);
+        await drive(alice.page, "inviteUser", roomId, dave.userId);
+        await drive(alice.page, "inviteUser", roomId, erin.userId);
+        await Promise.all([dave.join(roomId), erin.join(roomId)]);
+        await everybodySees([erin], name, topic);
+        const later = secret("name");
+        await erin.rename(roomId, later);
+        await everybodySees([alice, bob, carol, erin], later, topic);
+        await alice.send(roomId, `hello from alice in ${kind}`);
+        await dave.receive(roomId, `hello from alice in ${kind}`);
+        await dave.send(roomId, `hello from dave in ${kind}`);
+        await Promise.all(
+          [alice, bob, carol, erin].map((one) => one.receive(roomId, `hello from dave in ${kind}`)),
+        );
+        assert.ok(!given.includes(await dave.name(roomId)), "Dave's client reads no such state");
+      });
+
+      it("changes the session when a member leaves, and one member encrypts anew", async () => {
+        const before = await encryptedState(roomId);
+        await dave.leave(roomId);
+        const name = secret("name");
+        await pause(500);
+        await alice.rename(roomId, name);
+        await everybodySees([alice, bob, carol, erin], name);
+        const now = await encryptedState(roomId);
+        const sessions = new Set(Object.values(before).map(sessionOf));
+        assert.ok(!sessions.has(sessionOf(now["m.room.name:"])), "A session Dave knows is used");
+        // The topic stays as it was, but under a session that Dave has no key of.
+        const limit = Date.now() + 15_000;
+        for (;;) {
+          const topic = (await encryptedState(roomId))["m.room.topic:"];
+          if (topic !== undefined && !sessions.has(sessionOf(topic))) break;
+          assert.ok(Date.now() < limit, "The topic was not encrypted anew");
+          await pause(200);
+        }
+        await pause(1_000);
+        const writes = recorder
+          .to(HOMESERVER)
+          .filter(({ method, path }) => method === "PUT" && /m\.room\.topic%3A/.test(path))
+          .filter(({ body }) => !sessions.has(sessionOf({ content: JSON.parse(String(body)) })));
+        assert.deepEqual(
+          writes.map(({ headers }) => headers.origin),
+          writes.slice(0, 1).map(({ headers }) => headers.origin),
+          "Only one member encrypts the topic anew",
+        );
+      });
+
+      it("shows the names on a new device", async () => {
+        const name = secret("name");
+        await alice.rename(roomId, name);
+        // Pages of one site share a cache, which lets only one of two equal syncs go at a time.
+        await drive(bob.page, "stop");
+        const device = await openGuarded(browser, {
+          label: "bob's new device (Mantle)",
+          user: `bob-${kind}`,
+          password: PASSWORD,
+          site: "staging.element.io",
+          encryptedState: true,
+        });
+        await device.seeName(roomId, name);
+        await drive(device.page, "stop");
+        await device.page.close();
+        await bob.restart();
+      });
+
+      it("shows a name whose key comes late, without a reload", async () => {
+        const held = holdToDevice();
+        const end = liar.tell(toClient(bob.accessToken(), held.lie));
+        const name = secret("name");
+        const made = await drive(alice.page, "createRoom", {
+          name,
+          encrypted: true,
+          invite: [bob.userId, carol.userId, frank.userId],
+        });
+        secondRoomId = made.roomId;
+        await bob.join(secondRoomId);
+        await pause(1_500);
+        assert.notEqual(await bob.name(secondRoomId), name);
+        assert.ok(held.held() > 0, "No key was on its way");
+        held.release();
+        // Wakes the sync that waits.
+        await alice.send(secondRoomId, "wake up");
+        await bob.seeName(secondRoomId, name);
+        end();
+        await Promise.all([carol.join(secondRoomId), frank.join(secondRoomId)]);
+        await carol.seeName(secondRoomId, name);
+      });
+
+      it("shows a name whose key comes with it, in the same answer", async () => {
+        await drive(bob.page, "stop");
+        await frank.leave(secondRoomId);
+        await pause(500);
+        const name = secret("name");
+        await alice.rename(secondRoomId, name);
+        await bob.restart();
+        await bob.seeName(secondRoomId, name);
+      });
+
+      it("starts from a cold cache, and from a warm one", async () => {
+        const name = await bob.name(roomId);
+        const second = await bob.name(secondRoomId);
+        assert.ok(given.includes(name) && given.includes(second));
+        for (const clearCache of [true, false]) {
+          await bob.restart({ reload: true, clearCache });
+          await bob.seeName(roomId, name);
+          await bob.seeName(secondRoomId, second);
+        }
+        const later = secret("name");
+        await alice.rename(roomId, later);
+        await bob.seeName(roomId, later);
+      });
+
+      it("goes on in another tab, and in the first one when that is closed", async () => {
+        await drive(bob.page, "stop");
+        const tab = await bob.secondTab();
+        const name = secret("name");
+        await tab.rename(roomId, name);
+        await everybodySees([tab, alice, carol, erin], name);
+        await drive(tab.page, "stop");
+        await tab.page.close();
+        await bob.restart();
+        const last = secret("name");
+        await bob.rename(roomId, last);
+        await everybodySees([bob, alice, carol, erin], last);
+      });
+
+      it("puts the keys into the page's own backup, where another client finds them", async () => {
+        const state = await encryptedState(roomId);
+        const login = (await world.synapse.call(undefined, "POST", "/_matrix/client/v3/login", {
+          type: "m.login.password",
+          identifier: { type: "m.id.user", user: `alice-${kind}` },
+          password: PASSWORD,
+        })) as { user_id: string; device_id: string; access_token: string };
+        const restored = await startPeer(
+          world.synapse,
+          {
+            userId: login.user_id,
+            deviceId: login.device_id,
+            accessToken: login.access_token,
+          },
+          { encryptedState: true, restore: backup },
+        );
+        try {
+          const sessions = restored.restored.get(roomId) ?? [];
+          assert.ok(
+            sessions.includes(sessionOf(state["m.room.topic:"])),
+            "The backup lacks the session of the topic",
+          );
+        } finally {
+          restored.stop();
+        }
+      });
+
+      it("told nobody else: not the homeserver, not its database, and no errors", async () => {
+        assert.ok(given.length > 10);
+        const told = recorder.exchanges.flatMap(({ host, method, path, headers, body }) => {
+          const everything = `${path}\n${JSON.stringify(headers)}\n${body.toString("utf8")}`;
+          const found = given.filter((text) => everything.includes(text));
+          return found.map((text) => `${host} ${method} ${path.split("?")[0]}: ${text}`);
+        });
+        assert.deepEqual(told, []);
+        assert.deepEqual(await world.synapse.searchDatabase(given), []);
+        for (const { page, label } of [alice, bob, erin]) {
+          assert.deepEqual(await unhandled(page), [], label);
+        }
+      });
+    });
+  }
+});

@@ -1,0 +1,175 @@
+/** Who takes part: people with Mantle in pages, and people without it outside any browser. */
+import type { Page } from "puppeteer-core";
+import type { Credentials } from "../../client/session.ts";
+import { drive, openClient } from "../../support/client-page.ts";
+import { startPeer } from "../../support/peer.ts";
+import type { Peer } from "../../support/peer.ts";
+import type { Synapse } from "../../support/synapse.ts";
+
+/** Somebody in a room, whatever their client. */
+export interface Person {
+  readonly label: string;
+  readonly userId: string;
+  /** The token of the client that runs now. */
+  accessToken(): string;
+  join(roomId: string): Promise<void>;
+  leave(roomId: string): Promise<void>;
+  rename(roomId: string, name: string): Promise<void>;
+  setTopic(roomId: string, topic: string): Promise<void>;
+  /** Wait until the room is shown like this. */
+  seeName(roomId: string, name: string): Promise<void>;
+  seeTopic(roomId: string, topic: string): Promise<void>;
+  /** What the room is shown as now. */
+  name(roomId: string): Promise<string>;
+  send(roomId: string, text: string): Promise<void>;
+  receive(roomId: string, text: string): Promise<void>;
+}
+
+/** Somebody with Mantle. */
+export interface Guarded extends Person {
+  readonly page: Page;
+  readonly credentials: Credentials;
+  /** Starts the session again from what the browser kept: in this page or, with `reload`, anew. */
+  restart(options?: { reload?: boolean; clearCache?: boolean }): Promise<void>;
+  /** The same session in another tab; the first tab's client must be stopped. */
+  secondTab(): Promise<Guarded>;
+}
+
+/** How a page's session is set up. */
+export interface GuardedOptions {
+  readonly label: string;
+  readonly site: string;
+  readonly user: string;
+  readonly password: string;
+  /** js-sdk's own encrypted state beside Mantle's. */
+  readonly encryptedState: boolean;
+}
+
+/** Signs in on a page of a browser that has Mantle. */
+export async function openGuarded(
+  browser: { newPage(): Promise<Page> },
+  options: GuardedOptions,
+): Promise<Guarded> {
+  const page = await browser.newPage();
+  await openClient(page, `https://${options.site}/`);
+  const credentials = await drive(page, "login", options.user, options.password);
+  await startIn(page, credentials, options);
+  return guarded(browser, page, credentials, options);
+}
+
+async function startIn(
+  page: Page,
+  credentials: Credentials,
+  { encryptedState }: GuardedOptions,
+): Promise<void> {
+  await drive(page, "start", credentials, { storage: "indexeddb", encryptedState });
+}
+
+function guarded(
+  browser: { newPage(): Promise<Page> },
+  page: Page,
+  credentials: Credentials,
+  options: GuardedOptions,
+): Guarded {
+  return {
+    label: options.label,
+    userId: credentials.userId,
+    page,
+    credentials,
+    accessToken: () => credentials.accessToken,
+    join: async (roomId) => {
+      await drive(page, "joinRoom", roomId);
+      await drive(page, "joined", roomId);
+    },
+    leave: async (roomId) => {
+      await drive(page, "leaveRoom", roomId);
+    },
+    rename: async (roomId, name) => {
+      await drive(page, "setRoomName", roomId, name);
+    },
+    setTopic: async (roomId, topic) => {
+      await drive(page, "setRoomTopic", roomId, topic);
+    },
+    seeName: async (roomId, name) => {
+      await named(options.label, "the name", drive(page, "roomName", roomId, name));
+    },
+    seeTopic: async (roomId, topic) => {
+      await named(options.label, "the topic", drive(page, "seeTopic", roomId, topic));
+    },
+    name: (roomId) => drive(page, "roomName", roomId),
+    send: async (roomId, text) => {
+      await drive(page, "sendText", roomId, text);
+    },
+    receive: async (roomId, text) => {
+      await named(options.label, "a message", drive(page, "receive", roomId, text));
+    },
+    restart: async ({ reload = false, clearCache = false } = {}) => {
+      await drive(page, "stop");
+      if (clearCache) await drive(page, "clearSyncCache");
+      if (reload) await openClient(page, `https://${options.site}/`);
+      await startIn(page, credentials, options);
+    },
+    secondTab: async () => {
+      const tab = await browser.newPage();
+      await openClient(tab, `https://${options.site}/`);
+      await startIn(tab, credentials, options);
+      return guarded(browser, tab, credentials, { ...options, label: `${options.label}, tab 2` });
+    },
+  };
+}
+
+/** Somebody with an unmodified matrix-js-sdk 43. */
+export interface Unguarded extends Person {
+  readonly peer: Peer;
+  stop(): void;
+}
+
+/** Registers and starts a client in this process. */
+export async function openUnguarded(
+  synapse: Synapse,
+  options: {
+    label: string;
+    user: string;
+    password: string;
+    encryptedState: boolean;
+    baseUrl: string;
+  },
+): Promise<Unguarded> {
+  const { label } = options;
+  const account = await synapse.register(options.user, options.password);
+  const peer = await startPeer(synapse, account, options);
+  return {
+    label,
+    userId: account.userId,
+    peer,
+    accessToken: () => account.accessToken,
+    join: (roomId) => peer.join(roomId),
+    leave: async (roomId) => {
+      await peer.client.leave(roomId);
+    },
+    rename: async (roomId, name) => {
+      await peer.client.setRoomName(roomId, name);
+    },
+    setTopic: async (roomId, topic) => {
+      await peer.client.setRoomTopic(roomId, topic);
+    },
+    seeName: (roomId, name) => named(label, "the name", peer.seeName(roomId, name)),
+    seeTopic: (roomId, topic) => named(label, "the topic", peer.seeTopic(roomId, topic)),
+    name: async (roomId) => peer.client.getRoom(roomId)?.name ?? "",
+    send: async (roomId, text) => {
+      await peer.send(roomId, text);
+    },
+    receive: async (roomId, text) => {
+      await named(label, "a message", peer.receive(roomId, text));
+    },
+    stop: () => peer.stop(),
+  };
+}
+
+async function named<T>(label: string, what: string, work: Promise<T>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    throw new Error(`${label} did not see ${what}: ${String(error)}`);
+  }
+}

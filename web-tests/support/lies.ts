@@ -1,0 +1,200 @@
+/** A homeserver that lies: it forwards to a true one and changes what it tells its clients. */
+import { answerJson, forward } from "./recorder.ts";
+import type { AnswerRewrite, Handler, RecordedRequest, Recorder } from "./recorder.ts";
+
+/** A JSON object. */
+export type Plain = Record<string, unknown>;
+
+/** An event in an answer; to be changed in place. */
+export interface WireEvent {
+  type?: unknown;
+  state_key?: unknown;
+  sender?: unknown;
+  event_id?: unknown;
+  origin_server_ts?: unknown;
+  content?: unknown;
+  unsigned?: unknown;
+}
+
+/** The lists of one room in an answer of `/sync`. */
+export interface SyncedRoom {
+  readonly roomId: string;
+  /** `state`, or `state_after` where the client asked for it. */
+  readonly state: WireEvent[];
+  readonly timeline: WireEvent[];
+}
+
+/** Changes one answer in place; true when it did. */
+export type Lie = (answer: Plain, request: RecordedRequest) => boolean;
+
+/** A route to a true homeserver with lies in between. */
+export interface LyingHomeserver {
+  readonly route: Handler;
+  /** Begins a lie; the result ends it. */
+  tell(lie: Lie): () => void;
+  /** Lets requests fail before the true server has them; the result tells how many, and ends it. */
+  fail(matches: (request: RecordedRequest) => boolean, how: "502" | "network"): () => number;
+}
+
+/** Forwards to `baseUrl`; without lies it changes no byte. */
+export function lyingHomeserver(baseUrl: string): LyingHomeserver {
+  const lies = new Set<Lie>();
+  const failures = new Set<(request: RecordedRequest) => "502" | "network" | undefined>();
+  const rewrite: AnswerRewrite = (request, original) => {
+    // Preflights are answered with no JSON at all.
+    if (lies.size === 0 || original.length === 0) return undefined;
+    const answer: unknown = JSON.parse(original.toString("utf8"));
+    if (!isObject(answer)) return undefined;
+    let changed = false;
+    for (const lie of lies) changed = lie(answer, request) || changed;
+    return changed ? Buffer.from(JSON.stringify(answer)) : undefined;
+  };
+  return {
+    route: (request, response) => {
+      for (const failure of failures) {
+        const how = request.method === "OPTIONS" ? undefined : failure(request);
+        if (how === "502") return answerJson(request, response, 502, { error: "Bad gateway" });
+        if (how === "network") {
+          response.destroy();
+          return undefined;
+        }
+      }
+      return forward(baseUrl, request, response, undefined, rewrite);
+    },
+    fail: (matches, how) => {
+      let count = 0;
+      const failure = (request: RecordedRequest): "502" | "network" | undefined => {
+        if (!matches(request)) return undefined;
+        count += 1;
+        return how;
+      };
+      failures.add(failure);
+      return () => {
+        failures.delete(failure);
+        return count;
+      };
+    },
+    tell: (lie) => {
+      lies.add(lie);
+      return () => lies.delete(lie);
+    },
+  };
+}
+
+/** Lets clients outside a browser use the recorder as their homeserver; gives the address. */
+export function homeserverFront(recorder: Recorder, route: Handler): string {
+  const host = `127.0.0.1:${recorder.port}`;
+  recorder.route(host, route);
+  return `http://${host}`;
+}
+
+/** Lies about one joined room, whenever an answer of `/sync` has it. */
+export function aboutRoom(roomId: string, lie: (room: SyncedRoom) => boolean): Lie {
+  return (answer) => {
+    const room = syncedRoom(answer, roomId);
+    return room !== undefined && lie(room);
+  };
+}
+
+/** Lies about one event wherever a room's answer of `/sync` has it. */
+export function aboutEvent(roomId: string, eventId: string, lie: (event: WireEvent) => void): Lie {
+  return aboutRoom(roomId, (room) => {
+    const found = [...room.state, ...room.timeline].filter((event) => event.event_id === eventId);
+    for (const event of found) lie(event);
+    return found.length > 0;
+  });
+}
+
+/** The same lie for one client only. */
+export function toClient(accessToken: string, lie: Lie): Lie {
+  return (answer, request) =>
+    request.headers.authorization === `Bearer ${accessToken}` && lie(answer, request);
+}
+
+/**
+ * Puts events into the next answer of `/sync` that has the room, once for each client; `toldTo` is
+ * how many clients had it.
+ */
+export function inject(
+  roomId: string,
+  where: "state" | "timeline",
+  events: readonly WireEvent[],
+): { readonly lie: Lie; toldTo(): number } {
+  // A client that asks again with the same token must get the same answer.
+  const told = new Map<string, string>();
+  const lie: Lie = (answer, request) => {
+    if (!isSync(request)) return false;
+    const since = new URL(request.path, "http://x").searchParams.get("since");
+    const client = request.headers.authorization ?? "";
+    if (since === null || (told.get(client) ?? since) !== since) return false;
+    const room = syncedRoom(answer, roomId);
+    if (room === undefined) return false;
+    room[where].push(...structuredClone(events));
+    told.set(client, since);
+    return true;
+  };
+  return { lie, toldTo: () => told.size };
+}
+
+/** Holds back a client's to-device messages; `release` gives them all with its next sync. */
+export function holdToDevice(): { readonly lie: Lie; release(): void; held(): number } {
+  let holding = true;
+  let kept: unknown[] = [];
+  const lie: Lie = (answer, request) => {
+    if (!isSync(request)) return false;
+    const toDevice = object(answer, "to_device");
+    const events = list(toDevice, "events");
+    if (holding) {
+      kept.push(...events.splice(0));
+      return true;
+    }
+    if (kept.length === 0) return false;
+    events.unshift(...kept);
+    kept = [];
+    return true;
+  };
+  return { lie, release: () => (holding = false), held: () => kept.length };
+}
+
+/** True for `/sync`. */
+export function isSync(request: RecordedRequest): boolean {
+  return request.method === "GET" && /\/sync(\?|$)/.test(request.path);
+}
+
+function syncedRoom(answer: Plain, roomId: string): SyncedRoom | undefined {
+  const room = field(field(field(answer, "rooms"), "join"), roomId);
+  if (!isObject(room)) return undefined;
+  const after = "org.matrix.msc4222.state_after" in room ? "org.matrix.msc4222.state_after" : "";
+  const name = after || ("state_after" in room ? "state_after" : "state");
+  return {
+    roomId,
+    state: list(object(room, name), "events") as WireEvent[],
+    timeline: list(object(room, "timeline"), "events") as WireEvent[],
+  };
+}
+
+function isObject(value: unknown): value is Plain {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function field(value: unknown, name: string): unknown {
+  return isObject(value) ? value[name] : undefined;
+}
+
+/** The object in a field, made when it is missing. */
+function object(parent: Plain, name: string): Plain {
+  const present = parent[name];
+  if (isObject(present)) return present;
+  const made: Plain = {};
+  parent[name] = made;
+  return made;
+}
+
+/** The list in a field, made when it is missing. */
+function list(parent: Plain, name: string): unknown[] {
+  const present = parent[name];
+  if (Array.isArray(present)) return present as unknown[];
+  const made: unknown[] = [];
+  parent[name] = made;
+  return made;
+}

@@ -1,0 +1,353 @@
+/** Runs in the browser: encrypted state's module beside crypto-wasm, on answers made up here. */
+
+import {
+  DecryptionSettings,
+  DeviceId,
+  EncryptionAlgorithm,
+  EncryptionSettings,
+  initAsync,
+  OlmMachine,
+  RoomId,
+  RoomSettings,
+  TrustRequirement,
+  UserId,
+} from "@matrix-org/matrix-sdk-crypto-wasm";
+import cryptoBase64 from "crypto-wasm";
+import stateBase64 from "mantle-state-wasm";
+
+import { EncryptedState, initSync } from "../../extension/generated/mantle_state.js";
+
+/** Medians over the rounds; times in ms. */
+export interface AnswerSpeed {
+  readonly bytes: number;
+  readonly parse: number;
+  /** Copied in, looked through, nothing found. */
+  readonly pass: number;
+  /** Ratio to parse, the median of the rounds' own. */
+  readonly passRatio: number;
+  /** Another answer of that size with 1 % encrypted state, which was opened before. */
+  readonly rewriteRatio: number;
+  /** The longest single call of the rewrite. */
+  readonly longestCall: number;
+}
+
+export interface OpeningSpeed {
+  readonly events: number;
+  /** Events per second. */
+  readonly own: number;
+  readonly cryptoWasm: number;
+  readonly ratio: number;
+  /** The longest single call. */
+  readonly longestCall: number;
+}
+
+const USER = "@bench:example.org";
+const SYNC = "https://hs.example.org/_matrix/client/v3/sync?filter=0&timeout=30000";
+const SLOTS = ["m.room.name", "m.room.topic", "org.example.one", "org.example.two"];
+const AT_ONCE = 100;
+
+interface Encrypted {
+  readonly roomId: string;
+  /** JSON of the whole event. */
+  readonly text: string;
+}
+
+/** What every room of the answers has, in clear. */
+function clearState(roomId: string): object[] {
+  const event = (type: string, stateKey: string, content: object): object => ({
+    type,
+    sender: USER,
+    content,
+    state_key: stateKey,
+    origin_server_ts: 1_700_000_000_000,
+    event_id: `$${type}${stateKey}${roomId.slice(1, 9)}`.padEnd(44, "x"),
+    unsigned: { age: 1_234 },
+  });
+  return [
+    event("m.room.create", "", { room_version: "10", creator: USER }),
+    event("m.room.power_levels", "", { users: { [USER]: 100 } }),
+    event("m.room.member", USER, { membership: "join", displayname: "Bench" }),
+    event("m.room.encryption", "", {
+      algorithm: "m.megolm.v1.aes-sha2",
+      "io.element.msc4362.encrypt_state_events": true,
+    }),
+  ];
+}
+
+class Bench {
+  readonly #machine: OlmMachine;
+  readonly #events: readonly Encrypted[];
+  readonly #keys: string;
+
+  constructor(machine: OlmMachine, events: readonly Encrypted[], keys: string) {
+    this.#machine = machine;
+    this.#events = events;
+    this.#keys = keys;
+  }
+
+  /** Interleaved: each round parses, passes and rewrites once. */
+  answers(bytes: number, rounds: number): AnswerSpeed {
+    const encoder = new TextEncoder();
+    const plain = syncText(bytes, []);
+    const mixed = syncText(bytes, this.#events.slice(0, Math.round(bytes / 45_000)));
+    const plainBytes = encoder.encode(plain.text);
+    const mixedBytes = encoder.encode(mixed.text);
+    const state = this.#newState();
+    // Once before: the events are opened, and every function is compiled.
+    const { body } = this.#through(state, mixedBytes);
+    checkRewritten(body, mixed.encrypted);
+    this.#through(state, plainBytes);
+    const parses: number[] = [];
+    const passes: number[] = [];
+    const passRatios: number[] = [];
+    const rewriteRatios: number[] = [];
+    let longestCall = 0;
+    for (let round = 0; round < rounds; round += 1) {
+      const parse = timed(() => JSON.parse(plain.text));
+      const pass = timed(() => {
+        if (state.inspect("GET", SYNC, plainBytes) !== undefined) throw new Error("Not passed");
+      });
+      const parseMixed = timed(() => JSON.parse(mixed.text));
+      const rewritten = this.#through(state, mixedBytes);
+      checkRewritten(rewritten.body, mixed.encrypted);
+      parses.push(parse);
+      passes.push(pass);
+      passRatios.push(pass / parse);
+      rewriteRatios.push(rewritten.time / parseMixed);
+      longestCall = Math.max(longestCall, rewritten.longestCall);
+    }
+    state.free();
+    return {
+      bytes: plainBytes.length,
+      parse: median(parses),
+      pass: median(passes),
+      passRatio: median(passRatios),
+      rewriteRatio: median(rewriteRatios),
+      longestCall,
+    };
+  }
+
+  /** The same fresh events by both, by turns. */
+  async opening(rounds: number): Promise<OpeningSpeed> {
+    const { text, encrypted } = syncText(0, this.#events);
+    const bytes = new TextEncoder().encode(text);
+    const settings = new DecryptionSettings(TrustRequirement.Untrusted);
+    const own: number[] = [];
+    const theirs: number[] = [];
+    let longestCall = 0;
+    for (let round = 0; round < rounds; round += 1) {
+      const start = performance.now();
+      for (const event of this.#events) {
+        await this.#machine.decryptRoomEvent(event.text, new RoomId(event.roomId), settings);
+      }
+      theirs.push(performance.now() - start);
+      const state = this.#newState();
+      const opened = this.#through(state, bytes);
+      checkRewritten(opened.body, encrypted);
+      own.push(opened.time);
+      longestCall = Math.max(longestCall, opened.longestCall);
+      state.free();
+    }
+    const perSecond = (times: readonly number[]): number => (encrypted * 1_000) / median(times);
+    return {
+      events: encrypted,
+      own: perSecond(own),
+      cryptoWasm: perSecond(theirs),
+      ratio: median(own.map((time, round) => (theirs[round] ?? Number.NaN) / time)),
+      longestCall,
+    };
+  }
+
+  #newState(): EncryptedState {
+    const { curve25519, ed25519 } = this.#machine.identityKeys;
+    const device = {
+      userId: USER,
+      deviceId: "BENCH",
+      curve25519: curve25519.toBase64(),
+      ed25519: ed25519.toBase64(),
+    };
+    const state = new EncryptedState(crypto.getRandomValues(new Uint8Array(32)), "{}");
+    state.setOwnDevice(JSON.stringify(device));
+    state.addRoomKeys(this.#keys);
+    state.addDevices(JSON.stringify([{ userId: USER, devices: [device] }]));
+    return state;
+  }
+
+  /** What the page does with an answer. Calls that supply keys and devices are not counted. */
+  #through(
+    state: EncryptedState,
+    bytes: Uint8Array,
+  ): { body: Uint8Array | undefined; time: number; longestCall: number } {
+    let time = 0;
+    let longestCall = 0;
+    const counted = <T>(call: () => T): T => {
+      const start = performance.now();
+      const result = call();
+      const took = performance.now() - start;
+      time += took;
+      longestCall = Math.max(longestCall, took);
+      return result;
+    };
+    let needs = counted(() => state.inspect("GET", SYNC, bytes));
+    if (needs === undefined) return { body: undefined, time, longestCall };
+    const { answer } = needs;
+    for (let step = 0; step < 10_000; step += 1) {
+      for (const roomId of needs?.memberDevices ?? []) state.membersAdded(roomId);
+      needs = undefined;
+      const outcome = counted(() => state.open(answer, AT_ONCE));
+      if (outcome.kind === "needs") needs = outcome.needs;
+      if (outcome.kind === "done") return { body: outcome.body, time, longestCall };
+    }
+    throw new Error("The answer is never done");
+  }
+}
+
+/** A sync answer of about so many bytes, with the encrypted events spread over it. */
+function syncText(
+  bytes: number,
+  encrypted: readonly Encrypted[],
+): { text: string; encrypted: number } {
+  const byRoom = new Map<string, string[]>();
+  for (const { roomId, text } of encrypted) {
+    byRoom.set(roomId, [...(byRoom.get(roomId) ?? []), text]);
+  }
+  const others = Math.round(bytes / 180_000);
+  for (let room = 0; room < others && byRoom.size < 300; room += 1) {
+    const roomId = `!plain${room}:example.org`;
+    if (!byRoom.has(roomId)) byRoom.set(roomId, []);
+  }
+  const share = Math.round(bytes / 450 / Math.max(byRoom.size, 1));
+  const rooms = [...byRoom].map(([roomId, texts], at) => {
+    const state = clearState(roomId).map((event) => JSON.stringify(event));
+    const events: string[] = [];
+    for (let index = 0; index < share; index += 1) {
+      (index % 3 === 0 ? events : state).push(filler(at, index));
+    }
+    // Somewhere in between, as they come.
+    for (const [index, text] of texts.entries()) {
+      state.splice(
+        4 + Math.floor(((index + 1) * (state.length - 4)) / (texts.length + 1)),
+        0,
+        text,
+      );
+    }
+    return (
+      `${JSON.stringify(roomId)}:{"state":{"events":[${state.join(",")}]},` +
+      `"timeline":{"events":[${events.join(",")}],"limited":false,"prev_batch":"t1"},` +
+      `"ephemeral":{"events":[]},"account_data":{"events":[]},"unread_notifications":{}}`
+    );
+  });
+  const text =
+    `{"next_batch":"s1_2_3","rooms":{"join":{${rooms.join(",")}}},` +
+    `"account_data":{"events":[]},"device_one_time_keys_count":{"signed_curve25519":50}}`;
+  return { text, encrypted: encrypted.length };
+}
+
+/** An event of everyday kind: messages of encrypted rooms in the timeline, members in the state. */
+function filler(room: number, index: number): string {
+  const id = `$${room}-${index}-`.padEnd(44, "e");
+  const common = `"sender":"@user${index}:example.org","event_id":"${id}","origin_server_ts":17000${index}`;
+  if (index % 3 === 0) {
+    return (
+      `{"type":"m.room.encrypted",${common},"content":{"algorithm":"m.megolm.v1.aes-sha2",` +
+      `"ciphertext":"${"AwgAEnAkBmciEAyhh1j6DCk29UXJ7kv".repeat(7)}","device_id":"ABCDEFGHIJ",` +
+      `"sender_key":"${"k".repeat(43)}","session_id":"${"s".repeat(43)}"},"unsigned":{"age":17}}`
+    );
+  }
+  return (
+    `{"type":"m.room.member",${common},"state_key":"@user${index}:example.org","content":` +
+    `{"membership":"join","displayname":"User ${index} \\"of\\" {many}","avatar_url":` +
+    `"mxc://example.org/${"a".repeat(24)}"},"unsigned":{"age":17,"replaces_state":"${id}",` +
+    `"prev_content":{"membership":"invite","displayname":"User ${index}"}}}`
+  );
+}
+
+function checkRewritten(body: Uint8Array | undefined, wanted: number): void {
+  const text = body === undefined ? "" : new TextDecoder().decode(body);
+  const found = text.split("the secret of ").length - 1;
+  if (found !== wanted) throw new Error(`${found} of ${wanted} events were opened`);
+}
+
+function timed(work: () => unknown): number {
+  const start = performance.now();
+  work();
+  return performance.now() - start;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((left, right) => left - right);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
+
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+}
+
+/** Makes sessions and events with crypto-wasm, which also opens them for comparison. */
+async function prepare(rooms: number): Promise<Bench> {
+  initSync({ module: new WebAssembly.Module(bytesOf(stateBase64)) });
+  const wasm = new Blob([bytesOf(cryptoBase64)], { type: "application/wasm" });
+  await initAsync(URL.createObjectURL(wasm));
+  const machine = await OlmMachine.initialize(new UserId(USER), new DeviceId("BENCH"));
+  const events: Encrypted[] = [];
+  for (let room = 0; room < rooms; room += 1) {
+    const roomId = `!secret${room}:example.org`;
+    const settings = new RoomSettings();
+    settings.algorithm = EncryptionAlgorithm.MegolmV1AesSha2;
+    settings.encryptStateEvents = true;
+    await machine.setRoomSettings(new RoomId(roomId), settings);
+    const encryption = new EncryptionSettings();
+    encryption.encryptStateEvents = true;
+    await machine.shareRoomKey(new RoomId(roomId), [new UserId(USER)], encryption);
+    for (const [slot, type] of SLOTS.entries()) {
+      const secret = `the secret of ${room}`;
+      const content = { name: secret, padding: "x".repeat(40) };
+      const encrypted = await machine.encryptStateEvent(
+        new RoomId(roomId),
+        type,
+        "",
+        JSON.stringify(content),
+      );
+      const text = JSON.stringify({
+        type: "m.room.encrypted",
+        sender: USER,
+        content: JSON.parse(encrypted) as object,
+        state_key: `${type}:`,
+        origin_server_ts: 1_700_000_001_000 + slot,
+        event_id: `$secret${room}-${slot}`.padEnd(44, "y"),
+        unsigned: { age: 17 },
+        room_id: roomId,
+      });
+      events.push({ roomId, text });
+    }
+  }
+  return new Bench(machine, events, await machine.exportRoomKeys(() => true));
+}
+
+let bench: Bench | undefined;
+
+/** What scripts/bench calls in the page. */
+export interface StateSpeed {
+  prepare(rooms: number): Promise<void>;
+  answers(bytes: number, rounds: number): AnswerSpeed;
+  opening(rounds: number): Promise<OpeningSpeed>;
+}
+
+declare global {
+  interface Window {
+    stateSpeed: StateSpeed;
+  }
+}
+
+const ready = (): Bench => {
+  if (bench === undefined) throw new Error("prepare() comes first");
+  return bench;
+};
+
+window.stateSpeed = {
+  prepare: async (rooms) => {
+    bench = await prepare(rooms);
+  },
+  answers: (bytes, rounds) => ready().answers(bytes, rounds),
+  opening: (rounds) => ready().opening(rounds),
+};
