@@ -38,6 +38,7 @@ export interface Tend { roomId: string; why: "membership" | "devices" }
 export type Plan =
 | { kind: "pass" }
 | { kind: "rewrite"; body: string }
+| { kind: "flag"; roomId: string }
 | { kind: "encrypt"; roomId: string; eventType: string; stateKey: string; url: string }
 | { kind: "needRoom"; roomId: string; sentence: string }
 | { kind: "refuse"; errcode: string; sentence: string };
