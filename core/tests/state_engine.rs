@@ -647,6 +647,26 @@ fn huge_and_malformed_contents_do_no_harm() {
     }
 }
 
+#[test]
+fn one_members_deep_content_hides_nothing_else() {
+    let (_, mut bob, event) = alice_and_bob();
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let message = json!({"type": "m.room.message", "sender": "@mallory:x", "event_id": "$m",
+        "content": {"body": "DEEP", "state_key": "x"}});
+    let answer = sync(vec![event], vec![message]).to_string().replace("\"DEEP\"", &deep);
+    let needs = bob.engine.inspect("GET", &format!("{HS}/sync"), answer.into_bytes()).unwrap();
+    loop {
+        match bob.engine.open(needs.answer, 9).unwrap() {
+            OpenStep::Done(body) => {
+                let body = String::from_utf8(body.unwrap()).unwrap();
+                assert!(body.contains(r#"{"name":"Secret"}"#) && body.contains(&deep));
+                break;
+            }
+            other => assert!(!matches!(other, OpenStep::Split(_))),
+        }
+    }
+}
+
 // ---- Writing ----
 
 #[test]

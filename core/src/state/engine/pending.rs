@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::persist::PENDING;
+use super::persist::{PENDING, texts};
 use super::{EngineError, StateEngine};
 use crate::state::sessions::{PickleKey, seal, unseal};
 use crate::wire::json_edit::{elements, get, get_str, quoted};
@@ -78,8 +78,7 @@ impl Pending {
         let text = text.expose();
         let mut events = Vec::new();
         for event in elements(get(text, &["events"]).ok()??).ok()? {
-            let (event_type, state_key, content_json): (String, String, String) =
-                serde_json::from_str(event).ok()?;
+            let [event_type, state_key, content_json] = texts(event)?;
             events.push(PendingEvent { event_type, state_key, content_json });
         }
         Some(Self {

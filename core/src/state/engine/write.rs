@@ -218,7 +218,7 @@ impl Outbound {
         }
     }
 
-    pub(super) fn stored(&self, key: &PickleKey) -> Result<String, serde_json::Error> {
+    pub(super) fn stored(&self, key: &PickleKey) -> String {
         self.session.stored(key)
     }
 
