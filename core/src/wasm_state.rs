@@ -399,8 +399,7 @@ impl EncryptedState {
         now: f64,
         consent: Option<String>,
     ) -> Outcome<CreatePlan> {
-        let plan =
-            self.engine.plan_create(body, millis(now), consent.as_deref()).map_err(error)?;
+        let plan = self.engine.plan_create(body, millis(now), consent.as_deref()).map_err(error)?;
         Ok(to_js(&plan).unchecked_into())
     }
 

@@ -10,8 +10,8 @@ use super::eligible::{IneligibleType, check_eligible};
 use super::packed_key::{PackError, WireKey};
 use super::power_levels::PowerLevels;
 use super::replay::SeenIndices;
-use super::sync::Members;
 use super::sessions::{DecryptError, MEGOLM_V1, SessionStore, message_index};
+use super::sync::Members;
 
 /// The most bytes of content that are looked at; an event may have 65,536 (client-server API,
 /// "Size limits").

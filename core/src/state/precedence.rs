@@ -5,7 +5,6 @@
 //! so only a large step back counts as a rollback, and an event once replaced never comes back.
 //! Only events that claim to be the current state are asked about here, not history.
 
-
 use std::collections::VecDeque;
 
 use crate::state::sorted::Map;
@@ -100,11 +99,8 @@ impl KnownState {
         state_key: &str,
         candidate: Candidate,
     ) -> Precedence {
-        let slots = self
-            .rooms
-            .or_default(room_id.to_owned())
-            .slots
-            .or_default(event_type.to_owned());
+        let slots =
+            self.rooms.or_default(room_id.to_owned()).slots.or_default(event_type.to_owned());
         let Some(slot) = slots.get_mut(state_key) else {
             slots.insert(
                 state_key.to_owned(),
@@ -211,9 +207,9 @@ impl KnownState {
     fn all_slots(&self, room_id: &str) -> impl Iterator<Item = (&str, &str, &Slot)> {
         self.rooms.get(room_id).into_iter().flat_map(|room| room.slots.iter()).flat_map(
             |(event_type, slots)| {
-                slots.iter().map(move |(state_key, slot)| {
-                    (event_type.as_str(), state_key.as_str(), slot)
-                })
+                slots
+                    .iter()
+                    .map(move |(state_key, slot)| (event_type.as_str(), state_key.as_str(), slot))
             },
         )
     }
@@ -265,9 +261,7 @@ fn read_slot(slot: &str) -> Option<(String, String, Slot)> {
 
 /// Whether the content of an `m.room.encryption` event has the flag.
 pub(super) fn is_flagged(content: &str) -> bool {
-    STATE_ENCRYPTION_FLAGS
-        .iter()
-        .any(|name| get(content, &[name]).ok().flatten() == Some("true"))
+    STATE_ENCRYPTION_FLAGS.iter().any(|name| get(content, &[name]).ok().flatten() == Some("true"))
 }
 
 fn is_older(candidate: &Candidate, known: &Candidate) -> bool {
@@ -364,8 +358,14 @@ mod tests {
         let off = json!({"algorithm": "m.megolm.v1.aes-sha2"});
         assert_eq!(known.observe_encryption("!r", &off.to_string()), FlagChange::Off);
         for (room, name) in ["!r", "!q"].into_iter().zip(STATE_ENCRYPTION_FLAGS) {
-            assert_eq!(known.observe_encryption(room, &json!({name: true}).to_string()), FlagChange::On);
-            assert_eq!(known.observe_encryption(room, &off.to_string()), FlagChange::RemovalIgnored);
+            assert_eq!(
+                known.observe_encryption(room, &json!({name: true}).to_string()),
+                FlagChange::On
+            );
+            assert_eq!(
+                known.observe_encryption(room, &off.to_string()),
+                FlagChange::RemovalIgnored
+            );
             assert_eq!(
                 known.observe_encryption(room, &json!({name: false}).to_string()),
                 FlagChange::RemovalIgnored

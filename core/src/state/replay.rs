@@ -1,9 +1,8 @@
 //! Every (session, index) stands for one event only.
 
-
+use super::precedence::StoredStateError;
 use crate::state::sorted::Map;
 use crate::wire::json_edit::{elements, quoted};
-use super::precedence::StoredStateError;
 
 /// How many indices of a room are remembered. A member who fills this up gains nothing: what falls
 /// out are their own sessions' lowest indices or the room's first sessions, long replaced.

@@ -111,7 +111,12 @@ pub(super) fn layout(answer: &[u8], hits: &[usize]) -> Option<Layout> {
                 b'{' | b'[' if stack.len() >= MAX_DEPTH => beyond += 1,
                 b'}' | b']' if beyond > 0 => beyond -= 1,
                 open @ (b'{' | b'[') => {
-                    stack.push(Frame { open: at, is_object: *open == b'{', node: None, awaited: false });
+                    stack.push(Frame {
+                        open: at,
+                        is_object: *open == b'{',
+                        node: None,
+                        awaited: false,
+                    });
                 }
                 close => {
                     let frame = stack.pop()?;
@@ -225,10 +230,8 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
         masks.backslashes |= bits(u8x16_eq(bytes, u8x16_splat(b'\\')));
         // `[` and `]` are `{` and `}` without bit 5, and nothing else is.
         let folded = v128_or(bytes, u8x16_splat(0x20));
-        masks.brackets |= bits(v128_or(
-            u8x16_eq(folded, u8x16_splat(b'{')),
-            u8x16_eq(folded, u8x16_splat(b'}')),
-        ));
+        masks.brackets |=
+            bits(v128_or(u8x16_eq(folded, u8x16_splat(b'{')), u8x16_eq(folded, u8x16_splat(b'}'))));
     }
     masks
 }

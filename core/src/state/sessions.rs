@@ -15,10 +15,10 @@ use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, PickleError};
 use crate::wire::json_edit::get;
 
 pub(in crate::state) use inbound::{DecryptError, message_index};
-pub(in crate::state) use seal::{seal, unseal};
 pub use inbound::{InboundSession, KeyForm, SessionError, SessionOrigin};
 pub use outbound::{OutboundSession, RotationPolicy, RotationReason};
 pub use recipients::{DeviceKey, Recipients, Sharing};
+pub(in crate::state) use seal::{seal, unseal};
 pub use store::{AddError, Added, SessionStore};
 
 /// The one algorithm used: `m.megolm.v1.aes-sha2` (client-server API, "Messaging algorithms").

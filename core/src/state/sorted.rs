@@ -70,9 +70,7 @@ impl<K: Ord, V> Map<K, V> {
     /// The value that was there.
     pub(super) fn insert(&mut self, key: K, value: V) -> Option<V> {
         match self.position(&key) {
-            Ok(at) => {
-                self.0.get_mut(at).map(|(_, known)| std::mem::replace(known, value))
-            }
+            Ok(at) => self.0.get_mut(at).map(|(_, known)| std::mem::replace(known, value)),
             Err(at) => {
                 self.0.insert(at, (key, value));
                 None

@@ -65,11 +65,8 @@ impl Pending {
             })
             .collect();
         let room = self.room_id.as_deref().map_or_else(|| "null".to_owned(), quoted);
-        let text = format!(
-            r#"{{"room":{room},"since":{},"events":[{}]}}"#,
-            self.since,
-            events.join(",")
-        );
+        let text =
+            format!(r#"{{"room":{room},"since":{},"events":[{}]}}"#, self.since, events.join(","));
         seal(&text, key)
     }
 
@@ -198,7 +195,9 @@ impl StateEngine {
                 events: pending.events.clone(),
             })
             .collect();
-        all.sort_by(|one, other| (one.since, &one.pending_id).cmp(&(other.since, &other.pending_id)));
+        all.sort_by(|one, other| {
+            (one.since, &one.pending_id).cmp(&(other.since, &other.pending_id))
+        });
         all
     }
 

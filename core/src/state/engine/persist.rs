@@ -193,9 +193,7 @@ impl StateEngine {
             Some(("outbound", room)) => {
                 self.outbound.get(room).map(|outbound| outbound.stored(&self.key))
             }
-            Some(("pending", id)) => {
-                self.pending.get(id).map(|pending| pending.stored(&self.key))
-            }
+            Some(("pending", id)) => self.pending.get(id).map(|pending| pending.stored(&self.key)),
             Some(("hint", room)) => self.hints.get(room).map(|hint| hint.stored(&self.key)),
             _ => None,
         }
@@ -287,7 +285,8 @@ impl StateEngine {
                 Some(format!("[{},{},{}]", quoted(&keys.0), quoted(&keys.1), quoted(user)))
             })
             .collect();
-        (!list.is_empty()).then(|| format!(r#"{{"version":{VERSION},"owners":[{}]}}"#, list.join(",")))
+        (!list.is_empty())
+            .then(|| format!(r#"{{"version":{VERSION},"owners":[{}]}}"#, list.join(",")))
     }
 
     fn load_owners(&mut self, value: &str) -> Option<()> {

@@ -1,6 +1,5 @@
 //! Who has a session's key, and what follows from it.
 
-
 use crate::state::sorted::{Map, Set};
 use crate::wire::json_edit::{elements, get_str, members, quoted};
 
@@ -96,10 +95,7 @@ impl Recipients {
 
     /// Users none of whose devices is among them.
     pub fn users_without_devices(&self) -> impl Iterator<Item = &str> {
-        self.0
-            .iter()
-            .filter(|(_, devices)| devices.is_empty())
-            .map(|(user_id, _)| user_id.as_str())
+        self.0.iter().filter(|(_, devices)| devices.is_empty()).map(|(user_id, _)| user_id.as_str())
     }
 
     pub(in crate::state) fn has_user(&self, user_id: &str) -> bool {
