@@ -28,7 +28,7 @@ const coreLayers: Record<string, readonly string[]> = {
   overview: ["shields", "leaks", "policy", "ledger", "verdict", "secret", "wire"],
   wasm: boundary,
   wasm_media: ["media", "wire"],
-  wasm_state: ["state", "policy", "secret", "wire"],
+  wasm_state: ["state", "shields", "policy", "secret", "wire"],
 };
 
 /** Crates that belong to one module only. */

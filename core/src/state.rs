@@ -31,9 +31,10 @@ pub use encrypt::{
     room_key_content, room_keys_for_import,
 };
 pub use engine::{
-    Before, Conversion, CreatePlan, DeviceName, EngineError, HealedEvent, InviteHint, Needs, NewRooms, OpenStep,
-    Outgoing, PendingEvent, PendingView, PersistBatch, PersistEntry, Plan, Problem, Put,
-    Reencryption, RefusedDevice, SessionNeed, SessionView, StateEngine, StateSettings, Tend, Trust, UnopenedEvent,
+    Before, Conversion, CreatePlan, DeviceName, EngineError, HealedEvent, InviteHint, Needs,
+    NewRooms, OpenStep, Outgoing, PendingEvent, PendingView, PersistBatch, PersistEntry, Plan,
+    Problem, Put, Reencryption, RefusedDevice, SessionNeed, SessionView, StateEngine,
+    StateSettings, Tend, Trust, UnopenedEvent,
 };
 pub use open::{MAX_CONTENT_BYTES, OpenError, OpenedState, ReceivedEvent, open_state};
 pub use packed_key::{MAX_STATE_KEY_BYTES, PackError, PackedKey, WireKey};

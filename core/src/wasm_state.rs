@@ -5,7 +5,8 @@ use std::iter::once;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-use crate::policy::{Item, OptionInfo, OptionKind, Policy, Settable};
+use crate::policy::{Policy, Settable};
+use crate::shields::ENCRYPTED_STATE_OPTIONS;
 use crate::state::{
     EncryptedTypes, EngineError, NewRooms, OpenStep, PendingEvent, StateEngine, StateSettings,
     Trust,
@@ -398,8 +399,7 @@ impl EncryptedState {
         now: f64,
         consent: Option<String>,
     ) -> Outcome<CreatePlan> {
-        let plan =
-            self.engine.plan_create(body, millis(now), consent.as_deref()).map_err(error)?;
+        let plan = self.engine.plan_create(body, millis(now), consent.as_deref()).map_err(error)?;
         Ok(to_js(&plan).unchecked_into())
     }
 
@@ -549,24 +549,12 @@ impl EncryptedState {
     }
 }
 
-/// The shield's id and options, as far as they count here.
+/// What of the shield is read here.
 const SHIELD: Settable = Settable {
     id: "encrypted-state",
     modes: &crate::policy::Mode::ALL,
-    options: &[
-        option(
-            "newRooms",
-            OptionKind::Choice(&[("on", ""), ("ask", ""), ("off", "")]),
-            r#""on""#,
-        ),
-        option("types", OptionKind::List { max: 20, item: Item::Type }, "[]"),
-        option("trust", OptionKind::Choice(&[("all", ""), ("cross-signed", "")]), r#""all""#),
-    ],
+    options: &ENCRYPTED_STATE_OPTIONS,
 };
-
-const fn option(key: &'static str, kind: OptionKind, default: &'static str) -> OptionInfo {
-    OptionInfo { key, title: "", kind, default, why: "" }
-}
 
 fn read_settings(settings: Option<&str>, managed: Option<&str>) -> StateSettings {
     let policy = Policy::read(settings, managed).checked(once(SHIELD));

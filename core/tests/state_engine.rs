@@ -105,8 +105,7 @@ impl Client {
         self.engine
             .shared(ROOM, &session.session_id, &serde_json::to_string(&session.share_with).unwrap())
             .unwrap();
-        let ticket =
-            self.engine.encrypt(ROOM, event_type, "", &content.to_string()).unwrap();
+        let ticket = self.engine.encrypt(ROOM, event_type, "", &content.to_string()).unwrap();
         self.persist();
         let out = self.engine.take_encrypted(ticket).unwrap();
         assert_eq!(
@@ -269,7 +268,9 @@ fn every_place_of_an_event_is_opened() {
     let needs =
         bob.engine.inspect("POST", &format!("{HS}/search"), search.to_string().into_bytes());
     let opened = bob.finish(&needs.unwrap()).unwrap();
-    for place in ["/results/0/result", "/results/0/context/events_before/0", "/state/!room:example.org/0"] {
+    for place in
+        ["/results/0/result", "/results/0/context/events_before/0", "/state/!room:example.org/0"]
+    {
         let place = format!("/search_categories/room_events{place}");
         assert!(clear(opened.pointer(&place).unwrap()), "{place}");
     }
@@ -589,8 +590,9 @@ fn the_newest_of_an_answers_flags_and_levels_counts() {
     let text = answer["rooms"]["join"][ROOM]["timeline"].to_string();
     answer["rooms"]["join"][ROOM] = json!("ROOM");
     let state = json!({"events": old}).to_string();
-    let answer =
-        answer.to_string().replace("\"ROOM\"", &format!("{{\"timeline\":{text},\"state\":{state}}}"));
+    let answer = answer
+        .to_string()
+        .replace("\"ROOM\"", &format!("{{\"timeline\":{text},\"state\":{state}}}"));
     let needs = bob.engine.inspect("GET", &format!("{HS}/sync"), answer.into_bytes()).unwrap();
     let opened = bob.finish(&needs).unwrap();
     assert_eq!(joined(&opened, "timeline")[2]["content"], name());
@@ -647,6 +649,26 @@ fn huge_and_malformed_contents_do_no_harm() {
     }
 }
 
+#[test]
+fn one_members_deep_content_hides_nothing_else() {
+    let (_, mut bob, event) = alice_and_bob();
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let message = json!({"type": "m.room.message", "sender": "@mallory:x", "event_id": "$m",
+        "content": {"body": "DEEP", "state_key": "x"}});
+    let answer = sync(vec![event], vec![message]).to_string().replace("\"DEEP\"", &deep);
+    let needs = bob.engine.inspect("GET", &format!("{HS}/sync"), answer.into_bytes()).unwrap();
+    loop {
+        match bob.engine.open(needs.answer, 9).unwrap() {
+            OpenStep::Done(body) => {
+                let body = String::from_utf8(body.unwrap()).unwrap();
+                assert!(body.contains(r#"{"name":"Secret"}"#) && body.contains(&deep));
+                break;
+            }
+            other => assert!(!matches!(other, OpenStep::Split(_))),
+        }
+    }
+}
+
 // ---- Writing ----
 
 #[test]
@@ -676,7 +698,12 @@ fn a_put_in_a_flagged_room_is_encrypted_and_elsewhere_it_passes() {
             ),
         }
     );
-    for other in ["m.room.member/@a:x", "m.room.power_levels", "m.room.avatar", "m.room.encrypted/m.room.name%3A"] {
+    for other in [
+        "m.room.member/@a:x",
+        "m.room.power_levels",
+        "m.room.avatar",
+        "m.room.encrypted/m.room.name%3A",
+    ] {
         let url = format!("{HS}/rooms/{ROOM}/state/{other}");
         assert_eq!(alice.engine.plan_put("PUT", &url, b"{}"), Plan::Pass, "{other}");
     }
@@ -782,7 +809,8 @@ fn a_copy_of_the_profile_makes_the_session_rotate() {
     let mut copy = Client::new("@alice:example.org");
     copy.device = alice.device.clone();
     copy.store = old;
-    copy.engine = StateEngine::new(&[7; 32], &Value::Object(copy.store.clone()).to_string()).unwrap();
+    copy.engine =
+        StateEngine::new(&[7; 32], &Value::Object(copy.store.clone()).to_string()).unwrap();
     copy.log_in();
     let mut state = room_state();
     state.push(event);
@@ -860,11 +888,11 @@ fn trust_decides_who_gets_the_key() {
 
 fn create_body() -> Value {
     json!({"name": "Secret", "topic": "Hidden", "preset": "private_chat", "visibility": "private",
-        "invite": ["@bob:example.org"], "initial_state": [
-            {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}},
-            {"type": "m.room.guest_access", "content": {"guest_access": "can_join"}},
-            {"type": "m.room.topic", "content": {"topic": "other"}},
-        ]})
+    "invite": ["@bob:example.org"], "initial_state": [
+        {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}},
+        {"type": "m.room.guest_access", "content": {"guest_access": "can_join"}},
+        {"type": "m.room.topic", "content": {"topic": "other"}},
+    ]})
 }
 
 #[test]
@@ -931,12 +959,16 @@ fn public_and_readable_rooms_and_spaces_are_left_alone() {
     assert_eq!(why(&|body| body["visibility"] = json!("public")), "public");
     assert_eq!(why(&|body| body["preset"] = json!("public_chat")), "public");
     assert_eq!(
-        why(&|body| body["initial_state"].as_array_mut().unwrap().push(
-            json!({"type": "m.room.join_rules", "content": {"join_rule": "public"}})
-        )),
+        why(&|body| body["initial_state"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"type": "m.room.join_rules", "content": {"join_rule": "public"}}))),
         "public"
     );
-    assert_eq!(why(&|body| drop(body["initial_state"].as_array_mut().unwrap().remove(0))), "unencrypted");
+    assert_eq!(
+        why(&|body| drop(body["initial_state"].as_array_mut().unwrap().remove(0))),
+        "unencrypted"
+    );
     assert_eq!(why(&|body| body["creation_content"] = json!({"type": "m.space"})), "space");
 }
 
@@ -958,16 +990,18 @@ fn a_room_is_converted_step_by_step() {
     let mut alice = Client::new("@alice:example.org");
     let mut state = room_state();
     state[2]["content"].as_object_mut().unwrap().remove(FLAG);
-    let mut convert = |state: &[Value]| {
-        alice.engine.convert_room(ROOM, &json!(state).to_string()).unwrap()
-    };
+    let mut convert =
+        |state: &[Value]| alice.engine.convert_room(ROOM, &json!(state).to_string()).unwrap();
     state.push(json!({"type": "m.room.name", "state_key": "", "sender": "@alice:example.org",
         "event_id": "$name", "content": {"name": "Readable"}}));
     let Conversion::Convert { flag, encrypt, blank, redact, done } = convert(&state) else {
         panic!("refused")
     };
     let flag = flag.unwrap();
-    assert_eq!(flag.path, "/_matrix/client/v3/rooms/%21room%3Aexample.org/state/m.room.encryption/");
+    assert_eq!(
+        flag.path,
+        "/_matrix/client/v3/rooms/%21room%3Aexample.org/state/m.room.encryption/"
+    );
     assert_eq!(
         serde_json::from_str::<Value>(&flag.body).unwrap(),
         json!({"algorithm": "m.megolm.v1.aes-sha2", FLAG: true})
@@ -1098,7 +1132,11 @@ fn entries_of_another_key_are_taken_out_quietly() {
     assert!(engine.pending_writes().is_empty());
     assert!(engine.problems().is_empty());
     let gone = engine.take_persist().unwrap();
-    assert!(gone.entries.iter().any(|entry| entry.key.starts_with("outbound/") && entry.value.is_none()));
+    assert!(
+        gone.entries
+            .iter()
+            .any(|entry| entry.key.starts_with("outbound/") && entry.value.is_none())
+    );
     assert!(StateEngine::new(&[8; 31], "{}").is_err());
     assert!(StateEngine::new(&[8; 32], "nonsense").is_ok());
 }

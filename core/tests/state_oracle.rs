@@ -172,7 +172,7 @@ fn print_a_vector() {
     let json_of = |text: String| serde_json::from_str::<Value>(&text).unwrap();
     let vector = json!({
         "session_id": outbound.session_id(),
-        "outbound": json_of(outbound.stored(&key).unwrap()),
+        "outbound": json_of(outbound.stored(&key)),
         "inbound": json_of(inbound.stored(&key).unwrap()),
         "content": json_of(sent.content),
     });

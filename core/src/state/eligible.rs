@@ -5,7 +5,6 @@
 //! server does. The same list holds when reading, so that no hidden `m.room.power_levels` or
 //! `m.room.tombstone` ever takes effect.
 
-
 use crate::state::sorted::Set;
 use thiserror::Error;
 

@@ -13,12 +13,12 @@ mod read;
 mod rooms;
 mod write;
 
-
 use crate::state::sorted::{Map, Set};
 use serde::Serialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+pub use self::convert::{Conversion, Put};
 use self::hints::Hint;
 pub use self::hints::InviteHint;
 use self::pending::Pending;
@@ -27,11 +27,10 @@ pub use self::persist::{PersistBatch, PersistEntry};
 use self::read::{Answers, Waiting};
 pub use self::read::{Before, HealedEvent, Needs, OpenStep, SessionNeed, UnopenedEvent};
 use self::rooms::RoomFacts;
-use self::write::{Outbound, Ticket};
 pub use self::write::{
     CreatePlan, DeviceName, NewRooms, Outgoing, Plan, Reencryption, RefusedDevice, SessionView,
 };
-pub use self::convert::{Conversion, Put};
+use self::write::{Outbound, Ticket};
 use super::eligible::EncryptedTypes;
 use super::open::OpenedState;
 use super::power_levels::PowerLevels;
@@ -348,18 +347,40 @@ impl StateEngine {
 /// What a person is told about a problem.
 fn sentence(code: &str) -> &'static str {
     match code {
-        "rollback" => "The server sent an older name or topic as the current one; Mantle keeps the newer.",
-        "replay" => "The server sent a room's encrypted state a second time as a new event; Mantle ignored it.",
-        "clear-over-encrypted" => "The server sent a readable name or topic for a room whose name is encrypted; Mantle keeps the encrypted one.",
-        "flag-removed" => "The server says a room no longer encrypts its name; Mantle goes on encrypting it.",
-        "foreign-session" => "Encrypted state of a room was made by someone else than its sender; Mantle ignored it.",
-        "key-mismatch" => "Encrypted state of a room is something else inside than it says outside; Mantle ignored it.",
+        "rollback" => {
+            "The server sent an older name or topic as the current one; Mantle keeps the newer."
+        }
+        "replay" => {
+            "The server sent a room's encrypted state a second time as a new event; Mantle ignored it."
+        }
+        "clear-over-encrypted" => {
+            "The server sent a readable name or topic for a room whose name is encrypted; Mantle keeps the encrypted one."
+        }
+        "flag-removed" => {
+            "The server says a room no longer encrypts its name; Mantle goes on encrypting it."
+        }
+        "foreign-session" => {
+            "Encrypted state of a room was made by someone else than its sender; Mantle ignored it."
+        }
+        "key-mismatch" => {
+            "Encrypted state of a room is something else inside than it says outside; Mantle ignored it."
+        }
         "room-mismatch" => "Encrypted state was made for another room; Mantle ignored it.",
-        "not-eligible" => "Encrypted state tried to change what only readable state may change; Mantle ignored it.",
-        "power-level" => "Someone changed a room's encrypted state without the right to; Mantle ignored it.",
-        "gone-device" => "A room's encrypted state was set from a device that no member has any more.",
-        "index-used-twice" => "A room's key was used by another copy of this session; Mantle makes a new one.",
-        "store" => "Mantle could not read part of what it had stored about encrypted rooms and starts anew there.",
+        "not-eligible" => {
+            "Encrypted state tried to change what only readable state may change; Mantle ignored it."
+        }
+        "power-level" => {
+            "Someone changed a room's encrypted state without the right to; Mantle ignored it."
+        }
+        "gone-device" => {
+            "A room's encrypted state was set from a device that no member has any more."
+        }
+        "index-used-twice" => {
+            "A room's key was used by another copy of this session; Mantle makes a new one."
+        }
+        "store" => {
+            "Mantle could not read part of what it had stored about encrypted rooms and starts anew there."
+        }
         _ => "Encrypted state of a room is damaged; Mantle ignored it.",
     }
 }

@@ -33,7 +33,8 @@ pub(super) fn room_path(address: &Address<'_>) -> Option<RoomPath> {
 pub(super) fn parameter(address: &Address<'_>, name: &str) -> Option<String> {
     address.query.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=')?;
-        (percent_decoded(key) == name).then(|| percent_decoded(&value.replace('+', " ")).into_owned())
+        (percent_decoded(key) == name)
+            .then(|| percent_decoded(&value.replace('+', " ")).into_owned())
     })
 }
 
@@ -56,11 +57,8 @@ pub(super) fn widen_filter(filter: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(filter).ok()?;
     let mut edits = Vec::new();
     let whole = get(text, &["room"]).ok()?.is_some();
-    let places: &[&[&str]] = if whole {
-        &[&["room", "state"], &["room", "timeline"]]
-    } else {
-        &[&[]]
-    };
+    let places: &[&[&str]] =
+        if whole { &[&["room", "state"], &["room", "timeline"]] } else { &[&[]] };
     for place in places {
         let part = get(text, place).ok().flatten().unwrap_or("{}");
         let at = |key| -> Vec<&str> { place.iter().copied().chain([key]).collect() };
@@ -96,8 +94,11 @@ pub(super) fn widen_sliding(body: &[u8]) -> Option<Vec<u8>> {
         let mut named = false;
         let mut has = false;
         for pair in elements(list).ok()? {
-            let pair: Vec<String> =
-                elements(pair).ok()?.iter().filter_map(|item| serde_json::from_str(item).ok()).collect();
+            let pair: Vec<String> = elements(pair)
+                .ok()?
+                .iter()
+                .filter_map(|item| serde_json::from_str(item).ok())
+                .collect();
             let event_type = pair.first().map_or("", String::as_str);
             has |= event_type == "*" || event_type == ENCRYPTED_TYPE;
             named |= event_type != "*" && check_eligible(event_type).is_ok();
@@ -188,7 +189,10 @@ mod tests {
                     r#"{"room":{"timeline":{"types":["m.room.topic","m.room.encrypted"]},"state":{"not_types":["a"]}}}"#,
                 ),
             ),
-            (r#"{"types":["m.room.name"]}"#, Some(r#"{"types":["m.room.name","m.room.encrypted"]}"#)),
+            (
+                r#"{"types":["m.room.name"]}"#,
+                Some(r#"{"types":["m.room.name","m.room.encrypted"]}"#),
+            ),
             (r#"{"room":{"state":{"lazy_load_members":true}}}"#, None),
             (r#"{"room":{"state":{"types":["m.room.*"]}}}"#, None),
             (r#"{"room":{"state":{"types":["m.room.member"]}}}"#, None),
@@ -213,7 +217,9 @@ mod tests {
         );
         assert!(widened.starts_with("https://hs/_matrix/client/v3/sync?timeout=1&filter=%7B"));
         assert!(widened.ends_with("&since=s"));
-        for url in ["https://hs/_matrix/client/v3/sync?filter=0", "https://hs/_matrix/client/v3/sync"] {
+        for url in
+            ["https://hs/_matrix/client/v3/sync?filter=0", "https://hs/_matrix/client/v3/sync"]
+        {
             assert_eq!(widen_url(url), None);
         }
     }

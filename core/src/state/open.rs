@@ -4,8 +4,6 @@
 //! it leaves open: the server authorises only the outer type and state key, and Megolm alone says
 //! neither who sent an event nor how often. Parsers' errors quote what they read, so none is kept.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::eligible::{IneligibleType, check_eligible};
@@ -13,6 +11,7 @@ use super::packed_key::{PackError, WireKey};
 use super::power_levels::PowerLevels;
 use super::replay::SeenIndices;
 use super::sessions::{DecryptError, MEGOLM_V1, SessionStore, message_index};
+use super::sync::Members;
 
 /// The most bytes of content that are looked at; an event may have 65,536 (client-server API,
 /// "Size limits").
@@ -163,20 +162,9 @@ pub(super) enum Levels<'a> {
     NotAsked,
 }
 
-#[derive(Deserialize)]
 struct EncryptedContent {
-    algorithm: String,
     ciphertext: String,
     session_id: String,
-}
-
-#[derive(Deserialize)]
-struct Payload<'a> {
-    room_id: String,
-    r#type: String,
-    state_key: Option<String>,
-    #[serde(borrow)]
-    content: &'a RawValue,
 }
 
 /// Opens an encrypted state event.
@@ -256,12 +244,12 @@ fn read_content(event: &ReceivedEvent<'_>) -> Result<EncryptedContent, OpenError
     if event.content.len() > MAX_CONTENT_BYTES {
         return Err(OpenError::TooLong(event.content.len()));
     }
-    let content: EncryptedContent =
-        serde_json::from_str(event.content).map_err(|_| OpenError::Content)?;
-    if content.algorithm != MEGOLM_V1 {
+    let content = Members::read(event.content).ok_or(OpenError::Content)?;
+    let text = |key| content.string(key).ok_or(OpenError::Content);
+    if text("algorithm")? != MEGOLM_V1 {
         return Err(OpenError::Algorithm);
     }
-    Ok(content)
+    Ok(EncryptedContent { ciphertext: text("ciphertext")?, session_id: text("session_id")? })
 }
 
 struct Decrypted<'a> {
@@ -278,29 +266,37 @@ fn check(
     rules: &Rules<'_>,
     seen: &mut SeenIndices,
 ) -> Result<OpenedState, OpenError> {
-    let payload: Payload<'_> =
-        serde_json::from_slice(decrypted.payload).map_err(|_| OpenError::Payload)?;
-    let state_key = payload.state_key.ok_or(OpenError::NotState)?;
-    if !payload.content.get().starts_with('{') {
+    let payload = std::str::from_utf8(decrypted.payload)
+        .ok()
+        .and_then(Members::read)
+        .ok_or(OpenError::Payload)?;
+    let text = |key| payload.string(key).ok_or(OpenError::Payload);
+    let (room_id, event_type) = (text("room_id")?, text("type")?);
+    let content = payload.raw("content").ok_or(OpenError::Payload)?;
+    let state_key = match payload.raw("state_key") {
+        None | Some("null") => return Err(OpenError::NotState),
+        Some(_) => text("state_key")?,
+    };
+    if !content.starts_with('{') {
         return Err(OpenError::ContentNotObject);
     }
-    if payload.room_id != event.room_id {
+    if room_id != event.room_id {
         return Err(OpenError::RoomMismatch);
     }
     if let WireKey::Packed(key) = key {
-        if key.event_type() != payload.r#type {
+        if key.event_type() != event_type {
             return Err(OpenError::TypeMismatch);
         }
         if key.state_key() != state_key {
             return Err(OpenError::StateKeyMismatch);
         }
     }
-    check_eligible(&payload.r#type).map_err(OpenError::Ineligible)?;
+    check_eligible(&event_type).map_err(OpenError::Ineligible)?;
     if state_key.starts_with('@') && state_key != event.sender {
         return Err(OpenError::ForeignStateKey);
     }
     match rules.levels {
-        Levels::Known(levels) if !levels.may_have_sent(event.sender, &payload.r#type) => {
+        Levels::Known(levels) if !levels.may_have_sent(event.sender, &event_type) => {
             return Err(OpenError::PowerLevel);
         }
         Levels::Unknown => return Err(OpenError::UnknownLevels),
@@ -312,9 +308,9 @@ fn check(
         return Err(OpenError::Replay);
     }
     Ok(OpenedState {
-        event_type: payload.r#type,
+        event_type,
         state_key,
-        content: payload.content.get().to_owned(),
+        content: content.to_owned(),
         session_id: decrypted.session_id,
         message_index: decrypted.message_index,
         by_gone_device: decrypted.by_gone_device,

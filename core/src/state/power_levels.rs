@@ -3,7 +3,6 @@
 //! The server authorises an encrypted state event by its outer type, so the inner type is checked
 //! here. Where a level cannot be read, the answer is no.
 
-
 use crate::state::sorted::{Map, Set};
 use crate::wire::json_edit::{elements, get, get_str, members};
 
@@ -38,7 +37,8 @@ impl PowerLevels {
             creators.extend(create_sender.map(str::to_owned));
             let additional = create.and_then(|content| part(content, "additional_creators"));
             let additional = elements(additional.unwrap_or("[]")).unwrap_or_default();
-            creators.extend(additional.into_iter().filter_map(|user| serde_json::from_str(user).ok()));
+            creators
+                .extend(additional.into_iter().filter_map(|user| serde_json::from_str(user).ok()));
         }
         let Some(content) = power_levels else {
             // Client-server API, m.room.power_levels: without the event the creator has 100, all
@@ -55,7 +55,8 @@ impl PowerLevels {
             users: levels(part(content, "users"), i64::MIN),
             users_default: part(content, "users_default").map_or(0, |value| level(value, i64::MIN)),
             events: levels(part(content, "events"), i64::MAX),
-            state_default: part(content, "state_default").map_or(50, |value| level(value, i64::MAX)),
+            state_default: part(content, "state_default")
+                .map_or(50, |value| level(value, i64::MAX)),
             creators,
         }
     }

@@ -5,12 +5,10 @@
 //! so only a large step back counts as a rollback, and an event once replaced never comes back.
 //! Only events that claim to be the current state are asked about here, not history.
 
-
 use std::collections::VecDeque;
 
 use crate::state::sorted::Map;
-use crate::wire::json_edit::get;
-use serde::{Deserialize, Serialize};
+use crate::wire::json_edit::{JsonError, elements, get, quoted};
 use thiserror::Error;
 
 /// How far apart the clocks of two homeservers may be: ten minutes.
@@ -24,7 +22,7 @@ pub const STATE_ENCRYPTION_FLAGS: [&str; 2] =
     ["io.element.msc4362.encrypt_state_events", "encrypt_state_events"];
 
 /// An encrypted event, opened, that claims to be a slot's current state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Its event id.
     pub event_id: String,
@@ -58,13 +56,13 @@ pub enum FlagChange {
     RemovalIgnored,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Slot {
     current: Candidate,
     replaced: VecDeque<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Room {
     encrypts_state: bool,
     // Type, then state key.
@@ -101,11 +99,8 @@ impl KnownState {
         state_key: &str,
         candidate: Candidate,
     ) -> Precedence {
-        let slots = self
-            .rooms
-            .or_default(room_id.to_owned())
-            .slots
-            .or_default(event_type.to_owned());
+        let slots =
+            self.rooms.or_default(room_id.to_owned()).slots.or_default(event_type.to_owned());
         let Some(slot) = slots.get_mut(state_key) else {
             slots.insert(
                 state_key.to_owned(),
@@ -166,13 +161,8 @@ impl KnownState {
 
     /// The slots of a room for which an encrypted event is known: type, state key, event.
     pub fn slots(&self, room_id: &str) -> impl Iterator<Item = (&str, &str, &Candidate)> {
-        self.rooms.get(room_id).into_iter().flat_map(|room| room.slots.iter()).flat_map(
-            |(event_type, slots)| {
-                slots.iter().map(move |(state_key, slot)| {
-                    (event_type.as_str(), state_key.as_str(), &slot.current)
-                })
-            },
-        )
+        self.all_slots(room_id)
+            .map(|(event_type, state_key, slot)| (event_type, state_key, &slot.current))
     }
 
     /// True when something is known of no room at all.
@@ -195,13 +185,33 @@ impl KnownState {
         self.rooms.remove(room_id);
     }
 
-    /// A room's stored form.
-    ///
-    /// # Errors
-    ///
-    /// Those of serialization; none is known for this type.
-    pub fn stored_room(&self, room_id: &str) -> Result<String, serde_json::Error> {
-        serde_json::to_string(&self.rooms.get(room_id))
+    /// A room's stored form: `{"flag", "slots": [[type, state key, event id, time, session, index,
+    /// [replaced event ids]], …]}`.
+    pub fn stored_room(&self, room_id: &str) -> String {
+        let mut slots = Vec::new();
+        for (event_type, state_key, slot) in self.all_slots(room_id) {
+            let Candidate { event_id, origin_server_ts, session_id, message_index } = &slot.current;
+            let replaced: Vec<String> = slot.replaced.iter().map(|id| quoted(id)).collect();
+            slots.push(format!(
+                "[{},{},{},{origin_server_ts},{},{message_index},[{}]]",
+                quoted(event_type),
+                quoted(state_key),
+                quoted(event_id),
+                quoted(session_id),
+                replaced.join(",")
+            ));
+        }
+        format!(r#"{{"flag":{},"slots":[{}]}}"#, self.encrypts_state(room_id), slots.join(","))
+    }
+
+    fn all_slots(&self, room_id: &str) -> impl Iterator<Item = (&str, &str, &Slot)> {
+        self.rooms.get(room_id).into_iter().flat_map(|room| room.slots.iter()).flat_map(
+            |(event_type, slots)| {
+                slots
+                    .iter()
+                    .map(move |(state_key, slot)| (event_type.as_str(), state_key.as_str(), slot))
+            },
+        )
     }
 
     /// Adds what a stored form says: the flag if either has it, and of each slot the newer event.
@@ -210,29 +220,48 @@ impl KnownState {
     ///
     /// [`StoredStateError`] when it is not what this version writes.
     pub fn restore_room(&mut self, room_id: &str, stored: &str) -> Result<(), StoredStateError> {
-        let stored: Option<Room> =
-            serde_json::from_str(stored).map_err(|_| StoredStateError::Format)?;
-        let Some(stored) = stored else { return Ok(()) };
+        let bad = |_: JsonError| StoredStateError::Format;
+        let part = |key| get(stored, &[key]).map_err(bad)?.ok_or(StoredStateError::Format);
+        let mut slots = Vec::new();
+        for slot in elements(part("slots")?).map_err(bad)? {
+            slots.push(read_slot(slot).ok_or(StoredStateError::Format)?);
+        }
         let room = self.rooms.or_default(room_id.to_owned());
-        room.encrypts_state |= stored.encrypts_state;
-        for (event_type, slots) in stored.slots {
+        room.encrypts_state |= part("flag")? == "true";
+        for (event_type, state_key, slot) in slots {
             let known = room.slots.or_default(event_type);
-            for (state_key, slot) in slots {
-                match known.get(&state_key) {
-                    Some(ours) if ours.replaced.contains(&slot.current.event_id) => {}
-                    _ => drop(known.insert(state_key, slot)),
-                }
+            match known.get(&state_key) {
+                Some(ours) if ours.replaced.contains(&slot.current.event_id) => {}
+                _ => drop(known.insert(state_key, slot)),
             }
         }
         Ok(())
     }
 }
 
+fn read_slot(slot: &str) -> Option<(String, String, Slot)> {
+    let parts = elements(slot).ok()?;
+    let &[event_type, state_key, event_id, time, session_id, index, replaced] = parts.as_slice()
+    else {
+        return None;
+    };
+    let text = |part| serde_json::from_str::<String>(part).ok();
+    let mut ids = VecDeque::new();
+    for id in elements(replaced).ok()? {
+        ids.push_back(text(id)?);
+    }
+    let current = Candidate {
+        event_id: text(event_id)?,
+        origin_server_ts: time.parse().ok()?,
+        session_id: text(session_id)?,
+        message_index: index.parse().ok()?,
+    };
+    Some((text(event_type)?, text(state_key)?, Slot { current, replaced: ids }))
+}
+
 /// Whether the content of an `m.room.encryption` event has the flag.
 pub(super) fn is_flagged(content: &str) -> bool {
-    STATE_ENCRYPTION_FLAGS
-        .iter()
-        .any(|name| get(content, &[name]).ok().flatten() == Some("true"))
+    STATE_ENCRYPTION_FLAGS.iter().any(|name| get(content, &[name]).ok().flatten() == Some("true"))
 }
 
 fn is_older(candidate: &Candidate, known: &Candidate) -> bool {
@@ -329,8 +358,14 @@ mod tests {
         let off = json!({"algorithm": "m.megolm.v1.aes-sha2"});
         assert_eq!(known.observe_encryption("!r", &off.to_string()), FlagChange::Off);
         for (room, name) in ["!r", "!q"].into_iter().zip(STATE_ENCRYPTION_FLAGS) {
-            assert_eq!(known.observe_encryption(room, &json!({name: true}).to_string()), FlagChange::On);
-            assert_eq!(known.observe_encryption(room, &off.to_string()), FlagChange::RemovalIgnored);
+            assert_eq!(
+                known.observe_encryption(room, &json!({name: true}).to_string()),
+                FlagChange::On
+            );
+            assert_eq!(
+                known.observe_encryption(room, &off.to_string()),
+                FlagChange::RemovalIgnored
+            );
             assert_eq!(
                 known.observe_encryption(room, &json!({name: false}).to_string()),
                 FlagChange::RemovalIgnored
@@ -360,7 +395,7 @@ mod tests {
         known.observe_encryption("!r", &json!({"encrypt_state_events": true}).to_string());
         offer(&mut known, candidate("$1", START, "s", 0));
         offer(&mut known, candidate("$2", START, "s", 1));
-        let stored = known.stored_room("!r").unwrap();
+        let stored = known.stored_room("!r");
         let mut restored = KnownState::new();
         restored.restore_room("!r", &stored).unwrap();
         assert_eq!(restored, known);
@@ -373,9 +408,9 @@ mod tests {
     fn another_tabs_older_form_brings_nothing_back() {
         let mut known = KnownState::new();
         offer(&mut known, candidate("$1", START, "s", 0));
-        let older = known.stored_room("!r").unwrap();
+        let older = known.stored_room("!r");
         offer(&mut known, candidate("$2", START, "s", 1));
-        let newer = known.stored_room("!r").unwrap();
+        let newer = known.stored_room("!r");
         known.restore_room("!r", &older).unwrap();
         assert_eq!(known.current("!r", "m.room.name", "").unwrap().event_id, "$2");
         let mut other = KnownState::new();

@@ -1,8 +1,8 @@
 //! Every (session, index) stands for one event only.
 
-
-use crate::state::sorted::Map;
 use super::precedence::StoredStateError;
+use crate::state::sorted::Map;
+use crate::wire::json_edit::{elements, quoted};
 
 /// How many indices of a room are remembered. A member who fills this up gains nothing: what falls
 /// out are their own sessions' lowest indices or the room's first sessions, long replaced.
@@ -59,18 +59,20 @@ impl SeenIndices {
         self.0.remove(room_id);
     }
 
-    /// A room's stored form: sessions in their order, `[[id, {index: event}], …]`.
-    ///
-    /// # Errors
-    ///
-    /// Those of serialization; none is known for this type.
-    pub fn stored_room(&self, room_id: &str) -> Result<String, serde_json::Error> {
+    /// A room's stored form: sessions in their order, `[[id, [[index, event id], …]], …]`.
+    pub fn stored_room(&self, room_id: &str) -> String {
+        let mut sessions = Vec::new();
         let room = self.0.get(room_id);
-        let sessions: Vec<_> = room
-            .iter()
-            .flat_map(|room| room.order.iter().map(|id| (id, room.sessions.get(id))))
-            .collect();
-        serde_json::to_string(&sessions)
+        for id in room.iter().flat_map(|room| room.order.iter()) {
+            let indices: Vec<String> = room
+                .and_then(|room| room.sessions.get(id))
+                .into_iter()
+                .flat_map(|indices| indices.iter())
+                .map(|(index, event_id)| format!("[{index},{}]", quoted(event_id)))
+                .collect();
+            sessions.push(format!("[{},[{}]]", quoted(id), indices.join(",")));
+        }
+        format!("[{}]", sessions.join(","))
     }
 
     /// Adds what a stored form says to what is known; on contradiction the known stays.
@@ -79,14 +81,22 @@ impl SeenIndices {
     ///
     /// [`StoredStateError`] when it is not what this version writes.
     pub fn restore_room(&mut self, room_id: &str, stored: &str) -> Result<(), StoredStateError> {
-        let sessions: Vec<(String, Map<u32, String>)> =
-            serde_json::from_str(stored).map_err(|_| StoredStateError::Format)?;
-        for (session_id, indices) in sessions {
-            for (index, event_id) in indices {
-                self.bind(room_id, &session_id, index, &event_id);
+        self.read_room(room_id, stored).ok_or(StoredStateError::Format)
+    }
+
+    fn read_room(&mut self, room_id: &str, stored: &str) -> Option<()> {
+        for session in elements(stored).ok()? {
+            let parts = elements(session).ok()?;
+            let &[id, indices] = parts.as_slice() else { return None };
+            let id: String = serde_json::from_str(id).ok()?;
+            for index in elements(indices).ok()? {
+                let parts = elements(index).ok()?;
+                let &[index, event_id] = parts.as_slice() else { return None };
+                let event_id: String = serde_json::from_str(event_id).ok()?;
+                self.bind(room_id, &id, index.parse().ok()?, &event_id);
             }
         }
-        Ok(())
+        Some(())
     }
 }
 
@@ -127,9 +137,9 @@ mod tests {
         let mut seen = SeenIndices::new();
         seen.bind("!r", "s", 4_000_000_000, "$a");
         seen.bind("!r", "a", 0, "$b");
-        let stored = seen.stored_room("!r").unwrap();
+        let stored = seen.stored_room("!r");
         assert_eq!(
-            stored, r#"[["s",{"4000000000":"$a"}],["a",{"0":"$b"}]]"#,
+            stored, r#"[["s",[[4000000000,"$a"]]],["a",[[0,"$b"]]]]"#,
             "the stored form is a contract"
         );
         let mut restored = SeenIndices::new();

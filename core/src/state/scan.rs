@@ -7,7 +7,8 @@
 
 use memchr::memmem;
 
-/// Deeper nested answers are not understood. Events come at most at depth 10 or so.
+/// Events come at most at depth 10 or so; what is deeper than this is some member's content, and is
+/// passed over.
 const MAX_DEPTH: usize = 128;
 
 const BLOCK: usize = 64;
@@ -87,6 +88,8 @@ pub(super) fn layout(answer: &[u8], hits: &[usize]) -> Option<Layout> {
     let mut hits = hits.iter().copied().peekable();
     let mut carry = Carry::default();
     let mut awaited = 0_usize;
+    // Brackets open beyond the deepest that is understood.
+    let mut beyond = 0_usize;
     let (blocks, rest) = answer.as_chunks::<BLOCK>();
     let mut last = [b' '; BLOCK];
     for (to, from) in last.iter_mut().zip(rest) {
@@ -100,14 +103,20 @@ pub(super) fn layout(answer: &[u8], hits: &[usize]) -> Option<Layout> {
             brackets &= brackets - 1;
             let at = base + offset;
             while hits.next_if(|hit| *hit < at).is_some() {
-                awaited += mark(&mut layout, &mut stack);
+                if beyond == 0 {
+                    awaited += mark(&mut layout, &mut stack);
+                }
             }
             match block.get(offset)? {
+                b'{' | b'[' if stack.len() >= MAX_DEPTH => beyond += 1,
+                b'}' | b']' if beyond > 0 => beyond -= 1,
                 open @ (b'{' | b'[') => {
-                    if stack.len() >= MAX_DEPTH {
-                        return None;
-                    }
-                    stack.push(Frame { open: at, is_object: *open == b'{', node: None, awaited: false });
+                    stack.push(Frame {
+                        open: at,
+                        is_object: *open == b'{',
+                        node: None,
+                        awaited: false,
+                    });
                 }
                 close => {
                     let frame = stack.pop()?;
@@ -221,10 +230,8 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
         masks.backslashes |= bits(u8x16_eq(bytes, u8x16_splat(b'\\')));
         // `[` and `]` are `{` and `}` without bit 5, and nothing else is.
         let folded = v128_or(bytes, u8x16_splat(0x20));
-        masks.brackets |= bits(v128_or(
-            u8x16_eq(folded, u8x16_splat(b'{')),
-            u8x16_eq(folded, u8x16_splat(b'}')),
-        ));
+        masks.brackets |=
+            bits(v128_or(u8x16_eq(folded, u8x16_splat(b'{')), u8x16_eq(folded, u8x16_splat(b'}'))));
     }
     masks
 }

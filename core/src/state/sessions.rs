@@ -9,15 +9,16 @@ mod recipients;
 mod seal;
 mod store;
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, PickleError};
 
+use crate::wire::json_edit::get;
+
 pub(in crate::state) use inbound::{DecryptError, message_index};
-pub(in crate::state) use seal::{seal, unseal};
 pub use inbound::{InboundSession, KeyForm, SessionError, SessionOrigin};
 pub use outbound::{OutboundSession, RotationPolicy, RotationReason};
 pub use recipients::{DeviceKey, Recipients, Sharing};
+pub(in crate::state) use seal::{seal, unseal};
 pub use store::{AddError, Added, SessionStore};
 
 /// The one algorithm used: `m.megolm.v1.aes-sha2` (client-server API, "Messaging algorithms").
@@ -115,14 +116,12 @@ pub enum RestoreError {
     Mismatch,
 }
 
-/// The version number every stored form starts with, read before anything else.
-#[derive(Serialize, Deserialize)]
-struct Versioned {
-    version: u32,
-}
-
 fn check_version(stored: &str, expected: u32) -> Result<(), RestoreError> {
-    let Versioned { version } = serde_json::from_str(stored).map_err(|_| RestoreError::Format)?;
+    let version = get(stored, &["version"])
+        .ok()
+        .flatten()
+        .and_then(|version| version.parse().ok())
+        .ok_or(RestoreError::Format)?;
     if version == expected { Ok(()) } else { Err(RestoreError::Version { expected, got: version }) }
 }
 

@@ -3,10 +3,6 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::marker::PhantomData;
-
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A map in the order of its keys.
 #[derive(Clone, PartialEq, Eq)]
@@ -74,9 +70,7 @@ impl<K: Ord, V> Map<K, V> {
     /// The value that was there.
     pub(super) fn insert(&mut self, key: K, value: V) -> Option<V> {
         match self.position(&key) {
-            Ok(at) => {
-                self.0.get_mut(at).map(|(_, known)| std::mem::replace(known, value))
-            }
+            Ok(at) => self.0.get_mut(at).map(|(_, known)| std::mem::replace(known, value)),
             Err(at) => {
                 self.0.insert(at, (key, value));
                 None
@@ -254,44 +248,6 @@ impl<T: Ord> FromIterator<T> for Set<T> {
     }
 }
 
-impl<K: Serialize, V: Serialize> Serialize for Map<K, V> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter())
-    }
-}
-
-impl<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>> Deserialize<'de> for Map<K, V> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members<K, V>(PhantomData<(K, V)>);
-        impl<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>> Visitor<'de> for Members<K, V> {
-            type Value = Map<K, V>;
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-                let mut map = Map::new();
-                while let Some((key, value)) = access.next_entry()? {
-                    map.insert(key, value);
-                }
-                Ok(map)
-            }
-        }
-        deserializer.deserialize_map(Members(PhantomData))
-    }
-}
-
-impl<T: Serialize> Serialize for Set<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de, T: Deserialize<'de> + Ord> Deserialize<'de> for Set<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::deserialize(deserializer).map(|items: Vec<T>| items.into_iter().collect())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
@@ -323,9 +279,6 @@ mod tests {
                 }
                 prop_assert!(map.iter().eq(tree.iter()));
                 prop_assert!(set.iter().eq(tree_set.iter()));
-                let text = serde_json::to_string(&map).unwrap();
-                prop_assert_eq!(&text, &serde_json::to_string(&tree).unwrap());
-                prop_assert_eq!(&serde_json::from_str::<Map<String, u8>>(&text).unwrap(), &map);
             }
         }
     }

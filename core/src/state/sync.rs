@@ -163,10 +163,7 @@ impl FoundState {
 }
 
 fn text<'b>(answer: &'b [u8], range: &Range<usize>) -> &'b str {
-    answer
-        .get(range.clone())
-        .and_then(|bytes| std::str::from_utf8(bytes).ok())
-        .unwrap_or_default()
+    answer.get(range.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
 }
 
 /// The JSON of an encrypted event, made that of the opened one.
@@ -270,7 +267,10 @@ impl Survey {
                 shape.push('[');
             } else {
                 let key = scan::key_before(answer, self.layout.nodes.get(at)?.open)?;
-                path.push(serde_json::from_str(&format!("\"{}\"", std::str::from_utf8(key).ok()?)).ok()?);
+                path.push(
+                    serde_json::from_str(&format!("\"{}\"", std::str::from_utf8(key).ok()?))
+                        .ok()?,
+                );
                 shape.push('.');
             }
             at = parent;

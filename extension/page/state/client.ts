@@ -109,6 +109,7 @@ export interface PageRoom {
   loadMembersIfNeeded?(): Promise<unknown>;
   hasEncryptionStateEvent(): boolean;
   getCanonicalAlias(): string | null;
+  getMember(userId: string): PageMember | null;
   getMembersWithMembership(membership: string): PageMember[];
   recalculate(): void;
 }
@@ -423,10 +424,22 @@ export function letEncryptionChange(client: PageClient): void {
   isMended = true;
 }
 
-/** Puts a state event into the running client as if a sync had brought it. */
-export function deliver(client: PageClient, roomId: string, event: object): void {
+/**
+ * Puts a state event into the running client as if a sync had brought it. One without an id is what
+ * an inviter told of a room: it counts only on that person's own invite.
+ */
+export function deliver(
+  client: PageClient,
+  roomId: string,
+  event: { readonly event_id?: unknown; readonly sender?: unknown },
+): void {
   const room = client.getRoom(roomId);
   if (room === null) return;
+  if (event.event_id === undefined) {
+    const own = room.getMember(client.getUserId() ?? "");
+    const inviter = own?.events.member?.getSender();
+    if (room.getMyMembership() !== "invite" || event.sender !== inviter) return;
+  }
   room.currentState.setStateEvents([client.getEventMapper()(event)]);
   room.recalculate();
 }

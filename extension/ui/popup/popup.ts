@@ -23,7 +23,7 @@ import { showWelcome } from "./welcome-card.ts";
 
 const GROUPS: readonly { name: string; shields: readonly string[] }[] = [
   { name: "groupThirdParties", shields: ["integrations", "identity"] },
-  { name: "groupServer", shields: ["device-name"] },
+  { name: "groupServer", shields: ["encrypted-state", "device-name"] },
   { name: "groupElement", shields: ["config"] },
 ];
 

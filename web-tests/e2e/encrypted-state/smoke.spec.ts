@@ -158,7 +158,7 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
             `/_matrix/client/v3/rooms/${encodeURIComponent(oldId)}/state/m.room.name`,
           )
         )["name"];
-      await until(async () => (await clear()) === undefined, "the clear name is blank", 25_000);
+      await until(async () => ((await clear()) ?? "") === "", "the clear name is blank", 25_000);
       await drive(someone.page, "roomName", oldId, `Old ${name}`);
       await carol.seeName(oldId, `Old ${name}`);
     });

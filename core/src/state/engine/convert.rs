@@ -93,14 +93,18 @@ impl StateEngine {
             types.push(event_type);
         }
         let Some(encryption) = encryption else {
-            return refuse("Turn on encryption in this room first; its name can be encrypted then.");
+            return refuse(
+                "Turn on encryption in this room first; its name can be encrypted then.",
+            );
         };
         let Some(levels) = self.levels.get(room_id).cloned() else {
             return refuse("Element has not loaded this room yet; open it and try again.");
         };
         let flagged = is_flagged(encryption);
         if !may_convert(&levels, &user, flagged, &types) {
-            return refuse("You may not change this room's settings; ask one of its administrators.");
+            return refuse(
+                "You may not change this room's settings; ask one of its administrators.",
+            );
         }
         let flag = if flagged { None } else { Some(flag_put(room_id, encryption)?) };
         let done = flag.is_none() && blank.is_empty();

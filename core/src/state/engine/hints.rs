@@ -1,7 +1,6 @@
 //! Names for invites: told by the inviter's Mantle inside the Olm channel, because the server that
 //! passes the invite on cannot know them.
 
-
 use crate::state::sorted::Map;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -92,14 +91,16 @@ impl StateEngine {
             .filter_map(|event_type| {
                 let event = slots.get(&((*event_type).to_owned(), String::new()))?;
                 let content = get(event, &["content"]).ok()??;
-                Some(format!(r#"{{"type":{},"state_key":"","content":{content}}}"#, quoted(event_type)))
+                Some(format!(
+                    r#"{{"type":{},"state_key":"","content":{content}}}"#,
+                    quoted(event_type)
+                ))
             })
             .collect();
         if state.is_empty() {
             return None;
         }
-        let content =
-            format!(r#"{{"room_id":{},"state":[{}]}}"#, quoted(room_id), state.join(","));
+        let content = format!(r#"{{"room_id":{},"state":[{}]}}"#, quoted(room_id), state.join(","));
         Some(InviteHint { r#type: HINT_TYPE, content: RawValue::from_string(content).ok()? })
     }
 
@@ -141,7 +142,9 @@ impl StateEngine {
         let mut edits = Vec::new();
         for (room_id, entries) in rooms {
             let Some(hint) = self.hints.get(room_id) else { continue };
-            let Some(open) = entries.first().and_then(|entry| entry.found.array()) else { continue };
+            let Some(open) = entries.first().and_then(|entry| entry.found.array()) else {
+                continue;
+            };
             let list = survey.list(&answer.body, open);
             if !list.iter().any(|event| self.is_invite_by(event, &hint.sender)) {
                 continue;

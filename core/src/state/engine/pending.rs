@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::persist::PENDING;
+use super::persist::{PENDING, texts};
 use super::{EngineError, StateEngine};
 use crate::state::sessions::{PickleKey, seal, unseal};
 use crate::wire::json_edit::{elements, get, get_str, quoted};
@@ -65,11 +65,8 @@ impl Pending {
             })
             .collect();
         let room = self.room_id.as_deref().map_or_else(|| "null".to_owned(), quoted);
-        let text = format!(
-            r#"{{"room":{room},"since":{},"events":[{}]}}"#,
-            self.since,
-            events.join(",")
-        );
+        let text =
+            format!(r#"{{"room":{room},"since":{},"events":[{}]}}"#, self.since, events.join(","));
         seal(&text, key)
     }
 
@@ -78,8 +75,7 @@ impl Pending {
         let text = text.expose();
         let mut events = Vec::new();
         for event in elements(get(text, &["events"]).ok()??).ok()? {
-            let (event_type, state_key, content_json): (String, String, String) =
-                serde_json::from_str(event).ok()?;
+            let [event_type, state_key, content_json] = texts(event)?;
             events.push(PendingEvent { event_type, state_key, content_json });
         }
         Some(Self {
@@ -199,7 +195,9 @@ impl StateEngine {
                 events: pending.events.clone(),
             })
             .collect();
-        all.sort_by(|one, other| (one.since, &one.pending_id).cmp(&(other.since, &other.pending_id)));
+        all.sort_by(|one, other| {
+            (one.since, &one.pending_id).cmp(&(other.since, &other.pending_id))
+        });
         all
     }
 

@@ -191,11 +191,9 @@ impl StateEngine {
             None if key == OWNERS => self.owners_value(),
             Some(("room", room)) => self.room_value(room),
             Some(("outbound", room)) => {
-                self.outbound.get(room).and_then(|outbound| outbound.stored(&self.key).ok())
+                self.outbound.get(room).map(|outbound| outbound.stored(&self.key))
             }
-            Some(("pending", id)) => {
-                self.pending.get(id).map(|pending| pending.stored(&self.key))
-            }
+            Some(("pending", id)) => self.pending.get(id).map(|pending| pending.stored(&self.key)),
             Some(("hint", room)) => self.hints.get(room).map(|hint| hint.stored(&self.key)),
             _ => None,
         }
@@ -249,8 +247,8 @@ impl StateEngine {
             .collect();
         Some(format!(
             r#"{{"version":{VERSION},"known":{},"seen":{},"events":{}}}"#,
-            self.known.stored_room(room_id).ok()?,
-            self.seen.stored_room(room_id).ok()?,
+            self.known.stored_room(room_id),
+            self.seen.stored_room(room_id),
             quoted(&seal(&format!("[{}]", remembered.join(",")), &self.key)),
         ))
     }
@@ -287,13 +285,13 @@ impl StateEngine {
                 Some(format!("[{},{},{}]", quoted(&keys.0), quoted(&keys.1), quoted(user)))
             })
             .collect();
-        (!list.is_empty()).then(|| format!(r#"{{"version":{VERSION},"owners":[{}]}}"#, list.join(",")))
+        (!list.is_empty())
+            .then(|| format!(r#"{{"version":{VERSION},"owners":[{}]}}"#, list.join(",")))
     }
 
     fn load_owners(&mut self, value: &str) -> Option<()> {
         for owner in elements(get(value, &["owners"]).ok()??).ok()? {
-            let (curve25519, ed25519, user): (String, String, String) =
-                serde_json::from_str(owner).ok()?;
+            let [curve25519, ed25519, user] = texts(owner)?;
             self.note_owner(&curve25519, &ed25519, &user);
             self.kept_owners.insert((curve25519, ed25519));
         }
@@ -309,6 +307,13 @@ fn entries(stored: &str) -> Vec<(String, String)> {
         .into_iter()
         .filter_map(|member| Some((member.key, serde_json::from_str(member.value).ok()?)))
         .collect()
+}
+
+/// An array of just so many texts.
+pub(super) fn texts<const COUNT: usize>(array: &str) -> Option<[String; COUNT]> {
+    let texts: Option<Vec<String>> =
+        elements(array).ok()?.into_iter().map(|text| serde_json::from_str(text).ok()).collect();
+    texts?.try_into().ok()
 }
 
 fn fingerprint(text: &str) -> u64 {

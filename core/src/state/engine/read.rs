@@ -20,8 +20,7 @@ use crate::state::precedence::{Candidate, FlagChange, Precedence};
 use crate::state::scan::{self, Wanted};
 use crate::state::sessions::{InboundSession, KeyForm, SessionOrigin};
 use crate::state::sync::{
-    ENCRYPTED_TYPE, FoundState, Place, Survey, clear_event, find_state,
-    may_be_encrypted, unhidden,
+    ENCRYPTED_TYPE, FoundState, Place, Survey, clear_event, find_state, may_be_encrypted, unhidden,
 };
 use crate::wire::address::Address;
 use crate::wire::endpoint::{Endpoint, route};
@@ -892,8 +891,7 @@ impl StateEngine {
         let Some(decrypted) = &waiting.decrypted else { return Err(error) };
         let keys = (decrypted.curve25519.clone(), decrypted.ed25519.clone());
         let owner = self.owners.get(&keys).cloned();
-        let elsewhere =
-            DecryptedElsewhere { payload: &decrypted.payload, owner: owner.as_deref() };
+        let elsewhere = DecryptedElsewhere { payload: &decrypted.payload, owner: owner.as_deref() };
         let rules = rules(&self.levels, &self.members_known, self.settings.trust, &event, role);
         let seen = self.seen.count(room_id);
         let opened = check_decrypted(&event, &elsewhere, &rules, &mut self.seen)?;
@@ -918,12 +916,8 @@ impl StateEngine {
         if known == Some(&candidate) {
             return Precedence::Current;
         }
-        let precedence = self.known.offer_encrypted(
-            room_id,
-            &opened.event_type,
-            &opened.state_key,
-            candidate,
-        );
+        let precedence =
+            self.known.offer_encrypted(room_id, &opened.event_type, &opened.state_key, candidate);
         self.touch_room(room_id);
         precedence
     }
@@ -974,10 +968,7 @@ impl StateEngine {
 
 impl Entry {
     fn lacks_key(&self) -> bool {
-        matches!(
-            self.opened,
-            Some(Err(OpenError::MissingSession | OpenError::MissingIndex { .. }))
-        )
+        matches!(self.opened, Some(Err(OpenError::MissingSession | OpenError::MissingIndex { .. })))
     }
 }
 

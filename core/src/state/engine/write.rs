@@ -1,6 +1,5 @@
 //! Writing: from a request with readable state to encrypted events, keys first.
 
-
 use crate::state::sorted::Map;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -218,7 +217,7 @@ impl Outbound {
         }
     }
 
-    pub(super) fn stored(&self, key: &PickleKey) -> Result<String, serde_json::Error> {
+    pub(super) fn stored(&self, key: &PickleKey) -> String {
         self.session.stored(key)
     }
 
@@ -296,11 +295,8 @@ impl StateEngine {
         }) else {
             return Plan::Pass;
         };
-        let query = if address.query.is_empty() {
-            String::new()
-        } else {
-            format!("?{}", address.query)
-        };
+        let query =
+            if address.query.is_empty() { String::new() } else { format!("?{}", address.query) };
         let url = format!("{head}/state/{ENCRYPTED_TYPE}/{}{query}", key.to_path_segment());
         Plan::Encrypt { room_id, event_type: event_type.clone(), state_key, url }
     }
@@ -469,8 +465,8 @@ impl StateEngine {
             kept = None;
         }
         let is_new = kept.is_none();
-        let mut outbound = kept
-            .unwrap_or_else(|| Outbound::restored(OutboundSession::make(&room_id, now)));
+        let mut outbound =
+            kept.unwrap_or_else(|| Outbound::restored(OutboundSession::make(&room_id, now)));
         let missing = match outbound.session.sharing(&allowed, &policy, now) {
             Sharing::Share(missing) => missing,
             // Cannot be: a new session has no holders and no age.
@@ -756,9 +752,7 @@ pub(super) fn with_flag(event: &str) -> Result<String, EngineError> {
 }
 
 pub(super) fn number(json: &str, key: &'static str) -> Result<u64, EngineError> {
-    get(json, &[key])?
-        .and_then(|number| number.parse().ok())
-        .ok_or(EngineError::Input("time"))
+    get(json, &[key])?.and_then(|number| number.parse().ok()).ok_or(EngineError::Input("time"))
 }
 
 fn rotation_name(reason: RotationReason) -> &'static str {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
 use vodozemac::megolm::{GroupSession, GroupSessionPickle, InboundGroupSession, SessionConfig};
 
 use super::recipients::{Recipients, Sharing, compare};
@@ -10,7 +9,7 @@ use super::{
     InboundSession, MEGOLM_V1, OwnDevice, PickleKey, RestoreError, SessionOrigin, check_version,
 };
 use crate::state::secret::SecretText;
-use crate::wire::json_edit::get;
+use crate::wire::json_edit::{get, quoted};
 
 const STORED_VERSION: u32 = 1;
 
@@ -86,16 +85,6 @@ impl fmt::Debug for OutboundSession {
             .field("created_ms", &self.created_ms)
             .finish_non_exhaustive()
     }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    version: u32,
-    room_id: String,
-    created_ms: u64,
-    current: String,
-    initial: String,
-    holders: Recipients,
 }
 
 impl OutboundSession {
@@ -191,19 +180,15 @@ impl OutboundSession {
     }
 
     /// The stored form: JSON with a version; all key material in it is encrypted with `key`.
-    ///
-    /// # Errors
-    ///
-    /// Those of serialization; none is known for this type.
-    pub fn stored(&self, key: &PickleKey) -> Result<String, serde_json::Error> {
-        serde_json::to_string(&Stored {
-            version: STORED_VERSION,
-            room_id: self.room_id.clone(),
-            created_ms: self.created_ms,
-            current: self.current.pickle().encrypt(key),
-            initial: self.initial.pickle().encrypt(key),
-            holders: self.holders.clone(),
-        })
+    pub fn stored(&self, key: &PickleKey) -> String {
+        let Self { room_id, created_ms, current, initial, holders } = self;
+        format!(
+            r#"{{"version":{STORED_VERSION},"room_id":{},"created_ms":{created_ms},"current":{},"initial":{},"holders":{}}}"#,
+            quoted(room_id),
+            quoted(&current.pickle().encrypt(key)),
+            quoted(&initial.pickle().encrypt(key)),
+            holders.stored()
+        )
     }
 
     /// Reads the stored form.
@@ -213,21 +198,25 @@ impl OutboundSession {
     /// [`RestoreError`]; the caller makes a new session then.
     pub fn restore(stored: &str, key: &PickleKey) -> Result<Self, RestoreError> {
         check_version(stored, STORED_VERSION)?;
-        let stored: Stored = serde_json::from_str(stored).map_err(|_| RestoreError::Format)?;
-        let unpickle = |pickle: &str| -> Result<GroupSession, RestoreError> {
-            Ok(GroupSession::from_pickle(GroupSessionPickle::from_encrypted(pickle, key)?))
+        let part = |name| get(stored, &[name]).ok().flatten().ok_or(RestoreError::Format);
+        let text = |name| -> Result<String, RestoreError> {
+            serde_json::from_str(part(name)?).map_err(|_| RestoreError::Format)
         };
-        let current = unpickle(&stored.current)?;
-        let initial = unpickle(&stored.initial)?;
+        let unpickle = |name| -> Result<GroupSession, RestoreError> {
+            let pickle = text(name)?;
+            Ok(GroupSession::from_pickle(GroupSessionPickle::from_encrypted(&pickle, key)?))
+        };
+        let current = unpickle("current")?;
+        let initial = unpickle("initial")?;
         if current.session_id() != initial.session_id() || initial.message_index() != 0 {
             return Err(RestoreError::Mismatch);
         }
         Ok(Self {
-            room_id: stored.room_id,
-            created_ms: stored.created_ms,
+            room_id: text("room_id")?,
+            created_ms: part("created_ms")?.parse().map_err(|_| RestoreError::Format)?,
             current,
             initial,
-            holders: stored.holders,
+            holders: Recipients::restore(part("holders")?).ok_or(RestoreError::Format)?,
         })
     }
 
@@ -316,7 +305,7 @@ mod tests {
     fn stored_and_restored_goes_on_at_the_same_index() {
         let mut session = OutboundSession::make("!r:x", 5);
         session.encrypt(b"one");
-        let stored = session.stored(&KEY).unwrap();
+        let stored = session.stored(&KEY);
         let restored = OutboundSession::restore(&stored, &KEY).unwrap();
         assert_eq!(restored.session_id(), session.session_id());
         assert_eq!(restored.message_index(), 1);
@@ -328,7 +317,7 @@ mod tests {
     #[test]
     fn a_wrong_key_or_version_is_refused() {
         let session = OutboundSession::make("!r:x", 5);
-        let stored = session.stored(&KEY).unwrap();
+        let stored = session.stored(&KEY);
         assert!(matches!(
             OutboundSession::restore(&stored, &[8; 32]),
             Err(RestoreError::Pickle(_))
@@ -346,9 +335,9 @@ mod tests {
     #[test]
     fn parts_of_two_sessions_are_refused() {
         let mut one: serde_json::Value =
-            serde_json::from_str(&OutboundSession::make("!r:x", 5).stored(&KEY).unwrap()).unwrap();
+            serde_json::from_str(&OutboundSession::make("!r:x", 5).stored(&KEY)).unwrap();
         let two: serde_json::Value =
-            serde_json::from_str(&OutboundSession::make("!r:x", 5).stored(&KEY).unwrap()).unwrap();
+            serde_json::from_str(&OutboundSession::make("!r:x", 5).stored(&KEY)).unwrap();
         one["initial"] = two["initial"].clone();
         assert!(matches!(
             OutboundSession::restore(&one.to_string(), &KEY),
@@ -361,7 +350,7 @@ mod tests {
         let session = OutboundSession::make("!secret:x", 5);
         let key = session.initial_session_key();
         let exported = session.initial_exported_key();
-        let stored = session.stored(&KEY).unwrap();
+        let stored = session.stored(&KEY);
         let debug = format!("{session:?} {key:?}");
         for secret in [key.expose(), exported.expose()] {
             let ratchet = secret.get(20..120).unwrap();

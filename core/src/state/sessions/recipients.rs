@@ -1,14 +1,13 @@
 //! Who has a session's key, and what follows from it.
 
-
 use crate::state::sorted::{Map, Set};
-use serde::{Deserialize, Serialize};
+use crate::wire::json_edit::{elements, get_str, members, quoted};
 
 use super::RotationReason;
 
 /// A device as the holder of a key: a device id that comes back with another identity key is
 /// another device.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeviceKey {
     /// The device's id.
     pub device_id: String,
@@ -17,8 +16,7 @@ pub struct DeviceKey {
 }
 
 /// Devices by the user they belong to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recipients(Map<String, Set<DeviceKey>>);
 
 impl Recipients {
@@ -59,12 +57,45 @@ impl Recipients {
         self.0.values().map(Set::len).sum()
     }
 
+    /// `{user: [{"device_id", "curve25519"}]}`.
+    pub(super) fn stored(&self) -> String {
+        let users: Vec<String> = self
+            .0
+            .iter()
+            .map(|(user_id, devices)| {
+                let devices: Vec<String> = devices
+                    .iter()
+                    .map(|device| {
+                        format!(
+                            r#"{{"device_id":{},"curve25519":{}}}"#,
+                            quoted(&device.device_id),
+                            quoted(&device.curve25519)
+                        )
+                    })
+                    .collect();
+                format!("{}:[{}]", quoted(user_id), devices.join(","))
+            })
+            .collect();
+        format!("{{{}}}", users.join(","))
+    }
+
+    pub(super) fn restore(stored: &str) -> Option<Self> {
+        let mut all = Self::new();
+        for user in members(stored).ok()?? {
+            all.add_user(&user.key);
+            for device in elements(user.value).ok()? {
+                let text = |key| get_str(device, &[key]).ok().flatten();
+                let device =
+                    DeviceKey { device_id: text("device_id")?, curve25519: text("curve25519")? };
+                all.add(&user.key, device);
+            }
+        }
+        Some(all)
+    }
+
     /// Users none of whose devices is among them.
     pub fn users_without_devices(&self) -> impl Iterator<Item = &str> {
-        self.0
-            .iter()
-            .filter(|(_, devices)| devices.is_empty())
-            .map(|(user_id, _)| user_id.as_str())
+        self.0.iter().filter(|(_, devices)| devices.is_empty()).map(|(user_id, _)| user_id.as_str())
     }
 
     pub(in crate::state) fn has_user(&self, user_id: &str) -> bool {

@@ -44,11 +44,8 @@ mod tests {
         assert!(matches!(unseal(&sealed, &[2; 32]), Err(RestoreError::Pickle(_))));
         assert!(matches!(unseal("x", &[1; 32]), Err(RestoreError::Format)));
         let other = seal("OTHER", &[1; 32]);
-        let mixed = format!(
-            "{}.{}",
-            sealed.split_once('.').unwrap().0,
-            other.split_once('.').unwrap().1
-        );
+        let mixed =
+            format!("{}.{}", sealed.split_once('.').unwrap().0, other.split_once('.').unwrap().1);
         assert!(matches!(unseal(&mixed, &[1; 32]), Err(RestoreError::Mismatch)));
     }
 }

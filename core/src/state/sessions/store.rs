@@ -1,6 +1,5 @@
 //! The inbound sessions of all rooms.
 
-
 use crate::state::sorted::Map;
 use thiserror::Error;
 
@@ -93,7 +92,11 @@ impl SessionStore {
     }
 
     /// Where the session of that room and id came from: the claim with a known owner first.
-    pub(in crate::state) fn origin(&self, room_id: &str, session_id: &str) -> Option<&SessionOrigin> {
+    pub(in crate::state) fn origin(
+        &self,
+        room_id: &str,
+        session_id: &str,
+    ) -> Option<&SessionOrigin> {
         let claims = self.sessions.get(&(room_id.to_owned(), session_id.to_owned()))?;
         claims
             .iter()

@@ -1,11 +1,10 @@
 //! The answer the page gets: opened events in place, and of each slot the one that counts.
 
-
-use crate::state::sorted::Map;
 use super::{Answer, Entry, OpenError, Role, StateEngine, TIMELINE, reason};
 use crate::state::open::OpenedState;
 use crate::state::packed_key::WireKey;
 use crate::state::precedence::{Precedence, STATE_ENCRYPTION_FLAGS};
+use crate::state::sorted::Map;
 use crate::state::sync::{Edit, Splice, apply};
 use crate::wire::json_edit::{self, elements, get, get_str, members, quoted, span};
 
@@ -39,13 +38,7 @@ impl StateEngine {
                 },
                 Some(Err(error)) if error.may_heal() => {
                     if let Role::Current(_) = entry.role {
-                        self.wait(
-                            &entry.room_id,
-                            &entry.found,
-                            &answer.body,
-                            reason(error),
-                            true,
-                        );
+                        self.wait(&entry.room_id, &entry.found, &answer.body, reason(error), true);
                         if let Ok(WireKey::Packed(key)) = WireKey::read(&entry.found.state_key) {
                             let slot = slot(&entry.room_id, key.event_type(), key.state_key());
                             slots.or_default(slot).unopened = true;
