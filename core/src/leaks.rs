@@ -225,7 +225,7 @@ pub const LEAKS: &[Leak] = &[
         2,
         "That your client starts, by its question for bridges",
         "homeserver",
-        Some("calls"),
+        Some("directory"),
     ),
     leak("dialled-number", 2, "Phone numbers you dial", "homeserver", Some("calls")),
     leak(

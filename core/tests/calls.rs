@@ -212,8 +212,6 @@ fn numbers_are_not_looked_up_and_public_jitsi_is_not_asked() {
         assert_eq!(engine.decide("GET", &url), flag::REPLY, "{path}");
         assert_eq!(engine.take_reply().unwrap().1.body, "[]");
     }
-    assert_eq!(engine.decide("GET", &format!("{HS}/thirdparty/protocols")), flag::REPLY);
-    assert_eq!(engine.take_reply().unwrap().1.body, "{}");
     assert_eq!(engine.decide("GET", &format!("{HS}/thirdparty/user/irc?nick=x")), 0);
     let jitsi = "https://meet.element.io/.well-known/element/jitsi";
     assert_eq!(engine.decide("GET", jitsi), flag::REPLY);

@@ -19,7 +19,7 @@ static INFO: Info = Info {
     id: "calls",
     name: "Calls",
     purpose: "Sends calls through your homeserver's relay (TURN) only, so that nobody you call, or who rings you, learns your network address, and keeps room names and your Matrix ID from call services.",
-    loses: "Calls need a TURN server at your homeserver and may be slower; Element cannot dial phone numbers or list bridged networks; Jitsi shows no room name, and a call page on a foreign site stays empty until you allow its host.",
+    loses: "Calls need a TURN server at your homeserver and may be slower; Element cannot dial phone numbers; Jitsi shows no room name, and a call page on a foreign site stays empty until you allow its host.",
     why: "A ringing call alone tells servers and, once answered, the caller where you are; homeservers commonly offer a relay.",
     options: &[DIRECT],
     allow: Some("Call pages, Jitsi hosts and STUN or TURN servers you trust"),
@@ -83,10 +83,6 @@ impl Shield for Calls {
             }
             Endpoint::ThirdParty if is_dialling(head) => {
                 HeadStep::Reply(Action::Answered, Reply::ok("[]"))
-            }
-            // Element asks at every start, for bridges to the telephone network.
-            Endpoint::ThirdParty if head.address.path.ends_with("/thirdparty/protocols") => {
-                HeadStep::Reply(Action::Answered, Reply::ok("{}"))
             }
             Endpoint::Foreign
                 if names_room(&head.address)
