@@ -1,6 +1,6 @@
 //! Writing: from a request with readable state to encrypted events, keys first.
 
-use crate::state::sorted::Map;
+use crate::state::sorted::{Map, Set};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -203,6 +203,8 @@ pub(super) struct Outbound {
     asked: bool,
     // The highest index of its events that was ever received.
     received: Option<u32>,
+    // Slots written with this session in this tab: type, state key.
+    written: Set<(String, String)>,
 }
 
 impl Outbound {
@@ -214,6 +216,7 @@ impl Outbound {
             reached: false,
             asked: false,
             received: None,
+            written: Set::new(),
         }
     }
 
@@ -589,6 +592,7 @@ impl StateEngine {
         let encrypted =
             encrypt_state(&mut outbound.session, device, event_type, state_key, content)
                 .map_err(|error| EngineError::Encrypt(error.to_string()))?;
+        outbound.written.insert((event_type.to_owned(), state_key.to_owned()));
         let path = format!(
             "/_matrix/client/v3/rooms/{}/state/{ENCRYPTED_TYPE}/{}",
             encoded(room_id),
@@ -676,6 +680,11 @@ impl StateEngine {
                 continue;
             }
             let slot = (event_type.to_owned(), state_key.to_owned());
+            // Not yet back from the server, but newer than what is known of it.
+            let outbound = self.outbound.get(room_id);
+            if outbound.is_some_and(|outbound| outbound.written.contains(&slot)) {
+                continue;
+            }
             let Some(event) = self.remembered.get(room_id).and_then(|slots| slots.get(&slot))
             else {
                 continue;
