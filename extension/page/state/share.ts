@@ -27,11 +27,15 @@ export interface StateContent {
 export const READY_LIMIT = 20_000;
 /** Changes of membership and devices come in showers. */
 const TEND_DELAY = 400;
+/** By then a change has come back by sync. */
+const UNDER_WAY = 60_000;
 
 export class StateSharing {
   readonly #engine: StateEngine;
   readonly #invites: InviteHints;
   readonly #due = new Set<string>();
+  /** When this page last encrypted something for a slot. */
+  readonly #written = new Map<string, number>();
   #isTending = false;
 
   constructor(engine: StateEngine, invites: InviteHints) {
@@ -79,6 +83,7 @@ export class StateSharing {
       state.encrypt(room.roomId, eventType, stateKey, contentJson),
     );
     await this.#engine.persist();
+    this.#written.set(slotOf(room.roomId, eventType, stateKey), now());
     return this.#engine.call((state) => state.takeEncrypted(ticket));
   }
 
@@ -166,6 +171,9 @@ export class StateSharing {
     await pause(again.delayMs);
     await this.#engine.writing(client, async () => {
       for (const content of this.#reencrypt(roomId, await joinedMembers(room)).events) {
+        // What was changed a moment ago is under way with the new key: the old must not follow it.
+        const slot = slotOf(roomId, content.eventType, content.stateKey);
+        if (now() - (this.#written.get(slot) ?? 0) < UNDER_WAY) continue;
         await this.send(client, room, content);
       }
     });
@@ -176,6 +184,10 @@ export class StateSharing {
       state.reencrypt(roomId, JSON.stringify({ members, now: now() })),
     );
   }
+}
+
+function slotOf(roomId: string, eventType: string, stateKey: string): string {
+  return `${roomId}|${eventType}|${stateKey}`;
 }
 
 async function joinedMembers(room: PageRoom): Promise<string[]> {
