@@ -554,6 +554,7 @@ const SHIELD: Settable = Settable {
     id: "encrypted-state",
     modes: &crate::policy::Mode::ALL,
     options: &ENCRYPTED_STATE_OPTIONS,
+    has_list: false,
 };
 
 fn read_settings(settings: Option<&str>, managed: Option<&str>) -> StateSettings {
