@@ -329,70 +329,72 @@ describe("what the homeserver learns of names and topics", { timeout: 300_000 },
     }
   }
 
-  for (const kind of bothBrowsers) {
-    describe(`in ${kind} with Mantle`, () => {
-      it("leaves public rooms and rooms without encryption as they are", async () => {
-        const { page } = side(kind);
-        const name = secret("name");
-        const { roomId } = await createRoom(page, { preset: "public_chat", name });
-        await drive(page, "roomName", roomId, name);
-        const bare = await createRoom(page, { preset: "private_chat", name });
-        await drive(page, "roomName", bare.roomId, name);
-        const found = await world.synapse.searchDatabase([name]);
-        assert.ok(found.length > 0);
-      });
+  describe("with Mantle", { concurrency: 2 }, () => {
+    for (const kind of bothBrowsers) {
+      describe(`in ${kind}`, { concurrency: 1 }, () => {
+        it("leaves public rooms and rooms without encryption as they are", async () => {
+          const { page } = side(kind);
+          const name = secret("name");
+          const { roomId } = await createRoom(page, { preset: "public_chat", name });
+          await drive(page, "roomName", roomId, name);
+          const bare = await createRoom(page, { preset: "private_chat", name });
+          await drive(page, "roomName", bare.roomId, name);
+          const found = await world.synapse.searchDatabase([name]);
+          assert.ok(found.length > 0);
+        });
 
-      it("tries again after failures until the name is there, and after a reload too", async () => {
-        const { page, liar, reload } = side(kind);
-        const name = secret("name");
-        const topic = secret("topic");
-        const end = liar.fail(isEncryptedPut, "network");
-        const { roomId } = await createRoom(page, privateRoom({ name, topic }));
-        await pause(1_500);
-        await reload();
-        await pause(500);
-        assert.ok(end() > 0, "No write failed");
-        await drive(page, "roomName", roomId, name);
-        await drive(page, "seeTopic", roomId, topic);
-        await assertUnseen(side(kind), [name, topic]);
-      });
+        it("tries again after failures until the name is there, and after a reload too", async () => {
+          const { page, liar, reload } = side(kind);
+          const name = secret("name");
+          const topic = secret("topic");
+          const end = liar.fail(isEncryptedPut, "network");
+          const { roomId } = await createRoom(page, privateRoom({ name, topic }));
+          await pause(1_500);
+          await reload();
+          await pause(500);
+          assert.ok(end() > 0, "No write failed");
+          await drive(page, "roomName", roomId, name);
+          await drive(page, "seeTopic", roomId, topic);
+          await assertUnseen(side(kind), [name, topic]);
+        });
 
-      it("tells the page when the homeserver refuses, and sends nothing in clear", async () => {
-        const { page, liar } = side(kind);
-        const roomId = await plainRoom(page);
-        const name = secret("name");
-        const end = liar.fail(isEncryptedPut, "502");
-        const outcome = await tryToDrive(page, "setRoomName", roomId, name);
-        end();
-        assert.equal(outcome.ok, false);
-        await assertUnseen(side(kind), [name]);
-        await drive(page, "setRoomName", roomId, name);
-        await drive(page, "roomName", roomId, name);
-        await assertUnseen(side(kind), [name]);
-      });
+        it("tells the page when the homeserver refuses, and sends nothing in clear", async () => {
+          const { page, liar } = side(kind);
+          const roomId = await plainRoom(page);
+          const name = secret("name");
+          const end = liar.fail(isEncryptedPut, "502");
+          const outcome = await tryToDrive(page, "setRoomName", roomId, name);
+          end();
+          assert.equal(outcome.ok, false);
+          await assertUnseen(side(kind), [name]);
+          await drive(page, "setRoomName", roomId, name);
+          await drive(page, "roomName", roomId, name);
+          await assertUnseen(side(kind), [name]);
+        });
 
-      it("refuses in words when the page's keys cannot be reached, and sends nothing", async () => {
-        const { page, reload } = side(kind);
-        const roomId = await plainRoom(page);
-        const name = secret("name");
-        // As a page without end-to-end encryption, or one too old to share keys.
-        await page.evaluate("window.mxMatrixClientPeg = { get: () => null }");
-        const answer = await drive(
-          page,
-          "homeserverCall",
-          "PUT",
-          statePath(roomId, "m.room.name"),
-          {
-            name,
-          },
-        );
-        assert.equal(answer.status, 403);
-        const { errcode, error } = JSON.parse(answer.body) as Record<string, string>;
-        assert.equal(errcode, "M_FORBIDDEN");
-        assert.match(error ?? "", /^[A-Z].*\.$/);
-        await assertUnseen(side(kind), [name]);
-        await reload();
+        it("refuses in words when the page's keys cannot be reached, and sends nothing", async () => {
+          const { page, reload } = side(kind);
+          const roomId = await plainRoom(page);
+          const name = secret("name");
+          // As a page without end-to-end encryption, or one too old to share keys.
+          await page.evaluate("window.mxMatrixClientPeg = { get: () => null }");
+          const answer = await drive(
+            page,
+            "homeserverCall",
+            "PUT",
+            statePath(roomId, "m.room.name"),
+            {
+              name,
+            },
+          );
+          assert.equal(answer.status, 403);
+          const { errcode, error } = JSON.parse(answer.body) as Record<string, string>;
+          assert.equal(errcode, "M_FORBIDDEN");
+          assert.match(error ?? "", /^[A-Z].*\.$/);
+          await assertUnseen(side(kind), [name]);
+          await reload();
+        });
       });
-    });
-  }
+    }
+  });
 });
