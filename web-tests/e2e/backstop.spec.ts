@@ -255,6 +255,8 @@ for (const kind of bothBrowsers) {
       const ways: Partial<Reached> = {};
       referers = [];
       try {
+        // Styles of a page behind another one may wait to be drawn.
+        await page.bringToFront();
         await page.goto(`https://${host}/`);
         for (const [target, base] of Object.entries(TARGETS)) {
           recorder.clear();
@@ -394,7 +396,7 @@ function avoidable(kind: BrowserKind, referers: readonly string[]): string[] {
 async function settled(recorder: Recorder, isComplete: () => boolean): Promise<void> {
   let seen = -1;
   let quiet = 0;
-  for (let turn = 0; turn < 60 && quiet < 6 && !isComplete(); turn += 1) {
+  for (let turn = 0; turn < 60 && quiet < 10 && !isComplete(); turn += 1) {
     await pause(250);
     quiet = seen === recorder.exchanges.length ? quiet + 1 : 0;
     seen = recorder.exchanges.length;
