@@ -65,15 +65,31 @@ export interface AnswerHandler {
 
 type HandlerName = Taker["handler"];
 
-const requestHandlers = create(null) as Partial<Record<HandlerName, RequestHandler>>;
-const answerHandlers = create(null) as Partial<Record<HandlerName, AnswerHandler>>;
+const requestHandlers = create(null) as Record<string, RequestHandler | undefined>;
+const answerHandlers = create(null) as Record<string, AnswerHandler | undefined>;
 
-export function registerHandler(name: HandlerName, handler: RequestHandler): void {
-  requestHandlers[name] = handler;
+/** With a shield's id: for that one alone, before the handler that serves all. */
+export function registerHandler(name: HandlerName, handler: RequestHandler, shield?: string): void {
+  requestHandlers[keyOf(name, shield)] = handler;
 }
 
-export function registerAnswerHandler(name: HandlerName, handler: AnswerHandler): void {
-  answerHandlers[name] = handler;
+export function registerAnswerHandler(
+  name: HandlerName,
+  handler: AnswerHandler,
+  shield?: string,
+): void {
+  answerHandlers[keyOf(name, shield)] = handler;
+}
+
+function keyOf(name: HandlerName, shield: string | undefined): string {
+  return shield === undefined ? name : `${shield}/${name}`;
+}
+
+function handlerOf<Handler>(
+  handlers: Record<string, Handler | undefined>,
+  { handler, shield }: Taker,
+): Handler | undefined {
+  return handlers[keyOf(handler, shield)] ?? handlers[handler];
 }
 
 /** The bytes of a held body; empty when there is none. */
@@ -102,7 +118,7 @@ export async function handOver(
     const taker = takers[index] as Taker;
     let outcome: Outcome | undefined;
     try {
-      outcome = await requestHandlers[taker.handler]?.handle(request, taker);
+      outcome = await handlerOf(requestHandlers, taker)?.handle(request, taker);
     } catch {
       // Refused below: a protected request does not leave unseen.
     }
@@ -120,7 +136,7 @@ export function beforeSending(
   taker: Taker,
   held: HeldRequest,
 ): Promise<Handled> | undefined {
-  const handler = answerHandlers[taker.handler];
+  const handler = handlerOf(answerHandlers, taker);
   if (handler?.before === undefined) return undefined;
   try {
     const early = handler.before(held);
@@ -158,7 +174,7 @@ export function handBack(
 ): Promise<Uint8Array | undefined> {
   const unchanged = (): undefined => undefined;
   try {
-    const opened = answerHandlers[taker.handler]?.open(request, status, body);
+    const opened = handlerOf(answerHandlers, taker)?.open(request, status, body);
     if (opened !== undefined) return then(opened, (bytes) => bytes, unchanged);
   } catch {
     // As it is.
