@@ -32,8 +32,11 @@ const agreedKeysOf: Record<Browser, readonly string[]> = {
   chromium: ["minimum_chrome_version", "storage"],
   firefox: ["browser_specific_settings"],
 };
-/** Where the packages' own pages and scripts may get code from. */
-const agreedPolicy = "script-src 'self' 'wasm-unsafe-eval'";
+/**
+ * Where the packages' own pages and scripts may get code from, and what they may reach: the
+ * background asks a homeserver, without credentials, whether media there is open to anyone.
+ */
+const agreedPolicy = "connect-src 'self' https: http:; script-src 'self' 'wasm-unsafe-eval'";
 
 type Manifest = Record<string, unknown> & {
   content_scripts?: { matches?: string[] }[];
