@@ -129,6 +129,7 @@ for (const kind of bothBrowsers) {
         "Performance.addSendMessageTimingMetadata": false,
       });
       (expected["room_directory"] as Plain)["servers"] = [];
+      expected["permalink_prefix"] = "https://chat.example.org";
       for (const key of ["posthog", "sentry", "bug_report_endpoint_url", "map_style_url"]) {
         assert.ok(key in expected, key);
         delete expected[key];
