@@ -24,7 +24,8 @@ impl Examination {
     }
 
     /// False: the examination is over. True: supply `length` bytes from `offset`.
-    pub fn next(&mut self) -> bool {
+    #[wasm_bindgen(js_name = next)]
+    pub fn advance(&mut self) -> bool {
         self.need = self.inner.need();
         self.need.is_some()
     }
