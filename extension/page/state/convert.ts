@@ -117,7 +117,10 @@ export class RoomConversion {
     }
   }
 
-  /** Flag, encrypted state, then blank clear state: in this order nothing is ever without a name. */
+  /**
+   * Flag, encrypted state, blank clear state: in this order nothing is ever without a name. Then the
+   * encrypted state once more, since to clients without Mantle the last one of a slot counts.
+   */
   async #convert(client: PageClient, room: PageRoom, isRedacting: boolean): Promise<void> {
     const { roomId } = room;
     await this.#engine.writing(client, async () => {
@@ -130,6 +133,9 @@ export class RoomConversion {
       }
       for (const content of plan.encrypt) await this.#sharing.send(client, room, content);
       for (const { path, body } of plan.blank) await sendAsClient(client, "PUT", path, body);
+      if (plan.blank.length > 0) {
+        for (const content of plan.encrypt) await this.#sharing.send(client, room, content);
+      }
       if (isRedacting) await redact(client, roomId, plan);
     });
   }
