@@ -164,10 +164,9 @@ main("test", async () => {
     {
       name: "specs",
       timeoutSeconds: 3_600,
-      // Two files at a time: each waits for its browsers more than it computes.
       command: [
         process.execPath,
-        ...["--import", "tsx", "--test", "--test-concurrency=2", "--test-timeout=900000"],
+        ...["--import", "tsx", "--test", "--test-concurrency=1", "--test-timeout=900000"],
         ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
         ...["--test-reporter=tap", `--test-reporter-destination=${nodeReport}`],
         ...specs,
