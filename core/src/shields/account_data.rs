@@ -9,7 +9,7 @@ use crate::policy::{Item, OptionInfo, OptionKind};
 use crate::wire::account_data::replace_content;
 use crate::wire::address::percent_decoded;
 use crate::wire::endpoint::Endpoint;
-use crate::wire::json_edit::{Edit, JsonError, get_str, members};
+use crate::wire::json_edit::{Edit, JsonError, get_str, members, utf8};
 
 pub(super) struct AccountData;
 
@@ -62,8 +62,7 @@ impl Shield for AccountData {
         body: &[u8],
     ) -> Result<BodyStep, JsonError> {
         let event_type = event_type(head);
-        let text = std::str::from_utf8(body)
-            .map_err(|error| JsonError::Malformed { at: error.valid_up_to() })?;
+        let text = utf8(body)?;
         if event_type == SETTINGS && !is_kept(&event_type, context) {
             return Ok(BodyStep::Edit(vec![Edit::remove(&[SEARCHES])]));
         }

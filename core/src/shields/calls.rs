@@ -11,7 +11,7 @@ use crate::verdict::{Action, Reply};
 use crate::wire::address::{Address, percent_decoded};
 use crate::wire::endpoint::Endpoint;
 use crate::wire::ice::{IceServer, is_relay_candidate, relay_only, without_related_address};
-use crate::wire::json_edit::{Edit, JsonError, elements, get, get_str, quoted};
+use crate::wire::json_edit::{Edit, JsonError, elements, get, get_str, quoted, utf8};
 
 pub(super) struct Calls;
 
@@ -102,8 +102,7 @@ impl Shield for Calls {
         _headers: &str,
         body: &[u8],
     ) -> Result<BodyStep, JsonError> {
-        let text = std::str::from_utf8(body)
-            .map_err(|error| JsonError::Malformed { at: error.valid_up_to() })?;
+        let text = utf8(body)?;
         let edits = match head.endpoint {
             Endpoint::StateSend => widget_edits(text)?,
             _ if is_direct(context) => Vec::new(),

@@ -8,7 +8,7 @@ use crate::verdict::{Action, Reply};
 use crate::wire::account_data::replace_content;
 use crate::wire::address::Address;
 use crate::wire::endpoint::Endpoint;
-use crate::wire::json_edit::{Edit, JsonError, elements, get, get_str};
+use crate::wire::json_edit::{Edit, JsonError, elements, get, get_str, utf8};
 
 /// The Identity Service API on any host, as an RE2 expression.
 pub const PATH_REGEX: &str = r"^(https?|wss?)://[^/?#]+(/[^?#]*)?/_matrix/identity(/|\?|#|$)";
@@ -84,8 +84,7 @@ impl Shield for Identity {
         _headers: &str,
         body: &[u8],
     ) -> Result<BodyStep, JsonError> {
-        let text = std::str::from_utf8(body)
-            .map_err(|error| JsonError::Malformed { at: error.valid_up_to() })?;
+        let text = utf8(body)?;
         let text = text.trim();
         if text.is_empty() {
             return Ok(BodyStep::Pass);

@@ -10,7 +10,7 @@ use crate::verdict::{Action, Reply};
 use crate::wire::account_data::replace_content;
 use crate::wire::address::{Address, percent_decoded};
 use crate::wire::endpoint::Endpoint;
-use crate::wire::json_edit::{JsonError, elements, get, get_str, members};
+use crate::wire::json_edit::{JsonError, elements, get, get_str, members, utf8};
 
 /// Hosts of Element's own integration managers.
 pub const HOSTS: [&str; 3] =
@@ -75,8 +75,7 @@ impl Shield for Integrations {
         if head.endpoint != Endpoint::WidgetsAccountData {
             return Ok(BodyStep::Pass);
         }
-        let text = std::str::from_utf8(body)
-            .map_err(|error| JsonError::Malformed { at: error.valid_up_to() })?;
+        let text = utf8(body)?;
         for widget in members(text)?.unwrap_or_default() {
             if names_forbidden_manager(widget.value, context)? {
                 return Ok(BodyStep::Reply(Action::Answered, Reply::forbidden(WIDGETS_REFUSED)));

@@ -5,7 +5,7 @@
 
 use super::{BodyStep, Context, Head, HeadStep, Info, Shield};
 use crate::wire::endpoint::Endpoint;
-use crate::wire::json_edit::{Edit, JsonError, get_str};
+use crate::wire::json_edit::{Edit, JsonError, get_str, utf8};
 
 pub(super) struct Push;
 
@@ -37,8 +37,7 @@ impl Shield for Push {
         _headers: &str,
         body: &[u8],
     ) -> Result<BodyStep, JsonError> {
-        let text = std::str::from_utf8(body)
-            .map_err(|error| JsonError::Malformed { at: error.valid_up_to() })?;
+        let text = utf8(body)?;
         if get_str(text, &["kind"])?.as_deref() != Some("http") {
             return Ok(BodyStep::Pass);
         }

@@ -7,7 +7,7 @@
 use super::{BodyStep, Context, Head, HeadStep, Info, Shield};
 use crate::wire::address::percent_decoded;
 use crate::wire::endpoint::Endpoint;
-use crate::wire::json_edit::{Edit, JsonError, get};
+use crate::wire::json_edit::{Edit, JsonError, get, utf8};
 
 pub(super) struct Receipts;
 
@@ -48,8 +48,7 @@ impl Shield for Receipts {
         if body.trim_ascii().is_empty() {
             return Ok(BodyStep::Pass);
         }
-        let text = std::str::from_utf8(body)
-            .map_err(|error| JsonError::Malformed { at: error.valid_up_to() })?;
+        let text = utf8(body)?;
         let Some(event) = get(text, &[PUBLIC])? else { return Ok(BodyStep::Pass) };
         let mut edits = vec![Edit::remove(&[PUBLIC])];
         if get(text, &[PRIVATE])?.is_none() {

@@ -6,7 +6,7 @@
 use super::{BodyStep, Context, Head, HeadStep, Info, Shield};
 use crate::verdict::{Action, Reply};
 use crate::wire::endpoint::Endpoint;
-use crate::wire::json_edit::{JsonError, elements, get};
+use crate::wire::json_edit::{JsonError, elements, get, utf8};
 
 pub(super) struct WelcomeBot;
 
@@ -43,8 +43,7 @@ impl Shield for WelcomeBot {
         if body.trim_ascii().is_empty() {
             return Ok(BodyStep::Pass);
         }
-        let text = std::str::from_utf8(body)
-            .map_err(|error| JsonError::Malformed { at: error.valid_up_to() })?;
+        let text = utf8(body)?;
         for invitee in elements(get(text, &["invite"])?.unwrap_or("[]"))? {
             let invitee: String = serde_json::from_str(invitee).unwrap_or_default();
             if invitee.starts_with("@riot-bot:") {

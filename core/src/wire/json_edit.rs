@@ -178,13 +178,20 @@ impl Edit {
     }
 }
 
+/// A body as text, since JSON travels in UTF-8 (RFC 8259, section 8.1).
+///
+/// # Errors
+/// [`JsonError::Malformed`] at the first byte that is not UTF-8.
+pub fn utf8(body: &[u8]) -> Result<&str, JsonError> {
+    std::str::from_utf8(body).map_err(|error| JsonError::Malformed { at: error.valid_up_to() })
+}
+
 /// Applies `edits` one after the other; `None` when nothing changed.
 ///
 /// # Errors
 /// [`JsonError::Malformed`] when the text is not JSON in UTF-8.
 pub fn apply(body: &[u8], edits: &[Edit]) -> Result<Option<Vec<u8>>, JsonError> {
-    let text = std::str::from_utf8(body)
-        .map_err(|error| JsonError::Malformed { at: error.valid_up_to() })?;
+    let text = utf8(body)?;
     let mut edited: Option<String> = None;
     for edit in edits {
         let current = edited.as_deref().unwrap_or(text);
