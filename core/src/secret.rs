@@ -15,6 +15,12 @@ impl Secret {
         Self(Zeroizing::new(text))
     }
 
+    /// The text itself, for where it belongs: an Olm channel, the page's own key store.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
     /// Whether the secret stands anywhere in `bytes`.
     #[must_use]
     pub fn is_in(&self, bytes: &[u8]) -> bool {

@@ -18,7 +18,6 @@ mod power_levels;
 mod precedence;
 mod replay;
 mod scan;
-mod secret;
 mod sessions;
 mod sorted;
 mod sync;
@@ -44,9 +43,6 @@ pub use precedence::{
     StoredStateError,
 };
 pub use replay::SeenIndices;
-pub use secret::SecretText;
-#[cfg(feature = "megolm-size")]
-pub use sessions::megolm_weight;
 pub use sessions::{
     AddError, Added, DeviceKey, DeviceKeyError, InboundSession, KeyForm, MEGOLM_V1,
     OutboundSession, OwnDevice, PickleKey, Recipients, RestoreError, RotationPolicy,

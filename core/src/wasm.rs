@@ -338,14 +338,6 @@ pub fn change(
         .map_err(|error| JsError::new(&error.to_string()))
 }
 
-/// See the feature `megolm-size`.
-#[cfg(feature = "megolm-size")]
-#[wasm_bindgen(js_name = megolmWeight)]
-#[must_use]
-pub fn megolm_weight(pickle: &str, exported_key: &str, text: &str) -> Option<String> {
-    crate::state::megolm_weight(pickle, exported_key, text)
-}
-
 /// By way of JSON text: `serde-wasm-bindgen` would add several dozen KB to a file that every page start parses.
 fn to_js<T: Serialize>(value: &T) -> JsValue {
     serde_json::to_string(value)

@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::packed_key::{PackError, PackedKey};
-use super::secret::SecretText;
 use super::sessions::{OutboundSession, OwnDevice};
+use crate::secret::Secret;
 
 /// The most bytes of payload. The ciphertext takes 4/3 of it, and an event may have 65,536 bytes
 /// with all the server adds (client-server API, "Size limits").
@@ -156,7 +156,7 @@ pub fn history_is_shared(content: Option<&Value>) -> bool {
 pub fn room_key_content(
     session: &OutboundSession,
     shared_history: bool,
-) -> Result<SecretText, serde_json::Error> {
+) -> Result<Secret, serde_json::Error> {
     serde_json::to_string(&RoomKeyContent {
         algorithm: session.algorithm(),
         room_id: session.room_id(),
@@ -164,7 +164,7 @@ pub fn room_key_content(
         session_key: session.initial_session_key().expose(),
         shared_history,
     })
-    .map(SecretText::new)
+    .map(Secret::new)
 }
 
 /// The JSON array for the page's `importRoomKeysAsJson`: the session from index 0, as this device's.
@@ -176,7 +176,7 @@ pub fn room_keys_for_import(
     session: &OutboundSession,
     device: &OwnDevice,
     shared_history: bool,
-) -> Result<SecretText, serde_json::Error> {
+) -> Result<Secret, serde_json::Error> {
     serde_json::to_string(&[ImportedKey {
         algorithm: session.algorithm(),
         room_id: session.room_id(),
@@ -187,7 +187,7 @@ pub fn room_keys_for_import(
         forwarding_curve25519_key_chain: [],
         shared_history,
     }])
-    .map(SecretText::new)
+    .map(Secret::new)
 }
 
 #[cfg(test)]

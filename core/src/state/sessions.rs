@@ -124,39 +124,3 @@ fn check_version(stored: &str, expected: u32) -> Result<(), RestoreError> {
         .ok_or(RestoreError::Format)?;
     if version == expected { Ok(()) } else { Err(RestoreError::Version { expected, got: version }) }
 }
-
-/// Everything of Megolm that encrypted state will call, for weighing: session, pickle, encryption,
-/// import and decryption.
-#[cfg(feature = "megolm-size")]
-pub fn megolm_weight(pickle: &str, exported_key: &str, text: &str) -> Option<String> {
-    use vodozemac::megolm::{
-        ExportedSessionKey, GroupSession, GroupSessionPickle, InboundGroupSession,
-        InboundGroupSessionPickle, MegolmMessage, SessionConfig, SessionKey,
-    };
-    let key: PickleKey = [1; 32];
-    let mut outbound = match GroupSessionPickle::from_encrypted(pickle, &key) {
-        Ok(pickle) => GroupSession::from_pickle(pickle),
-        Err(_) => GroupSession::new(SessionConfig::version_1()),
-    };
-    let message = outbound.encrypt(text.as_bytes()).to_base64();
-    let mut inbound = match ExportedSessionKey::from_base64(exported_key) {
-        Ok(exported) => InboundGroupSession::import(&exported, SessionConfig::version_1()),
-        Err(_) => InboundGroupSession::new(
-            &SessionKey::from_base64(exported_key).ok()?,
-            SessionConfig::version_1(),
-        ),
-    };
-    let opened = inbound.decrypt(&MegolmMessage::from_base64(text).ok()?).ok()?;
-    let kept = InboundGroupSessionPickle::from_encrypted(pickle, &key).ok()?;
-    Some(
-        [
-            message,
-            outbound.session_key().to_base64(),
-            outbound.pickle().encrypt(&key),
-            InboundGroupSession::from_pickle(kept).export_at_first_known_index().to_base64(),
-            inbound.pickle().encrypt(&key),
-            String::from_utf8(opened.plaintext).ok()?,
-        ]
-        .concat(),
-    )
-}

@@ -8,7 +8,7 @@ use super::recipients::{Recipients, Sharing, compare};
 use super::{
     InboundSession, MEGOLM_V1, OwnDevice, PickleKey, RestoreError, SessionOrigin, check_version,
 };
-use crate::state::secret::SecretText;
+use crate::secret::Secret;
 use crate::wire::json_edit::{get, quoted};
 
 const STORED_VERSION: u32 = 1;
@@ -151,14 +151,14 @@ impl OutboundSession {
     }
 
     /// The key at index 0 in the form of `m.room_key`, signed.
-    pub(in crate::state) fn initial_session_key(&self) -> SecretText {
-        SecretText::new(self.initial.session_key().to_base64())
+    pub(in crate::state) fn initial_session_key(&self) -> Secret {
+        Secret::new(self.initial.session_key().to_base64())
     }
 
     /// The key at index 0 in the form of key exports, unsigned.
-    pub(in crate::state) fn initial_exported_key(&self) -> SecretText {
+    pub(in crate::state) fn initial_exported_key(&self) -> Secret {
         let inbound = InboundGroupSession::from(&self.initial);
-        SecretText::new(inbound.export_at_first_known_index().to_base64())
+        Secret::new(inbound.export_at_first_known_index().to_base64())
     }
 
     /// The Megolm message for a payload, in unpadded base64. Uses up one index.

@@ -9,7 +9,7 @@ use vodozemac::megolm::{
 };
 
 use super::{PickleKey, RestoreError};
-use crate::state::secret::SecretText;
+use crate::secret::Secret;
 
 /// `pickle.message`, both base64.
 pub(in crate::state) fn seal(text: &str, key: &PickleKey) -> String {
@@ -23,13 +23,13 @@ pub(in crate::state) fn seal(text: &str, key: &PickleKey) -> String {
 /// # Errors
 ///
 /// [`RestoreError`] when it is damaged or was made with another key.
-pub(in crate::state) fn unseal(sealed: &str, key: &PickleKey) -> Result<SecretText, RestoreError> {
+pub(in crate::state) fn unseal(sealed: &str, key: &PickleKey) -> Result<Secret, RestoreError> {
     let (pickle, message) = sealed.split_once('.').ok_or(RestoreError::Format)?;
     let mut session =
         InboundGroupSession::from_pickle(InboundGroupSessionPickle::from_encrypted(pickle, key)?);
     let message = MegolmMessage::from_base64(message).map_err(|_| RestoreError::Format)?;
     let plaintext = session.decrypt(&message).map_err(|_| RestoreError::Mismatch)?.plaintext;
-    String::from_utf8(plaintext).map(SecretText::new).map_err(|_| RestoreError::Format)
+    String::from_utf8(plaintext).map(Secret::new).map_err(|_| RestoreError::Format)
 }
 
 #[cfg(test)]
