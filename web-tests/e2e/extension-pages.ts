@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import puppeteer from "puppeteer-core";
 import type { Browser, Page } from "puppeteer-core";
-import { type BrowserKind, launch } from "../support/browsers.ts";
+import { type BrowserKind, firefoxNetwork, launch } from "../support/browsers.ts";
 
 export interface ExtensionBrowser {
   readonly kind: BrowserKind;
@@ -113,15 +113,7 @@ async function inFirefox(options: ExtensionBrowserOptions): Promise<ExtensionBro
       "extensions.webextensions.uuids": JSON.stringify({ [FIREFOX_ID]: FIREFOX_UUID }),
       // Stands for the person's "Allow" in the browser's own question.
       "extensions.webextOptionalPermissionPrompts": false,
-      "network.proxy.type": 1,
-      "network.proxy.http": "127.0.0.1",
-      "network.proxy.http_port": options.proxyPort,
-      "network.proxy.ssl": "127.0.0.1",
-      "network.proxy.ssl_port": options.proxyPort,
-      "network.proxy.no_proxies_on": "",
-      "network.trr.mode": 5,
-      "network.captive-portal-service.enabled": false,
-      "network.connectivity-service.enabled": false,
+      ...firefoxNetwork(options.proxyPort),
       "network.http.speculative-parallel-limit": 0,
       "network.prefetch-next": true,
       "browser.safebrowsing.downloads.remote.enabled": false,
@@ -132,8 +124,6 @@ async function inFirefox(options: ExtensionBrowserOptions): Promise<ExtensionBro
       "media.peerconnection.ice.loopback": true,
       "media.peerconnection.ice.obfuscate_host_addresses": false,
       "privacy.trackingprotection.enabled": false,
-      "services.settings.server": "data:,",
-      "dom.security.https_first": false,
     },
   });
   if (options.extension !== undefined) {

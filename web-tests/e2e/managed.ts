@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import puppeteer, { type Browser, type Page } from "puppeteer-core";
-import type { BrowserKind } from "../support/browsers.ts";
+import { type BrowserKind, firefoxNetwork } from "../support/browsers.ts";
 import { certificate } from "../support/certificate.ts";
 import type { PolicyScope } from "../support/managed-browsers.ts";
 import {
@@ -156,22 +156,12 @@ async function inFirefox(options: ManagedOptions): Promise<ManagedBrowser> {
     args: ["--remote-allow-system-access"],
     extraPrefsFirefox: {
       "extensions.webextensions.uuids": JSON.stringify({ [FIREFOX_ID]: FIREFOX_UUID }),
-      "network.proxy.type": 1,
-      "network.proxy.http": "127.0.0.1",
-      "network.proxy.http_port": options.proxyPort,
-      "network.proxy.ssl": "127.0.0.1",
-      "network.proxy.ssl_port": options.proxyPort,
-      "network.proxy.no_proxies_on": "",
-      "network.trr.mode": 5,
-      "network.captive-portal-service.enabled": false,
-      "network.connectivity-service.enabled": false,
+      ...firefoxNetwork(options.proxyPort),
       // Stands for the person's "Allow" in the browser's own question.
       "extensions.webextOptionalPermissionPrompts": false,
       "devtools.console.stdout.content": true,
       "extensions.update.enabled": true,
       "extensions.update.autoUpdateDefault": true,
-      "services.settings.server": "data:,",
-      "dom.security.https_first": false,
     },
   });
   const state = (): Promise<string> =>

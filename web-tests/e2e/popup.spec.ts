@@ -24,6 +24,7 @@ import {
   testBuild,
   until,
 } from "./extension-pages.ts";
+import { nameAtLogin, reaches } from "./page-requests.ts";
 
 const ELEMENT = "chat.example.org";
 const UNKNOWN_ELEMENT = "element.example.net";
@@ -101,28 +102,8 @@ for (const kind of bothBrowsers) {
       return JSON.parse(settings ?? "{}") as Record<string, unknown>;
     }
 
-    /** Asks an identity server, as Element does at its start; true when the server saw it. */
-    async function pingReaches(): Promise<boolean> {
-      recorder.clear();
-      const run = async (url: string): Promise<void> => {
-        await fetch(url).catch(() => undefined);
-      };
-      await page.evaluate(run, PING);
-      return recorder.to("vector.im").length > 0;
-    }
-
-    /** The session name the homeserver is told at login. */
-    async function nameAtLogin(): Promise<unknown> {
-      recorder.clear();
-      const run = async (url: string): Promise<void> => {
-        const body = { type: "m.login.password", initial_device_display_name: "chat: Firefox" };
-        await fetch(url, { method: "POST", body: JSON.stringify(body) });
-      };
-      await page.evaluate(run, `https://${HOMESERVER}/_matrix/client/v3/login`);
-      const [login] = recorder.to(HOMESERVER);
-      const body = JSON.parse(String(login?.body)) as Record<string, unknown>;
-      return body["initial_device_display_name"];
-    }
+    const pingReaches = (): Promise<boolean> => reaches(page, recorder, PING);
+    const nameSent = (): Promise<unknown> => nameAtLogin(page, recorder, HOMESERVER);
 
     async function stateOf(over: Page): Promise<string> {
       await over.waitForSelector("#state[data-kind]");
@@ -187,12 +168,12 @@ for (const kind of bothBrowsers) {
     });
 
     it("a session name of one's own is what the homeserver is told", async () => {
-      assert.equal(await nameAtLogin(), "Element");
+      assert.equal(await nameSent(), "Element");
       await openDetails("device-name");
       await type("#device-name", "Kitchen");
       await popup.keyboard.press("Enter");
       await until(async () => (await stored())["deviceName"] === "Kitchen", "the stored name");
-      await until(async () => (await nameAtLogin()) === "Kitchen", "the name at login");
+      await until(async () => (await nameSent()) === "Kitchen", "the name at login");
       await type("#device-name", "x".repeat(5));
       await popup.$eval("#device-name", (field) => {
         (field as HTMLInputElement).value = " ";

@@ -40,6 +40,7 @@ import {
   newProfile,
   registryAsJson,
 } from "./managed.ts";
+import { nameAtLogin, reaches } from "./page-requests.ts";
 
 const ELEMENT = "chat.example.org";
 /** Named by the documented policy, and not built in. */
@@ -193,36 +194,16 @@ for (const kind of bothBrowsers) {
         return callApi<Values>(over, "storage.managed.get", null).catch(() => ({}));
       }
 
-      /** Asks an identity server, as Element does at its start; true when the server saw it. */
-      async function reaches(url: string): Promise<boolean> {
-        recorder.clear();
-        const run = async (address: string): Promise<void> => {
-          await fetch(address).catch(() => undefined);
-        };
-        await page.evaluate(run, url);
-        return recorder.to(new URL(url).host).length > 0;
-      }
-
-      /** The session name the homeserver is told at login. */
-      async function nameAtLogin(): Promise<unknown> {
-        recorder.clear();
-        const run = async (url: string): Promise<void> => {
-          const body = { type: "m.login.password", initial_device_display_name: "chat: Firefox" };
-          await fetch(url, { method: "POST", body: JSON.stringify(body) });
-        };
-        await page.evaluate(run, `https://${HOMESERVER}/_matrix/client/v3/login`);
-        const [login] = recorder.to(HOMESERVER);
-        const body = JSON.parse(String(login?.body)) as Record<string, unknown>;
-        return body["initial_device_display_name"];
-      }
+      const isReached = (url: string): Promise<boolean> => reaches(page, recorder, url);
+      const nameSent = (): Promise<unknown> => nameAtLogin(page, recorder, HOMESERVER);
 
       it("comes by policy, with the organisation's name for sessions", async () => {
-        assert.equal(await nameAtLogin(), "Example Clinic");
+        assert.equal(await nameSent(), "Example Clinic");
       });
 
       it("keeps other identity servers away and lets the organisation's own pass", async () => {
-        assert.equal(await reaches(FORBIDDEN), false);
-        assert.equal(await reaches(ALLOWED), true);
+        assert.equal(await isReached(FORBIDDEN), false);
+        assert.equal(await isReached(ALLOWED), true);
       });
 
       it("shows a locked switch that neither a click nor stored settings turn off", async () => {
@@ -241,7 +222,7 @@ for (const kind of bothBrowsers) {
         await popup.$eval(`${identity} input[value="off"]`, (radio) =>
           (radio as HTMLElement).click(),
         );
-        assert.equal(await reaches(FORBIDDEN), false);
+        assert.equal(await isReached(FORBIDDEN), false);
         await storeSettings(popup, {
           version: 1,
           shields: { identity: "off", integrations: "off" },
@@ -250,8 +231,8 @@ for (const kind of bothBrowsers) {
         });
         // Time for the change to reach the page, where it must change nothing.
         await pause(1_000);
-        assert.equal(await reaches(FORBIDDEN), false);
-        assert.equal(await nameAtLogin(), "Example Clinic");
+        assert.equal(await isReached(FORBIDDEN), false);
+        assert.equal(await nameSent(), "Example Clinic");
         await storeSettings(popup, undefined);
         await popup.close();
       });
@@ -320,9 +301,9 @@ for (const kind of bothBrowsers) {
         scope.write(policy(changed));
         // Firefox reads its policies at its start only.
         if (kind === "firefox") await restart();
-        await until(async () => (await nameAtLogin()) === "Second Clinic", "the changed policy");
+        await until(async () => (await nameSent()) === "Second Clinic", "the changed policy");
         // The key that is no good is ignored, the safe default holds.
-        assert.equal(await reaches(FORBIDDEN), false);
+        assert.equal(await isReached(FORBIDDEN), false);
         const options = await browser.openExtensionPage("options.html");
         await options.waitForSelector("#problems:not([hidden])");
         const sentences = await options.$eval("#problems", (part) => part.textContent ?? "");
@@ -335,14 +316,14 @@ for (const kind of bothBrowsers) {
         await options.close();
         scope.write(policy(settings()));
         if (kind === "firefox") await restart();
-        await until(async () => (await nameAtLogin()) === "Example Clinic", "the policy as it was");
+        await until(async () => (await nameSent()) === "Example Clinic", "the policy as it was");
       });
 
       it("is updated with settings and ledger kept", async () => {
         const own = storedVectors().at(-1) ?? "";
         const first = await browser.openExtensionPage("popup.html");
         await storeSettings(first, own);
-        await reaches(FORBIDDEN);
+        await isReached(FORBIDDEN);
         await page.close();
         // Reports come a moment after what they tell of.
         await until(async () => (await ledgerCount(first)) > 0, "a row in the ledger");
@@ -363,8 +344,8 @@ for (const kind of bothBrowsers) {
         assert.equal(await ledgerCount(later), rows);
         page = await browser.newPage();
         await page.goto(`https://${ELEMENT}/`);
-        assert.equal(await nameAtLogin(), "Example Clinic");
-        assert.equal(await reaches(FORBIDDEN), false);
+        assert.equal(await nameSent(), "Example Clinic");
+        assert.equal(await isReached(FORBIDDEN), false);
       });
 
       it("goes when policy says so", async () => {
@@ -387,7 +368,7 @@ for (const kind of bothBrowsers) {
         await until(async () => !(await browser.isInstalled()), "the removal");
         page = await browser.newPage();
         await page.goto(`https://${ELEMENT}/`);
-        assert.equal(await reaches(FORBIDDEN), true);
+        assert.equal(await isReached(FORBIDDEN), true);
       });
 
       it("leaves the system's policy folders as they were", () => {

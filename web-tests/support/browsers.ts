@@ -85,6 +85,23 @@ async function chromium(options: {
   });
 }
 
+/** Firefox's preferences by which every name leads to the recorder, and nothing asks for others. */
+export function firefoxNetwork(proxyPort: number): Record<string, boolean | number | string> {
+  return {
+    "network.proxy.type": 1,
+    "network.proxy.http": "127.0.0.1",
+    "network.proxy.http_port": proxyPort,
+    "network.proxy.ssl": "127.0.0.1",
+    "network.proxy.ssl_port": proxyPort,
+    "network.proxy.no_proxies_on": "",
+    "network.trr.mode": 5,
+    "network.captive-portal-service.enabled": false,
+    "network.connectivity-service.enabled": false,
+    "services.settings.server": "data:,",
+    "dom.security.https_first": false,
+  };
+}
+
 async function firefox(options: { proxyPort: number; headless?: boolean }): Promise<Browser> {
   return puppeteer.launch({
     browser: "firefox",
@@ -93,15 +110,7 @@ async function firefox(options: { proxyPort: number; headless?: boolean }): Prom
     acceptInsecureCerts: true,
     protocolTimeout: 120_000,
     extraPrefsFirefox: {
-      "network.proxy.type": 1,
-      "network.proxy.http": "127.0.0.1",
-      "network.proxy.http_port": options.proxyPort,
-      "network.proxy.ssl": "127.0.0.1",
-      "network.proxy.ssl_port": options.proxyPort,
-      "network.proxy.no_proxies_on": "",
-      "network.trr.mode": 5,
-      "network.captive-portal-service.enabled": false,
-      "network.connectivity-service.enabled": false,
+      ...firefoxNetwork(options.proxyPort),
       "network.http.http3.enable": false,
       "network.http.speculative-parallel-limit": 0,
       "network.prefetch-next": false,
@@ -126,11 +135,9 @@ async function firefox(options: { proxyPort: number; headless?: boolean }): Prom
       "media.peerconnection.ice.obfuscate_host_addresses": false,
       "privacy.trackingprotection.enabled": false,
       "privacy.trackingprotection.pbmode.enabled": false,
-      "services.settings.server": "data:,",
       "toolkit.telemetry.enabled": false,
       "toolkit.telemetry.server": "",
       "security.OCSP.enabled": 0,
-      "dom.security.https_first": false,
     },
   });
 }
