@@ -183,6 +183,13 @@ export function runningClient(): PageClient | undefined {
   }
 }
 
+/** What an error says for people: our own and Rust's do, others are the browser's or the page's. */
+export function sentenceIn(error: unknown): string | undefined {
+  const isOurs =
+    error instanceof PageCryptoError || (error instanceof Error && error.name === "Error");
+  return isOurs ? error.message : undefined;
+}
+
 /** A client whose crypto runs; undefined when there is none within the time. */
 export async function cryptoClient(limit: number): Promise<PageClient | undefined> {
   for (let waited = 0; ; waited += 100) {

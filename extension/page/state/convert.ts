@@ -5,7 +5,14 @@ import { execute, NativeRegExp, page } from "../captured.ts";
 import { showNotice } from "../notice.ts";
 import { showProgress } from "../progress.ts";
 import { ask } from "../question.ts";
-import { PageCryptoError, pause, roomStateOf, runningClient, targetsOf } from "./client.ts";
+import {
+  PageCryptoError,
+  pause,
+  roomStateOf,
+  runningClient,
+  sentenceIn,
+  targetsOf,
+} from "./client.ts";
 import type { PageClient, PageRoom } from "./client.ts";
 import { HomeserverError, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
@@ -207,8 +214,5 @@ export function sentenceOf(error: unknown): string {
   if (error instanceof HomeserverError) {
     return "The homeserver refused a step: ask whoever runs the room for the right to change it.";
   }
-  if (error instanceof PageCryptoError || (error instanceof Error && error.name === "Error")) {
-    return error.message;
-  }
-  return "The network or the page failed: try again.";
+  return sentenceIn(error) ?? "The network or the page failed: try again.";
 }

@@ -7,6 +7,7 @@ import * as glue from "../../generated/mantle_state.js";
 import type { EncryptedState } from "../../generated/mantle_state.js";
 import type { SettingsTexts } from "../core.ts";
 import { NativePromise, NativeUint8Array, NativeWebAssembly, now, page } from "../captured.ts";
+import { bytesOfBase64 } from "../base64.ts";
 import { loadModule } from "../modules.ts";
 import { store } from "../store.ts";
 import { ownDevice, runningClient } from "./client.ts";
@@ -199,7 +200,7 @@ export class StateEngine {
 
 function bytesOf(base64: string): Uint8Array<ArrayBuffer> | undefined {
   try {
-    return NativeUint8Array.from(page.atob(base64), (letter) => letter.charCodeAt(0));
+    return bytesOfBase64(base64);
   } catch {
     return undefined;
   }

@@ -4,7 +4,7 @@ import { bodyBytes } from "../handlers.ts";
 import type { HeldRequest, Outcome, RequestHandler } from "../handlers.ts";
 import { showNotice } from "../notice.ts";
 import { ask } from "../question.ts";
-import { PageCryptoError, runningClient, within } from "./client.ts";
+import { PageCryptoError, runningClient, sentenceIn, within } from "./client.ts";
 import { sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { KeySupply } from "./keys.ts";
@@ -234,10 +234,7 @@ function roomIdOf(text: string, field: string): string | undefined {
 }
 
 function refusal(error: unknown): Outcome {
-  // Rust's and our own sentences are made for people; others would be the browser's or the page's.
-  const isOurs =
-    error instanceof PageCryptoError || (error instanceof Error && error.name === "Error");
-  return matrixError("M_FORBIDDEN", isOurs ? error.message : BROKEN);
+  return matrixError("M_FORBIDDEN", sentenceIn(error) ?? BROKEN);
 }
 
 function matrixError(errcode: string, sentence: string): Outcome {
