@@ -470,6 +470,13 @@ function print(report: Report): string[] {
       // As a share, since `line` knows upper limits only.
       const share = (speed.least / speed.examine) * 100;
       line(`${kind}: of the speed it must have at least`, share, "%", 100);
+      if (speed.memory !== undefined) {
+        const { examine, chosen, cleaned } = speed.memory;
+        line(`${kind}: memory while sending it without Mantle`, chosen, "MB");
+        // Held once it would be 210 MB; what the browser itself holds to send it is not ours.
+        const held = examine + Math.max(0, cleaned - chosen);
+        line(`${kind}: memory beside that, cleaning and sending it`, held, "MB", 210);
+      }
     }
     const start = report.start[kind];
     if (start !== undefined) {

@@ -128,6 +128,9 @@ export const slice = uncurry(String.prototype.slice) as (
 export const trim = uncurry(String.prototype.trim);
 export const charCodeAt = uncurry(String.prototype.charCodeAt);
 export const push = uncurry(Array.prototype.push as (this: unknown[], item: unknown) => number);
+export const shift = uncurry(Array.prototype.shift as (this: unknown[]) => unknown) as <Item>(
+  list: Item[],
+) => Item | undefined;
 export const sort = uncurry(Array.prototype.sort as (this: string[]) => string[]);
 export const join = uncurry(Array.prototype.join as (this: string[], between: string) => string);
 export const execute = uncurry(RegExp.prototype.exec);
@@ -276,7 +279,6 @@ export const startPort = uncurry(MessagePort.prototype.start);
 
 const taskPorts = new MessageChannel();
 const tasks: (() => void)[] = [];
-const shift = uncurry(Array.prototype.shift as (this: (() => void)[]) => (() => void) | undefined);
 addListener(taskPorts.port1, "message", () => shift(tasks)?.());
 startPort(taskPorts.port1);
 /** Runs a function in a task of its own, also in hidden tabs where timers are slowed down. */

@@ -19,7 +19,9 @@ import { GuardedCore } from "./core.ts";
 import type { CoreStatus } from "./core.ts";
 import { installFetchHook } from "./fetch-hook.ts";
 import { registerHandler } from "./handlers.ts";
+import { installCopyHook } from "./media/copied.ts";
 import { mediaHandler } from "./media/handler.ts";
+import { installOutgoingHook } from "./media/outgoing.ts";
 import { installFrameHook } from "./frame-hook.ts";
 import { installLinkHook } from "./link-hook.ts";
 import { showNotice } from "./notice.ts";
@@ -116,6 +118,8 @@ function install(): void {
   installRtcHook(core, tellOnce);
   installFrameHook(core, tellOnce);
   installLinkHook(core);
+  installCopyHook(core);
+  installOutgoingHook(core);
   disguise();
   if (core.status !== "running") report(core.status);
 

@@ -59,6 +59,8 @@ const calls = {
   upgradeRoom: (roomId: string, version: string) => session.client().upgradeRoom(roomId, version),
   setDisplayName: (name: string) => session.client().setDisplayName(name),
   setAvatar: (uri: string) => session.client().setAvatarUrl(uri),
+  setRoomAvatar: (roomId: string, url: string) =>
+    session.client().sendStateEvent(roomId, "m.room.avatar" as never, { url } as never, ""),
   setProfileField: (key: string, value: string) =>
     session.client().setExtendedProfileProperty(key, value),
   profile: (user: string) => session.client().getProfileInfo(user),

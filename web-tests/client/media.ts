@@ -48,9 +48,9 @@ export async function uploadAndCancel(
   );
 }
 
-/** The other ways a client may upload: `fetch`, and MSC2246's create and PUT. */
+/** The other ways a client may upload: `fetch`, streams, and MSC2246's create and PUT. */
 export async function uploadOtherwise(
-  how: "fetch" | "create" | "r0",
+  how: "fetch" | "create" | "create by XHR" | "r0" | "stream",
   name: string,
   type: string,
   base64: string,
@@ -61,13 +61,21 @@ export async function uploadOtherwise(
   let url = `${base}/${how === "r0" ? "r0" : "v3"}/upload?${query}`;
   let method = "POST";
   let uri: string | undefined;
-  if (how === "create") {
+  if (how === "create" || how === "create by XHR") {
     const created = await fetch(`${base}/v1/create`, { method: "POST", headers, body: "{}" });
     uri = ((await created.json()) as { content_uri: string }).content_uri;
     url = `${base}/v3/upload/${uri.replace("mxc://", "")}?${query}`;
     method = "PUT";
   }
-  const body = how === "r0" ? bytes(base64) : new Blob([bytes(base64)], { type });
+  const blob = new Blob([bytes(base64)], { type });
+  if (how === "create by XHR") return byRequest(method, url, headers, blob, uri ?? "");
+  if (how === "stream") {
+    // Its length is known to nobody before its end; Chromium only.
+    const init = { method, headers, body: blob.stream(), duplex: "half" };
+    const streamed = await fetch(url, init as RequestInit);
+    return { status: streamed.status, uri: await streamed.text() };
+  }
+  const body = how === "r0" ? bytes(base64) : blob;
   const response = await fetch(new Request(url, { method, headers, body }));
   const answer = (await response.json()) as { content_uri?: string; error?: string };
   return { status: response.status, uri: uri ?? answer.content_uri ?? answer.error ?? "" };
@@ -81,16 +89,28 @@ export async function uploadTo(
   type: string,
   base64: string,
 ): Promise<{ uri: string }> {
-  const request = new XMLHttpRequest();
-  request.open("POST", `${base}/_matrix/media/v3/upload?filename=${encodeURIComponent(name)}`);
-  request.setRequestHeader("Authorization", `Bearer ${token}`);
-  request.setRequestHeader("Content-Type", type);
-  const answer = await new Promise<string>((resolve, reject) => {
-    request.onload = () => resolve(request.responseText);
-    request.onerror = () => reject(new Error("the upload failed"));
-    request.send(new Blob([bytes(base64)], { type }));
-  });
+  const url = `${base}/_matrix/media/v3/upload?filename=${encodeURIComponent(name)}`;
+  const headers = { Authorization: `Bearer ${token}`, "Content-Type": type };
+  const { answer } = await byRequest("POST", url, headers, new Blob([bytes(base64)], { type }), "");
   return { uri: (JSON.parse(answer) as { content_uri?: string }).content_uri ?? "" };
+}
+
+/** By XMLHttpRequest; rejects where there was no answer. */
+function byRequest(
+  method: string,
+  url: string,
+  headers: Record<string, string>,
+  body: Blob,
+  uri: string,
+): Promise<{ status: number; uri: string; answer: string }> {
+  const request = new XMLHttpRequest();
+  request.open(method, url);
+  for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+  return new Promise((resolve, reject) => {
+    request.onload = () => resolve({ status: request.status, uri, answer: request.responseText });
+    request.onerror = () => reject(new Error("the upload failed"));
+    request.send(body);
+  });
 }
 
 /** Encrypts like Element does for attachments (AES-CTR) and uploads the nameless result. */

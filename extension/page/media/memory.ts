@@ -1,20 +1,18 @@
-import { create, digestText, execute, NativeRegExp, page } from "../captured.ts";
+import { create, digestText, execute, NativeRegExp, now, page, toIsoDay } from "../captured.ts";
 import { store } from "../store.ts";
 
 /** What a person chose before. */
 export type Remembered = "clean" | "send";
 
+/** As `readAnswers` of extension/page-store.ts reads it too. */
+const ANSWER = new NativeRegExp("^(clean|send)(?: |$)");
 const ROOM = new NativeRegExp("^#/room/([^/?]+)");
 
-let entries: Promise<Record<string, string>> | undefined;
-
-/** Everything kept for uploads; empty where the store cannot be read. */
+/** Everything kept for uploads, read each time: answers are taken back on the options page. */
 async function kept(): Promise<Record<string, string>> {
-  entries ??= store.load("media");
   try {
-    return await entries;
+    return await store.load("media");
   } catch {
-    entries = undefined;
     return create(null) as Record<string, string>;
   }
 }
@@ -23,9 +21,24 @@ export async function recall(key: string): Promise<string | undefined> {
   return (await kept())[key];
 }
 
+/** What the person chose, for the room before the server. */
+export async function recallChoice(
+  room: string | undefined,
+  server: string,
+): Promise<Remembered | undefined> {
+  const entries = await kept();
+  const found =
+    execute(ANSWER, entries[room ?? ""] ?? "") ?? execute(ANSWER, entries[server] ?? "");
+  return found?.[1] as Remembered | undefined;
+}
+
+/** With the day, for the list on the options page. */
+export async function rememberChoice(key: string, choice: Remembered): Promise<void> {
+  await remember(key, `${choice} ${toIsoDay(now())}`);
+}
+
 /** What cannot be stored is asked or tried again the next time: no harm. */
 export async function remember(key: string, value: string): Promise<void> {
-  (await kept())[key] = value;
   try {
     await store.put("media", key, value);
   } catch {

@@ -10,6 +10,7 @@ import { type ShieldRow, shieldRow } from "../popup/shield-row.ts";
 import { showSites } from "../popup/site-list.ts";
 import { showWelcome } from "../popup/welcome-card.ts";
 import { changeSetting } from "../setting-change.ts";
+import { isAnswerName, showAnswers } from "./answer-list.ts";
 import { profileField } from "./profile-field.ts";
 
 /** Asked once on a card of its own. */
@@ -93,10 +94,14 @@ async function start(): Promise<void> {
   clear.addEventListener("click", () => void clearLedger());
   await showSettings();
   await showCounts();
+  await showAnswers(part("answers"));
   watchSettings(() => void showSettings());
   onStorageChanged((area, keys) => {
     if (area === "local" && keys.includes("ledger")) {
       void showCounts();
+    }
+    if (area === "local" && keys.some(isAnswerName)) {
+      void showAnswers(part("answers"));
     }
   });
 }
