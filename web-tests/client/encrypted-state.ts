@@ -59,9 +59,9 @@ export function shownRooms(): Record<string, { name: string; topic: string | nul
 
 /** Waits until this is a room's topic. */
 export async function seeTopic(roomId: string, topic: string): Promise<void> {
-  const limit = Date.now() + 15_000;
+  const limit = Date.now() + 45_000;
   while (shownRooms()[roomId]?.topic !== topic) {
-    if (Date.now() > limit) throw new Error("Not within 15 s: the topic arrived");
+    if (Date.now() > limit) throw new Error("Not within 45 s: the topic arrived");
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }

@@ -130,6 +130,8 @@ export interface PageClient {
     txnId?: string,
   ): Promise<unknown>;
   isInitialSyncComplete(): boolean;
+  /** matrix-js-sdk from 38.4: whether it encrypts and opens state by itself. */
+  enableEncryptedStateEvents?: boolean;
   on(event: string, listener: (payload: unknown) => void): void;
 }
 
@@ -411,6 +413,24 @@ export function roomStateOf(room: PageRoom): object[] {
     for (const { event } of byKey.values()) events.push(event);
   }
   return events;
+}
+
+/** The client whose own encrypted state Mantle has taken over. */
+let takenOver: PageClient | undefined;
+
+/**
+ * matrix-js-sdk's own encrypted state uses the session of the messages, whose key nobody gets who
+ * joins later. So it is switched off in the running client: what it would encrypt comes here.
+ * `isOurs`: false gives it back. Its crypto keeps the setting it was started with.
+ */
+export function takeOverState(client: PageClient, isOurs: boolean): void {
+  if (isOurs && client.enableEncryptedStateEvents === true) {
+    client.enableEncryptedStateEvents = false;
+    takenOver = client;
+  } else if (!isOurs && takenOver === client) {
+    client.enableEncryptedStateEvents = true;
+    takenOver = undefined;
+  }
 }
 
 let isMended = false;

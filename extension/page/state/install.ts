@@ -4,7 +4,8 @@ import type { SettingsTexts } from "../core.ts";
 import { registerAnswerHandler, registerHandler } from "../handlers.ts";
 import type { EffectsMessage, RoomsSurvey, RoomsWish } from "../../messages.ts";
 import { showNotice } from "../notice.ts";
-import { letEncryptionChange, runningClient } from "./client.ts";
+import { onShieldSettings, shieldSettings } from "../shield-settings.ts";
+import { letEncryptionChange, runningClient, takeOverState } from "./client.ts";
 import { RoomConversion, sentenceOf } from "./convert.ts";
 import { StateEngine } from "./engine.ts";
 import { InviteHints } from "./invites.ts";
@@ -50,7 +51,16 @@ export function installEncryptedState(
       showNotice(sentence);
     }
   };
+  const takeOver = (): void => {
+    const client = runningClient();
+    // Its crypto, which begins with what the client says, runs by then.
+    if (client?.getCrypto() === undefined) return;
+    const mode = shieldSettings("encrypted-state")?.mode;
+    takeOverState(client, mode !== "off" && mode !== "flag");
+  };
+  onShieldSettings(takeOver);
   const looked = (): void => {
+    takeOver();
     tellProblems();
     void engine
       .knowsDevice()

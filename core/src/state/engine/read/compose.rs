@@ -1,6 +1,6 @@
 //! The answer the page gets: opened events in place, and of each slot the one that counts.
 
-use super::{Answer, Entry, OpenError, Role, StateEngine, TIMELINE, reason};
+use super::{Answer, Arrival, Entry, OpenError, Role, StateEngine, TIMELINE, reason};
 use crate::state::open::OpenedState;
 use crate::state::packed_key::WireKey;
 use crate::state::precedence::{Precedence, STATE_ENCRYPTION_FLAGS};
@@ -38,7 +38,9 @@ impl StateEngine {
                 },
                 Some(Err(error)) if error.may_heal() => {
                     if let Role::Current(_) = entry.role {
-                        self.wait(&entry.room_id, &entry.found, &answer.body, reason(error), true);
+                        let arrival = arrival(answer.number, entry);
+                        let reason = reason(error);
+                        self.wait(&entry.room_id, &entry.found, &answer.body, reason, arrival);
                         if let Ok(WireKey::Packed(key)) = WireKey::read(&entry.found.state_key) {
                             let slot = slot(&entry.room_id, key.event_type(), key.state_key());
                             slots.or_default(slot).unopened = true;
@@ -64,7 +66,12 @@ impl StateEngine {
                 .max_by_key(|entry| order(entry));
             let Some(newest) = newest else { continue };
             last.insert(slot.clone(), order(newest));
-            let current = self.judge(newest);
+            let current = self.judge(newest, arrival(answer.number, newest));
+            let left = answer.departed.get(&slot.0).copied().unwrap_or_default();
+            if current && newest.found.origin_server_ts.unwrap_or_default() < left {
+                let event_id = newest.found.event_id.clone().unwrap_or_default();
+                self.mark_stale(&slot.0, event_id);
+            }
             for entry in claims.entries.iter().filter_map(|index| answer.encrypted.get(*index)) {
                 let Some(Ok(opened)) = &entry.opened else { continue };
                 if current {
@@ -119,12 +126,13 @@ impl StateEngine {
     }
 
     /// Offers an opened event as its slot's current one; true when it is.
-    fn judge(&mut self, entry: &Entry) -> bool {
+    fn judge(&mut self, entry: &Entry, arrival: Arrival) -> bool {
         let Some(Ok(opened)) = &entry.opened else { return false };
         let event_id = entry.found.event_id.as_deref().unwrap_or_default();
         let ts = entry.found.origin_server_ts.unwrap_or_default();
         match self.offer(&entry.room_id, event_id, ts, opened) {
             Precedence::Current => {
+                self.place(&entry.room_id, opened, arrival);
                 self.remember(&entry.room_id, event_id, &entry.found.sender, ts, opened);
                 self.waiting.remove(&(entry.room_id.clone(), event_id.to_owned()));
                 true
@@ -193,7 +201,7 @@ impl StateEngine {
     }
 }
 
-fn slot(room_id: &str, event_type: &str, state_key: &str) -> Slot {
+pub(super) fn slot(room_id: &str, event_type: &str, state_key: &str) -> Slot {
     (room_id.to_owned(), event_type.to_owned(), state_key.to_owned())
 }
 
@@ -204,6 +212,11 @@ fn order(entry: &Entry) -> (u8, usize) {
         Role::History | Role::Stripped => 0,
     };
     (weight, entry.found.range().start)
+}
+
+fn arrival(answer: u32, entry: &Entry) -> Arrival {
+    let (weight, place) = order(entry);
+    (answer, weight, place)
 }
 
 fn rewrite(body: &[u8], entry: &Entry, opened: &OpenedState) -> Option<Edit> {
