@@ -132,7 +132,7 @@ pub const LEAKS: &[Leak] = &[
         1,
         "Decrypted events and state, by the widget API after a prompt",
         "widget host",
-        Some("integrations"),
+        None,
     ),
     leak(
         "call-widget-builder",

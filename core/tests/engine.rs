@@ -386,6 +386,12 @@ fn openid_tokens_are_followed_by_value() {
     let mut engine = with(Some(r#"{"version":1,"allow":{"integrations":["widget.example.net"]}}"#));
     engine.answer("POST", &url, 200, answer);
     assert_eq!(send(&mut engine, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
+    // An identity server gets one when the identity shield is off; nobody else does.
+    let mut engine = with(Some(r#"{"version":1,"shields":{"identity":"off"}}"#));
+    engine.answer("POST", &url, 200, answer);
+    let register = "https://vector.im/_matrix/identity/v2/account/register";
+    assert_eq!(send(&mut engine, "POST", register, "", b"SECRETsecret1"), Outcome::Sent);
+    assert_ne!(send(&mut engine, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
 }
 
 #[test]

@@ -12,6 +12,7 @@ import type { Account } from "../support/synapse.ts";
 import { HOMESERVER, identityServer, MANAGER, OPEN_HOMESERVER } from "../support/world.ts";
 import type { World } from "../support/world.ts";
 import { countLeaks } from "./rows.ts";
+import type { Seen } from "./rows.ts";
 
 /** What one session came to. */
 export interface SessionResult {
@@ -19,6 +20,8 @@ export interface SessionResult {
   readonly withMantle: boolean;
   /** By row id; `null` where the session cannot make the leak happen. */
   readonly leaks: Record<string, number | null>;
+  /** What that was counted in. */
+  readonly seen: Seen;
   /** What a user must be able to do, each with true or the reason it failed. */
   readonly checks: Record<string, true | string>;
   /** Steps that Mantle or a server refused; expected ones too. */
@@ -68,17 +71,18 @@ export async function runSession(
       .catch(() => undefined);
     // What was sent last has arrived by now, beacons too.
     await new Promise((resolve) => setTimeout(resolve, 1_000));
-    const leaks = countLeaks({
+    const seen: Seen = {
       exchanges: world.recorder.exchanges.filter((exchange) => exchange.method !== "OPTIONS"),
       canaries,
       userId: session.userId,
       peerUserId: bob.userId,
       elsewhere: session.elsewhere,
-    });
+    };
     return {
       browser: kind,
       withMantle: extension !== undefined,
-      leaks,
+      leaks: countLeaks(seen),
+      seen,
       checks: session.checks,
       refused: session.refused,
       milliseconds: Date.now() - started,

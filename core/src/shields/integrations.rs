@@ -56,6 +56,8 @@ impl Shield for Integrations {
             | Endpoint::WellKnownClient => HeadStep::Watch,
             Endpoint::WidgetsAccountData if head.method == "PUT" => HeadStep::Body,
             Endpoint::WidgetsAccountData => HeadStep::Watch,
+            // Whether an identity server may know you is its own shield's to say.
+            Endpoint::IdentityOther => HeadStep::Pass,
             _ => token_step(head, context),
         }
     }

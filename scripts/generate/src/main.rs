@@ -88,6 +88,7 @@ fn tables() -> Value {
                 "allow": info.allow,
                 "options": info.options.iter().map(option).collect::<Vec<_>>(),
                 "policyKey": format!("shields.{}", info.id),
+                "section": section(info.id),
             })
         })
         .collect();
@@ -96,6 +97,14 @@ fn tables() -> Value {
         .map(|leak| json!({ "id": leak.id, "section": leak.section, "what": leak.what, "to": leak.to, "shield": leak.shield }))
         .collect();
     json!({ "sites": SITES, "sections": SECTIONS, "shields": shields, "leaks": leaks, "profiles": Profile::ALL, "general": GENERAL_OPTIONS.iter().map(option).collect::<Vec<_>>() })
+}
+
+/// Of the catalogue, that most of the shield's leaks are in; the later one of two.
+fn section(shield: &str) -> Option<u8> {
+    let rows = |section: u8| {
+        LEAKS.iter().filter(|leak| leak.section == section && leak.shield == Some(shield)).count()
+    };
+    (1..=u8::MAX).take(SECTIONS.len()).filter(|at| rows(*at) > 0).max_by_key(|at| rows(*at))
 }
 
 fn option(option: &OptionInfo) -> Value {
