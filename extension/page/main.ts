@@ -15,6 +15,7 @@ import {
 import { installBeaconHook } from "./beacon-hook.ts";
 import type { Effect } from "../messages.ts";
 import { openChannel } from "./channel.ts";
+import { askHandler } from "./consent.ts";
 import { GuardedCore } from "./core.ts";
 import type { CoreStatus } from "./core.ts";
 import { installFetchHook } from "./fetch-hook.ts";
@@ -23,6 +24,7 @@ import { mediaHandler } from "./media/handler.ts";
 import { installFrameHook } from "./frame-hook.ts";
 import { installLinkHook } from "./link-hook.ts";
 import { showNotice } from "./notice.ts";
+import { installPositionHook } from "./position-hook.ts";
 import { connectRequests, takeAnswer } from "./relay-requests.ts";
 import { connectShieldSettings, tellOfShieldSettings } from "./shield-settings.ts";
 import { installRtcHook } from "./rtc-hook.ts";
@@ -108,6 +110,7 @@ function install(): void {
   addListener(page, "pagehide", drain, true);
   connectShieldSettings((shield) => (core.isReady() ? core.shieldSettings(shield) : undefined));
 
+  registerHandler("ask", askHandler);
   registerHandler("media", mediaHandler);
   installResponseAccessors();
   installFetchHook(core);
@@ -116,6 +119,7 @@ function install(): void {
   installRtcHook(core, tellOnce);
   installFrameHook(core, tellOnce);
   installLinkHook(core);
+  installPositionHook(core);
   disguise();
   if (core.status !== "running") report(core.status);
 

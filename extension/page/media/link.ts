@@ -5,7 +5,7 @@ import type { HeldRequest, Outcome } from "../handlers.ts";
 import { ask } from "../question.ts";
 import { shieldSettings } from "../shield-settings.ts";
 import { guarded, mediaModule } from "./module.ts";
-import { refused } from "./refusal.ts";
+import { refused } from "../refusal.ts";
 
 const NOT_SENT = "You chose not to send this message.";
 
