@@ -8,7 +8,7 @@ use crate::policy::{Mode, Policy};
 use crate::secret::Secret;
 use crate::shields::{
     AnswerStep, BodyStep, Context, FrameStep, Head, HeadStep, Kept, OpenIdToken, PeerStep, Place,
-    SHIELDS, Shield, settables,
+    Question, SHIELDS, Shield, settables,
 };
 use crate::verdict::{Action, Handler, Reply, flag};
 use crate::wire::address::Address;
@@ -81,7 +81,7 @@ pub struct Engine {
 }
 
 /// Who takes a request or an answer over, and on whose behalf.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Taker {
     /// The part of the page script.
     pub handler: Handler,
@@ -89,6 +89,24 @@ pub struct Taker {
     pub shield: &'static str,
     /// Its title.
     pub name: &'static str,
+    /// What the person is asked; `None` where the handler has its own words, and for an inquiry
+    /// that is refused without asking.
+    pub question: Option<Asked>,
+}
+
+/// A question about a user or a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Asked {
+    /// Under which the answer is remembered.
+    pub key: String,
+    /// See [`Question`].
+    pub title: &'static str,
+    /// See [`Question`].
+    pub text: &'static str,
+    /// See [`Question`].
+    pub send: &'static str,
+    /// See [`Question`].
+    pub remember: Option<&'static str>,
 }
 
 /// What the shields want.
@@ -203,6 +221,11 @@ impl Engine {
                     self.refuse(shield, mode, action, reply, head, wanted);
                 }
             }
+            HeadStep::Ask(question, about) => {
+                if is_first || mode != Mode::Flag {
+                    self.ask(shield, mode, (question, &about), head, wanted);
+                }
+            }
             HeadStep::Retarget(url) => {
                 let done = match is_first {
                     true => self.settle(shield, mode, Action::Rewritten, head),
@@ -247,6 +270,10 @@ impl Engine {
                 self.refuse(shield, mode, action, reply, head, wanted);
                 return;
             }
+            Ok(BodyStep::Ask(question, about)) => {
+                self.ask(shield, mode, (question, &about), head, wanted);
+                return;
+            }
             Ok(BodyStep::Handover(handler)) => {
                 if mode == Mode::Flag {
                     self.settle(shield, mode, Action::Flagged, head);
@@ -284,7 +311,7 @@ impl Engine {
         }
     }
 
-    /// Does not let it leave, or asks first where the user wants to be asked.
+    /// Does not let it leave.
     fn refuse(
         &mut self,
         shield: &dyn Shield,
@@ -294,10 +321,28 @@ impl Engine {
         head: &Head<'_>,
         wanted: &mut Wanted,
     ) {
-        if mode == Mode::Ask {
-            wanted.handovers.push(taker(shield, Handler::Ask));
-        } else if self.settle(shield, mode, action, head) {
+        if self.settle(shield, mode, action, head) {
             wanted.reply = Some((shield.info().id, reply));
+        }
+    }
+
+    /// Has the person asked where they want to be, and else refuses it.
+    fn ask(
+        &mut self,
+        shield: &dyn Shield,
+        mode: Mode,
+        question: (&'static Question, &str),
+        head: &Head<'_>,
+        wanted: &mut Wanted,
+    ) {
+        if mode == Mode::Ask {
+            wanted.handovers.push(asking(shield, question));
+        } else {
+            let name = shield.info().name;
+            let reply = Reply::forbidden(&format!(
+                "Mantle did not send this; set “{name}” to ask in Mantle's settings."
+            ));
+            self.refuse(shield, mode, Action::Answered, reply, head, wanted);
         }
     }
 
@@ -470,6 +515,25 @@ impl Engine {
         None
     }
 
+    /// What the person is asked before the page does something that is no request of its own, see
+    /// [`Shield::inquiry`]; without a question it is refused. `None`: nobody minds.
+    pub fn inquire(&mut self, what: &str) -> Option<Taker> {
+        for &shield in SHIELDS {
+            let mode = self.mode(shield);
+            let question = if mode == Mode::Off { None } else { shield.inquiry(what) };
+            let Some(question) = question else { continue };
+            let (action, taker) = match mode {
+                Mode::Ask => (Action::Asked, Some(asking(shield, (question, "")))),
+                Mode::On => (Action::Blocked, Some(taker(shield, Handler::Ask))),
+                Mode::Flag | Mode::Off => (Action::Flagged, None),
+            };
+            let host = Address::parse(what).map_or(self.page_host.as_str(), |address| address.host);
+            self.ledger.add(shield.info().id, action, host, "(leaving Element)");
+            return taker;
+        }
+        None
+    }
+
     /// What was learned from answers, when it changed since the last call: JSON for
     /// [`Engine::remember`]. Holds OpenID tokens, so it must not leave the page.
     pub fn memory(&mut self) -> Option<String> {
@@ -636,7 +700,14 @@ impl Engine {
 
 fn taker(shield: &dyn Shield, handler: Handler) -> Taker {
     let info = shield.info();
-    Taker { handler, shield: info.id, name: info.name }
+    Taker { handler, shield: info.id, name: info.name, question: None }
+}
+
+fn asking(shield: &dyn Shield, (question, about): (&'static Question, &str)) -> Taker {
+    let Question { id, title, text, send, remember } = *question;
+    let taker = taker(shield, Handler::Ask);
+    let key = format!("{}/{id}/{about}", taker.shield);
+    Taker { question: Some(Asked { key, title, text, send, remember }), ..taker }
 }
 
 fn head<'a>(method: &'a str, url: &'a str) -> Option<Head<'a>> {

@@ -20,6 +20,8 @@ mod directory;
 mod encrypted_state;
 mod identity;
 mod integrations;
+mod keywords;
+mod location;
 mod maps;
 mod media;
 mod permalinks;
@@ -27,9 +29,12 @@ mod presence;
 mod previews;
 #[cfg(feature = "fault-injection")]
 mod probe;
+mod profile;
 mod push;
 mod receipts;
 mod referrer;
+mod room_defaults;
+mod search;
 mod telemetry;
 mod typing;
 mod welcome_bot;
@@ -64,6 +69,11 @@ pub const SHIELDS: &[&dyn Shield] = &[
     &push::Push,
     &welcome_bot::WelcomeBot,
     &account_data::AccountData,
+    &search::Search,
+    &room_defaults::RoomDefaults,
+    &profile::Profile,
+    &location::Location,
+    &keywords::Keywords,
     &media::Media,
     &encrypted_state::EncryptedState,
     #[cfg(feature = "fault-injection")]
@@ -163,6 +173,9 @@ pub fn mode_in(policy: &Policy, shield: &str) -> Mode {
         })
 }
 
+/// For [`Shield::inquiry`]: the page wants to know where the device is.
+pub const POSITION: &str = "position:";
+
 /// A request's head, routed.
 #[derive(Debug, Clone, Copy)]
 pub struct Head<'a> {
@@ -217,6 +230,21 @@ pub struct Kept {
     pub content: String,
 }
 
+/// What a person is asked before something leaves. All texts are for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question {
+    /// Names it among its shield's questions.
+    pub id: &'static str,
+    /// The question.
+    pub title: &'static str,
+    /// Who learns what.
+    pub text: &'static str,
+    /// On the button that lets it go.
+    pub send: &'static str,
+    /// Beside the box that lets it go from now on; `None`: asked each time.
+    pub remember: Option<&'static str>,
+}
+
 /// What a shield may look at beside the request.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
@@ -249,6 +277,8 @@ pub enum HeadStep {
     Watch,
     /// Do not send; answer this.
     Reply(Action, Reply),
+    /// Send only if the person agrees; asked about this user or room. Not at all while the shield is on.
+    Ask(&'static Question, String),
     /// Send to this URL of the same origin instead; shields that follow see it.
     Retarget(String),
     /// A handler in the page takes it over, after every shield's edits.
@@ -275,6 +305,8 @@ pub enum BodyStep {
     },
     /// Do not send; answer this.
     Reply(Action, Reply),
+    /// As [`HeadStep::Ask`].
+    Ask(&'static Question, String),
     /// A handler in the page takes it over, after every shield's edits.
     Handover(Handler),
 }
@@ -365,6 +397,12 @@ pub trait Shield: Sync {
 
     /// A look at a link that is about to be followed; where to go instead, or `None`.
     fn link(&self, _url: &str, _context: &Context<'_>) -> Option<String> {
+        None
+    }
+
+    /// What the person is asked before the page does something that is no request of its own: the
+    /// absolute address of a link, or [`POSITION`]. `None`: nothing.
+    fn inquiry(&self, _what: &str) -> Option<&'static Question> {
         None
     }
 }

@@ -6,7 +6,7 @@ import { ask } from "../question.ts";
 import type { Question } from "../question.ts";
 import { shieldSettings } from "../shield-settings.ts";
 import { guarded, mediaModule } from "./module.ts";
-import { refused } from "./refusal.ts";
+import { refused } from "../refusal.ts";
 
 /** Beginning of the paths that need no signing in; a text without it is not looked into. */
 export const OPEN_MEDIA = "/_matrix/media/";

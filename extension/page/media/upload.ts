@@ -19,7 +19,7 @@ import { cleaned, examine } from "./examination.ts";
 import { recallChoice, rememberChoice, roomKey } from "./memory.ts";
 import type { Remembered } from "./memory.ts";
 import { guarded, mediaModule } from "./module.ts";
-import { refused } from "./refusal.ts";
+import { refused } from "../refusal.ts";
 import { serverMedia } from "./server.ts";
 
 /** As `Examination.decide()` tells it. */

@@ -11,6 +11,7 @@ import { StateEngine } from "./engine.ts";
 import { InviteHints } from "./invites.ts";
 import { KeySupply } from "./keys.ts";
 import { PendingWrites } from "./pending.ts";
+import { searchHandler } from "./search.ts";
 import { StateReader } from "./read.ts";
 import { StateSharing } from "./share.ts";
 import { StateWriter } from "./write.ts";
@@ -78,6 +79,7 @@ export function installEncryptedState(
 
   registerAnswerHandler("state", new StateReader(engine, keys, { looked }));
   registerHandler("state", new StateWriter(engine, { keys, sharing, pending }));
+  registerHandler("state", searchHandler, "search");
   const conversion = new RoomConversion(engine, sharing);
   return {
     applySettings: (settings) => engine.applySettings(settings),
