@@ -329,9 +329,20 @@ for (const kind of bothBrowsers) {
             await confirm();
           });
           await uploadsOne("face", async () => {
-            await page.keyboard.down("Control");
-            await page.keyboard.press(",");
-            await page.keyboard.up("Control");
+            const menu = await page.waitForSelector(".mx_UserMenu [role=button]", {
+              visible: true,
+              timeout: 60_000,
+            });
+            await menu?.click();
+            await page.waitForFunction(
+              () => {
+                const items = [...document.querySelectorAll<HTMLElement>("[role=menuitem]")];
+                const found = items.find((one) => one.textContent?.trim() === "All settings");
+                found?.click();
+                return found !== undefined;
+              },
+              { timeout: 60_000 },
+            );
             const input = await page.waitForSelector(".mx_UserProfileSettings input[type=file]", {
               timeout: 60_000,
             });
@@ -564,6 +575,8 @@ for (const kind of bothBrowsers) {
       const { page } = sides.with;
       const link = `https://${HOMESERVER}/_matrix/media/r0/thumbnail/hs.example.org/abcDEF?width=1`;
       const mxc = "mxc://hs.example.org/abcDEF";
+      // Only a page in front may use the clipboard.
+      await page.bringToFront();
       const signedIn = `https://${HOMESERVER}/_matrix/client/v1/media/thumbnail/hs.example.org/abcDEF`;
       await page.evaluate((text: string) => {
         const field = document.createElement("textarea");
@@ -586,6 +599,7 @@ for (const kind of bothBrowsers) {
       };
       const copy = async (): Promise<void> => {
         await page.evaluate(() => {
+          (document.activeElement as HTMLElement | null)?.blur();
           getSelection()?.selectAllChildren(document.querySelector("#line") as Element);
         });
         await page.keyboard.down("Control");
