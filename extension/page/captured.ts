@@ -223,6 +223,12 @@ export const bufferLength = capturedGetter<ArrayBuffer, number>(
   ArrayBuffer.prototype,
   "byteLength",
 );
+const transferNative = (ArrayBuffer.prototype as { transfer?: (this: ArrayBuffer) => ArrayBuffer })
+  .transfer;
+const transferBuffer =
+  transferNative && uncurry(transferNative as (this: ArrayBuffer, length: number) => ArrayBuffer);
+/** Takes the memory back now; the buffer and views of it are empty afterwards. */
+export const freeBuffer = (buffer: ArrayBuffer): void => void transferBuffer?.(buffer, 0);
 export const formHas = uncurry(FormData.prototype.has);
 const serialiser = new XMLSerializer();
 const serialiseMethod = uncurry(XMLSerializer.prototype.serializeToString);

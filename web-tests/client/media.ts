@@ -16,36 +16,26 @@ export async function uploadFile(
   return { uri, progressed };
 }
 
-let started: Promise<string> | undefined;
+let begun: ReturnType<ReturnType<typeof client>["uploadContent"]> | undefined;
+let ended: Promise<string> | undefined;
 
 /** Begins an upload that may take longer than a driver's call may. */
 export function startUpload(name: string, type: string, base64: string): void {
-  started = client()
-    .uploadContent(new File([bytes(base64)], name, { type }))
-    .then(
-      () => "sent",
-      (error: Error) => `${error.name}: ${error.message}`,
-    );
-}
-
-/** How the upload that was begun ended. */
-export async function endOfUpload(): Promise<string> {
-  return (await started) ?? "nothing was begun";
-}
-
-/** Uploads, and takes it back after a while as Element's "cancel" does. */
-export async function uploadAndCancel(
-  name: string,
-  type: string,
-  base64: string,
-  milliseconds: number,
-): Promise<{ error: string }> {
-  const uploading = client().uploadContent(new File([bytes(base64)], name, { type }));
-  setTimeout(() => client().cancelUpload(uploading), milliseconds);
-  return uploading.then(
-    () => ({ error: "none" }),
-    (error: Error) => ({ error: error.name }),
+  begun = client().uploadContent(new File([bytes(base64)], name, { type }));
+  ended = begun.then(
+    () => "sent",
+    (error: Error) => error.name,
   );
+}
+
+/** Takes the upload that was begun back, as Element's "cancel" does. */
+export function cancelUpload(): void {
+  if (begun !== undefined) client().cancelUpload(begun);
+}
+
+/** How the upload that was begun ended: "sent", or the error's name. */
+export async function endOfUpload(): Promise<string> {
+  return (await ended) ?? "nothing was begun";
 }
 
 /** The other ways a client may upload: `fetch`, streams, and MSC2246's create and PUT. */

@@ -1,6 +1,7 @@
 import type { Examination } from "../../generated/mantle_media.js";
 import {
   blobBuffer,
+  freeBuffer,
   blobSize,
   blobSlice,
   blobType,
@@ -11,6 +12,7 @@ import {
   shift,
   subarray,
   then,
+  viewBuffer,
 } from "../captured.ts";
 import type { HeldRequest } from "../handlers.ts";
 import { guarded, mediaModule } from "./module.ts";
@@ -61,6 +63,8 @@ export async function examine(body: Body): Promise<Examination> {
     }
     const bytes = await current.bytes;
     guarded(() => examination.supply(bytes));
+    // At once: browsers let hundreds of MB pile up before they look for what nobody needs.
+    if (isBlob(body)) freeBuffer(viewBuffer(bytes) as ArrayBuffer);
   }
   return examination;
 }
