@@ -286,7 +286,7 @@ const ATTACKS: readonly Attack[] = [
         { ...good, session_id: ["a"] },
         { ...good, algorithm: "m.megolm.v9" },
         { ...good, algorithm: null },
-        { ...good, ciphertext: "", deep: nested(100) },
+        { ...good, ciphertext: "", deep: nested(2_000) },
       ];
       const keys = ["m.room.name:", "m.room.name", ":", "", "::", "m.room.encrypted:x", "a:\u{0}"];
       const events = broken.flatMap((inside) =>

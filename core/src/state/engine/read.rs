@@ -292,6 +292,9 @@ impl StateEngine {
         if endpoint == Endpoint::Hierarchy {
             answer.changed = self.fill_summaries(&mut answer.body);
         } else {
+            if endpoint == Endpoint::SlidingSync && !self.known.is_empty() {
+                answer.changed = self.fill_rooms(&mut answer.body);
+            }
             self.look(&mut answer);
         }
         let idle = answer.encrypted.is_empty()
