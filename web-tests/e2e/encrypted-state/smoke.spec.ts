@@ -4,7 +4,7 @@ import { after, before, describe, it } from "node:test";
 import type { Page } from "puppeteer-core";
 import { bothBrowsers } from "../../support/browsers.ts";
 import type { BrowserKind } from "../../support/browsers.ts";
-import { drive, openClient, unhandled } from "../../support/client-page.ts";
+import { drive, openClient, tryToDrive, unhandled } from "../../support/client-page.ts";
 import { startPeer } from "../../support/peer.ts";
 import type { Peer } from "../../support/peer.ts";
 import { openQuestion, press } from "../../support/question.ts";
@@ -18,9 +18,10 @@ import {
   testBuild,
   until,
 } from "../extension-pages.ts";
-import type { ExtensionBrowser } from "../extension-pages.ts";
+import type { ExtensionBrowser, Json } from "../extension-pages.ts";
 
 const PASSWORD = "correct horse battery staple";
+const OTHER_TYPE = "org.example.state";
 /** Longest wait for something that must happen. */
 const LIMIT = 45_000;
 /** Part of every name and topic, and of nothing else. */
@@ -226,13 +227,13 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
       );
       assert.equal(answer.status, 200, answer.body);
       const { rooms } = JSON.parse(answer.body) as {
-        rooms: Record<string, { name?: string; required_state: SlidingEvent[] }>;
+        rooms: Record<string, { name?: string; required_state?: SlidingEvent[] }>;
       };
       assert.equal(rooms[roomId]?.name, name);
-      const clear = rooms[roomId]?.required_state.find(({ type }) => type === "m.room.name");
-      assert.equal(clear?.content.name, name);
       const asked = reader.recorder.exchanges.filter(({ path }) => path.includes("msc3575/sync"));
       assert.match(String(asked.at(-1)?.body), /"m\.room\.encrypted"/);
+      const clear = rooms[roomId]?.required_state?.find(({ type }) => type === "m.room.name");
+      assert.equal(clear?.content.name, name, answer.body);
     });
 
     it(`${by} gives no key to a device that ${by} has blocked`, async () => {
@@ -280,7 +281,15 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
 
     it(`${by} is asked for each new room, when that is set`, async () => {
       const [someone] = pair();
-      await withSettings(someone, { newRooms: "ask" }, async () => {
+      await withSettings(someone, { newRooms: "ask", types: [OTHER_TYPE] }, async () => {
+        // Type and key together must not have more than 255 bytes.
+        const key = (length: number): string => "k".repeat(length - OTHER_TYPE.length - 1);
+        const content = { text: CANARY };
+        const send = (length: number) =>
+          tryToDrive(someone.page, "sendState", roomId, OTHER_TYPE, key(length), content);
+        const tooLong = await send(256);
+        assert.equal(!tooLong.ok && tooLong.errcode, "M_TOO_LARGE");
+        assert.equal((await send(255)).ok, true);
         for (const choice of ["Encrypt", "Leave readable"]) {
           const name = `${choice} ${by} ${choice === "Encrypt" ? CANARY : "readable"}`;
           const making = drive(someone.page, "createRoom", { name, encrypted: true });
@@ -332,7 +341,7 @@ async function signIn(page: Page, user: string) {
 /** Does something with other options of the shield; the page has them from its start. */
 async function withSettings(
   someone: Person,
-  options: Record<string, string>,
+  options: Record<string, Json>,
   work: () => Promise<void>,
 ): Promise<void> {
   const settings = await someone.browser.openExtensionPage("popup.html");

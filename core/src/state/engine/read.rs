@@ -9,6 +9,7 @@ use memchr::memmem;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::hints::TOLD;
 use super::{Cached, EngineError, MAX_CACHED, StateEngine, Trust};
 use crate::state::eligible::check_eligible;
 use crate::state::filters;
@@ -989,8 +990,13 @@ impl StateEngine {
             return;
         }
         if slots.get(&slot) != Some(&event) {
+            let told = TOLD.contains(&slot.0.as_str());
             slots.insert(slot, event);
             self.touch_room(room_id);
+            if told && self.device.as_ref().is_some_and(|device| device.user_id() == sender) {
+                // Those who were invited before there was a name are told of it.
+                self.tend.or_insert_with(room_id.to_owned(), || "name");
+            }
         }
     }
 
