@@ -104,7 +104,8 @@ pub struct Problem {
 pub struct Tend {
     /// The room.
     pub room_id: String,
-    /// `membership`, `devices` or `stale`: something waits to be encrypted once more.
+    /// `membership`, `devices`, `stale` (something waits to be encrypted once more) or `name` (one's
+    /// own has come back).
     pub why: &'static str,
     /// What the page's client is to know first.
     pub members: Vec<Moved>,

@@ -452,23 +452,25 @@ export function letEncryptionChange(client: PageClient): void {
 }
 
 /**
- * Puts a state event into the running client as if a sync had brought it. One without an id is what
- * an inviter told of a room: it counts only on that person's own invite.
+ * Puts a state event into the running client as if a sync had brought it; false when the client has
+ * not come so far. One without an id is what an inviter told of a room: it counts only on that
+ * person's own invite.
  */
 export function deliver(
   client: PageClient,
   roomId: string,
   event: { readonly event_id?: unknown; readonly sender?: unknown },
-): void {
+): boolean {
   const room = client.getRoom(roomId);
-  if (room === null) return;
+  if (room === null) return false;
   if (event.event_id === undefined) {
     const own = room.getMember(client.getUserId() ?? "");
     const inviter = own?.events.member?.getSender();
-    if (room.getMyMembership() !== "invite" || event.sender !== inviter) return;
+    if (room.getMyMembership() !== "invite" || event.sender !== inviter) return false;
   }
   room.currentState.setStateEvents([client.getEventMapper()(event)]);
   room.recalculate();
+  return true;
 }
 
 function cryptoOf(client: PageClient): PageCrypto {

@@ -32,6 +32,10 @@ interface Side {
   readonly liar: LyingHomeserver;
   readonly page: Page;
   readonly userId: string;
+  /** Another tab of the same session; the first one's client must be stopped. */
+  openTab(): Promise<Page>;
+  /** Goes on in the first tab, without loading it anew. */
+  goOn(): Promise<void>;
   /** Loads the page anew and goes on with the session the browser kept. */
   reload(): Promise<void>;
   close(): Promise<void>;
@@ -236,9 +240,10 @@ async function openSide(world: World, kind: BrowserKind, withMantle: boolean): P
   const page = await browser.newPage();
   await openClient(page, SITE);
   const credentials = await drive(page, "login", user, PASSWORD);
-  const start = (): Promise<unknown> =>
-    drive(page, "start", credentials, { storage: "indexeddb" }) as Promise<unknown>;
-  await start();
+  const start = async (tab: Page): Promise<void> => {
+    await drive(tab, "start", credentials, { storage: "indexeddb" });
+  };
+  await start(page);
   return {
     kind,
     withMantle,
@@ -246,9 +251,16 @@ async function openSide(world: World, kind: BrowserKind, withMantle: boolean): P
     liar,
     page,
     userId,
+    openTab: async () => {
+      const tab = await browser.newPage();
+      await openClient(tab, SITE);
+      await start(tab);
+      return tab;
+    },
+    goOn: () => start(page),
     reload: async () => {
       await openClient(page, SITE);
-      await start();
+      await start(page);
     },
     close: () => browser.close(),
   };
@@ -365,6 +377,32 @@ describe("what the homeserver learns of names and topics", { timeout: 300_000 },
           await drive(page, "roomName", roomId, name);
           await drive(page, "seeTopic", roomId, topic);
           await assertUnseen(side(kind), [name, topic]);
+        });
+
+        it("is finished by another tab when the one that made the room is closed", async () => {
+          const { page, liar, openTab, goOn } = side(kind);
+          const other = await plainRoom(page);
+          await drive(page, "stop");
+          const tab = await openTab();
+          const name = secret("name");
+          let tries = 0;
+          const fails = (request: RecordedRequest): boolean => {
+            if (!isEncryptedPut(request)) return false;
+            tries += 1;
+            return true;
+          };
+          const end = liar.fail(fails, "network");
+          const { roomId } = await createRoom(tab, privateRoom({ name }));
+          await until(() => tries > 0, "a write failed", LIMIT);
+          await drive(tab, "stop");
+          await tab.close();
+          end();
+          await goOn();
+          // It looks when the other tab has been quiet for long, or when it has something to write.
+          const later = secret("name");
+          await drive(page, "setRoomName", other, later);
+          await drive(page, "roomName", roomId, name);
+          await assertUnseen(side(kind), [name, later]);
         });
 
         it("tells the page when the homeserver refuses, and sends nothing in clear", async () => {

@@ -9,6 +9,7 @@ use memchr::memmem;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::hints::TOLD;
 use super::{Cached, EngineError, MAX_CACHED, StateEngine, Trust};
 use crate::state::eligible::check_eligible;
 use crate::state::filters;
@@ -292,6 +293,9 @@ impl StateEngine {
         if endpoint == Endpoint::Hierarchy {
             answer.changed = self.fill_summaries(&mut answer.body);
         } else {
+            if endpoint == Endpoint::SlidingSync && !self.known.is_empty() {
+                answer.changed = self.fill_rooms(&mut answer.body);
+            }
             self.look(&mut answer);
         }
         let idle = answer.encrypted.is_empty()
@@ -986,8 +990,13 @@ impl StateEngine {
             return;
         }
         if slots.get(&slot) != Some(&event) {
+            let told = TOLD.contains(&slot.0.as_str());
             slots.insert(slot, event);
             self.touch_room(room_id);
+            if told && self.device.as_ref().is_some_and(|device| device.user_id() == sender) {
+                // Those who were invited before there was a name are told of it.
+                self.tend.or_insert_with(room_id.to_owned(), || "name");
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use crate::state::packed_key::WireKey;
 use crate::state::precedence::{Precedence, STATE_ENCRYPTION_FLAGS};
 use crate::state::sorted::Map;
 use crate::state::sync::{Edit, Splice, apply};
+use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{self, elements, get, get_str, members, quoted, span};
 
 /// Room, type, state key.
@@ -121,7 +122,11 @@ impl StateEngine {
             }));
         }
         edits.sort_by_key(|edit| edit.range.start);
-        let composed = apply(&answer.body, &edits);
+        let mut composed = apply(&answer.body, &edits);
+        if answer.endpoint == Endpoint::SlidingSync {
+            let body = composed.as_mut().unwrap_or(&mut answer.body);
+            answer.changed |= self.fill_rooms(body);
+        }
         composed.or_else(|| (answer.changed || answer.second).then_some(answer.body))
     }
 
@@ -184,13 +189,33 @@ impl StateEngine {
 
     fn filled_room(&self, room: &str) -> Option<String> {
         let room_id = get_str(room, &["room_id"]).ok()??;
+        self.with_known(room, &room_id, &["name", "topic"])
+    }
+
+    /// Puts the names of rooms known here where a sliding sync (MSC4186) has the computed ones: a
+    /// server that cannot read the name has none or names people. True when something changed.
+    pub(super) fn fill_rooms(&self, body: &mut Vec<u8>) -> bool {
+        let Ok(text) = std::str::from_utf8(body) else { return false };
+        let rooms = get(text, &["rooms"]).ok().flatten();
+        let rooms = rooms.and_then(|rooms| members(rooms).ok().flatten()).unwrap_or_default();
+        let mut out: Option<String> = None;
+        for room in rooms.into_iter().rev() {
+            let Some(named) = self.with_known(room.value, &room.key, &["name"]) else { continue };
+            let current = out.as_deref().unwrap_or(text);
+            out = Some(json_edit::splice(current, span(text, room.value), &named));
+        }
+        out.map(|out| *body = out.into_bytes()).is_some()
+    }
+
+    /// The object with these texts of a room; `None` where none of them is known.
+    fn with_known(&self, object: &str, room_id: &str, fields: &[&str]) -> Option<String> {
         let mut edits = Vec::new();
-        for field in ["name", "topic"] {
-            if let Some(value) = self.known_text(&room_id, field) {
+        for field in fields {
+            if let Some(value) = self.known_text(room_id, field) {
                 edits.push(json_edit::Edit::set(&[field], quoted(&value)));
             }
         }
-        String::from_utf8(json_edit::apply(room.as_bytes(), &edits).ok()??).ok()
+        String::from_utf8(json_edit::apply(object.as_bytes(), &edits).ok()??).ok()
     }
 
     /// The room's encrypted name or topic, as far as it is known and not empty.
