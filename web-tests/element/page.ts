@@ -83,17 +83,6 @@ export async function ready(page: Page): Promise<void> {
   await page.waitForSelector(".mx_LeftPanel", { visible: true, ...LIMIT });
 }
 
-/** Puts away Element's notices, which come one after another and lie over what is below. */
-export async function dismissToasts(page: Page): Promise<void> {
-  const buttons = ".mx_Toast_buttons button, .mx_Toast_buttons [role=button]";
-  for (;;) {
-    const shown = await page.waitForSelector(buttons, { timeout: 3_000 }).catch(() => null);
-    if (shown === null) return;
-    await dismissToast(page);
-    await sleep(200);
-  }
-}
-
 /** Puts the topmost notice away, if there is one. */
 async function dismissToast(page: Page): Promise<void> {
   await page.evaluate(() => {

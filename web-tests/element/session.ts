@@ -137,6 +137,55 @@ export async function chooseFile(page: Page, file: string): Promise<void> {
   await click(page, ".mx_UploadConfirmDialog .mx_Dialog_primary");
 }
 
+/** Waits until the room shows a file or a picture. */
+export async function seeFile(page: Page): Promise<void> {
+  const shown = ".mx_RoomView_body :is(.mx_MImageBody, .mx_MFileBody)";
+  await page.waitForSelector(shown, { visible: true, ...LIMIT });
+}
+
+/** Id of the room that is shown, once the homeserver has given it one. */
+export async function shownRoom(page: Page): Promise<string> {
+  await page.waitForFunction(() => location.hash.startsWith("#/room/!"), LIMIT);
+  return page.evaluate(() => location.hash.replace("#/room/", ""));
+}
+
+/** Goes to a room one is invited to, and in. */
+export async function acceptInvitation(page: Page, roomId: string): Promise<void> {
+  await page.evaluate((id: string) => {
+    location.hash = `#/room/${id}`;
+  }, roomId);
+  await click(page, ".mx_RoomPreviewBar_actions .mx_AccessibleButton_kind_primary");
+  await page.waitForSelector(".mx_RoomView_body .mx_MessageComposer", { visible: true, ...LIMIT });
+}
+
+/** Calls the other person of a direct chat. */
+export async function call(page: Page): Promise<void> {
+  await click(page, ".mx_RoomHeader [aria-label='Voice call']:not([aria-disabled=true])");
+  await page.waitForSelector(".mx_LegacyCallView", { visible: true, ...LIMIT });
+}
+
+/** Takes a call that rings. */
+export async function answerCall(page: Page): Promise<void> {
+  await click(page, ".mx_IncomingLegacyCallToast_button_accept");
+}
+
+/** Waits until the call's clock runs. */
+export async function callConnected(page: Page): Promise<void> {
+  await page.waitForFunction(
+    () => document.querySelector(".mx_LegacyCallEvent .mx_Clock") !== null,
+    LIMIT,
+  );
+}
+
+/** Ends the call. */
+export async function hangUp(page: Page): Promise<void> {
+  const view = await page.waitForSelector(".mx_LegacyCallView", { visible: true, ...LIMIT });
+  // Its buttons come up under the pointer.
+  await view?.hover();
+  await click(page, ".mx_LegacyCallViewButtons_button_hangup");
+  await page.waitForSelector(".mx_LegacyCallView", { hidden: true, ...LIMIT });
+}
+
 /** Opens a room by its name in the list. */
 export async function openRoom(page: Page, name: string): Promise<void> {
   await clickText(page, ".mx_LeftPanel .mx_RoomTile_title", name);

@@ -154,7 +154,9 @@ export async function closeNotice(page: Page): Promise<string> {
     const found = await insideRoot(page, place, (root) => {
       const box = root.querySelector("button")?.getBoundingClientRect();
       const text = root.querySelector("[role=status], [role=alert]")?.textContent ?? "";
-      return box === undefined ? null : { text, x: box.x + box.width / 2, y: box.y + box.height / 2 };
+      return box === undefined
+        ? null
+        : { text, x: box.x + box.width / 2, y: box.y + box.height / 2 };
     }).catch(() => null);
     if (found !== null) {
       await page.mouse.click(found.x, found.y);
