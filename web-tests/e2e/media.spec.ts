@@ -167,12 +167,15 @@ for (const kind of bothBrowsers) {
     });
 
     it("says of profile pictures that everyone can see them", async () => {
+      // Where the person is not asked anyway.
+      await freshPage(sides, { shields: { profile: "off" } });
       const { page } = sides.with;
       await drive(page, "setAvatar", "mxc://hs.example.org/abcdef");
       const notice = await insideRoot(page, "html > div:last-of-type", (one) => {
         return one.querySelector("[role=alert]")?.textContent ?? "";
       });
       assert.match(notice, /Your profile picture is world-readable/);
+      await freshPage(sides);
     });
 
     it("leaves the session working", async () => {

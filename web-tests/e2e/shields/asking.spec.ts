@@ -38,7 +38,8 @@ for (const kind of bothBrowsers) {
     const seen = (side: Side, method: string, path: RegExp): Exchange[] =>
       side.recorder
         .to(HS)
-        .filter((one) => one.method === method && path.test(decodeURIComponent(one.path)));
+        .filter((one) => method.split("|").includes(one.method))
+        .filter((one) => path.test(decodeURIComponent(one.path)));
 
     /** Does something with Mantle, answers the question that comes, and gives both. */
     async function answered<Name extends keyof Calls>(
@@ -332,6 +333,42 @@ for (const kind of bothBrowsers) {
       await press(page, "Open the map");
       await arrives(() => asked(sides.with) > 0);
       await page.bringToFront();
+    });
+
+    it("encrypts pictures, pins and places where their types are chosen", async () => {
+      const types = ["m.room.avatar", "m.room.pinned_events", "org.matrix.msc3672.beacon_info"];
+      await sides.settings({ version: 1, options: { "encrypted-state": { types } } });
+      await sides.with.reopen();
+      await sides.with.signIn();
+      const avatar = `mxc://${HS}/${c.avatarContent}`;
+      for (const side of [sides.without, sides.with]) {
+        const { page } = side;
+        side.recorder.clear();
+        const { roomId } = await drive(page, "createRoom", { name: "d", encrypted: true, avatar });
+        const pins = { pinned: [`$${c.pinned}`] };
+        await drive(page, "sendState", roomId, "m.room.pinned_events", "", pins);
+        const place = { description: c.pinned, timeout: 1, live: false };
+        await drive(page, "sendState", roomId, types[2] ?? "", side.account.userId, place);
+        const told = (canary: string): number =>
+          seen(side, "POST|PUT", /./).filter(({ body }) => body.includes(canary)).length;
+        const counts = [told(c.avatarContent), told(c.pinned)];
+        assert.deepEqual(counts, side.name === "without" ? [1, 2] : [0, 0]);
+        await page.waitForFunction(
+          (id, picture, pinned) => {
+            const room = window.mxMatrixClientPeg.get()?.getRoom(id);
+            const event = room?.currentState.getStateEvents("m.room.pinned_events", "");
+            return (
+              room?.getMxcAvatarUrl() === picture &&
+              JSON.stringify(event?.getContent()).includes(pinned)
+            );
+          },
+          { timeout: 30_000 },
+          roomId,
+          avatar,
+          c.pinned,
+        );
+      }
+      await sides.settings(undefined);
     });
 
     it("still does everyday work", () => assertWorks(sides.with));
