@@ -24,6 +24,8 @@ const MOST_PLACES: usize = 64;
 /// Contents kept on this device.
 const MOST_KEPT: usize = 64;
 
+const NOT_SENT: &str = "Mantle did not send this; let it ask you first in Mantle's settings.";
+
 /// What the browser side has to carry on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
@@ -81,7 +83,7 @@ pub struct Engine {
 }
 
 /// Who takes a request or an answer over, and on whose behalf.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Taker {
     /// The part of the page script.
     pub handler: Handler,
@@ -91,22 +93,7 @@ pub struct Taker {
     pub name: &'static str,
     /// What the person is asked; `None` where the handler has its own words, and for an inquiry
     /// that is refused without asking.
-    pub question: Option<Asked>,
-}
-
-/// A question about a user or a room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Asked {
-    /// Under which the answer is remembered.
-    pub key: String,
-    /// See [`Question`].
-    pub title: &'static str,
-    /// See [`Question`].
-    pub text: &'static str,
-    /// See [`Question`].
-    pub send: &'static str,
-    /// See [`Question`].
-    pub remember: Option<&'static str>,
+    pub question: Option<&'static Question>,
 }
 
 /// What the shields want.
@@ -221,9 +208,9 @@ impl Engine {
                     self.refuse(shield, mode, action, reply, head, wanted);
                 }
             }
-            HeadStep::Ask(question, about) => {
+            HeadStep::Ask(question) => {
                 if is_first || mode != Mode::Flag {
-                    self.ask(shield, mode, (question, &about), head, wanted);
+                    self.ask(shield, mode, question, head, wanted);
                 }
             }
             HeadStep::Retarget(url) => {
@@ -270,8 +257,8 @@ impl Engine {
                 self.refuse(shield, mode, action, reply, head, wanted);
                 return;
             }
-            Ok(BodyStep::Ask(question, about)) => {
-                self.ask(shield, mode, (question, &about), head, wanted);
+            Ok(BodyStep::Ask(question)) => {
+                self.ask(shield, mode, question, head, wanted);
                 return;
             }
             Ok(BodyStep::Handover(handler)) => {
@@ -331,18 +318,14 @@ impl Engine {
         &mut self,
         shield: &dyn Shield,
         mode: Mode,
-        question: (&'static Question, &str),
+        question: &'static Question,
         head: &Head<'_>,
         wanted: &mut Wanted,
     ) {
         if mode == Mode::Ask {
             wanted.handovers.push(asking(shield, question));
         } else {
-            let name = shield.info().name;
-            let reply = Reply::forbidden(&format!(
-                "Mantle did not send this; set “{name}” to ask in Mantle's settings."
-            ));
-            self.refuse(shield, mode, Action::Answered, reply, head, wanted);
+            self.refuse(shield, mode, Action::Answered, Reply::forbidden(NOT_SENT), head, wanted);
         }
     }
 
@@ -523,7 +506,7 @@ impl Engine {
             let question = if mode == Mode::Off { None } else { shield.inquiry(what) };
             let Some(question) = question else { continue };
             let (action, taker) = match mode {
-                Mode::Ask => (Action::Asked, Some(asking(shield, (question, "")))),
+                Mode::Ask => (Action::Asked, Some(asking(shield, question))),
                 Mode::On => (Action::Blocked, Some(taker(shield, Handler::Ask))),
                 Mode::Flag | Mode::Off => (Action::Flagged, None),
             };
@@ -703,11 +686,8 @@ fn taker(shield: &dyn Shield, handler: Handler) -> Taker {
     Taker { handler, shield: info.id, name: info.name, question: None }
 }
 
-fn asking(shield: &dyn Shield, (question, about): (&'static Question, &str)) -> Taker {
-    let Question { id, title, text, send, remember } = *question;
-    let taker = taker(shield, Handler::Ask);
-    let key = format!("{}/{id}/{about}", taker.shield);
-    Taker { question: Some(Asked { key, title, text, send, remember }), ..taker }
+fn asking(shield: &dyn Shield, question: &'static Question) -> Taker {
+    Taker { question: Some(question), ..taker(shield, Handler::Ask) }
 }
 
 fn head<'a>(method: &'a str, url: &'a str) -> Option<Head<'a>> {

@@ -108,13 +108,13 @@ pub struct Info {
     pub id: &'static str,
     /// Short title.
     pub name: &'static str,
-    /// One sentence: what it does.
+    /// One sentence: what it does; [`documented`].
     pub purpose: &'static str,
-    /// One sentence: what the user loses by it.
+    /// One sentence: what the user loses by it; [`documented`].
     pub loses: &'static str,
     /// Mode where nobody chose.
     pub default: Mode,
-    /// One line: why that default.
+    /// One line: why that default; [`documented`].
     pub why: &'static str,
     /// Mode under the strict profile where nobody chose.
     pub strict: Mode,
@@ -124,6 +124,12 @@ pub struct Info {
     pub options: &'static [OptionInfo],
     /// Title of its list of allowed hosts; `None`: it has none.
     pub allow: Option<&'static str>,
+}
+
+/// A text that the documentation and the popup show: they have it from the generated tables, so the
+/// page's script goes without.
+pub(crate) const fn documented(text: &'static str) -> &'static str {
+    if cfg!(target_arch = "wasm32") { "" } else { text }
 }
 
 impl Info {
@@ -231,7 +237,7 @@ pub struct Kept {
 }
 
 /// What a person is asked before something leaves. All texts are for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Question {
     /// Names it among its shield's questions.
     pub id: &'static str,
@@ -241,7 +247,8 @@ pub struct Question {
     pub text: &'static str,
     /// On the button that lets it go.
     pub send: &'static str,
-    /// Beside the box that lets it go from now on; `None`: asked each time.
+    /// Beside the box that lets it go from now on, for the user or room that the path names; `None`:
+    /// asked each time.
     pub remember: Option<&'static str>,
 }
 
@@ -277,8 +284,8 @@ pub enum HeadStep {
     Watch,
     /// Do not send; answer this.
     Reply(Action, Reply),
-    /// Send only if the person agrees; asked about this user or room. Not at all while the shield is on.
-    Ask(&'static Question, String),
+    /// Send only if the person agrees; not at all while the shield is on.
+    Ask(&'static Question),
     /// Send to this URL of the same origin instead; shields that follow see it.
     Retarget(String),
     /// A handler in the page takes it over, after every shield's edits.
@@ -306,7 +313,7 @@ pub enum BodyStep {
     /// Do not send; answer this.
     Reply(Action, Reply),
     /// As [`HeadStep::Ask`].
-    Ask(&'static Question, String),
+    Ask(&'static Question),
     /// A handler in the page takes it over, after every shield's edits.
     Handover(Handler),
 }

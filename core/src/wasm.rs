@@ -24,10 +24,10 @@ export interface Taker {
   shield: string;
   name: string;
   /** null: the handler has its own words; for an inquiry: refused without asking. */
-  question: Asked | null;
+  question: Question | null;
 }
-/** What the person is asked; under `key` a lasting answer is remembered, if `remember` offers one. */
-export interface Asked { key: string; title: string; text: string; send: string; remember: string | null }
+/** What the person is asked; `remember` offers a lasting answer for the user or room in the path. */
+export interface Question { id: string; title: string; text: string; send: string; remember: string | null }
 /** What a peer connection may do; `kept` is one answer per URL, in their order. */
 export interface PeerVerdict { relayOnly: boolean; kept: boolean[]; sentence: string | null }
 /** What a frame is to load instead; `sentence` when it stays empty. */
@@ -38,7 +38,9 @@ export type Effect =
 export interface ShieldView {
   id: string;
   name: string;
+  /** Empty; generated/texts.json has it. */
   purpose: string;
+  /** As `purpose`. */
   loses: string;
   mode: Mode;
   default: Mode;

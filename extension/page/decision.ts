@@ -25,18 +25,18 @@ export interface Taker {
   readonly shield: string;
   readonly name: string;
   /** null: the handler has its own words; for an inquiry: refused without asking. */
-  readonly question: Asked | null;
+  readonly question: Wording | null;
 }
 
 /** What the person is asked before something leaves. */
-export interface Asked {
-  /** Under which a lasting answer is remembered. */
-  readonly key: string;
+export interface Wording {
+  /** Names it among its shield's questions. */
+  readonly id: string;
   readonly title: string;
   readonly text: string;
   /** On the button that lets it go. */
   readonly send: string;
-  /** Beside the box that lets it go from now on; null: asked each time. */
+  /** Beside the box that lets it go from now on, for the user or room in the path; null: none. */
   readonly remember: string | null;
 }
 

@@ -65,7 +65,15 @@ const calls = {
     session.client().setExtendedProfileProperty(key, value),
   profile: (user: string) => session.client().getProfileInfo(user),
   searchUsers: (term: string) => session.client().searchUserDirectory({ term }),
-  searchMessages: (term: string) => session.client().searchMessageText({ query: term }),
+  /** In these rooms, or in all, as Element asks. */
+  searchMessages: (term: string, rooms?: string[]) =>
+    session.client().search({
+      body: {
+        search_categories: {
+          room_events: { search_term: term, ...(rooms === undefined ? {} : { filter: { rooms } }) },
+        },
+      },
+    }),
   searchDirectory: (term: string, server?: string) =>
     session.client().publicRooms({
       ...(server === undefined ? {} : { server }),

@@ -189,6 +189,8 @@ for (const kind of bothBrowsers) {
     });
 
     it("says of profile and room pictures that everyone can see them", async () => {
+      // Where the person is not asked anyway.
+      await freshPage(sides, { shields: { profile: "off" } });
       const { page } = sides.with;
       /** Waits for a notice among those shown, some of which go by themselves. */
       const notice = (wanted: RegExp): Promise<void> =>
@@ -206,6 +208,7 @@ for (const kind of bothBrowsers) {
       const { roomId } = await drive(page, "createRoom", { name: "face", encrypted: true });
       await drive(page, "setRoomAvatar", roomId, "mxc://hs.example.org/abcdef");
       await notice(/The room's picture is world-readable/);
+      await freshPage(sides);
     });
 
     it("tries the server again when its versions change, and when the last try is old", async () => {

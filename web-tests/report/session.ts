@@ -215,10 +215,17 @@ class Session {
 
   async #clearRoom(): Promise<string> {
     const { clearRoomName, clearMessage, alias } = this.#canaries;
-    const { roomId } = await drive(this.#page, "createRoom", {
-      name: clearRoomName,
-      encrypted: false,
-      alias,
+    const wanted = { name: clearRoomName, encrypted: false, invite: [this.#bob.userId] };
+    const published = await this.#refuse("public address", "createRoom", { ...wanted, alias });
+    const { roomId } = published ?? (await drive(this.#page, "createRoom", wanted));
+    await this.#try("open history", "homeserverCall", "POST", "/_matrix/client/v3/createRoom", {
+      initial_state: [
+        {
+          type: "m.room.history_visibility",
+          state_key: "",
+          content: { history_visibility: "world_readable" },
+        },
+      ],
     });
     await this.#peer.join(roomId);
     await this.#check("a clear message arrived", async () => {
@@ -271,13 +278,7 @@ class Session {
     ): Promise<string> => {
       const base = `https://${OPEN_HOMESERVER}`;
       const sending = drive(this.#page, "uploadTo", base, account.accessToken, name, type, base64);
-      let isOver = false;
-      const ended = sending.finally(() => (isOver = true));
-      while (!isOver && !(await isAsked(this.#page))) {
-        await new Promise((resume) => setTimeout(resume, 50));
-      }
-      if (!isOver) await press(this.#page, answer);
-      return (await ended).uri;
+      return (await this.#answering(answer, sending)).uri;
     };
     await this.#check("decided about a file that anyone could open", async () => {
       const { filename } = this.#canaries;
@@ -391,7 +392,7 @@ class Session {
     });
     await this.#try("topic", "setRoomTopic", roomId, c.newTopic);
     await this.#try("room avatar", "sendState", roomId, "m.room.avatar", "", { url: "mxc://x/y" });
-    await this.#try("nickname", "sendState", roomId, "m.room.member", this.userId, {
+    await this.#refuse("nickname", "sendState", roomId, "m.room.member", this.userId, {
       membership: "join",
       displayname: c.roomNickname,
     });
@@ -449,12 +450,12 @@ class Session {
     });
     const c = this.#canaries;
     await this.#try("tag", "tagRoom", roomId, "m.favourite");
-    await this.#try("display name", "setDisplayName", c.displayName);
-    await this.#try("avatar", "setAvatar", "mxc://hs.example.org/avatar");
+    await this.#refuse("display name", "setDisplayName", c.displayName);
+    await this.#refuse("avatar", "setAvatar", "mxc://hs.example.org/avatar");
     await this.#try("time zone", "setProfileField", "us.cloke.msc4175.tz", "Europe/Berlin");
-    await this.#try("user search", "searchUsers", c.userSearchTerm);
+    await this.#try("user search", "searchUsers", c.userSearchTerm.slice(0, 2));
     await this.#try("profile", "profile", this.#bob.userId);
-    await this.#try("message search", "searchMessages", c.searchTerm);
+    await this.#try("message search", "searchMessages", c.searchTerm, [roomId]);
     await this.#try("directory search", "searchDirectory", c.directorySearchTerm, "matrix.org");
     await this.#try(
       "shared rooms",
@@ -464,8 +465,8 @@ class Session {
         encodeURIComponent(this.#bob.userId),
     );
     await this.#try("administrator?", "isAdministrator");
-    await this.#try("keyword", "addKeyword", c.keyword);
-    await this.#try("pushers", "addPushers", c.ownEmail, "https://push.example.org");
+    await this.#refuse("keyword", "addKeyword", c.keyword);
+    await this.#refuse("pushers", "addPushers", c.ownEmail, "https://push.example.org");
     await this.#try("to-device", "toDevice", this.#bob.userId);
   }
 
@@ -546,6 +547,27 @@ class Session {
     } catch (error) {
       this.checks[what] = error instanceof Error ? error.message : String(error);
     }
+  }
+
+  /** Waits for a step, and answers the question that comes up meanwhile, if any. */
+  async #answering<T>(answer: string, running: Promise<T>): Promise<T> {
+    let isOver = false;
+    const over = (): boolean => (isOver = true);
+    running.then(over, over);
+    while (!isOver && !(await isAsked(this.#page))) {
+      await new Promise((resume) => setTimeout(resume, 50));
+    }
+    if (!isOver) await press(this.#page, answer);
+    return running;
+  }
+
+  /** A step of which the person says no when Mantle asks. */
+  async #refuse<Name extends keyof Calls>(
+    step: string,
+    name: Name,
+    ...args: Parameters<Calls[Name]>
+  ): Promise<Awaited<ReturnType<Calls[Name]>> | undefined> {
+    return this.#answering("Cancel", this.#try(step, name, ...args));
   }
 
   // A refusal is part of the session: of Mantle, or of a server that lacks the feature.

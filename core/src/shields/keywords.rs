@@ -2,7 +2,7 @@
 //!
 //! Catalogue section 12; Client-Server API, 'Push Rules' and 'POST pushers/set'.
 
-use super::{BodyStep, Context, Head, HeadStep, Info, Question, Shield};
+use super::{BodyStep, Context, Head, HeadStep, Info, Question, Shield, documented};
 use crate::policy::Mode;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{JsonError, get_str, utf8};
@@ -12,10 +12,14 @@ pub(super) struct Keywords;
 static INFO: Info = Info {
     id: "keywords",
     name: "Keywords and mail",
-    purpose: "Asks before your homeserver is told words you want to be notified of, or sends unread messages by mail.",
-    loses: "A question comes before you add a word or switch mails on.",
+    purpose: documented(
+        "Asks before your homeserver is told words you want to be notified of, or sends unread messages by mail.",
+    ),
+    loses: documented("A question comes before you add a word or switch mails on."),
     default: Mode::Ask,
-    why: "The words stand there in clear, and mails pass other servers; but both do nothing unless they leave.",
+    why: documented(
+        "The words stand there in clear, and mails pass other servers; but both do nothing unless they leave.",
+    ),
     strict: Mode::Ask,
     modes: &Mode::ALL,
     ..Info::PLAIN
@@ -49,7 +53,7 @@ impl Shield for Keywords {
         match (head.endpoint, head.method) {
             (Endpoint::PushRules, "PUT") => match head.address.path.split_once(WORDS) {
                 Some((_, rule)) if !rule.starts_with('.') && !rule.contains('/') => {
-                    HeadStep::Ask(&WORD, String::new())
+                    HeadStep::Ask(&WORD)
                 }
                 _ => HeadStep::Pass,
             },
@@ -66,6 +70,6 @@ impl Shield for Keywords {
         body: &[u8],
     ) -> Result<BodyStep, JsonError> {
         let is_mail = get_str(utf8(body)?, &["kind"])?.as_deref() == Some("email");
-        Ok(if is_mail { BodyStep::Ask(&MAIL, String::new()) } else { BodyStep::Pass })
+        Ok(if is_mail { BodyStep::Ask(&MAIL) } else { BodyStep::Pass })
     }
 }

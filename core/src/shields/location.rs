@@ -3,7 +3,7 @@
 //! Catalogue section 11. Browsers find a position by asking their vendor; a click on a shared place
 //! opens a map site with the coordinates in its address.
 
-use super::{Context, Head, HeadStep, Info, POSITION, Question, Shield};
+use super::{Context, Head, HeadStep, Info, POSITION, Question, Shield, documented};
 use crate::policy::Mode;
 use crate::wire::address::Address;
 
@@ -12,10 +12,12 @@ pub(super) struct Location;
 static INFO: Info = Info {
     id: "location",
     name: "Your position and map links",
-    purpose: "Asks before Element learns where you are, and before a link tells a map site the place somebody shared with you.",
-    loses: "A question comes before each.",
+    purpose: documented(
+        "Asks before Element learns where you are, and before a link tells a map site the place somebody shared with you.",
+    ),
+    loses: documented("A question comes before each."),
     default: Mode::Ask,
-    why: "Both tell a company in between; only you know whether it is worth it.",
+    why: documented("Both tell a company in between; only you know whether it is worth it."),
     strict: Mode::Ask,
     modes: &Mode::ALL,
     ..Info::PLAIN
@@ -52,8 +54,7 @@ impl Shield for Location {
         }
         Address::parse(what)
             .is_some_and(|address| {
-                address.is_within("openstreetmap.org")
-                    && (address.has_parameter("mlat") || what.contains("#map="))
+                address.is_within("openstreetmap.org") && address.has_parameter("mlat")
             })
             .then_some(&MAP)
     }

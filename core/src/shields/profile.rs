@@ -3,21 +3,27 @@
 //! Catalogue sections 6 and 11. Profiles are readable by users of every server, and the homeserver
 //! copies name and picture into each room; room addresses and the public list are readable by all.
 
-use super::{BodyStep, Context, Head, HeadStep, Info, Question, Shield};
+use super::{BodyStep, Context, Head, HeadStep, Info, Question, Shield, documented};
 use crate::policy::Mode;
 use crate::wire::address::percent_decoded;
 use crate::wire::endpoint::Endpoint;
-use crate::wire::json_edit::{Edit, JsonError, get, get_str, utf8};
+use crate::wire::json_edit::{Edit, JsonError, members, utf8};
 
 pub(super) struct Profile;
 
 static INFO: Info = Info {
     id: "profile",
     name: "Public profile and addresses",
-    purpose: "Asks before your name, your picture or a room's address becomes readable by everyone, and never publishes your time zone.",
-    loses: "A question comes before you change your name or publish a room; others do not see your local time.",
+    purpose: documented(
+        "Asks before your name, your picture or a room's address becomes readable by everyone, and never publishes your time zone.",
+    ),
+    loses: documented(
+        "A question comes before you change your name or publish a room; others do not see your local time.",
+    ),
     default: Mode::Ask,
-    why: "Few people know that a profile is public, and it cannot be called back; often it is meant to be.",
+    why: documented(
+        "Few people know that a profile is public, and it cannot be called back; often it is meant to be.",
+    ),
     strict: Mode::Ask,
     modes: &Mode::ALL,
     ..Info::PLAIN
@@ -47,6 +53,7 @@ static ADDRESS: Question = Question {
     remember: None,
 };
 
+const SHOWN: [&str; 2] = ["displayname", "avatar_url"];
 /// Members of a profile that hold a time zone (MSC4175).
 const ZONES: [&str; 2] = ["us.cloke.msc4175.tz", "m.tz"];
 
@@ -64,7 +71,7 @@ impl Shield for Profile {
                 HeadStep::Body
             }
             (Endpoint::Directory, "PUT") if path.contains("/directory/list/") => HeadStep::Body,
-            (Endpoint::Directory, "PUT") => HeadStep::Ask(&ADDRESS, String::new()),
+            (Endpoint::Directory, "PUT") => HeadStep::Ask(&ADDRESS),
             _ => HeadStep::Pass,
         }
     }
@@ -79,42 +86,32 @@ impl Shield for Profile {
         if body.trim_ascii().is_empty() {
             return Ok(BodyStep::Pass);
         }
-        let text = utf8(body)?;
-        // What is emptied is no longer public.
-        let has = |key: &str| {
-            let value = get(text, &[key])?.unwrap_or("null");
-            Ok::<_, JsonError>(!matches!(value, "null" | "\"\""))
-        };
+        let Some(members) = members(utf8(body)?)? else { return Ok(BodyStep::Pass) };
         let says = |key: &str, value: &str| {
-            Ok::<_, JsonError>(get_str(text, &[key])?.as_deref() == Some(value))
+            members.iter().any(|member| member.key == key && member.value == value)
         };
+        // What is emptied is no longer public.
+        let has = |keys: &[&str]| {
+            members.iter().any(|member| {
+                keys.contains(&member.key.as_str()) && !matches!(member.value, "null" | "\"\"")
+            })
+        };
+        let shows = has(&SHOWN);
         Ok(match head.endpoint {
-            Endpoint::Profile if has(ZONES[0])? || has(ZONES[1])? => {
-                // Sent empty: that also takes back what was published before.
+            // Sent empty: that also takes back what was published before.
+            Endpoint::Profile if has(&ZONES) => {
                 BodyStep::Edit(ZONES.map(|zone| Edit::replace(&[zone], r#""""#)).to_vec())
             }
-            Endpoint::Profile if has("displayname")? || has("avatar_url")? => {
-                BodyStep::Ask(&NAME, after(head, "profile"))
+            Endpoint::Profile if shows => BodyStep::Ask(&NAME),
+            Endpoint::StateSend if shows && says("membership", r#""join""#) => {
+                BodyStep::Ask(&NICKNAME)
             }
-            Endpoint::StateSend
-                if says("membership", "join")? && (has("displayname")? || has("avatar_url")?) =>
+            Endpoint::Directory | Endpoint::CreateRoom
+                if has(&["room_alias_name"]) || says("visibility", r#""public""#) =>
             {
-                BodyStep::Ask(&NICKNAME, after(head, "rooms"))
-            }
-            Endpoint::Directory if says("visibility", "public")? => {
-                BodyStep::Ask(&ADDRESS, String::new())
-            }
-            Endpoint::CreateRoom if has("room_alias_name")? || says("visibility", "public")? => {
-                BodyStep::Ask(&ADDRESS, String::new())
+                BodyStep::Ask(&ADDRESS)
             }
             _ => BodyStep::Pass,
         })
     }
-}
-
-/// The segment of the path behind this one, unescaped.
-fn after(head: &Head<'_>, segment: &str) -> String {
-    let mut segments = head.address.path.split('/').map(percent_decoded);
-    segments.find(|name| name == segment);
-    segments.next().unwrap_or_default().into_owned()
 }

@@ -3,24 +3,30 @@
 //! Catalogue sections 6 and 15. Element lets guests into every new room and makes the history of public
 //! rooms in a space readable by anyone; a homeserver can tell it to make private rooms without encryption.
 
-use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield};
+use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield, documented};
 use crate::wire::endpoint::Endpoint;
-use crate::wire::json_edit::{Edit, JsonError, apply, elements, get, get_str, utf8};
+use crate::wire::json_edit::{Edit, JsonError, elements, get, get_str, utf8};
 
 pub(super) struct RoomDefaults;
 
 static INFO: Info = Info {
     id: "room-defaults",
     name: "New rooms",
-    purpose: "Makes new rooms without access for guests and without history that is open to anyone, and encrypted even where the homeserver suggests otherwise.",
-    loses: "Guests cannot join rooms you make, and public rooms cannot be read before joining, until you allow it in the room's settings.",
-    why: "Element opens them without asking; its room settings can still do so on purpose.",
+    purpose: documented(
+        "Makes new rooms without access for guests and without history that is open to anyone, and encrypted even where the homeserver suggests otherwise.",
+    ),
+    loses: documented(
+        "Guests cannot join rooms you make, and public rooms cannot be read before joining, until you allow it in the room's settings.",
+    ),
+    why: documented(
+        "Element opens them without asking; its room settings can still do so on purpose.",
+    ),
     ..Info::PLAIN
 };
 
-/// State a new room gets: type, member of its content, and what may not stand there.
-const GUESTS: (&str, &str) = ("m.room.guest_access", "guest_access");
-const HISTORY: (&str, &str) = ("m.room.history_visibility", "history_visibility");
+const GUESTS: &str =
+    r#"{"type":"m.room.guest_access","state_key":"","content":{"guest_access":"forbidden"}}"#;
+const HISTORY: &str = r#"{"type":"m.room.history_visibility","state_key":"","content":{"history_visibility":"shared"}}"#;
 
 impl Shield for RoomDefaults {
     fn info(&self) -> &'static Info {
@@ -46,30 +52,16 @@ impl Shield for RoomDefaults {
             return Ok(BodyStep::Pass);
         }
         let text = utf8(body)?;
-        let mut events = Vec::new();
-        let mut has_guests = false;
-        for event in elements(get(text, &["initial_state"])?.unwrap_or("[]"))? {
-            let kind = get_str(event, &["type"])?.unwrap_or_default();
-            let edit = if kind == GUESTS.0 {
-                has_guests = true;
-                Edit::set(&["content", GUESTS.1], r#""forbidden""#)
-            } else if kind == HISTORY.0
-                && get_str(event, &["content", HISTORY.1])?.as_deref() == Some("world_readable")
-            {
-                Edit::set(&["content", HISTORY.1], r#""shared""#)
-            } else {
-                events.push(event.to_owned());
-                continue;
-            };
-            let edited = apply(event.as_bytes(), &[edit])?.and_then(|it| String::from_utf8(it).ok());
-            events.push(edited.unwrap_or_else(|| event.to_owned()));
-        }
         // The presets for private rooms let guests in as well (Client-Server API, `createRoom`).
-        if !has_guests {
-            events.push(format!(
-                r#"{{"type":"{}","state_key":"","content":{{"{}":"forbidden"}}}}"#,
-                GUESTS.0, GUESTS.1
-            ));
+        let mut events = vec![GUESTS];
+        for event in elements(get(text, &["initial_state"])?.unwrap_or("[]"))? {
+            match get_str(event, &["type"])?.as_deref() {
+                Some("m.room.guest_access") => {}
+                Some("m.room.history_visibility") if event.contains("\"world_readable\"") => {
+                    events.push(HISTORY);
+                }
+                _ => events.push(event),
+            }
         }
         Ok(BodyStep::Edit(vec![Edit::set(&["initial_state"], format!("[{}]", events.join(",")))]))
     }
@@ -78,14 +70,12 @@ impl Shield for RoomDefaults {
         &self,
         _head: &Head<'_>,
         _context: &Context<'_>,
-        body: &str,
+        _body: &str,
     ) -> Result<AnswerStep, JsonError> {
         let mut step = AnswerStep::default();
         for key in ["io.element.e2ee", "im.vector.riot.e2ee"] {
             step.edits.push(Edit::replace(&[key, "default"], "true"));
-            if get(body, &[key, "force_disable"])?.is_some() {
-                step.edits.push(Edit::remove(&[key, "force_disable"]));
-            }
+            step.edits.push(Edit::remove(&[key, "force_disable"]));
         }
         Ok(step)
     }

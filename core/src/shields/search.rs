@@ -3,7 +3,7 @@
 //! Catalogue section 11. A homeserver finds nothing in encrypted rooms, so asking it about them only
 //! tells it what is searched. Which rooms those are the page knows (`extension/page/state/search.ts`).
 
-use super::{BodyStep, Context, Head, HeadStep, Info, Shield};
+use super::{BodyStep, Context, Head, HeadStep, Info, Shield, documented};
 use crate::policy::{OptionInfo, OptionKind};
 use crate::verdict::{Action, Handler, Reply};
 use crate::wire::endpoint::Endpoint;
@@ -22,9 +22,15 @@ const LETTERS: OptionInfo = OptionInfo {
 static INFO: Info = Info {
     id: "search",
     name: "Search",
-    purpose: "Asks your homeserver to search readable rooms only, never encrypted ones, and for people only after the first letters of a name.",
-    loses: "People are suggested from the third letter on. Encrypted rooms are found nothing in, as without Mantle.",
-    why: "The server cannot search what is encrypted, so asking only tells it your words.",
+    purpose: documented(
+        "Asks your homeserver to search readable rooms only, never encrypted ones, and for people only after the first letters of a name.",
+    ),
+    loses: documented(
+        "People are suggested from the third letter on. Encrypted rooms are found nothing in, as without Mantle.",
+    ),
+    why: documented(
+        "The server cannot search what is encrypted, so asking only tells it your words.",
+    ),
     options: &[LETTERS],
     ..Info::PLAIN
 };
