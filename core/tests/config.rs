@@ -119,7 +119,7 @@ fn recommended() -> Vec<Row> {
         ("defaultDeviceDisplayName", json!("at %h"), None),
         ("oidc_metadata/contacts", json!(["me@example.org"]), None),
         ("room_directory/servers", json!(["matrix.org"]), Some(json!([]))),
-        ("roomDirectory", json!({ "servers": ["matrix.org"] }), None),
+        ("roomDirectory", json!({ "servers": ["matrix.org"] }), Some(json!({}))),
         ("permalink_prefix", NOTHING, Some(json!("https://chat.example.org/app"))),
         (
             "permalink_prefix",
@@ -202,6 +202,7 @@ fn every_lever_of_config_json_in_strict() {
         // Objects cannot be taken away; a missing domain means Element's own.
         ("jitsi/preferred_domain", json!("meet.element.io"), Some(json!("jitsi.invalid"))),
         ("jitsi/preferred_domain", NOTHING, Some(json!("jitsi.invalid"))),
+        ("jitsi/preferredDomain", json!("meet.example.net"), None),
     ];
     check(Some(STRICT), CONFIG, &strict);
     let others: Vec<_> = recommended()
@@ -291,6 +292,12 @@ fn what_is_on_a_list_stays() {
             r#"{"profile":"strict","allow":{"third-party":["meet.example.net"]}}"#,
             WELL_KNOWN,
             "io.element.jitsi/preferredDomain",
+            json!("meet.example.net"),
+        ),
+        (
+            r#"{"profile":"strict","allow":{"calls":["meet.example.net"]}}"#,
+            CONFIG,
+            "jitsi/preferredDomain",
             json!("meet.example.net"),
         ),
         (
