@@ -24,27 +24,14 @@ static INFO: Info = Info {
 /// What Element uses where its configuration names no manager.
 const BUILT_IN_MANAGER: &str = "scalar.vector.im";
 
-/// What becomes of one key.
-#[derive(Clone, Copy)]
-enum To<'a> {
-    /// `-`
-    Remove,
-    /// `=…`, also where there is none.
-    Set(&'a str),
-    /// `:…`, where there is one.
-    Replace(&'a str),
-    /// `name`: what sessions are called.
-    DeviceName,
-    /// `own`: what of it lies on a foreign host goes, one address or some of a list.
-    Own,
-    /// `nobody`: a domain, where it is foreign, gives way to one that nobody has (RFC 2606).
-    Nobody,
-}
-
 struct Row<'a> {
     shield: &'a str,
     path: &'a str,
-    to: To<'a>,
+    /// `-` takes the key away, `=…` sets it, `:…` replaces it where it is there, `name` sets what
+    /// sessions are called. `own` takes away what of it lies on a foreign host, one address or some
+    /// of a list; `nobody` has a domain, where it is foreign, give way to one that nobody has
+    /// (RFC 2606).
+    to: &'a str,
 }
 
 /// `config.json`: a shield, then its keys, each with what becomes of it. Keys stand under their
@@ -156,15 +143,6 @@ fn rows(table: &str) -> impl Iterator<Item = Row<'_>> {
             return None;
         };
         let (to, path) = row.split_once(' ')?;
-        let to = match (to, to.split_at_checked(1)) {
-            ("-", _) => To::Remove,
-            ("name", _) => To::DeviceName,
-            ("own", _) => To::Own,
-            ("nobody", _) => To::Nobody,
-            (_, Some(("=", json))) => To::Set(json),
-            (_, Some((":", json))) => To::Replace(json),
-            _ => return None,
-        };
         Some(Row { shield, path, to })
     })
 }
@@ -225,7 +203,7 @@ impl Shield for Config {
         }
         for row in rows(table) {
             // A sign-in tells of servers, or of nothing.
-            if matches!(row.to, To::Set(_)) && !root.is_empty() {
+            if row.to.starts_with('=') && !root.is_empty() {
                 continue;
             }
             if matches!(mode_in(context.policy, row.shield), Mode::Off | Mode::Flag)
@@ -238,9 +216,10 @@ impl Shield for Config {
             let change = edit(&row, &path, &old, context, body)?;
             if old != path && table == CONFIG {
                 // What is set counts before its old name.
-                step.edits.extend(match row.to {
-                    To::Own | To::Replace(_) => edit(&row, &old, &old, context, body)?,
-                    _ => change.is_some().then(|| Edit::remove(&keys(&old))),
+                step.edits.extend(if row.to == "own" || row.to.starts_with(':') {
+                    edit(&row, &old, &old, context, body)?
+                } else {
+                    change.is_some().then(|| Edit::remove(&keys(&old)))
                 });
             }
             step.edits.extend(change);
@@ -262,13 +241,10 @@ fn edit(
     body: &str,
 ) -> Result<Option<Edit>, JsonError> {
     let keys = keys(path);
-    Ok(Some(match row.to {
-        To::Remove => Edit::remove(&keys),
-        To::Set(json) => Edit::set(&keys, json),
-        To::Replace(json) => Edit::replace(&keys, json),
-        To::DeviceName => Edit::set(&keys, quoted(context.policy.device_name().value)),
-        To::Own => return own_part(row.shield, &keys, context, body),
-        To::Nobody => {
+    let (first, json) = row.to.split_at_checked(1).unwrap_or_default();
+    Ok(match (row.to, first) {
+        ("own", _) => return own_part(row.shield, &keys, context, body),
+        ("nobody", _) => {
             let mut domain = get_str(body, &keys)?;
             // In `.well-known` a missing one stays missing.
             if domain.is_none() && path == JITSI {
@@ -277,9 +253,13 @@ fn edit(
             let is_foreign = domain.is_some_and(|domain| {
                 [row.shield, "calls"].iter().all(|list| context.is_foreign(list, &domain))
             });
-            return Ok(is_foreign.then(|| Edit::set(&keys, r#""jitsi.invalid""#)));
+            is_foreign.then(|| Edit::set(&keys, r#""jitsi.invalid""#))
         }
-    }))
+        ("name", _) => Some(Edit::set(&keys, quoted(context.policy.device_name().value))),
+        (_, "=") => Some(Edit::set(&keys, json)),
+        (_, ":") => Some(Edit::replace(&keys, json)),
+        _ => Some(Edit::remove(&keys)),
+    })
 }
 
 /// Leaves what is relative, the page's own or allowed.
@@ -381,6 +361,8 @@ mod tests {
             let lines = table.lines().filter(|line| line.starts_with(' ')).count();
             assert_eq!(rows(table).count(), lines);
             for row in rows(table) {
+                let is_word = ["-", "name", "own", "nobody"].contains(&row.to);
+                assert!(is_word || row.to.starts_with(['=', ':']), "{}", row.to);
                 let is_known = super::super::SHIELDS.iter().any(|s| s.info().id == row.shield);
                 assert!(is_known, "{} of {}", row.path, row.shield);
             }
