@@ -8,7 +8,7 @@ use super::{AnswerStep, Context, Head, HeadStep, Info, Shield, mode_in};
 use crate::policy::Mode;
 use crate::wire::address::Address;
 use crate::wire::endpoint::Endpoint;
-use crate::wire::json_edit::{Edit, JsonError, elements, get, get_str, members, quoted};
+use crate::wire::json_edit::{Change, Edit, JsonError, elements, get, get_str, members, quoted};
 
 pub(super) struct Config;
 
@@ -219,7 +219,7 @@ impl Shield for Config {
                 step.edits.extend(if row.to == "own" || row.to.starts_with(':') {
                     edit(&row, &old, &old, context, body)?
                 } else {
-                    change.is_some().then(|| Edit::remove(&keys(&old)))
+                    change.is_some().then(|| at(&old, Change::Remove))
                 });
             }
             step.edits.extend(change);
@@ -240,53 +240,75 @@ fn edit(
     context: &Context<'_>,
     body: &str,
 ) -> Result<Option<Edit>, JsonError> {
-    let keys = keys(path);
     let (first, json) = row.to.split_at_checked(1).unwrap_or_default();
-    Ok(match (row.to, first) {
-        ("own", _) => return own_part(row.shield, &keys, context, body),
+    let change = match (row.to, first) {
+        ("own", _) => return own_part(row.shield, path, context, body),
         ("nobody", _) => {
-            let mut domain = get_str(body, &keys)?;
+            let mut domain = get_str(body, &keys(path))?;
             // In `.well-known` a missing one stays missing.
             if domain.is_none() && path == JITSI {
-                domain = get_str(body, &self::keys(old))?.or_else(|| Some(BUILT_IN_JITSI.into()));
+                domain = get_str(body, &keys(old))?.or_else(|| Some(BUILT_IN_JITSI.into()));
             }
             let is_foreign = domain.is_some_and(|domain| {
                 [row.shield, "calls"].iter().all(|list| context.is_foreign(list, &domain))
             });
-            is_foreign.then(|| Edit::set(&keys, r#""jitsi.invalid""#))
+            if !is_foreign {
+                return Ok(None);
+            }
+            Change::Set(r#""jitsi.invalid""#.into())
         }
-        ("name", _) => Some(Edit::set(&keys, quoted(context.policy.device_name().value))),
-        (_, "=") => Some(Edit::set(&keys, json)),
-        (_, ":") => Some(Edit::replace(&keys, json)),
-        _ => Some(Edit::remove(&keys)),
-    })
+        ("name", _) => Change::Set(quoted(context.policy.device_name().value)),
+        (_, "=") => Change::Set(json.into()),
+        (_, ":") => Change::Replace(json.into()),
+        _ => Change::Remove,
+    };
+    Ok(Some(at(path, change)))
+}
+
+fn at(path: &str, change: Change) -> Edit {
+    Edit { path: path.split('/').map(str::to_owned).collect(), change }
 }
 
 /// Leaves what is relative, the page's own or allowed.
 fn own_part(
     shield: &str,
-    path: &[&str],
+    path: &str,
     context: &Context<'_>,
     body: &str,
 ) -> Result<Option<Edit>, JsonError> {
-    let is_foreign = |value: &str| {
-        // `//host/path` takes the page's scheme, which is https.
-        let url = serde_json::from_str::<String>(value).unwrap_or_default();
-        let url = if url.starts_with("//") { format!("https:{url}") } else { url };
-        match Address::parse(&url) {
-            Some(address) => context.is_foreign(shield, &address.host.to_ascii_lowercase()),
-            // Written in a way that only a browser understands.
-            None => url.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("http")),
-        }
-    };
-    let Some(value) = get(body, path)? else { return Ok(None) };
-    let all = elements(value)?;
-    if all.is_empty() {
-        return Ok(is_foreign(value).then(|| Edit::remove(path)));
+    let Some(value) = get(body, &keys(path))? else { return Ok(None) };
+    let list = elements(value)?;
+    if list.is_empty() {
+        return Ok(is_foreign(shield, context, value).then(|| at(path, Change::Remove)));
     }
-    let kept: Vec<_> = all.iter().copied().filter(|one| !is_foreign(one)).collect();
-    let changed = kept.len() < all.len();
-    Ok(changed.then(|| Edit::replace(path, format!("[{}]", kept.join(",")))))
+    let mut kept = String::from("[");
+    let mut is_changed = false;
+    for one in list {
+        if is_foreign(shield, context, one) {
+            is_changed = true;
+            continue;
+        }
+        if kept.len() > 1 {
+            kept.push(',');
+        }
+        kept.push_str(one);
+    }
+    kept.push(']');
+    Ok(is_changed.then(|| at(path, Change::Replace(kept))))
+}
+
+/// Whether a JSON text is an address on a foreign host.
+fn is_foreign(shield: &str, context: &Context<'_>, value: &str) -> bool {
+    let mut url: String = serde_json::from_str(value).unwrap_or_default();
+    // It takes the page's scheme, which is https.
+    if url.starts_with("//") {
+        url.insert_str(0, "https:");
+    }
+    match Address::parse(&url) {
+        Some(address) => context.is_foreign(shield, &address.host.to_ascii_lowercase()),
+        // Written in a way that only a browser understands.
+        None => url.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("http")),
+    }
 }
 
 /// Whether the row's present value names a host the user or organisation allows.
