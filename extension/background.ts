@@ -14,7 +14,9 @@ import {
 } from "./messages.ts";
 import { moduleBytes } from "./modules.ts";
 import {
+  EVERYWHERE,
   type Sender,
+  hasHost,
   onHostsAdded,
   onHostsRemoved,
   onInstalled,
@@ -127,6 +129,8 @@ async function reconcile(): Promise<void> {
           builtInHosts: builtInHosts(),
           addedHosts: [...new Set(added.map((site) => site.host))],
           learned: await readLearned(),
+          mayChangeRequests: await hasHost(EVERYWHERE),
+          userAgent: navigator.userAgent,
         }),
       ),
     ]);

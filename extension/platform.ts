@@ -187,6 +187,9 @@ export async function setBadge(tabId: number, label: string, colour: string): Pr
 
 // --- Permissions and content scripts ---
 
+/** Every site: what browsers want before an extension may change a request's headers. */
+export const EVERYWHERE = "https://*/*";
+
 /** Must be called in the very run of a person's click. */
 export function requestHost(pattern: string): Promise<boolean> {
   return api().permissions.request({ origins: [pattern] });

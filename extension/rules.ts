@@ -5,6 +5,7 @@
  * The static rulesets cover the sites this build was made for; dynamic rules add the person's own
  * sites, the hosts a site's configuration named, and exceptions for allowed hosts.
  */
+import extraRules from "./generated/rules/extras.json";
 import identityRules from "./generated/rules/identity.json";
 import integrationRules from "./generated/rules/integrations.json";
 import mapRules from "./generated/rules/maps.json";
@@ -26,6 +27,7 @@ const RULESETS: Readonly<Record<string, readonly DeclarativeRule[]>> = {
   identity: identityRules as unknown as DeclarativeRule[],
   telemetry: telemetryRules as unknown as DeclarativeRule[],
   maps: mapRules as unknown as DeclarativeRule[],
+  extras: extraRules as unknown as DeclarativeRule[],
   referrer: referrerRules as unknown as DeclarativeRule[],
 };
 
@@ -41,6 +43,10 @@ export interface RuleInput {
   builtInHosts: readonly string[];
   addedHosts: readonly string[];
   learned: readonly LearnedHost[];
+  /** The browser lets Mantle change requests to any host. */
+  mayChangeRequests: boolean;
+  /** As the browser names itself. */
+  userAgent: string;
 }
 
 export interface WantedRules {
@@ -59,6 +65,10 @@ export function wantedRules(input: RuleInput): WantedRules {
     ...rulesForLearnedHosts(shield, input),
     ...exceptions(shield, input),
   ]);
+  const isOn = (id: string): boolean =>
+    input.settings.shields.some((shield) => shield.id === id && shield.mode === "on");
+  if (isOn("third-party")) dynamic.push(...firstPartyOnly(input));
+  if (isOn("request-headers") && input.mayChangeRequests) dynamic.push(commonHeaders(input));
   return { rulesets: shields, dynamic: dynamic.map((rule, index) => ({ ...rule, id: index + 1 })) };
 }
 
@@ -134,6 +144,77 @@ function exceptions(shield: string, input: RuleInput): DeclarativeRule[] {
             [...input.builtInHosts, ...input.addedHosts],
           ),
         ];
+  });
+}
+
+/**
+ * The hooks decide on what scripts fetch, word by word; this is for what elements load. Which
+ * homeserver it is nobody knows here, so Matrix paths pass.
+ */
+function firstPartyOnly(input: RuleInput): DeclarativeRule[] {
+  const sites = [...input.builtInHosts, ...input.addedHosts];
+  const lists = input.settings.shields.flatMap(({ id }) => allowedHosts(id, input));
+  return [
+    {
+      id: 0,
+      priority: 1,
+      action: { type: "block" },
+      condition: {
+        initiatorDomains: sites,
+        excludedRequestDomains: [...new Set([...sites, ...lists])],
+        excludedResourceTypes: ["main_frame", "xmlhttprequest"],
+      },
+    } as DeclarativeRule,
+    {
+      id: 0,
+      priority: 2,
+      action: { type: "allow" },
+      condition: { regexFilter: MATRIX_API, initiatorDomains: sites },
+    } as DeclarativeRule,
+  ];
+}
+
+/** A site's own server knows the browser from the page's own loading. */
+function commonHeaders(input: RuleInput): DeclarativeRule {
+  const sites = [...input.builtInHosts, ...input.addedHosts];
+  const set = (header: string, value: string): object => ({ header, operation: "set", value });
+  const remove = (header: string): object => ({ header, operation: "remove" });
+  return {
+    id: 0,
+    priority: 1,
+    action: {
+      type: "modifyHeaders",
+      requestHeaders: [
+        set("accept-language", COMMON_LANGUAGE),
+        set("user-agent", commonUserAgent(input.userAgent)),
+        ...(/Chrome\//.test(input.userAgent)
+          ? [set("sec-ch-ua-platform", '"Windows"'), ...SYSTEM_HINTS.map(remove)]
+          : []),
+      ],
+    },
+    condition: { initiatorDomains: sites, excludedRequestDomains: sites },
+  } as DeclarativeRule;
+}
+
+/** What Firefox sends for English, the commonest language of browsers. */
+const COMMON_LANGUAGE = "en-US,en;q=0.5";
+/** Client hints that only a server which asked gets, and that tell the true system. */
+const SYSTEM_HINTS = ["arch", "bitness", "model", "platform-version", "full-version-list"].map(
+  (name) => `sec-ch-ua-${name}`,
+);
+
+/**
+ * The same browser on the commonest system of its kind; browser and version stay, since servers
+ * choose by them what a page can do, and most browsers are up to date.
+ */
+export function commonUserAgent(userAgent: string): string {
+  return userAgent.replace(/\(([^)]*)\)/, (_all, about: string) => {
+    const parts = about.split("; ");
+    const version = parts.find((part) => part.startsWith("rv:"));
+    const system = /Android|Mobile/.test(about)
+      ? ["Android 10", ...(version === undefined ? ["K"] : ["Mobile"])]
+      : ["Windows NT 10.0", "Win64", "x64"];
+    return `(${[...system, ...(version === undefined ? [] : [version])].join("; ")})`;
   });
 }
 

@@ -1,5 +1,6 @@
 /** Where Mantle works: the sites this build was made for, and those the person added. */
 import {
+  EVERYWHERE,
   type RegisteredScript,
   grantedHosts,
   manifestMatches,
@@ -60,12 +61,15 @@ export function storedSites(text: string | null): Site[] {
  */
 export async function addedSites(texts: SettingsTexts): Promise<Site[]> {
   const builtIn = builtInHosts();
-  const hosts = (await grantedHosts())
-    .flatMap((pattern) => hostOf(pattern) ?? [])
-    .filter((host) => !builtIn.includes(host));
+  const granted = await grantedHosts();
   const named = new Map(
     [...storedSites(texts.managed), ...storedSites(texts.stored)].map((site) => [site.url, site]),
   );
+  const hosts = [
+    ...granted.flatMap((pattern) => hostOf(pattern) ?? []),
+    // Permission for every site, given for its own reason, covers those named, and adds none.
+    ...(granted.includes(EVERYWHERE) ? [...named.values()].map((site) => site.host) : []),
+  ].filter((host) => !builtIn.includes(host));
   return [...new Set(hosts)].sort().flatMap((host) => {
     const sites = [...named.values()].filter((site) => site.host === host);
     return sites.length > 0 ? sites : (parseSite(`https://${host}`) ?? []);
@@ -74,7 +78,9 @@ export async function addedSites(texts: SettingsTexts): Promise<Site[]> {
 
 /** Sites that the organisation names and that the person has not given permission for. */
 export async function sitesToAllow(texts: SettingsTexts): Promise<Site[]> {
-  const granted = (await grantedHosts()).flatMap((pattern) => hostOf(pattern) ?? []);
+  const patterns = await grantedHosts();
+  if (patterns.includes(EVERYWHERE)) return [];
+  const granted = patterns.flatMap((pattern) => hostOf(pattern) ?? []);
   return storedSites(texts.managed).filter((site) => !granted.includes(site.host));
 }
 

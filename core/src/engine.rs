@@ -49,6 +49,7 @@ struct Memory<'a> {
     managers: &'a [Place],
     tokens: &'a [OpenIdToken],
     rtc_hosts: &'a [String],
+    auth_hosts: &'a [String],
     turn_hosts: &'a [String],
 }
 
@@ -65,6 +66,7 @@ pub struct Engine {
     unreported: Vec<Place>,
     tokens: Vec<OpenIdToken>,
     rtc_hosts: Vec<String>,
+    auth_hosts: Vec<String>,
     kept: Vec<Kept>,
     /// Keys of those not handed out for storing yet.
     unsaved: Vec<String>,
@@ -466,19 +468,30 @@ impl Engine {
     /// A look at the address a frame is about to get; `None` to leave it alone.
     pub fn frame(&mut self, url: &str) -> Option<FrameStep> {
         const ENDPOINT: &str = "(frame)";
+        let mut wanted: Option<FrameStep> = None;
         for &shield in SHIELDS {
             let mode = self.mode(shield);
             if mode == Mode::Off {
                 continue;
             }
             let Some(step) = shield.frame(url, &self.context()) else { continue };
+            // What one shield rewrites another may still keep from being opened at all.
+            if wanted.is_some() && step.action != Action::Blocked {
+                continue;
+            }
             let done = mode != Mode::Flag;
             let host = Address::parse(url).map(|address| address.host).unwrap_or_default();
             let action = if done { step.action } else { Action::Flagged };
             self.ledger.add(shield.info().id, action, host, ENDPOINT);
-            return done.then_some(step);
+            if done {
+                let is_final = step.action == Action::Blocked;
+                wanted = Some(step);
+                if is_final {
+                    break;
+                }
+            }
         }
-        None
+        wanted
     }
 
     /// A look at a link that is about to be followed; where to go instead, or `None`.
@@ -527,6 +540,7 @@ impl Engine {
             managers: &self.managers,
             tokens: &self.tokens,
             rtc_hosts: &self.rtc_hosts,
+            auth_hosts: &self.auth_hosts,
             turn_hosts: &self.turn_hosts,
         };
         serde_json::to_string(&memory).ok()
@@ -548,11 +562,12 @@ impl Engine {
             let value = Secret::new(text(token, "value")?);
             self.tokens.push(OpenIdToken { value, issuer: text(token, "issuer")? });
         }
-        for host in list("rtc_hosts")? {
-            self.rtc_hosts.extend(serde_json::from_str::<String>(host).ok());
-        }
-        for host in list("turn_hosts")? {
-            self.turn_hosts.extend(serde_json::from_str::<String>(host).ok());
+        for (key, hosts) in [
+            ("rtc_hosts", &mut self.rtc_hosts),
+            ("auth_hosts", &mut self.auth_hosts),
+            ("turn_hosts", &mut self.turn_hosts),
+        ] {
+            hosts.extend(list(key)?.into_iter().filter_map(|host| serde_json::from_str(host).ok()));
         }
         Ok(())
     }
@@ -634,6 +649,7 @@ impl Engine {
             managers: &self.managers,
             tokens: &self.tokens,
             rtc_hosts: &self.rtc_hosts,
+            auth_hosts: &self.auth_hosts,
             kept: &self.kept,
             turn_hosts: &self.turn_hosts,
         }
@@ -648,7 +664,7 @@ impl Engine {
     }
 
     fn learn(&mut self, shield: &dyn Shield, step: AnswerStep, head: &Head<'_>) {
-        let AnswerStep { managers, token, rtc_hosts, turn_hosts, .. } = step;
+        let AnswerStep { managers, token, rtc_hosts, auth_hosts, turn_hosts, .. } = step;
         for place in managers {
             let allowed = self.policy.is_allowed(shield.info().id, &place.host);
             if !allowed && !self.managers.contains(&place) && self.managers.len() < MOST_PLACES {
@@ -669,8 +685,11 @@ impl Engine {
                 self.fresh = true;
             }
         }
-        for (hosts, known) in [(rtc_hosts, &mut self.rtc_hosts), (turn_hosts, &mut self.turn_hosts)]
-        {
+        for (hosts, known) in [
+            (rtc_hosts, &mut self.rtc_hosts),
+            (auth_hosts, &mut self.auth_hosts),
+            (turn_hosts, &mut self.turn_hosts),
+        ] {
             for host in hosts {
                 if !known.contains(&host) && known.len() < MOST_PLACES {
                     known.push(host);

@@ -18,6 +18,7 @@ mod config;
 mod device_name;
 mod directory;
 mod encrypted_state;
+mod extras;
 mod identity;
 mod integrations;
 mod keywords;
@@ -33,12 +34,15 @@ mod profile;
 mod push;
 mod receipts;
 mod referrer;
+mod request_headers;
 mod room_defaults;
 mod search;
 mod telemetry;
+mod third_party;
 mod typing;
 mod welcome_bot;
 
+pub use extras::HOSTS as EXTRA_HOSTS;
 pub use maps::HOSTS as MAP_HOSTS;
 pub use telemetry::HOSTS as TELEMETRY_HOSTS;
 
@@ -57,6 +61,7 @@ pub const SHIELDS: &[&dyn Shield] = &[
     &device_name::DeviceName,
     &calls::Calls,
     &referrer::Referrer,
+    &request_headers::RequestHeaders,
     &permalinks::Permalinks,
     &config::Config,
     &presence::Presence,
@@ -65,6 +70,7 @@ pub const SHIELDS: &[&dyn Shield] = &[
     &telemetry::Telemetry,
     &previews::Previews,
     &maps::Maps,
+    &extras::Extras,
     &directory::Directory,
     &push::Push,
     &welcome_bot::WelcomeBot,
@@ -76,6 +82,8 @@ pub const SHIELDS: &[&dyn Shield] = &[
     &keywords::Keywords,
     &media::Media,
     &encrypted_state::EncryptedState,
+    // After all that know a third party by name.
+    &third_party::ThirdParty,
     #[cfg(feature = "fault-injection")]
     &probe::Probe("body"),
     #[cfg(feature = "fault-injection")]
@@ -267,10 +275,20 @@ pub struct Context<'a> {
     pub tokens: &'a [OpenIdToken],
     /// Hosts the homeserver's `.well-known` names for calls (MSC4143).
     pub rtc_hosts: &'a [String],
+    /// Hosts the homeserver's delegated sign-in is at (MSC2965).
+    pub auth_hosts: &'a [String],
     /// What stays on this device.
     pub kept: &'a [Kept],
     /// TURN servers the homeserver offered (Client-Server API, `GET voip/turnServer`).
     pub turn_hosts: &'a [String],
+}
+
+impl Context<'_> {
+    /// Whether this is neither the page's own host nor one on the shield's list.
+    #[must_use]
+    pub fn is_foreign(&self, shield: &str, host: &str) -> bool {
+        host != self.page_host && !self.policy.is_allowed(shield, host)
+    }
 }
 
 /// What a shield wants, knowing only the head.
@@ -331,6 +349,8 @@ pub struct AnswerStep {
     pub token: Option<String>,
     /// Hosts for calls named in it.
     pub rtc_hosts: Vec<String>,
+    /// Hosts for signing in named in it.
+    pub auth_hosts: Vec<String>,
     /// TURN servers named in it.
     pub turn_hosts: Vec<String>,
 }

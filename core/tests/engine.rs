@@ -297,7 +297,11 @@ fn integration_managers_are_learned() {
     let out: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(
         out,
-        json!({"m.homeserver":{"base_url":"https://hs.example.org"},"m.integrations":{"managers":[]}})
+        json!({
+            "m.homeserver": { "base_url": "https://hs.example.org" },
+            "m.integrations": { "managers": [] },
+            "io.element.voip": { "disable_fallback_ice": true }
+        })
     );
     let sync = br#"{"account_data":{"events":[{"type":"m.widgets","content":{"im":{"type":"m.integration_manager","content":{"type":"m.integration_manager","url":"https://acc.example.net/ui","data":{"api_url":"https://acc.example.net/api"}}},"s":{"type":"m.stickerpicker","content":{}}}}]}}"#;
     let out = engine.answer("GET", &format!("{HS}/sync"), 200, sync).unwrap();
@@ -482,7 +486,9 @@ fn element_config_is_hardened_and_nothing_else_in_it() {
                     "automaticDecryptionErrorReporting": false,
                     "automaticErrorReporting": false,
                     "analyticsOptIn": false,
-                    "Performance.addSendMessageTimingMetadata": false
+                    "Performance.addSendMessageTimingMetadata": false,
+                    "webRtcForceTURN": true,
+                    "UIFeature.shareSocial": false
                 },
                 "permalink_prefix": "https://chat.example.org/app",
                 "room_directory": { "servers": [] },

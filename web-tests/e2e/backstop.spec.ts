@@ -260,8 +260,8 @@ for (const kind of bothBrowsers) {
         // Styles of a page behind another one may wait to be drawn.
         await page.bringToFront();
         await page.goto(`https://${host}/`);
-        // Beacons that leave before the settings came get the strictest ones.
-        await pause(500);
+        // What leaves before the settings came gets the strictest ones; a fetch waits for them.
+        await page.evaluate(() => fetch("/settled").then(() => undefined));
         for (const [target, base] of Object.entries(TARGETS)) {
           recorder.clear();
           const run = (address: string, round: number): Promise<string[]> =>

@@ -7,7 +7,7 @@ import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ElementHandle } from "puppeteer-core";
 import { elementInstalled } from "../element/build.ts";
-import { createRoom, dismissToasts, elementPage, signIn } from "../element/page.ts";
+import { createRoom, elementPage, signIn } from "../element/page.ts";
 import { bothBrowsers } from "../support/browsers.ts";
 import { GPS_BYTES, holds, jpegWithPlace, makeCanaries } from "../support/canaries.ts";
 import { drive, tryToDrive } from "../support/client-page.ts";
@@ -276,7 +276,6 @@ for (const kind of bothBrowsers) {
         const page = await before.browser().newPage();
         await page.setViewport({ width: 1280, height: 800 });
         await signIn(page, `element-${kind}`, PASSWORD);
-        await dismissToasts(page);
         await createRoom(page, "Pictures");
         const folder = await mkdtemp(path.join(tmpdir(), "mantle-media-"));
         const file = path.join(folder, NAME);

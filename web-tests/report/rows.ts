@@ -561,7 +561,10 @@ export const ROWS: readonly Row[] = [
   { id: "custom-page", leaks: at("pages.example.net") },
   { id: "custom-translations", leaks: at("translations.example.net") },
   { id: "remote-module", leaks: at("modules.example.net") },
-  { id: "mobile-guide", notDriven: "only phones are sent there" },
+  {
+    id: "mobile-guide",
+    notDriven: "only phones are sent there; e2e/shields/third-party.spec.ts follows the link",
+  },
 ];
 
 /** Counts every row; `null` where the session cannot make the leak happen. */

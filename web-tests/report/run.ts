@@ -7,7 +7,7 @@ import type { BrowserKind } from "../support/browsers.ts";
 import { startWorld } from "../support/world.ts";
 import { reportPage } from "./page.ts";
 import { ROWS } from "./rows.ts";
-import { runSession } from "./session.ts";
+import { FOREIGN_PARTS, runSession } from "./session.ts";
 import type { SessionResult } from "./session.ts";
 
 /** One line of the report. */
@@ -67,7 +67,10 @@ export async function makeReport(
 ): Promise<{ report: Report; sessions: readonly SessionResult[] }> {
   const tables = await readTables();
   const extensions = new Map(bothBrowsers.map((kind) => [kind, testBuild(kind)]));
-  const world = await startWorld({ withOpenMedia: true });
+  const world = await startWorld({
+    withOpenMedia: true,
+    client: { config: (config) => ({ ...config, ...FOREIGN_PARTS }) },
+  });
   const sessions: SessionResult[] = [];
   try {
     for (const kind of bothBrowsers) {

@@ -35,6 +35,13 @@ const UI = `https://${MANAGER}/`;
 const IDENTITY = "https://vector.im";
 const PHONE = "07700900123";
 
+/** What an operator may have put into the configuration beside what Element's own builds have. */
+export const FOREIGN_PARTS = {
+  embedded_pages: { home_url: "https://pages.example.net/home.html" },
+  custom_translations_url: "https://translations.example.net/de.json",
+  modules: ["https://modules.example.net/module.js"],
+};
+
 /** Runs the scripted session once. `extension` is Mantle's built folder. */
 export async function runSession(
   world: World,
@@ -531,13 +538,21 @@ class Session {
       "https://www.recaptcha.net/recaptcha/api.js",
       "https://api.klipy.com/v2/search?q=cats",
       "https://riot.im/github/repos/element-hq/element-web/compare/a...b",
-      "https://pages.example.net/home.html",
-      "https://translations.example.net/de.json",
-      "https://modules.example.net/module.js",
+      ...(await this.#configured()),
     ]) {
       await this.#try(url, "visit", url);
     }
     await this.#try("version", "pollVersion");
+  }
+
+  /** What Element fetches only where its configuration names it. */
+  async #configured(): Promise<string[]> {
+    const { config } = await drive(this.#page, "loaded");
+    const pages = config["embedded_pages"] as { home_url?: string } | undefined;
+    const modules = config["modules"] as string[] | undefined;
+    return [pages?.home_url, config["custom_translations_url"], ...(modules ?? [])].filter(
+      (url) => typeof url === "string",
+    );
   }
 
   async #check(what: string, step: () => Promise<unknown>): Promise<void> {

@@ -4,6 +4,7 @@ import { text } from "../../platform.ts";
 import { allowList } from "./allow-list.ts";
 import { deviceNameField } from "./device-name-field.ts";
 import { button, element } from "./dom.ts";
+import { headersPermission } from "./headers-permission.ts";
 import { optionField } from "./option-field.ts";
 
 type Mode = ShieldView["mode"];
@@ -46,6 +47,7 @@ export function shieldRow(first: ShieldView, changeSetting: ChangeSetting): Shie
     change({ type: "mode", shield: id, mode: null }).catch(() => undefined);
   });
   const fields = fieldsFor(first, change);
+  const permission = id === "request-headers" ? [headersPermission(id)] : [];
   const summary = element("summary", {
     text: text("details"),
     "aria-label": text("detailsOf", first.name),
@@ -57,6 +59,7 @@ export function shieldRow(first: ShieldView, changeSetting: ChangeSetting): Shie
     lock,
     element("p", { id: `purpose-${id}`, text: first.purpose }),
     tally,
+    ...permission.map((field) => field.root),
     trouble,
     element("details", {}, summary, loses, source, restore, ...fields.map((field) => field.root)),
   );
@@ -74,7 +77,7 @@ export function shieldRow(first: ShieldView, changeSetting: ChangeSetting): Shie
     modes.update(shield);
     restore.textContent = text("restoreMode", text(`mode_${shield.default}`));
     restore.hidden = shield.source !== "user";
-    for (const field of fields) {
+    for (const field of [...permission, ...fields]) {
       field.update(settings);
     }
   };

@@ -5,7 +5,7 @@
 use mantle_core::leaks::{LEAKS, SECTIONS};
 use mantle_core::policy::{GENERAL_OPTIONS, OptionInfo, Profile};
 use mantle_core::shields::{
-    IDENTITY_PATH_REGEX, INTEGRATION_HOSTS, INTEGRATIONS_PATH_REGEX, Info, MAP_HOSTS,
+    EXTRA_HOSTS, IDENTITY_PATH_REGEX, INTEGRATION_HOSTS, INTEGRATIONS_PATH_REGEX, Info, MAP_HOSTS,
     REFERRER_POLICY, SCALAR_TOKEN_REGEX, SHIELDS, SITES, Shield, TELEMETRY_HOSTS,
 };
 use mantle_core::wire::endpoint::protected_patterns;
@@ -61,6 +61,7 @@ fn files() -> Vec<(PathBuf, String)> {
         ("extension/generated/rules/identity.json".into(), pretty(&identity_rules())),
         ("extension/generated/rules/telemetry.json".into(), pretty(&host_rules(&TELEMETRY_HOSTS))),
         ("extension/generated/rules/maps.json".into(), pretty(&host_rules(&MAP_HOSTS))),
+        ("extension/generated/rules/extras.json".into(), pretty(&host_rules(&EXTRA_HOSTS))),
         ("extension/generated/managed-schema.json".into(), pretty(&schema::managed_schema())),
         ("extension/generated/rules/referrer.json".into(), pretty(&referrer_rules())),
         ("docs/leaks.md".into(), leaks_page()),

@@ -127,6 +127,8 @@ for (const kind of bothBrowsers) {
         automaticErrorReporting: false,
         analyticsOptIn: false,
         "Performance.addSendMessageTimingMetadata": false,
+        webRtcForceTURN: true,
+        "UIFeature.shareSocial": false,
       });
       (expected["room_directory"] as Plain)["servers"] = [];
       expected["permalink_prefix"] = "https://chat.example.org";
@@ -232,6 +234,7 @@ for (const kind of bothBrowsers) {
         assert.ok(!("m.identity_server" in guarded));
         assert.deepEqual(guarded["m.integrations"], { managers: [] });
         assert.ok(!("io.element.call_behaviour" in guarded));
+        assert.deepEqual(guarded["io.element.voip"], { disable_fallback_ice: true });
         assert.deepEqual(guarded["org.example.other"], bare["org.example.other"]);
         assert.deepEqual(guarded["m.homeserver"], bare["m.homeserver"]);
         assert.equal(both.with["final"], both.without["final"]);
