@@ -515,8 +515,8 @@ export const ROWS: readonly Row[] = [
   },
   { id: "map-style", leaks: at("api.maptiler.com", /style\.json/) },
   { id: "map-tile", leaks: at("api.maptiler.com", /^\/tiles\//) },
-  { id: "geolocation", notDriven: "asks the browser's vendor, and only after a prompt" },
-  { id: "map-link", notDriven: NAVIGATION },
+  { id: "geolocation", notDriven: "asks the browser's vendor; e2e/shields/asking.spec.ts shows it" },
+  { id: "map-link", notDriven: `${NAVIGATION}; e2e/shields/asking.spec.ts clicks it` },
   // 12 Push
   { id: "push-keyword", leaks: (s) => hs(s, "PUT", /pushrules\/global\/content\//, (e) => holds(e.path, s.canaries.keyword)) },
   { id: "email-pusher", leaks: (s) => hs(s, "POST", /pushers\/set$/, (e) => member(json(e.body), "kind") === "email") },
