@@ -11,6 +11,7 @@ import {
   describe,
   initSync,
 } from "./generated/mantle_core.js";
+import texts from "./generated/texts.json";
 import type { SettingsTexts } from "./settings.ts";
 
 export type { OptionValue, OptionView, Profile, SettingChange, SettingsView, ShieldView };
@@ -18,15 +19,19 @@ export type { OptionValue, OptionView, Profile, SettingChange, SettingsView, Shi
 let loaded = false;
 
 /** Everything about the settings in force. Unreadable settings come back as problems. */
-export function describeSettings(texts: SettingsTexts): SettingsView {
+export function describeSettings({ stored, managed }: SettingsTexts): SettingsView {
   load();
-  return describe(texts.stored, texts.managed);
+  const view = describe(stored, managed);
+  // The core has no long texts: each page start would parse them.
+  const told: Readonly<Record<string, Partial<ShieldView> | undefined>> = texts;
+  const shields = view.shields.map((shield) => ({ ...shield, ...told[shield.id] }));
+  return { ...view, shields };
 }
 
 /** The stored text with one change made. Throws one sentence when the change is not allowed. */
-export function changedSettings(texts: SettingsTexts, setting: SettingChange): string {
+export function changedSettings(given: SettingsTexts, setting: SettingChange): string {
   load();
-  return change(texts.stored, texts.managed, setting);
+  return change(given.stored, given.managed, setting);
 }
 
 function load(): void {

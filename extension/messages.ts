@@ -50,7 +50,7 @@ export interface StatusMessage {
 }
 
 /** Kinds of values that a page's handlers keep over reloads. */
-export type StoreArea = "state" | "media" | "account-data";
+export type StoreArea = "state" | "media" | "account-data" | "answers";
 /** WASM that a page loads when it needs it. */
 export type ModuleName = "state" | "media";
 
@@ -172,7 +172,7 @@ const ACTIONS: readonly string[] = [
   "unknown",
 ];
 const MOST_EFFECTS = 1000;
-const AREAS: readonly string[] = ["state", "media", "account-data"];
+const AREAS: readonly string[] = ["state", "media", "account-data", "answers"];
 const SHOWN: readonly string[] = ["encrypted", "possible", "impossible", "none"];
 const MODULES: readonly string[] = ["state", "media"];
 /** Longest stored value, in UTF-16 units. */

@@ -1,6 +1,6 @@
 /** What pages keep on this device: one name per origin, area and key, in the extension's storage. */
 import type { StoreArea } from "./messages.ts";
-import { readStorageUnder, removeStorage, writeStorage } from "./platform.ts";
+import { readStorageWhere, removeStorage, writeStorage } from "./platform.ts";
 
 /** Throws a sentence when it is not on disk. */
 export async function putForPage(
@@ -23,12 +23,50 @@ export async function loadForPage(
 ): Promise<Record<string, string>> {
   const prefix = prefixOf(origin, area);
   const entries: Record<string, string> = {};
-  for (const [name, value] of Object.entries(await readStorageUnder(prefix))) {
+  for (const [name, value] of Object.entries(
+    await readStorageWhere((one) => one.startsWith(prefix)),
+  )) {
     if (typeof value === "string") {
       entries[name.slice(prefix.length)] = value;
     }
   }
   return entries;
+}
+
+/** What a person answered once and for all when files were to be sent in clear. */
+export interface RememberedAnswer {
+  /** Where it is stored. */
+  readonly name: string;
+  /** Origin of the Element page it was given on. */
+  readonly origin: string;
+  /** The server it holds for; undefined: a room, which is remembered by a hash. */
+  readonly server: string | undefined;
+  readonly choice: "clean" | "send";
+  /** Day, as 2026-01-31; undefined where an earlier Mantle kept none. */
+  readonly day: string | undefined;
+}
+
+const ANSWER_NAME = /^page\/(https?:\/\/[^/]+)\/media\/(?:room|server)\/(.+)$/;
+/** As `rememberChoice` of extension/page/media/memory.ts writes it. */
+const ANSWER = /^(clean|send)(?: (\d{4}-\d{2}-\d{2}))?$/;
+
+/** Every such answer, of all pages. */
+export async function rememberedAnswers(): Promise<RememberedAnswer[]> {
+  const answers: RememberedAnswer[] = [];
+  const stored = await readStorageWhere((name) => ANSWER_NAME.test(name));
+  for (const [name, value] of Object.entries(stored)) {
+    const [, origin = "", of = ""] = ANSWER_NAME.exec(name) ?? [];
+    const [, choice, day] = ANSWER.exec(String(value)) ?? [];
+    if (choice !== "clean" && choice !== "send") continue;
+    const server = name.startsWith(`page/${origin}/media/server/`) ? of : undefined;
+    answers.push({ name, origin, server, choice, day });
+  }
+  return answers;
+}
+
+/** It is asked again from the next file on. */
+export async function takeAnswerBack({ name }: RememberedAnswer): Promise<void> {
+  await removeStorage(name);
 }
 
 /** Origins hold no slash after their scheme's, areas none at all: no page can name another's. */

@@ -141,15 +141,15 @@ export async function writeStorage(
   await api().storage[area].set(values);
 }
 
-/** Every stored value whose name begins so. */
-export async function readStorageUnder(prefix: string): Promise<Record<string, unknown>> {
+/** Every stored value whose name is wanted. */
+export async function readStorageWhere(
+  isWanted: (name: string) => boolean,
+): Promise<Record<string, unknown>> {
   const { local } = api().storage as { local: chrome.storage.StorageArea };
   // Newer browsers list the names alone; what is large and not asked for then stays on disk.
-  const names = (await (local as Partial<typeof local>).getKeys?.())?.filter((name) =>
-    name.startsWith(prefix),
-  );
+  const names = (await (local as Partial<typeof local>).getKeys?.())?.filter(isWanted);
   const values = await local.get(names ?? null);
-  return Object.fromEntries(Object.entries(values).filter(([name]) => name.startsWith(prefix)));
+  return Object.fromEntries(Object.entries(values).filter(([name]) => isWanted(name)));
 }
 
 export async function removeStorage(name: string): Promise<void> {

@@ -18,7 +18,8 @@ async function generate(): Promise<void> {
   const print = (): string =>
     fingerprint([
       ...["Cargo.toml", "Cargo.lock", "core/Cargo.toml", "core/src", "scripts/generate"],
-      ...["extension/generated/tables.json", "extension/generated/protected.json"],
+      ...["extension/generated/tables.json", "extension/generated/texts.json"],
+      "extension/generated/protected.json",
       ...["extension/generated/rules", "extension/generated/managed-schema.json"],
       "docs/policy.md",
       "docs/leaks.md",

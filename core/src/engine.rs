@@ -8,7 +8,7 @@ use crate::policy::{Mode, Policy};
 use crate::secret::Secret;
 use crate::shields::{
     AnswerStep, BodyStep, Context, FrameStep, Head, HeadStep, Kept, OpenIdToken, PeerStep, Place,
-    SHIELDS, Shield, settables,
+    Question, SHIELDS, Shield, settables,
 };
 use crate::verdict::{Action, Handler, Reply, flag};
 use crate::wire::address::Address;
@@ -23,6 +23,8 @@ const MOST_TOKENS: usize = 64;
 const MOST_PLACES: usize = 64;
 /// Contents kept on this device.
 const MOST_KEPT: usize = 64;
+
+const NOT_SENT: &str = "Mantle did not send this; let it ask you first in Mantle's settings.";
 
 /// What the browser side has to carry on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -91,6 +93,9 @@ pub struct Taker {
     pub shield: &'static str,
     /// Its title.
     pub name: &'static str,
+    /// What the person is asked; `None` where the handler has its own words, and for an inquiry
+    /// that is refused without asking.
+    pub question: Option<&'static Question>,
 }
 
 /// What the shields want.
@@ -205,6 +210,11 @@ impl Engine {
                     self.refuse(shield, mode, action, reply, head, wanted);
                 }
             }
+            HeadStep::Ask(question) => {
+                if is_first || mode != Mode::Flag {
+                    self.ask(shield, mode, question, head, wanted);
+                }
+            }
             HeadStep::Retarget(url) => {
                 let done = match is_first {
                     true => self.settle(shield, mode, Action::Rewritten, head),
@@ -249,6 +259,10 @@ impl Engine {
                 self.refuse(shield, mode, action, reply, head, wanted);
                 return;
             }
+            Ok(BodyStep::Ask(question)) => {
+                self.ask(shield, mode, question, head, wanted);
+                return;
+            }
             Ok(BodyStep::Handover(handler)) => {
                 if mode == Mode::Flag {
                     self.settle(shield, mode, Action::Flagged, head);
@@ -286,7 +300,7 @@ impl Engine {
         }
     }
 
-    /// Does not let it leave, or asks first where the user wants to be asked.
+    /// Does not let it leave.
     fn refuse(
         &mut self,
         shield: &dyn Shield,
@@ -296,10 +310,24 @@ impl Engine {
         head: &Head<'_>,
         wanted: &mut Wanted,
     ) {
-        if mode == Mode::Ask {
-            wanted.handovers.push(taker(shield, Handler::Ask));
-        } else if self.settle(shield, mode, action, head) {
+        if self.settle(shield, mode, action, head) {
             wanted.reply = Some((shield.info().id, reply));
+        }
+    }
+
+    /// Has the person asked where they want to be, and else refuses it.
+    fn ask(
+        &mut self,
+        shield: &dyn Shield,
+        mode: Mode,
+        question: &'static Question,
+        head: &Head<'_>,
+        wanted: &mut Wanted,
+    ) {
+        if mode == Mode::Ask {
+            wanted.handovers.push(asking(shield, question));
+        } else {
+            self.refuse(shield, mode, Action::Answered, Reply::forbidden(NOT_SENT), head, wanted);
         }
     }
 
@@ -483,6 +511,25 @@ impl Engine {
         None
     }
 
+    /// What the person is asked before the page does something that is no request of its own, see
+    /// [`Shield::inquiry`]; without a question it is refused. `None`: nobody minds.
+    pub fn inquire(&mut self, what: &str) -> Option<Taker> {
+        for &shield in SHIELDS {
+            let mode = self.mode(shield);
+            let question = if mode == Mode::Off { None } else { shield.inquiry(what) };
+            let Some(question) = question else { continue };
+            let (action, taker) = match mode {
+                Mode::Ask => (Action::Asked, Some(asking(shield, question))),
+                Mode::On => (Action::Blocked, Some(taker(shield, Handler::Ask))),
+                Mode::Flag | Mode::Off => (Action::Flagged, None),
+            };
+            let host = Address::parse(what).map_or(self.page_host.as_str(), |address| address.host);
+            self.ledger.add(shield.info().id, action, host, "(leaving Element)");
+            return taker;
+        }
+        None
+    }
+
     /// What was learned from answers, when it changed since the last call: JSON for
     /// [`Engine::remember`]. Holds OpenID tokens, so it must not leave the page.
     pub fn memory(&mut self) -> Option<String> {
@@ -655,7 +702,11 @@ impl Engine {
 
 fn taker(shield: &dyn Shield, handler: Handler) -> Taker {
     let info = shield.info();
-    Taker { handler, shield: info.id, name: info.name }
+    Taker { handler, shield: info.id, name: info.name, question: None }
+}
+
+fn asking(shield: &dyn Shield, question: &'static Question) -> Taker {
+    Taker { question: Some(question), ..taker(shield, Handler::Ask) }
 }
 
 fn head<'a>(method: &'a str, url: &'a str) -> Option<Head<'a>> {

@@ -132,7 +132,7 @@ pub const LEAKS: &[Leak] = &[
         1,
         "Decrypted events and state, by the widget API after a prompt",
         "widget host",
-        Some("integrations"),
+        None,
     ),
     leak(
         "call-widget-builder",
@@ -491,9 +491,9 @@ pub const LEAKS: &[Leak] = &[
     leak(
         "create-room-avatar",
         6,
-        "The picture of a room you create",
+        "The picture of a room you create, unless you add m.room.avatar to what is encrypted",
         "homeserver, members' servers",
-        Some("encrypted-state-types"),
+        Some("encrypted-state"),
     ),
     leak(
         "create-room-invitees",
@@ -507,6 +507,13 @@ pub const LEAKS: &[Leak] = &[
         6,
         "Nothing asked, but guests may join by default",
         "homeserver",
+        Some("room-defaults"),
+    ),
+    leak(
+        "create-room-history",
+        6,
+        "Nothing asked, but a public room in a space can be read without joining",
+        "world",
         Some("room-defaults"),
     ),
     leak(
@@ -533,9 +540,9 @@ pub const LEAKS: &[Leak] = &[
     leak(
         "room-avatar-change",
         6,
-        "A room's new picture",
+        "A room's new picture, unless you add m.room.avatar to what is encrypted",
         "homeserver, members' servers",
-        Some("encrypted-state-types"),
+        Some("encrypted-state"),
     ),
     leak(
         "room-avatar-upload",
@@ -570,9 +577,9 @@ pub const LEAKS: &[Leak] = &[
     leak(
         "room-pins",
         6,
-        "Pinned messages, widget layout and shared locations' text",
+        "Pinned messages, widget layout and shared locations' text, unless you add their types to what is encrypted",
         "homeserver, members' servers",
-        Some("encrypted-state-types"),
+        Some("encrypted-state"),
     ),
     leak(
         "room-upgrade",
@@ -727,12 +734,12 @@ pub const LEAKS: &[Leak] = &[
         "world",
         Some("profile"),
     ),
-    leak("user-search", 11, "Names you half type", "homeserver", Some("search")),
-    leak("profile-lookup", 11, "Whose profile you look at", "homeserver", Some("search")),
+    leak("user-search", 11, "The first letters of names you type", "homeserver", Some("search")),
+    leak("profile-lookup", 11, "Whose profile you look at", "homeserver", None),
     leak(
         "message-search",
         11,
-        "What you search for, also in encrypted rooms",
+        "What you search for in encrypted rooms",
         "homeserver",
         Some("search"),
     ),
@@ -765,7 +772,7 @@ pub const LEAKS: &[Leak] = &[
     leak(
         "email-pusher",
         12,
-        "Your e-mail address, language and unread messages by mail",
+        "Your e-mail address, language and unread messages, when you have them mailed",
         "homeserver, mail servers",
         Some("keywords"),
     ),

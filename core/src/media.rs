@@ -157,8 +157,8 @@ impl Examination {
     }
 
     /// The range that was needed; fewer bytes where the file turned out shorter.
-    pub fn supply(&mut self, bytes: &[u8]) {
-        self.slot.borrow_mut().supply(bytes);
+    pub fn supply(&mut self, bytes: impl Into<Vec<u8>>) {
+        self.slot.borrow_mut().supply(bytes.into());
     }
 
     /// The outcome, once nothing more is needed.

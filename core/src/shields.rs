@@ -21,6 +21,8 @@ mod encrypted_state;
 mod extras;
 mod identity;
 mod integrations;
+mod keywords;
+mod location;
 mod maps;
 mod media;
 mod permalinks;
@@ -28,10 +30,13 @@ mod presence;
 mod previews;
 #[cfg(feature = "fault-injection")]
 mod probe;
+mod profile;
 mod push;
 mod receipts;
 mod referrer;
 mod request_headers;
+mod room_defaults;
+mod search;
 mod telemetry;
 mod third_party;
 mod typing;
@@ -70,6 +75,11 @@ pub const SHIELDS: &[&dyn Shield] = &[
     &push::Push,
     &welcome_bot::WelcomeBot,
     &account_data::AccountData,
+    &search::Search,
+    &room_defaults::RoomDefaults,
+    &profile::Profile,
+    &location::Location,
+    &keywords::Keywords,
     &media::Media,
     &encrypted_state::EncryptedState,
     // After all that know a third party by name.
@@ -106,13 +116,13 @@ pub struct Info {
     pub id: &'static str,
     /// Short title.
     pub name: &'static str,
-    /// One sentence: what it does.
+    /// One sentence: what it does; [`documented`].
     pub purpose: &'static str,
-    /// One sentence: what the user loses by it.
+    /// One sentence: what the user loses by it; [`documented`].
     pub loses: &'static str,
     /// Mode where nobody chose.
     pub default: Mode,
-    /// One line: why that default.
+    /// One line: why that default; [`documented`].
     pub why: &'static str,
     /// Mode under the strict profile where nobody chose.
     pub strict: Mode,
@@ -122,6 +132,12 @@ pub struct Info {
     pub options: &'static [OptionInfo],
     /// Title of its list of allowed hosts; `None`: it has none.
     pub allow: Option<&'static str>,
+}
+
+/// A text that the documentation and the popup show: they have it from the generated tables, so the
+/// page's script goes without.
+pub(crate) const fn documented(text: &'static str) -> &'static str {
+    if cfg!(target_arch = "wasm32") { "" } else { text }
 }
 
 impl Info {
@@ -170,6 +186,9 @@ pub fn mode_in(policy: &Policy, shield: &str) -> Mode {
             policy.mode(info.id, info.default_in(policy.profile().value)).value
         })
 }
+
+/// For [`Shield::inquiry`]: the page wants to know where the device is.
+pub const POSITION: &str = "position:";
 
 /// A request's head, routed.
 #[derive(Debug, Clone, Copy)]
@@ -225,6 +244,22 @@ pub struct Kept {
     pub content: String,
 }
 
+/// What a person is asked before something leaves. All texts are for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Question {
+    /// Names it among its shield's questions.
+    pub id: &'static str,
+    /// The question.
+    pub title: &'static str,
+    /// Who learns what.
+    pub text: &'static str,
+    /// On the button that lets it go.
+    pub send: &'static str,
+    /// Beside the box that lets it go from now on, for the user or room that the path names; `None`:
+    /// asked each time.
+    pub remember: Option<&'static str>,
+}
+
 /// What a shield may look at beside the request.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
@@ -267,6 +302,8 @@ pub enum HeadStep {
     Watch,
     /// Do not send; answer this.
     Reply(Action, Reply),
+    /// Send only if the person agrees; not at all while the shield is on.
+    Ask(&'static Question),
     /// Send to this URL of the same origin instead; shields that follow see it.
     Retarget(String),
     /// A handler in the page takes it over, after every shield's edits.
@@ -293,6 +330,8 @@ pub enum BodyStep {
     },
     /// Do not send; answer this.
     Reply(Action, Reply),
+    /// As [`HeadStep::Ask`].
+    Ask(&'static Question),
     /// A handler in the page takes it over, after every shield's edits.
     Handover(Handler),
 }
@@ -385,6 +424,12 @@ pub trait Shield: Sync {
 
     /// A look at a link that is about to be followed; where to go instead, or `None`.
     fn link(&self, _url: &str, _context: &Context<'_>) -> Option<String> {
+        None
+    }
+
+    /// What the person is asked before the page does something that is no request of its own: the
+    /// absolute address of a link, or [`POSITION`]. `None`: nothing.
+    fn inquiry(&self, _what: &str) -> Option<&'static Question> {
         None
     }
 }

@@ -19,7 +19,15 @@ export interface SyntheticReply {
 }
 export type Action = "blocked" | "answered" | "rewritten" | "flagged" | "asked" | "unknown";
 /** A part of the page script that takes a request over, the shield it does that for, and its title. */
-export interface Taker { handler: "state" | "media" | "ask"; shield: string; name: string }
+export interface Taker {
+  handler: "state" | "media" | "ask";
+  shield: string;
+  name: string;
+  /** null: the handler has its own words; for an inquiry: refused without asking. */
+  question: Question | null;
+}
+/** What the person is asked; `remember` offers a lasting answer for the user or room in the path. */
+export interface Question { id: string; title: string; text: string; send: string; remember: string | null }
 /** What a peer connection may do; `kept` is one answer per URL, in their order. */
 export interface PeerVerdict { relayOnly: boolean; kept: boolean[]; sentence: string | null }
 /** What a frame is to load instead; `sentence` when it stays empty. */
@@ -30,7 +38,9 @@ export type Effect =
 export interface ShieldView {
   id: string;
   name: string;
+  /** Empty; generated/texts.json has it. */
   purpose: string;
+  /** As `purpose`. */
   loses: string;
   mode: Mode;
   default: Mode;
@@ -275,6 +285,12 @@ impl Core {
     /// For a link that is about to be followed: where to go instead; `undefined` to follow it.
     pub fn link(&mut self, url: &str) -> Option<String> {
         self.engine.link(url)
+    }
+
+    /// Before a link is followed (its absolute address) and before the device's position is read
+    /// (`position:`): what the person is asked; none where nobody minds.
+    pub fn inquire(&mut self, what: &str) -> Takers {
+        to_js(&self.engine.inquire(what).as_slice()).unchecked_into()
     }
 
     /// What was learned from answers, when it changed since the last call: for `remember` of the

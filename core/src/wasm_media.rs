@@ -1,6 +1,6 @@
 //! Boundary of the module that pages load for uploads: bytes and JSON texts, no logic.
 
-use crate::media::{self, Decision, Piece, Remembered, Settings, Upload, links, server};
+use crate::media::{self, Decision, Piece, Settings, Upload, links, server};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
@@ -46,7 +46,7 @@ impl Examination {
     }
 
     /// The bytes; fewer where the file turned out shorter.
-    pub fn supply(&mut self, bytes: &[u8]) {
+    pub fn supply(&mut self, bytes: Vec<u8>) {
         self.inner.supply(bytes);
     }
 
@@ -156,19 +156,20 @@ pub fn is_fresh(tried: &str, now: f64, versions: &str) -> bool {
     serde_json::from_str::<server::Tried>(tried).is_ok_and(|tried| tried.is_fresh(now, versions))
 }
 
-/// Whether the text is a remembered choice.
-#[wasm_bindgen(js_name = isChoice)]
+/// What happens to a text that may link to media which needs no signing in, as JSON
+/// (`LinkDecision`, and the first link's `host`). `settings` as for `decide`; `copied`: it lies on the clipboard already.
+#[wasm_bindgen(js_name = decideLinks)]
 #[must_use]
-pub fn is_choice(text: &str) -> bool {
-    serde_json::from_str::<Remembered>(text).is_ok()
-}
-
-/// Links to media that need no signing in, as a JSON list of their hosts.
-#[wasm_bindgen(js_name = linkHosts)]
-#[must_use]
-pub fn link_hosts(text: &str) -> String {
-    let hosts: Vec<_> = links::find(text).into_iter().map(|link| link.host().to_owned()).collect();
-    serde_json::to_string(&hosts).unwrap_or_default()
+pub fn decide_links(settings: &str, text: &str, copied: bool) -> String {
+    #[derive(Serialize)]
+    struct Out {
+        host: Option<String>,
+        #[serde(flatten)]
+        decision: links::LinkDecision,
+    }
+    let host = links::find(text).first().map(|link| link.host().to_owned());
+    let decision = links::decide(Settings::read(settings).mode, text, copied);
+    serde_json::to_string(&Out { host, decision }).unwrap_or_default()
 }
 
 /// The text with such links as `mxc://`, or in their authenticated form.

@@ -181,7 +181,7 @@ fn publishing_and_inviting_by_address_is_refused_in_words() {
         ("/rooms/!r:x/invite", r#"{"user_id":"@a:b"}"#),
         ("/createRoom", r#"{"name":"x","invite_3pid":[]}"#),
     ] {
-        assert_eq!(post(&mut engine, path, body), Outcome::Sent, "{path}");
+        assert_eq!(errcode(&post(&mut engine, path, body)), "none", "{path}");
     }
 }
 
@@ -390,6 +390,12 @@ fn openid_tokens_are_followed_by_value() {
     let mut engine = with(Some(r#"{"version":1,"allow":{"integrations":["widget.example.net"]}}"#));
     engine.answer("POST", &url, 200, answer);
     assert_eq!(send(&mut engine, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
+    // An identity server gets one when the identity shield is off; nobody else does.
+    let mut engine = with(Some(r#"{"version":1,"shields":{"identity":"off"}}"#));
+    engine.answer("POST", &url, 200, answer);
+    let register = "https://vector.im/_matrix/identity/v2/account/register";
+    assert_eq!(send(&mut engine, "POST", register, "", b"SECRETsecret1"), Outcome::Sent);
+    assert_ne!(send(&mut engine, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
 }
 
 #[test]
@@ -781,17 +787,171 @@ fn gateways_get_event_ids_only_and_bots_no_invitation() {
             r#"{"kind":"http","data":{"url":"https://push","format":"event_id_only"}}"#.into()
         )
     );
-    for body in [
-        r#"{"kind":"http","data":{"format":"event_id_only"}}"#,
-        r#"{"kind":"email","data":{}}"#,
-        r#"{"kind":null}"#,
-    ] {
+    for body in [r#"{"kind":"http","data":{"format":"event_id_only"}}"#, r#"{"kind":null}"#] {
         assert_eq!(set(&mut engine, body), Outcome::Sent, "{body}");
     }
     let bot = r#"{"is_direct":true,"invite":["@riot-bot:matrix.org"]}"#;
     assert_eq!(errcode(&post(&mut engine, "/createRoom", bot)), "M_FORBIDDEN");
     let friend = r#"{"is_direct":true,"invite":["@bob:matrix.org"]}"#;
-    assert_eq!(post(&mut engine, "/createRoom", friend), Outcome::Sent);
+    assert!(matches!(post(&mut engine, "/createRoom", friend), Outcome::Rewritten(_)));
+    let mail = r#"{"kind":"email","pushkey":"a@b","device_display_name":"a@b","lang":"de-CH"}"#;
+    assert_eq!(
+        set(&mut engine, mail),
+        Outcome::Rewritten(
+            r#"{"kind":"email","pushkey":"a@b","device_display_name":"Element","lang":"de"}"#
+                .into()
+        )
+    );
+}
+
+#[test]
+fn new_rooms_are_no_more_open_than_asked_for() {
+    let mut engine = engine();
+    let guests = json!({"type": "m.room.guest_access", "state_key": "", "content": {"guest_access": "forbidden"}});
+    let history = |content: &str| json!({"type": "m.room.history_visibility", "state_key": "", "content": {"history_visibility": content}});
+    let other =
+        json!({"type": "m.room.name", "state_key": "", "content": {"name": "world_readable"}});
+    let mut made = |initial: Value| -> Value {
+        let body = json!({"preset": "private_chat", "initial_state": initial}).to_string();
+        match post(&mut engine, "/createRoom", &body) {
+            Outcome::Rewritten(text) => {
+                serde_json::from_str::<Value>(&text).unwrap()["initial_state"].clone()
+            }
+            outcome => json!(format!("{outcome:?}")),
+        }
+    };
+    assert_eq!(made(json!([])), json!([guests]));
+    let open = json!([
+        {"type": "m.room.guest_access", "state_key": "", "content": {"guest_access": "can_join"}},
+        history("world_readable"),
+        other,
+    ]);
+    assert_eq!(made(open), json!([guests, history("shared"), other]));
+    assert_eq!(made(json!([history("invited")])), json!([guests, history("invited")]));
+
+    let well_known = "https://hs.example.org/.well-known/matrix/client";
+    assert_ne!(engine.decide("GET", well_known) & flag::WATCH, 0);
+    let order = br#"{"io.element.e2ee":{"default":false,"force_disable":true,"secure_backup_required":true},"im.vector.riot.e2ee":{"default":true}}"#;
+    let seen = engine.answer("GET", well_known, 200, order).unwrap();
+    assert_eq!(
+        serde_json::from_slice::<Value>(&seen).unwrap(),
+        json!({"io.element.e2ee": {"default": true, "secure_backup_required": true}, "im.vector.riot.e2ee": {"default": true}})
+    );
+}
+
+#[test]
+fn people_are_searched_from_the_third_letter_on() {
+    let mut short = engine();
+    let empty = Outcome::Replied(200, json!({"limited": false, "results": []}));
+    let search = |engine: &mut Engine, term: &str| {
+        let body = json!({"search_term": term, "limit": 10}).to_string();
+        post(engine, "/user_directory/search", &body)
+    };
+    for term in ["", "a", "al", "@al", " al "] {
+        assert_eq!(search(&mut short, term), empty, "{term}");
+    }
+    for term in ["ali", "@ali", "小明"] {
+        assert_eq!(search(&mut short, term), Outcome::Sent, "{term}");
+    }
+    let mut long = with(Some(r#"{"version":1,"options":{"search":{"letters":5}}}"#));
+    assert_eq!(search(&mut long, "alic"), empty);
+    assert_eq!(search(&mut long, "alice"), Outcome::Sent);
+}
+
+#[test]
+fn what_becomes_public_is_asked_about() {
+    // method, path, body, and which question comes.
+    let cases = [
+        ("PUT", "/profile/@a:x/displayname", r#"{"displayname":"Alice"}"#, "profile"),
+        ("PUT", "/profile/@a:x/avatar_url", r#"{"avatar_url":"mxc://x/y"}"#, "profile"),
+        ("PUT", "/profile/@a:x/displayname", r#"{"displayname":""}"#, ""),
+        ("PUT", "/profile/@a:x/org.example.field", r#"{"org.example.field":"x"}"#, ""),
+        ("GET", "/profile/@a:x", "", ""),
+        (
+            "PUT",
+            "/rooms/!r:x/state/m.room%2Emember/@a:x",
+            r#"{"membership":"join","displayname":"A"}"#,
+            "nickname",
+        ),
+        ("PUT", "/rooms/!r:x/state/m.room.member/@a:x", r#"{"membership":"leave"}"#, ""),
+        ("PUT", "/directory/room/%23a:x", r#"{"room_id":"!r:x"}"#, "address"),
+        ("DELETE", "/directory/room/%23a:x", "", ""),
+        ("PUT", "/directory/list/room/!r:x", r#"{"visibility":"public"}"#, "address"),
+        ("PUT", "/directory/list/room/!r:x", r#"{"visibility":"private"}"#, ""),
+        ("POST", "/createRoom", r#"{"room_alias_name":"a"}"#, "address"),
+        ("POST", "/createRoom", r#"{"visibility":"public"}"#, "address"),
+        ("POST", "/createRoom", r#"{"visibility":"private"}"#, ""),
+        ("PUT", "/pushrules/global/content/word", r#"{"pattern":"word"}"#, "word"),
+        ("PUT", "/pushrules/global/content/word/enabled", r#"{"enabled":false}"#, ""),
+        ("PUT", "/pushrules/global/content/.m.rule.contains_user_name/actions", "{}", ""),
+        ("DELETE", "/pushrules/global/content/word", "", ""),
+        ("POST", "/pushers/set", r#"{"kind":"email"}"#, "mail"),
+        ("POST", "/pushers/set", r#"{"kind":null}"#, ""),
+    ];
+    let mut asking = engine();
+    let refuse = r#"{"version":1,"shields":{"profile":"on","keywords":"on","encrypted-state":"off","room-defaults":"off","media":"off"}}"#;
+    let mut refusing = with(Some(refuse));
+    let mut watching = with(Some(&refuse.replace("\"on\"", "\"flag\"")));
+    for (method, path, body, question) in cases {
+        let url = format!("{HS}{path}");
+        send(&mut asking, method, &url, "", body.as_bytes());
+        let ids: Vec<_> =
+            asking.take_handovers().iter().filter_map(|taker| Some(taker.question?.id)).collect();
+        let wanted: &[&str] = if question.is_empty() { &[] } else { &[question] };
+        assert_eq!(ids, wanted, "{method} {path} {body}");
+        let refused = send(&mut refusing, method, &url, "", body.as_bytes());
+        let is_refused = errcode(&refused) == "M_FORBIDDEN";
+        assert_eq!(is_refused, !question.is_empty(), "{method} {path} {refused:?}");
+        let watched = send(&mut watching, method, &url, "", body.as_bytes());
+        assert!(!matches!(watched, Outcome::Replied(..)), "{method} {path} {watched:?}");
+        assert!(watching.take_handovers().is_empty(), "{method} {path}");
+    }
+    let flagged = records(&mut watching);
+    assert!(flagged.iter().all(|record| record["action"] != "answered"), "{flagged:?}");
+    for (shield, count) in [("profile", 8), ("keywords", 2)] {
+        let counts = flagged.iter().filter(|record| record["shield"] == shield);
+        assert_eq!(counts.filter_map(|record| record["count"].as_u64()).sum::<u64>(), count);
+    }
+
+    // Whatever the mode, but flagged or off: a time zone does not leave, and an old one is emptied.
+    let zone = format!("{HS}/profile/@a:x/us.cloke.msc4175.tz");
+    let body = br#"{"us.cloke.msc4175.tz":"Europe/Berlin"}"#;
+    for engine in [&mut asking, &mut refusing] {
+        assert_eq!(
+            send(engine, "PUT", &zone, "", body),
+            Outcome::Rewritten(r#"{"us.cloke.msc4175.tz":""}"#.into())
+        );
+    }
+    assert_eq!(send(&mut watching, "PUT", &zone, "", body), Outcome::Sent);
+}
+
+#[test]
+fn positions_and_map_links_are_asked_about() {
+    const MAP: &str = "https://www.openstreetmap.org/?mlat=51.5&mlon=-0.1#map=16/51.5/-0.1";
+    let mut asking = engine();
+    let ids = |engine: &mut Engine, what: &str| {
+        engine.inquire(what).map(|taker| taker.question.map_or("refused", |question| question.id))
+    };
+    assert_eq!(ids(&mut asking, "position:"), Some("here"));
+    assert_eq!(ids(&mut asking, MAP), Some("map"));
+    for other in ["https://www.openstreetmap.org/copyright", "https://example.org/?mlat=1", "x"] {
+        assert_eq!(ids(&mut asking, other), None, "{other}");
+    }
+    let mut refusing = with(Some(r#"{"version":1,"shields":{"location":"on"}}"#));
+    assert_eq!(ids(&mut refusing, MAP), Some("refused"));
+    let mut watching = with(Some(r#"{"version":1,"shields":{"location":"flag"}}"#));
+    assert_eq!(ids(&mut watching, "position:"), None);
+    let mut off = with(Some(r#"{"version":1,"shields":{"location":"off"}}"#));
+    assert_eq!(ids(&mut off, MAP), None);
+    for (engine, actions) in [
+        (&mut asking, &["asked", "asked"][..]),
+        (&mut refusing, &["blocked"]),
+        (&mut watching, &["flagged"]),
+        (&mut off, &[]),
+    ] {
+        let noted: Vec<_> = records(engine).iter().map(|record| record["action"].clone()).collect();
+        assert_eq!(noted, actions);
+    }
 }
 
 #[test]
@@ -884,7 +1044,6 @@ fn state_that_may_be_encrypted_is_handed_over_and_its_answers_back() {
         ("GET", "/rooms/!r:x/initialSync"),
         ("GET", "/rooms/!r:x/hierarchy"),
         ("GET", "/notifications"),
-        ("POST", "/search"),
     ];
     let neither = [
         ("PUT", "/rooms/!r:x/state/m.room.power_levels/"),
@@ -904,6 +1063,8 @@ fn state_that_may_be_encrypted_is_handed_over_and_its_answers_back() {
     for (method, path) in neither {
         assert_eq!(flags(&mut on, method, path), 0, "{path}");
     }
+    // The search shield has a word before.
+    assert_eq!(flags(&mut on, "POST", "/search"), flag::HANDOVER | flag::HANDBACK);
     // Sliding sync asks in its body for types as well.
     let sliding =
         "https://hs.example.org/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";

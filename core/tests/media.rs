@@ -12,6 +12,7 @@ use mantle_core::media::{
     Decision, Examination, Kind, Piece, Plan, Refusal, Remembered, Report, ServerMedia, Settings,
     Upload, decide, links, server, without_name,
 };
+use mantle_core::policy::Mode;
 use proptest::prelude::*;
 
 /// Examines as the page does; counts the bytes that were asked for.
@@ -107,6 +108,31 @@ fn a_large_file_is_read_in_windows_and_never_whole() {
         let (alone, _) = examine(jpeg);
         alone.plan.unwrap().new_size()
     });
+}
+
+#[test]
+fn parts_on_the_border_of_two_windows_are_read_whole() {
+    let (_, png) = SEEDS[1];
+    let image = png.windows(4).position(|at| at == b"IDAT").unwrap() - 4;
+    let chunk = |name: &[u8], length: u32| {
+        let content = vec![7; length as usize];
+        [&length.to_be_bytes(), name, &content, &[0; 4]].concat()
+    };
+    // Chunks of a length that lets every byte of a head fall on a border once.
+    let (mut file, mut expected) = (png[..image].to_vec(), Vec::new());
+    let keep_from = file.len();
+    while file.len() < 30 << 20 {
+        let kept = chunk(b"IDAT", 8191);
+        expected.extend_from_slice(&kept);
+        file.extend(kept);
+        file.extend(chunk(b"tEXt", 5));
+    }
+    file.extend(&png[image..]);
+    let (report, read) = examine(&file);
+    let cleaned = carry_out(report.plan.as_ref().unwrap(), &file);
+    assert!(holds(&cleaned, &expected[..1 << 20]) && cleaned.len() > expected.len());
+    assert!(!holds(&cleaned[keep_from.min(cleaned.len())..], b"tEXt"));
+    assert!(read < file.len() as u64 * 3 / 2, "{read} of {}", file.len());
 }
 
 #[test]
@@ -228,6 +254,33 @@ fn links_to_open_media_are_found_and_replaced() {
         "https://x/_matrix/media/v3/download/a",
     ] {
         assert_eq!(links::find(none), []);
+    }
+}
+
+#[test]
+fn links_are_decided_by_mode_and_place() {
+    use links::{LinkDecision, decide};
+    let at = |host: &str| format!("https://{host}/_matrix/media/v3/download/s.example/x");
+    let text = format!("{} {} {}", at("a.example"), at("b.example"), at("a.example"));
+    assert_eq!(decide(Mode::Off, &text, false), LinkDecision::Pass);
+    assert_eq!(decide(Mode::Flag, &text, false), LinkDecision::Flag);
+    assert!(matches!(decide(Mode::On, &text, false), LinkDecision::Replace { .. }));
+    for (is_copied, ids) in [
+        (false, &["mxc", "authenticated", "send", "cancel"][..]),
+        (true, &["mxc", "authenticated", "send"]),
+    ] {
+        let LinkDecision::Ask { question } = decide(Mode::Ask, &text, is_copied) else {
+            panic!("not asked");
+        };
+        assert!(question.text[0].contains("from a.example, b.example without signing in"));
+        let found: Vec<_> = question.choices.iter().map(|choice| choice.id).collect();
+        assert_eq!(found, ids);
+    }
+    for mode in Mode::ALL {
+        assert_eq!(
+            decide(mode, "https://a.example/_matrix/client/v1/media/download/b/c", true),
+            LinkDecision::Pass
+        );
     }
 }
 

@@ -279,6 +279,13 @@ fn every_place_of_an_event_is_opened() {
     let needs = bob.engine.inspect("POST", url, sliding.to_string().into_bytes());
     let opened = bob.finish(&needs.unwrap()).unwrap();
     assert!(clear(&opened["rooms"][ROOM]["required_state"][0]));
+    assert_eq!(opened["rooms"][ROOM]["name"], "Secret", "the server computed none");
+    // Later answers bring what changed, and names of people where the server knows no other.
+    let other = "!other:example.org";
+    let sliding = json!({"pos": "2", "rooms": {ROOM: {"name": "Alice and Bob"}, other: {"name": "X"}}});
+    let needs = bob.engine.inspect("POST", url, sliding.to_string().into_bytes());
+    let opened = bob.finish(&needs.unwrap()).unwrap();
+    assert_eq!(opened["rooms"], json!({ROOM: {"name": "Secret"}, other: {"name": "X"}}));
     assert!(bob.codes().is_empty());
 }
 
@@ -338,6 +345,38 @@ fn a_late_key_heals() {
     assert_eq!(event["event_id"], "$1");
     assert!(bob.engine.unopened().is_empty());
     assert!(bob.engine.heal_needs().is_none());
+}
+
+#[test]
+fn a_key_that_comes_after_that_of_a_newer_event_changes_nothing() {
+    for one_answer in [true, false] {
+        let mut carol = Client::new("@carol:example.org");
+        let mut alice = Client::new("@alice:example.org");
+        let mut bob = Client::new("@bob:example.org");
+        let mut state = room_state();
+        state[1]["content"] = json!({"users_default": 50});
+        let (mut older, older_key) = bob.send(&[&carol], "m.room.name", &json!({"name": "Older"}));
+        let (mut newer, newer_key) = alice.send(&[&carol], "m.room.name", &name());
+        for (event, id, at) in [(&mut older, "$older", NOW), (&mut newer, "$newer", NOW + 1)] {
+            event["event_id"] = json!(id);
+            event["origin_server_ts"] = json!(at);
+        }
+        carol.knows(&[&alice, &bob]);
+        if one_answer {
+            carol.open("/sync", &sync(state, vec![older, newer]));
+        } else {
+            carol.open("/sync", &sync(state, vec![older]));
+            carol.open("/sync?since=s2", &sync(vec![], vec![newer]));
+        }
+        assert_eq!(carol.engine.unopened().len(), 2);
+        carol.engine.add_room_keys(&newer_key).unwrap();
+        let healed = carol.engine.healed();
+        assert_eq!(healed.len(), 1);
+        carol.engine.add_room_keys(&older_key).unwrap();
+        assert!(carol.engine.healed().is_empty(), "the newer name stays");
+        assert!(carol.engine.unopened().is_empty());
+        assert!(carol.codes().is_empty());
+    }
 }
 
 #[test]
@@ -846,23 +885,171 @@ fn sessions_rotate_and_ones_own_state_is_sent_again() {
 }
 
 #[test]
-fn the_state_of_those_who_are_gone_is_sent_again_by_one_after_the_other() {
-    let (_alice, mut bob, event) = alice_and_bob();
+fn what_was_written_with_the_session_of_now_is_under_way_for_another_tab_too() {
+    let mut alice = Client::new(ALICE);
+    let bob = Client::new(BOB);
+    let (event, _) = alice.send(&[&bob], "m.room.name", &name());
     let mut state = room_state();
-    state[1]["content"] = json!({"users": {"@alice:example.org": 100, "@bob:example.org": 50,
-        "@aaron:example.org": 50}});
     state.push(event);
-    bob.open("/sync", &sync(state, vec![]));
-    let ask = |bob: &mut Client, members: &[&str], now: u64| {
-        bob.engine.reencrypt(ROOM, &json!({"members": members, "now": now}).to_string()).unwrap()
-    };
-    let all = ["@aaron:example.org", "@alice:example.org", "@bob:example.org"];
-    assert!(ask(&mut bob, &all, NOW).events.is_empty(), "she is there");
-    let left = ["@aaron:example.org", "@bob:example.org"];
-    let first = ask(&mut bob, &left, NOW);
-    assert_eq!((first.delay_ms, first.events.len()), (60_000, 1));
-    assert_eq!(ask(&mut bob, &left, NOW + 60_000).delay_ms, 0);
-    assert_eq!(ask(&mut bob, &["@bob:example.org"], NOW).delay_ms, 0);
+    alice.open("/sync", &sync(state, vec![]));
+    alice.send(&[], "m.room.name", &json!({"name": "Renamed"}));
+    assert_eq!(again(&mut alice, &[ALICE], NOW), (60_000, 0));
+    alice.reload();
+    alice.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    assert_eq!(again(&mut alice, &[ALICE], NOW + 1), (59_999, 0));
+    // It never came back: the homeserver is asked before anything is sent.
+    assert_eq!(again(&mut alice, &[ALICE], NOW + 60_000), (0, 1));
+}
+
+const AARON: &str = "@aaron:example.org";
+const ALICE: &str = "@alice:example.org";
+const BOB: &str = "@bob:example.org";
+const DAVE: &str = "@dave:example.org";
+
+/// The room's state, in which three may change its name.
+fn shared_room() -> Vec<Value> {
+    let mut state = room_state();
+    state[1]["content"] = json!({"users": {ALICE: 100, BOB: 50, AARON: 50}});
+    state
+}
+
+/// When to ask again, and how many events to send now.
+fn again(one: &mut Client, members: &[&str], now: u64) -> (u64, usize) {
+    let json = json!({"members": members, "now": now}).to_string();
+    let again = one.engine.reencrypt(ROOM, &json).unwrap();
+    (again.delay_ms, again.events.len())
+}
+
+fn left(user: &str) -> Value {
+    json!({"type": "m.room.member", "state_key": user, "sender": user, "event_id": "$left",
+        "origin_server_ts": NOW + 1, "content": {"membership": "leave"},
+        "unsigned": {"prev_content": {"membership": "join"}}})
+}
+
+/// Dave and a name that Alice gave the room while he was there, as `user` and she see it.
+fn room_with_dave(user: &str) -> (Client, Client) {
+    let mut alice = Client::new(ALICE);
+    let dave = Client::new(DAVE);
+    let mut one = Client::new(user);
+    let (event, keys) = alice.send(&[&dave, &one], "m.room.name", &name());
+    one.knows(&[&alice]);
+    one.engine.add_room_keys(&keys).unwrap();
+    for client in [&mut alice, &mut one] {
+        let mut state = shared_room();
+        state.push(event.clone());
+        client.open("/sync?since=a", &sync(state, vec![]));
+        client.engine.tend();
+    }
+    (alice, one)
+}
+
+#[test]
+fn after_a_leave_the_maker_goes_first_and_the_others_one_after_the_other() {
+    let all = [AARON, ALICE, BOB];
+    for (user, turn) in [(AARON, 60_000), (BOB, 120_000)] {
+        let (mut alice, mut one) = room_with_dave(user);
+        assert_eq!(again(&mut one, &all, NOW), (0, 0), "nobody left");
+        let answer = sync(vec![], vec![left(DAVE)]);
+        alice.open("/sync?since=b", &answer);
+        one.open("/sync?since=b", &answer);
+        assert_eq!(one.engine.tend()[0].room_id, ROOM);
+        // Later askers wait no longer than the first.
+        assert_eq!(again(&mut one, &all, NOW + 5), (turn, 0), "{user}");
+        assert_eq!(again(&mut one, &all, NOW + 15), (turn - 10, 0), "{user}");
+        assert_eq!(again(&mut alice, &all, NOW), (0, 0), "the key of before is not used again");
+        one.reload();
+        assert_eq!(one.engine.tend()[0].why, "stale");
+        one.engine.add_room_state(ROOM, &json!(shared_room()).to_string()).unwrap();
+        one.knows(&[&alice]);
+        assert_eq!(again(&mut one, &all, NOW + 5 + turn), (0, 1), "{user}");
+
+        // Her rotation makes it hers to send, and what she sent ends it for everyone.
+        let session = alice.session(&[&one]);
+        assert_eq!(session.rotated, Some("member-left"));
+        assert_eq!(again(&mut alice, &all, NOW), (0, 1));
+        let (mut event, keys) = alice.send(&[&one], "m.room.name", &name());
+        event["event_id"] = json!("$2");
+        event["origin_server_ts"] = json!(NOW + 2);
+        one.engine.add_room_keys(&keys).unwrap();
+        for client in [&mut alice, &mut one] {
+            client.open("/sync?since=c", &sync(vec![], vec![event.clone()]));
+            assert_eq!(again(client, &all, NOW + 5 + turn), (0, 0), "{user}");
+        }
+    }
+}
+
+#[test]
+fn a_leaver_the_pages_client_still_takes_for_a_member_gets_no_key() {
+    let (mut alice, bob) = room_with_dave(BOB);
+    let dave = Client::new(DAVE);
+    alice.open("/sync?since=b", &sync(vec![], vec![left(DAVE)]));
+    let tend = alice.engine.tend();
+    assert_eq!((tend[0].members.len(), tend[0].members[0].membership.as_str()), (1, "leave"));
+    let session = alice.session(&[&dave, &bob]);
+    assert_eq!(session.rotated, Some("member-left"));
+    let users: Vec<&str> =
+        session.share_with.iter().map(|device| device.user_id.as_str()).collect();
+    assert_eq!(users, [BOB]);
+    let mut joined = left(DAVE);
+    joined["content"] = json!({"membership": "join"});
+    alice.open("/sync?since=c", &sync(vec![], vec![joined]));
+    assert_eq!(alice.session(&[&dave, &bob]).share_with.len(), 2);
+}
+
+#[test]
+fn the_leaver_and_those_without_power_never_count() {
+    let answer = sync(vec![], vec![left(ALICE)]);
+    let (_, mut bob) = room_with_dave(BOB);
+    bob.open("/sync?since=b", &answer);
+    assert_eq!(again(&mut bob, &[AARON, BOB, DAVE], NOW), (60_000, 0), "Aaron goes first");
+    assert_eq!(again(&mut bob, &[BOB, DAVE], NOW + 1), (0, 1));
+    let (_, mut eve) = room_with_dave("@eve:example.org");
+    eve.open("/sync?since=b", &answer);
+    assert_eq!(again(&mut eve, &["@eve:example.org"], NOW + 1_000_000), (0, 0));
+}
+
+#[test]
+fn who_writes_encrypted_state_goes_before_who_never_did() {
+    let (_, mut bob) = room_with_dave(BOB);
+    let (mut event, _) = bob.send(&[], "m.room.topic", &json!({"topic": "Secret too"}));
+    event["event_id"] = json!("$topic");
+    bob.open("/sync?since=b", &sync(vec![], vec![event]));
+    bob.open("/sync?since=c", &sync(vec![], vec![left(ALICE)]));
+    let now = NOW + 1;
+    let all = json!({"members": [AARON, BOB, DAVE], "now": now}).to_string();
+    let again = bob.engine.reencrypt(ROOM, &all).unwrap();
+    // The topic has a session that must be changed first.
+    assert_eq!(again.events.len(), 1);
+    assert_eq!(again.events[0].event_type, "m.room.name");
+    assert_eq!(
+        again.events[0].path,
+        "/_matrix/client/v3/rooms/%21room%3Aexample.org/state/m.room.encrypted/m.room.name%3A"
+    );
+    assert_eq!(bob.session(&[]).rotated, Some("member-left"));
+    assert_eq!(bob.engine.reencrypt(ROOM, &all).unwrap().events.len(), 2);
+}
+
+#[test]
+fn a_name_and_a_leave_of_one_answer_are_taken_in_their_order() {
+    for (sent, waits) in [(NOW, true), (NOW + 2, false)] {
+        let (mut alice, mut bob) = room_with_dave(BOB);
+        let (mut event, keys) = alice.send(&[&bob], "m.room.name", &json!({"name": "Renamed"}));
+        event["event_id"] = json!("$2");
+        event["origin_server_ts"] = json!(sent);
+        bob.engine.add_room_keys(&keys).unwrap();
+        bob.open("/sync?since=b", &sync(vec![], vec![event, left(DAVE)]));
+        assert_eq!(again(&mut bob, &[ALICE, BOB], NOW).0 > 0, waits);
+    }
+}
+
+#[test]
+fn the_state_of_a_device_that_is_gone_is_sent_again() {
+    let (_, mut bob) = room_with_dave(BOB);
+    assert_eq!(again(&mut bob, &[ALICE, BOB], NOW), (0, 0));
+    let other = Client::new(ALICE);
+    bob.knows(&[&other]);
+    assert_eq!(again(&mut bob, &[ALICE, BOB], NOW), (60_000, 0), "she may have another Mantle");
+    assert_eq!(again(&mut bob, &[ALICE, BOB], NOW + 60_000), (0, 1));
 }
 
 #[test]

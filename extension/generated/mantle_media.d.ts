@@ -50,24 +50,20 @@ export class Examination {
 export function __wbg_reset_state(): void;
 
 /**
+ * What happens to a text that may link to media which needs no signing in, as JSON
+ * (`LinkDecision`, and the first link's `host`). `settings` as for `decide`; `copied`: it lies on the clipboard already.
+ */
+export function decideLinks(settings: string, text: string, copied: boolean): string;
+
+/**
  * Stands for a `/versions` answer.
  */
 export function fingerprint(versions: string): string;
 
 /**
- * Whether the text is a remembered choice.
- */
-export function isChoice(text: string): boolean;
-
-/**
  * Whether a stored try still counts.
  */
 export function isFresh(tried: string, now: number, versions: string): boolean;
-
-/**
- * Links to media that need no signing in, as a JSON list of their hosts.
- */
-export function linkHosts(text: string): string;
 
 /**
  * Whether a `/_matrix/client/versions` answer says that media needs signing in.

@@ -34,7 +34,11 @@ export type ProblemCode =
 | "key-mismatch" | "room-mismatch" | "not-eligible" | "power-level" | "damaged"
 | "gone-device" | "index-used-twice";
 export interface Problem { roomId: string; code: ProblemCode; sentence: string }
-export interface Tend { roomId: string; why: "membership" | "devices" }
+export interface Tend {
+    roomId: string;
+    why: "membership" | "devices" | "stale";
+    members: { userId: string; membership: string }[];
+}
 export type Plan =
 | { kind: "pass" }
 | { kind: "rewrite"; body: string }
@@ -60,7 +64,10 @@ export interface SessionView {
     shouldImport: boolean;
 }
 export interface Put { path: string; body: string }
-export interface Reencryption { delayMs: number; events: PendingEvent[] }
+export interface Reencryption {
+    delayMs: number;
+    events: (PendingEvent & { path: string; sessionId: string })[];
+}
 export type Conversion =
 | { kind: "refuse"; sentence: string }
 | { kind: "convert"; flag?: Put; encrypt: PendingEvent[]; blank: Put[]; redact: string[]; done: boolean };

@@ -128,6 +128,9 @@ export const slice = uncurry(String.prototype.slice) as (
 export const trim = uncurry(String.prototype.trim);
 export const charCodeAt = uncurry(String.prototype.charCodeAt);
 export const push = uncurry(Array.prototype.push as (this: unknown[], item: unknown) => number);
+export const shift = uncurry(Array.prototype.shift as (this: unknown[]) => unknown) as <Item>(
+  list: Item[],
+) => Item | undefined;
 export const sort = uncurry(Array.prototype.sort as (this: string[]) => string[]);
 export const join = uncurry(Array.prototype.join as (this: string[], between: string) => string);
 export const execute = uncurry(RegExp.prototype.exec);
@@ -220,6 +223,12 @@ export const bufferLength = capturedGetter<ArrayBuffer, number>(
   ArrayBuffer.prototype,
   "byteLength",
 );
+const transferNative = (ArrayBuffer.prototype as { transfer?: (this: ArrayBuffer) => ArrayBuffer })
+  .transfer;
+const transferBuffer =
+  transferNative && uncurry(transferNative as (this: ArrayBuffer, length: number) => ArrayBuffer);
+/** Takes the memory back now; the buffer and views of it are empty afterwards. */
+export const freeBuffer = (buffer: ArrayBuffer): void => void transferBuffer?.(buffer, 0);
 export const formHas = uncurry(FormData.prototype.has);
 const serialiser = new XMLSerializer();
 const serialiseMethod = uncurry(XMLSerializer.prototype.serializeToString);
@@ -276,7 +285,6 @@ export const startPort = uncurry(MessagePort.prototype.start);
 
 const taskPorts = new MessageChannel();
 const tasks: (() => void)[] = [];
-const shift = uncurry(Array.prototype.shift as (this: (() => void)[]) => (() => void) | undefined);
 addListener(taskPorts.port1, "message", () => shift(tasks)?.());
 startPort(taskPorts.port1);
 /** Runs a function in a task of its own, also in hidden tabs where timers are slowed down. */

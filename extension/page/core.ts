@@ -204,6 +204,12 @@ export class GuardedCore implements Gate {
     return own;
   }
 
+  inquire(what: string): Taker | undefined {
+    const takers = this.#attempt<readonly Taker[]>((core) => core.inquire(what), []);
+    this.#notePending();
+    return takers[0];
+  }
+
   /** Effects since the last call; empty without a working core. */
   effects(): readonly Effect[] {
     this.#keepEffects();

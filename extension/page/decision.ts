@@ -24,6 +24,20 @@ export interface Taker {
   /** Id, and title for people. */
   readonly shield: string;
   readonly name: string;
+  /** null: the handler has its own words; for an inquiry: refused without asking. */
+  readonly question: Wording | null;
+}
+
+/** What the person is asked before something leaves. */
+export interface Wording {
+  /** Names it among its shield's questions. */
+  readonly id: string;
+  readonly title: string;
+  readonly text: string;
+  /** On the button that lets it go. */
+  readonly send: string;
+  /** Beside the box that lets it go from now on, for the user or room in the path; null: none. */
+  readonly remember: string | null;
 }
 
 /** What a handler may say it did, for the ledger. */
@@ -81,6 +95,8 @@ export interface Gate {
   frame(url: string): FrameVerdict | undefined;
   /** For the absolute address of a link about to be followed: where to go instead. */
   link(url: string): string | undefined;
+  /** Before a link is followed, and before "position:" is read; undefined: nobody minds. */
+  inquire(what: string): Taker | undefined;
   /** The answer's bytes as the page shall see them; undefined: as they are. */
   answer(method: string, url: string, status: number, body: Uint8Array): Uint8Array | undefined;
 }

@@ -11,8 +11,11 @@ import {
   page,
   preventDefault,
   startsWith,
+  then,
   uncurry,
 } from "./captured.ts";
+import type { AnyFunction } from "./captured.ts";
+import { isPermitted } from "./consent.ts";
 import type { Gate } from "./decision.ts";
 import { resolve } from "./fetch-hook.ts";
 import { replaceMethod } from "./wrap.ts";
@@ -32,13 +35,19 @@ const heldCtrl = capturedGetter<MouseEvent, boolean>(MouseEvent.prototype, "ctrl
 const heldMeta = capturedGetter<MouseEvent, boolean>(MouseEvent.prototype, "metaKey");
 const heldShift = capturedGetter<MouseEvent, boolean>(MouseEvent.prototype, "shiftKey");
 
+const nativeOpen = page.open as AnyFunction;
+
 export function installLinkHook(gate: Gate): void {
   const follow = (event: Event): void => {
     // Element's own listeners came first.
     if (wasPrevented(event)) return;
     const found = anchorOf(event);
-    const own = found === undefined ? undefined : gate.link(found.href);
-    if (found === undefined || own === undefined) return;
+    if (found === undefined) return;
+    const own = gate.link(found.href);
+    if (own === undefined) {
+      hold(event, found.href);
+      return;
+    }
     const mouse = event as MouseEvent;
     const isPlain =
       pressedButton(mouse) === 0 && !heldCtrl(mouse) && !heldMeta(mouse) && !heldShift(mouse);
@@ -49,6 +58,15 @@ export function installLinkHook(gate: Gate): void {
     } else {
       setAnchorHref(found.anchor, own);
     }
+  };
+  /** A link that is followed, in a tab of its own, only if the person agrees. */
+  const hold = (event: Event, href: string): void => {
+    const taker = gate.inquire(href);
+    if (taker === undefined) return;
+    preventDefault(event);
+    void then(isPermitted(taker), (isGranted) => {
+      if (isGranted) apply(nativeOpen, page, [href, "_blank", "noopener,noreferrer"]);
+    });
   };
   addListener(page, "click", follow);
   addListener(page, "auxclick", follow);

@@ -15,14 +15,18 @@ import {
 import { installBeaconHook } from "./beacon-hook.ts";
 import type { Effect } from "../messages.ts";
 import { openChannel } from "./channel.ts";
+import { askHandler } from "./consent.ts";
 import { GuardedCore } from "./core.ts";
 import type { CoreStatus } from "./core.ts";
 import { installFetchHook } from "./fetch-hook.ts";
 import { registerHandler } from "./handlers.ts";
+import { installCopyHook } from "./media/copied.ts";
 import { mediaHandler } from "./media/handler.ts";
+import { installOutgoingHook } from "./media/outgoing.ts";
 import { installFrameHook } from "./frame-hook.ts";
 import { installLinkHook } from "./link-hook.ts";
 import { showNotice } from "./notice.ts";
+import { installPositionHook } from "./position-hook.ts";
 import { connectRequests, takeAnswer } from "./relay-requests.ts";
 import { connectShieldSettings, tellOfShieldSettings } from "./shield-settings.ts";
 import { installRtcHook } from "./rtc-hook.ts";
@@ -108,6 +112,7 @@ function install(): void {
   addListener(page, "pagehide", drain, true);
   connectShieldSettings((shield) => (core.isReady() ? core.shieldSettings(shield) : undefined));
 
+  registerHandler("ask", askHandler);
   registerHandler("media", mediaHandler);
   installResponseAccessors();
   installFetchHook(core);
@@ -116,6 +121,9 @@ function install(): void {
   installRtcHook(core, tellOnce);
   installFrameHook(core, tellOnce);
   installLinkHook(core);
+  installCopyHook(core);
+  installOutgoingHook(core);
+  installPositionHook(core);
   disguise();
   if (core.status !== "running") report(core.status);
 

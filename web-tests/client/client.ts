@@ -59,11 +59,21 @@ const calls = {
   upgradeRoom: (roomId: string, version: string) => session.client().upgradeRoom(roomId, version),
   setDisplayName: (name: string) => session.client().setDisplayName(name),
   setAvatar: (uri: string) => session.client().setAvatarUrl(uri),
+  setRoomAvatar: (roomId: string, url: string) =>
+    session.client().sendStateEvent(roomId, "m.room.avatar" as never, { url } as never, ""),
   setProfileField: (key: string, value: string) =>
     session.client().setExtendedProfileProperty(key, value),
   profile: (user: string) => session.client().getProfileInfo(user),
   searchUsers: (term: string) => session.client().searchUserDirectory({ term }),
-  searchMessages: (term: string) => session.client().searchMessageText({ query: term }),
+  /** In these rooms, or in all, as Element asks. */
+  searchMessages: (term: string, rooms?: string[]) =>
+    session.client().search({
+      body: {
+        search_categories: {
+          room_events: { search_term: term, ...(rooms === undefined ? {} : { filter: { rooms } }) },
+        },
+      },
+    }),
   searchDirectory: (term: string, server?: string) =>
     session.client().publicRooms({
       ...(server === undefined ? {} : { server }),

@@ -16,7 +16,7 @@ declare global {
   }
 }
 
-const LIMIT_MS = 25_000;
+const LIMIT_MS = 60_000;
 
 /** Puts the calls where specs find them, and keeps count of errors nobody handled. */
 export function installDriver(calls: object): void {

@@ -16,41 +16,31 @@ export async function uploadFile(
   return { uri, progressed };
 }
 
-let started: Promise<string> | undefined;
+let begun: ReturnType<ReturnType<typeof client>["uploadContent"]> | undefined;
+let ended: Promise<string> | undefined;
 
 /** Begins an upload that may take longer than a driver's call may. */
 export function startUpload(name: string, type: string, base64: string): void {
-  started = client()
-    .uploadContent(new File([bytes(base64)], name, { type }))
-    .then(
-      () => "sent",
-      (error: Error) => `${error.name}: ${error.message}`,
-    );
-}
-
-/** How the upload that was begun ended. */
-export async function endOfUpload(): Promise<string> {
-  return (await started) ?? "nothing was begun";
-}
-
-/** Uploads, and takes it back after a while as Element's "cancel" does. */
-export async function uploadAndCancel(
-  name: string,
-  type: string,
-  base64: string,
-  milliseconds: number,
-): Promise<{ error: string }> {
-  const uploading = client().uploadContent(new File([bytes(base64)], name, { type }));
-  setTimeout(() => client().cancelUpload(uploading), milliseconds);
-  return uploading.then(
-    () => ({ error: "none" }),
-    (error: Error) => ({ error: error.name }),
+  begun = client().uploadContent(new File([bytes(base64)], name, { type }));
+  ended = begun.then(
+    () => "sent",
+    (error: Error) => error.name,
   );
 }
 
-/** The other ways a client may upload: `fetch`, and MSC2246's create and PUT. */
+/** Takes the upload that was begun back, as Element's "cancel" does. */
+export function cancelUpload(): void {
+  if (begun !== undefined) client().cancelUpload(begun);
+}
+
+/** How the upload that was begun ended: "sent", or the error's name. */
+export async function endOfUpload(): Promise<string> {
+  return (await ended) ?? "nothing was begun";
+}
+
+/** The other ways a client may upload: `fetch`, streams, and MSC2246's create and PUT. */
 export async function uploadOtherwise(
-  how: "fetch" | "create" | "r0",
+  how: "fetch" | "create" | "create by XHR" | "r0" | "stream",
   name: string,
   type: string,
   base64: string,
@@ -61,13 +51,21 @@ export async function uploadOtherwise(
   let url = `${base}/${how === "r0" ? "r0" : "v3"}/upload?${query}`;
   let method = "POST";
   let uri: string | undefined;
-  if (how === "create") {
+  if (how === "create" || how === "create by XHR") {
     const created = await fetch(`${base}/v1/create`, { method: "POST", headers, body: "{}" });
     uri = ((await created.json()) as { content_uri: string }).content_uri;
     url = `${base}/v3/upload/${uri.replace("mxc://", "")}?${query}`;
     method = "PUT";
   }
-  const body = how === "r0" ? bytes(base64) : new Blob([bytes(base64)], { type });
+  const blob = new Blob([bytes(base64)], { type });
+  if (how === "create by XHR") return byRequest(method, url, headers, blob, uri ?? "");
+  if (how === "stream") {
+    // Its length is known to nobody before its end; Chromium only.
+    const init = { method, headers, body: blob.stream(), duplex: "half" };
+    const streamed = await fetch(url, init as RequestInit);
+    return { status: streamed.status, uri: await streamed.text() };
+  }
+  const body = how === "r0" ? bytes(base64) : blob;
   const response = await fetch(new Request(url, { method, headers, body }));
   const answer = (await response.json()) as { content_uri?: string; error?: string };
   return { status: response.status, uri: uri ?? answer.content_uri ?? answer.error ?? "" };
@@ -81,16 +79,28 @@ export async function uploadTo(
   type: string,
   base64: string,
 ): Promise<{ uri: string }> {
-  const request = new XMLHttpRequest();
-  request.open("POST", `${base}/_matrix/media/v3/upload?filename=${encodeURIComponent(name)}`);
-  request.setRequestHeader("Authorization", `Bearer ${token}`);
-  request.setRequestHeader("Content-Type", type);
-  const answer = await new Promise<string>((resolve, reject) => {
-    request.onload = () => resolve(request.responseText);
-    request.onerror = () => reject(new Error("the upload failed"));
-    request.send(new Blob([bytes(base64)], { type }));
-  });
+  const url = `${base}/_matrix/media/v3/upload?filename=${encodeURIComponent(name)}`;
+  const headers = { Authorization: `Bearer ${token}`, "Content-Type": type };
+  const { answer } = await byRequest("POST", url, headers, new Blob([bytes(base64)], { type }), "");
   return { uri: (JSON.parse(answer) as { content_uri?: string }).content_uri ?? "" };
+}
+
+/** By XMLHttpRequest; rejects where there was no answer. */
+function byRequest(
+  method: string,
+  url: string,
+  headers: Record<string, string>,
+  body: Blob,
+  uri: string,
+): Promise<{ status: number; uri: string; answer: string }> {
+  const request = new XMLHttpRequest();
+  request.open(method, url);
+  for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+  return new Promise((resolve, reject) => {
+    request.onload = () => resolve({ status: request.status, uri, answer: request.responseText });
+    request.onerror = () => reject(new Error("the upload failed"));
+    request.send(body);
+  });
 }
 
 /** Encrypts like Element does for attachments (AES-CTR) and uploads the nameless result. */

@@ -162,8 +162,8 @@ export async function receive(roomId: string, body: string): Promise<{ encrypted
     await new Promise<void>((resolve, reject) => {
       const limit = setTimeout(() => {
         stop();
-        reject(new Error("The message did not arrive within 20 s"));
-      }, 20_000);
+        reject(new Error("The message did not arrive within 45 s"));
+      }, 45_000);
       const check = (): void => {
         if (find() === undefined) return;
         stop();
@@ -217,9 +217,9 @@ async function known(roomId: string): Promise<Room> {
 }
 
 async function until(condition: () => boolean, what: string): Promise<void> {
-  const limit = Date.now() + 15_000;
+  const limit = Date.now() + 45_000;
   while (!condition()) {
-    if (Date.now() > limit) throw new Error(`Not within 15 s: ${what}`);
+    if (Date.now() > limit) throw new Error(`Not within 45 s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }

@@ -1,6 +1,7 @@
 /** Element's own interface, driven as a person drives it, with and without Mantle. */
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { Page } from "puppeteer-core";
@@ -8,17 +9,46 @@ import { elementInstalled } from "../element/build.ts";
 import {
   addStickers,
   createRoom,
-  dismissToasts,
   elementPage,
   ready,
   sendMessage,
   signIn,
+  waitForText,
 } from "../element/page.ts";
+import {
+  acceptInvitation,
+  answerCall,
+  call,
+  callConnected,
+  chooseFile,
+  createEncryptedRoom,
+  editMessage,
+  hangUp,
+  invite,
+  openRoom,
+  react,
+  register,
+  reply,
+  replyInThread,
+  searchRoom,
+  seeFile,
+  seeMessage,
+  sessionNames,
+  shownRoom,
+  signOut,
+  startDirectChat,
+  writeMessage,
+} from "../element/session.ts";
 import { bothBrowsers, launch } from "../support/browsers.ts";
 import type { BrowserKind } from "../support/browsers.ts";
+import { jpegWithPlace, makeCanaries } from "../support/canaries.ts";
+import { closeNotice, openQuestion, press } from "../support/question.ts";
 import type { Exchange, Handler, Recorder } from "../support/recorder.ts";
+import { startTurnServer } from "../support/turn-server.ts";
+import type { TurnServer } from "../support/turn-server.ts";
 import { HOMESERVER, MANAGER, startWorld } from "../support/world.ts";
 import type { World } from "../support/world.ts";
+import { until } from "./extension-pages.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 const screenshots = path.join(root, "build/screenshots");
@@ -33,6 +63,7 @@ interface Visitor {
   readonly page: Page;
   /** Errors nobody caught. */
   readonly errors: string[];
+  newPage(): Promise<Page>;
   close(): Promise<void>;
 }
 
@@ -41,11 +72,28 @@ for (const kind of bothBrowsers) {
     let world: World;
     let without: Visitor;
     let withMantle: Visitor;
+    let turn: TurnServer;
+    let folder: string | undefined;
+    let photo: string;
 
     before(async () => {
       const element = await elementPage();
-      // Room version 12 gives creators no power in this version of the SDK.
-      world = await startWorld({ synapseConfig: { default_room_version: "11" } });
+      turn = await startTurnServer();
+      world = await startWorld({
+        // So that files are asked about.
+        enableAuthenticatedMedia: false,
+        synapseConfig: {
+          // Version 12 gives creators no power in this version of the SDK.
+          default_room_version: "11",
+          turn_uris: [`turn:127.0.0.1:${turn.port}?transport=udp`],
+          turn_username: turn.username,
+          turn_password: turn.credential,
+        },
+      });
+      mkdirSync(screenshots, { recursive: true });
+      folder = mkdtempSync(path.join(tmpdir(), "mantle-photo-"));
+      photo = path.join(folder, "photo.jpg");
+      writeFileSync(photo, jpegWithPlace("Camera of the tests"));
       without = await visitor(world, element, kind);
       withMantle = await visitor(world, element, kind, path.join(root, "build/test", kind));
     });
@@ -54,12 +102,13 @@ for (const kind of bothBrowsers) {
       await without?.close();
       await withMantle?.close();
       await world?.close();
+      turn?.close();
+      if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
     });
 
     it("signs in, makes a room and sends a message, and a reload keeps the session", async () => {
       await day(world, without, "without");
       await day(world, withMantle, "with");
-      mkdirSync(screenshots, { recursive: true });
       await withMantle.page.screenshot({ path: path.join(screenshots, `element-${kind}.png`) });
       assert.equal(await addStickers(without.page), true);
       // Without an integration manager there is nothing to add, and Element does not offer it.
@@ -89,6 +138,92 @@ for (const kind of bothBrowsers) {
         [],
       );
     });
+
+    it("carries a person through a whole day with another one, every shield at its default", async () => {
+      const { page } = withMantle;
+      const shot = async (name: string, of = page): Promise<void> => {
+        await of.screenshot({ path: path.join(screenshots, `element-${kind}-${name}.png`) });
+      };
+      const roomName = `Orchard ${makeCanaries().roomName}`;
+      const topic = `apples ${makeCanaries().topic}`;
+
+      // Another person, on another site of the same browser: all that both do goes through Mantle.
+      await world.synapse.register("sam", PASSWORD);
+      const sam = await withMantle.newPage();
+      await sam.bringToFront();
+      await signIn(sam, "sam", PASSWORD, "https://app.element.io/");
+
+      await page.bringToFront();
+      await signOut(page);
+      withMantle.recorder.clear();
+      const before = withMantle.errors.length;
+      await register(page, "robin", PASSWORD);
+
+      await createEncryptedRoom(page, roomName, topic);
+      assert.match(await closeNotice(page), /encrypts the name/);
+      await invite(page, "@sam:hs.example.org");
+      const roomId = await shownRoom(page);
+      await sam.bringToFront();
+      await acceptInvitation(sam, roomId);
+      await waitForText(sam, ".mx_RoomHeader_heading", roomName);
+      await shot("invited", sam);
+
+      await page.bringToFront();
+      await writeMessage(page, ".mx_RoomView", "first words");
+      await sam.bringToFront();
+      await seeMessage(sam, "first words");
+      await writeMessage(sam, ".mx_RoomView", "an answer");
+      await page.bringToFront();
+      await react(page, "an answer");
+      await reply(page, "an answer", "a reply");
+      await editMessage(page, "first words", " at last");
+      await replyInThread(page, "an answer", "in a thread");
+      await shot("room");
+      await searchRoom(page, "answer");
+
+      await createRoom(page, "Meadow");
+      await chooseFile(page, photo);
+      await openQuestion(page);
+      await shot("question");
+      await press(page, "Send without these details");
+      await seeFile(page);
+      await openRoom(page, roomName);
+      await chooseFile(page, photo);
+      await seeFile(page);
+
+      await startDirectChat(page, "@sam:hs.example.org", "hello sam");
+      const chatId = await shownRoom(page);
+      await sam.bringToFront();
+      await acceptInvitation(sam, chatId);
+      await seeMessage(sam, "hello sam");
+      await page.bringToFront();
+      await call(page);
+      await sam.bringToFront();
+      await answerCall(sam);
+      await page.bringToFront();
+      await callConnected(page);
+      await until(() => turn.relayed() > 0, "something said over the homeserver's relay");
+      await shot("call");
+      await hangUp(page);
+
+      assert.deepEqual(await sessionNames(page), ["Element"]);
+      await signOut(page);
+      await signIn(page, "robin", PASSWORD);
+      await shot("again");
+      await sam.close();
+
+      assert.deepEqual(await world.synapse.searchDatabase([roomName, topic]), []);
+      assertQuiet(withMantle.recorder.exchanges);
+      // Element leaves some of its own uncaught, when it signs out and in Firefox when it calls.
+      const uncaught = withMantle.errors.slice(before);
+      assert.ok(uncaught.length < 10, uncaught.join("\n"));
+      const told = withMantle.recorder.to(HOMESERVER).map(({ path: at }) => at);
+      assert.ok(told.some((at) => at.includes("/receipt/m.read.private/")));
+      assert.deepEqual(
+        told.filter((at) => /\/receipt\/m\.read\/|\/typing\//.test(at)),
+        [],
+      );
+    });
   });
 }
 
@@ -99,26 +234,29 @@ async function visitor(
   extension?: string,
 ): Promise<Visitor> {
   const recorder = await world.openRecorder();
-  recorder.route("chat.example.org", element);
+  for (const site of ["chat.example.org", "app.element.io"]) recorder.route(site, element);
   const browser = await launch(kind, {
     proxyPort: recorder.port,
+    fakeMedia: true,
     ...(extension === undefined ? {} : { extension }),
   });
-  const page = await browser.newPage();
-  await page.setViewport({ width: 1280, height: 800 });
   const errors: string[] = [];
-  page.on("pageerror", (error) => {
-    // Firefox reports its cookie check here, by a name of chance.
-    if (!/: Cookie /.test(String(error))) errors.push(String(error));
-  });
-  return { recorder, page, errors, close: () => browser.close() };
+  const newPage = async (): Promise<Page> => {
+    const page = await browser.newPage();
+    await page.setViewport({ width: 1280, height: 800 });
+    page.on("pageerror", (error) => {
+      // Firefox reports its cookie check here, by a name of chance.
+      if (!/: Cookie /.test(String(error))) errors.push(String(error));
+    });
+    return page;
+  };
+  return { recorder, page: await newPage(), errors, newPage, close: () => browser.close() };
 }
 
 /** A person's first minutes with Element. */
 async function day(world: World, { page, recorder }: Visitor, user: string): Promise<void> {
   await world.synapse.register(user, PASSWORD);
   await signIn(page, user, PASSWORD);
-  await dismissToasts(page);
   await createRoom(page, "Garden");
   await sendMessage(page, "Good morning");
   const sent = recorder
@@ -137,6 +275,22 @@ function deviceName({ recorder }: Visitor): string {
 
 function bodyOf(exchange: Exchange | undefined): Record<string, unknown> {
   return JSON.parse(exchange?.body.toString("utf8") || "{}") as Record<string, unknown>;
+}
+
+/** Fails when something was asked over and over, or refused more than Element makes of it anyway. */
+function assertQuiet(exchanges: readonly Exchange[]): void {
+  const counts = new Map<string, number>();
+  for (const { method, host, path: at, status } of exchanges) {
+    if (method === "OPTIONS" || /\/sync\?/.test(at)) continue;
+    const place = at.replace(/\?.*/, "").replace(/m\d{13}\.\d+$/, "");
+    const line = `${status} ${method} ${host}${place}`;
+    counts.set(line, (counts.get(line) ?? 0) + 1);
+  }
+  const expected =
+    /^404 GET .*(auth_issuer|dehydrated_device|favicon\.ico|welcome\.html|room_keys\/version)$|^401 POST .*\/(register|device_signing\/upload)$/;
+  const refused = [...counts].filter(([line]) => /^[45]/.test(line) && !expected.test(line));
+  const often = [...counts].filter(([, count]) => count > 80);
+  assert.deepEqual({ refused, often }, { refused: [], often: [] });
 }
 
 /** Every request and every connection to one host, preflights included. */

@@ -1,17 +1,29 @@
 /** The leak report: one session, both browsers, without and with Mantle. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
 import { before, describe, it } from "node:test";
 import { bothBrowsers } from "../support/browsers.ts";
 import { reportPage } from "../report/page.ts";
 import { ROWS } from "../report/rows.ts";
-import { makeReport, reportTable } from "../report/run.ts";
-import type { Report } from "../report/run.ts";
+import { makeReport, readTables, reportTable } from "../report/run.ts";
+import type { Report, Tables } from "../report/run.ts";
+import type { SessionResult } from "../report/session.ts";
+import { oddSwitches, openReplay, SWITCHED_IN } from "../report/switches.ts";
+import type { Replay } from "../report/switches.ts";
+
+const root = path.resolve(import.meta.dirname, "../..");
 
 describe("leak report", { timeout: 420_000 }, () => {
   let report: Report;
+  let sessions: readonly SessionResult[];
+  let replay: Replay;
+  let tables: Tables;
 
   before(async () => {
-    report = await makeReport(() => undefined);
+    ({ report, sessions } = await makeReport(() => undefined));
+    replay = await openReplay();
+    tables = await readTables();
   });
 
   for (const kind of bothBrowsers) {
@@ -40,6 +52,12 @@ describe("leak report", { timeout: 420_000 }, () => {
       });
     }
 
+    it(`restores what was seen in ${kind} by switching its shield off, and only that`, () => {
+      const session = sessions.find((run) => run.browser === kind && !run.withMantle);
+      assert.ok(session !== undefined);
+      assert.deepEqual(oddSwitches(replay, session.seen, tables), []);
+    });
+
     it(`shows what no shield covers yet honestly in ${kind}`, () => {
       const open = report.rows.filter((row) => row.shield === null && row.notDriven === null);
       const hidden = open.filter((row) => (row.counts[kind]?.with ?? 0) === 0);
@@ -54,6 +72,14 @@ describe("leak report", { timeout: 420_000 }, () => {
     assert.equal(new Set(ROWS.map(({ id }) => id)).size, ROWS.length);
     assert.deepEqual(report.rows.map(({ id }) => id).sort(), ROWS.map(({ id }) => id).sort());
     for (const row of ROWS) if ("notDriven" in row) assert.ok(row.notDriven.length > 10, row.id);
+  });
+
+  it("leaves the switches of a few rows to other specs, which have them", async () => {
+    for (const [id, file] of Object.entries(SWITCHED_IN)) {
+      const shield = tables.leaks.find((leak) => leak.id === id)?.shield ?? id;
+      const text = await readFile(path.join(root, file), "utf8");
+      assert.match(text, new RegExp(`"?${shield}"?: "off"`), `${file} never switches ${shield} off`);
+    }
   });
 
   it("is a self-contained page and a table with every row", () => {

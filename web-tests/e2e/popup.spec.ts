@@ -7,7 +7,9 @@ import { after, before, beforeEach, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Page } from "puppeteer-core";
 import { bothBrowsers } from "../support/browsers.ts";
+import { readTables } from "../report/run.ts";
 import {
+  type Exchange,
   type Recorder,
   type Route,
   answerJson,
@@ -111,6 +113,8 @@ for (const kind of bothBrowsers) {
     }
 
     async function openDetails(shield: string): Promise<void> {
+      const fold = `details.family:not([open]):has([data-shield="${shield}"]) > summary`;
+      await (await popup.$(fold))?.click();
       const closed = await popup.$(`[data-shield="${shield}"] details:not([open]) summary`);
       await closed?.click();
     }
@@ -121,6 +125,32 @@ for (const kind of bothBrowsers) {
       await popup.keyboard.press("Backspace");
       await popup.type(selector, value);
     }
+
+    it("shows every shield once, in families of which the first is open", async () => {
+      const shown = await popup.$$eval("details.family", (all) =>
+        all.map((fold) => ({
+          title: fold.querySelector("h2")?.textContent ?? "",
+          tally: fold.querySelector("summary .tally")?.textContent ?? "",
+          isOpen: (fold as HTMLDetailsElement).open,
+          shields: [...fold.querySelectorAll<HTMLElement>("[data-shield]")].map(
+            (row) => row.dataset["shield"] ?? "",
+          ),
+        })),
+      );
+      await popup.screenshot({ path: join(SCREENSHOTS, `popup-${kind}-folded.png`) });
+      const { shields } = await readTables();
+      const ids = shown.flatMap((family) => family.shields);
+      assert.deepEqual(ids.sort(), shields.map(({ id }) => id).sort());
+      assert.deepEqual(
+        shown.map(({ isOpen }) => isOpen),
+        shown.map((_, at) => at === 0),
+      );
+      assert.equal(new Set(shown.map(({ title }) => title)).size, shown.length);
+      for (const { title, tally, shields: members } of shown) {
+        assert.ok(members.length <= 9, `${title} holds ${members.length}`);
+        assert.match(tally, new RegExp(`^\\d+ of ${members.length} on$`));
+      }
+    });
 
     it("says that the page is protected, and counts what was stopped", async () => {
       assert.equal(await stateOf(popup), "protected");
@@ -165,6 +195,34 @@ for (const kind of bothBrowsers) {
         return (details as HTMLDetailsElement).open;
       });
       assert.equal(open, true);
+    });
+
+    it("each switch works on the open page at once, and back again", async () => {
+      // What a room is called is encrypted by a page with a client only.
+      const base = { "encrypted-state": "off" };
+      const leaking = async (): Promise<string[]> => {
+        recorder.clear();
+        await tellAll(page);
+        return Object.entries(TOLD)
+          .filter(([, isTold]) => recorder.exchanges.some((one) => isTold(one)))
+          .map(([shield]) => shield);
+      };
+      const settled = async (shields: Record<string, string>, wanted: string[]): Promise<void> => {
+        await storeSettings(popup, { version: 1, shields });
+        let told: string[] = [];
+        const isSettled = async (): Promise<boolean> => {
+          told = await leaking();
+          return told.join() === wanted.join();
+        };
+        await until(isSettled, "the switch", 20_000).catch(() =>
+          assert.deepEqual(told, wanted, `told with ${JSON.stringify(shields)}`),
+        );
+      };
+      await settled(base, []);
+      for (const shield of Object.keys(TOLD)) {
+        await settled({ ...base, [shield]: "off" }, [shield]);
+      }
+      await settled(base, []);
     });
 
     it("a session name of one's own is what the homeserver is told", async () => {
@@ -327,6 +385,61 @@ for (const kind of bothBrowsers) {
         rmSync(home, { recursive: true, force: true });
       }
     });
+  });
+}
+
+/** How a server sees that a shield is off: something it is told then, and else not. */
+const TOLD: Readonly<Record<string, (exchange: Exchange) => boolean>> = {
+  integrations: ({ host }) => host === "scalar.vector.im",
+  identity: ({ host }) => host === "vector.im",
+  "device-name": ({ method, path, body }) =>
+    method === "PUT" && path.includes("/devices/") && body.includes("kitchen"),
+  calls: ({ host }) => host === "call.example.net",
+  presence: ({ method, path, body }) =>
+    method === "PUT" && path.includes("/presence/") && body.includes("online"),
+  typing: ({ method, path }) => method === "PUT" && path.includes("/typing/"),
+  receipts: ({ method, path }) => method === "POST" && path.includes("/receipt/m.read/"),
+  telemetry: ({ host, method }) => host === "posthog.element.io" && method === "POST",
+  previews: ({ method, path }) => method === "GET" && path.includes("/preview_url"),
+  maps: ({ host }) => host === "api.maptiler.com",
+  directory: ({ method, path }) => method === "GET" && path.startsWith("/_synapse/admin/"),
+  "welcome-bot": ({ method, path, body }) =>
+    method === "POST" && path.endsWith("/createRoom") && body.includes("riot-bot"),
+  "account-data": ({ method, path, body }) =>
+    method === "PUT" && path.includes("/account_data/") && body.includes("recent_rooms"),
+};
+
+/** Has the page tell all of that. */
+async function tellAll(page: Page): Promise<void> {
+  await page.evaluate(async () => {
+    const api = "https://hs.example.org/_matrix/client/v3";
+    const room = `${api}/rooms/!r:hs.example.org`;
+    const send = (method: string, url: string, body?: unknown): Promise<unknown> =>
+      fetch(url, { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }).catch(
+        () => undefined,
+      );
+    const frame = document.createElement("iframe");
+    const shown = new Promise((resolve) => frame.addEventListener("load", resolve));
+    frame.src = "https://call.example.net/room#?userId=@a:x&deviceId=D&roomId=!r:x";
+    document.body.append(frame);
+    await Promise.all([
+      shown,
+      send("POST", "https://scalar.vector.im/api/register", {}),
+      send("GET", "https://vector.im/_matrix/identity/v2"),
+      send("PUT", `${api}/devices/D`, { display_name: "kitchen" }),
+      send("PUT", `${api}/presence/@a:hs.example.org/status`, { presence: "online" }),
+      send("PUT", `${room}/typing/@a:hs.example.org`, { typing: true }),
+      send("POST", `${room}/receipt/m.read/$event`, {}),
+      send("POST", "https://posthog.element.io/e/", {}),
+      send("GET", `${api}/preview_url?url=x`.replace("client/v3", "media/v3")),
+      send("GET", "https://api.maptiler.com/maps/x/style.json"),
+      send("GET", "https://hs.example.org/_synapse/admin/v1/users/@a:hs.example.org/admin"),
+      send("POST", `${api}/createRoom`, { invite: ["@riot-bot:matrix.org"], is_direct: true }),
+      send("PUT", `${api}/user/@a:hs.example.org/account_data/im.vector.setting.breadcrumbs`, {
+        recent_rooms: ["!r:x"],
+      }),
+    ]);
+    frame.remove();
   });
 }
 

@@ -3,14 +3,15 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Page } from "puppeteer-core";
+import type { ElementHandle, Page } from "puppeteer-core";
 import type { Handler } from "../support/recorder.ts";
 import { buildElement } from "./build.ts";
 
 /** Where the page is served. */
 export const ELEMENT = "https://chat.example.org/";
 
-const LIMIT = { timeout: 60_000 };
+/** Of waiting for anything the interface shows. */
+export const LIMIT = { timeout: 60_000 };
 
 const TYPES: Record<string, string> = {
   ".css": "text/css; charset=utf-8",
@@ -58,8 +59,13 @@ async function elementConfig(file: string): Promise<string> {
 }
 
 /** Signs in through the login form, puts verification off and waits for the list of rooms. */
-export async function signIn(page: Page, user: string, password: string): Promise<void> {
-  await page.goto(`${ELEMENT}#/login`, { waitUntil: "load", ...LIMIT });
+export async function signIn(
+  page: Page,
+  user: string,
+  password: string,
+  site = ELEMENT,
+): Promise<void> {
+  await page.goto(`${site}#/login`, { waitUntil: "load", ...LIMIT });
   await fill(page, "#mx_LoginForm_username", user);
   await fill(page, "#mx_LoginForm_password", password);
   await click(page, ".mx_Login_submit:not(.mx_Login_submit_disabled)");
@@ -77,19 +83,17 @@ export async function ready(page: Page): Promise<void> {
   await page.waitForSelector(".mx_LeftPanel", { visible: true, ...LIMIT });
 }
 
-/** Puts away the notices that lie over the list of rooms, once they have all come. */
-export async function dismissToasts(page: Page): Promise<void> {
-  const buttons = ".mx_Toast_buttons button, .mx_Toast_buttons [role=button]";
-  for (;;) {
-    const shown = await page.waitForSelector(buttons, { timeout: 3_000 }).catch(() => null);
-    if (shown === null) return;
-    await page.evaluate((selector: string) => {
-      const negative = /^(No|Dismiss|Later|Not now)$/;
-      const found = [...document.querySelectorAll<HTMLElement>(selector)];
-      found.find((one) => negative.test(one.textContent?.trim() ?? ""))?.click();
-    }, buttons);
-    await sleep(200);
-  }
+/** Puts the topmost notice away, if there is one. */
+async function dismissToast(page: Page): Promise<void> {
+  await page.evaluate(() => {
+    const negative = /^(No|Dismiss|Later|Not now)$/;
+    const found = [
+      ...document.querySelectorAll<HTMLElement>(
+        ".mx_Toast_buttons button, .mx_Toast_buttons [role=button]",
+      ),
+    ];
+    found.find((one) => negative.test(one.textContent?.trim() ?? ""))?.click();
+  });
 }
 
 /**
@@ -129,26 +133,64 @@ export async function sendMessage(page: Page, text: string): Promise<void> {
   await page.waitForSelector(".mx_EventTile_receiptSent", { visible: true, ...LIMIT });
 }
 
-async function fill(page: Page, selector: string, text: string): Promise<void> {
+/** Types into a field once it is there. */
+export async function fill(page: Page, selector: string, text: string): Promise<void> {
   await page.waitForSelector(selector, { visible: true, ...LIMIT });
   await page.type(selector, text);
 }
 
-async function click(page: Page, selector: string): Promise<void> {
-  const element = await page.waitForSelector(selector, { visible: true, ...LIMIT });
-  await element?.click();
+/** Clicks once there is something to click. */
+export async function click(page: Page, selector: string): Promise<void> {
+  await page.waitForSelector(selector, { visible: true, ...LIMIT });
+  await press(page, async () => page.$(selector), selector);
 }
 
-async function clickText(page: Page, selector: string, text: string): Promise<void> {
-  await waitForText(page, selector, text);
-  for (const element of await page.$$(selector)) {
-    if ((await element.evaluate((one) => one.textContent?.trim())) !== text) continue;
-    await element.click();
-    return;
+/** Clicks what is found, once nothing lies over it: a notice may come up at any time. */
+async function press(
+  page: Page,
+  find: () => Promise<ElementHandle | null>,
+  what: string,
+): Promise<void> {
+  const limit = Date.now() + LIMIT.timeout;
+  for (;;) {
+    // Element draws anew what was found before: then there is another one.
+    const found = await find();
+    const isFree = await found
+      ?.evaluate((one) => {
+        one.scrollIntoView({ block: "nearest" });
+        const box = one.getBoundingClientRect();
+        const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+        return top !== null && (one.contains(top) || top.contains(one));
+      })
+      .catch(() => false);
+    if (found !== null && isFree === true) {
+      const isClicked = await found.click().then(
+        () => true,
+        () => false,
+      );
+      if (isClicked) return;
+    }
+    if (Date.now() > limit) throw new Error(`Something lies over ${what}, or it went away.`);
+    await dismissToast(page);
+    await sleep(100);
   }
 }
 
-async function waitForText(page: Page, selector: string, text: string): Promise<void> {
+/** Clicks the one of these that says exactly this. */
+export async function clickText(page: Page, selector: string, text: string): Promise<void> {
+  await waitForText(page, selector, text);
+  const find = async (): Promise<ElementHandle | null> => {
+    for (const element of await page.$$(selector)) {
+      const says = await element.evaluate((one) => one.textContent?.trim()).catch(() => undefined);
+      if (says === text) return element;
+    }
+    return null;
+  };
+  await press(page, find, `"${text}"`);
+}
+
+/** Waits until one of these says exactly this. */
+export async function waitForText(page: Page, selector: string, text: string): Promise<void> {
   await page.waitForFunction(
     (wanted: string, words: string) =>
       [...document.querySelectorAll(wanted)].some((one) => one.textContent?.trim() === words),

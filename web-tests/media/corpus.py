@@ -253,6 +253,11 @@ def hostile(sound):
         "giant-count.tiff": (tiff_.replace(struct.pack("<HHI", 273, 4, 1), struct.pack("<HHI", 273, 4, 0x3FFFFFFF)).replace(struct.pack("<HHI", 273, 3, 1), struct.pack("<HHI", 273, 3, 0x7FFFFFFF)), "truncated"),
         "big.tiff": (b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0" + bytes(32), "unsupported"),
         "bomb.docx": (zip_of({"[Content_Types].xml": "", "docProps/core.xml": "\0" * 30_000_000}), "not-removable"),
+        "cut.avif": (sound["picture.avif"][:-20], "truncated"),
+        "picture-and-page.gif": (sound["still.gif"] + b"<script>alert(1)</script>", "cleaned"),
+        "picture-and-archive.png": (png_ + zip_of({"a.txt": CANARY}), "cleaned"),
+        "picture-and-document.jpg": (jpg[:2] + segment(0xFE, b"%PDF-1.4 " + CANARY.encode()) + jpg[2:], "cleaned"),
+        "bomb.webp": (riff_with(webp, b"XMP ", b"\0" * 30_000_000), "cleaned"),
         "nothing.jpg": (b"\xff\xd8\xff", "truncated"),
         "cut.gif": (sound["still.gif"][:-10], "truncated"),
         "blocks.gif": (sound["still.gif"][:13 + 768] + b"\x21\xfe" + b"\x01a" * 5_100_000, "too-complex"),
@@ -270,6 +275,11 @@ def documents():
         "archive.zip": (zip_of({"a.txt": "plain"}), False),
         "author.pdf": (b"%PDF-1.4\n1 0 obj\n<</Author (" + CANARY.encode() + b")>>\nendobj\ntrailer<</Info 1 0 R>>\n%%EOF", True),
         "nobody.pdf": (b"%PDF-1.4\n1 0 obj\n<</Type /Catalog>>\nendobj\ntrailer<</Root 1 0 R>>\n%%EOF", False),
+        "cut.pdf": (b"%PDF-1.4\n1 0 obj\n<</Author (" + CANARY.encode(), "not-removable"),
+        "bomb.pdf": (b"%PDF-1.5\n1 0 obj\n<</Type /ObjStm /N 1 /First 4 /Filter /FlateDecode /Length 9>>stream\n" + zlib.compress(b"\0" * 30_000_000, 9) + b"\nendstream endobj\ntrailer<</Root 1 0 R>>\n%%EOF", "unchanged"),
+        "archive-and-document.pdf": (b"%PDF-1.4\n1 0 obj\n<</Type /Catalog>>\nendobj\ntrailer<</Root 1 0 R>>\n%%EOF" + zip_of({"[Content_Types].xml": "<x/>", "docProps/core.xml": core}), "not-removable"),
+        "cut.docx": (zip_of({"[Content_Types].xml": "<x/>", "docProps/core.xml": core})[:-30], "malformed"),
+        "many.docx": (zip_of({"[Content_Types].xml": "<x/>", "docProps/core.xml": core})[:-22] + b"PK\5\6\0\0\0\0" + b"\xff" * 12 + b"\0\0", "malformed"),
         "place.mp4": (struct.pack(">I", 16) + b"ftypmp42\0\0\0\0" + struct.pack(">I", 36) + b"moov" + struct.pack(">I", 28) + b"udta" + struct.pack(">I", 20) + b"\xa9xyz+51.50-0.12/", True),
     }
 
@@ -286,7 +296,7 @@ def make(folder):
         listing[name] = expected
     for name, (data, tells) in documents().items():
         (folder / name).write_bytes(data)
-        listing[name] = "not-removable" if tells else "unchanged"
+        listing[name] = tells if isinstance(tells, str) else "not-removable" if tells else "unchanged"
     (folder / "corpus.json").write_text(json.dumps({"canary": CANARY, "files": listing}))
 
 

@@ -29,14 +29,15 @@ export interface ReportRow {
 export interface Report {
   readonly made: string;
   readonly rows: ReportRow[];
-  readonly sessions: Omit<SessionResult, "leaks">[];
+  readonly sessions: Omit<SessionResult, "leaks" | "seen">[];
   /** Why the report counts as failed; empty when all is well. */
   readonly failures: string[];
 }
 
-interface Tables {
+/** What the specs and the report use of tables.json. */
+export interface Tables {
   readonly sections: readonly string[];
-  readonly shields: readonly { id: string; default: string }[];
+  readonly shields: readonly { id: string; default: string; modes: readonly string[] }[];
   readonly leaks: readonly {
     id: string;
     section: number;
@@ -61,7 +62,9 @@ export function testBuild(kind: BrowserKind): string {
 }
 
 /** Runs the session in each browser without and with Mantle. */
-export async function makeReport(say: (line: string) => void): Promise<Report> {
+export async function makeReport(
+  say: (line: string) => void,
+): Promise<{ report: Report; sessions: readonly SessionResult[] }> {
   const tables = await readTables();
   const extensions = new Map(bothBrowsers.map((kind) => [kind, testBuild(kind)]));
   const world = await startWorld({
@@ -80,15 +83,17 @@ export async function makeReport(say: (line: string) => void): Promise<Report> {
     await world.close();
   }
   const rows = tables.leaks.map((leak) => reportRow(leak, tables, sessions));
-  return {
+  const report: Report = {
     made: new Date().toISOString(),
     rows,
-    sessions: sessions.map(({ leaks: _, ...session }) => session),
+    sessions: sessions.map(({ leaks: _leaks, seen: _seen, ...session }) => session),
     failures: failures(rows, sessions),
   };
+  return { report, sessions };
 }
 
-async function readTables(): Promise<Tables> {
+/** The tables the Rust core generates; throws when they and the report's rows disagree. */
+export async function readTables(): Promise<Tables> {
   const text = await readFile(join(ROOT, "extension/generated/tables.json"), "utf8");
   const tables = JSON.parse(text) as Tables;
   const driven = new Set(ROWS.map((row) => row.id));
@@ -195,7 +200,7 @@ export function reportTable(report: Report): string {
 }
 
 async function main(): Promise<number> {
-  const report = await makeReport((line) => process.stderr.write(`${line}\n`));
+  const { report } = await makeReport((line) => process.stderr.write(`${line}\n`));
   const folder = join(ROOT, "report");
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, "report.json"), JSON.stringify(report, null, 2) + "\n");

@@ -12,6 +12,7 @@ import type { Account } from "../support/synapse.ts";
 import { HOMESERVER, identityServer, MANAGER, OPEN_HOMESERVER } from "../support/world.ts";
 import type { World } from "../support/world.ts";
 import { countLeaks } from "./rows.ts";
+import type { Seen } from "./rows.ts";
 
 /** What one session came to. */
 export interface SessionResult {
@@ -19,6 +20,8 @@ export interface SessionResult {
   readonly withMantle: boolean;
   /** By row id; `null` where the session cannot make the leak happen. */
   readonly leaks: Record<string, number | null>;
+  /** What that was counted in. */
+  readonly seen: Seen;
   /** What a user must be able to do, each with true or the reason it failed. */
   readonly checks: Record<string, true | string>;
   /** Steps that Mantle or a server refused; expected ones too. */
@@ -75,17 +78,18 @@ export async function runSession(
       .catch(() => undefined);
     // What was sent last has arrived by now, beacons too.
     await new Promise((resolve) => setTimeout(resolve, 1_000));
-    const leaks = countLeaks({
+    const seen: Seen = {
       exchanges: world.recorder.exchanges.filter((exchange) => exchange.method !== "OPTIONS"),
       canaries,
       userId: session.userId,
       peerUserId: bob.userId,
       elsewhere: session.elsewhere,
-    });
+    };
     return {
       browser: kind,
       withMantle: extension !== undefined,
-      leaks,
+      leaks: countLeaks(seen),
+      seen,
       checks: session.checks,
       refused: session.refused,
       milliseconds: Date.now() - started,
@@ -218,10 +222,17 @@ class Session {
 
   async #clearRoom(): Promise<string> {
     const { clearRoomName, clearMessage, alias } = this.#canaries;
-    const { roomId } = await drive(this.#page, "createRoom", {
-      name: clearRoomName,
-      encrypted: false,
-      alias,
+    const wanted = { name: clearRoomName, encrypted: false, invite: [this.#bob.userId] };
+    const published = await this.#refuse("public address", "createRoom", { ...wanted, alias });
+    const { roomId } = published ?? (await drive(this.#page, "createRoom", wanted));
+    await this.#try("open history", "homeserverCall", "POST", "/_matrix/client/v3/createRoom", {
+      initial_state: [
+        {
+          type: "m.room.history_visibility",
+          state_key: "",
+          content: { history_visibility: "world_readable" },
+        },
+      ],
     });
     await this.#peer.join(roomId);
     await this.#check("a clear message arrived", async () => {
@@ -274,13 +285,7 @@ class Session {
     ): Promise<string> => {
       const base = `https://${OPEN_HOMESERVER}`;
       const sending = drive(this.#page, "uploadTo", base, account.accessToken, name, type, base64);
-      let isOver = false;
-      const ended = sending.finally(() => (isOver = true));
-      while (!isOver && !(await isAsked(this.#page))) {
-        await new Promise((resume) => setTimeout(resume, 50));
-      }
-      if (!isOver) await press(this.#page, answer);
-      return (await ended).uri;
+      return (await this.#answering(answer, sending)).uri;
     };
     await this.#check("decided about a file that anyone could open", async () => {
       const { filename } = this.#canaries;
@@ -394,7 +399,7 @@ class Session {
     });
     await this.#try("topic", "setRoomTopic", roomId, c.newTopic);
     await this.#try("room avatar", "sendState", roomId, "m.room.avatar", "", { url: "mxc://x/y" });
-    await this.#try("nickname", "sendState", roomId, "m.room.member", this.userId, {
+    await this.#refuse("nickname", "sendState", roomId, "m.room.member", this.userId, {
       membership: "join",
       displayname: c.roomNickname,
     });
@@ -452,12 +457,12 @@ class Session {
     });
     const c = this.#canaries;
     await this.#try("tag", "tagRoom", roomId, "m.favourite");
-    await this.#try("display name", "setDisplayName", c.displayName);
-    await this.#try("avatar", "setAvatar", "mxc://hs.example.org/avatar");
+    await this.#refuse("display name", "setDisplayName", c.displayName);
+    await this.#refuse("avatar", "setAvatar", "mxc://hs.example.org/avatar");
     await this.#try("time zone", "setProfileField", "us.cloke.msc4175.tz", "Europe/Berlin");
-    await this.#try("user search", "searchUsers", c.userSearchTerm);
+    await this.#try("user search", "searchUsers", c.userSearchTerm.slice(0, 2));
     await this.#try("profile", "profile", this.#bob.userId);
-    await this.#try("message search", "searchMessages", c.searchTerm);
+    await this.#try("message search", "searchMessages", c.searchTerm, [roomId]);
     await this.#try("directory search", "searchDirectory", c.directorySearchTerm, "matrix.org");
     await this.#try(
       "shared rooms",
@@ -467,8 +472,8 @@ class Session {
         encodeURIComponent(this.#bob.userId),
     );
     await this.#try("administrator?", "isAdministrator");
-    await this.#try("keyword", "addKeyword", c.keyword);
-    await this.#try("pushers", "addPushers", c.ownEmail, "https://push.example.org");
+    await this.#refuse("keyword", "addKeyword", c.keyword);
+    await this.#refuse("pushers", "addPushers", c.ownEmail, "https://push.example.org");
     await this.#try("to-device", "toDevice", this.#bob.userId);
   }
 
@@ -557,6 +562,27 @@ class Session {
     } catch (error) {
       this.checks[what] = error instanceof Error ? error.message : String(error);
     }
+  }
+
+  /** Waits for a step, and answers the question that comes up meanwhile, if any. */
+  async #answering<T>(answer: string, running: Promise<T>): Promise<T> {
+    let isOver = false;
+    const over = (): boolean => (isOver = true);
+    running.then(over, over);
+    while (!isOver && !(await isAsked(this.#page))) {
+      await new Promise((resume) => setTimeout(resume, 50));
+    }
+    if (!isOver) await press(this.#page, answer);
+    return running;
+  }
+
+  /** A step of which the person says no when Mantle asks. */
+  async #refuse<Name extends keyof Calls>(
+    step: string,
+    name: Name,
+    ...args: Parameters<Calls[Name]>
+  ): Promise<Awaited<ReturnType<Calls[Name]>> | undefined> {
+    return this.#answering("Cancel", this.#try(step, name, ...args));
   }
 
   // A refusal is part of the session: of Mantle, or of a server that lacks the feature.

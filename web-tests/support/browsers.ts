@@ -21,11 +21,18 @@ export interface LaunchedBrowser {
   close(): Promise<void>;
 }
 
-/** Starts a headless browser with an empty profile. `extension` is a folder with a manifest. */
-export async function launch(
-  kind: BrowserKind,
-  options: { extension?: string; proxyPort: number; headless?: boolean },
-): Promise<LaunchedBrowser> {
+/** How a browser is started. */
+export interface LaunchOptions {
+  /** A folder with a manifest. */
+  readonly extension?: string;
+  readonly proxyPort: number;
+  readonly headless?: boolean;
+  /** A made-up microphone and camera that pages may use without asking. */
+  readonly fakeMedia?: boolean;
+}
+
+/** Starts a headless browser with an empty profile. */
+export async function launch(kind: BrowserKind, options: LaunchOptions): Promise<LaunchedBrowser> {
   const { extension } = options;
   if (extension !== undefined && !existsSync(`${extension}/manifest.json`)) {
     throw new Error(`There is no extension in ${extension}: run scripts/build.`);
@@ -51,11 +58,7 @@ export async function launch(
   };
 }
 
-async function chromium(options: {
-  extension?: string;
-  proxyPort: number;
-  headless?: boolean;
-}): Promise<Browser> {
+async function chromium(options: LaunchOptions): Promise<Browser> {
   const { spkiHash } = await certificate();
   return puppeteer.launch({
     executablePath: findExecutable("CHROMIUM", CHROMIUM_PATHS),
@@ -78,6 +81,9 @@ async function chromium(options: {
       "--metrics-recording-only",
       // Calls between pages of one machine.
       "--allow-loopback-in-peer-connection",
+      ...(options.fakeMedia === true
+        ? ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+        : []),
       "--disable-features=Translate,OptimizationHints,MediaRouter,AutofillServerCommunication," +
         "CertificateTransparencyComponentUpdater,InterestFeedContentSuggestions,HttpsUpgrades," +
         "NetworkTimeServiceQuerying,LocalNetworkAccessChecks,WebRtcHideLocalIpsWithMdns",
@@ -102,7 +108,7 @@ export function firefoxNetwork(proxyPort: number): Record<string, boolean | numb
   };
 }
 
-async function firefox(options: { proxyPort: number; headless?: boolean }): Promise<Browser> {
+async function firefox(options: LaunchOptions): Promise<Browser> {
   return puppeteer.launch({
     browser: "firefox",
     executablePath: findExecutable("FIREFOX", FIREFOX_PATHS),
@@ -133,6 +139,8 @@ async function firefox(options: { proxyPort: number; headless?: boolean }): Prom
       // Calls between pages of one machine.
       "media.peerconnection.ice.loopback": true,
       "media.peerconnection.ice.obfuscate_host_addresses": false,
+      "media.navigator.streams.fake": options.fakeMedia ?? false,
+      "media.navigator.permission.disabled": options.fakeMedia ?? false,
       "privacy.trackingprotection.enabled": false,
       "privacy.trackingprotection.pbmode.enabled": false,
       "toolkit.telemetry.enabled": false,

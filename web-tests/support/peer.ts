@@ -32,7 +32,7 @@ promises.withResolvers ??= () => {
   return { promise, resolve, reject };
 };
 
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 45_000;
 
 /** Starts syncing with end-to-end encryption, straight at the homeserver or by another way. */
 export async function startPeer(

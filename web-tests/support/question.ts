@@ -146,6 +146,27 @@ export async function press(page: Page, label: string): Promise<void> {
   await page.mouse.click(at.x, at.y);
 }
 
+/** Waits for a notice of Mantle's, gives its text, and shuts it with the mouse. */
+export async function closeNotice(page: Page): Promise<string> {
+  const place = "html > div:last-of-type";
+  const limit = Date.now() + 30_000;
+  for (;;) {
+    const found = await insideRoot(page, place, (root) => {
+      const box = root.querySelector("button")?.getBoundingClientRect();
+      const text = root.querySelector("[role=status], [role=alert]")?.textContent ?? "";
+      return box === undefined
+        ? null
+        : { text, x: box.x + box.width / 2, y: box.y + box.height / 2 };
+    }).catch(() => null);
+    if (found !== null) {
+      await page.mouse.click(found.x, found.y);
+      return found.text;
+    }
+    if (Date.now() > limit) throw new Error("There is no notice to shut.");
+    await new Promise((resume) => setTimeout(resume, 100));
+  }
+}
+
 /** Waits until no question is open. */
 export async function noQuestion(page: Page): Promise<void> {
   await page.waitForSelector(`[${MARK}]`, { hidden: true, timeout: 10_000 });

@@ -23,6 +23,8 @@ pub(super) async fn pdf(reader: &Reader, found: &mut Findings) -> Result<Plan, R
         found.names |= contains(&part, b"/Author") || contains(&part, b"dc:creator");
         found.other |= contains(&part, b"/Info") || contains(&part, b"/Metadata");
         found.place |= contains(&part, b"GPSL");
+        // An archive behind it, which PDF readers do not show.
+        found.hidden |= contains(&part, b"PK\x05\x06");
     }
     outcome(size, found)
 }

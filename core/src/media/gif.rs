@@ -1,11 +1,10 @@
 //! GIF89a: frames and loop counts; comments and other programs' blocks go.
 
 use super::plan::Plan;
-use super::reader::Reader;
+use super::reader::{LONG_WINDOW, Reader};
 use super::{Findings, Refusal, exif};
 
 const MOST_BLOCKS: u32 = 5_000_000;
-const WINDOW: usize = 4 << 20;
 
 pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
     let size = reader.size();
@@ -19,7 +18,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
             // Without its trailer; viewers do not mind.
             return Ok(plan);
         }
-        let mark = reader.read_ahead(at, 1, WINDOW).await?;
+        let mark = reader.read_ahead(at, 1, LONG_WINDOW).await?;
         match mark.first() {
             Some(0x3b) => {
                 plan.keep(at, at + 1);
@@ -27,22 +26,25 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                 return Ok(plan);
             }
             Some(0x2c) => {
-                let head = reader.read_ahead(at, 10, WINDOW).await?;
+                let head = reader.read_ahead(at, 10, LONG_WINDOW).await?;
                 let data = at + 10 + table_length(head.get(9).copied()) + 1;
                 let end = skip_blocks(reader, data, &mut left).await?;
                 plan.keep(at, end);
                 at = end;
             }
             Some(0x21) => {
-                let head = reader.read_ahead(at, 3, WINDOW).await?;
+                let head = reader.read_ahead(at, 3, LONG_WINDOW).await?;
                 let end = skip_blocks(reader, at + 2, &mut left).await?;
                 let is_kept = match head.get(1) {
                     Some(0xf9) => true,
                     Some(0xff) if head.get(2) == Some(&11) => {
-                        let name = reader.read_ahead(at + 3, 11, WINDOW).await?;
+                        let name = reader.read_ahead(at + 3, 11, LONG_WINDOW).await?;
                         if name == b"XMP DataXMP" {
                             let sample = usize::try_from(end - at).unwrap_or(0).min(1 << 16);
-                            exif::note_xmp(&reader.read_ahead(at, sample, WINDOW).await?, found);
+                            exif::note_xmp(
+                                &reader.read_ahead(at, sample, LONG_WINDOW).await?,
+                                found,
+                            );
                         }
                         name == b"NETSCAPE2.0" || name == b"ANIMEXTS1.0" || name == b"ICCRGBG1012"
                     }
@@ -76,7 +78,7 @@ async fn skip_blocks(reader: &Reader, mut at: u64, left: &mut u32) -> Result<u64
     loop {
         // Many at a time: a copy for every block would be slow.
         let (next, is_end) = reader
-            .look(at, WINDOW, |bytes| {
+            .look(at, LONG_WINDOW, |bytes| {
                 let mut here = 0;
                 while let Some(&length) = bytes.get(here) {
                     *left = left.saturating_sub(1);

@@ -2,12 +2,11 @@
 
 use super::bytes::be16;
 use super::plan::Plan;
-use super::reader::Reader;
+use super::reader::{LONG_WINDOW, Reader};
 use super::{Findings, Refusal, exif};
 use memchr::memchr;
 
 const MOST_SEGMENTS: u32 = 50_000;
-const SCAN_WINDOW: usize = 4 << 20;
 const HEAD_WINDOW: usize = 1 << 17;
 
 const SOI: u8 = 0xd8;
@@ -167,7 +166,7 @@ async fn scan_end(reader: &Reader, mut at: u64) -> Result<u64, Refusal> {
     let size = reader.size();
     while at < size {
         let step = reader
-            .look(at, SCAN_WINDOW, |bytes| {
+            .look(at, LONG_WINDOW, |bytes| {
                 let mut from = 0;
                 while let Some(found) = bytes.get(from..).and_then(|rest| memchr(0xff, rest)) {
                     let here = from + found;
@@ -189,7 +188,7 @@ async fn scan_end(reader: &Reader, mut at: u64) -> Result<u64, Refusal> {
             Step::Last if at + 1 >= size => return Ok(size),
             // The byte behind it lies in the next window.
             Step::Last => {
-                reader.read_ahead(at, 2, SCAN_WINDOW).await?;
+                reader.read_ahead(at, 2, LONG_WINDOW).await?;
             }
         }
     }

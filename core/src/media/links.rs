@@ -1,6 +1,9 @@
-//! Links to media that need no signing in, in text about to be sent.
+//! Links to media that need no signing in, in text about to be sent or copied.
 
+use super::decision::{Ask, Choice};
+use crate::policy::Mode;
 use memchr::memmem;
+use serde::Serialize;
 
 const MARK: &str = "/_matrix/media/";
 
@@ -35,6 +38,82 @@ impl Link {
     #[must_use]
     pub fn authenticated(&self) -> String {
         format!("{}/_matrix/client/v1/media/{}/{}", self.base, self.action, self.media)
+    }
+}
+
+/// What happens to a text with such links.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum LinkDecision {
+    /// There is none, or the shield is off.
+    Pass,
+    /// The ledger tells; the text stays.
+    Flag,
+    /// They become `mxc://`.
+    Replace {
+        /// Tells the person, where nothing else does.
+        sentence: String,
+    },
+    /// The person decides: mxc, authenticated, send, or anything else for no.
+    Ask {
+        /// What is asked.
+        question: Ask,
+    },
+}
+
+/// Decides about a text; `is_copied`: it lies on the clipboard already, and has not gone anywhere.
+#[must_use]
+pub fn decide(mode: Mode, text: &str, is_copied: bool) -> LinkDecision {
+    let mut hosts: Vec<String> = Vec::new();
+    for link in find(text) {
+        if !hosts.iter().any(|host| host == link.host()) {
+            hosts.push(link.host().to_owned());
+        }
+    }
+    match mode {
+        _ if hosts.is_empty() => LinkDecision::Pass,
+        Mode::Off => LinkDecision::Pass,
+        Mode::Flag => LinkDecision::Flag,
+        Mode::Ask => LinkDecision::Ask { question: question(&hosts.join(", "), is_copied) },
+        Mode::On => LinkDecision::Replace {
+            sentence: "Mantle changed the link you copied: whoever had it could have opened the file without signing in. It now opens in Matrix clients only.".to_owned(),
+        },
+    }
+}
+
+fn question(hosts: &str, is_copied: bool) -> Ask {
+    let choice = |id, label: &str, kind| Choice { id, label: label.to_owned(), kind };
+    let (title, choices) = if is_copied {
+        (
+            "The link you copied may open a file to anyone. Keep it?",
+            vec![
+                choice("mxc", "Copy it as mxc:// link", "primary"),
+                choice("authenticated", "Copy the form that needs signing in", "plain"),
+                choice("send", "Keep it as it is", "danger"),
+            ],
+        )
+    } else {
+        (
+            "This link may open a file to anyone. Send it?",
+            vec![
+                choice("mxc", "Send as mxc:// link", "primary"),
+                choice("authenticated", "Send the form that needs signing in", "plain"),
+                choice("send", "Send as it is", "danger"),
+                choice("cancel", "Do not send", "plain"),
+            ],
+        )
+    };
+    Ask {
+        title: title.to_owned(),
+        text: vec![
+            format!(
+                "Whoever has the link can fetch the file from {hosts} without signing in, where that server still allows it, and the server learns the network address of everyone who opens it."
+            ),
+            "A mxc:// link opens in Matrix clients only; the other form asks for signing in."
+                .to_owned(),
+        ],
+        choices,
+        remember: Vec::new(),
     }
 }
 

@@ -2,13 +2,12 @@
 
 use super::bytes::{be32, four};
 use super::plan::Plan;
-use super::reader::Reader;
+use super::reader::{LONG_WINDOW, Reader};
 use super::{Findings, Refusal, exif};
 
 const MOST_CHUNKS: u32 = 2_000_000;
 /// Larger Exif blocks are dropped unread.
 const MOST_EXIF: u64 = 1 << 20;
-const WINDOW: usize = 4 << 20;
 
 pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
     let size = reader.size();
@@ -17,7 +16,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
     let mut at = 8;
     let mut is_oriented = false;
     for _ in 0..MOST_CHUNKS {
-        let head = reader.read_ahead(at, 8, WINDOW).await?;
+        let head = reader.read_ahead(at, 8, LONG_WINDOW).await?;
         let length = u64::from(be32(&head, 0).unwrap_or(0));
         let name = four(&head, 4).unwrap_or_default();
         let end = at + 12 + length;
@@ -39,7 +38,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
             b"eXIf" => {
                 if length <= MOST_EXIF {
                     let whole = usize::try_from(length).unwrap_or(0);
-                    let block = reader.read_ahead(at + 8, whole, WINDOW).await?;
+                    let block = reader.read_ahead(at + 8, whole, LONG_WINDOW).await?;
                     let turned = exif::note(&block, found);
                     if turned != 1 && !is_oriented {
                         plan.put(chunk(*b"eXIf", &exif::only_orientation(turned)));
@@ -52,7 +51,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
             b"tEXt" | b"zTXt" | b"iTXt" => {
                 // Compressed text is not even opened: it goes.
                 let sample = usize::try_from(length).unwrap_or(0).min(4096);
-                let text = reader.read_ahead(at + 8, sample, WINDOW).await?;
+                let text = reader.read_ahead(at + 8, sample, LONG_WINDOW).await?;
                 exif::note_xmp(&text, found);
             }
             b"tIME" => found.time = true,

@@ -11,6 +11,8 @@ use std::task::Poll;
 const HEAD: usize = 64 * 1024;
 /// Most ranges asked of one file; a file of 4 GB read through in the largest windows needs fewer.
 const MOST_NEEDS: u32 = 20_000;
+/// For parsers that go through a whole file. Browsers read large ranges much faster than small ones.
+pub(super) const LONG_WINDOW: usize = 8 << 20;
 
 /// What is at hand, and what is wanted.
 #[derive(Debug, Default)]
@@ -22,11 +24,11 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn supply(&mut self, bytes: &[u8]) {
+    pub(super) fn supply(&mut self, mut bytes: Vec<u8>) {
         let Some(need) = self.wanted.take() else { return };
+        bytes.truncate(need.length);
         self.start = need.offset;
-        self.bytes.clear();
-        self.bytes.extend_from_slice(bytes.get(..need.length).unwrap_or(bytes));
+        self.bytes = bytes;
     }
 
     /// From `at` to the end of what is at hand.
@@ -103,8 +105,11 @@ impl Reader {
             if slot.needs > MOST_NEEDS {
                 return Err(Refusal::TooComplex);
             }
-            let rest = usize::try_from(self.size - at).unwrap_or(usize::MAX);
-            slot.wanted = Some(Need { offset: at, length: least.max(window).min(rest) });
+            // Long ones follow each other without gaps, so that the page can read the next in advance.
+            let offset = if window < LONG_WINDOW { at } else { at - at % window as u64 };
+            let end = end.max(offset.saturating_add(window as u64)).min(self.size);
+            let length = usize::try_from(end - offset).unwrap_or(usize::MAX);
+            slot.wanted = Some(Need { offset, length });
         }
         poll_fn(|_| match self.slot.borrow().wanted {
             Some(_) => Poll::Pending,

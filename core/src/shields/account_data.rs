@@ -4,7 +4,7 @@
 //! goes out with a placeholder (`{"mantle": "<id>"}`), and wherever the placeholder comes back in an
 //! answer, the content kept under its id is put in its place.
 
-use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield};
+use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield, documented};
 use crate::policy::{Item, OptionInfo, OptionKind};
 use crate::wire::account_data::replace_content;
 use crate::wire::address::percent_decoded;
@@ -16,9 +16,15 @@ pub(super) struct AccountData;
 static INFO: Info = Info {
     id: "account-data",
     name: "Habits in account data",
-    purpose: "Keeps the rooms you visit, the emoji you use and what Element writes about this device on this device, and your recent searches out of Element's stored settings.",
-    loses: "Recently visited rooms and recently used emoji are not shared between your devices, nor can one mute another.",
-    why: "They are a diary in clear at your homeserver, also for encrypted rooms; each device can keep its own.",
+    purpose: documented(
+        "Keeps the rooms you visit, the emoji you use and what Element writes about this device on this device, and your recent searches out of Element's stored settings.",
+    ),
+    loses: documented(
+        "Recently visited rooms and recently used emoji are not shared between your devices, nor can one mute another.",
+    ),
+    why: documented(
+        "They are a diary in clear at your homeserver, also for encrypted rooms; each device can keep its own.",
+    ),
     options: &[OptionInfo {
         key: "types",
         title: "Account data kept on this device",

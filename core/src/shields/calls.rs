@@ -5,7 +5,9 @@
 //! answer (Client-Server API, 'Voice over IP'), call events of clear rooms
 //! (`m.call.*`), the Jitsi widget's state and the addresses of call frames.
 
-use super::{AnswerStep, BodyStep, Context, FrameStep, Head, HeadStep, Info, PeerStep, Shield};
+use super::{
+    AnswerStep, BodyStep, Context, FrameStep, Head, HeadStep, Info, PeerStep, Shield, documented,
+};
 use crate::policy::{OptionInfo, OptionKind};
 use crate::verdict::{Action, Reply};
 use crate::wire::address::{Address, percent_decoded};
@@ -18,9 +20,15 @@ pub(super) struct Calls;
 static INFO: Info = Info {
     id: "calls",
     name: "Calls",
-    purpose: "Sends calls through your homeserver's relay (TURN) only, so that nobody you call, or who rings you, learns your network address, and keeps room names and your Matrix ID from call services.",
-    loses: "Calls need a TURN server at your homeserver and may be slower; Element cannot dial phone numbers; Jitsi shows no room name, and a call page on a foreign site stays empty until you allow its host.",
-    why: "A ringing call alone tells servers and, once answered, the caller where you are; homeservers commonly offer a relay.",
+    purpose: documented(
+        "Sends calls through your homeserver's relay (TURN) only, so that nobody you call, or who rings you, learns your network address, and keeps room names and your Matrix ID from call services.",
+    ),
+    loses: documented(
+        "Calls need a TURN server at your homeserver and may be slower; Element cannot dial phone numbers; Jitsi shows no room name, and a call page on a foreign site stays empty until you allow its host.",
+    ),
+    why: documented(
+        "A ringing call alone tells servers and, once answered, the caller where you are; homeservers commonly offer a relay.",
+    ),
     options: &[DIRECT],
     allow: Some("Call pages, Jitsi hosts and STUN or TURN servers you trust"),
     ..Info::PLAIN

@@ -3,7 +3,7 @@
 //! Catalogue section 4. Covers login, registration (guests included),
 //! renaming a session, and dynamic client registration (RFC 7591, MSC2966).
 
-use super::{BodyStep, Context, Head, HeadStep, Info, Shield};
+use super::{BodyStep, Context, Head, HeadStep, Info, Shield, documented};
 use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{Edit, JsonError, get, members, quoted};
 
@@ -12,9 +12,15 @@ pub(super) struct DeviceName;
 static INFO: Info = Info {
     id: "device-name",
     name: "Device names",
-    purpose: "Calls your sessions by one plain name instead of one that gives away your browser, system and the site you use.",
-    loses: "Your list of sessions tells them apart by date and ID only, unless you choose a name here.",
-    why: "Your homeserver, and often everyone you talk to, can read the name; a plain one costs little.",
+    purpose: documented(
+        "Calls your sessions by one plain name instead of one that gives away your browser, system and the site you use.",
+    ),
+    loses: documented(
+        "Your list of sessions tells them apart by date and ID only, unless you choose a name here.",
+    ),
+    why: documented(
+        "Your homeserver, and often everyone you talk to, can read the name; a plain one costs little.",
+    ),
     ..Info::PLAIN
 };
 

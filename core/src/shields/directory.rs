@@ -3,7 +3,7 @@
 //! Catalogue sections 2 and 11: the question for bridges at each start, searches in another server's room list, rooms in common, and the question
 //! whether you are an administrator, which Element asks whenever a user's card is opened.
 
-use super::{Context, Head, HeadStep, Info, Shield};
+use super::{Context, Head, HeadStep, Info, Shield, documented};
 use crate::verdict::{Action, Reply};
 use crate::wire::endpoint::Endpoint;
 
@@ -12,9 +12,13 @@ pub(super) struct Directory;
 static INFO: Info = Info {
     id: "directory",
     name: "Directories and look-ups",
-    purpose: "Keeps your searches from other servers' room lists, and stops look-ups that Element makes by itself when you open somebody's card.",
-    loses: "You search only your own server's room list, and see no bridged networks and no rooms in common. Server administrators do not see Element's administration buttons.",
-    why: "Another server would learn what you look for, and yours whose card you open.",
+    purpose: documented(
+        "Keeps your searches from other servers' room lists, and stops look-ups that Element makes by itself when you open somebody's card.",
+    ),
+    loses: documented(
+        "You search only your own server's room list, and see no bridged networks and no rooms in common. Server administrators do not see Element's administration buttons.",
+    ),
+    why: documented("Another server would learn what you look for, and yours whose card you open."),
     allow: Some("Servers whose room lists you search"),
     ..Info::PLAIN
 };

@@ -3,7 +3,7 @@
 //! The work is done in the page, by the module `mantle_state` and Element's own crypto; here is
 //! only said which requests and answers go there.
 
-use super::{Context, Head, HeadStep, Info, Shield, mode_in};
+use super::{Context, Head, HeadStep, Info, Shield, documented, mode_in};
 use crate::policy::{Item, Mode, OptionInfo, OptionKind};
 use crate::verdict::Handler;
 use crate::wire::address::percent_decoded;
@@ -55,9 +55,15 @@ pub const OPTIONS: [OptionInfo; 3] = [
 static INFO: Info = Info {
     id: ID,
     name: "Encrypted room names",
-    purpose: "Names and topics of new encrypted rooms leave encrypted (MSC4362); those of old rooms when you ask for it below.",
-    loses: "People whose app cannot read encrypted room names see the members' names instead.",
-    why: "Members on Mantle or on Element with encrypted state events read the names as before.",
+    purpose: documented(
+        "Names and topics of new encrypted rooms leave encrypted (MSC4362); those of old rooms when you ask for it below.",
+    ),
+    loses: documented(
+        "People whose app cannot read encrypted room names see the members' names instead.",
+    ),
+    why: documented(
+        "Members on Mantle or on Element with encrypted state events read the names as before.",
+    ),
     options: &OPTIONS,
     ..Info::PLAIN
 };

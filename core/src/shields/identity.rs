@@ -3,7 +3,7 @@
 //! Catalogue section 3. Answers are those Element copes with quietly: an
 //! empty ping, "nobody found", otherwise 403.
 
-use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield};
+use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield, documented};
 use crate::verdict::{Action, Reply};
 use crate::wire::account_data::replace_content;
 use crate::wire::address::Address;
@@ -18,9 +18,15 @@ pub(super) struct Identity;
 static INFO: Info = Info {
     id: "identity",
     name: "Identity servers",
-    purpose: "Keeps Element from contacting an identity server (the “find people by e-mail or phone” service) and from naming one to your homeserver.",
-    loses: "You cannot find or invite people by e-mail address or phone number, and they cannot find you that way.",
-    why: "The server is contacted at every page load, and is told your and your contacts' addresses.",
+    purpose: documented(
+        "Keeps Element from contacting an identity server (the “find people by e-mail or phone” service) and from naming one to your homeserver.",
+    ),
+    loses: documented(
+        "You cannot find or invite people by e-mail address or phone number, and they cannot find you that way.",
+    ),
+    why: documented(
+        "The server is contacted at every page load, and is told your and your contacts' addresses.",
+    ),
     allow: Some("Contact look-up services you trust"),
     ..Info::PLAIN
 };

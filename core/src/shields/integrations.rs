@@ -5,7 +5,7 @@
 //! names it. OpenID tokens, which do not say whom they are for, are followed
 //! by value.
 
-use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Place, Shield};
+use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Place, Shield, documented};
 use crate::verdict::{Action, Reply};
 use crate::wire::account_data::replace_content;
 use crate::wire::address::{Address, percent_decoded};
@@ -27,9 +27,15 @@ pub(super) struct Integrations;
 static INFO: Info = Info {
     id: "integrations",
     name: "Integration managers",
-    purpose: "Keeps Element from telling an integration manager (the “add widgets and bots” service) who you are and which room you are in.",
-    loses: "You cannot add widgets, bots, bridges or sticker packs through Element's “add widgets” window.",
-    why: "The manager learns your Matrix ID and room names in clear, and few people use it.",
+    purpose: documented(
+        "Keeps Element from telling an integration manager (the “add widgets and bots” service) who you are and which room you are in.",
+    ),
+    loses: documented(
+        "You cannot add widgets, bots, bridges or sticker packs through Element's “add widgets” window.",
+    ),
+    why: documented(
+        "The manager learns your Matrix ID and room names in clear, and few people use it.",
+    ),
     allow: Some("Widget and bot services you trust"),
     ..Info::PLAIN
 };
@@ -56,6 +62,8 @@ impl Shield for Integrations {
             | Endpoint::WellKnownClient => HeadStep::Watch,
             Endpoint::WidgetsAccountData if head.method == "PUT" => HeadStep::Body,
             Endpoint::WidgetsAccountData => HeadStep::Watch,
+            // Whether an identity server may know you is its own shield's to say.
+            Endpoint::IdentityOther => HeadStep::Pass,
             _ => token_step(head, context),
         }
     }

@@ -3,7 +3,7 @@
 //! Catalogue section 11. Which service there is comes from the configuration and `.well-known`; the
 //! config shield takes it out there, this one stops the service that Element's own builds name.
 
-use super::{Context, Head, HeadStep, Info, Shield};
+use super::{Context, Head, HeadStep, Info, Shield, documented};
 use crate::verdict::{Action, Reply};
 use crate::wire::endpoint::Endpoint;
 
@@ -15,9 +15,15 @@ pub(super) struct Maps;
 static INFO: Info = Info {
     id: "maps",
     name: "Maps",
-    purpose: "Keeps Element from loading maps, which would tell a map service every place that is shared with you, also in encrypted rooms.",
-    loses: "Shared locations show no map; the coordinates can still be opened by a click.",
-    why: "One shared location tells a stranger where your contacts are; few messages are locations.",
+    purpose: documented(
+        "Keeps Element from loading maps, which would tell a map service every place that is shared with you, also in encrypted rooms.",
+    ),
+    loses: documented(
+        "Shared locations show no map; the coordinates can still be opened by a click.",
+    ),
+    why: documented(
+        "One shared location tells a stranger where your contacts are; few messages are locations.",
+    ),
     allow: Some("Map services you trust"),
     ..Info::PLAIN
 };

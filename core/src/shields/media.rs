@@ -4,7 +4,7 @@
 //! of the page (`crate::media`), which is given every upload; this part only says which requests
 //! those are, and which messages link to media that needs no signing in.
 
-use super::{BodyStep, Context, Head, HeadStep, Info, Shield};
+use super::{BodyStep, Context, Head, HeadStep, Info, Shield, documented, mode_in};
 use crate::policy::{Mode, OptionInfo, OptionKind};
 use crate::verdict::Handler;
 use crate::wire::address::percent_decoded;
@@ -16,10 +16,16 @@ pub(super) struct Media;
 static INFO: Info = Info {
     id: "media",
     name: "Media",
-    purpose: "Finds out whether your server gives uploaded files to anyone, removes place, camera and other hidden details from pictures and the file's name from uploads, and asks before a file goes out that anyone could open.",
-    loses: "Downloads lose their file name; pictures lose captions and dates stored inside; a question may come before sending a file.",
+    purpose: documented(
+        "Finds out whether your server gives uploaded files to anyone, removes place, camera and other hidden details from pictures and the file's name from uploads, and asks before a file goes out that anyone could open.",
+    ),
+    loses: documented(
+        "Downloads lose their file name; pictures lose captions and dates stored inside; a question may come before sending a file.",
+    ),
     default: Mode::Ask,
-    why: "A file that was once public cannot be called back, and few people know what their pictures tell.",
+    why: documented(
+        "A file that was once public cannot be called back, and few people know what their pictures tell.",
+    ),
     strict: Mode::On,
     modes: &Mode::ALL,
     options: &[
@@ -49,14 +55,18 @@ impl Shield for Media {
         &INFO
     }
 
-    fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
+    fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
         let path = head.address.path;
         match head.endpoint {
             Endpoint::Upload => HeadStep::Handover(Handler::Media),
             // Encrypted ones cannot be looked into.
             Endpoint::Send if !path.contains("/send/m.room.encrypted/") => HeadStep::Body,
-            // The page tells people who can see such a picture.
-            Endpoint::Profile if head.method == "PUT" && path.ends_with("/avatar_url") => {
+            // The page tells people who can see such a picture, unless a question does.
+            Endpoint::Profile
+                if head.method == "PUT"
+                    && path.ends_with("/avatar_url")
+                    && !matches!(mode_in(context.policy, "profile"), Mode::Ask | Mode::On) =>
+            {
                 HeadStep::Handover(Handler::Media)
             }
             Endpoint::StateSend

@@ -5,7 +5,7 @@
 //! The ID stands behind the `#`, so matrix.to's server learns no room, but who
 //! opens Matrix links, when, and from where.
 
-use super::{AnswerStep, Context, Head, HeadStep, Info, Shield};
+use super::{AnswerStep, Context, Head, HeadStep, Info, Shield, documented};
 use crate::policy::{OptionInfo, OptionKind};
 use crate::wire::address::percent_decoded;
 use crate::wire::endpoint::Endpoint;
@@ -16,9 +16,13 @@ pub(super) struct Permalinks;
 static INFO: Info = Info {
     id: "permalinks",
     name: "Matrix links",
-    purpose: "Opens links to matrix.to in your own Element instead of at matrix.to, and makes links you copy lead to your Element's site.",
-    loses: "Whoever opens a link you copied gets your Element's site, not a choice of clients.",
-    why: "Element shows the same room or person without asking another server.",
+    purpose: documented(
+        "Opens links to matrix.to in your own Element instead of at matrix.to, and makes links you copy lead to your Element's site.",
+    ),
+    loses: documented(
+        "Whoever opens a link you copied gets your Element's site, not a choice of clients.",
+    ),
+    why: documented("Element shows the same room or person without asking another server."),
     options: &[COPIED],
     ..Info::PLAIN
 };

@@ -3,7 +3,7 @@
 //! Catalogue section 10. Leaving `set_presence` out of a sync means "online" (Client-Server API,
 //! 'GET sync'), so it is set on each.
 
-use super::{Context, Head, HeadStep, Info, Shield};
+use super::{Context, Head, HeadStep, Info, Shield, documented};
 use crate::verdict::{Action, Reply};
 use crate::wire::address::with_parameter;
 use crate::wire::endpoint::Endpoint;
@@ -13,9 +13,11 @@ pub(super) struct Presence;
 static INFO: Info = Info {
     id: "presence",
     name: "Online status",
-    purpose: "Makes you look offline, instead of telling your homeserver and everyone you share a room with when you are at your desk.",
-    loses: "Nobody sees that you are online.",
-    why: "It is a diary of when you work and sleep; messages arrive just the same.",
+    purpose: documented(
+        "Makes you look offline, instead of telling your homeserver and everyone you share a room with when you are at your desk.",
+    ),
+    loses: documented("Nobody sees that you are online."),
+    why: documented("It is a diary of when you work and sleep; messages arrive just the same."),
     ..Info::PLAIN
 };
 

@@ -3,7 +3,7 @@
 //! Catalogue section 8. An empty answer is "nothing to preview" (Client-Server API, 'GET
 //! preview_url').
 
-use super::{Context, Head, HeadStep, Info, Shield};
+use super::{Context, Head, HeadStep, Info, Shield, documented};
 use crate::verdict::{Action, Reply};
 use crate::wire::endpoint::Endpoint;
 
@@ -12,9 +12,13 @@ pub(super) struct Previews;
 static INFO: Info = Info {
     id: "previews",
     name: "Link previews",
-    purpose: "Does not ask your homeserver for previews of links, so that it neither learns nor opens the links you are sent.",
-    loses: "Links have no picture and summary below them.",
-    why: "Your homeserver would be told links from encrypted rooms too, wherever previews are switched on.",
+    purpose: documented(
+        "Does not ask your homeserver for previews of links, so that it neither learns nor opens the links you are sent.",
+    ),
+    loses: documented("Links have no picture and summary below them."),
+    why: documented(
+        "Your homeserver would be told links from encrypted rooms too, wherever previews are switched on.",
+    ),
     ..Info::PLAIN
 };
 

@@ -4,7 +4,7 @@
 //! clears your unread counts and goes to nobody else. A server too old for it refuses the request:
 //! nothing leaks then either.
 
-use super::{BodyStep, Context, Head, HeadStep, Info, Shield};
+use super::{BodyStep, Context, Head, HeadStep, Info, Shield, documented};
 use crate::wire::address::percent_decoded;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{Edit, JsonError, get, utf8};
@@ -14,9 +14,13 @@ pub(super) struct Receipts;
 static INFO: Info = Info {
     id: "receipts",
     name: "Read receipts",
-    purpose: "Tells only your own homeserver what you have read, and nobody else in the room.",
-    loses: "Others do not see how far you have read.",
-    why: "Everyone in a room would see when you read what; your unread counts stay right without.",
+    purpose: documented(
+        "Tells only your own homeserver what you have read, and nobody else in the room.",
+    ),
+    loses: documented("Others do not see how far you have read."),
+    why: documented(
+        "Everyone in a room would see when you read what; your unread counts stay right without.",
+    ),
     ..Info::PLAIN
 };
 

@@ -4,7 +4,7 @@
 //! the paths of their protocols. Answers are those the senders take for success, so that nothing is
 //! sent again; a bug report, which a person sends, is refused in words.
 
-use super::{BodyStep, Context, Head, HeadStep, Info, Shield};
+use super::{BodyStep, Context, Head, HeadStep, Info, Shield, documented};
 use crate::verdict::{Action, Reply};
 use crate::wire::address::{Address, percent_decoded};
 use crate::wire::endpoint::Endpoint;
@@ -25,9 +25,13 @@ pub(super) struct Telemetry;
 static INFO: Info = Info {
     id: "telemetry",
     name: "Usage data and reports",
-    purpose: "Keeps what you do in Element, its errors and its logs from analytics, error tracking and bug report services.",
-    loses: "You cannot send bug reports from Element.",
-    why: "Logs name you, your device and your rooms; nothing in Element depends on sending them.",
+    purpose: documented(
+        "Keeps what you do in Element, its errors and its logs from analytics, error tracking and bug report services.",
+    ),
+    loses: documented("You cannot send bug reports from Element."),
+    why: documented(
+        "Logs name you, your device and your rooms; nothing in Element depends on sending them.",
+    ),
     allow: Some("Services you trust with usage data and bug reports"),
     ..Info::PLAIN
 };

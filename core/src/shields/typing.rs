@@ -2,7 +2,7 @@
 //!
 //! Catalogue section 10.
 
-use super::{Context, Head, HeadStep, Info, Shield};
+use super::{Context, Head, HeadStep, Info, Shield, documented};
 use crate::verdict::{Action, Reply};
 use crate::wire::endpoint::Endpoint;
 
@@ -11,9 +11,11 @@ pub(super) struct Typing;
 static INFO: Info = Info {
     id: "typing",
     name: "Typing notifications",
-    purpose: "Does not tell your homeserver and the room that you are writing.",
-    loses: "Others do not see “… is typing”.",
-    why: "It tells when and how long you write, also what you never send; nobody waits for it.",
+    purpose: documented("Does not tell your homeserver and the room that you are writing."),
+    loses: documented("Others do not see “… is typing”."),
+    why: documented(
+        "It tells when and how long you write, also what you never send; nobody waits for it.",
+    ),
     ..Info::PLAIN
 };
 

@@ -3,7 +3,7 @@
 //! Catalogue section 14. Element up to 1.11.58 invited the bot its configuration names into a new
 //! chat right after registration.
 
-use super::{BodyStep, Context, Head, HeadStep, Info, Shield};
+use super::{BodyStep, Context, Head, HeadStep, Info, Shield, documented};
 use crate::verdict::{Action, Reply};
 use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{JsonError, elements, get, utf8};
@@ -13,9 +13,13 @@ pub(super) struct WelcomeBot;
 static INFO: Info = Info {
     id: "welcome-bot",
     name: "Welcome bot",
-    purpose: "Keeps Element from starting a chat with a bot on another server right after you register.",
-    loses: "No bot greets you.",
-    why: "It tells another server that you exist; current versions of Element do without.",
+    purpose: documented(
+        "Keeps Element from starting a chat with a bot on another server right after you register.",
+    ),
+    loses: documented("No bot greets you."),
+    why: documented(
+        "It tells another server that you exist; current versions of Element do without.",
+    ),
     ..Info::PLAIN
 };
 

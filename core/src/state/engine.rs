@@ -5,6 +5,7 @@
 //! survive a reload goes through [`StateEngine::take_persist`]; nothing encrypted leaves before the
 //! index it used up is stored.
 
+mod again;
 mod convert;
 mod hints;
 mod pending;
@@ -18,17 +19,19 @@ use serde::Serialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use self::again::Stale;
+pub use self::again::{Again, Reencryption};
 pub use self::convert::{Conversion, Put};
 use self::hints::Hint;
 pub use self::hints::InviteHint;
 use self::pending::Pending;
 pub use self::pending::{PendingEvent, PendingView};
 pub use self::persist::{PersistBatch, PersistEntry};
-use self::read::{Answers, Waiting};
+use self::read::{Answers, Arrival, Waiting};
 pub use self::read::{Before, HealedEvent, Needs, OpenStep, SessionNeed, UnopenedEvent};
 use self::rooms::RoomFacts;
 pub use self::write::{
-    CreatePlan, DeviceName, NewRooms, Outgoing, Plan, Reencryption, RefusedDevice, SessionView,
+    CreatePlan, DeviceName, NewRooms, Outgoing, Plan, RefusedDevice, SessionView,
 };
 use self::write::{Outbound, Ticket};
 use super::eligible::EncryptedTypes;
@@ -101,8 +104,21 @@ pub struct Problem {
 pub struct Tend {
     /// The room.
     pub room_id: String,
-    /// `membership` or `devices`.
+    /// `membership`, `devices`, `stale` (something waits to be encrypted once more) or `name` (one's
+    /// own has come back).
     pub why: &'static str,
+    /// What the page's client is to know first.
+    pub members: Vec<Moved>,
+}
+
+/// What a sync said of a member last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Moved {
+    /// Who.
+    pub user_id: String,
+    /// `join`, `invite`, `knock`, `leave` or `ban`.
+    pub membership: String,
 }
 
 /// Which devices get keys.
@@ -164,6 +180,8 @@ pub struct StateEngine {
     cache: Map<(String, String), Box<Cached>>,
     answers: Answers,
     waiting: Map<(String, String), Box<Waiting>>,
+    // When the current event of a slot came: room, type, state key.
+    placed: Map<(String, String, String), Arrival>,
     hints: Map<String, Hint>,
     fresh_hints: Set<String>,
     problems: Vec<Problem>,
@@ -173,7 +191,10 @@ pub struct StateEngine {
     writer: bool,
     outbound: Map<String, Outbound>,
     pending: Map<String, Pending>,
-    reencrypt_since: Map<String, u64>,
+    // By room.
+    stale: Map<String, Stale>,
+    // By room and user: memberships of which a sync told.
+    moved: Map<String, Map<String, String>>,
     tickets: Map<u32, Ticket>,
     next_ticket: u32,
     // Store.
@@ -211,6 +232,7 @@ impl StateEngine {
             cache: Map::new(),
             answers: Answers::default(),
             waiting: Map::new(),
+            placed: Map::new(),
             hints: Map::new(),
             fresh_hints: Set::new(),
             problems: Vec::new(),
@@ -219,7 +241,8 @@ impl StateEngine {
             writer: false,
             outbound: Map::new(),
             pending: Map::new(),
-            reencrypt_since: Map::new(),
+            stale: Map::new(),
+            moved: Map::new(),
             tickets: Map::new(),
             next_ticket: 1,
             dirty: Set::new(),
@@ -289,11 +312,14 @@ impl StateEngine {
         self.cache.clear();
         self.answers = Answers::default();
         self.waiting.clear();
+        self.placed.clear();
         self.hints.clear();
         self.fresh_hints.clear();
         self.tend.clear();
         self.outbound.clear();
         self.pending.clear();
+        self.stale.clear();
+        self.moved.clear();
         self.tickets.clear();
         self.stored_owner = None;
     }
@@ -307,7 +333,16 @@ impl StateEngine {
     pub fn tend(&mut self) -> Vec<Tend> {
         std::mem::take(&mut self.tend)
             .into_iter()
-            .map(|(room_id, why)| Tend { room_id, why })
+            .map(|(room_id, why)| {
+                let moved = self.moved.get(&room_id).into_iter().flat_map(Map::iter);
+                let members = moved
+                    .map(|(user_id, membership)| Moved {
+                        user_id: user_id.clone(),
+                        membership: membership.clone(),
+                    })
+                    .collect();
+                Tend { room_id, why, members }
+            })
             .collect()
     }
 

@@ -1,6 +1,7 @@
 import type { Examination } from "../../generated/mantle_media.js";
 import {
   blobBuffer,
+  freeBuffer,
   blobSize,
   blobSlice,
   blobType,
@@ -8,8 +9,10 @@ import {
   NativeUint8Array,
   parseJson,
   push,
+  shift,
   subarray,
   then,
+  viewBuffer,
 } from "../captured.ts";
 import type { HeldRequest } from "../handlers.ts";
 import { guarded, mediaModule } from "./module.ts";
@@ -24,31 +27,53 @@ const ZEROS = 1 << 16;
 const isBlob = (body: Body): body is Blob => !(body instanceof NativeUint8Array);
 const sizeOf = (body: Body): number => (isBlob(body) ? blobSize(body) : body.length);
 
-/** Ranges of this size are read one after the other, so the next one is asked for in advance. */
+/** Ranges of this size are read one after the other, so the next ones are asked for in advance. */
 const LONG = 1 << 20;
+/** How many of them, at 8 MB each. */
+const AHEAD = 2;
+
+/** A range on its way. */
+interface Range {
+  readonly from: number;
+  readonly to: number;
+  readonly bytes: Promise<Uint8Array>;
+}
 
 /** Looks into a body, range by range; the file itself is never held. */
 export async function examine(body: Body): Promise<Examination> {
   const glue = await mediaModule();
-  const examination = guarded(() => new glue.Examination(sizeOf(body)));
-  let ahead: { from: number; to: number; bytes: Promise<Uint8Array> } | undefined;
+  const size = sizeOf(body);
+  const examination = guarded(() => new glue.Examination(size));
+  const ahead: (Range | undefined)[] = [];
   while (guarded(() => examination.next())) {
     const { offset, length } = examination;
-    const to = offset + length;
-    const bytes =
-      ahead?.from === offset && ahead.to === to ? await ahead.bytes : await read(body, offset, to);
-    ahead = undefined;
-    const left = sizeOf(body) - to;
-    if (isBlob(body) && length >= LONG && left > 0) {
-      const next = to + (left < length ? left : length);
-      const promise = read(body, to, next);
-      // Where it fails, so does the read that waits for it.
-      void then(promise, ignore, ignore);
-      ahead = { from: to, to: next, bytes: promise };
+    const next = shift(ahead);
+    let current = next?.from === offset && next.to === offset + length ? next : undefined;
+    if (current === undefined) {
+      ahead.length = 0;
+      current = startReading(body, offset, offset + length);
     }
+    if (isBlob(body) && length >= LONG) {
+      let at = ahead[ahead.length - 1]?.to ?? current.to;
+      while (ahead.length < AHEAD && at < size) {
+        const to = at + length < size ? at + length : size;
+        push(ahead, startReading(body, at, to));
+        at = to;
+      }
+    }
+    const bytes = await current.bytes;
     guarded(() => examination.supply(bytes));
+    // At once: browsers let hundreds of MB pile up before they look for what nobody needs.
+    if (isBlob(body)) freeBuffer(viewBuffer(bytes) as ArrayBuffer);
   }
   return examination;
+}
+
+function startReading(body: Body, from: number, to: number): Range {
+  const bytes = read(body, from, to);
+  // Where it fails, so does the one that waits for it.
+  void then(bytes, ignore, ignore);
+  return { from, to, bytes };
 }
 
 const ignore = (): undefined => undefined;

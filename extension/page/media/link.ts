@@ -1,58 +1,82 @@
-import { decodeText, join, parseJson } from "../captured.ts";
-import type { Taker } from "../decision.ts";
+import { decodeText, parseJson, stringify } from "../captured.ts";
+import type { HandlerAction, Taker } from "../decision.ts";
 import { bodyBytes } from "../handlers.ts";
 import type { HeldRequest, Outcome } from "../handlers.ts";
 import { ask } from "../question.ts";
+import type { Question } from "../question.ts";
 import { shieldSettings } from "../shield-settings.ts";
 import { guarded, mediaModule } from "./module.ts";
-import { refused } from "./refusal.ts";
+import { refused } from "../refusal.ts";
 
-const NOT_SENT = "You chose not to send this message.";
+/** Beginning of the paths that need no signing in; a text without it is not looked into. */
+export const OPEN_MEDIA = "/_matrix/media/";
+export const NOT_SENT = "You chose not to send this message.";
 
-/** A clear message that links to media which needs no signing in. */
-export async function handleLinks(request: HeldRequest, taker: Taker): Promise<Outcome> {
+/** As `decideLinks()` tells it. */
+type Decision = { host: string | null } & (
+  | { kind: "pass" | "flag" }
+  | { kind: "replace"; sentence: string }
+  | { kind: "ask"; question: Question }
+);
+
+/** What becomes of a text that may link to media which needs no signing in. */
+export interface LinkFate {
+  /** The person chose not to send it, or to leave what is copied. */
+  readonly isStopped: boolean;
+  /** Instead of the one given. */
+  readonly text?: string;
+  /** What the person is to be told where nothing else shows the change. */
+  readonly sentence?: string;
+  /** For the ledger; undefined where there was no such link. */
+  readonly noted?: HandlerAction;
+  /** Host of the first link. */
+  readonly host: string;
+}
+
+/** Decides as the shield is set, and asks the person where it says so. */
+export async function linkFate(
+  shield: string,
+  text: string,
+  isCopied: boolean,
+  signal?: AbortSignal,
+): Promise<LinkFate> {
   const glue = await mediaModule();
-  const text = decodeText(await bodyBytes(request.body));
-  const hosts = parseJson(guarded(() => glue.linkHosts(text))) as string[];
-  if (hosts.length === 0) return { kind: "send" };
-  const replaced = (authenticated: boolean): Outcome => ({
-    kind: "send",
-    body: guarded(() => glue.replaceLinks(text, authenticated)),
-  });
-  if (shieldSettings(taker.shield)?.mode !== "ask") return replaced(false);
-  const { signal } = request;
-  const { choice } = await ask({ ...question(hosts), ...(signal === undefined ? {} : { signal }) });
-  switch (choice) {
-    case "mxc":
-      return { ...replaced(false), noted: "asked" };
-    case "authenticated":
-      return { ...replaced(true), noted: "asked" };
-    case "send":
-      return { kind: "send", noted: "asked" };
-    default:
-      return refused(NOT_SENT, "asked");
+  const settings = stringify(shieldSettings(shield) ?? {});
+  const decision = parseJson(guarded(() => glue.decideLinks(settings, text, isCopied))) as Decision;
+  const replaced = (isAuthenticated: boolean): string =>
+    guarded(() => glue.replaceLinks(text, isAuthenticated));
+  const host = decision.host ?? "";
+  switch (decision.kind) {
+    case "pass":
+      return { host, isStopped: false };
+    case "flag":
+      return { host, isStopped: false, noted: "flagged" };
+    case "replace":
+      return {
+        host,
+        isStopped: false,
+        text: replaced(false),
+        sentence: decision.sentence,
+        noted: "rewritten",
+      };
+    case "ask": {
+      const asked = signal === undefined ? decision.question : { ...decision.question, signal };
+      const { choice } = await ask(asked);
+      const isStopped = choice !== "send" && choice !== "mxc" && choice !== "authenticated";
+      if (isStopped || choice === "send") return { host, isStopped, noted: "asked" };
+      return { host, isStopped, text: replaced(choice === "authenticated"), noted: "asked" };
+    }
   }
 }
 
-/** For clear messages, and for what is pasted into any. */
-export function question(hosts: readonly string[]): {
-  title: string;
-  text: string[];
-  choices: { id: string; label: string; kind: "primary" | "danger" | "plain" }[];
-} {
-  const host = join(hosts as string[], ", ");
+/** A clear message that links to media which needs no signing in. */
+export async function handleLinks(request: HeldRequest, taker: Taker): Promise<Outcome> {
+  const body = decodeText(await bodyBytes(request.body));
+  const { isStopped, text, noted } = await linkFate(taker.shield, body, false, request.signal);
+  if (isStopped) return refused(NOT_SENT, "asked");
   return {
-    title: "This link may open a file to anyone. Send it?",
-    text: [
-      `Whoever has the link can fetch the file from ${host} without signing in, where that server ` +
-        "still allows it, and the server learns the network address of everyone who opens it.",
-      "A mxc:// link opens in Matrix clients only; the other form asks for signing in.",
-    ],
-    choices: [
-      { id: "mxc", label: "Send as mxc:// link", kind: "primary" },
-      { id: "authenticated", label: "Send the form that needs signing in", kind: "plain" },
-      { id: "send", label: "Send as it is", kind: "danger" },
-      { id: "cancel", label: "Do not send", kind: "plain" },
-    ],
+    kind: "send",
+    ...(text === undefined ? {} : { body: text }),
+    ...(noted === undefined ? {} : { noted }),
   };
 }

@@ -1,36 +1,31 @@
-import { create, digestText, execute, NativeRegExp, page } from "../captured.ts";
-import { store } from "../store.ts";
+import { digestText, execute, NativeRegExp, now, page, toIsoDay } from "../captured.ts";
+import { Memory } from "../memory.ts";
 
 /** What a person chose before. */
 export type Remembered = "clean" | "send";
 
+/** As `rememberedAnswers` of extension/page-store.ts reads it too. */
+const ANSWER = new NativeRegExp("^(clean|send)(?: |$)");
 const ROOM = new NativeRegExp("^#/room/([^/?]+)");
+const memory = new Memory("media");
 
-let entries: Promise<Record<string, string>> | undefined;
+export const recall = (key: string): Promise<string | undefined> => memory.recall(key);
+export const remember = (key: string, value: string): Promise<void> => memory.remember(key, value);
 
-/** Everything kept for uploads; empty where the store cannot be read. */
-async function kept(): Promise<Record<string, string>> {
-  entries ??= store.load("media");
-  try {
-    return await entries;
-  } catch {
-    entries = undefined;
-    return create(null) as Record<string, string>;
-  }
+/** What the person chose, for the room before the server. */
+export async function recallChoice(
+  room: string | undefined,
+  server: string,
+): Promise<Remembered | undefined> {
+  const entries = await memory.all();
+  const found =
+    execute(ANSWER, entries[room ?? ""] ?? "") ?? execute(ANSWER, entries[server] ?? "");
+  return found?.[1] as Remembered | undefined;
 }
 
-export async function recall(key: string): Promise<string | undefined> {
-  return (await kept())[key];
-}
-
-/** What cannot be stored is asked or tried again the next time: no harm. */
-export async function remember(key: string, value: string): Promise<void> {
-  (await kept())[key] = value;
-  try {
-    await store.put("media", key, value);
-  } catch {
-    // See above.
-  }
+/** With the day, for the list on the options page. */
+export async function rememberChoice(key: string, choice: Remembered): Promise<void> {
+  await remember(key, `${choice} ${toIsoDay(now())}`);
 }
 
 /** Names the room that the page shows, without telling which; undefined where it shows none. */

@@ -16,10 +16,10 @@ import { ask } from "../question.ts";
 import type { Answer, Choice } from "../question.ts";
 import { shieldSettings } from "../shield-settings.ts";
 import { cleaned, examine } from "./examination.ts";
-import { recall, remember, roomKey } from "./memory.ts";
+import { recallChoice, rememberChoice, roomKey } from "./memory.ts";
 import type { Remembered } from "./memory.ts";
 import { guarded, mediaModule } from "./module.ts";
-import { refused } from "./refusal.ts";
+import { refused } from "../refusal.ts";
 import { serverMedia } from "./server.ts";
 
 /** As `Examination.decide()` tells it. */
@@ -91,10 +91,8 @@ async function around(
 ): Promise<object> {
   const base = execute(BASE, request.url)?.[1] ?? "";
   const server = await serverMedia(base, authorizationOf(request));
-  const before =
-    (room === undefined ? undefined : await recall(room)) ?? (await recall(`server/${host}`));
-  const isChoice = before === "clean" || before === "send";
-  return isChoice ? { ...server, remembered: before } : server;
+  const remembered = await recallChoice(room, `server/${host}`);
+  return remembered === undefined ? server : { ...server, remembered };
 }
 
 async function carryOut(decision: Decision, upload: Upload): Promise<Outcome> {
@@ -125,7 +123,7 @@ const NOT_SENT = "You chose not to send this file.";
 async function keep(answer: Answer, choice: Remembered, upload: Upload): Promise<void> {
   for (let index = 0; index < answer.remember.length; index += 1) {
     const key = answer.remember[index] === "room" ? upload.room : upload.serverKey;
-    if (key !== undefined) await remember(key, choice);
+    if (key !== undefined) await rememberChoice(key, choice);
   }
 }
 

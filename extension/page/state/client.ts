@@ -130,6 +130,8 @@ export interface PageClient {
     txnId?: string,
   ): Promise<unknown>;
   isInitialSyncComplete(): boolean;
+  /** matrix-js-sdk from 38.4: whether it encrypts and opens state by itself. */
+  enableEncryptedStateEvents?: boolean;
   on(event: string, listener: (payload: unknown) => void): void;
 }
 
@@ -413,6 +415,24 @@ export function roomStateOf(room: PageRoom): object[] {
   return events;
 }
 
+/** The client whose own encrypted state Mantle has taken over. */
+let takenOver: PageClient | undefined;
+
+/**
+ * matrix-js-sdk's own encrypted state uses the session of the messages, whose key nobody gets who
+ * joins later. So it is switched off in the running client: what it would encrypt comes here.
+ * `isOurs`: false gives it back. Its crypto keeps the setting it was started with.
+ */
+export function takeOverState(client: PageClient, isOurs: boolean): void {
+  if (isOurs && client.enableEncryptedStateEvents === true) {
+    client.enableEncryptedStateEvents = false;
+    takenOver = client;
+  } else if (!isOurs && takenOver === client) {
+    client.enableEncryptedStateEvents = true;
+    takenOver = undefined;
+  }
+}
+
 let isMended = false;
 
 /**
@@ -432,23 +452,25 @@ export function letEncryptionChange(client: PageClient): void {
 }
 
 /**
- * Puts a state event into the running client as if a sync had brought it. One without an id is what
- * an inviter told of a room: it counts only on that person's own invite.
+ * Puts a state event into the running client as if a sync had brought it; false when the client has
+ * not come so far. One without an id is what an inviter told of a room: it counts only on that
+ * person's own invite.
  */
 export function deliver(
   client: PageClient,
   roomId: string,
   event: { readonly event_id?: unknown; readonly sender?: unknown },
-): void {
+): boolean {
   const room = client.getRoom(roomId);
-  if (room === null) return;
+  if (room === null) return false;
   if (event.event_id === undefined) {
     const own = room.getMember(client.getUserId() ?? "");
     const inviter = own?.events.member?.getSender();
-    if (room.getMyMembership() !== "invite" || event.sender !== inviter) return;
+    if (room.getMyMembership() !== "invite" || event.sender !== inviter) return false;
   }
   room.currentState.setStateEvents([client.getEventMapper()(event)]);
   room.recalculate();
+  return true;
 }
 
 function cryptoOf(client: PageClient): PageCrypto {

@@ -4,12 +4,14 @@ import type { SettingsTexts } from "../core.ts";
 import { registerAnswerHandler, registerHandler } from "../handlers.ts";
 import type { EffectsMessage, RoomsSurvey, RoomsWish } from "../../messages.ts";
 import { showNotice } from "../notice.ts";
-import { letEncryptionChange, runningClient } from "./client.ts";
+import { onShieldSettings, shieldSettings } from "../shield-settings.ts";
+import { letEncryptionChange, runningClient, takeOverState } from "./client.ts";
 import { RoomConversion, sentenceOf } from "./convert.ts";
 import { StateEngine } from "./engine.ts";
 import { InviteHints } from "./invites.ts";
 import { KeySupply } from "./keys.ts";
 import { PendingWrites } from "./pending.ts";
+import { searchHandler } from "./search.ts";
 import { StateReader } from "./read.ts";
 import { StateSharing } from "./share.ts";
 import { StateWriter } from "./write.ts";
@@ -50,7 +52,16 @@ export function installEncryptedState(
       showNotice(sentence);
     }
   };
+  const takeOver = (): void => {
+    const client = runningClient();
+    // Its crypto, which begins with what the client says, runs by then.
+    if (client?.getCrypto() === undefined) return;
+    const mode = shieldSettings("encrypted-state")?.mode;
+    takeOverState(client, mode !== "off" && mode !== "flag");
+  };
+  onShieldSettings(takeOver);
   const looked = (): void => {
+    takeOver();
     tellProblems();
     void engine
       .knowsDevice()
@@ -68,6 +79,7 @@ export function installEncryptedState(
 
   registerAnswerHandler("state", new StateReader(engine, keys, { looked }));
   registerHandler("state", new StateWriter(engine, { keys, sharing, pending }));
+  registerHandler("state", searchHandler, "search");
   const conversion = new RoomConversion(engine, sharing);
   return {
     applySettings: (settings) => engine.applySettings(settings),

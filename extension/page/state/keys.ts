@@ -5,6 +5,8 @@ import { deliver, deviceKeysOf, exportSessions, runningClient, within } from "./
 import type { DeviceList, EventDuck, PageClient } from "./client.ts";
 import type { StateEngine } from "./engine.ts";
 
+type Healed = ReturnType<EncryptedState["healed"]>[number];
+type Undelivered = Healed & { readonly tries: number };
 type Unopened = ReturnType<EncryptedState["unopened"]>[number];
 
 /**
@@ -16,6 +18,9 @@ const SUPPLY_LIMIT = 1_500;
 const FIRST_LIMIT = 8_000;
 /** Bells that ring close together are one trip to the page's crypto. */
 const RING_DELAY = 60;
+/** For events whose room the client does not have yet; an invite may never come. */
+const TRY_AGAIN_AFTER = 500;
+const MOST_TRIES = 60;
 /** State that says who may do what; no more of a room is looked at. */
 const RULES = [
   "m.room.create",
@@ -29,6 +34,7 @@ export class KeySupply {
   /** Events the page's crypto waits with, by event id. */
   readonly #bells = new Map<string, EventDuck>();
   #isRinging = false;
+  #undelivered: Undelivered[] = [];
   #recalled: PageClient | undefined;
 
   constructor(engine: StateEngine) {
@@ -96,23 +102,31 @@ export class KeySupply {
   }
 
   /** Soon: opens what can be opened now, and puts it into the running client. */
-  ring(): void {
+  ring(delay = RING_DELAY): void {
     if (this.#isRinging) return;
     this.#isRinging = true;
     setTimer(() => {
       this.#isRinging = false;
       this.#heal().catch(() => undefined);
-    }, RING_DELAY);
+    }, delay);
   }
 
   async #heal(): Promise<void> {
     const client = runningClient();
     if (client === undefined || !this.#engine.isRunning) return;
     const needs = this.#engine.call((state) => state.healNeeds());
-    if (needs === undefined) return;
-    await this.supply(needs);
-    const healed = this.#engine.call((state) => state.healed());
-    for (const { roomId, event } of healed) deliver(client, roomId, event);
+    if (needs !== undefined) await this.supply(needs);
+    // Those that came before the client had worked through their answer go first.
+    const healed = this.#undelivered;
+    for (const { roomId, event } of this.#engine.call((state) => state.healed())) {
+      healed.push({ roomId, event, tries: 0 });
+    }
+    this.#undelivered = [];
+    for (const one of healed) {
+      if (deliver(client, one.roomId, one.event) || one.tries >= MOST_TRIES) continue;
+      this.#undelivered.push({ ...one, tries: one.tries + 1 });
+    }
+    if (this.#undelivered.length > 0) this.ring(TRY_AGAIN_AFTER);
     const waiting = this.#engine.call((state) => state.unopened());
     for (const eventId of [...this.#bells.keys()]) {
       if (!waiting.some((event) => event.eventId === eventId)) this.#bells.delete(eventId);

@@ -11,11 +11,13 @@ import {
 } from "./client.ts";
 import type { PageClient, PageRoom, Target } from "./client.ts";
 import { now, parseJson, setTimer } from "../captured.ts";
-import { sendAsClient } from "./homeserver.ts";
+import { HomeserverError, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { InviteHints } from "./invites.ts";
 
 type Encrypted = ReturnType<EncryptedState["takeEncrypted"]>;
+type Moved = ReturnType<EncryptedState["tend"]>[number]["members"][number];
+type Reencryption = ReturnType<EncryptedState["reencrypt"]>;
 
 export interface StateContent {
   readonly eventType: string;
@@ -27,15 +29,18 @@ export interface StateContent {
 export const READY_LIMIT = 20_000;
 /** Changes of membership and devices come in showers. */
 const TEND_DELAY = 400;
-/** By then a change has come back by sync. */
-const UNDER_WAY = 60_000;
+/** How long the client may take to work through an answer. */
+const MEMBERS_LIMIT = 10_000;
+/** When the network failed. */
+const AGAIN_AFTER = 60_000;
 
 export class StateSharing {
   readonly #engine: StateEngine;
   readonly #invites: InviteHints;
-  readonly #due = new Set<string>();
-  /** When this page last encrypted something for a slot. */
-  readonly #written = new Map<string, number>();
+  /** Rooms to tend, and what the client is to know of their members by then. */
+  readonly #due = new Map<string, Moved[]>();
+  /** Rooms whose state may fall to this page later: it waits for others to do it. */
+  readonly #waiting = new Set<string>();
   #isTending = false;
 
   constructor(engine: StateEngine, invites: InviteHints) {
@@ -83,7 +88,6 @@ export class StateSharing {
       state.encrypt(room.roomId, eventType, stateKey, contentJson),
     );
     await this.#engine.persist();
-    this.#written.set(slotOf(room.roomId, eventType, stateKey), now());
     return this.#engine.call((state) => state.takeEncrypted(ticket));
   }
 
@@ -131,10 +135,14 @@ export class StateSharing {
   /** After an answer: rooms in which someone came, left or changed devices. */
   tendSoon(): void {
     this.#engine.call((state) => {
-      for (const { roomId } of state.tend()) {
-        if (state.encryptsState(roomId)) this.#due.add(roomId);
+      for (const { roomId, members } of state.tend()) {
+        if (state.encryptsState(roomId)) this.#due.set(roomId, members);
       }
     });
+    this.#tendDue();
+  }
+
+  #tendDue(): void {
     if (this.#due.size === 0 || this.#isTending) return;
     this.#isTending = true;
     setTimer(() => {
@@ -149,45 +157,70 @@ export class StateSharing {
   async #tendAll(): Promise<void> {
     const client = await this.readyClient();
     while (this.#due.size > 0) {
-      const [roomId] = this.#due;
-      this.#due.delete(roomId as string);
-      // What fails is made good before the next write, or with the next change of members.
-      this.tend(client, roomId as string).catch(() => undefined);
+      const [[roomId, members]] = this.#due as unknown as [[string, Moved[]]];
+      this.#due.delete(roomId);
+      this.#tend(client, roomId, members).catch((error: unknown) => {
+        // Sharing is also made good before the next write.
+        const isFinal = error instanceof HomeserverError && error.isFinal;
+        if (!isFinal) this.#lookLater(roomId, AGAIN_AFTER);
+      });
     }
   }
 
   /** Shares or renews what we hold for a room, and sends its state again when that falls to us. */
-  async tend(client: PageClient, roomId: string): Promise<void> {
+  async #tend(client: PageClient, roomId: string, members: readonly Moved[]): Promise<void> {
     const room = client.getRoom(roomId);
     if (room === null || room.getMyMembership() !== "join") return;
-    const again = await this.#engine.writing(client, async () => {
+    await knowsMembers(room, members);
+    const delay = await this.#engine.writing(client, async () => {
       const isHeld = this.#engine.call((state) => state.sessions()).includes(roomId);
       if (isHeld) await this.#shareKeys(client, room);
-      return this.#reencrypt(roomId, await joinedMembers(room));
-    });
-    await this.#invites.tellInvited(client, room);
-    if (again.events.length === 0) return;
-    // Someone else may be quicker: then there is nothing left to send after the wait.
-    await pause(again.delayMs);
-    await this.#engine.writing(client, async () => {
-      for (const content of this.#reencrypt(roomId, await joinedMembers(room)).events) {
-        // What was changed a moment ago is under way with the new key: the old must not follow it.
-        const slot = slotOf(roomId, content.eventType, content.stateKey);
-        if (now() - (this.#written.get(slot) ?? 0) < UNDER_WAY) continue;
-        await this.send(client, room, content);
+      const json = JSON.stringify({ members: await joinedMembers(room), now: now() });
+      const again = this.#engine.call((state) => state.reencrypt(roomId, json));
+      for (const content of again.events) {
+        if (await isStillThere(client, content)) await this.send(client, room, content);
       }
+      return again.delayMs;
     });
+    this.#lookLater(roomId, delay);
+    await this.#invites.tellInvited(client, room);
   }
 
-  #reencrypt(roomId: string, members: string[]): ReturnType<EncryptedState["reencrypt"]> {
-    return this.#engine.call((state) =>
-      state.reencrypt(roomId, JSON.stringify({ members, now: now() })),
-    );
+  /** Somebody else is to encrypt the room's state anew: whether they did. */
+  #lookLater(roomId: string, delay: number): void {
+    if (delay === 0 || this.#waiting.has(roomId)) return;
+    this.#waiting.add(roomId);
+    setTimer(() => {
+      this.#waiting.delete(roomId);
+      this.#due.set(roomId, []);
+      this.#tendDue();
+    }, delay);
   }
 }
 
-function slotOf(roomId: string, eventType: string, stateKey: string): string {
-  return `${roomId}|${eventType}|${stateKey}`;
+/**
+ * Waits until the client has worked through the answer that told of its members; the Rust half
+ * leaves out who has left in any case.
+ */
+async function knowsMembers(room: PageRoom, members: readonly Moved[]): Promise<void> {
+  const isKnown = ({ userId, membership }: Moved): boolean =>
+    room.getMember(userId)?.membership === membership;
+  for (let waited = 0; !members.every(isKnown) && waited < MEMBERS_LIMIT; waited += 100) {
+    await pause(100);
+  }
+}
+
+/** False when the homeserver has newer state already, of which the sync is still under way. */
+async function isStillThere(
+  client: PageClient,
+  { path, sessionId }: Reencryption["events"][number],
+): Promise<boolean> {
+  try {
+    const content = (await sendAsClient(client, "GET", path)) as { session_id?: unknown } | null;
+    return content?.session_id === sessionId;
+  } catch {
+    return false;
+  }
 }
 
 async function joinedMembers(room: PageRoom): Promise<string[]> {

@@ -5,17 +5,18 @@ import { onStorageChanged, text, textLanguage } from "../../platform.ts";
 import { readSettings, watchSettings } from "../../settings.ts";
 import { addedSites, sitesToAllow } from "../../sites.ts";
 import { element, part } from "../popup/dom.ts";
+import { type Families, showFamilies } from "../popup/family.ts";
 import { type OptionField, optionField } from "../popup/option-field.ts";
-import { type ShieldRow, shieldRow } from "../popup/shield-row.ts";
 import { showSites } from "../popup/site-list.ts";
 import { showWelcome } from "../popup/welcome-card.ts";
 import { changeSetting } from "../setting-change.ts";
+import { isAnswerName, showAnswers } from "./answer-list.ts";
 import { profileField } from "./profile-field.ts";
 
 /** Asked once on a card of its own. */
 const CARD = "consent";
 
-const rows = new Map<string, ShieldRow>();
+let families: Families | undefined;
 const fields: OptionField[] = [];
 
 function build(settings: SettingsView): void {
@@ -24,11 +25,7 @@ function build(settings: SettingsView): void {
   part("profile").append(profile.root);
 
   part("shields").append(element("h2", { text: text("shieldsTitle") }));
-  for (const shield of settings.shields) {
-    const row = shieldRow(shield, changeSetting);
-    rows.set(shield.id, row);
-    part("shields").append(row.root);
-  }
+  families = showFamilies(part("shields"), settings, changeSetting, () => true);
 
   part("general").append(element("h2", { text: text("general") }));
   const trouble = element("p", { class: "trouble", role: "alert" });
@@ -51,12 +48,10 @@ function build(settings: SettingsView): void {
 async function showSettings(): Promise<void> {
   const texts = await readSettings();
   const settings = describeSettings(texts);
-  if (rows.size === 0) {
+  if (families === undefined) {
     build(settings);
   }
-  for (const shield of settings.shields) {
-    rows.get(shield.id)?.update(shield, settings);
-  }
+  families?.update(settings);
   for (const field of fields) {
     field.update(settings);
   }
@@ -75,7 +70,7 @@ async function showSettings(): Promise<void> {
 
 async function showCounts(): Promise<void> {
   const ledger = await readLedger();
-  for (const [id, row] of rows) {
+  for (const [id, row] of families?.rows ?? []) {
     const total = ledger.rows
       .filter((known) => known.shield === id && isHandled(known.action))
       .reduce((sum, known) => sum + known.count, 0);
@@ -93,10 +88,14 @@ async function start(): Promise<void> {
   clear.addEventListener("click", () => void clearLedger());
   await showSettings();
   await showCounts();
+  await showAnswers(part("answers"));
   watchSettings(() => void showSettings());
   onStorageChanged((area, keys) => {
     if (area === "local" && keys.includes("ledger")) {
       void showCounts();
+    }
+    if (area === "local" && keys.some(isAnswerName)) {
+      void showAnswers(part("answers"));
     }
   });
 }

@@ -1,5 +1,5 @@
 /** The toolbar popup: this page's state, and every shield with its switch. */
-import { type SettingsView, describeSettings } from "../../core.ts";
+import { describeSettings } from "../../core.ts";
 import { type Ledger, clearLedger, isHandled, readLedger } from "../../ledger.ts";
 import {
   type Tab,
@@ -14,53 +14,26 @@ import { readSettings, watchSettings } from "../../settings.ts";
 import { type Site, addedSites } from "../../sites.ts";
 import { changeSetting, changeSites } from "../setting-change.ts";
 import { element, part } from "./dom.ts";
+import { type Families, showFamilies } from "./family.ts";
 import { type PageCondition, examine } from "./page-state.ts";
 import { showRooms } from "./rooms-card.ts";
-import { type ShieldCounts, type ShieldRow, shieldRow } from "./shield-row.ts";
+import type { ShieldCounts } from "./shield-row.ts";
 import { showSites } from "./site-list.ts";
 import { showState } from "./state-card.ts";
 import { showWelcome } from "./welcome-card.ts";
 
-const GROUPS: readonly { name: string; shields: readonly string[] }[] = [
-  { name: "groupThirdParties", shields: ["integrations", "identity"] },
-  { name: "groupServer", shields: ["encrypted-state", "device-name"] },
-  { name: "groupElement", shields: ["config"] },
-];
-
-const rows = new Map<string, ShieldRow>();
+let families: Families | undefined;
 
 const siteActions = {
   remember: (site: Site) => changeSites((sites) => [...sites, site.url]),
   forget: (site: Site) => changeSites((sites) => sites.filter((url) => url !== site.url)),
 };
 
-function showGroups(settings: SettingsView): void {
-  const grouped = GROUPS.flatMap((group) => group.shields);
-  const rest = settings.shields.map((shield) => shield.id).filter((id) => !grouped.includes(id));
-  for (const group of [...GROUPS, { name: "groupMore", shields: rest }]) {
-    const shields = settings.shields.filter((shield) => group.shields.includes(shield.id));
-    if (shields.length === 0) {
-      continue;
-    }
-    const section = element("section", {}, element("h2", { text: text(group.name) }));
-    for (const shield of shields) {
-      const row = shieldRow(shield, changeSetting);
-      rows.set(shield.id, row);
-      section.append(row.root);
-    }
-    part("groups").append(section);
-  }
-}
-
 async function showSettings(): Promise<void> {
   const texts = await readSettings();
   const settings = describeSettings(texts);
-  if (rows.size === 0) {
-    showGroups(settings);
-  }
-  for (const shield of settings.shields) {
-    rows.get(shield.id)?.update(shield, settings);
-  }
+  families ??= showFamilies(part("families"), settings, changeSetting, (index) => index === 0);
+  families.update(settings);
   const problems = part("problems");
   problems.hidden = settings.problems.length === 0;
   problems.replaceChildren(
@@ -73,7 +46,7 @@ async function showSettings(): Promise<void> {
 
 async function showCounts(tab: Tab | undefined, condition: PageCondition): Promise<void> {
   const ledger = await readLedger();
-  for (const [id, row] of rows) {
+  for (const [id, row] of families?.rows ?? []) {
     row.count(countsOf(ledger, id, tab?.id, condition.relay));
   }
 }

@@ -5,8 +5,8 @@
 use mantle_core::leaks::{LEAKS, SECTIONS};
 use mantle_core::policy::{GENERAL_OPTIONS, OptionInfo, Profile};
 use mantle_core::shields::{
-    EXTRA_HOSTS, IDENTITY_PATH_REGEX, INTEGRATION_HOSTS, INTEGRATIONS_PATH_REGEX, MAP_HOSTS,
-    REFERRER_POLICY, SCALAR_TOKEN_REGEX, SHIELDS, SITES, TELEMETRY_HOSTS,
+    EXTRA_HOSTS, IDENTITY_PATH_REGEX, INTEGRATION_HOSTS, INTEGRATIONS_PATH_REGEX, Info, MAP_HOSTS,
+    REFERRER_POLICY, SCALAR_TOKEN_REGEX, SHIELDS, SITES, Shield, TELEMETRY_HOSTS,
 };
 use mantle_core::wire::endpoint::protected_patterns;
 use serde_json::{Value, json};
@@ -55,6 +55,7 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 fn files() -> Vec<(PathBuf, String)> {
     vec![
         ("extension/generated/tables.json".into(), pretty(&tables())),
+        ("extension/generated/texts.json".into(), pretty(&texts())),
         ("extension/generated/protected.json".into(), pretty(&protected())),
         ("extension/generated/rules/integrations.json".into(), pretty(&integration_rules())),
         ("extension/generated/rules/identity.json".into(), pretty(&identity_rules())),
@@ -70,6 +71,15 @@ fn files() -> Vec<(PathBuf, String)> {
 
 fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
+}
+
+/// What the popup says of each shield.
+fn texts() -> Value {
+    let text = |shield: &&'static dyn Shield| {
+        let Info { id, purpose, loses, .. } = *shield.info();
+        (id.to_owned(), json!({ "purpose": purpose, "loses": loses }))
+    };
+    Value::Object(SHIELDS.iter().map(text).collect())
 }
 
 fn tables() -> Value {
@@ -89,6 +99,7 @@ fn tables() -> Value {
                 "allow": info.allow,
                 "options": info.options.iter().map(option).collect::<Vec<_>>(),
                 "policyKey": format!("shields.{}", info.id),
+                "section": section(info.id),
             })
         })
         .collect();
@@ -97,6 +108,14 @@ fn tables() -> Value {
         .map(|leak| json!({ "id": leak.id, "section": leak.section, "what": leak.what, "to": leak.to, "shield": leak.shield }))
         .collect();
     json!({ "sites": SITES, "sections": SECTIONS, "shields": shields, "leaks": leaks, "profiles": Profile::ALL, "general": GENERAL_OPTIONS.iter().map(option).collect::<Vec<_>>() })
+}
+
+/// Of the catalogue, that most of the shield's leaks are in; the later one of two.
+fn section(shield: &str) -> Option<u8> {
+    let rows = |section: u8| {
+        LEAKS.iter().filter(|leak| leak.section == section && leak.shield == Some(shield)).count()
+    };
+    (1..=u8::MAX).take(SECTIONS.len()).filter(|at| rows(*at) > 0).max_by_key(|at| rows(*at))
 }
 
 fn option(option: &OptionInfo) -> Value {

@@ -11,7 +11,7 @@ import { drive, openClient } from "../../support/client-page.ts";
 import { forge, putState, sendForgery } from "../../support/hostile-member.ts";
 import type { Forgery } from "../../support/hostile-member.ts";
 import { aboutRoom, homeserverFront, inject, lyingHomeserver } from "../../support/lies.ts";
-import type { LyingHomeserver, Plain, WireEvent } from "../../support/lies.ts";
+import type { Lie, LyingHomeserver, Plain, WireEvent } from "../../support/lies.ts";
 import { startPeer } from "../../support/peer.ts";
 import type { Peer } from "../../support/peer.ts";
 import type { Account } from "../../support/synapse.ts";
@@ -33,6 +33,8 @@ const PASSWORD = "correct horse battery staple";
 interface Onlooker {
   readonly label: string;
   readonly account: Account;
+  /** Loads the page anew; what was synced is fetched again, what Mantle knows is kept. */
+  reload?(): Promise<void>;
   name(roomId: string): Promise<string | undefined>;
   topic(roomId: string): Promise<string | undefined>;
   held(roomId: string, type: string, stateKey?: string): Promise<HeldState | null>;
@@ -66,6 +68,8 @@ interface Attack {
   readonly honest: unknown;
   /** What js-sdk 43 alone makes of it. Equal to `honest`: it resists as well. */
   readonly alone: unknown;
+  /** Judged once more after a reload; what the homeserver says from then on. */
+  readonly afterReload?: (stage: Stage) => Lie | undefined;
 }
 
 const ANYBODY_RENAMES = { "m.room.name": 0, "m.room.topic": 50 };
@@ -167,6 +171,14 @@ const ATTACKS: readonly Attack[] = [
     look: showsName,
     honest: TRUE,
     alone: FIRST,
+    afterReload: ({ roomId, names: [first, second] }) =>
+      aboutRoom(roomId, (room) => {
+        const newer = [...room.state, ...room.timeline].filter(
+          (event) => event.event_id === second?.event_id,
+        );
+        for (const event of newer) Object.assign(event, structuredClone(first));
+        return newer.length > 0;
+      }),
   },
   {
     title: "lets the encrypted name win over a newer clear one",
@@ -175,6 +187,21 @@ const ATTACKS: readonly Attack[] = [
     look: showsName,
     honest: TRUE,
     alone: FALSE,
+    afterReload: () => undefined,
+  },
+  {
+    title: "keeps the flag when an event takes it away",
+    play: ({ world, roomId, ownerAccount }) => {
+      const { algorithm } = FLAGGED;
+      return putState(world.synapse, ownerAccount, roomId, "m.room.encryption", "", { algorithm });
+    },
+    look: async (onlooker, { roomId }) => {
+      const held = await onlooker.held(roomId, "m.room.encryption");
+      return held?.content["io.element.msc4362.encrypt_state_events"] ?? false;
+    },
+    honest: true,
+    alone: false,
+    afterReload: () => undefined,
   },
   {
     title: "refuses a packed key that is not that of the event inside",
@@ -286,7 +313,7 @@ const ATTACKS: readonly Attack[] = [
         { ...good, session_id: ["a"] },
         { ...good, algorithm: "m.megolm.v9" },
         { ...good, algorithm: null },
-        { ...good, ciphertext: "", deep: nested(100) },
+        { ...good, ciphertext: "", deep: nested(2_000) },
       ];
       const keys = ["m.room.name:", "m.room.name", ":", "", "::", "m.room.encrypted:x", "a:\u{0}"];
       const events = broken.flatMap((inside) =>
@@ -352,7 +379,7 @@ function pageOnlooker(label: string, page: Page, account: Account): Onlooker {
 }
 
 /** Waits until it holds for a room; false when it does not in time. */
-async function eventually(condition: () => Promise<boolean>, limitMs = 30_000): Promise<boolean> {
+async function eventually(condition: () => Promise<boolean>, limitMs = 60_000): Promise<boolean> {
   const limit = Date.now() + limitMs;
   while (Date.now() < limit) {
     if (await condition()) return true;
@@ -361,7 +388,7 @@ async function eventually(condition: () => Promise<boolean>, limitMs = 30_000): 
   return false;
 }
 
-describe("attacks on encrypted state", { timeout: 300_000 }, () => {
+describe("attacks on encrypted state", { timeout: 420_000 }, () => {
   let world: World;
   let liar: LyingHomeserver;
   let owner: Peer;
@@ -426,9 +453,17 @@ describe("attacks on encrypted state", { timeout: 300_000 }, () => {
           const site = encryptedState ? "app.element.io" : "chat.example.org";
           await openClient(page, `https://${site}/`);
           const credentials = await drive(page, "login", user, PASSWORD);
-          await drive(page, "start", credentials, { storage: "memory", encryptedState });
+          const start = async (): Promise<void> => {
+            await drive(page, "start", credentials, { storage: "indexeddb", encryptedState });
+          };
+          await start();
           const label = `Mantle in ${kind}, js-sdk's own ${encryptedState ? "on" : "off"}`;
-          guarded.push(pageOnlooker(label, page, account));
+          const reload = async (): Promise<void> => {
+            await drive(page, "clearSyncCache");
+            await openClient(page, `https://${site}/`);
+            await start();
+          };
+          guarded.push({ ...pageOnlooker(label, page, account), reload });
         }
       }),
     );
@@ -519,4 +554,35 @@ describe("attacks on encrypted state", { timeout: 300_000 }, () => {
       }
     });
   }
+
+  describe("after a reload", () => {
+    const again = ATTACKS.filter((attack) => attack.afterReload !== undefined);
+
+    before(async () => {
+      for (const attack of again) {
+        const stage = stages.get(attack);
+        const lie = stage && attack.afterReload?.(stage);
+        if (lie !== undefined) liar.tell(lie);
+      }
+      await Promise.all(guarded.map((one) => one.reload?.()));
+      await Promise.all(
+        guarded.flatMap((one) =>
+          again.map(async (attack) => {
+            const { roomId } = stages.get(attack) as Stage;
+            const isShown = async (): Promise<boolean> =>
+              (await one.topic(roomId)) === "well after the attack";
+            assert.ok(await eventually(isShown), `${one.label} never saw the room again`);
+          }),
+        ),
+      );
+    });
+
+    for (const attack of again) {
+      it(attack.title, async () => {
+        for (const one of guarded) {
+          assert.deepEqual(await look(one, attack), attack.honest, one.label);
+        }
+      });
+    }
+  });
 });

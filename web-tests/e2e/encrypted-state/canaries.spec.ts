@@ -11,13 +11,15 @@ import type { BrowserKind } from "../../support/browsers.ts";
 import { drive, openClient, tryToDrive } from "../../support/client-page.ts";
 import { lyingHomeserver } from "../../support/lies.ts";
 import type { LyingHomeserver } from "../../support/lies.ts";
-import type { Exchange, Recorder } from "../../support/recorder.ts";
+import type { Exchange, RecordedRequest, Recorder } from "../../support/recorder.ts";
 import { HOMESERVER, startWorld } from "../../support/world.ts";
 import type { World } from "../../support/world.ts";
-import { launchExtensionBrowser, pause, testBuild } from "../extension-pages.ts";
+import { launchExtensionBrowser, testBuild, until } from "../extension-pages.ts";
 
 const PASSWORD = "correct horse battery staple";
 const SITE = "https://chat.example.org/";
+/** Longest wait for something that must happen. */
+const LIMIT = 45_000;
 const MEGOLM = { algorithm: "m.megolm.v1.aes-sha2" };
 const FLAG = "io.element.msc4362.encrypt_state_events";
 const ENCRYPTION = { type: "m.room.encryption", state_key: "", content: MEGOLM };
@@ -30,6 +32,10 @@ interface Side {
   readonly liar: LyingHomeserver;
   readonly page: Page;
   readonly userId: string;
+  /** Another tab of the same session; the first one's client must be stopped. */
+  openTab(): Promise<Page>;
+  /** Goes on in the first tab, without loading it anew. */
+  goOn(): Promise<void>;
   /** Loads the page anew and goes on with the session the browser kept. */
   reload(): Promise<void>;
   close(): Promise<void>;
@@ -234,9 +240,10 @@ async function openSide(world: World, kind: BrowserKind, withMantle: boolean): P
   const page = await browser.newPage();
   await openClient(page, SITE);
   const credentials = await drive(page, "login", user, PASSWORD);
-  const start = (): Promise<unknown> =>
-    drive(page, "start", credentials, { storage: "indexeddb" }) as Promise<unknown>;
-  await start();
+  const start = async (tab: Page): Promise<void> => {
+    await drive(tab, "start", credentials, { storage: "indexeddb" });
+  };
+  await start(page);
   return {
     kind,
     withMantle,
@@ -244,9 +251,16 @@ async function openSide(world: World, kind: BrowserKind, withMantle: boolean): P
     liar,
     page,
     userId,
+    openTab: async () => {
+      const tab = await browser.newPage();
+      await openClient(tab, SITE);
+      await start(tab);
+      return tab;
+    },
+    goOn: () => start(page),
     reload: async () => {
       await openClient(page, SITE);
-      await start();
+      await start(page);
     },
     close: () => browser.close(),
   };
@@ -347,15 +361,48 @@ describe("what the homeserver learns of names and topics", { timeout: 300_000 },
           const { page, liar, reload } = side(kind);
           const name = secret("name");
           const topic = secret("topic");
-          const end = liar.fail(isEncryptedPut, "network");
+          let tries = 0;
+          const fails = (request: RecordedRequest): boolean => {
+            if (!isEncryptedPut(request)) return false;
+            tries += 1;
+            return true;
+          };
+          const end = liar.fail(fails, "network");
           const { roomId } = await createRoom(page, privateRoom({ name, topic }));
-          await pause(1_500);
+          await until(() => tries > 0, "a write failed", LIMIT);
           await reload();
-          await pause(500);
-          assert.ok(end() > 0, "No write failed");
+          const before = tries;
+          await until(() => tries > before, "a write failed after the reload", LIMIT);
+          end();
           await drive(page, "roomName", roomId, name);
           await drive(page, "seeTopic", roomId, topic);
           await assertUnseen(side(kind), [name, topic]);
+        });
+
+        it("is finished by another tab when the one that made the room is closed", async () => {
+          const { page, liar, openTab, goOn } = side(kind);
+          const other = await plainRoom(page);
+          await drive(page, "stop");
+          const tab = await openTab();
+          const name = secret("name");
+          let tries = 0;
+          const fails = (request: RecordedRequest): boolean => {
+            if (!isEncryptedPut(request)) return false;
+            tries += 1;
+            return true;
+          };
+          const end = liar.fail(fails, "network");
+          const { roomId } = await createRoom(tab, privateRoom({ name }));
+          await until(() => tries > 0, "a write failed", LIMIT);
+          await drive(tab, "stop");
+          await tab.close();
+          end();
+          await goOn();
+          // It looks when the other tab has been quiet for long, or when it has something to write.
+          const later = secret("name");
+          await drive(page, "setRoomName", other, later);
+          await drive(page, "roomName", roomId, name);
+          await assertUnseen(side(kind), [name, later]);
         });
 
         it("tells the page when the homeserver refuses, and sends nothing in clear", async () => {

@@ -4,19 +4,33 @@ import { after, before, describe, it } from "node:test";
 import type { Page } from "puppeteer-core";
 import { bothBrowsers } from "../../support/browsers.ts";
 import type { BrowserKind } from "../../support/browsers.ts";
-import { drive, openClient, unhandled } from "../../support/client-page.ts";
+import { drive, openClient, tryToDrive, unhandled } from "../../support/client-page.ts";
 import { startPeer } from "../../support/peer.ts";
 import type { Peer } from "../../support/peer.ts";
 import { openQuestion, press } from "../../support/question.ts";
 import type { Recorder } from "../../support/recorder.ts";
 import { startWorld } from "../../support/world.ts";
 import type { World } from "../../support/world.ts";
-import { launchExtensionBrowser, tabShowing, testBuild, until } from "../extension-pages.ts";
-import type { ExtensionBrowser } from "../extension-pages.ts";
+import {
+  launchExtensionBrowser,
+  storeSettings,
+  tabShowing,
+  testBuild,
+  until,
+} from "../extension-pages.ts";
+import type { ExtensionBrowser, Json } from "../extension-pages.ts";
 
 const PASSWORD = "correct horse battery staple";
+const OTHER_TYPE = "org.example.state";
+/** Longest wait for something that must happen. */
+const LIMIT = 45_000;
 /** Part of every name and topic, and of nothing else. */
 const CANARY = "canary-7f3a";
+
+interface SlidingEvent {
+  readonly type: string;
+  readonly content: { readonly name?: string };
+}
 
 interface Person {
   readonly user: string;
@@ -100,20 +114,6 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
     await carol.seeName(roomId, `Heath ${CANARY}`);
   });
 
-  it("the homeserver never had a name or a topic", async () => {
-    for (const { recorder } of [alice, bob]) {
-      const told = recorder.exchanges.filter(({ body, path }) =>
-        `${decodeURIComponent(path)}${body.toString("utf8")}`.includes(CANARY),
-      );
-      assert.deepEqual(
-        told.map(({ method, path }) => `${method} ${path}`),
-        [],
-      );
-    }
-    assert.deepEqual(await world.synapse.searchDatabase([CANARY]), []);
-    for (const { page } of [alice, bob]) assert.deepEqual(await unhandled(page), []);
-  });
-
   for (const name of ["alice", "bob"] as const) {
     it(`${name} encrypts the name of an old room from the popup`, async () => {
       const someone = name === "alice" ? alice : bob;
@@ -159,11 +159,165 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
             `/_matrix/client/v3/rooms/${encodeURIComponent(oldId)}/state/m.room.name`,
           )
         )["name"];
-      await until(async () => ((await clear()) ?? "") === "", "the clear name is blank", 25_000);
+      await until(async () => ((await clear()) ?? "") === "", "the clear name is blank", LIMIT);
       await drive(someone.page, "roomName", oldId, `Old ${name}`);
       await carol.seeName(oldId, `Old ${name}`);
     });
   }
+
+  for (const [by, to] of [
+    ["alice", "bob"],
+    ["bob", "alice"],
+  ] as const) {
+    const pair = (): [Person, Person] => (by === "alice" ? [alice, bob] : [bob, alice]);
+    const peerHasKey = async (id: string): Promise<boolean> => {
+      const event = await encryptedName(pair()[0], id);
+      // What comes with an event or before it was dealt with once the event is shown.
+      await until(
+        () => carol.client.getRoom(id)?.findEventById(event.eventId) !== undefined,
+        "Carol has the event",
+        LIMIT,
+      );
+      const keys = (await carol.client.getCrypto()?.exportRoomKeys()) ?? [];
+      return keys.some((key) => key.session_id === event.sessionId);
+    };
+    const encryptedName = async (
+      someone: Person,
+      id: string,
+    ): Promise<{ eventId: string; sessionId: string }> => {
+      const path = `/_matrix/client/v3/rooms/${encodeURIComponent(id)}/state`;
+      const state = (await world.synapse.call(someone.credentials, "GET", path)) as unknown as {
+        event_id: string;
+        state_key: string;
+        content: { session_id: string };
+      }[];
+      const found = state.find((event) => event.state_key === "m.room.name:");
+      assert.ok(found !== undefined, "The name is encrypted");
+      return { eventId: found.event_id, sessionId: found.content.session_id };
+    };
+
+    it(`${to} sees the name on an invite of ${by}`, async () => {
+      const [inviter, invited] = pair();
+      const name = `Party of ${by} ${CANARY}`;
+      const made = await drive(inviter.page, "createRoom", {
+        name,
+        encrypted: true,
+        invite: [invited.credentials.userId],
+      });
+      await drive(invited.page, "roomName", made.roomId, name);
+      const me = invited.credentials.userId;
+      const member = await drive(invited.page, "heldState", made.roomId, "m.room.member", me);
+      assert.equal(member?.content["membership"], "invite");
+    });
+
+    it(`sliding sync of ${to} asks for encrypted state and names the room`, async () => {
+      const [, reader] = pair();
+      const name = (await drive(reader.page, "shownRooms"))[roomId]?.name;
+      assert.match(name ?? "", /canary/);
+      const answer = await drive(
+        reader.page,
+        "homeserverCall",
+        "POST",
+        "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync",
+        {
+          lists: {
+            all: { ranges: [[0, 50]], timeline_limit: 1, required_state: [["m.room.name", ""]] },
+          },
+        },
+      );
+      assert.equal(answer.status, 200, answer.body);
+      const { rooms } = JSON.parse(answer.body) as {
+        rooms: Record<string, { name?: string; required_state?: SlidingEvent[] }>;
+      };
+      assert.equal(rooms[roomId]?.name, name);
+      const asked = reader.recorder.exchanges.filter(({ path }) => path.includes("msc3575/sync"));
+      assert.match(String(asked.at(-1)?.body), /"m\.room\.encrypted"/);
+      const clear = rooms[roomId]?.required_state?.find(({ type }) => type === "m.room.name");
+      assert.equal(clear?.content.name, name, answer.body);
+    });
+
+    it(`${by} gives no key to a device that ${by} has blocked`, async () => {
+      const [someone, other] = pair();
+      const device = [carol.userId, carol.client.getDeviceId() ?? ""] as const;
+      const path = `Path of ${by} ${CANARY}`;
+      await drive(someone.page, "setRoomName", roomId, path);
+      await drive(other.page, "roomName", roomId, path);
+      await carol.seeName(roomId, path);
+      await drive(someone.page, "setBlocked", ...device, true);
+      const cave = `Cave of ${by} ${CANARY}`;
+      await drive(someone.page, "setRoomName", roomId, cave);
+      await drive(other.page, "roomName", roomId, cave);
+      assert.equal(await peerHasKey(roomId), false);
+      await drive(someone.page, "setBlocked", ...device, false);
+      const again = `Lake of ${by} ${CANARY}`;
+      await drive(someone.page, "setRoomName", roomId, again);
+      await drive(other.page, "roomName", roomId, again);
+      await carol.seeName(roomId, again);
+      assert.equal(await peerHasKey(roomId), true);
+    });
+
+    it(`${by} gives keys to cross-signed devices only, when that is set`, async () => {
+      const [someone, other] = pair();
+      await drive(other.page, "signOwnDevice");
+      const { userId, deviceId } = other.credentials;
+      await until(
+        () => drive(someone.page, "isSignedByOwner", userId, deviceId),
+        "the signature is known",
+        LIMIT,
+      );
+      await withSettings(someone, { trust: "cross-signed" }, async () => {
+        const name = `Vault of ${by} ${CANARY}`;
+        const made = await drive(someone.page, "createRoom", {
+          name,
+          encrypted: true,
+          invite: [userId, carol.userId],
+        });
+        await drive(other.page, "joinRoom", made.roomId);
+        await drive(other.page, "roomName", made.roomId, name);
+        await carol.join(made.roomId);
+        assert.equal(await peerHasKey(made.roomId), false);
+      });
+    });
+
+    it(`${by} is asked for each new room, when that is set`, async () => {
+      const [someone] = pair();
+      await withSettings(someone, { newRooms: "ask", types: [OTHER_TYPE] }, async () => {
+        // Type and key together must not have more than 255 bytes.
+        const key = (length: number): string => "k".repeat(length - OTHER_TYPE.length - 1);
+        const content = { text: CANARY };
+        const send = (length: number) =>
+          tryToDrive(someone.page, "sendState", roomId, OTHER_TYPE, key(length), content);
+        const tooLong = await send(256);
+        assert.equal(!tooLong.ok && tooLong.errcode, "M_TOO_LARGE");
+        assert.equal((await send(255)).ok, true);
+        for (const choice of ["Encrypt", "Leave readable"]) {
+          const name = `${choice} ${by} ${choice === "Encrypt" ? CANARY : "readable"}`;
+          const making = drive(someone.page, "createRoom", { name, encrypted: true });
+          const question = await openQuestion(someone.page);
+          assert.match(question.title, /Encrypt this room's name and topic/);
+          await press(someone.page, choice);
+          const made = await making;
+          await drive(someone.page, "roomName", made.roomId, name);
+          const found = await world.synapse.searchDatabase([name]);
+          assert.equal(found.length > 0, choice !== "Encrypt", choice);
+        }
+      });
+    });
+  }
+
+  it("the homeserver never had a name or a topic", async () => {
+    for (const { recorder } of [alice, bob]) {
+      const told = recorder.exchanges.filter(({ body, path }) =>
+        `${decodeURIComponent(path)}${body.toString("utf8")}`.includes(CANARY),
+      );
+      assert.deepEqual(
+        told.map(({ method, path }) => `${method} ${path}`),
+        [],
+      );
+    }
+    assert.deepEqual(await world.synapse.searchDatabase([CANARY]), []);
+    for (const { page } of [alice, bob]) assert.deepEqual(await unhandled(page), []);
+  });
 });
 
 async function person(world: World, kind: BrowserKind, user: string): Promise<Person> {
@@ -184,6 +338,24 @@ async function signIn(page: Page, user: string) {
   return credentials;
 }
 
+/** Does something with other options of the shield; the page has them from its start. */
+async function withSettings(
+  someone: Person,
+  options: Record<string, Json>,
+  work: () => Promise<void>,
+): Promise<void> {
+  const settings = await someone.browser.openExtensionPage("popup.html");
+  try {
+    await storeSettings(settings, { version: 1, options: { "encrypted-state": options } });
+    await reload(someone);
+    await work();
+    await storeSettings(settings, undefined);
+    await reload(someone);
+  } finally {
+    await settings.close();
+  }
+}
+
 async function reload(someone: Person): Promise<void> {
   await drive(someone.page, "stop");
   await openClient(someone.page);
@@ -194,6 +366,7 @@ async function topicIs(page: Page, roomId: string, topic: string): Promise<void>
   await until(
     async () => (await drive(page, "shownRooms"))[roomId]?.topic === topic,
     `the topic ${topic}`,
+    LIMIT,
   );
 }
 

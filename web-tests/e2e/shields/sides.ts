@@ -29,6 +29,8 @@ export interface Sides {
   readonly with: Side;
   /** Stores Mantle's settings; `undefined` takes them away. Pages opened afterwards have them. */
   settings(settings: Json | undefined): Promise<void>;
+  /** One of Mantle's own pages. */
+  openExtensionPage(name: string): Promise<Page>;
   close(): Promise<void>;
 }
 
@@ -49,6 +51,7 @@ export async function openSides(kind: BrowserKind, world: World): Promise<Sides>
     settings: async (settings) => {
       await store(running, settings);
     },
+    openExtensionPage: (name) => running.openExtensionPage(name),
     close: async () => {
       await Promise.all([plain.close(), running.close()]);
     },

@@ -16,7 +16,7 @@ use crate::wire::json_edit::{elements, get, get_str, quoted};
 /// The to-device event's type.
 const HINT_TYPE: &str = "org.mantle.room_state";
 /// The types worth telling: what an invite shows.
-const TOLD: [&str; 3] = ["m.room.name", "m.room.topic", "m.room.avatar"];
+pub(super) const TOLD: [&str; 3] = ["m.room.name", "m.room.topic", "m.room.avatar"];
 const MAX_HINTS: usize = 200;
 const MAX_HINT_BYTES: usize = 16 * 1024;
 

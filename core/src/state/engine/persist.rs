@@ -9,7 +9,7 @@ use super::hints::Hint;
 use super::pending::Pending;
 use super::write::Outbound;
 use super::{EngineError, StateEngine};
-use crate::state::sessions::{OutboundSession, seal, unseal};
+use crate::state::sessions::{seal, unseal};
 use crate::wire::json_edit::{elements, get, get_str, members, quoted};
 
 pub(super) const DEVICE: &str = "device";
@@ -210,9 +210,9 @@ impl StateEngine {
             },
             None if key == OWNERS => self.load_owners(value).is_some(),
             Some(("room", room)) => self.load_room(room, value).is_some(),
-            Some(("outbound", room)) => match OutboundSession::restore(value, &self.key) {
-                Ok(session) if session.room_id() == room => {
-                    self.outbound.insert(room.to_owned(), Outbound::restored(session));
+            Some(("outbound", room)) => match Outbound::restore(value, &self.key) {
+                Some(outbound) if outbound.room_id() == room => {
+                    self.outbound.insert(room.to_owned(), outbound);
                     true
                 }
                 _ => false,
@@ -245,9 +245,17 @@ impl StateEngine {
             .into_iter()
             .flat_map(|slots| slots.values().map(String::as_str))
             .collect();
+        let stale: Vec<String> = self
+            .stale
+            .get(room_id)
+            .into_iter()
+            .flat_map(|stale| stale.iter())
+            .map(|(event_id, since)| format!(r#"[{},"{since}"]"#, quoted(event_id)))
+            .collect();
         Some(format!(
-            r#"{{"version":{VERSION},"known":{},"seen":{},"events":{}}}"#,
+            r#"{{"version":{VERSION},"known":{},"stale":[{}],"seen":{},"events":{}}}"#,
             self.known.stored_room(room_id),
+            stale.join(","),
             self.seen.stored_room(room_id),
             quoted(&seal(&format!("[{}]", remembered.join(",")), &self.key)),
         ))
@@ -260,6 +268,14 @@ impl StateEngine {
         }
         self.known.restore_room(room_id, part("known")?).ok()?;
         self.seen.restore_room(room_id, part("seen")?).ok()?;
+        for event in elements(part("stale").unwrap_or("[]")).ok()? {
+            let [event_id, since] = texts(event)?;
+            self.stale
+                .or_default(room_id.to_owned())
+                .or_insert_with(event_id, || since.parse().unwrap_or_default());
+            // Perhaps it is this device's turn, or will be.
+            self.tend.or_insert_with(room_id.to_owned(), || "stale");
+        }
         let sealed = get_str(value, &["events"]).ok()??;
         let events = unseal(&sealed, &self.key).ok()?;
         for event in elements(events.expose()).ok()? {

@@ -9,6 +9,7 @@ use memchr::memmem;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::hints::TOLD;
 use super::{Cached, EngineError, MAX_CACHED, StateEngine, Trust};
 use crate::state::eligible::check_eligible;
 use crate::state::filters;
@@ -165,6 +166,9 @@ pub(super) struct Answer {
     pub(super) invites: Vec<Entry>,
     // Ranges to be blanked in the second half of a split sync.
     delivered: Vec<Range<usize>>,
+    number: u32,
+    // When somebody left a room last, by room: what was sent before was for them too.
+    pub(super) departed: Map<String, u64>,
     cursor: usize,
     asked: bool,
     second: bool,
@@ -179,16 +183,19 @@ pub(super) struct Answers {
     held: Option<u32>,
 }
 
+/// When an event came: the number of its answer, the weight of its list, its place.
+pub(super) type Arrival = (u32, u8, usize);
+
 /// An event that waits for its key.
 #[derive(Debug)]
 pub(super) struct Waiting {
+    arrival: Arrival,
     event: String,
     state_key: String,
     sender: String,
     session_id: String,
     ts: u64,
     reason: &'static str,
-    current: bool,
     decrypted: Option<Decrypted>,
 }
 
@@ -276,6 +283,8 @@ impl StateEngine {
             clear: Vec::new(),
             invites: Vec::new(),
             delivered: Vec::new(),
+            number: 0,
+            departed: Map::new(),
             cursor: 0,
             asked: false,
             second: false,
@@ -284,6 +293,9 @@ impl StateEngine {
         if endpoint == Endpoint::Hierarchy {
             answer.changed = self.fill_summaries(&mut answer.body);
         } else {
+            if endpoint == Endpoint::SlidingSync && !self.known.is_empty() {
+                answer.changed = self.fill_rooms(&mut answer.body);
+            }
             self.look(&mut answer);
         }
         let idle = answer.encrypted.is_empty()
@@ -295,6 +307,10 @@ impl StateEngine {
         }
         self.answers.next = self.answers.next.wrapping_add(1).max(1);
         let id = self.answers.next;
+        // Only syncs come one after the other.
+        if matches!(endpoint, Endpoint::Sync | Endpoint::SlidingSync) {
+            answer.number = id;
+        }
         let needs = self.needs(id, &answer.encrypted);
         self.answers.open.insert(id, answer);
         Some(needs)
@@ -396,6 +412,14 @@ impl StateEngine {
                         && self.known.encrypts_state(&room_id)
                     {
                         self.tend.insert(room_id.clone(), "membership");
+                        let content = entry.found.content(&answer.body);
+                        self.moved(&room_id, &entry.found.state_key, content);
+                        if has_left(entry.found.text(&answer.body)) {
+                            self.departed(&room_id);
+                            let at = entry.found.origin_server_ts.unwrap_or_default();
+                            let last = answer.departed.or_default(room_id.clone());
+                            *last = at.max(*last);
+                        }
                     }
                     self.members_known.remove(&room_id);
                 }
@@ -792,7 +816,8 @@ impl StateEngine {
             if self.cache.contains_key(&(room_id.to_owned(), event_id)) {
                 continue;
             }
-            self.wait(room_id, &found, list, "session", true);
+            let arrival = (0, 0, found.range().start);
+            self.wait(room_id, &found, list, "session", arrival);
         }
         Ok(())
     }
@@ -803,44 +828,49 @@ impl StateEngine {
         found: &FoundState,
         body: &[u8],
         reason: &'static str,
-        current: bool,
+        arrival: Arrival,
     ) {
         let Some(event_id) = found.event_id.clone() else { return };
         let key = (room_id.to_owned(), event_id);
         if self.waiting.len() >= MAX_WAITING && !self.waiting.contains_key(&key) {
             self.waiting.pop_first();
         }
-        let decrypted = self.waiting.remove(&key).and_then(|waiting| waiting.decrypted);
+        let before = self.waiting.remove(&key);
+        let arrival = before.as_ref().map_or(arrival, |before| before.arrival.max(arrival));
+        let decrypted = before.and_then(|waiting| waiting.decrypted);
         let session_id = get_str(found.content(body), &["session_id"]).ok().flatten();
         self.waiting.insert(
             key,
             Box::new(Waiting {
+                arrival,
                 event: found.text(body).to_owned(),
                 state_key: found.state_key.clone(),
                 sender: found.sender.clone(),
                 session_id: session_id.unwrap_or_default(),
                 ts: found.origin_server_ts.unwrap_or_default(),
                 reason,
-                current,
                 decrypted,
             }),
         );
     }
 
     /// Tries the waiting events again: those that are current and open now, as clear events, in the
-    /// order they were sent; and the names of invites that hints came for.
+    /// order they came; and the names of invites that hints came for. One whose key comes after that
+    /// of an event that replaced it is history.
     pub fn healed(&mut self) -> Vec<HealedEvent> {
         let mut healed = Vec::new();
         let mut keys: Vec<_> =
-            self.waiting.iter().map(|(key, waiting)| (waiting.ts, key.clone())).collect();
+            self.waiting.iter().map(|(key, waiting)| (waiting.arrival, key.clone())).collect();
         keys.sort();
         for (_, key) in keys {
             let Some(mut waiting) = self.waiting.remove(&key) else { continue };
             let (room_id, event_id) = &key;
             match self.reopen(room_id, event_id, &waiting) {
-                Ok(opened) if waiting.current => {
+                Ok(opened) if self.is_replaced(room_id, &opened, waiting.arrival) => {}
+                Ok(opened) => {
                     let offer = self.offer(room_id, event_id, waiting.ts, &opened);
                     if offer == Precedence::Current {
+                        self.place(room_id, &opened, waiting.arrival);
                         self.remember(room_id, event_id, &waiting.sender, waiting.ts, &opened);
                         let event = clear_event(
                             &waiting.event,
@@ -857,7 +887,6 @@ impl StateEngine {
                         self.problem(room_id, "rollback", event_id);
                     }
                 }
-                Ok(_) => {}
                 Err(error) if error.may_heal() => {
                     waiting.reason = reason(&error);
                     self.waiting.insert(key, waiting);
@@ -883,8 +912,7 @@ impl StateEngine {
             state_key: &waiting.state_key,
             content,
         };
-        let role = if waiting.current { TIMELINE } else { Role::History };
-        let error = match self.open_received(&event, role) {
+        let error = match self.open_received(&event, TIMELINE) {
             Err(error) if error.may_heal() => error,
             other => return other,
         };
@@ -892,11 +920,26 @@ impl StateEngine {
         let keys = (decrypted.curve25519.clone(), decrypted.ed25519.clone());
         let owner = self.owners.get(&keys).cloned();
         let elsewhere = DecryptedElsewhere { payload: &decrypted.payload, owner: owner.as_deref() };
-        let rules = rules(&self.levels, &self.members_known, self.settings.trust, &event, role);
+        let rules = rules(&self.levels, &self.members_known, self.settings.trust, &event, TIMELINE);
         let seen = self.seen.count(room_id);
         let opened = check_decrypted(&event, &elsewhere, &rules, &mut self.seen)?;
         self.opened(&event, seen, &opened);
         Ok(opened)
+    }
+
+    /// True when what is current in the event's slot came after it.
+    fn is_replaced(&self, room_id: &str, opened: &OpenedState, arrival: Arrival) -> bool {
+        let slot = compose::slot(room_id, &opened.event_type, &opened.state_key);
+        self.placed.get(&slot).is_some_and(|placed| *placed > arrival)
+    }
+
+    fn place(&mut self, room_id: &str, opened: &OpenedState, arrival: Arrival) {
+        if self.placed.len() >= MAX_CACHED {
+            self.placed.clear();
+        }
+        let slot = compose::slot(room_id, &opened.event_type, &opened.state_key);
+        let placed = self.placed.or_insert_with(slot, || arrival);
+        *placed = arrival.max(*placed);
     }
 
     fn offer(
@@ -947,8 +990,13 @@ impl StateEngine {
             return;
         }
         if slots.get(&slot) != Some(&event) {
+            let told = TOLD.contains(&slot.0.as_str());
             slots.insert(slot, event);
             self.touch_room(room_id);
+            if told && self.device.as_ref().is_some_and(|device| device.user_id() == sender) {
+                // Those who were invited before there was a name are told of it.
+                self.tend.or_insert_with(room_id.to_owned(), || "name");
+            }
         }
     }
 
@@ -964,6 +1012,14 @@ impl StateEngine {
         };
         self.problem(room_id, code, event_id);
     }
+}
+
+/// True when a member event says that somebody who had joined is no member any more.
+fn has_left(event: &str) -> bool {
+    let membership = |path: &[&str]| get_str(event, path).ok().flatten();
+    let is = membership(&["content", "membership"]);
+    let was = membership(&["unsigned", "prev_content", "membership"]);
+    matches!(is.as_deref(), Some("leave" | "ban")) && matches!(was.as_deref(), None | Some("join"))
 }
 
 impl Entry {

@@ -1,11 +1,11 @@
 //! Writing: from a request with readable state to encrypted events, keys first.
 
-use crate::state::sorted::{Map, Set};
+use crate::state::sorted::Map;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::pending::PendingEvent;
-use super::persist::OUTBOUND;
+use super::persist::{OUTBOUND, texts};
 use super::{EngineError, StateEngine, Trust};
 use crate::state::encrypt::{
     MAX_PAYLOAD_BYTES, encrypt_state, room_key_content, room_keys_for_import,
@@ -21,9 +21,6 @@ use crate::state::sync::ENCRYPTED_TYPE;
 use crate::wire::address::Address;
 use crate::wire::endpoint::{Endpoint, route};
 use crate::wire::json_edit::{self, Edit, elements, get, get_str, members, quoted};
-
-/// How long each further member waits before doing what the first should have done.
-const TURN_MS: u64 = 60_000;
 
 /// The widgets Element writes the room's name into (`data.roomName`).
 const WIDGET_TYPES: [&str; 2] = ["im.vector.modular.widgets", "m.widget"];
@@ -182,16 +179,6 @@ pub struct Outgoing {
     pub body: String,
 }
 
-/// Current state to be sent once more, with the session of now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Reencryption {
-    /// Ask again after so long; 0: now.
-    pub delay_ms: u64,
-    /// What to send.
-    pub events: Vec<PendingEvent>,
-}
-
 /// A room's outbound session, and what became of its key in this tab.
 #[derive(Debug)]
 pub(super) struct Outbound {
@@ -203,12 +190,14 @@ pub(super) struct Outbound {
     asked: bool,
     // The highest index of its events that was ever received.
     received: Option<u32>,
-    // Slots written with this session in this tab: type, state key.
-    written: Set<(String, String)>,
+    // Slots written with this session, by any tab, and when: type, state key.
+    written: Map<(String, String), u64>,
+    // When it was asked for last.
+    now: u64,
 }
 
 impl Outbound {
-    pub(super) fn restored(session: OutboundSession) -> Self {
+    fn made(session: OutboundSession) -> Self {
         Self {
             session,
             imported: false,
@@ -216,12 +205,50 @@ impl Outbound {
             reached: false,
             asked: false,
             received: None,
-            written: Set::new(),
+            written: Map::new(),
+            now: 0,
         }
     }
 
+    /// The session's stored form, and in it `"written": [[type, state key, time]]`.
     pub(super) fn stored(&self, key: &PickleKey) -> String {
-        self.session.stored(key)
+        let session = self.session.stored(key);
+        let written: Vec<String> = self
+            .written
+            .iter()
+            .map(|((event_type, state_key), at)| {
+                format!(r#"[{},{},"{at}"]"#, quoted(event_type), quoted(state_key))
+            })
+            .collect();
+        let edit = [Edit::set(&["written"], format!("[{}]", written.join(",")))];
+        json_edit::apply(session.as_bytes(), &edit)
+            .ok()
+            .flatten()
+            .and_then(|stored| String::from_utf8(stored).ok())
+            .unwrap_or(session)
+    }
+
+    pub(super) fn restore(stored: &str, key: &PickleKey) -> Option<Self> {
+        let mut outbound = Self::made(OutboundSession::restore(stored, key).ok()?);
+        let written = get(stored, &["written"]).ok()?.unwrap_or("[]");
+        for slot in elements(written).ok()? {
+            let [event_type, state_key, at] = texts(slot)?;
+            outbound.written.insert((event_type, state_key), at.parse().ok()?);
+        }
+        Some(outbound)
+    }
+
+    pub(super) fn session_id(&self) -> String {
+        self.session.session_id()
+    }
+
+    pub(super) fn room_id(&self) -> &str {
+        self.session.room_id()
+    }
+
+    /// When the slot was written with this session last, milliseconds.
+    pub(super) fn written(&self, slot: &(String, String)) -> Option<u64> {
+        self.written.get(slot).copied()
     }
 
     /// True when the user has the key.
@@ -416,7 +443,9 @@ impl StateEngine {
         for member in elements(get(json, &["members"])?.ok_or(EngineError::Input("members"))?)? {
             let member: String =
                 serde_json::from_str(member).map_err(|_| EngineError::Input("members"))?;
-            allowed.add_user(&member);
+            if !self.is_away(&room_id, &member) {
+                allowed.add_user(&member);
+            }
         }
         for user in elements(get(json, &["targets"])?.ok_or(EngineError::Input("targets"))?)? {
             let user_id = get_str(user, &["userId"])?.ok_or(EngineError::Input("targets"))?;
@@ -461,6 +490,10 @@ impl StateEngine {
                     Some("asked")
                 }
                 Sharing::Rotate(reason) => Some(rotation_name(reason)),
+                // So that it is done by this device, as the others in the room think.
+                Sharing::Share(_) if self.is_stale_session(&room_id, &outbound.session_id()) => {
+                    Some(rotation_name(RotationReason::MemberLeft))
+                }
                 Sharing::Share(_) => None,
             };
         }
@@ -469,7 +502,7 @@ impl StateEngine {
         }
         let is_new = kept.is_none();
         let mut outbound =
-            kept.unwrap_or_else(|| Outbound::restored(OutboundSession::make(&room_id, now)));
+            kept.unwrap_or_else(|| Outbound::made(OutboundSession::make(&room_id, now)));
         let missing = match outbound.session.sharing(&allowed, &policy, now) {
             Sharing::Share(missing) => missing,
             // Cannot be: a new session has no holders and no age.
@@ -506,6 +539,7 @@ impl StateEngine {
         outbound.reached = missing.is_empty();
         outbound.wanted = missing;
         outbound.asked = true;
+        outbound.now = now;
         self.outbound.insert(room_id.clone(), outbound);
         if is_new {
             self.touch_outbound(&room_id);
@@ -592,7 +626,7 @@ impl StateEngine {
         let encrypted =
             encrypt_state(&mut outbound.session, device, event_type, state_key, content)
                 .map_err(|error| EngineError::Encrypt(error.to_string()))?;
-        outbound.written.insert((event_type.to_owned(), state_key.to_owned()));
+        outbound.written.insert((event_type.to_owned(), state_key.to_owned()), outbound.now);
         let path = format!(
             "/_matrix/client/v3/rooms/{}/state/{ENCRYPTED_TYPE}/{}",
             encoded(room_id),
@@ -650,89 +684,6 @@ impl StateEngine {
         {
             outbound.received = outbound.received.max(Some(opened.message_index));
         }
-    }
-
-    /// Current state that should be sent once more with the session of now: one's own after a
-    /// rotation; that of members and devices who are gone, when it is one's turn. `json`: `{"members":
-    /// [joined user ids], "now"}`.
-    ///
-    /// # Errors
-    ///
-    /// [`EngineError::Input`] when the text is not that.
-    pub fn reencrypt(&mut self, room_id: &str, json: &str) -> Result<Reencryption, EngineError> {
-        let now = number(json, "now")?;
-        let mut members: Vec<String> = Vec::new();
-        for member in elements(get(json, &["members"])?.ok_or(EngineError::Input("members"))?)? {
-            members.extend(serde_json::from_str::<String>(member));
-        }
-        members.sort();
-        let none = Reencryption { delay_ms: 0, events: Vec::new() };
-        let Some(device) = self.device.clone() else { return Ok(none) };
-        let session = self.outbound.get(room_id).map(|outbound| outbound.session.session_id());
-        let Some(levels) = self.levels.get(room_id) else { return Ok(none) };
-        let mut events = Vec::new();
-        let mut delay = 0;
-        let mut waits = false;
-        for (event_type, state_key, current) in self.known.slots(room_id) {
-            if session.as_ref() == Some(&current.session_id)
-                || !levels.may_send_encrypted(device.user_id(), event_type)
-            {
-                continue;
-            }
-            let slot = (event_type.to_owned(), state_key.to_owned());
-            // Not yet back from the server, but newer than what is known of it.
-            let outbound = self.outbound.get(room_id);
-            if outbound.is_some_and(|outbound| outbound.written.contains(&slot)) {
-                continue;
-            }
-            let Some(event) = self.remembered.get(room_id).and_then(|slots| slots.get(&slot))
-            else {
-                continue;
-            };
-            let sender = get_str(event, &["sender"])?.unwrap_or_default();
-            let maker = self
-                .sessions
-                .origin(room_id, &current.session_id)
-                .map(|origin| origin.sender_key.clone());
-            let own = maker.as_deref() == Some(device.curve25519());
-            if own && session.is_none() {
-                continue;
-            }
-            if !own {
-                let present = members.binary_search(&sender).is_ok()
-                    && maker.is_some_and(|maker| self.present_device(&maker, &sender));
-                if present {
-                    continue;
-                }
-                let turn = members
-                    .iter()
-                    .filter(|member| levels.may_send_encrypted(member, event_type))
-                    .position(|member| member == device.user_id());
-                let Some(turn) = turn else { continue };
-                waits = true;
-                let turn = u64::try_from(turn).unwrap_or(u64::MAX).saturating_mul(TURN_MS);
-                let since = self.reencrypt_since.get(room_id).copied().unwrap_or(now);
-                delay = delay.max(since.saturating_add(turn).saturating_sub(now));
-            }
-            let content = get(event, &["content"])?.unwrap_or("{}");
-            events.push(PendingEvent {
-                event_type: slot.0,
-                state_key: slot.1,
-                content_json: content.to_owned(),
-            });
-        }
-        if waits {
-            self.reencrypt_since.or_insert_with(room_id.to_owned(), || now);
-        } else {
-            self.reencrypt_since.remove(room_id);
-        }
-        Ok(Reencryption { delay_ms: delay, events })
-    }
-
-    /// False when the user's devices were told and none of them has this key.
-    fn present_device(&self, curve25519: &str, user_id: &str) -> bool {
-        !self.listed.contains(user_id)
-            || self.current_devices.get(user_id).is_some_and(|keys| keys.contains(curve25519))
     }
 }
 

@@ -1,11 +1,12 @@
 //! The answer the page gets: opened events in place, and of each slot the one that counts.
 
-use super::{Answer, Entry, OpenError, Role, StateEngine, TIMELINE, reason};
+use super::{Answer, Arrival, Entry, OpenError, Role, StateEngine, TIMELINE, reason};
 use crate::state::open::OpenedState;
 use crate::state::packed_key::WireKey;
 use crate::state::precedence::{Precedence, STATE_ENCRYPTION_FLAGS};
 use crate::state::sorted::Map;
 use crate::state::sync::{Edit, Splice, apply};
+use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{self, elements, get, get_str, members, quoted, span};
 
 /// Room, type, state key.
@@ -38,7 +39,9 @@ impl StateEngine {
                 },
                 Some(Err(error)) if error.may_heal() => {
                     if let Role::Current(_) = entry.role {
-                        self.wait(&entry.room_id, &entry.found, &answer.body, reason(error), true);
+                        let arrival = arrival(answer.number, entry);
+                        let reason = reason(error);
+                        self.wait(&entry.room_id, &entry.found, &answer.body, reason, arrival);
                         if let Ok(WireKey::Packed(key)) = WireKey::read(&entry.found.state_key) {
                             let slot = slot(&entry.room_id, key.event_type(), key.state_key());
                             slots.or_default(slot).unopened = true;
@@ -64,7 +67,12 @@ impl StateEngine {
                 .max_by_key(|entry| order(entry));
             let Some(newest) = newest else { continue };
             last.insert(slot.clone(), order(newest));
-            let current = self.judge(newest);
+            let current = self.judge(newest, arrival(answer.number, newest));
+            let left = answer.departed.get(&slot.0).copied().unwrap_or_default();
+            if current && newest.found.origin_server_ts.unwrap_or_default() < left {
+                let event_id = newest.found.event_id.clone().unwrap_or_default();
+                self.mark_stale(&slot.0, event_id);
+            }
             for entry in claims.entries.iter().filter_map(|index| answer.encrypted.get(*index)) {
                 let Some(Ok(opened)) = &entry.opened else { continue };
                 if current {
@@ -114,17 +122,22 @@ impl StateEngine {
             }));
         }
         edits.sort_by_key(|edit| edit.range.start);
-        let composed = apply(&answer.body, &edits);
+        let mut composed = apply(&answer.body, &edits);
+        if answer.endpoint == Endpoint::SlidingSync {
+            let body = composed.as_mut().unwrap_or(&mut answer.body);
+            answer.changed |= self.fill_rooms(body);
+        }
         composed.or_else(|| (answer.changed || answer.second).then_some(answer.body))
     }
 
     /// Offers an opened event as its slot's current one; true when it is.
-    fn judge(&mut self, entry: &Entry) -> bool {
+    fn judge(&mut self, entry: &Entry, arrival: Arrival) -> bool {
         let Some(Ok(opened)) = &entry.opened else { return false };
         let event_id = entry.found.event_id.as_deref().unwrap_or_default();
         let ts = entry.found.origin_server_ts.unwrap_or_default();
         match self.offer(&entry.room_id, event_id, ts, opened) {
             Precedence::Current => {
+                self.place(&entry.room_id, opened, arrival);
                 self.remember(&entry.room_id, event_id, &entry.found.sender, ts, opened);
                 self.waiting.remove(&(entry.room_id.clone(), event_id.to_owned()));
                 true
@@ -176,13 +189,33 @@ impl StateEngine {
 
     fn filled_room(&self, room: &str) -> Option<String> {
         let room_id = get_str(room, &["room_id"]).ok()??;
+        self.with_known(room, &room_id, &["name", "topic"])
+    }
+
+    /// Puts the names of rooms known here where a sliding sync (MSC4186) has the computed ones: a
+    /// server that cannot read the name has none or names people. True when something changed.
+    pub(super) fn fill_rooms(&self, body: &mut Vec<u8>) -> bool {
+        let Ok(text) = std::str::from_utf8(body) else { return false };
+        let rooms = get(text, &["rooms"]).ok().flatten();
+        let rooms = rooms.and_then(|rooms| members(rooms).ok().flatten()).unwrap_or_default();
+        let mut out: Option<String> = None;
+        for room in rooms.into_iter().rev() {
+            let Some(named) = self.with_known(room.value, &room.key, &["name"]) else { continue };
+            let current = out.as_deref().unwrap_or(text);
+            out = Some(json_edit::splice(current, span(text, room.value), &named));
+        }
+        out.map(|out| *body = out.into_bytes()).is_some()
+    }
+
+    /// The object with these texts of a room; `None` where none of them is known.
+    fn with_known(&self, object: &str, room_id: &str, fields: &[&str]) -> Option<String> {
         let mut edits = Vec::new();
-        for field in ["name", "topic"] {
-            if let Some(value) = self.known_text(&room_id, field) {
+        for field in fields {
+            if let Some(value) = self.known_text(room_id, field) {
                 edits.push(json_edit::Edit::set(&[field], quoted(&value)));
             }
         }
-        String::from_utf8(json_edit::apply(room.as_bytes(), &edits).ok()??).ok()
+        String::from_utf8(json_edit::apply(object.as_bytes(), &edits).ok()??).ok()
     }
 
     /// The room's encrypted name or topic, as far as it is known and not empty.
@@ -193,7 +226,7 @@ impl StateEngine {
     }
 }
 
-fn slot(room_id: &str, event_type: &str, state_key: &str) -> Slot {
+pub(super) fn slot(room_id: &str, event_type: &str, state_key: &str) -> Slot {
     (room_id.to_owned(), event_type.to_owned(), state_key.to_owned())
 }
 
@@ -204,6 +237,11 @@ fn order(entry: &Entry) -> (u8, usize) {
         Role::History | Role::Stripped => 0,
     };
     (weight, entry.found.range().start)
+}
+
+fn arrival(answer: u32, entry: &Entry) -> Arrival {
+    let (weight, place) = order(entry);
+    (answer, weight, place)
 }
 
 fn rewrite(body: &[u8], entry: &Entry, opened: &OpenedState) -> Option<Edit> {

@@ -1,0 +1,244 @@
+//! Current state that is encrypted once more: after a rotation, and when somebody who had its key is
+//! gone.
+//!
+//! Every Mantle in a room sees the same leave and judges by what all of them see: who made the event,
+//! who else wrote encrypted state that is current, who has the power. That gives one order, and each
+//! in it waits for those before, so that one writes and the others find it done. Two write where they
+//! disagree about members or levels at that moment; the content is the same then.
+
+use serde::Serialize;
+
+use super::{EngineError, StateEngine};
+use crate::state::engine::write::number;
+use crate::state::filters::encoded;
+use crate::state::packed_key::PackedKey;
+use crate::state::power_levels::PowerLevels;
+use crate::state::precedence::Candidate;
+use crate::state::sorted::{Map, Set};
+use crate::state::sync::ENCRYPTED_TYPE;
+use crate::wire::json_edit::{elements, get, get_str};
+
+/// How long each further member waits for the one before.
+const TURN_MS: u64 = 60_000;
+/// The same for further devices of one member.
+const DEVICE_TURN_MS: u64 = 10_000;
+const MOST_DEVICE_TURNS: u64 = 5;
+/// By then what was sent has come back by sync, or will not.
+const UNDER_WAY_MS: u64 = 60_000;
+/// Of a room; more of its events are not followed.
+const MOST_STALE: usize = 64;
+
+/// Events by id that someone can read who is gone, and since when that is known: milliseconds, 0 for
+/// not asked about yet.
+pub(super) type Stale = Map<String, u64>;
+
+/// One state event to be encrypted once more.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Again {
+    /// Its type.
+    pub event_type: String,
+    /// Its state key.
+    pub state_key: String,
+    /// Its content, JSON.
+    pub content_json: String,
+    /// Where the homeserver has the encrypted event.
+    pub path: String,
+    /// The session it is encrypted with; when the homeserver has another, someone was quicker.
+    pub session_id: String,
+}
+
+impl std::fmt::Debug for Again {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Again").field("event_type", &self.event_type).finish_non_exhaustive()
+    }
+}
+
+/// Current state to be sent once more, with the session of now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reencryption {
+    /// Ask again after so long; 0: nothing waits.
+    pub delay_ms: u64,
+    /// What to send now.
+    pub events: Vec<Again>,
+}
+
+impl StateEngine {
+    /// Somebody who was in the room has left it: what is known of its state by now was for them too.
+    pub(super) fn departed(&mut self, room_id: &str) {
+        let ids: Vec<String> =
+            self.known.slots(room_id).map(|(_, _, current)| current.event_id.clone()).collect();
+        for id in ids {
+            self.mark_stale(room_id, id);
+        }
+    }
+
+    /// What a sync says of a member: the page's own client takes its time to know it.
+    pub(super) fn moved(&mut self, room_id: &str, user_id: &str, content: &str) {
+        const MOST_MOVED: usize = 1_000;
+        let Ok(Some(membership)) = get_str(content, &["membership"]) else { return };
+        let moved = self.moved.or_default(room_id.to_owned());
+        if moved.len() >= MOST_MOVED {
+            moved.clear();
+        }
+        moved.insert(user_id.to_owned(), membership);
+    }
+
+    /// True when the last that was heard of a user is that they are no member any more.
+    pub(super) fn is_away(&self, room_id: &str, user_id: &str) -> bool {
+        self.moved
+            .get(room_id)
+            .and_then(|moved| moved.get(user_id))
+            .is_some_and(|membership| matches!(membership.as_str(), "leave" | "ban"))
+    }
+
+    pub(super) fn mark_stale(&mut self, room_id: &str, event_id: String) {
+        let stale = self.stale.or_default(room_id.to_owned());
+        if stale.len() < MOST_STALE && !stale.contains_key(&event_id) {
+            stale.insert(event_id, 0);
+            self.touch_room(room_id);
+        }
+    }
+
+    /// True when the session encrypts something current that someone can read who is gone.
+    pub(super) fn is_stale_session(&self, room_id: &str, session_id: &str) -> bool {
+        let Some(stale) = self.stale.get(room_id) else { return false };
+        self.known.slots(room_id).any(|(_, _, current)| {
+            current.session_id == session_id && stale.contains_key(&current.event_id)
+        })
+    }
+
+    /// Current state that this device is to encrypt once more: its own after a rotation; that of
+    /// others when it is its turn. `json`: `{"members": [joined user ids], "now"}`.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Input`] when the text is not that.
+    pub fn reencrypt(&mut self, room_id: &str, json: &str) -> Result<Reencryption, EngineError> {
+        let now = number(json, "now")?;
+        let mut members: Vec<String> = Vec::new();
+        for member in elements(get(json, &["members"])?.ok_or(EngineError::Input("members"))?)? {
+            members.extend(serde_json::from_str::<String>(member));
+        }
+        members.retain(|member| !self.is_away(room_id, member));
+        members.sort();
+        let mut all = Reencryption { delay_ms: 0, events: Vec::new() };
+        let Some(device) = self.device.as_ref() else { return Ok(all) };
+        let Some(levels) = self.levels.get(room_id) else { return Ok(all) };
+        let held = self.outbound.get(room_id);
+        let session = held.map(|outbound| outbound.session_id());
+        let before = self.stale.get(room_id).cloned().unwrap_or_default();
+        let mut stale = Stale::new();
+        let writers = self.writers(room_id);
+        for (event_type, state_key, current) in self.known.slots(room_id) {
+            let slot = (event_type.to_owned(), state_key.to_owned());
+            let known_since = before.get(&current.event_id).copied();
+            if session.as_ref() == Some(&current.session_id) {
+                // The session has to be changed first.
+                known_since.map(|since| stale.insert(current.event_id.clone(), since));
+                continue;
+            }
+            let Some(event) = self.remembered.get(room_id).and_then(|slots| slots.get(&slot))
+            else {
+                continue;
+            };
+            let sender = get_str(event, &["sender"])?.unwrap_or_default();
+            let maker = self.maker(room_id, current);
+            let is_own = maker == Some(device.curve25519());
+            let is_there = members.binary_search(&sender).is_ok()
+                && maker.is_some_and(|maker| self.present_device(maker, &sender));
+            let rotated = is_own && session.is_some();
+            if !rotated && known_since.is_none() && is_there {
+                continue;
+            }
+            let since = known_since.filter(|since| *since != 0).unwrap_or(now);
+            stale.insert(current.event_id.clone(), since);
+            let order = order(&members, levels, event_type, is_there.then_some(&sender), &writers);
+            let Some(turn) = order.iter().position(|user| *user == device.user_id()) else {
+                continue;
+            };
+            let turn = u64::try_from(turn).unwrap_or(u64::MAX);
+            let turn = turn
+                .saturating_mul(TURN_MS)
+                .saturating_add(self.own_turn(maker).saturating_mul(DEVICE_TURN_MS));
+            let written = held.and_then(|outbound| outbound.written(&slot));
+            let due = since
+                .saturating_add(turn)
+                .max(written.map_or(0, |written| written.saturating_add(UNDER_WAY_MS)));
+            if due > now {
+                let wait = due - now;
+                all.delay_ms = if all.delay_ms == 0 { wait } else { all.delay_ms.min(wait) };
+                continue;
+            }
+            let Ok(key) = PackedKey::pack(event_type, state_key) else { continue };
+            all.events.push(Again {
+                path: format!(
+                    "/_matrix/client/v3/rooms/{}/state/{ENCRYPTED_TYPE}/{}",
+                    encoded(room_id),
+                    key.to_path_segment()
+                ),
+                session_id: current.session_id.clone(),
+                content_json: get(event, &["content"])?.unwrap_or("{}").to_owned(),
+                event_type: slot.0,
+                state_key: slot.1,
+            });
+        }
+        if stale != before {
+            self.touch_room(room_id);
+            if stale.is_empty() {
+                self.stale.remove(room_id);
+            } else {
+                self.stale.insert(room_id.to_owned(), stale);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Those whose encrypted state is current: they can do it, and every member knows the same.
+    fn writers(&self, room_id: &str) -> Set<String> {
+        let events = self.remembered.get(room_id).into_iter().flat_map(|slots| slots.values());
+        events.filter_map(|event| get_str(event, &["sender"]).ok().flatten()).collect()
+    }
+
+    /// The identity key of the device that made the event's session.
+    fn maker(&self, room_id: &str, current: &Candidate) -> Option<&str> {
+        let origin = self.sessions.origin(room_id, &current.session_id)?;
+        Some(&origin.sender_key)
+    }
+
+    /// The place of this device among its user's: the event's maker goes first, the others by key.
+    fn own_turn(&self, maker: Option<&str>) -> u64 {
+        let Some(device) = self.device.as_ref() else { return 0 };
+        let own = device.curve25519();
+        if maker == Some(own) {
+            return 0;
+        }
+        let Some(keys) = self.current_devices.get(device.user_id()) else { return 0 };
+        let goes_before = |key: &&String| maker == Some(key.as_str()) || key.as_str() < own;
+        u64::try_from(keys.iter().filter(goes_before).count()).unwrap_or(0).min(MOST_DEVICE_TURNS)
+    }
+
+    /// False when the user's devices were told and none of them has this key.
+    fn present_device(&self, curve25519: &str, user_id: &str) -> bool {
+        !self.listed.contains(user_id)
+            || self.current_devices.get(user_id).is_some_and(|keys| keys.contains(curve25519))
+    }
+}
+
+/// Who encrypts an event once more, first to last: its sender if there still, then those who write
+/// encrypted state in the room, then all others with the power to.
+fn order<'a>(
+    members: &'a [String],
+    levels: &PowerLevels,
+    event_type: &str,
+    sender: Option<&String>,
+    writers: &Set<String>,
+) -> Vec<&'a str> {
+    let mut order: Vec<&String> = members
+        .iter()
+        .filter(|member| levels.may_send_encrypted(member, event_type))
+        .collect();
+    order.sort_by_key(|member| (Some(*member) != sender, !writers.contains(*member)));
+    order.into_iter().map(String::as_str).collect()
+}

@@ -1,0 +1,85 @@
+/**
+ * Links to open media on their way to the clipboard. What was copied stays there until the person
+ * chose another form: copying alone tells nobody.
+ */
+import {
+  addListener,
+  apply,
+  capturedGetter,
+  indexOf,
+  page,
+  pageDocument,
+  slice,
+  uncurry,
+} from "../captured.ts";
+import type { Gate } from "../decision.ts";
+import { showNotice } from "../notice.ts";
+import { shieldSettings } from "../shield-settings.ts";
+import { replaceMethod } from "../wrap.ts";
+import { linkFate, OPEN_MEDIA } from "./link.ts";
+
+const SHIELD = "media";
+
+const activeElement = capturedGetter<Document, Element | null>(Document.prototype, "activeElement");
+const selectionOf = uncurry(window.getSelection as (this: Window) => Selection | null);
+const selectedText = uncurry(Selection.prototype.toString);
+const wasPrevented = capturedGetter<Event, boolean>(Event.prototype, "defaultPrevented");
+const clipboardOf = capturedGetter<ClipboardEvent, DataTransfer | null>(
+  ClipboardEvent.prototype,
+  "clipboardData",
+);
+const dataIn = uncurry(DataTransfer.prototype.getData);
+/** Undefined outside secure contexts. */
+const clipboard = navigator.clipboard as Clipboard | undefined;
+const writeText = clipboard && uncurry(clipboard.writeText);
+
+export function installCopyHook(gate: Gate): void {
+  if (page !== page.top || clipboard === undefined) return;
+  const look = (text: string, written?: Promise<unknown>): void => {
+    if (indexOf(text, OPEN_MEDIA) >= 0) void offer(gate, text, written);
+  };
+  for (const type of ["copy", "cut"]) {
+    // After Element's own listeners, which may put something else there.
+    addListener(page, type, (event) => look(copiedText(event as ClipboardEvent)));
+  }
+  replaceMethod(clipboard, "writeText", (native, self, args) => {
+    const written = apply(native, self, args) as Promise<unknown>;
+    if (typeof args[0] === "string") look(args[0], written);
+    return written;
+  });
+}
+
+function copiedText(event: ClipboardEvent): string {
+  try {
+    const data = clipboardOf(event);
+    if (wasPrevented(event)) return data === null ? "" : dataIn(data, "text/plain");
+    const field = activeElement(pageDocument) as Partial<HTMLTextAreaElement> | null;
+    const { value, selectionStart, selectionEnd } = field ?? {};
+    if (typeof value === "string") {
+      return slice(value, selectionStart ?? 0, selectionEnd ?? value.length);
+    }
+    const selection = selectionOf(page);
+    return selection === null ? "" : selectedText(selection);
+  } catch {
+    // Copied all the same; what it is cannot be told.
+    return "";
+  }
+}
+
+async function offer(gate: Gate, copied: string, written?: Promise<unknown>): Promise<void> {
+  const mode = shieldSettings(SHIELD)?.mode;
+  if (mode === undefined || mode === "off") return;
+  try {
+    await written;
+    const { host, text, sentence, noted } = await linkFate(SHIELD, copied, true);
+    const address = `https://${host}${OPEN_MEDIA}v3/download/x/x`;
+    if (noted !== undefined) gate.note(SHIELD, noted, "GET", address);
+    if (text === undefined || clipboard === undefined || writeText === undefined) return;
+    await writeText(clipboard, text);
+    if (sentence !== undefined) showNotice(sentence);
+  } catch {
+    showNotice(
+      "The link you copied can be opened by anyone who has it, and Mantle could not change it.",
+    );
+  }
+}

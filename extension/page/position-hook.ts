@@ -1,0 +1,78 @@
+/**
+ * `navigator.geolocation`: a browser finds the position by asking its vendor. The person is asked
+ * first; a no reaches the page as the browser's own refusal would.
+ */
+import { apply, create, defineProperty, NativeString, page, setTimer, then } from "./captured.ts";
+import type { AnyFunction } from "./captured.ts";
+import { isPermitted } from "./consent.ts";
+import type { Gate } from "./decision.ts";
+import { replaceMethod } from "./wrap.ts";
+
+const POSITION = "position:";
+/** Numbers of watches the page was given, apart from the browser's own small ones. */
+const FIRST_WATCH = 1_000_000_000;
+const PERMISSION_DENIED = 1;
+
+const NativeGeolocation = page.Geolocation as typeof Geolocation | undefined;
+const NativeRefusal = page.GeolocationPositionError as typeof GeolocationPositionError | undefined;
+
+/** Does nothing where the browser has no geolocation. */
+export function installPositionHook(gate: Gate): void {
+  const prototype = NativeGeolocation?.prototype;
+  if (prototype === undefined) return;
+  /** By the page's number: the browser's, or undefined while the person is asked. */
+  const watches = create(null) as Record<string, number | undefined>;
+  let next = FIRST_WATCH;
+
+  replaceMethod(prototype, "getCurrentPosition", (native, self, args) => {
+    const permission = permissionOf(gate);
+    if (permission === undefined || typeof args[0] !== "function") return apply(native, self, args);
+    void then(permission, (isGranted) => {
+      if (isGranted) apply(native, self, args);
+      else refuse(args[1]);
+    });
+    return undefined;
+  });
+  replaceMethod(prototype, "watchPosition", (native, self, args) => {
+    const permission = permissionOf(gate);
+    if (permission === undefined || typeof args[0] !== "function") return apply(native, self, args);
+    const watch = (next += 1);
+    watches[NativeString(watch)] = undefined;
+    void then(permission, (isGranted) => {
+      // Taken back while the person was asked.
+      if (!(NativeString(watch) in watches)) return;
+      if (isGranted) watches[NativeString(watch)] = apply(native, self, args) as number;
+      else refuse(args[1]);
+    });
+    return watch;
+  });
+  replaceMethod(prototype, "clearWatch", (native, self, args) => {
+    const key = NativeString(args[0]);
+    if (!(key in watches)) return apply(native, self, args);
+    const own = watches[key];
+    delete watches[key];
+    return own === undefined ? undefined : apply(native, self, [own]);
+  });
+}
+
+/** undefined: nobody minds. */
+function permissionOf(gate: Gate): Promise<boolean> | undefined {
+  const answer = (): Promise<boolean> | undefined => {
+    const taker = gate.inquire(POSITION);
+    return taker === undefined ? undefined : isPermitted(taker);
+  };
+  if (gate.isReady()) return answer();
+  return then(gate.whenReady(), () => answer() ?? true);
+}
+
+function refuse(callback: unknown): void {
+  if (typeof callback !== "function") return;
+  const refusal = create(NativeRefusal?.prototype ?? null) as object;
+  const own = (name: string, value: unknown): void => {
+    defineProperty(refusal, name, { value, enumerable: true });
+  };
+  own("code", PERMISSION_DENIED);
+  own("message", "User denied Geolocation");
+  // Never before the call has returned, as with the browser's own.
+  setTimer(() => apply(callback as AnyFunction, undefined, [refusal]), 0);
+}

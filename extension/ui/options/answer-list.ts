@@ -1,0 +1,35 @@
+/** What the person answered once and for all when files were to be sent; each can be taken back. */
+import { type RememberedAnswer, rememberedAnswers, takeAnswerBack } from "../../page-store.ts";
+import { text } from "../../platform.ts";
+import { button, element } from "../popup/dom.ts";
+
+/** Whether a stored name may be one of an answer. */
+export const isAnswerName = (name: string): boolean => name.includes("/media/");
+
+export async function showAnswers(section: HTMLElement): Promise<void> {
+  const answers = await rememberedAnswers();
+  section.hidden = answers.length === 0;
+  const list = element("ul");
+  for (const answer of answers) {
+    const said = sentence(answer);
+    const forget = button(text("answersForget"), "quiet", () => {
+      void takeAnswerBack(answer).then(() => showAnswers(section));
+    });
+    forget.setAttribute("aria-label", text("answersForgetOf", said));
+    list.append(element("li", {}, element("span", { text: said }), forget));
+  }
+  section.replaceChildren(
+    element("h2", { text: text("answers") }),
+    element("p", { class: "hint", text: text("answersText") }),
+    list,
+  );
+}
+
+/** "Files to hs.example.org, asked on …: sent as they are (2026-01-31)". */
+function sentence({ origin, server, choice, day }: RememberedAnswer): string {
+  const site = new URL(origin).host;
+  const where =
+    server === undefined ? text("answersRoom", site) : text("answersServer", server, site);
+  const what = text(choice === "clean" ? "answersClean" : "answersSend");
+  return day === undefined ? `${where}: ${what}` : `${where}: ${what} (${day})`;
+}
