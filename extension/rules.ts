@@ -177,6 +177,7 @@ function firstPartyOnly(input: RuleInput): DeclarativeRule[] {
 /** A site's own server knows the browser from the page's own loading. */
 function commonHeaders(input: RuleInput): DeclarativeRule {
   const sites = [...input.builtInHosts, ...input.addedHosts];
+  const isChromium = input.userAgent.includes("Chrome/");
   const set = (header: string, value: string): object => ({ header, operation: "set", value });
   const remove = (header: string): object => ({ header, operation: "remove" });
   return {
@@ -185,9 +186,10 @@ function commonHeaders(input: RuleInput): DeclarativeRule {
     action: {
       type: "modifyHeaders",
       requestHeaders: [
-        set("accept-language", COMMON_LANGUAGE),
+        // What each browser sends where English is its only language.
+        set("accept-language", isChromium ? "en-US,en;q=0.9" : "en-US,en;q=0.5"),
         set("user-agent", commonUserAgent(input.userAgent)),
-        ...(/Chrome\//.test(input.userAgent)
+        ...(isChromium
           ? [set("sec-ch-ua-platform", '"Windows"'), ...SYSTEM_HINTS.map(remove)]
           : []),
       ],
@@ -196,8 +198,6 @@ function commonHeaders(input: RuleInput): DeclarativeRule {
   } as DeclarativeRule;
 }
 
-/** What Firefox sends for English, the commonest language of browsers. */
-const COMMON_LANGUAGE = "en-US,en;q=0.5";
 /** Client hints that only a server which asked gets, and that tell the true system. */
 const SYSTEM_HINTS = ["arch", "bitness", "model", "platform-version", "full-version-list"].map(
   (name) => `sec-ch-ua-${name}`,
@@ -207,7 +207,7 @@ const SYSTEM_HINTS = ["arch", "bitness", "model", "platform-version", "full-vers
  * The same browser on the commonest system of its kind; browser and version stay, since servers
  * choose by them what a page can do, and most browsers are up to date.
  */
-export function commonUserAgent(userAgent: string): string {
+function commonUserAgent(userAgent: string): string {
   return userAgent.replace(/\(([^)]*)\)/, (_all, about: string) => {
     const parts = about.split("; ");
     const version = parts.find((part) => part.startsWith("rv:"));

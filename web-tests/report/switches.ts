@@ -23,6 +23,12 @@ export const SWITCHED_IN: Readonly<Record<string, string>> = {
   "jitsi-referer": "web-tests/e2e/backstop.spec.ts",
   "element-call-frame": "web-tests/e2e/popup.spec.ts",
   "matrix-to": "web-tests/e2e/shields/permalinks.spec.ts",
+  // Rules of the browser do it, or what Element reads in its configuration.
+  "accept-language": "web-tests/e2e/shields/third-party.spec.ts",
+  "user-agent": "web-tests/e2e/shields/third-party.spec.ts",
+  "custom-page": "web-tests/e2e/shields/third-party.spec.ts",
+  "custom-translations": "web-tests/e2e/shields/third-party.spec.ts",
+  "remote-module": "web-tests/e2e/shields/third-party.spec.ts",
 };
 
 /** Modes by shield id; the defaults where a shield is not named. */

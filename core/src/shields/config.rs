@@ -4,7 +4,7 @@
 //! Catalogue section 15. Each row serves one shield and only counts while
 //! that shield is on.
 
-use super::{AnswerStep, Context, Head, HeadStep, Info, Shield, mode_in};
+use super::{AnswerStep, Context, Head, HeadStep, Info, Shield, documented, mode_in};
 use crate::policy::Mode;
 use crate::wire::address::Address;
 use crate::wire::endpoint::Endpoint;
@@ -15,9 +15,11 @@ pub(super) struct Config;
 static INFO: Info = Info {
     id: "config",
     name: "Element's configuration",
-    purpose: "Changes the settings Element loads at start, so that it hides what the other shields switch off instead of failing at it.",
-    loses: "Buttons for what is switched off are gone from Element.",
-    why: "A hidden button is better than one that fails.",
+    purpose: documented(
+        "Changes the settings Element loads at start, so that it hides what the other shields switch off instead of failing at it.",
+    ),
+    loses: documented("Buttons for what is switched off are gone from Element."),
+    why: documented("A hidden button is better than one that fails."),
     ..Info::PLAIN
 };
 

@@ -4,7 +4,7 @@
 //! Catalogue section 14. Which there are comes from the configuration and `.well-known`, where the
 //! config shield takes out what lies on a foreign host; this one stops those with known addresses.
 
-use super::{Context, Head, HeadStep, Info, Shield};
+use super::{Context, Head, HeadStep, Info, Shield, documented};
 use crate::verdict::{Action, Reply};
 use crate::wire::address::Address;
 use crate::wire::endpoint::Endpoint;
@@ -17,9 +17,15 @@ pub(super) struct Extras;
 static INFO: Info = Info {
     id: "extras",
     name: "Extra services",
-    purpose: "Keeps Element from services that chats do not need: GIF search, release notes, old sliding-sync servers, and welcome pages, pictures, translations and modules from other sites.",
-    loses: "Element shows its own welcome page and texts; GIF search, the list of what is new in test versions, and modules from other sites are gone.",
-    why: "Each is told that you are there, a module could read everything, and Element's own builds need none of them.",
+    purpose: documented(
+        "Keeps Element from services that chats do not need: GIF search, release notes, old sliding-sync servers, and welcome pages, pictures, translations and modules from other sites.",
+    ),
+    loses: documented(
+        "Element shows its own welcome page and texts; GIF search, the list of what is new in test versions, and modules from other sites are gone.",
+    ),
+    why: documented(
+        "Each is told that you are there, a module could read everything, and Element's own builds need none of them.",
+    ),
     allow: Some("Sites whose pages, modules or services you trust"),
     ..Info::PLAIN
 };

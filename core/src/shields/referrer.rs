@@ -6,7 +6,7 @@
 //! the header out of everything they start, service worker included. Taking it
 //! off each request instead would need permission for every host.
 
-use super::{Context, Head, HeadStep, Info, Shield};
+use super::{Context, Head, HeadStep, Info, Shield, documented};
 use crate::policy::Mode;
 
 /// The policy every document of the site gets.
@@ -17,9 +17,11 @@ pub(super) struct Referrer;
 static INFO: Info = Info {
     id: "referrer",
     name: "Referer",
-    purpose: "Keeps the browser from telling other servers that a request comes from your Element, also for images, call frames, workers and links.",
-    loses: "A server that serves pictures only to pages it knows refuses them.",
-    why: "Element means to send none; this closes the gaps it leaves.",
+    purpose: documented(
+        "Keeps the browser from telling other servers that a request comes from your Element, also for images, call frames, workers and links.",
+    ),
+    loses: documented("A server that serves pictures only to pages it knows refuses them."),
+    why: documented("Element means to send none; this closes the gaps it leaves."),
     // A rule of the browser acts or does not; it cannot only watch.
     modes: &[Mode::Off, Mode::On],
     ..Info::PLAIN

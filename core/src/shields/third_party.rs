@@ -5,7 +5,7 @@
 //! signing in (MSC2965) and for calls (MSC4143), and those on any shield's list. What elements
 //! load is stopped by a declarative rule that the background makes, since it depends on the lists.
 
-use super::{AnswerStep, Context, FrameStep, Head, HeadStep, Info, SHIELDS, Shield};
+use super::{AnswerStep, Context, FrameStep, Head, HeadStep, Info, SHIELDS, Shield, documented};
 use crate::policy::Mode;
 use crate::verdict::{Action, Reply};
 use crate::wire::address::Address;
@@ -17,10 +17,16 @@ pub(super) struct ThirdParty;
 static INFO: Info = Info {
     id: "third-party",
     name: "Third parties",
-    purpose: "Lets Element talk only to its own site, to your homeserver and to hosts on your lists: no widgets, captchas, call pages or pictures from anywhere else.",
-    loses: "Widgets, Jitsi calls and signing up with a captcha need their hosts on a list (for Google's captcha www.recaptcha.net and www.gstatic.com); public rooms cannot be looked at without an account.",
+    purpose: documented(
+        "Lets Element talk only to its own site, to your homeserver and to hosts on your lists: no widgets, captchas, call pages or pictures from anywhere else.",
+    ),
+    loses: documented(
+        "Widgets, Jitsi calls and signing up with a captcha need their hosts on a list (for Google's captcha www.recaptcha.net and www.gstatic.com); public rooms cannot be looked at without an account.",
+    ),
     default: Mode::Off,
-    why: "Signing up at many homeservers needs a captcha, and widgets are opened by a click.",
+    why: documented(
+        "Signing up at many homeservers needs a captcha, and widgets are opened by a click.",
+    ),
     strict: Mode::On,
     allow: Some("Other hosts that Element may talk to"),
     ..Info::PLAIN
