@@ -159,6 +159,8 @@ function handled(
   exchange: Exchange,
   canaries: Canaries,
 ): Exchange | undefined {
+  // Which rooms are readable is known in the page; the rest is not asked for.
+  if (shield === "search") return undefined;
   if (handler === "state") {
     if (!/\/createRoom|\/upgrade|\/state\/m\.room\.(name|topic)/.test(exchange.path)) return exchange;
     const { roomName, newRoomName, topic, newTopic, roomUpgradeName } = canaries;
