@@ -5,7 +5,7 @@ use crate::state::open::OpenedState;
 use crate::state::packed_key::WireKey;
 use crate::state::precedence::{Precedence, STATE_ENCRYPTION_FLAGS};
 use crate::state::sorted::Map;
-use crate::state::sync::{Edit, Splice, apply};
+use crate::state::sync::{Edit, Edited, Splice};
 use crate::wire::json_edit::{self, elements, get, get_str, members, quoted, span};
 
 /// Room, type, state key.
@@ -21,7 +21,7 @@ struct Claims {
 }
 
 impl StateEngine {
-    pub(super) fn compose(&mut self, mut answer: Answer) -> Option<Vec<u8>> {
+    pub(super) fn compose(&mut self, mut answer: Answer) -> Option<Edited> {
         let mut edits: Vec<Edit> = Vec::new();
         let mut slots: Map<Slot, Claims> = Map::new();
         for (index, entry) in answer.encrypted.iter().enumerate() {
@@ -114,8 +114,11 @@ impl StateEngine {
             }));
         }
         edits.sort_by_key(|edit| edit.range.start);
-        let composed = apply(&answer.body, &edits);
-        composed.or_else(|| (answer.changed || answer.second).then_some(answer.body))
+        let changed = answer.changed || answer.second;
+        match Edited::new(answer.body, edits) {
+            Ok(edited) => Some(edited),
+            Err(body) => changed.then(|| Edited::whole(body)),
+        }
     }
 
     /// Offers an opened event as its slot's current one; true when it is.
