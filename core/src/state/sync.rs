@@ -453,19 +453,12 @@ impl Piece {
 }
 
 impl Edited {
-    /// The answer as it is.
-    pub(super) fn whole(answer: Vec<u8>) -> Self {
-        let pieces = vec![Piece::Kept(0..answer.len())];
-        Self { answer, pieces }
-    }
-
-    /// [`splice`] for any ranges, in ascending order; the answer itself when there is nothing to
-    /// edit.
-    pub(super) fn new(answer: Vec<u8>, edits: Vec<Edit>) -> Result<Self, Vec<u8>> {
-        match pieces(&answer, edits) {
-            Some(pieces) => Ok(Self { answer, pieces }),
-            None => Err(answer),
-        }
+    /// [`splice`] for any ranges, in ascending order; false when that changes nothing.
+    pub(super) fn new(answer: Vec<u8>, edits: Vec<Edit>) -> (Self, bool) {
+        let pieces = pieces(&answer, edits);
+        let changes = pieces.is_some();
+        let pieces = pieces.unwrap_or_else(|| vec![Piece::Kept(0..answer.len())]);
+        (Self { answer, pieces }, changes)
     }
 
     /// Its bytes, part by part.

@@ -114,11 +114,8 @@ impl StateEngine {
             }));
         }
         edits.sort_by_key(|edit| edit.range.start);
-        let changed = answer.changed || answer.second;
-        match Edited::new(answer.body, edits) {
-            Ok(edited) => Some(edited),
-            Err(body) => changed.then(|| Edited::whole(body)),
-        }
+        let (edited, changes) = Edited::new(answer.body, edits);
+        (changes || answer.changed || answer.second).then_some(edited)
     }
 
     /// Offers an opened event as its slot's current one; true when it is.
