@@ -47,7 +47,13 @@ const wasmFeatures = [
   "--enable-sign-ext",
   "--enable-simd",
 ];
-const optimisation = ["-Oz", "--converge", "--strip-debug", "--strip-producers"];
+const stripped = ["--strip-debug", "--strip-producers"];
+
+/**
+ * Where a module's own code is optimised for speed. That of encrypted state runs over whole answers
+ * and is loaded on demand; the core is parsed at each start of a page.
+ */
+const isFast = (name: ModuleName): boolean => name === "state";
 
 const inputs = [
   "Cargo.toml",
@@ -153,6 +159,7 @@ async function compile(
       ...["--package", "mantle-core", "--lib", "--release"],
       ...["--message-format", "json-render-diagnostics"],
       ...["--no-default-features", "--features", allFeatures],
+      ...(isFast(name) ? ["--config", "profile.release.package.mantle-core.opt-level=3"] : []),
     ],
     { timeoutSeconds: 1_200 },
   );
@@ -185,7 +192,8 @@ async function compile(
       path.join(root, "node_modules/binaryen/bin/wasm-opt"),
       unoptimised,
       ...wasmFeatures,
-      ...optimisation,
+      ...(isFast(name) ? ["-O3"] : ["-Oz", "--converge"]),
+      ...stripped,
       ...["-o", bound],
     ],
     { timeoutSeconds: 600 },

@@ -12,6 +12,7 @@ mod eligible;
 mod encrypt;
 mod engine;
 mod filters;
+mod glance;
 mod open;
 mod packed_key;
 mod power_levels;
@@ -48,4 +49,4 @@ pub use sessions::{
     OutboundSession, OwnDevice, PickleKey, Recipients, RestoreError, RotationPolicy,
     RotationReason, SessionError, SessionOrigin, SessionStore, Sharing,
 };
-pub use sync::{ENCRYPTED_TYPE, FoundState, Place, Splice, find_state, splice};
+pub use sync::{ENCRYPTED_TYPE, Edited, FoundState, Place, Splice, find_state, splice};

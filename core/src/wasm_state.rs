@@ -256,8 +256,16 @@ impl EncryptedState {
     }
 
     /// A whole answer; `undefined` when its bytes go on as they are.
-    pub fn inspect(&mut self, method: &str, url: &str, body: Vec<u8>) -> Needs {
-        optional(self.engine.inspect(method, url, body).as_ref()).unchecked_into()
+    pub fn inspect(&mut self, method: &str, url: &str, body: &js_sys::Uint8Array) -> Needs {
+        let mut read = |at: usize, into: &mut [u8]| {
+            let from = index(at);
+            body.subarray(from, from + index(into.len())).copy_to(into);
+        };
+        let length = body.length() as usize;
+        if !self.engine.may_concern(method, url, length, &mut read) {
+            return optional::<crate::state::Needs>(None).unchecked_into();
+        }
+        optional(self.engine.inspect(method, url, body.to_vec()).as_ref()).unchecked_into()
     }
 
     /// Keys exported from the page's crypto; how many were new or better.
@@ -293,11 +301,17 @@ impl EncryptedState {
         self.engine.add_room_state(room_id, events).map_err(error)
     }
 
-    /// Goes on with an answer.
+    /// Goes on with an answer. Its edited bytes are put into `into` where there is room, which saves
+    /// the browser an array of that size.
     ///
     /// # Errors
     /// A sentence for an answer that is not there.
-    pub fn open(&mut self, answer: u32, most: usize) -> Outcome<Step> {
+    pub fn open(
+        &mut self,
+        answer: u32,
+        most: usize,
+        into: Option<js_sys::Uint8Array>,
+    ) -> Outcome<Step> {
         #[derive(Serialize)]
         struct Kind {
             kind: &'static str,
@@ -307,20 +321,32 @@ impl EncryptedState {
             kind: &'static str,
             needs: &'a crate::state::Needs,
         }
-        let with_bytes = |kind: &'static str, name: &str, bytes: Option<Vec<u8>>| {
+        let with_bytes = |kind: &'static str, name: &str, parts: &[&[u8]]| {
             let step = to_js(&Kind { kind });
-            if let Some(bytes) = bytes {
-                let bytes = js_sys::Uint8Array::from(bytes.as_slice());
-                // Only fails on frozen objects.
-                let _ = js_sys::Reflect::set(&step, &name.into(), &bytes);
+            let length: usize = parts.iter().map(|part| part.len()).sum();
+            let length = index(length);
+            let bytes = into.filter(|into| length <= into.length()).map_or_else(
+                || js_sys::Uint8Array::new_with_length(length),
+                |into| into.subarray(0, length),
+            );
+            let mut at = 0;
+            for part in parts {
+                let end = at + index(part.len());
+                bytes.subarray(at, end).copy_from(part);
+                at = end;
             }
+            // Only fails on frozen objects.
+            let _ = js_sys::Reflect::set(&step, &name.into(), &bytes);
             step
         };
         Ok(match self.engine.open(answer, most).map_err(error)? {
             OpenStep::More => to_js(&Kind { kind: "more" }),
             OpenStep::Needs(needs) => to_js(&Wants { kind: "needs", needs: &needs }),
-            OpenStep::Done(body) => with_bytes("done", "body", body),
-            OpenStep::Split(first) => with_bytes("split", "first", Some(first)),
+            OpenStep::Done(None) => to_js(&Kind { kind: "done" }),
+            OpenStep::Done(Some(body)) => {
+                with_bytes("done", "body", &body.parts().collect::<Vec<_>>())
+            }
+            OpenStep::Split(first) => with_bytes("split", "first", &[&first]),
         }
         .unchecked_into())
     }
@@ -583,6 +609,12 @@ fn read_settings(settings: Option<&str>, managed: Option<&str>) -> StateSettings
 
 fn error(error: EngineError) -> JsError {
     JsError::new(&error.to_string())
+}
+
+/// A position in an array of the page's; memory here has 32 bits.
+#[allow(clippy::cast_possible_truncation)]
+const fn index(at: usize) -> u32 {
+    at as u32
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

@@ -135,7 +135,7 @@ impl Client {
             match self.engine.open(needs.answer, 2).unwrap() {
                 OpenStep::More | OpenStep::Needs(_) => {}
                 OpenStep::Done(body) => {
-                    return body.map(|body| serde_json::from_slice(&body).unwrap());
+                    return body.map(|body| serde_json::from_slice(&body.to_bytes()).unwrap());
                 }
                 OpenStep::Split(_) => panic!("split"),
             }
@@ -437,7 +437,7 @@ fn keys_in_the_same_answer_are_delivered_first() {
     assert_eq!(needs.sessions.len(), 1);
     bob.engine.add_room_keys(&keys).unwrap();
     let OpenStep::Done(Some(rest)) = bob.engine.open(id, 100).unwrap() else { panic!("not done") };
-    let rest: Value = serde_json::from_slice(&rest).unwrap();
+    let rest: Value = serde_json::from_slice(&rest.to_bytes()).unwrap();
     assert_eq!(joined(&rest, "state")[4]["content"], name());
     assert_eq!(rest["to_device"], json!({"events": []}), "not twice");
     assert_eq!(rest["next_batch"], "s2");
@@ -700,7 +700,7 @@ fn one_members_deep_content_hides_nothing_else() {
     loop {
         match bob.engine.open(needs.answer, 9).unwrap() {
             OpenStep::Done(body) => {
-                let body = String::from_utf8(body.unwrap()).unwrap();
+                let body = String::from_utf8(body.unwrap().to_bytes()).unwrap();
                 assert!(body.contains(r#"{"name":"Secret"}"#) && body.contains(&deep));
                 break;
             }
@@ -1329,4 +1329,54 @@ fn entries_of_another_key_are_taken_out_quietly() {
     );
     assert!(StateEngine::new(&[8; 31], "{}").is_err());
     assert!(StateEngine::new(&[8; 32], "nonsense").is_ok());
+}
+
+/// Whether a large answer would be taken in whole.
+fn concerns(engine: &StateEngine, path: &str, answer: &str) -> bool {
+    let bytes = answer.as_bytes();
+    let mut read = |at: usize, into: &mut [u8]| into.copy_from_slice(&bytes[at..at + into.len()]);
+    engine.may_concern("GET", &format!("{HS}{path}"), bytes.len(), &mut read)
+}
+
+#[test]
+fn a_large_answer_is_taken_in_only_for_what_concerns() {
+    let (_, mut bob, encrypted) = alice_and_bob();
+    assert!(bob.inspect("/sync", &sync(room_state(), vec![encrypted.clone()])).is_some());
+    let filler = |bytes: usize| {
+        let message = r#"{"type":"m.room.encrypted","content":{"body":"\"{[\\\\"},"sender":"@a:b"},
+            {"type":"m.room.member","state_key":"@a:b","content":{}},
+            {"type":"m.room.topic","state_key":"","content":{"topic":"_k \u00e9"}},
+            {"type":"m.space.child","state_key":"!other:example.org","content":{}},"#;
+        message.repeat(bytes / message.len())
+    };
+    let with = |before: usize, room_id: &str, event: &str| {
+        let (before, after) = (filler(before), filler(400_000));
+        format!(
+            r#"{{"rooms":{{"join":{{"{room_id}":{{"state":{{"events":[{before}{event},{after}{{}}]}}}}}}}}}}"#
+        )
+    };
+    let other = "!other:example.org";
+    let clear = r#"{"type":"m.room.name","state_key":"","content":{}}"#;
+    let flag = room_state()[2].to_string();
+    let encrypted = encrypted.to_string();
+    let fresh = Client::new("@carol:example.org").engine;
+    for engine in [&fresh, &bob.engine] {
+        let plain = with(0, other, clear);
+        assert!(!concerns(engine, "/sync", &plain), "nothing to see");
+        assert!(!concerns(engine, "/account/whoami", &with(0, other, &encrypted)), "no events");
+        for before in (0..300_000).step_by(7_919).chain(131_000..131_200) {
+            assert!(concerns(engine, "/sync", &with(before, other, &encrypted)), "{before}");
+        }
+        assert!(concerns(engine, "/sync", &with(200_000, other, &flag)), "the flag");
+        let long = encrypted
+            .replace("\"content\"", &format!("\"x\":\"{}\",\"content\"", "y".repeat(60_000)));
+        assert!(concerns(engine, "/sync", &with(90_000, other, &long)), "a long one");
+        assert!(concerns(engine, "/sync", &with(0, "\\u0021room:example.org", clear)), "escaped");
+        assert!(concerns(engine, "/sync", &with(0, "!room\\u003aexample.org", clear)), "escaped");
+    }
+    assert!(!concerns(&fresh, "/sync", &with(0, ROOM, clear)), "not known there");
+    assert!(concerns(&bob.engine, "/sync", &with(0, ROOM, clear)), "a known room");
+    let state = format!("/rooms/{ROOM}/state");
+    assert!(concerns(&bob.engine, &state, &with(0, other, clear)), "a known room's answer");
+    assert!(concerns(&fresh, "/sync", clear), "small ones always");
 }

@@ -204,7 +204,7 @@ export class EncryptedState {
     /**
      * A whole answer; `undefined` when its bytes go on as they are.
      */
-    inspect(method: string, url: string, body: Uint8Array | number[]): Needs | undefined;
+    inspect(method: string, url: string, body: Uint8Array): Needs | undefined;
     /**
      * What to tell an invited user's devices.
      */
@@ -236,12 +236,13 @@ export class EncryptedState {
      */
     noteFlag(room_id: string): void;
     /**
-     * Goes on with an answer.
+     * Goes on with an answer. Its edited bytes are put into `into` where there is room, which saves
+     * the browser an array of that size.
      *
      * # Errors
      * A sentence for an answer that is not there.
      */
-    open(answer: number, most: number): OpenStep;
+    open(answer: number, most: number, into?: Uint8Array | null): OpenStep;
     /**
      * One pending event is on the server.
      *

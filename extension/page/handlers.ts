@@ -56,7 +56,7 @@ export type AnsweredRequest = Pick<HeldRequest, "method" | "url" | "headers">;
 export interface AnswerHandler {
   /**
    * Sees every answer, errors included, before the core does. undefined, or a throw: the bytes as
-   * they are.
+   * they are. What it gives may stand in `body`, whose bytes are then gone.
    */
   open(request: AnsweredRequest, status: number, body: Uint8Array): Promise<Uint8Array | undefined>;
   /** Before sending: may answer without sending, or change the request. A throw: sent as it is. */

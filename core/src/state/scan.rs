@@ -5,6 +5,8 @@
 //! by one. Nothing is copied and nothing parsed. JSON that is malformed before the last hit has no
 //! objects here.
 
+use std::ops::Range;
+
 use memchr::memmem;
 
 /// Events come at most at depth 10 or so; what is deeper than this is some member's content, and is
@@ -39,17 +41,45 @@ pub(super) struct Layout {
     pub(super) objects: Vec<usize>,
 }
 
+const KEY: &[u8] = b"\"state_key\"";
+
+/// What stands behind a key `"state_key"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    /// No string.
+    None,
+    /// The bytes end before that can be said.
+    Open,
+    /// `""`.
+    Empty,
+    /// A string that starts with `@`.
+    User,
+    /// Another string: what encrypted events have.
+    Other,
+}
+
+fn value_after(answer: &[u8], key: usize) -> Value {
+    let after = answer.get(key + KEY.len()..).unwrap_or_default().trim_ascii_start();
+    let Some((first, rest)) = after.split_first() else { return Value::Open };
+    if *first != b':' {
+        return Value::None;
+    }
+    match rest.trim_ascii_start() {
+        [] | [b'"'] => Value::Open,
+        [b'"', b'@', ..] => Value::User,
+        [b'"', b'"', ..] => Value::Empty,
+        [b'"', ..] => Value::Other,
+        _ => Value::None,
+    }
+}
+
 /// Positions of the key `"state_key"` whose value is a string.
 pub(super) fn hits(answer: &[u8], wanted: Wanted) -> Vec<usize> {
-    const KEY: &[u8] = b"\"state_key\"";
     memmem::find_iter(answer, KEY)
-        .filter(|hit| {
-            let value = answer.get(hit + KEY.len()..).and_then(value_of).unwrap_or_default();
-            match value {
-                [b'"', b'@', ..] => wanted == Wanted::All,
-                [b'"', ..] => true,
-                _ => false,
-            }
+        .filter(|hit| match value_after(answer, *hit) {
+            Value::User => wanted == Wanted::All,
+            Value::Empty | Value::Other => true,
+            Value::None | Value::Open => false,
         })
         .collect()
 }
@@ -57,19 +87,38 @@ pub(super) fn hits(answer: &[u8], wanted: Wanted) -> Vec<usize> {
 /// Those of `hits` whose value is neither empty nor a user's id: the only ones an encrypted event may
 /// have.
 pub(super) fn with_key(answer: &[u8], hits: &[usize]) -> Vec<usize> {
-    const KEY: &[u8] = b"\"state_key\"";
-    hits.iter()
-        .copied()
-        .filter(|hit| {
-            let value = answer.get(hit + KEY.len()..).and_then(value_of).unwrap_or_default();
-            !matches!(value, [b'"', b'"' | b'@', ..])
-        })
-        .collect()
+    hits.iter().copied().filter(|hit| value_after(answer, *hit) == Value::Other).collect()
 }
 
-/// What follows the colon.
-fn value_of(after_key: &[u8]) -> Option<&[u8]> {
-    Some(after_key.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start())
+/// Where the key `"state_key"` around its `_k` at `mark` starts, and what its value is.
+pub(super) fn state_key_at(answer: &[u8], mark: usize) -> Option<(usize, Value)> {
+    let key = mark.checked_sub(6)?;
+    answer.get(key..)?.starts_with(KEY).then(|| (key, value_after(answer, key)))
+}
+
+/// Positions in `within` of `"!`, `"\` and `_k`: where strings start with a room's id or an escape,
+/// and inside every `state_key`. One pass, since each costs as much as copying the answer.
+pub(super) fn marks(answer: &[u8], within: Range<usize>) -> impl Iterator<Item = usize> {
+    let first = answer.get(within.clone()).unwrap_or_default();
+    let second = answer.get(within.start + 1..).unwrap_or_default();
+    let (blocks, _) = first.as_chunks::<BLOCK>();
+    let (next, _) = second.as_chunks::<BLOCK>();
+    let start = within.start;
+    let tail = start + blocks.len().min(next.len()) * BLOCK;
+    let in_blocks = blocks.iter().zip(next).enumerate().flat_map(move |(index, (block, next))| {
+        let base = start + index * BLOCK;
+        let mut bits = pairs(block, next);
+        std::iter::from_fn(move || {
+            let offset = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+            bits &= bits - 1;
+            Some(base + offset)
+        })
+    });
+    let in_tail = (tail..within.end).filter(move |at| {
+        let pair = (answer.get(*at), answer.get(at + 1));
+        matches!(pair, (Some(b'"'), Some(b'!' | b'\\')) | (Some(b'_'), Some(b'k')))
+    });
+    in_blocks.chain(in_tail)
 }
 
 struct Frame {
@@ -217,13 +266,11 @@ struct Masks {
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 fn masks(block: &[u8; BLOCK]) -> Masks {
-    use std::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_splat, u64x2, v128_or};
+    use std::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_splat, v128_or};
     let mut masks = Masks { quotes: 0, backslashes: 0, brackets: 0 };
     let (lanes, _) = block.as_chunks::<16>();
     for (index, lane) in lanes.iter().enumerate() {
-        let (halves, _) = lane.as_chunks::<8>();
-        let &[low, high] = halves else { continue };
-        let bytes = u64x2(u64::from_le_bytes(low), u64::from_le_bytes(high));
+        let Some(bytes) = self::lane(lane) else { continue };
         let shift = index * 16;
         let bits = |found| u64::from(i8x16_bitmask(found)) << shift;
         masks.quotes |= bits(u8x16_eq(bytes, u8x16_splat(b'"')));
@@ -234,6 +281,43 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
             bits(v128_or(u8x16_eq(folded, u8x16_splat(b'{')), u8x16_eq(folded, u8x16_splat(b'}'))));
     }
     masks
+}
+
+/// One bit for each byte that starts one of the pairs [`marks`] tells of; `next` is the same bytes
+/// from the second on.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+fn pairs(block: &[u8; BLOCK], next: &[u8; BLOCK]) -> u64 {
+    use std::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_splat, v128_and, v128_or};
+    let mut pairs = 0;
+    let lanes = block.as_chunks::<16>().0.iter().zip(next.as_chunks::<16>().0);
+    for (index, (first, second)) in lanes.enumerate() {
+        let (Some(first), Some(second)) = (lane(first), lane(second)) else { continue };
+        let is = |bytes, byte| u8x16_eq(bytes, u8x16_splat(byte));
+        let starts = v128_or(is(second, b'!'), is(second, b'\\'));
+        let found =
+            v128_or(v128_and(is(first, b'"'), starts), v128_and(is(first, b'_'), is(second, b'k')));
+        pairs |= u64::from(i8x16_bitmask(found)) << (index * 16);
+    }
+    pairs
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+fn lane(bytes: &[u8; 16]) -> Option<std::arch::wasm32::v128> {
+    let &[low, high] = bytes.as_chunks::<8>().0 else { return None };
+    Some(std::arch::wasm32::u64x2(u64::from_le_bytes(low), u64::from_le_bytes(high)))
+}
+
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+fn pairs(block: &[u8; BLOCK], next: &[u8; BLOCK]) -> u64 {
+    let mut pairs = 0;
+    let words = block.as_chunks::<8>().0.iter().zip(next.as_chunks::<8>().0);
+    for (index, (first, second)) in words.enumerate() {
+        let (first, second) = (u64::from_le_bytes(*first), u64::from_le_bytes(*second));
+        let starts = equal(second, b'!') | equal(second, b'\\');
+        let found = equal(first, b'"') & starts | equal(first, b'_') & equal(second, b'k');
+        pairs |= found << (index * 8);
+    }
+    pairs
 }
 
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
@@ -300,6 +384,22 @@ mod tests {
             prop_assert_eq!(masks.quotes, plain(&block, |byte| byte == b'"'));
             prop_assert_eq!(masks.backslashes, plain(&block, |byte| byte == b'\\'));
             prop_assert_eq!(masks.brackets, plain(&block, |byte| b"{}[]".contains(&byte)));
+        }
+
+        #[test]
+        fn marks_are_those_of_a_plain_look(
+            text in r#"["!\\\\_k]{0,200}"#, start in 0_usize..80, less in 0_usize..80,
+        ) {
+            let bytes = text.as_bytes();
+            let start = start.min(bytes.len());
+            let end = bytes.len().saturating_sub(less).max(start);
+            let expected: Vec<usize> = (start..end)
+                .filter(|at| {
+                    let pair = bytes.get(*at..at + 2);
+                    [b"\"!", b"\"\\", b"_k"].iter().any(|mark| pair == Some(&mark[..]))
+                })
+                .collect();
+            prop_assert_eq!(marks(bytes, start..end).collect::<Vec<_>>(), expected);
         }
 
         #[test]

@@ -375,6 +375,13 @@ pub(super) fn object_after(answer: &[u8], key: usize) -> Option<&str> {
     text_of(answer, open..end)
 }
 
+/// The bytes of the object that directly holds what starts at `at`, outside any string; `None` when
+/// they do not all stand here.
+pub(super) fn object_around(answer: &[u8], at: usize) -> Option<&[u8]> {
+    let start = walk_back(answer, at, 0)?;
+    answer.get(start..walk_on(answer, at, answer.len())?)
+}
+
 /// True when one of the state events with these keys may be encrypted; far cheaper than a survey.
 pub(super) fn may_be_encrypted(answer: &[u8], hits: &[usize]) -> bool {
     let encrypted = memmem::Finder::new("\"m.room.encrypted\"");
@@ -401,7 +408,8 @@ pub fn splice(answer: &[u8], edits: &[(&FoundState, Splice)]) -> Option<Vec<u8>>
             splice: splice.clone(),
         })
         .collect();
-    apply(answer, &edits)
+    let pieces = pieces(answer, edits)?;
+    Some(pieces.iter().map(|piece| piece.bytes(answer)).collect::<Vec<_>>().concat())
 }
 
 /// One edit of an answer's bytes.
@@ -419,45 +427,110 @@ impl Edit {
     }
 }
 
-/// [`splice`] for any ranges, in ascending order.
-pub(super) fn apply(answer: &[u8], edits: &[Edit]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(answer.len() + answer.len() / 64);
+/// An edited answer, in parts, so that a large one need not be put together before it is copied out.
+#[derive(Debug)]
+pub struct Edited {
+    answer: Vec<u8>,
+    pieces: Vec<Piece>,
+}
+
+/// A part of an edited answer.
+#[derive(Debug)]
+enum Piece {
+    /// Bytes of the answer as they were.
+    Kept(Range<usize>),
+    /// Others.
+    New(Vec<u8>),
+}
+
+impl Piece {
+    fn bytes<'b>(&'b self, answer: &'b [u8]) -> &'b [u8] {
+        match self {
+            Self::Kept(range) => answer.get(range.clone()).unwrap_or_default(),
+            Self::New(bytes) => bytes,
+        }
+    }
+}
+
+impl Edited {
+    /// [`splice`] for any ranges, in ascending order; false when that changes nothing.
+    pub(super) fn new(answer: Vec<u8>, edits: Vec<Edit>) -> (Self, bool) {
+        let pieces = pieces(&answer, edits);
+        let changes = pieces.is_some();
+        let pieces = pieces.unwrap_or_else(|| vec![Piece::Kept(0..answer.len())]);
+        (Self { answer, pieces }, changes)
+    }
+
+    /// Its bytes, part by part.
+    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.pieces.iter().map(|piece| piece.bytes(&self.answer))
+    }
+
+    /// Its bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.parts().collect::<Vec<_>>().concat()
+    }
+}
+
+/// The edited answer's parts; `None` when there is nothing to edit.
+fn pieces(answer: &[u8], edits: Vec<Edit>) -> Option<Vec<Piece>> {
+    let mut out = Vec::with_capacity(2 * edits.len() + 1);
     let mut copied = 0;
     let mut changed = false;
     for Edit { range, in_array, splice } in edits {
-        let Some(before) = answer.get(copied..range.start) else { continue };
+        if range.start < copied || answer.len() < range.end {
+            continue;
+        }
         match splice {
             Splice::Replace(json) => {
-                out.extend_from_slice(before);
-                out.extend_from_slice(json);
+                out.push(Piece::Kept(copied..range.start));
+                out.push(Piece::New(json));
                 copied = range.end;
             }
-            Splice::Remove if *in_array => {
-                out.extend_from_slice(before);
+            Splice::Remove if in_array => {
+                out.push(Piece::Kept(copied..range.start));
                 copied = range.end;
                 let after = skip_space(answer, range.end);
                 if answer.get(after) == Some(&b',') {
                     copied = after + 1;
                 } else {
-                    let kept = out.trim_ascii_end().len();
-                    if out.get(..kept).and_then(<[u8]>::last) == Some(&b',') {
-                        out.truncate(kept - 1);
-                    }
+                    drop_comma(answer, &mut out);
                 }
             }
-            Splice::Append(json) if *in_array => {
-                out.extend_from_slice(before);
-                out.extend_from_slice(answer.get(range.clone()).unwrap_or_default());
-                out.push(b',');
-                out.extend_from_slice(json);
+            Splice::Append(json) if in_array => {
+                out.push(Piece::Kept(copied..range.end));
+                out.push(Piece::New(b",".to_vec()));
+                out.push(Piece::New(json));
                 copied = range.end;
             }
             Splice::Remove | Splice::Append(_) => continue,
         }
         changed = true;
     }
-    out.extend_from_slice(answer.get(copied..)?);
+    out.push(Piece::Kept(copied..answer.len()));
     changed.then_some(out)
+}
+
+/// Takes a comma at the end of what is there away, with the space after it.
+fn drop_comma(answer: &[u8], out: &mut Vec<Piece>) {
+    let mut last = out.len();
+    while let Some(piece) = last.checked_sub(1).and_then(|at| out.get(at)) {
+        let kept = piece.bytes(answer).trim_ascii_end();
+        let Some((end, before)) = kept.split_last() else {
+            last -= 1;
+            continue;
+        };
+        if *end != b',' {
+            return;
+        }
+        let piece = match piece {
+            Piece::Kept(range) => Piece::Kept(range.start..range.start + before.len()),
+            Piece::New(_) => Piece::New(before.to_vec()),
+        };
+        out.truncate(last - 1);
+        out.push(piece);
+        return;
+    }
 }
 
 /// The answer with letters, digits and signs in plain that need no escape and have one, as no honest

@@ -5,9 +5,8 @@ import { bodyBytes } from "../handlers.ts";
 import type { AnswerHandler, HeldRequest, Outcome } from "../handlers.ts";
 import type { StateEngine } from "./engine.ts";
 import type { KeySupply } from "./keys.ts";
+import { Pace } from "./pace.ts";
 
-/** Events opened in one go: well below the 50 ms after which a page feels slow. */
-const MOST_AT_ONCE = 100;
 /** Events whose owner is not known yet are looked at again this often, as syncs pass. */
 const OWNER_RETRY = 20_000;
 /** Rounds of "needs" for one answer; what is missing then heals later. */
@@ -22,6 +21,7 @@ export class StateReader implements AnswerHandler {
   readonly #engine: StateEngine;
   readonly #keys: KeySupply;
   readonly #hooks: ReadHooks;
+  readonly #pace = new Pace();
   #ownersLookedAt = 0;
 
   constructor(engine: StateEngine, keys: KeySupply, hooks: ReadHooks) {
@@ -67,12 +67,21 @@ export class StateReader implements AnswerHandler {
     await this.#engine.started();
     await this.#engine.knowsDevice().catch(() => false);
     const needs = this.#engine.call((state) => state.inspect(method, url, body));
-    const opened = needs === undefined ? undefined : await this.#open(needs.answer, needs);
-    this.#looked();
+    const opened = needs === undefined ? undefined : await this.#open(needs.answer, needs, body);
+    try {
+      this.#looked();
+    } catch {
+      // What was opened may stand where the body was, so it is handed over whatever happens here.
+    }
     return opened;
   }
 
-  async #open(answer: number, first: Needs | undefined): Promise<Uint8Array | undefined> {
+  /** The edited answer, in place of the bytes it was made from where those are given. */
+  async #open(
+    answer: number,
+    first: Needs | undefined,
+    into?: Uint8Array,
+  ): Promise<Uint8Array | undefined> {
     try {
       let needs = first;
       for (let round = 0; ;) {
@@ -81,9 +90,11 @@ export class StateReader implements AnswerHandler {
           await this.#supply(needs);
         }
         needs = undefined;
-        const step = this.#engine.call((state) => state.open(answer, MOST_AT_ONCE));
+        const start = now();
+        const step = this.#engine.call((state) => state.open(answer, this.#pace.most, into));
         switch (step.kind) {
           case "more":
+            this.#pace.took(now() - start);
             await breath();
             break;
           case "needs":

@@ -13,6 +13,7 @@ use super::hints::TOLD;
 use super::{Cached, EngineError, MAX_CACHED, StateEngine, Trust};
 use crate::state::eligible::check_eligible;
 use crate::state::filters;
+use crate::state::glance;
 use crate::state::open::{
     DecryptedElsewhere, Levels, OpenError, OpenedState, ReceivedEvent, Rules, check_decrypted,
     open_by,
@@ -21,7 +22,8 @@ use crate::state::precedence::{Candidate, FlagChange, Precedence};
 use crate::state::scan::{self, Wanted};
 use crate::state::sessions::{InboundSession, KeyForm, SessionOrigin};
 use crate::state::sync::{
-    ENCRYPTED_TYPE, FoundState, Place, Survey, clear_event, find_state, may_be_encrypted, unhidden,
+    ENCRYPTED_TYPE, Edited, FoundState, Place, Survey, clear_event, find_state, may_be_encrypted,
+    unhidden,
 };
 use crate::wire::address::Address;
 use crate::wire::endpoint::{Endpoint, route};
@@ -29,6 +31,9 @@ use crate::wire::json_edit::{elements, get, get_str, members, quoted, span};
 
 /// Changes of members are looked for in answers up to this size; larger ones are first syncs.
 const MAX_TENDED_BYTES: usize = 4 * 1024 * 1024;
+
+/// Smaller answers are cheaper to take in whole than to look at in parts first.
+const MIN_GLANCED_BYTES: usize = 256 * 1024;
 
 /// How many events may wait for their keys.
 const MAX_WAITING: usize = 4_096;
@@ -91,7 +96,7 @@ pub enum OpenStep {
     /// Supply this, then call again.
     Needs(Needs),
     /// Finished; without a body the original bytes are right.
-    Done(Option<Vec<u8>>),
+    Done(Option<Edited>),
     /// Give the page this; the rest follows on its next sync with the same `since`.
     Split(Vec<u8>),
 }
@@ -253,23 +258,37 @@ impl StateEngine {
         get(event, &["content"]).ok()?.map(str::to_owned)
     }
 
+    /// False when [`StateEngine::inspect`] need not see the answer of `length` bytes. `read` fills the
+    /// buffer with its bytes from a position on, so that a large answer is not copied for nothing.
+    pub fn may_concern(
+        &self,
+        method: &str,
+        url: &str,
+        length: usize,
+        read: &mut dyn FnMut(usize, &mut [u8]),
+    ) -> bool {
+        let Some(address) = Address::parse(url) else { return false };
+        let endpoint = route(method, &address);
+        if !carries_state(endpoint) {
+            return false;
+        }
+        let tended = !self.outbound.is_empty() && length <= MAX_TENDED_BYTES;
+        let known =
+            filters::room_path(&address).is_some_and(|path| !self.known.is_unknown(&path.room_id));
+        endpoint == Endpoint::Hierarchy
+            || length < MIN_GLANCED_BYTES
+            || tended
+            || known
+            || !self.hints.is_empty()
+            || glance::finds(length, read, &|room_id| !self.known.is_unknown(room_id))
+    }
+
     /// A whole answer with status 200. `None`: its bytes go on as they are. Else it is kept until
     /// [`StateEngine::open`] is done with it, or [`StateEngine::drop_answer`].
     pub fn inspect(&mut self, method: &str, url: &str, body: Vec<u8>) -> Option<Needs> {
         let address = Address::parse(url)?;
         let endpoint = route(method, &address);
-        let carries_state = matches!(
-            endpoint,
-            Endpoint::Sync
-                | Endpoint::SlidingSync
-                | Endpoint::Events
-                | Endpoint::History
-                | Endpoint::StateRead
-                | Endpoint::Search
-                | Endpoint::Pushers
-                | Endpoint::Hierarchy
-        );
-        if !carries_state {
+        if !carries_state(endpoint) {
             return None;
         }
         let mut answer = Answer {
@@ -341,9 +360,9 @@ impl StateEngine {
         if hits.is_empty() {
             return;
         }
-        let flagged = memmem::find(&answer.body, b"encrypt_state_events\"").is_some();
+        let flagged = || memmem::find(&answer.body, b"encrypt_state_events\"").is_some();
         let hinted = is_sync && !self.hints.is_empty();
-        if !knows && !flagged && !hinted {
+        if !knows && !hinted && !flagged() {
             let keyed = scan::with_key(&answer.body, &hits);
             if !may_be_encrypted(&answer.body, &keyed) {
                 return;
@@ -1043,6 +1062,20 @@ fn rules<'a>(
         },
         gone_devices: trust == Trust::All && members_known.contains(event.room_id),
     }
+}
+
+const fn carries_state(endpoint: Endpoint) -> bool {
+    matches!(
+        endpoint,
+        Endpoint::Sync
+            | Endpoint::SlidingSync
+            | Endpoint::Events
+            | Endpoint::History
+            | Endpoint::StateRead
+            | Endpoint::Search
+            | Endpoint::Pushers
+            | Endpoint::Hierarchy
+    )
 }
 
 fn reason(error: &OpenError) -> &'static str {

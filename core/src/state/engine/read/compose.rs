@@ -5,7 +5,7 @@ use crate::state::open::OpenedState;
 use crate::state::packed_key::WireKey;
 use crate::state::precedence::{Precedence, STATE_ENCRYPTION_FLAGS};
 use crate::state::sorted::Map;
-use crate::state::sync::{Edit, Splice, apply};
+use crate::state::sync::{Edit, Edited, Splice};
 use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{self, elements, get, get_str, members, quoted, span};
 
@@ -22,7 +22,7 @@ struct Claims {
 }
 
 impl StateEngine {
-    pub(super) fn compose(&mut self, mut answer: Answer) -> Option<Vec<u8>> {
+    pub(super) fn compose(&mut self, mut answer: Answer) -> Option<Edited> {
         let mut edits: Vec<Edit> = Vec::new();
         let mut slots: Map<Slot, Claims> = Map::new();
         for (index, entry) in answer.encrypted.iter().enumerate() {
@@ -122,12 +122,14 @@ impl StateEngine {
             }));
         }
         edits.sort_by_key(|edit| edit.range.start);
-        let mut composed = apply(&answer.body, &edits);
+        let (mut edited, mut changed) = Edited::new(answer.body, edits);
         if answer.endpoint == Endpoint::SlidingSync {
-            let body = composed.as_mut().unwrap_or(&mut answer.body);
-            answer.changed |= self.fill_rooms(body);
+            let mut body = edited.to_bytes();
+            if self.fill_rooms(&mut body) {
+                (edited, changed) = (Edited::new(body, Vec::new()).0, true);
+            }
         }
-        composed.or_else(|| (answer.changed || answer.second).then_some(answer.body))
+        (changed || answer.changed || answer.second).then_some(edited)
     }
 
     /// Offers an opened event as its slot's current one; true when it is.

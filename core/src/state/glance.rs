@@ -1,0 +1,95 @@
+//! A first look at a large answer, in parts small enough for the processor's cache: whether a whole
+//! look is worth a copy of it in this module's memory. In doubt it is.
+
+use memchr::{memchr, memmem};
+
+use super::scan::{self, Value};
+use super::sync::{ENCRYPTED_TYPE, object_around};
+
+/// Bytes looked at in one go, and those on either side that events may reach into.
+const PART: usize = 128 * 1024;
+const MARGIN: usize = 4 * 1024;
+/// How far from a state key its event's ends may be; events have at most 64 KiB, and some more in
+/// `unsigned`.
+const REACH: usize = 96 * 1024;
+/// Events over a part's edge are looked at once more; many of them are no honest answer.
+const MOST_EDGES: usize = 64;
+
+const FLAG_END: &[u8] = b"encrypt_state_events\"";
+
+/// True when the answer of `length` bytes may have a room that `is_known` knows, encrypted state or
+/// the flag of state encryption. `read` fills the buffer with the answer's bytes from a position on.
+pub(super) fn finds(
+    length: usize,
+    read: &mut dyn FnMut(usize, &mut [u8]),
+    is_known: &dyn Fn(&str) -> bool,
+) -> bool {
+    let mut buffer = vec![0; length.min(MARGIN + PART + MARGIN)];
+    let mut edges = Vec::new();
+    let mut base = 0;
+    while base < length {
+        let from = base.saturating_sub(MARGIN);
+        let to = length.min(base + PART + MARGIN);
+        let Some(part) = buffer.get_mut(..to - from) else { return true };
+        read(from, part);
+        let part = &*part;
+        let own = base - from..(base + PART).min(length) - from;
+        let found = scan::marks(part, own).any(|mark| match look(part, mark, is_known) {
+            Look::Nothing => false,
+            Look::Concern => true,
+            Look::Edge => {
+                edges.push(from + mark);
+                edges.len() > MOST_EDGES
+            }
+        });
+        if found {
+            return true;
+        }
+        base += PART;
+    }
+    edges.into_iter().any(|at| {
+        let from = at.saturating_sub(REACH);
+        let mut window = vec![0; length.min(at + REACH) - from];
+        read(from, &mut window);
+        !matches!(look(&window, at - from, is_known), Look::Nothing)
+    })
+}
+
+enum Look {
+    Nothing,
+    Concern,
+    /// The part ends before that can be said.
+    Edge,
+}
+
+/// What stands at a mark.
+fn look(part: &[u8], mark: usize, is_known: &dyn Fn(&str) -> bool) -> Look {
+    let after = part.get(mark..).unwrap_or_default();
+    match after {
+        // A string that starts with a room's id, or one that hides what it starts with.
+        [b'"', b'!', ..] => match memchr(b'"', after.get(1..).unwrap_or_default()) {
+            None => Look::Edge,
+            Some(end) => match std::str::from_utf8(after.get(1..=end).unwrap_or_default()) {
+                Ok(room_id) if !room_id.contains('\\') && !is_known(room_id) => Look::Nothing,
+                _ => Look::Concern,
+            },
+        },
+        [b'"', b'\\', b'u', ..] => Look::Concern,
+        [b'"', ..] => Look::Nothing,
+        _ => match scan::state_key_at(part, mark) {
+            None | Some((_, Value::None | Value::User)) => Look::Nothing,
+            Some((_, Value::Open)) => Look::Edge,
+            Some((key, Value::Empty | Value::Other)) => match object_around(part, key) {
+                None => Look::Edge,
+                Some(object) => {
+                    let has = |needle: &[u8]| memmem::find(object, needle).is_some();
+                    if has(ENCRYPTED_TYPE.as_bytes()) || has(FLAG_END) {
+                        Look::Concern
+                    } else {
+                        Look::Nothing
+                    }
+                }
+            },
+        },
+    }
+}
