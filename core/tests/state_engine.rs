@@ -1230,6 +1230,10 @@ fn the_inviters_word_names_the_invite() {
     for (sender, told) in [("@alice:example.org", true), ("@mallory:example.org", false)] {
         let mut carol = Client::new("@carol:example.org");
         carol.engine.add_invite_hint(sender, hint.content.get()).unwrap();
+        // For an invite the client holds already, whose inviter it compares.
+        let healed = carol.engine.healed();
+        let event: Value = serde_json::from_str(healed[0].event.get()).unwrap();
+        assert_eq!((&event["room_id"], &event["sender"]), (&json!(ROOM), &json!(sender)));
         carol.reload();
         let invite = json!({"rooms": {"invite": {ROOM: {"invite_state": {"events": [
             {"type": "m.room.create", "state_key": "", "sender": "@alice:example.org", "content": {}},

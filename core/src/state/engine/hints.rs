@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::persist::HINT;
-use super::read::{Answer, Entry, HealedEvent, healed_event};
+use super::read::{Answer, Entry, HealedEvent, healed_event, with_room};
 use super::{EngineError, StateEngine};
 use crate::state::eligible::check_eligible;
 use crate::state::sessions::{PickleKey, seal, unseal};
@@ -188,7 +188,8 @@ impl StateEngine {
                 hint.events
                     .iter()
                     .filter_map(|(event_type, content)| {
-                        healed_event(&room_id, hint.event(event_type, content))
+                        let event = with_room(&hint.event(event_type, content), &room_id);
+                        healed_event(&room_id, event)
                     })
                     .collect::<Vec<_>>()
             })

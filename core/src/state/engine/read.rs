@@ -1144,7 +1144,7 @@ fn first_half(answer: &Answer) -> Option<(Vec<u8>, Vec<Range<usize>>)> {
 }
 
 /// The event with its room's id, which sync answers leave out.
-fn with_room(event: &str, room_id: &str) -> String {
+pub(super) fn with_room(event: &str, room_id: &str) -> String {
     let edit = [crate::wire::json_edit::Edit::set(&["room_id"], quoted(room_id))];
     crate::wire::json_edit::apply(event.as_bytes(), &edit)
         .ok()
