@@ -33,20 +33,22 @@ export async function loadForPage(
   return entries;
 }
 
-/** What a person answered once and for all when files were to be sent in clear. */
+/** What a person answered once and for all: to files sent in clear, or to another question. */
 export interface RememberedAnswer {
   /** Where it is stored. */
   readonly name: string;
   /** Origin of the Element page it was given on. */
   readonly origin: string;
-  /** The server it holds for; undefined: a room, which is remembered by a hash. */
-  readonly server: string | undefined;
+  /** What it holds for; of rooms and other questions only a hash is stored. */
+  readonly about: "server" | "room" | "other";
+  /** The server, where it is one. */
+  readonly server: string;
   readonly choice: "clean" | "send";
   /** Day, as 2026-01-31; undefined where an earlier Mantle kept none. */
   readonly day: string | undefined;
 }
 
-const ANSWER_NAME = /^page\/(https?:\/\/[^/]+)\/media\/(?:room|server)\/(.+)$/;
+const ANSWER_NAME = /^page\/(https?:\/\/[^/]+)\/(media\/room|media\/server|answers)\/(.+)$/;
 /** As `rememberChoice` of extension/page/media/memory.ts writes it. */
 const ANSWER = /^(clean|send)(?: (\d{4}-\d{2}-\d{2}))?$/;
 
@@ -55,11 +57,11 @@ export async function rememberedAnswers(): Promise<RememberedAnswer[]> {
   const answers: RememberedAnswer[] = [];
   const stored = await readStorageWhere((name) => ANSWER_NAME.test(name));
   for (const [name, value] of Object.entries(stored)) {
-    const [, origin = "", of = ""] = ANSWER_NAME.exec(name) ?? [];
+    const [, origin = "", area, of = ""] = ANSWER_NAME.exec(name) ?? [];
     const [, choice, day] = ANSWER.exec(String(value)) ?? [];
     if (choice !== "clean" && choice !== "send") continue;
-    const server = name.startsWith(`page/${origin}/media/server/`) ? of : undefined;
-    answers.push({ name, origin, server, choice, day });
+    const about = area === "media/server" ? "server" : area === "media/room" ? "room" : "other";
+    answers.push({ name, origin, about, server: about === "server" ? of : "", choice, day });
   }
   return answers;
 }

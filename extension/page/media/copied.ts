@@ -9,6 +9,7 @@ import {
   indexOf,
   page,
   pageDocument,
+  runInTask,
   slice,
   uncurry,
 } from "../captured.ts";
@@ -36,7 +37,9 @@ const writeText = clipboard && uncurry(clipboard.writeText);
 export function installCopyHook(gate: Gate): void {
   if (page !== page.top || clipboard === undefined) return;
   const look = (text: string, written?: Promise<unknown>): void => {
-    if (indexOf(text, OPEN_MEDIA) >= 0) void offer(gate, text, written);
+    if (indexOf(text, OPEN_MEDIA) < 0) return;
+    // Not before the browser itself has copied: the question takes the selection away.
+    runInTask(() => void offer(gate, text, written));
   };
   for (const type of ["copy", "cut"]) {
     // After Element's own listeners, which may put something else there.

@@ -4,7 +4,7 @@ import { text } from "../../platform.ts";
 import { button, element } from "../popup/dom.ts";
 
 /** Whether a stored name may be one of an answer. */
-export const isAnswerName = (name: string): boolean => name.includes("/media/");
+export const isAnswerName = (name: string): boolean => /\/(?:media|answers)\//.test(name);
 
 export async function showAnswers(section: HTMLElement): Promise<void> {
   const answers = await rememberedAnswers();
@@ -26,10 +26,10 @@ export async function showAnswers(section: HTMLElement): Promise<void> {
 }
 
 /** "Files to hs.example.org, asked on …: sent as they are (2026-01-31)". */
-function sentence({ origin, server, choice, day }: RememberedAnswer): string {
+function sentence({ origin, about, server, choice, day }: RememberedAnswer): string {
   const site = new URL(origin).host;
-  const where =
-    server === undefined ? text("answersRoom", site) : text("answersServer", server, site);
-  const what = text(choice === "clean" ? "answersClean" : "answersSend");
-  return day === undefined ? `${where}: ${what}` : `${where}: ${what} (${day})`;
+  const when = day === undefined ? "" : ` (${day})`;
+  if (about === "other") return `${text("answersOther", site)}${when}`;
+  const where = about === "room" ? text("answersRoom", site) : text("answersServer", server, site);
+  return `${where}: ${text(choice === "clean" ? "answersClean" : "answersSend")}${when}`;
 }
