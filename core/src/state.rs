@@ -30,9 +30,9 @@ pub use encrypt::{
     room_key_content, room_keys_for_import,
 };
 pub use engine::{
-    Again, Before, Conversion, CreatePlan, DeviceName, EngineError, HealedEvent, InviteHint, Moved, Needs,
-    NewRooms, OpenStep, Outgoing, PendingEvent, PendingView, PersistBatch, PersistEntry, Plan,
-    Problem, Put, Reencryption, RefusedDevice, SessionNeed, SessionView, StateEngine,
+    Again, Before, Conversion, CreatePlan, DeviceName, EngineError, HealedEvent, InviteHint, Moved,
+    Needs, NewRooms, OpenStep, Outgoing, PendingEvent, PendingView, PersistBatch, PersistEntry,
+    Plan, Problem, Put, Reencryption, RefusedDevice, SessionNeed, SessionView, StateEngine,
     StateSettings, Tend, Trust, UnopenedEvent,
 };
 pub use open::{MAX_CONTENT_BYTES, OpenError, OpenedState, ReceivedEvent, open_state};

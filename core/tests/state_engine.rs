@@ -282,7 +282,8 @@ fn every_place_of_an_event_is_opened() {
     assert_eq!(opened["rooms"][ROOM]["name"], "Secret", "the server computed none");
     // Later answers bring what changed, and names of people where the server knows no other.
     let other = "!other:example.org";
-    let sliding = json!({"pos": "2", "rooms": {ROOM: {"name": "Alice and Bob"}, other: {"name": "X"}}});
+    let sliding =
+        json!({"pos": "2", "rooms": {ROOM: {"name": "Alice and Bob"}, other: {"name": "X"}}});
     let needs = bob.engine.inspect("POST", url, sliding.to_string().into_bytes());
     let opened = bob.finish(&needs.unwrap()).unwrap();
     assert_eq!(opened["rooms"], json!({ROOM: {"name": "Secret"}, other: {"name": "X"}}));

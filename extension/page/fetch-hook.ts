@@ -170,7 +170,8 @@ class FetchInHand {
     } else {
       if (flags === WATCH) return this.#watched(this.#sendAsCalled(), undefined);
       plan = takePlan(this.#gate, flags);
-      if (plan.handovers !== undefined) text = this.#textBody();
+      const isShown = plan.handback !== undefined && hasBody(method);
+      if (plan.handovers !== undefined || isShown) text = this.#textBody();
     }
     const { isSettled, handovers, handback } = plan;
     if (!isSettled && handovers === undefined && handback === undefined) {

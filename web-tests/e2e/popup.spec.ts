@@ -209,7 +209,7 @@ for (const kind of bothBrowsers) {
       };
       const settled = async (shields: Record<string, string>, wanted: string[]): Promise<void> => {
         await storeSettings(popup, { version: 1, shields });
-        let told: string[] = [];
+        let told: string[] | undefined;
         const isSettled = async (): Promise<boolean> => {
           told = await leaking();
           return told.join() === wanted.join();
@@ -409,38 +409,47 @@ const TOLD: Readonly<Record<string, (exchange: Exchange) => boolean>> = {
     method === "PUT" && path.includes("/account_data/") && body.includes("recent_rooms"),
 };
 
+const API = "https://hs.example.org/_matrix/client/v3";
+const ROOM = `${API}/rooms/!r:hs.example.org`;
+const TELLING: readonly (readonly [method: string, url: string, body?: string])[] = [
+  ["POST", "https://scalar.vector.im/api/register", "{}"],
+  ["GET", "https://vector.im/_matrix/identity/v2"],
+  ["PUT", `${API}/devices/D`, '{"display_name":"kitchen"}'],
+  ["PUT", `${API}/presence/@a:hs.example.org/status`, '{"presence":"online"}'],
+  ["PUT", `${ROOM}/typing/@a:hs.example.org`, '{"typing":true}'],
+  ["POST", `${ROOM}/receipt/m.read/$event`, "{}"],
+  ["POST", "https://posthog.element.io/e/", "{}"],
+  ["GET", "https://hs.example.org/_matrix/media/v3/preview_url?url=x"],
+  ["GET", "https://api.maptiler.com/maps/x/style.json"],
+  ["GET", "https://hs.example.org/_synapse/admin/v1/users/@a:hs.example.org/admin"],
+  ["POST", `${API}/createRoom`, '{"invite":["@riot-bot:matrix.org"],"is_direct":true}'],
+  [
+    "PUT",
+    `${API}/user/@a:hs.example.org/account_data/im.vector.setting.breadcrumbs`,
+    '{"recent_rooms":["!r:x"]}',
+  ],
+];
+const CALL_PAGE = "https://call.example.net/room#?userId=@a:x&deviceId=D&roomId=!r:x";
+
 /** Has the page tell all of that. */
 async function tellAll(page: Page): Promise<void> {
-  await page.evaluate(async () => {
-    const api = "https://hs.example.org/_matrix/client/v3";
-    const room = `${api}/rooms/!r:hs.example.org`;
-    const send = (method: string, url: string, body?: unknown): Promise<unknown> =>
-      fetch(url, { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }).catch(
-        () => undefined,
-      );
-    const frame = document.createElement("iframe");
-    const shown = new Promise((resolve) => frame.addEventListener("load", resolve));
-    frame.src = "https://call.example.net/room#?userId=@a:x&deviceId=D&roomId=!r:x";
-    document.body.append(frame);
-    await Promise.all([
-      shown,
-      send("POST", "https://scalar.vector.im/api/register", {}),
-      send("GET", "https://vector.im/_matrix/identity/v2"),
-      send("PUT", `${api}/devices/D`, { display_name: "kitchen" }),
-      send("PUT", `${api}/presence/@a:hs.example.org/status`, { presence: "online" }),
-      send("PUT", `${room}/typing/@a:hs.example.org`, { typing: true }),
-      send("POST", `${room}/receipt/m.read/$event`, {}),
-      send("POST", "https://posthog.element.io/e/", {}),
-      send("GET", `${api}/preview_url?url=x`.replace("client/v3", "media/v3")),
-      send("GET", "https://api.maptiler.com/maps/x/style.json"),
-      send("GET", "https://hs.example.org/_synapse/admin/v1/users/@a:hs.example.org/admin"),
-      send("POST", `${api}/createRoom`, { invite: ["@riot-bot:matrix.org"], is_direct: true }),
-      send("PUT", `${api}/user/@a:hs.example.org/account_data/im.vector.setting.breadcrumbs`, {
-        recent_rooms: ["!r:x"],
-      }),
-    ]);
-    frame.remove();
-  });
+  await page.evaluate(
+    async (requests: typeof TELLING, callPage: string) => {
+      const frame = document.createElement("iframe");
+      const shown = new Promise((resolve) => frame.addEventListener("load", resolve));
+      frame.src = callPage;
+      document.body.append(frame);
+      await Promise.all([
+        shown,
+        ...requests.map(([method, url, body]) =>
+          fetch(url, { method, ...(body === undefined ? {} : { body }) }).catch(() => undefined),
+        ),
+      ]);
+      frame.remove();
+    },
+    TELLING,
+    CALL_PAGE,
+  );
 }
 
 function mode(shield: string, value: string): string {

@@ -83,12 +83,15 @@ export class KeySupply {
     if (isAny) this.ring();
   }
 
-  /** Asks the page's crypto to tell when keys of events that could not be opened arrive. */
-  watch(): void {
-    const client = runningClient();
-    const crypto = client?.getCrypto();
-    if (client === undefined || crypto === undefined) return;
-    for (const event of this.#engine.call((state) => state.unopened())) {
+  /**
+   * Asks the page's crypto to tell when keys of events that could not be opened arrive; false when
+   * there are none.
+   */
+  watch(): boolean {
+    const crypto = runningClient()?.getCrypto();
+    if (crypto === undefined) return false;
+    const unopened = this.#engine.call((state) => state.unopened());
+    for (const event of unopened) {
       if (event.reason !== "session" && event.reason !== "index") continue;
       if (this.#bells.has(event.eventId)) continue;
       const duck = duckOf(event, () => this.ring());
@@ -99,6 +102,7 @@ export class KeySupply {
         () => undefined,
       );
     }
+    return unopened.length > 0;
   }
 
   /** Soon: opens what can be opened now, and puts it into the running client. */

@@ -109,9 +109,8 @@ export class StateReader implements AnswerHandler {
 
   #looked(): void {
     this.#engine.persistSoon();
-    this.#keys.watch();
-    const isDue = now() - this.#ownersLookedAt > OWNER_RETRY;
-    if (isDue && this.#engine.call((state) => state.unopened()).length > 0) {
+    const isWaiting = this.#keys.watch();
+    if (isWaiting && now() - this.#ownersLookedAt > OWNER_RETRY) {
       this.#ownersLookedAt = now();
       this.#keys.ring();
     }

@@ -50,7 +50,10 @@ pub struct Again {
 
 impl std::fmt::Debug for Again {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Again").field("event_type", &self.event_type).finish_non_exhaustive()
+        formatter
+            .debug_struct("Again")
+            .field("event_type", &self.event_type)
+            .finish_non_exhaustive()
     }
 }
 
@@ -235,10 +238,8 @@ fn order<'a>(
     sender: Option<&String>,
     writers: &Set<String>,
 ) -> Vec<&'a str> {
-    let mut order: Vec<&String> = members
-        .iter()
-        .filter(|member| levels.may_send_encrypted(member, event_type))
-        .collect();
+    let mut order: Vec<&String> =
+        members.iter().filter(|member| levels.may_send_encrypted(member, event_type)).collect();
     order.sort_by_key(|member| (Some(*member) != sender, !writers.contains(*member)));
     order.into_iter().map(String::as_str).collect()
 }
