@@ -15,7 +15,7 @@ static INFO: Info = Info {
     purpose: documented(
         "Asks before Element learns where you are, and before a link tells a map site the place somebody shared with you.",
     ),
-    loses: documented("A question comes before each."),
+    loses: documented("A question comes before each of the two."),
     default: Mode::Ask,
     why: documented("Both tell a company in between; only you know whether it is worth it."),
     strict: Mode::Ask,

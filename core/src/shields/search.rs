@@ -26,7 +26,7 @@ static INFO: Info = Info {
         "Asks your homeserver to search readable rooms only, never encrypted ones, and for people only after the first letters of a name.",
     ),
     loses: documented(
-        "People are suggested from the third letter on. Encrypted rooms are found nothing in, as without Mantle.",
+        "People are suggested from the third letter on. Nothing is found in encrypted rooms, as without Mantle.",
     ),
     why: documented(
         "The server cannot search what is encrypted, so asking only tells it your words.",

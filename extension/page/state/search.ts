@@ -36,7 +36,10 @@ export const searchHandler: RequestHandler = {
     if (rooms.length === 0) return { kind: "reply", status: 200, body: NOTHING };
     if (isArray(asked) && rooms.length === asked.length) return { kind: "send" };
     const filter = { ...events.filter, rooms };
-    const next = { ...wanted, search_categories: { ...categories, room_events: { ...events, filter } } };
+    const next = {
+      ...wanted,
+      search_categories: { ...categories, room_events: { ...events, filter } },
+    };
     return { kind: "send", body: stringify(next) };
   },
 };
@@ -44,7 +47,8 @@ export const searchHandler: RequestHandler = {
 /** Those of the rooms, or of all, that are known not to be encrypted. */
 function readable(client: PageClient, asked: readonly unknown[] | undefined): string[] {
   const chosen = create(null) as Record<string, true>;
-  for (let index = 0; index < (asked?.length ?? 0); index += 1) chosen[asked?.[index] as string] = true;
+  for (let index = 0; index < (asked?.length ?? 0); index += 1)
+    chosen[asked?.[index] as string] = true;
   const rooms = client.getRooms();
   const found: string[] = [];
   for (let index = 0; index < rooms.length; index += 1) {
