@@ -30,7 +30,7 @@ static INFO: Info = Info {
         title: "Account data kept on this device",
         kind: OptionKind::List { max: 20, item: Item::Type },
         default: r#"["im.vector.setting.breadcrumbs","io.element.recent_emoji","io.element.matrix_client_information","org.matrix.msc3890.local_notification_settings"]"#,
-        why: "What Element writes by itself, and no server or other device needs.",
+        why: documented("What Element writes by itself, and no server or other device needs."),
     }],
     ..Info::PLAIN
 };

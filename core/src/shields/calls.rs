@@ -39,7 +39,7 @@ const DIRECT: OptionInfo = OptionInfo {
     title: "Let calls connect directly: both sides see each other's network address",
     kind: OptionKind::Flag,
     default: "false",
-    why: "Whoever is in a call with you need not know where you are.",
+    why: documented("Whoever is in a call with you need not know where you are."),
 };
 
 /// Element's own Jitsi hosts: they want no authentication, so asking them about it only tells them.

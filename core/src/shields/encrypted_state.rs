@@ -31,14 +31,14 @@ pub const OPTIONS: [OptionInfo; 3] = [
             ("off", "leave them readable"),
         ]),
         default: r#""on""#,
-        why: "What was once sent in clear cannot be called back.",
+        why: documented("What was once sent in clear cannot be called back."),
     },
     OptionInfo {
         key: "types",
         title: "Further state to encrypt (event types)",
         kind: OptionKind::List { max: 20, item: Item::Type },
         default: "[]",
-        why: "Name and topic are what says most, and what clients cope with best.",
+        why: documented("Name and topic are what says most, and what clients cope with best."),
     },
     OptionInfo {
         key: "trust",
@@ -48,7 +48,7 @@ pub const OPTIONS: [OptionInfo; 3] = [
             ("cross-signed", "devices their owner has verified"),
         ]),
         default: r#""all""#,
-        why: "The same devices as for messages.",
+        why: documented("The same devices as for messages."),
     },
 ];
 

@@ -60,6 +60,6 @@ impl Shield for Extras {
         let is_told = address.is_within(LANDING)
             && !address.query.is_empty()
             && context.is_foreign(INFO.id, address.host);
-        is_told.then(|| format!("{}://{}{}", address.scheme, address.host, address.path))
+        is_told.then(|| url.split('?').next().unwrap_or_default().to_owned())
     }
 }

@@ -34,14 +34,18 @@ static INFO: Info = Info {
             title: "Hidden details in pictures (place, camera, time)",
             kind: OptionKind::Choice(&[("remove", "Remove"), ("keep", "Keep")]),
             default: "\"remove\"",
-            why: "The pixels stay the same to the bit; the details tell where and with what a picture was made.",
+            why: documented(
+                "The pixels stay the same to the bit; the details tell where and with what a picture was made.",
+            ),
         },
         OptionInfo {
             key: "fileName",
             title: "The file's name in the upload",
             kind: OptionKind::Choice(&[("remove", "Remove"), ("keep", "Keep")]),
             default: "\"remove\"",
-            why: "The server needs no name to keep a file, and in a clear room the message has it anyway.",
+            why: documented(
+                "The server needs no name to keep a file, and in a clear room the message has it anyway.",
+            ),
         },
     ],
     ..Info::PLAIN

@@ -32,7 +32,7 @@ const COPIED: OptionInfo = OptionInfo {
     title: "Links you copy lead to your Element's site, not to matrix.to",
     kind: OptionKind::Flag,
     default: "true",
-    why: "Otherwise everybody who opens them tells matrix.to.",
+    why: documented("Otherwise everybody who opens them tells matrix.to."),
 };
 
 /// What Element puts before `/#/room/…` in links it makes; a missing one means matrix.to.

@@ -16,7 +16,7 @@ const LETTERS: OptionInfo = OptionInfo {
     title: "Letters of a name before people are searched",
     kind: OptionKind::Number { min: 1, max: 20 },
     default: "3",
-    why: "Fewer fit half the server's users anyway.",
+    why: documented("Fewer fit half the server's users anyway."),
 };
 
 static INFO: Info = Info {

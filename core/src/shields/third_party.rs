@@ -79,7 +79,8 @@ impl Shield for ThirdParty {
 }
 
 fn is_third(host: &str, context: &Context<'_>) -> bool {
-    let is_named = [context.auth_hosts, context.rtc_hosts].into_iter().flatten();
-    !is_named.into_iter().any(|named| named == host)
+    let is_named = |hosts: &[String]| hosts.iter().any(|named| named == host);
+    !is_named(context.auth_hosts)
+        && !is_named(context.rtc_hosts)
         && SHIELDS.iter().all(|shield| context.is_foreign(shield.info().id, host))
 }
