@@ -36,7 +36,7 @@ export type ProblemCode =
 export interface Problem { roomId: string; code: ProblemCode; sentence: string }
 export interface Tend {
     roomId: string;
-    why: "membership" | "devices" | "stale";
+    why: "membership" | "devices" | "stale" | "name";
     members: { userId: string; membership: string }[];
 }
 export type Plan =
