@@ -78,7 +78,11 @@ describe("leak report", { timeout: 420_000 }, () => {
     for (const [id, file] of Object.entries(SWITCHED_IN)) {
       const shield = tables.leaks.find((leak) => leak.id === id)?.shield ?? id;
       const text = await readFile(path.join(root, file), "utf8");
-      assert.match(text, new RegExp(`"?${shield}"?: "off"`), `${file} never switches ${shield} off`);
+      assert.match(
+        text,
+        new RegExp(`"?${shield}"?: "off"`),
+        `${file} never switches ${shield} off`,
+      );
     }
   });
 
