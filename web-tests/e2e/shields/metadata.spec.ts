@@ -151,7 +151,11 @@ for (const kind of bothBrowsers) {
 
     it("lets gateways have event IDs only, and invites no bot", async () => {
       const both = await onBoth(sides, async ({ page }) => {
-        await drive(page, "addPushers", "me@example.org", "https://push.example.org");
+        await drive(page, "homeserverCall", "POST", "/_matrix/client/v3/pushers/set", {
+          ...{ kind: "http", app_id: "org.example.app", app_display_name: "Example" },
+          ...{ device_display_name: "phone", lang: "en", pushkey: "key" },
+          data: { url: "https://push.example.org/_matrix/push/v1/notify" },
+        });
         return drive(page, "homeserverCall", "POST", "/_matrix/client/v3/createRoom", {
           invite: ["@riot-bot:matrix.org"],
           is_direct: true,
