@@ -896,7 +896,7 @@ fn what_becomes_public_is_asked_about() {
     }
     let flagged = records(&mut watching);
     assert!(flagged.iter().all(|record| record["action"] != "answered"), "{flagged:?}");
-    for (shield, count) in [("profile", 8), ("keywords", 2)] {
+    for (shield, count) in [("profile", 7), ("keywords", 2)] {
         let counts = flagged.iter().filter(|record| record["shield"] == shield);
         assert_eq!(counts.filter_map(|record| record["count"].as_u64()).sum::<u64>(), count);
     }
