@@ -193,8 +193,7 @@ fn referrer_rules() -> Value {
 fn leaks_page() -> String {
     let mut page = String::from(
         "# Leaks\n\nGenerated from `core/src/leaks.rs` and `core/src/shields/`; do not edit.\n\n\
-         What Element Web tells whom beside the encrypted messages, and which shield closes it.\n\
-         Where the shield is *planned*, Mantle does not protect you yet.\n",
+         What Element Web tells whom beside the encrypted messages, and which shield closes it.\n",
     );
     for (index, title) in SECTIONS.iter().enumerate() {
         let number = index.saturating_add(1);
