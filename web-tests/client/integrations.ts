@@ -78,8 +78,8 @@ export async function openManager(
   return openFrame(url.href);
 }
 
-/** Puts a frame into the page; `loaded` says whether its page came and ran. */
-export async function openFrame(src: string): Promise<{ loaded: boolean }> {
+/** Puts a frame into the page; `loaded` says whether its page came and ran within the limit (ms). */
+export async function openFrame(src: string, limit = 2_000): Promise<{ loaded: boolean }> {
   const frame = document.createElement("iframe");
   frame.sandbox.add("allow-forms", "allow-popups", "allow-scripts", "allow-same-origin");
   frame.src = src;
@@ -88,7 +88,7 @@ export async function openFrame(src: string): Promise<{ loaded: boolean }> {
       if (event.source === frame.contentWindow && event.data === "frame page runs") resolve(true);
     };
     window.addEventListener("message", onMessage);
-    setTimeout(() => resolve(false), 2_000);
+    setTimeout(() => resolve(false), limit);
   });
   document.body.append(frame);
   const result = await greeted;

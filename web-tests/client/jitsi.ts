@@ -9,6 +9,8 @@ const info = new URLSearchParams({
 });
 const frame = document.createElement("iframe");
 frame.src = `https://${domain}/${encodeURIComponent(conference)}#${info.toString()}`;
+// Tells `openFrame` that the conference's page came, whatever it is.
+frame.addEventListener("load", () => parent.postMessage("frame page runs", "*"));
 document.getElementById("jitsiContainer")?.append(frame);
 
 export {};

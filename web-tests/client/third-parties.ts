@@ -28,7 +28,7 @@ export async function startJitsiCall(roomId: string): Promise<void> {
     displayName: me,
     roomName: name,
   });
-  await openFrame(`${location.origin}/jitsi.html#${info.toString()}`);
+  await openFrame(`${location.origin}/jitsi.html#${info.toString()}`, 20_000);
 }
 
 /** Opens the remote call page with everything about the user in the fragment. */
