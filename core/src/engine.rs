@@ -471,7 +471,10 @@ impl Engine {
         let mut wanted: Option<FrameStep> = None;
         for &shield in SHIELDS {
             let mode = self.mode(shield);
-            if mode == Mode::Off {
+            // Before settings came: whoever has the others on has the browser's rule for frames too,
+            // and everybody else would lose the call that a page opens as it starts (Jitsi's does).
+            let is_early = !self.informed && shield.info().default == Mode::Off;
+            if mode == Mode::Off || is_early {
                 continue;
             }
             let Some(step) = shield.frame(url, &self.context()) else { continue };

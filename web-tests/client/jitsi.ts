@@ -9,8 +9,14 @@ const info = new URLSearchParams({
 });
 const frame = document.createElement("iframe");
 frame.src = `https://${domain}/${encodeURIComponent(conference)}#${info.toString()}`;
-// Tells `openFrame` that the conference's page came, whatever it is.
-frame.addEventListener("load", () => parent.postMessage("frame page runs", "*"));
+// Tells `openFrame` that the conference's page came; the empty one before it can be looked into.
+frame.addEventListener("load", () => {
+  try {
+    void frame.contentWindow?.location.href;
+  } catch {
+    parent.postMessage("frame page runs", "*");
+  }
+});
 document.getElementById("jitsiContainer")?.append(frame);
 
 export {};

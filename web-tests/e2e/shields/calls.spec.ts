@@ -386,7 +386,7 @@ for (const kind of bothBrowsers) {
         const addresses = frameAddresses(side.page);
         await drive(side.page, "startJitsiCall", roomId);
         await drive(side.page, "openElementCall", roomId);
-        return addresses();
+        return addresses("https://meet.element.io/");
       });
       const widget = (observed: typeof both.with): string => {
         const found = observed.seen.find(({ path }) =>
@@ -450,14 +450,19 @@ async function silence(...servers: readonly TurnServer[]): Promise<void> {
   } while (servers.some(({ packets }) => packets.length > 0));
 }
 
-/** Addresses of frames that load in the page from now on, with what stands behind the `#`. */
-function frameAddresses(page: Page): () => string[] {
+/**
+ * Addresses of frames that load in the page from now on, with what stands behind the `#`; waits a
+ * while for one that begins like this, since the browser tells of frames when it comes to it.
+ */
+function frameAddresses(page: Page): (wanted: string) => Promise<string[]> {
   const addresses: string[] = [];
   const add = (frame: { url(): string }): void => {
     addresses.push(frame.url());
   };
   page.on("framenavigated", add);
-  return () => {
+  return async (wanted) => {
+    const limit = Date.now() + 10_000;
+    while (!addresses.some((one) => one.startsWith(wanted)) && Date.now() < limit) await pause(50);
     page.off("framenavigated", add);
     return addresses;
   };
