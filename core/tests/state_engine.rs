@@ -690,6 +690,44 @@ fn huge_and_malformed_contents_do_no_harm() {
 }
 
 #[test]
+fn a_forged_signature_among_good_ones_is_refused_alone() {
+    for most in [1, 7, 1_000] {
+        let (mut alice, mut bob, name) = alice_and_bob();
+        let mut events = vec![name];
+        for at in 2..=20 {
+            let ticket =
+                alice.engine.encrypt(ROOM, "org.example.slot", &at.to_string(), "{}").unwrap();
+            alice.persist();
+            let out = alice.engine.take_encrypted(ticket).unwrap();
+            events.push(json!({"type": "m.room.encrypted", "event_id": format!("${at}"),
+                "state_key": format!("org.example.slot:{at}"), "origin_server_ts": NOW,
+                "sender": "@alice:example.org",
+                "content": serde_json::from_str::<Value>(&out.body).unwrap()}));
+        }
+        // In the signature, which is the end of it; the MAC stays right.
+        let good = events[9].clone();
+        let ciphertext = good["content"]["ciphertext"].as_str().unwrap();
+        let mut bytes = vodozemac::base64_decode(ciphertext).unwrap();
+        let at = bytes.len() - 40;
+        bytes[at] ^= 1;
+        events[9]["content"]["ciphertext"] = json!(vodozemac::base64_encode(bytes));
+        let needs = bob.inspect("/sync", &sync(events, vec![])).unwrap();
+        let body = loop {
+            if let OpenStep::Done(body) = bob.engine.open(needs.answer, most).unwrap() {
+                break body.unwrap();
+            }
+        };
+        let opened = joined(&serde_json::from_slice(&body.to_bytes()).unwrap(), "state");
+        assert_eq!(opened.len(), 19, "in steps of {most}");
+        assert!(opened.iter().all(|event| event["type"] != "m.room.encrypted"));
+        assert!(opened.iter().all(|event| event["event_id"] != "$10"));
+        assert_eq!(bob.codes(), ["damaged"]);
+        let opened = bob.open("/sync", &sync(vec![good], vec![]));
+        assert_eq!(joined(&opened, "state")[0]["state_key"], "10", "it keeps the good one in");
+    }
+}
+
+#[test]
 fn one_members_deep_content_hides_nothing_else() {
     let (_, mut bob, event) = alice_and_bob();
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));

@@ -10,7 +10,10 @@ use super::eligible::{IneligibleType, check_eligible};
 use super::packed_key::{PackError, WireKey};
 use super::power_levels::PowerLevels;
 use super::replay::SeenIndices;
-use super::sessions::{DecryptError, MEGOLM_V1, SessionStore, message_index};
+use super::sessions::{
+    DecryptError, InboundSession, MEGOLM_V1, MOST_TOGETHER, Proven, SessionStore, Unproven,
+    message_index, prove,
+};
 use super::sync::Members;
 
 /// The most bytes of content that are looked at; an event may have 65,536 (client-server API,
@@ -162,6 +165,7 @@ pub(super) enum Levels<'a> {
     NotAsked,
 }
 
+#[derive(Debug)]
 struct EncryptedContent {
     ciphertext: String,
     session_id: String,
@@ -193,10 +197,81 @@ pub(super) fn open_by(
     rules: &Rules<'_>,
     seen: &mut SeenIndices,
 ) -> Result<OpenedState, OpenError> {
-    let content = read_content(event)?;
+    open_begun(event, Begun::new(event), sessions, rules, seen)
+}
+
+/// An event that is being opened, up to where its signature counts.
+#[derive(Debug)]
+pub(super) struct Begun {
+    content: Result<EncryptedContent, OpenError>,
+    unproven: Option<Unproven>,
+    proven: Option<Proven>,
+    by_gone_device: bool,
+}
+
+impl Begun {
+    fn new(event: &ReceivedEvent<'_>) -> Self {
+        let content = read_content(event);
+        Self { content, unproven: None, proven: None, by_gone_device: false }
+    }
+
+    /// Decrypts ahead, for [`prove_all`].
+    pub(super) fn ahead(
+        event: &ReceivedEvent<'_>,
+        sessions: &mut SessionStore,
+        gone_devices: bool,
+    ) -> Self {
+        let mut begun = Self::new(event);
+        let Ok(content) = &begun.content else { return begun };
+        let claims = sessions.claims(event.room_id, &content.session_id);
+        for gone in [false, true] {
+            let fits = |session: &&mut InboundSession| {
+                rank(session, event.sender, gone_devices) == Some(gone)
+            };
+            if let Some(session) = claims.iter_mut().find(fits) {
+                begun.unproven = session.decrypt_unproven(&content.ciphertext);
+                begun.by_gone_device = gone;
+                break;
+            }
+        }
+        begun
+    }
+}
+
+/// Checks the signatures of events that were begun [`Begun::ahead`], many at a time. Where one is
+/// not good, its whole group is left to be opened one by one; how many events that are.
+pub(super) fn prove_all(events: &mut [Begun]) -> usize {
+    let mut left = 0;
+    for group in events.chunks_mut(MOST_TOGETHER) {
+        let mut waiting: Vec<_> =
+            group.iter_mut().filter(|event| event.unproven.is_some()).collect();
+        let unproven = waiting.iter_mut().filter_map(|event| event.unproven.take()).collect();
+        match prove(unproven) {
+            Some(proven) => {
+                for (event, proven) in waiting.into_iter().zip(proven) {
+                    event.proven = Some(proven);
+                }
+            }
+            None => left += waiting.len(),
+        }
+    }
+    left
+}
+
+/// [`open_by`] for an event that was begun.
+pub(super) fn open_begun(
+    event: &ReceivedEvent<'_>,
+    begun: Begun,
+    sessions: &mut SessionStore,
+    rules: &Rules<'_>,
+    seen: &mut SeenIndices,
+) -> Result<OpenedState, OpenError> {
+    let content = begun.content?;
     let key = WireKey::read(event.state_key)?;
-    let (payload, message_index, by_gone_device) =
-        decrypt(event, &content, sessions, rules.gone_devices)?;
+    let (payload, message_index, by_gone_device) = match begun.proven {
+        Some(Proven { payload, message_index }) => (payload, message_index, begun.by_gone_device),
+        None => decrypt(event, &content, sessions, rules.gone_devices)?,
+    };
     let decrypted = Decrypted {
         payload: &payload,
         session_id: content.session_id,
@@ -333,12 +408,10 @@ fn decrypt(
     } else {
         OpenError::ForeignSession
     });
-    let rank = |session: &super::sessions::InboundSession| match session.owner() {
-        Some(owner) => (owner == event.sender).then_some(false),
-        None => gone_devices.then_some(true),
-    };
     for gone in [false, true] {
-        for session in claims.iter_mut().filter(|session| rank(session) == Some(gone)) {
+        let fits =
+            |session: &&mut InboundSession| rank(session, event.sender, gone_devices) == Some(gone);
+        for session in claims.iter_mut().filter(fits) {
             match session.decrypt(&content.ciphertext) {
                 Ok((payload, index)) => return Ok((payload, index, gone)),
                 Err(DecryptError::UnknownIndex { first, got }) => {
@@ -351,4 +424,12 @@ fn decrypt(
         }
     }
     result
+}
+
+/// Whether a session may open events of that sender; true for one whose device nobody has.
+fn rank(session: &InboundSession, sender: &str, gone_devices: bool) -> Option<bool> {
+    match session.owner() {
+        Some(owner) => (owner == sender).then_some(false),
+        None => gone_devices.then_some(true),
+    }
 }

@@ -8,6 +8,7 @@ mod outbound;
 mod recipients;
 mod seal;
 mod store;
+mod together;
 
 use thiserror::Error;
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, PickleError};
@@ -20,6 +21,7 @@ pub use outbound::{OutboundSession, RotationPolicy, RotationReason};
 pub use recipients::{DeviceKey, Recipients, Sharing};
 pub(in crate::state) use seal::{seal, unseal};
 pub use store::{AddError, Added, SessionStore};
+pub(in crate::state) use together::{MOST_TOGETHER, Proven, Unproven, prove};
 
 /// The one algorithm used: `m.megolm.v1.aes-sha2` (client-server API, "Messaging algorithms").
 pub const MEGOLM_V1: &str = "m.megolm.v1.aes-sha2";

@@ -15,12 +15,12 @@ use crate::state::eligible::check_eligible;
 use crate::state::filters;
 use crate::state::glance;
 use crate::state::open::{
-    DecryptedElsewhere, Levels, OpenError, OpenedState, ReceivedEvent, Rules, check_decrypted,
-    open_by,
+    Begun, DecryptedElsewhere, Levels, OpenError, OpenedState, ReceivedEvent, Rules,
+    check_decrypted, open_begun, open_by, prove_all,
 };
 use crate::state::precedence::{Candidate, FlagChange, Precedence};
 use crate::state::scan::{self, Wanted};
-use crate::state::sessions::{InboundSession, KeyForm, SessionOrigin};
+use crate::state::sessions::{InboundSession, KeyForm, MOST_TOGETHER, SessionOrigin};
 use crate::state::sync::{
     ENCRYPTED_TYPE, Edited, FoundState, Place, Survey, clear_event, find_state, may_be_encrypted,
     unhidden,
@@ -631,22 +631,12 @@ impl StateEngine {
     pub fn open(&mut self, id: u32, most: usize) -> Result<OpenStep, EngineError> {
         let mut answer = self.answers.open.remove(&id).ok_or(EngineError::Unknown)?;
         let mut left = most.max(1);
-        while let Some(entry) = answer.encrypted.get_mut(answer.cursor) {
+        while answer.cursor < answer.encrypted.len() {
             if left == 0 {
                 self.answers.open.insert(id, answer);
                 return Ok(OpenStep::More);
             }
-            answer.cursor += 1;
-            if matches!(entry.opened, Some(Ok(_))) {
-                continue;
-            }
-            left -= 1;
-            let room = Some(entry.room_id.as_str());
-            let Some(received) = entry.found.received(&answer.body, room) else { continue };
-            entry.opened = Some(self.open_received(&received, entry.role));
-            if let Some(previous) = entry.found.received_previous(&answer.body, room) {
-                entry.previous = self.open_received(&previous, entry.role).ok();
-            }
+            left = left.saturating_sub(self.open_some(&mut answer, left.min(MOST_TOGETHER)));
         }
         let unknown: Set<String> = answer
             .encrypted
@@ -677,28 +667,85 @@ impl StateEngine {
         Ok(OpenStep::Done(self.compose(answer)))
     }
 
+    /// Opens the next events of an answer; what that cost, in events.
+    fn open_some(&mut self, answer: &mut Answer, most: usize) -> usize {
+        /// An event that is opened alone takes as long as so many that are opened together.
+        const ALONE: usize = 4;
+        let mut begun = Vec::new();
+        let mut opening = Vec::new();
+        while opening.len() < most
+            && let Some(entry) = answer.encrypted.get(answer.cursor)
+        {
+            answer.cursor += 1;
+            if matches!(entry.opened, Some(Ok(_))) {
+                continue;
+            }
+            let room = Some(entry.room_id.as_str());
+            let mut begin = |event: Option<ReceivedEvent<'_>>| {
+                let event = self.begin(&event?, entry.role)?;
+                begun.push(event);
+                Some(begun.len() - 1)
+            };
+            let event = begin(entry.found.received(&answer.body, room));
+            let previous = begin(entry.found.received_previous(&answer.body, room));
+            opening.push((answer.cursor - 1, event, previous));
+        }
+        let alone = prove_all(&mut begun);
+        let mut begun: Vec<_> = begun.into_iter().map(Some).collect();
+        let mut taken = |at: Option<usize>| at.and_then(|at| begun.get_mut(at)?.take());
+        let cost = opening.len() + (ALONE - 1) * alone;
+        for (at, event, previous) in opening {
+            let Some(entry) = answer.encrypted.get_mut(at) else { continue };
+            let room = Some(entry.room_id.as_str());
+            let Some(received) = entry.found.received(&answer.body, room) else { continue };
+            entry.opened = Some(self.open_received(&received, entry.role, taken(event)));
+            if let Some(received) = entry.found.received_previous(&answer.body, room) {
+                entry.previous = self.open_received(&received, entry.role, taken(previous)).ok();
+            }
+        }
+        cost
+    }
+
     /// Gives an answer up.
     pub fn drop_answer(&mut self, id: u32) {
         self.answers.open.remove(&id);
+    }
+
+    fn cached(&self, event: &ReceivedEvent<'_>) -> Option<&OpenedState> {
+        let key = (event.room_id.to_owned(), event.event_id?.to_owned());
+        let cached = self.cache.get(&key)?;
+        let is_same = cached.content == event.content
+            && cached.sender == event.sender
+            && cached.state_key == event.state_key;
+        is_same.then_some(&cached.opened)
+    }
+
+    /// `None` for an event that was opened before.
+    fn begin(&mut self, event: &ReceivedEvent<'_>, role: Role) -> Option<Begun> {
+        if self.cached(event).is_some() {
+            return None;
+        }
+        let rules = rules(&self.levels, &self.members_known, self.settings.trust, event, role);
+        Some(Begun::ahead(event, &mut self.sessions, rules.gone_devices))
     }
 
     fn open_received(
         &mut self,
         event: &ReceivedEvent<'_>,
         role: Role,
+        begun: Option<Begun>,
     ) -> Result<OpenedState, OpenError> {
-        let cache_key =
-            event.event_id.map(|event_id| (event.room_id.to_owned(), event_id.to_owned()));
-        if let Some(cached) = cache_key.as_ref().and_then(|key| self.cache.get(key))
-            && cached.content == event.content
-            && cached.sender == event.sender
-            && cached.state_key == event.state_key
+        if begun.is_none()
+            && let Some(opened) = self.cached(event)
         {
-            return Ok(cached.opened.clone());
+            return Ok(opened.clone());
         }
         let rules = rules(&self.levels, &self.members_known, self.settings.trust, event, role);
         let seen = self.seen.count(event.room_id);
-        let opened = open_by(event, &mut self.sessions, &rules, &mut self.seen)?;
+        let opened = match begun {
+            Some(begun) => open_begun(event, begun, &mut self.sessions, &rules, &mut self.seen),
+            None => open_by(event, &mut self.sessions, &rules, &mut self.seen),
+        }?;
         self.opened(event, seen, &opened);
         Ok(opened)
     }
@@ -931,7 +978,7 @@ impl StateEngine {
             state_key: &waiting.state_key,
             content,
         };
-        let error = match self.open_received(&event, TIMELINE) {
+        let error = match self.open_received(&event, TIMELINE, None) {
             Err(error) if error.may_heal() => error,
             other => return other,
         };

@@ -10,6 +10,7 @@ use vodozemac::megolm::{
 };
 use vodozemac::{Curve25519PublicKey, DecodeError, Ed25519PublicKey};
 
+use super::together::{Signer, Unproven};
 use super::{DeviceKeyError, PickleKey, RestoreError, check_version};
 
 const STORED_VERSION: u32 = 1;
@@ -81,6 +82,8 @@ pub struct InboundSession {
     owner: Option<String>,
     // Came in the signed form, so that its ratchet is the session maker's own.
     signed: bool,
+    // Of the first event that is opened with others; none inside for a key not fit for that.
+    signer: Option<Option<Signer>>,
 }
 
 impl fmt::Debug for InboundSession {
@@ -134,11 +137,11 @@ impl InboundSession {
         if session.session_id() != session_id {
             return Err(SessionError::SessionId);
         }
-        Ok(Self { session, origin, owner: None, signed: form == KeyForm::RoomKey })
+        Ok(Self { session, origin, owner: None, signed: form == KeyForm::RoomKey, signer: None })
     }
 
     pub(super) fn own(session: InboundGroupSession, origin: SessionOrigin, owner: &str) -> Self {
-        Self { session, origin, owner: Some(owner.to_owned()), signed: true }
+        Self { session, origin, owner: Some(owner.to_owned()), signed: true, signer: None }
     }
 
     /// The session's id.
@@ -206,6 +209,35 @@ impl InboundSession {
         }
     }
 
+    /// Decrypts, but leaves the signature to be checked with others. `None` when something is wrong,
+    /// or only unusual: [`InboundSession::decrypt`] is the judge then.
+    pub(in crate::state) fn decrypt_unproven(&mut self, ciphertext: &str) -> Option<Unproven> {
+        let bytes = vodozemac::base64_decode(ciphertext).ok()?;
+        let message = MegolmMessage::from_bytes(&bytes).ok()?;
+        // MAC and signature are about the bytes as vodozemac would write them.
+        if message.to_bytes() != bytes {
+            return None;
+        }
+        let (signed, signature) = bytes.split_last_chunk::<64>()?;
+        let (authenticated, mac) = signed.split_last_chunk::<8>()?;
+        if message.mac() != mac {
+            return None;
+        }
+        let session = &self.session;
+        let signer = self.signer.get_or_insert_with(|| {
+            Signer::new(&vodozemac::base64_decode(session.session_id()).ok()?)
+        });
+        let signer = signer.as_ref()?;
+        let index = message.message_index();
+        // The session itself remembers how far it has come; a copy of it would start anew each time.
+        let key = self.session.export_at(index)?;
+        let cipher =
+            InboundGroupSession::import(&key, SessionConfig::version_1()).get_cipher_at(index)?;
+        cipher.verify_truncated_mac(authenticated, mac).ok()?;
+        let payload = cipher.decrypt(message.ciphertext()).ok()?;
+        Unproven::new(signer, signed, signature, payload, index)
+    }
+
     /// The stored form: JSON with a version; all key material in it is encrypted with `key`.
     ///
     /// # Errors
@@ -241,6 +273,7 @@ impl InboundSession {
             },
             owner: stored.owner,
             signed: stored.signed,
+            signer: None,
         })
     }
 }
