@@ -2,6 +2,8 @@
  * The background: listeners at top level, no memory of its own. The browser may kill it between
  * any two steps; whatever it does is read from storage, done whole, and harmless when repeated.
  */
+import { commonBrowser } from "./common-browser.ts";
+import { writeCommonBrowser } from "./common-browser-store.ts";
 import { type SettingsView, changedSettings, describeSettings } from "./core.ts";
 import { type PageCounts, addBatch, keepLedgerFor, notePage, totalOf } from "./ledger.ts";
 import { learn, readLearned } from "./learned.ts";
@@ -120,20 +122,18 @@ async function reconcile(): Promise<void> {
       console.warn(problem);
     }
     const added = await addedSites(texts);
-    await Promise.all([
-      registerAddedSites(texts),
-      keepLedger(settings),
-      applyRules(
-        wantedRules({
-          settings,
-          builtInHosts: builtInHosts(),
-          addedHosts: [...new Set(added.map((site) => site.host))],
-          learned: await readLearned(),
-          mayChangeRequests: await hasHost(EVERYWHERE),
-          userAgent: navigator.userAgent,
-        }),
-      ),
-    ]);
+    const wanted = wantedRules({
+      settings,
+      builtInHosts: builtInHosts(),
+      addedHosts: [...new Set(added.map((site) => site.host))],
+      learned: await readLearned(),
+      browser: (await hasHost(EVERYWHERE))
+        ? commonBrowser(navigator.userAgent, navigator.languages)
+        : undefined,
+    });
+    await Promise.all([registerAddedSites(texts), keepLedger(settings), applyRules(wanted)]);
+    // Pages follow what requests do.
+    await writeCommonBrowser(wanted.told);
     await writeStorage("session", { [CHECKED]: true });
   });
 }

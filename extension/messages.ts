@@ -1,4 +1,5 @@
 /** Every message between Mantle's parts, its shape, and the check made on receipt. */
+import { type CommonBrowser, isCommonBrowser } from "./common-browser.ts";
 
 export type PageStatus = "running" | "no-wasm" | "trapped";
 export type EffectAction = "blocked" | "answered" | "rewritten" | "flagged" | "asked" | "unknown";
@@ -35,6 +36,8 @@ export interface SettingsMessage {
   managed: string | null;
   /** The page's store area "account-data", as it was when the page began. */
   kept: Record<string, string>;
+  /** What servers are shown in place of this browser; `null`: itself. */
+  browser: CommonBrowser | null;
 }
 
 /** page → relay, over the port. */
@@ -293,8 +296,9 @@ export function readSettingsMessage(value: unknown): SettingsMessage | undefined
     return undefined;
   }
   const { stored, managed, kept } = value;
+  const browser = isCommonBrowser(value["browser"]) ? value["browser"] : null;
   return isTextOrNull(stored) && isTextOrNull(managed) && isTexts(kept)
-    ? { kind: "settings", stored, managed, kept }
+    ? { kind: "settings", stored, managed, kept, browser }
     : undefined;
 }
 

@@ -21,6 +21,7 @@ import {
   readPageMessage,
   readRoomsQuery,
 } from "./messages.ts";
+import { readCommonBrowser, watchCommonBrowser } from "./common-browser-store.ts";
 import { loadForPage, putForPage } from "./page-store.ts";
 import { contextIsValid, onMessage, sendToBackground } from "./platform.ts";
 import { readSettings, watchSettings } from "./settings.ts";
@@ -144,11 +145,12 @@ async function forwardSettings(): Promise<void> {
   }
   try {
     // With the settings, so that no answer comes in before what belongs into it.
-    const [texts, kept] = await Promise.all([
+    const [texts, kept, browser] = await Promise.all([
       readSettings(),
       loadForPage(location.origin, "account-data").catch(() => ({})),
+      readCommonBrowser(),
     ]);
-    settings = { kind: "settings", ...texts, kept };
+    settings = { kind: "settings", ...texts, kept, browser };
   } catch {
     // The page keeps what it has; without any it turns to the strictest defaults by itself.
     return;
@@ -232,5 +234,6 @@ window.addEventListener("mantle-page", () => {
 offerChannel();
 void forwardSettings();
 watchSettings(() => void forwardSettings());
+watchCommonBrowser(() => void forwardSettings());
 onMessage(answerQuery);
 void report();

@@ -5,13 +5,9 @@
  * The static rulesets cover the sites this build was made for; dynamic rules add the person's own
  * sites, the hosts a site's configuration named, and exceptions for allowed hosts.
  */
-import extraRules from "./generated/rules/extras.json";
-import identityRules from "./generated/rules/identity.json";
-import integrationRules from "./generated/rules/integrations.json";
-import mapRules from "./generated/rules/maps.json";
-import telemetryRules from "./generated/rules/telemetry.json";
-import referrerRules from "./generated/rules/referrer.json";
+import { type CommonBrowser, acceptLanguage, isChromium } from "./common-browser.ts";
 import type { SettingsView } from "./core.ts";
+import declared from "./generated/rules.json";
 import type { LearnedHost } from "./learned.ts";
 import {
   type DeclarativeRule,
@@ -21,15 +17,8 @@ import {
   setRulesets,
 } from "./platform.ts";
 
-/** Rules of each shield that has any, without initiator domains. Ruleset and shield share the id. */
-const RULESETS: Readonly<Record<string, readonly DeclarativeRule[]>> = {
-  integrations: integrationRules as unknown as DeclarativeRule[],
-  identity: identityRules as unknown as DeclarativeRule[],
-  telemetry: telemetryRules as unknown as DeclarativeRule[],
-  maps: mapRules as unknown as DeclarativeRule[],
-  extras: extraRules as unknown as DeclarativeRule[],
-  referrer: referrerRules as unknown as DeclarativeRule[],
-};
+/** Rules of each shield that declares any, without initiator domains. Ruleset and shield share the id. */
+const RULESETS = declared as unknown as Readonly<Record<string, readonly DeclarativeRule[]>>;
 
 /** Stands for the hosts of the sites in rules about what these serve. */
 const SITES = "{{sites}}";
@@ -43,15 +32,15 @@ export interface RuleInput {
   builtInHosts: readonly string[];
   addedHosts: readonly string[];
   learned: readonly LearnedHost[];
-  /** The browser lets Mantle change requests to any host. */
-  mayChangeRequests: boolean;
-  /** As the browser names itself. */
-  userAgent: string;
+  /** What servers see in place of this browser, where it lets Mantle change requests to any host. */
+  browser: CommonBrowser | undefined;
 }
 
 export interface WantedRules {
   rulesets: string[];
   dynamic: DeclarativeRule[];
+  /** What the rules show servers in place of this browser; pages show it too. */
+  told: CommonBrowser | null;
 }
 
 /** What the browser should hold for these settings and sites. */
@@ -68,8 +57,14 @@ export function wantedRules(input: RuleInput): WantedRules {
   const isOn = (id: string): boolean =>
     input.settings.shields.some((shield) => shield.id === id && shield.mode === "on");
   if (isOn("third-party")) dynamic.push(...firstPartyOnly(input));
-  if (isOn("request-headers") && input.mayChangeRequests) dynamic.push(commonHeaders(input));
-  return { rulesets: shields, dynamic: dynamic.map((rule, index) => ({ ...rule, id: index + 1 })) };
+  const { browser } = input;
+  const told = isOn("request-headers") && browser !== undefined ? browser : null;
+  if (told !== null) dynamic.push(commonHeaders(told, input));
+  return {
+    rulesets: shields,
+    dynamic: dynamic.map((rule, index) => ({ ...rule, id: index + 1 })),
+    told,
+  };
 }
 
 /** Brings the browser's rules to what is wanted; does nothing when they are so already. */
@@ -175,9 +170,8 @@ function firstPartyOnly(input: RuleInput): DeclarativeRule[] {
 }
 
 /** A site's own server knows the browser from the page's own loading. */
-function commonHeaders(input: RuleInput): DeclarativeRule {
+function commonHeaders(browser: CommonBrowser, input: RuleInput): DeclarativeRule {
   const sites = [...input.builtInHosts, ...input.addedHosts];
-  const isChromium = input.userAgent.includes("Chrome/");
   const set = (header: string, value: string): object => ({ header, operation: "set", value });
   const remove = (header: string): object => ({ header, operation: "remove" });
   return {
@@ -186,11 +180,10 @@ function commonHeaders(input: RuleInput): DeclarativeRule {
     action: {
       type: "modifyHeaders",
       requestHeaders: [
-        // What each browser sends where English is its only language.
-        set("accept-language", isChromium ? "en-US,en;q=0.9" : "en-US,en;q=0.5"),
-        set("user-agent", commonUserAgent(input.userAgent)),
-        ...(isChromium
-          ? [set("sec-ch-ua-platform", '"Windows"'), ...SYSTEM_HINTS.map(remove)]
+        set("accept-language", acceptLanguage(browser)),
+        set("user-agent", browser.userAgent),
+        ...(isChromium(browser)
+          ? [set("sec-ch-ua-platform", `"${browser.system}"`), ...SYSTEM_HINTS.map(remove)]
           : []),
       ],
     },
@@ -202,21 +195,6 @@ function commonHeaders(input: RuleInput): DeclarativeRule {
 const SYSTEM_HINTS = ["arch", "bitness", "model", "platform-version", "full-version-list"].map(
   (name) => `sec-ch-ua-${name}`,
 );
-
-/**
- * The same browser on the commonest system of its kind; browser and version stay, since servers
- * choose by them what a page can do, and most browsers are up to date.
- */
-function commonUserAgent(userAgent: string): string {
-  return userAgent.replace(/\(([^)]*)\)/, (_all, about: string) => {
-    const parts = about.split("; ");
-    const version = parts.find((part) => part.startsWith("rv:"));
-    const system = /Android|Mobile/.test(about)
-      ? ["Android 10", ...(version === undefined ? ["K"] : ["Mobile"])]
-      : ["Windows NT 10.0", "Win64", "x64"];
-    return `(${[...system, ...(version === undefined ? [] : [version])].join("; ")})`;
-  });
-}
 
 function rulesOf(shield: string): readonly DeclarativeRule[] {
   return RULESETS[shield] ?? [];

@@ -20,7 +20,7 @@ async function generate(): Promise<void> {
       ...["Cargo.toml", "Cargo.lock", "core/Cargo.toml", "core/src", "scripts/generate"],
       ...["extension/generated/tables.json", "extension/generated/texts.json"],
       "extension/generated/protected.json",
-      ...["extension/generated/rules", "extension/generated/managed-schema.json"],
+      ...["extension/generated/rules.json", "extension/generated/managed-schema.json"],
       "docs/policy.md",
       "docs/leaks.md",
     ]);

@@ -28,8 +28,11 @@ interface Rule {
   condition: { initiatorDomains?: string[]; requestDomains?: string[] };
 }
 
+/** By shield. */
+type Rulesets = Record<string, Rule[]>;
+
 const tablesFile = "extension/generated/tables.json";
-const rulesFolder = "extension/generated/rules";
+const rulesFile = "extension/generated/rules.json";
 const schemaFile = "extension/generated/managed-schema.json";
 const entries = {
   page: "extension/page/main.ts",
@@ -60,6 +63,7 @@ export async function bundleExtension(
     ...Object.fromEntries(pages.map((name) => [name, `extension/ui/${name}/${name}.ts`])),
   });
 
+  const rulesets = JSON.parse(readFileSync(path.join(root, rulesFile), "utf8")) as Rulesets;
   for (const browser of ["chromium", "firefox"] as const satisfies readonly Browser[]) {
     const target = path.resolve(root, out, browser);
     const fresh = `${target}.new-${process.pid}`;
@@ -69,7 +73,7 @@ export async function bundleExtension(
       writeFileSync(path.join(fresh, file), content);
     };
 
-    put("manifest.json", manifestFor(browser, [...sites], version));
+    put("manifest.json", manifestFor(browser, [...sites], version, Object.keys(rulesets)));
     for (const [file, content] of scripts) put(file, content);
     for (const name of pages) copyAssets(`extension/ui/${name}`, fresh, [".html", ".css"]);
     for (const name of ["state", "media"] as const) {
@@ -77,8 +81,8 @@ export async function bundleExtension(
     }
     copyAssets("extension/icons", path.join(fresh, "icons"), [".png"]);
     copyAssets("extension/_locales", path.join(fresh, "_locales"), [".json"]);
-    for (const file of filesBelow(rulesFolder)) {
-      put(`rules/${path.basename(file)}`, rulesForSites(file, sites));
+    for (const [shield, rules] of Object.entries(rulesets)) {
+      put(`rules/${shield}.json`, rulesForSites(rules, sites));
     }
     if (browser === "chromium") {
       put("managed-schema.json", readFileSync(path.join(root, schemaFile)));
@@ -188,8 +192,7 @@ function tablesWithSites(sites: readonly string[]): Plugin {
 }
 
 /** Static rules may only touch what Element's pages start, or what their sites serve. */
-function rulesForSites(file: string, sites: readonly string[]): string {
-  const rules = JSON.parse(readFileSync(path.join(root, file), "utf8")) as Rule[];
+function rulesForSites(rules: readonly Rule[], sites: readonly string[]): string {
   const domains = sites.map(
     (site) => new URL(patternsOf(site).permission.replace("*", "")).hostname,
   );

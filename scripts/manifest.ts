@@ -17,6 +17,7 @@ interface Manifest {
   background: { service_worker?: string; scripts?: string[] };
   content_scripts: ContentScript[];
   host_permissions: string[];
+  declarative_net_request: { rule_resources: { id: string; enabled: boolean; path: string }[] };
 }
 
 /** An https origin, or an origin with a path under which the client lives. */
@@ -47,8 +48,16 @@ export function patternsOf(site: string): SitePatterns {
   return { match: `https://${url.hostname}${path}/*`, permission, wholeOrigin: path === "" };
 }
 
-/** The manifest of one browser as JSON text, for these sites and no others. */
-export function manifestFor(browser: Browser, sites: string[], version: string): string {
+/**
+ * The manifest of one browser as JSON text, for these sites and no others, with the rulesets of these
+ * shields.
+ */
+export function manifestFor(
+  browser: Browser,
+  sites: string[],
+  version: string,
+  rulesets: readonly string[],
+): string {
   const source = readFileSync(new URL("../manifest.json", import.meta.url), "utf8");
   const manifest = JSON.parse(source) as Manifest;
   const patterns = sites.map(patternsOf);
@@ -67,6 +76,12 @@ export function manifestFor(browser: Browser, sites: string[], version: string):
           match_origin_as_fallback: wholeOrigin,
         }));
   });
+  // Until the background has read the settings, all are in force.
+  manifest.declarative_net_request.rule_resources = rulesets.map((id) => ({
+    id,
+    enabled: true,
+    path: `rules/${id}.json`,
+  }));
   if (browser === "chromium") {
     delete manifest.background.scripts;
     delete manifest.browser_specific_settings;

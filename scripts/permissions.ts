@@ -88,7 +88,7 @@ export function permissionProblems(): string[] {
     manifestProblems(
       `the manifest for ${browser}`,
       browser,
-      manifestFor(browser, sites, "1.2.3"),
+      manifestFor(browser, sites, "1.2.3", []),
       sites,
     ),
   );

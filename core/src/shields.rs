@@ -2,7 +2,8 @@
 //!
 //! A shield sees a request (and, where it asked for it, the body or the
 //! answer) and says what it wants done. It knows no other shield. Adding one
-//! means its own file, a line in [`SHIELDS`], its rows in `leaks.rs` and a spec.
+//! means its own file, which also declares its rules, permission and questions;
+//! its module and its line in [`SHIELDS`]; its rows in `leaks.rs`; and a spec.
 
 use crate::policy::{Mode, OptionInfo, Policy, Profile, Settable, general};
 use crate::secret::Secret;
@@ -42,17 +43,7 @@ mod third_party;
 mod typing;
 mod welcome_bot;
 
-pub use extras::HOSTS as EXTRA_HOSTS;
-pub use maps::HOSTS as MAP_HOSTS;
-pub use telemetry::HOSTS as TELEMETRY_HOSTS;
-
 pub use encrypted_state::OPTIONS as ENCRYPTED_STATE_OPTIONS;
-pub use identity::PATH_REGEX as IDENTITY_PATH_REGEX;
-pub use integrations::{
-    HOSTS as INTEGRATION_HOSTS, PATH_REGEX as INTEGRATIONS_PATH_REGEX,
-    TOKEN_REGEX as SCALAR_TOKEN_REGEX,
-};
-pub use referrer::POLICY as REFERRER_POLICY;
 
 /// Every shield, in the order it is asked.
 pub const SHIELDS: &[&dyn Shield] = &[
@@ -132,6 +123,27 @@ pub struct Info {
     pub options: &'static [OptionInfo],
     /// Title of its list of allowed hosts; `None`: it has none.
     pub allow: Option<&'static str>,
+    /// What it has the browser do where no hook sees a request; [`declared`].
+    pub rules: &'static [Rule],
+    /// It does nothing without the browser's permission for all sites, which the popup offers.
+    pub everywhere: bool,
+}
+
+/// A `declarativeNetRequest` rule, in force while its shield is on. Those that depend on settings or
+/// on the browser `extension/rules.ts` makes.
+#[derive(Debug, Clone, Copy)]
+pub enum Rule {
+    /// Nothing that pages of the sites start reaches these domains, nor what is below them.
+    Domains(&'static [&'static str]),
+    /// Nothing they start goes to a URL that this regular expression (RE2) matches.
+    Addresses(&'static str),
+    /// What the sites themselves serve comes with this header.
+    Header(&'static str, &'static str),
+}
+
+/// Rules are generated into files that the browser reads, so the page's script goes without.
+pub(crate) const fn declared(rules: &'static [Rule]) -> &'static [Rule] {
+    if cfg!(target_arch = "wasm32") { &[] } else { rules }
 }
 
 /// A text that the documentation and the popup show: they have it from the generated tables, so the
@@ -153,6 +165,8 @@ impl Info {
         modes: &Mode::PLAIN,
         options: &[],
         allow: None,
+        rules: &[],
+        everywhere: false,
     };
 
     /// Mode where nobody chose.

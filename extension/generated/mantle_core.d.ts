@@ -43,6 +43,8 @@ export interface ShieldView {
     options: OptionView[];
     /** Title of its list of allowed hosts; null: it has none. */
     allow: string | null;
+    /** Does nothing without the browser's permission for all sites; generated/texts.json has it. */
+    everywhere?: boolean;
 }
 export type OptionKind =
 | { choice: [value: string, label: string][] }

@@ -23,7 +23,7 @@ export const {
   apply: (target: AnyFunction, self: unknown, args: ArrayLike<unknown>) => unknown;
   get: (target: object, key: PropertyKey) => unknown;
 };
-export const { create, defineProperty, getOwnPropertyDescriptor, getPrototypeOf } = Object;
+export const { create, defineProperty, freeze, getOwnPropertyDescriptor, getPrototypeOf } = Object;
 export const keysOf = Object.keys;
 
 /** The getter of an accessor as `(self) => value`; undefined values where the browser has none. */

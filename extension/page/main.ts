@@ -25,6 +25,7 @@ import { mediaHandler } from "./media/handler.ts";
 import { installOutgoingHook } from "./media/outgoing.ts";
 import { installFrameHook } from "./frame-hook.ts";
 import { installLinkHook } from "./link-hook.ts";
+import { showBrowser } from "./navigator-hook.ts";
 import { showNotice } from "./notice.ts";
 import { installPositionHook } from "./position-hook.ts";
 import { connectRequests, takeAnswer } from "./relay-requests.ts";
@@ -101,6 +102,8 @@ function install(): void {
     answer: takeAnswer,
     wish: (wish) => state.wish(wish),
     settings: (settings) => {
+      // Before anything that waited for settings goes on.
+      showBrowser(settings.browser);
       core.applySettings(settings);
       tellOfShieldSettings();
       state.applySettings(settings);

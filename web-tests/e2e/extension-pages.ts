@@ -30,6 +30,8 @@ export interface ExtensionBrowserOptions {
   proxyPort: number;
   /** Firefox only: a home folder, for the administrator's policy in it. */
   home?: string;
+  /** The person's, as in `Accept-Language` without weights. */
+  languages?: string;
 }
 
 /** Values that pass between a spec and the extension API. */
@@ -114,6 +116,7 @@ async function inFirefox(options: ExtensionBrowserOptions): Promise<ExtensionBro
       // Stands for the person's "Allow" in the browser's own question.
       "extensions.webextOptionalPermissionPrompts": false,
       ...firefoxNetwork(options.proxyPort),
+      ...(options.languages === undefined ? {} : { "intl.accept_languages": options.languages }),
       "network.http.speculative-parallel-limit": 0,
       "network.prefetch-next": true,
       "browser.safebrowsing.downloads.remote.enabled": false,

@@ -11,7 +11,7 @@ import { createRoom, elementPage, signIn } from "../element/page.ts";
 import { bothBrowsers } from "../support/browsers.ts";
 import { GPS_BYTES, holds, jpegWithPlace, makeCanaries } from "../support/canaries.ts";
 import { drive, tryToDrive } from "../support/client-page.ts";
-import { insideRoot, isAsked, noQuestion, openQuestion, press } from "../support/question.ts";
+import { isAsked, noQuestion, noticeTexts, openQuestion, press } from "../support/question.ts";
 import type { Exchange } from "../support/recorder.ts";
 import { HOMESERVER, startWorld } from "../support/world.ts";
 import type { World } from "../support/world.ts";
@@ -192,17 +192,11 @@ for (const kind of bothBrowsers) {
       // Where the person is not asked anyway.
       await freshPage(sides, { shields: { profile: "off" } });
       const { page } = sides.with;
-      /** Waits for a notice among those shown, some of which go by themselves. */
       const notice = (wanted: RegExp): Promise<void> =>
-        until(async () => {
-          for (let at = 1; at <= (await page.$$("html > div")).length; at += 1) {
-            const text = await insideRoot(page, `html > div:nth-of-type(${at})`, (one) => {
-              return one.querySelector("[role=alert]")?.textContent ?? "";
-            }).catch(() => "");
-            if (wanted.test(text)) return true;
-          }
-          return false;
-        }, String(wanted));
+        until(
+          async () => (await noticeTexts(page)).some((text) => wanted.test(text)),
+          String(wanted),
+        );
       await drive(page, "setAvatar", "mxc://hs.example.org/abcdef");
       await notice(/Your profile picture is world-readable/);
       const { roomId } = await drive(page, "createRoom", { name: "face", encrypted: true });

@@ -1,5 +1,5 @@
 /** A session's requests put through the core once more, with any settings: what would be seen then. */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type * as Glue from "../../extension/generated/mantle_core.js";
@@ -222,11 +222,11 @@ interface Rule {
 
 /** The declarativeNetRequest rules of the shields that are on, as far as they block. */
 function backstop(shields: readonly { id: string; mode: string }[]): Block {
+  const file = join(ROOT, "extension/generated/rules.json");
+  const declared = JSON.parse(readFileSync(file, "utf8")) as Record<string, Rule[] | undefined>;
   const conditions = shields
     .filter(({ mode }) => mode === "on")
-    .map(({ id }) => join(ROOT, "extension/generated/rules", `${id}.json`))
-    .filter((file) => existsSync(file))
-    .flatMap((file) => JSON.parse(readFileSync(file, "utf8")) as Rule[])
+    .flatMap(({ id }) => declared[id] ?? [])
     .filter(({ action }) => action.type === "block")
     .map(({ condition }) => condition);
   return (url) => {

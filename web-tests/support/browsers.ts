@@ -29,6 +29,8 @@ export interface LaunchOptions {
   readonly headless?: boolean;
   /** A made-up microphone and camera that pages may use without asking. */
   readonly fakeMedia?: boolean;
+  /** The person's, as in `Accept-Language` without weights. */
+  readonly languages?: string;
 }
 
 /** Starts a headless browser with an empty profile. */
@@ -81,6 +83,7 @@ async function chromium(options: LaunchOptions): Promise<Browser> {
       "--metrics-recording-only",
       // Calls between pages of one machine.
       "--allow-loopback-in-peer-connection",
+      ...(options.languages === undefined ? [] : [`--accept-lang=${options.languages}`]),
       ...(options.fakeMedia === true
         ? ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
         : []),
@@ -117,6 +120,7 @@ async function firefox(options: LaunchOptions): Promise<Browser> {
     protocolTimeout: 120_000,
     extraPrefsFirefox: {
       ...firefoxNetwork(options.proxyPort),
+      ...(options.languages === undefined ? {} : { "intl.accept_languages": options.languages }),
       "network.http.http3.enable": false,
       "network.http.speculative-parallel-limit": 0,
       "network.prefetch-next": false,

@@ -146,22 +146,36 @@ export async function press(page: Page, label: string): Promise<void> {
   await page.mouse.click(at.x, at.y);
 }
 
-/** Waits for a notice of Mantle's, gives its text, and shuts it with the mouse. */
+const NOTICES = "html > div:last-of-type";
+
+/** What Mantle's notices in the page say, shown or put aside, first to last. */
+export async function noticeTexts(page: Page): Promise<string[]> {
+  return insideRoot(page, NOTICES, (root) =>
+    [...root.querySelectorAll("[role=status] p, [role=alert] p")].map(
+      (one) => one.textContent ?? "",
+    ),
+  ).catch(() => []);
+}
+
+/** Waits for a notice of Mantle's, gives the text of the first, and shuts it with the mouse. */
 export async function closeNotice(page: Page): Promise<string> {
-  const place = "html > div:last-of-type";
-  const limit = Date.now() + 30_000;
+  const limit = Date.now() + 60_000;
+  let shut: { text: string; count: number } | undefined;
   for (;;) {
-    const found = await insideRoot(page, place, (root) => {
-      const box = root.querySelector("button")?.getBoundingClientRect();
-      const text = root.querySelector("[role=status], [role=alert]")?.textContent ?? "";
-      return box === undefined
-        ? null
-        : { text, x: box.x + box.width / 2, y: box.y + box.height / 2 };
+    const texts = await noticeTexts(page);
+    if (shut !== undefined && texts.length < shut.count) return shut.text;
+    if (texts[0] !== undefined) shut = { text: texts[0], count: texts.length };
+    // Put aside meanwhile, it is opened by its tab first.
+    const at = await insideRoot(page, NOTICES, (root) => {
+      const shown = [...root.querySelectorAll("button")].filter(
+        (button) => button.getBoundingClientRect().width > 0,
+      );
+      const box = (
+        shown.find((one) => one.matches(".dismiss")) ?? shown[0]
+      )?.getBoundingClientRect();
+      return box === undefined ? null : { x: box.x + box.width / 2, y: box.y + box.height / 2 };
     }).catch(() => null);
-    if (found !== null) {
-      await page.mouse.click(found.x, found.y);
-      return found.text;
-    }
+    if (at !== null) await page.mouse.click(at.x, at.y);
     if (Date.now() > limit) throw new Error("There is no notice to shut.");
     await new Promise((resume) => setTimeout(resume, 100));
   }

@@ -4,13 +4,13 @@
 //! Catalogue section 14. Which there are comes from the configuration and `.well-known`, where the
 //! config shield takes out what lies on a foreign host; this one stops those with known addresses.
 
-use super::{Context, Head, HeadStep, Info, Shield, documented};
+use super::{Context, Head, HeadStep, Info, Rule, Shield, declared, documented};
 use crate::verdict::{Action, Reply};
 use crate::wire::address::Address;
 use crate::wire::endpoint::Endpoint;
 
 /// Domains of the GIF search that Element can be configured for.
-pub const HOSTS: [&str; 1] = ["klipy.com"];
+const HOSTS: [&str; 1] = ["klipy.com"];
 
 pub(super) struct Extras;
 
@@ -27,6 +27,7 @@ static INFO: Info = Info {
         "Each is told that you are there, a module could read everything, and Element's own builds need none of them.",
     ),
     allow: Some("Sites whose pages, modules or services you trust"),
+    rules: declared(&[Rule::Domains(&HOSTS)]),
     ..Info::PLAIN
 };
 

@@ -3,7 +3,9 @@
 //! Catalogue section 3. Answers are those Element copes with quietly: an
 //! empty ping, "nobody found", otherwise 403.
 
-use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield, documented};
+use super::{
+    AnswerStep, BodyStep, Context, Head, HeadStep, Info, Rule, Shield, declared, documented,
+};
 use crate::verdict::{Action, Reply};
 use crate::wire::account_data::replace_content;
 use crate::wire::address::Address;
@@ -11,7 +13,7 @@ use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{Edit, JsonError, elements, get, get_str, utf8};
 
 /// The Identity Service API on any host, as an RE2 expression.
-pub const PATH_REGEX: &str = r"^(https?|wss?)://[^/?#]+(/[^?#]*)?/_matrix/identity(/|\?|#|$)";
+const PATH_REGEX: &str = r"^(https?|wss?)://[^/?#]+(/[^?#]*)?/_matrix/identity(/|\?|#|$)";
 
 pub(super) struct Identity;
 
@@ -28,6 +30,7 @@ static INFO: Info = Info {
         "The server is contacted at every page load, and is told your and your contacts' addresses.",
     ),
     allow: Some("Contact look-up services you trust"),
+    rules: declared(&[Rule::Addresses(PATH_REGEX)]),
     ..Info::PLAIN
 };
 

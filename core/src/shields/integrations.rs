@@ -5,7 +5,9 @@
 //! names it. OpenID tokens, which do not say whom they are for, are followed
 //! by value.
 
-use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Place, Shield, documented};
+use super::{
+    AnswerStep, BodyStep, Context, Head, HeadStep, Info, Place, Rule, Shield, declared, documented,
+};
 use crate::verdict::{Action, Reply};
 use crate::wire::account_data::replace_content;
 use crate::wire::address::{Address, percent_decoded};
@@ -13,12 +15,11 @@ use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{JsonError, elements, get, get_str, members, utf8};
 
 /// Hosts of Element's own integration managers.
-pub const HOSTS: [&str; 3] =
-    ["scalar.vector.im", "scalar-staging.vector.im", "scalar-staging.riot.im"];
+const HOSTS: [&str; 3] = ["scalar.vector.im", "scalar-staging.vector.im", "scalar-staging.riot.im"];
 /// An integration manager's API on any host, as an RE2 expression.
-pub const PATH_REGEX: &str = r"^(https?|wss?)://[^/?#]+(/[^?#]*)?/_matrix/integrations(/|\?|#|$)";
+const PATH_REGEX: &str = r"^(https?|wss?)://[^/?#]+(/[^?#]*)?/_matrix/integrations(/|\?|#|$)";
 /// A manager's token in the query, as an RE2 expression.
-pub const TOKEN_REGEX: &str = r"^(https?|wss?)://[^?#]+\?([^#]*&)?scalar_token=";
+const TOKEN_REGEX: &str = r"^(https?|wss?)://[^?#]+\?([^#]*&)?scalar_token=";
 
 const MANAGER: &str = "m.integration_manager";
 
@@ -37,6 +38,11 @@ static INFO: Info = Info {
         "The manager learns your Matrix ID and room names in clear, and few people use it.",
     ),
     allow: Some("Widget and bot services you trust"),
+    rules: declared(&[
+        Rule::Domains(&HOSTS),
+        Rule::Addresses(PATH_REGEX),
+        Rule::Addresses(TOKEN_REGEX),
+    ]),
     ..Info::PLAIN
 };
 

@@ -3,12 +3,12 @@
 //! Catalogue section 11. Which service there is comes from the configuration and `.well-known`; the
 //! config shield takes it out there, this one stops the service that Element's own builds name.
 
-use super::{Context, Head, HeadStep, Info, Shield, documented};
+use super::{Context, Head, HeadStep, Info, Rule, Shield, declared, documented};
 use crate::verdict::{Action, Reply};
 use crate::wire::endpoint::Endpoint;
 
 /// Domains of the map service in Element's own configuration.
-pub const HOSTS: [&str; 1] = ["maptiler.com"];
+const HOSTS: [&str; 1] = ["maptiler.com"];
 
 pub(super) struct Maps;
 
@@ -25,6 +25,7 @@ static INFO: Info = Info {
         "One shared location tells a stranger where your contacts are; few messages are locations.",
     ),
     allow: Some("Map services you trust"),
+    rules: declared(&[Rule::Domains(&HOSTS)]),
     ..Info::PLAIN
 };
 

@@ -6,11 +6,11 @@
 //! the header out of everything they start, service worker included. Taking it
 //! off each request instead would need permission for every host.
 
-use super::{Context, Head, HeadStep, Info, Shield, documented};
+use super::{Context, Head, HeadStep, Info, Rule, Shield, declared, documented};
 use crate::policy::Mode;
 
 /// The policy every document of the site gets.
-pub const POLICY: &str = "no-referrer";
+const POLICY: &str = "no-referrer";
 
 pub(super) struct Referrer;
 
@@ -24,6 +24,7 @@ static INFO: Info = Info {
     why: documented("Element means to send none; this closes the gaps it leaves."),
     // A rule of the browser acts or does not; it cannot only watch.
     modes: &[Mode::Off, Mode::On],
+    rules: declared(&[Rule::Header("referrer-policy", POLICY)]),
     ..Info::PLAIN
 };
 

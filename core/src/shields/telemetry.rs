@@ -4,14 +4,14 @@
 //! the paths of their protocols. Answers are those the senders take for success, so that nothing is
 //! sent again; a bug report, which a person sends, is refused in words.
 
-use super::{BodyStep, Context, Head, HeadStep, Info, Shield, documented};
+use super::{BodyStep, Context, Head, HeadStep, Info, Rule, Shield, declared, documented};
 use crate::verdict::{Action, Reply};
 use crate::wire::address::{Address, percent_decoded};
 use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{Edit, JsonError, quoted};
 
 /// Domains of the services that Element's own builds name.
-pub const HOSTS: [&str; 6] = [
+const HOSTS: [&str; 6] = [
     "posthog.element.io",
     "posthog.com",
     "sentry.tools.element.io",
@@ -33,6 +33,7 @@ static INFO: Info = Info {
         "Logs name you, your device and your rooms; nothing in Element depends on sending them.",
     ),
     allow: Some("Services you trust with usage data and bug reports"),
+    rules: declared(&[Rule::Domains(&HOSTS)]),
     ..Info::PLAIN
 };
 

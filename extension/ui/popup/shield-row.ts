@@ -47,7 +47,7 @@ export function shieldRow(first: ShieldView, changeSetting: ChangeSetting): Shie
     change({ type: "mode", shield: id, mode: null }).catch(() => undefined);
   });
   const fields = fieldsFor(first, change);
-  const permission = id === "request-headers" ? [headersPermission(id)] : [];
+  const permission = first.everywhere === true ? [headersPermission(id)] : [];
   const summary = element("summary", {
     text: text("details"),
     "aria-label": text("detailsOf", first.name),

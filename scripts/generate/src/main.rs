@@ -4,10 +4,7 @@
 
 use mantle_core::leaks::{LEAKS, SECTIONS};
 use mantle_core::policy::{GENERAL_OPTIONS, OptionInfo, Profile};
-use mantle_core::shields::{
-    EXTRA_HOSTS, IDENTITY_PATH_REGEX, INTEGRATION_HOSTS, INTEGRATIONS_PATH_REGEX, Info, MAP_HOSTS,
-    REFERRER_POLICY, SCALAR_TOKEN_REGEX, SHIELDS, SITES, Shield, TELEMETRY_HOSTS,
-};
+use mantle_core::shields::{Info, Rule, SHIELDS, SITES, Shield};
 use mantle_core::wire::endpoint::protected_patterns;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -57,13 +54,8 @@ fn files() -> Vec<(PathBuf, String)> {
         ("extension/generated/tables.json".into(), pretty(&tables())),
         ("extension/generated/texts.json".into(), pretty(&texts())),
         ("extension/generated/protected.json".into(), pretty(&protected())),
-        ("extension/generated/rules/integrations.json".into(), pretty(&integration_rules())),
-        ("extension/generated/rules/identity.json".into(), pretty(&identity_rules())),
-        ("extension/generated/rules/telemetry.json".into(), pretty(&host_rules(&TELEMETRY_HOSTS))),
-        ("extension/generated/rules/maps.json".into(), pretty(&host_rules(&MAP_HOSTS))),
-        ("extension/generated/rules/extras.json".into(), pretty(&host_rules(&EXTRA_HOSTS))),
+        ("extension/generated/rules.json".into(), pretty(&rules())),
         ("extension/generated/managed-schema.json".into(), pretty(&schema::managed_schema())),
-        ("extension/generated/rules/referrer.json".into(), pretty(&referrer_rules())),
         ("docs/leaks.md".into(), leaks_page()),
         ("docs/policy.md".into(), schema::policy_page()),
     ]
@@ -73,11 +65,15 @@ fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-/// What the popup says of each shield.
+/// What the popup says of each shield, and whether it offers a permission with it.
 fn texts() -> Value {
     let text = |shield: &&'static dyn Shield| {
-        let Info { id, purpose, loses, .. } = *shield.info();
-        (id.to_owned(), json!({ "purpose": purpose, "loses": loses }))
+        let Info { id, purpose, loses, everywhere, .. } = *shield.info();
+        let text = match everywhere {
+            true => json!({ "purpose": purpose, "loses": loses, "everywhere": true }),
+            false => json!({ "purpose": purpose, "loses": loses }),
+        };
+        (id.to_owned(), text)
     };
     Value::Object(SHIELDS.iter().map(text).collect())
 }
@@ -130,64 +126,65 @@ fn option(option: &OptionInfo) -> Value {
 
 /// For a page whose core does not run: what is refused, what is blocked.
 fn protected() -> Value {
-    let hosts = INTEGRATION_HOSTS.map(|host| host.replace('.', r"\.")).join("|");
-    let domains: Vec<_> =
-        TELEMETRY_HOSTS.iter().chain(&MAP_HOSTS).map(|host| host.replace('.', r"\.")).collect();
+    let rules = || SHIELDS.iter().flat_map(|shield| shield.info().rules);
+    let addresses = rules().filter_map(|rule| match rule {
+        Rule::Addresses(pattern) => Some((*pattern).to_owned()),
+        Rule::Domains(_) | Rule::Header(..) => None,
+    });
+    let domains: Vec<_> = rules()
+        .flat_map(|rule| match rule {
+            Rule::Domains(domains) => *domains,
+            Rule::Addresses(_) | Rule::Header(..) => &[],
+        })
+        .map(|domain| domain.replace('.', r"\."))
+        .collect();
     let domains = domains.join("|");
+    let below = format!(r"^(https?|wss?)://([^/?#]+\.)?({domains})(:\d+)?(/|\?|#|$)");
     json!({
         "refuse": protected_patterns()
             .into_iter()
             .map(|(method, pattern)| json!({ "methods": [method], "pattern": pattern }))
             .collect::<Vec<_>>(),
-        "block": [
-            { "pattern": IDENTITY_PATH_REGEX },
-            { "pattern": INTEGRATIONS_PATH_REGEX },
-            { "pattern": SCALAR_TOKEN_REGEX },
-            { "pattern": format!(r"^(https?|wss?)://({hosts})(:\d+)?(/|\?|#|$)") },
-            { "pattern": format!(r"^(https?|wss?)://([^/?#]+\.)?({domains})(:\d+)?(/|\?|#|$)") },
-        ],
+        "block": addresses
+            .chain([below])
+            .map(|pattern| json!({ "pattern": pattern }))
+            .collect::<Vec<_>>(),
     })
 }
 
-/// Without resource types a rule covers all but top-level navigation (a person may still open the
-/// site), and no browser meets a type it does not know: Firefox then refuses the whole ruleset.
-fn rule(id: u32, condition: Value) -> Value {
-    json!({ "id": id, "priority": 1, "action": { "type": "block" }, "condition": condition })
+/// By shield: the rules it declares, numbered from one.
+fn rules() -> Value {
+    let ruleset = |shield: &&'static dyn Shield| {
+        let Info { id, rules, .. } = *shield.info();
+        let rules: Vec<_> =
+            (1..).zip(rules).map(|(number, rule)| declarative(number, rule)).collect();
+        (!rules.is_empty()).then(|| (id.to_owned(), Value::Array(rules)))
+    };
+    Value::Object(SHIELDS.iter().filter_map(ruleset).collect())
 }
 
-fn integration_rules() -> Value {
-    json!([
-        rule(1, json!({ "requestDomains": INTEGRATION_HOSTS })),
-        rule(2, json!({ "regexFilter": INTEGRATIONS_PATH_REGEX })),
-        rule(3, json!({ "regexFilter": SCALAR_TOKEN_REGEX })),
-    ])
-}
-
-fn identity_rules() -> Value {
-    json!([rule(1, json!({ "regexFilter": IDENTITY_PATH_REGEX }))])
-}
-
-fn host_rules(hosts: &[&str]) -> Value {
-    json!([rule(1, json!({ "requestDomains": hosts }))])
-}
-
-/// On what the sites themselves serve: documents, workers and style sheets, each of which sets the
-/// policy of what it starts. `{{sites}}` becomes the sites' hosts.
-fn referrer_rules() -> Value {
-    json!([{
-        "id": 1,
-        "priority": 1,
-        "action": {
-            "type": "modifyHeaders",
-            "responseHeaders": [
-                { "header": "referrer-policy", "operation": "set", "value": REFERRER_POLICY },
-            ],
-        },
-        "condition": {
-            "requestDomains": ["{{sites}}"],
-            "resourceTypes": ["main_frame", "sub_frame", "script", "stylesheet", "xmlhttprequest", "other"],
-        },
-    }])
+/// Without resource types a rule that blocks covers all but top-level navigation (a person may still
+/// open the site), and no browser meets a type it does not know: Firefox then refuses the whole
+/// ruleset. A header is set on what the sites themselves serve: documents, workers and style sheets,
+/// each of which sets the policy of what it starts. `{{sites}}` becomes the sites' hosts.
+fn declarative(id: u32, rule: &Rule) -> Value {
+    let (action, condition) = match rule {
+        Rule::Domains(domains) => {
+            (json!({ "type": "block" }), json!({ "requestDomains": domains }))
+        }
+        Rule::Addresses(pattern) => (json!({ "type": "block" }), json!({ "regexFilter": pattern })),
+        Rule::Header(name, value) => (
+            json!({
+                "type": "modifyHeaders",
+                "responseHeaders": [{ "header": name, "operation": "set", "value": value }],
+            }),
+            json!({
+                "requestDomains": ["{{sites}}"],
+                "resourceTypes": ["main_frame", "sub_frame", "script", "stylesheet", "xmlhttprequest", "other"],
+            }),
+        ),
+    };
+    json!({ "id": id, "priority": 1, "action": action, "condition": condition })
 }
 
 fn leaks_page() -> String {

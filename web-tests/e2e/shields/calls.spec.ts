@@ -4,11 +4,12 @@ import { after, before, describe, it } from "node:test";
 import type { Page } from "puppeteer-core";
 import { bothBrowsers } from "../../support/browsers.ts";
 import { drive } from "../../support/client-page.ts";
+import { noticeTexts } from "../../support/question.ts";
 import { startTurnServer } from "../../support/turn-server.ts";
 import type { TurnServer } from "../../support/turn-server.ts";
 import { startWorld } from "../../support/world.ts";
 import type { World } from "../../support/world.ts";
-import { pause } from "../extension-pages.ts";
+import { pause, until } from "../extension-pages.ts";
 import { assertNone, onBoth, openSides, sent, to } from "./sides.ts";
 import type { Side, Sides } from "./sides.ts";
 
@@ -246,20 +247,36 @@ for (const kind of bothBrowsers) {
       foreign?.close();
     });
 
-    async function inForce(settings: Record<string, unknown> | undefined): Promise<void> {
+    /** Stores settings and waits until a connection made in the page shows that they are there. */
+    async function inForce(
+      settings: Record<string, unknown> | undefined,
+      policy: RTCIceTransportPolicy,
+      hasForeign: boolean,
+    ): Promise<void> {
       await sides.settings(settings === undefined ? undefined : { version: 1, ...settings });
-      // On their way to the page; generous, since a call cannot be asked whether they are there.
-      await pause(1_000);
+      const shown = (): Promise<string> =>
+        sides.with.page.evaluate((given) => {
+          // Without a pool it contacts nobody yet.
+          const made = new RTCPeerConnection({ ...given, iceCandidatePoolSize: 0 });
+          const { iceServers, iceTransportPolicy } = made.getConfiguration();
+          made.close();
+          return `${iceTransportPolicy} ${JSON.stringify(iceServers)}`;
+        }, configuration);
+      await until(
+        async () => {
+          const text = await shown();
+          return (
+            text.startsWith(policy) &&
+            text.includes(`turn:127.0.0.1:${foreign.port}`) === hasForeign
+          );
+        },
+        `${policy} with ${hasForeign ? "foreign" : "own"} servers`,
+        30_000,
+      );
     }
 
     it("says so when there is no relay to call through", async () => {
-      const notices = (page: Page): Promise<number> =>
-        page.evaluate(
-          () =>
-            [...document.documentElement.children].filter(
-              (child) => child.localName === "div" && child.childNodes.length === 0,
-            ).length,
-        );
+      const notices = async (page: Page): Promise<number> => (await noticeTexts(page)).length;
       const before = await notices(sides.with.page);
       await call(sides.with.page, "gather", "constructor", {
         iceServers: [{ urls: "stun:127.0.0.1:9" }],
@@ -353,25 +370,25 @@ for (const kind of bothBrowsers) {
     });
 
     it("connects directly when that is chosen, and still asks no foreign server", async () => {
-      await inForce({ options: { calls: { direct: true } } });
+      await inForce({ options: { calls: { direct: true } } }, "all", false);
       await talk({ iceServers: configuration.iceServers?.slice(1) ?? [] }, {});
       assert.equal(own.relayed() + foreign.packets.length, 0);
       const { types } = await call(sides.with.page, "gather", "constructor", configuration);
       assert.ok(types.includes("host"), `${types}`);
-      await inForce(undefined);
+      await inForce(undefined, "relay", false);
     });
 
     it("uses servers on the list, and everything when it is off", async () => {
-      await inForce({ allow: { calls: [`127.0.0.1:${foreign.port}`] } });
+      await inForce({ allow: { calls: [`127.0.0.1:${foreign.port}`] } }, "relay", true);
       foreign.clear();
       const listed = await call(sides.with.page, "gather", "constructor", configuration);
       assert.deepEqual(listed.types, ["relay"]);
       assert.ok(foreign.packets.includes("allocate"));
-      await inForce({ shields: { calls: "off" } });
+      await inForce({ shields: { calls: "off" } }, "all", true);
       foreign.clear();
       const off = await call(sides.with.page, "gather", "constructor", configuration);
       assert.ok(off.types.includes("host") && foreign.packets.length > 0, `${off.types}`);
-      await inForce(undefined);
+      await inForce(undefined, "relay", false);
       const { types } = await call(sides.with.page, "gather", "constructor", configuration);
       assert.deepEqual(types, ["relay"]);
     });

@@ -15,7 +15,6 @@ import { answerJson, startRecorder, withPreflight } from "../../support/recorder
 import type { Recorder, Route } from "../../support/recorder.ts";
 import {
   callApi,
-  inBrowserWindow,
   launchExtensionBrowser,
   storeSettings,
   testBuild,
@@ -47,7 +46,7 @@ const CONFIG = {
   mobile_guide_toast: true,
 };
 const MEDIA = `https://${HS}/_matrix/media/v3/thumbnail/hs.example.org/a`;
-const GERMAN = "de-DE,de";
+const LANGUAGES = "de-CH,de,fr";
 const TOLD = "https://mobile.element.io/?hs_url=https%3A%2F%2Fhs.example.org";
 
 /** Runs in the page: each way ends when the browser says how it ended. */
@@ -120,7 +119,11 @@ for (const kind of bothBrowsers) {
       });
       [bare, guarded] = await Promise.all([
         launch(kind, { proxyPort: recorder.port }),
-        launchExtensionBrowser(kind, { extension: testBuild(kind), proxyPort: recorder.port }),
+        launchExtensionBrowser(kind, {
+          extension: testBuild(kind),
+          proxyPort: recorder.port,
+          languages: LANGUAGES,
+        }),
       ]);
       settings = await guarded.openExtensionPage("options.html");
     });
@@ -309,7 +312,7 @@ for (const kind of bothBrowsers) {
       assert.deepEqual(await passing(guarded, LOADED), all(LOADED));
     });
 
-    it("browser and language are changed with the permission for it, and only for Element", async () => {
+    it("browser and language are changed with the permission for it, for servers and page alike", async () => {
       const on = { version: 1, shields: { "request-headers": "on" } };
       const status = '[data-shield="request-headers"] [role="status"]';
       await settings.waitForSelector(status);
@@ -317,48 +320,55 @@ for (const kind of bothBrowsers) {
         settings.$eval(status, (element) =>
           (element as HTMLElement).offsetParent === null ? "" : (element.textContent ?? ""),
         );
-      const headers = async (
+      interface Told {
+        readonly language: string;
+        readonly browser: string;
+        readonly platform: string;
+      }
+      /** What servers and the page's scripts see; waits until the page sees this. */
+      const told = async (
         browser: { newPage(): Promise<Page> },
+        expected: RegExp,
         host = SITE,
-      ): Promise<{ language: string; browser: string; platform: string }[]> => {
+      ): Promise<{ servers: Told[]; scripts: Record<string, unknown> }> => {
         recorder.clear();
-        await inPage(
+        const scripts = await inPage(
           browser,
           async (page) => {
-            // Chromium has no preference for it; this reaches the page's requests before rules do.
-            if (kind === "chromium") await page.setExtraHTTPHeaders({ "Accept-Language": GERMAN });
+            const seen = (): Promise<Record<string, unknown>> => page.evaluate(seenByScripts);
+            await until(
+              async () => expected.test(String((await seen())["userAgent"])),
+              `${expected} in the page`,
+              30_000,
+            );
             for (const way of ["fetch", "xhr", "image"]) await visit(page, way, MEDIA);
+            return seen();
           },
           host,
         );
-        return recorder.to(HS).map(({ headers: seen }) => ({
+        const servers = recorder.to(HS).map(({ headers: seen }) => ({
           language: String(seen["accept-language"]),
           browser: String(seen["user-agent"]),
           platform: String(seen["sec-ch-ua-platform"]),
         }));
-      };
-      // All servers are told of German, without Mantle's doing.
-      const speak = async (browser: ExtensionBrowser): Promise<void> => {
-        if (kind === "firefox") {
-          const pref = `"intl.accept_languages", "${GERMAN}"`;
-          await inBrowserWindow(
-            browser.browser,
-            `(async () => { Services.prefs.setStringPref(${pref}); return "set"; })()`,
-          );
+        assert.equal(servers.length, 3);
+        // Headers and scripts agree in any case.
+        const languages = scripts["languages"] as string[];
+        assert.equal(scripts["language"], languages[0]);
+        for (const { language, browser: name, platform } of servers) {
+          assert.equal(name, scripts["userAgent"]);
+          assert.equal(language.replace(/;q=[\d.]+/g, ""), languages.join(","));
+          if (kind === "chromium") assert.equal(platform, `"${String(scripts["hint"])}"`);
         }
+        return { servers, scripts };
       };
-      await speak(guarded);
       assert.equal(await shown(), "");
-      const plain = await headers(guarded);
-      assert.equal(plain.length, 3);
-      for (const { language, browser } of plain) {
-        assert.match(language, /^de-DE,de/);
-        assert.match(browser, /Linux/);
-      }
+      const plain = await told(guarded, /Linux/);
+      assert.deepEqual(plain.scripts["languages"], LANGUAGES.split(","));
       // Without the permission nothing is changed, and the row says so.
       await storeSettings(settings, on);
       await until(async () => /Nothing is changed/.test(await shown()), "the sentence", 30_000);
-      assert.deepEqual(await headers(guarded), plain);
+      assert.deepEqual(await told(guarded, /Linux/), plain);
 
       let running = guarded;
       if (kind === "chromium") {
@@ -373,6 +383,7 @@ for (const kind of bothBrowsers) {
         running = await launchExtensionBrowser(kind, {
           extension: folder,
           proxyPort: recorder.port,
+          languages: LANGUAGES,
         });
       }
       try {
@@ -386,27 +397,39 @@ for (const kind of bothBrowsers) {
         const rules = async (): Promise<number> =>
           (await callApi<unknown[]>(options, "declarativeNetRequest.getDynamicRules")).length;
         await until(async () => (await rules()) === 1, "the rule", 30_000);
-        const changed = await headers(running);
-        assert.equal(changed.length, 3);
-        for (const { language, browser, platform } of changed) {
-          assert.equal(language, kind === "chromium" ? "en-US,en;q=0.9" : "en-US,en;q=0.5");
+        const { servers, scripts } = await told(running, /Windows/);
+        for (const { language, browser, platform } of servers) {
+          // What each browser sends where German is its language and nobody changed it.
+          assert.equal(
+            language,
+            kind === "chromium"
+              ? "de-DE,de;q=0.9,en-US;q=0.8,en;q=0.7"
+              : "de-DE,de;q=0.8,en-US;q=0.5,en;q=0.3",
+          );
           assert.match(browser, /^Mozilla\/5\.0 \(Windows NT 10\.0; Win64; x64(; rv:[\d.]+)?\) /);
           assert.match(browser, kind === "chromium" ? /Chrome\/\d+/ : /Firefox\/\d+/);
           if (kind === "chromium") assert.equal(platform, '"Windows"');
         }
-        // Another page's requests, and what Element's own site is told, stay.
-        assert.deepEqual(await headers(running, OTHER), plain);
+        assert.equal(scripts["platform"], "Win32");
+        assert.match(String(scripts["appVersion"]), /^5\.0 \(Windows/);
+        assert.doesNotMatch(JSON.stringify(scripts), /Linux|X11|-CH|fr/);
+        assert.deepEqual(scripts["looks"], plain.scripts["looks"]);
+        // Another page's requests and scripts, and what Element's own site is told, stay.
+        assert.deepEqual(await told(running, /Linux/, OTHER), plain);
         recorder.clear();
         await inPage(running, (page) => visit(page, "fetch", "/welcome.html"));
         for (const { headers: seen } of recorder.to(SITE)) {
           assert.match(String(seen["user-agent"]), /Linux/);
         }
         // Sites stay those that were named: permission for all of them adds none.
-        const scripts = await callApi<unknown[]>(options, "scripting.getRegisteredContentScripts");
-        assert.deepEqual(scripts, []);
+        const registered = await callApi<unknown[]>(
+          options,
+          "scripting.getRegisteredContentScripts",
+        );
+        assert.deepEqual(registered, []);
         await storeSettings(options, undefined);
         await until(async () => (await rules()) === 0, "no rule", 30_000);
-        assert.deepEqual(await headers(running), plain);
+        assert.deepEqual(await told(running, /Linux/), plain);
         if (running === guarded) {
           await options.click('[data-shield="request-headers"] .field button.quiet');
           await until(async () => (await shown()) === "", "no permission", 30_000);
@@ -416,4 +439,34 @@ for (const kind of bothBrowsers) {
       }
     });
   });
+}
+
+/** Runs in the page: what it sees of browser, system and language, and how that looks. */
+async function seenByScripts(): Promise<Record<string, unknown>> {
+  interface Hints {
+    platform: string;
+    toJSON(): { platform: string };
+    getHighEntropyValues(names: string[]): Promise<Record<string, unknown>>;
+  }
+  const world = navigator as Navigator & { oscpu?: string; userAgentData?: Hints };
+  const hints = world.userAgentData;
+  return {
+    userAgent: world.userAgent,
+    appVersion: world.appVersion,
+    platform: world.platform,
+    oscpu: world.oscpu,
+    language: world.language,
+    languages: [...world.languages],
+    hint: hints?.platform,
+    plain: hints?.toJSON().platform,
+    more: await hints?.getHighEntropyValues(["architecture", "platform", "platformVersion"]),
+    looks: [
+      ...["userAgent", "platform", "languages"].map((name) =>
+        String(Object.getOwnPropertyDescriptor(Navigator.prototype, name)?.get),
+      ),
+      Object.isFrozen(world.languages),
+      world.languages === world.languages,
+      Object.keys(world).length,
+    ],
+  };
 }
