@@ -34,6 +34,7 @@ pub use engine::{
     Again, Before, Conversion, CreatePlan, DeviceName, EngineError, HealedEvent, InviteHint, Moved,
     Needs, NewRooms, OpenStep, Outgoing, PendingEvent, PendingView, PersistBatch, PersistEntry,
     Plan, Problem, Put, Reencryption, RefusedDevice, SessionNeed, SessionView, StateEngine,
+    WriteRoute,
     StateSettings, Tend, Trust, UnopenedEvent,
 };
 pub use open::{MAX_CONTENT_BYTES, OpenError, OpenedState, ReceivedEvent, open_state};

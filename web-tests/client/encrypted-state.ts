@@ -26,6 +26,24 @@ export function requestByXhr(
   });
 }
 
+/** A call that js-sdk knows nothing of, by `fetch` of a `Request`. */
+export async function requestAsObject(
+  method: string,
+  path: string,
+  body: unknown,
+): Promise<{ status: number; body: string }> {
+  const request = new Request(client().getHomeserverUrl() + path, {
+    method,
+    headers: {
+      Authorization: `Bearer ${client().getAccessToken()}`,
+      "Content-Type": "application/json",
+    },
+    body: JSON.stringify(body),
+  });
+  const response = await fetch(request);
+  return { status: response.status, body: await response.text() };
+}
+
 /** A state event as the running client holds it. */
 export interface HeldState {
   eventId: string | null;

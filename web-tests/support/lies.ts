@@ -34,12 +34,15 @@ export interface LyingHomeserver {
   tell(lie: Lie): () => void;
   /** Lets requests fail before the true server has them; the result tells how many, and ends it. */
   fail(matches: (request: RecordedRequest) => boolean, how: "502" | "network"): () => number;
+  /** Keeps requests from the true server until they are let go. */
+  hold(matches: (request: RecordedRequest) => boolean): { held(): number; letGo(): void };
 }
 
 /** Forwards to `baseUrl`; without lies it changes no byte. */
 export function lyingHomeserver(baseUrl: string): LyingHomeserver {
   const lies = new Set<Lie>();
   const failures = new Set<(request: RecordedRequest) => "502" | "network" | undefined>();
+  const holds = new Set<(request: RecordedRequest) => Promise<void> | undefined>();
   const rewrite: AnswerRewrite = (request, original) => {
     // Preflights are answered with no JSON at all.
     if (lies.size === 0 || original.length === 0) return undefined;
@@ -50,7 +53,8 @@ export function lyingHomeserver(baseUrl: string): LyingHomeserver {
     return changed ? Buffer.from(JSON.stringify(answer)) : undefined;
   };
   return {
-    route: (request, response) => {
+    route: async (request, response) => {
+      if (request.method !== "OPTIONS") for (const hold of holds) await hold(request);
       for (const failure of failures) {
         const how = request.method === "OPTIONS" ? undefined : failure(request);
         if (how === "502") return answerJson(request, response, 502, { error: "Bad gateway" });
@@ -72,6 +76,26 @@ export function lyingHomeserver(baseUrl: string): LyingHomeserver {
       return () => {
         failures.delete(failure);
         return count;
+      };
+    },
+    hold: (matches) => {
+      let count = 0;
+      let letGo = (): void => undefined;
+      const gone = new Promise<void>((resolve) => {
+        letGo = resolve;
+      });
+      const hold = (request: RecordedRequest): Promise<void> | undefined => {
+        if (!matches(request)) return undefined;
+        count += 1;
+        return gone;
+      };
+      holds.add(hold);
+      return {
+        held: () => count,
+        letGo: () => {
+          holds.delete(hold);
+          letGo();
+        },
       };
     },
     tell: (lie) => {

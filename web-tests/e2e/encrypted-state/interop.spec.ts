@@ -90,6 +90,7 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 300_000
         recorder.route(HOMESERVER, liar.route);
         recorder.route("chat.mozilla.org", await clientPage({ sdk: "35" }));
         recorder.route("staging.element.io", await clientPage());
+        recorder.route("develop.element.io", await clientPage());
         const baseUrl = homeserverFront(recorder, liar.route);
         browser = await launchExtensionBrowser(kind, {
           extension: testBuild(kind),
@@ -284,6 +285,40 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 300_000
         await bob.seeName(secondRoomId, name);
       });
 
+      it("sets a name again that was set while the old one was being encrypted anew", async () => {
+        const made = await drive(alice.page, "createRoom", {
+          name: secret("name"),
+          encrypted: true,
+          invite: [erin.userId, carol.userId, frank.userId],
+        });
+        const id = made.roomId;
+        await Promise.all([erin.join(id), carol.join(id), frank.join(id)]);
+        await drive(alice.page, "sendState", id, "m.room.power_levels", "", {
+          users: { [carol.userId]: 50 },
+        });
+        const first = secret("name");
+        await alice.rename(id, first);
+        await Promise.all([alice, carol, erin].map((one) => one.seeName(id, first)));
+        const nameNow = async (): Promise<WireEvent | undefined> =>
+          (await encryptedState(id))["m.room.name:"];
+        // What Alice's Mantle sends once Frank is gone arrives later than a name of Carol's.
+        const hold = liar.hold(({ method, path, headers }) => {
+          const isName = decodeURIComponent(path).endsWith("/m.room.encrypted/m.room.name:");
+          const isAlice = headers.authorization === `Bearer ${alice.accessToken()}`;
+          return method === "PUT" && isName && isAlice;
+        });
+        await frank.leave(id);
+        await until(() => hold.held() > 0, "the name is encrypted anew", LIMIT);
+        const name = secret("name");
+        await carol.rename(id, name);
+        const carols = (await nameNow())?.event_id;
+        hold.letGo();
+        await until(async () => (await nameNow())?.event_id !== carols, "it arrived", LIMIT);
+        const undone = (await nameNow())?.event_id;
+        await until(async () => (await nameNow())?.event_id !== undone, "it is mended", LIMIT);
+        await Promise.all([alice, carol, erin].map((one) => one.seeName(id, name)));
+      });
+
       it("starts from a cold cache, and from a warm one", async () => {
         const name = await bob.name(roomId);
         const second = await bob.name(secondRoomId);
@@ -312,8 +347,23 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 300_000
         await everybodySees([bob, alice, carol, erin], last);
       });
 
-      it("puts the keys into the page's own backup, where another client finds them", async () => {
-        const state = await encryptedState(roomId);
+      it("puts the keys into the page's own backup, from which other clients show the names", async () => {
+        // A room in which nobody else can give a new device the key.
+        const [name, topic] = [secret("name"), secret("topic")];
+        const made = await drive(alice.page, "createRoom", { name, topic, encrypted: true });
+        const id = made.roomId;
+        await alice.seeTopic(id, topic);
+        const account = { userId: "", deviceId: "", accessToken: alice.accessToken() };
+        const session = sessionOf((await encryptedState(id))["m.room.name:"]);
+        const sessions = [id, session].map(encodeURIComponent).join("/");
+        const path = `/_matrix/client/v3/room_keys/keys/${sessions}?version=${backup.version}`;
+        const isKept = (): Promise<boolean> =>
+          world.synapse.call(account, "GET", path).then(
+            () => true,
+            () => false,
+          );
+        await until(isKept, "the backup has the key", LIMIT);
+        await drive(alice.page, "stop");
         const login = (await world.synapse.call(undefined, "POST", "/_matrix/client/v3/login", {
           type: "m.login.password",
           identifier: { type: "m.id.user", user: `alice-${kind}` },
@@ -329,14 +379,26 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 300_000
           { encryptedState: true, restore: backup },
         );
         try {
-          const sessions = restored.restored.get(roomId) ?? [];
-          assert.ok(
-            sessions.includes(sessionOf(state["m.room.topic:"])),
-            "The backup lacks the session of the topic",
-          );
+          assert.ok(restored.restored.get(id)?.includes(session), "The backup gives the session");
+          await restored.seeName(id, name);
+          await restored.seeTopic(id, topic);
         } finally {
           restored.stop();
         }
+        const device = await openGuarded(browser, {
+          label: "alice's new device (Mantle)",
+          user: `alice-${kind}`,
+          password: PASSWORD,
+          site: "develop.element.io",
+          encryptedState: true,
+        });
+        assert.notEqual(await device.name(id), name);
+        await drive(device.page, "restoreBackup", backup.key, backup.version);
+        await device.seeName(id, name);
+        await device.seeTopic(id, topic);
+        await drive(device.page, "stop");
+        await device.page.close();
+        await alice.restart();
       });
 
       it("let only one member encrypt each of them anew after the leave", () => {

@@ -214,26 +214,24 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
       const [, reader] = pair();
       const name = (await drive(reader.page, "shownRooms"))[roomId]?.name;
       assert.match(name ?? "", /canary/);
-      const answer = await drive(
-        reader.page,
-        "homeserverCall",
-        "POST",
-        "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync",
-        {
-          lists: {
-            all: { ranges: [[0, 50]], timeline_limit: 1, required_state: [["m.room.name", ""]] },
-          },
+      const path = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
+      const body = {
+        lists: {
+          all: { ranges: [[0, 50]], timeline_limit: 1, required_state: [["m.room.name", ""]] },
         },
-      );
-      assert.equal(answer.status, 200, answer.body);
-      const { rooms } = JSON.parse(answer.body) as {
-        rooms: Record<string, { name?: string; required_state?: SlidingEvent[] }>;
       };
-      assert.equal(rooms[roomId]?.name, name);
-      const asked = reader.recorder.exchanges.filter(({ path }) => path.includes("msc3575/sync"));
-      assert.match(String(asked.at(-1)?.body), /"m\.room\.encrypted"/);
-      const clear = rooms[roomId]?.required_state?.find(({ type }) => type === "m.room.name");
-      assert.equal(clear?.content.name, name, answer.body);
+      for (const call of ["homeserverCall", "requestAsObject", "requestByXhr"] as const) {
+        const answer = await drive(reader.page, call, "POST", path, body);
+        assert.equal(answer.status, 200, `${call}: ${answer.body}`);
+        const { rooms } = JSON.parse(answer.body) as {
+          rooms: Record<string, { name?: string; required_state?: SlidingEvent[] }>;
+        };
+        assert.equal(rooms[roomId]?.name, name, call);
+        const asked = reader.recorder.exchanges.filter(({ path }) => path.includes("msc3575/sync"));
+        assert.match(String(asked.at(-1)?.body), /"m\.room\.encrypted"/, call);
+        const clear = rooms[roomId]?.required_state?.find(({ type }) => type === "m.room.name");
+        assert.equal(clear?.content.name, name, `${call}: ${answer.body}`);
+      }
     });
 
     it(`${by} gives no key to a device that ${by} has blocked`, async () => {

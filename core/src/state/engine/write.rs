@@ -59,6 +59,23 @@ pub struct RefusedDevice {
     pub why: &'static str,
 }
 
+/// What a request of the page may have to be changed for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum WriteRoute {
+    /// It sets state: [`StateEngine::plan_put`].
+    Put,
+    /// It makes a room: [`StateEngine::plan_create`].
+    Create,
+    /// It upgrades a room that encrypts its state; [`StateEngine::upgraded`] when that is done.
+    Upgrade {
+        /// The room.
+        room_id: String,
+    },
+    /// Its body may name what state it wants: [`StateEngine::widen_body`].
+    Body,
+}
+
 /// What becomes of a `PUT` of state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -246,6 +263,11 @@ impl Outbound {
         self.session.room_id()
     }
 
+    /// Of the next event.
+    pub(super) fn message_index(&self) -> u32 {
+        self.session.message_index()
+    }
+
     /// When the slot was written with this session last, milliseconds.
     pub(super) fn written(&self, slot: &(String, String)) -> Option<u64> {
         self.written.get(slot).copied()
@@ -266,6 +288,20 @@ pub(super) struct Ticket {
 }
 
 impl StateEngine {
+    /// Which of the plans a request of the page needs.
+    #[must_use]
+    pub fn route_write(&self, method: &str, url: &str) -> WriteRoute {
+        let Some(address) = Address::parse(url) else { return WriteRoute::Body };
+        match route(method, &address) {
+            Endpoint::StateSend => WriteRoute::Put,
+            Endpoint::CreateRoom => WriteRoute::Create,
+            Endpoint::Upgrade => room_path(&address)
+                .filter(|path| self.encrypts_state(&path.room_id))
+                .map_or(WriteRoute::Body, |path| WriteRoute::Upgrade { room_id: path.room_id }),
+            _ => WriteRoute::Body,
+        }
+    }
+
     /// A `PUT` of state, before it is sent.
     pub fn plan_put(&self, method: &str, url: &str, body: &[u8]) -> Plan {
         let Some(address) = Address::parse(url) else { return Plan::Pass };

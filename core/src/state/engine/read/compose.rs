@@ -1,6 +1,7 @@
 //! The answer the page gets: opened events in place, and of each slot the one that counts.
 
 use super::{Answer, Arrival, Entry, OpenError, Role, StateEngine, TIMELINE, reason};
+use crate::state::engine::again::Weighed;
 use crate::state::open::OpenedState;
 use crate::state::packed_key::WireKey;
 use crate::state::precedence::{Precedence, STATE_ENCRYPTION_FLAGS};
@@ -30,6 +31,7 @@ impl StateEngine {
             match &entry.opened {
                 Some(Ok(opened)) => match entry.role {
                     Role::Current(_) => {
+                        self.weigh_entry(&answer, entry, opened);
                         let slot = slot(&entry.room_id, &opened.event_type, &opened.state_key);
                         slots.or_default(slot).entries.push(index);
                     }
@@ -132,6 +134,21 @@ impl StateEngine {
         (changed || answer.changed || answer.second).then_some(edited)
     }
 
+    fn weigh_entry(&mut self, answer: &Answer, entry: &Entry, opened: &OpenedState) {
+        let before = entry.found.received_previous(&answer.body, Some(&entry.room_id));
+        let previous = before.and_then(|before| before.event_id).zip(entry.previous.as_ref());
+        self.weigh(
+            &entry.room_id,
+            &Weighed {
+                event_id: entry.found.event_id.as_deref().unwrap_or_default(),
+                ts: entry.found.origin_server_ts.unwrap_or_default(),
+                opened,
+                arrival: arrival(answer.number, entry),
+                previous,
+            },
+        );
+    }
+
     /// Offers an opened event as its slot's current one; true when it is.
     fn judge(&mut self, entry: &Entry, arrival: Arrival) -> bool {
         let Some(Ok(opened)) = &entry.opened else { return false };
@@ -228,7 +245,7 @@ impl StateEngine {
     }
 }
 
-pub(super) fn slot(room_id: &str, event_type: &str, state_key: &str) -> Slot {
+pub(in crate::state::engine) fn slot(room_id: &str, event_type: &str, state_key: &str) -> Slot {
     (room_id.to_owned(), event_type.to_owned(), state_key.to_owned())
 }
 
