@@ -1408,8 +1408,7 @@ impl Client {
         let shared = serde_json::to_string(&session.share_with).unwrap();
         self.engine.imported(ROOM, &session.session_id).unwrap();
         self.engine.shared(ROOM, &session.session_id, &shared).unwrap();
-        let ticket =
-            self.engine.encrypt_again(ROOM, "m.room.name", "", content, base).unwrap();
+        let ticket = self.engine.encrypt_again(ROOM, "m.room.name", "", content, base).unwrap();
         self.persist();
         let out = self.engine.take_encrypted(ticket).unwrap();
         let content: Value = serde_json::from_str(&out.body).unwrap();
@@ -1507,6 +1506,63 @@ fn what_was_not_set_in_between_is_not_set_again() {
         alice.open("/sync?since=c", &sync(vec![], events));
         assert_eq!(alice.sets_again(), [], "{at} {name}");
     }
+}
+
+impl Client {
+    /// Gives the key to those of the others who lack it; how many devices that were.
+    fn shares_at(&mut self, others: &[&Client], given: u64) -> usize {
+        let users: Vec<&str> = others.iter().map(|other| other.user.as_str()).collect();
+        let targets: Vec<Value> = others.iter().map(|other| other.devices()).collect();
+        let asked = json!({"roomId": ROOM, "members": users, "targets": targets, "now": given});
+        let session = self.engine.need_session(&asked.to_string()).unwrap();
+        assert!(session.rotated.is_none());
+        let shared = serde_json::to_string(&session.share_with).unwrap();
+        self.engine.imported(ROOM, &session.session_id).unwrap();
+        self.engine.shared(ROOM, &session.session_id, &shared).unwrap();
+        session.share_with.len()
+    }
+}
+
+#[test]
+fn who_joined_before_the_key_came_is_sent_the_state_once_more() {
+    let mut alice = Client::new(ALICE);
+    let (bob, dave) = (Client::new(BOB), Client::new(DAVE));
+    let (event, _) = alice.send(&[&bob], "m.room.name", &name());
+    let mut state = room_state();
+    state.push(event);
+    alice.open("/sync", &sync(state, vec![]));
+    assert_eq!(again(&mut alice, &[ALICE, BOB], NOW + 1), (0, 0), "Bob had the key before");
+    // Dave is given it while he is invited; whether he joins before he has it nobody knows.
+    assert_eq!(alice.shares_at(&[&bob, &dave], NOW + 2), 1);
+    assert_eq!(again(&mut alice, &[ALICE, BOB], NOW + 3), (0, 0), "he is not in the room");
+    assert_eq!(again(&mut alice, &[ALICE, BOB, DAVE], NOW + 4), (9_996, 0), "not too often");
+    assert_eq!(again(&mut alice, &[ALICE, BOB, DAVE], NOW + 10_000), (0, 1));
+    let asked = json!({"roomId": ROOM, "members": [ALICE, BOB, DAVE],
+        "targets": [bob.devices(), dave.devices()], "now": NOW + 10_000});
+    alice.engine.need_session(&asked.to_string()).unwrap();
+    alice.engine.encrypt_again(ROOM, "m.room.name", "", &name().to_string(), "$1").unwrap();
+    assert_eq!(again(&mut alice, &[ALICE, BOB, DAVE], NOW + 30_000), (0, 0), "once");
+}
+
+#[test]
+fn who_joins_long_after_the_key_came_needs_nothing_nor_does_a_further_device() {
+    let mut alice = Client::new(ALICE);
+    let (bob, dave) = (Client::new(BOB), Client::new(DAVE));
+    let (event, _) = alice.send(&[&bob], "m.room.name", &name());
+    let mut state = room_state();
+    state.push(event);
+    alice.open("/sync", &sync(state, vec![]));
+    alice.shares_at(&[&bob, &dave], NOW + 20_000);
+    assert_eq!(again(&mut alice, &[ALICE, BOB, DAVE], NOW + 51_000), (0, 0));
+    let mut second = Client::new(BOB);
+    second.device["deviceId"] = json!("SECOND");
+    let users = json!({"roomId": ROOM, "members": [BOB, DAVE], "now": NOW + 60_000,
+        "targets": [{"userId": BOB, "devices": [bob.device, second.device]}, dave.devices()]});
+    let session = alice.engine.need_session(&users.to_string()).unwrap();
+    assert_eq!(session.share_with.len(), 1);
+    let shared = serde_json::to_string(&session.share_with).unwrap();
+    alice.engine.shared(ROOM, &session.session_id, &shared).unwrap();
+    assert_eq!(again(&mut alice, &[ALICE, BOB, DAVE], NOW + 60_001), (0, 0));
 }
 
 #[test]

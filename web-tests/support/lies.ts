@@ -27,13 +27,19 @@ export interface SyncedRoom {
 /** Changes one answer in place; true when it did. */
 export type Lie = (answer: Plain, request: RecordedRequest) => boolean;
 
+/** How a request fails. */
+type Failure = "502" | "network" | "lost";
+
 /** A route to a true homeserver with lies in between. */
 export interface LyingHomeserver {
   readonly route: Handler;
   /** Begins a lie; the result ends it. */
   tell(lie: Lie): () => void;
-  /** Lets requests fail before the true server has them; the result tells how many, and ends it. */
-  fail(matches: (request: RecordedRequest) => boolean, how: "502" | "network"): () => number;
+  /**
+   * Lets requests fail before the true server has them, or, with `lost`, after it has done what they
+   * ask for; the result tells how many, and ends it.
+   */
+  fail(matches: (request: RecordedRequest) => boolean, how: Failure): () => number;
   /** Keeps requests from the true server until they are let go. */
   hold(matches: (request: RecordedRequest) => boolean): { held(): number; letGo(): void };
 }
@@ -41,7 +47,7 @@ export interface LyingHomeserver {
 /** Forwards to `baseUrl`; without lies it changes no byte. */
 export function lyingHomeserver(baseUrl: string): LyingHomeserver {
   const lies = new Set<Lie>();
-  const failures = new Set<(request: RecordedRequest) => "502" | "network" | undefined>();
+  const failures = new Set<(request: RecordedRequest) => Failure | undefined>();
   const holds = new Set<(request: RecordedRequest) => Promise<void> | undefined>();
   const rewrite: AnswerRewrite = (request, original) => {
     // Preflights are answered with no JSON at all.
@@ -58,6 +64,17 @@ export function lyingHomeserver(baseUrl: string): LyingHomeserver {
       for (const failure of failures) {
         const how = request.method === "OPTIONS" ? undefined : failure(request);
         if (how === "502") return answerJson(request, response, 502, { error: "Bad gateway" });
+        if (how === "lost") {
+          const { authorization = "" } = request.headers;
+          await fetch(baseUrl + request.path, {
+            method: request.method,
+            headers: { authorization, "content-type": "application/json" },
+            body: new Uint8Array(request.body),
+          });
+          // No page may read an answer without CORS headers, and no browser tries again.
+          response.writeHead(200).end("{}");
+          return undefined;
+        }
         if (how === "network") {
           response.destroy();
           return undefined;
@@ -67,7 +84,7 @@ export function lyingHomeserver(baseUrl: string): LyingHomeserver {
     },
     fail: (matches, how) => {
       let count = 0;
-      const failure = (request: RecordedRequest): "502" | "network" | undefined => {
+      const failure = (request: RecordedRequest): Failure | undefined => {
         if (!matches(request)) return undefined;
         count += 1;
         return how;

@@ -19,8 +19,8 @@ use serde::Serialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use self::again::{Rewrite, Stale};
 pub use self::again::{Again, Reencryption};
+use self::again::{Rewrite, Stale};
 pub use self::convert::{Conversion, Put};
 use self::hints::Hint;
 pub use self::hints::InviteHint;

@@ -14,6 +14,7 @@ import { now, parseJson, setTimer } from "../captured.ts";
 import { HomeserverError, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { InviteHints } from "./invites.ts";
+import type { KeySupply } from "./keys.ts";
 
 type Encrypted = ReturnType<EncryptedState["takeEncrypted"]>;
 type Moved = ReturnType<EncryptedState["tend"]>[number]["members"][number];
@@ -37,15 +38,17 @@ const AGAIN_AFTER = 60_000;
 export class StateSharing {
   readonly #engine: StateEngine;
   readonly #invites: InviteHints;
+  readonly #keys: KeySupply;
   /** Rooms to tend, and what the client is to know of their members by then. */
   readonly #due = new Map<string, Moved[]>();
   /** Rooms whose state may fall to this page later: it waits for others to do it. */
   readonly #waiting = new Set<string>();
   #isTending = false;
 
-  constructor(engine: StateEngine, invites: InviteHints) {
+  constructor(engine: StateEngine, invites: InviteHints, keys: KeySupply) {
     this.#engine = engine;
     this.#invites = invites;
+    this.#keys = keys;
   }
 
   /** The client, once it can share keys. Throws in words. */
@@ -190,6 +193,8 @@ export class StateSharing {
     const room = client.getRoom(roomId);
     if (room === null || room.getMyMembership() !== "join") return;
     await knowsMembers(room, members);
+    // After a reload no answer has told who may do what.
+    this.#keys.addRules(client, roomId);
     const delay = await this.#engine.writing(client, async () => {
       const isHeld = this.#engine.call((state) => state.sessions()).includes(roomId);
       if (isHeld) await this.#shareKeys(client, room);

@@ -6,10 +6,17 @@
  */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { HeldState } from "../../client/encrypted-state.ts";
 import { bothBrowsers } from "../../support/browsers.ts";
 import { clientPage, drive, unhandled } from "../../support/client-page.ts";
-import { holdToDevice, homeserverFront, lyingHomeserver, toClient } from "../../support/lies.ts";
+import {
+  holdToDevice,
+  homeserverFront,
+  isSync,
+  lyingHomeserver,
+  toClient,
+} from "../../support/lies.ts";
 import type { LyingHomeserver, WireEvent } from "../../support/lies.ts";
 import { makeCanaries } from "../../support/canaries.ts";
 import type { Canaries } from "../../support/canaries.ts";
@@ -198,6 +205,29 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 300_000
         assert.ok(!given.includes(await dave.name(roomId)), "Dave's client reads no such state");
       });
 
+      it("sends a name once more to who had joined before the key came", async () => {
+        const name = secret("name");
+        const { roomId: id } = await drive(alice.page, "createRoom", { name, encrypted: true });
+        await alice.seeName(id, name);
+        // Unmodified clients never open state whose key comes after it.
+        const hold = liar.hold(
+          ({ path, headers }) =>
+            path.includes("/sendToDevice/m.room.encrypted/") &&
+            headers.authorization === `Bearer ${alice.accessToken()}`,
+        );
+        await drive(alice.page, "inviteUser", id, carol.userId);
+        await carol.join(id);
+        await until(
+          () => carol.peer.client.getRoom(id)?.currentState.events.has("m.room.encrypted") ?? false,
+          "Carol has the state",
+          LIMIT,
+        );
+        await until(() => hold.held() > 0, "her key is on its way", LIMIT);
+        assert.notEqual(await carol.name(id), name);
+        hold.letGo();
+        await carol.seeName(id, name);
+      });
+
       /** Sessions that encrypted something while Dave was there. */
       const daves = new Set<string>();
       /** How much the homeserver had been sent by then. */
@@ -319,6 +349,44 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 300_000
         await Promise.all([alice, carol, erin].map((one) => one.seeName(id, name)));
       });
 
+      it("lets a deputy encrypt anew what its maker does not, a minute later", async () => {
+        const name = secret("name");
+        const made = await drive(alice.page, "createRoom", {
+          name,
+          encrypted: true,
+          invite: [erin.userId, frank.userId],
+        });
+        const id = made.roomId;
+        await Promise.all([erin.join(id), frank.join(id)]);
+        await drive(alice.page, "sendState", id, "m.room.power_levels", "", {
+          users: { [erin.userId]: 50 },
+        });
+        await erin.seeName(id, name);
+        const writer = async (): Promise<unknown> =>
+          (await encryptedState(id))["m.room.name:"]?.sender;
+        await drive(alice.page, "stop");
+        await frank.leave(id);
+        await until(
+          async () =>
+            (await held(erin, id, "m.room.member", frank.userId))?.content["membership"] ===
+            "leave",
+          "Erin knows that Frank left",
+          LIMIT,
+        );
+        assert.equal(await writer(), alice.userId);
+        // It counts from when her Mantle has seen to it, which shows nowhere: so perhaps twice.
+        for (let minutes = 2; minutes <= 8 && (await writer()) !== erin.userId; minutes += 2) {
+          await erin.restart({ reload: true, clockAhead: minutes * 60_000 });
+          const limit = Date.now() + 15_000;
+          while ((await writer()) !== erin.userId && Date.now() < limit) await sleep(100);
+        }
+        assert.equal(await writer(), erin.userId);
+        await erin.restart({ reload: true });
+        await erin.seeName(id, name);
+        await alice.restart();
+        await alice.seeName(id, name);
+      });
+
       it("starts from a cold cache, and from a warm one", async () => {
         const name = await bob.name(roomId);
         const second = await bob.name(secondRoomId);
@@ -331,6 +399,26 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 300_000
         const later = secret("name");
         await alice.rename(roomId, later);
         await bob.seeName(roomId, later);
+      });
+
+      it("encrypts with its own session before Element's first sync is through, too", async () => {
+        await alice.rename(secondRoomId, secret("name"));
+        const nameNow = async (): Promise<WireEvent | undefined> =>
+          (await encryptedState(secondRoomId))["m.room.name:"];
+        const before = await nameNow();
+        const hold = liar.hold(
+          (request) =>
+            isSync(request) && request.headers.authorization === `Bearer ${alice.accessToken()}`,
+        );
+        await alice.restart({ reload: true });
+        await until(() => hold.held() > 0, "the first sync is on its way", LIMIT);
+        const name = secret("name");
+        await alice.rename(secondRoomId, name);
+        const after = await nameNow();
+        hold.letGo();
+        assert.notEqual(after?.event_id, before?.event_id);
+        assert.equal(sessionOf(after), sessionOf(before));
+        await Promise.all([alice, bob].map((one) => one.seeName(secondRoomId, name)));
       });
 
       it("goes on in another tab, and in the first one when that is closed", async () => {

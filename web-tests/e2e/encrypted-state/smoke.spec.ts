@@ -32,6 +32,13 @@ interface SlidingEvent {
   readonly content: { readonly name?: string };
 }
 
+interface NamedEvent {
+  readonly type: string;
+  readonly event_id: string;
+  readonly content: { readonly name?: string };
+  readonly unsigned?: { readonly prev_content?: { readonly name?: string } };
+}
+
 interface Person {
   readonly user: string;
   readonly browser: ExtensionBrowser;
@@ -232,6 +239,41 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
         const clear = rooms[roomId]?.required_state?.find(({ type }) => type === "m.room.name");
         assert.equal(clear?.content.name, name, `${call}: ${answer.body}`);
       }
+    });
+
+    it(`${to} is given the name in every other answer too`, async () => {
+      const [, reader] = pair();
+      const get = async (path: string): Promise<unknown> => {
+        const answer = await drive(reader.page, "homeserverCall", "GET", path);
+        assert.equal(answer.status, 200, `${path}: ${answer.body}`);
+        assert.doesNotMatch(answer.body, /"type":"m\.room\.encrypted","state_key"/, path);
+        return JSON.parse(answer.body);
+      };
+      const name = (await drive(reader.page, "shownRooms"))[roomId]?.name ?? "";
+      assert.match(name, /canary/);
+      const { eventId } = await encryptedName(reader, roomId);
+      const room = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}`;
+      const event = encodeURIComponent(eventId);
+      assert.deepEqual(await get(`${room}/state/m.room.name/`), { name });
+      const state = (await get(`${room}/state`)) as NamedEvent[];
+      const messages = (await get(`${room}/messages?dir=b&limit=200`)) as { chunk: NamedEvent[] };
+      const context = (await get(`${room}/context/${event}?limit=2`)) as { event: NamedEvent };
+      const alone = (await get(`${room}/event/${event}`)) as NamedEvent;
+      for (const events of [state, messages.chunk, [context.event], [alone]]) {
+        const found = events.find((one) => one.event_id === eventId);
+        assert.deepEqual([found?.type, found?.content.name], ["m.room.name", name]);
+      }
+      // The name before, which the homeserver knows encrypted only.
+      assert.match(alone.unsigned?.prev_content?.name ?? "", /canary/);
+      const space = await drive(reader.page, "createRoomAs", {
+        name: "Space",
+        creation_content: { type: "m.space" },
+      });
+      const via = { via: ["hs.example.org"] };
+      await drive(reader.page, "sendState", space.roomId, "m.space.child", roomId, via);
+      const tree = `/_matrix/client/v1/rooms/${encodeURIComponent(space.roomId)}/hierarchy`;
+      const { rooms } = (await get(tree)) as { rooms: { room_id: string; name?: string }[] };
+      assert.equal(rooms.find((one) => one.room_id === roomId)?.name, name);
     });
 
     it(`${by} gives no key to a device that ${by} has blocked`, async () => {

@@ -6,14 +6,17 @@
 //! in it waits for those before, so that one writes and the others find it done. Two write where they
 //! disagree about members or levels at that moment; the content is the same then.
 //!
+//! Unmodified clients (matrix-js-sdk 38 to 43) never open state whose key comes after it. So what
+//! this device has made is sent once more when somebody had joined before they were given the key.
+//!
 //! Somebody may set a new value while the old one is on its way once more, and the old one would win.
 //! So what was sent is followed until it has come back: what was set in between is sent after it.
 
 use serde::Serialize;
 
 use super::{EngineError, StateEngine};
-use crate::state::engine::write::number;
 use crate::state::engine::read::{Arrival, slot};
+use crate::state::engine::write::number;
 use crate::state::filters::encoded;
 use crate::state::open::OpenedState;
 use crate::state::packed_key::PackedKey;
@@ -72,6 +75,12 @@ pub struct Reencryption {
     pub delay_ms: u64,
     /// What to send now.
     pub events: Vec<Again>,
+}
+
+impl Reencryption {
+    fn wait(&mut self, wait: u64) {
+        self.delay_ms = if self.delay_ms == 0 { wait } else { self.delay_ms.min(wait) };
+    }
 }
 
 /// What this device has encrypted once more in a slot, until somebody sets it anew.
@@ -251,6 +260,9 @@ impl StateEngine {
         members.retain(|member| !self.is_away(room_id, member));
         members.sort();
         let mut all = Reencryption { delay_ms: 0, events: Vec::new() };
+        if let Some(outbound) = self.outbound.get_mut(room_id) {
+            outbound.note_late(&members, now);
+        }
         let Some(device) = self.device.as_ref() else { return Ok(all) };
         let Some(levels) = self.levels.get(room_id) else { return Ok(all) };
         let held = self.outbound.get(room_id);
@@ -261,6 +273,10 @@ impl StateEngine {
         for (event_type, state_key, current) in self.known.slots(room_id) {
             let slot = (event_type.to_owned(), state_key.to_owned());
             let known_since = before.get(&current.event_id).copied();
+            let Some(event) = self.remembered.get(room_id).and_then(|slots| slots.get(&slot))
+            else {
+                continue;
+            };
             if let Some(content) = self.undone(room_id, &slot, current) {
                 all.events.extend(again(room_id, slot, current, content));
                 continue;
@@ -268,17 +284,21 @@ impl StateEngine {
             if session.as_ref() == Some(&current.session_id) {
                 // The session has to be changed first.
                 known_since.map(|since| stale.insert(current.event_id.clone(), since));
+                match held.and_then(|outbound| outbound.late_wait(&slot, now)) {
+                    Some(0) => {
+                        let content = get(event, &["content"])?.unwrap_or("{}");
+                        all.events.extend(again(room_id, slot, current, content));
+                    }
+                    Some(wait) => all.wait(wait),
+                    None => {}
+                }
                 continue;
             }
-            let Some(event) = self.remembered.get(room_id).and_then(|slots| slots.get(&slot))
-            else {
-                continue;
-            };
             let sender = get_str(event, &["sender"])?.unwrap_or_default();
             let maker = self.maker(room_id, current);
             let is_own = maker == Some(device.curve25519());
             let is_there = members.binary_search(&sender).is_ok()
-                && maker.is_some_and(|maker| self.present_device(maker, &sender));
+                && maker.is_none_or(|maker| self.present_device(maker, &sender));
             let rotated = is_own && session.is_some();
             if !rotated && known_since.is_none() && is_there {
                 continue;
@@ -298,8 +318,7 @@ impl StateEngine {
                 .saturating_add(turn)
                 .max(written.map_or(0, |written| written.saturating_add(UNDER_WAY_MS)));
             if due > now {
-                let wait = due - now;
-                all.delay_ms = if all.delay_ms == 0 { wait } else { all.delay_ms.min(wait) };
+                all.wait(due - now);
                 continue;
             }
             let content = get(event, &["content"])?.unwrap_or("{}");
@@ -322,7 +341,8 @@ impl StateEngine {
         events.filter_map(|event| get_str(event, &["sender"]).ok().flatten()).collect()
     }
 
-    /// The identity key of the device that made the event's session.
+    /// The identity key of the device that made the event's session; `None` where nothing of the
+    /// session was opened since the page was loaded.
     fn maker(&self, room_id: &str, current: &Candidate) -> Option<&str> {
         let origin = self.sessions.origin(room_id, &current.session_id)?;
         Some(&origin.sender_key)

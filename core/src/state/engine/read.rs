@@ -9,9 +9,9 @@ use memchr::memmem;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+pub(super) use self::compose::slot;
 use super::again::Weighed;
 use super::hints::TOLD;
-pub(super) use self::compose::slot;
 use super::{Cached, EngineError, MAX_CACHED, StateEngine, Trust};
 use crate::state::eligible::check_eligible;
 use crate::state::filters;

@@ -37,6 +37,11 @@ pub enum NewRooms {
     Off,
 }
 
+/// Who joins so soon after being given the key may have been there before it.
+const JOINED_MEANWHILE_MS: u64 = 30_000;
+/// Between two events for those who come late, so that a crowd is one.
+const SENT_FOR_LATE_MS: u64 = 10_000;
+
 /// A user's device by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -211,6 +216,10 @@ pub(super) struct Outbound {
     written: Map<(String, String), u64>,
     // When it was asked for last.
     now: u64,
+    // People none of whose devices had the key, and when one was given it.
+    given: Map<String, u64>,
+    // When the last of those who had joined by then was given it.
+    late: u64,
 }
 
 impl Outbound {
@@ -224,6 +233,8 @@ impl Outbound {
             received: None,
             written: Map::new(),
             now: 0,
+            given: Map::new(),
+            late: 0,
         }
     }
 
@@ -271,6 +282,31 @@ impl Outbound {
     /// When the slot was written with this session last, milliseconds.
     pub(super) fn written(&self, slot: &(String, String)) -> Option<u64> {
         self.written.get(slot).copied()
+    }
+
+    /// Notes who of those that were given the key may have seen the room's state without it.
+    pub(super) fn note_late(&mut self, members: &[String], now: u64) {
+        let mut settled = Vec::new();
+        for (user_id, given) in self.given.iter() {
+            let soon = now <= given.saturating_add(JOINED_MEANWHILE_MS);
+            let joined = members.binary_search(user_id).is_ok();
+            if soon && joined {
+                self.late = self.late.max(*given);
+            }
+            if !soon || joined {
+                settled.push(user_id.clone());
+            }
+        }
+        for user_id in settled {
+            self.given.remove(&user_id);
+        }
+    }
+
+    /// How long until the slot, which this session encrypts, is to be sent to them again.
+    pub(super) fn late_wait(&self, slot: &(String, String), now: u64) -> Option<u64> {
+        let written = self.written(slot).unwrap_or_default();
+        let due = written.saturating_add(SENT_FOR_LATE_MS);
+        (written < self.late).then(|| due.saturating_sub(now))
     }
 
     /// True when the user has the key.
@@ -613,6 +649,7 @@ impl StateEngine {
     ) -> Result<(), EngineError> {
         self.must_write()?;
         let mut reached = Recipients::new();
+        let own = self.device.as_ref().map(|device| device.user_id().to_owned());
         let outbound = self.session(room_id, session_id)?;
         for device in elements(devices)? {
             let text = |key| get_str(device, &[key]).map(Option::unwrap_or_default);
@@ -622,6 +659,9 @@ impl StateEngine {
                 .iter()
                 .find(|(user, device)| *user == user_id && device.device_id == device_id);
             if let Some((user_id, device)) = wanted {
+                if !outbound.session.has_holder(user_id) && own.as_deref() != Some(user_id) {
+                    outbound.given.insert(user_id.to_owned(), outbound.now);
+                }
                 reached.add(user_id, device.clone());
             }
         }
