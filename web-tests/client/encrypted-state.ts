@@ -101,6 +101,11 @@ export async function clearSyncCache(): Promise<void> {
   await client().store.deleteAllData();
 }
 
+/** Writes what was synced to the disk at once; matrix-js-sdk does it every five minutes. */
+export async function saveSyncCache(): Promise<void> {
+  await client().store.save(true);
+}
+
 /** Makes a new key backup and gives its key, in Base64. */
 export async function makeBackup(): Promise<{ key: string; version: string }> {
   const crypto = client().getCrypto();

@@ -218,8 +218,8 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 300_000
         await drive(alice.page, "inviteUser", id, carol.userId);
         await carol.join(id);
         await until(
-          () => carol.peer.client.getRoom(id)?.currentState.events.has("m.room.encrypted") ?? false,
-          "Carol has the state",
+          () => carol.peer.client.getRoom(id)?.hasEncryptionStateEvent() ?? false,
+          "Carol has the room's state",
           LIMIT,
         );
         await until(() => hold.held() > 0, "her key is on its way", LIMIT);
@@ -402,7 +402,10 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 300_000
       });
 
       it("encrypts with its own session before Element's first sync is through, too", async () => {
-        await alice.rename(secondRoomId, secret("name"));
+        const first = secret("name");
+        await alice.rename(secondRoomId, first);
+        await alice.seeName(secondRoomId, first);
+        await drive(alice.page, "saveSyncCache");
         const nameNow = async (): Promise<WireEvent | undefined> =>
           (await encryptedState(secondRoomId))["m.room.name:"];
         const before = await nameNow();

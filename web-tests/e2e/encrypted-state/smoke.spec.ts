@@ -32,6 +32,13 @@ interface SlidingEvent {
   readonly content: { readonly name?: string };
 }
 
+interface StoredEvent {
+  readonly type: string;
+  readonly event_id: string;
+  readonly state_key: string;
+  readonly content: { readonly session_id: string };
+}
+
 interface NamedEvent {
   readonly type: string;
   readonly event_id: string;
@@ -73,6 +80,12 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
     await Promise.all([alice?.browser.close(), bob?.browser.close()]);
     await world?.close();
   });
+
+  /** A room's state as the homeserver has it. */
+  const stateOf = async (someone: Person, id: string): Promise<StoredEvent[]> => {
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(id)}/state`;
+    return (await world.synapse.call(someone.credentials, "GET", path)) as unknown as StoredEvent[];
+  };
 
   it("a new room has its name for everyone who can read it, and for the homeserver none", async () => {
     ({ roomId } = await drive(alice.page, "createRoom", {
@@ -157,6 +170,10 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
       const question = await openQuestion(someone.page);
       assert.match(question.title, /Encrypt this room's name/);
       assert.match(question.text.join(" "), /All 1 other people are given the key/);
+      const before = (await stateOf(someone, oldId)).find(({ type }) => type === "m.room.name");
+      if (name === "bob") {
+        await press(someone.page, "Also remove the readable name and topic from history");
+      }
       await press(someone.page, "Encrypt");
       const clear = async (): Promise<unknown> =>
         (
@@ -169,6 +186,13 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
       await until(async () => ((await clear()) ?? "") === "", "the clear name is blank", LIMIT);
       await drive(someone.page, "roomName", oldId, `Old ${name}`);
       await carol.seeName(oldId, `Old ${name}`);
+      const isRedacted = async (): Promise<boolean> => {
+        const path = `/_matrix/client/v3/rooms/${encodeURIComponent(oldId)}/event/${encodeURIComponent(before?.event_id ?? "")}`;
+        const event = await world.synapse.call(someone.credentials, "GET", path);
+        return (event["content"] as { name?: string }).name === undefined;
+      };
+      if (name === "bob") await until(isRedacted, "the readable name is redacted", LIMIT);
+      else assert.equal(await isRedacted(), false);
     });
   }
 
@@ -192,12 +216,7 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
       someone: Person,
       id: string,
     ): Promise<{ eventId: string; sessionId: string }> => {
-      const path = `/_matrix/client/v3/rooms/${encodeURIComponent(id)}/state`;
-      const state = (await world.synapse.call(someone.credentials, "GET", path)) as unknown as {
-        event_id: string;
-        state_key: string;
-        content: { session_id: string };
-      }[];
+      const state = await stateOf(someone, id);
       const found = state.find((event) => event.state_key === "m.room.name:");
       assert.ok(found !== undefined, "The name is encrypted");
       return { eventId: found.event_id, sessionId: found.content.session_id };
