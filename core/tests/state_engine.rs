@@ -980,6 +980,28 @@ fn after_a_leave_the_maker_goes_first_and_the_others_one_after_the_other() {
 }
 
 #[test]
+fn a_leave_told_once_more_by_a_first_sync_changes_nothing() {
+    let (mut alice, mut bob) = room_with_dave(BOB);
+    for client in [&mut alice, &mut bob] {
+        client.open("/sync?since=b", &sync(vec![], vec![left(DAVE)]));
+    }
+    let (mut event, keys) = alice.send(&[&bob], "m.room.name", &name());
+    event["event_id"] = json!("$2");
+    event["origin_server_ts"] = json!(NOW + 2);
+    bob.engine.add_room_keys(&keys).unwrap();
+    bob.open("/sync?since=c", &sync(vec![], vec![event.clone()]));
+    assert_eq!(again(&mut bob, &[ALICE, BOB], NOW), (0, 0));
+    let answer = sync(shared_room(), vec![left(DAVE), event]);
+    bob.open("/sync", &answer);
+    assert_eq!(again(&mut bob, &[ALICE, BOB], NOW), (0, 0));
+    bob.reload();
+    bob.knows(&[&alice]);
+    bob.engine.add_room_keys(&keys).unwrap();
+    bob.open("/sync", &answer);
+    assert_eq!(again(&mut bob, &[ALICE, BOB], NOW + 100_000), (0, 0));
+}
+
+#[test]
 fn a_leaver_the_pages_client_still_takes_for_a_member_gets_no_key() {
     let (mut alice, bob) = room_with_dave(BOB);
     let dave = Client::new(DAVE);

@@ -358,7 +358,7 @@ describe("what the homeserver learns of names and topics", { timeout: 300_000 },
         });
 
         it("names a room whose creation was never answered", async () => {
-          const { page, liar, reload } = side(kind);
+          const { page, liar, reload, userId } = side(kind);
           const name = secret("name");
           const isCreation = ({ path }: RecordedRequest): boolean => path.endsWith("/createRoom");
           const end = liar.fail(isCreation, "lost");
@@ -367,6 +367,9 @@ describe("what the homeserver learns of names and topics", { timeout: 300_000 },
           // It is looked for when two minutes have gone by.
           const setBack = await setClockAhead(page, 150_000);
           await reload();
+          // With the next answer of `/sync`, which this brings about.
+          const data = `/_matrix/client/v3/user/${encodeURIComponent(userId)}/account_data`;
+          await drive(page, "homeserverCall", "PUT", `${data}/org.example.wake`, { up: true });
           await until(
             async () =>
               Object.values(await drive(page, "shownRooms")).some((room) => room.name === name),

@@ -237,6 +237,16 @@ impl StateEngine {
         }
     }
 
+    pub(super) fn unmark_stale(&mut self, room_id: &str, event_id: &str) {
+        let Some(stale) = self.stale.get_mut(room_id) else { return };
+        if stale.remove(event_id).is_some() {
+            if stale.is_empty() {
+                self.stale.remove(room_id);
+            }
+            self.touch_room(room_id);
+        }
+    }
+
     /// True when the session encrypts something current that someone can read who is gone.
     pub(super) fn is_stale_session(&self, room_id: &str, session_id: &str) -> bool {
         let Some(stale) = self.stale.get(room_id) else { return false };

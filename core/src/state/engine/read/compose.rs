@@ -70,10 +70,14 @@ impl StateEngine {
             let Some(newest) = newest else { continue };
             last.insert(slot.clone(), order(newest));
             let current = self.judge(newest, arrival(answer.number, newest));
-            let left = answer.departed.get(&slot.0).copied().unwrap_or_default();
-            if current && newest.found.origin_server_ts.unwrap_or_default() < left {
+            if current && let Some(left) = answer.departed.get(&slot.0) {
                 let event_id = newest.found.event_id.clone().unwrap_or_default();
-                self.mark_stale(&slot.0, event_id);
+                if newest.found.origin_server_ts.unwrap_or_default() < *left {
+                    self.mark_stale(&slot.0, event_id);
+                } else if newest.role == TIMELINE {
+                    // A leave that is told once more, as first syncs do.
+                    self.unmark_stale(&slot.0, &event_id);
+                }
             }
             for entry in claims.entries.iter().filter_map(|index| answer.encrypted.get(*index)) {
                 let Some(Ok(opened)) = &entry.opened else { continue };
