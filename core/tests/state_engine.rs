@@ -980,6 +980,15 @@ fn after_a_leave_the_maker_goes_first_and_the_others_one_after_the_other() {
 }
 
 #[test]
+fn a_maker_nothing_was_heard_of_since_a_reload_is_taken_to_be_there() {
+    let (alice, mut bob) = room_with_dave(BOB);
+    bob.reload();
+    bob.engine.add_room_state(ROOM, &json!(shared_room()).to_string()).unwrap();
+    bob.knows(&[&alice]);
+    assert_eq!(again(&mut bob, &[ALICE, BOB], NOW), (0, 0));
+}
+
+#[test]
 fn a_leave_told_once_more_by_a_first_sync_changes_nothing() {
     let (mut alice, mut bob) = room_with_dave(BOB);
     for client in [&mut alice, &mut bob] {
