@@ -34,7 +34,7 @@ pub use engine::{
     Again, Before, Conversion, CreatePlan, DeviceName, EngineError, HealedEvent, InviteHint, Moved,
     Needs, NewRooms, OpenStep, Outgoing, PendingEvent, PendingView, PersistBatch, PersistEntry,
     Plan, Problem, Put, Reencryption, RefusedDevice, SessionNeed, SessionView, StateEngine,
-    StateSettings, Tend, Trust, UnopenedEvent,
+    StateSettings, Tend, Trust, UnopenedEvent, WriteRoute,
 };
 pub use open::{MAX_CONTENT_BYTES, OpenError, OpenedState, ReceivedEvent, open_state};
 pub use packed_key::{MAX_STATE_KEY_BYTES, PackError, PackedKey, WireKey};

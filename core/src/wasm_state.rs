@@ -52,6 +52,11 @@ export interface Tend {
   why: "membership" | "devices" | "stale" | "name";
   members: { userId: string; membership: string }[];
 }
+export type WriteRoute =
+  | { kind: "put" }
+  | { kind: "create" }
+  | { kind: "upgrade"; roomId: string }
+  | { kind: "body" };
 export type Plan =
   | { kind: "pass" }
   | { kind: "rewrite"; body: string }
@@ -79,7 +84,7 @@ export interface SessionView {
 export interface Put { path: string; body: string }
 export interface Reencryption {
   delayMs: number;
-  events: (PendingEvent & { path: string; sessionId: string })[];
+  events: (PendingEvent & { path: string; eventId: string; sessionId: string })[];
 }
 export type Conversion =
   | { kind: "refuse"; sentence: string }
@@ -116,6 +121,9 @@ extern "C" {
     /// Room ids.
     #[wasm_bindgen(typescript_type = "string[]")]
     pub type RoomIds;
+    /// See the TypeScript section.
+    #[wasm_bindgen(typescript_type = "WriteRoute")]
+    pub type WriteRoute;
     /// See the TypeScript section.
     #[wasm_bindgen(typescript_type = "Plan")]
     pub type Plan;
@@ -414,6 +422,13 @@ impl EncryptedState {
         to_js(&self.engine.outbound_rooms()).unchecked_into()
     }
 
+    /// Which of the plans below a request of the page needs.
+    #[must_use]
+    #[wasm_bindgen(js_name = routeWrite)]
+    pub fn route_write(&self, method: &str, url: &str) -> WriteRoute {
+        to_js(&self.engine.route_write(method, url)).unchecked_into()
+    }
+
     /// A `PUT` of state.
     #[must_use]
     #[wasm_bindgen(js_name = planPut)]
@@ -531,6 +546,22 @@ impl EncryptedState {
         content_json: &str,
     ) -> Outcome<u32> {
         self.engine.encrypt(room_id, event_type, state_key, content_json).map_err(error)
+    }
+
+    /// Encrypts an event of `reencrypt`, whose id is `base`.
+    ///
+    /// # Errors
+    /// A sentence.
+    #[wasm_bindgen(js_name = encryptAgain)]
+    pub fn encrypt_again(
+        &mut self,
+        room_id: &str,
+        event_type: &str,
+        state_key: &str,
+        content_json: &str,
+        base: &str,
+    ) -> Outcome<u32> {
+        self.engine.encrypt_again(room_id, event_type, state_key, content_json, base).map_err(error)
     }
 
     /// The encrypted event.

@@ -1018,6 +1018,37 @@ fn after_a_leave_the_maker_goes_first_and_the_others_one_after_the_other() {
 }
 
 #[test]
+fn a_maker_nothing_was_heard_of_since_a_reload_is_taken_to_be_there() {
+    let (alice, mut bob) = room_with_dave(BOB);
+    bob.reload();
+    bob.engine.add_room_state(ROOM, &json!(shared_room()).to_string()).unwrap();
+    bob.knows(&[&alice]);
+    assert_eq!(again(&mut bob, &[ALICE, BOB], NOW), (0, 0));
+}
+
+#[test]
+fn a_leave_told_once_more_by_a_first_sync_changes_nothing() {
+    let (mut alice, mut bob) = room_with_dave(BOB);
+    for client in [&mut alice, &mut bob] {
+        client.open("/sync?since=b", &sync(vec![], vec![left(DAVE)]));
+    }
+    let (mut event, keys) = alice.send(&[&bob], "m.room.name", &name());
+    event["event_id"] = json!("$2");
+    event["origin_server_ts"] = json!(NOW + 2);
+    bob.engine.add_room_keys(&keys).unwrap();
+    bob.open("/sync?since=c", &sync(vec![], vec![event.clone()]));
+    assert_eq!(again(&mut bob, &[ALICE, BOB], NOW), (0, 0));
+    let answer = sync(shared_room(), vec![left(DAVE), event]);
+    bob.open("/sync", &answer);
+    assert_eq!(again(&mut bob, &[ALICE, BOB], NOW), (0, 0));
+    bob.reload();
+    bob.knows(&[&alice]);
+    bob.engine.add_room_keys(&keys).unwrap();
+    bob.open("/sync", &answer);
+    assert_eq!(again(&mut bob, &[ALICE, BOB], NOW + 100_000), (0, 0));
+}
+
+#[test]
 fn a_leaver_the_pages_client_still_takes_for_a_member_gets_no_key() {
     let (mut alice, bob) = room_with_dave(BOB);
     let dave = Client::new(DAVE);
@@ -1421,4 +1452,201 @@ fn a_large_answer_is_taken_in_only_for_what_concerns() {
     let state = format!("/rooms/{ROOM}/state");
     assert!(concerns(&bob.engine, &state, &with(0, other, clear)), "a known room's answer");
     assert!(concerns(&fresh, "/sync", clear), "small ones always");
+}
+
+/// Alice, as she encrypts the name anew after Dave left; the event she sends, which nobody has yet.
+fn name_sent_anew() -> (Client, Client, Value) {
+    let (mut alice, mut bob) = room_with_dave(BOB);
+    alice.knows(&[&bob]);
+    let answer = sync(vec![], vec![left(DAVE)]);
+    bob.open("/sync?since=b", &answer);
+    alice.open("/sync?since=b", &answer);
+    alice.engine.tend();
+    alice.session(&[&bob]);
+    let all = json!({"members": [ALICE, BOB], "now": NOW}).to_string();
+    let again = alice.engine.reencrypt(ROOM, &all).unwrap();
+    assert_eq!((again.events.len(), again.events[0].event_id.as_str()), (1, "$1"));
+    let event = alice.sends_again(&bob, &again.events[0].content_json, "$1");
+    (alice, bob, event)
+}
+
+impl Client {
+    fn sends_again(&mut self, other: &Client, content: &str, base: &str) -> Value {
+        let session = self.session(&[other]);
+        self.persist();
+        let shared = serde_json::to_string(&session.share_with).unwrap();
+        self.engine.imported(ROOM, &session.session_id).unwrap();
+        self.engine.shared(ROOM, &session.session_id, &shared).unwrap();
+        let ticket = self.engine.encrypt_again(ROOM, "m.room.name", "", content, base).unwrap();
+        self.persist();
+        let out = self.engine.take_encrypted(ticket).unwrap();
+        let content: Value = serde_json::from_str(&out.body).unwrap();
+        json!({"type": "m.room.encrypted", "state_key": "m.room.name:", "sender": self.user,
+            "origin_server_ts": NOW + 9, "event_id": "$again", "content": content})
+    }
+
+    /// What is to be set again at once: content and the event in whose place.
+    fn sets_again(&mut self) -> Vec<(String, String)> {
+        let json = json!({"members": [ALICE, BOB], "now": NOW + 20}).to_string();
+        let again = self.engine.reencrypt(ROOM, &json).unwrap();
+        again.events.into_iter().map(|event| (event.content_json, event.event_id)).collect()
+    }
+}
+
+/// A name Bob sets meanwhile, and its key.
+fn renamed(bob: &mut Client, alice: &Client, at: u64, name: &str) -> (Value, String) {
+    let (mut event, keys) = bob.send(&[alice], "m.room.name", &json!({"name": name}));
+    event["event_id"] = json!(format!("${name}"));
+    event["origin_server_ts"] = json!(at);
+    (event, keys)
+}
+
+#[test]
+fn a_name_set_while_the_old_one_was_sent_anew_is_set_again() {
+    for apart in [false, true] {
+        let (mut alice, mut bob, sent) = name_sent_anew();
+        let (event, keys) = renamed(&mut bob, &alice, NOW + 5, "Renamed");
+        alice.engine.add_room_keys(&keys).unwrap();
+        if apart {
+            alice.open("/sync?since=c", &sync(vec![], vec![event]));
+            assert_eq!(alice.sets_again(), [], "nothing is undone yet");
+            alice.engine.tend();
+            alice.open("/sync?since=d", &sync(vec![], vec![sent]));
+        } else {
+            alice.open("/sync?since=c", &sync(vec![], vec![event, sent]));
+        }
+        assert!(alice.engine.tend().iter().any(|tend| tend.why == "stale"));
+        let bobs = (r#"{"name":"Renamed"}"#.to_owned(), "$again".to_owned());
+        assert_eq!(alice.sets_again(), [bobs.clone()]);
+        // Once it has come, that is all.
+        let mut second = alice.sends_again(&bob, &bobs.0, "$again");
+        assert_eq!(alice.sets_again(), []);
+        second["event_id"] = json!("$second");
+        let answer = alice.open("/sync?since=e", &sync(vec![], vec![second]));
+        assert_eq!(joined(&answer, "timeline")[0]["content"], json!({"name": "Renamed"}));
+        assert_eq!(alice.sets_again(), []);
+    }
+}
+
+#[test]
+fn a_name_undone_by_what_was_sent_anew_is_found_in_its_previous_content_too() {
+    let (mut alice, mut bob, mut sent) = name_sent_anew();
+    let (event, keys) = renamed(&mut bob, &alice, NOW + 5, "Renamed");
+    alice.engine.add_room_keys(&keys).unwrap();
+    sent["unsigned"] = json!({"replaces_state": "$Renamed", "prev_sender": BOB,
+        "prev_content": event["content"]});
+    alice.open("/sync?since=c", &sync(vec![], vec![sent]));
+    assert_eq!(alice.sets_again(), [(r#"{"name":"Renamed"}"#.to_owned(), "$again".to_owned())]);
+}
+
+#[test]
+fn a_name_whose_key_comes_late_is_set_again_as_well() {
+    let (mut alice, mut bob, sent) = name_sent_anew();
+    let (event, keys) = renamed(&mut bob, &alice, NOW + 5, "Renamed");
+    alice.open("/sync?since=c", &sync(vec![], vec![event, sent]));
+    assert_eq!(alice.sets_again(), []);
+    alice.engine.add_room_keys(&keys).unwrap();
+    assert!(alice.engine.healed().is_empty(), "it is history");
+    assert_eq!(alice.sets_again(), [(r#"{"name":"Renamed"}"#.to_owned(), "$again".to_owned())]);
+}
+
+#[test]
+fn what_was_not_set_in_between_is_not_set_again() {
+    // After it; with the same content; older than what was sent anew; that itself as the previous.
+    let cases = [(NOW + 15, "Renamed"), (NOW + 5, ""), (NOW - 1, "Renamed"), (NOW, "previous")];
+    for (at, name) in cases {
+        let (mut alice, mut bob, mut sent) = name_sent_anew();
+        let (mut event, keys) = renamed(&mut bob, &alice, at, name);
+        if name.is_empty() {
+            let keys = bob.send(&[&alice], "m.room.name", &self::name());
+            event["content"] = keys.0["content"].clone();
+            alice.engine.add_room_keys(&keys.1).unwrap();
+        }
+        alice.engine.add_room_keys(&keys).unwrap();
+        let events = match (at > NOW + 9, name) {
+            (_, "previous") => {
+                sent["unsigned"] = json!({"replaces_state": "$1", "prev_sender": BOB,
+                    "prev_content": event["content"]});
+                vec![sent]
+            }
+            (true, _) => vec![sent, event],
+            (false, _) => vec![event, sent],
+        };
+        alice.open("/sync?since=c", &sync(vec![], events));
+        assert_eq!(alice.sets_again(), [], "{at} {name}");
+    }
+}
+
+impl Client {
+    /// Gives the key to those of the others who lack it; how many devices that were.
+    fn shares_at(&mut self, others: &[&Client], given: u64) -> usize {
+        let users: Vec<&str> = others.iter().map(|other| other.user.as_str()).collect();
+        let targets: Vec<Value> = others.iter().map(|other| other.devices()).collect();
+        let asked = json!({"roomId": ROOM, "members": users, "targets": targets, "now": given});
+        let session = self.engine.need_session(&asked.to_string()).unwrap();
+        assert!(session.rotated.is_none());
+        let shared = serde_json::to_string(&session.share_with).unwrap();
+        self.engine.imported(ROOM, &session.session_id).unwrap();
+        self.engine.shared(ROOM, &session.session_id, &shared).unwrap();
+        session.share_with.len()
+    }
+}
+
+#[test]
+fn who_joined_before_the_key_came_is_sent_the_state_once_more() {
+    let mut alice = Client::new(ALICE);
+    let (bob, dave) = (Client::new(BOB), Client::new(DAVE));
+    let (event, _) = alice.send(&[&bob], "m.room.name", &name());
+    let mut state = room_state();
+    state.push(event);
+    alice.open("/sync", &sync(state, vec![]));
+    assert_eq!(again(&mut alice, &[ALICE, BOB], NOW + 1), (0, 0), "Bob had the key before");
+    // Dave is given it while he is invited; whether he joins before he has it nobody knows.
+    assert_eq!(alice.shares_at(&[&bob, &dave], NOW + 2), 1);
+    assert_eq!(again(&mut alice, &[ALICE, BOB], NOW + 3), (0, 0), "he is not in the room");
+    assert_eq!(again(&mut alice, &[ALICE, BOB, DAVE], NOW + 4), (9_996, 0), "not too often");
+    assert_eq!(again(&mut alice, &[ALICE, BOB, DAVE], NOW + 10_000), (0, 1));
+    let asked = json!({"roomId": ROOM, "members": [ALICE, BOB, DAVE],
+        "targets": [bob.devices(), dave.devices()], "now": NOW + 10_000});
+    alice.engine.need_session(&asked.to_string()).unwrap();
+    alice.engine.encrypt_again(ROOM, "m.room.name", "", &name().to_string(), "$1").unwrap();
+    assert_eq!(again(&mut alice, &[ALICE, BOB, DAVE], NOW + 30_000), (0, 0), "once");
+}
+
+#[test]
+fn who_joins_long_after_the_key_came_needs_nothing_nor_does_a_further_device() {
+    let mut alice = Client::new(ALICE);
+    let (bob, dave) = (Client::new(BOB), Client::new(DAVE));
+    let (event, _) = alice.send(&[&bob], "m.room.name", &name());
+    let mut state = room_state();
+    state.push(event);
+    alice.open("/sync", &sync(state, vec![]));
+    alice.shares_at(&[&bob, &dave], NOW + 20_000);
+    assert_eq!(again(&mut alice, &[ALICE, BOB, DAVE], NOW + 51_000), (0, 0));
+    let mut second = Client::new(BOB);
+    second.device["deviceId"] = json!("SECOND");
+    let users = json!({"roomId": ROOM, "members": [BOB, DAVE], "now": NOW + 60_000,
+        "targets": [{"userId": BOB, "devices": [bob.device, second.device]}, dave.devices()]});
+    let session = alice.engine.need_session(&users.to_string()).unwrap();
+    assert_eq!(session.share_with.len(), 1);
+    let shared = serde_json::to_string(&session.share_with).unwrap();
+    alice.engine.shared(ROOM, &session.session_id, &shared).unwrap();
+    assert_eq!(again(&mut alice, &[ALICE, BOB, DAVE], NOW + 60_001), (0, 0));
+}
+
+#[test]
+fn requests_are_routed_to_their_plans() {
+    use mantle_core::state::WriteRoute;
+    let mut alice = Client::new(ALICE);
+    let upgrade = format!("{HS}/rooms/%21room%3Aexample.org/upgrade?x=1");
+    assert_eq!(alice.engine.route_write("POST", &upgrade), WriteRoute::Body);
+    alice.engine.note_flag(ROOM);
+    let ours = WriteRoute::Upgrade { room_id: ROOM.to_owned() };
+    assert_eq!(alice.engine.route_write("POST", &upgrade), ours);
+    let create = HS.replace("/v3", "/r0") + "/createRoom";
+    assert_eq!(alice.engine.route_write("POST", &create), WriteRoute::Create);
+    let put = format!("{HS}/rooms/!room:example.org/state/m.room.name/");
+    assert_eq!(alice.engine.route_write("PUT", &put), WriteRoute::Put);
+    let filter = format!("{HS}/user/@alice:example.org/filter");
+    assert_eq!(alice.engine.route_write("POST", &filter), WriteRoute::Body);
 }

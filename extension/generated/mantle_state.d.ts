@@ -39,6 +39,11 @@ export interface Tend {
     why: "membership" | "devices" | "stale" | "name";
     members: { userId: string; membership: string }[];
 }
+export type WriteRoute =
+| { kind: "put" }
+| { kind: "create" }
+| { kind: "upgrade"; roomId: string }
+| { kind: "body" };
 export type Plan =
 | { kind: "pass" }
 | { kind: "rewrite"; body: string }
@@ -66,7 +71,7 @@ export interface SessionView {
 export interface Put { path: string; body: string }
 export interface Reencryption {
     delayMs: number;
-    events: (PendingEvent & { path: string; sessionId: string })[];
+    events: (PendingEvent & { path: string; eventId: string; sessionId: string })[];
 }
 export type Conversion =
 | { kind: "refuse"; sentence: string }
@@ -160,6 +165,13 @@ export class EncryptedState {
      * Gives an answer up.
      */
     drop(answer: number): void;
+    /**
+     * Encrypts an event of `reencrypt`, whose id is `base`.
+     *
+     * # Errors
+     * A sentence.
+     */
+    encryptAgain(room_id: string, event_type: string, state_key: string, content_json: string, base: string): number;
     /**
      * Encrypts an event; the ticket gives it out once its index is stored.
      *
@@ -291,6 +303,10 @@ export class EncryptedState {
      * A sentence.
      */
     reencrypt(room_id: string, json: string): Reencryption;
+    /**
+     * Which of the plans below a request of the page needs.
+     */
+    routeWrite(method: string, url: string): WriteRoute;
     /**
      * Rooms with an outbound session.
      */

@@ -279,6 +279,11 @@ class FetchInHand {
       if (handled.kind !== "send") return this.#settle(snapshot, replyIn(handled));
       held = handled.request;
     }
+    if (plan.handback !== undefined && held.body === undefined && hasBody(held.method)) {
+      // Read from a copy: unless a handler changes it, the browser's own request is sent.
+      const blob = await abortable(signal, () => requestBlob(requestClone(snapshot)));
+      if (blobSize(blob) > 0) held = { ...held, body: blob };
+    }
     const early = plan.handback && beforeSending(this.#gate, plan.handback, held);
     if (early !== undefined) {
       const handled = await abortable(signal, () => early);

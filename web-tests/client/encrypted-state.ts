@@ -26,6 +26,24 @@ export function requestByXhr(
   });
 }
 
+/** A call that js-sdk knows nothing of, by `fetch` of a `Request`. */
+export async function requestAsObject(
+  method: string,
+  path: string,
+  body: unknown,
+): Promise<{ status: number; body: string }> {
+  const request = new Request(client().getHomeserverUrl() + path, {
+    method,
+    headers: {
+      Authorization: `Bearer ${client().getAccessToken()}`,
+      "Content-Type": "application/json",
+    },
+    body: JSON.stringify(body),
+  });
+  const response = await fetch(request);
+  return { status: response.status, body: await response.text() };
+}
+
 /** A state event as the running client holds it. */
 export interface HeldState {
   eventId: string | null;
@@ -81,6 +99,11 @@ export async function leaveRoom(roomId: string): Promise<void> {
 export async function clearSyncCache(): Promise<void> {
   client().stopClient();
   await client().store.deleteAllData();
+}
+
+/** Writes what was synced to the disk at once; matrix-js-sdk does it every five minutes. */
+export async function saveSyncCache(): Promise<void> {
+  await client().store.save(true);
 }
 
 /** Makes a new key backup and gives its key, in Base64. */

@@ -87,6 +87,19 @@ export async function openClient(page: Page, url = "https://chat.example.org/"):
   await drive(page, "loaded");
 }
 
+/**
+ * Lets a page's clock go ahead, from its next load on: before any script, so for extensions too. The
+ * result ends that, for the load after it.
+ */
+export async function setClockAhead(
+  page: Page,
+  milliseconds: number,
+): Promise<() => Promise<void>> {
+  const source = `{ const now = Date.now; Date.now = () => now() + ${milliseconds}; }`;
+  const { identifier } = await page.evaluateOnNewDocument(source);
+  return () => page.removeScriptToEvaluateOnNewDocument(identifier);
+}
+
 /** Rejections nobody handled and errors nobody caught in the page. */
 export function unhandled(page: Page): Promise<string[]> {
   return page.evaluate(() => (window as unknown as { driver: Driver }).driver.unhandled);

@@ -27,19 +27,28 @@ export interface SyncedRoom {
 /** Changes one answer in place; true when it did. */
 export type Lie = (answer: Plain, request: RecordedRequest) => boolean;
 
+/** How a request fails. */
+type Failure = "502" | "network" | "lost";
+
 /** A route to a true homeserver with lies in between. */
 export interface LyingHomeserver {
   readonly route: Handler;
   /** Begins a lie; the result ends it. */
   tell(lie: Lie): () => void;
-  /** Lets requests fail before the true server has them; the result tells how many, and ends it. */
-  fail(matches: (request: RecordedRequest) => boolean, how: "502" | "network"): () => number;
+  /**
+   * Lets requests fail before the true server has them, or, with `lost`, after it has done what they
+   * ask for; the result tells how many, and ends it.
+   */
+  fail(matches: (request: RecordedRequest) => boolean, how: Failure): () => number;
+  /** Keeps requests from the true server until they are let go. */
+  hold(matches: (request: RecordedRequest) => boolean): { held(): number; letGo(): void };
 }
 
 /** Forwards to `baseUrl`; without lies it changes no byte. */
 export function lyingHomeserver(baseUrl: string): LyingHomeserver {
   const lies = new Set<Lie>();
-  const failures = new Set<(request: RecordedRequest) => "502" | "network" | undefined>();
+  const failures = new Set<(request: RecordedRequest) => Failure | undefined>();
+  const holds = new Set<(request: RecordedRequest) => Promise<void> | undefined>();
   const rewrite: AnswerRewrite = (request, original) => {
     // Preflights are answered with no JSON at all.
     if (lies.size === 0 || original.length === 0) return undefined;
@@ -50,10 +59,22 @@ export function lyingHomeserver(baseUrl: string): LyingHomeserver {
     return changed ? Buffer.from(JSON.stringify(answer)) : undefined;
   };
   return {
-    route: (request, response) => {
+    route: async (request, response) => {
+      if (request.method !== "OPTIONS") for (const hold of holds) await hold(request);
       for (const failure of failures) {
         const how = request.method === "OPTIONS" ? undefined : failure(request);
         if (how === "502") return answerJson(request, response, 502, { error: "Bad gateway" });
+        if (how === "lost") {
+          const { authorization = "" } = request.headers;
+          await fetch(baseUrl + request.path, {
+            method: request.method,
+            headers: { authorization, "content-type": "application/json" },
+            body: new Uint8Array(request.body),
+          });
+          // No page may read an answer without CORS headers, and no browser tries again.
+          response.writeHead(200).end("{}");
+          return undefined;
+        }
         if (how === "network") {
           response.destroy();
           return undefined;
@@ -63,7 +84,7 @@ export function lyingHomeserver(baseUrl: string): LyingHomeserver {
     },
     fail: (matches, how) => {
       let count = 0;
-      const failure = (request: RecordedRequest): "502" | "network" | undefined => {
+      const failure = (request: RecordedRequest): Failure | undefined => {
         if (!matches(request)) return undefined;
         count += 1;
         return how;
@@ -72,6 +93,26 @@ export function lyingHomeserver(baseUrl: string): LyingHomeserver {
       return () => {
         failures.delete(failure);
         return count;
+      };
+    },
+    hold: (matches) => {
+      let count = 0;
+      let letGo = (): void => undefined;
+      const gone = new Promise<void>((resolve) => {
+        letGo = resolve;
+      });
+      const hold = (request: RecordedRequest): Promise<void> | undefined => {
+        if (!matches(request)) return undefined;
+        count += 1;
+        return gone;
+      };
+      holds.add(hold);
+      return {
+        held: () => count,
+        letGo: () => {
+          holds.delete(hold);
+          letGo();
+        },
       };
     },
     tell: (lie) => {

@@ -19,8 +19,8 @@ use serde::Serialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use self::again::Stale;
 pub use self::again::{Again, Reencryption};
+use self::again::{Rewrite, Stale};
 pub use self::convert::{Conversion, Put};
 use self::hints::Hint;
 pub use self::hints::InviteHint;
@@ -31,7 +31,7 @@ use self::read::{Answers, Arrival, Waiting};
 pub use self::read::{Before, HealedEvent, Needs, OpenStep, SessionNeed, UnopenedEvent};
 use self::rooms::RoomFacts;
 pub use self::write::{
-    CreatePlan, DeviceName, NewRooms, Outgoing, Plan, RefusedDevice, SessionView,
+    CreatePlan, DeviceName, NewRooms, Outgoing, Plan, RefusedDevice, SessionView, WriteRoute,
 };
 use self::write::{Outbound, Ticket};
 use super::eligible::EncryptedTypes;
@@ -193,6 +193,8 @@ pub struct StateEngine {
     pending: Map<String, Pending>,
     // By room.
     stale: Map<String, Stale>,
+    // By room, type and state key.
+    rewrites: Map<(String, String, String), Rewrite>,
     // By room and user: memberships of which a sync told.
     moved: Map<String, Map<String, String>>,
     tickets: Map<u32, Ticket>,
@@ -242,6 +244,7 @@ impl StateEngine {
             outbound: Map::new(),
             pending: Map::new(),
             stale: Map::new(),
+            rewrites: Map::new(),
             moved: Map::new(),
             tickets: Map::new(),
             next_ticket: 1,
@@ -319,6 +322,7 @@ impl StateEngine {
         self.outbound.clear();
         self.pending.clear();
         self.stale.clear();
+        self.rewrites.clear();
         self.moved.clear();
         self.tickets.clear();
         self.stored_owner = None;

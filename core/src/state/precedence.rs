@@ -137,6 +137,19 @@ impl KnownState {
         Some(&slot.current)
     }
 
+    /// True when the event was current in the slot and no longer is.
+    pub fn was_replaced(
+        &self,
+        room_id: &str,
+        event_type: &str,
+        state_key: &str,
+        event_id: &str,
+    ) -> bool {
+        let slots = self.rooms.get(room_id).and_then(|room| room.slots.get(event_type));
+        let slot = slots.and_then(|slots| slots.get(state_key));
+        slot.is_some_and(|slot| slot.replaced.iter().any(|replaced| replaced == event_id))
+    }
+
     /// Reads the flag from the content of an `m.room.encryption` event. Once on, it stays on.
     pub fn observe_encryption(&mut self, room_id: &str, content: &str) -> FlagChange {
         match (is_flagged(content), self.encrypts_state(room_id)) {

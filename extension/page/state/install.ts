@@ -30,7 +30,7 @@ export function installEncryptedState(
   const engine = new StateEngine();
   const keys = new KeySupply(engine);
   const invites = new InviteHints(engine, keys);
-  const sharing = new StateSharing(engine, invites);
+  const sharing = new StateSharing(engine, invites, keys);
   const pending = new PendingWrites(engine, sharing);
   const told = new Set<string>();
 
@@ -77,7 +77,7 @@ export function installEncryptedState(
       .catch(() => undefined);
   };
 
-  registerAnswerHandler("state", new StateReader(engine, keys, { looked }));
+  registerAnswerHandler("state", new StateReader(engine, keys, { asked: takeOver, looked }));
   registerHandler("state", new StateWriter(engine, { keys, sharing, pending }));
   registerHandler("state", searchHandler, "search");
   const conversion = new RoomConversion(engine, sharing);

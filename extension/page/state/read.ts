@@ -13,6 +13,8 @@ const OWNER_RETRY = 20_000;
 const MOST_ROUNDS = 3;
 
 export interface ReadHooks {
+  /** Before a request is sent whose answer carries state. */
+  asked(): void;
   /** After an answer was looked at: members came or went, devices changed, problems were found. */
   looked(): void;
 }
@@ -32,6 +34,7 @@ export class StateReader implements AnswerHandler {
 
   async before(request: HeldRequest): Promise<Outcome | undefined> {
     const { method, url } = request;
+    this.#hooks.asked();
     await this.#engine.started();
     const before = this.#engine.call((state) => state.before(method, url));
     switch (before.kind) {

@@ -14,10 +14,11 @@ import { now, parseJson, setTimer } from "../captured.ts";
 import { HomeserverError, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { InviteHints } from "./invites.ts";
+import type { KeySupply } from "./keys.ts";
 
 type Encrypted = ReturnType<EncryptedState["takeEncrypted"]>;
 type Moved = ReturnType<EncryptedState["tend"]>[number]["members"][number];
-type Reencryption = ReturnType<EncryptedState["reencrypt"]>;
+type Again = ReturnType<EncryptedState["reencrypt"]>["events"][number];
 
 export interface StateContent {
   readonly eventType: string;
@@ -37,15 +38,17 @@ const AGAIN_AFTER = 60_000;
 export class StateSharing {
   readonly #engine: StateEngine;
   readonly #invites: InviteHints;
+  readonly #keys: KeySupply;
   /** Rooms to tend, and what the client is to know of their members by then. */
   readonly #due = new Map<string, Moved[]>();
   /** Rooms whose state may fall to this page later: it waits for others to do it. */
   readonly #waiting = new Set<string>();
   #isTending = false;
 
-  constructor(engine: StateEngine, invites: InviteHints) {
+  constructor(engine: StateEngine, invites: InviteHints, keys: KeySupply) {
     this.#engine = engine;
     this.#invites = invites;
+    this.#keys = keys;
   }
 
   /** The client, once it can share keys. Throws in words. */
@@ -84,19 +87,37 @@ export class StateSharing {
     { eventType, stateKey, contentJson }: StateContent,
   ): Promise<Encrypted> {
     await this.#shareKeys(client, room);
-    const ticket = this.#engine.call((state) =>
-      state.encrypt(room.roomId, eventType, stateKey, contentJson),
-    );
+    return this.#stored((state) => state.encrypt(room.roomId, eventType, stateKey, contentJson));
+  }
+
+  /** What a ticket stands for, once that is on disk. */
+  async #stored(encrypt: (state: EncryptedState) => number): Promise<Encrypted> {
+    const ticket = this.#engine.call(encrypt);
     await this.#engine.persist();
     return this.#engine.call((state) => state.takeEncrypted(ticket));
   }
 
   /** Encrypts and sends by ourselves. Only inside `engine.writing`. */
   async send(client: PageClient, room: PageRoom, content: StateContent): Promise<void> {
-    const { path, body } = await this.encrypt(client, room, content);
+    await this.#put(client, room, await this.encrypt(client, room, content));
+  }
+
+  async #put(client: PageClient, room: PageRoom, { path, body }: Encrypted): Promise<void> {
     await sendAsClient(client, "PUT", path, body);
     // People invited before there was a name.
     this.#invites.tellInvited(client, room).catch(() => undefined);
+  }
+
+  /** Sends current state once more, unless it is current no longer. Only inside `engine.writing`. */
+  async #sendAgain(client: PageClient, room: PageRoom, again: Again): Promise<void> {
+    await this.#shareKeys(client, room);
+    // As late as can be. What is set after this look comes to light with the sync.
+    if (!(await isStillThere(client, again))) return;
+    const { eventType, stateKey, contentJson, eventId } = again;
+    const encrypted = await this.#stored((state) =>
+      state.encryptAgain(room.roomId, eventType, stateKey, contentJson, eventId),
+    );
+    await this.#put(client, room, encrypted);
   }
 
   /** Makes or renews the room's session and gives its key to those who lack it. */
@@ -172,14 +193,14 @@ export class StateSharing {
     const room = client.getRoom(roomId);
     if (room === null || room.getMyMembership() !== "join") return;
     await knowsMembers(room, members);
+    // After a reload no answer has told who may do what.
+    this.#keys.addRules(client, roomId);
     const delay = await this.#engine.writing(client, async () => {
       const isHeld = this.#engine.call((state) => state.sessions()).includes(roomId);
       if (isHeld) await this.#shareKeys(client, room);
       const json = JSON.stringify({ members: await joinedMembers(room), now: now() });
       const again = this.#engine.call((state) => state.reencrypt(roomId, json));
-      for (const content of again.events) {
-        if (await isStillThere(client, content)) await this.send(client, room, content);
-      }
+      for (const event of again.events) await this.#sendAgain(client, room, event);
       return again.delayMs;
     });
     this.#lookLater(roomId, delay);
@@ -213,11 +234,17 @@ async function knowsMembers(room: PageRoom, members: readonly Moved[]): Promise<
 /** False when the homeserver has newer state already, of which the sync is still under way. */
 async function isStillThere(
   client: PageClient,
-  { path, sessionId }: Reencryption["events"][number],
+  { path, eventId, sessionId }: Again,
 ): Promise<boolean> {
   try {
-    const content = (await sendAsClient(client, "GET", path)) as { session_id?: unknown } | null;
-    return content?.session_id === sessionId;
+    const found = (await sendAsClient(client, "GET", `${path}?format=event`)) as {
+      event_id?: unknown;
+      session_id?: unknown;
+    } | null;
+    // Homeservers that know no formats give the content alone.
+    return found?.event_id === undefined
+      ? found?.session_id === sessionId
+      : found.event_id === eventId;
   } catch {
     return false;
   }

@@ -22,9 +22,6 @@ const BROKEN =
 /** Longest wait for the engine itself. */
 const START_LIMIT = 20_000;
 
-const CREATE = /\/_matrix\/client\/[^/]+\/createRoom(?:\?|$)/;
-const UPGRADE = /\/_matrix\/client\/[^/]+\/rooms\/([^/]+)\/upgrade(?:\?|$)/;
-
 export class StateWriter implements RequestHandler {
   readonly #engine: StateEngine;
   readonly #keys: KeySupply;
@@ -44,10 +41,18 @@ export class StateWriter implements RequestHandler {
   async handle(request: HeldRequest): Promise<Outcome> {
     try {
       await within(this.#engine.started(), START_LIMIT);
-      if (request.method === "PUT") return await this.#put(request);
-      if (CREATE.test(request.url)) return await this.#create(request);
-      if (UPGRADE.test(request.url)) return await this.#upgrade(request);
-      return await this.#widen(request);
+      const { method, url } = request;
+      const route = this.#engine.call((state) => state.routeWrite(method, url));
+      switch (route.kind) {
+        case "put":
+          return await this.#put(request);
+        case "create":
+          return await this.#create(request);
+        case "upgrade":
+          return await this.#upgrade(request, route.roomId);
+        default:
+          return await this.#widen(request);
+      }
     } catch (error) {
       if (request.signal?.aborted === true) return { kind: "fail" };
       return refusal(error);
@@ -175,11 +180,9 @@ export class StateWriter implements RequestHandler {
     return choice === "dismissed" ? first : plan(choice);
   }
 
-  async #upgrade(request: HeldRequest): Promise<Outcome> {
-    const oldRoomId = decodeURIComponent(UPGRADE.exec(request.url)?.[1] ?? "");
+  async #upgrade(request: HeldRequest, oldRoomId: string): Promise<Outcome> {
     const client = runningClient();
-    const isOurs = this.#engine.call((state) => state.encryptsState(oldRoomId));
-    if (client === undefined || !isOurs) return { kind: "send" };
+    if (client === undefined) return { kind: "send" };
     const { status, text } = await send(request, await bodyBytes(request.body));
     const newRoomId = status === 200 ? roomIdOf(text, "replacement_room") : undefined;
     if (newRoomId !== undefined) {

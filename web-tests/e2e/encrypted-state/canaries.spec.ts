@@ -8,7 +8,7 @@ import { randomBytes } from "node:crypto";
 import type { Page } from "puppeteer-core";
 import { bothBrowsers, launch } from "../../support/browsers.ts";
 import type { BrowserKind } from "../../support/browsers.ts";
-import { drive, openClient, tryToDrive } from "../../support/client-page.ts";
+import { drive, openClient, setClockAhead, tryToDrive } from "../../support/client-page.ts";
 import { lyingHomeserver } from "../../support/lies.ts";
 import type { LyingHomeserver } from "../../support/lies.ts";
 import type { Exchange, RecordedRequest, Recorder } from "../../support/recorder.ts";
@@ -355,6 +355,30 @@ describe("what the homeserver learns of names and topics", { timeout: 300_000 },
           await drive(page, "roomName", bare.roomId, name);
           const found = await world.synapse.searchDatabase([name]);
           assert.ok(found.length > 0);
+        });
+
+        it("names a room whose creation was never answered", async () => {
+          const { page, liar, reload, userId } = side(kind);
+          const name = secret("name");
+          const isCreation = ({ path }: RecordedRequest): boolean => path.endsWith("/createRoom");
+          const end = liar.fail(isCreation, "lost");
+          const outcome = await tryToDrive(page, "createRoomAs", privateRoom({ name }));
+          assert.deepEqual([outcome.ok, end()], [false, 1]);
+          // It is looked for when two minutes have gone by.
+          const setBack = await setClockAhead(page, 150_000);
+          await reload();
+          // With the next answer of `/sync`, which this brings about.
+          const data = `/_matrix/client/v3/user/${encodeURIComponent(userId)}/account_data`;
+          await drive(page, "homeserverCall", "PUT", `${data}/org.example.wake`, { up: true });
+          await until(
+            async () =>
+              Object.values(await drive(page, "shownRooms")).some((room) => room.name === name),
+            "the room has its name",
+            LIMIT,
+          );
+          await assertUnseen(side(kind), [name]);
+          await setBack();
+          await reload();
         });
 
         it("tries again after failures until the name is there, and after a reload too", async () => {

@@ -6,10 +6,17 @@
  */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { HeldState } from "../../client/encrypted-state.ts";
 import { bothBrowsers } from "../../support/browsers.ts";
 import { clientPage, drive, unhandled } from "../../support/client-page.ts";
-import { holdToDevice, homeserverFront, lyingHomeserver, toClient } from "../../support/lies.ts";
+import {
+  holdToDevice,
+  homeserverFront,
+  isSync,
+  lyingHomeserver,
+  toClient,
+} from "../../support/lies.ts";
 import type { LyingHomeserver, WireEvent } from "../../support/lies.ts";
 import { makeCanaries } from "../../support/canaries.ts";
 import type { Canaries } from "../../support/canaries.ts";
@@ -90,6 +97,7 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 300_000
         recorder.route(HOMESERVER, liar.route);
         recorder.route("chat.mozilla.org", await clientPage({ sdk: "35" }));
         recorder.route("staging.element.io", await clientPage());
+        recorder.route("develop.element.io", await clientPage());
         const baseUrl = homeserverFront(recorder, liar.route);
         browser = await launchExtensionBrowser(kind, {
           extension: testBuild(kind),
@@ -197,6 +205,29 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 300_000
         assert.ok(!given.includes(await dave.name(roomId)), "Dave's client reads no such state");
       });
 
+      it("sends a name once more to who had joined before the key came", async () => {
+        const name = secret("name");
+        const { roomId: id } = await drive(alice.page, "createRoom", { name, encrypted: true });
+        await alice.seeName(id, name);
+        // Unmodified clients never open state whose key comes after it.
+        const hold = liar.hold(
+          ({ path, headers }) =>
+            path.includes("/sendToDevice/m.room.encrypted/") &&
+            headers.authorization === `Bearer ${alice.accessToken()}`,
+        );
+        await drive(alice.page, "inviteUser", id, carol.userId);
+        await carol.join(id);
+        await until(
+          () => carol.peer.client.getRoom(id)?.hasEncryptionStateEvent() ?? false,
+          "Carol has the room's state",
+          LIMIT,
+        );
+        await until(() => hold.held() > 0, "her key is on its way", LIMIT);
+        assert.notEqual(await carol.name(id), name);
+        hold.letGo();
+        await carol.seeName(id, name);
+      });
+
       /** Sessions that encrypted something while Dave was there. */
       const daves = new Set<string>();
       /** How much the homeserver had been sent by then. */
@@ -284,6 +315,83 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 300_000
         await bob.seeName(secondRoomId, name);
       });
 
+      it("sets a name again that was set while the old one was being encrypted anew", async () => {
+        const made = await drive(alice.page, "createRoom", {
+          name: secret("name"),
+          encrypted: true,
+          invite: [erin.userId, carol.userId, frank.userId],
+        });
+        const id = made.roomId;
+        await Promise.all([erin.join(id), carol.join(id), frank.join(id)]);
+        await drive(alice.page, "sendState", id, "m.room.power_levels", "", {
+          users: { [carol.userId]: 50 },
+        });
+        const first = secret("name");
+        await alice.rename(id, first);
+        await Promise.all([alice, carol, erin].map((one) => one.seeName(id, first)));
+        const nameNow = async (): Promise<WireEvent | undefined> =>
+          (await encryptedState(id))["m.room.name:"];
+        // What Alice's Mantle sends once Frank is gone arrives later than a name of Carol's.
+        const hold = liar.hold(({ method, path, headers }) => {
+          const isName = decodeURIComponent(path).endsWith("/m.room.encrypted/m.room.name:");
+          const isAlice = headers.authorization === `Bearer ${alice.accessToken()}`;
+          return method === "PUT" && isName && isAlice;
+        });
+        await frank.leave(id);
+        await until(() => hold.held() > 0, "the name is encrypted anew", LIMIT);
+        const name = secret("name");
+        await carol.rename(id, name);
+        const carols = (await nameNow())?.event_id;
+        hold.letGo();
+        await until(async () => (await nameNow())?.event_id !== carols, "it arrived", LIMIT);
+        const undone = (await nameNow())?.event_id;
+        await until(async () => (await nameNow())?.event_id !== undone, "it is mended", LIMIT);
+        await Promise.all([alice, carol, erin].map((one) => one.seeName(id, name)));
+      });
+
+      it("lets a deputy encrypt anew what its maker does not, a minute later", async () => {
+        const name = secret("name");
+        const made = await drive(alice.page, "createRoom", {
+          name,
+          encrypted: true,
+          invite: [erin.userId, frank.userId],
+        });
+        const id = made.roomId;
+        await Promise.all([erin.join(id), frank.join(id)]);
+        await drive(alice.page, "sendState", id, "m.room.power_levels", "", {
+          users: { [erin.userId]: 50 },
+        });
+        await erin.seeName(id, name);
+        const writer = async (): Promise<unknown> =>
+          (await encryptedState(id))["m.room.name:"]?.sender;
+        await drive(alice.page, "stop");
+        await frank.leave(id);
+        await until(
+          async () =>
+            (await held(erin, id, "m.room.member", frank.userId))?.content["membership"] ===
+            "leave",
+          "Erin knows that Frank left",
+          LIMIT,
+        );
+        assert.equal(await writer(), alice.userId);
+        // It counts from when her Mantle has seen to it, which shows nowhere: so perhaps twice.
+        for (const [minutes, seconds] of [
+          [2, 4],
+          [4, 15],
+          [6, 30],
+        ] as const) {
+          await erin.restart({ reload: true, clockAhead: minutes * 60_000 });
+          const limit = Date.now() + seconds * 1_000;
+          while ((await writer()) !== erin.userId && Date.now() < limit) await sleep(100);
+          if ((await writer()) === erin.userId) break;
+        }
+        assert.equal(await writer(), erin.userId);
+        await erin.restart({ reload: true });
+        await erin.seeName(id, name);
+        await alice.restart();
+        await alice.seeName(id, name);
+      });
+
       it("starts from a cold cache, and from a warm one", async () => {
         const name = await bob.name(roomId);
         const second = await bob.name(secondRoomId);
@@ -296,6 +404,29 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 300_000
         const later = secret("name");
         await alice.rename(roomId, later);
         await bob.seeName(roomId, later);
+      });
+
+      it("encrypts with its own session before Element's first sync is through, too", async () => {
+        const first = secret("name");
+        await alice.rename(secondRoomId, first);
+        await alice.seeName(secondRoomId, first);
+        await drive(alice.page, "saveSyncCache");
+        const nameNow = async (): Promise<WireEvent | undefined> =>
+          (await encryptedState(secondRoomId))["m.room.name:"];
+        const before = await nameNow();
+        const hold = liar.hold(
+          (request) =>
+            isSync(request) && request.headers.authorization === `Bearer ${alice.accessToken()}`,
+        );
+        await alice.restart({ reload: true });
+        await until(() => hold.held() > 0, "the first sync is on its way", LIMIT);
+        const name = secret("name");
+        await alice.rename(secondRoomId, name);
+        const after = await nameNow();
+        hold.letGo();
+        assert.notEqual(after?.event_id, before?.event_id);
+        assert.equal(sessionOf(after), sessionOf(before));
+        await Promise.all([alice, bob].map((one) => one.seeName(secondRoomId, name)));
       });
 
       it("goes on in another tab, and in the first one when that is closed", async () => {
@@ -312,8 +443,23 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 300_000
         await everybodySees([bob, alice, carol, erin], last);
       });
 
-      it("puts the keys into the page's own backup, where another client finds them", async () => {
-        const state = await encryptedState(roomId);
+      it("puts the keys into the page's own backup, from which other clients show the names", async () => {
+        // A room in which nobody else can give a new device the key.
+        const [name, topic] = [secret("name"), secret("topic")];
+        const made = await drive(alice.page, "createRoom", { name, topic, encrypted: true });
+        const id = made.roomId;
+        await alice.seeTopic(id, topic);
+        const account = { userId: "", deviceId: "", accessToken: alice.accessToken() };
+        const session = sessionOf((await encryptedState(id))["m.room.name:"]);
+        const sessions = [id, session].map(encodeURIComponent).join("/");
+        const path = `/_matrix/client/v3/room_keys/keys/${sessions}?version=${backup.version}`;
+        const isKept = (): Promise<boolean> =>
+          world.synapse.call(account, "GET", path).then(
+            () => true,
+            () => false,
+          );
+        await until(isKept, "the backup has the key", LIMIT);
+        await drive(alice.page, "stop");
         const login = (await world.synapse.call(undefined, "POST", "/_matrix/client/v3/login", {
           type: "m.login.password",
           identifier: { type: "m.id.user", user: `alice-${kind}` },
@@ -329,14 +475,26 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 300_000
           { encryptedState: true, restore: backup },
         );
         try {
-          const sessions = restored.restored.get(roomId) ?? [];
-          assert.ok(
-            sessions.includes(sessionOf(state["m.room.topic:"])),
-            "The backup lacks the session of the topic",
-          );
+          assert.ok(restored.restored.get(id)?.includes(session), "The backup gives the session");
+          await restored.seeName(id, name);
+          await restored.seeTopic(id, topic);
         } finally {
           restored.stop();
         }
+        const device = await openGuarded(browser, {
+          label: "alice's new device (Mantle)",
+          user: `alice-${kind}`,
+          password: PASSWORD,
+          site: "develop.element.io",
+          encryptedState: true,
+        });
+        assert.notEqual(await device.name(id), name);
+        await drive(device.page, "restoreBackup", backup.key, backup.version);
+        await device.seeName(id, name);
+        await device.seeTopic(id, topic);
+        await drive(device.page, "stop");
+        await device.page.close();
+        await alice.restart();
       });
 
       it("let only one member encrypt each of them anew after the leave", () => {

@@ -1,7 +1,7 @@
 /** Who takes part: people with Mantle in pages, and people without it outside any browser. */
 import type { Page } from "puppeteer-core";
 import type { Credentials } from "../../client/session.ts";
-import { drive, openClient } from "../../support/client-page.ts";
+import { drive, openClient, setClockAhead } from "../../support/client-page.ts";
 import { startPeer } from "../../support/peer.ts";
 import type { Peer } from "../../support/peer.ts";
 import type { Synapse } from "../../support/synapse.ts";
@@ -25,12 +25,20 @@ export interface Person {
   receive(roomId: string, text: string): Promise<void>;
 }
 
+/** How a session is started again. */
+interface Restart {
+  readonly reload?: boolean;
+  readonly clearCache?: boolean;
+  /** The page's clock goes ahead so much, in milliseconds, until the next reload. */
+  readonly clockAhead?: number;
+}
+
 /** Somebody with Mantle. */
 export interface Guarded extends Person {
   readonly page: Page;
   readonly credentials: Credentials;
   /** Starts the session again from what the browser kept: in this page or, with `reload`, anew. */
-  restart(options?: { reload?: boolean; clearCache?: boolean }): Promise<void>;
+  restart(options?: Restart): Promise<void>;
   /** The same session in another tab; the first tab's client must be stopped. */
   secondTab(): Promise<Guarded>;
 }
@@ -103,10 +111,12 @@ function guarded(
     receive: async (roomId, text) => {
       await named(options.label, "a message", drive(page, "receive", roomId, text));
     },
-    restart: async ({ reload = false, clearCache = false } = {}) => {
+    restart: async ({ reload = false, clearCache = false, clockAhead = 0 } = {}) => {
       await drive(page, "stop");
       if (clearCache) await drive(page, "clearSyncCache");
+      const setBack = clockAhead === 0 ? undefined : await setClockAhead(page, clockAhead);
       if (reload) await openClient(page, `https://${options.site}/`);
+      await setBack?.();
       await startIn(page, credentials, options);
     },
     secondTab: async () => {

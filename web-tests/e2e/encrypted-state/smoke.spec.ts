@@ -32,6 +32,20 @@ interface SlidingEvent {
   readonly content: { readonly name?: string };
 }
 
+interface StoredEvent {
+  readonly type: string;
+  readonly event_id: string;
+  readonly state_key: string;
+  readonly content: { readonly session_id: string };
+}
+
+interface NamedEvent {
+  readonly type: string;
+  readonly event_id: string;
+  readonly content: { readonly name?: string };
+  readonly unsigned?: { readonly prev_content?: { readonly name?: string } };
+}
+
 interface Person {
   readonly user: string;
   readonly browser: ExtensionBrowser;
@@ -66,6 +80,12 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
     await Promise.all([alice?.browser.close(), bob?.browser.close()]);
     await world?.close();
   });
+
+  /** A room's state as the homeserver has it. */
+  const stateOf = async (someone: Person, id: string): Promise<StoredEvent[]> => {
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(id)}/state`;
+    return (await world.synapse.call(someone.credentials, "GET", path)) as unknown as StoredEvent[];
+  };
 
   it("a new room has its name for everyone who can read it, and for the homeserver none", async () => {
     ({ roomId } = await drive(alice.page, "createRoom", {
@@ -150,6 +170,10 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
       const question = await openQuestion(someone.page);
       assert.match(question.title, /Encrypt this room's name/);
       assert.match(question.text.join(" "), /All 1 other people are given the key/);
+      const before = (await stateOf(someone, oldId)).find(({ type }) => type === "m.room.name");
+      if (name === "bob") {
+        await press(someone.page, "Also remove the readable name and topic from history");
+      }
       await press(someone.page, "Encrypt");
       const clear = async (): Promise<unknown> =>
         (
@@ -162,6 +186,13 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
       await until(async () => ((await clear()) ?? "") === "", "the clear name is blank", LIMIT);
       await drive(someone.page, "roomName", oldId, `Old ${name}`);
       await carol.seeName(oldId, `Old ${name}`);
+      const isRedacted = async (): Promise<boolean> => {
+        const path = `/_matrix/client/v3/rooms/${encodeURIComponent(oldId)}/event/${encodeURIComponent(before?.event_id ?? "")}`;
+        const event = await world.synapse.call(someone.credentials, "GET", path);
+        return (event["content"] as { name?: string }).name === undefined;
+      };
+      if (name === "bob") await until(isRedacted, "the readable name is redacted", LIMIT);
+      else assert.equal(await isRedacted(), false);
     });
   }
 
@@ -185,12 +216,7 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
       someone: Person,
       id: string,
     ): Promise<{ eventId: string; sessionId: string }> => {
-      const path = `/_matrix/client/v3/rooms/${encodeURIComponent(id)}/state`;
-      const state = (await world.synapse.call(someone.credentials, "GET", path)) as unknown as {
-        event_id: string;
-        state_key: string;
-        content: { session_id: string };
-      }[];
+      const state = await stateOf(someone, id);
       const found = state.find((event) => event.state_key === "m.room.name:");
       assert.ok(found !== undefined, "The name is encrypted");
       return { eventId: found.event_id, sessionId: found.content.session_id };
@@ -214,26 +240,59 @@ describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 },
       const [, reader] = pair();
       const name = (await drive(reader.page, "shownRooms"))[roomId]?.name;
       assert.match(name ?? "", /canary/);
-      const answer = await drive(
-        reader.page,
-        "homeserverCall",
-        "POST",
-        "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync",
-        {
-          lists: {
-            all: { ranges: [[0, 50]], timeline_limit: 1, required_state: [["m.room.name", ""]] },
-          },
+      const path = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
+      const body = {
+        lists: {
+          all: { ranges: [[0, 50]], timeline_limit: 1, required_state: [["m.room.name", ""]] },
         },
-      );
-      assert.equal(answer.status, 200, answer.body);
-      const { rooms } = JSON.parse(answer.body) as {
-        rooms: Record<string, { name?: string; required_state?: SlidingEvent[] }>;
       };
-      assert.equal(rooms[roomId]?.name, name);
-      const asked = reader.recorder.exchanges.filter(({ path }) => path.includes("msc3575/sync"));
-      assert.match(String(asked.at(-1)?.body), /"m\.room\.encrypted"/);
-      const clear = rooms[roomId]?.required_state?.find(({ type }) => type === "m.room.name");
-      assert.equal(clear?.content.name, name, answer.body);
+      for (const call of ["homeserverCall", "requestAsObject", "requestByXhr"] as const) {
+        const answer = await drive(reader.page, call, "POST", path, body);
+        assert.equal(answer.status, 200, `${call}: ${answer.body}`);
+        const { rooms } = JSON.parse(answer.body) as {
+          rooms: Record<string, { name?: string; required_state?: SlidingEvent[] }>;
+        };
+        assert.equal(rooms[roomId]?.name, name, call);
+        const asked = reader.recorder.exchanges.filter(({ path }) => path.includes("msc3575/sync"));
+        assert.match(String(asked.at(-1)?.body), /"m\.room\.encrypted"/, call);
+        const clear = rooms[roomId]?.required_state?.find(({ type }) => type === "m.room.name");
+        assert.equal(clear?.content.name, name, `${call}: ${answer.body}`);
+      }
+    });
+
+    it(`${to} is given the name in every other answer too`, async () => {
+      const [, reader] = pair();
+      const get = async (path: string): Promise<unknown> => {
+        const answer = await drive(reader.page, "homeserverCall", "GET", path);
+        assert.equal(answer.status, 200, `${path}: ${answer.body}`);
+        assert.doesNotMatch(answer.body, /"type":"m\.room\.encrypted","state_key"/, path);
+        return JSON.parse(answer.body);
+      };
+      const name = (await drive(reader.page, "shownRooms"))[roomId]?.name ?? "";
+      assert.match(name, /canary/);
+      const { eventId } = await encryptedName(reader, roomId);
+      const room = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}`;
+      const event = encodeURIComponent(eventId);
+      assert.deepEqual(await get(`${room}/state/m.room.name/`), { name });
+      const state = (await get(`${room}/state`)) as NamedEvent[];
+      const messages = (await get(`${room}/messages?dir=b&limit=200`)) as { chunk: NamedEvent[] };
+      const context = (await get(`${room}/context/${event}?limit=2`)) as { event: NamedEvent };
+      const alone = (await get(`${room}/event/${event}`)) as NamedEvent;
+      for (const events of [state, messages.chunk, [context.event], [alone]]) {
+        const found = events.find((one) => one.event_id === eventId);
+        assert.deepEqual([found?.type, found?.content.name], ["m.room.name", name]);
+      }
+      // The name before, which the homeserver knows encrypted only.
+      assert.match(alone.unsigned?.prev_content?.name ?? "", /canary/);
+      const space = await drive(reader.page, "createRoomAs", {
+        name: "Space",
+        creation_content: { type: "m.space" },
+      });
+      const via = { via: ["hs.example.org"] };
+      await drive(reader.page, "sendState", space.roomId, "m.space.child", roomId, via);
+      const tree = `/_matrix/client/v1/rooms/${encodeURIComponent(space.roomId)}/hierarchy`;
+      const { rooms } = (await get(tree)) as { rooms: { room_id: string; name?: string }[] };
+      assert.equal(rooms.find((one) => one.room_id === roomId)?.name, name);
     });
 
     it(`${by} gives no key to a device that ${by} has blocked`, async () => {

@@ -5,12 +5,20 @@
 //! who else wrote encrypted state that is current, who has the power. That gives one order, and each
 //! in it waits for those before, so that one writes and the others find it done. Two write where they
 //! disagree about members or levels at that moment; the content is the same then.
+//!
+//! Unmodified clients (matrix-js-sdk 38 to 43) never open state whose key comes after it. So what
+//! this device has made is sent once more when somebody had joined before they were given the key.
+//!
+//! Somebody may set a new value while the old one is on its way once more, and the old one would win.
+//! So what was sent is followed until it has come back: what was set in between is sent after it.
 
 use serde::Serialize;
 
 use super::{EngineError, StateEngine};
+use crate::state::engine::read::{Arrival, slot};
 use crate::state::engine::write::number;
 use crate::state::filters::encoded;
+use crate::state::open::OpenedState;
 use crate::state::packed_key::PackedKey;
 use crate::state::power_levels::PowerLevels;
 use crate::state::precedence::Candidate;
@@ -44,7 +52,9 @@ pub struct Again {
     pub content_json: String,
     /// Where the homeserver has the encrypted event.
     pub path: String,
-    /// The session it is encrypted with; when the homeserver has another, someone was quicker.
+    /// Its id; when the homeserver has another event there, someone was quicker.
+    pub event_id: String,
+    /// The session it is encrypted with, for homeservers that give no ids.
     pub session_id: String,
 }
 
@@ -67,7 +77,130 @@ pub struct Reencryption {
     pub events: Vec<Again>,
 }
 
+impl Reencryption {
+    fn wait(&mut self, wait: u64) {
+        self.delay_ms = if self.delay_ms == 0 { wait } else { self.delay_ms.min(wait) };
+    }
+}
+
+/// What this device has encrypted once more in a slot, until somebody sets it anew.
+#[derive(Debug)]
+pub(super) struct Rewrite {
+    // What was current, and its time.
+    base: String,
+    base_ts: u64,
+    // What was sent.
+    session_id: String,
+    message_index: u32,
+    content: String,
+    came_back: Option<Arrival>,
+    // What somebody set between the two: the last of it.
+    undone: Option<(Arrival, String)>,
+}
+
+impl Rewrite {
+    fn is_it(&self, session_id: &str, message_index: u32) -> bool {
+        self.session_id == session_id && self.message_index == message_index
+    }
+}
+
+/// An opened event that claims to be current, or did when it was sent.
+pub(super) struct Weighed<'a> {
+    pub(super) event_id: &'a str,
+    pub(super) ts: u64,
+    pub(super) opened: &'a OpenedState,
+    pub(super) arrival: Arrival,
+    /// What it replaced, if the homeserver says so and that could be opened.
+    pub(super) previous: Option<(&'a str, &'a OpenedState)>,
+}
+
 impl StateEngine {
+    /// Encrypts an event of [`StateEngine::reencrypt`], whose id is `base`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`StateEngine::encrypt`].
+    pub fn encrypt_again(
+        &mut self,
+        room_id: &str,
+        event_type: &str,
+        state_key: &str,
+        content: &str,
+        base: &str,
+    ) -> Result<u32, EngineError> {
+        const MOST_REWRITES: usize = 256;
+        let outbound = self.outbound.get(room_id).ok_or(EngineError::NoSession)?;
+        let (session_id, message_index) = (outbound.session_id(), outbound.message_index());
+        let ticket = self.encrypt(room_id, event_type, state_key, content)?;
+        let current = self.known.current(room_id, event_type, state_key);
+        let base_ts = current.map_or(0, |current| current.origin_server_ts);
+        if self.rewrites.len() >= MOST_REWRITES {
+            self.rewrites.clear();
+        }
+        self.rewrites.insert(
+            slot(room_id, event_type, state_key),
+            Rewrite {
+                base: base.to_owned(),
+                base_ts,
+                session_id,
+                message_index,
+                content: content.to_owned(),
+                came_back: None,
+                undone: None,
+            },
+        );
+        Ok(ticket)
+    }
+
+    /// Looks whether an event is what was encrypted once more, or what somebody set before that
+    /// arrived. A clock that goes behind the one of the event before is not believed: what looks
+    /// older is not set again.
+    pub(super) fn weigh(&mut self, room_id: &str, event: &Weighed<'_>) {
+        if self.rewrites.is_empty() {
+            return;
+        }
+        let Weighed { event_id, ts, opened, arrival, previous } = *event;
+        let slot = slot(room_id, &opened.event_type, &opened.state_key);
+        let was_replaced = |id| self.known.was_replaced(room_id, &slot.1, &slot.2, id);
+        let is_past = was_replaced(event_id);
+        let previous = previous.filter(|(id, _)| !was_replaced(id));
+        let Some(rewrite) = self.rewrites.get_mut(&slot) else { return };
+        if event_id == rewrite.base {
+            return;
+        }
+        if rewrite.is_it(&opened.session_id, opened.message_index) {
+            rewrite.came_back.get_or_insert(arrival);
+            if let Some((id, previous)) = previous
+                && id != rewrite.base
+                && previous.content != rewrite.content
+                && rewrite.undone.is_none()
+            {
+                let (answer, weight, place) = arrival;
+                let before = (answer, weight, place.saturating_sub(1));
+                rewrite.undone = Some((before, previous.content.clone()));
+            }
+        } else if rewrite.came_back.is_some_and(|came_back| came_back < arrival) {
+            self.rewrites.remove(&slot);
+            return;
+        } else if !is_past
+            && ts >= rewrite.base_ts
+            && opened.content != rewrite.content
+            && rewrite.undone.as_ref().is_none_or(|(before, _)| *before < arrival)
+        {
+            rewrite.undone = Some((arrival, opened.content.clone()));
+        }
+        if rewrite.came_back.is_some() && rewrite.undone.is_some() {
+            self.tend.or_insert_with(room_id.to_owned(), || "stale");
+        }
+    }
+
+    /// What somebody had set when this current event of ours took its place.
+    fn undone(&self, room_id: &str, slot: &(String, String), current: &Candidate) -> Option<&str> {
+        let rewrite = self.rewrites.get(&self::slot(room_id, &slot.0, &slot.1))?;
+        let is_it = rewrite.is_it(&current.session_id, current.message_index);
+        rewrite.undone.as_ref().filter(|_| is_it).map(|(_, content)| content.as_str())
+    }
+
     /// Somebody who was in the room has left it: what is known of its state by now was for them too.
     pub(super) fn departed(&mut self, room_id: &str) {
         let ids: Vec<String> =
@@ -104,6 +237,16 @@ impl StateEngine {
         }
     }
 
+    pub(super) fn unmark_stale(&mut self, room_id: &str, event_id: &str) {
+        let Some(stale) = self.stale.get_mut(room_id) else { return };
+        if stale.remove(event_id).is_some() {
+            if stale.is_empty() {
+                self.stale.remove(room_id);
+            }
+            self.touch_room(room_id);
+        }
+    }
+
     /// True when the session encrypts something current that someone can read who is gone.
     pub(super) fn is_stale_session(&self, room_id: &str, session_id: &str) -> bool {
         let Some(stale) = self.stale.get(room_id) else { return false };
@@ -127,6 +270,9 @@ impl StateEngine {
         members.retain(|member| !self.is_away(room_id, member));
         members.sort();
         let mut all = Reencryption { delay_ms: 0, events: Vec::new() };
+        if let Some(outbound) = self.outbound.get_mut(room_id) {
+            outbound.note_late(&members, now);
+        }
         let Some(device) = self.device.as_ref() else { return Ok(all) };
         let Some(levels) = self.levels.get(room_id) else { return Ok(all) };
         let held = self.outbound.get(room_id);
@@ -137,20 +283,32 @@ impl StateEngine {
         for (event_type, state_key, current) in self.known.slots(room_id) {
             let slot = (event_type.to_owned(), state_key.to_owned());
             let known_since = before.get(&current.event_id).copied();
-            if session.as_ref() == Some(&current.session_id) {
-                // The session has to be changed first.
-                known_since.map(|since| stale.insert(current.event_id.clone(), since));
-                continue;
-            }
             let Some(event) = self.remembered.get(room_id).and_then(|slots| slots.get(&slot))
             else {
                 continue;
             };
+            if let Some(content) = self.undone(room_id, &slot, current) {
+                all.events.extend(again(room_id, slot, current, content));
+                continue;
+            }
+            if session.as_ref() == Some(&current.session_id) {
+                // The session has to be changed first.
+                known_since.map(|since| stale.insert(current.event_id.clone(), since));
+                match held.and_then(|outbound| outbound.late_wait(&slot, now)) {
+                    Some(0) => {
+                        let content = get(event, &["content"])?.unwrap_or("{}");
+                        all.events.extend(again(room_id, slot, current, content));
+                    }
+                    Some(wait) => all.wait(wait),
+                    None => {}
+                }
+                continue;
+            }
             let sender = get_str(event, &["sender"])?.unwrap_or_default();
             let maker = self.maker(room_id, current);
             let is_own = maker == Some(device.curve25519());
             let is_there = members.binary_search(&sender).is_ok()
-                && maker.is_some_and(|maker| self.present_device(maker, &sender));
+                && maker.is_none_or(|maker| self.present_device(maker, &sender));
             let rotated = is_own && session.is_some();
             if !rotated && known_since.is_none() && is_there {
                 continue;
@@ -170,22 +328,11 @@ impl StateEngine {
                 .saturating_add(turn)
                 .max(written.map_or(0, |written| written.saturating_add(UNDER_WAY_MS)));
             if due > now {
-                let wait = due - now;
-                all.delay_ms = if all.delay_ms == 0 { wait } else { all.delay_ms.min(wait) };
+                all.wait(due - now);
                 continue;
             }
-            let Ok(key) = PackedKey::pack(event_type, state_key) else { continue };
-            all.events.push(Again {
-                path: format!(
-                    "/_matrix/client/v3/rooms/{}/state/{ENCRYPTED_TYPE}/{}",
-                    encoded(room_id),
-                    key.to_path_segment()
-                ),
-                session_id: current.session_id.clone(),
-                content_json: get(event, &["content"])?.unwrap_or("{}").to_owned(),
-                event_type: slot.0,
-                state_key: slot.1,
-            });
+            let content = get(event, &["content"])?.unwrap_or("{}");
+            all.events.extend(again(room_id, slot, current, content));
         }
         if stale != before {
             self.touch_room(room_id);
@@ -204,7 +351,8 @@ impl StateEngine {
         events.filter_map(|event| get_str(event, &["sender"]).ok().flatten()).collect()
     }
 
-    /// The identity key of the device that made the event's session.
+    /// The identity key of the device that made the event's session; `None` where nothing of the
+    /// session was opened since the page was loaded.
     fn maker(&self, room_id: &str, current: &Candidate) -> Option<&str> {
         let origin = self.sessions.origin(room_id, &current.session_id)?;
         Some(&origin.sender_key)
@@ -227,6 +375,28 @@ impl StateEngine {
         !self.listed.contains(user_id)
             || self.current_devices.get(user_id).is_some_and(|keys| keys.contains(curve25519))
     }
+}
+
+/// `None` for a slot whose key is too long, of which no event can be.
+fn again(
+    room_id: &str,
+    (event_type, state_key): (String, String),
+    current: &Candidate,
+    content: &str,
+) -> Option<Again> {
+    let key = PackedKey::pack(&event_type, &state_key).ok()?;
+    Some(Again {
+        path: format!(
+            "/_matrix/client/v3/rooms/{}/state/{ENCRYPTED_TYPE}/{}",
+            encoded(room_id),
+            key.to_path_segment()
+        ),
+        event_id: current.event_id.clone(),
+        session_id: current.session_id.clone(),
+        content_json: content.to_owned(),
+        event_type,
+        state_key,
+    })
 }
 
 /// Who encrypts an event once more, first to last: its sender if there still, then those who write

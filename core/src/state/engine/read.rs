@@ -9,6 +9,8 @@ use memchr::memmem;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+pub(super) use self::compose::slot;
+use super::again::Weighed;
 use super::hints::TOLD;
 use super::{Cached, EngineError, MAX_CACHED, StateEngine, Trust};
 use crate::state::eligible::check_eligible;
@@ -931,7 +933,12 @@ impl StateEngine {
         for (_, key) in keys {
             let Some(mut waiting) = self.waiting.remove(&key) else { continue };
             let (room_id, event_id) = &key;
-            match self.reopen(room_id, event_id, &waiting) {
+            let reopened = self.reopen(room_id, event_id, &waiting);
+            if let Ok(opened) = &reopened {
+                let (ts, arrival) = (waiting.ts, waiting.arrival);
+                self.weigh(room_id, &Weighed { event_id, ts, opened, arrival, previous: None });
+            }
+            match reopened {
                 Ok(opened) if self.is_replaced(room_id, &opened, waiting.arrival) => {}
                 Ok(opened) => {
                     let offer = self.offer(room_id, event_id, waiting.ts, &opened);

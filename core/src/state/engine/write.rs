@@ -37,6 +37,11 @@ pub enum NewRooms {
     Off,
 }
 
+/// Who joins so soon after being given the key may have been there before it.
+const JOINED_MEANWHILE_MS: u64 = 30_000;
+/// Between two events for those who come late, so that a crowd is one.
+const SENT_FOR_LATE_MS: u64 = 10_000;
+
 /// A user's device by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -57,6 +62,23 @@ pub struct RefusedDevice {
     pub device_id: String,
     /// `blocked` or `not-cross-signed`.
     pub why: &'static str,
+}
+
+/// What a request of the page may have to be changed for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum WriteRoute {
+    /// It sets state: [`StateEngine::plan_put`].
+    Put,
+    /// It makes a room: [`StateEngine::plan_create`].
+    Create,
+    /// It upgrades a room that encrypts its state; [`StateEngine::upgraded`] when that is done.
+    Upgrade {
+        /// The room.
+        room_id: String,
+    },
+    /// Its body may name what state it wants: [`StateEngine::widen_body`].
+    Body,
 }
 
 /// What becomes of a `PUT` of state.
@@ -194,6 +216,10 @@ pub(super) struct Outbound {
     written: Map<(String, String), u64>,
     // When it was asked for last.
     now: u64,
+    // People none of whose devices had the key, and when one was given it.
+    given: Map<String, u64>,
+    // When the last of those who had joined by then was given it.
+    late: u64,
 }
 
 impl Outbound {
@@ -207,6 +233,8 @@ impl Outbound {
             received: None,
             written: Map::new(),
             now: 0,
+            given: Map::new(),
+            late: 0,
         }
     }
 
@@ -246,9 +274,39 @@ impl Outbound {
         self.session.room_id()
     }
 
+    /// Of the next event.
+    pub(super) fn message_index(&self) -> u32 {
+        self.session.message_index()
+    }
+
     /// When the slot was written with this session last, milliseconds.
     pub(super) fn written(&self, slot: &(String, String)) -> Option<u64> {
         self.written.get(slot).copied()
+    }
+
+    /// Notes who of those that were given the key may have seen the room's state without it.
+    pub(super) fn note_late(&mut self, members: &[String], now: u64) {
+        let mut settled = Vec::new();
+        for (user_id, given) in self.given.iter() {
+            let soon = now <= given.saturating_add(JOINED_MEANWHILE_MS);
+            let joined = members.binary_search(user_id).is_ok();
+            if soon && joined {
+                self.late = self.late.max(*given);
+            }
+            if !soon || joined {
+                settled.push(user_id.clone());
+            }
+        }
+        for user_id in settled {
+            self.given.remove(&user_id);
+        }
+    }
+
+    /// How long until the slot, which this session encrypts, is to be sent to them again.
+    pub(super) fn late_wait(&self, slot: &(String, String), now: u64) -> Option<u64> {
+        let written = self.written(slot).unwrap_or_default();
+        let due = written.saturating_add(SENT_FOR_LATE_MS);
+        (written < self.late).then(|| due.saturating_sub(now))
     }
 
     /// True when the user has the key.
@@ -266,6 +324,20 @@ pub(super) struct Ticket {
 }
 
 impl StateEngine {
+    /// Which of the plans a request of the page needs.
+    #[must_use]
+    pub fn route_write(&self, method: &str, url: &str) -> WriteRoute {
+        let Some(address) = Address::parse(url) else { return WriteRoute::Body };
+        match route(method, &address) {
+            Endpoint::StateSend => WriteRoute::Put,
+            Endpoint::CreateRoom => WriteRoute::Create,
+            Endpoint::Upgrade => room_path(&address)
+                .filter(|path| self.encrypts_state(&path.room_id))
+                .map_or(WriteRoute::Body, |path| WriteRoute::Upgrade { room_id: path.room_id }),
+            _ => WriteRoute::Body,
+        }
+    }
+
     /// A `PUT` of state, before it is sent.
     pub fn plan_put(&self, method: &str, url: &str, body: &[u8]) -> Plan {
         let Some(address) = Address::parse(url) else { return Plan::Pass };
@@ -577,6 +649,7 @@ impl StateEngine {
     ) -> Result<(), EngineError> {
         self.must_write()?;
         let mut reached = Recipients::new();
+        let own = self.device.as_ref().map(|device| device.user_id().to_owned());
         let outbound = self.session(room_id, session_id)?;
         for device in elements(devices)? {
             let text = |key| get_str(device, &[key]).map(Option::unwrap_or_default);
@@ -586,6 +659,9 @@ impl StateEngine {
                 .iter()
                 .find(|(user, device)| *user == user_id && device.device_id == device_id);
             if let Some((user_id, device)) = wanted {
+                if !outbound.session.has_holder(user_id) && own.as_deref() != Some(user_id) {
+                    outbound.given.insert(user_id.to_owned(), outbound.now);
+                }
                 reached.add(user_id, device.clone());
             }
         }

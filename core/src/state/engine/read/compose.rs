@@ -1,6 +1,7 @@
 //! The answer the page gets: opened events in place, and of each slot the one that counts.
 
 use super::{Answer, Arrival, Entry, OpenError, Role, StateEngine, TIMELINE, reason};
+use crate::state::engine::again::Weighed;
 use crate::state::open::OpenedState;
 use crate::state::packed_key::WireKey;
 use crate::state::precedence::{Precedence, STATE_ENCRYPTION_FLAGS};
@@ -30,6 +31,7 @@ impl StateEngine {
             match &entry.opened {
                 Some(Ok(opened)) => match entry.role {
                     Role::Current(_) => {
+                        self.weigh_entry(&answer, entry, opened);
                         let slot = slot(&entry.room_id, &opened.event_type, &opened.state_key);
                         slots.or_default(slot).entries.push(index);
                     }
@@ -68,10 +70,14 @@ impl StateEngine {
             let Some(newest) = newest else { continue };
             last.insert(slot.clone(), order(newest));
             let current = self.judge(newest, arrival(answer.number, newest));
-            let left = answer.departed.get(&slot.0).copied().unwrap_or_default();
-            if current && newest.found.origin_server_ts.unwrap_or_default() < left {
+            if current && let Some(left) = answer.departed.get(&slot.0) {
                 let event_id = newest.found.event_id.clone().unwrap_or_default();
-                self.mark_stale(&slot.0, event_id);
+                if newest.found.origin_server_ts.unwrap_or_default() < *left {
+                    self.mark_stale(&slot.0, event_id);
+                } else if newest.role == TIMELINE {
+                    // A leave that is told once more, as first syncs do.
+                    self.unmark_stale(&slot.0, &event_id);
+                }
             }
             for entry in claims.entries.iter().filter_map(|index| answer.encrypted.get(*index)) {
                 let Some(Ok(opened)) = &entry.opened else { continue };
@@ -130,6 +136,21 @@ impl StateEngine {
             }
         }
         (changed || answer.changed || answer.second).then_some(edited)
+    }
+
+    fn weigh_entry(&mut self, answer: &Answer, entry: &Entry, opened: &OpenedState) {
+        let before = entry.found.received_previous(&answer.body, Some(&entry.room_id));
+        let previous = before.and_then(|before| before.event_id).zip(entry.previous.as_ref());
+        self.weigh(
+            &entry.room_id,
+            &Weighed {
+                event_id: entry.found.event_id.as_deref().unwrap_or_default(),
+                ts: entry.found.origin_server_ts.unwrap_or_default(),
+                opened,
+                arrival: arrival(answer.number, entry),
+                previous,
+            },
+        );
     }
 
     /// Offers an opened event as its slot's current one; true when it is.
@@ -228,7 +249,7 @@ impl StateEngine {
     }
 }
 
-pub(super) fn slot(room_id: &str, event_type: &str, state_key: &str) -> Slot {
+pub(in crate::state::engine) fn slot(room_id: &str, event_type: &str, state_key: &str) -> Slot {
     (room_id.to_owned(), event_type.to_owned(), state_key.to_owned())
 }
 
