@@ -32,6 +32,8 @@ const RETRY_AFTER_MS = [250, 1000, 4000, 15_000];
 /** How often the hooks may ask for a channel before they are connected. */
 const MOST_OFFERS = 3;
 const SURVEY_PATIENCE_MS = 5000;
+/** Hooks that have not spoken by then never will. */
+const SILENCE_MS = 1000;
 
 const relay = crypto.randomUUID();
 const nonce = crypto.randomUUID();
@@ -232,8 +234,19 @@ window.addEventListener("mantle-page", () => {
   }
 });
 offerChannel();
-void forwardSettings();
-watchSettings(() => void forwardSettings());
-watchCommonBrowser(() => void forwardSettings());
-onMessage(answerQuery);
-void report();
+// The browser takes up to fifteen milliseconds to make the extension's API when it is first touched.
+// The page is held up until this script ends and loads its own scripts after it, so it is done then;
+// not by a timer, since those of hidden tabs are slow.
+const afterwards = new MessageChannel();
+afterwards.port1.onmessage = () => {
+  afterwards.port1.close();
+  watchSettings(() => void forwardSettings());
+  watchCommonBrowser(() => void forwardSettings());
+  void forwardSettings();
+  onMessage(answerQuery);
+};
+afterwards.port2.postMessage(undefined);
+// The hooks tell their status at once, and that is reported; this is for a page without them.
+setTimeout(() => {
+  if (!pageAnswered) void report();
+}, SILENCE_MS);

@@ -61,6 +61,17 @@ export class StateEngine {
     }
   }
 
+  /**
+   * Where a session of this page used it before: begins before the first sync needs it, which then
+   * does not wait for it. Nothing is lost when it fails; the sync tries again.
+   */
+  startEarly(): void {
+    if (this.#state !== undefined || this.#starting !== undefined || !hasPickleKey()) return;
+    this.started().catch(() => {
+      this.#failedAt = -Infinity;
+    });
+  }
+
   /** True once `started` has resolved, until a trap. */
   get isRunning(): boolean {
     return this.#state !== undefined;
@@ -195,6 +206,15 @@ export class StateEngine {
     if (client?.getCrypto() === undefined) return false;
     await this.#learnDevice(client);
     return true;
+  }
+}
+
+function hasPickleKey(): boolean {
+  try {
+    return page.localStorage.getItem(PICKLE_KEY) !== null;
+  } catch {
+    // A document without storage has no session either.
+    return false;
   }
 }
 

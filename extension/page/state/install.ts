@@ -82,7 +82,11 @@ export function installEncryptedState(
   registerHandler("state", searchHandler, "search");
   const conversion = new RoomConversion(engine, sharing);
   return {
-    applySettings: (settings) => engine.applySettings(settings),
+    applySettings: (settings) => {
+      engine.applySettings(settings);
+      const mode = shieldSettings("encrypted-state")?.mode;
+      if (page === page.top && mode !== undefined && mode !== "off") engine.startEarly();
+    },
     wish: ({ wish, what }) => {
       if (what !== "survey") {
         conversion.run(what).catch((error: unknown) => showNotice(sentenceOf(error)));
