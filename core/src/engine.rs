@@ -11,6 +11,7 @@ use crate::shields::{
     Question, SHIELDS, Shield, settables,
 };
 use crate::verdict::{Action, Handler, Reply, flag};
+use crate::wire::account_data;
 use crate::wire::address::Address;
 use crate::wire::endpoint::{Endpoint, route};
 use crate::wire::ice::IceServer;
@@ -23,6 +24,12 @@ const MOST_TOKENS: usize = 64;
 const MOST_PLACES: usize = 64;
 /// Contents kept on this device.
 const MOST_KEPT: usize = 64;
+
+/// Smaller answers are cheaper to take in whole than to look at in parts first.
+const LARGE: usize = 256 * 1024;
+/// Bytes looked at in one go, and how far account data may reach over that.
+const PART: usize = 128 * 1024;
+const MARGIN: usize = 8 * 1024;
 
 const NOT_SENT: &str = "Mantle did not send this; let it ask you first in Mantle's settings.";
 
@@ -407,6 +414,42 @@ impl Engine {
         self.body.take()
     }
 
+    /// False when [`Engine::answer`] need not see the answer of `length` bytes. `read` fills the
+    /// buffer with its bytes from a position on. Of large syncs, shields heed the global account data
+    /// alone, and few have any: those are not copied for nothing.
+    pub fn heeds(
+        &self,
+        method: &str,
+        url: &str,
+        length: usize,
+        read: &mut dyn FnMut(usize, &mut [u8]),
+    ) -> bool {
+        let Some(head) = head(method, url) else { return false };
+        let context = self.context();
+        let watching = || {
+            SHIELDS.iter().filter(|shield| {
+                self.mode(**shield) != Mode::Off
+                    && matches!(shield.head(&head, &context), HeadStep::Watch)
+            })
+        };
+        if length < LARGE || !matches!(head.endpoint, Endpoint::Sync | Endpoint::SlidingSync) {
+            return watching().next().is_some();
+        }
+        let mut buffer = vec![0; PART + MARGIN];
+        (0..length).step_by(PART).any(|at| {
+            let Some(part) = buffer.get_mut(..(PART + MARGIN).min(length - at)) else {
+                return true;
+            };
+            read(at, part);
+            account_data::mentions(head.endpoint, part).any(|mentioned| match mentioned {
+                Some(alone) => watching().any(|shield| {
+                    shield.answer(&head, &context, &alone) != Ok(AnswerStep::default())
+                }),
+                None => true,
+            })
+        })
+    }
+
     /// A look at a whole answer; `None` when its bytes go on as they are.
     pub fn answer(&mut self, method: &str, url: &str, status: u16, body: &[u8]) -> Option<Vec<u8>> {
         let head = head(method, url)?;
@@ -415,15 +458,17 @@ impl Engine {
             return None;
         }
         let mut edited: Option<String> = None;
+        let mut text: Option<&str> = None;
         for &shield in SHIELDS {
             let mode = self.mode(shield);
             if mode == Mode::Off || !matches!(shield.head(&head, &self.context()), HeadStep::Watch)
             {
                 continue;
             }
-            let current = match &edited {
-                Some(text) => text.as_str(),
-                None => std::str::from_utf8(body).ok()?,
+            let current = match (&edited, text) {
+                (Some(edited), _) => edited.as_str(),
+                (None, Some(text)) => text,
+                (None, None) => text.insert(std::str::from_utf8(body).ok()?),
             };
             let Ok(step) = shield.answer(&head, &self.context(), current) else { continue };
             let mut next = step.replaced.clone();

@@ -245,8 +245,22 @@ impl Core {
     }
 
     /// A look at a whole answer; `undefined` when its bytes go on as they are.
-    pub fn answer(&mut self, method: &str, url: &str, status: u16, body: &[u8]) -> Option<Vec<u8>> {
-        self.engine.answer(method, url, status, body)
+    pub fn answer(
+        &mut self,
+        method: &str,
+        url: &str,
+        status: u16,
+        body: &js_sys::Uint8Array,
+    ) -> Option<Vec<u8>> {
+        #[allow(clippy::cast_possible_truncation)]
+        let mut read = |at: usize, into: &mut [u8]| {
+            let from = at as u32;
+            body.subarray(from, from + into.len() as u32).copy_to(into);
+        };
+        if !self.engine.heeds(method, url, body.length() as usize, &mut read) {
+            return None;
+        }
+        self.engine.answer(method, url, status, &body.to_vec())
     }
 
     /// For a new peer connection, with the URLs of its ICE servers, one a line; `undefined` to

@@ -309,8 +309,9 @@ impl EncryptedState {
         self.engine.add_room_state(room_id, events).map_err(error)
     }
 
-    /// Goes on with an answer. Its edited bytes are put into `into` where there is room, which saves
-    /// the browser an array of that size.
+    /// Goes on with an answer. `into`, where given, has its bytes as they came: the edited ones are
+    /// put there where there is room, which saves the browser an array of that size and, where
+    /// nothing grew, all that did not change.
     ///
     /// # Errors
     /// A sentence for an answer that is not there.
@@ -329,11 +330,16 @@ impl EncryptedState {
             kind: &'static str,
             needs: &'a crate::state::Needs,
         }
-        let with_bytes = |kind: &'static str, name: &str, parts: &[&[u8]]| {
+        let with_body = |kind: &'static str, name: &str, body: &js_sys::Uint8Array| {
             let step = to_js(&Kind { kind });
+            // Only fails on frozen objects.
+            let _ = js_sys::Reflect::set(&step, &name.into(), body);
+            step
+        };
+        let with_bytes = |kind: &'static str, name: &str, parts: &[&[u8]]| {
             let length: usize = parts.iter().map(|part| part.len()).sum();
             let length = index(length);
-            let bytes = into.filter(|into| length <= into.length()).map_or_else(
+            let bytes = into.as_ref().filter(|into| length <= into.length()).map_or_else(
                 || js_sys::Uint8Array::new_with_length(length),
                 |into| into.subarray(0, length),
             );
@@ -343,17 +349,25 @@ impl EncryptedState {
                 bytes.subarray(at, end).copy_from(part);
                 at = end;
             }
-            // Only fails on frozen objects.
-            let _ = js_sys::Reflect::set(&step, &name.into(), &bytes);
-            step
+            with_body(kind, name, &bytes)
         };
         Ok(match self.engine.open(answer, most).map_err(error)? {
             OpenStep::More => to_js(&Kind { kind: "more" }),
             OpenStep::Needs(needs) => to_js(&Wants { kind: "needs", needs: &needs }),
             OpenStep::Done(None) => to_js(&Kind { kind: "done" }),
-            OpenStep::Done(Some(body)) => {
-                with_bytes("done", "body", &body.parts().collect::<Vec<_>>())
-            }
+            OpenStep::Done(Some(body)) => match into
+                .as_ref()
+                .and_then(|into| Some((into, body.in_place(into.length() as usize)?)))
+            {
+                Some((into, patches)) => {
+                    for (at, bytes) in patches {
+                        let from = index(at);
+                        into.subarray(from, from + index(bytes.len())).copy_from(&bytes);
+                    }
+                    with_body("done", "body", into)
+                }
+                None => with_bytes("done", "body", &body.parts().collect::<Vec<_>>()),
+            },
             OpenStep::Split(first) => with_bytes("split", "first", &[&first]),
         }
         .unchecked_into())

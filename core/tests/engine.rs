@@ -209,6 +209,49 @@ fn account_data_forgets_the_identity_server() {
 }
 
 #[test]
+fn large_syncs_are_heeded_for_their_account_data_alone() {
+    let engine = engine();
+    let url = format!("{HS}/sync?since=s0");
+    let heeds = |url: &str, body: &str| {
+        engine.heeds("GET", url, body.len(), &mut |at, into| {
+            into.copy_from_slice(&body.as_bytes()[at..at + into.len()]);
+        })
+    };
+    let sync = |before: usize, data: &str, after: usize| {
+        let filler = |size| format!(r#"{{"body":"{}"}}"#, "x".repeat(size));
+        format!(
+            r#"{{"rooms":[{}],"account_data":{data},"to_device":[{}]}}"#,
+            filler(before),
+            filler(after)
+        )
+    };
+    let identity =
+        r#"{"events":[{"type":"m.identity_server","content":{"base_url":"https://vector.im"}}]}"#;
+    let tag = r#"{"events":[{"type":"m.tag","content":{"tags":{}}}]}"#;
+    let long =
+        format!(r#"{{"events":[{{"type":"m.direct","content":"{}"}}]}}"#, "x".repeat(20_000));
+    for before in [0, 100_000, 131_000, 131_020, 131_040, 131_072, 400_000] {
+        assert!(heeds(&url, &sync(before, identity, 500_000)), "{before}");
+        assert!(!heeds(&url, &sync(before, tag, 500_000)), "{before}");
+        assert!(!heeds(&url, &sync(before, r#"{"events":[]}"#, 500_000)), "{before}");
+    }
+    // Not all of it is to be seen from there.
+    assert!(heeds(&url, &sync(131_000, &long, 500_000)));
+    assert!(heeds(&url, &sync(0, tag, 10)));
+    assert!(!heeds(&format!("{HS}/joined_rooms"), &sync(0, identity, 500_000)));
+    let sliding = HS.replace("v3", "unstable/org.matrix.simplified_msc3575/sync");
+    let extensions =
+        r#"{"global":[{"type":"m.identity_server","content":{"base_url":"https://vector.im"}}]}"#;
+    let heeds = |body: &str| {
+        engine.heeds("POST", &sliding, body.len(), &mut |at, into| {
+            into.copy_from_slice(&body.as_bytes()[at..at + into.len()]);
+        })
+    };
+    assert!(heeds(&sync(400_000, extensions, 0)));
+    assert!(!heeds(&sync(400_000, r#"{"global":[]}"#, 0)));
+}
+
+#[test]
 fn device_names_are_one_constant() {
     let mut engine = engine();
     for path in ["/login", "/register", "/register?kind=guest"] {

@@ -95,7 +95,7 @@ export class Core {
     /**
      * A look at a whole answer; `undefined` when its bytes go on as they are.
      */
-    answer(method: string, url: string, status: number, body: Uint8Array | number[]): Uint8Array | undefined;
+    answer(method: string, url: string, status: number, body: Uint8Array): Uint8Array | undefined;
     /**
      * Puts stored settings and managed policy (JSON texts) in force.
      */

@@ -248,8 +248,9 @@ export class EncryptedState {
      */
     noteFlag(room_id: string): void;
     /**
-     * Goes on with an answer. Its edited bytes are put into `into` where there is room, which saves
-     * the browser an array of that size.
+     * Goes on with an answer. `into`, where given, has its bytes as they came: the edited ones are
+     * put there where there is room, which saves the browser an array of that size and, where
+     * nothing grew, all that did not change.
      *
      * # Errors
      * A sentence for an answer that is not there.

@@ -59,6 +59,7 @@ export const NativeRegExp = RegExp;
 export const NativeURL = URL;
 export const NativeRequest = Request;
 export const NativeResponse = Response;
+export const NativeReadableStream = ReadableStream;
 export const NativeHeaders = Headers;
 export const NativeBlob = Blob;
 export const NativeAbortController = AbortController;
@@ -192,10 +193,24 @@ export const responseStatusText = capturedGetter<Response, string>(
   "statusText",
 );
 export const responseHeaders = capturedGetter<Response, Headers>(Response.prototype, "headers");
+export const responseBody = capturedGetter<Response, ReadableStream<Uint8Array> | null>(
+  Response.prototype,
+  "body",
+);
 export const responseBuffer = uncurry(Response.prototype.arrayBuffer);
 export const responseText = uncurry(Response.prototype.text);
-export const responseClone = uncurry(Response.prototype.clone);
 export const responseError = Response.error.bind(Response);
+
+export const streamReader = uncurry(
+  ReadableStream.prototype.getReader as (
+    this: ReadableStream<Uint8Array>,
+  ) => ReadableStreamDefaultReader<Uint8Array>,
+);
+export const readChunk = uncurry(ReadableStreamDefaultReader.prototype.read) as (
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+) => Promise<ReadableStreamReadResult<Uint8Array>>;
+export const addChunk = uncurry(ReadableStreamDefaultController.prototype.enqueue);
+export const failStream = uncurry(ReadableStreamDefaultController.prototype.error);
 
 export const headersForEach = uncurry(Headers.prototype.forEach);
 export const headersGet = uncurry(Headers.prototype.get);
@@ -250,6 +265,11 @@ export const subarray = uncurry(
     to: number,
   ) => Uint8Array<ArrayBuffer>,
 );
+export const setBytes = uncurry(Uint8Array.prototype.set) as (
+  into: Uint8Array,
+  from: Uint8Array,
+  at: number,
+) => void;
 export const copyBytes = uncurry(Uint8Array.prototype.slice) as (bytes: Uint8Array) => Uint8Array;
 
 export const addListener = uncurry(EventTarget.prototype.addEventListener) as (

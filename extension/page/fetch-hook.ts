@@ -38,8 +38,6 @@ import {
   requestSignal,
   requestUrl,
   capturedGetter,
-  responseBuffer,
-  responseClone,
   responseStatus,
   responseType,
   runInTask,
@@ -57,7 +55,7 @@ import type { AnsweredRequest, Handled, HeldRequest } from "./handlers.ts";
 import { headersFrom, pairsOf } from "./header-list.ts";
 import { takePlan } from "./plan.ts";
 import type { Plan } from "./plan.ts";
-import { networkError, replyResponse, showUrl, withBody } from "./synthetic-response.ts";
+import { networkError, readWhole, replyResponse, showUrl, withBody } from "./synthetic-response.ts";
 import { replaceMethod } from "./wrap.ts";
 
 /** A call of `fetch`, read without changing anything. */
@@ -311,7 +309,8 @@ class FetchInHand {
     }
     if (handback !== undefined && held !== undefined) {
       const request: AnsweredRequest = { ...held, url: this.#call.url };
-      return this.#watched(shown, (status, bytes) => handBack(handback, request, status, bytes));
+      const open: Opener = (status, bytes) => handBack(handback, request, status, bytes);
+      return this.#watched(shown, open, plan.isWatched);
     }
     return plan.isWatched ? this.#watched(shown, undefined) : shown;
   }
@@ -326,41 +325,43 @@ class FetchInHand {
     return replyResponse(reply, this.#call.url, requestMode(snapshot));
   }
 
-  #isAborted(): boolean {
+  #signal(): AbortSignal | undefined {
     try {
       const { input, init } = this.#call;
-      const signal = init?.signal ?? requestSignal(input as Request);
-      return signalAborted(signal);
+      return init?.signal ?? requestSignal(input as Request);
     } catch {
-      // No signal at all.
-      return false;
+      return undefined;
     }
   }
 
   /** The whole answer goes through the core; unchanged ones are handed on as the browser made them. */
   async #watched(
     sent: Promise<Response>,
-    open: ((status: number, bytes: Uint8Array) => Promise<Uint8Array | undefined>) | undefined,
+    open: Opener | undefined,
+    isWatched = true,
   ): Promise<Response> {
+    const signal = this.#signal();
     const response = await sent;
     const type = responseType(response);
     if (type === "opaque" || type === "opaqueredirect" || type === "error") return response;
-    let buffer: ArrayBuffer;
-    try {
-      buffer = await responseBuffer(responseClone(response));
-    } catch (error) {
-      if (this.#isAborted()) throw error;
+    const bytes = await readWhole(response, signal);
+    if (!(bytes instanceof NativeUint8Array)) {
+      if (signal !== undefined && signalAborted(signal)) throw bytes.reason;
       // Broken off: reading this response says so.
       return response;
     }
     const { method, url } = this.#call;
     const status = responseStatus(response);
-    const bytes = new NativeUint8Array(buffer);
     const opened = open && (await open(status, bytes));
-    const changed = this.#gate.answer(method, url, status, opened ?? bytes) ?? opened;
+    const shown = opened ?? bytes;
+    const changed =
+      (isWatched ? this.#gate.answer(method, url, status, shown) : undefined) ?? opened;
     return changed === undefined ? response : withBody(response, changed);
   }
 }
+
+/** What an answer's handler makes of its bytes; undefined: nothing. */
+type Opener = (status: number, bytes: Uint8Array) => Promise<Uint8Array | undefined>;
 
 /** A string body; `headers` to send instead of the page's, where those can be read only once. */
 interface TextBody {

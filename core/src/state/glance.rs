@@ -34,7 +34,7 @@ pub(super) fn finds(
         read(from, part);
         let part = &*part;
         let own = base - from..(base + PART).min(length) - from;
-        let found = scan::marks(part, own).any(|mark| match look(part, mark, is_known) {
+        let found = scan::any_mark(part, own, |mark| match look(part, mark, is_known) {
             Look::Nothing => false,
             Look::Concern => true,
             Look::Edge => {

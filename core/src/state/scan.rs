@@ -73,15 +73,17 @@ fn value_after(answer: &[u8], key: usize) -> Value {
     }
 }
 
-/// Positions of the key `"state_key"` whose value is a string.
-pub(super) fn hits(answer: &[u8], wanted: Wanted) -> Vec<usize> {
-    memmem::find_iter(answer, KEY)
-        .filter(|hit| match value_after(answer, *hit) {
+/// Positions in `within` of the key `"state_key"` whose value is a string.
+fn add_hits(answer: &[u8], within: Range<usize>, wanted: Wanted, hits: &mut Vec<usize>) {
+    let end = answer.len().min(within.end + KEY.len() - 1);
+    let part = answer.get(within.start..end).unwrap_or_default();
+    hits.extend(memmem::find_iter(part, KEY).map(|at| within.start + at).filter(|hit| {
+        match value_after(answer, *hit) {
             Value::User => wanted == Wanted::All,
             Value::Empty | Value::Other => true,
             Value::None | Value::Open => false,
-        })
-        .collect()
+        }
+    }));
 }
 
 /// Those of `hits` whose value is neither empty nor a user's id: the only ones an encrypted event may
@@ -90,35 +92,49 @@ pub(super) fn with_key(answer: &[u8], hits: &[usize]) -> Vec<usize> {
     hits.iter().copied().filter(|hit| value_after(answer, *hit) == Value::Other).collect()
 }
 
-/// Where the key `"state_key"` around its `_k` at `mark` starts, and what its value is.
+/// Where the key `"state_key"` around its second `t` at `mark` starts, and what its value is.
 pub(super) fn state_key_at(answer: &[u8], mark: usize) -> Option<(usize, Value)> {
-    let key = mark.checked_sub(6)?;
+    let key = mark.checked_sub(4)?;
     answer.get(key..)?.starts_with(KEY).then(|| (key, value_after(answer, key)))
 }
 
-/// Positions in `within` of `"!`, `"\` and `_k`: where strings start with a room's id or an escape,
-/// and inside every `state_key`. One pass, since each costs as much as copying the answer.
-pub(super) fn marks(answer: &[u8], within: Range<usize>) -> impl Iterator<Item = usize> {
-    let first = answer.get(within.clone()).unwrap_or_default();
-    let second = answer.get(within.start + 1..).unwrap_or_default();
-    let (blocks, _) = first.as_chunks::<BLOCK>();
-    let (next, _) = second.as_chunks::<BLOCK>();
-    let start = within.start;
-    let tail = start + blocks.len().min(next.len()) * BLOCK;
-    let in_blocks = blocks.iter().zip(next).enumerate().flat_map(move |(index, (block, next))| {
-        let base = start + index * BLOCK;
-        let mut bits = pairs(block, next);
-        std::iter::from_fn(move || {
-            let offset = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+/// True when `is` says so of one of the positions in `within` of `"!`, `"\` and `te_k`: where strings
+/// start with a room's id or an escape, and inside every `state_key`. Those of users are left out,
+/// as far as that can be seen from one byte. One pass, since each costs as much as copying the
+/// answer.
+pub(super) fn any_mark(
+    answer: &[u8],
+    within: Range<usize>,
+    mut is: impl FnMut(usize) -> bool,
+) -> bool {
+    let from = |start: usize| answer.get(start..).unwrap_or_default().as_chunks::<BLOCK>().0;
+    let own = answer.get(within.clone()).unwrap_or_default().as_chunks::<BLOCK>().0;
+    let (seconds, fourths) = (from(within.start + 1), from(within.start + 3));
+    let mut base = within.start;
+    for ((block, second), fourth) in own.iter().zip(seconds).zip(fourths) {
+        let mut bits = pairs(block, second, fourth);
+        while bits != 0 {
+            let at = base + bits.trailing_zeros() as usize;
             bits &= bits - 1;
-            Some(base + offset)
-        })
-    });
-    let in_tail = (tail..within.end).filter(move |at| {
-        let pair = (answer.get(*at), answer.get(at + 1));
-        matches!(pair, (Some(b'"'), Some(b'!' | b'\\')) | (Some(b'_'), Some(b'k')))
-    });
-    in_blocks.chain(in_tail)
+            if !is_users(answer, at) && is(at) {
+                return true;
+            }
+        }
+        base += BLOCK;
+    }
+    (base..within.end).any(|at| {
+        let is_mark = match answer.get(at..).unwrap_or_default() {
+            [b'"', b'!' | b'\\', ..] => true,
+            [b't', _, _, b'k', ..] => !is_users(answer, at),
+            _ => false,
+        };
+        is_mark && is(at)
+    })
+}
+
+/// True for a `te_key":"@`: nothing but the value's first letter can be an `@` there.
+fn is_users(answer: &[u8], mark: usize) -> bool {
+    answer.get(mark) == Some(&b't') && answer.get(mark + 9) == Some(&b'@')
 }
 
 struct Frame {
@@ -129,38 +145,93 @@ struct Frame {
     awaited: bool,
 }
 
-/// The objects that directly hold the keys at `hits` (ascending positions of opening quotes).
-/// `None` when the structure up to their ends is broken.
-pub(super) fn layout(answer: &[u8], hits: &[usize]) -> Option<Layout> {
-    let mut layout = Layout::default();
-    let mut stack: Vec<Frame> = Vec::new();
-    let mut hits = hits.iter().copied().peekable();
-    let mut carry = Carry::default();
-    let mut awaited = 0_usize;
-    // Brackets open beyond the deepest that is understood.
-    let mut beyond = 0_usize;
-    let (blocks, rest) = answer.as_chunks::<BLOCK>();
-    let mut last = [b' '; BLOCK];
-    for (to, from) in last.iter_mut().zip(rest) {
-        *to = *from;
+/// What one pass over an answer finds.
+#[derive(Debug)]
+pub(super) struct Scan {
+    /// Positions of the keys `"state_key"` that are wanted and whose value is a string.
+    pub(super) hits: Vec<usize>,
+    /// The objects that directly hold them. `None` when the structure up to their ends is broken.
+    pub(super) layout: Option<Layout>,
+    /// An escape by number may hide what is looked for.
+    pub(super) may_hide: bool,
+}
+
+/// How much is looked at in one go: what was read for the keys is still in the processor's cache for
+/// the structure. Engines compile a function for speed when it was called often enough, so nothing
+/// goes over a whole answer in one call.
+const TILE: usize = 64 * 1024;
+
+/// One pass over an answer.
+pub(super) fn scan(answer: &[u8], wanted: Wanted) -> Scan {
+    let mut walk = Walk::default();
+    let mut start = 0;
+    while start < answer.len() {
+        let tile = start..answer.len().min(start + TILE);
+        start = tile.end;
+        add_hits(answer, tile.clone(), wanted, &mut walk.hits);
+        walk.go_over(answer, tile);
     }
-    for (index, block) in blocks.iter().chain(std::iter::once(&last)).enumerate() {
-        let base = index * BLOCK;
-        let mut brackets = carry.brackets(block);
+    let may_hide = walk.is_broken || walk.carry.has_numbers;
+    let is_whole = walk.awaited == 0 && walk.taken == walk.hits.len();
+    Scan { hits: walk.hits, layout: is_whole.then_some(walk.layout), may_hide }
+}
+
+#[derive(Default)]
+struct Walk {
+    layout: Layout,
+    // Ascending positions of opening quotes; of them, how many have their objects.
+    hits: Vec<usize>,
+    taken: usize,
+    stack: Vec<Frame>,
+    carry: Carry,
+    // Ends that are not reached yet.
+    awaited: usize,
+    // Brackets open beyond the deepest that is understood.
+    beyond: usize,
+    // Goes no further: what was found up to there counts.
+    is_broken: bool,
+}
+
+impl Walk {
+    /// All but the answer's last tile are whole blocks.
+    #[inline(never)]
+    fn go_over(&mut self, answer: &[u8], tile: Range<usize>) {
+        let (blocks, rest) = answer.get(tile.clone()).unwrap_or_default().as_chunks::<BLOCK>();
+        let mut base = tile.start;
+        for block in blocks {
+            if self.is_broken {
+                return;
+            }
+            self.is_broken = self.block(base, block).is_none();
+            base += BLOCK;
+        }
+        if !rest.is_empty() && !self.is_broken {
+            let mut last = [b' '; BLOCK];
+            for (to, from) in last.iter_mut().zip(rest) {
+                *to = *from;
+            }
+            self.is_broken = self.block(base, &last).is_none();
+        }
+    }
+
+    #[inline]
+    fn block(&mut self, base: usize, block: &[u8; BLOCK]) -> Option<()> {
+        let mut brackets = self.carry.brackets(block);
         while brackets != 0 {
             let offset = brackets.trailing_zeros() as usize;
             brackets &= brackets - 1;
             let at = base + offset;
-            while hits.next_if(|hit| *hit < at).is_some() {
-                if beyond == 0 {
-                    awaited += mark(&mut layout, &mut stack);
+            while self.hits.get(self.taken).is_some_and(|hit| *hit < at) {
+                self.taken += 1;
+                if self.beyond == 0 {
+                    self.awaited += mark(&mut self.layout, &mut self.stack);
                 }
             }
             match block.get(offset)? {
-                b'{' | b'[' if stack.len() >= MAX_DEPTH => beyond += 1,
-                b'}' | b']' if beyond > 0 => beyond -= 1,
+                b'{' | b'[' if self.stack.len() >= MAX_DEPTH => self.beyond += 1,
+                b'}' | b']' if self.beyond > 0 => self.beyond -= 1,
                 open @ (b'{' | b'[') => {
-                    stack.push(Frame {
+                    self.stack.push(Frame {
                         open: at,
                         is_object: *open == b'{',
                         node: None,
@@ -168,22 +239,20 @@ pub(super) fn layout(answer: &[u8], hits: &[usize]) -> Option<Layout> {
                     });
                 }
                 close => {
-                    let frame = stack.pop()?;
+                    let frame = self.stack.pop()?;
                     if frame.is_object != (*close == b'}') {
                         return None;
                     }
-                    if let Some(node) = frame.node.and_then(|node| layout.nodes.get_mut(node)) {
+                    if let Some(node) = frame.node.and_then(|node| self.layout.nodes.get_mut(node))
+                    {
                         node.end = at + 1;
                     }
-                    awaited -= usize::from(frame.awaited);
+                    self.awaited -= usize::from(frame.awaited);
                 }
             }
-            if awaited == 0 && hits.peek().is_none() {
-                return Some(layout);
-            }
         }
+        Some(())
     }
-    None
 }
 
 /// Gives a node to every open frame; how many ends more are to be waited for: that of the object on
@@ -221,6 +290,8 @@ fn mark(layout: &mut Layout, stack: &mut [Frame]) -> usize {
 struct Carry {
     escaped: bool,
     in_string: u64,
+    // A `\u` was met.
+    has_numbers: bool,
 }
 
 impl Carry {
@@ -228,6 +299,7 @@ impl Carry {
     fn brackets(&mut self, block: &[u8; BLOCK]) -> u64 {
         let masks = masks(block);
         let mut escaped = u64::from(self.escaped);
+        self.has_numbers |= self.escaped && block.first() == Some(&b'u');
         self.escaped = false;
         let mut backslashes = masks.backslashes & !escaped;
         while backslashes != 0 {
@@ -236,6 +308,7 @@ impl Carry {
             if at == 63 {
                 self.escaped = true;
             } else {
+                self.has_numbers |= block.get(at as usize + 1) == Some(&b'u');
                 let next = 1_u64 << (at + 1);
                 escaped |= next;
                 backslashes &= !next;
@@ -283,22 +356,29 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
     masks
 }
 
-/// One bit for each byte that starts one of the pairs [`marks`] tells of; `next` is the same bytes
-/// from the second on.
+/// One bit for each byte that starts one of the marks [`any_mark`] tells of; `second` and `fourth` are
+/// the same bytes from the second and the fourth on.
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-fn pairs(block: &[u8; BLOCK], next: &[u8; BLOCK]) -> u64 {
-    use std::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_splat, v128_and, v128_or};
-    let mut pairs = 0;
-    let lanes = block.as_chunks::<16>().0.iter().zip(next.as_chunks::<16>().0);
-    for (index, (first, second)) in lanes.enumerate() {
-        let (Some(first), Some(second)) = (lane(first), lane(second)) else { continue };
-        let is = |bytes, byte| u8x16_eq(bytes, u8x16_splat(byte));
-        let starts = v128_or(is(second, b'!'), is(second, b'\\'));
-        let found =
-            v128_or(v128_and(is(first, b'"'), starts), v128_and(is(first, b'_'), is(second, b'k')));
-        pairs |= u64::from(i8x16_bitmask(found)) << (index * 16);
+fn pairs(block: &[u8; BLOCK], second: &[u8; BLOCK], fourth: &[u8; BLOCK]) -> u64 {
+    use std::arch::wasm32::{
+        i8x16_bitmask, u8x16_eq, u8x16_splat, v128, v128_and, v128_any_true, v128_or,
+    };
+    let is = |bytes, byte| u8x16_eq(bytes, u8x16_splat(byte));
+    let found = |index: usize| -> Option<v128> {
+        let part = |block: &[u8; BLOCK]| block.as_chunks::<16>().0.get(index).and_then(lane);
+        let (first, second, fourth) = (part(block)?, part(second)?, part(fourth)?);
+        let strings = v128_and(is(first, b'"'), v128_or(is(second, b'!'), is(second, b'\\')));
+        Some(v128_or(strings, v128_and(is(first, b't'), is(fourth, b'k'))))
+    };
+    let (Some(a), Some(b), Some(c), Some(d)) = (found(0), found(1), found(2), found(3)) else {
+        return 0;
+    };
+    // Hardly any block has one.
+    if !v128_any_true(v128_or(v128_or(a, b), v128_or(c, d))) {
+        return 0;
     }
-    pairs
+    let bits = |found, shift| u64::from(i8x16_bitmask(found)) << shift;
+    bits(a, 0) | bits(b, 16) | bits(c, 32) | bits(d, 48)
 }
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
@@ -308,14 +388,18 @@ fn lane(bytes: &[u8; 16]) -> Option<std::arch::wasm32::v128> {
 }
 
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-fn pairs(block: &[u8; BLOCK], next: &[u8; BLOCK]) -> u64 {
+fn pairs(block: &[u8; BLOCK], second: &[u8; BLOCK], fourth: &[u8; BLOCK]) -> u64 {
     let mut pairs = 0;
-    let words = block.as_chunks::<8>().0.iter().zip(next.as_chunks::<8>().0);
-    for (index, (first, second)) in words.enumerate() {
-        let (first, second) = (u64::from_le_bytes(*first), u64::from_le_bytes(*second));
-        let starts = equal(second, b'!') | equal(second, b'\\');
-        let found = equal(first, b'"') & starts | equal(first, b'_') & equal(second, b'k');
-        pairs |= found << (index * 8);
+    let words = |block: &[u8; BLOCK]| -> [u64; BLOCK / 8] {
+        std::array::from_fn(|index| {
+            block.as_chunks::<8>().0.get(index).map_or(0, |word| u64::from_le_bytes(*word))
+        })
+    };
+    let all = words(block).into_iter().zip(words(second)).zip(words(fourth));
+    for (index, ((first, second), fourth)) in all.enumerate() {
+        let strings = equal(first, b'"') & (equal(second, b'!') | equal(second, b'\\'));
+        let keys = equal(first, b't') & equal(fourth, b'k');
+        pairs |= (strings | keys) << (index * 8);
     }
     pairs
 }
@@ -388,18 +472,30 @@ mod tests {
 
         #[test]
         fn marks_are_those_of_a_plain_look(
-            text in r#"["!\\\\_k]{0,200}"#, start in 0_usize..80, less in 0_usize..80,
+            text in r#"(["!\\\\tek_:]|te_k|"state_key":"[@!:"]){0,90}"#,
+            start in 0_usize..80,
+            less in 0_usize..80,
         ) {
             let bytes = text.as_bytes();
             let start = start.min(bytes.len());
             let end = bytes.len().saturating_sub(less).max(start);
             let expected: Vec<usize> = (start..end)
-                .filter(|at| {
-                    let pair = bytes.get(*at..at + 2);
-                    [b"\"!", b"\"\\", b"_k"].iter().any(|mark| pair == Some(&mark[..]))
+                .filter(|at| match bytes.get(*at..).unwrap_or_default() {
+                    [b'"', b'!' | b'\\', ..] => true,
+                    [b't', _, _, b'k', rest @ ..] => rest.get(5) != Some(&b'@'),
+                    _ => false,
                 })
                 .collect();
-            prop_assert_eq!(marks(bytes, start..end).collect::<Vec<_>>(), expected);
+            let mut found = Vec::new();
+            let stopped = any_mark(bytes, start..end, |mark| {
+                found.push(mark);
+                false
+            });
+            prop_assert!(!stopped);
+            prop_assert_eq!(&found, &expected);
+            for at in expected {
+                prop_assert!(any_mark(bytes, start..end, |mark| mark == at));
+            }
         }
 
         #[test]

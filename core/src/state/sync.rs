@@ -209,9 +209,8 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    /// `None` when there is none, or the answer is malformed.
-    pub(super) fn of(answer: &[u8], hits: &[usize]) -> Option<Self> {
-        let layout = scan::layout(answer, hits)?;
+    /// `None` when there is none.
+    pub(super) fn of(layout: Layout) -> Option<Self> {
         (!layout.objects.is_empty()).then_some(Self { layout, places: Map::new() })
     }
 
@@ -347,8 +346,8 @@ fn place(path: &[&str], in_array: bool) -> Option<Place> {
 /// one inside another event's content. Nothing is found in JSON that is malformed before the last
 /// hit, and no event whose own JSON is malformed or has a key twice.
 pub fn find_state(answer: &[u8], event_type: &str) -> Vec<FoundState> {
-    let hits = scan::hits(answer, Wanted::All);
-    let Some(mut survey) = Survey::of(answer, &hits) else { return Vec::new() };
+    let layout = scan::scan(answer, Wanted::All).layout;
+    let Some(mut survey) = layout.and_then(Survey::of) else { return Vec::new() };
     let needle = memmem::Finder::new(event_type);
     survey
         .objects()
@@ -432,6 +431,8 @@ impl Edit {
 pub struct Edited {
     answer: Vec<u8>,
     pieces: Vec<Piece>,
+    // The answer is as it came.
+    is_original: bool,
 }
 
 /// A part of an edited answer.
@@ -453,12 +454,44 @@ impl Piece {
 }
 
 impl Edited {
-    /// [`splice`] for any ranges, in ascending order; false when that changes nothing.
-    pub(super) fn new(answer: Vec<u8>, edits: Vec<Edit>) -> (Self, bool) {
+    /// [`splice`] for any ranges, in ascending order; false when that changes nothing. `is_original`:
+    /// the answer is as it came.
+    pub(super) fn new(answer: Vec<u8>, edits: Vec<Edit>, is_original: bool) -> (Self, bool) {
         let pieces = pieces(&answer, edits);
         let changes = pieces.is_some();
         let pieces = pieces.unwrap_or_else(|| vec![Piece::Kept(0..answer.len())]);
-        (Self { answer, pieces }, changes)
+        (Self { answer, pieces, is_original }, changes)
+    }
+
+    /// What to write over the answer as it came, of `length` bytes, and where, so that it reads as
+    /// the edited one: what is shorter than before is followed by spaces, so that nothing else moves.
+    /// `None` where something is longer.
+    pub fn in_place(&self, length: usize) -> Option<Vec<(usize, Vec<u8>)>> {
+        if !self.is_original || length != self.answer.len() {
+            return None;
+        }
+        let mut patches = Vec::new();
+        let mut at = 0;
+        let mut patch: Vec<u8> = Vec::new();
+        let mut settle = |patch: &mut Vec<u8>, at: usize, next: usize| {
+            let room = next.checked_sub(at).filter(|room| patch.len() <= *room)?;
+            patch.resize(room, b' ');
+            if room > 0 {
+                patches.push((at, std::mem::take(patch)));
+            }
+            Some(())
+        };
+        for piece in &self.pieces {
+            match piece {
+                Piece::New(bytes) => patch.extend_from_slice(bytes),
+                Piece::Kept(range) => {
+                    settle(&mut patch, at, range.start)?;
+                    at = range.end;
+                }
+            }
+        }
+        settle(&mut patch, at, self.answer.len())?;
+        Some(patches)
     }
 
     /// Its bytes, part by part.
@@ -707,5 +740,62 @@ impl<'a> Members<'a> {
 
     pub(super) fn string(&self, key: &str) -> Option<String> {
         serde_json::from_str(self.raw(key)?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn edits_in_place_read_as_edits(
+            elements in prop::collection::vec((0..5, 1..30_usize, " ?"), 0..8),
+        ) {
+            let mut answer = String::from(r#"{"events":["#);
+            let mut edits = Vec::new();
+            let mut grows = false;
+            for (index, (kind, size, space)) in elements.iter().enumerate() {
+                if index > 0 {
+                    answer.push(',');
+                }
+                answer.push_str(space);
+                let start = answer.len();
+                answer.push_str(&format!("\"{}\"", "a".repeat(20)));
+                let range = start..answer.len();
+                answer.push_str(space);
+                let json = format!("\"{}\"", "b".repeat(*size)).into_bytes();
+                grows |= *kind == 1 && *size > 20 || *kind == 3;
+                let splice = match kind {
+                    1 => Splice::Replace(json),
+                    2 => Splice::Remove,
+                    3 => Splice::Append(json),
+                    _ => continue,
+                };
+                edits.push(Edit { range, in_array: true, splice });
+            }
+            answer.push_str("],\"next\":1}");
+            let mut bytes = answer.into_bytes();
+            let (edited, _) = Edited::new(bytes.clone(), edits, true);
+            prop_assert!(edited.in_place(bytes.len() + 1).is_none());
+            let patches = edited.in_place(bytes.len());
+            prop_assert_eq!(patches.is_none(), grows);
+            for (at, patch) in patches.into_iter().flatten() {
+                bytes[at..at + patch.len()].copy_from_slice(&patch);
+            }
+            if !grows {
+                let as_json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
+                prop_assert_eq!(as_json(&bytes), as_json(&edited.to_bytes()));
+            }
+        }
+    }
+
+    #[test]
+    fn other_answers_are_not_edited_in_place() {
+        let (edited, _) = Edited::new(b"[]".to_vec(), Vec::new(), false);
+        assert!(edited.in_place(2).is_none());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::endpoint::Endpoint;
 use super::json_edit::{JsonError, elements, get, get_str, span, splice};
+use serde_json::value::RawValue;
 
 /// Replaces the content of account data events of one type in a sync answer.
 ///
@@ -39,9 +40,54 @@ pub fn replace_content(
     Ok(edited)
 }
 
+/// Of one room's account data, or all global ones, how much is looked at by itself.
+const MOST_BYTES: usize = 8 * 1024;
+
+/// Where a part of a sync answer has account data, global or a room's, each as an answer that has
+/// nothing else; `None` where it reaches over the part's end, is long or broken. What is empty is left out.
+pub fn mentions(endpoint: Endpoint, part: &[u8]) -> impl Iterator<Item = Option<String>> {
+    const KEY: &[u8] = b"\"account_data\"";
+    memchr::memmem::find_iter(part, KEY).filter_map(move |at| {
+        let after = part.get(at + KEY.len()..).unwrap_or_default().trim_ascii_start();
+        let value = match after.split_first() {
+            Some((b':', value)) => value.trim_ascii_start(),
+            // A string that says so.
+            Some(_) => return None,
+            None => return Some(None),
+        };
+        if value.starts_with(br#"{"events":[]}"#) {
+            return None;
+        }
+        let near = value.get(..MOST_BYTES).unwrap_or(value).utf8_chunks().next();
+        let mut values = serde_json::Deserializer::from_str(near.map_or("", |near| near.valid()))
+            .into_iter::<&RawValue>();
+        let Some(Ok(value)) = values.next() else { return Some(None) };
+        Some(Some(match endpoint {
+            Endpoint::SlidingSync => format!(r#"{{"extensions":{{"account_data":{value}}}}}"#),
+            _ => format!(r#"{{"account_data":{value}}}"#),
+        }))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn account_data_is_found_in_a_part() {
+        let found = |part: &str| mentions(Endpoint::Sync, part.as_bytes()).collect::<Vec<_>>();
+        let room = r#"{"events":[{"type":"m.tag","content":{}}]}"#;
+        let alone = format!(r#"{{"account_data":{room}}}"#);
+        assert_eq!(found(r#"x","account_data" : {"events":[]},"account_data"]"#), []);
+        assert_eq!(found(&format!(r#"x","account_data":{room},"y"#)), [Some(alone)]);
+        assert_eq!(found(r#""account_data":{"events":[{"#), [None]);
+        assert_eq!(found(r#""account_data""#), [None]);
+        assert_eq!(
+            mentions(Endpoint::SlidingSync, br#"{"account_data": {"global":[1]}}"#)
+                .collect::<Vec<_>>(),
+            [Some(r#"{"extensions":{"account_data":{"global":[1]}}}"#.to_owned())]
+        );
+    }
 
     #[test]
     fn replaces_only_the_named_type() {

@@ -353,12 +353,18 @@ impl StateEngine {
             self.tend_devices(&answer.body);
         }
         let knows = !self.known.is_empty();
-        if knows && let Some(plain) = unhidden(&answer.body) {
+        let tended = knows && is_sync && answer.body.len() <= MAX_TENDED_BYTES;
+        let wanted = if tended { Wanted::All } else { Wanted::NotUsers };
+        let mut scan = scan::scan(&answer.body, wanted);
+        if knows
+            && scan.may_hide
+            && let Some(plain) = unhidden(&answer.body)
+        {
             answer.body = plain;
             answer.changed = true;
+            scan = scan::scan(&answer.body, wanted);
         }
-        let tended = knows && is_sync && answer.body.len() <= MAX_TENDED_BYTES;
-        let hits = scan::hits(&answer.body, if tended { Wanted::All } else { Wanted::NotUsers });
+        let hits = scan.hits;
         if hits.is_empty() {
             return;
         }
@@ -370,7 +376,7 @@ impl StateEngine {
                 return;
             }
         }
-        let Some(mut survey) = Survey::of(&answer.body, &hits) else { return };
+        let Some(mut survey) = scan.layout.and_then(Survey::of) else { return };
         self.sort_out(answer, &mut survey);
         answer.survey = Some(survey);
     }

@@ -128,11 +128,11 @@ impl StateEngine {
             }));
         }
         edits.sort_by_key(|edit| edit.range.start);
-        let (mut edited, mut changed) = Edited::new(answer.body, edits);
+        let (mut edited, mut changed) = Edited::new(answer.body, edits, !answer.changed);
         if answer.endpoint == Endpoint::SlidingSync {
             let mut body = edited.to_bytes();
             if self.fill_rooms(&mut body) {
-                (edited, changed) = (Edited::new(body, Vec::new()).0, true);
+                (edited, changed) = (Edited::new(body, Vec::new(), false).0, true);
             }
         }
         (changed || answer.changed || answer.second).then_some(edited)
