@@ -1517,7 +1517,7 @@ fn a_name_set_while_the_old_one_was_sent_anew_is_set_again() {
         }
         assert!(alice.engine.tend().iter().any(|tend| tend.why == "stale"));
         let bobs = (r#"{"name":"Renamed"}"#.to_owned(), "$again".to_owned());
-        assert_eq!(alice.sets_again(), [bobs.clone()]);
+        assert_eq!(alice.sets_again(), std::slice::from_ref(&bobs));
         // Once it has come, that is all.
         let mut second = alice.sends_again(&bob, &bobs.0, "$again");
         assert_eq!(alice.sets_again(), []);

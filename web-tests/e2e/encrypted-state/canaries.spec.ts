@@ -361,12 +361,16 @@ describe("what the homeserver learns of names and topics", { timeout: 300_000 },
           const { page, liar, reload, userId } = side(kind);
           const name = secret("name");
           const isCreation = ({ path }: RecordedRequest): boolean => path.endsWith("/createRoom");
+          const before = await drive(page, "shownRooms");
           const end = liar.fail(isCreation, "lost");
           const outcome = await tryToDrive(page, "createRoomAs", privateRoom({ name }));
           assert.deepEqual([outcome.ok, end()], [false, 1]);
           // It is looked for when two minutes have gone by.
           const setBack = await setClockAhead(page, 150_000);
           await reload();
+          const isThere = async (): Promise<boolean> =>
+            Object.keys(await drive(page, "shownRooms")).some((id) => !(id in before));
+          await until(isThere, "the room is known", LIMIT);
           // With the next answer of `/sync`, which this brings about.
           const data = `/_matrix/client/v3/user/${encodeURIComponent(userId)}/account_data`;
           await drive(page, "homeserverCall", "PUT", `${data}/org.example.wake`, { up: true });

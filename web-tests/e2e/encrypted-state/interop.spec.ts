@@ -36,7 +36,7 @@ const LIMIT = 45_000;
 const held = (one: Guarded, roomId: string, type: string, key: string): Promise<HeldState | null> =>
   drive(one.page, "heldState", roomId, type, key);
 
-describe("encrypted state among all clients", { concurrency: 2, timeout: 300_000 }, () => {
+describe("encrypted state among all clients", { concurrency: 2, timeout: 600_000 }, () => {
   let world: World;
 
   before(async () => {
