@@ -8,7 +8,7 @@ import { build, type Plugin } from "esbuild";
 import { launchExtensionBrowser, testBuild } from "../web-tests/e2e/extension-pages.ts";
 import { type BrowserKind, launch } from "../web-tests/support/browsers.ts";
 import { drive, openClient } from "../web-tests/support/client-page.ts";
-import { answerJson, corsHeaders, forward } from "../web-tests/support/recorder.ts";
+import { answerJson, corsHeaders, forward, startRecorder } from "../web-tests/support/recorder.ts";
 import { HOMESERVER, startWorld } from "../web-tests/support/world.ts";
 import type { AnswerSpeed, OpeningSpeed } from "../web-tests/wasm/state-speed-page.ts";
 import { coreModules } from "./bundle.ts";
@@ -27,6 +27,7 @@ const LARGE = 50_000_000;
 const SMALL = 5_000_000;
 /** Four events each; 1 % of the 111,000 events of 50 MB. */
 const ROOMS = 278;
+const PAGE = "bench.example.org";
 const CRYPTO_WASM = "node_modules/@matrix-org/matrix-sdk-crypto-wasm/pkg";
 
 export async function stateTimes(kind: BrowserKind, runs: number): Promise<StateTimes> {
@@ -42,10 +43,18 @@ export async function stateTimes(kind: BrowserKind, runs: number): Promise<State
     plugins: [coreModules(core), binaries(core)],
   });
   const content = bundle.outputFiles[0]?.text ?? "";
-  // Port 9 discards: nothing here goes to the network.
-  const browser = await launch(kind, { proxyPort: 9 });
+  // An origin of its own, for IndexedDB; nothing here goes to the network.
+  const recorder = await startRecorder({
+    hosts: {
+      [PAGE]: (_, response) => {
+        response.writeHead(200, { "Content-Type": "text/html" }).end("<!doctype html>");
+      },
+    },
+  });
+  const browser = await launch(kind, { proxyPort: recorder.port });
   try {
     const page = await browser.newPage();
+    await page.goto(`https://${PAGE}/`);
     await page.addScriptTag({ content });
     await page.evaluate((rooms) => window.stateSpeed.prepare(rooms), ROOMS);
     const opening = await page.evaluate((count) => window.stateSpeed.opening(count), runs);
@@ -56,6 +65,7 @@ export async function stateTimes(kind: BrowserKind, runs: number): Promise<State
     return { large, small, opening, hookRatio: await hookRatio(kind, runs) };
   } finally {
     await browser.close();
+    await recorder.close();
   }
 }
 

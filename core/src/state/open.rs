@@ -216,6 +216,7 @@ impl Begun {
     }
 
     /// Decrypts ahead, for [`prove_all`].
+    #[inline(never)]
     pub(super) fn ahead(
         event: &ReceivedEvent<'_>,
         sessions: &mut SessionStore,
@@ -259,6 +260,7 @@ pub(super) fn prove_all(events: &mut [Begun]) -> usize {
 }
 
 /// [`open_by`] for an event that was begun.
+#[inline(never)]
 pub(super) fn open_begun(
     event: &ReceivedEvent<'_>,
     begun: Begun,
@@ -334,6 +336,7 @@ struct Decrypted<'a> {
     by_gone_device: bool,
 }
 
+#[inline(never)]
 fn check(
     event: &ReceivedEvent<'_>,
     key: &WireKey,
@@ -394,6 +397,7 @@ fn check(
 
 /// Decrypts with a session made by a device of the event's sender, and with no other; except, where
 /// that is allowed, one whose device nobody has. True for such.
+#[inline(never)]
 fn decrypt(
     event: &ReceivedEvent<'_>,
     content: &EncryptedContent,

@@ -729,6 +729,7 @@ impl StateEngine {
     }
 
     /// `None` for an event that was opened before.
+    #[inline(never)]
     fn begin(&mut self, event: &ReceivedEvent<'_>, role: Role) -> Option<Begun> {
         if self.cached(event).is_some() {
             return None;
@@ -737,6 +738,7 @@ impl StateEngine {
         Some(Begun::ahead(event, &mut self.sessions, rules.gone_devices))
     }
 
+    #[inline(never)]
     fn open_received(
         &mut self,
         event: &ReceivedEvent<'_>,
