@@ -127,7 +127,7 @@ async function reconcile(): Promise<void> {
       builtInHosts: builtInHosts(),
       addedHosts: [...new Set(added.map((site) => site.host))],
       learned: await readLearned(),
-      browser: (await hasHost(EVERYWHERE))
+      common: (await hasHost(EVERYWHERE))
         ? commonBrowser(navigator.userAgent, navigator.languages)
         : undefined,
     });

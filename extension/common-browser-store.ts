@@ -1,5 +1,5 @@
 /** Whether requests are changed now, and to what: written with the rule, read for pages. */
-import { type CommonBrowser, isCommonBrowser } from "./common-browser.ts";
+import { type CommonBrowser, isCommonBrowser } from "./messages.ts";
 import { onStorageChanged, readStorage, writeStorage } from "./platform.ts";
 
 const KEY = "common-browser";

@@ -3,17 +3,7 @@
  * languages. The background computes it once, for its rule about requests; pages are handed the very
  * same, so that headers and scripts agree.
  */
-/** As `Sec-CH-UA-Platform` names them. */
-export const SYSTEMS = ["Windows", "macOS", "Android"] as const;
-
-/** As servers and pages see the browser. */
-export interface CommonBrowser {
-  system: (typeof SYSTEMS)[number];
-  /** Value of `User-Agent` and of `navigator.userAgent`. */
-  userAgent: string;
-  /** BCP 47 tags, as in `navigator.languages`; never empty. */
-  languages: string[];
-}
+import type { CommonBrowser } from "./messages.ts";
 
 /** From what the browser says of itself. */
 export function commonBrowser(userAgent: string, languages: readonly string[]): CommonBrowser {
@@ -39,21 +29,6 @@ export function acceptLanguage(browser: CommonBrowser): string {
       return index === 0 ? tag : `${tag};q=${weight}`;
     })
     .join(",");
-}
-
-/** Of what came from storage or over a channel. */
-export function isCommonBrowser(value: unknown): value is CommonBrowser {
-  if (typeof value !== "object" || value === null) {
-    return false;
-  }
-  const { system, userAgent, languages } = value as Record<string, unknown>;
-  return (
-    SYSTEMS.some((known) => known === system) &&
-    typeof userAgent === "string" &&
-    Array.isArray(languages) &&
-    languages.length > 0 &&
-    languages.every((tag) => typeof tag === "string")
-  );
 }
 
 /** The commonest of its kind. macOS stays, because Element takes its keys from it. */

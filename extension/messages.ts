@@ -1,5 +1,4 @@
 /** Every message between Mantle's parts, its shape, and the check made on receipt. */
-import { type CommonBrowser, isCommonBrowser } from "./common-browser.ts";
 
 export type PageStatus = "running" | "no-wasm" | "trapped";
 export type EffectAction = "blocked" | "answered" | "rewritten" | "flagged" | "asked" | "unknown";
@@ -28,6 +27,18 @@ export interface LearnedEffect {
 }
 
 export type Effect = RecordEffect | LearnedEffect;
+
+/** As `Sec-CH-UA-Platform` names them. */
+const SYSTEMS = ["Windows", "macOS", "Android"] as const;
+
+/** As servers and pages see the browser. */
+export interface CommonBrowser {
+  system: (typeof SYSTEMS)[number];
+  /** Value of `User-Agent` and of `navigator.userAgent`. */
+  userAgent: string;
+  /** BCP 47 tags, as in `navigator.languages`; never empty. */
+  languages: string[];
+}
 
 /** relay → page, over the port; again whenever it changes. JSON texts. */
 export interface SettingsMessage {
@@ -291,6 +302,21 @@ export function readModuleBytes(value: unknown): ModuleBytes | undefined {
 }
 
 /** Settings from the relay, or `undefined` when it is none. For the page's hooks. */
+/** Of what came from storage or over a channel. */
+export function isCommonBrowser(value: unknown): value is CommonBrowser {
+  if (typeof value !== "object" || value === null) {
+    return false;
+  }
+  const { system, userAgent, languages } = value as Record<string, unknown>;
+  return (
+    SYSTEMS.some((known) => known === system) &&
+    typeof userAgent === "string" &&
+    Array.isArray(languages) &&
+    languages.length > 0 &&
+    languages.every((tag) => typeof tag === "string")
+  );
+}
+
 export function readSettingsMessage(value: unknown): SettingsMessage | undefined {
   if (!isPlain(value) || value["kind"] !== "settings") {
     return undefined;

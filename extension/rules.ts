@@ -5,10 +5,11 @@
  * The static rulesets cover the sites this build was made for; dynamic rules add the person's own
  * sites, the hosts a site's configuration named, and exceptions for allowed hosts.
  */
-import { type CommonBrowser, acceptLanguage, isChromium } from "./common-browser.ts";
+import { acceptLanguage, isChromium } from "./common-browser.ts";
 import type { SettingsView } from "./core.ts";
 import declared from "./generated/rules.json";
 import type { LearnedHost } from "./learned.ts";
+import type { CommonBrowser } from "./messages.ts";
 import {
   type DeclarativeRule,
   dynamicRules,
@@ -33,7 +34,7 @@ export interface RuleInput {
   addedHosts: readonly string[];
   learned: readonly LearnedHost[];
   /** What servers see in place of this browser, where it lets Mantle change requests to any host. */
-  browser: CommonBrowser | undefined;
+  common: CommonBrowser | undefined;
 }
 
 export interface WantedRules {
@@ -57,8 +58,8 @@ export function wantedRules(input: RuleInput): WantedRules {
   const isOn = (id: string): boolean =>
     input.settings.shields.some((shield) => shield.id === id && shield.mode === "on");
   if (isOn("third-party")) dynamic.push(...firstPartyOnly(input));
-  const { browser } = input;
-  const told = isOn("request-headers") && browser !== undefined ? browser : null;
+  const { common } = input;
+  const told = isOn("request-headers") && common !== undefined ? common : null;
   if (told !== null) dynamic.push(commonHeaders(told, input));
   return {
     rulesets: shields,
@@ -170,7 +171,7 @@ function firstPartyOnly(input: RuleInput): DeclarativeRule[] {
 }
 
 /** A site's own server knows the browser from the page's own loading. */
-function commonHeaders(browser: CommonBrowser, input: RuleInput): DeclarativeRule {
+function commonHeaders(common: CommonBrowser, input: RuleInput): DeclarativeRule {
   const sites = [...input.builtInHosts, ...input.addedHosts];
   const set = (header: string, value: string): object => ({ header, operation: "set", value });
   const remove = (header: string): object => ({ header, operation: "remove" });
@@ -180,10 +181,10 @@ function commonHeaders(browser: CommonBrowser, input: RuleInput): DeclarativeRul
     action: {
       type: "modifyHeaders",
       requestHeaders: [
-        set("accept-language", acceptLanguage(browser)),
-        set("user-agent", browser.userAgent),
-        ...(isChromium(browser)
-          ? [set("sec-ch-ua-platform", `"${browser.system}"`), ...SYSTEM_HINTS.map(remove)]
+        set("accept-language", acceptLanguage(common)),
+        set("user-agent", common.userAgent),
+        ...(isChromium(common)
+          ? [set("sec-ch-ua-platform", `"${common.system}"`), ...SYSTEM_HINTS.map(remove)]
           : []),
       ],
     },

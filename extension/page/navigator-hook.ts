@@ -2,7 +2,7 @@
  * What the page's scripts see of browser and language where servers see a common one (the shield
  * `request-headers`): the same. Nothing is replaced before that is so.
  */
-import type { CommonBrowser } from "../common-browser.ts";
+import type { CommonBrowser } from "../messages.ts";
 import { apply, execute, freeze, isArray, NativeRegExp, page, slice, then } from "./captured.ts";
 import type { AnyFunction } from "./captured.ts";
 import { replaceAccessor, replaceMethod } from "./wrap.ts";
@@ -36,8 +36,8 @@ let told: Told | undefined;
 let isInstalled = false;
 
 /** Shows the page this browser from now on; `null`: its own. */
-export function showBrowser(browser: CommonBrowser | null): void {
-  told = browser === null ? undefined : toldOf(browser);
+export function showBrowser(common: CommonBrowser | null): void {
+  told = common === null ? undefined : toldOf(common);
   if (told === undefined || isInstalled) return;
   isInstalled = true;
   const prototype = page.Navigator.prototype;
@@ -64,7 +64,7 @@ function installHints(prototype: object): void {
       for (const name in values) {
         if (name === "platform") values[name] = told.system;
         else if (execute(SYSTEM_HINTS, name) !== null) values[name] = "";
-        else if (name === "uaFullVersion") values[name] = common(values[name]);
+        else if (name === "uaFullVersion") values[name] = reduced(values[name]);
         else if (name === "fullVersionList") generalise(values[name]);
       }
       return values;
@@ -81,12 +81,12 @@ function show(prototype: object, name: string, value: (seen: Told) => unknown): 
   replaceAccessor(prototype, name, { get });
 }
 
-function toldOf(browser: CommonBrowser): Told {
-  const { userAgent, languages } = browser;
-  const system = SYSTEMS[browser.system];
+function toldOf(common: CommonBrowser): Told {
+  const { userAgent, languages } = common;
+  const system = SYSTEMS[common.system];
   const isFirefox = execute(FIREFOX, userAgent) !== null;
   return {
-    ...browser,
+    ...common,
     ...system,
     languages: freeze(languages) as string[],
     appVersion: isFirefox ? `5.0 (${system.name})` : slice(userAgent, "Mozilla/".length),
@@ -97,11 +97,11 @@ function generalise(list: unknown): void {
   if (!isArray(list)) return;
   for (let index = 0; index < list.length; index += 1) {
     const entry = list[index] as { version: unknown };
-    entry.version = common(entry.version);
+    entry.version = reduced(entry.version);
   }
 }
 
 /** As in `User-Agent`, where only the first number of a version is true. */
-function common(version: unknown): string {
+function reduced(version: unknown): string {
   return `${execute(MAJOR, version as string)?.[0] ?? "0"}.0.0.0`;
 }
