@@ -443,7 +443,8 @@ impl Engine {
             read(at, part);
             account_data::mentions(head.endpoint, part).any(|mentioned| match mentioned {
                 Some(alone) => watching().any(|shield| {
-                    shield.answer(&head, &context, &alone) != Ok(AnswerStep::default())
+                    let step = shield.answer(&head, &context, &alone);
+                    step.is_ok_and(|step| step.replaced.is_some() || !step.managers.is_empty())
                 }),
                 None => true,
             })

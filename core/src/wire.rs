@@ -5,3 +5,4 @@ pub mod address;
 pub mod endpoint;
 pub mod ice;
 pub mod json_edit;
+pub mod json_walk;

@@ -7,11 +7,12 @@
 use crate::state::sorted::Map;
 use std::ops::Range;
 
-use memchr::{memchr2, memmem, memrchr};
+use memchr::{memmem, memrchr};
 
 use super::open::{OpenedState, ReceivedEvent};
 use super::scan::{self, Layout, Wanted};
 use crate::wire::json_edit;
+use crate::wire::json_walk::{string_end, walk_on};
 
 /// The type of every encrypted event.
 pub const ENCRYPTED_TYPE: &str = "m.room.encrypted";
@@ -19,8 +20,6 @@ pub const ENCRYPTED_TYPE: &str = "m.room.encrypted";
 /// How far from a hit its object's ends are looked for; an event has at most 64 KiB, with what the
 /// server adds in `unsigned` some more.
 const MAX_WALK_BYTES: usize = 512 * 1024;
-
-const SHORT_STRING: usize = 24;
 
 /// Where in an answer an event stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -635,47 +634,6 @@ fn object_end(answer: &[u8], from: usize, budget: &mut usize) -> Option<usize> {
     let end = walk_on(answer, from, ceiling);
     *budget = budget.saturating_sub(end.unwrap_or(ceiling) - from);
     end
-}
-
-fn walk_on(answer: &[u8], from: usize, ceiling: usize) -> Option<usize> {
-    let answer = answer.get(..ceiling)?;
-    let mut depth = 0_usize;
-    let mut at = from;
-    while at < ceiling {
-        match answer.get(at)? {
-            b'"' => {
-                at = string_end(answer, at)?;
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b'}' if depth == 0 => return Some(at + 1),
-            b']' if depth == 0 => return None,
-            b'}' | b']' => depth -= 1,
-            _ => {}
-        }
-        at += 1;
-    }
-    None
-}
-
-/// The position after the string that starts at `quote`.
-fn string_end(answer: &[u8], quote: usize) -> Option<usize> {
-    let mut at = quote + 1;
-    // Most strings are too short for a vectorised search to pay.
-    for byte in answer.get(at..)?.iter().take(SHORT_STRING) {
-        match byte {
-            b'"' => return Some(at + 1),
-            b'\\' => break,
-            _ => at += 1,
-        }
-    }
-    loop {
-        at += memchr2(b'"', b'\\', answer.get(at..)?)?;
-        if answer.get(at) == Some(&b'"') {
-            return Some(at + 1);
-        }
-        at += 2;
-    }
 }
 
 fn skip_space(answer: &[u8], from: usize) -> usize {

@@ -2,7 +2,7 @@
 
 use super::endpoint::Endpoint;
 use super::json_edit::{JsonError, elements, get, get_str, span, splice};
-use serde_json::value::RawValue;
+use super::json_walk::walk_on;
 
 /// Replaces the content of account data events of one type in a sync answer.
 ///
@@ -58,10 +58,12 @@ pub fn mentions(endpoint: Endpoint, part: &[u8]) -> impl Iterator<Item = Option<
         if value.starts_with(br#"{"events":[]}"#) {
             return None;
         }
-        let near = value.get(..MOST_BYTES).unwrap_or(value).utf8_chunks().next();
-        let mut values = serde_json::Deserializer::from_str(near.map_or("", |near| near.valid()))
-            .into_iter::<&RawValue>();
-        let Some(Ok(value)) = values.next() else { return Some(None) };
+        let end = value.len().min(MOST_BYTES);
+        let object = (value.first() == Some(&b'{'))
+            .then(|| walk_on(value, 1, end))
+            .flatten()
+            .and_then(|end| std::str::from_utf8(value.get(..end)?).ok());
+        let Some(value) = object else { return Some(None) };
         Some(Some(match endpoint {
             Endpoint::SlidingSync => format!(r#"{{"extensions":{{"account_data":{value}}}}}"#),
             _ => format!(r#"{{"account_data":{value}}}"#),
