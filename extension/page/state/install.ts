@@ -23,7 +23,7 @@ export interface EncryptedStateParts {
   wish(wish: RoomsWish): void;
 }
 
-/** Nothing is loaded before the first request that the core hands over. */
+/** Nothing is loaded before the first request that the core hands over, but for a known session. */
 export function installEncryptedState(
   post: (message: EffectsMessage | RoomsSurvey) => void,
 ): EncryptedStateParts {
