@@ -266,7 +266,7 @@ async function openSide(world: World, kind: BrowserKind, withMantle: boolean): P
   };
 }
 
-describe("what the homeserver learns of names and topics", { timeout: 300_000 }, () => {
+describe("what the homeserver learns of names and topics", { timeout: 600_000 }, () => {
   let world: World;
   let without: Side;
   const guarded: Side[] = [];

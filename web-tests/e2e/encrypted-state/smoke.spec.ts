@@ -54,7 +54,7 @@ interface Person {
   credentials: Awaited<ReturnType<typeof signIn>>;
 }
 
-describe("encrypted state", { timeout: 300_000, skip: bothBrowsers.length < 2 }, () => {
+describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 }, () => {
   let world: World;
   let alice: Person;
   let bob: Person;
