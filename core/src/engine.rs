@@ -441,6 +441,9 @@ impl Engine {
                 return true;
             };
             read(at, part);
+            if account_data::hides_letters(part) {
+                return true;
+            }
             account_data::mentions(head.endpoint, part).any(|mentioned| match mentioned {
                 Some(alone) => watching().any(|shield| {
                     let step = shield.answer(&head, &context, &alone);

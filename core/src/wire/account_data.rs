@@ -71,6 +71,14 @@ pub fn mentions(endpoint: Endpoint, part: &[u8]) -> impl Iterator<Item = Option<
     })
 }
 
+/// True when a text has ASCII letters as escapes, behind which a key could hide; no honest server
+/// writes them so.
+pub fn hides_letters(part: &[u8]) -> bool {
+    const ESCAPE: &[u8] = br"\u00";
+    memchr::memmem::find_iter(part, ESCAPE)
+        .any(|at| matches!(part.get(at + ESCAPE.len()), Some(b'4'..=b'7')))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +97,13 @@ mod tests {
                 .collect::<Vec<_>>(),
             [Some(r#"{"extensions":{"account_data":{"global":[1]}}}"#.to_owned())]
         );
+    }
+
+    #[test]
+    fn escaped_letters_are_seen() {
+        assert!(hides_letters(br#"{"acc\u006funt_data":1}"#));
+        assert!(hides_letters(br#"{"account\u005Fdata":1}"#));
+        assert!(!hides_letters(br#"{"body":"\u00e4 \u000a \u2026 account_data"}"#));
     }
 
     #[test]
