@@ -670,6 +670,13 @@ pub const LEAKS: &[Leak] = &[
     ),
     leak("url-preview", 8, "Links in clear rooms", "homeserver, linked site", Some("previews")),
     leak(
+        "unasked-picture",
+        8,
+        "That you look at a public room or an invitation, by pictures fetched unasked",
+        "homeserver, sender's server",
+        Some("unasked-media"),
+    ),
+    leak(
         "notification-icon",
         8,
         "Whose message you are notified of, by the picture",

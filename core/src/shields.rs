@@ -41,6 +41,7 @@ mod search;
 mod telemetry;
 mod third_party;
 mod typing;
+mod unasked_media;
 mod welcome_bot;
 
 pub use encrypted_state::OPTIONS as ENCRYPTED_STATE_OPTIONS;
@@ -72,6 +73,7 @@ pub const SHIELDS: &[&dyn Shield] = &[
     &location::Location,
     &keywords::Keywords,
     &media::Media,
+    &unasked_media::UnaskedMedia,
     &encrypted_state::EncryptedState,
     // After all that know a third party by name.
     &third_party::ThirdParty,

@@ -975,6 +975,32 @@ fn what_becomes_public_is_asked_about() {
 }
 
 #[test]
+fn pictures_wait_for_a_click_unless_the_person_set_something() {
+    const EVENT: &str = r#"{"type":"io.element.msc4278.media_preview_config","content":{"media_previews":"private","invite_avatars":"off"}}"#;
+    let mut engine = engine();
+    let answer = |engine: &mut Engine, query: &str, body: &str| {
+        let url = format!("{HS}/sync{query}");
+        let answered = engine.answer("GET", &url, 200, body.as_bytes());
+        answered.map(|bytes| String::from_utf8(bytes).unwrap())
+    };
+    let events =
+        |list: &str| format!(r#"{{"next_batch":"s1","account_data":{{"events":[{list}]}}}}"#);
+    let other = r#"{"type":"m.direct","content":{}}"#;
+    assert_eq!(answer(&mut engine, "", &events("")), Some(events(EVENT)));
+    let both = events(&format!("{other},{EVENT}"));
+    assert_eq!(answer(&mut engine, "?timeout=0", &events(other)), Some(both));
+    // A homeserver may leave out what is empty.
+    let bare = answer(&mut engine, "", r#"{"next_batch":"s1"}"#).unwrap();
+    assert!(bare.contains(EVENT) && bare.contains(r#""next_batch":"s1""#), "{bare}");
+    // What the person set, and what a later sync leaves out, stays.
+    let own = EVENT.replace("private", "on");
+    assert_eq!(answer(&mut engine, "", &events(&own)), None);
+    assert_eq!(answer(&mut engine, "?since=s1", &events("")), None);
+    let mut off = with(Some(r#"{"version":1,"shields":{"unasked-media":"off"}}"#));
+    assert_eq!(answer(&mut off, "", &events("")), None);
+}
+
+#[test]
 fn positions_and_map_links_are_asked_about() {
     const MAP: &str = "https://www.openstreetmap.org/?mlat=51.5&mlon=-0.1#map=16/51.5/-0.1";
     let mut asking = engine();
@@ -1019,7 +1045,7 @@ fn habits_stay_on_this_device_and_echo() {
     engine.restore("seed-", "{}");
     let url = format!("{HS}/user/%40a%3Ax/account_data/io.element.recent_emoji");
     let content = br#"{"recent_emoji":[["x",3]]}"#;
-    let sync = format!("{HS}/sync");
+    let sync = format!("{HS}/sync?since=s1");
     assert_eq!(engine.decide("GET", &sync) & flag::WATCH, flag::WATCH);
     assert_eq!(
         send(&mut engine, "PUT", &url, "", content),

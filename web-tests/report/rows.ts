@@ -462,6 +462,10 @@ export const ROWS: readonly Row[] = [
     id: "url-preview",
     leaks: (s) => hs(s, "GET", /\/preview_url$/, (e) => holds(e.path, s.canaries.link)),
   },
+  {
+    id: "unasked-picture",
+    notDriven: "Element of 2026 and later; e2e/shields/metadata.spec.ts reads the setting it gets",
+  },
   { id: "notification-icon", notDriven: "a headless browser shows no notifications" },
   // 9 Messages
   { id: "message-text", leaks: (s) => hs(s, "PUT", /\/send\//, bodyHas(s.canaries.clearMessage)) },

@@ -215,6 +215,33 @@ for (const kind of bothBrowsers) {
       assert.deepEqual(JSON.parse(asked.body), emoji);
     });
 
+    it("has pictures wait for a click, unless the person set something else", async () => {
+      const type = "io.element.msc4278.media_preview_config";
+      const known = ({ page }: Side): Promise<unknown> =>
+        page.evaluate(
+          (wanted) =>
+            window.mxMatrixClientPeg
+              ?.get()
+              ?.getAccountData(wanted as never)
+              ?.getContent() ?? null,
+          type,
+        );
+      assert.equal(await known(sides.without), null);
+      const careful = { media_previews: "private", invite_avatars: "off" };
+      assert.deepEqual(await known(sides.with), careful);
+      // The homeserver was told nothing of it, and what the person sets stays.
+      const written = sides.with.recorder.exchanges.filter(
+        ({ method, path }) => method === "PUT" && path.includes(type),
+      );
+      assert.deepEqual(written, []);
+      const own = { media_previews: "on", invite_avatars: "on" };
+      await drive(sides.with.page, "writeAccountData", type, own);
+      assert.deepEqual(await known(sides.with), own);
+      await sides.with.reopen();
+      await sides.with.signIn();
+      assert.deepEqual(await known(sides.with), own);
+    });
+
     it("still does everyday work", () => assertWorks(sides.with));
 
     it("is as without Mantle when switched off, without a reload", async () => {
