@@ -146,15 +146,28 @@ export async function press(page: Page, label: string): Promise<void> {
   await page.mouse.click(at.x, at.y);
 }
 
-const NOTICES = "html > div:last-of-type";
+/** Where Mantle's notices are; Element, and Mantle for other ends, have such elements too. */
+async function noticesPlace(page: Page): Promise<string> {
+  const count = (await page.$$("html > div")).length;
+  for (let at = 1; at <= count; at += 1) {
+    const place = `html > div:nth-of-type(${at})`;
+    const isIt = insideRoot(page, place, (root) => root.querySelector(".shelf") !== null);
+    if (await isIt.catch(() => false)) return place;
+  }
+  throw new Error("There are no notices.");
+}
 
 /** What Mantle's notices in the page say, shown or put aside, first to last. */
 export async function noticeTexts(page: Page): Promise<string[]> {
-  return insideRoot(page, NOTICES, (root) =>
-    [...root.querySelectorAll("[role=status] p, [role=alert] p")].map(
-      (one) => one.textContent ?? "",
-    ),
-  ).catch(() => []);
+  try {
+    return await insideRoot(page, await noticesPlace(page), (root) =>
+      [...root.querySelectorAll("[role=status] p, [role=alert] p")].map(
+        (one) => one.textContent ?? "",
+      ),
+    );
+  } catch {
+    return [];
+  }
 }
 
 /** Waits for a notice of Mantle's, gives the text of the first, and shuts it with the mouse. */
@@ -166,7 +179,8 @@ export async function closeNotice(page: Page): Promise<string> {
     if (shut !== undefined && texts.length < shut.count) return shut.text;
     if (texts[0] !== undefined) shut = { text: texts[0], count: texts.length };
     // Put aside meanwhile, it is opened by its tab first.
-    const at = await insideRoot(page, NOTICES, (root) => {
+    const place = await noticesPlace(page).catch(() => "none");
+    const at = await insideRoot(page, place, (root) => {
       const shown = [...root.querySelectorAll("button")].filter(
         (button) => button.getBoundingClientRect().width > 0,
       );
