@@ -134,7 +134,8 @@ function specsAgain(): Again | undefined {
     if (type === "subtestsFailed" || type === "cancelledByParent") continue;
     const error =
       /^ *error: (?:\|-)?(?<error>[\s\S]*?)^ *code: /m.exec(body)?.groups?.["error"] ?? "";
-    const ranOut = /not within|timed? ?out|Protocol error|Target closed|Connection closed/i;
+    const ranOut =
+      /not within|not .* in time|timed? ?out|Protocol error|Target closed|Connection closed/i;
     if (/^ *code: 'ERR_ASSERTION'$/m.test(body) || !ranOut.test(error)) return undefined;
     failures.push(`${groups?.["name"] ?? ""}: ${error.replace(/\s+/g, " ").trim().slice(0, 200)}`);
   }
