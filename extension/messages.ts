@@ -301,13 +301,12 @@ export function readModuleBytes(value: unknown): ModuleBytes | undefined {
     : undefined;
 }
 
-/** Settings from the relay, or `undefined` when it is none. For the page's hooks. */
 /** Of what came from storage or over a channel. */
 export function isCommonBrowser(value: unknown): value is CommonBrowser {
-  if (typeof value !== "object" || value === null) {
+  if (!isPlain(value)) {
     return false;
   }
-  const { system, userAgent, languages } = value as Record<string, unknown>;
+  const { system, userAgent, languages } = value;
   return (
     SYSTEMS.some((known) => known === system) &&
     typeof userAgent === "string" &&
@@ -317,6 +316,7 @@ export function isCommonBrowser(value: unknown): value is CommonBrowser {
   );
 }
 
+/** Settings from the relay, or `undefined` when it is none. For the page's hooks. */
 export function readSettingsMessage(value: unknown): SettingsMessage | undefined {
   if (!isPlain(value) || value["kind"] !== "settings") {
     return undefined;
