@@ -899,14 +899,19 @@ fn a_copy_of_the_profile_makes_the_session_rotate() {
     assert_eq!(copy.codes(), ["index-used-twice"]);
 }
 
-#[test]
-fn sessions_rotate_and_ones_own_state_is_sent_again() {
-    let mut alice = Client::new("@alice:example.org");
-    let bob = Client::new("@bob:example.org");
-    let (event, _) = alice.send(&[&bob], "m.room.name", &name());
+/// Alice, who has given the room a name that the other can read, and has seen it there.
+fn alice_who_named(other: &Client) -> Client {
+    let mut alice = Client::new(ALICE);
+    let (event, _) = alice.send(&[other], "m.room.name", &name());
     let mut state = room_state();
     state.push(event);
     alice.open("/sync", &sync(state, vec![]));
+    alice
+}
+
+#[test]
+fn sessions_rotate_and_ones_own_state_is_sent_again() {
+    let mut alice = alice_who_named(&Client::new(BOB));
     let here = json!({"members": ["@alice:example.org"], "now": NOW}).to_string();
     assert!(alice.engine.reencrypt(ROOM, &here).unwrap().events.is_empty());
     // Bob leaves.
@@ -925,12 +930,7 @@ fn sessions_rotate_and_ones_own_state_is_sent_again() {
 
 #[test]
 fn what_was_written_with_the_session_of_now_is_under_way_for_another_tab_too() {
-    let mut alice = Client::new(ALICE);
-    let bob = Client::new(BOB);
-    let (event, _) = alice.send(&[&bob], "m.room.name", &name());
-    let mut state = room_state();
-    state.push(event);
-    alice.open("/sync", &sync(state, vec![]));
+    let mut alice = alice_who_named(&Client::new(BOB));
     alice.send(&[], "m.room.name", &json!({"name": "Renamed"}));
     assert_eq!(again(&mut alice, &[ALICE], NOW), (60_000, 0));
     alice.reload();
@@ -1594,12 +1594,8 @@ impl Client {
 
 #[test]
 fn who_joined_before_the_key_came_is_sent_the_state_once_more() {
-    let mut alice = Client::new(ALICE);
     let (bob, dave) = (Client::new(BOB), Client::new(DAVE));
-    let (event, _) = alice.send(&[&bob], "m.room.name", &name());
-    let mut state = room_state();
-    state.push(event);
-    alice.open("/sync", &sync(state, vec![]));
+    let mut alice = alice_who_named(&bob);
     assert_eq!(again(&mut alice, &[ALICE, BOB], NOW + 1), (0, 0), "Bob had the key before");
     // Dave is given it while he is invited; whether he joins before he has it nobody knows.
     assert_eq!(alice.shares_at(&[&bob, &dave], NOW + 2), 1);
@@ -1615,12 +1611,8 @@ fn who_joined_before_the_key_came_is_sent_the_state_once_more() {
 
 #[test]
 fn who_joins_long_after_the_key_came_needs_nothing_nor_does_a_further_device() {
-    let mut alice = Client::new(ALICE);
     let (bob, dave) = (Client::new(BOB), Client::new(DAVE));
-    let (event, _) = alice.send(&[&bob], "m.room.name", &name());
-    let mut state = room_state();
-    state.push(event);
-    alice.open("/sync", &sync(state, vec![]));
+    let mut alice = alice_who_named(&bob);
     alice.shares_at(&[&bob, &dave], NOW + 20_000);
     assert_eq!(again(&mut alice, &[ALICE, BOB, DAVE], NOW + 51_000), (0, 0));
     let mut second = Client::new(BOB);
