@@ -47,7 +47,8 @@ export interface WantedRules {
 /** What the browser should hold for these settings and sites. */
 export function wantedRules(input: RuleInput): WantedRules {
   const shields = input.settings.shields
-    .filter((shield) => shield.mode === "on" && shield.id in RULESETS)
+    // What is asked about no rule names.
+    .filter(({ id, mode }) => (mode === "on" || mode === "ask") && id in RULESETS)
     .map((shield) => shield.id)
     .sort();
   const dynamic = shields.flatMap((shield) => [

@@ -287,6 +287,15 @@ impl Engine {
                 }
                 return;
             }
+            Ok(BodyStep::KeepList { key, content, member, mark }) => {
+                if self.settle(shield, mode, Action::Rewritten, head) {
+                    let id = json_edit::quoted(&format!("{mark}{}", self.keep(key, content)));
+                    let edit = Edit::set(&[member], format!("[{id}]"));
+                    // It was read a moment ago.
+                    wanted.body = json_edit::apply(current, &[edit]).ok().flatten();
+                }
+                return;
+            }
             Err(error) => Err(error),
         };
         match outcome {

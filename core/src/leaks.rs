@@ -416,6 +416,13 @@ pub const LEAKS: &[Leak] = &[
     ),
     leak("sso-redirect", 4, "Element's address and the provider you choose", "homeserver", None),
     leak(
+        "sso-login-token",
+        4,
+        "The token that signs you in, in the address you come back to",
+        "web host",
+        None,
+    ),
+    leak(
         "local-notification-settings",
         4,
         "A list of your devices with their notification settings",
@@ -776,6 +783,7 @@ pub const LEAKS: &[Leak] = &[
     leak("geolocation", 11, "Your position, when you share it", "browser vendor", Some("location")),
     leak("map-link", 11, "Coordinates you click on", "openstreetmap.org", Some("location")),
     leak("push-keyword", 12, "Words you want to be notified of", "homeserver", Some("keywords")),
+    leak("push-mutes", 12, "Which rooms and people you mute or hear of first", "homeserver", None),
     leak(
         "email-pusher",
         12,
@@ -835,6 +843,13 @@ pub const LEAKS: &[Leak] = &[
         Some("telemetry"),
     ),
     leak(
+        "report-request",
+        14,
+        "Which message you cannot read, by asking its sender's device for logs",
+        "homeserver, sender",
+        Some("telemetry"),
+    ),
+    leak(
         "welcome-bot",
         14,
         "That you just registered",
@@ -869,7 +884,7 @@ pub const LEAKS: &[Leak] = &[
         14,
         "Your browser's fingerprint while registering",
         "captcha host",
-        Some("third-party"),
+        Some("captcha"),
     ),
     leak("gif-search", 14, "What you search GIFs for", "GIF host", Some("extras")),
     leak("release-notes", 14, "Which versions of Element you run", "riot.im", Some("extras")),

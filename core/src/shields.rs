@@ -15,6 +15,7 @@ use serde::Serialize;
 
 mod account_data;
 mod calls;
+mod captcha;
 mod config;
 mod device_name;
 mod directory;
@@ -71,6 +72,7 @@ pub const SHIELDS: &[&dyn Shield] = &[
     &room_defaults::RoomDefaults,
     &profile::Profile,
     &location::Location,
+    &captcha::Captcha,
     &keywords::Keywords,
     &media::Media,
     &unasked_media::UnaskedMedia,
@@ -343,6 +345,17 @@ pub enum BodyStep {
         content: String,
         /// Name of the placeholder's one member.
         member: &'static str,
+    },
+    /// Keep a list, one member of the body, on this device, and send `["<mark><id>"]` in its place.
+    KeepList {
+        /// What it replaces here.
+        key: String,
+        /// JSON text.
+        content: String,
+        /// Name of the member.
+        member: &'static str,
+        /// Tells the placeholder from the list's own texts.
+        mark: &'static str,
     },
     /// Do not send; answer this.
     Reply(Action, Reply),

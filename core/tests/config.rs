@@ -105,9 +105,10 @@ fn recommended() -> Vec<Row> {
         ("setting_defaults/UIFeature.locationSharing", json!(true), Some(json!(false))),
         ("map_style_url", foreign.clone(), None),
         ("mapStyleUrl", foreign.clone(), None),
-        ("setting_defaults/UIFeature.feedback", json!(true), Some(json!(false))),
-        ("bug_report_endpoint_url", foreign.clone(), None),
-        ("bugReportEndpointUrl", foreign.clone(), None),
+        // Each report is asked about.
+        ("setting_defaults/UIFeature.feedback", json!(true), Some(json!(true))),
+        ("bug_report_endpoint_url", foreign.clone(), Some(foreign.clone())),
+        ("bugReportEndpointUrl", foreign.clone(), Some(foreign.clone())),
         ("posthog", json!({ "api_host": "https://posthog.element.io" }), None),
         ("sentry", json!({ "dsn": "https://0@sentry.tools.element.io/6" }), None),
         ("piwik", json!(true), None),
@@ -203,6 +204,9 @@ fn every_lever_of_config_json_in_strict() {
         ("jitsi/preferred_domain", json!("meet.element.io"), Some(json!("jitsi.invalid"))),
         ("jitsi/preferred_domain", NOTHING, Some(json!("jitsi.invalid"))),
         ("jitsi/preferredDomain", json!("meet.example.net"), None),
+        ("setting_defaults/UIFeature.feedback", json!(true), Some(json!(false))),
+        ("bug_report_endpoint_url", json!("https://bugs.example.net/submit"), None),
+        ("bugReportEndpointUrl", json!("https://bugs.example.net/submit"), None),
     ];
     check(Some(STRICT), CONFIG, &strict);
     let others: Vec<_> = recommended()

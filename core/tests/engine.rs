@@ -474,6 +474,19 @@ fn calls_of_ones_own_homeserver_get_the_token() {
     let well_known = br#"{"org.matrix.msc4143.rtc_foci":[{"type":"livekit","livekit_service_url":"https://rtc.example.org"}]}"#;
     engine.answer("GET", "https://x/.well-known/matrix/client", 200, well_known);
     assert_eq!(send(&mut engine, "POST", sfu, "", b"SECRETsecret1"), Outcome::Sent);
+
+    // Servers of its own list, and of the person's.
+    let other = "https://sfu.example.org/get_token";
+    assert_eq!(errcode(&send(&mut engine, "POST", other, "", b"SECRETsecret1")), "M_FORBIDDEN");
+    let settings = r#"{"allow":{"calls":["sfu.example.org"]}}"#;
+    let mut trusting = with(Some(settings));
+    trusting.remember(&engine.memory().unwrap());
+    assert_eq!(send(&mut trusting, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
+    let list = br#"{"rtc_transports":[{"type":"livekit","livekit_service_url":"https://sfu.example.org"}]}"#;
+    let transports = "https://x/_matrix/client/unstable/org.matrix.msc4143/rtc/transports";
+    assert_eq!(engine.decide("GET", transports), flag::WATCH);
+    engine.answer("GET", transports, 200, list);
+    assert_eq!(send(&mut engine, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
 }
 
 #[test]
@@ -524,7 +537,6 @@ fn element_config_is_hardened_and_nothing_else_in_it() {
                     "urlPreviewsEnabled": false,
                     "UIFeature.urlPreviews": false,
                     "UIFeature.locationSharing": false,
-                    "UIFeature.feedback": false,
                     "automaticKeyBackNotEnabledReporting": false,
                     "automaticDecryptionErrorReporting": false,
                     "automaticErrorReporting": false,
@@ -785,8 +797,6 @@ fn services_for_usage_errors_reports_and_maps_are_known_by_host_or_path() {
         ("https://usage.example.org/decide/?v=3", 200),
         ("https://sentry.tools.element.io/api/6/envelope/", 200),
         ("https://errors.example.org/api/12/envelope/?sentry_key=x", 200),
-        ("https://element.io/bugreports/submit", 403),
-        ("https://rageshakes.element.io/api/submit", 403),
         ("https://api.maptiler.com/tiles/1/2/3.png", 403),
         ("https://example.org/e/", 0),
         ("https://example.org/api/v2/envelope/", 0),
@@ -795,6 +805,13 @@ fn services_for_usage_errors_reports_and_maps_are_known_by_host_or_path() {
         ("https://x/_matrix/client/v3/keys/query", 0),
     ] {
         assert_eq!(status(url), expected, "{url}");
+    }
+    // Reports are asked about, and refused where nobody is to be asked.
+    for url in ["https://element.io/bugreports/submit", "https://rageshakes.element.io/api/submit"] {
+        assert_eq!(engine.decide("POST", url) & flag::HANDOVER, flag::HANDOVER, "{url}");
+        assert_eq!(engine.take_handovers()[0].question.unwrap().id, "report", "{url}");
+        let mut on = with(Some(r#"{"shields":{"telemetry":"on"}}"#));
+        assert_eq!(errcode(&send(&mut on, "POST", url, "", b"")), "M_FORBIDDEN", "{url}");
     }
     let allowed = r#"{"allow":{"telemetry":["element.io"],"maps":["api.maptiler.com"]}}"#;
     let mut trusting = with(Some(allowed));
@@ -817,6 +834,11 @@ fn usage_leaves_no_trace_at_the_homeserver() {
         Outcome::Replied(200, json!({"event_id":"$mantle-m1"}))
     );
     let url = format!("{HS}/rooms/!r:x/send/m.room.message/m2");
+    assert_eq!(send(&mut engine, "PUT", &url, "", b"{}"), Outcome::Sent);
+    // Nobody is asked for logs, and other messages to devices pass.
+    let url = format!("{HS}/sendToDevice/im.vector.auto_rs_request/m3");
+    assert_eq!(send(&mut engine, "PUT", &url, "", b"{}"), Outcome::Replied(200, json!({})));
+    let url = format!("{HS}/sendToDevice/m.room.encrypted/m4");
     assert_eq!(send(&mut engine, "PUT", &url, "", b"{}"), Outcome::Sent);
 }
 
@@ -1086,10 +1108,25 @@ fn habits_stay_on_this_device_and_echo() {
 
     let settings = format!("{HS}/user/@a:x/account_data/im.vector.web.settings");
     let body = br#"{"a":1,"SpotlightSearch.recentSearches":["!r"]}"#;
-    assert_eq!(
-        send(&mut engine, "PUT", &settings, "", body),
-        Outcome::Rewritten(r#"{"a":1}"#.into())
-    );
+    let told = r#"{"a":1,"SpotlightSearch.recentSearches":["mantle seed-2"]}"#;
+    assert_eq!(send(&mut engine, "PUT", &settings, "", body), Outcome::Rewritten(told.into()));
+    let saved = engine.take_unsaved().unwrap();
+    let mut later = with(None);
+    later.restore("other-", &saved);
+    // What other devices set beside it stays.
+    let echo = told.replace(r#""a":1"#, r#""a":2"#);
+    let shown = r#"{"a":2,"SpotlightSearch.recentSearches":["!r"]}"#;
+    assert_eq!(later.answer("GET", &settings, 200, echo.as_bytes()).unwrap(), shown.as_bytes());
+    let sync_of = |content: &str| {
+        format!(r#"{{"account_data":{{"events":[{{"type":"im.vector.web.settings","content":{content}}}]}}}}"#)
+    };
+    assert_eq!(answer(&mut later, sync_of(&echo).as_bytes()), sync_of(shown));
+    for plain in [r#"{"a":1}"#, r#"{"SpotlightSearch.recentSearches":[]}"#, shown] {
+        assert_eq!(later.answer("GET", &sync, 200, sync_of(plain).as_bytes()), None, "{plain}");
+    }
+    for plain in [&br#"{"a":1}"#[..], br#"{"SpotlightSearch.recentSearches":[]}"#] {
+        assert_eq!(send(&mut engine, "PUT", &settings, "", plain), Outcome::Sent);
+    }
     let direct = format!("{HS}/user/@a:x/account_data/m.direct");
     assert_eq!(send(&mut engine, "PUT", &direct, "", content), Outcome::Sent);
     assert_eq!(send(&mut engine, "PUT", &url, "", b"{}"), Outcome::Sent);

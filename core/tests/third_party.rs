@@ -112,6 +112,14 @@ fn sign_in_and_calls_reach_what_the_homeserver_names() {
     for url in [token, livekit] {
         assert_eq!(refused(&mut engine, "POST", url), None, "{url}");
     }
+    // Or by its own list of call servers, where a list of the person's does not name them.
+    let transports = "https://hs.example.org/_matrix/client/unstable/org.matrix.msc4143/rtc/transports";
+    assert_ne!(engine.decide("GET", transports) & flag::WATCH, 0);
+    let other = "https://sfu.example.org/sfu/get";
+    assert_eq!(refused(&mut engine, "POST", other), Some("third-party"));
+    let list = br#"{"rtc_transports":[{"type":"livekit","livekit_service_url":"https://sfu.example.org"}]}"#;
+    engine.answer("GET", transports, 200, list);
+    assert_eq!(refused(&mut engine, "POST", other), None);
     // And so does the core that follows a trap.
     let memory = engine.memory().unwrap();
     let mut next = with(Some(STRICT));
@@ -141,6 +149,29 @@ fn frames_and_scripts_come_from_the_own_site() {
     assert!(!step.url.contains("%40a"), "{}", step.url);
     let watched = r#"{"version":1,"shields":{"third-party":"flag"}}"#;
     assert!(with(Some(watched)).frame(captcha).is_none());
+}
+
+#[test]
+fn captchas_are_asked_about_unless_off() {
+    let captcha = "https://www.recaptcha.net/recaptcha/api.js?onload=x&render=explicit";
+    let asked = |settings: Option<&str>, url: &str| {
+        with(settings).inquire(url).map(|taker| (taker.shield, taker.question.is_some()))
+    };
+    for settings in [None, Some(STRICT)] {
+        assert_eq!(asked(settings, captcha), Some(("captcha", true)), "{settings:?}");
+    }
+    assert_eq!(asked(None, "https://www.google.com/recaptcha/api.js"), Some(("captcha", true)));
+    for mode in ["off", "flag"] {
+        let settings = format!(r#"{{"shields":{{"captcha":"{mode}"}}}}"#);
+        assert_eq!(asked(Some(&settings), captcha), None, "{mode}");
+    }
+    for url in [
+        "https://www.google.com/recaptcha/about/",
+        "https://recaptcha.example.net/recaptcha/api.js",
+        "https://chat.example.org/recaptcha/api.js",
+    ] {
+        assert_eq!(asked(None, url), None, "{url}");
+    }
 }
 
 #[test]

@@ -2,8 +2,8 @@
  * Asks before something leaves. The shield has the words (`Question` in core/src/shields.rs); here
  * they are shown, and lasting answers kept: under a hash, so that neither users nor rooms are named.
  */
-import { digestText, execute, NativeRegExp } from "./captured.ts";
-import type { Taker } from "./decision.ts";
+import { digestText, execute, NativeRegExp, then } from "./captured.ts";
+import type { Gate, Taker } from "./decision.ts";
 import type { HeldRequest, Outcome, RequestHandler } from "./handlers.ts";
 import { Memory } from "./memory.ts";
 import { ask } from "./question.ts";
@@ -49,6 +49,16 @@ async function consentTo(
 /** For what `Gate.inquire` minds. */
 export async function isPermitted(taker: Taker): Promise<boolean> {
   return (await consentTo(taker, "")) !== undefined;
+}
+
+/** Asks where somebody minds, once settings are there; undefined: nobody minds. */
+export function permissionFor(gate: Gate, what: string): Promise<boolean> | undefined {
+  const answer = (): Promise<boolean> | undefined => {
+    const taker = gate.inquire(what);
+    return taker === undefined ? undefined : isPermitted(taker);
+  };
+  if (gate.isReady()) return answer();
+  return then(gate.whenReady(), () => answer() ?? true);
 }
 
 /** Holds a request until the person has decided. */

@@ -7,12 +7,12 @@ import {
   apply,
   capturedGetter,
   indexOf,
-  NativeString,
   page,
   startsWith,
+  then,
   toLowerCase,
 } from "./captured.ts";
-import type { AnyFunction } from "./captured.ts";
+import { permissionFor } from "./consent.ts";
 import type { Gate } from "./decision.ts";
 import { resolve } from "./fetch-hook.ts";
 import { replaceAccessor, replaceMethod } from "./wrap.ts";
@@ -21,41 +21,58 @@ const nodeName = capturedGetter<Node, string>(page.Node.prototype, "nodeName");
 
 /** `tell` shows one sentence to the person. */
 export function installFrameHook(gate: Gate, tell: (sentence: string) => void): void {
-  const instead = (given: unknown): string | undefined => {
-    let url: string;
-    try {
-      url = resolve(NativeString(given));
-    } catch {
-      return undefined;
-    }
-    const isOwn = startsWith(url, `${page.origin}/`) && indexOf(url, "#") === -1;
-    if (isOwn || !startsWith(url, "http")) return undefined;
+  const instead = (url: string): string | undefined => {
     const verdict = gate.frame(url);
     if (verdict === undefined) return undefined;
     if (verdict.sentence !== null) tell(verdict.sentence);
     return verdict.url;
   };
-  const set = (native: AnyFunction, self: unknown, args: unknown[]): unknown => {
-    const url = typeof args[0] === "string" ? instead(args[0]) : undefined;
-    return apply(native, self, url === undefined ? args : [url]);
+  /** Sets the address, another one, or none before the person agreed: an empty script waits. */
+  const load = (given: unknown, isScript: boolean, set: (url: unknown) => unknown): unknown => {
+    const url = typeof given === "string" ? elsewhere(given) : undefined;
+    if (url === undefined) return set(given);
+    const other = instead(url);
+    const permission = isScript && other === undefined ? permissionFor(gate, url) : undefined;
+    if (permission === undefined) return set(other ?? given);
+    void then(permission, (isGranted) => {
+      if (isGranted) set(given);
+    });
+    return undefined;
   };
-  replaceAccessor(page.HTMLIFrameElement.prototype, "src", { set });
-  replaceAccessor(page.HTMLScriptElement.prototype, "src", { set });
+  replaceAccessor(page.HTMLIFrameElement.prototype, "src", {
+    set: (native, self, args) => load(args[0], false, (url) => apply(native, self, [url])),
+  });
+  replaceAccessor(page.HTMLScriptElement.prototype, "src", {
+    set: (native, self, args) => load(args[0], true, (url) => apply(native, self, [url])),
+  });
   replaceMethod(page.Element.prototype, "setAttribute", (native, self, args) => {
     const [name, value] = args;
     if (name !== "src" && (typeof name !== "string" || toLowerCase(name) !== "src")) {
       return apply(native, self, args);
     }
-    const url = typeof value === "string" && isLoader(self) ? instead(value) : undefined;
-    return apply(native, self, url === undefined ? args : [name, url]);
+    const kind = loaderKind(self);
+    if (kind === undefined || typeof value !== "string") return apply(native, self, args);
+    return load(value, kind === "SCRIPT", (url) => apply(native, self, [name, url]));
   });
 }
 
-function isLoader(self: unknown): boolean {
+/** The absolute address of what may be another site's; undefined: no shield minds it. */
+function elsewhere(given: string): string | undefined {
+  let url: string;
+  try {
+    url = resolve(given);
+  } catch {
+    return undefined;
+  }
+  const isOwn = startsWith(url, `${page.origin}/`) && indexOf(url, "#") === -1;
+  return isOwn || !startsWith(url, "http") ? undefined : url;
+}
+
+function loaderKind(self: unknown): "IFRAME" | "SCRIPT" | undefined {
   try {
     const name = nodeName(self as Node);
-    return name === "IFRAME" || name === "SCRIPT";
+    return name === "IFRAME" || name === "SCRIPT" ? name : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }

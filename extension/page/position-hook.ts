@@ -4,7 +4,7 @@
  */
 import { apply, create, defineProperty, NativeString, page, setTimer, then } from "./captured.ts";
 import type { AnyFunction } from "./captured.ts";
-import { isPermitted } from "./consent.ts";
+import { permissionFor } from "./consent.ts";
 import type { Gate } from "./decision.ts";
 import { replaceMethod } from "./wrap.ts";
 
@@ -25,7 +25,7 @@ export function installPositionHook(gate: Gate): void {
   let next = FIRST_WATCH;
 
   replaceMethod(prototype, "getCurrentPosition", (native, self, args) => {
-    const permission = permissionOf(gate);
+    const permission = permissionFor(gate, POSITION);
     if (permission === undefined || typeof args[0] !== "function") return apply(native, self, args);
     void then(permission, (isGranted) => {
       if (isGranted) apply(native, self, args);
@@ -34,7 +34,7 @@ export function installPositionHook(gate: Gate): void {
     return undefined;
   });
   replaceMethod(prototype, "watchPosition", (native, self, args) => {
-    const permission = permissionOf(gate);
+    const permission = permissionFor(gate, POSITION);
     if (permission === undefined || typeof args[0] !== "function") return apply(native, self, args);
     const watch = (next += 1);
     watches[NativeString(watch)] = undefined;
@@ -53,16 +53,6 @@ export function installPositionHook(gate: Gate): void {
     delete watches[key];
     return own === undefined ? undefined : apply(native, self, [own]);
   });
-}
-
-/** undefined: nobody minds. */
-function permissionOf(gate: Gate): Promise<boolean> | undefined {
-  const answer = (): Promise<boolean> | undefined => {
-    const taker = gate.inquire(POSITION);
-    return taker === undefined ? undefined : isPermitted(taker);
-  };
-  if (gate.isReady()) return answer();
-  return then(gate.whenReady(), () => answer() ?? true);
 }
 
 function refuse(callback: unknown): void {

@@ -115,6 +115,14 @@ export async function visit(url: string): Promise<{ status: number }> {
   );
 }
 
+/** Begins to load the captcha of a registration, as Element does. */
+export async function loadCaptcha(): Promise<void> {
+  const script = document.createElement("script");
+  script.setAttribute("src", "https://www.recaptcha.net/recaptcha/api.js?render=explicit");
+  document.body.append(script);
+  await Promise.resolve();
+}
+
 /** Keeps the page's `version` poll going once. */
 export async function pollVersion(): Promise<void> {
   await fetch("version", { cache: "no-cache" });

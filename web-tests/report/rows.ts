@@ -337,6 +337,7 @@ export const ROWS: readonly Row[] = [
   },
   { id: "oidc-authorize", notDriven: NAVIGATION },
   { id: "sso-redirect", notDriven: NAVIGATION },
+  { id: "sso-login-token", notDriven: "the way back from such a sign-in; nothing is sent before it" },
   {
     id: "local-notification-settings",
     leaks: (s) => accountData(s, /org\.matrix\.msc3890\.local_notification_settings\./, sends("is_silenced")),
@@ -523,6 +524,7 @@ export const ROWS: readonly Row[] = [
   { id: "map-link", notDriven: `${NAVIGATION}; e2e/shields/asking.spec.ts clicks it` },
   // 12 Push
   { id: "push-keyword", leaks: (s) => hs(s, "PUT", /pushrules\/global\/content\//, (e) => holds(e.path, s.canaries.keyword)) },
+  { id: "push-mutes", leaks: (s) => hs(s, "PUT", /pushrules\/global\/(room|sender|override)\//) },
   { id: "email-pusher", leaks: (s) => hs(s, "POST", /pushers\/set$/, (e) => member(json(e.body), "kind") === "email") },
   {
     id: "push-gateway",
@@ -538,12 +540,23 @@ export const ROWS: readonly Row[] = [
   { id: "direct-chats", leaks: (s) => accountData(s, /m\.direct$/) },
   { id: "ignored-users", leaks: (s) => accountData(s, /m\.ignored_user_list$/) },
   { id: "recent-emoji", leaks: (s) => accountData(s, /io\.element\.recent_emoji$/, sends("recent_emoji")) },
-  { id: "web-settings", leaks: (s) => accountData(s, /im\.vector\.web\.settings$/, bodyHas("recentSearches")) },
+  {
+    id: "web-settings",
+    // A room's ID; a placeholder names none.
+    leaks: (s) =>
+      accountData(s, /im\.vector\.web\.settings$/, (e) =>
+        /"SpotlightSearch\.recentSearches":\["!/.test(e.body.toString("utf8")),
+      ),
+  },
   { id: "analytics-id", leaks: (s) => accountData(s, /im\.vector\.analytics$/, sends("id")) },
   // 14 Telemetry, web host, links and other third parties
   { id: "posthog", leaks: at("posthog.element.io") },
   { id: "sentry", leaks: at("sentry.tools.element.io") },
   { id: "rageshake", leaks: (s) => others(s, (e) => e.host === "element.io" && holds(e.body, s.canaries.logLine)) },
+  {
+    id: "report-request",
+    leaks: (s) => hs(s, "PUT", /sendToDevice\/im\.vector\.auto_rs_request\//),
+  },
   { id: "welcome-bot", leaks: (s) => hs(s, "POST", /createRoom$/, bodyHas("@riot-bot:")) },
   {
     id: "matrix-to",

@@ -473,6 +473,8 @@ class Session {
     );
     await this.#try("administrator?", "isAdministrator");
     await this.#refuse("keyword", "addKeyword", c.keyword);
+    const mute = `/_matrix/client/v3/pushrules/global/room/${encodeURIComponent(roomId)}`;
+    await this.#try("mute", "homeserverCall", "PUT", mute, { actions: [] });
     await this.#refuse("pushers", "addPushers", c.ownEmail, "https://push.example.org");
     await this.#try("to-device", "toDevice", this.#bob.userId);
   }
@@ -524,10 +526,15 @@ class Session {
     const event = { event: "$pageview", distinct_id: "0123", properties: { user: this.userId } };
     await this.#try("analytics", "captureUsage", event);
     await this.#try("error report", "captureError", { user: { id: this.userId } });
-    await this.#try("bug report", "sendBugReport", {
+    await this.#refuse("bug report", "sendBugReport", {
       text: this.#canaries.logLine,
       user_id: this.userId,
     });
+    const request = "/_matrix/client/v3/sendToDevice/im.vector.auto_rs_request/report1";
+    await this.#try("request for logs", "homeserverCall", "PUT", request, {
+      messages: { [this.#bob.userId]: { "*": { event_id: "$event", room_id: "!room" } } },
+    });
+    await this.#captcha();
     await this.#try("map", "showLocation", "14/8186/5448");
     await this.#try("welcome bot", "homeserverCall", "POST", "/_matrix/client/v3/createRoom", {
       invite: ["@riot-bot:matrix.org"],
@@ -535,7 +542,6 @@ class Session {
     });
     for (const url of [
       "https://slidingsync.example.org/client/server.json",
-      "https://www.recaptcha.net/recaptcha/api.js",
       "https://api.klipy.com/v2/search?q=cats",
       "https://riot.im/github/repos/element-hq/element-web/compare/a...b",
       ...(await this.#configured()),
@@ -543,6 +549,17 @@ class Session {
       await this.#try(url, "visit", url);
     }
     await this.#try("version", "pollVersion");
+  }
+
+  /** Of a sign-up, and the person says no when Mantle asks. */
+  async #captcha(): Promise<void> {
+    await drive(this.#page, "loadCaptcha");
+    const isSeen = (): boolean => this.#world.recorder.to("www.recaptcha.net").length > 0;
+    const limit = Date.now() + 30_000;
+    while (!isSeen() && !(await isAsked(this.#page)) && Date.now() < limit) {
+      await new Promise((resume) => setTimeout(resume, 50));
+    }
+    if (!isSeen() && (await isAsked(this.#page))) await press(this.#page, "Cancel");
   }
 
   /** What Element fetches only where its configuration names it. */

@@ -22,6 +22,7 @@ export const SWITCHED_IN: Readonly<Record<string, string>> = {
   referer: "web-tests/e2e/backstop.spec.ts",
   "jitsi-referer": "web-tests/e2e/backstop.spec.ts",
   "element-call-frame": "web-tests/e2e/popup.spec.ts",
+  captcha: "web-tests/e2e/shields/third-party.spec.ts",
   "matrix-to": "web-tests/e2e/shields/permalinks.spec.ts",
   // Rules of the browser do it, or what Element reads in its configuration.
   "accept-language": "web-tests/e2e/shields/third-party.spec.ts",
@@ -225,7 +226,7 @@ function backstop(shields: readonly { id: string; mode: string }[]): Block {
   const file = join(ROOT, "extension/generated/rules.json");
   const declared = JSON.parse(readFileSync(file, "utf8")) as Record<string, Rule[] | undefined>;
   const conditions = shields
-    .filter(({ mode }) => mode === "on")
+    .filter(({ mode }) => mode === "on" || mode === "ask")
     .flatMap(({ id }) => declared[id] ?? [])
     .filter(({ action }) => action.type === "block")
     .map(({ condition }) => condition);

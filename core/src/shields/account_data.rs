@@ -2,14 +2,15 @@
 //!
 //! Catalogue sections 10 and 13, trap 4: Element waits for the echo of what it writes, so the write
 //! goes out with a placeholder (`{"mantle": "<id>"}`), and wherever the placeholder comes back in an
-//! answer, the content kept under its id is put in its place.
+//! answer, the content kept under its id is put in its place. Of Element's settings, which other
+//! devices need, only the list of recent searches is treated so.
 
 use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield, documented};
 use crate::policy::{Item, OptionInfo, OptionKind};
 use crate::wire::account_data::replace_content;
 use crate::wire::address::percent_decoded;
 use crate::wire::endpoint::Endpoint;
-use crate::wire::json_edit::{Edit, JsonError, get_str, members, utf8};
+use crate::wire::json_edit::{Edit, JsonError, apply, elements, get, get_str, members, utf8};
 
 pub(super) struct AccountData;
 
@@ -17,10 +18,10 @@ static INFO: Info = Info {
     id: "account-data",
     name: "Habits in account data",
     purpose: documented(
-        "Keeps the rooms you visit, the emoji you use and what Element writes about this device on this device, and your recent searches out of Element's stored settings.",
+        "Keeps the rooms you visit, the rooms you searched for, the emoji you use and what Element writes about this device on this device.",
     ),
     loses: documented(
-        "Recently visited rooms and recently used emoji are not shared between your devices, nor can one mute another.",
+        "Recently visited and searched rooms and recently used emoji are not shared between your devices, nor can one mute another.",
     ),
     why: documented(
         "They are a diary in clear at your homeserver, also for encrypted rooms; each device can keep its own.",
@@ -38,6 +39,9 @@ static INFO: Info = Info {
 const SETTINGS: &str = "im.vector.web.settings";
 const SEARCHES: &str = "SpotlightSearch.recentSearches";
 const PLACEHOLDER: &str = "mantle";
+/// Before an id in the list of searches: no room has such a name, so an Element without Mantle leaves
+/// it out.
+const MARK: &str = "mantle ";
 
 impl Shield for AccountData {
     fn info(&self) -> &'static Info {
@@ -50,9 +54,10 @@ impl Shield for AccountData {
             Endpoint::AccountData => {
                 let event_type = event_type(head);
                 let is_kept = is_kept(&event_type, context);
+                let is_known = is_kept || event_type == SETTINGS;
                 match head.method {
-                    "PUT" if is_kept || event_type == SETTINGS => HeadStep::Body,
-                    "GET" if is_kept => HeadStep::Watch,
+                    "PUT" if is_known => HeadStep::Body,
+                    "GET" if is_known => HeadStep::Watch,
                     _ => HeadStep::Pass,
                 }
             }
@@ -69,20 +74,29 @@ impl Shield for AccountData {
     ) -> Result<BodyStep, JsonError> {
         let event_type = event_type(head);
         let text = utf8(body)?;
+        let user = percent_decoded(head.address.path.rsplit('/').nth(2).unwrap_or_default());
+        let key = format!("{user}/{event_type}");
         if event_type == SETTINGS && !is_kept(&event_type, context) {
-            return Ok(BodyStep::Edit(vec![Edit::remove(&[SEARCHES])]));
+            let searches = get(text, &[SEARCHES])?;
+            return Ok(match searches.map(elements).transpose() {
+                // Emptied, or none yet.
+                Ok(None) => BodyStep::Pass,
+                Ok(Some(list)) if list.is_empty() => BodyStep::Pass,
+                Ok(Some(_)) => BodyStep::KeepList {
+                    key,
+                    content: searches.unwrap_or("[]").to_owned(),
+                    member: SEARCHES,
+                    mark: MARK,
+                },
+                Err(_) => BodyStep::Edit(vec![Edit::remove(&[SEARCHES])]),
+            });
         }
         let Some(members) = members(text)? else { return Ok(BodyStep::Pass) };
         // Emptied on purpose: so it is at the homeserver too.
         if members.is_empty() {
             return Ok(BodyStep::Pass);
         }
-        let user = percent_decoded(head.address.path.rsplit('/').nth(2).unwrap_or_default());
-        Ok(BodyStep::Keep {
-            key: format!("{user}/{event_type}"),
-            content: text.to_owned(),
-            member: PLACEHOLDER,
-        })
+        Ok(BodyStep::Keep { key, content: text.to_owned(), member: PLACEHOLDER })
     }
 
     fn answer(
@@ -135,11 +149,32 @@ fn own(
     event_type: &str,
     context: &Context<'_>,
 ) -> Result<Option<String>, JsonError> {
+    if event_type == SETTINGS
+        && let Some(id) = listed_id(content)?
+    {
+        let list = kept(&id, event_type, context).unwrap_or("[]");
+        let edited = apply(content.as_bytes(), &[Edit::set(&[SEARCHES], list)])?;
+        return Ok(edited.and_then(|bytes| String::from_utf8(bytes).ok()));
+    }
     let Some(id) = get_str(content, &[PLACEHOLDER])? else { return Ok(None) };
+    Ok(Some(kept(&id, event_type, context).unwrap_or("{}").to_owned()))
+}
+
+/// The id in a list that holds nothing else.
+fn listed_id(content: &str) -> Result<Option<String>, JsonError> {
+    let Some(list) = get(content, &[SEARCHES])? else { return Ok(None) };
+    let [one] = elements(list).unwrap_or_default()[..] else { return Ok(None) };
+    let text: String = serde_json::from_str(one).unwrap_or_default();
+    Ok(text.strip_prefix(MARK).map(str::to_owned))
+}
+
+/// What is kept under this id: JSON text.
+fn kept<'a>(id: &str, event_type: &str, context: &Context<'a>) -> Option<&'a str> {
     let of_type = |key: &str| key.rsplit_once('/').is_some_and(|(_, kind)| kind == event_type);
     let same_id = context.kept.iter().find(|kept| kept.id == id && of_type(&kept.key));
     // Another tab's or device's: this device's own is the best there is, where it is but one.
     let mut same_type = context.kept.iter().filter(|kept| of_type(&kept.key));
-    let found = same_id.or_else(|| same_type.next().filter(|_| same_type.next().is_none()));
-    Ok(Some(found.map_or_else(|| "{}".to_owned(), |kept| kept.content.clone())))
+    same_id
+        .or_else(|| same_type.next().filter(|_| same_type.next().is_none()))
+        .map(|kept| kept.content.as_str())
 }

@@ -30,7 +30,7 @@ static INFO: Info = Info {
         "A ringing call alone tells servers and, once answered, the caller where you are; homeservers commonly offer a relay.",
     ),
     options: &[DIRECT],
-    allow: Some("Call pages, Jitsi hosts and STUN or TURN servers you trust"),
+    allow: Some("Call pages, Jitsi and LiveKit hosts, and STUN or TURN servers you trust"),
     ..Info::PLAIN
 };
 

@@ -333,6 +333,10 @@ fn is_allowed(
     let is_wanted = match row.path {
         "setting_defaults/webRtcForceTURN" => policy.option_flag("calls", "direct"),
         "io.element.voip/disable_fallback_ice" => policy.is_allowed("calls", FALLBACK_STUN),
+        // Each report is asked about.
+        "bug_report_endpoint_url" | "setting_defaults/UIFeature.feedback" => {
+            mode_in(policy, row.shield) == Mode::Ask
+        }
         // A widget that is allowed needs its buttons.
         "setting_defaults/UIFeature.widgets" => {
             ["third-party", "calls"].iter().any(|list| policy.allowed(list).next().is_some())

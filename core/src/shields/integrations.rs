@@ -66,6 +66,7 @@ impl Shield for Integrations {
             | Endpoint::SlidingSync
             | Endpoint::ElementConfig
             | Endpoint::WellKnownClient => HeadStep::Watch,
+            Endpoint::Rtc if head.method == "GET" => HeadStep::Watch,
             Endpoint::WidgetsAccountData if head.method == "PUT" => HeadStep::Body,
             Endpoint::WidgetsAccountData => HeadStep::Watch,
             // Whether an identity server may know you is its own shield's to say.
@@ -132,16 +133,9 @@ impl Shield for Integrations {
                         step.managers.extend(get_str(manager, &[key])?.as_deref().and_then(place));
                     }
                 }
-                for focus in elements(get(body, &["org.matrix.msc4143.rtc_foci"])?.unwrap_or("[]"))?
-                {
-                    let url = get_str(focus, &["livekit_service_url"])?;
-                    step.rtc_hosts.extend(
-                        url.as_deref()
-                            .and_then(Address::parse)
-                            .map(|address| address.host.to_owned()),
-                    );
-                }
+                step.rtc_hosts = rtc_hosts(body, "org.matrix.msc4143.rtc_foci")?;
             }
+            Endpoint::Rtc => step.rtc_hosts = rtc_hosts(body, "rtc_transports")?,
             Endpoint::WidgetsAccountData => {
                 step.replaced = without_managers(body, context, &mut step.managers)?
             }
@@ -175,7 +169,7 @@ fn tokens_for<'a>(
     let host = head.address.host;
     let policy = context.policy;
     let allowed =
-        ["integrations", "identity"].into_iter().any(|list| policy.is_allowed(list, host))
+        ["integrations", "identity", "calls"].into_iter().any(|list| policy.is_allowed(list, host))
             || context.rtc_hosts.iter().any(|rtc| rtc == host);
     context
         .tokens
@@ -195,6 +189,16 @@ fn token_step(head: &Head<'_>, context: &Context<'_>) -> HeadStep {
         return HeadStep::Reply(Action::Blocked, Reply::forbidden(TOKEN_REFUSED));
     }
     HeadStep::Body
+}
+
+/// Hosts of the call services that the homeserver lists under this key (MSC4143).
+fn rtc_hosts(body: &str, key: &str) -> Result<Vec<String>, JsonError> {
+    let mut hosts = Vec::new();
+    for focus in elements(get(body, &[key])?.unwrap_or("[]"))? {
+        let url = get_str(focus, &["livekit_service_url"])?;
+        hosts.extend(url.as_deref().and_then(Address::parse).map(|one| one.host.to_owned()));
+    }
+    Ok(hosts)
 }
 
 fn place(url: &str) -> Option<Place> {

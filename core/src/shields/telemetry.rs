@@ -2,23 +2,20 @@
 //!
 //! Catalogue sections 9, 13 and 14. Services are known by Element's own hosts, and on other hosts by
 //! the paths of their protocols. Answers are those the senders take for success, so that nothing is
-//! sent again; a bug report, which a person sends, is refused in words.
+//! sent again; a bug report, which a person sends, is asked about.
 
-use super::{BodyStep, Context, Head, HeadStep, Info, Rule, Shield, declared, documented};
+use super::{BodyStep, Context, Head, HeadStep, Info, Question, Rule, Shield, declared, documented};
+use crate::policy::Mode;
 use crate::verdict::{Action, Reply};
 use crate::wire::address::{Address, percent_decoded};
 use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{Edit, JsonError, quoted};
 
 /// Domains of the services that Element's own builds name.
-const HOSTS: [&str; 6] = [
-    "posthog.element.io",
-    "posthog.com",
-    "sentry.tools.element.io",
-    "sentry.io",
-    "rageshakes.element.io",
-    "rageshakes.matrix.org",
-];
+const HOSTS: [&str; 4] =
+    ["posthog.element.io", "posthog.com", "sentry.tools.element.io", "sentry.io"];
+/// Those that take bug reports: a rule of the browser would stop one the person agreed to.
+const REPORT_HOSTS: [&str; 2] = ["rageshakes.element.io", "rageshakes.matrix.org"];
 
 pub(super) struct Telemetry;
 
@@ -26,18 +23,31 @@ static INFO: Info = Info {
     id: "telemetry",
     name: "Usage data and reports",
     purpose: documented(
-        "Keeps what you do in Element, its errors and its logs from analytics, error tracking and bug report services.",
+        "Keeps what you do in Element and its errors from analytics and error tracking services, and asks before a bug report with Element's logs leaves.",
     ),
-    loses: documented("You cannot send bug reports from Element."),
+    loses: documented(
+        "A question comes before a bug report; another person's Element is not asked for its logs when a message of theirs cannot be read.",
+    ),
+    default: Mode::Ask,
     why: documented(
-        "Logs name you, your device and your rooms; nothing in Element depends on sending them.",
+        "Logs name you, your device and your rooms, but whoever reports a bug may want them read; nothing depends on the rest.",
     ),
+    modes: &Mode::ALL,
     allow: Some("Services you trust with usage data and bug reports"),
     rules: declared(&[Rule::Domains(&HOSTS)]),
     ..Info::PLAIN
 };
 
-const REFUSED: &str = "Mantle keeps Element from sending bug reports, because logs name you and your rooms; allow this host in Mantle's settings if you trust it.";
+static REPORT: Question = Question {
+    id: "report",
+    title: "Send this report?",
+    text: "Whoever runs the bug report service can read it. Element's logs, which come with it unless you left them out, name your Matrix ID, your device and your rooms.",
+    send: "Send report",
+    remember: None,
+};
+
+/// How Element has a sender's device send its logs, when it cannot read a message.
+const REPORT_REQUEST: &str = "im.vector.auto_rs_request";
 
 enum Service {
     /// PostHog.
@@ -60,7 +70,7 @@ impl Shield for Telemetry {
                     None => return HeadStep::Pass,
                     Some(Service::Usage) => Reply::ok(r#"{"status":1}"#),
                     Some(Service::Errors) => Reply::ok("{}"),
-                    Some(Service::Reports) => Reply::forbidden(REFUSED),
+                    Some(Service::Reports) => return HeadStep::Ask(&REPORT),
                 };
                 HeadStep::Reply(Action::Blocked, reply)
             }
@@ -68,6 +78,9 @@ impl Shield for Telemetry {
                 if head.method == "PUT" && segment(head, 0) == "im.vector.analytics" =>
             {
                 HeadStep::Body
+            }
+            Endpoint::SendToDevice if segment(head, 1) == REPORT_REQUEST => {
+                HeadStep::Reply(Action::Answered, Reply::ok("{}"))
             }
             Endpoint::Send if segment(head, 1) == "io.element.performance_metric" => {
                 let event_id = quoted(&format!("$mantle-{}", segment(head, 0)));
@@ -110,8 +123,10 @@ fn service(head: &Head<'_>, context: &Context<'_>) -> Option<Service> {
     } else {
         None
     };
-    let is_known = HOSTS.iter().any(|domain| address.is_within(domain));
-    if is_known {
+    if REPORT_HOSTS.iter().any(|domain| address.is_within(domain)) {
+        return Some(Service::Reports);
+    }
+    if HOSTS.iter().any(|domain| address.is_within(domain)) {
         return by_path.or(Some(Service::Usage));
     }
     // A site may well have paths like these of its own.

@@ -121,7 +121,6 @@ for (const kind of bothBrowsers) {
         urlPreviewsEnabled: false,
         "UIFeature.urlPreviews": false,
         "UIFeature.locationSharing": false,
-        "UIFeature.feedback": false,
         automaticKeyBackNotEnabledReporting: false,
         automaticDecryptionErrorReporting: false,
         automaticErrorReporting: false,
@@ -132,7 +131,7 @@ for (const kind of bothBrowsers) {
       });
       (expected["room_directory"] as Plain)["servers"] = [];
       expected["permalink_prefix"] = "https://chat.example.org";
-      for (const key of ["posthog", "sentry", "bug_report_endpoint_url", "map_style_url"]) {
+      for (const key of ["posthog", "sentry", "map_style_url"]) {
         assert.ok(key in expected, key);
         delete expected[key];
       }
@@ -303,6 +302,8 @@ for (const kind of bothBrowsers) {
           [{ allow: { identity: ["vector.im"] } }, null, true],
           [{ shields: { telemetry: "off", maps: "off" } }, null, false],
           [{ allow: { telemetry: ["element.io"], maps: ["api.maptiler.com"] } }, null, false],
+          // Strict hides what is asked about else.
+          [{ profile: "strict" }, null, false],
         ] as const) {
           await sides.settings({ version: 1, ...settings } as never);
           await sides.with.page.goto("about:blank");
@@ -314,7 +315,9 @@ for (const kind of bothBrowsers) {
           assert.equal(named, identity, about);
           const isOpen = (shield: string): boolean =>
             about.includes(shield) || about.includes('"config"');
-          assert.equal(config.bug_report_endpoint_url !== undefined, isOpen("telemetry"), about);
+          assert.equal(config.posthog !== undefined, isOpen("telemetry"), about);
+          const reports = config.bug_report_endpoint_url !== undefined;
+          assert.equal(reports, !about.includes("strict"), about);
           assert.equal(config.map_style_url !== undefined, isOpen("maps"), about);
         }
       } finally {

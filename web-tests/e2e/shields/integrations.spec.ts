@@ -5,6 +5,7 @@ import { bothBrowsers } from "../../support/browsers.ts";
 import { drive, tryToDrive } from "../../support/client-page.ts";
 import { startWorld } from "../../support/world.ts";
 import type { World } from "../../support/world.ts";
+import { until } from "../extension-pages.ts";
 import {
   assertNone,
   assertWorks,
@@ -232,6 +233,21 @@ for (const kind of bothBrowsers) {
         const token = sent(given)["openid_token"] as { access_token: string };
         assert.equal(token.access_token, side.value.token);
       }
+    });
+
+    it("delivers it to a call server on the person's list, and to no other", async () => {
+      const url = "https://sfu.example.net/sfu/get";
+      const give = (side: Side): Promise<{ status: number; token: string }> =>
+        drive(side.page, "giveOpenIdToken", url, ROOM, "json");
+      const both = await onBoth(sides, give);
+      assert.equal(to(both.without, "sfu.example.net").length, 1);
+      assertNone(both.with, "sfu.example.net");
+      await sides.settings({ version: 1, allow: { calls: ["sfu.example.net"] } });
+      const isGiven = async (): Promise<boolean> => (await give(sides.with)).status !== 403;
+      await until(isGiven, "the list in the page", 30_000);
+      assert.ok(sides.with.recorder.to("sfu.example.net").length > 0);
+      await sides.settings(undefined);
+      await until(async () => !(await isGiven()), "no list in the page", 30_000);
     });
 
     it("saves no manager to the account, and other widgets as before", async () => {

@@ -3,11 +3,12 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { bothBrowsers } from "../../support/browsers.ts";
 import { drive } from "../../support/client-page.ts";
+import { openQuestion, press } from "../../support/question.ts";
 import type { Exchange } from "../../support/recorder.ts";
 import { startWorld } from "../../support/world.ts";
 import type { World } from "../../support/world.ts";
-import { pause } from "../extension-pages.ts";
-import { assertNone, assertWorks, onBoth, openSides, sent, to } from "./sides.ts";
+import { until } from "../extension-pages.ts";
+import { assertNone, assertWorks, observe, onBoth, openSides, sent, to } from "./sides.ts";
 import type { Side, Sides } from "./sides.ts";
 
 const HS = "hs.example.org";
@@ -85,12 +86,26 @@ for (const kind of bothBrowsers) {
       assert.equal(both.with.value.isSame, true);
     });
 
+    const report = (side: Side): Promise<void> =>
+      drive(side.page, "sendBugReport", { text: "broken", user_id: side.account.userId });
+
     it("sends neither usage nor errors nor logs, and no trace of them to the homeserver", async () => {
       const both = await onBoth(sides, async (side) => {
         const { page } = side;
         await drive(page, "captureUsage", { event: "$pageview", distinct_id: "0123" });
         await drive(page, "captureError", { user: { id: side.account.userId } });
-        await drive(page, "sendBugReport", { text: "broken", user_id: side.account.userId });
+        const reported = report(side);
+        if (side.name === "with") {
+          assert.match((await openQuestion(page)).title, /Send this report/);
+          await press(page, "Cancel");
+        }
+        await reported;
+        // As Element asks the sender of a message that it cannot read.
+        const request = "/_matrix/client/v3/sendToDevice/im.vector.auto_rs_request/report1";
+        const { status } = await drive(page, "homeserverCall", "PUT", request, {
+          messages: { [side.account.userId]: { "*": { event_id: "$event" } } },
+        });
+        assert.equal(status, 200);
         const { roomId } = await drive(page, "createRoom", { name: "b", encrypted: false });
         await drive(page, "sendEvent", roomId, "io.element.performance_metric", { ms: 1 });
         await drive(page, "writeAccountData", "im.vector.analytics", {
@@ -107,9 +122,22 @@ for (const kind of bothBrowsers) {
       assert.deepEqual(sent(at(to(both.with, HS), "PUT", analytics)[0]), {
         pseudonymousAnalyticsOptIn: false,
       });
-      const metric = /\/send\/io\.element\.performance_metric\//;
-      assert.equal(at(to(both.without, HS), "PUT", metric).length, 1);
-      assert.equal(at(to(both.with, HS), "PUT", metric).length, 0);
+      for (const quiet of [
+        /\/send\/io\.element\.performance_metric\//,
+        /\/sendToDevice\/im\.vector\.auto_rs_request\//,
+      ]) {
+        assert.equal(at(to(both.without, HS), "PUT", quiet).length, 1, quiet.source);
+        assert.equal(at(to(both.with, HS), "PUT", quiet).length, 0, quiet.source);
+      }
+    });
+
+    it("sends a report that the person agrees to", async () => {
+      const seen = sides.with.recorder.to("element.io").length;
+      const reported = report(sides.with);
+      await press(sides.with.page, "Send report");
+      await reported;
+      const [sentNow] = sides.with.recorder.to("element.io").slice(seen);
+      assert.ok(sentNow?.body.includes("logs-0000.log.gz"));
     });
 
     it("loads no maps, not from a worker either", async () => {
@@ -176,16 +204,22 @@ for (const kind of bothBrowsers) {
     it("keeps habits on this device, echoed and over a reload", async () => {
       const emoji = { recent_emoji: [["👍", 3]] };
       const rooms = { recent_rooms: ["!secret:hs.example.org"] };
-      const types = { emoji: "io.element.recent_emoji", rooms: "im.vector.setting.breadcrumbs" };
+      const settings = {
+        kept: true,
+        "SpotlightSearch.recentSearches": ["!secret:hs.example.org"],
+      };
+      const types = {
+        emoji: "io.element.recent_emoji",
+        rooms: "im.vector.setting.breadcrumbs",
+        settings: "im.vector.web.settings",
+      };
       const both = await onBoth(sides, async ({ page }) => {
         // Each waits for the echo in sync, as Element does.
         await drive(page, "writeAccountData", types.emoji, emoji);
         await drive(page, "writeAccountData", types.rooms, rooms);
-        await drive(page, "writeAccountData", "im.vector.web.settings", {
-          kept: true,
-          "SpotlightSearch.recentSearches": ["!secret:hs.example.org"],
-        });
+        await drive(page, "writeAccountData", types.settings, settings);
       });
+      const searches = "SpotlightSearch.recentSearches";
       const written = (side: typeof both.with, type: string): Record<string, unknown> =>
         sent(at(to(side, HS), "PUT", new RegExp(`/account_data/${type}$`))[0]);
       assert.deepEqual(written(both.without, types.emoji), emoji);
@@ -193,18 +227,30 @@ for (const kind of bothBrowsers) {
       for (const type of [types.emoji, types.rooms]) {
         assert.deepEqual(Object.keys(written(both.with, type)), ["mantle"]);
       }
-      assert.deepEqual(written(both.with, "im.vector.web.settings"), { kept: true });
+      assert.deepEqual(written(both.without, types.settings), settings);
+      const told = written(both.with, types.settings);
+      assert.equal(told["kept"], true);
+      assert.match(JSON.stringify(told[searches]), /^\["mantle [^"]*"\]$/);
 
       const known = ({ page }: Side): Promise<unknown[]> =>
         page.evaluate((wanted) => {
           const client = window.mxMatrixClientPeg?.get();
           return wanted.map((type) => client?.getAccountData(type as never)?.getContent());
         }, Object.values(types));
-      assert.deepEqual(await known(sides.with), [emoji, rooms]);
+      assert.deepEqual(await known(sides.with), [emoji, rooms, settings]);
       // Signed in again, as another device of the same browser: everything comes by sync.
       await sides.with.reopen();
       await sides.with.signIn();
-      assert.deepEqual(await known(sides.with), [emoji, rooms]);
+      assert.deepEqual(await known(sides.with), [emoji, rooms, settings]);
+      // Signed out, with all that the site itself keeps thrown away, as Element does.
+      await drive(sides.with.page, "homeserverCall", "POST", "/_matrix/client/v3/logout");
+      await sides.with.page.evaluate(async () => {
+        localStorage.clear();
+        for (const { name } of await indexedDB.databases()) indexedDB.deleteDatabase(name ?? "");
+      });
+      await sides.with.reopen();
+      await sides.with.signIn();
+      assert.deepEqual(await known(sides.with), [emoji, rooms, settings]);
       const path = `/_matrix/client/v3/user/${encodeURIComponent(sides.with.account.userId)}`;
       const asked = await drive(
         sides.with.page,
@@ -244,9 +290,33 @@ for (const kind of bothBrowsers) {
 
     it("still does everyday work", () => assertWorks(sides.with));
 
+    /** Until a map's tile comes, which the browser's rules let pass when they have the settings too. */
+    const mapped = async (side: Side, tile: string): Promise<void> => {
+      const isSeen = (): boolean =>
+        side.recorder.to("api.maptiler.com").some(({ path }) => path.startsWith(`/tiles/${tile}`));
+      await until(
+        async () => {
+          await drive(side.page, "showLocation", tile);
+          return isSeen();
+        },
+        `the tile ${tile}`,
+        30_000,
+      );
+    };
+
     it("is as without Mantle when switched off, without a reload", async () => {
+      // The open page heard of it once the report's service is reached unasked.
+      const heard = (): number => sides.with.recorder.to("posthog.element.io").length;
+      const from = heard();
       await sides.settings({ version: 1, shields: OFF });
-      await pause(500);
+      await until(
+        async () => {
+          await drive(sides.with.page, "captureUsage", { event: "probe" });
+          return heard() > from;
+        },
+        "the settings in the page",
+        30_000,
+      );
       const both = await onBoth(sides, async (side) => {
         const { roomId } = await drive(side.page, "createRoom", { name: "c", encrypted: false });
         const { eventId } = await drive(side.page, "sendText", roomId, "hello");
@@ -258,12 +328,41 @@ for (const kind of bothBrowsers) {
           () => undefined,
         );
         await drive(side.page, "captureUsage", { event: "x" });
+        await report(side);
+        await mapped(side, "14/8186/5450");
       });
       const seen = to(both.with, HS);
       for (const pattern of [/\/typing\//, /\/presence\//, /\/receipt\/m\.read\//]) {
         assert.equal(seen.filter(({ path }) => pattern.test(path)).length, 1, pattern.source);
       }
-      assert.ok(to(both.with, "posthog.element.io").length > 0);
+      for (const host of ["posthog.element.io", "element.io", "api.maptiler.com"]) {
+        assert.ok(to(both.with, host).length > 0, host);
+      }
+      // On again, without a reload either; a map service and a report service of one's own pass.
+      const allow = { maps: ["api.maptiler.com"], telemetry: ["element.io"] };
+      await sides.settings({ version: 1, allow });
+      await until(
+        async () => {
+          const told = heard();
+          await drive(sides.with.page, "captureUsage", { event: "probe" });
+          return heard() === told;
+        },
+        "the settings in the page",
+        30_000,
+      );
+      const again = await observe(sides.with, async (side) => {
+        await mapped(side, "14/8186/5449");
+        await report(side);
+        await drive(side.page, "presence", "online");
+        await drive(side.page, "previewLink", "https://link.example.org/third").catch(
+          () => undefined,
+        );
+      });
+      assert.ok(to(again, "element.io").length > 0);
+      assert.deepEqual(
+        to(again, HS).filter(({ path }) => /\/presence\/|\/preview_url/.test(path)),
+        [],
+      );
       await sides.settings(undefined);
     });
   });

@@ -10,7 +10,7 @@ import { after, before, describe, it } from "node:test";
 import type { Page } from "puppeteer-core";
 import { bothBrowsers, launch } from "../../support/browsers.ts";
 import type { LaunchedBrowser } from "../../support/browsers.ts";
-import { insideRoot } from "../../support/question.ts";
+import { insideRoot, isAsked, noQuestion, openQuestion, press } from "../../support/question.ts";
 import { answerJson, startRecorder, withPreflight } from "../../support/recorder.ts";
 import type { Recorder, Route } from "../../support/recorder.ts";
 import {
@@ -263,7 +263,49 @@ for (const kind of bothBrowsers) {
     const all = (list: readonly (readonly [string, string])[]): string[] =>
       list.map(([way, url]) => `${way} ${url}`);
 
-    it("everything is loaded without Mantle, and as it is recommended", async () => {
+    it("a captcha is loaded once the person agrees", async () => {
+      const url = `https://${CAPTCHA}/recaptcha/api.js?asked`;
+      const loads = (): number => recorder.to(CAPTCHA).length;
+      for (const way of ["script", "script by attribute"]) {
+        recorder.clear();
+        await inPage(bare, (page) => visit(page, way, url));
+        assert.equal(loads(), 1, "not seen without Mantle");
+        recorder.clear();
+        await inPage(guarded, async (page) => {
+          await page.bringToFront();
+          const begin = (): Promise<unknown> =>
+            page.evaluate(
+              `window.running = visit(${JSON.stringify(way)}, ${JSON.stringify(url)}); null`,
+            );
+          await begin();
+          assert.match((await openQuestion(page)).title, /captcha/);
+          await press(page, "Cancel");
+          await noQuestion(page);
+          // A script that comes after it is loaded and asked about no more than before.
+          await visit(page, way, `https://${WIDGET}/after.js`);
+          assert.equal(loads(), 0, "loaded although refused");
+          await begin();
+          await press(page, "Load captcha");
+          await page.evaluate("window.running");
+          assert.equal(loads(), 1, "not loaded although allowed");
+        });
+      }
+      await settle({ version: 1, shields: { captcha: "off" } }, 0);
+      await inPage(guarded, (page) =>
+        until(
+          async () => {
+            // Asked about as long as the settings are not there.
+            await page.evaluate(`void visit("script", ${JSON.stringify(url)})`);
+            if (await isAsked(page)) await press(page, "Cancel");
+            return loads() > 1;
+          },
+          "the captcha, unasked",
+          30_000,
+        ),
+      );
+    });
+
+    it("everything is loaded without Mantle, and as it is recommended, captchas unasked", async () => {
       for (const browser of [bare, guarded]) {
         assert.deepEqual(await passing(browser, LOADED), all(LOADED));
         assert.deepEqual(await passing(browser, NEEDED), all(NEEDED));
@@ -271,7 +313,7 @@ for (const kind of bothBrowsers) {
     });
 
     it("strict talks to the own site and to homeservers, and says what it left out", async () => {
-      await settle({ version: 1, profile: "strict" }, 2, {
+      await settle({ version: 1, profile: "strict", shields: { captcha: "off" } }, 2, {
         url: `https://${WIDGET}/probe`,
         passes: false,
       });
@@ -291,7 +333,8 @@ for (const kind of bothBrowsers) {
     });
 
     it("what is on a list passes, and other pages are as before", async () => {
-      const stored = { version: 1, profile: "strict", allow: { "third-party": [WIDGET] } };
+      const shields = { captcha: "off" };
+      const stored = { version: 1, profile: "strict", shields, allow: { "third-party": [WIDGET] } };
       await settle(stored, 2, { url: `https://${WIDGET}/probe`, passes: true });
       const expected = LOADED.filter(([, url]) => url.includes(WIDGET));
       await until(
@@ -308,8 +351,22 @@ for (const kind of bothBrowsers) {
         },
         OTHER,
       );
-      await settle(undefined, 0, { url: `https://${CAPTCHA}/probe`, passes: true });
+      // A Jitsi host of one's own, on the list of another shield.
+      const jitsi = { calls: ["meet.element.io"] };
+      await settle({ ...stored, allow: jitsi }, 2, {
+        url: "https://meet.element.io/probe",
+        passes: true,
+      });
+      const calls = LOADED.filter(([, url]) => url.includes("meet.element.io"));
+      await until(
+        async () => (await passing(guarded, LOADED)).length >= calls.length,
+        "the rules",
+        30_000,
+      );
+      assert.deepEqual(await passing(guarded, LOADED), all(calls));
+      await settle({ version: 1, shields }, 0, { url: `https://${CAPTCHA}/probe`, passes: true });
       assert.deepEqual(await passing(guarded, LOADED), all(LOADED));
+      await settle(undefined, 0);
     });
 
     it("browser and language are changed with the permission for it, for servers and page alike", async () => {
