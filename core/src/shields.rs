@@ -139,6 +139,8 @@ pub struct Info {
 pub enum Rule {
     /// Nothing that pages of the sites start reaches these domains, nor what is below them.
     Domains(&'static [&'static str]),
+    /// The same where nobody can be asked, since the page's core does not run.
+    Asked(&'static [&'static str]),
     /// Nothing they start goes to a URL that this regular expression (RE2) matches.
     Addresses(&'static str),
     /// What the sites themselves serve comes with this header.

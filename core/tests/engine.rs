@@ -807,7 +807,8 @@ fn services_for_usage_errors_reports_and_maps_are_known_by_host_or_path() {
         assert_eq!(status(url), expected, "{url}");
     }
     // Reports are asked about, and refused where nobody is to be asked.
-    for url in ["https://element.io/bugreports/submit", "https://rageshakes.element.io/api/submit"] {
+    for url in ["https://element.io/bugreports/submit", "https://rageshakes.element.io/api/submit"]
+    {
         assert_eq!(engine.decide("POST", url) & flag::HANDOVER, flag::HANDOVER, "{url}");
         assert_eq!(engine.take_handovers()[0].question.unwrap().id, "report", "{url}");
         let mut on = with(Some(r#"{"shields":{"telemetry":"on"}}"#));
@@ -1118,7 +1119,9 @@ fn habits_stay_on_this_device_and_echo() {
     let shown = r#"{"a":2,"SpotlightSearch.recentSearches":["!r"]}"#;
     assert_eq!(later.answer("GET", &settings, 200, echo.as_bytes()).unwrap(), shown.as_bytes());
     let sync_of = |content: &str| {
-        format!(r#"{{"account_data":{{"events":[{{"type":"im.vector.web.settings","content":{content}}}]}}}}"#)
+        format!(
+            r#"{{"account_data":{{"events":[{{"type":"im.vector.web.settings","content":{content}}}]}}}}"#
+        )
     };
     assert_eq!(answer(&mut later, sync_of(&echo).as_bytes()), sync_of(shown));
     for plain in [r#"{"a":1}"#, r#"{"SpotlightSearch.recentSearches":[]}"#, shown] {

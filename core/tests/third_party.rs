@@ -113,7 +113,8 @@ fn sign_in_and_calls_reach_what_the_homeserver_names() {
         assert_eq!(refused(&mut engine, "POST", url), None, "{url}");
     }
     // Or by its own list of call servers, where a list of the person's does not name them.
-    let transports = "https://hs.example.org/_matrix/client/unstable/org.matrix.msc4143/rtc/transports";
+    let transports =
+        "https://hs.example.org/_matrix/client/unstable/org.matrix.msc4143/rtc/transports";
     assert_ne!(engine.decide("GET", transports) & flag::WATCH, 0);
     let other = "https://sfu.example.org/sfu/get";
     assert_eq!(refused(&mut engine, "POST", other), Some("third-party"));

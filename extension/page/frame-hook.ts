@@ -3,15 +3,7 @@
  * rule sees: call pages are given the user, the room and its name there. Of what else comes from
  * another site a rule could only say nothing, so the person would not learn why it is missing.
  */
-import {
-  apply,
-  capturedGetter,
-  indexOf,
-  page,
-  startsWith,
-  then,
-  toLowerCase,
-} from "./captured.ts";
+import { apply, capturedGetter, indexOf, page, startsWith, then, toLowerCase } from "./captured.ts";
 import { permissionFor } from "./consent.ts";
 import type { Gate } from "./decision.ts";
 import { resolve } from "./fetch-hook.ts";

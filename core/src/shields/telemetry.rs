@@ -4,7 +4,9 @@
 //! the paths of their protocols. Answers are those the senders take for success, so that nothing is
 //! sent again; a bug report, which a person sends, is asked about.
 
-use super::{BodyStep, Context, Head, HeadStep, Info, Question, Rule, Shield, declared, documented};
+use super::{
+    BodyStep, Context, Head, HeadStep, Info, Question, Rule, Shield, declared, documented,
+};
 use crate::policy::Mode;
 use crate::verdict::{Action, Reply};
 use crate::wire::address::{Address, percent_decoded};
@@ -14,7 +16,7 @@ use crate::wire::json_edit::{Edit, JsonError, quoted};
 /// Domains of the services that Element's own builds name.
 const HOSTS: [&str; 4] =
     ["posthog.element.io", "posthog.com", "sentry.tools.element.io", "sentry.io"];
-/// Those that take bug reports: a rule of the browser would stop one the person agreed to.
+/// Those that take bug reports.
 const REPORT_HOSTS: [&str; 2] = ["rageshakes.element.io", "rageshakes.matrix.org"];
 
 pub(super) struct Telemetry;
@@ -34,7 +36,7 @@ static INFO: Info = Info {
     ),
     modes: &Mode::ALL,
     allow: Some("Services you trust with usage data and bug reports"),
-    rules: declared(&[Rule::Domains(&HOSTS)]),
+    rules: declared(&[Rule::Domains(&HOSTS), Rule::Asked(&REPORT_HOSTS)]),
     ..Info::PLAIN
 };
 

@@ -129,11 +129,11 @@ fn protected() -> Value {
     let rules = || SHIELDS.iter().flat_map(|shield| shield.info().rules);
     let addresses = rules().filter_map(|rule| match rule {
         Rule::Addresses(pattern) => Some((*pattern).to_owned()),
-        Rule::Domains(_) | Rule::Header(..) => None,
+        Rule::Domains(_) | Rule::Asked(_) | Rule::Header(..) => None,
     });
     let domains: Vec<_> = rules()
         .flat_map(|rule| match rule {
-            Rule::Domains(domains) => *domains,
+            Rule::Domains(domains) | Rule::Asked(domains) => *domains,
             Rule::Addresses(_) | Rule::Header(..) => &[],
         })
         .map(|domain| domain.replace('.', r"\."))
@@ -157,7 +157,7 @@ fn rules() -> Value {
     let ruleset = |shield: &&'static dyn Shield| {
         let Info { id, rules, .. } = *shield.info();
         let rules: Vec<_> =
-            (1..).zip(rules).map(|(number, rule)| declarative(number, rule)).collect();
+            (1..).zip(rules).filter_map(|(number, rule)| declarative(number, rule)).collect();
         (!rules.is_empty()).then(|| (id.to_owned(), Value::Array(rules)))
     };
     Value::Object(SHIELDS.iter().filter_map(ruleset).collect())
@@ -167,8 +167,10 @@ fn rules() -> Value {
 /// open the site), and no browser meets a type it does not know: Firefox then refuses the whole
 /// ruleset. A header is set on what the sites themselves serve: documents, workers and style sheets,
 /// each of which sets the policy of what it starts. `{{sites}}` becomes the sites' hosts.
-fn declarative(id: u32, rule: &Rule) -> Value {
+fn declarative(id: u32, rule: &Rule) -> Option<Value> {
     let (action, condition) = match rule {
+        // It would stop what the person agreed to.
+        Rule::Asked(_) => return None,
         Rule::Domains(domains) => {
             (json!({ "type": "block" }), json!({ "requestDomains": domains }))
         }
@@ -184,7 +186,7 @@ fn declarative(id: u32, rule: &Rule) -> Value {
             }),
         ),
     };
-    json!({ "id": id, "priority": 1, "action": action, "condition": condition })
+    Some(json!({ "id": id, "priority": 1, "action": action, "condition": condition }))
 }
 
 fn leaks_page() -> String {
