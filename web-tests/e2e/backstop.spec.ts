@@ -11,9 +11,9 @@ import {
   type ExtensionBrowser,
   callApi,
   launchExtensionBrowser,
+  launchMantle,
   pause,
   storeSettings,
-  testBuild,
   until,
 } from "./extension-pages.ts";
 
@@ -241,10 +241,7 @@ for (const kind of bothBrowsers) {
       recorder = await startRecorder({
         hosts: { [ELEMENT]: fixture(kind), [OTHER]: fixture(kind) },
       });
-      withMantle = await launchExtensionBrowser(kind, {
-        extension: testBuild(kind),
-        proxyPort: recorder.port,
-      });
+      withMantle = await launchMantle(kind, recorder.port);
       extensionPage = await withMantle.openExtensionPage("popup.html");
     });
 

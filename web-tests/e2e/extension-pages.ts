@@ -54,6 +54,15 @@ export async function launchExtensionBrowser(
   return kind === "chromium" ? inChromium(options) : inFirefox(options);
 }
 
+/** A browser with Mantle as built for the tests. */
+export function launchMantle(
+  kind: BrowserKind,
+  proxyPort: number,
+  more: Partial<ExtensionBrowserOptions> = {},
+): Promise<ExtensionBrowser> {
+  return launchExtensionBrowser(kind, { extension: testBuild(kind), proxyPort, ...more });
+}
+
 async function inChromium(options: ExtensionBrowserOptions): Promise<ExtensionBrowser> {
   const launched = await launch("chromium", options);
   const { browser, extensionId } = launched;

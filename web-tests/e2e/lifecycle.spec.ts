@@ -15,6 +15,7 @@ import {
   type Json,
   callApi,
   launchExtensionBrowser,
+  launchMantle,
   pause,
   storeSettings,
   tabShowing,
@@ -59,10 +60,7 @@ for (const kind of bothBrowsers) {
 
     before(async () => {
       recorder = await startRecorder({ hosts: { [ELEMENT]: fixture, [ADDED]: fixture } });
-      running = await launchExtensionBrowser(kind, {
-        extension: testBuild(kind),
-        proxyPort: recorder.port,
-      });
+      running = await launchMantle(kind, recorder.port);
       extensionPage = await running.openExtensionPage("popup.html");
     });
 
@@ -416,10 +414,7 @@ for (const kind of bothBrowsers) {
         const settings = await started.openExtensionPage("popup.html");
         return { ...started, settings, remove: async () => undefined };
       }
-      const started = await launchExtensionBrowser(kind, {
-        extension: testBuild(kind),
-        proxyPort: recorder.port,
-      });
+      const started = await launchMantle(kind, recorder.port);
       const page = await started.newPage();
       await page.goto(`https://${ADDED}/element/`);
       const settings = await started.pressToolbarButton(ADDED);

@@ -19,11 +19,10 @@ import {
 import {
   type ExtensionBrowser,
   callApi,
-  launchExtensionBrowser,
+  launchMantle,
   pause,
   storeSettings,
   tabShowing,
-  testBuild,
   until,
 } from "./extension-pages.ts";
 import { nameAtLogin, reaches } from "./page-requests.ts";
@@ -71,10 +70,7 @@ for (const kind of bothBrowsers) {
           [HOMESERVER]: homeserver,
         },
       });
-      running = await launchExtensionBrowser(kind, {
-        extension: testBuild(kind),
-        proxyPort: recorder.port,
-      });
+      running = await launchMantle(kind, recorder.port);
       page = await running.newPage();
       await page.goto(`https://${ELEMENT}/`);
       const first = await running.openExtensionPage("popup.html");
@@ -353,11 +349,7 @@ for (const kind of bothBrowsers) {
           data: { shields: { identity: { mode: "on", locked: true } } },
         }),
       );
-      const managed = await launchExtensionBrowser(kind, {
-        extension: testBuild(kind),
-        proxyPort: recorder.port,
-        home,
-      });
+      const managed = await launchMantle(kind, recorder.port, { home });
       try {
         const over = await managed.openExtensionPage("popup.html");
         await modeShown(over, "identity", "on");

@@ -8,9 +8,8 @@ import {
   type ExtensionBrowser,
   type Json,
   callApi,
-  launchExtensionBrowser,
+  launchMantle,
   storeSettings,
-  testBuild,
   until,
 } from "./extension-pages.ts";
 
@@ -24,10 +23,7 @@ for (const kind of bothBrowsers) {
 
     before(async () => {
       recorder = await startRecorder({});
-      running = await launchExtensionBrowser(kind, {
-        extension: testBuild(kind),
-        proxyPort: recorder.port,
-      });
+      running = await launchMantle(kind, recorder.port);
       options = await running.openExtensionPage("options.html");
       await options.setViewport({ width: 800, height: 2400 });
     });

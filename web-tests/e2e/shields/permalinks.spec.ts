@@ -6,7 +6,7 @@ import { bothBrowsers, launch } from "../../support/browsers.ts";
 import type { LaunchedBrowser } from "../../support/browsers.ts";
 import { startRecorder } from "../../support/recorder.ts";
 import type { Recorder, Route } from "../../support/recorder.ts";
-import { launchExtensionBrowser, pause, storeSettings, testBuild } from "../extension-pages.ts";
+import { launchMantle, pause, storeSettings } from "../extension-pages.ts";
 import type { ExtensionBrowser } from "../extension-pages.ts";
 
 const HOME = "https://chat.example.org/app/";
@@ -45,7 +45,7 @@ for (const kind of bothBrowsers) {
       recorder = await startRecorder({ hosts: { "chat.example.org": site } });
       [bare, guarded] = await Promise.all([
         launch(kind, { proxyPort: recorder.port }),
-        launchExtensionBrowser(kind, { extension: testBuild(kind), proxyPort: recorder.port }),
+        launchMantle(kind, recorder.port),
       ]);
       settings = await guarded.openExtensionPage("popup.html");
     });

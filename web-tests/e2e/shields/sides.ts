@@ -7,7 +7,7 @@ import { drive, openClient, unhandled } from "../../support/client-page.ts";
 import type { Exchange, Recorder } from "../../support/recorder.ts";
 import type { Account, Synapse } from "../../support/synapse.ts";
 import type { World } from "../../support/world.ts";
-import { launchExtensionBrowser, pause, storeSettings, testBuild } from "../extension-pages.ts";
+import { launchMantle, pause, storeSettings } from "../extension-pages.ts";
 import type { ExtensionBrowser, Json } from "../extension-pages.ts";
 
 /** One of the two. */
@@ -43,7 +43,7 @@ export async function openSides(kind: BrowserKind, world: World): Promise<Sides>
   const guarded = await world.openRecorder();
   const [plain, running] = await Promise.all([
     launch(kind, { proxyPort: bare.port }),
-    launchExtensionBrowser(kind, { extension: testBuild(kind), proxyPort: guarded.port }),
+    launchMantle(kind, guarded.port),
   ]);
   const sides: Sides = {
     without: await openSide("without", plain, bare, world.synapse),

@@ -16,6 +16,7 @@ import type { Recorder, Route } from "../../support/recorder.ts";
 import {
   callApi,
   launchExtensionBrowser,
+  launchMantle,
   storeSettings,
   testBuild,
   until,
@@ -119,11 +120,7 @@ for (const kind of bothBrowsers) {
       });
       [bare, guarded] = await Promise.all([
         launch(kind, { proxyPort: recorder.port }),
-        launchExtensionBrowser(kind, {
-          extension: testBuild(kind),
-          proxyPort: recorder.port,
-          languages: LANGUAGES,
-        }),
+        launchMantle(kind, recorder.port, { languages: LANGUAGES }),
       ]);
       settings = await guarded.openExtensionPage("options.html");
     });
