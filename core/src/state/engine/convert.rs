@@ -36,8 +36,10 @@ pub enum Conversion {
         encrypt: Vec<PendingEvent>,
         /// Once all of those are on the server: empties the readable ones.
         blank: Vec<Put>,
-        /// If the user wants it: events that still have the readable text.
+        /// If the user wants it: current events that still have the readable text.
         redact: Vec<String>,
+        /// In history there may be more, of these types.
+        types: Vec<String>,
         /// There is nothing to do.
         done: bool,
     },
@@ -108,7 +110,8 @@ impl StateEngine {
         }
         let flag = if flagged { None } else { Some(flag_put(room_id, encryption)?) };
         let done = flag.is_none() && blank.is_empty();
-        Ok(Conversion::Convert { flag, encrypt, blank, redact, done })
+        let types = self.settings.types.iter().map(str::to_owned).collect();
+        Ok(Conversion::Convert { flag, encrypt, blank, redact, types, done })
     }
 }
 
