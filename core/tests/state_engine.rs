@@ -1445,6 +1445,32 @@ fn a_room_is_converted_step_by_step() {
 }
 
 #[test]
+fn what_is_encrypted_is_not_converted_again_and_a_leftover_is_emptied() {
+    let mut alice = alice_who_named(&Client::new(BOB));
+    let clear = |id: &str, name: &str| {
+        json!({"type": "m.room.name", "state_key": "", "sender": ALICE, "event_id": id,
+            "content": {"name": name}})
+    };
+    let mut plan = |events: &[Value]| {
+        let state = json!([room_state(), events.to_vec()].concat());
+        match alice.engine.convert_room(ROOM, &state.to_string()).unwrap() {
+            Conversion::Convert { flag, encrypt, blank, redact, done, .. } => {
+                assert_eq!(flag, None);
+                let contents = encrypt.into_iter().map(|event| event.content_json).collect();
+                (contents, blank.len(), redact, done)
+            }
+            Conversion::Refuse { sentence } => panic!("{sentence}"),
+        }
+    };
+    // As the client holds the encrypted event.
+    let shown = clear("$1", "Secret");
+    assert_eq!(plan(std::slice::from_ref(&shown)), (Vec::<String>::new(), 0, vec![], true));
+    let left = clear("$left", "Readable");
+    let expected = (vec![name().to_string()], 1, vec!["$left".to_owned()], false);
+    assert_eq!(plan(&[shown, left]), expected);
+}
+
+#[test]
 fn the_inviters_word_names_the_invite() {
     let (alice, _, event) = alice_and_bob();
     let mut alice = alice;

@@ -53,7 +53,7 @@ export class RoomConversion {
     const possible = this.#candidates(client).length;
     const room = shownRoom(client);
     if (room === undefined) return { shown: "none", sentence: "", possible };
-    const conversion = this.#plan(room);
+    const conversion = this.#plan(room, await this.#leftovers(client, room));
     if (conversion.kind === "refuse") {
       return { shown: "impossible", sentence: conversion.sentence, possible };
     }
@@ -147,7 +147,7 @@ export class RoomConversion {
     const encrypted = (plan: Conversion): Promise<void> =>
       inTurn(plan.encrypt, (content) => this.#sharing.send(client, room, content));
     return this.#engine.writing(client, async () => {
-      const plan = this.#plan(room);
+      const plan = this.#plan(room, await this.#leftovers(client, room));
       if (plan.kind === "refuse") throw new PageCryptoError(plan.sentence);
       if (plan.flag !== undefined) {
         await inTurn([plan.flag], ({ path, body }) => sendAsClient(client, "PUT", path, body));
@@ -169,10 +169,37 @@ export class RoomConversion {
     });
   }
 
-  #plan(room: PageRoom): ReturnType<EncryptedState["convertRoom"]> {
-    const events = JSON.stringify(roomStateOf(room));
+  /**
+   * Readable state that the homeserver still has behind encrypted state, where something failed half
+   * way; the client holds the encrypted one in its place.
+   */
+  async #leftovers(client: PageClient, room: PageRoom): Promise<object[]> {
+    if (!this.#engine.call((state) => state.encryptsState(room.roomId))) return [];
+    const plan = this.#plan(room);
+    const events: object[] = [];
+    await inTurn(plan.kind === "convert" ? plan.types : [], async (type) => {
+      const path = `${pathOf(room.roomId)}/state/${encodeURIComponent(type)}/?format=event`;
+      try {
+        events.push((await sendAsClient(client, "GET", path)) as object);
+      } catch (error) {
+        if (!(error instanceof HomeserverError && error.isFinal)) throw error;
+        // There is none.
+      }
+    });
+    return events;
+  }
+
+  #plan(
+    room: PageRoom,
+    leftovers: readonly object[] = [],
+  ): ReturnType<EncryptedState["convertRoom"]> {
+    const events = JSON.stringify([...roomStateOf(room), ...leftovers]);
     return this.#engine.call((state) => state.convertRoom(room.roomId, events));
   }
+}
+
+function pathOf(roomId: string): string {
+  return `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}`;
 }
 
 /** One step after the other; each again when the homeserver wants it slower. */
@@ -196,7 +223,7 @@ async function inTurn<Item>(
 
 /** Redacts what is readable of a room, now and in its history; how many the user may not. */
 async function redact(client: PageClient, roomId: string, plan: Conversion): Promise<number> {
-  const room = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}`;
+  const room = pathOf(roomId);
   let kept = 0;
   const events = new Set([...plan.redact, ...(await readableBefore(client, room, plan.types))]);
   await inTurn(events, async (eventId) => {

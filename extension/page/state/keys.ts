@@ -4,7 +4,7 @@ import { NativePromise, now, parseJson, setTimer } from "../captured.ts";
 import { deliver, deviceKeysOf, exportSessions, runningClient, within } from "./client.ts";
 import type { DeviceList, EventDuck, PageClient } from "./client.ts";
 import type { StateEngine } from "./engine.ts";
-import { breath, eachInSteps, Pace } from "./pace.ts";
+import { breath, eachInSteps, Pace, SESSIONS_IN_STEP } from "./pace.ts";
 
 type Healed = ReturnType<EncryptedState["healed"]>["events"][number];
 type Undelivered = Healed & { readonly tries: number };
@@ -22,8 +22,6 @@ const RING_DELAY = 60;
 /** For events whose room the client does not have yet; an invite may never come. */
 const TRY_AGAIN_AFTER = 500;
 const MOST_TRIES = 60;
-/** Sessions taken in at a time: each costs some arithmetic on a curve. */
-const SESSIONS_IN_STEP = 32;
 /** State that says who may do what; no more of a room is looked at. */
 const RULES = [
   "m.room.create",

@@ -7,6 +7,8 @@ const STEP = 16;
 const FEWEST = 4;
 const MOST = 512;
 const FIRST = 32;
+/** Sessions taken in at a time: each costs some arithmetic on a curve. */
+export const SESSIONS_IN_STEP = 32;
 
 export class Pace {
   #most = FIRST;

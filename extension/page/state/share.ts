@@ -124,11 +124,7 @@ export class StateSharing {
    * Makes or renews the room's session and gives its key to those who lack it. Age and use count
    * where something new is set: what is sent again for them would bring about the next renewal.
    */
-  async #shareKeys(
-    client: PageClient,
-    room: PageRoom,
-    what: "new" | "again",
-  ): Promise<Target[]> {
+  async #shareKeys(client: PageClient, room: PageRoom, what: "new" | "again"): Promise<Target[]> {
     const { roomId } = room;
     const targets = await targetsOf(client, room);
     const members: string[] = [];

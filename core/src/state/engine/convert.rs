@@ -46,7 +46,8 @@ pub enum Conversion {
 }
 
 impl StateEngine {
-    /// `state` is a JSON array of all the room's state events.
+    /// `state` is a JSON array of all the room's state events as the client has them, and of those that
+    /// the server has in their place.
     ///
     /// # Errors
     ///
@@ -79,19 +80,33 @@ impl StateEngine {
             if !self.settings.types.contains(&event_type) || !filled {
                 continue;
             }
-            // A readable event behind an encrypted one is a leftover: only to be emptied.
-            if self.known.current(room_id, &event_type, &state_key).is_none() {
-                encrypt.push(PendingEvent {
-                    event_type: event_type.clone(),
-                    state_key: state_key.clone(),
-                    content_json: content.to_owned(),
-                });
-            }
+            let event_id = get_str(event, &["event_id"])?.unwrap_or_default();
+            let slot = (event_type.clone(), state_key.clone());
+            let content_json = match self.known.current(room_id, &event_type, &state_key) {
+                None => Some(content),
+                // What the client holds in clear of an encrypted event.
+                Some(current)
+                    if current.event_id == event_id
+                        || self.known.was_replaced(room_id, &slot.0, &slot.1, &event_id) =>
+                {
+                    continue;
+                }
+                // A readable event behind an encrypted one is a leftover: only to be emptied.
+                Some(_) => match self.remembered.get(room_id).and_then(|slots| slots.get(&slot)) {
+                    Some(event) => get(event, &["content"])?,
+                    None => None,
+                },
+            };
+            encrypt.extend(content_json.map(|content| PendingEvent {
+                event_type: event_type.clone(),
+                state_key: state_key.clone(),
+                content_json: content.to_owned(),
+            }));
             blank.push(Put {
                 path: state_path(room_id, &event_type, &state_key),
                 body: blank_content(&event_type).to_owned(),
             });
-            redact.extend(get_str(event, &["event_id"])?);
+            redact.push(event_id);
             types.push(event_type);
         }
         let Some(encryption) = encryption else {
