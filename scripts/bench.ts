@@ -601,6 +601,12 @@ function print(report: Report): string[] {
     line(`${kind}: the same, and Mantle's way to the keys`, 1 / ratioWithKeys, "×");
     line(`${kind}: opening, crypto-wasm in memory by Mantle`, 1 / ratioInMemory, "×");
     line(`${kind}: opening, longest step`, opening.longestCall, "ms", limits.longestStepMs);
+    line(
+      `${kind}: keys come late, longest step`,
+      opening.longestHealing,
+      "ms",
+      limits.longestStepMs,
+    );
     line(`${kind}: rewrite of ${mega(large.bytes)}, longest step`, large.longestCall, "ms");
   }
   return over;

@@ -31,7 +31,7 @@ pub use encrypt::{
     room_key_content, room_keys_for_import,
 };
 pub use engine::{
-    Again, Before, Conversion, CreatePlan, DeviceName, EngineError, HealedEvent, InviteHint, Moved,
+    Again, Before, Conversion, CreatePlan, DeviceName, EngineError, HealStep, HealedEvent, InviteHint, Moved,
     Needs, NewRooms, OpenStep, Outgoing, PendingEvent, PendingView, PersistBatch, PersistEntry,
     Plan, Problem, Put, Reencryption, RefusedDevice, SessionNeed, SessionView, StateEngine,
     StateSettings, Tend, Trust, UnopenedEvent, WriteRoute,

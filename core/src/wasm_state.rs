@@ -42,6 +42,7 @@ export interface UnopenedEvent {
   reason: "session" | "index" | "owner" | "levels";
 }
 export interface HealedEvent { roomId: string; event: Record<string, unknown> }
+export interface HealStep { events: HealedEvent[]; more: boolean }
 export type ProblemCode =
   | "rollback" | "replay" | "clear-over-encrypted" | "flag-removed" | "foreign-session"
   | "key-mismatch" | "room-mismatch" | "not-eligible" | "power-level" | "damaged"
@@ -88,7 +89,7 @@ export interface Reencryption {
 }
 export type Conversion =
   | { kind: "refuse"; sentence: string }
-  | { kind: "convert"; flag?: Put; encrypt: PendingEvent[]; blank: Put[]; redact: string[]; done: boolean };
+  | { kind: "convert"; flag?: Put; encrypt: PendingEvent[]; blank: Put[]; redact: string[]; types: string[]; done: boolean };
 export interface InviteHint { type: "org.mantle.room_state"; content: Record<string, unknown> }
 "#;
 
@@ -110,8 +111,8 @@ extern "C" {
     #[wasm_bindgen(typescript_type = "UnopenedEvent[]")]
     pub type UnopenedEvents;
     /// See the TypeScript section.
-    #[wasm_bindgen(typescript_type = "HealedEvent[]")]
-    pub type HealedEvents;
+    #[wasm_bindgen(typescript_type = "HealStep")]
+    pub type HealStep;
     /// See the TypeScript section.
     #[wasm_bindgen(typescript_type = "Problem[]")]
     pub type Problems;
@@ -408,9 +409,22 @@ impl EncryptedState {
         optional(self.engine.heal_needs().as_ref()).unchecked_into()
     }
 
-    /// Events that open now, clear.
-    pub fn healed(&mut self) -> HealedEvents {
-        to_js(&self.engine.healed()).unchecked_into()
+    /// Tries at most `most` waiting events again: those that open now, clear.
+    pub fn healed(&mut self, most: usize) -> HealStep {
+        to_js(&self.engine.healed(most)).unchecked_into()
+    }
+
+    /// False when the slot of a healed event has another one by now.
+    #[must_use]
+    #[wasm_bindgen(js_name = isCurrent)]
+    pub fn is_current(
+        &self,
+        room_id: &str,
+        event_type: &str,
+        state_key: &str,
+        event_id: &str,
+    ) -> bool {
+        self.engine.is_current(room_id, event_type, state_key, event_id)
     }
 
     /// What happened, each thing once.

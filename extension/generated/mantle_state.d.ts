@@ -29,6 +29,7 @@ export interface UnopenedEvent {
     reason: "session" | "index" | "owner" | "levels";
 }
 export interface HealedEvent { roomId: string; event: Record<string, unknown> }
+export interface HealStep { events: HealedEvent[]; more: boolean }
 export type ProblemCode =
 | "rollback" | "replay" | "clear-over-encrypted" | "flag-removed" | "foreign-session"
 | "key-mismatch" | "room-mismatch" | "not-eligible" | "power-level" | "damaged"
@@ -75,7 +76,7 @@ export interface Reencryption {
 }
 export type Conversion =
 | { kind: "refuse"; sentence: string }
-| { kind: "convert"; flag?: Put; encrypt: PendingEvent[]; blank: Put[]; redact: string[]; done: boolean };
+| { kind: "convert"; flag?: Put; encrypt: PendingEvent[]; blank: Put[]; redact: string[]; types: string[]; done: boolean };
 export interface InviteHint { type: "org.mantle.room_state"; content: Record<string, unknown> }
 
 
@@ -196,9 +197,9 @@ export class EncryptedState {
      */
     healNeeds(): Needs | undefined;
     /**
-     * Events that open now, clear.
+     * Tries at most `most` waiting events again: those that open now, clear.
      */
-    healed(): HealedEvent[];
+    healed(most: number): HealStep;
     /**
      * Keeps a state event until it can be sent.
      *
@@ -221,6 +222,10 @@ export class EncryptedState {
      * What to tell an invited user's devices.
      */
     inviteHint(room_id: string): InviteHint | undefined;
+    /**
+     * False when the slot of a healed event has another one by now.
+     */
+    isCurrent(room_id: string, event_type: string, state_key: string, event_id: string): boolean;
     /**
      * Whether this tab may write.
      */

@@ -28,7 +28,7 @@ export interface SyncedRoom {
 export type Lie = (answer: Plain, request: RecordedRequest) => boolean;
 
 /** How a request fails. */
-type Failure = "502" | "network" | "lost";
+type Failure = "502" | "429" | "network" | "lost";
 
 /** A route to a true homeserver with lies in between. */
 export interface LyingHomeserver {
@@ -64,6 +64,10 @@ export function lyingHomeserver(baseUrl: string): LyingHomeserver {
       for (const failure of failures) {
         const how = request.method === "OPTIONS" ? undefined : failure(request);
         if (how === "502") return answerJson(request, response, 502, { error: "Bad gateway" });
+        if (how === "429") {
+          const wait = { errcode: "M_LIMIT_EXCEEDED", error: "Too fast", retry_after_ms: 200 };
+          return answerJson(request, response, 429, wait);
+        }
         if (how === "lost") {
           const { authorization = "" } = request.headers;
           await fetch(baseUrl + request.path, {

@@ -17,7 +17,7 @@ import cryptoBase64 from "crypto-wasm";
 import stateBase64 from "mantle-state-wasm";
 
 import { EncryptedState, initSync } from "../../extension/generated/mantle_state.js";
-import { Pace } from "../../extension/page/state/pace.ts";
+import { Pace, SESSIONS_IN_STEP } from "../../extension/page/state/pace.ts";
 
 /** Medians over the rounds; times in ms. */
 export interface AnswerSpeed {
@@ -48,6 +48,8 @@ export interface OpeningSpeed {
   readonly ratioWithKeys: number;
   /** The longest single call. */
   readonly longestCall: number;
+  /** The same where all keys come later and at once, as from a backup. */
+  readonly longestHealing: number;
 }
 
 const USER = "@bench:example.org";
@@ -162,6 +164,7 @@ class Bench {
     const theirs: number[] = [];
     const inMemory: number[] = [];
     let longestCall = 0;
+    let longestHealing = 0;
     for (let round = 0; round < rounds; round += 1) {
       const machine = await startMachine();
       theirs.push(await this.#decryptAll(machine));
@@ -181,6 +184,7 @@ class Bench {
       withKeys.push(opened.time + exported + added);
       longestCall = Math.max(longestCall, opened.longestCall);
       state.free();
+      longestHealing = Math.max(longestHealing, this.#heal(bytes, keys));
     }
     const perSecond = (times: readonly number[]): number => (encrypted * 1_000) / median(times);
     const ratio = (others: readonly number[], times: readonly number[]): number =>
@@ -194,7 +198,43 @@ class Bench {
       ratioInMemory: ratio(inMemory, own),
       ratioWithKeys: ratio(theirs, withKeys),
       longestCall,
+      longestHealing,
     };
+  }
+
+  /** The longest call while events that came without their keys are opened. */
+  #heal(bytes: Uint8Array, keys: string): number {
+    const state = this.#newState();
+    this.#through(state, bytes);
+    let longest = 0;
+    const counted = <T>(call: () => T): T => {
+      const start = performance.now();
+      const result = call();
+      longest = Math.max(longest, performance.now() - start);
+      return result;
+    };
+    const waiting = counted(() => state.unopened()).length;
+    counted(() => state.healNeeds());
+    const all = JSON.parse(keys) as unknown[];
+    for (let from = 0; from < all.length; from += SESSIONS_IN_STEP) {
+      const some = JSON.stringify(all.slice(from, from + SESSIONS_IN_STEP));
+      counted(() => state.addRoomKeys(some));
+    }
+    const pace = new Pace();
+    let healed = 0;
+    for (let isMore = true; isMore;) {
+      const start = performance.now();
+      const step = counted(() => state.healed(pace.most));
+      pace.took(performance.now() - start);
+      healed += step.events.length;
+      isMore = step.more;
+    }
+    state.free();
+    const wanted = this.#events.length;
+    if (waiting !== wanted || healed !== wanted) {
+      throw new Error(`${waiting} of ${wanted} waited, ${healed} were opened`);
+    }
+    return longest;
   }
 
   async #decryptAll(machine: OlmMachine): Promise<number> {

@@ -28,7 +28,7 @@ use self::pending::Pending;
 pub use self::pending::{PendingEvent, PendingView};
 pub use self::persist::{PersistBatch, PersistEntry};
 use self::read::{Answers, Arrival, Waiting};
-pub use self::read::{Before, HealedEvent, Needs, OpenStep, SessionNeed, UnopenedEvent};
+pub use self::read::{Before, HealStep, HealedEvent, Needs, OpenStep, SessionNeed, UnopenedEvent};
 use self::rooms::RoomFacts;
 pub use self::write::{
     CreatePlan, DeviceName, NewRooms, Outgoing, Plan, RefusedDevice, SessionView, WriteRoute,
@@ -180,6 +180,8 @@ pub struct StateEngine {
     cache: Map<(String, String), Box<Cached>>,
     answers: Answers,
     waiting: Map<(String, String), Box<Waiting>>,
+    // Those of them still to be tried in this round, last to first.
+    healing: Vec<(String, String)>,
     // When the current event of a slot came: room, type, state key.
     placed: Map<(String, String, String), Arrival>,
     hints: Map<String, Hint>,
@@ -234,6 +236,7 @@ impl StateEngine {
             cache: Map::new(),
             answers: Answers::default(),
             waiting: Map::new(),
+            healing: Vec::new(),
             placed: Map::new(),
             hints: Map::new(),
             fresh_hints: Set::new(),
@@ -315,6 +318,7 @@ impl StateEngine {
         self.cache.clear();
         self.answers = Answers::default();
         self.waiting.clear();
+        self.healing.clear();
         self.placed.clear();
         self.hints.clear();
         self.fresh_hints.clear();

@@ -36,7 +36,7 @@ pub enum Place {
         /// `chunk`, `state`, `event`, `events_before`, …; empty for the answer itself.
         list: String,
     },
-    /// In `/search` or `/notifications`: the event alone names its room.
+    /// In `/search` or `/notifications`: the event names its room, or what it stands in does.
     Own,
 }
 
@@ -296,7 +296,17 @@ impl Survey {
             .filter(|parent| self.is_array(answer, Some(*parent)))
             .and_then(|parent| self.layout.nodes.get(parent))
             .map(|parent| parent.open);
-        found(answer, node.open..node.end, place, array)
+        let mut event = found(answer, node.open..node.end, place, array)?;
+        if matches!(event.place, Place::Own) && event.own_room.is_none() {
+            event.own_room = self.room_beside(answer, node.parent?);
+        }
+        Some(event)
+    }
+
+    /// `/notifications` names the room beside the event.
+    fn room_beside(&self, answer: &[u8], around: usize) -> Option<String> {
+        let node = self.layout.nodes.get(around)?;
+        Members::read(text_of(answer, node.open..node.end)?)?.string("room_id")
     }
 }
 

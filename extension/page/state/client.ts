@@ -10,6 +10,7 @@ import {
   parseJson,
   setTimer,
 } from "../captured.ts";
+import { shieldSettings } from "../shield-settings.ts";
 
 /** A device as `CryptoApi.getUserDeviceInfo` gives it (matrix-js-sdk `Device`). */
 interface PageDevice {
@@ -276,6 +277,12 @@ export async function targetsOf(client: PageClient, room: PageRoom): Promise<Tar
     targets.push({ userId, devices });
   }
   return targets;
+}
+
+/** Whether the settings let a device have what encrypted state protects; for keys, Rust says so. */
+export function mayHaveState({ blocked, crossSigned, verified }: TargetDevice): boolean {
+  const isStrict = shieldSettings("encrypted-state")?.options["trust"] === "cross-signed";
+  return !blocked && (!isStrict || crossSigned || verified);
 }
 
 /** Devices by user; users the page does not follow yet are followed first, within a bounded time. */

@@ -6,6 +6,7 @@ import { showNotice } from "../notice.ts";
 import { showProgress } from "../progress.ts";
 import { ask } from "../question.ts";
 import {
+  mayHaveState,
   PageCryptoError,
   pause,
   roomStateOf,
@@ -25,6 +26,11 @@ type Conversion = Extract<ReturnType<EncryptedState["convertRoom"]>, { kind: "co
  * `letEncryptionChange`): the name must not be in it.
  */
 const AFTER_FLAG = 2_000;
+/** How often, and how long at most, a homeserver is waited for that says "not so fast". */
+const MOST_WAITS = 20;
+const LONGEST_WAIT = 60_000;
+/** History is gone back so far, in answers of a hundred events. */
+const MOST_PAGES = 50;
 /** Most people named in the preview. */
 const MOST_NAMED = 8;
 const ROOM_IN_HASH = new NativeRegExp("^#/room/([^/?]+)");
@@ -47,7 +53,7 @@ export class RoomConversion {
     const possible = this.#candidates(client).length;
     const room = shownRoom(client);
     if (room === undefined) return { shown: "none", sentence: "", possible };
-    const conversion = this.#plan(room);
+    const conversion = this.#plan(room, await this.#leftovers(client, room));
     if (conversion.kind === "refuse") {
       return { shown: "impossible", sentence: conversion.sentence, possible };
     }
@@ -89,6 +95,7 @@ export class RoomConversion {
 
   async #convertAll(client: PageClient, rooms: PageRoom[], isRedacting: boolean): Promise<void> {
     let failed = 0;
+    let kept = 0;
     let sentence = "";
     const progress = showProgress("Mantle is encrypting the room's name and topic…");
     try {
@@ -99,7 +106,8 @@ export class RoomConversion {
           );
         }
         try {
-          await this.#convert(client, room, isRedacting);
+          const plan = await this.#convert(client, room);
+          if (isRedacting) kept += await redact(client, room.roomId, plan);
         } catch (error) {
           failed += 1;
           sentence = sentenceOf(error);
@@ -107,6 +115,12 @@ export class RoomConversion {
       }
     } finally {
       progress.done();
+    }
+    if (kept > 0) {
+      showNotice(
+        `${String(kept)} readable names or topics stay in the rooms' history: ask somebody who may ` +
+          "remove other people's messages to remove them.",
+      );
     }
     if (failed === 0) {
       showNotice(
@@ -128,22 +142,22 @@ export class RoomConversion {
    * Flag, encrypted state, blank clear state: in this order nothing is ever without a name. Then the
    * encrypted state once more, since to clients without Mantle the last one of a slot counts.
    */
-  async #convert(client: PageClient, room: PageRoom, isRedacting: boolean): Promise<void> {
+  async #convert(client: PageClient, room: PageRoom): Promise<Conversion> {
     const { roomId } = room;
-    await this.#engine.writing(client, async () => {
-      const plan = this.#plan(room);
+    const encrypted = (plan: Conversion): Promise<void> =>
+      inTurn(plan.encrypt, (content) => this.#sharing.send(client, room, content));
+    return this.#engine.writing(client, async () => {
+      const plan = this.#plan(room, await this.#leftovers(client, room));
       if (plan.kind === "refuse") throw new PageCryptoError(plan.sentence);
       if (plan.flag !== undefined) {
-        await sendAsClient(client, "PUT", plan.flag.path, plan.flag.body);
+        await inTurn([plan.flag], ({ path, body }) => sendAsClient(client, "PUT", path, body));
         this.#engine.call((state) => state.noteFlag(roomId));
         await pause(AFTER_FLAG);
       }
-      for (const content of plan.encrypt) await this.#sharing.send(client, room, content);
-      for (const { path, body } of plan.blank) await sendAsClient(client, "PUT", path, body);
-      if (plan.blank.length > 0) {
-        for (const content of plan.encrypt) await this.#sharing.send(client, room, content);
-      }
-      if (isRedacting) await redact(client, roomId, plan);
+      await encrypted(plan);
+      await inTurn(plan.blank, ({ path, body }) => sendAsClient(client, "PUT", path, body));
+      if (plan.blank.length > 0) await encrypted(plan);
+      return plan;
     });
   }
 
@@ -155,19 +169,110 @@ export class RoomConversion {
     });
   }
 
-  #plan(room: PageRoom): ReturnType<EncryptedState["convertRoom"]> {
-    const events = JSON.stringify(roomStateOf(room));
+  /**
+   * Readable state that the homeserver still has behind encrypted state, where something failed half
+   * way; the client holds the encrypted one in its place.
+   */
+  async #leftovers(client: PageClient, room: PageRoom): Promise<object[]> {
+    if (!this.#engine.call((state) => state.encryptsState(room.roomId))) return [];
+    const plan = this.#plan(room);
+    const events: object[] = [];
+    await inTurn(plan.kind === "convert" ? plan.types : [], async (type) => {
+      const path = `${pathOf(room.roomId)}/state/${encodeURIComponent(type)}/?format=event`;
+      try {
+        events.push((await sendAsClient(client, "GET", path)) as object);
+      } catch (error) {
+        if (!(error instanceof HomeserverError && error.isFinal)) throw error;
+        // There is none.
+      }
+    });
+    return events;
+  }
+
+  #plan(
+    room: PageRoom,
+    leftovers: readonly object[] = [],
+  ): ReturnType<EncryptedState["convertRoom"]> {
+    const events = JSON.stringify([...roomStateOf(room), ...leftovers]);
     return this.#engine.call((state) => state.convertRoom(room.roomId, events));
   }
 }
 
-async function redact(client: PageClient, roomId: string, plan: Conversion): Promise<void> {
-  for (const eventId of plan.redact) {
-    const path =
-      `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/redact/` +
-      `${encodeURIComponent(eventId)}/mantle${page.crypto.randomUUID()}`;
-    await sendAsClient(client, "PUT", path, "{}");
+function pathOf(roomId: string): string {
+  return `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}`;
+}
+
+/** One step after the other; each again when the homeserver wants it slower. */
+async function inTurn<Item>(
+  items: Iterable<Item>,
+  step: (item: Item) => Promise<unknown>,
+): Promise<void> {
+  for (const item of items) {
+    for (let waits = 0; ; waits += 1) {
+      try {
+        await step(item);
+        break;
+      } catch (error) {
+        const isHasty = error instanceof HomeserverError && error.status === 429;
+        if (!isHasty || waits >= MOST_WAITS) throw error;
+        await pause(Math.min(error.retryAfter ?? 1_000, LONGEST_WAIT));
+      }
+    }
   }
+}
+
+/** Redacts what is readable of a room, now and in its history; how many the user may not. */
+async function redact(client: PageClient, roomId: string, plan: Conversion): Promise<number> {
+  const room = pathOf(roomId);
+  let kept = 0;
+  const events = new Set([...plan.redact, ...(await readableBefore(client, room, plan.types))]);
+  await inTurn(events, async (eventId) => {
+    const path = `${room}/redact/${encodeURIComponent(eventId)}/mantle${page.crypto.randomUUID()}`;
+    try {
+      await sendAsClient(client, "PUT", path, "{}");
+    } catch (error) {
+      if (!(error instanceof HomeserverError && error.isFinal)) throw error;
+      kept += 1;
+    }
+  });
+  return kept;
+}
+
+/** Events of a room's history that have a text of these types. */
+async function readableBefore(
+  client: PageClient,
+  room: string,
+  types: readonly string[],
+): Promise<string[]> {
+  const found: string[] = [];
+  const filter = encodeURIComponent(JSON.stringify({ types }));
+  let from: string | undefined = "";
+  for (let pages = 0; from !== undefined && pages < MOST_PAGES; pages += 1) {
+    const start = from === "" ? "" : `&from=${encodeURIComponent(from)}`;
+    const path = `${room}/messages?dir=b&limit=100&filter=${filter}${start}`;
+    let answer: History = {};
+    await inTurn([path], async () => {
+      answer = (await sendAsClient(client, "GET", path)) as History;
+    });
+    for (const { event_id: eventId, type, state_key: stateKey, content } of answer.chunk ?? []) {
+      const isReadable = Object.values(content ?? {}).some((value) => value !== "");
+      const isOurs = types.includes(type ?? "") && stateKey !== undefined && isReadable;
+      if (isOurs && eventId !== undefined) found.push(eventId);
+    }
+    from = answer.end;
+  }
+  return found;
+}
+
+/** `GET …/messages`, as far as it is read. */
+interface History {
+  readonly end?: string;
+  readonly chunk?: readonly {
+    readonly event_id?: string;
+    readonly type?: string;
+    readonly state_key?: string;
+    readonly content?: Record<string, unknown>;
+  }[];
 }
 
 /** Who will not see the name, as far as it can be told beforehand. */
@@ -178,7 +283,7 @@ async function preview(client: PageClient, rooms: PageRoom[]): Promise<string[]>
     for (const { userId, devices } of await targetsOf(client, room)) {
       if (userId === client.getUserId()) continue;
       everyone.add(userId);
-      if (!devices.some((device) => !device.blocked)) without.add(userId);
+      if (!devices.some(mayHaveState)) without.add(userId);
     }
   }
   const lines = [

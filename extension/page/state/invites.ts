@@ -1,5 +1,5 @@
 /** A room's name and topic for people who are invited: sent to their devices in the Olm channel. */
-import { runningClient, sendThroughOlm, targetsOf } from "./client.ts";
+import { mayHaveState, runningClient, sendThroughOlm, targetsOf } from "./client.ts";
 import type { DeviceName, PageClient, PageRoom } from "./client.ts";
 import type { StateEngine } from "./engine.ts";
 import type { KeySupply } from "./keys.ts";
@@ -66,7 +66,9 @@ export class InviteHints {
     for (const { userId, devices: theirs } of await targetsOf(client, room)) {
       if (!users.includes(userId)) continue;
       this.#told.add(`${roomId}|${userId}`);
-      for (const { deviceId, blocked } of theirs) if (!blocked) devices.push({ userId, deviceId });
+      for (const device of theirs) {
+        if (mayHaveState(device)) devices.push({ userId, deviceId: device.deviceId });
+      }
     }
     if (devices.length > 0) await sendThroughOlm(client, hint.type, devices, hint.content);
   }

@@ -1,11 +1,12 @@
 /** Brings the Rust half what it needs to open events: keys, devices and power levels of the page. */
 import type { EncryptedState, Needs } from "../../generated/mantle_state.js";
-import { NativePromise, setTimer } from "../captured.ts";
+import { NativePromise, now, parseJson, setTimer } from "../captured.ts";
 import { deliver, deviceKeysOf, exportSessions, runningClient, within } from "./client.ts";
 import type { DeviceList, EventDuck, PageClient } from "./client.ts";
 import type { StateEngine } from "./engine.ts";
+import { breath, eachInSteps, Pace, SESSIONS_IN_STEP } from "./pace.ts";
 
-type Healed = ReturnType<EncryptedState["healed"]>[number];
+type Healed = ReturnType<EncryptedState["healed"]>["events"][number];
 type Undelivered = Healed & { readonly tries: number };
 type Unopened = ReturnType<EncryptedState["unopened"]>[number];
 
@@ -33,7 +34,9 @@ export class KeySupply {
   readonly #engine: StateEngine;
   /** Events the page's crypto waits with, by event id. */
   readonly #bells = new Map<string, EventDuck>();
+  readonly #pace = new Pace();
   #isRinging = false;
+  #healing: Promise<void> = NativePromise.resolve();
   #undelivered: Undelivered[] = [];
   #recalled: PageClient | undefined;
 
@@ -70,16 +73,20 @@ export class KeySupply {
     if (client === undefined || client === this.#recalled || !client.isInitialSyncComplete())
       return;
     this.#recalled = client;
+    this.#recallAll(client).catch(() => undefined);
+  }
+
+  async #recallAll(client: PageClient): Promise<void> {
     let isAny = false;
-    for (const room of client.getRooms()) {
+    await eachInSteps(client.getRooms(), (room) => {
       const events: object[] = [];
       const held = room.currentState.events.get("m.room.encrypted");
       for (const { event } of held?.values() ?? []) events.push(event);
-      if (events.length === 0) continue;
+      if (events.length === 0) return;
       isAny = true;
       const json = JSON.stringify(events);
       this.#engine.call((state) => state.recall(room.roomId, json));
-    }
+    });
     if (isAny) this.ring();
   }
 
@@ -91,17 +98,25 @@ export class KeySupply {
     const crypto = runningClient()?.getCrypto();
     if (crypto === undefined) return false;
     const unopened = this.#engine.call((state) => state.unopened());
+    const fresh: Unopened[] = [];
     for (const event of unopened) {
       if (event.reason !== "session" && event.reason !== "index") continue;
       if (this.#bells.has(event.eventId)) continue;
-      const duck = duckOf(event, () => this.ring());
-      this.#bells.set(event.eventId, duck);
+      this.#bells.set(
+        event.eventId,
+        duckOf(event, () => this.ring()),
+      );
+      fresh.push(event);
+    }
+    eachInSteps(fresh, ({ eventId }) => {
+      const duck = this.#bells.get(eventId);
       // The page's crypto keeps it until the key is there, asking the key backup meanwhile.
+      if (duck === undefined) return;
       crypto.decryptEvent(duck).then(
         () => this.ring(),
         () => undefined,
       );
-    }
+    }).catch(() => undefined);
     return unopened.length > 0;
   }
 
@@ -111,7 +126,8 @@ export class KeySupply {
     this.#isRinging = true;
     setTimer(() => {
       this.#isRinging = false;
-      this.#heal().catch(() => undefined);
+      const heal = (): Promise<void> => this.#heal();
+      this.#healing = this.#healing.then(heal).catch(() => undefined);
     }, delay);
   }
 
@@ -121,29 +137,50 @@ export class KeySupply {
     const needs = this.#engine.call((state) => state.healNeeds());
     if (needs !== undefined) await this.supply(needs);
     // Those that came before the client had worked through their answer go first.
-    const healed = this.#undelivered;
-    for (const { roomId, event } of this.#engine.call((state) => state.healed())) {
-      healed.push({ roomId, event, tries: 0 });
-    }
+    const tried = this.#undelivered;
     this.#undelivered = [];
-    for (const one of healed) {
-      if (deliver(client, one.roomId, one.event) || one.tries >= MOST_TRIES) continue;
-      this.#undelivered.push({ ...one, tries: one.tries + 1 });
+    await eachInSteps(tried, (one) => this.#deliver(client, one));
+    for (;;) {
+      const start = now();
+      const step = this.#engine.call((state) => state.healed(this.#pace.most));
+      this.#pace.took(now() - start);
+      await eachInSteps(step.events, (one) => this.#deliver(client, { ...one, tries: 0 }));
+      if (!step.more) break;
+      await breath();
     }
     if (this.#undelivered.length > 0) this.ring(TRY_AGAIN_AFTER);
-    const waiting = this.#engine.call((state) => state.unopened());
+    const waiting = new Set<string>();
+    for (const { eventId } of this.#engine.call((state) => state.unopened())) waiting.add(eventId);
     for (const eventId of [...this.#bells.keys()]) {
-      if (!waiting.some((event) => event.eventId === eventId)) this.#bells.delete(eventId);
+      if (!waiting.has(eventId)) this.#bells.delete(eventId);
     }
     this.#engine.persistSoon();
+  }
+
+  #deliver(client: PageClient, one: Undelivered): void {
+    const { roomId, event, tries } = one;
+    // While the page took its breath, something newer may have come.
+    const { type, state_key: stateKey, event_id: eventId } = event;
+    const isOld =
+      typeof eventId === "string" &&
+      !this.#engine.call((state) =>
+        state.isCurrent(roomId, String(type), String(stateKey), eventId),
+      );
+    if (isOld || deliver(client, roomId, event) || tries >= MOST_TRIES) return;
+    this.#undelivered.push({ ...one, tries: tries + 1 });
   }
 
   async #supplySessions(client: PageClient, sessions: Needs["sessions"]): Promise<void> {
     if (sessions.length === 0) return;
     const wanted = new Set<string>();
     for (const { roomId, sessionId } of sessions) wanted.add(`${roomId}|${sessionId}`);
-    const keys = await exportSessions(client, wanted);
-    this.#engine.call((state) => state.addRoomKeys(keys));
+    const keys = parseJson(await exportSessions(client, wanted));
+    const all = Array.isArray(keys) ? (keys as unknown[]) : [];
+    for (let from = 0; from < all.length; from += SESSIONS_IN_STEP) {
+      if (from > 0) await breath();
+      const some = JSON.stringify(all.slice(from, from + SESSIONS_IN_STEP));
+      this.#engine.call((state) => state.addRoomKeys(some));
+    }
   }
 
   async #supplyDevices(client: PageClient, users: readonly string[]): Promise<void> {

@@ -1,11 +1,11 @@
 /** Answers that carry state, on their way to the page: encrypted state becomes clear state. */
 import type { Needs } from "../../generated/mantle_state.js";
-import { decodeText, now, runInTask, NativePromise } from "../captured.ts";
+import { decodeText, now } from "../captured.ts";
 import { bodyBytes } from "../handlers.ts";
 import type { AnswerHandler, HeldRequest, Outcome } from "../handlers.ts";
 import type { StateEngine } from "./engine.ts";
 import type { KeySupply } from "./keys.ts";
-import { Pace } from "./pace.ts";
+import { breath, Pace } from "./pace.ts";
 
 /** Events whose owner is not known yet are looked at again this often, as syncs pass. */
 const OWNER_RETRY = 20_000;
@@ -130,9 +130,4 @@ export class StateReader implements AnswerHandler {
     }
     this.#hooks.looked();
   }
-}
-
-/** Lets the page paint and answer its person. */
-function breath(): Promise<void> {
-  return new NativePromise((resume) => runInTask(resume));
 }

@@ -86,7 +86,7 @@ export class StateSharing {
     room: PageRoom,
     { eventType, stateKey, contentJson }: StateContent,
   ): Promise<Encrypted> {
-    await this.#shareKeys(client, room);
+    await this.#shareKeys(client, room, "new");
     return this.#stored((state) => state.encrypt(room.roomId, eventType, stateKey, contentJson));
   }
 
@@ -110,7 +110,7 @@ export class StateSharing {
 
   /** Sends current state once more, unless it is current no longer. Only inside `engine.writing`. */
   async #sendAgain(client: PageClient, room: PageRoom, again: Again): Promise<void> {
-    await this.#shareKeys(client, room);
+    await this.#shareKeys(client, room, "again");
     // As late as can be. What is set after this look comes to light with the sync.
     if (!(await isStillThere(client, again))) return;
     const { eventType, stateKey, contentJson, eventId } = again;
@@ -120,8 +120,11 @@ export class StateSharing {
     await this.#put(client, room, encrypted);
   }
 
-  /** Makes or renews the room's session and gives its key to those who lack it. */
-  async #shareKeys(client: PageClient, room: PageRoom): Promise<Target[]> {
+  /**
+   * Makes or renews the room's session and gives its key to those who lack it. Age and use count
+   * where something new is set: what is sent again for them would bring about the next renewal.
+   */
+  async #shareKeys(client: PageClient, room: PageRoom, what: "new" | "again"): Promise<Target[]> {
     const { roomId } = room;
     const targets = await targetsOf(client, room);
     const members: string[] = [];
@@ -133,6 +136,7 @@ export class StateSharing {
           members,
           targets,
           now: now(),
+          keeps: what === "again",
           encryption: contentOf(room, "m.room.encryption"),
           historyVisibility:
             contentOf(room, "m.room.history_visibility")?.["history_visibility"] ?? null,
@@ -197,7 +201,7 @@ export class StateSharing {
     this.#keys.addRules(client, roomId);
     const delay = await this.#engine.writing(client, async () => {
       const isHeld = this.#engine.call((state) => state.sessions()).includes(roomId);
-      if (isHeld) await this.#shareKeys(client, room);
+      if (isHeld) await this.#shareKeys(client, room, "again");
       const json = JSON.stringify({ members: await joinedMembers(room), now: now() });
       const again = this.#engine.call((state) => state.reencrypt(roomId, json));
       for (const event of again.events) await this.#sendAgain(client, room, event);

@@ -119,7 +119,7 @@ export class StateWriter implements RequestHandler {
     const plan = await this.#planCreate(body, client);
     switch (plan.kind) {
       case "pass":
-        return { kind: "send" };
+        return plan.why === "public" ? { kind: "send", noted: "flagged" } : { kind: "send" };
       case "ask":
         return matrixError("M_FORBIDDEN", "The room was not made, because you chose to wait.");
       default:

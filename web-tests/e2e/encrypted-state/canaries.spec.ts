@@ -156,6 +156,22 @@ const WAYS: readonly Way[] = [
       const roomId = await plainRoom(page);
       await drive(page, "setRoomName", roomId, name);
       await drive(page, "setRoomTopic", roomId, topic);
+      // Jitsi's widget repeats the name.
+      const widget = { type: "jitsi", url: "https://x/", data: { roomName: name, domain: "x" } };
+      await drive(page, "sendState", roomId, "im.vector.modular.widgets", "jitsi", widget);
+      return roomId;
+    },
+  },
+  {
+    title: "a room as Element makes it with its own encrypted state on",
+    go: async (page, name, topic) => {
+      const encryption = { ...ENCRYPTION, content: { ...MEGOLM, [FLAG]: true } };
+      const { roomId } = await createRoom(page, {
+        preset: "private_chat",
+        initial_state: [encryption],
+      });
+      await drive(page, "setRoomName", roomId, name);
+      await drive(page, "setRoomTopic", roomId, topic);
       return roomId;
     },
   },

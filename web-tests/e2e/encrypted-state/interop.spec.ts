@@ -268,7 +268,96 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 600_000
         await device.seeName(roomId, name);
         await drive(device.page, "stop");
         await device.page.close();
+        // It is signed out, so what it could read is encrypted anew.
+        const before = Object.values(await encryptedState(roomId)).map(sessionOf);
+        const account = { ...device.credentials, accessToken: device.accessToken() };
+        await world.synapse.call(account, "POST", "/_matrix/client/v3/logout", {});
+        await until(
+          async () => {
+            const state = Object.values(await encryptedState(roomId));
+            return state.every((event) => !before.includes(sessionOf(event)));
+          },
+          "name and topic are encrypted anew",
+          LIMIT,
+        );
         await bob.restart();
+        await everybodySees([alice, bob, carol, erin], name);
+      });
+
+      it("changes a session that is used up, and comes to rest", async () => {
+        const [name, topic] = [secret("name"), secret("topic")];
+        const { roomId: id } = await drive(alice.page, "createRoomAs", {
+          name,
+          topic,
+          preset: "private_chat" as never,
+          invite: [carol.userId],
+          initial_state: [
+            {
+              type: "m.room.encryption",
+              state_key: "",
+              content: { algorithm: "m.megolm.v1.aes-sha2", rotation_period_msgs: 1 },
+            },
+          ],
+        });
+        await alice.seeName(id, name);
+        await alice.seeTopic(id, topic);
+        const writes = (): number =>
+          recorder.exchanges.filter(
+            ({ host, method, path }) =>
+              host === HOMESERVER &&
+              method === "PUT" &&
+              decodeURIComponent(path).includes(`${id}/state/m.room.encrypted/`),
+          ).length;
+        // Name and topic have one session again, of which whoever joins is given the key.
+        const isOne = async (): Promise<boolean> => {
+          const state = await encryptedState(id);
+          return sessionOf(state["m.room.name:"]) === sessionOf(state["m.room.topic:"]);
+        };
+        const used = new Set<string>();
+        for (let round = 1; round <= 3; round += 1) {
+          await until(isOne, "both are encrypted with one session", LIMIT);
+          used.add(sessionOf((await encryptedState(id))["m.room.name:"]));
+          const next = secret("name");
+          await alice.rename(id, next);
+          await alice.seeName(id, next);
+        }
+        await until(isOne, "both are encrypted with one session", LIMIT);
+        const last = given.at(-1) ?? "";
+        await carol.join(id);
+        await carol.seeName(id, last);
+        await carol.seeTopic(id, topic);
+        assert.equal(used.size, 3);
+        // Two at first, one renewed; two for each rename; perhaps both for Carol, who was quick.
+        assert.ok(writes() <= 3 + 3 * 2 + 2, `${writes()} writes`);
+      });
+
+      it("shows a name whose key comes after the very first sync", async () => {
+        const keys = holdToDevice();
+        const name = secret("name");
+        await drive(bob.page, "stop");
+        const end = liar.tell(toClient(bob.accessToken(), keys.lie));
+        const { roomId: id } = await drive(alice.page, "createRoom", {
+          name,
+          encrypted: true,
+          invite: [bob.userId],
+        });
+        await alice.seeName(id, name);
+        const account = { userId: bob.userId, deviceId: "", accessToken: bob.accessToken() };
+        const join = `/_matrix/client/v3/join/${encodeURIComponent(id)}`;
+        await world.synapse.call(account, "POST", join, {});
+        await bob.restart({ reload: true, clearCache: true });
+        await until(() => keys.held() > 0, "a key is on its way", LIMIT);
+        await until(
+          async () => (await held(bob, id, "m.room.encrypted", "m.room.name:")) !== null,
+          "the encrypted name is there",
+          LIMIT,
+        );
+        assert.notEqual(await bob.name(id), name);
+        keys.release();
+        // Wakes the sync that waits.
+        await alice.send(id, "wake up");
+        await bob.seeName(id, name);
+        end();
       });
 
       it("shows a name whose key comes late, without a reload", async () => {
@@ -508,7 +597,8 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 600_000
           });
         assert.deepEqual(
           writes.map(({ headers }) => headers.origin),
-          ["https://chat.example.org"],
+          // After Dave left and after Bob's device was signed out.
+          ["https://chat.example.org", "https://chat.example.org"],
           "Alice, who made it, and nobody else",
         );
       });

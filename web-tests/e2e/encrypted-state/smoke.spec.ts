@@ -1,17 +1,23 @@
 /** Names and topics between Mantle in both browsers and unmodified clients; the homeserver learns none. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { ClientEvent } from "matrix-js-sdk";
 import type { Page } from "puppeteer-core";
 import { bothBrowsers } from "../../support/browsers.ts";
 import type { BrowserKind } from "../../support/browsers.ts";
 import { drive, openClient, tryToDrive, unhandled } from "../../support/client-page.ts";
+import { sendForgery } from "../../support/hostile-member.ts";
+import { lyingHomeserver } from "../../support/lies.ts";
+import type { LyingHomeserver } from "../../support/lies.ts";
 import { startPeer } from "../../support/peer.ts";
 import type { Peer } from "../../support/peer.ts";
-import { openQuestion, press } from "../../support/question.ts";
+import { noticeTexts, openQuestion, press } from "../../support/question.ts";
 import type { Recorder } from "../../support/recorder.ts";
-import { startWorld } from "../../support/world.ts";
+import type { Account } from "../../support/synapse.ts";
+import { HOMESERVER, startWorld } from "../../support/world.ts";
 import type { World } from "../../support/world.ts";
 import {
+  callApi,
   launchExtensionBrowser,
   storeSettings,
   tabShowing,
@@ -26,6 +32,12 @@ const OTHER_TYPE = "org.example.state";
 const LIMIT = 45_000;
 /** Part of every name and topic, and of nothing else. */
 const CANARY = "canary-7f3a";
+const FIRST_ROOM = "Mantle encrypts the name and topic of new rooms.";
+const ENCRYPTION = {
+  type: "m.room.encryption",
+  state_key: "",
+  content: { algorithm: "m.megolm.v1.aes-sha2" },
+};
 
 interface SlidingEvent {
   readonly type: string;
@@ -39,6 +51,12 @@ interface StoredEvent {
   readonly content: { readonly session_id: string };
 }
 
+interface LedgerRow {
+  readonly shield: string;
+  readonly action: string;
+  readonly endpoint: string;
+}
+
 interface NamedEvent {
   readonly type: string;
   readonly event_id: string;
@@ -50,6 +68,7 @@ interface Person {
   readonly user: string;
   readonly browser: ExtensionBrowser;
   readonly recorder: Recorder;
+  readonly liar: LyingHomeserver;
   page: Page;
   credentials: Awaited<ReturnType<typeof signIn>>;
 }
@@ -59,6 +78,7 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
   let alice: Person;
   let bob: Person;
   let carol: Peer;
+  let carolAccount: Account;
   let dave: Peer;
   let roomId: string;
 
@@ -66,8 +86,9 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
     world = await startWorld();
     const account = async (user: string) => world.synapse.register(user, PASSWORD);
     await Promise.all([account("alice"), account("bob")]);
+    carolAccount = await account("carol");
     [carol, dave] = await Promise.all([
-      startPeer(world.synapse, await account("carol"), { encryptedState: true }),
+      startPeer(world.synapse, carolAccount, { encryptedState: true }),
       startPeer(world.synapse, await account("dave")),
     ]);
     alice = await person(world, "chromium", "alice");
@@ -87,6 +108,38 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
     return (await world.synapse.call(someone.credentials, "GET", path)) as unknown as StoredEvent[];
   };
 
+  /** How often the page explains what encrypted names mean for others. */
+  const explained = async ({ page }: Person): Promise<number> =>
+    (await noticeTexts(page)).filter((text) => text.startsWith(FIRST_ROOM)).length;
+  /** A room from before Mantle, as its owner made it elsewhere. */
+  const oldRoom = async (owner: Person, name: string, invite: string[]): Promise<string> => {
+    const path = "/_matrix/client/v3/createRoom";
+    const body = { name, invite, initial_state: [ENCRYPTION] };
+    return String((await world.synapse.call(owner.credentials, "POST", path, body))["room_id"]);
+  };
+  const statePath = (id: string, type: string): string =>
+    `/_matrix/client/v3/rooms/${encodeURIComponent(id)}/state/${type}`;
+  const clearName = async (someone: Person, id: string): Promise<unknown> =>
+    (await world.synapse.call(someone.credentials, "GET", statePath(id, "m.room.name")))["name"];
+  const isRedacted = async (someone: Person, id: string, eventId = ""): Promise<boolean> => {
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(id)}/event/${encodeURIComponent(eventId)}`;
+    const event = await world.synapse.call(someone.credentials, "GET", path);
+    return (event["content"] as { name?: string }).name === undefined;
+  };
+  const openPopup = async (someone: Person): Promise<Page> => {
+    const first = await someone.browser.openExtensionPage("popup.html");
+    const tab = await tabShowing(first, "chat.example.org");
+    await first.close();
+    return someone.browser.openExtensionPage(`popup.html?tab=${String(tab)}`);
+  };
+  const clickInPopup = async (someone: Person, what: "room" | "all"): Promise<void> => {
+    const popup = await openPopup(someone);
+    await popup.waitForSelector(`#rooms:not([hidden]) button[data-what=${what}]`);
+    await popup.click(`#rooms button[data-what=${what}]`);
+    // Firefox may be about to replace the window that it is asked to show.
+    await someone.page.bringToFront().catch(() => someone.page.bringToFront());
+  };
+
   it("a new room has its name for everyone who can read it, and for the homeserver none", async () => {
     ({ roomId } = await drive(alice.page, "createRoom", {
       name: `Garden ${CANARY}`,
@@ -95,6 +148,7 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       invite: [bob.credentials.userId, carol.userId, dave.userId],
     }));
     await drive(alice.page, "roomName", roomId, `Garden ${CANARY}`);
+    await until(async () => (await explained(alice)) === 1, "it is explained", LIMIT);
     await drive(bob.page, "joinRoom", roomId);
     await carol.join(roomId);
     await dave.join(roomId);
@@ -137,36 +191,21 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
   for (const name of ["alice", "bob"] as const) {
     it(`${name} encrypts the name of an old room from the popup`, async () => {
       const someone = name === "alice" ? alice : bob;
-      const old = await world.synapse.call(
-        someone.credentials,
-        "POST",
-        "/_matrix/client/v3/createRoom",
-        {
-          name: `Old ${name}`,
-          invite: [carol.userId],
-          initial_state: [
-            {
-              type: "m.room.encryption",
-              state_key: "",
-              content: { algorithm: "m.megolm.v1.aes-sha2" },
-            },
-          ],
-        },
-      );
-      const oldId = String(old["room_id"]);
+      const oldId = await oldRoom(someone, `Older ${name}`, [carol.userId]);
       await carol.join(oldId);
+      const renamed = { name: `Old ${name}` };
+      const older = (await stateOf(someone, oldId)).find(({ type }) => type === "m.room.name");
+      await world.synapse.call(
+        someone.credentials,
+        "PUT",
+        statePath(oldId, "m.room.name"),
+        renamed,
+      );
       await drive(someone.page, "roomName", oldId, `Old ${name}`);
       await someone.page.evaluate((id) => {
         location.hash = `#/room/${id}`;
       }, oldId);
-      const first = await someone.browser.openExtensionPage("popup.html");
-      const tab = await tabShowing(first, "chat.example.org");
-      await first.close();
-      const popup = await someone.browser.openExtensionPage(`popup.html?tab=${String(tab)}`);
-      await popup.waitForSelector("#rooms:not([hidden]) button[data-what=room]");
-      await popup.click("#rooms button[data-what=room]");
-      // Firefox may be about to replace the window that it is asked to show.
-      await someone.page.bringToFront().catch(() => someone.page.bringToFront());
+      await clickInPopup(someone, "room");
       const question = await openQuestion(someone.page);
       assert.match(question.title, /Encrypt this room's name/);
       assert.match(question.text.join(" "), /All 1 other people are given the key/);
@@ -174,25 +213,89 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       if (name === "bob") {
         await press(someone.page, "Also remove the readable name and topic from history");
       }
+      // A homeserver that wants each step slower, once.
+      const hasty = new Set<string>();
+      const end = someone.liar.fail(({ method, path }) => {
+        const step = path.replace(/\/mantle[^/]*$/, "");
+        const isFirst = method === "PUT" && /\/(state|redact)\//.test(step) && !hasty.has(step);
+        hasty.add(step);
+        return isFirst;
+      }, "429");
       await press(someone.page, "Encrypt");
-      const clear = async (): Promise<unknown> =>
-        (
-          await world.synapse.call(
-            someone.credentials,
-            "GET",
-            `/_matrix/client/v3/rooms/${encodeURIComponent(oldId)}/state/m.room.name`,
-          )
-        )["name"];
-      await until(async () => ((await clear()) ?? "") === "", "the clear name is blank", LIMIT);
+      await until(
+        async () => ((await clearName(someone, oldId)) ?? "") === "",
+        "the clear name is blank",
+        LIMIT,
+      );
       await drive(someone.page, "roomName", oldId, `Old ${name}`);
       await carol.seeName(oldId, `Old ${name}`);
-      const isRedacted = async (): Promise<boolean> => {
-        const path = `/_matrix/client/v3/rooms/${encodeURIComponent(oldId)}/event/${encodeURIComponent(before?.event_id ?? "")}`;
-        const event = await world.synapse.call(someone.credentials, "GET", path);
-        return (event["content"] as { name?: string }).name === undefined;
-      };
-      if (name === "bob") await until(isRedacted, "the readable name is redacted", LIMIT);
-      else assert.equal(await isRedacted(), false);
+      for (const event of [before, older]) {
+        if (name === "bob") {
+          await until(
+            () => isRedacted(someone, oldId, event?.event_id),
+            "a name is redacted",
+            LIMIT,
+          );
+        } else assert.equal(await isRedacted(someone, oldId, event?.event_id), false);
+      }
+      await until(
+        async () => (await noticeTexts(someone.page)).some((text) => /encrypted now/.test(text)),
+        "it is done",
+        LIMIT,
+      );
+      assert.ok(end() >= 3, "The homeserver was too slow for it");
+    });
+
+    it(`${name} encrypts the names of all old rooms from the popup`, async () => {
+      const someone = name === "alice" ? alice : bob;
+      // Somebody who has no device yet.
+      const { userId, accessToken } = await world.synapse.register(`newcomer-${name}`, PASSWORD);
+      const names = ["First", "Second"].map((which) => `${which} of ${name}`);
+      const rooms = await Promise.all(names.map((one) => oldRoom(someone, one, [userId])));
+      const joins = `/_matrix/client/v3/join/${encodeURIComponent(rooms[0] ?? "")}`;
+      await world.synapse.call({ userId, deviceId: "", accessToken }, "POST", joins, {});
+      for (const [at, id] of rooms.entries()) {
+        await drive(someone.page, "roomName", id, names[at] ?? "");
+      }
+      await clickInPopup(someone, "all");
+      const question = await openQuestion(someone.page);
+      assert.match(question.title, /names and topics of 2 rooms/);
+      assert.match(question.text.join(" "), /1 of 1 other people cannot be given the key/);
+      await press(someone.page, "Encrypt");
+      await until(
+        async () => (await noticeTexts(someone.page)).some((text) => /of 2 rooms are/.test(text)),
+        "it is done",
+        LIMIT,
+      );
+      for (const [at, id] of rooms.entries()) {
+        assert.equal((await clearName(someone, id)) ?? "", "");
+        const state = await stateOf(someone, id);
+        assert.ok(state.some((event) => event.state_key === "m.room.name:"));
+        await drive(someone.page, "roomName", id, names[at] ?? "");
+      }
+      const [id = ""] = rooms;
+      await someone.page.evaluate((hash) => {
+        location.hash = hash;
+      }, `#/room/${id}`);
+      const popup = await openPopup(someone);
+      await popup.waitForSelector("#rooms[data-shown=encrypted]");
+      await popup.close();
+      // As if emptying it had failed.
+      const left = { name: `Left of ${name}` };
+      const path = statePath(id, "m.room.name");
+      const event = await world.synapse.call(someone.credentials, "PUT", path, left);
+      await clickInPopup(someone, "room");
+      await press(someone.page, "Also remove the readable name and topic from history");
+      await press(someone.page, "Encrypt");
+      await until(
+        () => isRedacted(someone, id, String(event["event_id"])),
+        "it is emptied and redacted",
+        LIMIT,
+      );
+      assert.equal(await clearName(someone, id), "");
+      await drive(someone.page, "roomName", id, names[0] ?? "");
+      await reload(someone);
+      await drive(someone.page, "roomName", id, names[0] ?? "");
     });
   }
 
@@ -234,6 +337,82 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       const me = invited.credentials.userId;
       const member = await drive(invited.page, "heldState", made.roomId, "m.room.member", me);
       assert.equal(member?.content["membership"], "invite");
+      // Alice was told before the reload.
+      assert.equal(await explained(inviter), by === "alice" ? 0 : 1);
+    });
+
+    it(`${by} leaves a public room readable, and Mantle's record says so`, async () => {
+      const [someone] = pair();
+      const name = `Market of ${by}`;
+      const { roomId: id } = await drive(someone.page, "createRoomAs", {
+        name,
+        preset: "public_chat" as never,
+        initial_state: [ENCRYPTION],
+      });
+      await drive(someone.page, "roomName", id, name);
+      assert.equal(await clearName(someone, id), name);
+      const settings = await someone.browser.openExtensionPage("popup.html");
+      const isRecorded = async (): Promise<boolean> => {
+        const { ledger } = await callApi<{ ledger?: { rows: LedgerRow[] } }>(
+          settings,
+          "storage.local.get",
+          "ledger",
+        );
+        return (ledger?.rows ?? []).some(
+          ({ shield, action, endpoint }) =>
+            shield === "encrypted-state" && action === "flagged" && /createRoom/.test(endpoint),
+        );
+      };
+      await until(isRecorded, "it is recorded", LIMIT);
+      await settings.close();
+    });
+
+    it(`${by} gives who is invited no key where they may not see what was before`, async () => {
+      const [someone] = pair();
+      const name = `Cellar of ${by} ${CANARY}`;
+      const from = someone.recorder.exchanges.length;
+      const { roomId: id } = await drive(someone.page, "createRoomAs", {
+        name,
+        preset: "private_chat" as never,
+        invite: [carol.userId],
+        initial_state: [
+          ENCRYPTION,
+          {
+            type: "m.room.history_visibility",
+            state_key: "",
+            content: { history_visibility: "joined" },
+          },
+        ],
+      });
+      await drive(someone.page, "roomName", id, name);
+      const told = someone.recorder.exchanges
+        .slice(from)
+        .filter(({ path, body }) => path.includes("/sendToDevice/") && body.includes(carol.userId));
+      assert.equal(told.length, 0);
+      await carol.join(id);
+      await until(() => peerHasKey(id), "Carol has the key", LIMIT);
+    });
+
+    it(`${to} reads what has one of MSC3414's opaque keys`, async () => {
+      const [owner, reader] = pair();
+      const name = `Field of ${by} ${CANARY}`;
+      const { roomId: id } = await drive(owner.page, "createRoom", {
+        name,
+        encrypted: true,
+        invite: [carol.userId, reader.credentials.userId],
+      });
+      await drive(reader.page, "joinRoom", id);
+      await carol.join(id);
+      await promote(world, owner, id, [carol.userId]);
+      await carol.seeName(id, name);
+      await drive(reader.page, "roomName", id, name);
+      const topic = `Poppies of ${by} ${CANARY}`;
+      await sendForgery(world.synapse, carolAccount, carol, id, {
+        type: "m.room.topic",
+        content: JSON.stringify({ topic }),
+        packed: "c29tZSBvcGFxdWUga2V5",
+      });
+      for (const one of [reader, owner]) await topicIs(one.page, id, topic);
     });
 
     it(`sliding sync of ${to} asks for encrypted state and names the room`, async () => {
@@ -261,7 +440,20 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
     });
 
     it(`${to} is given the name in every other answer too`, async () => {
-      const [, reader] = pair();
+      const [writer, reader] = pair();
+      const rule = "/_matrix/client/v3/pushrules/global/override/org.example.names";
+      const conditions = ["m.room.encrypted", "m.room.name:"].map((pattern, at) => ({
+        kind: "event_match",
+        key: at === 0 ? "type" : "state_key",
+        pattern,
+      }));
+      await world.synapse.call(reader.credentials, "PUT", rule, {
+        conditions,
+        actions: ["notify"],
+      });
+      const newest = `News of ${by} ${CANARY}`;
+      await drive(writer.page, "setRoomName", roomId, newest);
+      await drive(reader.page, "roomName", roomId, newest);
       const get = async (path: string): Promise<unknown> => {
         const answer = await drive(reader.page, "homeserverCall", "GET", path);
         assert.equal(answer.status, 200, `${path}: ${answer.body}`);
@@ -278,7 +470,22 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       const messages = (await get(`${room}/messages?dir=b&limit=200`)) as { chunk: NamedEvent[] };
       const context = (await get(`${room}/context/${event}?limit=2`)) as { event: NamedEvent };
       const alone = (await get(`${room}/event/${event}`)) as NamedEvent;
-      for (const events of [state, messages.chunk, [context.event], [alone]]) {
+      const initial = (await get(`${room}/initialSync?limit=20`)) as {
+        state: NamedEvent[];
+        messages: { chunk: NamedEvent[] };
+      };
+      const notified = (await get("/_matrix/client/v3/notifications?limit=50")) as {
+        notifications: { room_id: string; event: NamedEvent }[];
+      };
+      for (const events of [
+        state,
+        messages.chunk,
+        [context.event],
+        [alone],
+        initial.state,
+        initial.messages.chunk,
+        notified.notifications.map((one) => one.event),
+      ]) {
         const found = events.find((one) => one.event_id === eventId);
         assert.deepEqual([found?.type, found?.content.name], ["m.room.name", name]);
       }
@@ -324,6 +531,10 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
         "the signature is known",
         LIMIT,
       );
+      const told: unknown[] = [];
+      carol.client.on(ClientEvent.ReceivedToDeviceMessage, ({ message }) => {
+        told.push(message.type);
+      });
       await withSettings(someone, { trust: "cross-signed" }, async () => {
         const name = `Vault of ${by} ${CANARY}`;
         const made = await drive(someone.page, "createRoom", {
@@ -335,6 +546,8 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
         await drive(other.page, "roomName", made.roomId, name);
         await carol.join(made.roomId);
         assert.equal(await peerHasKey(made.roomId), false);
+        // Nor the name itself, which invites have.
+        assert.ok(!told.includes("org.mantle.room_state"));
       });
     });
 
@@ -381,6 +594,8 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
 
 async function person(world: World, kind: BrowserKind, user: string): Promise<Person> {
   const recorder = await world.openRecorder();
+  const liar = lyingHomeserver(world.synapse.baseUrl);
+  recorder.route(HOMESERVER, liar.route);
   const browser = await launchExtensionBrowser(kind, {
     extension: testBuild(kind),
     proxyPort: recorder.port,
@@ -388,7 +603,7 @@ async function person(world: World, kind: BrowserKind, user: string): Promise<Pe
   const page = await browser.newPage();
   await openClient(page);
   const credentials = await signIn(page, user);
-  return { user, browser, recorder, page, credentials };
+  return { user, browser, recorder, liar, page, credentials };
 }
 
 async function signIn(page: Page, user: string) {

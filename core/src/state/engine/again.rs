@@ -10,7 +10,8 @@
 //! this device has made is sent once more when somebody had joined before they were given the key.
 //!
 //! Somebody may set a new value while the old one is on its way once more, and the old one would win.
-//! So what was sent is followed until it has come back: what was set in between is sent after it.
+//! So what was sent is followed until it has come back, over reloads too: what was set in between is
+//! sent after it.
 
 use serde::Serialize;
 
@@ -24,7 +25,7 @@ use crate::state::power_levels::PowerLevels;
 use crate::state::precedence::Candidate;
 use crate::state::sorted::{Map, Set};
 use crate::state::sync::ENCRYPTED_TYPE;
-use crate::wire::json_edit::{elements, get, get_str};
+use crate::wire::json_edit::{elements, get, get_str, quoted};
 
 /// How long each further member waits for the one before.
 const TURN_MS: u64 = 60_000;
@@ -99,6 +100,38 @@ pub(super) struct Rewrite {
 }
 
 impl Rewrite {
+    /// Sealed by whoever stores it. Arrivals are left out: they count answers since the page was
+    /// loaded.
+    fn stored(&self, event_type: &str, state_key: &str) -> String {
+        let undone = self.undone.as_ref();
+        format!(
+            r#"{{"type":{},"state_key":{},"base":{},"base_ts":{},"session_id":{},"message_index":{},"content":{},"undone":{}}}"#,
+            quoted(event_type),
+            quoted(state_key),
+            quoted(&self.base),
+            self.base_ts,
+            quoted(&self.session_id),
+            self.message_index,
+            quoted(&self.content),
+            undone.map_or_else(|| "null".to_owned(), |(_, content)| quoted(content)),
+        )
+    }
+
+    /// With its type and state key.
+    fn restore(stored: &str) -> Option<(String, String, Self)> {
+        let text = |key: &str| get_str(stored, &[key]).ok().flatten();
+        let rewrite = Self {
+            base: text("base")?,
+            base_ts: number(stored, "base_ts").ok()?,
+            session_id: text("session_id")?,
+            message_index: number(stored, "message_index").ok()?.try_into().ok()?,
+            content: text("content")?,
+            came_back: None,
+            undone: text("undone").map(|content| (Arrival::default(), content)),
+        };
+        Some((text("type")?, text("state_key")?, rewrite))
+    }
+
     fn is_it(&self, session_id: &str, message_index: u32) -> bool {
         self.session_id == session_id && self.message_index == message_index
     }
@@ -149,7 +182,44 @@ impl StateEngine {
                 undone: None,
             },
         );
+        self.touch_room(room_id);
         Ok(ticket)
+    }
+
+    /// What is followed in a room, for its store: a JSON array with contents in clear, to be sealed.
+    /// `None` where nothing is.
+    pub(super) fn stored_rewrites(&self, room_id: &str) -> Option<String> {
+        let rewrites: Vec<String> = self
+            .rewrites
+            .iter()
+            .filter(|((room, ..), _)| room == room_id)
+            .map(|((_, event_type, state_key), rewrite)| rewrite.stored(event_type, state_key))
+            .collect();
+        (!rewrites.is_empty()).then(|| format!("[{}]", rewrites.join(",")))
+    }
+
+    /// Goes on following what [`StateEngine::stored_rewrites`] gave, where the room's state is the one
+    /// of then. After the events in clear.
+    pub(super) fn restore_rewrites(&mut self, room_id: &str, stored: &str) {
+        for rewrite in elements(stored).unwrap_or_default() {
+            let Some((event_type, state_key, rewrite)) = Rewrite::restore(rewrite) else { continue };
+            let Some(current) = self.known.current(room_id, &event_type, &state_key) else {
+                continue;
+            };
+            let is_ours = rewrite.is_it(&current.session_id, current.message_index);
+            let slots = self.remembered.get(room_id);
+            let event = slots.and_then(|slots| slots.get(&(event_type.clone(), state_key.clone())));
+            let content = event.and_then(|event| get(event, &["content"]).ok().flatten());
+            let undone = rewrite.undone.as_ref().map(|(_, undone)| undone.as_str());
+            let is_undone = undone.is_some() && undone == content;
+            if !is_ours && !is_undone && current.event_id != rewrite.base {
+                continue;
+            }
+            if is_ours && rewrite.undone.is_some() {
+                self.tend.or_insert_with(room_id.to_owned(), || "stale");
+            }
+            self.rewrites.or_insert_with(slot(room_id, &event_type, &state_key), || rewrite);
+        }
     }
 
     /// Looks whether an event is what was encrypted once more, or what somebody set before that
@@ -165,6 +235,7 @@ impl StateEngine {
         let is_past = was_replaced(event_id);
         let previous = previous.filter(|(id, _)| !was_replaced(id));
         let Some(rewrite) = self.rewrites.get_mut(&slot) else { return };
+        let mut changed = false;
         if event_id == rewrite.base {
             return;
         }
@@ -178,9 +249,11 @@ impl StateEngine {
                 let (answer, weight, place) = arrival;
                 let before = (answer, weight, place.saturating_sub(1));
                 rewrite.undone = Some((before, previous.content.clone()));
+                changed = true;
             }
         } else if rewrite.came_back.is_some_and(|came_back| came_back < arrival) {
             self.rewrites.remove(&slot);
+            self.touch_room(room_id);
             return;
         } else if !is_past
             && ts >= rewrite.base_ts
@@ -188,9 +261,13 @@ impl StateEngine {
             && rewrite.undone.as_ref().is_none_or(|(before, _)| *before < arrival)
         {
             rewrite.undone = Some((arrival, opened.content.clone()));
+            changed = true;
         }
         if rewrite.came_back.is_some() && rewrite.undone.is_some() {
             self.tend.or_insert_with(room_id.to_owned(), || "stale");
+        }
+        if changed {
+            self.touch_room(room_id);
         }
     }
 

@@ -36,15 +36,18 @@ pub enum Conversion {
         encrypt: Vec<PendingEvent>,
         /// Once all of those are on the server: empties the readable ones.
         blank: Vec<Put>,
-        /// If the user wants it: events that still have the readable text.
+        /// If the user wants it: current events that still have the readable text.
         redact: Vec<String>,
+        /// In history there may be more, of these types.
+        types: Vec<String>,
         /// There is nothing to do.
         done: bool,
     },
 }
 
 impl StateEngine {
-    /// `state` is a JSON array of all the room's state events.
+    /// `state` is a JSON array of all the room's state events as the client has them, and of those that
+    /// the server has in their place.
     ///
     /// # Errors
     ///
@@ -77,19 +80,33 @@ impl StateEngine {
             if !self.settings.types.contains(&event_type) || !filled {
                 continue;
             }
-            // A readable event behind an encrypted one is a leftover: only to be emptied.
-            if self.known.current(room_id, &event_type, &state_key).is_none() {
-                encrypt.push(PendingEvent {
-                    event_type: event_type.clone(),
-                    state_key: state_key.clone(),
-                    content_json: content.to_owned(),
-                });
-            }
+            let event_id = get_str(event, &["event_id"])?.unwrap_or_default();
+            let slot = (event_type.clone(), state_key.clone());
+            let content_json = match self.known.current(room_id, &event_type, &state_key) {
+                None => Some(content),
+                // What the client holds in clear of an encrypted event.
+                Some(current)
+                    if current.event_id == event_id
+                        || self.known.was_replaced(room_id, &slot.0, &slot.1, &event_id) =>
+                {
+                    continue;
+                }
+                // A readable event behind an encrypted one is a leftover: only to be emptied.
+                Some(_) => match self.remembered.get(room_id).and_then(|slots| slots.get(&slot)) {
+                    Some(event) => get(event, &["content"])?,
+                    None => None,
+                },
+            };
+            encrypt.extend(content_json.map(|content| PendingEvent {
+                event_type: event_type.clone(),
+                state_key: state_key.clone(),
+                content_json: content.to_owned(),
+            }));
             blank.push(Put {
                 path: state_path(room_id, &event_type, &state_key),
                 body: blank_content(&event_type).to_owned(),
             });
-            redact.extend(get_str(event, &["event_id"])?);
+            redact.push(event_id);
             types.push(event_type);
         }
         let Some(encryption) = encryption else {
@@ -108,7 +125,8 @@ impl StateEngine {
         }
         let flag = if flagged { None } else { Some(flag_put(room_id, encryption)?) };
         let done = flag.is_none() && blank.is_empty();
-        Ok(Conversion::Convert { flag, encrypt, blank, redact, done })
+        let types = self.settings.types.iter().map(str::to_owned).collect();
+        Ok(Conversion::Convert { flag, encrypt, blank, redact, types, done })
     }
 }
 

@@ -252,12 +252,16 @@ impl StateEngine {
             .flat_map(|stale| stale.iter())
             .map(|(event_id, since)| format!(r#"[{},"{since}"]"#, quoted(event_id)))
             .collect();
+        let sealed = |text: &str| quoted(&seal(text, &self.key));
+        let rewrites = self.stored_rewrites(room_id).map_or_else(String::new, |rewrites| {
+            format!(r#","rewrites":{}"#, sealed(&rewrites))
+        });
         Some(format!(
-            r#"{{"version":{VERSION},"known":{},"stale":[{}],"seen":{},"events":{}}}"#,
+            r#"{{"version":{VERSION},"known":{},"stale":[{}],"seen":{},"events":{}{rewrites}}}"#,
             self.known.stored_room(room_id),
             stale.join(","),
             self.seen.stored_room(room_id),
-            quoted(&seal(&format!("[{}]", remembered.join(",")), &self.key)),
+            sealed(&format!("[{}]", remembered.join(","))),
         ))
     }
 
@@ -288,6 +292,10 @@ impl StateEngine {
                     .or_default(room_id.to_owned())
                     .insert((event_type, state_key), event.to_owned());
             }
+        }
+        if let Ok(Some(sealed)) = get_str(value, &["rewrites"]) {
+            let rewrites = unseal(&sealed, &self.key).ok()?;
+            self.restore_rewrites(room_id, rewrites.expose());
         }
         Some(())
     }

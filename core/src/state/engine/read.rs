@@ -37,6 +37,9 @@ const MAX_TENDED_BYTES: usize = 4 * 1024 * 1024;
 /// Smaller answers are cheaper to take in whole than to look at in parts first.
 const MIN_GLANCED_BYTES: usize = 256 * 1024;
 
+/// An event that is opened alone takes as long as so many that are opened together.
+const ALONE: usize = 4;
+
 /// How many events may wait for their keys.
 const MAX_WAITING: usize = 4_096;
 
@@ -125,6 +128,15 @@ pub struct UnopenedEvent {
     pub reason: &'static str,
 }
 
+/// What one step of [`StateEngine::healed`] gives.
+#[derive(Debug, Serialize)]
+pub struct HealStep {
+    /// For the running client, in this order.
+    pub events: Vec<HealedEvent>,
+    /// Call again.
+    pub more: bool,
+}
+
 /// A clear state event for the running client.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -204,6 +216,18 @@ pub(super) struct Waiting {
     ts: u64,
     reason: &'static str,
     decrypted: Option<Decrypted>,
+}
+
+impl Waiting {
+    fn received<'a>(&'a self, room_id: &'a str, event_id: &'a str) -> ReceivedEvent<'a> {
+        ReceivedEvent {
+            room_id,
+            event_id: Some(event_id),
+            sender: &self.sender,
+            state_key: &self.state_key,
+            content: get(&self.event, &["content"]).ok().flatten().unwrap_or_default(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -677,8 +701,6 @@ impl StateEngine {
 
     /// Opens the next events of an answer; what that cost, in events.
     fn open_some(&mut self, answer: &mut Answer, most: usize) -> usize {
-        /// An event that is opened alone takes as long as so many that are opened together.
-        const ALONE: usize = 4;
         let mut begun = Vec::new();
         let mut opening = Vec::new();
         while opening.len() < most
@@ -930,44 +952,59 @@ impl StateEngine {
         );
     }
 
-    /// Tries the waiting events again: those that are current and open now, as clear events, in the
-    /// order they came; and the names of invites that hints came for. One whose key comes after that
-    /// of an event that replaced it is history.
-    pub fn healed(&mut self) -> Vec<HealedEvent> {
-        let mut healed = Vec::new();
-        let mut keys: Vec<_> =
-            self.waiting.iter().map(|(key, waiting)| (waiting.arrival, key.clone())).collect();
-        keys.sort();
-        for (_, key) in keys {
-            let Some(mut waiting) = self.waiting.remove(&key) else { continue };
+    /// Tries the waiting events again, at most `most` in a step: those that are current and open now,
+    /// as clear events, in the order they came; and in the end the names of invites that hints came
+    /// for. One whose key comes after that of an event that replaced it is history.
+    pub fn healed(&mut self, most: usize) -> HealStep {
+        if self.healing.is_empty() {
+            let mut keys: Vec<_> =
+                self.waiting.iter().map(|(key, waiting)| (waiting.arrival, key.clone())).collect();
+            // The next one is taken from the end.
+            keys.sort_by(|one, other| other.cmp(one));
+            self.healing = keys.into_iter().map(|(_, key)| key).collect();
+        }
+        let mut events = Vec::new();
+        let mut left = most.max(1);
+        while left > 0 && !self.healing.is_empty() {
+            left = left.saturating_sub(self.heal_some(left.min(MOST_TOGETHER), &mut events));
+        }
+        let more = !self.healing.is_empty();
+        if !more {
+            events.extend(self.healed_invites());
+        }
+        HealStep { events, more }
+    }
+
+    /// Tries the next events; what that cost, in events.
+    fn heal_some(&mut self, most: usize, healed: &mut Vec<HealedEvent>) -> usize {
+        let mut tried = Vec::new();
+        while tried.len() < most
+            && let Some(key) = self.healing.pop()
+        {
+            let Some(waiting) = self.waiting.remove(&key) else { continue };
+            tried.push((key, waiting));
+        }
+        let mut begun = Vec::new();
+        let begun_at: Vec<_> = tried
+            .iter()
+            .map(|((room_id, event_id), waiting)| {
+                begun.push(self.begin(&waiting.received(room_id, event_id), TIMELINE)?);
+                Some(begun.len() - 1)
+            })
+            .collect();
+        let alone = prove_all(&mut begun);
+        let mut begun: Vec<_> = begun.into_iter().map(Some).collect();
+        let cost = tried.len() + (ALONE - 1) * alone;
+        for ((key, mut waiting), at) in tried.into_iter().zip(begun_at) {
+            let begun = at.and_then(|at| begun.get_mut(at)?.take());
             let (room_id, event_id) = &key;
-            let reopened = self.reopen(room_id, event_id, &waiting);
+            let reopened = self.reopen(room_id, event_id, &waiting, begun);
             if let Ok(opened) = &reopened {
                 let (ts, arrival) = (waiting.ts, waiting.arrival);
                 self.weigh(room_id, &Weighed { event_id, ts, opened, arrival, previous: None });
             }
             match reopened {
-                Ok(opened) if self.is_replaced(room_id, &opened, waiting.arrival) => {}
-                Ok(opened) => {
-                    let offer = self.offer(room_id, event_id, waiting.ts, &opened);
-                    if offer == Precedence::Current {
-                        self.place(room_id, &opened, waiting.arrival);
-                        self.remember(room_id, event_id, &waiting.sender, waiting.ts, &opened);
-                        let event = clear_event(
-                            &waiting.event,
-                            &opened,
-                            None,
-                            get(&waiting.event, &["unsigned", "prev_content"])
-                                .is_ok_and(|previous| previous.is_some()),
-                        );
-                        let event = event
-                            .and_then(|event| String::from_utf8(event).ok())
-                            .map(|event| with_room(&event, room_id));
-                        healed.extend(event.and_then(|event| healed_event(room_id, event)));
-                    } else {
-                        self.problem(room_id, "rollback", event_id);
-                    }
-                }
+                Ok(opened) => healed.extend(self.heal(room_id, event_id, &waiting, &opened)),
                 Err(error) if error.may_heal() => {
                     waiting.reason = reason(&error);
                     self.waiting.insert(key, waiting);
@@ -975,8 +1012,43 @@ impl StateEngine {
                 Err(error) => self.refused(room_id, event_id, &error),
             }
         }
-        healed.extend(self.healed_invites());
-        healed
+        cost.max(1)
+    }
+
+    /// The clear event, if it is current.
+    fn heal(
+        &mut self,
+        room_id: &str,
+        event_id: &str,
+        waiting: &Waiting,
+        opened: &OpenedState,
+    ) -> Option<HealedEvent> {
+        if self.is_replaced(room_id, opened, waiting.arrival) {
+            return None;
+        }
+        if self.offer(room_id, event_id, waiting.ts, opened) != Precedence::Current {
+            self.problem(room_id, "rollback", event_id);
+            return None;
+        }
+        self.place(room_id, opened, waiting.arrival);
+        self.remember(room_id, event_id, &waiting.sender, waiting.ts, opened);
+        let previous = get(&waiting.event, &["unsigned", "prev_content"]);
+        let has_previous = previous.is_ok_and(|previous| previous.is_some());
+        let event = clear_event(&waiting.event, opened, None, has_previous)?;
+        healed_event(room_id, with_room(&String::from_utf8(event).ok()?, room_id))
+    }
+
+    /// False when the slot of a state event that was healed has another event by now.
+    #[must_use]
+    pub fn is_current(
+        &self,
+        room_id: &str,
+        event_type: &str,
+        state_key: &str,
+        event_id: &str,
+    ) -> bool {
+        let current = self.known.current(room_id, event_type, state_key);
+        current.is_some_and(|current| current.event_id == event_id)
     }
 
     fn reopen(
@@ -984,16 +1056,10 @@ impl StateEngine {
         room_id: &str,
         event_id: &str,
         waiting: &Waiting,
+        begun: Option<Begun>,
     ) -> Result<OpenedState, OpenError> {
-        let content = get(&waiting.event, &["content"]).ok().flatten().unwrap_or_default();
-        let event = ReceivedEvent {
-            room_id,
-            event_id: Some(event_id),
-            sender: &waiting.sender,
-            state_key: &waiting.state_key,
-            content,
-        };
-        let error = match self.open_received(&event, TIMELINE, None) {
+        let event = waiting.received(room_id, event_id);
+        let error = match self.open_received(&event, TIMELINE, begun) {
             Err(error) if error.may_heal() => error,
             other => return other,
         };

@@ -442,6 +442,9 @@ impl StateEngine {
                 kept.push(with_flag(event)?);
             } else if self.settings.types.contains(&event_type) && content.starts_with('{') {
                 held.insert((event_type, state_key), content.to_owned());
+            } else if WIDGET_TYPES.contains(&event_type.as_str()) {
+                let edit = Edit::remove(&["content", "data", "roomName"]);
+                kept.push(edited(event, edit)?.unwrap_or_else(|| event.to_owned()));
             } else {
                 kept.push(event.to_owned());
             }
@@ -493,7 +496,8 @@ impl StateEngine {
     }
 
     /// The session to encrypt a room's state with, and who must get its key. Makes or replaces it
-    /// where that is due.
+    /// where that is due; with `"keeps": true` neither for its age nor for its use, which only what
+    /// somebody sets anew asks for.
     ///
     /// # Errors
     ///
@@ -505,7 +509,13 @@ impl StateEngine {
         let room_id = get_str(json, &["roomId"])?.ok_or(EngineError::Input("room"))?;
         let now = number(json, "now")?;
         let encryption = get(json, &["encryption"])?.unwrap_or("{}");
-        let policy = RotationPolicy::from_encryption_content(encryption);
+        // What is encrypted once more after a rotation must not bring about the next one.
+        let keeps = get(json, &["keeps"])? == Some("true");
+        let policy = if keeps {
+            RotationPolicy::NEVER
+        } else {
+            RotationPolicy::from_encryption_content(encryption)
+        };
         let shared_history = matches!(
             get_str(json, &["historyVisibility"])?.as_deref(),
             None | Some("shared" | "world_readable")
@@ -781,10 +791,14 @@ fn without_room_name(body: &[u8]) -> Plan {
 
 pub(super) fn with_flag(event: &str) -> Result<String, EngineError> {
     let [unstable, _] = STATE_ENCRYPTION_FLAGS;
-    let edit = [Edit::set(&["content", unstable], "true")];
-    Ok(json_edit::apply(event.as_bytes(), &edit)?
-        .and_then(|event| String::from_utf8(event).ok())
-        .unwrap_or_else(|| event.to_owned()))
+    let edit = Edit::set(&["content", unstable], "true");
+    Ok(edited(event, edit)?.unwrap_or_else(|| event.to_owned()))
+}
+
+/// `None` where the edit changes nothing.
+fn edited(event: &str, edit: Edit) -> Result<Option<String>, EngineError> {
+    let edited = json_edit::apply(event.as_bytes(), &[edit])?;
+    Ok(edited.and_then(|event| String::from_utf8(event).ok()))
 }
 
 pub(super) fn number(json: &str, key: &'static str) -> Result<u64, EngineError> {

@@ -35,6 +35,9 @@ impl Default for RotationPolicy {
 }
 
 impl RotationPolicy {
+    /// Neither age nor use.
+    pub(in crate::state) const NEVER: Self = Self { period_ms: u64::MAX, period_msgs: u64::MAX };
+
     /// Reads `rotation_period_ms` and `rotation_period_msgs` of an `m.room.encryption` content.
     /// Missing or unusable values are the defaults; extremes are bounded as matrix-sdk-crypto does.
     pub fn from_encryption_content(content: &str) -> Self {
