@@ -142,6 +142,7 @@ const decoder = new TextDecoder();
 export const decodeWith = uncurry(TextDecoder.prototype.decode) as (
   decoder: TextDecoder,
   bytes: Uint8Array | ArrayBuffer,
+  options?: TextDecodeOptions,
 ) => string;
 /** Text as UTF-8. */
 export const encodeText = (text: string): Uint8Array => encodeMethod(encoder, text);
@@ -311,6 +312,23 @@ startPort(taskPorts.port1);
 export function runInTask(task: () => void): void {
   push(tasks, task);
   postToPort(taskPorts.port2, 0);
+}
+
+/** Of the Prioritized Task Scheduling API: not in every browser. */
+interface TaskScheduler {
+  postTask(this: TaskScheduler, task: () => void, options: TaskOptions): Promise<void>;
+}
+interface TaskOptions {
+  priority: "user-blocking";
+}
+const { scheduler } = window as { scheduler?: TaskScheduler };
+const postTask = scheduler && uncurry(scheduler.postTask);
+const urgent = create(null) as TaskOptions;
+urgent.priority = "user-blocking";
+/** As `runInTask`, but at once: Chromium may leave a message until the next frame. */
+export function runInNextTask(task: () => void): void {
+  if (scheduler === undefined || postTask === undefined) runInTask(task);
+  else void postTask(scheduler, task, urgent);
 }
 
 const fillNative = uncurry(

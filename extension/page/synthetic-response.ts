@@ -3,6 +3,7 @@ import {
   apply,
   create,
   decodeText,
+  decodeWith,
   encodeText,
   failStream,
   headersAppend,
@@ -16,6 +17,7 @@ import {
   NativeDOMException,
   NativeReadableStream,
   NativeResponse,
+  NativeTextDecoder,
   NativeTypeError,
   NativeUint8Array,
   NativeWeakMap,
@@ -33,7 +35,7 @@ import {
   responseText,
   responseType,
   responseUrl,
-  runInTask,
+  runInNextTask,
   setBytes,
   signalAborted,
   signalReason,
@@ -64,6 +66,8 @@ const ownOrigin = page.origin;
 /** The body of an answer whose own was read here; what comes after `bytes` is `error`, if any. */
 interface ReadBody {
   bytes: Uint8Array;
+  /** The same, where it was decoded as it came in. */
+  text: string | undefined;
   readonly error: Reason | undefined;
   readonly signal: AbortSignal | undefined;
   /** What the answer's body reads as, once it is more than bytes. */
@@ -108,10 +112,10 @@ export function installResponseAccessors(): void {
     replaceMethod(prototype, name, (native, self, args) => {
       const failure = takeFailure(self);
       if (failure !== undefined) return reject(failure.reason);
-      const bytes = takeBytes(self);
-      if (bytes === undefined) return apply(native, standFor(self), args);
+      const body = takeBody(self);
+      if (body === undefined) return apply(native, standFor(self), args);
       return then(nextTask(), () => {
-        const text = decodeText(bytes);
+        const text = body.text ?? decodeText(body.bytes);
         return name === "text" ? text : parseJson(text);
       });
     });
@@ -148,23 +152,24 @@ function takeFailure(self: unknown): Reason | undefined {
 }
 
 /** The whole body, which is used from then on; undefined where nothing was read here or it is used. */
-function takeBytes(self: unknown): Uint8Array | undefined {
+function takeBody(self: unknown): Pick<ReadBody, "bytes" | "text"> | undefined {
   const read = weakGet(readBodies, self);
   if (read === undefined || read.stand !== undefined || read.error !== undefined) return undefined;
-  const { bytes } = read;
+  const { bytes, text } = read;
   useUp(read);
-  return bytes;
+  return { bytes, text };
 }
 
 function useUp(read: ReadBody): void {
   read.bytes = new NativeUint8Array(0);
+  read.text = undefined;
   read.stand = new NativeResponse(read.bytes as Uint8Array<ArrayBuffer>);
   void responseText(read.stand);
 }
 
 /** Bodies come in tasks of their own, which lets the page paint before it has another object. */
 function nextTask(): Promise<void> {
-  return new NativePromise((resolve) => runInTask(resolve));
+  return new NativePromise((resolve) => runInNextTask(resolve));
 }
 
 function bodied(like: Response, body: Uint8Array | ReadableStream): Response {
@@ -190,7 +195,10 @@ function keepBody(response: Response, body: Omit<ReadBody, "stand">): void {
   weakSet(readBodies, response, { ...body, stand: undefined });
 }
 
-/** The most that is set aside on a server's word. */
+const toBeContinued = create(null) as TextDecodeOptions;
+toBeContinued.stream = true;
+
+/** The most that is set aside on a server's word, and that is held twice, as bytes and as text. */
 const MOST_EXPECTED = 1 << 26;
 
 /**
@@ -207,15 +215,22 @@ export async function readWhole(
   const told = +(headersGet(responseHeaders(response), "content-length") ?? 0);
   const expected = told <= MOST_EXPECTED ? told : 0;
   let length = 0;
+  let text = isGecko ? undefined : "";
   try {
     // It takes less there than many small parts, and words errors as for the page.
     if (isGecko) bytes = new NativeUint8Array(await responseBuffer(response));
     length = bytes.length;
     const reader = isGecko ? undefined : streamReader(body);
+    const decoder = new NativeTextDecoder();
     while (reader !== undefined) {
       const { done, value } = await readChunk(reader);
       if (done) break;
       const wanted = length + value.length;
+      if (text !== undefined) {
+        // While the next part is under way.
+        text =
+          wanted > MOST_EXPECTED ? undefined : text + decodeWith(decoder, value, toBeContinued);
+      }
       if (length === 0 && expected <= wanted) {
         bytes = value;
       } else {
@@ -229,13 +244,14 @@ export async function readWhole(
       }
       length = wanted;
     }
+    if (text !== undefined) text += decodeWith(decoder, new NativeUint8Array(0));
   } catch (reason) {
     const error = { reason };
-    keepBody(response, { bytes: subarray(bytes, 0, length), error, signal });
+    keepBody(response, { bytes: subarray(bytes, 0, length), text: undefined, error, signal });
     return error;
   }
   bytes = subarray(bytes, 0, length);
-  keepBody(response, { bytes, error: undefined, signal });
+  keepBody(response, { bytes, text, error: undefined, signal });
   return bytes;
 }
 
@@ -280,6 +296,7 @@ export function withBody(response: Response, body: Uint8Array): Response {
   if (read?.bytes.length === body.length) {
     // Its length may stand in its headers, which stay as they were.
     read.bytes = body;
+    read.text = undefined;
     return response;
   }
   const headers = headersFrom(pairsOf(responseHeaders(response)));
@@ -293,7 +310,9 @@ export function withBody(response: Response, body: Uint8Array): Response {
     headers,
   });
   weakSet(seen, made, weakGet(seen, response) ?? seenOf(response));
-  if (!hasNoBody(status)) keepBody(made, { bytes: body, error: undefined, signal: read?.signal });
+  if (!hasNoBody(status)) {
+    keepBody(made, { bytes: body, text: undefined, error: undefined, signal: read?.signal });
+  }
   return made;
 }
 
