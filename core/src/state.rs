@@ -31,10 +31,10 @@ pub use encrypt::{
     room_key_content, room_keys_for_import,
 };
 pub use engine::{
-    Again, Before, Conversion, CreatePlan, DeviceName, EngineError, HealStep, HealedEvent, InviteHint, Moved,
-    Needs, NewRooms, OpenStep, Outgoing, PendingEvent, PendingView, PersistBatch, PersistEntry,
-    Plan, Problem, Put, Reencryption, RefusedDevice, SessionNeed, SessionView, StateEngine,
-    StateSettings, Tend, Trust, UnopenedEvent, WriteRoute,
+    Again, Before, Conversion, CreatePlan, DeviceName, EngineError, HealStep, HealedEvent,
+    InviteHint, Moved, Needs, NewRooms, OpenStep, Outgoing, PendingEvent, PendingView,
+    PersistBatch, PersistEntry, Plan, Problem, Put, Reencryption, RefusedDevice, SessionNeed,
+    SessionView, StateEngine, StateSettings, Tend, Trust, UnopenedEvent, WriteRoute,
 };
 pub use open::{MAX_CONTENT_BYTES, OpenError, OpenedState, ReceivedEvent, open_state};
 pub use packed_key::{MAX_STATE_KEY_BYTES, PackError, PackedKey, WireKey};

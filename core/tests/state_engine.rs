@@ -425,7 +425,10 @@ fn healing_goes_in_steps_and_in_the_order_the_events_came() {
             break;
         }
     }
-    assert_eq!((steps, names), (5, vec![json!("name 0"), json!("name 1"), json!("name 3"), json!("name 4")]));
+    assert_eq!(
+        (steps, names),
+        (5, vec![json!("name 0"), json!("name 1"), json!("name 3"), json!("name 4")])
+    );
     assert_eq!(bob.codes(), ["damaged"]);
     let step = bob.engine.healed(1);
     assert!(step.events.is_empty() && !step.more, "nothing is left");

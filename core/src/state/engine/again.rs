@@ -202,7 +202,9 @@ impl StateEngine {
     /// of then. After the events in clear.
     pub(super) fn restore_rewrites(&mut self, room_id: &str, stored: &str) {
         for rewrite in elements(stored).unwrap_or_default() {
-            let Some((event_type, state_key, rewrite)) = Rewrite::restore(rewrite) else { continue };
+            let Some((event_type, state_key, rewrite)) = Rewrite::restore(rewrite) else {
+                continue;
+            };
             let Some(current) = self.known.current(room_id, &event_type, &state_key) else {
                 continue;
             };

@@ -253,9 +253,9 @@ impl StateEngine {
             .map(|(event_id, since)| format!(r#"[{},"{since}"]"#, quoted(event_id)))
             .collect();
         let sealed = |text: &str| quoted(&seal(text, &self.key));
-        let rewrites = self.stored_rewrites(room_id).map_or_else(String::new, |rewrites| {
-            format!(r#","rewrites":{}"#, sealed(&rewrites))
-        });
+        let rewrites = self
+            .stored_rewrites(room_id)
+            .map_or_else(String::new, |rewrites| format!(r#","rewrites":{}"#, sealed(&rewrites)));
         Some(format!(
             r#"{{"version":{VERSION},"known":{},"stale":[{}],"seen":{},"events":{}{rewrites}}}"#,
             self.known.stored_room(room_id),
