@@ -7,7 +7,7 @@ use super::scan::{self, Value};
 use super::sync::{ENCRYPTED_TYPE, object_around};
 
 /// Bytes looked at in one go, and those on either side that events may reach into.
-const PART: usize = 128 * 1024;
+const PART: usize = 256 * 1024;
 const MARGIN: usize = 4 * 1024;
 /// How far from a state key its event's ends may be; events have at most 64 KiB, and some more in
 /// `unsigned`.
@@ -75,11 +75,10 @@ fn look(part: &[u8], mark: usize, is_known: &dyn Fn(&str) -> bool) -> Look {
             },
         },
         [b'"', b'\\', b'u', ..] => Look::Concern,
-        [b'"', ..] => Look::Nothing,
         _ => match scan::state_key_at(part, mark) {
-            None | Some((_, Value::None | Value::User)) => Look::Nothing,
-            Some((_, Value::Open)) => Look::Edge,
-            Some((key, Value::Empty | Value::Other)) => match object_around(part, key) {
+            None | Some(Value::None | Value::User) => Look::Nothing,
+            Some(Value::Open) => Look::Edge,
+            Some(Value::Empty | Value::Other) => match object_around(part, mark) {
                 None => Look::Edge,
                 Some(object) => {
                     let has = |needle: &[u8]| memmem::find(object, needle).is_some();
