@@ -8,6 +8,7 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import path from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 
@@ -17,8 +18,7 @@ import type { Page } from "puppeteer-core";
 import { elementInstalled } from "../web-tests/element/build.ts";
 import { ELEMENT, elementPage, signIn } from "../web-tests/element/page.ts";
 import { bothBrowsers, type BrowserKind, launch } from "../web-tests/support/browsers.ts";
-import { drive, openClient } from "../web-tests/support/client-page.ts";
-import type { ClientPageOptions } from "../web-tests/support/client-page.ts";
+import { clientPage, drive, openClient } from "../web-tests/support/client-page.ts";
 import type { Handler, Recorder } from "../web-tests/support/recorder.ts";
 import { startWorld, type World } from "../web-tests/support/world.ts";
 import type {} from "../web-tests/wasm/boundary-page.ts";
@@ -117,10 +117,16 @@ interface StartTimes {
 
 /** From navigation until the rooms are listed and the first sync is answered, in ms; see StartPage. */
 interface NetworkTimes {
+  /** Medians. */
   without: number;
   with: number;
-  /** The medians, the latter by the former. */
+  /** The latter by the former, pair by pair: their geometric mean. */
   ratio: number;
+  /** Of the ratio, with 95 % confidence. */
+  least: number;
+  most: number;
+  /** Every pair, without and with. */
+  pairs: [number, number][];
 }
 
 interface Report {
@@ -269,6 +275,8 @@ function markedExtension(kind: BrowserKind): string {
 
 interface Guest {
   page: Page;
+  /** Where the page is served. */
+  readonly site: string;
   readonly recorder: Recorder;
   readonly user: string;
 }
@@ -276,7 +284,6 @@ interface Guest {
 /** A page whose warm start is measured. */
 interface StartPage {
   readonly name: string;
-  readonly client?: ClientPageOptions;
   /** Signs in once; then each call starts the page again and gives ms from the navigation on. */
   signIn(guest: Guest): Promise<() => Promise<number>>;
 }
@@ -301,13 +308,14 @@ async function elementStart(): Promise<StartPage> {
   return {
     name: "Element's interface (matrix-react-sdk 3.114.0)",
     signIn: async (guest) => {
-      const { recorder, user } = guest;
-      recorder.route(new URL(ELEMENT).host, handler);
-      await signIn(guest.page, user, password);
+      const { recorder, site, user } = guest;
+      recorder.route(new URL(site).host, handler);
+      await signIn(guest.page, user, password, site);
+      await guest.page.evaluate(makeRoom);
       return async () => {
         const page = await inNewTab(guest);
         recorder.clear();
-        await page.goto(`${ELEMENT}#/home`, { waitUntil: "domcontentloaded", timeout: 60_000 });
+        await page.goto(`${site}#/home`, { waitUntil: "domcontentloaded", timeout: 60_000 });
         const visible = await page.waitForFunction(
           () => {
             const panel = document.querySelector(".mx_LeftPanel");
@@ -321,23 +329,54 @@ async function elementStart(): Promise<StartPage> {
   };
 }
 
+/**
+ * Runs in Element: an encrypted room with a name, as everybody has. With Mantle its state is
+ * encrypted, so that each start has to know of it.
+ */
+async function makeRoom(): Promise<void> {
+  interface Client {
+    createRoom(options: object): Promise<{ room_id: string }>;
+    getRoom(roomId: string): { name: string } | null;
+  }
+  const element = window as unknown as { mxMatrixClientPeg: { get(): Client } };
+  const client = element.mxMatrixClientPeg.get();
+  const name = "A room for measuring";
+  const content = { algorithm: "m.megolm.v1.aes-sha2" };
+  const { room_id: roomId } = await client.createRoom({
+    name,
+    preset: "private_chat",
+    initial_state: [{ type: "m.room.encryption", state_key: "", content }],
+  });
+  const limit = Date.now() + 60_000;
+  while (client.getRoom(roomId)?.name !== name) {
+    if (Date.now() > limit) throw new Error("The room did not get its name within 60 s.");
+    await new Promise((resume) => setTimeout(resume, 200));
+  }
+}
+
 /** The tests' client with matrix-js-sdk, made as heavy as Element: until the first sync. */
-function clientStart(): StartPage {
+async function clientStart(): Promise<StartPage> {
+  const handler = await clientPage({ answers: elementSizedAnswers() });
   return {
     name: "the tests' client page with ballast (scripts/setup --with element for Element itself)",
-    client: { answers: elementSizedAnswers() },
     signIn: async (guest) => {
-      const { recorder, user } = guest;
-      await openClient(guest.page);
+      const { recorder, site, user } = guest;
+      recorder.route(new URL(site).host, handler);
+      await openClient(guest.page, site);
       const credentials = await drive(guest.page, "login", user, password);
       await drive(guest.page, "start", credentials, { storage: "indexeddb" });
+      const name = "A room for measuring";
+      const { roomId } = await drive(guest.page, "createRoom", { name, encrypted: true });
+      await drive(guest.page, "roomName", roomId, name);
+      await drive(guest.page, "stop");
       return async () => {
-        await drive(guest.page, "stop");
         const page = await inNewTab(guest);
         recorder.clear();
-        await openClient(page);
+        await openClient(page, site);
         await drive(page, "start", credentials, { storage: "indexeddb" });
-        return page.evaluate(() => performance.now());
+        const usable = await page.evaluate(() => performance.now());
+        await drive(page, "stop");
+        return usable;
       };
     },
   };
@@ -388,7 +427,7 @@ async function visitor(
   try {
     const user = `bench-${purpose}-${kind}-${extension === undefined ? "without" : "with"}`;
     await world.synapse.register(user, password);
-    const guest: Guest = { page: await browser.newPage(), recorder, user };
+    const guest: Guest = { page: await browser.newPage(), site: ELEMENT, recorder, user };
     const start = await startPage.signIn(guest);
     return { guest, start, close: () => browser.close() };
   } catch (error) {
@@ -469,39 +508,67 @@ async function startTimes(
 
 /** Pairs that only fill the caches, beside the start that signing in was. */
 const FILLING = 2;
+/** The same page at a site of another name, which this build of Mantle does not know. */
+const BARE = "https://chat.example.net/";
+/** What a start leaves to do is done before the next one begins. */
+const REST = 700;
 
+/**
+ * Both sides are in one browser, since two of them differ by more than what is looked for: by the
+ * luck of their memory, and by what else they do.
+ */
 async function networkTimes(
   world: World,
   startPage: StartPage,
   kind: BrowserKind,
   runs: number,
 ): Promise<NetworkTimes> {
-  const plain = await visitor(world, startPage, kind, undefined, "network");
+  const recorder = await world.openRecorder();
   const extension = path.join(root, "build/test", kind);
-  const guarded = await visitor(world, startPage, kind, extension, "network").catch(
-    async (error) => {
-      await plain.close();
-      throw error;
-    },
-  );
+  const browser = await launch(kind, { proxyPort: recorder.port, extension });
   try {
-    const without: number[] = [];
-    const guardedRuns: number[] = [];
+    const visit = async (name: string, site: string): Promise<() => Promise<number>> => {
+      const user = `bench-network-${kind}-${name}`;
+      await world.synapse.register(user, password);
+      const guest: Guest = { page: await browser.newPage(), site, recorder, user };
+      const start = await startPage.signIn(guest);
+      return async () => {
+        const usable = Math.max(await start(), await firstSync(guest.page));
+        await pause(REST);
+        await inNewTab(guest);
+        return usable;
+      };
+    };
+    const without = await visit("without", BARE);
+    const guarded = await visit("with", ELEMENT);
+    const pairs: [number, number][] = [];
     for (let run = 0; run < runs + FILLING; run += 1) {
       // Each side goes first every other time, so that a machine's drift helps neither.
-      const order = run % 2 === 0 ? [plain, guarded] : [guarded, plain];
-      for (const visit of order) {
-        const usable = Math.max(await visit.start(), await firstSync(visit.guest.page));
-        if (run >= FILLING) (visit === plain ? without : guardedRuns).push(usable);
-      }
+      const [one, other] =
+        run % 2 === 0
+          ? [await without(), await guarded()]
+          : [await guarded(), await without()].reverse();
+      if (run >= FILLING) pairs.push([one ?? Number.NaN, other ?? Number.NaN]);
     }
-    // Starts scatter by a tenth, and those of a pair not alike: pairs' own ratios scatter by more.
-    const [bare, own] = [median(without), median(guardedRuns)];
-    return { without: bare, with: own, ratio: own / bare };
+    return { ...ratioOf(pairs), pairs };
   } finally {
-    await plain.close();
-    await guarded.close();
+    await browser.close();
   }
+}
+
+/** Of the second of each pair by the first. */
+function ratioOf(pairs: readonly [number, number][]): Omit<NetworkTimes, "pairs"> {
+  const ratios = pairs.map(([without, guarded]) => Math.log(guarded / without));
+  const mean = ratios.reduce((sum, one) => sum + one, 0) / ratios.length;
+  const squares = ratios.reduce((sum, one) => sum + (one - mean) ** 2, 0);
+  const error = Math.sqrt(squares / (ratios.length - 1) / ratios.length);
+  return {
+    without: median(pairs.map(([one]) => one)),
+    with: median(pairs.map(([, other]) => other)),
+    ratio: Math.exp(mean),
+    least: Math.exp(mean - 2 * error),
+    most: Math.exp(mean + 2 * error),
+  };
 }
 
 /** When the first sync was answered, in ms from the navigation on. */
@@ -574,7 +641,10 @@ function print(report: Report): string[] {
     if (network === undefined) continue;
     line(`${kind}: to a usable client without Mantle`, network.without, "ms");
     line(`${kind}: to a usable client with Mantle`, network.with, "ms");
-    line(`${kind}: the latter by the former`, network.ratio, "×", limits.network);
+    const { length } = network.pairs;
+    line(`${kind}: the latter by the former, ${length} pairs`, network.ratio, "×", limits.network);
+    line(`${kind}: with 95 % confidence at least`, network.least, "×");
+    line(`${kind}: and at most`, network.most, "×");
   }
   for (const kind of bothBrowsers) {
     const state = report.state[kind];
@@ -618,11 +688,13 @@ main("bench", async () => {
   const { values } = parseArgs({
     options: {
       check: { type: "boolean", default: false },
-      runs: { type: "string", default: "11" },
+      runs: { type: "string" },
       only: { type: "string" },
     },
   });
-  const runs = Number(values.runs);
+  const runs = Number(values.runs ?? "11");
+  // Starts of a page scatter by a tenth, and a thirtieth is to be told.
+  const networkRuns = Number(values.runs ?? "40");
   const report: Report = {
     machine: `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}`,
     runs,
@@ -645,11 +717,9 @@ main("bench", async () => {
     for (const kind of bothBrowsers) report.state[kind] = await stateTimes(kind, Math.min(runs, 7));
   }
   if (wanted("start") || wanted("network")) {
-    const startPage = elementInstalled() ? await elementStart() : clientStart();
+    const startPage = elementInstalled() ? await elementStart() : await clientStart();
     report.page = startPage.name;
-    const world = await startWorld({
-      ...(startPage.client === undefined ? {} : { client: startPage.client }),
-    });
+    const world = await startWorld();
     try {
       for (const kind of bothBrowsers) {
         const first = report.decision[kind]?.first ?? 0;
@@ -657,7 +727,7 @@ main("bench", async () => {
           report.start[kind] = await startTimes(world, startPage, kind, runs, first);
         }
         if (wanted("network")) {
-          report.network[kind] = await networkTimes(world, startPage, kind, runs);
+          report.network[kind] = await networkTimes(world, startPage, kind, networkRuns);
         }
       }
     } finally {

@@ -18,6 +18,7 @@ mod packed_key;
 mod power_levels;
 mod precedence;
 mod replay;
+mod rest;
 mod scan;
 mod sessions;
 mod sorted;
@@ -44,6 +45,7 @@ pub use precedence::{
     StoredStateError,
 };
 pub use replay::SeenIndices;
+pub use rest::can_rest;
 pub use sessions::{
     AddError, Added, DeviceKey, DeviceKeyError, InboundSession, KeyForm, MEGOLM_V1,
     OutboundSession, OwnDevice, PickleKey, Recipients, RestoreError, RotationPolicy,

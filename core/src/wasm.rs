@@ -219,6 +219,14 @@ impl Core {
         self.engine.shield_settings(shield)
     }
 
+    /// Whether a request may leave, or with `answer` that may be handed over, without the module of
+    /// encrypted state, where no room with it is known.
+    #[wasm_bindgen(js_name = canRest)]
+    #[must_use]
+    pub fn can_rest(&self, method: &str, url: &str, answer: Option<Vec<u8>>) -> bool {
+        crate::state::can_rest(method, url, answer.as_deref())
+    }
+
     /// After `RETARGET`: the absolute URL to send to.
     #[wasm_bindgen(js_name = takeUrl)]
     pub fn take_url(&mut self) -> Option<String> {

@@ -105,6 +105,11 @@ export class Core {
      */
     assumeStrictest(): void;
     /**
+     * Whether a request may leave, or with `answer` that may be handed over, without the module of
+     * encrypted state, where no room with it is known.
+     */
+    canRest(method: string, url: string, answer?: Uint8Array | number[] | null): boolean;
+    /**
      * Second look, with headers and body.
      */
     decideBody(method: string, url: string, headers: string, body: Uint8Array | number[]): number;

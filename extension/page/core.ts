@@ -157,6 +157,11 @@ export class GuardedCore implements Gate {
     return text === undefined ? undefined : (parseJson(text) as ShieldSettings);
   }
 
+  /** Of a request, or of its answer too; without a working core nothing rests. */
+  canRest(method: string, url: string, answer?: Uint8Array): boolean {
+    return this.#attemptOnce((core) => core.canRest(method, url, answer)) ?? false;
+  }
+
   takeUrl(): string | undefined {
     return this.#attemptOnce((core) => core.takeUrl());
   }

@@ -109,7 +109,7 @@ function install(): void {
       state.applySettings(settings);
     },
   });
-  const state = installEncryptedState((message) => {
+  const state = installEncryptedState(core, (message) => {
     if (channel.isOpen()) channel.post(message);
   });
   addListener(page, "pagehide", drain, true);

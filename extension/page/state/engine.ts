@@ -27,6 +27,7 @@ export class StateEngine {
   #isInitialised = false;
   #state: EncryptedState | undefined;
   #starting: Promise<EncryptedState> | undefined;
+  #isAsleep = false;
   #failedAt = -Infinity;
   #failure: unknown;
   #device = "";
@@ -46,6 +47,7 @@ export class StateEngine {
   /** The running Rust half. Rejects with a sentence when it cannot be had. */
   async started(): Promise<void> {
     if (this.#state !== undefined) return;
+    this.#isAsleep = false;
     if (this.#starting === undefined) {
       if (now() - this.#failedAt < RETRY_AFTER) throw this.#failure;
       this.#starting = this.#start();
@@ -63,13 +65,26 @@ export class StateEngine {
 
   /**
    * Where a session of this page used it before: begins before the first sync needs it, which then
-   * does not wait for it. Nothing is lost when it fails; the sync tries again.
+   * does not wait for it. Where no room was kept it sleeps until something needs it, since compiling
+   * it takes a share of the page's start. Nothing is lost when it fails; the sync tries again.
    */
   startEarly(): void {
     if (this.#state !== undefined || this.#starting !== undefined || !hasPickleKey()) return;
-    this.started().catch(() => {
+    const start = async (): Promise<void> => {
+      // Rooms, sessions, writes and hints have a slash in their name, the own device has none.
+      const isNeeded = Object.keys(await store.load(AREA)).some((name) => name.includes("/"));
+      const isIdle = this.#state === undefined && this.#starting === undefined;
+      if (isIdle && !isNeeded) this.#isAsleep = true;
+      else await this.started();
+    };
+    start().catch(() => {
       this.#failedAt = -Infinity;
     });
+  }
+
+  /** No room is known here, and nothing has needed the Rust half yet; until `started` is called. */
+  get isAsleep(): boolean {
+    return this.#isAsleep;
   }
 
   /** True once `started` has resolved, until a trap. */

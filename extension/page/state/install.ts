@@ -1,6 +1,6 @@
 /** Puts the page's half of encrypted state together and into the hooks. */
 import { NativeURL, now, page } from "../captured.ts";
-import type { SettingsTexts } from "../core.ts";
+import type { GuardedCore, SettingsTexts } from "../core.ts";
 import { registerAnswerHandler, registerHandler } from "../handlers.ts";
 import type { EffectsMessage, RoomsSurvey, RoomsWish } from "../../messages.ts";
 import { showNotice } from "../notice.ts";
@@ -25,6 +25,7 @@ export interface EncryptedStateParts {
 
 /** Nothing is loaded before the first request that the core hands over, but for a known session. */
 export function installEncryptedState(
+  core: GuardedCore,
   post: (message: EffectsMessage | RoomsSurvey) => void,
 ): EncryptedStateParts {
   const engine = new StateEngine();
@@ -77,7 +78,7 @@ export function installEncryptedState(
       .catch(() => undefined);
   };
 
-  registerAnswerHandler("state", new StateReader(engine, keys, { asked: takeOver, looked }));
+  registerAnswerHandler("state", new StateReader(engine, keys, core, { asked: takeOver, looked }));
   registerHandler("state", new StateWriter(engine, { keys, sharing, pending }));
   registerHandler("state", searchHandler, "search");
   const conversion = new RoomConversion(engine, sharing);

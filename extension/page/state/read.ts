@@ -1,6 +1,7 @@
 /** Answers that carry state, on their way to the page: encrypted state becomes clear state. */
 import type { Needs } from "../../generated/mantle_state.js";
-import { decodeText, now } from "../captured.ts";
+import { decodeText, now, setTimer } from "../captured.ts";
+import type { GuardedCore } from "../core.ts";
 import { bodyBytes } from "../handlers.ts";
 import type { AnswerHandler, HeldRequest, Outcome } from "../handlers.ts";
 import type { StateEngine } from "./engine.ts";
@@ -9,6 +10,8 @@ import { breath, Pace } from "./pace.ts";
 
 /** Events whose owner is not known yet are looked at again this often, as syncs pass. */
 const OWNER_RETRY = 20_000;
+/** After a sync that did not need the Rust half, it starts this much later, in the page's rest. */
+const WAKE_AFTER = 5_000;
 /** Rounds of "needs" for one answer; what is missing then heals later. */
 const MOST_ROUNDS = 3;
 
@@ -22,19 +25,28 @@ export interface ReadHooks {
 export class StateReader implements AnswerHandler {
   readonly #engine: StateEngine;
   readonly #keys: KeySupply;
+  readonly #core: Pick<GuardedCore, "canRest">;
   readonly #hooks: ReadHooks;
   readonly #pace = new Pace();
   #ownersLookedAt = 0;
+  #isWaking = false;
 
-  constructor(engine: StateEngine, keys: KeySupply, hooks: ReadHooks) {
+  constructor(
+    engine: StateEngine,
+    keys: KeySupply,
+    core: Pick<GuardedCore, "canRest">,
+    hooks: ReadHooks,
+  ) {
     this.#engine = engine;
     this.#keys = keys;
+    this.#core = core;
     this.#hooks = hooks;
   }
 
   async before(request: HeldRequest): Promise<Outcome | undefined> {
     const { method, url } = request;
     this.#hooks.asked();
+    if (this.#engine.isAsleep && this.#core.canRest(method, url)) return undefined;
     await this.#engine.started();
     const before = this.#engine.call((state) => state.before(method, url));
     switch (before.kind) {
@@ -67,6 +79,10 @@ export class StateReader implements AnswerHandler {
     body: Uint8Array,
   ): Promise<Uint8Array | undefined> {
     if (status !== 200) return undefined;
+    if (this.#engine.isAsleep && this.#core.canRest(method, url, body)) {
+      this.#wakeSoon();
+      return undefined;
+    }
     await this.#engine.started();
     await this.#engine.knowsDevice().catch(() => false);
     const needs = this.#engine.call((state) => state.inspect(method, url, body));
@@ -119,6 +135,17 @@ export class StateReader implements AnswerHandler {
     const { sessions, owners, rooms, memberDevices } = needs;
     if (sessions.length + owners.length + rooms.length + memberDevices.length === 0) return;
     await this.#keys.supply(needs);
+  }
+
+  #wakeSoon(): void {
+    if (this.#isWaking) return;
+    this.#isWaking = true;
+    const wake = async (): Promise<void> => {
+      this.#isWaking = false;
+      await this.#engine.started();
+      this.#looked();
+    };
+    setTimer(() => void wake().catch(() => undefined), WAKE_AFTER);
   }
 
   #looked(): void {
