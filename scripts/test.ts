@@ -33,12 +33,6 @@ interface Again {
 
 const results = "build/test-results";
 const nodeReport = `${results}/node.tap`;
-const pairedReport = `${results}/node-paired.tap`;
-/**
- * These wait for homeservers, browsers and clocks more than they compute, so two run at a time. Each
- * has its own homeserver, browsers and recorder; they passed with three such at a time.
- */
-const paired = /^web-tests\/e2e\/(shields\/|media\.spec)/;
 
 /** Adds up every match; undefined when there is none. */
 function sum(
@@ -97,8 +91,8 @@ function nextestCounts(output: string): Counts | undefined {
 }
 
 /** From the report file: the number of subtests, not of files, and what was cancelled failed. */
-function nodeCounts(reportFile: string): Counts | undefined {
-  const file = path.join(root, reportFile);
+function nodeCounts(): Counts | undefined {
+  const file = path.join(root, nodeReport);
   if (!existsSync(file)) return undefined;
   const report = readFileSync(file, "utf8");
   const last = (word: string): number =>
@@ -123,8 +117,8 @@ const spec = (report: string, concurrency: number, files: readonly string[]): Gr
  * The spec files that failed, when all that went wrong is that a browser or a wait ran out of time:
  * on a crowded machine that tells little. What an assertion found, a leak above all, stays found.
  */
-function specsAgain(reportFile: string): Again | undefined {
-  const file = path.join(root, reportFile);
+function specsAgain(): Again | undefined {
+  const file = path.join(root, nodeReport);
   if (!existsSync(file)) return undefined;
   const failed =
     /^ *not ok \d+ - (?<name>(?:(?! # (?:TODO|SKIP)).)*)\n *---\n(?<body>[\s\S]*?)^ *\.\.\.$/gm;
@@ -147,16 +141,6 @@ function specsAgain(reportFile: string): Again | undefined {
   }
   if (failures.length === 0 || files.size > 3) return undefined;
   return { command: spec(`${results}/node-again.tap`, 1, [...files]), failures };
-}
-
-function specs(name: string, report: string, concurrency: number, files: readonly string[]): Group {
-  return {
-    name,
-    timeoutSeconds: 3_600,
-    command: spec(report, concurrency, files),
-    again: () => specsAgain(report),
-    count: () => nodeCounts(report),
-  };
 }
 
 async function nativeTests(): Promise<Group> {
@@ -195,7 +179,7 @@ function ignoredTests(): string[] {
 main("test", async () => {
   const { values } = parseArgs({ options: { only: { type: "string", default: "" } } });
   mkdirSync(path.join(root, results), { recursive: true });
-  const files = filesBelow("web-tests").filter((file) => file.endsWith(".spec.ts"));
+  const specs = filesBelow("web-tests").filter((file) => file.endsWith(".spec.ts"));
   const testSite = ["--site", "https://chat.example.org"];
   const all: Group[] = [
     {
@@ -224,18 +208,13 @@ main("test", async () => {
       command: [process.execPath, "--import", "tsx", "web-tests/wasm/run.ts"],
       count: cargoTestCounts,
     },
-    specs(
-      "specs",
-      nodeReport,
-      1,
-      files.filter((file) => !paired.test(file)),
-    ),
-    specs(
-      "specs, two at a time",
-      pairedReport,
-      2,
-      files.filter((file) => paired.test(file)),
-    ),
+    {
+      name: "specs",
+      timeoutSeconds: 3_600,
+      command: spec(nodeReport, 1, specs),
+      again: specsAgain,
+      count: nodeCounts,
+    },
   ];
 
   const groups = all.filter((group) => group.name.includes(values.only));
