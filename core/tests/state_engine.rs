@@ -579,6 +579,23 @@ fn check_a_rollback_keeps_what_is_known_also_after_a_reload() {
 }
 
 #[test]
+fn the_state_before_a_message_sent_beside_a_rename_blames_nobody() {
+    for (later, blames) in [(1_000, false), (600_000, true)] {
+        let (mut alice, mut bob, first) = alice_and_bob();
+        let (mut second, _) = alice.send(&[&bob], "m.room.name", &json!({"name": "Newer"}));
+        second["event_id"] = json!("$2");
+        bob.open("/sync", &sync(vec![], vec![first.clone(), second]));
+        let message = json!({"type": "m.room.message", "sender": "@alice:example.org",
+            "event_id": "$m", "origin_server_ts": NOW + later, "content": {"body": "x"}});
+        let opened = bob.open("/sync?since=s2", &sync(vec![first], vec![message.clone()]));
+        assert_eq!(joined(&opened, "state")[0]["content"], json!({"name": "Newer"}));
+        assert_eq!(joined(&opened, "timeline")[0], message);
+        let expected: &[&str] = if blames { &["rollback"] } else { &[] };
+        assert_eq!(bob.codes(), expected, "{later}");
+    }
+}
+
+#[test]
 fn check_clear_never_counts_over_encrypted() {
     let (_, mut bob, event) = alice_and_bob();
     bob.open("/sync", &sync(vec![event.clone()], vec![]));

@@ -10,6 +10,11 @@ use crate::state::sync::{Edit, Edited, Splice};
 use crate::wire::endpoint::Endpoint;
 use crate::wire::json_edit::{self, elements, get, get_str, members, quoted, span};
 
+/// Events sent within so many milliseconds may not know of one another: servers have queues.
+const FORK_MS: u64 = 60_000;
+/// Larger syncs are no running session's.
+const MAX_FORK_BYTES: usize = 4 * 1024 * 1024;
+
 /// Room, type, state key.
 type Slot = (String, String, String);
 
@@ -69,7 +74,7 @@ impl StateEngine {
                 .max_by_key(|entry| order(entry));
             let Some(newest) = newest else { continue };
             last.insert(slot.clone(), order(newest));
-            let current = self.judge(newest, arrival(answer.number, newest));
+            let current = self.judge(&answer, newest);
             if current && let Some(left) = answer.departed.get(&slot.0) {
                 let event_id = newest.found.event_id.clone().unwrap_or_default();
                 if newest.found.origin_server_ts.unwrap_or_default() < *left {
@@ -154,7 +159,8 @@ impl StateEngine {
     }
 
     /// Offers an opened event as its slot's current one; true when it is.
-    fn judge(&mut self, entry: &Entry, arrival: Arrival) -> bool {
+    fn judge(&mut self, answer: &Answer, entry: &Entry) -> bool {
+        let arrival = arrival(answer.number, entry);
         let Some(Ok(opened)) = &entry.opened else { return false };
         let event_id = entry.found.event_id.as_deref().unwrap_or_default();
         let ts = entry.found.origin_server_ts.unwrap_or_default();
@@ -166,10 +172,31 @@ impl StateEngine {
                 true
             }
             Precedence::Rollback | Precedence::ClearBehindEncrypted => {
-                self.problem(&entry.room_id, "rollback", event_id);
+                if !self.is_fork(answer, entry, opened) {
+                    self.problem(&entry.room_id, "rollback", event_id);
+                }
                 false
             }
         }
+    }
+
+    /// Whether an older event may come from an honest server: the `state` of a sync is that before
+    /// its timeline, and where an event was sent at the same time as the newer one, neither knows of
+    /// the other (MSC4222 has more). The newer one counts in any case, but nobody is blamed.
+    fn is_fork(&self, answer: &Answer, entry: &Entry, opened: &OpenedState) -> bool {
+        let room_id = &entry.room_id;
+        let Some(known) = self.known.current(room_id, &opened.event_type, &opened.state_key) else {
+            return false;
+        };
+        let first_sent = || {
+            let text = std::str::from_utf8(&answer.body).ok()?;
+            let timeline = get(text, &["rooms", "join", room_id, "timeline", "events"]).ok()??;
+            let first = *elements(timeline).ok()?.first()?;
+            get(first, &["origin_server_ts"]).ok()??.parse::<u64>().ok()
+        };
+        entry.role == Role::Current(0)
+            && answer.body.len() <= MAX_FORK_BYTES
+            && first_sent().is_some_and(|sent| sent.abs_diff(known.origin_server_ts) <= FORK_MS)
     }
 
     /// In place of an event that does not count: the known one, or nothing.
