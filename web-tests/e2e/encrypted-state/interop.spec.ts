@@ -547,7 +547,7 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 600_000
             () => true,
             () => false,
           );
-        await until(isKept, "the backup has the key", LIMIT);
+        await until(isKept, "the backup has the key", 2 * LIMIT);
         await drive(alice.page, "stop");
         const login = (await world.synapse.call(undefined, "POST", "/_matrix/client/v3/login", {
           type: "m.login.password",
