@@ -150,7 +150,8 @@ export class RoomConversion {
       const plan = this.#plan(room, await this.#leftovers(client, room));
       if (plan.kind === "refuse") throw new PageCryptoError(plan.sentence);
       if (plan.flag !== undefined) {
-        await inTurn([plan.flag], ({ path, body }) => sendAsClient(client, "PUT", path, body));
+        const { path, body } = plan.flag;
+        await patiently(() => sendAsClient(client, "PUT", path, body));
         this.#engine.call((state) => state.noteFlag(roomId));
         await pause(AFTER_FLAG);
       }
@@ -202,23 +203,25 @@ function pathOf(roomId: string): string {
   return `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}`;
 }
 
-/** One step after the other; each again when the homeserver wants it slower. */
+/** Once, and again when the homeserver wants it slower. */
+async function patiently<Result>(request: () => Promise<Result>): Promise<Result> {
+  for (let waits = 0; ; waits += 1) {
+    try {
+      return await request();
+    } catch (error) {
+      const isHasty = error instanceof HomeserverError && error.status === 429;
+      if (!isHasty || waits >= MOST_WAITS) throw error;
+      await pause(Math.min(error.retryAfter ?? 1_000, LONGEST_WAIT));
+    }
+  }
+}
+
+/** One step after the other, each `patiently`. */
 async function inTurn<Item>(
   items: Iterable<Item>,
   step: (item: Item) => Promise<unknown>,
 ): Promise<void> {
-  for (const item of items) {
-    for (let waits = 0; ; waits += 1) {
-      try {
-        await step(item);
-        break;
-      } catch (error) {
-        const isHasty = error instanceof HomeserverError && error.status === 429;
-        if (!isHasty || waits >= MOST_WAITS) throw error;
-        await pause(Math.min(error.retryAfter ?? 1_000, LONGEST_WAIT));
-      }
-    }
-  }
+  for (const item of items) await patiently(() => step(item));
 }
 
 /** Redacts what is readable of a room, now and in its history; how many the user may not. */
@@ -250,10 +253,7 @@ async function readableBefore(
   for (let pages = 0; from !== undefined && pages < MOST_PAGES; pages += 1) {
     const start = from === "" ? "" : `&from=${encodeURIComponent(from)}`;
     const path = `${room}/messages?dir=b&limit=100&filter=${filter}${start}`;
-    let answer: History = {};
-    await inTurn([path], async () => {
-      answer = (await sendAsClient(client, "GET", path)) as History;
-    });
+    const answer = (await patiently(() => sendAsClient(client, "GET", path))) as History;
     for (const { event_id: eventId, type, state_key: stateKey, content } of answer.chunk ?? []) {
       const isReadable = Object.values(content ?? {}).some((value) => value !== "");
       const isOurs = types.includes(type ?? "") && stateKey !== undefined && isReadable;

@@ -87,6 +87,16 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 600_000
         const encrypted = state.filter(({ type }) => type === "m.room.encrypted");
         return Object.fromEntries(encrypted.map((event) => [String(event.state_key), event]));
       };
+      /** No state of the room is encrypted with one of these sessions any more. */
+      const encryptedAnew = (id: string, former: ReadonlySet<string>): Promise<void> =>
+        until(
+          async () => {
+            const state = Object.values(await encryptedState(id));
+            return state.every((event) => !former.has(sessionOf(event)));
+          },
+          "name and topic are encrypted anew",
+          LIMIT,
+        );
       const sessionOf = (event: WireEvent | undefined): string =>
         String((event?.content as { session_id?: string } | undefined)?.session_id);
 
@@ -238,14 +248,7 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 600_000
           daves.add(sessionOf(event));
         untilLeaving = recorder.exchanges.length;
         await dave.leave(roomId);
-        await until(
-          async () => {
-            const state = Object.values(await encryptedState(roomId));
-            return state.every((event) => !daves.has(sessionOf(event)));
-          },
-          "name and topic are encrypted anew",
-          LIMIT,
-        );
+        await encryptedAnew(roomId, daves);
         const name = secret("name");
         await alice.rename(roomId, name);
         await everybodySees([alice, bob, carol, erin], name);
@@ -269,17 +272,10 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 600_000
         await drive(device.page, "stop");
         await device.page.close();
         // It is signed out, so what it could read is encrypted anew.
-        const before = Object.values(await encryptedState(roomId)).map(sessionOf);
+        const before = new Set(Object.values(await encryptedState(roomId)).map(sessionOf));
         const account = { ...device.credentials, accessToken: device.accessToken() };
         await world.synapse.call(account, "POST", "/_matrix/client/v3/logout", {});
-        await until(
-          async () => {
-            const state = Object.values(await encryptedState(roomId));
-            return state.every((event) => !before.includes(sessionOf(event)));
-          },
-          "name and topic are encrypted anew",
-          LIMIT,
-        );
+        await encryptedAnew(roomId, before);
         await bob.restart();
         await everybodySees([alice, bob, carol, erin], name);
       });

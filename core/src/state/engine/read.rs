@@ -31,7 +31,8 @@ use crate::wire::address::Address;
 use crate::wire::endpoint::{Endpoint, route};
 use crate::wire::json_edit::{elements, get, get_str, members, quoted, span};
 
-/// Changes of members are looked for in answers up to this size; larger ones are first syncs.
+/// Changes of members, and forks, are looked for in answers up to this size; larger ones are first
+/// syncs.
 const MAX_TENDED_BYTES: usize = 4 * 1024 * 1024;
 
 /// Smaller answers are cheaper to take in whole than to look at in parts first.

@@ -1,6 +1,8 @@
 //! The answer the page gets: opened events in place, and of each slot the one that counts.
 
-use super::{Answer, Arrival, Entry, OpenError, Role, StateEngine, TIMELINE, reason};
+use super::{
+    Answer, Arrival, Entry, MAX_TENDED_BYTES, OpenError, Role, StateEngine, TIMELINE, reason,
+};
 use crate::state::engine::again::Weighed;
 use crate::state::open::OpenedState;
 use crate::state::packed_key::WireKey;
@@ -12,8 +14,6 @@ use crate::wire::json_edit::{self, elements, get, get_str, members, quoted, span
 
 /// Events sent within so many milliseconds may not know of one another: servers have queues.
 const FORK_MS: u64 = 60_000;
-/// Larger syncs are no running session's.
-const MAX_FORK_BYTES: usize = 4 * 1024 * 1024;
 
 /// Room, type, state key.
 type Slot = (String, String, String);
@@ -195,7 +195,7 @@ impl StateEngine {
             get(first, &["origin_server_ts"]).ok()??.parse::<u64>().ok()
         };
         entry.role == Role::Current(0)
-            && answer.body.len() <= MAX_FORK_BYTES
+            && answer.body.len() <= MAX_TENDED_BYTES
             && first_sent().is_some_and(|sent| sent.abs_diff(known.origin_server_ts) <= FORK_MS)
     }
 
