@@ -11,6 +11,7 @@
 mod eligible;
 mod encrypt;
 mod engine;
+mod excerpt;
 mod filters;
 mod glance;
 mod open;
@@ -23,6 +24,7 @@ mod scan;
 mod sessions;
 mod sorted;
 mod sync;
+mod windows;
 
 pub use eligible::{
     DEFAULT_TYPES, EncryptedTypes, IneligibleType, PROTOCOL_TYPES, SERVER_TYPES, check_eligible,
@@ -51,4 +53,4 @@ pub use sessions::{
     OutboundSession, OwnDevice, PickleKey, Recipients, RestoreError, RotationPolicy,
     RotationReason, SessionError, SessionOrigin, SessionStore, Sharing,
 };
-pub use sync::{ENCRYPTED_TYPE, Edited, FoundState, Place, Splice, find_state, splice};
+pub use sync::{ENCRYPTED_TYPE, Edited, FoundState, Part, Place, Splice, find_state, splice};

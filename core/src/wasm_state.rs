@@ -8,8 +8,8 @@ use wasm_bindgen::prelude::*;
 use crate::policy::{Policy, Settable};
 use crate::shields::ENCRYPTED_STATE_OPTIONS;
 use crate::state::{
-    EncryptedTypes, EngineError, NewRooms, OpenStep, PendingEvent, StateEngine, StateSettings,
-    Trust,
+    EncryptedTypes, EngineError, NewRooms, OpenStep, Part, PendingEvent, StateEngine,
+    StateSettings, Trust,
 };
 
 #[wasm_bindgen(typescript_custom_section)]
@@ -271,10 +271,8 @@ impl EncryptedState {
             body.subarray(from, from + index(into.len())).copy_to(into);
         };
         let length = body.length() as usize;
-        if !self.engine.may_concern(method, url, length, &mut read) {
-            return optional::<crate::state::Needs>(None).unchecked_into();
-        }
-        optional(self.engine.inspect(method, url, body.to_vec()).as_ref()).unchecked_into()
+        let needs = self.engine.inspect_there(method, url, length, &mut read, || body.to_vec());
+        optional(needs.as_ref()).unchecked_into()
     }
 
     /// Keys exported from the page's crypto; how many were new or better.
@@ -337,20 +335,29 @@ impl EncryptedState {
             let _ = js_sys::Reflect::set(&step, &name.into(), body);
             step
         };
-        let with_bytes = |kind: &'static str, name: &str, parts: &[&[u8]]| {
-            let length: usize = parts.iter().map(|part| part.len()).sum();
+        let with_parts = |kind: &'static str, name: &str, parts: &[Part<'_>]| {
+            let length: usize = parts.iter().map(Part::len).sum();
             let length = index(length);
-            let bytes = into.as_ref().filter(|into| length <= into.length()).map_or_else(
-                || js_sys::Uint8Array::new_with_length(length),
-                |into| into.subarray(0, length),
-            );
+            // What is kept of the page's bytes must not be written over before it is copied.
+            let is_here = parts.iter().all(|part| matches!(part, Part::Bytes(_)));
+            let bytes =
+                into.as_ref().filter(|into| is_here && length <= into.length()).map_or_else(
+                    || js_sys::Uint8Array::new_with_length(length),
+                    |into| into.subarray(0, length),
+                );
             let mut at = 0;
             for part in parts {
                 let end = at + index(part.len());
-                bytes.subarray(at, end).copy_from(part);
+                match (part, &into) {
+                    (Part::Bytes(part), _) => bytes.subarray(at, end).copy_from(part),
+                    (Part::Kept(range), Some(into)) => {
+                        bytes.set(&into.subarray(index(range.start), index(range.end)), at);
+                    }
+                    (Part::Kept(_), None) => return Err(JsError::new(LOST)),
+                }
                 at = end;
             }
-            with_body(kind, name, &bytes)
+            Ok(with_body(kind, name, &bytes))
         };
         Ok(match self.engine.open(answer, most).map_err(error)? {
             OpenStep::More => to_js(&Kind { kind: "more" }),
@@ -367,9 +374,12 @@ impl EncryptedState {
                     }
                     with_body("done", "body", into)
                 }
-                None => with_bytes("done", "body", &body.parts().collect::<Vec<_>>()),
+                None => {
+                    let parts = body.parts().ok_or_else(|| JsError::new(LOST))?;
+                    with_parts("done", "body", &parts)?
+                }
             },
-            OpenStep::Split(first) => with_bytes("split", "first", &[&first]),
+            OpenStep::Split(first) => with_parts("split", "first", &[Part::Bytes(&first)])?,
         }
         .unchecked_into())
     }
@@ -640,6 +650,9 @@ impl EncryptedState {
         self.engine.add_invite_hint(sender, content_json).map_err(error)
     }
 }
+
+/// The answer goes on as it came.
+const LOST: &str = "The answer could not be put together.";
 
 /// What of the shield is read here.
 const SHIELD: Settable = Settable {

@@ -11,8 +11,8 @@
 )]
 
 use mantle_core::state::{
-    Before, Conversion, CreatePlan, EngineError, Needs, NewRooms, OpenStep, Plan, SessionView,
-    StateEngine, StateSettings, Trust,
+    Before, Conversion, CreatePlan, EngineError, Needs, NewRooms, OpenStep, Part, Plan,
+    SessionView, StateEngine, StateSettings, Trust,
 };
 use serde_json::{Map, Value, json};
 use vodozemac::{Curve25519PublicKey, Curve25519SecretKey, Ed25519Keypair};
@@ -1608,10 +1608,16 @@ fn entries_of_another_key_are_taken_out_quietly() {
 }
 
 /// Whether a large answer would be taken in whole.
-fn concerns(engine: &StateEngine, path: &str, answer: &str) -> bool {
+fn concerns(engine: &mut StateEngine, path: &str, answer: &str) -> bool {
     let bytes = answer.as_bytes();
     let mut read = |at: usize, into: &mut [u8]| into.copy_from_slice(&bytes[at..at + into.len()]);
-    engine.may_concern("GET", &format!("{HS}{path}"), bytes.len(), &mut read)
+    let mut taken = false;
+    let whole = || {
+        taken = true;
+        Vec::new()
+    };
+    engine.inspect_there("GET", &format!("{HS}{path}"), bytes.len(), &mut read, whole);
+    taken
 }
 
 #[test]
@@ -1635,8 +1641,8 @@ fn a_large_answer_is_taken_in_only_for_what_concerns() {
     let clear = r#"{"type":"m.room.name","state_key":"","content":{}}"#;
     let flag = room_state()[2].to_string();
     let encrypted = encrypted.to_string();
-    let fresh = Client::new("@carol:example.org").engine;
-    for engine in [&fresh, &bob.engine] {
+    let mut fresh = Client::new("@carol:example.org").engine;
+    for engine in [&mut fresh, &mut bob.engine] {
         let plain = with(0, other, clear);
         assert!(!concerns(engine, "/sync", &plain), "nothing to see");
         assert!(!concerns(engine, "/account/whoami", &with(0, other, &encrypted)), "no events");
@@ -1650,11 +1656,132 @@ fn a_large_answer_is_taken_in_only_for_what_concerns() {
         assert!(concerns(engine, "/sync", &with(0, "\\u0021room:example.org", clear)), "escaped");
         assert!(concerns(engine, "/sync", &with(0, "!room\\u003aexample.org", clear)), "escaped");
     }
-    assert!(!concerns(&fresh, "/sync", &with(0, ROOM, clear)), "not known there");
-    assert!(concerns(&bob.engine, "/sync", &with(0, ROOM, clear)), "a known room");
+    assert!(!concerns(&mut fresh, "/sync", &with(0, ROOM, clear)), "not known there");
+    assert!(concerns(&mut bob.engine, "/sync", &with(0, ROOM, clear)), "a known room");
     let state = format!("/rooms/{ROOM}/state");
-    assert!(concerns(&bob.engine, &state, &with(0, other, clear)), "a known room's answer");
-    assert!(concerns(&fresh, "/sync", clear), "small ones always");
+    assert!(concerns(&mut bob.engine, &state, &with(0, other, clear)), "a known room's answer");
+    assert!(concerns(&mut fresh, "/sync", clear), "small ones always");
+}
+
+/// Carol, who has everything to read what Alice sent.
+fn reader(alice: &Client, keys: &str) -> Client {
+    let mut reader = Client::new("@carol:example.org");
+    reader.knows(&[alice]);
+    reader.engine.add_room_keys(keys).unwrap();
+    reader.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    reader
+}
+
+/// What the page gets of an answer that stays where it is; whether that was edited in place.
+fn opened_there(client: &mut Client, path: &str, answer: &str) -> (Vec<u8>, bool) {
+    let bytes = answer.as_bytes();
+    let mut most = 0;
+    let mut read = |at: usize, into: &mut [u8]| {
+        most = most.max(into.len());
+        into.copy_from_slice(&bytes[at..at + into.len()]);
+    };
+    let whole = || panic!("taken in whole");
+    let url = format!("{HS}{path}");
+    let needs = client.engine.inspect_there("GET", &url, bytes.len(), &mut read, whole);
+    assert!(most < 1_000_000, "{most} bytes at once");
+    let Some(needs) = needs else { return (bytes.to_vec(), true) };
+    loop {
+        match client.engine.open(needs.answer, 100).unwrap() {
+            OpenStep::More | OpenStep::Needs(_) => {}
+            OpenStep::Split(_) => panic!("split"),
+            OpenStep::Done(None) => return (bytes.to_vec(), true),
+            OpenStep::Done(Some(edited)) => {
+                if let Some(patches) = edited.in_place(bytes.len()) {
+                    let mut out = bytes.to_vec();
+                    for (at, patch) in patches {
+                        out[at..at + patch.len()].copy_from_slice(&patch);
+                    }
+                    return (out, true);
+                }
+                let parts = edited.parts().unwrap();
+                let out = parts.iter().flat_map(|part| match part {
+                    Part::Bytes(part) => part,
+                    Part::Kept(range) => &bytes[range.clone()],
+                });
+                return (out.copied().collect(), false);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_large_first_sync_is_opened_where_it_is() {
+    let mut alice = Client::new("@alice:example.org");
+    let mut named = |id: &str, name: &str| {
+        let (mut event, keys) = alice.send(&[], "m.room.name", &json!({"name": name}));
+        event["event_id"] = json!(id);
+        (event, keys)
+    };
+    let (first, keys) = named("$1", "First");
+    let (second, _) = named("$2", "Second");
+    let long = json!({"topic": "t".repeat(9_000)});
+    let (mut topic, _) = alice.send(&[], "m.room.topic", &long);
+    topic["event_id"] = json!("$3");
+    topic["unsigned"] = json!({"prev_content": first["content"], "prev_sender": ALICE,
+        "replaces_state": "$0"});
+    let mut damaged = second.clone();
+    damaged["content"]["ciphertext"] = json!("AwgA");
+    damaged["event_id"] = json!("$4");
+    let mut elsewhere = second.clone();
+    elsewhere["state_key"] = json!("m.room.topic:");
+    elsewhere["event_id"] = json!("$5");
+    let clear = json!({"type": "m.room.name", "state_key": "", "sender": "@mallory:example.org",
+        "event_id": "$6", "origin_server_ts": NOW + 1, "content": {"name": "Clear"}});
+    let unflagged = json!({"type": "m.room.encryption", "state_key": "", "event_id": "$7",
+        "sender": ALICE, "content": {"algorithm": "m.megolm.v1.aes-sha2"}});
+    let member = |at: usize| {
+        format!(
+            r#"{{"type":"m.room.member","state_key":"@u{at}:b","content":{{"n":"\"{{[\\","membership":"join"}},"sender":"@u{at}:b"}}"#
+        )
+    };
+    let filler: Vec<String> = (0..45_000).map(member).collect();
+    assert!(filler.iter().map(String::len).sum::<usize>() > 4_300_000);
+    let cases = [
+        vec![&first, &topic],
+        vec![&first, &second, &clear],
+        vec![&damaged, &elsewhere, &topic],
+        vec![&second, &unflagged],
+        vec![&clear, &unflagged],
+    ];
+    let mut in_place = 0;
+    for (case, events) in cases.iter().enumerate() {
+        for (round, spread) in [1, 700, 9_001].into_iter().enumerate() {
+            // Spread over parts and over their edges; the last ones end their list.
+            let mut state = filler.clone();
+            for (at, event) in events.iter().enumerate() {
+                let at = if round == 2 { state.len() } else { 3_000 * case + at * spread };
+                state.insert(at, event.to_string());
+            }
+            let create = room_state().iter().map(Value::to_string).collect::<Vec<_>>().join(" ,\n");
+            let answer = format!(
+                r#"{{"next_batch":"s2","rooms":{{"join":{{"!plain:x":{{"state":{{"events":[{0}]}}}},"{ROOM}":{{"state":{{"events":[{create},{1}]}},"timeline":{{"events":[]}}}}}},"invite":{{}}}}}}"#,
+                filler[..case * 100].join(","),
+                state.join(",")
+            );
+            let (mut one, mut other) = (reader(&alice, &keys), reader(&alice, &keys));
+            if round > 0 {
+                // What is older or gone then.
+                let known = sync(room_state(), vec![second.clone(), topic.clone()]);
+                assert_eq!(one.open("/sync?since=a", &known), other.open("/sync?since=a", &known));
+            }
+            let whole = {
+                let url = format!("{HS}/sync");
+                let needs = one.engine.inspect("GET", &url, answer.clone().into_bytes());
+                needs.and_then(|needs| one.finish(&needs))
+            };
+            let (there, edited_in_place) = opened_there(&mut other, "/sync?filter=0", &answer);
+            let there: Value = serde_json::from_slice(&there).unwrap();
+            assert!(there == whole.expect("something to do"), "case {case}, round {round}");
+            assert_eq!(one.codes(), other.codes(), "case {case}, round {round}");
+            in_place += usize::from(edited_in_place);
+        }
+    }
+    assert!((1..15).contains(&in_place), "{in_place}: both ways");
 }
 
 /// Alice, as she encrypts the name anew after Dave left; the event she sends, which nobody has yet.

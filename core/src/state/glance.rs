@@ -5,10 +5,8 @@ use memchr::{memchr, memmem};
 
 use super::scan::{self, Value};
 use super::sync::{ENCRYPTED_TYPE, object_around};
+use super::windows::{Source, Window};
 
-/// Bytes looked at in one go, and those on either side that events may reach into.
-const PART: usize = 256 * 1024;
-const MARGIN: usize = 4 * 1024;
 /// How far from a state key its event's ends may be; events have at most 64 KiB, and some more in
 /// `unsigned`.
 const REACH: usize = 96 * 1024;
@@ -17,42 +15,26 @@ const MOST_EDGES: usize = 64;
 
 const FLAG_END: &[u8] = b"encrypt_state_events\"";
 
-/// True when the answer of `length` bytes may have a room that `is_known` knows, encrypted state or
-/// the flag of state encryption. `read` fills the buffer with the answer's bytes from a position on.
-pub(super) fn finds(
-    length: usize,
-    read: &mut dyn FnMut(usize, &mut [u8]),
-    is_known: &dyn Fn(&str) -> bool,
-) -> bool {
-    let mut buffer = vec![0; length.min(MARGIN + PART + MARGIN)];
+/// True when the answer may have a room that `is_known` knows, encrypted state or the flag of state
+/// encryption.
+pub(super) fn finds(source: &mut Source<'_>, is_known: &dyn Fn(&str) -> bool) -> bool {
     let mut edges = Vec::new();
-    let mut base = 0;
-    while base < length {
-        let from = base.saturating_sub(MARGIN);
-        let to = length.min(base + PART + MARGIN);
-        let Some(part) = buffer.get_mut(..to - from) else { return true };
-        read(from, part);
-        let part = &*part;
-        let own = base - from..(base + PART).min(length) - from;
-        let found = scan::any_mark(part, own, |mark| match look(part, mark, is_known) {
+    let found = source.any(|Window { bytes, from, own }| {
+        scan::any_mark(bytes, own.clone(), |mark| match look(bytes, mark, is_known) {
             Look::Nothing => false,
             Look::Concern => true,
             Look::Edge => {
                 edges.push(from + mark);
                 edges.len() > MOST_EDGES
             }
-        });
-        if found {
-            return true;
-        }
-        base += PART;
-    }
-    edges.into_iter().any(|at| {
-        let from = at.saturating_sub(REACH);
-        let mut window = vec![0; length.min(at + REACH) - from];
-        read(from, &mut window);
-        !matches!(look(&window, at - from, is_known), Look::Nothing)
-    })
+        })
+    });
+    found
+        || edges.into_iter().any(|at| {
+            let from = at.saturating_sub(REACH);
+            let bytes = source.get(from..at + REACH);
+            !matches!(look(&bytes, at - from, is_known), Look::Nothing)
+        })
 }
 
 enum Look {

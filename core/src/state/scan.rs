@@ -9,6 +9,8 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+use super::windows::{Source, Window};
+
 /// Events come at most at depth 10 or so; what is deeper than this is some member's content, and is
 /// passed over.
 const MAX_DEPTH: usize = 128;
@@ -28,6 +30,7 @@ pub(super) enum Wanted {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
     pub(super) open: usize,
+    pub(super) is_object: bool,
     /// After its last byte; 0 while it is not known.
     pub(super) end: usize,
     pub(super) parent: Option<usize>,
@@ -73,17 +76,28 @@ fn value_after(answer: &[u8], key: usize) -> Value {
     }
 }
 
-/// Positions in `within` of the key `"state_key"` whose value is a string.
-fn add_hits(answer: &[u8], within: Range<usize>, wanted: Wanted, hits: &mut Vec<usize>) {
-    let end = answer.len().min(within.end + KEY.len() - 1);
-    let part = answer.get(within.start..end).unwrap_or_default();
-    hits.extend(memmem::find_iter(part, KEY).map(|at| within.start + at).filter(|hit| {
-        match value_after(answer, *hit) {
+/// Positions in the answer of the keys `"state_key"` whose value is a string, of those that a window
+/// is to be looked at for; false when it ends before that can be said of one.
+fn add_hits(window: &Window<'_>, wanted: Wanted, hits: &mut Vec<usize>) -> bool {
+    let Window { bytes, from, own } = window;
+    let end = bytes.len().min(own.end + KEY.len() - 1);
+    let part = bytes.get(own.start..end).unwrap_or_default();
+    let mut is_clear = true;
+    for hit in memmem::find_iter(part, KEY).map(|at| own.start + at) {
+        let is_hit = match value_after(bytes, hit) {
             Value::User => wanted == Wanted::All,
             Value::Empty | Value::Other => true,
-            Value::None | Value::Open => false,
+            Value::None => false,
+            Value::Open => {
+                is_clear = false;
+                false
+            }
+        };
+        if is_hit {
+            hits.push(from + hit);
         }
-    }));
+    }
+    is_clear
 }
 
 /// Those of `hits` whose value is neither empty nor a user's id: the only ones an encrypted event may
@@ -137,14 +151,6 @@ fn is_users(answer: &[u8], mark: usize) -> bool {
     answer.get(mark + 1) == Some(&b's') && answer.get(mark + 13) == Some(&b'@')
 }
 
-struct Frame {
-    open: usize,
-    is_object: bool,
-    node: Option<usize>,
-    // Its end is needed.
-    awaited: bool,
-}
-
 /// What one pass over an answer finds.
 #[derive(Debug)]
 pub(super) struct Scan {
@@ -164,25 +170,31 @@ const TILE: usize = 64 * 1024;
 /// One pass over an answer.
 pub(super) fn scan(answer: &[u8], wanted: Wanted) -> Scan {
     let mut walk = Walk::default();
-    let mut start = 0;
-    while start < answer.len() {
-        let tile = start..answer.len().min(start + TILE);
-        start = tile.end;
-        add_hits(answer, tile.clone(), wanted, &mut walk.hits);
-        walk.go_over(answer, tile);
-    }
-    let may_hide = walk.is_broken || walk.carry.has_numbers;
-    let is_whole = walk.awaited == 0 && walk.taken == walk.hits.len();
-    Scan { hits: walk.hits, layout: is_whole.then_some(walk.layout), may_hide }
+    // A key whose value would come after the end has none.
+    let _ = walk.go_over(&Window { bytes: answer, from: 0, own: 0..answer.len() }, wanted);
+    walk.done()
 }
 
-#[derive(Default)]
+/// The same of an answer that stays where it is; `None` when only a look at the whole can tell.
+pub(super) fn scan_parts(source: &mut Source<'_>, wanted: Wanted) -> Option<Scan> {
+    let mut walk = Walk::default();
+    let is_unclear = source.any(|window| !walk.go_over(window, wanted) || walk.is_broken);
+    (!is_unclear).then(|| walk.done())
+}
+
+/// An open object or array: where, and its bracket.
+type Open = (usize, u8);
+
 struct Walk {
     layout: Layout,
     // Ascending positions of opening quotes; of them, how many have their objects.
     hits: Vec<usize>,
     taken: usize,
-    stack: Vec<Frame>,
+    // The first `depth` are open. Of these, the first so many have nodes, since what holds an object
+    // has one too; and their ends are needed or not.
+    stack: [Open; MAX_DEPTH],
+    depth: usize,
+    nodes: Vec<(usize, bool)>,
     carry: Carry,
     // Ends that are not reached yet.
     awaited: usize,
@@ -192,12 +204,48 @@ struct Walk {
     is_broken: bool,
 }
 
+impl Default for Walk {
+    fn default() -> Self {
+        Self {
+            layout: Layout::default(),
+            hits: Vec::new(),
+            taken: 0,
+            stack: [(0, 0); MAX_DEPTH],
+            depth: 0,
+            nodes: Vec::with_capacity(MAX_DEPTH),
+            carry: Carry::default(),
+            awaited: 0,
+            beyond: 0,
+            is_broken: false,
+        }
+    }
+}
+
 impl Walk {
-    /// All but the answer's last tile are whole blocks.
+    fn done(self) -> Scan {
+        let may_hide = self.is_broken || self.carry.has_numbers;
+        let is_whole = self.awaited == 0 && self.taken == self.hits.len();
+        Scan { hits: self.hits, layout: is_whole.then_some(self.layout), may_hide }
+    }
+
+    /// All but an answer's last window have whole blocks of their own. False when the window ends
+    /// before it can be said what one of its keys stands for.
+    fn go_over(&mut self, window: &Window<'_>, wanted: Wanted) -> bool {
+        let Window { bytes, from, own } = window;
+        let mut is_clear = true;
+        for start in own.clone().step_by(TILE) {
+            let tile = start..own.end.min(start + TILE);
+            let part = Window { bytes, from: *from, own: tile.clone() };
+            is_clear &= add_hits(&part, wanted, &mut self.hits);
+            self.go_on(bytes.get(tile).unwrap_or_default(), from + start);
+        }
+        is_clear
+    }
+
+    /// `base`: where in the answer the bytes start.
     #[inline(never)]
-    fn go_over(&mut self, answer: &[u8], tile: Range<usize>) {
-        let (blocks, rest) = answer.get(tile.clone()).unwrap_or_default().as_chunks::<BLOCK>();
-        let mut base = tile.start;
+    fn go_on(&mut self, bytes: &[u8], mut base: usize) {
+        let (blocks, rest) = bytes.as_chunks::<BLOCK>();
         for block in blocks {
             if self.is_broken {
                 return;
@@ -224,65 +272,68 @@ impl Walk {
             while self.hits.get(self.taken).is_some_and(|hit| *hit < at) {
                 self.taken += 1;
                 if self.beyond == 0 {
-                    self.awaited += mark(&mut self.layout, &mut self.stack);
+                    self.mark();
                 }
             }
-            match block.get(offset)? {
-                b'{' | b'[' if self.stack.len() >= MAX_DEPTH => self.beyond += 1,
-                b'}' | b']' if self.beyond > 0 => self.beyond -= 1,
-                open @ (b'{' | b'[') => {
-                    self.stack.push(Frame {
-                        open: at,
-                        is_object: *open == b'{',
-                        node: None,
-                        awaited: false,
-                    });
+            let bracket = *block.get(offset)?;
+            // Both closing ones are their opening ones and two more.
+            if matches!(bracket, b'{' | b'[') {
+                match self.stack.get_mut(self.depth) {
+                    Some(top) => {
+                        *top = (at, bracket);
+                        self.depth += 1;
+                    }
+                    None => self.beyond += 1,
                 }
-                close => {
-                    let frame = self.stack.pop()?;
-                    if frame.is_object != (*close == b'}') {
-                        return None;
-                    }
-                    if let Some(node) = frame.node.and_then(|node| self.layout.nodes.get_mut(node))
-                    {
-                        node.end = at + 1;
-                    }
-                    self.awaited -= usize::from(frame.awaited);
+            } else if self.beyond > 0 {
+                self.beyond -= 1;
+            } else {
+                self.depth = self.depth.checked_sub(1)?;
+                if self.stack.get(self.depth)?.1 + 2 != bracket {
+                    return None;
+                }
+                if self.depth < self.nodes.len() {
+                    self.close(at + 1);
                 }
             }
         }
         Some(())
     }
-}
 
-/// Gives a node to every open frame; how many ends more are to be waited for: that of the object on
-/// top, and that of the array around it.
-fn mark(layout: &mut Layout, stack: &mut [Frame]) -> usize {
-    if stack.last().is_none_or(|frame| !frame.is_object) {
-        return 0;
+    /// The deepest node ends.
+    fn close(&mut self, end: usize) {
+        let Some((node, is_awaited)) = self.nodes.pop() else { return };
+        if let Some(node) = self.layout.nodes.get_mut(node) {
+            node.end = end;
+        }
+        self.awaited -= usize::from(is_awaited);
     }
-    let top = stack.last().map(|frame| frame.open);
-    let mut parent = None;
-    for frame in stack.iter_mut() {
-        let node = *frame.node.get_or_insert_with(|| {
-            layout.nodes.push(Node { open: frame.open, end: 0, parent });
-            layout.nodes.len() - 1
-        });
-        parent = Some(node);
-    }
-    if let Some(object) = parent
-        && layout.objects.last() != Some(&object)
-    {
-        layout.objects.push(object);
-    }
-    let mut awaited = 0;
-    for frame in stack.iter_mut().rev().take(2) {
-        if !frame.awaited && (Some(frame.open) == top || !frame.is_object) {
-            frame.awaited = true;
-            awaited += 1;
+
+    /// Gives a node to everything that is open. The ends are to be waited for of the object on top
+    /// and of the array around it.
+    fn mark(&mut self) {
+        let open = self.stack.get(..self.depth).unwrap_or_default();
+        if open.last().is_none_or(|(_, bracket)| *bracket != b'{') {
+            return;
+        }
+        for (open, bracket) in open.iter().skip(self.nodes.len()) {
+            let parent = self.nodes.last().map(|(node, _)| *node);
+            let is_object = *bracket == b'{';
+            self.layout.nodes.push(Node { open: *open, is_object, end: 0, parent });
+            self.nodes.push((self.layout.nodes.len() - 1, false));
+        }
+        let Some((object, _)) = self.nodes.last().copied() else { return };
+        if self.layout.objects.last() != Some(&object) {
+            self.layout.objects.push(object);
+        }
+        for (node, is_awaited) in self.nodes.iter_mut().rev().take(2) {
+            let is_array = self.layout.nodes.get(*node).is_some_and(|node| !node.is_object);
+            if !*is_awaited && (*node == object || is_array) {
+                *is_awaited = true;
+                self.awaited += 1;
+            }
         }
     }
-    awaited
 }
 
 /// What one block tells the next.
@@ -296,12 +347,29 @@ struct Carry {
 
 impl Carry {
     /// The brackets outside strings; the lowest bit is the first byte.
+    #[inline]
     fn brackets(&mut self, block: &[u8; BLOCK]) -> u64 {
-        let masks = masks(block);
+        let Masks { mut quotes, backslashes, brackets } = masks(block);
+        if backslashes != 0 || self.escaped {
+            quotes &= !self.escapes(block, backslashes);
+        }
+        let in_string = if brackets == 0 {
+            // Only what the block ends in.
+            self.in_string ^ 0_u64.wrapping_sub(u64::from(quotes.count_ones() & 1))
+        } else {
+            prefix_xor(quotes) ^ self.in_string
+        };
+        // All ones when the block ends inside a string.
+        self.in_string = 0_u64.wrapping_sub(in_string >> 63);
+        brackets & !in_string
+    }
+
+    /// The bytes behind a backslash that counts.
+    fn escapes(&mut self, block: &[u8; BLOCK], backslashes: u64) -> u64 {
         let mut escaped = u64::from(self.escaped);
         self.has_numbers |= self.escaped && block.first() == Some(&b'u');
         self.escaped = false;
-        let mut backslashes = masks.backslashes & !escaped;
+        let mut backslashes = backslashes & !escaped;
         while backslashes != 0 {
             let at = backslashes.trailing_zeros();
             backslashes &= backslashes - 1;
@@ -314,10 +382,7 @@ impl Carry {
                 backslashes &= !next;
             }
         }
-        let in_string = prefix_xor(masks.quotes & !escaped) ^ self.in_string;
-        // All ones when the block ends inside a string.
-        self.in_string = 0_u64.wrapping_sub(in_string >> 63);
-        masks.brackets & !in_string
+        escaped
     }
 }
 
@@ -338,22 +403,37 @@ struct Masks {
 }
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[inline(always)]
 fn masks(block: &[u8; BLOCK]) -> Masks {
-    use std::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_splat, v128_or};
-    let mut masks = Masks { quotes: 0, backslashes: 0, brackets: 0 };
-    let (lanes, _) = block.as_chunks::<16>();
-    for (index, lane) in lanes.iter().enumerate() {
-        let Some(bytes) = self::lane(lane) else { continue };
-        let shift = index * 16;
-        let bits = |found| u64::from(i8x16_bitmask(found)) << shift;
-        masks.quotes |= bits(u8x16_eq(bytes, u8x16_splat(b'"')));
-        masks.backslashes |= bits(u8x16_eq(bytes, u8x16_splat(b'\\')));
-        // `[` and `]` are `{` and `}` without bit 5, and nothing else is.
+    use std::arch::wasm32::{
+        i8x16_bitmask, u8x16_all_true, u8x16_eq, u8x16_min, u8x16_splat, v128, v128_or, v128_xor,
+    };
+    let lanes = block.as_chunks::<16>().0;
+    let part = |index: usize| lanes.get(index).and_then(lane);
+    let (Some(a), Some(b), Some(c), Some(d)) = (part(0), part(1), part(2), part(3)) else {
+        return Masks { quotes: 0, backslashes: 0, brackets: 0 };
+    };
+    let mask = |of: &dyn Fn(v128) -> v128| {
+        let bits = |bytes| u64::from(i8x16_bitmask(of(bytes)));
+        bits(a) | bits(b) << 16 | bits(c) << 32 | bits(d) << 48
+    };
+    let other = |bytes, byte| v128_xor(bytes, u8x16_splat(byte));
+    // Most blocks have no backslash, and many no bracket: that takes less to see.
+    let any = |of: &dyn Fn(v128) -> v128| {
+        !u8x16_all_true(u8x16_min(u8x16_min(of(a), of(b)), u8x16_min(of(c), of(d))))
+    };
+    let slash = |bytes| other(bytes, b'\\');
+    // `[` and `]` are `{` and `}` without bit 5, and nothing else is.
+    let bracket = |bytes| {
         let folded = v128_or(bytes, u8x16_splat(0x20));
-        masks.brackets |=
-            bits(v128_or(u8x16_eq(folded, u8x16_splat(b'{')), u8x16_eq(folded, u8x16_splat(b'}'))));
+        u8x16_min(other(folded, b'{'), other(folded, b'}'))
+    };
+    let zero = u8x16_splat(0);
+    Masks {
+        quotes: mask(&|bytes| u8x16_eq(bytes, u8x16_splat(b'"'))),
+        backslashes: if any(&slash) { mask(&|bytes| u8x16_eq(slash(bytes), zero)) } else { 0 },
+        brackets: if any(&bracket) { mask(&|bytes| u8x16_eq(bracket(bytes), zero)) } else { 0 },
     }
-    masks
 }
 
 /// One bit for each byte that starts one of the marks [`any_mark`] tells of; `second` and `eighth` are
@@ -429,9 +509,9 @@ const fn equal(word: u64, byte: u8) -> u64 {
     (zero >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
-/// The key of the member whose value, an object or array, opens at `open`: the raw text between the
-/// quotes. `None` for an array's element.
-pub(super) fn key_before(answer: &[u8], open: usize) -> Option<&[u8]> {
+/// Where the key of the member stands whose value, an object or array, opens at `open`: the raw text
+/// between the quotes. `None` for an array's element.
+pub(super) fn key_before(answer: &[u8], open: usize) -> Option<Range<usize>> {
     let before = answer.get(..open)?.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end();
     let key = before.strip_suffix(b"\"")?;
     let mut end = key.len();
@@ -439,7 +519,7 @@ pub(super) fn key_before(answer: &[u8], open: usize) -> Option<&[u8]> {
         let quote = memchr::memrchr(b'"', key.get(..end)?)?;
         let slashes = key.get(..quote)?.iter().rev().take_while(|byte| **byte == b'\\').count();
         if slashes % 2 == 0 {
-            return key.get(quote + 1..);
+            return Some(quote + 1..key.len());
         }
         end = quote;
     }
@@ -540,7 +620,8 @@ mod tests {
             (r#"{"a\\":["#, r"a\\"),
             (r#"{"":["#, ""),
         ] {
-            assert_eq!(key_before(text.as_bytes(), text.len() - 1), Some(key.as_bytes()), "{text}");
+            let range = key_before(text.as_bytes(), text.len() - 1).unwrap();
+            assert_eq!(text.get(range), Some(key), "{text}");
         }
         assert_eq!(key_before(b"[[", 1), None);
         assert_eq!(key_before(br#"["x",["#, 5), None);

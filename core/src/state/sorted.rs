@@ -2,6 +2,7 @@
 //! each type of key and value; these are one, and everything kept here is bounded to a few thousand.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
 
 /// A map in the order of its keys.
@@ -49,6 +50,13 @@ impl<K: Ord, V> Map<K, V> {
         K: Borrow<Q>,
     {
         let at = self.position(key).ok()?;
+        self.0.get(at).map(|(_, value)| value)
+    }
+
+    /// The value of the key that `compare` calls equal; for keys made of parts, which need not be put
+    /// together for that.
+    pub(super) fn find(&self, compare: impl Fn(&K) -> Ordering) -> Option<&V> {
+        let at = self.0.binary_search_by(|(known, _)| compare(known)).ok()?;
         self.0.get(at).map(|(_, value)| value)
     }
 

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use memchr::{memmem, memrchr};
 
+use super::excerpt::Cuts;
 use super::open::{OpenedState, ReceivedEvent};
 use super::scan::{self, Layout, Wanted};
 use crate::wire::json_edit;
@@ -238,7 +239,7 @@ impl Survey {
     pub(super) fn place(&mut self, answer: &[u8], object: usize) -> Option<Place> {
         let node = self.layout.nodes.get(object)?;
         let parent = node.parent;
-        let is_element = self.is_array(answer, parent);
+        let is_element = self.is_array(parent);
         if !is_element {
             return self.read_place(answer, object);
         }
@@ -250,9 +251,8 @@ impl Survey {
         place
     }
 
-    fn is_array(&self, answer: &[u8], node: Option<usize>) -> bool {
-        node.and_then(|node| self.layout.nodes.get(node))
-            .is_some_and(|node| answer.get(node.open) == Some(&b'['))
+    fn is_array(&self, node: Option<usize>) -> bool {
+        node.and_then(|node| self.layout.nodes.get(node)).is_some_and(|node| !node.is_object)
     }
 
     /// Reads the open frames as one of the places where answers have events.
@@ -261,10 +261,10 @@ impl Survey {
         let mut at = object;
         let mut shape = String::new();
         while let Some(parent) = self.layout.nodes.get(at)?.parent {
-            if self.is_array(answer, Some(parent)) {
+            if self.is_array(Some(parent)) {
                 shape.push('[');
             } else {
-                let key = scan::key_before(answer, self.layout.nodes.get(at)?.open)?;
+                let key = answer.get(scan::key_before(answer, self.layout.nodes.get(at)?.open)?)?;
                 path.push(
                     serde_json::from_str(&format!("\"{}\"", std::str::from_utf8(key).ok()?))
                         .ok()?,
@@ -293,7 +293,7 @@ impl Survey {
         let node = *self.layout.nodes.get(object)?;
         let array = node
             .parent
-            .filter(|parent| self.is_array(answer, Some(*parent)))
+            .filter(|parent| self.is_array(Some(*parent)))
             .and_then(|parent| self.layout.nodes.get(parent))
             .map(|parent| parent.open);
         let mut event = found(answer, node.open..node.end, place, array)?;
@@ -442,6 +442,8 @@ pub struct Edited {
     pieces: Vec<Piece>,
     // The answer is as it came.
     is_original: bool,
+    // Only so much of it is here.
+    cuts: Option<Cuts>,
 }
 
 /// A part of an edited answer.
@@ -462,6 +464,35 @@ impl Piece {
     }
 }
 
+/// A part of an edited answer, for whoever puts it together.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// Its bytes.
+    Bytes(&'a [u8]),
+    /// These bytes of the answer as it came, which are not here.
+    Kept(Range<usize>),
+}
+
+/// Bytes of the answer as it came, and what stands there instead.
+type Replacement<'a> = (Range<usize>, Vec<&'a [u8]>);
+
+impl Part<'_> {
+    /// Its bytes' number.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Kept(range) => range.len(),
+        }
+    }
+
+    /// True when it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 impl Edited {
     /// [`splice`] for any ranges, in ascending order; false when that changes nothing. `is_original`:
     /// the answer is as it came.
@@ -469,48 +500,79 @@ impl Edited {
         let pieces = pieces(&answer, edits);
         let changes = pieces.is_some();
         let pieces = pieces.unwrap_or_else(|| vec![Piece::Kept(0..answer.len())]);
-        (Self { answer, pieces, is_original }, changes)
+        (Self { answer, pieces, is_original, cuts: None }, changes)
+    }
+
+    /// For an answer of which only so much is here.
+    pub(super) fn with_cuts(mut self, cuts: Option<Cuts>) -> Self {
+        self.cuts = cuts;
+        self
+    }
+
+    /// What stands in place of which bytes of the answer as it came; `None` when that cannot be said.
+    fn replacements(&self) -> Option<Vec<Replacement<'_>>> {
+        let mut out = Vec::new();
+        let (mut at, mut fresh) = (0, Vec::new());
+        // The last one is kept.
+        for piece in &self.pieces {
+            match piece {
+                Piece::New(bytes) => fresh.push(bytes.as_slice()),
+                Piece::Kept(range) => {
+                    if at < range.start || !fresh.is_empty() {
+                        let replaced = at..range.start;
+                        let replaced = match &self.cuts {
+                            Some(cuts) => cuts.original(replaced)?,
+                            None => replaced,
+                        };
+                        out.push((replaced, std::mem::take(&mut fresh)));
+                    }
+                    at = range.end;
+                }
+            }
+        }
+        Some(out)
     }
 
     /// What to write over the answer as it came, of `length` bytes, and where, so that it reads as
     /// the edited one: what is shorter than before is followed by spaces, so that nothing else moves.
     /// `None` where something is longer.
     pub fn in_place(&self, length: usize) -> Option<Vec<(usize, Vec<u8>)>> {
-        if !self.is_original || length != self.answer.len() {
+        let came = self.cuts.as_ref().map_or(self.answer.len(), Cuts::length);
+        if !self.is_original || length != came {
             return None;
         }
         let mut patches = Vec::new();
-        let mut at = 0;
-        let mut patch: Vec<u8> = Vec::new();
-        let mut settle = |patch: &mut Vec<u8>, at: usize, next: usize| {
-            let room = next.checked_sub(at).filter(|room| patch.len() <= *room)?;
-            patch.resize(room, b' ');
-            if room > 0 {
-                patches.push((at, std::mem::take(patch)));
+        for (replaced, fresh) in self.replacements()? {
+            let mut patch = fresh.concat();
+            if patch.len() > replaced.len() {
+                return None;
             }
-            Some(())
-        };
-        for piece in &self.pieces {
-            match piece {
-                Piece::New(bytes) => patch.extend_from_slice(bytes),
-                Piece::Kept(range) => {
-                    settle(&mut patch, at, range.start)?;
-                    at = range.end;
-                }
-            }
+            patch.resize(replaced.len(), b' ');
+            patches.push((replaced.start, patch));
         }
-        settle(&mut patch, at, self.answer.len())?;
         Some(patches)
     }
 
-    /// Its bytes, part by part.
-    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
-        self.pieces.iter().map(|piece| piece.bytes(&self.answer))
+    /// Part by part; `None` when it cannot be put together.
+    pub fn parts(&self) -> Option<Vec<Part<'_>>> {
+        let Some(cuts) = &self.cuts else {
+            let bytes = |piece| Part::Bytes(Piece::bytes(piece, &self.answer));
+            return Some(self.pieces.iter().map(bytes).collect());
+        };
+        let mut parts = Vec::new();
+        let mut at = 0;
+        for (replaced, fresh) in self.replacements()? {
+            parts.push(Part::Kept(at..replaced.start));
+            parts.extend(fresh.into_iter().map(Part::Bytes));
+            at = replaced.end;
+        }
+        parts.push(Part::Kept(at..cuts.length()));
+        Some(parts)
     }
 
-    /// Its bytes.
+    /// Its bytes, where all of the answer is here.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.parts().collect::<Vec<_>>().concat()
+        self.pieces.iter().map(|piece| piece.bytes(&self.answer)).collect::<Vec<_>>().concat()
     }
 }
 

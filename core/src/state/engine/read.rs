@@ -14,6 +14,7 @@ use super::again::Weighed;
 use super::hints::TOLD;
 use super::{Cached, EngineError, MAX_CACHED, StateEngine, Trust};
 use crate::state::eligible::check_eligible;
+use crate::state::excerpt::{self, Cuts};
 use crate::state::filters;
 use crate::state::glance;
 use crate::state::open::{
@@ -21,12 +22,13 @@ use crate::state::open::{
     check_decrypted, open_begun, open_by, prove_all,
 };
 use crate::state::precedence::{Candidate, FlagChange, Precedence};
-use crate::state::scan::{self, Wanted};
+use crate::state::scan::{self, Scan, Wanted};
 use crate::state::sessions::{InboundSession, KeyForm, MOST_TOGETHER, SessionOrigin};
 use crate::state::sync::{
     ENCRYPTED_TYPE, Edited, FoundState, Place, Survey, clear_event, find_state, may_be_encrypted,
     unhidden,
 };
+use crate::state::windows::Source;
 use crate::wire::address::Address;
 use crate::wire::endpoint::{Endpoint, route};
 use crate::wire::json_edit::{elements, get, get_str, members, quoted, span};
@@ -178,7 +180,9 @@ pub(super) struct Answer {
     request_room: Option<String>,
     since: Option<String>,
     url: String,
+    // Of a large first sync, what matters of it.
     pub(super) body: Vec<u8>,
+    cuts: Option<Cuts>,
     survey: Option<Survey>,
     encrypted: Vec<Entry>,
     clear: Vec<Entry>,
@@ -229,6 +233,14 @@ impl Waiting {
             content: get(&self.event, &["content"]).ok().flatten().unwrap_or_default(),
         }
     }
+}
+
+/// How far an event is.
+enum Started {
+    /// It was opened before.
+    Known(OpenedState),
+    /// Its place among those that are to be proven.
+    Begun(usize),
 }
 
 #[derive(Debug)]
@@ -285,29 +297,58 @@ impl StateEngine {
         get(event, &["content"]).ok()?.map(str::to_owned)
     }
 
-    /// False when [`StateEngine::inspect`] need not see the answer of `length` bytes. `read` fills the
-    /// buffer with its bytes from a position on, so that a large answer is not copied for nothing.
-    pub fn may_concern(
-        &self,
+    /// As [`StateEngine::inspect`], of an answer of `length` bytes that stays where it is: `read` fills
+    /// the buffer with its bytes from a position on, `whole` gives all of them. What does not concern
+    /// state is not copied; of a large first sync, only what does. Then [`StateEngine::open`] gives
+    /// [`Part::Kept`](crate::state::Part).
+    pub fn inspect_there(
+        &mut self,
         method: &str,
         url: &str,
         length: usize,
         read: &mut dyn FnMut(usize, &mut [u8]),
-    ) -> bool {
-        let Some(address) = Address::parse(url) else { return false };
+        whole: impl FnOnce() -> Vec<u8>,
+    ) -> Option<Needs> {
+        let address = Address::parse(url)?;
         let endpoint = route(method, &address);
+        if !self.may_concern(endpoint, &address, &mut Source { length, read }) {
+            return None;
+        }
+        let is_first_sync = endpoint == Endpoint::Sync
+            && length > MAX_TENDED_BYTES
+            && self.hints.is_empty()
+            && filters::parameter(&address, "since").is_none();
+        if is_first_sync
+            && let Some(excerpt) = excerpt::of(&mut Source { length, read }, Wanted::NotUsers)
+            && (!excerpt.scan.may_hide || self.known.is_empty())
+        {
+            let mut answer = Answer::new(endpoint, &address, url, excerpt.bytes);
+            answer.cuts = Some(excerpt.cuts);
+            self.look_at(&mut answer, excerpt.scan);
+            return self.keep(answer);
+        }
+        self.inspect(method, url, whole())
+    }
+
+    fn may_concern(
+        &self,
+        endpoint: Endpoint,
+        address: &Address<'_>,
+        source: &mut Source<'_>,
+    ) -> bool {
         if !carries_state(endpoint) {
             return false;
         }
+        let length = source.length;
         let tended = !self.outbound.is_empty() && length <= MAX_TENDED_BYTES;
         let known =
-            filters::room_path(&address).is_some_and(|path| !self.known.is_unknown(&path.room_id));
+            filters::room_path(address).is_some_and(|path| !self.known.is_unknown(&path.room_id));
         endpoint == Endpoint::Hierarchy
             || length < MIN_GLANCED_BYTES
             || tended
             || known
             || !self.hints.is_empty()
-            || glance::finds(length, read, &|room_id| !self.known.is_unknown(room_id))
+            || glance::finds(source, &|room_id| !self.known.is_unknown(room_id))
     }
 
     /// A whole answer with status 200. `None`: its bytes go on as they are. Else it is kept until
@@ -318,24 +359,7 @@ impl StateEngine {
         if !carries_state(endpoint) {
             return None;
         }
-        let mut answer = Answer {
-            endpoint,
-            request_room: filters::room_path(&address).map(|path| path.room_id),
-            since: filters::parameter(&address, "since"),
-            url: url.to_owned(),
-            body,
-            survey: None,
-            encrypted: Vec::new(),
-            clear: Vec::new(),
-            invites: Vec::new(),
-            delivered: Vec::new(),
-            number: 0,
-            departed: Map::new(),
-            cursor: 0,
-            asked: false,
-            second: false,
-            changed: false,
-        };
+        let mut answer = Answer::new(endpoint, &address, url, body);
         if endpoint == Endpoint::Hierarchy {
             answer.changed = self.fill_summaries(&mut answer.body);
         } else {
@@ -344,6 +368,11 @@ impl StateEngine {
             }
             self.look(&mut answer);
         }
+        self.keep(answer)
+    }
+
+    /// Keeps an answer that something is to be done with.
+    fn keep(&mut self, mut answer: Answer) -> Option<Needs> {
         let idle = answer.encrypted.is_empty()
             && answer.clear.is_empty()
             && answer.invites.is_empty()
@@ -354,7 +383,7 @@ impl StateEngine {
         self.answers.next = self.answers.next.wrapping_add(1).max(1);
         let id = self.answers.next;
         // Only syncs come one after the other.
-        if matches!(endpoint, Endpoint::Sync | Endpoint::SlidingSync) {
+        if matches!(answer.endpoint, Endpoint::Sync | Endpoint::SlidingSync) {
             answer.number = id;
         }
         let needs = self.needs(id, &answer.encrypted);
@@ -389,10 +418,17 @@ impl StateEngine {
             answer.changed = true;
             scan = scan::scan(&answer.body, wanted);
         }
+        self.look_at(answer, scan);
+    }
+
+    /// `scan`: of the answer's bytes.
+    fn look_at(&mut self, answer: &mut Answer, scan: Scan) {
         let hits = scan.hits;
         if hits.is_empty() {
             return;
         }
+        let is_sync = matches!(answer.endpoint, Endpoint::Sync | Endpoint::SlidingSync);
+        let knows = !self.known.is_empty();
         let flagged = || memmem::find(&answer.body, b"encrypt_state_events\"").is_some();
         let hinted = is_sync && !self.hints.is_empty();
         if !knows && !hinted && !flagged() {
@@ -712,26 +748,32 @@ impl StateEngine {
                 continue;
             }
             let room = Some(entry.room_id.as_str());
-            let mut begin = |event: Option<ReceivedEvent<'_>>| {
-                let event = self.begin(&event?, entry.role)?;
-                begun.push(event);
-                Some(begun.len() - 1)
+            let mut start = |event: Option<ReceivedEvent<'_>>| {
+                Some(self.start(&event?, entry.role, &mut begun))
             };
-            let event = begin(entry.found.received(&answer.body, room));
-            let previous = begin(entry.found.received_previous(&answer.body, room));
+            let event = start(entry.found.received(&answer.body, room));
+            let previous = start(entry.found.received_previous(&answer.body, room));
             opening.push((answer.cursor - 1, event, previous));
         }
         let alone = prove_all(&mut begun);
         let mut begun: Vec<_> = begun.into_iter().map(Some).collect();
-        let mut taken = |at: Option<usize>| at.and_then(|at| begun.get_mut(at)?.take());
         let cost = opening.len() + (ALONE - 1) * alone;
         for (at, event, previous) in opening {
             let Some(entry) = answer.encrypted.get_mut(at) else { continue };
+            let role = entry.role;
+            let mut finish = |received: Option<ReceivedEvent<'_>>, started| match started? {
+                Started::Known(opened) => Some(Ok(opened)),
+                Started::Begun(at) => {
+                    let begun = begun.get_mut(at).and_then(Option::take);
+                    Some(self.open_received(&received?, role, begun))
+                }
+            };
             let room = Some(entry.room_id.as_str());
-            let Some(received) = entry.found.received(&answer.body, room) else { continue };
-            entry.opened = Some(self.open_received(&received, entry.role, taken(event)));
-            if let Some(received) = entry.found.received_previous(&answer.body, room) {
-                entry.previous = self.open_received(&received, entry.role, taken(previous)).ok();
+            let opened = finish(entry.found.received(&answer.body, room), event);
+            let before = finish(entry.found.received_previous(&answer.body, room), previous);
+            if let Some(opened) = opened {
+                entry.opened = Some(opened);
+                entry.previous = before.and_then(Result::ok);
             }
         }
         cost
@@ -743,22 +785,23 @@ impl StateEngine {
     }
 
     fn cached(&self, event: &ReceivedEvent<'_>) -> Option<&OpenedState> {
-        let key = (event.room_id.to_owned(), event.event_id?.to_owned());
-        let cached = self.cache.get(&key)?;
+        let key = (event.room_id, event.event_id?);
+        let cached = self.cache.find(|(room, id)| (room.as_str(), id.as_str()).cmp(&key))?;
         let is_same = cached.content == event.content
             && cached.sender == event.sender
             && cached.state_key == event.state_key;
         is_same.then_some(&cached.opened)
     }
 
-    /// `None` for an event that was opened before.
+    /// Adds what was begun of an event that was not opened before.
     #[inline(never)]
-    fn begin(&mut self, event: &ReceivedEvent<'_>, role: Role) -> Option<Begun> {
-        if self.cached(event).is_some() {
-            return None;
+    fn start(&mut self, event: &ReceivedEvent<'_>, role: Role, begun: &mut Vec<Begun>) -> Started {
+        if let Some(opened) = self.cached(event) {
+            return Started::Known(opened.clone());
         }
         let rules = rules(&self.levels, &self.members_known, self.settings.trust, event, role);
-        Some(Begun::ahead(event, &mut self.sessions, rules.gone_devices))
+        begun.push(Begun::ahead(event, &mut self.sessions, rules.gone_devices));
+        Started::Begun(begun.len() - 1)
     }
 
     #[inline(never)]
@@ -989,8 +1032,10 @@ impl StateEngine {
         let begun_at: Vec<_> = tried
             .iter()
             .map(|((room_id, event_id), waiting)| {
-                begun.push(self.begin(&waiting.received(room_id, event_id), TIMELINE)?);
-                Some(begun.len() - 1)
+                match self.start(&waiting.received(room_id, event_id), TIMELINE, &mut begun) {
+                    Started::Known(_) => None,
+                    Started::Begun(at) => Some(at),
+                }
             })
             .collect();
         let alone = prove_all(&mut begun);
@@ -1237,6 +1282,28 @@ fn role(answer: &Answer, found: &FoundState) -> Role {
 }
 
 impl Answer {
+    fn new(endpoint: Endpoint, address: &Address<'_>, url: &str, body: Vec<u8>) -> Self {
+        Self {
+            endpoint,
+            request_room: filters::room_path(address).map(|path| path.room_id),
+            since: filters::parameter(address, "since"),
+            url: url.to_owned(),
+            body,
+            cuts: None,
+            survey: None,
+            encrypted: Vec::new(),
+            clear: Vec::new(),
+            invites: Vec::new(),
+            delivered: Vec::new(),
+            number: 0,
+            departed: Map::new(),
+            cursor: 0,
+            asked: false,
+            second: false,
+            changed: false,
+        }
+    }
+
     fn is_initial_sync(&self) -> bool {
         Address::parse(&self.url)
             .is_some_and(|address| address.path.trim_end_matches('/').ends_with("/initialSync"))

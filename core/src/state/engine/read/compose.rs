@@ -133,7 +133,8 @@ impl StateEngine {
             }));
         }
         edits.sort_by_key(|edit| edit.range.start);
-        let (mut edited, mut changed) = Edited::new(answer.body, edits, !answer.changed);
+        let (edited, mut changed) = Edited::new(answer.body, edits, !answer.changed);
+        let mut edited = edited.with_cuts(answer.cuts);
         if answer.endpoint == Endpoint::SlidingSync {
             let mut body = edited.to_bytes();
             if self.fill_rooms(&mut body) {

@@ -1,0 +1,171 @@
+//! What matters of a large answer, in few bytes: its state events but members, and the keys that say
+//! where they stand. The answer itself stays with whoever has it, so that tens of megabytes are not
+//! copied into a memory that never shrinks.
+
+use std::ops::Range;
+
+use super::scan::{self, Layout, Node, Scan, Wanted};
+use super::windows::Source;
+
+/// Bytes kept before what is the value of a key: the key, or there is no excerpt.
+const KEY_REACH: usize = 512;
+/// Bytes kept on either side of an event: those that part it from the next.
+const EDGE: usize = 16;
+/// So many bytes between two parts are kept rather than looked up.
+const GAP: usize = 64;
+
+/// Where the bytes of an excerpt stand in the answer.
+#[derive(Debug)]
+pub(super) struct Cuts {
+    // Where a part starts, here and in the answer; ascending, the first is that of both.
+    parts: Vec<(usize, usize)>,
+    // Of excerpt and answer.
+    kept: usize,
+    length: usize,
+}
+
+/// An excerpt: what a scan of the answer found, with positions in these bytes.
+#[derive(Debug)]
+pub(super) struct Excerpt {
+    pub(super) bytes: Vec<u8>,
+    pub(super) scan: Scan,
+    pub(super) cuts: Cuts,
+}
+
+impl Cuts {
+    /// Bytes of the whole answer.
+    pub(super) const fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The part that has the byte at `at`: its number and its bytes here.
+    fn part_with(&self, at: usize) -> Option<(usize, Range<usize>)> {
+        let index = self.parts.partition_point(|(start, _)| *start <= at).checked_sub(1)?;
+        let (start, _) = *self.parts.get(index)?;
+        let end = self.parts.get(index + 1).map_or(self.kept, |(next, _)| *next);
+        (at < end).then_some((index, start..end))
+    }
+
+    fn original_of(&self, at: usize) -> Option<usize> {
+        let (index, here) = self.part_with(at)?;
+        self.parts.get(index).map(|(_, original)| original + (at - here.start))
+    }
+
+    /// Where in the answer these bytes stand; `None` when they are not in one part. An empty range is
+    /// behind the byte before it.
+    pub(super) fn original(&self, here: Range<usize>) -> Option<Range<usize>> {
+        let Some(last) = here.end.checked_sub(1) else { return Some(0..0) };
+        let end = self.original_of(last)? + 1;
+        if here.is_empty() {
+            return Some(end..end);
+        }
+        let (first, _) = self.part_with(here.start)?;
+        (self.part_with(last)?.0 == first).then_some(end - here.len()..end)
+    }
+
+    /// Where a byte of the answer stands here.
+    fn here(&self, original: usize) -> Option<usize> {
+        let index = self.parts.partition_point(|(_, start)| *start <= original).checked_sub(1)?;
+        let (here, start) = *self.parts.get(index)?;
+        let at = here + (original - start);
+        (self.part_with(at)?.0 == index).then_some(at)
+    }
+}
+
+/// The excerpt of an answer; `None` when only the whole tells what is in it.
+pub(super) fn of(source: &mut Source<'_>, wanted: Wanted) -> Option<Excerpt> {
+    let scan = scan::scan_parts(source, wanted)?;
+    let layout = scan.layout?;
+    let (bytes, cuts) = read(source, &wanted_ranges(&layout, source.length)?);
+    let here = |node: &Node| {
+        // What holds events is not here up to its end.
+        let end = node.end.checked_sub(1).and_then(|last| cuts.here(last));
+        Some(Node { open: cuts.here(node.open)?, end: end.map_or(0, |last| last + 1), ..*node })
+    };
+    let nodes = layout.nodes.iter().map(here).collect::<Option<Vec<_>>>()?;
+    let layout = Layout { nodes, objects: layout.objects };
+    if !has_edges(&bytes, &cuts, &layout) {
+        return None;
+    }
+    // Those that are no event's are not there.
+    let hits = scan.hits.iter().filter_map(|hit| cuts.here(*hit)).collect();
+    let scan = Scan { hits, layout: Some(layout), may_hide: scan.may_hide };
+    Some(Excerpt { bytes, scan, cuts })
+}
+
+/// What to keep, ascending; neighbours as one.
+fn wanted_ranges(layout: &Layout, length: usize) -> Option<Vec<Range<usize>>> {
+    let mut ranges = Vec::with_capacity(layout.nodes.len() + layout.objects.len());
+    for node in &layout.nodes {
+        let before = match node.parent {
+            None if node.open <= KEY_REACH => KEY_REACH,
+            None => return None,
+            Some(parent) if layout.nodes.get(parent)?.is_object => KEY_REACH,
+            Some(_) => 0,
+        };
+        ranges.push(node.open.saturating_sub(before)..node.open + 1);
+    }
+    for object in &layout.objects {
+        let node = layout.nodes.get(*object)?;
+        ranges.push(node.open.saturating_sub(EDGE)..length.min(node.end + EDGE));
+    }
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut merged: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end + GAP => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    Some(merged)
+}
+
+fn read(source: &mut Source<'_>, ranges: &[Range<usize>]) -> (Vec<u8>, Cuts) {
+    let kept = ranges.iter().map(Range::len).sum();
+    let mut bytes = vec![0; kept];
+    let mut parts = Vec::with_capacity(ranges.len());
+    let mut at = 0;
+    for range in ranges {
+        if let Some(into) = bytes.get_mut(at..at + range.len()) {
+            (source.read)(range.start, into);
+        }
+        parts.push((at, range.start));
+        at += range.len();
+    }
+    (bytes, Cuts { parts, kept, length: source.length })
+}
+
+/// True when each event's neighbours are there, and each key that leads to one.
+fn has_edges(bytes: &[u8], cuts: &Cuts, layout: &Layout) -> bool {
+    let around = |node: &Node| {
+        let part = cuts.part_with(node.open)?.1;
+        Some((bytes.get(part.start..node.open)?, bytes.get(node.end..part.end)?))
+    };
+    let objects = layout.objects.iter().filter_map(|object| layout.nodes.get(*object));
+    let have_neighbours = objects.clone().all(|node| {
+        around(node).is_some_and(|(before, after)| {
+            !before.trim_ascii().is_empty() && !after.trim_ascii().is_empty()
+                || node.parent.is_none()
+        })
+    });
+    let have_keys = layout.nodes.iter().all(|node| {
+        let is_member = node
+            .parent
+            .and_then(|parent| layout.nodes.get(parent))
+            .is_some_and(|parent| parent.is_object);
+        !is_member
+            || cuts
+                .part_with(node.open)
+                .and_then(|(_, part)| bytes.get(part.start..=node.open))
+                .is_some_and(has_key)
+    });
+    have_neighbours && have_keys
+}
+
+/// True when the key before the last byte is there from its quote on, and that quote is one: nothing
+/// but backslashes before it could be cut off in their midst.
+fn has_key(part: &[u8]) -> bool {
+    scan::key_before(part, part.len().saturating_sub(1))
+        .and_then(|key| part.get(..key.start - 1))
+        .is_some_and(|before| before.iter().any(|byte| *byte != b'\\'))
+}
