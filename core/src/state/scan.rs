@@ -7,8 +7,6 @@
 
 use std::ops::Range;
 
-use memchr::memmem;
-
 use super::windows::{Source, Window};
 
 /// Events come at most at depth 10 or so; what is deeper than this is some member's content, and is
@@ -76,27 +74,24 @@ fn value_after(answer: &[u8], key: usize) -> Value {
     }
 }
 
-/// Positions in the answer of the keys `"state_key"` whose value is a string, of those that a window
-/// is to be looked at for; false when it ends before that can be said of one.
+/// Adds the positions in the answer of the keys `"state_key"` whose value is a string, of those that
+/// a window is to be looked at for; false when it ends before that can be said of one.
 fn add_hits(window: &Window<'_>, wanted: Wanted, hits: &mut Vec<usize>) -> bool {
     let Window { bytes, from, own } = window;
-    let end = bytes.len().min(own.end + KEY.len() - 1);
-    let part = bytes.get(own.start..end).unwrap_or_default();
     let mut is_clear = true;
-    for hit in memmem::find_iter(part, KEY).map(|at| own.start + at) {
-        let is_hit = match value_after(bytes, hit) {
-            Value::User => wanted == Wanted::All,
-            Value::Empty | Value::Other => true,
-            Value::None => false,
-            Value::Open => {
-                is_clear = false;
-                false
-            }
-        };
-        if is_hit {
-            hits.push(from + hit);
+    let mut add = |at: usize| {
+        match state_key_at(bytes, at) {
+            Some(Value::Empty | Value::Other) => hits.push(from + at),
+            Some(Value::User) if wanted == Wanted::All => hits.push(from + at),
+            Some(Value::Open) => is_clear = false,
+            Some(Value::User | Value::None) | None => {}
         }
-    }
+        false
+    };
+    match wanted {
+        Wanted::All => any_of::<false, true>(bytes, own.clone(), &mut add),
+        Wanted::NotUsers => any_of::<false, false>(bytes, own.clone(), &mut add),
+    };
     is_clear
 }
 
@@ -113,10 +108,16 @@ pub(super) fn state_key_at(answer: &[u8], mark: usize) -> Option<Value> {
 
 /// True when `is` says so of one of the positions in `within` of `"!` and `"\`, where strings start
 /// with a room's id or an escape, and of a quote with a `k` seven bytes behind it, as `"state_key"`
-/// has. Those of users are left out, as far as that can be seen from one byte. One pass, since each
-/// costs as much as copying the answer.
+/// has. Those of users are left out, as far as that can be seen from one byte.
 #[inline(never)]
-pub(super) fn any_mark(
+pub(super) fn any_mark(answer: &[u8], within: Range<usize>, is: impl FnMut(usize) -> bool) -> bool {
+    any_of::<true, false>(answer, within, is)
+}
+
+/// `ROOMS`: the marks of rooms and escapes as well; `USERS`: those of users too. One pass, since each
+/// costs as much as copying the answer.
+#[inline(always)]
+fn any_of<const ROOMS: bool, const USERS: bool>(
     answer: &[u8],
     within: Range<usize>,
     mut is: impl FnMut(usize) -> bool,
@@ -126,11 +127,11 @@ pub(super) fn any_mark(
     let (seconds, eighths) = (from(within.start + 1), from(within.start + 7));
     let mut base = within.start;
     for ((block, second), eighth) in own.iter().zip(seconds).zip(eighths) {
-        let mut bits = marks(block, second, eighth);
+        let mut bits = marks::<ROOMS>(block, second, eighth);
         while bits != 0 {
             let at = base + bits.trailing_zeros() as usize;
             bits &= bits - 1;
-            if !is_users(answer, at) && is(at) {
+            if (USERS || !is_users(answer, at)) && is(at) {
                 return true;
             }
         }
@@ -138,8 +139,8 @@ pub(super) fn any_mark(
     }
     (base..within.end).any(|at| {
         let is_mark = match answer.get(at..).unwrap_or_default() {
-            [b'"', b'!' | b'\\', ..] => true,
-            [b'"', _, _, _, _, _, _, b'k', ..] => !is_users(answer, at),
+            [b'"', b'!' | b'\\', ..] => ROOMS,
+            [b'"', _, _, _, _, _, _, b'k', ..] => USERS || !is_users(answer, at),
             _ => false,
         };
         is_mark && is(at)
@@ -440,7 +441,11 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
 /// the same bytes from the second and the eighth on.
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 #[inline(always)]
-fn marks(block: &[u8; BLOCK], second: &[u8; BLOCK], eighth: &[u8; BLOCK]) -> u64 {
+fn marks<const ROOMS: bool>(
+    block: &[u8; BLOCK],
+    second: &[u8; BLOCK],
+    eighth: &[u8; BLOCK],
+) -> u64 {
     use std::arch::wasm32::{
         i8x16_bitmask, u8x16_all_true, u8x16_eq, u8x16_min, u8x16_splat, v128, v128_or, v128_xor,
     };
@@ -449,8 +454,11 @@ fn marks(block: &[u8; BLOCK], second: &[u8; BLOCK], eighth: &[u8; BLOCK]) -> u64
     let others = |index: usize| -> Option<v128> {
         let part = |block: &[u8; BLOCK]| block.as_chunks::<16>().0.get(index).and_then(lane);
         let (first, second, eighth) = (part(block)?, part(second)?, part(eighth)?);
-        let either = u8x16_min(other(second, b'!'), other(second, b'\\'));
-        Some(v128_or(other(first, b'"'), u8x16_min(either, other(eighth, b'k'))))
+        let mut behind = other(eighth, b'k');
+        if ROOMS {
+            behind = u8x16_min(behind, u8x16_min(other(second, b'!'), other(second, b'\\')));
+        }
+        Some(v128_or(other(first, b'"'), behind))
     };
     let (Some(a), Some(b), Some(c), Some(d)) = (others(0), others(1), others(2), others(3)) else {
         return 0;
@@ -470,7 +478,11 @@ fn lane(bytes: &[u8; 16]) -> Option<std::arch::wasm32::v128> {
 }
 
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-fn marks(block: &[u8; BLOCK], second: &[u8; BLOCK], eighth: &[u8; BLOCK]) -> u64 {
+fn marks<const ROOMS: bool>(
+    block: &[u8; BLOCK],
+    second: &[u8; BLOCK],
+    eighth: &[u8; BLOCK],
+) -> u64 {
     let mut marks = 0;
     let words = |block: &[u8; BLOCK]| -> [u64; BLOCK / 8] {
         std::array::from_fn(|index| {
@@ -479,7 +491,10 @@ fn marks(block: &[u8; BLOCK], second: &[u8; BLOCK], eighth: &[u8; BLOCK]) -> u64
     };
     let all = words(block).into_iter().zip(words(second)).zip(words(eighth));
     for (index, ((first, second), eighth)) in all.enumerate() {
-        let behind = equal(second, b'!') | equal(second, b'\\') | equal(eighth, b'k');
+        let mut behind = equal(eighth, b'k');
+        if ROOMS {
+            behind |= equal(second, b'!') | equal(second, b'\\');
+        }
         marks |= (equal(first, b'"') & behind) << (index * 8);
     }
     marks
