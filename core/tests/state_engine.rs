@@ -1338,6 +1338,110 @@ fn a_new_room_is_made_without_name_and_topic_and_they_wait() {
 }
 
 #[test]
+fn no_spelling_of_a_path_lets_a_name_through() {
+    let mut alice = Client::new(ALICE);
+    alice.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    let body = br#"{"name":"Secret"}"#;
+    let room = "%21room%3Aexample.org";
+    for path in [
+        format!("https://hs/_matrix/client/v3/rooms/{room}/state/m.room.name//"),
+        format!("https://hs/_matrix/client/v3/rooms/{room}/state/%6D.room.name"),
+        format!("https://hs/_matrix/client/v3/rooms/{room}/%73tate/m.room.name"),
+        format!("https://hs/_matrix/client/v3/%72ooms/{room}/state/m.room.name"),
+        format!("https://hs/%5Fmatrix/client/v3/rooms/{room}/state/m.room.name"),
+        format!("https://hs/_matrix/%63lient/v3/rooms/{room}/state/m.room.name"),
+        format!("https://hs/_matrix/client/api/v1/rooms/{room}/state/m.room.name"),
+        format!("https://hs/_matrix/client/rooms/{room}/state/m.room.name"),
+        format!("https://hs/_matrix/client/v3/rooms/{room}/state/m.room.name/a/b"),
+        format!("https://hs/rooms/x/state/_matrix/client/v3/rooms/{room}/state/m.room.name"),
+        format!("https://[::1]:8448/x/_matrix/client/unstable/rooms/{room}/state/m.room.name"),
+        "https://hs/_matrix/client/v3/rooms/%23alias%3Aexample.org/state/m.room.name".to_owned(),
+    ] {
+        match alice.engine.plan_put("PUT", &path, body) {
+            Plan::Encrypt { url, .. } => {
+                assert!(url.contains("/state/m.room.encrypted/m.room.name%3A"), "{url}");
+                assert_eq!(url.matches("m.room.name").count(), 1, "{url}");
+            }
+            Plan::Refuse { .. } | Plan::NeedRoom { .. } => {}
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_failed_creation_does_not_name_a_room_that_was_answered() {
+    let mut alice = Client::new(ALICE);
+    let mut make = |name: &str, now| {
+        let mut body = create_body();
+        body["name"] = json!(name);
+        match alice.engine.plan_create(body.to_string().as_bytes(), now, None).unwrap() {
+            CreatePlan::Create { pending_id, .. } => pending_id,
+            other => panic!("{other:?}"),
+        }
+    };
+    let lost = make("Secret", NOW);
+    let made = make("Other", NOW + 1);
+    alice.engine.created(&made, "!other:example.org").unwrap();
+    // A direct chat has nothing that waits.
+    alice.engine.created("", "!direct:example.org").unwrap();
+    alice.reload();
+    let pending = alice.engine.pending_writes();
+    assert_eq!((&pending[0].pending_id, &pending[0].room_id), (&lost, &None));
+    assert_eq!(pending[0].others, ["!other:example.org", "!direct:example.org"]);
+    assert!(pending[1].others.is_empty());
+}
+
+#[test]
+fn a_name_that_cannot_be_encrypted_is_refused_before_the_room_is_made() {
+    let mut alice = Client::new(ALICE);
+    let mut plan = |change: &dyn Fn(&mut Value)| {
+        let mut body = create_body();
+        change(&mut body);
+        alice.engine.plan_create(body.to_string().as_bytes(), NOW, None)
+    };
+    let long = plan(&|body| body["topic"] = json!("t".repeat(60_000)));
+    assert!(matches!(long, Err(EngineError::Encrypt(_))), "{long:?}");
+    let long = plan(&|body| {
+        body["initial_state"].as_array_mut().unwrap().push(json!({"type": "m.room.topic",
+            "state_key": "k".repeat(250), "content": {"topic": "Secret"}}));
+    });
+    assert!(matches!(long, Err(EngineError::Encrypt(_))), "{long:?}");
+    assert!(alice.engine.pending_writes().is_empty());
+}
+
+#[test]
+fn what_a_server_would_refuse_does_not_tell_the_name_either() {
+    let mut alice = Client::new(ALICE);
+    let mut body = create_body();
+    body["initial_state"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"type": "m.room.name", "state_key": "", "content": ["Secret"]}));
+    body["name"] = json!("half \u{1F600}");
+    // Half of an emoji, as scripts cut texts.
+    let text = body.to_string().replace('\u{1F600}', r"\ud83d");
+    let plan = alice.engine.plan_create(text.as_bytes(), NOW, None).unwrap();
+    let CreatePlan::Create { body, held, .. } = plan else { panic!("not taken out") };
+    assert!(!body.contains("Secret") && !body.contains("half"), "{body}");
+    assert_eq!(held, 2);
+    let waits = alice.engine.pending_writes();
+    assert_eq!(waits[0].events[0].content_json, r#"{"name":"half \ud83d"}"#);
+}
+
+#[test]
+fn join_rules_that_are_named_count_for_more_than_the_preset() {
+    let mut alice = Client::new(ALICE);
+    let mut body = create_body();
+    body["preset"] = json!("public_chat");
+    body["initial_state"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"type": "m.room.join_rules", "content": {"join_rule": "knock"}}));
+    let plan = alice.engine.plan_create(body.to_string().as_bytes(), NOW, None).unwrap();
+    assert!(matches!(plan, CreatePlan::Create { held: 2, .. }), "{plan:?}");
+}
+
+#[test]
 fn a_room_that_was_not_made_leaves_nothing() {
     let mut alice = Client::new("@alice:example.org");
     let plan = alice.engine.plan_create(create_body().to_string().as_bytes(), NOW, None).unwrap();

@@ -41,6 +41,8 @@ pub struct PendingView {
     pub since: u64,
     /// In the order to send them.
     pub events: Vec<PendingEvent>,
+    /// Rooms that were made meanwhile, of which the answer was seen: none of them is this one.
+    pub others: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +50,7 @@ pub(super) struct Pending {
     room_id: Option<String>,
     since: u64,
     events: Vec<PendingEvent>,
+    others: Vec<String>,
 }
 
 impl Pending {
@@ -65,8 +68,13 @@ impl Pending {
             })
             .collect();
         let room = self.room_id.as_deref().map_or_else(|| "null".to_owned(), quoted);
-        let text =
-            format!(r#"{{"room":{room},"since":{},"events":[{}]}}"#, self.since, events.join(","));
+        let others: Vec<String> = self.others.iter().map(|room_id| quoted(room_id)).collect();
+        let text = format!(
+            r#"{{"room":{room},"since":{},"events":[{}],"others":[{}]}}"#,
+            self.since,
+            events.join(","),
+            others.join(",")
+        );
         seal(&text, key)
     }
 
@@ -78,10 +86,12 @@ impl Pending {
             let [event_type, state_key, content_json] = texts(event)?;
             events.push(PendingEvent { event_type, state_key, content_json });
         }
+        let others = elements(get(text, &["others"]).ok()?.unwrap_or("[]")).ok()?;
         Some(Self {
             room_id: get_str(text, &["room"]).ok()?,
             since: get(text, &["since"]).ok()??.parse().ok()?,
             events,
+            others: others.into_iter().filter_map(|id| serde_json::from_str(id).ok()).collect(),
         })
     }
 }
@@ -100,7 +110,7 @@ impl StateEngine {
             .unwrap_or_default();
         self.pending.insert(
             id.clone(),
-            Pending { room_id: room_id.map(str::to_owned), since: now, events },
+            Pending { room_id: room_id.map(str::to_owned), since: now, events, others: Vec::new() },
         );
         self.touch_pending(&id);
         id
@@ -110,7 +120,8 @@ impl StateEngine {
         self.dirty.insert(format!("{PENDING}{id}"));
     }
 
-    /// The room was made. Nothing happens for an id that is not known.
+    /// The room was made: it is none of those that others wait for. Nothing waited for it where the
+    /// id is not known.
     ///
     /// # Errors
     ///
@@ -118,9 +129,17 @@ impl StateEngine {
     pub fn created(&mut self, id: &str, room_id: &str) -> Result<(), EngineError> {
         self.must_write()?;
         self.note_flag(room_id);
-        if let Some(pending) = self.pending.get_mut(id) {
-            pending.room_id = Some(room_id.to_owned());
-            self.touch_pending(id);
+        let ids: Vec<String> = self.pending.keys().cloned().collect();
+        for other in ids {
+            let Some(pending) = self.pending.get_mut(&other) else { continue };
+            if other == id {
+                pending.room_id = Some(room_id.to_owned());
+            } else if pending.room_id.is_none() {
+                pending.others.push(room_id.to_owned());
+            } else {
+                continue;
+            }
+            self.touch_pending(&other);
         }
         Ok(())
     }
@@ -193,6 +212,7 @@ impl StateEngine {
                 room_id: pending.room_id.clone(),
                 since: pending.since,
                 events: pending.events.clone(),
+                others: pending.others.clone(),
             })
             .collect();
         all.sort_by(|one, other| {
