@@ -1389,6 +1389,11 @@ fn a_failed_creation_does_not_name_a_room_that_was_answered() {
     assert_eq!((&pending[0].pending_id, &pending[0].room_id), (&lost, &None));
     assert_eq!(pending[0].others, ["!other:example.org", "!direct:example.org"]);
     assert!(pending[1].others.is_empty());
+    // Clocks differ, so a room may seem to be made after it was.
+    alice.engine.created("", "!early:example.org").unwrap();
+    let plan = alice.engine.plan_create(create_body().to_string().as_bytes(), NOW + 2, None);
+    assert!(matches!(plan, Ok(CreatePlan::Create { .. })));
+    assert_eq!(alice.engine.pending_writes()[2].others, ["!early:example.org"]);
 }
 
 #[test]

@@ -57,7 +57,7 @@ export type CreatePlan =
 | { kind: "ask" }
 | { kind: "create"; pendingId: string; body: string; held: number };
 export interface PendingEvent { eventType: string; stateKey: string; contentJson: string }
-export interface PendingWrite { pendingId: string; roomId: string | null; since: number; events: PendingEvent[] }
+export interface PendingWrite { pendingId: string; roomId: string | null; since: number; events: PendingEvent[]; others: string[] }
 export interface SessionView {
     sessionId: string;
     isNew: boolean;

@@ -193,6 +193,8 @@ pub struct StateEngine {
     writer: bool,
     outbound: Map<String, Outbound>,
     pending: Map<String, Pending>,
+    // Rooms that this page has made.
+    made: Vec<String>,
     // By room.
     stale: Map<String, Stale>,
     // By room, type and state key.
@@ -246,6 +248,7 @@ impl StateEngine {
             writer: false,
             outbound: Map::new(),
             pending: Map::new(),
+            made: Vec::new(),
             stale: Map::new(),
             rewrites: Map::new(),
             moved: Map::new(),

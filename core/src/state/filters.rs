@@ -19,6 +19,7 @@ pub(super) struct RoomPath {
 }
 
 /// Reads the room and what follows it.
+#[inline(never)]
 pub(super) fn room_path(address: &Address<'_>) -> Option<RoomPath> {
     let mut segments =
         address.path.split('/').map(|segment| percent_decoded(segment).into_owned()).enumerate();
@@ -35,11 +36,7 @@ pub(super) fn room_path(address: &Address<'_>) -> Option<RoomPath> {
 
 /// A parameter of the query, decoded.
 pub(super) fn parameter(address: &Address<'_>, name: &str) -> Option<String> {
-    address.query.split('&').find_map(|pair| {
-        let (key, value) = pair.split_once('=')?;
-        (percent_decoded(key) == name)
-            .then(|| percent_decoded(&value.replace('+', " ")).into_owned())
-    })
+    address.parameter(name)
 }
 
 /// The URL with encrypted state in its inline filter; `None` where it needs no change.
@@ -145,11 +142,13 @@ fn covers(item: &str) -> bool {
         || item.strip_suffix('*').is_some_and(|prefix| ENCRYPTED_TYPE.starts_with(prefix))
 }
 
-fn strings(list: &str) -> Option<Vec<String>> {
+/// The strings of a JSON array; `None` when something else is among them.
+pub(super) fn strings(list: &str) -> Option<Vec<String>> {
     elements(list).ok()?.into_iter().map(|item| serde_json::from_str(item).ok()).collect()
 }
 
-fn written<'a>(list: impl Iterator<Item = &'a str>) -> String {
+/// Strings as a JSON array.
+pub(super) fn written<'a>(list: impl Iterator<Item = &'a str>) -> String {
     format!("[{}]", list.map(quoted).collect::<Vec<_>>().join(","))
 }
 

@@ -134,13 +134,19 @@ export class StateWriter implements RequestHandler {
       return { kind: "fail" };
     }
     const roomId = answer.status === 200 ? roomIdOf(answer.text, "room_id") : undefined;
-    await this.#engine.writing(client, () => {
-      this.#engine.call((state) => {
-        if (roomId === undefined) state.createFailed(pendingId);
-        else state.created(pendingId, roomId);
+    // A gateway that gave up says nothing of the homeserver behind it: `adopt` finds that room too.
+    const isOpen = answer.status >= 500;
+    try {
+      await this.#engine.writing(client, () => {
+        this.#engine.call((state) => {
+          if (roomId !== undefined) state.created(pendingId, roomId);
+          else if (!isOpen) state.createFailed(pendingId);
+        });
+        return Promise.resolve();
       });
-      return Promise.resolve();
-    });
+    } catch {
+      // The room is there in any case, and so is its name, on disk.
+    }
     if (roomId !== undefined) {
       this.#tellOnce();
       this.#pending.begin();

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::persist::{PENDING, texts};
 use super::{EngineError, StateEngine};
+use crate::state::filters::{strings, written};
 use crate::state::sessions::{PickleKey, seal, unseal};
 use crate::wire::json_edit::{elements, get, get_str, quoted};
 
@@ -68,12 +69,11 @@ impl Pending {
             })
             .collect();
         let room = self.room_id.as_deref().map_or_else(|| "null".to_owned(), quoted);
-        let others: Vec<String> = self.others.iter().map(|room_id| quoted(room_id)).collect();
+        let others = written(self.others.iter().map(String::as_str));
         let text = format!(
-            r#"{{"room":{room},"since":{},"events":[{}],"others":[{}]}}"#,
+            r#"{{"room":{room},"since":{},"events":[{}],"others":{others}}}"#,
             self.since,
-            events.join(","),
-            others.join(",")
+            events.join(",")
         );
         seal(&text, key)
     }
@@ -86,12 +86,11 @@ impl Pending {
             let [event_type, state_key, content_json] = texts(event)?;
             events.push(PendingEvent { event_type, state_key, content_json });
         }
-        let others = elements(get(text, &["others"]).ok()?.unwrap_or("[]")).ok()?;
         Some(Self {
             room_id: get_str(text, &["room"]).ok()?,
             since: get(text, &["since"]).ok()??.parse().ok()?,
             events,
-            others: others.into_iter().filter_map(|id| serde_json::from_str(id).ok()).collect(),
+            others: strings(get(text, &["others"]).ok()?.unwrap_or("[]"))?,
         })
     }
 }
@@ -110,7 +109,12 @@ impl StateEngine {
             .unwrap_or_default();
         self.pending.insert(
             id.clone(),
-            Pending { room_id: room_id.map(str::to_owned), since: now, events, others: Vec::new() },
+            Pending {
+                room_id: room_id.map(str::to_owned),
+                since: now,
+                events,
+                others: self.made.clone(),
+            },
         );
         self.touch_pending(&id);
         id
@@ -129,6 +133,7 @@ impl StateEngine {
     pub fn created(&mut self, id: &str, room_id: &str) -> Result<(), EngineError> {
         self.must_write()?;
         self.note_flag(room_id);
+        self.made.push(room_id.to_owned());
         let ids: Vec<String> = self.pending.keys().cloned().collect();
         for other in ids {
             let Some(pending) = self.pending.get_mut(&other) else { continue };

@@ -10,6 +10,7 @@ use super::{EngineError, StateEngine, Trust};
 use crate::state::encrypt::{
     MAX_PAYLOAD_BYTES, encrypt_state, room_key_content, room_keys_for_import,
 };
+use crate::state::eligible::DEFAULT_TYPES;
 use crate::state::filters::{encoded, room_path};
 use crate::state::open::OpenedState;
 use crate::state::packed_key::PackedKey;
@@ -456,20 +457,19 @@ impl StateEngine {
             _ => return Ok(CreatePlan::Pass { why: "off" }),
         }
         // Like a server, which lets these two override `initial_state`.
-        let typed = |key| {
+        for (key, event_type) in ["name", "topic"].into_iter().zip(DEFAULT_TYPES) {
             // As it was typed: half an emoji is no text in Rust.
-            let text = get(text, &[key])?.filter(|text| text.starts_with("\"") && *text != "\"\"");
-            Ok::<_, EngineError>(text)
-        };
-        if let Some(name) = typed("name")? {
-            let content = format!(r#"{{"name":{name}}}"#);
-            held.insert(("m.room.name".to_owned(), String::new()), content);
-        }
-        if let Some(topic) = typed("topic")? {
-            // MSC3765, as servers write it.
-            let content =
-                format!(r#"{{"topic":{topic},"m.topic":{{"m.text":[{{"body":{topic}}}]}}}}"#);
-            held.insert(("m.room.topic".to_owned(), String::new()), content);
+            let typed = get(text, &[key])?.unwrap_or_default();
+            if !typed.starts_with('"') || typed == r#""""# {
+                continue;
+            }
+            let content = if key == "topic" {
+                // MSC3765, as servers write it.
+                format!(r#"{{"topic":{typed},"m.topic":{{"m.text":[{{"body":{typed}}}]}}}}"#)
+            } else {
+                format!(r#"{{"name":{typed}}}"#)
+            };
+            held.insert((event_type.to_owned(), String::new()), content);
         }
         for ((event_type, state_key), content) in held.iter() {
             packed(event_type, state_key, content.len())?;
@@ -774,6 +774,7 @@ impl StateEngine {
     }
 }
 
+#[cold]
 fn unreadable() -> Plan {
     Plan::Refuse {
         errcode: "M_INVALID_PARAM",
@@ -783,6 +784,7 @@ fn unreadable() -> Plan {
 }
 
 /// The key of what is not too long to be encrypted, with all that is encrypted beside the content.
+#[inline(never)]
 fn packed(event_type: &str, state_key: &str, length: usize) -> Result<PackedKey, EngineError> {
     const BESIDE: usize = 2_048;
     let key = PackedKey::pack(event_type, state_key)
