@@ -1447,6 +1447,58 @@ fn join_rules_that_are_named_count_for_more_than_the_preset() {
 }
 
 #[test]
+fn a_readable_name_that_only_browsers_can_read_does_not_replace_the_encrypted_one() {
+    let (_, mut bob, event) = alice_and_bob();
+    let mut state = room_state();
+    state.push(event);
+    bob.open("/sync", &sync(state, vec![]));
+    let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
+    let fake = r#""type":"m.room.name","state_key":"","content":{"name":"Fake"},"event_id":"$f","origin_server_ts":1"#;
+    let sender = r#","sender":"@alice:example.org""#;
+    let mut lies: Vec<(&str, Vec<u8>)> = [
+        ("plain", format!("{{{fake}{sender}}}")),
+        ("no sender", format!("{{{fake}}}")),
+        ("a key twice", format!("{{{fake}{sender},\"type\":\"m.room.name\"}}")),
+        ("half an emoji as a key", format!("{{{fake}{sender},\"\\ud83d\":1}}")),
+        ("half an emoji as a value", format!("{{{fake}{sender},\"x\":\"\\ud83d\"}}")),
+        ("depth", format!("{{{fake}{sender},\"x\":{deep}}}")),
+        ("length", format!("{{{fake}{sender},\"x\":\"{}\"}}", "x".repeat(700_000))),
+        ("a large number", format!("{{{fake}{sender},\"x\":1e999}}")),
+        ("escapes", format!("{{{fake}{sender}}}").replace("m.room.name", "m.room.n\\u0061me")),
+        ("a time that is none", format!("{{{fake}{sender}}}").replace(":1", ":-1.5")),
+    ]
+    .into_iter()
+    .map(|(what, event)| (what, event.into_bytes()))
+    .collect();
+    let mut broken = format!("{{{fake}{sender},\"x\":\"?\"}}").into_bytes();
+    *broken.iter_mut().rfind(|byte| **byte == b'?').unwrap() = 0xff;
+    lies.push(("no UTF-8", broken));
+    let answer = |list: &str, event: &[u8], mark: &[u8]| {
+        let empty = json!({"next_batch": "s3", "rooms": {"join": {ROOM: {
+            "state": {"events": []}, "timeline": {"events": []}}}}})
+        .to_string();
+        let list = format!("\"{list}\":{{\"events\":[");
+        let (before, after) = empty.split_once(&list).unwrap();
+        [mark, before.as_bytes(), list.as_bytes(), event, after.as_bytes()].concat()
+    };
+    lies.push(("a byte order mark", format!("{{{fake}{sender}}}").into_bytes()));
+    for (what, event) in lies {
+        for list in ["state", "timeline"] {
+            let mark: &[u8] = if what == "a byte order mark" { b"\xef\xbb\xbf" } else { b"" };
+            let body = answer(list, &event, mark);
+            let needs = bob.engine.inspect("GET", &format!("{HS}/sync"), body);
+            let shown = needs.map(|needs| match bob.engine.open(needs.answer, 9).unwrap() {
+                OpenStep::Done(Some(body)) => body.to_bytes(),
+                _ => panic!("{what}: not edited"),
+            });
+            let shown = shown.unwrap_or_else(|| panic!("{what} in {list}: passed"));
+            let shown: Value = serde_json::from_slice(&shown).unwrap();
+            assert!(!shown.to_string().contains("Fake"), "{what} in {list}: {shown}");
+        }
+    }
+}
+
+#[test]
 fn a_room_that_was_not_made_leaves_nothing() {
     let mut alice = Client::new("@alice:example.org");
     let plan = alice.engine.plan_create(create_body().to_string().as_bytes(), NOW, None).unwrap();
