@@ -252,6 +252,12 @@ impl EncryptedState {
         self.engine.stop_writing();
     }
 
+    /// Says how late it is, in milliseconds since the epoch.
+    #[wasm_bindgen(js_name = setClock)]
+    pub fn set_clock(&mut self, now: f64) {
+        self.engine.set_clock(millis(now));
+    }
+
     /// Before a request is sent whose answer may hold state.
     pub fn before(&mut self, method: &str, url: &str) -> Before {
         to_js(&self.engine.before(method, url)).unchecked_into()

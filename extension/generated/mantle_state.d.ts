@@ -318,6 +318,10 @@ export class EncryptedState {
      */
     sessions(): string[];
     /**
+     * Says how late it is, in milliseconds since the epoch.
+     */
+    setClock(now: number): void;
+    /**
      * Says which device this is.
      *
      * # Errors

@@ -297,6 +297,11 @@ impl StateEngine {
         Ok(())
     }
 
+    /// Says how late it is, in milliseconds since the epoch: before answers are read.
+    pub fn set_clock(&mut self, now: u64) {
+        self.known.set_clock(now);
+    }
+
     /// Whether [`StateEngine::set_own_device`] was called.
     #[must_use]
     pub const fn has_own_device(&self) -> bool {
