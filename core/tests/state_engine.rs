@@ -1499,6 +1499,23 @@ fn a_readable_name_that_only_browsers_can_read_does_not_replace_the_encrypted_on
 }
 
 #[test]
+fn a_stranger_with_many_words_does_not_keep_the_inviters_out() {
+    let mut bob = Client::new(BOB);
+    let hint = |room: &str| {
+        json!({"room_id": room, "state": [
+        {"type": "m.room.name", "state_key": "", "content": {"name": "Secret"}}]})
+        .to_string()
+    };
+    let mut taken = 0;
+    for number in 0..300 {
+        let room = format!("!{number}:x");
+        taken += usize::from(bob.engine.add_invite_hint("@mallory:x", &hint(&room)).is_ok());
+    }
+    assert!(taken < 100, "{taken}");
+    bob.engine.add_invite_hint(ALICE, &hint(ROOM)).unwrap();
+}
+
+#[test]
 fn a_room_that_was_not_made_leaves_nothing() {
     let mut alice = Client::new("@alice:example.org");
     let plan = alice.engine.plan_create(create_body().to_string().as_bytes(), NOW, None).unwrap();

@@ -232,7 +232,9 @@ impl Survey {
     ) -> Option<(Range<usize>, &'b [u8])> {
         let node = self.layout.nodes.get(object)?;
         let range = node.open..node.end;
-        self.is_array(answer, node.parent).then(|| answer.get(range.clone()))?.map(|all| (range, all))
+        self.is_array(answer, node.parent)
+            .then(|| answer.get(range.clone()))?
+            .map(|all| (range, all))
     }
 
     /// The elements of the list that opens at `open`, as texts.

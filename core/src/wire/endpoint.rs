@@ -444,9 +444,16 @@ mod tests {
 
     #[test]
     fn every_version_and_prefix_leads_to_the_same_endpoint() {
-        for version in
-            ["r0", "v1", "v3", "v11", "unstable", "unstable/org.matrix.msc9999", "v2_alpha", "api/v1"]
-        {
+        for version in [
+            "r0",
+            "v1",
+            "v3",
+            "v11",
+            "unstable",
+            "unstable/org.matrix.msc9999",
+            "v2_alpha",
+            "api/v1",
+        ] {
             for base in ["https://hs.example.org", "https://hs.example.org:8448/some/prefix"] {
                 let url = format!("{base}/_matrix/client/{version}/login");
                 assert_eq!(at("POST", &url), Endpoint::Login, "{url}");

@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 use super::pending::PendingEvent;
 use super::persist::{OUTBOUND, texts};
 use super::{EngineError, StateEngine, Trust};
+use crate::state::eligible::DEFAULT_TYPES;
 use crate::state::encrypt::{
     MAX_PAYLOAD_BYTES, encrypt_state, room_key_content, room_keys_for_import,
 };
-use crate::state::eligible::DEFAULT_TYPES;
 use crate::state::filters::{encoded, room_path};
 use crate::state::open::OpenedState;
 use crate::state::packed_key::PackedKey;
