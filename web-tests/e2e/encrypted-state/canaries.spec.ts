@@ -530,6 +530,13 @@ describe("what the homeserver learns of names and topics", { timeout: 600_000 },
           await drive(page, "setRoomName", roomId, name);
           await drive(page, "roomName", roomId, name);
           await assertUnseen(side(kind), [name]);
+          // Perhaps it was done and only the answer was lost, so this is no refusal.
+          const lost = liar.fail(({ path }) => path.endsWith("/upgrade"), "network");
+          const upgrade = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/upgrade`;
+          const version = { new_version: "11" };
+          const gone = await tryToDrive(page, "homeserverCall", "POST", upgrade, version);
+          assert.ok(lost() > 0);
+          assert.equal(gone.ok, false);
         });
 
         it("refuses in words when the page's keys cannot be reached, and sends nothing", async () => {
