@@ -70,7 +70,7 @@ export type CreatePlan =
   | { kind: "ask" }
   | { kind: "create"; pendingId: string; body: string; held: number };
 export interface PendingEvent { eventType: string; stateKey: string; contentJson: string }
-export interface PendingWrite { pendingId: string; roomId: string | null; since: number; events: PendingEvent[] }
+export interface PendingWrite { pendingId: string; roomId: string | null; since: number; events: PendingEvent[]; others: string[] }
 export interface SessionView {
   sessionId: string;
   isNew: boolean;
@@ -250,6 +250,12 @@ impl EncryptedState {
     #[wasm_bindgen(js_name = stopWriting)]
     pub fn stop_writing(&mut self) {
         self.engine.stop_writing();
+    }
+
+    /// Says how late it is, in milliseconds since the epoch.
+    #[wasm_bindgen(js_name = setClock)]
+    pub fn set_clock(&mut self, now: f64) {
+        self.engine.set_clock(millis(now));
     }
 
     /// Before a request is sent whose answer may hold state.

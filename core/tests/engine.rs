@@ -1178,6 +1178,14 @@ fn state_that_may_be_encrypted_is_handed_over_and_its_answers_back() {
     for (method, path) in neither {
         assert_eq!(flags(&mut on, method, path), 0, "{path}");
     }
+    // A homeserver below a path of that name, and the endpoint's oldest version.
+    for url in [
+        "https://x/rooms/_matrix/client/v3/rooms/!r:x/state/m.room.name",
+        "https://x/_matrix/client/api/v1/rooms/!r:x/state/m.room.name",
+        "https://x/_matrix/client/v3/rooms/!r:x/state/m.room.name/a/b",
+    ] {
+        assert_eq!(on.decide("PUT", url) & flag::HANDOVER, flag::HANDOVER, "{url}");
+    }
     // The search shield has a word before.
     assert_eq!(flags(&mut on, "POST", "/search"), flag::HANDOVER | flag::HANDBACK);
     // Sliding sync asks in its body for types as well.

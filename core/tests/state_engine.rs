@@ -1338,6 +1338,184 @@ fn a_new_room_is_made_without_name_and_topic_and_they_wait() {
 }
 
 #[test]
+fn no_spelling_of_a_path_lets_a_name_through() {
+    let mut alice = Client::new(ALICE);
+    alice.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    let body = br#"{"name":"Secret"}"#;
+    let room = "%21room%3Aexample.org";
+    for path in [
+        format!("https://hs/_matrix/client/v3/rooms/{room}/state/m.room.name//"),
+        format!("https://hs/_matrix/client/v3/rooms/{room}/state/%6D.room.name"),
+        format!("https://hs/_matrix/client/v3/rooms/{room}/%73tate/m.room.name"),
+        format!("https://hs/_matrix/client/v3/%72ooms/{room}/state/m.room.name"),
+        format!("https://hs/%5Fmatrix/client/v3/rooms/{room}/state/m.room.name"),
+        format!("https://hs/_matrix/%63lient/v3/rooms/{room}/state/m.room.name"),
+        format!("https://hs/_matrix/client/api/v1/rooms/{room}/state/m.room.name"),
+        format!("https://hs/_matrix/client/rooms/{room}/state/m.room.name"),
+        format!("https://hs/_matrix/client/v3/rooms/{room}/state/m.room.name/a/b"),
+        format!("https://hs/rooms/x/state/_matrix/client/v3/rooms/{room}/state/m.room.name"),
+        format!("https://[::1]:8448/x/_matrix/client/unstable/rooms/{room}/state/m.room.name"),
+        "https://hs/_matrix/client/v3/rooms/%23alias%3Aexample.org/state/m.room.name".to_owned(),
+    ] {
+        match alice.engine.plan_put("PUT", &path, body) {
+            Plan::Encrypt { url, .. } => {
+                assert!(url.contains("/state/m.room.encrypted/m.room.name%3A"), "{url}");
+                assert_eq!(url.matches("m.room.name").count(), 1, "{url}");
+            }
+            Plan::Refuse { .. } | Plan::NeedRoom { .. } => {}
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_failed_creation_does_not_name_a_room_that_was_answered() {
+    let mut alice = Client::new(ALICE);
+    let mut make = |name: &str, now| {
+        let mut body = create_body();
+        body["name"] = json!(name);
+        match alice.engine.plan_create(body.to_string().as_bytes(), now, None).unwrap() {
+            CreatePlan::Create { pending_id, .. } => pending_id,
+            other => panic!("{other:?}"),
+        }
+    };
+    let lost = make("Secret", NOW);
+    let made = make("Other", NOW + 1);
+    alice.engine.created(&made, "!other:example.org").unwrap();
+    // A direct chat has nothing that waits.
+    alice.engine.created("", "!direct:example.org").unwrap();
+    alice.reload();
+    let pending = alice.engine.pending_writes();
+    assert_eq!((&pending[0].pending_id, &pending[0].room_id), (&lost, &None));
+    assert_eq!(pending[0].others, ["!other:example.org", "!direct:example.org"]);
+    assert!(pending[1].others.is_empty());
+    // Clocks differ, so a room may seem to be made after it was.
+    alice.engine.created("", "!early:example.org").unwrap();
+    let plan = alice.engine.plan_create(create_body().to_string().as_bytes(), NOW + 2, None);
+    assert!(matches!(plan, Ok(CreatePlan::Create { .. })));
+    assert_eq!(alice.engine.pending_writes()[2].others, ["!early:example.org"]);
+}
+
+#[test]
+fn a_name_that_cannot_be_encrypted_is_refused_before_the_room_is_made() {
+    let mut alice = Client::new(ALICE);
+    let mut plan = |change: &dyn Fn(&mut Value)| {
+        let mut body = create_body();
+        change(&mut body);
+        alice.engine.plan_create(body.to_string().as_bytes(), NOW, None)
+    };
+    let long = plan(&|body| body["topic"] = json!("t".repeat(60_000)));
+    assert!(matches!(long, Err(EngineError::Encrypt(_))), "{long:?}");
+    let long = plan(&|body| {
+        body["initial_state"].as_array_mut().unwrap().push(json!({"type": "m.room.topic",
+            "state_key": "k".repeat(250), "content": {"topic": "Secret"}}));
+    });
+    assert!(matches!(long, Err(EngineError::Encrypt(_))), "{long:?}");
+    assert!(alice.engine.pending_writes().is_empty());
+}
+
+#[test]
+fn what_a_server_would_refuse_does_not_tell_the_name_either() {
+    let mut alice = Client::new(ALICE);
+    let mut body = create_body();
+    body["initial_state"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"type": "m.room.name", "state_key": "", "content": ["Secret"]}));
+    body["name"] = json!("half \u{1F600}");
+    // Half of an emoji, as scripts cut texts.
+    let text = body.to_string().replace('\u{1F600}', r"\ud83d");
+    let plan = alice.engine.plan_create(text.as_bytes(), NOW, None).unwrap();
+    let CreatePlan::Create { body, held, .. } = plan else { panic!("not taken out") };
+    assert!(!body.contains("Secret") && !body.contains("half"), "{body}");
+    assert_eq!(held, 2);
+    let waits = alice.engine.pending_writes();
+    assert_eq!(waits[0].events[0].content_json, r#"{"name":"half \ud83d"}"#);
+}
+
+#[test]
+fn join_rules_that_are_named_count_for_more_than_the_preset() {
+    let mut alice = Client::new(ALICE);
+    let mut body = create_body();
+    body["preset"] = json!("public_chat");
+    body["initial_state"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"type": "m.room.join_rules", "content": {"join_rule": "knock"}}));
+    let plan = alice.engine.plan_create(body.to_string().as_bytes(), NOW, None).unwrap();
+    assert!(matches!(plan, CreatePlan::Create { held: 2, .. }), "{plan:?}");
+}
+
+#[test]
+fn a_readable_name_that_only_browsers_can_read_does_not_replace_the_encrypted_one() {
+    let (_, mut bob, event) = alice_and_bob();
+    let mut state = room_state();
+    state.push(event);
+    bob.open("/sync", &sync(state, vec![]));
+    let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
+    let fake = r#""type":"m.room.name","state_key":"","content":{"name":"Fake"},"event_id":"$f","origin_server_ts":1"#;
+    let sender = r#","sender":"@alice:example.org""#;
+    let mut lies: Vec<(&str, Vec<u8>)> = [
+        ("plain", format!("{{{fake}{sender}}}")),
+        ("no sender", format!("{{{fake}}}")),
+        ("a key twice", format!("{{{fake}{sender},\"type\":\"m.room.name\"}}")),
+        ("half an emoji as a key", format!("{{{fake}{sender},\"\\ud83d\":1}}")),
+        ("half an emoji as a value", format!("{{{fake}{sender},\"x\":\"\\ud83d\"}}")),
+        ("depth", format!("{{{fake}{sender},\"x\":{deep}}}")),
+        ("length", format!("{{{fake}{sender},\"x\":\"{}\"}}", "x".repeat(700_000))),
+        ("a large number", format!("{{{fake}{sender},\"x\":1e999}}")),
+        ("escapes", format!("{{{fake}{sender}}}").replace("m.room.name", "m.room.n\\u0061me")),
+        ("a time that is none", format!("{{{fake}{sender}}}").replace(":1", ":-1.5")),
+    ]
+    .into_iter()
+    .map(|(what, event)| (what, event.into_bytes()))
+    .collect();
+    let mut broken = format!("{{{fake}{sender},\"x\":\"?\"}}").into_bytes();
+    *broken.iter_mut().rfind(|byte| **byte == b'?').unwrap() = 0xff;
+    lies.push(("no UTF-8", broken));
+    let answer = |list: &str, event: &[u8], mark: &[u8]| {
+        let empty = json!({"next_batch": "s3", "rooms": {"join": {ROOM: {
+            "state": {"events": []}, "timeline": {"events": []}}}}})
+        .to_string();
+        let list = format!("\"{list}\":{{\"events\":[");
+        let (before, after) = empty.split_once(&list).unwrap();
+        [mark, before.as_bytes(), list.as_bytes(), event, after.as_bytes()].concat()
+    };
+    lies.push(("a byte order mark", format!("{{{fake}{sender}}}").into_bytes()));
+    for (what, event) in lies {
+        for list in ["state", "timeline"] {
+            let mark: &[u8] = if what == "a byte order mark" { b"\xef\xbb\xbf" } else { b"" };
+            let body = answer(list, &event, mark);
+            let needs = bob.engine.inspect("GET", &format!("{HS}/sync"), body);
+            let shown = needs.map(|needs| match bob.engine.open(needs.answer, 9).unwrap() {
+                OpenStep::Done(Some(body)) => body.to_bytes(),
+                _ => panic!("{what}: not edited"),
+            });
+            let shown = shown.unwrap_or_else(|| panic!("{what} in {list}: passed"));
+            let shown: Value = serde_json::from_slice(&shown).unwrap();
+            assert!(!shown.to_string().contains("Fake"), "{what} in {list}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn a_stranger_with_many_words_does_not_keep_the_inviters_out() {
+    let mut bob = Client::new(BOB);
+    let hint = |room: &str| {
+        json!({"room_id": room, "state": [
+        {"type": "m.room.name", "state_key": "", "content": {"name": "Secret"}}]})
+        .to_string()
+    };
+    let mut taken = 0;
+    for number in 0..300 {
+        let room = format!("!{number}:x");
+        taken += usize::from(bob.engine.add_invite_hint("@mallory:x", &hint(&room)).is_ok());
+    }
+    assert!(taken < 100, "{taken}");
+    bob.engine.add_invite_hint(ALICE, &hint(ROOM)).unwrap();
+}
+
+#[test]
 fn a_room_that_was_not_made_leaves_nothing() {
     let mut alice = Client::new("@alice:example.org");
     let plan = alice.engine.plan_create(create_body().to_string().as_bytes(), NOW, None).unwrap();

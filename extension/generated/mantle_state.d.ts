@@ -57,7 +57,7 @@ export type CreatePlan =
 | { kind: "ask" }
 | { kind: "create"; pendingId: string; body: string; held: number };
 export interface PendingEvent { eventType: string; stateKey: string; contentJson: string }
-export interface PendingWrite { pendingId: string; roomId: string | null; since: number; events: PendingEvent[] }
+export interface PendingWrite { pendingId: string; roomId: string | null; since: number; events: PendingEvent[]; others: string[] }
 export interface SessionView {
     sessionId: string;
     isNew: boolean;
@@ -317,6 +317,10 @@ export class EncryptedState {
      * Rooms with an outbound session.
      */
     sessions(): string[];
+    /**
+     * Says how late it is, in milliseconds since the epoch.
+     */
+    setClock(now: number): void;
     /**
      * Says which device this is.
      *

@@ -103,7 +103,8 @@ impl Shield for EncryptedState {
 
 /// Whether `…/rooms/{roomId}/state/{type}[/{key}]` names a type that may have to leave encrypted.
 fn is_encrypted_type(path: &str, context: &Context<'_>) -> bool {
-    let mut segments = path.split('/').map(percent_decoded).skip_while(|name| name != "rooms");
+    let segments = path.split('/').map(percent_decoded).skip_while(|name| name != "_matrix");
+    let mut segments = segments.skip_while(|name| name != "rooms");
     // rooms, its id, state
     let Some(event_type) = segments.nth(3) else { return false };
     TYPES.contains(&event_type.as_ref())

@@ -193,6 +193,8 @@ pub struct StateEngine {
     writer: bool,
     outbound: Map<String, Outbound>,
     pending: Map<String, Pending>,
+    // Rooms that this page has made.
+    made: Vec<String>,
     // By room.
     stale: Map<String, Stale>,
     // By room, type and state key.
@@ -246,6 +248,7 @@ impl StateEngine {
             writer: false,
             outbound: Map::new(),
             pending: Map::new(),
+            made: Vec::new(),
             stale: Map::new(),
             rewrites: Map::new(),
             moved: Map::new(),
@@ -292,6 +295,11 @@ impl StateEngine {
         self.device = Some(device);
         self.read_own_sessions();
         Ok(())
+    }
+
+    /// Says how late it is, in milliseconds since the epoch: before answers are read.
+    pub fn set_clock(&mut self, now: u64) {
+        self.known.set_clock(now);
     }
 
     /// Whether [`StateEngine::set_own_device`] was called.

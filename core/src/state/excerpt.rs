@@ -135,8 +135,13 @@ fn read(source: &mut Source<'_>, ranges: &[Range<usize>]) -> (Vec<u8>, Cuts) {
     (bytes, Cuts { parts, kept, length: source.length })
 }
 
-/// True when each event's neighbours are there, and each key that leads to one.
+/// True when each event's neighbours are there, each key that leads to one, and nothing stands before
+/// the answer's first bracket.
 fn has_edges(bytes: &[u8], cuts: &Cuts, layout: &Layout) -> bool {
+    let mut roots = layout.nodes.iter().filter(|node| node.parent.is_none());
+    if !roots.all(|root| bytes.get(..root.open).unwrap_or_default().trim_ascii().is_empty()) {
+        return false;
+    }
     let around = |node: &Node| {
         let part = cuts.part_with(node.open)?.1;
         Some((bytes.get(part.start..node.open)?, bytes.get(node.end..part.end)?))

@@ -14,28 +14,29 @@ pub(super) struct RoomPath {
     pub(super) room_id: String,
     /// The decoded segments after it; a final slash counts for nothing.
     pub(super) rest: Vec<String>,
+    /// How many segments of the path end with the room.
+    pub(super) depth: usize,
 }
 
 /// Reads the room and what follows it.
+#[inline(never)]
 pub(super) fn room_path(address: &Address<'_>) -> Option<RoomPath> {
-    let (_, path) = address.path.split_once("/_matrix/client/")?;
-    let mut segments = path.split('/').map(|segment| percent_decoded(segment).into_owned());
-    segments.find(|segment| segment == "rooms")?;
-    let room_id = segments.next().filter(|room_id| room_id.starts_with('!'))?;
-    let mut rest: Vec<String> = segments.collect();
+    let mut segments =
+        address.path.split('/').map(|segment| percent_decoded(segment).into_owned()).enumerate();
+    segments.find(|(_, segment)| segment == "_matrix")?;
+    segments.next().filter(|(_, segment)| segment == "client")?;
+    segments.find(|(_, segment)| segment == "rooms")?;
+    let (at, room_id) = segments.next().filter(|(_, room_id)| room_id.starts_with('!'))?;
+    let mut rest: Vec<String> = segments.map(|(_, segment)| segment).collect();
     if rest.last().is_some_and(String::is_empty) {
         rest.pop();
     }
-    Some(RoomPath { room_id, rest })
+    Some(RoomPath { room_id, rest, depth: at + 1 })
 }
 
 /// A parameter of the query, decoded.
 pub(super) fn parameter(address: &Address<'_>, name: &str) -> Option<String> {
-    address.query.split('&').find_map(|pair| {
-        let (key, value) = pair.split_once('=')?;
-        (percent_decoded(key) == name)
-            .then(|| percent_decoded(&value.replace('+', " ")).into_owned())
-    })
+    address.parameter(name)
 }
 
 /// The URL with encrypted state in its inline filter; `None` where it needs no change.
@@ -141,11 +142,13 @@ fn covers(item: &str) -> bool {
         || item.strip_suffix('*').is_some_and(|prefix| ENCRYPTED_TYPE.starts_with(prefix))
 }
 
-fn strings(list: &str) -> Option<Vec<String>> {
+/// The strings of a JSON array; `None` when something else is among them.
+pub(super) fn strings(list: &str) -> Option<Vec<String>> {
     elements(list).ok()?.into_iter().map(|item| serde_json::from_str(item).ok()).collect()
 }
 
-fn written<'a>(list: impl Iterator<Item = &'a str>) -> String {
+/// Strings as a JSON array.
+pub(super) fn written<'a>(list: impl Iterator<Item = &'a str>) -> String {
     format!("[{}]", list.map(quoted).collect::<Vec<_>>().join(","))
 }
 
@@ -242,7 +245,8 @@ mod tests {
             path("https://hs/x/_matrix/client/r0/rooms/%21r%3Ax/state/m.room.name/"),
             Some(RoomPath {
                 room_id: "!r:x".to_owned(),
-                rest: vec!["state".to_owned(), "m.room.name".to_owned()]
+                rest: vec!["state".to_owned(), "m.room.name".to_owned()],
+                depth: 7,
             })
         );
         assert_eq!(path("https://hs/_matrix/client/v3/rooms/nonsense/state"), None);

@@ -9,6 +9,7 @@ use std::fmt;
 use thiserror::Error;
 
 use super::eligible::{IneligibleType, check_eligible};
+use super::filters::encoded;
 
 /// The most bytes a state key may have (client-server API, "Size limits").
 pub const MAX_STATE_KEY_BYTES: usize = 255;
@@ -59,19 +60,7 @@ impl PackedKey {
 
     /// The key as one percent-encoded URL path segment: all but RFC 3986's unreserved characters.
     pub fn to_path_segment(&self) -> String {
-        const HEX: &[u8; 16] = b"0123456789ABCDEF";
-        let mut segment = String::new();
-        for byte in self.to_string().bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                segment.push(char::from(byte));
-            } else {
-                segment.push('%');
-                for digit in [byte >> 4, byte & 15] {
-                    segment.extend(HEX.get(usize::from(digit)).copied().map(char::from));
-                }
-            }
-        }
-        segment
+        encoded(&self.to_string())
     }
 }
 

@@ -73,6 +73,8 @@ struct Room {
 /// times, types and state keys, all of which the server knows too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownState {
+    // Milliseconds since the epoch.
+    clock: Option<u64>,
     rooms: Map<String, Room>,
 }
 
@@ -91,6 +93,12 @@ impl KnownState {
         Self::default()
     }
 
+    /// Says how late it is. An event that comes with a later date counts as sent when it came: else a
+    /// server whose clock is ahead, or a member who wants to be the last, would be so for long.
+    pub fn set_clock(&mut self, now: u64) {
+        self.clock = Some(now);
+    }
+
     /// Judges an opened event that claims to be the slot's current state, and remembers it.
     pub fn offer_encrypted(
         &mut self,
@@ -101,10 +109,15 @@ impl KnownState {
     ) -> Precedence {
         let slots =
             self.rooms.or_default(room_id.to_owned()).slots.or_default(event_type.to_owned());
+        let clock = self.clock.unwrap_or(u64::MAX);
+        let dated = |candidate: Candidate| {
+            let origin_server_ts = candidate.origin_server_ts.min(clock);
+            Candidate { origin_server_ts, ..candidate }
+        };
         let Some(slot) = slots.get_mut(state_key) else {
             slots.insert(
                 state_key.to_owned(),
-                Slot { current: candidate, replaced: VecDeque::new() },
+                Slot { current: dated(candidate), replaced: VecDeque::new() },
             );
             return Precedence::Current;
         };
@@ -114,7 +127,7 @@ impl KnownState {
         if slot.replaced.contains(&candidate.event_id) || is_older(&candidate, &slot.current) {
             return Precedence::Rollback;
         }
-        let replaced = std::mem::replace(&mut slot.current, candidate);
+        let replaced = std::mem::replace(&mut slot.current, dated(candidate));
         if slot.replaced.len() >= MAX_REPLACED {
             slot.replaced.pop_front();
         }
@@ -353,6 +366,23 @@ mod tests {
             offer(&mut known, candidate("$3", START - CLOCK_TOLERANCE_MS, "t", 0)),
             Precedence::Current
         );
+    }
+
+    #[test]
+    fn a_date_in_the_future_does_not_hold_a_name_for_ever() {
+        let mut known = KnownState::new();
+        known.set_clock(START);
+        let later = START + 365 * 24 * 3_600_000;
+        assert_eq!(offer(&mut known, candidate("$1", later, "s", 4)), Precedence::Current);
+        assert_eq!(offer(&mut known, candidate("$1", later, "s", 4)), Precedence::Current);
+        // What is older than its arrival is refused as ever.
+        let older = START - CLOCK_TOLERANCE_MS - 1;
+        assert_eq!(offer(&mut known, candidate("$0", older, "t", 0)), Precedence::Rollback);
+        assert_eq!(offer(&mut known, candidate("$2", START + 1, "t", 1)), Precedence::Current);
+        // A clock that goes wrong here refuses nothing that it would not refuse otherwise.
+        known.set_clock(1);
+        assert_eq!(offer(&mut known, candidate("$3", START + 2, "u", 0)), Precedence::Current);
+        assert_eq!(offer(&mut known, candidate("$4", START + 3, "v", 0)), Precedence::Current);
     }
 
     #[test]

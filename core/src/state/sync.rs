@@ -225,6 +225,17 @@ impl Survey {
         answer.get(node.open..node.end)
     }
 
+    /// An element of a list and where it stands.
+    pub(super) fn element<'b>(
+        &self,
+        answer: &'b [u8],
+        object: usize,
+    ) -> Option<(Range<usize>, &'b [u8])> {
+        let node = self.layout.nodes.get(object)?;
+        let range = node.open..node.end;
+        self.is_array(node.parent).then(|| answer.get(range.clone()))?.map(|all| (range, all))
+    }
+
     /// The elements of the list that opens at `open`, as texts.
     pub(super) fn list<'b>(&self, answer: &'b [u8], open: usize) -> Vec<&'b str> {
         self.layout

@@ -173,7 +173,7 @@ routes! {
     /// `POST createRoom`.
     CreateRoom { Client POST "createRoom" }
     /// `PUT rooms/{roomId}/state/{type}[/{key}]`.
-    StateSend { Client PUT "rooms/{}/state/{}", Client PUT "rooms/{}/state/{}/{}" }
+    StateSend { Client PUT "rooms/{}/state/{}", Client PUT "rooms/{}/state/{}/{*}" }
     /// Reading state.
     StateRead { Client GET "rooms/{}/state", Client GET "rooms/{}/state/{}", Client GET "rooms/{}/state/{}/{}" }
     /// `PUT rooms/{roomId}/send/{type}/{txn}`.
@@ -374,6 +374,8 @@ fn area(path: &str) -> Option<(Area, &str)> {
 }
 
 fn client(rest: &str) -> (Area, &str) {
+    // Synapse still answers to `api/v1`.
+    let rest = rest.strip_prefix("api/").unwrap_or(rest);
     match rest.split_once('/') {
         Some(("unstable", after)) => (Area::Unstable, after),
         Some((version, after)) if is_version(version) => (Area::Client, after),
@@ -442,14 +444,22 @@ mod tests {
 
     #[test]
     fn every_version_and_prefix_leads_to_the_same_endpoint() {
-        for version in
-            ["r0", "v1", "v3", "v11", "unstable", "unstable/org.matrix.msc9999", "v2_alpha"]
-        {
+        for version in [
+            "r0",
+            "v1",
+            "v3",
+            "v11",
+            "unstable",
+            "unstable/org.matrix.msc9999",
+            "v2_alpha",
+            "api/v1",
+        ] {
             for base in ["https://hs.example.org", "https://hs.example.org:8448/some/prefix"] {
                 let url = format!("{base}/_matrix/client/{version}/login");
                 assert_eq!(at("POST", &url), Endpoint::Login, "{url}");
                 let url = format!("{base}/_matrix/client/{version}/rooms/!r:x/state/m.room.name/");
                 assert_eq!(at("PUT", &url), Endpoint::StateSend, "{url}");
+                assert_eq!(at("PUT", &format!("{url}a/b")), Endpoint::StateSend, "{url}");
                 let url = format!("{base}/_matrix/client/{version}/user/@a:x/openid/request_token");
                 assert_eq!(at("POST", &url), Endpoint::OpenIdToken, "{url}");
             }

@@ -82,6 +82,7 @@ impl<'de> Deserialize<'de> for Elements<'de> {
 ///
 /// # Errors
 /// [`JsonError::Malformed`] when the text is not JSON.
+#[inline(never)]
 pub fn members(text: &str) -> Result<Option<Vec<Member<'_>>>, JsonError> {
     if !text.trim_start().starts_with('{') {
         let _: &RawValue = serde_json::from_str(text)?;
@@ -95,6 +96,7 @@ pub fn members(text: &str) -> Result<Option<Vec<Member<'_>>>, JsonError> {
 ///
 /// # Errors
 /// [`JsonError::Malformed`] when the text is not JSON.
+#[inline(never)]
 pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
     if !text.trim_start().starts_with('[') {
         let _: &RawValue = serde_json::from_str(text)?;
@@ -109,6 +111,7 @@ pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
 ///
 /// # Errors
 /// [`JsonError::Malformed`] when the text is not JSON.
+#[inline(never)]
 pub fn get<'a>(text: &'a str, path: &[&str]) -> Result<Option<&'a str>, JsonError> {
     let Some((first, rest)) = path.split_first() else { return Ok(Some(text)) };
     let found =
@@ -124,12 +127,14 @@ pub fn get<'a>(text: &'a str, path: &[&str]) -> Result<Option<&'a str>, JsonErro
 ///
 /// # Errors
 /// [`JsonError::Malformed`] when the text is not JSON.
+#[inline(never)]
 pub fn get_str(text: &str, path: &[&str]) -> Result<Option<String>, JsonError> {
     Ok(get(text, path)?.and_then(|value| serde_json::from_str(value).ok()))
 }
 
 /// `text` as a JSON string literal.
 #[must_use]
+#[inline(never)]
 pub fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
@@ -190,6 +195,7 @@ pub fn utf8(body: &[u8]) -> Result<&str, JsonError> {
 ///
 /// # Errors
 /// [`JsonError::Malformed`] when the text is not JSON in UTF-8.
+#[inline(never)]
 pub fn apply(body: &[u8], edits: &[Edit]) -> Result<Option<Vec<u8>>, JsonError> {
     let text = utf8(body)?;
     let mut edited: Option<String> = None;

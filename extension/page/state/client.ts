@@ -422,6 +422,14 @@ export function roomStateOf(room: PageRoom): object[] {
   return events;
 }
 
+/** Whether people were invited to the room as to a direct chat. */
+export function isDirect(room: PageRoom): boolean {
+  const members = room.currentState.events.get("m.room.member");
+  return [...(members?.values() ?? [])].some(
+    (event) => (event.getContent() as { is_direct?: unknown }).is_direct === true,
+  );
+}
+
 /** The client whose own encrypted state Mantle has taken over. */
 let takenOver: PageClient | undefined;
 

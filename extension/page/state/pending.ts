@@ -3,9 +3,9 @@ import type { EncryptedState } from "../../generated/mantle_state.js";
 import { addListener, now, setTimer } from "../captured.ts";
 import { showNotice } from "../notice.ts";
 import { showProgress } from "../progress.ts";
-import { runningClient } from "./client.ts";
+import { isDirect, pause, runningClient } from "./client.ts";
 import type { PageClient } from "./client.ts";
-import { HomeserverError } from "./homeserver.ts";
+import { HomeserverError, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { StateSharing } from "./share.ts";
 
@@ -16,6 +16,9 @@ const PAUSES = [1_000, 3_000, 10_000, 30_000, 120_000];
 const ADOPT_AFTER = 120_000;
 /** The homeserver's clock and ours may differ by this much. */
 const CLOCKS = 60_000;
+/** A room that did not turn up by then was not made; the person was told when it failed. */
+const FORGET_AFTER = 24 * 60 * 60_000;
+const WAIT_STEP = 500;
 /** Between the tabs of one Element; says nothing but that there is something to send. */
 const CHANNEL = "mantle-state";
 /** A tab that is still open is done with it by then. */
@@ -84,20 +87,34 @@ export class PendingWrites {
       this.#isAsked = false;
       if (!this.#engine.isRunning || this.#list().length === 0) return;
       const progress = showProgress(DOING);
-      try {
-        const client = await this.#sharing.readyClient();
-        for (const pending of this.#list()) await this.#sendAll(client, pending);
+      if (await this.#tryAll()) {
         failures = 0;
-        progress.done();
-      } catch {
+      } else {
         failures += 1;
         progress.update(LATER);
         const wait = PAUSES[Math.min(failures, PAUSES.length) - 1] ?? 0;
-        await new Promise<void>((resume) => {
-          setTimer(resume, wait);
-        });
-        progress.done();
+        // A room that is made meanwhile does not wait for one that fails.
+        for (let waited = 0; waited < wait && !this.#isWanted(); waited += WAIT_STEP) {
+          await pause(WAIT_STEP);
+        }
       }
+      progress.done();
+    }
+  }
+
+  #isWanted(): boolean {
+    return this.#isAsked;
+  }
+
+  /** Each room for itself; false when something is left. */
+  async #tryAll(): Promise<boolean> {
+    try {
+      const client = await this.#sharing.readyClient();
+      const tries = this.#list().map((pending) => this.#sendOrForget(client, pending));
+      const outcomes = await Promise.allSettled(tries);
+      return outcomes.every(({ status }) => status === "fulfilled");
+    } catch {
+      return false;
     }
   }
 
@@ -106,6 +123,15 @@ export class PendingWrites {
     return this.#engine
       .call((state) => state.pendingWrites())
       .filter(({ roomId }) => roomId !== undefined && roomId !== null);
+  }
+
+  async #sendOrForget(client: PageClient, pending: Pending): Promise<void> {
+    try {
+      await this.#sendAll(client, pending);
+    } catch (error) {
+      if (!(await hasLeft(client, pending.roomId ?? ""))) throw error;
+      await this.#forget(client, pending.pendingId);
+    }
   }
 
   async #sendAll(client: PageClient, { pendingId, roomId, events }: Pending): Promise<void> {
@@ -119,7 +145,7 @@ export class PendingWrites {
           await this.#sharing.send(client, room, { eventType, stateKey, contentJson });
         } catch (error) {
           if (!(error instanceof HomeserverError && error.isFinal)) throw error;
-          showNotice(REFUSED);
+          if (!(await hasLeft(client, roomId))) showNotice(REFUSED);
         }
         this.#engine.call((state) => state.pendingSent(pendingId, eventType, stateKey));
       });
@@ -140,16 +166,23 @@ export class PendingWrites {
     const client = runningClient();
     if (this.#isRunning || client?.getCrypto() === undefined) return;
     if (this.#list().length > 0) this.run();
-    for (const pending of this.#engine.call((state) => state.pendingWrites())) {
-      const isHomeless = (pending.roomId ?? undefined) === undefined;
-      if (isHomeless && now() - pending.since > ADOPT_AFTER) this.#adopt(client, pending);
+    const homeless = this.#engine
+      .call((state) => state.pendingWrites())
+      .filter(({ roomId }) => (roomId ?? undefined) === undefined);
+    for (const pending of homeless) {
+      if (now() - pending.since > ADOPT_AFTER) this.#adopt(client, pending, homeless);
     }
   }
 
-  /** A room was asked for and the answer never came: found again when only one can be meant. */
-  #adopt(client: PageClient, { pendingId, since }: Pending): void {
+  /**
+   * A room was asked for and the answer never came: found again when only one can be meant. The name
+   * of a room that was not made must not be told to the people of another one.
+   */
+  #adopt(client: PageClient, pending: Pending, homeless: readonly Pending[]): void {
+    const { pendingId, since, others } = pending;
     const own = client.getUserId();
     const found = client.getRooms().filter((room) => {
+      if (others.includes(room.roomId) || isDirect(room)) return false;
       const made = room.currentState.getStateEvents("m.room.create", "");
       if (made === null || made.getSender() !== own || made.getTs() < since - CLOCKS) return false;
       if (made.getTs() > since + ADOPT_AFTER || room.getMyMembership() !== "join") return false;
@@ -157,7 +190,17 @@ export class PendingWrites {
       return !isNamed && this.#engine.call((state) => state.encryptsState(room.roomId));
     });
     const [room] = found;
-    if (found.length !== 1 || room === undefined) return;
+    // One of several with different names: which it is, nobody knows.
+    const isClear = homeless.every(
+      (other) =>
+        Math.abs(other.since - since) > ADOPT_AFTER + CLOCKS ||
+        JSON.stringify(other.events) === JSON.stringify(pending.events),
+    );
+    if (found.length !== 1 || room === undefined || !isClear) {
+      const isOver = client.isInitialSyncComplete() && now() - since > FORGET_AFTER;
+      if (isOver) this.#forget(client, pendingId).catch(() => undefined);
+      return;
+    }
     this.#engine
       .writing(client, () => {
         this.#engine.call((state) => state.created(pendingId, room.roomId));
@@ -167,5 +210,27 @@ export class PendingWrites {
         () => this.run(),
         () => undefined,
       );
+  }
+
+  async #forget(client: PageClient, pendingId: string): Promise<void> {
+    await this.#engine.writing(client, () => {
+      this.#engine.call((state) => state.createFailed(pendingId));
+      return Promise.resolve();
+    });
+  }
+}
+
+/** Whether the own user is in the room no more, so that nothing can be sent there. */
+async function hasLeft(client: PageClient, roomId: string): Promise<boolean> {
+  const room = client.getRoom(roomId);
+  if (room !== null) return ["leave", "ban"].includes(room.getMyMembership());
+  const own = encodeURIComponent(client.getUserId() ?? "");
+  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.member/${own}`;
+  try {
+    const member = (await sendAsClient(client, "GET", path)) as { membership?: unknown } | null;
+    return member?.membership === "leave" || member?.membership === "ban";
+  } catch (error) {
+    // Who has left and forgotten a room may not look into it.
+    return error instanceof HomeserverError && error.isFinal;
   }
 }

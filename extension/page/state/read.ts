@@ -48,7 +48,10 @@ export class StateReader implements AnswerHandler {
     this.#hooks.asked();
     if (this.#engine.isAsleep && this.#core.canRest(method, url)) return undefined;
     await this.#engine.started();
-    const before = this.#engine.call((state) => state.before(method, url));
+    const before = this.#engine.call((state) => {
+      state.setClock(now());
+      return state.before(method, url);
+    });
     switch (before.kind) {
       case "reply":
         return { kind: "reply", status: 200, body: before.body };

@@ -19,6 +19,9 @@ const FIRST_ROOM =
 const BROKEN =
   "Mantle could not protect this change of the room, so it was not sent: try again, and reload " +
   "the page if this stays.";
+const NOT_NAMED =
+  "Mantle could not keep the upgraded room's name and topic, so the new room has none: set them in " +
+  "its settings.";
 /** Longest wait for the engine itself. */
 const START_LIMIT = 20_000;
 
@@ -94,10 +97,13 @@ export class StateWriter implements RequestHandler {
 
   /** The page itself turns encrypted state on: known before any further write of that room. */
   async #flag(request: HeldRequest, body: Uint8Array, roomId: string): Promise<Outcome> {
-    const { status, text } = await send(request, body);
+    const answer = await send(request, body);
+    if (answer === undefined) return { kind: "fail" };
+    const { status, text } = answer;
     if (status === 200) {
       this.#engine.call((state) => state.noteFlag(roomId));
-      await this.#engine.persist();
+      // Whatever becomes of it: the room has the flag, and this page knows.
+      await this.#engine.persist().catch(() => undefined);
     }
     return { kind: "reply", status, body: text, noted: "flagged" };
   }
@@ -126,21 +132,23 @@ export class StateWriter implements RequestHandler {
     }
     const { pendingId } = plan;
     // From here on the name is on disk, whatever happens to this page.
-    let answer: { status: number; text: string };
-    try {
-      answer = await send(request, plan.body);
-    } catch {
-      // Perhaps the homeserver made the room and only its answer was lost: `adopt` finds it.
-      return { kind: "fail" };
-    }
+    const answer = await send(request, plan.body);
+    // Perhaps the homeserver made the room and only its answer was lost: `adopt` finds it.
+    if (answer === undefined) return { kind: "fail" };
     const roomId = answer.status === 200 ? roomIdOf(answer.text, "room_id") : undefined;
-    await this.#engine.writing(client, () => {
-      this.#engine.call((state) => {
-        if (roomId === undefined) state.createFailed(pendingId);
-        else state.created(pendingId, roomId);
+    // A gateway that gave up says nothing of the homeserver behind it: `adopt` finds that room too.
+    const isOpen = answer.status >= 500;
+    try {
+      await this.#engine.writing(client, () => {
+        this.#engine.call((state) => {
+          if (roomId !== undefined) state.created(pendingId, roomId);
+          else if (!isOpen) state.createFailed(pendingId);
+        });
+        return Promise.resolve();
       });
-      return Promise.resolve();
-    });
+    } catch {
+      // The room is there in any case, and so is its name, on disk.
+    }
     if (roomId !== undefined) {
       this.#tellOnce();
       this.#pending.begin();
@@ -183,14 +191,21 @@ export class StateWriter implements RequestHandler {
   async #upgrade(request: HeldRequest, oldRoomId: string): Promise<Outcome> {
     const client = runningClient();
     if (client === undefined) return { kind: "send" };
-    const { status, text } = await send(request, await bodyBytes(request.body));
+    const answer = await send(request, await bodyBytes(request.body));
+    if (answer === undefined) return { kind: "fail" };
+    const { status, text } = answer;
     const newRoomId = status === 200 ? roomIdOf(text, "replacement_room") : undefined;
     if (newRoomId !== undefined) {
-      await this.#engine.writing(client, () => {
-        this.#engine.call((state) => state.upgraded(oldRoomId, newRoomId, now()));
-        return Promise.resolve();
-      });
-      this.#pending.begin();
+      try {
+        await this.#engine.writing(client, () => {
+          this.#engine.call((state) => state.upgraded(oldRoomId, newRoomId, now()));
+          return Promise.resolve();
+        });
+        this.#pending.begin();
+      } catch {
+        // A refusal would have the room upgraded once more.
+        showNotice(NOT_NAMED);
+      }
     }
     return { kind: "reply", status, body: text, noted: "rewritten" };
   }
@@ -213,18 +228,22 @@ type CreatePlan = ReturnType<
   import("../../generated/mantle_state.js").EncryptedState["planCreate"]
 >;
 
-/** Sends a held request now, for its answer. */
+/** Sends a held request now, for its answer; undefined when none came. */
 async function send(
   request: HeldRequest,
   body: string | Uint8Array,
-): Promise<{ status: number; text: string }> {
-  const response = await nativeFetch(page, request.url, {
-    method: request.method,
-    headers: request.headers.map(([name, value]): [string, string] => [name, value]),
-    body: body as BodyInit,
-    ...(request.signal === undefined ? {} : { signal: request.signal }),
-  });
-  return { status: response.status, text: await response.text() };
+): Promise<{ status: number; text: string } | undefined> {
+  try {
+    const response = await nativeFetch(page, request.url, {
+      method: request.method,
+      headers: request.headers.map(([name, value]): [string, string] => [name, value]),
+      body: body as BodyInit,
+      ...(request.signal === undefined ? {} : { signal: request.signal }),
+    });
+    return { status: response.status, text: await response.text() };
+  } catch {
+    return undefined;
+  }
 }
 
 function roomIdOf(text: string, field: string): string | undefined {

@@ -14,7 +14,7 @@ import type { LyingHomeserver } from "../../support/lies.ts";
 import type { Exchange, RecordedRequest, Recorder } from "../../support/recorder.ts";
 import { HOMESERVER, startWorld } from "../../support/world.ts";
 import type { World } from "../../support/world.ts";
-import { launchExtensionBrowser, testBuild, until } from "../extension-pages.ts";
+import { callApi, launchExtensionBrowser, testBuild, until } from "../extension-pages.ts";
 
 const PASSWORD = "correct horse battery staple";
 const SITE = "https://chat.example.org/";
@@ -38,6 +38,8 @@ interface Side {
   goOn(): Promise<void>;
   /** Loads the page anew and goes on with the session the browser kept. */
   reload(): Promise<void>;
+  /** How many rooms' names Mantle has still to send. */
+  waiting(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -248,9 +250,10 @@ async function openSide(world: World, kind: BrowserKind, withMantle: boolean): P
   const liar = lyingHomeserver(world.synapse.baseUrl);
   recorder.route(HOMESERVER, liar.route);
   const proxyPort = recorder.port;
-  const browser = withMantle
+  const extended = withMantle
     ? await launchExtensionBrowser(kind, { extension: testBuild(kind), proxyPort })
-    : await launch(kind, { proxyPort });
+    : undefined;
+  const browser = extended ?? (await launch(kind, { proxyPort }));
   const user = `${withMantle ? "with" : "without"}-${kind}`;
   const { userId } = await world.synapse.register(user, PASSWORD);
   const page = await browser.newPage();
@@ -277,6 +280,13 @@ async function openSide(world: World, kind: BrowserKind, withMantle: boolean): P
     reload: async () => {
       await openClient(page, SITE);
       await start(page);
+    },
+    waiting: async () => {
+      assert.ok(extended !== undefined);
+      const popup = await extended.openExtensionPage("popup.html");
+      const stored = await callApi<Record<string, unknown>>(popup, "storage.local.get", null);
+      await popup.close();
+      return Object.keys(stored).filter((key) => key.includes("/state/pending/")).length;
     },
     close: () => browser.close(),
   };
@@ -401,6 +411,65 @@ describe("what the homeserver learns of names and topics", { timeout: 600_000 },
           await reload();
         });
 
+        it("gives the name of a room that was not made to no other one", async () => {
+          const { page, liar, recorder, reload, userId } = side(kind);
+          const name = secret("name");
+          const end = liar.fail(({ path }) => path.endsWith("/createRoom"), "network");
+          const outcome = await tryToDrive(page, "createRoomAs", privateRoom({ name }));
+          assert.equal(outcome.ok, false);
+          assert.ok(end() > 0);
+          // Made in the same minutes, without a name, as a direct chat is.
+          const other = await plainRoom(page);
+          const setBack = await setClockAhead(page, 150_000);
+          await reload();
+          const isThere = async (): Promise<boolean> => other in (await drive(page, "shownRooms"));
+          await until(isThere, "the other room is known", LIMIT);
+          const data = `/_matrix/client/v3/user/${encodeURIComponent(userId)}/account_data`;
+          await drive(page, "homeserverCall", "PUT", `${data}/org.example.wake`, { up: 1 });
+          // What was to be written before goes before this.
+          const later = secret("name");
+          const { roomId } = await createRoom(page, privateRoom({ name: later }));
+          await drive(page, "roomName", roomId, later);
+          const told = recorder.exchanges.filter(
+            (request) =>
+              isEncryptedPut(request) && decodeURIComponent(request.path).includes(other),
+          );
+          assert.deepEqual(told, []);
+          assert.notEqual((await drive(page, "shownRooms"))[other]?.name, name);
+          await assertUnseen(side(kind), [name, later]);
+          await setBack();
+          await reload();
+        });
+
+        it("names a room while another one cannot be named, and gives up when that is left", async () => {
+          const { page, liar, waiting } = side(kind);
+          const [stuck, name, third] = [secret("name"), secret("name"), secret("name")];
+          const before = await waiting();
+          let tries = 0;
+          let stuckIn: string | undefined;
+          const fails = (request: RecordedRequest): boolean => {
+            const isStuck =
+              isEncryptedPut(request) &&
+              (stuckIn === undefined || decodeURIComponent(request.path).includes(stuckIn));
+            if (isStuck) tries += 1;
+            return isStuck;
+          };
+          const end = liar.fail(fails, "network");
+          const { roomId } = await createRoom(page, privateRoom({ name: stuck }));
+          stuckIn = roomId;
+          await until(() => tries > 0, "a write failed", LIMIT);
+          const other = await createRoom(page, privateRoom({ name }));
+          await drive(page, "roomName", other.roomId, name);
+          await drive(page, "leaveRoom", roomId);
+          // Makes it try again at once.
+          const last = await createRoom(page, privateRoom({ name: third }));
+          await drive(page, "roomName", last.roomId, third);
+          const isOver = async (): Promise<boolean> => (await waiting()) === before;
+          await until(isOver, "nothing is left to be sent", LIMIT);
+          end();
+          await assertUnseen(side(kind), [stuck, name, third]);
+        });
+
         it("tries again after failures until the name is there, and after a reload too", async () => {
           const { page, liar, reload } = side(kind);
           const name = secret("name");
@@ -461,6 +530,13 @@ describe("what the homeserver learns of names and topics", { timeout: 600_000 },
           await drive(page, "setRoomName", roomId, name);
           await drive(page, "roomName", roomId, name);
           await assertUnseen(side(kind), [name]);
+          // Perhaps it was done and only the answer was lost, so this is no refusal.
+          const lost = liar.fail(({ path }) => path.endsWith("/upgrade"), "network");
+          const upgrade = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/upgrade`;
+          const version = { new_version: "11" };
+          const gone = await tryToDrive(page, "homeserverCall", "POST", upgrade, version);
+          assert.ok(lost() > 0);
+          assert.equal(gone.ok, false);
         });
 
         it("refuses in words when the page's keys cannot be reached, and sends nothing", async () => {

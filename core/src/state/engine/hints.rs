@@ -18,6 +18,8 @@ const HINT_TYPE: &str = "org.mantle.room_state";
 /// The types worth telling: what an invite shows.
 pub(super) const TOLD: [&str; 3] = ["m.room.name", "m.room.topic", "m.room.avatar"];
 const MAX_HINTS: usize = 200;
+/// Of one person, so that a stranger's do not keep others' out.
+const MAX_HINTS_BY_ONE: usize = 50;
 const MAX_HINT_BYTES: usize = 16 * 1024;
 
 /// What an inviter told.
@@ -118,8 +120,11 @@ impl StateEngine {
         let events = read_events(content).filter(|events| !events.is_empty()).ok_or(BAD)?;
         // Only the inviter's word counts; the first who speaks is not yet the inviter, so a later
         // other one replaces it, and the invite itself decides.
-        if self.hints.len() >= MAX_HINTS && !self.hints.contains_key(&room_id) {
-            return Err(BAD);
+        if !self.hints.contains_key(&room_id) {
+            let by_one = self.hints.values().filter(|hint| hint.sender == sender).count();
+            if self.hints.len() >= MAX_HINTS || by_one >= MAX_HINTS_BY_ONE {
+                return Err(BAD);
+            }
         }
         self.hints.insert(room_id.clone(), Hint { sender: sender.to_owned(), events });
         self.dirty.insert(format!("{HINT}{room_id}"));

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::persist::{PENDING, texts};
 use super::{EngineError, StateEngine};
+use crate::state::filters::{strings, written};
 use crate::state::sessions::{PickleKey, seal, unseal};
 use crate::wire::json_edit::{elements, get, get_str, quoted};
 
@@ -41,6 +42,8 @@ pub struct PendingView {
     pub since: u64,
     /// In the order to send them.
     pub events: Vec<PendingEvent>,
+    /// Rooms that were made meanwhile, of which the answer was seen: none of them is this one.
+    pub others: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +51,7 @@ pub(super) struct Pending {
     room_id: Option<String>,
     since: u64,
     events: Vec<PendingEvent>,
+    others: Vec<String>,
 }
 
 impl Pending {
@@ -65,8 +69,12 @@ impl Pending {
             })
             .collect();
         let room = self.room_id.as_deref().map_or_else(|| "null".to_owned(), quoted);
-        let text =
-            format!(r#"{{"room":{room},"since":{},"events":[{}]}}"#, self.since, events.join(","));
+        let others = written(self.others.iter().map(String::as_str));
+        let text = format!(
+            r#"{{"room":{room},"since":{},"events":[{}],"others":{others}}}"#,
+            self.since,
+            events.join(",")
+        );
         seal(&text, key)
     }
 
@@ -82,6 +90,7 @@ impl Pending {
             room_id: get_str(text, &["room"]).ok()?,
             since: get(text, &["since"]).ok()??.parse().ok()?,
             events,
+            others: strings(get(text, &["others"]).ok()?.unwrap_or("[]"))?,
         })
     }
 }
@@ -100,7 +109,12 @@ impl StateEngine {
             .unwrap_or_default();
         self.pending.insert(
             id.clone(),
-            Pending { room_id: room_id.map(str::to_owned), since: now, events },
+            Pending {
+                room_id: room_id.map(str::to_owned),
+                since: now,
+                events,
+                others: self.made.clone(),
+            },
         );
         self.touch_pending(&id);
         id
@@ -110,7 +124,8 @@ impl StateEngine {
         self.dirty.insert(format!("{PENDING}{id}"));
     }
 
-    /// The room was made. Nothing happens for an id that is not known.
+    /// The room was made: it is none of those that others wait for. Nothing waited for it where the
+    /// id is not known.
     ///
     /// # Errors
     ///
@@ -118,9 +133,18 @@ impl StateEngine {
     pub fn created(&mut self, id: &str, room_id: &str) -> Result<(), EngineError> {
         self.must_write()?;
         self.note_flag(room_id);
-        if let Some(pending) = self.pending.get_mut(id) {
-            pending.room_id = Some(room_id.to_owned());
-            self.touch_pending(id);
+        self.made.push(room_id.to_owned());
+        let ids: Vec<String> = self.pending.keys().cloned().collect();
+        for other in ids {
+            let Some(pending) = self.pending.get_mut(&other) else { continue };
+            if other == id {
+                pending.room_id = Some(room_id.to_owned());
+            } else if pending.room_id.is_none() {
+                pending.others.push(room_id.to_owned());
+            } else {
+                continue;
+            }
+            self.touch_pending(&other);
         }
         Ok(())
     }
@@ -193,6 +217,7 @@ impl StateEngine {
                 room_id: pending.room_id.clone(),
                 since: pending.since,
                 events: pending.events.clone(),
+                others: pending.others.clone(),
             })
             .collect();
         all.sort_by(|one, other| {

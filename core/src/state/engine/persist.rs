@@ -9,6 +9,7 @@ use super::hints::Hint;
 use super::pending::Pending;
 use super::write::Outbound;
 use super::{EngineError, StateEngine};
+use crate::state::filters::strings;
 use crate::state::sessions::{seal, unseal};
 use crate::wire::json_edit::{elements, get, get_str, members, quoted};
 
@@ -335,9 +336,7 @@ fn entries(stored: &str) -> Vec<(String, String)> {
 
 /// An array of just so many texts.
 pub(super) fn texts<const COUNT: usize>(array: &str) -> Option<[String; COUNT]> {
-    let texts: Option<Vec<String>> =
-        elements(array).ok()?.into_iter().map(|text| serde_json::from_str(text).ok()).collect();
-    texts?.try_into().ok()
+    strings(array)?.try_into().ok()
 }
 
 fn fingerprint(text: &str) -> u64 {

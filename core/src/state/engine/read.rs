@@ -13,7 +13,7 @@ pub(super) use self::compose::slot;
 use super::again::Weighed;
 use super::hints::TOLD;
 use super::{Cached, EngineError, MAX_CACHED, StateEngine, Trust};
-use crate::state::eligible::check_eligible;
+use crate::state::eligible::{DEFAULT_TYPES, check_eligible};
 use crate::state::excerpt::{self, Cuts};
 use crate::state::filters;
 use crate::state::glance;
@@ -25,8 +25,8 @@ use crate::state::precedence::{Candidate, FlagChange, Precedence};
 use crate::state::scan::{self, Scan, Wanted};
 use crate::state::sessions::{InboundSession, KeyForm, MOST_TOGETHER, SessionOrigin};
 use crate::state::sync::{
-    ENCRYPTED_TYPE, Edited, FoundState, Place, Survey, clear_event, find_state, may_be_encrypted,
-    unhidden,
+    ENCRYPTED_TYPE, Edit, Edited, FoundState, Place, Splice, Survey, clear_event, find_state,
+    may_be_encrypted, unhidden,
 };
 use crate::state::windows::Source;
 use crate::wire::address::Address;
@@ -42,6 +42,8 @@ const MIN_GLANCED_BYTES: usize = 256 * 1024;
 
 /// An event that is opened alone takes as long as so many that are opened together.
 const ALONE: usize = 4;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// How many events may wait for their keys.
 const MAX_WAITING: usize = 4_096;
@@ -188,6 +190,8 @@ pub(super) struct Answer {
     clear: Vec<Entry>,
     // Stripped state of rooms that hints came for.
     pub(super) invites: Vec<Entry>,
+    // What a browser may read as state that is encrypted here, and nobody else can read.
+    unreadable: Vec<Edit>,
     // Ranges to be blanked in the second half of a split sync.
     delivered: Vec<Range<usize>>,
     number: u32,
@@ -353,18 +357,22 @@ impl StateEngine {
 
     /// A whole answer with status 200. `None`: its bytes go on as they are. Else it is kept until
     /// [`StateEngine::open`] is done with it, or [`StateEngine::drop_answer`].
-    pub fn inspect(&mut self, method: &str, url: &str, body: Vec<u8>) -> Option<Needs> {
+    pub fn inspect(&mut self, method: &str, url: &str, mut body: Vec<u8>) -> Option<Needs> {
         let address = Address::parse(url)?;
         let endpoint = route(method, &address);
         if !carries_state(endpoint) {
             return None;
         }
+        // Browsers take it away.
+        let marked = body.starts_with(BYTE_ORDER_MARK);
+        let body = if marked { body.split_off(BYTE_ORDER_MARK.len()) } else { body };
         let mut answer = Answer::new(endpoint, &address, url, body);
+        answer.changed = marked;
         if endpoint == Endpoint::Hierarchy {
-            answer.changed = self.fill_summaries(&mut answer.body);
+            answer.changed |= self.fill_summaries(&mut answer.body);
         } else {
             if endpoint == Endpoint::SlidingSync && !self.known.is_empty() {
-                answer.changed = self.fill_rooms(&mut answer.body);
+                answer.changed |= self.fill_rooms(&mut answer.body);
             }
             self.look(&mut answer);
         }
@@ -376,6 +384,7 @@ impl StateEngine {
         let idle = answer.encrypted.is_empty()
             && answer.clear.is_empty()
             && answer.invites.is_empty()
+            && answer.unreadable.is_empty()
             && !answer.changed;
         if idle {
             return None;
@@ -482,7 +491,10 @@ impl StateEngine {
             if !interesting {
                 continue;
             }
-            let Some(entry) = self.entry(answer, survey, object) else { continue };
+            let Some(entry) = self.entry(answer, survey, object) else {
+                answer.unreadable.extend(self.unreadable(answer, survey, &room_id, object));
+                continue;
+            };
             match entry.role {
                 Role::History => continue,
                 Role::Stripped => {
@@ -521,6 +533,26 @@ impl StateEngine {
         for (room_id, events) in facts {
             self.learn(answer, room_id, events);
         }
+    }
+
+    /// Takes out what is no event to us and may be one to a browser, which counts the last of two
+    /// keys, mends broken text and asks for no sender: so it could stand for encrypted state.
+    #[cold]
+    fn unreadable(
+        &mut self,
+        answer: &Answer,
+        survey: &Survey,
+        room_id: &str,
+        object: usize,
+    ) -> Option<Edit> {
+        let (range, bytes) = survey.element(&answer.body, object)?;
+        let names = |event_type: &str| memmem::find(bytes, quoted(event_type).as_bytes()).is_some();
+        let slots = self.known.slots(room_id).map(|(event_type, ..)| event_type);
+        if !DEFAULT_TYPES.into_iter().chain(slots).any(names) {
+            return None;
+        }
+        self.problem(room_id, "clear-over-encrypted", "unreadable");
+        Some(Edit { range, in_array: true, splice: Splice::Remove })
     }
 
     /// Takes levels and the flag from a room's readable state. An `m.room.encryption` that would
@@ -1294,6 +1326,7 @@ impl Answer {
             encrypted: Vec::new(),
             clear: Vec::new(),
             invites: Vec::new(),
+            unreadable: Vec::new(),
             delivered: Vec::new(),
             number: 0,
             departed: Map::new(),

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::pending::PendingEvent;
 use super::persist::{OUTBOUND, texts};
 use super::{EngineError, StateEngine, Trust};
+use crate::state::eligible::DEFAULT_TYPES;
 use crate::state::encrypt::{
     MAX_PAYLOAD_BYTES, encrypt_state, room_key_content, room_keys_for_import,
 };
@@ -20,7 +21,7 @@ use crate::state::sessions::{
 use crate::state::sync::ENCRYPTED_TYPE;
 use crate::wire::address::Address;
 use crate::wire::endpoint::{Endpoint, route};
-use crate::wire::json_edit::{self, Edit, elements, get, get_str, members, quoted};
+use crate::wire::json_edit::{self, Edit, elements, get, get_str, members, quoted, span};
 
 /// The widgets Element writes the room's name into (`data.roomName`).
 const WIDGET_TYPES: [&str; 2] = ["im.vector.modular.widgets", "m.widget"];
@@ -344,8 +345,9 @@ impl StateEngine {
         if route(method, &address) != Endpoint::StateSend {
             return Plan::Pass;
         }
-        let Some(path) = room_path(&address) else { return Plan::Pass };
-        let [_, event_type, key @ ..] = path.rest.as_slice() else { return Plan::Pass };
+        // What is routed here and cannot be read must not pass for something harmless.
+        let Some(path) = room_path(&address) else { return unreadable() };
+        let [_, event_type, key @ ..] = path.rest.as_slice() else { return unreadable() };
         let state_key = key.join("/");
         let room_id = path.room_id;
         if event_type == "m.room.encryption" {
@@ -376,30 +378,21 @@ impl StateEngine {
                 sentence: "Mantle can only encrypt a JSON object.".to_owned(),
             };
         }
-        let key = match PackedKey::pack(event_type, &state_key) {
+        let key = match packed(event_type, &state_key, body.len()) {
             Ok(key) => key,
             Err(error) => {
-                return Plan::Refuse {
-                    errcode: "M_TOO_LARGE",
-                    sentence: format!("This cannot be encrypted: {error}."),
-                };
+                return Plan::Refuse { errcode: "M_TOO_LARGE", sentence: error.to_string() };
             }
         };
-        if body.len() > MAX_PAYLOAD_BYTES {
-            return Plan::Refuse {
-                errcode: "M_TOO_LARGE",
-                sentence: "This is too long to be encrypted; make it shorter.".to_owned(),
-            };
-        }
-        let Some((head, _)) = url.split_once("/rooms/").and_then(|(base, rest)| {
-            let (room, _) = rest.split_once("/state/")?;
-            Some((format!("{base}/rooms/{room}"), ()))
-        }) else {
-            return Plan::Pass;
-        };
+        let site = url.get(..span(url, address.path).start).unwrap_or_default();
+        let room: Vec<_> = address.path.split('/').take(path.depth).collect();
         let query =
             if address.query.is_empty() { String::new() } else { format!("?{}", address.query) };
-        let url = format!("{head}/state/{ENCRYPTED_TYPE}/{}{query}", key.to_path_segment());
+        let url = format!(
+            "{site}{}/state/{ENCRYPTED_TYPE}/{}{query}",
+            room.join("/"),
+            key.to_path_segment()
+        );
         Plan::Encrypt { room_id, event_type: event_type.clone(), state_key, url }
     }
 
@@ -421,8 +414,8 @@ impl StateEngine {
         if string(&["creation_content", "type"])?.as_deref() == Some("m.space") {
             return Ok(CreatePlan::Pass { why: "space" });
         }
-        let mut public = string(&["visibility"])?.as_deref() == Some("public")
-            || string(&["preset"])?.as_deref() == Some("public_chat");
+        let listed = string(&["visibility"])?.as_deref() == Some("public");
+        let mut public = string(&["preset"])?.as_deref() == Some("public_chat");
         let mut encrypted = false;
         let mut flagged = false;
         let mut kept = Vec::new();
@@ -431,17 +424,19 @@ impl StateEngine {
             let event_type = get_str(event, &["type"])?.unwrap_or_default();
             let state_key = get_str(event, &["state_key"])?.unwrap_or_default();
             let content = get(event, &["content"])?.unwrap_or("{}");
-            if event_type == "m.room.join_rules"
-                && get_str(content, &["join_rule"])?.as_deref() == Some("public")
-            {
-                public = true;
+            if event_type == "m.room.join_rules" {
+                // Counts for more than the preset.
+                public = get_str(content, &["join_rule"])?.as_deref() == Some("public");
             }
             if event_type == "m.room.encryption" && state_key.is_empty() {
                 encrypted = true;
                 flagged = is_flagged(content);
                 kept.push(with_flag(event)?);
-            } else if self.settings.types.contains(&event_type) && content.starts_with('{') {
-                held.insert((event_type, state_key), content.to_owned());
+            } else if self.settings.types.contains(&event_type) {
+                // No server takes anything else, so nothing is lost with it.
+                if content.starts_with('{') {
+                    held.insert((event_type, state_key), content.to_owned());
+                }
             } else if WIDGET_TYPES.contains(&event_type.as_str()) {
                 let edit = Edit::remove(&["content", "data", "roomName"]);
                 kept.push(edited(event, edit)?.unwrap_or_else(|| event.to_owned()));
@@ -449,7 +444,7 @@ impl StateEngine {
                 kept.push(event.to_owned());
             }
         }
-        if public {
+        if public || listed {
             return Ok(CreatePlan::Pass { why: "public" });
         }
         if !encrypted {
@@ -462,16 +457,22 @@ impl StateEngine {
             _ => return Ok(CreatePlan::Pass { why: "off" }),
         }
         // Like a server, which lets these two override `initial_state`.
-        if let Some(name) = string(&["name"])?.filter(|name| !name.is_empty()) {
-            let content = format!(r#"{{"name":{}}}"#, quoted(&name));
-            held.insert(("m.room.name".to_owned(), String::new()), content);
+        for (key, event_type) in ["name", "topic"].into_iter().zip(DEFAULT_TYPES) {
+            // As it was typed: half an emoji is no text in Rust.
+            let typed = get(text, &[key])?.unwrap_or_default();
+            if !typed.starts_with('"') || typed == r#""""# {
+                continue;
+            }
+            let content = if key == "topic" {
+                // MSC3765, as servers write it.
+                format!(r#"{{"topic":{typed},"m.topic":{{"m.text":[{{"body":{typed}}}]}}}}"#)
+            } else {
+                format!(r#"{{"name":{typed}}}"#)
+            };
+            held.insert((event_type.to_owned(), String::new()), content);
         }
-        if let Some(topic) = string(&["topic"])?.filter(|topic| !topic.is_empty()) {
-            let topic = quoted(&topic);
-            // MSC3765, as servers write it.
-            let content =
-                format!(r#"{{"topic":{topic},"m.topic":{{"m.text":[{{"body":{topic}}}]}}}}"#);
-            held.insert(("m.room.topic".to_owned(), String::new()), content);
+        for ((event_type, state_key), content) in held.iter() {
+            packed(event_type, state_key, content.len())?;
         }
         let edits = [
             Edit::remove(&["name"]),
@@ -771,6 +772,27 @@ impl StateEngine {
             outbound.received = outbound.received.max(Some(opened.message_index));
         }
     }
+}
+
+#[cold]
+fn unreadable() -> Plan {
+    Plan::Refuse {
+        errcode: "M_INVALID_PARAM",
+        sentence: "Mantle cannot read the address of this change of the room, so it was not sent."
+            .to_owned(),
+    }
+}
+
+/// The key of what is not too long to be encrypted, with all that is encrypted beside the content.
+#[inline(never)]
+fn packed(event_type: &str, state_key: &str, length: usize) -> Result<PackedKey, EngineError> {
+    const BESIDE: usize = 2_048;
+    let key = PackedKey::pack(event_type, state_key)
+        .map_err(|error| EngineError::Encrypt(error.to_string()))?;
+    if length > MAX_PAYLOAD_BYTES - BESIDE {
+        return Err(EngineError::Encrypt("it is too long, make it shorter".to_owned()));
+    }
+    Ok(key)
 }
 
 /// The event with the room's name cut out of a widget's data.

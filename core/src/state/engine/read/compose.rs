@@ -29,7 +29,7 @@ struct Claims {
 
 impl StateEngine {
     pub(super) fn compose(&mut self, mut answer: Answer) -> Option<Edited> {
-        let mut edits: Vec<Edit> = Vec::new();
+        let mut edits = std::mem::take(&mut answer.unreadable);
         let mut slots: Map<Slot, Claims> = Map::new();
         for (index, entry) in answer.encrypted.iter().enumerate() {
             let event_id = entry.found.event_id.as_deref().unwrap_or_default();
