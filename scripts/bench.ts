@@ -26,6 +26,7 @@ import { stateTimes, type StateTimes } from "./bench-state.ts";
 import { coreModules } from "./bundle.ts";
 import { builtCoreWasm, wasmSizes } from "./core-wasm.ts";
 import { type MediaSpeed, mediaSpeeds } from "./media-speed.ts";
+import { type PairRatio, ratioOf } from "./pair-ratio.ts";
 import { main, root } from "./process.ts";
 
 /** Issue 2, "Must show". */
@@ -116,15 +117,10 @@ interface StartTimes {
 }
 
 /** From navigation until the rooms are listed and the first sync is answered, in ms; see StartPage. */
-interface NetworkTimes {
+interface NetworkTimes extends PairRatio {
   /** Medians. */
   without: number;
   with: number;
-  /** The latter by the former, pair by pair: their geometric mean. */
-  ratio: number;
-  /** Of the ratio, with 95 % confidence. */
-  least: number;
-  most: number;
   /** Every pair, without and with. */
   pairs: [number, number][];
 }
@@ -550,25 +546,15 @@ async function networkTimes(
           : [await guarded(), await without()].reverse();
       if (run >= FILLING) pairs.push([one ?? Number.NaN, other ?? Number.NaN]);
     }
-    return { ...ratioOf(pairs), pairs };
+    return {
+      without: median(pairs.map(([one]) => one)),
+      with: median(pairs.map(([, other]) => other)),
+      ...ratioOf(pairs),
+      pairs,
+    };
   } finally {
     await browser.close();
   }
-}
-
-/** Of the second of each pair by the first. */
-function ratioOf(pairs: readonly [number, number][]): Omit<NetworkTimes, "pairs"> {
-  const ratios = pairs.map(([without, guarded]) => Math.log(guarded / without));
-  const mean = ratios.reduce((sum, one) => sum + one, 0) / ratios.length;
-  const squares = ratios.reduce((sum, one) => sum + (one - mean) ** 2, 0);
-  const error = Math.sqrt(squares / (ratios.length - 1) / ratios.length);
-  return {
-    without: median(pairs.map(([one]) => one)),
-    with: median(pairs.map(([, other]) => other)),
-    ratio: Math.exp(mean),
-    least: Math.exp(mean - 2 * error),
-    most: Math.exp(mean + 2 * error),
-  };
 }
 
 /** When the first sync was answered, in ms from the navigation on. */
@@ -656,12 +642,11 @@ function print(report: Report): string[] {
     const rewrite = limits.rewrite[kind];
     line(`${kind}: rewrite of 1 %, ${mega(large.bytes)}`, large.rewriteRatio, "×", rewrite);
     line(`${kind}: rewrite of 1 %, ${mega(small.bytes)}`, small.rewriteRatio, "×");
-    line(
-      `${kind}: fetch to parsed, ${mega(5e6)}, hooked by unhooked`,
-      state.hookRatio,
-      "×",
-      limits.hook,
-    );
+    const { hook } = state;
+    const fetched = `${kind}: fetch to parsed, ${mega(small.bytes)}, hooked by unhooked`;
+    line(`${fetched}, ${hook.pairs} pairs`, hook.ratio, "×", limits.hook);
+    line(`${kind}: with 95 % confidence at least`, hook.least, "×");
+    line(`${kind}: and at most`, hook.most, "×");
     line(`${kind}: opening, crypto-wasm's decryptRoomEvent`, opening.cryptoWasm, "/s");
     line(`${kind}: opening, the same with all keys in memory`, opening.inMemory, "/s");
     line(`${kind}: opening, Mantle`, opening.own, "/s");
@@ -695,6 +680,8 @@ main("bench", async () => {
   const runs = Number(values.runs ?? "11");
   // Starts of a page scatter by a tenth, and a thirtieth is to be told.
   const networkRuns = Number(values.runs ?? "40");
+  // One fetch of 5 MB may take a quarter longer than the next, and a twentieth is to be told.
+  const hookRuns = Number(values.runs ?? "300");
   const report: Report = {
     machine: `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}`,
     runs,
@@ -714,7 +701,9 @@ main("bench", async () => {
     for (const kind of bothBrowsers) report.media[kind] = await mediaSpeeds(kind);
   }
   if (wanted("state")) {
-    for (const kind of bothBrowsers) report.state[kind] = await stateTimes(kind, Math.min(runs, 7));
+    for (const kind of bothBrowsers) {
+      report.state[kind] = await stateTimes(kind, Math.min(runs, 7), hookRuns);
+    }
   }
   if (wanted("start") || wanted("network")) {
     const startPage = elementInstalled() ? await elementStart() : await clientStart();

@@ -63,6 +63,11 @@ const seen = new NativeWeakMap<Response, Seen>();
 const urlOrigin = capturedGetter<URL, string>(NativeURL.prototype, "origin");
 const ownOrigin = page.origin;
 
+/** Of answers made here: a page cannot change those of what it fetched. */
+const fixedHeaders = new NativeWeakMap<Headers, true>();
+/** Headers of that kind, which say so in the browser's own words. */
+const refusing = responseHeaders(responseError());
+
 /** The body of an answer whose own was read here; what comes after `bytes` is `error`, if any. */
 interface ReadBody {
   bytes: Uint8Array;
@@ -80,7 +85,7 @@ interface Reason {
 
 const readBodies = new NativeWeakMap<Response, ReadBody>();
 
-/** Makes `url`, `type`, `redirected`, `clone()` and the body of answers made or read here as real. */
+/** Makes answers made or read here as real: what they are, their copies, headers and bodies. */
 export function installResponseAccessors(): void {
   const { prototype } = NativeResponse;
   for (const name of ["url", "type", "redirected"] as const) {
@@ -95,9 +100,14 @@ export function installResponseAccessors(): void {
     const read = weakGet(readBodies, self);
     const copy = apply(native, standFor(self), args) as Response;
     const made = weakGet(seen, self) ?? (read && seenOf(self as Response));
-    if (made !== undefined) weakSet(seen, copy, made);
+    if (made !== undefined) showAs(copy, made);
     return copy;
   });
+  for (const name of ["append", "delete", "set"]) {
+    replaceMethod(NativeHeaders.prototype, name, (native, self, args) =>
+      apply(native, weakGet(fixedHeaders, self) === true ? refusing : self, args),
+    );
+  }
   for (const name of ["body", "bodyUsed"]) {
     replaceAccessor(prototype, name, { get: (native, self) => apply(native, standFor(self), []) });
   }
@@ -282,7 +292,7 @@ export function replyResponse(reply: SyntheticReply, url: string, mode: RequestM
     statusText: reply.statusText,
     headers: headersOf(reply, body.length),
   });
-  weakSet(seen, response, {
+  showAs(response, {
     url: withoutFragment(url),
     type: isSameOrigin ? "basic" : "cors",
     redirected: false,
@@ -309,11 +319,17 @@ export function withBody(response: Response, body: Uint8Array): Response {
     statusText: responseStatusText(response),
     headers,
   });
-  weakSet(seen, made, weakGet(seen, response) ?? seenOf(response));
+  showAs(made, weakGet(seen, response) ?? seenOf(response));
   if (!hasNoBody(status)) {
     keepBody(made, { bytes: body, text: undefined, error: undefined, signal: read?.signal });
   }
   return made;
+}
+
+/** Makes a response look as if it had been fetched. */
+function showAs(response: Response, as: Seen): void {
+  weakSet(seen, response, as);
+  weakSet(fixedHeaders, responseHeaders(response), true);
 }
 
 function seenOf(response: Response): Seen {
