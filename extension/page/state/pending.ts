@@ -1,11 +1,12 @@
 /** State that still must be sent: tried until done, also after a reload and in another tab. */
 import type { EncryptedState } from "../../generated/mantle_state.js";
-import { addListener, now, setTimer } from "../captured.ts";
+import { addListener, isArray, NativePromise, now, setTimer } from "../captured.ts";
 import { showNotice } from "../notice.ts";
 import { showProgress } from "../progress.ts";
+import type { Progress } from "../progress.ts";
 import { runningClient } from "./client.ts";
 import type { PageClient } from "./client.ts";
-import { HomeserverError } from "./homeserver.ts";
+import { HomeserverError, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { StateSharing } from "./share.ts";
 
@@ -20,6 +21,7 @@ const CLOCKS = 60_000;
 const CHANNEL = "mantle-state";
 /** A tab that is still open is done with it by then. */
 const TAKE_OVER_AFTER = 45_000;
+const JOINED = "/_matrix/client/v3/joined_rooms";
 const DOING = "Mantle is encrypting the room's name and topic…";
 const LATER =
   "Mantle could not send the room's encrypted name yet, because of the network or the homeserver: " +
@@ -34,6 +36,7 @@ export class PendingWrites {
   #others: BroadcastChannel | undefined;
   #isRunning = false;
   #isAsked = false;
+  #wake: (() => void) | undefined;
 
   constructor(engine: StateEngine, sharing: StateSharing) {
     this.#engine = engine;
@@ -68,37 +71,89 @@ export class PendingWrites {
       );
   }
 
-  /** Goes on, unless it is under way. */
+  /** Goes on, unless it is under way; where it waits, it goes on at once. */
   run(): void {
     this.#isAsked = true;
+    this.#wake?.();
     if (this.#isRunning) return;
     this.#isRunning = true;
-    this.#loop().finally(() => {
-      this.#isRunning = false;
-    });
+    this.#loop()
+      .catch(() => undefined)
+      .finally(() => {
+        this.#isRunning = false;
+      });
   }
 
   async #loop(): Promise<void> {
     let failures = 0;
-    while (this.#isAsked || failures > 0) {
-      this.#isAsked = false;
-      if (!this.#engine.isRunning || this.#list().length === 0) return;
-      const progress = showProgress(DOING);
-      try {
-        const client = await this.#sharing.readyClient();
-        for (const pending of this.#list()) await this.#sendAll(client, pending);
-        failures = 0;
-        progress.done();
-      } catch {
+    let progress: Progress | undefined;
+    try {
+      while (this.#isAsked || failures > 0) {
+        this.#isAsked = false;
+        if (!this.#engine.isRunning || this.#list().length === 0) return;
+        progress ??= showProgress(DOING);
+        if (await this.#sendEach()) {
+          failures = 0;
+          progress.done();
+          progress = undefined;
+          continue;
+        }
         failures += 1;
         progress.update(LATER);
-        const wait = PAUSES[Math.min(failures, PAUSES.length) - 1] ?? 0;
-        await new Promise<void>((resume) => {
-          setTimer(resume, wait);
-        });
-        progress.done();
+        await this.#pause(PAUSES[Math.min(failures, PAUSES.length) - 1] ?? 0);
       }
+    } finally {
+      progress?.done();
     }
+  }
+
+  /** Until the time is over or there is more to send. */
+  async #pause(wait: number): Promise<void> {
+    await new NativePromise<void>((resume) => {
+      this.#wake = resume;
+      setTimer(resume, wait);
+    });
+    this.#wake = undefined;
+  }
+
+  /** False when something is left; a room that fails keeps no other waiting. */
+  async #sendEach(): Promise<boolean> {
+    let isDone = true;
+    try {
+      const client = await this.#sharing.readyClient();
+      for (const pending of this.#list()) {
+        try {
+          await this.#sendAll(client, pending);
+        } catch {
+          if (!(await this.#giveUp(client, pending))) isDone = false;
+        }
+      }
+    } catch {
+      isDone = false;
+    }
+    return isDone;
+  }
+
+  /** True when the person has left the room, so that nothing is to be sent any more. */
+  async #giveUp(client: PageClient, { pendingId, roomId, events }: Pending): Promise<boolean> {
+    const membership = client.getRoom(roomId ?? "")?.getMyMembership();
+    if (membership === "join") return false;
+    if (membership === undefined) {
+      // Forgotten, or not synced yet.
+      const { joined_rooms: joined } = (await sendAsClient(client, "GET", JOINED)) as {
+        joined_rooms?: unknown;
+      };
+      if (!isArray(joined) || joined.includes(roomId)) return false;
+    }
+    await this.#engine.writing(client, () => {
+      this.#engine.call((state) => {
+        for (const { eventType, stateKey } of events) {
+          state.pendingSent(pendingId, eventType, stateKey);
+        }
+      });
+      return NativePromise.resolve();
+    });
+    return true;
   }
 
   /** Those whose room is known. */

@@ -6,7 +6,7 @@ import type { Page } from "puppeteer-core";
 import { bothBrowsers } from "../../support/browsers.ts";
 import type { BrowserKind } from "../../support/browsers.ts";
 import { drive, openClient, tryToDrive, unhandled } from "../../support/client-page.ts";
-import { sendForgery } from "../../support/hostile-member.ts";
+import { forge, putState, sendForgery } from "../../support/hostile-member.ts";
 import { lyingHomeserver } from "../../support/lies.ts";
 import type { LyingHomeserver } from "../../support/lies.ts";
 import { startPeer } from "../../support/peer.ts";
@@ -62,6 +62,19 @@ interface NamedEvent {
   readonly event_id: string;
   readonly content: { readonly name?: string };
   readonly unsigned?: { readonly prev_content?: { readonly name?: string } };
+}
+
+interface Chunk {
+  readonly chunk: NamedEvent[];
+}
+
+interface SearchAnswer {
+  readonly search_categories: {
+    readonly room_events: {
+      readonly results: { readonly context: { readonly events_after: NamedEvent[] } }[];
+      readonly state: Record<string, NamedEvent[]>;
+    };
+  };
 }
 
 interface Person {
@@ -451,6 +464,11 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
         conditions,
         actions: ["notify"],
       });
+      const { next_batch: from } = await world.synapse.call(
+        reader.credentials,
+        "GET",
+        "/_matrix/client/v3/sync?timeout=0",
+      );
       const newest = `News of ${by} ${CANARY}`;
       await drive(writer.page, "setRoomName", roomId, newest);
       await drive(reader.page, "roomName", roomId, newest);
@@ -491,6 +509,52 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       }
       // The name before, which the homeserver knows encrypted only.
       assert.match(alone.unsigned?.prev_content?.name ?? "", /canary/);
+
+      // Someone answers in a thread below the name, and a topic of Carol's refers to it.
+      const topic = `Radishes of ${by} ${CANARY}`;
+      const content = { topic };
+      const type = "m.room.topic";
+      const topicId = await putState(
+        world.synapse,
+        carolAccount,
+        roomId,
+        "m.room.encrypted",
+        `${type}:`,
+        {
+          ...(await forge(carol, roomId, { type, content: JSON.stringify(content) })),
+          "m.relates_to": { rel_type: "m.reference", event_id: eventId },
+        },
+      );
+      await topicIs(reader.page, roomId, topic);
+      await world.synapse.call(carolAccount, "PUT", `${room}/send/m.room.message/thread-${by}`, {
+        msgtype: "m.text",
+        body: "A fine name",
+        "m.relates_to": { rel_type: "m.thread", event_id: eventId },
+      });
+      const first = room.replace("/v3/", "/v1/");
+      const threads = (await get(`${first}/threads`)) as Chunk;
+      const related = (await get(`${first}/relations/${event}/m.reference`)) as Chunk;
+      const old = encodeURIComponent(String(from));
+      const id = encodeURIComponent(roomId);
+      const streamed = (await get(
+        `/_matrix/client/v3/events?from=${old}&room_id=${id}&timeout=0&limit=100`,
+      )) as Chunk;
+      for (const { chunk } of [threads, streamed]) {
+        const found = chunk.find((one) => one.event_id === eventId);
+        assert.deepEqual([found?.type, found?.content.name], ["m.room.name", name]);
+      }
+      for (const { chunk } of [related, streamed]) {
+        const found = chunk.find((one) => one.event_id === topicId);
+        assert.deepEqual([found?.type, found?.content], [type, content]);
+      }
+      for (const path of [
+        `v1/room_summary/${id}`,
+        `unstable/im.nheko.summary/summary/${id}`,
+        `unstable/im.nheko.summary/rooms/${id}/summary`,
+      ]) {
+        const summary = (await get(`/_matrix/client/${path}`)) as { name?: string; topic?: string };
+        assert.deepEqual([summary.name, summary.topic], [name, topic], path);
+      }
       const space = await drive(reader.page, "createRoomAs", {
         name: "Space",
         creation_content: { type: "m.space" },
@@ -500,6 +564,48 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       const tree = `/_matrix/client/v1/rooms/${encodeURIComponent(space.roomId)}/hierarchy`;
       const { rooms } = (await get(tree)) as { rooms: { room_id: string; name?: string }[] };
       assert.equal(rooms.find((one) => one.room_id === roomId)?.name, name);
+    });
+
+    it(`${to} is given the name beside what a search finds`, async () => {
+      const [writer, reader] = pair();
+      const room = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}`;
+      const word = `gooseberries-${by}`;
+      // From before the room was encrypted, or by a client that does not encrypt.
+      await world.synapse.call(carolAccount, "PUT", `${room}/send/m.room.message/${word}`, {
+        msgtype: "m.text",
+        body: word,
+      });
+      const name = `Harvest of ${by} ${CANARY}`;
+      await drive(writer.page, "setRoomName", roomId, name);
+      await drive(reader.page, "roomName", roomId, name);
+      const { eventId } = await encryptedName(reader, roomId);
+      // Else the homeserver is not asked about encrypted rooms.
+      await withSettings(reader, { shields: { search: "off" } }, async () => {
+        await drive(reader.page, "roomName", roomId, name);
+        const answer = await drive(
+          reader.page,
+          "homeserverCall",
+          "POST",
+          "/_matrix/client/v3/search",
+          {
+            search_categories: {
+              room_events: {
+                search_term: word,
+                keys: ["content.body"],
+                filter: { rooms: [roomId] },
+                event_context: { before_limit: 1, after_limit: 5 },
+                include_state: true,
+              },
+            },
+          },
+        );
+        assert.equal(answer.status, 200, answer.body);
+        const { room_events: found } = (JSON.parse(answer.body) as SearchAnswer).search_categories;
+        for (const events of [found.results[0]?.context.events_after, found.state[roomId]]) {
+          const event = events?.find((one) => one.event_id === eventId);
+          assert.deepEqual([event?.type, event?.content.name], ["m.room.name", name]);
+        }
+      });
     });
 
     it(`${by} gives no key to a device that ${by} has blocked`, async () => {
@@ -535,7 +641,7 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       carol.client.on(ClientEvent.ReceivedToDeviceMessage, ({ message }) => {
         told.push(message.type);
       });
-      await withSettings(someone, { trust: "cross-signed" }, async () => {
+      await withSettings(someone, options({ trust: "cross-signed" }), async () => {
         const name = `Vault of ${by} ${CANARY}`;
         const made = await drive(someone.page, "createRoom", {
           name,
@@ -553,7 +659,7 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
 
     it(`${by} is asked for each new room, when that is set`, async () => {
       const [someone] = pair();
-      await withSettings(someone, { newRooms: "ask", types: [OTHER_TYPE] }, async () => {
+      await withSettings(someone, options({ newRooms: "ask", types: [OTHER_TYPE] }), async () => {
         // Type and key together must not have more than 255 bytes.
         const key = (length: number): string => "k".repeat(length - OTHER_TYPE.length - 1);
         const content = { text: CANARY };
@@ -612,15 +718,15 @@ async function signIn(page: Page, user: string) {
   return credentials;
 }
 
-/** Does something with other options of the shield; the page has them from its start. */
+/** Does something with other settings; the page has them from its start. */
 async function withSettings(
   someone: Person,
-  options: Record<string, Json>,
+  stored: Record<string, Json>,
   work: () => Promise<void>,
 ): Promise<void> {
   const settings = await someone.browser.openExtensionPage("popup.html");
   try {
-    await storeSettings(settings, { version: 1, options: { "encrypted-state": options } });
+    await storeSettings(settings, { version: 1, ...stored });
     await reload(someone);
     await work();
     await storeSettings(settings, undefined);
@@ -629,6 +735,11 @@ async function withSettings(
     await settings.close();
   }
 }
+
+/** Options of the shield. */
+const options = (values: Record<string, Json>): Record<string, Json> => ({
+  options: { "encrypted-state": values },
+});
 
 async function reload(someone: Person): Promise<void> {
   await drive(someone.page, "stop");
