@@ -465,7 +465,9 @@ describe("what the homeserver learns of names and topics", { timeout: 600_000 },
             const made = await createRoom(page, privateRoom({ name }));
             await drive(page, "roomName", made.roomId, name);
             if (name === names[0]) {
-              assert.match((await progressText(page)) ?? "", LATER);
+              const isTold = async (): Promise<boolean> =>
+                LATER.test((await progressText(page)) ?? "");
+              await until(isTold, "it is said that a name is missing", LIMIT);
               await drive(page, "leaveRoom", roomId);
             }
           }

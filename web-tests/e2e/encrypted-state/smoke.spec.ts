@@ -1,5 +1,7 @@
 /** Names and topics between Mantle in both browsers and unmodified clients; the homeserver learns none. */
 import assert from "node:assert/strict";
+import { statSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { ClientEvent } from "matrix-js-sdk";
 import type { Page } from "puppeteer-core";
@@ -7,7 +9,7 @@ import { bothBrowsers } from "../../support/browsers.ts";
 import type { BrowserKind } from "../../support/browsers.ts";
 import { drive, openClient, tryToDrive, unhandled } from "../../support/client-page.ts";
 import { forge, putState, sendForgery } from "../../support/hostile-member.ts";
-import { lyingHomeserver } from "../../support/lies.ts";
+import { isSync, lyingHomeserver } from "../../support/lies.ts";
 import type { LyingHomeserver } from "../../support/lies.ts";
 import { startPeer } from "../../support/peer.ts";
 import type { Peer } from "../../support/peer.ts";
@@ -25,6 +27,7 @@ import {
   until,
 } from "../extension-pages.ts";
 import type { ExtensionBrowser, Json } from "../extension-pages.ts";
+import { openGuarded } from "./people.ts";
 
 const PASSWORD = "correct horse battery staple";
 const OTHER_TYPE = "org.example.state";
@@ -38,6 +41,21 @@ const ENCRYPTION = {
   state_key: "",
   content: { algorithm: "m.megolm.v1.aes-sha2" },
 };
+
+/**
+ * Runs before Mantle in a page: keeps the sizes of the WASM that is compiled of bytes, and puts off
+ * the moment at which Mantle, asleep for some seconds, wakes in any case.
+ */
+const WATCH_SLEEP = `
+  window.compiled = [];
+  const { compile } = WebAssembly;
+  WebAssembly.compile = (bytes) => {
+    window.compiled.push(bytes.byteLength);
+    return compile(bytes);
+  };
+  const later = window.setTimeout;
+  window.setTimeout = (run, wait, ...rest) => later(run, wait === 5_000 ? 3_600_000 : wait, ...rest);
+`;
 
 interface SlidingEvent {
   readonly type: string;
@@ -352,6 +370,82 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       assert.equal(member?.content["membership"], "invite");
       // Alice was told before the reload.
       assert.equal(await explained(inviter), by === "alice" ? 0 : 1);
+    });
+
+    it(`a guest in ${to}'s browser has the module asleep until the first room needs it`, async () => {
+      const [inviter, { browser, recorder }] = pair();
+      const size = statSync(join(testBuild(browser.kind), "mantle_state_bg.wasm")).size;
+      const isAwake = async (page: Page): Promise<boolean> =>
+        ((await page.evaluate("compiled")) as number[]).includes(size);
+      await world.synapse.register(`guest-of-${by}`, PASSWORD);
+      const guest = await openGuarded(browser, {
+        label: `a guest of ${by}`,
+        user: `guest-of-${by}`,
+        password: PASSWORD,
+        // Where no session knows a room.
+        site: "app.element.io",
+        encryptedState: false,
+      });
+      await drive(guest.page, "saveSyncCache");
+      await guest.page.evaluateOnNewDocument(WATCH_SLEEP);
+      const account = { ...guest.credentials, accessToken: guest.accessToken() };
+      const data = `/_matrix/client/v3/user/${encodeURIComponent(guest.userId)}/account_data`;
+      /** Waits until syncs without a room were answered. */
+      const syncsPass = async (from: number): Promise<void> => {
+        const answered = (): number =>
+          recorder.exchanges
+            .slice(from)
+            .filter((exchange) => isSync(exchange) && exchange.status === 200)
+            .filter(({ headers }) => headers.authorization === `Bearer ${guest.accessToken()}`)
+            .length;
+        for (const round of [1, 2, 3]) {
+          await world.synapse.call(account, "PUT", `${data}/org.example.wake`, { from, round });
+          await until(() => answered() >= round, "a sync was answered", LIMIT);
+        }
+      };
+      const before = recorder.exchanges.length;
+      await guest.restart({ reload: true });
+      await syncsPass(before);
+      assert.equal(await isAwake(guest.page), false);
+
+      // It is needed in another tab first.
+      await drive(guest.page, "stop");
+      const tab = await browser.newPage();
+      await tab.evaluateOnNewDocument(WATCH_SLEEP);
+      await openClient(tab, "https://app.element.io/");
+      const then = recorder.exchanges.length;
+      await drive(tab, "start", guest.credentials, { storage: "indexeddb" });
+      await syncsPass(then);
+      assert.equal(await isAwake(tab), false);
+      const name = `Cabin of ${by} ${CANARY}`;
+      const { roomId: id } = await drive(inviter.page, "createRoom", {
+        name,
+        encrypted: true,
+        invite: [guest.userId],
+      });
+      await drive(tab, "roomName", id, name);
+      const member = await drive(tab, "heldState", id, "m.room.member", guest.userId);
+      assert.equal(member?.content["membership"], "invite");
+      assert.equal(await isAwake(tab), true);
+      await drive(tab, "joinRoom", id);
+      await drive(tab, "joined", id);
+      await drive(tab, "roomName", id, name);
+      await drive(tab, "stop");
+      await tab.close();
+
+      // This page was not loaded anew since.
+      assert.equal(await isAwake(guest.page), false);
+      await guest.restart();
+      await guest.seeName(id, name);
+      assert.equal(await isAwake(guest.page), true);
+      await guest.restart({ reload: true });
+      await guest.seeName(id, name);
+      const newer = `Lodge of ${by} ${CANARY}`;
+      await drive(inviter.page, "setRoomName", id, newer);
+      await guest.seeName(id, newer);
+      assert.deepEqual(await unhandled(guest.page), []);
+      await drive(guest.page, "stop");
+      await guest.page.close();
     });
 
     it(`${by} leaves a public room readable, and Mantle's record says so`, async () => {
