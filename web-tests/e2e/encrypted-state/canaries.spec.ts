@@ -447,7 +447,7 @@ describe("what the homeserver learns of names and topics", { timeout: 600_000 },
         });
 
         it("names a room while another one's name cannot be sent, and forgets that with its room", async () => {
-          const { page, liar } = side(kind);
+          const { page, liar, userId } = side(kind);
           let tries = 0;
           let failing: string | undefined;
           const end = liar.fail((request) => {
@@ -469,6 +469,11 @@ describe("what the homeserver learns of names and topics", { timeout: 600_000 },
                 LATER.test((await progressText(page)) ?? "");
               await until(isTold, "it is said that a name is missing", LIMIT);
               await drive(page, "leaveRoom", roomId);
+              const hasLeft = async (): Promise<boolean> => {
+                const member = await drive(page, "heldState", roomId, "m.room.member", userId);
+                return member?.content["membership"] === "leave";
+              };
+              await until(hasLeft, "the page knows that the room was left", LIMIT);
             }
           }
           await until(async () => (await progressText(page)) === undefined, "it is over", LIMIT);
