@@ -47,7 +47,7 @@ pub use precedence::{
     StoredStateError,
 };
 pub use replay::SeenIndices;
-pub use rest::can_rest;
+pub use rest::{can_rest, can_rest_after};
 pub use sessions::{
     AddError, Added, DeviceKey, DeviceKeyError, InboundSession, KeyForm, MEGOLM_V1,
     OutboundSession, OwnDevice, PickleKey, Recipients, RestoreError, RotationPolicy,

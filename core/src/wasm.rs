@@ -220,11 +220,17 @@ impl Core {
     }
 
     /// Whether a request may leave, or with `answer` that may be handed over, without the module of
-    /// encrypted state, where no room with it is known.
+    /// encrypted state, where no room with it is known. A long answer is not copied in.
     #[wasm_bindgen(js_name = canRest)]
     #[must_use]
-    pub fn can_rest(&self, method: &str, url: &str, answer: Option<Vec<u8>>) -> bool {
-        crate::state::can_rest(method, url, answer.as_deref())
+    pub fn can_rest(&self, method: &str, url: &str, answer: Option<js_sys::Uint8Array>) -> bool {
+        match answer {
+            Some(answer) => {
+                let length = answer.length() as usize;
+                crate::state::can_rest_after(method, url, length, || answer.to_vec())
+            }
+            None => crate::state::can_rest(method, url),
+        }
     }
 
     /// After `RETARGET`: the absolute URL to send to.

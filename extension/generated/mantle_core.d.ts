@@ -106,9 +106,9 @@ export class Core {
     assumeStrictest(): void;
     /**
      * Whether a request may leave, or with `answer` that may be handed over, without the module of
-     * encrypted state, where no room with it is known.
+     * encrypted state, where no room with it is known. A long answer is not copied in.
      */
-    canRest(method: string, url: string, answer?: Uint8Array | number[] | null): boolean;
+    canRest(method: string, url: string, answer?: Uint8Array | null): boolean;
     /**
      * Second look, with headers and body.
      */

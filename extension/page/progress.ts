@@ -1,4 +1,7 @@
-/** A line at the foot of the page that says what Mantle is doing; nothing to press. */
+/**
+ * A line in the lower part of the page that says what Mantle is doing; nothing to press. It stays
+ * above Element's composer, in which somebody may be writing meanwhile.
+ */
 import {
   append,
   closedRoot,
@@ -22,7 +25,7 @@ const STYLE = `
 :host {
   all: initial !important;
   position: fixed !important;
-  inset: auto 0 16px 0 !important;
+  inset: auto 0 96px 0 !important;
   z-index: 2147483646 !important;
   display: flex !important;
   justify-content: center !important;

@@ -147,14 +147,30 @@ export async function press(page: Page, label: string): Promise<void> {
 }
 
 /** Where Mantle's notices are; Element, and Mantle for other ends, have such elements too. */
-async function noticesPlace(page: Page): Promise<string> {
+function noticesPlace(page: Page): Promise<string> {
+  return placeOf(page, (root) => root.querySelector(".shelf") !== null);
+}
+
+async function placeOf(page: Page, isIt: (root: ShadowRoot) => boolean): Promise<string> {
   const count = (await page.$$("html > div")).length;
   for (let at = 1; at <= count; at += 1) {
     const place = `html > div:nth-of-type(${at})`;
-    const isIt = insideRoot(page, place, (root) => root.querySelector(".shelf") !== null);
-    if (await isIt.catch(() => false)) return place;
+    if (await insideRoot(page, place, isIt).catch(() => false)) return place;
   }
-  throw new Error("There are no notices.");
+  throw new Error("Mantle shows no such thing.");
+}
+
+/** What Mantle says that it is doing, at the foot of the page; undefined when it says nothing. */
+export async function progressText(page: Page): Promise<string | undefined> {
+  try {
+    const place = await placeOf(
+      page,
+      (root) => root.firstElementChild?.getAttribute("role") === "status",
+    );
+    return await insideRoot(page, place, (root) => root.firstElementChild?.textContent ?? "");
+  } catch {
+    return undefined;
+  }
 }
 
 /** What Mantle's notices in the page say, shown or put aside, first to last. */

@@ -1,9 +1,10 @@
 /** State that still must be sent: tried until done, also after a reload and in another tab. */
 import type { EncryptedState } from "../../generated/mantle_state.js";
-import { addListener, now, setTimer } from "../captured.ts";
+import { addListener, isArray, NativePromise, now, setTimer } from "../captured.ts";
 import { showNotice } from "../notice.ts";
 import { showProgress } from "../progress.ts";
-import { isDirect, pause, runningClient } from "./client.ts";
+import type { Progress } from "../progress.ts";
+import { isDirect, runningClient } from "./client.ts";
 import type { PageClient } from "./client.ts";
 import { HomeserverError, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
@@ -18,11 +19,11 @@ const ADOPT_AFTER = 120_000;
 const CLOCKS = 60_000;
 /** A room that did not turn up by then was not made; the person was told when it failed. */
 const FORGET_AFTER = 24 * 60 * 60_000;
-const WAIT_STEP = 500;
 /** Between the tabs of one Element; says nothing but that there is something to send. */
 const CHANNEL = "mantle-state";
 /** A tab that is still open is done with it by then. */
 const TAKE_OVER_AFTER = 45_000;
+const JOINED = "/_matrix/client/v3/joined_rooms";
 const DOING = "Mantle is encrypting the room's name and topic…";
 const LATER =
   "Mantle could not send the room's encrypted name yet, because of the network or the homeserver: " +
@@ -37,6 +38,7 @@ export class PendingWrites {
   #others: BroadcastChannel | undefined;
   #isRunning = false;
   #isAsked = false;
+  #wake: (() => void) | undefined;
 
   constructor(engine: StateEngine, sharing: StateSharing) {
     this.#engine = engine;
@@ -71,39 +73,49 @@ export class PendingWrites {
       );
   }
 
-  /** Goes on, unless it is under way. */
+  /** Goes on, unless it is under way; where it waits, it goes on at once. */
   run(): void {
     this.#isAsked = true;
+    this.#wake?.();
     if (this.#isRunning) return;
     this.#isRunning = true;
-    this.#loop().finally(() => {
-      this.#isRunning = false;
-    });
+    this.#loop()
+      .catch(() => undefined)
+      .finally(() => {
+        this.#isRunning = false;
+      });
   }
 
   async #loop(): Promise<void> {
     let failures = 0;
-    while (this.#isAsked || failures > 0) {
-      this.#isAsked = false;
-      if (!this.#engine.isRunning || this.#list().length === 0) return;
-      const progress = showProgress(DOING);
-      if (await this.#tryAll()) {
-        failures = 0;
-      } else {
+    let progress: Progress | undefined;
+    try {
+      while (this.#isAsked || failures > 0) {
+        this.#isAsked = false;
+        if (!this.#engine.isRunning || this.#list().length === 0) return;
+        progress ??= showProgress(DOING);
+        if (await this.#tryAll()) {
+          failures = 0;
+          progress.done();
+          progress = undefined;
+          continue;
+        }
         failures += 1;
         progress.update(LATER);
-        const wait = PAUSES[Math.min(failures, PAUSES.length) - 1] ?? 0;
-        // A room that is made meanwhile does not wait for one that fails.
-        for (let waited = 0; waited < wait && !this.#isWanted(); waited += WAIT_STEP) {
-          await pause(WAIT_STEP);
-        }
+        await this.#pause(PAUSES[Math.min(failures, PAUSES.length) - 1] ?? 0);
       }
-      progress.done();
+    } finally {
+      progress?.done();
     }
   }
 
-  #isWanted(): boolean {
-    return this.#isAsked;
+  /** Until the time is over or there is more to send. */
+  async #pause(wait: number): Promise<void> {
+    await new NativePromise<void>((resume) => {
+      this.#wake = resume;
+      setTimer(resume, wait);
+    });
+    this.#wake = undefined;
   }
 
   /** Each room for itself; false when something is left. */
@@ -224,13 +236,8 @@ export class PendingWrites {
 async function hasLeft(client: PageClient, roomId: string): Promise<boolean> {
   const room = client.getRoom(roomId);
   if (room !== null) return ["leave", "ban"].includes(room.getMyMembership());
-  const own = encodeURIComponent(client.getUserId() ?? "");
-  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.member/${own}`;
-  try {
-    const member = (await sendAsClient(client, "GET", path)) as { membership?: unknown } | null;
-    return member?.membership === "leave" || member?.membership === "ban";
-  } catch (error) {
-    // Who has left and forgotten a room may not look into it.
-    return error instanceof HomeserverError && error.isFinal;
-  }
+  // Forgotten, or not synced yet.
+  const answer = (await sendAsClient(client, "GET", JOINED)) as { joined_rooms?: unknown } | null;
+  const joined = answer?.joined_rooms;
+  return isArray(joined) && !joined.includes(roomId);
 }

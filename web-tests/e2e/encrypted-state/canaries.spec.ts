@@ -9,6 +9,7 @@ import type { Page } from "puppeteer-core";
 import { bothBrowsers, launch } from "../../support/browsers.ts";
 import type { BrowserKind } from "../../support/browsers.ts";
 import { drive, openClient, setClockAhead, tryToDrive } from "../../support/client-page.ts";
+import { progressText } from "../../support/question.ts";
 import { lyingHomeserver } from "../../support/lies.ts";
 import type { LyingHomeserver } from "../../support/lies.ts";
 import type { Exchange, RecordedRequest, Recorder } from "../../support/recorder.ts";
@@ -23,6 +24,10 @@ const LIMIT = 45_000;
 const MEGOLM = { algorithm: "m.megolm.v1.aes-sha2" };
 const FLAG = "io.element.msc4362.encrypt_state_events";
 const ENCRYPTION = { type: "m.room.encryption", state_key: "", content: MEGOLM };
+
+/** What Mantle says at the foot of the page. */
+const SENDING = "Mantle is encrypting the room's name and topic…";
+const LATER = /^Mantle could not send the room's encrypted name yet, .* it goes on trying\.$/;
 
 /** One browser with one person in it. */
 interface Side {
@@ -441,33 +446,18 @@ describe("what the homeserver learns of names and topics", { timeout: 600_000 },
           await reload();
         });
 
-        it("names a room while another one cannot be named, and gives up when that is left", async () => {
-          const { page, liar, waiting } = side(kind);
-          const [stuck, name, third] = [secret("name"), secret("name"), secret("name")];
-          const before = await waiting();
-          let tries = 0;
-          let stuckIn: string | undefined;
-          const fails = (request: RecordedRequest): boolean => {
-            const isStuck =
-              isEncryptedPut(request) &&
-              (stuckIn === undefined || decodeURIComponent(request.path).includes(stuckIn));
-            if (isStuck) tries += 1;
-            return isStuck;
-          };
-          const end = liar.fail(fails, "network");
-          const { roomId } = await createRoom(page, privateRoom({ name: stuck }));
-          stuckIn = roomId;
-          await until(() => tries > 0, "a write failed", LIMIT);
-          const other = await createRoom(page, privateRoom({ name }));
-          await drive(page, "roomName", other.roomId, name);
-          await drive(page, "leaveRoom", roomId);
-          // Makes it try again at once.
-          const last = await createRoom(page, privateRoom({ name: third }));
-          await drive(page, "roomName", last.roomId, third);
-          const isOver = async (): Promise<boolean> => (await waiting()) === before;
-          await until(isOver, "nothing is left to be sent", LIMIT);
-          end();
-          await assertUnseen(side(kind), [stuck, name, third]);
+        it("says that it is sending the name of a new room, as long as it does", async () => {
+          const { page, liar } = side(kind);
+          const [name, topic] = [secret("name"), secret("topic")];
+          const hold = liar.hold(isEncryptedPut);
+          const { roomId } = await createRoom(page, privateRoom({ name, topic }));
+          await until(async () => (await progressText(page)) === SENDING, "it is said", LIMIT);
+          await until(() => hold.held() > 0, "a write is on its way", LIMIT);
+          assert.equal(await progressText(page), SENDING);
+          hold.letGo();
+          await drive(page, "roomName", roomId, name);
+          await drive(page, "seeTopic", roomId, topic);
+          await until(async () => (await progressText(page)) === undefined, "it is done", LIMIT);
         });
 
         it("tries again after failures until the name is there, and after a reload too", async () => {
@@ -482,14 +472,53 @@ describe("what the homeserver learns of names and topics", { timeout: 600_000 },
           };
           const end = liar.fail(fails, "network");
           const { roomId } = await createRoom(page, privateRoom({ name, topic }));
+          const isTold = async (): Promise<boolean> => LATER.test((await progressText(page)) ?? "");
           await until(() => tries > 0, "a write failed", LIMIT);
+          await until(isTold, "that is said", LIMIT);
           await reload();
           const before = tries;
           await until(() => tries > before, "a write failed after the reload", LIMIT);
+          await until(isTold, "that is said", LIMIT);
           end();
           await drive(page, "roomName", roomId, name);
           await drive(page, "seeTopic", roomId, topic);
+          await until(async () => (await progressText(page)) === undefined, "it is done", LIMIT);
           await assertUnseen(side(kind), [name, topic]);
+        });
+
+        it("names a room while another one's name cannot be sent, and forgets that with its room", async () => {
+          const { page, liar, userId } = side(kind);
+          let tries = 0;
+          let failing: string | undefined;
+          const end = liar.fail((request) => {
+            const path = decodeURIComponent(request.path);
+            if (!isEncryptedPut(request) || !path.includes(failing ?? "")) return false;
+            tries += 1;
+            return true;
+          }, "502");
+          const unsent = secret("name");
+          const { roomId } = await createRoom(page, privateRoom({ name: unsent }));
+          failing = `/${roomId}/`;
+          await until(() => tries > 0, "a write failed", LIMIT);
+          const names = [secret("name"), secret("name")];
+          for (const name of names) {
+            const made = await createRoom(page, privateRoom({ name }));
+            await drive(page, "roomName", made.roomId, name);
+            if (name === names[0]) {
+              const isTold = async (): Promise<boolean> =>
+                LATER.test((await progressText(page)) ?? "");
+              await until(isTold, "it is said that a name is missing", LIMIT);
+              await drive(page, "leaveRoom", roomId);
+              const hasLeft = async (): Promise<boolean> => {
+                const member = await drive(page, "heldState", roomId, "m.room.member", userId);
+                return member?.content["membership"] === "leave";
+              };
+              await until(hasLeft, "the page knows that the room was left", LIMIT);
+            }
+          }
+          await until(async () => (await progressText(page)) === undefined, "it is over", LIMIT);
+          end();
+          await assertUnseen(side(kind), [unsent, ...names]);
         });
 
         it("is finished by another tab when the one that made the room is closed", async () => {

@@ -33,6 +33,9 @@ const PASSWORD = "correct horse battery staple";
 /** Longest wait for something that must happen. */
 const LIMIT = 45_000;
 
+/** A site that no build of Mantle knows. */
+const WITHOUT_MANTLE = "element.example.net";
+
 const held = (one: Guarded, roomId: string, type: string, key: string): Promise<HeldState | null> =>
   drive(one.page, "heldState", roomId, type, key);
 
@@ -108,6 +111,7 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 600_000
         recorder.route("chat.mozilla.org", await clientPage({ sdk: "35" }));
         recorder.route("staging.element.io", await clientPage());
         recorder.route("develop.element.io", await clientPage());
+        recorder.route(WITHOUT_MANTLE, await clientPage());
         const baseUrl = homeserverFront(recorder, liar.route);
         browser = await launchExtensionBrowser(kind, {
           extension: testBuild(kind),
@@ -278,6 +282,30 @@ describe("encrypted state among all clients", { concurrency: 2, timeout: 600_000
         await encryptedAnew(roomId, before);
         await bob.restart();
         await everybodySees([alice, bob, carol, erin], name);
+      });
+
+      it("gives its keys to a new device without Mantle, which shows the names after a reload", async () => {
+        const name = secret("name");
+        await alice.rename(roomId, name);
+        await carol.seeName(roomId, name);
+        const session = sessionOf((await encryptedState(roomId))["m.room.name:"]);
+        // It publishes its own keys after its first sync, so it is given others' later still.
+        const device = await openGuarded(browser, {
+          label: "carol's new device (js-sdk 43, flag on)",
+          user: `carol-${kind}`,
+          password: PASSWORD,
+          site: WITHOUT_MANTLE,
+          encryptedState: true,
+        });
+        await until(
+          async () => (await drive(device.page, "sessionsOf", roomId)).includes(session),
+          "it has the key",
+          LIMIT,
+        );
+        await device.restart({ reload: true });
+        await device.seeName(roomId, name);
+        await drive(device.page, "stop");
+        await device.page.close();
       });
 
       it("changes a session that is used up, and comes to rest", async () => {

@@ -1,13 +1,15 @@
 /** Names and topics between Mantle in both browsers and unmodified clients; the homeserver learns none. */
 import assert from "node:assert/strict";
+import { statSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { ClientEvent } from "matrix-js-sdk";
 import type { Page } from "puppeteer-core";
 import { bothBrowsers } from "../../support/browsers.ts";
 import type { BrowserKind } from "../../support/browsers.ts";
 import { drive, openClient, tryToDrive, unhandled } from "../../support/client-page.ts";
-import { sendForgery } from "../../support/hostile-member.ts";
-import { lyingHomeserver } from "../../support/lies.ts";
+import { forge, putState, sendForgery } from "../../support/hostile-member.ts";
+import { isSync, lyingHomeserver } from "../../support/lies.ts";
 import type { LyingHomeserver } from "../../support/lies.ts";
 import { startPeer } from "../../support/peer.ts";
 import type { Peer } from "../../support/peer.ts";
@@ -25,6 +27,7 @@ import {
   until,
 } from "../extension-pages.ts";
 import type { ExtensionBrowser, Json } from "../extension-pages.ts";
+import { openGuarded } from "./people.ts";
 
 const PASSWORD = "correct horse battery staple";
 const OTHER_TYPE = "org.example.state";
@@ -38,6 +41,21 @@ const ENCRYPTION = {
   state_key: "",
   content: { algorithm: "m.megolm.v1.aes-sha2" },
 };
+
+/**
+ * Runs before Mantle in a page: keeps the sizes of the WASM that is compiled of bytes, and puts off
+ * the moment at which Mantle, asleep for some seconds, wakes in any case.
+ */
+const WATCH_SLEEP = `
+  window.compiled = [];
+  const { compile } = WebAssembly;
+  WebAssembly.compile = (bytes) => {
+    window.compiled.push(bytes.byteLength);
+    return compile(bytes);
+  };
+  const later = window.setTimeout;
+  window.setTimeout = (run, wait, ...rest) => later(run, wait === 5_000 ? 3_600_000 : wait, ...rest);
+`;
 
 interface SlidingEvent {
   readonly type: string;
@@ -62,6 +80,19 @@ interface NamedEvent {
   readonly event_id: string;
   readonly content: { readonly name?: string };
   readonly unsigned?: { readonly prev_content?: { readonly name?: string } };
+}
+
+interface Chunk {
+  readonly chunk: NamedEvent[];
+}
+
+interface SearchAnswer {
+  readonly search_categories: {
+    readonly room_events: {
+      readonly results: { readonly context: { readonly events_after: NamedEvent[] } }[];
+      readonly state: Record<string, NamedEvent[]>;
+    };
+  };
 }
 
 interface Person {
@@ -341,6 +372,82 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       assert.equal(await explained(inviter), by === "alice" ? 0 : 1);
     });
 
+    it(`a guest in ${to}'s browser has the module asleep until the first room needs it`, async () => {
+      const [inviter, { browser, recorder }] = pair();
+      const size = statSync(join(testBuild(browser.kind), "mantle_state_bg.wasm")).size;
+      const isAwake = async (page: Page): Promise<boolean> =>
+        ((await page.evaluate("compiled")) as number[]).includes(size);
+      await world.synapse.register(`guest-of-${by}`, PASSWORD);
+      const guest = await openGuarded(browser, {
+        label: `a guest of ${by}`,
+        user: `guest-of-${by}`,
+        password: PASSWORD,
+        // Where no session knows a room.
+        site: "app.element.io",
+        encryptedState: false,
+      });
+      await drive(guest.page, "saveSyncCache");
+      await guest.page.evaluateOnNewDocument(WATCH_SLEEP);
+      const account = { ...guest.credentials, accessToken: guest.accessToken() };
+      const data = `/_matrix/client/v3/user/${encodeURIComponent(guest.userId)}/account_data`;
+      /** Waits until syncs without a room were answered. */
+      const syncsPass = async (from: number): Promise<void> => {
+        const answered = (): number =>
+          recorder.exchanges
+            .slice(from)
+            .filter((exchange) => isSync(exchange) && exchange.status === 200)
+            .filter(({ headers }) => headers.authorization === `Bearer ${guest.accessToken()}`)
+            .length;
+        for (const round of [1, 2, 3]) {
+          await world.synapse.call(account, "PUT", `${data}/org.example.wake`, { from, round });
+          await until(() => answered() >= round, "a sync was answered", LIMIT);
+        }
+      };
+      const before = recorder.exchanges.length;
+      await guest.restart({ reload: true });
+      await syncsPass(before);
+      assert.equal(await isAwake(guest.page), false);
+
+      // It is needed in another tab first.
+      await drive(guest.page, "stop");
+      const tab = await browser.newPage();
+      await tab.evaluateOnNewDocument(WATCH_SLEEP);
+      await openClient(tab, "https://app.element.io/");
+      const then = recorder.exchanges.length;
+      await drive(tab, "start", guest.credentials, { storage: "indexeddb" });
+      await syncsPass(then);
+      assert.equal(await isAwake(tab), false);
+      const name = `Cabin of ${by} ${CANARY}`;
+      const { roomId: id } = await drive(inviter.page, "createRoom", {
+        name,
+        encrypted: true,
+        invite: [guest.userId],
+      });
+      await drive(tab, "roomName", id, name);
+      const member = await drive(tab, "heldState", id, "m.room.member", guest.userId);
+      assert.equal(member?.content["membership"], "invite");
+      assert.equal(await isAwake(tab), true);
+      await drive(tab, "joinRoom", id);
+      await drive(tab, "joined", id);
+      await drive(tab, "roomName", id, name);
+      await drive(tab, "stop");
+      await tab.close();
+
+      // This page was not loaded anew since.
+      assert.equal(await isAwake(guest.page), false);
+      await guest.restart();
+      await guest.seeName(id, name);
+      assert.equal(await isAwake(guest.page), true);
+      await guest.restart({ reload: true });
+      await guest.seeName(id, name);
+      const newer = `Lodge of ${by} ${CANARY}`;
+      await drive(inviter.page, "setRoomName", id, newer);
+      await guest.seeName(id, newer);
+      assert.deepEqual(await unhandled(guest.page), []);
+      await drive(guest.page, "stop");
+      await guest.page.close();
+    });
+
     it(`${by} leaves a public room readable, and Mantle's record says so`, async () => {
       const [someone] = pair();
       const name = `Market of ${by}`;
@@ -451,14 +558,20 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
         conditions,
         actions: ["notify"],
       });
+      const { next_batch: from } = await world.synapse.call(
+        reader.credentials,
+        "GET",
+        "/_matrix/client/v3/sync?timeout=0",
+      );
       const newest = `News of ${by} ${CANARY}`;
       await drive(writer.page, "setRoomName", roomId, newest);
       await drive(reader.page, "roomName", roomId, newest);
       const get = async (path: string): Promise<unknown> => {
         const answer = await drive(reader.page, "homeserverCall", "GET", path);
         assert.equal(answer.status, 200, `${path}: ${answer.body}`);
-        assert.doesNotMatch(answer.body, /"type":"m\.room\.encrypted","state_key"/, path);
-        return JSON.parse(answer.body);
+        const found: unknown = JSON.parse(answer.body);
+        assert.equal(hasEncryptedState(found), false, `${path}: ${answer.body}`);
+        return found;
       };
       const name = (await drive(reader.page, "shownRooms"))[roomId]?.name ?? "";
       assert.match(name, /canary/);
@@ -491,6 +604,52 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       }
       // The name before, which the homeserver knows encrypted only.
       assert.match(alone.unsigned?.prev_content?.name ?? "", /canary/);
+
+      // Someone answers in a thread below the name, and a topic of Carol's refers to it.
+      const topic = `Radishes of ${by} ${CANARY}`;
+      const content = { topic };
+      const type = "m.room.topic";
+      const topicId = await putState(
+        world.synapse,
+        carolAccount,
+        roomId,
+        "m.room.encrypted",
+        `${type}:`,
+        {
+          ...(await forge(carol, roomId, { type, content: JSON.stringify(content) })),
+          "m.relates_to": { rel_type: "m.reference", event_id: eventId },
+        },
+      );
+      await topicIs(reader.page, roomId, topic);
+      await world.synapse.call(carolAccount, "PUT", `${room}/send/m.room.message/thread-${by}`, {
+        msgtype: "m.text",
+        body: "A fine name",
+        "m.relates_to": { rel_type: "m.thread", event_id: eventId },
+      });
+      const first = room.replace("/v3/", "/v1/");
+      const threads = (await get(`${first}/threads`)) as Chunk;
+      const related = (await get(`${first}/relations/${event}/m.reference`)) as Chunk;
+      const old = encodeURIComponent(String(from));
+      const id = encodeURIComponent(roomId);
+      const streamed = (await get(
+        `/_matrix/client/v3/events?from=${old}&room_id=${id}&timeout=0&limit=100`,
+      )) as Chunk;
+      for (const { chunk } of [threads, streamed]) {
+        const found = chunk.find((one) => one.event_id === eventId);
+        assert.deepEqual([found?.type, found?.content.name], ["m.room.name", name]);
+      }
+      for (const { chunk } of [related, streamed]) {
+        const found = chunk.find((one) => one.event_id === topicId);
+        assert.deepEqual([found?.type, found?.content], [type, content]);
+      }
+      for (const path of [
+        `v1/room_summary/${id}`,
+        `unstable/im.nheko.summary/summary/${id}`,
+        `unstable/im.nheko.summary/rooms/${id}/summary`,
+      ]) {
+        const summary = (await get(`/_matrix/client/${path}`)) as { name?: string; topic?: string };
+        assert.deepEqual([summary.name, summary.topic], [name, topic], path);
+      }
       const space = await drive(reader.page, "createRoomAs", {
         name: "Space",
         creation_content: { type: "m.space" },
@@ -500,6 +659,48 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       const tree = `/_matrix/client/v1/rooms/${encodeURIComponent(space.roomId)}/hierarchy`;
       const { rooms } = (await get(tree)) as { rooms: { room_id: string; name?: string }[] };
       assert.equal(rooms.find((one) => one.room_id === roomId)?.name, name);
+    });
+
+    it(`${to} is given the name beside what a search finds`, async () => {
+      const [writer, reader] = pair();
+      const room = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}`;
+      const word = `gooseberries-${by}`;
+      // From before the room was encrypted, or by a client that does not encrypt.
+      await world.synapse.call(carolAccount, "PUT", `${room}/send/m.room.message/${word}`, {
+        msgtype: "m.text",
+        body: word,
+      });
+      const name = `Harvest of ${by} ${CANARY}`;
+      await drive(writer.page, "setRoomName", roomId, name);
+      await drive(reader.page, "roomName", roomId, name);
+      const { eventId } = await encryptedName(reader, roomId);
+      // Else the homeserver is not asked about encrypted rooms.
+      await withSettings(reader, { shields: { search: "off" } }, async () => {
+        await drive(reader.page, "roomName", roomId, name);
+        const answer = await drive(
+          reader.page,
+          "homeserverCall",
+          "POST",
+          "/_matrix/client/v3/search",
+          {
+            search_categories: {
+              room_events: {
+                search_term: word,
+                keys: ["content.body"],
+                filter: { rooms: [roomId] },
+                event_context: { before_limit: 1, after_limit: 5 },
+                include_state: true,
+              },
+            },
+          },
+        );
+        assert.equal(answer.status, 200, answer.body);
+        const { room_events: found } = (JSON.parse(answer.body) as SearchAnswer).search_categories;
+        for (const events of [found.results[0]?.context.events_after, found.state[roomId]]) {
+          const event = events?.find((one) => one.event_id === eventId);
+          assert.deepEqual([event?.type, event?.content.name], ["m.room.name", name]);
+        }
+      });
     });
 
     it(`${by} gives no key to a device that ${by} has blocked`, async () => {
@@ -535,7 +736,7 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       carol.client.on(ClientEvent.ReceivedToDeviceMessage, ({ message }) => {
         told.push(message.type);
       });
-      await withSettings(someone, { trust: "cross-signed" }, async () => {
+      await withSettings(someone, options({ trust: "cross-signed" }), async () => {
         const name = `Vault of ${by} ${CANARY}`;
         const made = await drive(someone.page, "createRoom", {
           name,
@@ -553,7 +754,7 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
 
     it(`${by} is asked for each new room, when that is set`, async () => {
       const [someone] = pair();
-      await withSettings(someone, { newRooms: "ask", types: [OTHER_TYPE] }, async () => {
+      await withSettings(someone, options({ newRooms: "ask", types: [OTHER_TYPE] }), async () => {
         // Type and key together must not have more than 255 bytes.
         const key = (length: number): string => "k".repeat(length - OTHER_TYPE.length - 1);
         const content = { text: CANARY };
@@ -612,15 +813,15 @@ async function signIn(page: Page, user: string) {
   return credentials;
 }
 
-/** Does something with other options of the shield; the page has them from its start. */
+/** Does something with other settings; the page has them from its start. */
 async function withSettings(
   someone: Person,
-  options: Record<string, Json>,
+  stored: Record<string, Json>,
   work: () => Promise<void>,
 ): Promise<void> {
   const settings = await someone.browser.openExtensionPage("popup.html");
   try {
-    await storeSettings(settings, { version: 1, options: { "encrypted-state": options } });
+    await storeSettings(settings, { version: 1, ...stored });
     await reload(someone);
     await work();
     await storeSettings(settings, undefined);
@@ -630,10 +831,23 @@ async function withSettings(
   }
 }
 
+/** Options of the shield. */
+const options = (values: Record<string, Json>): Record<string, Json> => ({
+  options: { "encrypted-state": values },
+});
+
 async function reload(someone: Person): Promise<void> {
   await drive(someone.page, "stop");
   await openClient(someone.page);
   await drive(someone.page, "start", someone.credentials, { storage: "indexeddb" });
+}
+
+/** Whether an answer has an encrypted state event anywhere. */
+function hasEncryptedState(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { type, state_key: key } = value as { type?: unknown; state_key?: unknown };
+  if (type === "m.room.encrypted" && key !== undefined) return true;
+  return Object.values(value).some(hasEncryptedState);
 }
 
 async function topicIs(page: Page, roomId: string, topic: string): Promise<void> {
