@@ -95,27 +95,25 @@ pub(super) fn of(source: &mut Source<'_>, wanted: Wanted) -> Option<Excerpt> {
 
 /// What to keep, ascending; neighbours as one.
 fn wanted_ranges(layout: &Layout, length: usize) -> Option<Vec<Range<usize>>> {
-    let mut ranges = Vec::with_capacity(layout.nodes.len() + layout.objects.len());
-    for node in &layout.nodes {
-        let before = match node.parent {
-            None if node.open <= KEY_REACH => KEY_REACH,
-            None => return None,
-            Some(parent) if layout.nodes.get(parent)?.is_object => KEY_REACH,
-            Some(_) => 0,
-        };
-        ranges.push(node.open.saturating_sub(before)..node.open + 1);
-    }
+    let mut is_event = vec![false; layout.nodes.len()];
     for object in &layout.objects {
-        let node = layout.nodes.get(*object)?;
-        ranges.push(node.open.saturating_sub(EDGE)..length.min(node.end + EDGE));
+        *is_event.get_mut(*object)? = true;
     }
-    ranges.sort_unstable_by_key(|range| range.start);
-    let mut merged: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        match merged.last_mut() {
-            Some(last) if range.start <= last.end + GAP => last.end = last.end.max(range.end),
-            _ => merged.push(range),
+    let mut merged: Vec<Range<usize>> = Vec::new();
+    // In the order in which they open.
+    for (node, is_event) in layout.nodes.iter().zip(is_event) {
+        let before = match node.parent.map(|parent| layout.nodes.get(parent)) {
+            None if node.open <= KEY_REACH => KEY_REACH,
+            None | Some(None) => return None,
+            Some(Some(parent)) if parent.is_object => KEY_REACH,
+            Some(Some(_)) => EDGE,
+        };
+        let end = if is_event { length.min(node.end + EDGE) } else { node.open + 1 };
+        let mut range = node.open.saturating_sub(before)..end;
+        while let Some(last) = merged.pop_if(|last| range.start <= last.end + GAP) {
+            range = range.start.min(last.start)..range.end.max(last.end);
         }
+        merged.push(range);
     }
     Some(merged)
 }

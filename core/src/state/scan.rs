@@ -76,6 +76,7 @@ fn value_after(answer: &[u8], key: usize) -> Value {
 
 /// Adds the positions in the answer of the keys `"state_key"` whose value is a string, of those that
 /// a window is to be looked at for; false when it ends before that can be said of one.
+#[inline(never)]
 fn add_hits(window: &Window<'_>, wanted: Wanted, hits: &mut Vec<usize>) -> bool {
     let Window { bytes, from, own } = window;
     let mut is_clear = true;
@@ -88,10 +89,7 @@ fn add_hits(window: &Window<'_>, wanted: Wanted, hits: &mut Vec<usize>) -> bool 
         }
         false
     };
-    match wanted {
-        Wanted::All => any_of::<false, true>(bytes, own.clone(), &mut add),
-        Wanted::NotUsers => any_of::<false, false>(bytes, own.clone(), &mut add),
-    };
+    any_of::<false>(bytes, own.clone(), wanted == Wanted::All, &mut add);
     is_clear
 }
 
@@ -111,15 +109,16 @@ pub(super) fn state_key_at(answer: &[u8], mark: usize) -> Option<Value> {
 /// has. Those of users are left out, as far as that can be seen from one byte.
 #[inline(never)]
 pub(super) fn any_mark(answer: &[u8], within: Range<usize>, is: impl FnMut(usize) -> bool) -> bool {
-    any_of::<true, false>(answer, within, is)
+    any_of::<true>(answer, within, false, is)
 }
 
-/// `ROOMS`: the marks of rooms and escapes as well; `USERS`: those of users too. One pass, since each
+/// `ROOMS`: the marks of rooms and escapes as well; `users`: those of users too. One pass, since each
 /// costs as much as copying the answer.
 #[inline(always)]
-fn any_of<const ROOMS: bool, const USERS: bool>(
+fn any_of<const ROOMS: bool>(
     answer: &[u8],
     within: Range<usize>,
+    users: bool,
     mut is: impl FnMut(usize) -> bool,
 ) -> bool {
     let from = |start: usize| answer.get(start..).unwrap_or_default().as_chunks::<BLOCK>().0;
@@ -131,7 +130,7 @@ fn any_of<const ROOMS: bool, const USERS: bool>(
         while bits != 0 {
             let at = base + bits.trailing_zeros() as usize;
             bits &= bits - 1;
-            if (USERS || !is_users(answer, at)) && is(at) {
+            if (users || !is_users(answer, at)) && is(at) {
                 return true;
             }
         }
@@ -140,7 +139,7 @@ fn any_of<const ROOMS: bool, const USERS: bool>(
     (base..within.end).any(|at| {
         let is_mark = match answer.get(at..).unwrap_or_default() {
             [b'"', b'!' | b'\\', ..] => ROOMS,
-            [b'"', _, _, _, _, _, _, b'k', ..] => USERS || !is_users(answer, at),
+            [b'"', _, _, _, _, _, _, b'k', ..] => users || !is_users(answer, at),
             _ => false,
         };
         is_mark && is(at)
@@ -231,6 +230,7 @@ impl Walk {
 
     /// All but an answer's last window have whole blocks of their own. False when the window ends
     /// before it can be said what one of its keys stands for.
+    #[inline(never)]
     fn go_over(&mut self, window: &Window<'_>, wanted: Wanted) -> bool {
         let Window { bytes, from, own } = window;
         let mut is_clear = true;
