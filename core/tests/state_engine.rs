@@ -1928,11 +1928,12 @@ fn a_large_first_sync_is_opened_where_it_is() {
     ];
     let mut in_place = 0;
     for (case, events) in cases.iter().enumerate() {
-        for (round, spread) in [1, 700, 9_001].into_iter().enumerate() {
-            // Spread over parts and over their edges; the last ones end their list.
+        for (round, spread) in [1, 9_001].into_iter().enumerate() {
+            // Side by side, and spread over parts; then the last one ends its list.
             let mut state = filler.clone();
             for (at, event) in events.iter().enumerate() {
-                let at = if round == 2 { state.len() } else { 3_000 * case + at * spread };
+                let is_last = round == 1 && at + 1 == events.len();
+                let at = if is_last { state.len() } else { 3_000 * case + at * spread };
                 state.insert(at, event.to_string());
             }
             let create = room_state().iter().map(Value::to_string).collect::<Vec<_>>().join(" ,\n");
@@ -1959,7 +1960,7 @@ fn a_large_first_sync_is_opened_where_it_is() {
             in_place += usize::from(edited_in_place);
         }
     }
-    assert!((1..15).contains(&in_place), "{in_place}: both ways");
+    assert!((1..10).contains(&in_place), "{in_place}: both ways");
 }
 
 /// Alice, as she encrypts the name anew after Dave left; the event she sends, which nobody has yet.

@@ -172,3 +172,80 @@ fn has_key(part: &[u8]) -> bool {
         .and_then(|key| part.get(..key.start - 1))
         .is_some_and(|before| before.iter().any(|byte| *byte != b'\\'))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn excerpt(answer: &[u8]) -> Option<Excerpt> {
+        let mut read = |at: usize, into: &mut [u8]| {
+            into.copy_from_slice(&answer[at..at + into.len()]);
+        };
+        of(&mut Source { length: answer.len(), read: &mut read }, Wanted::NotUsers)
+    }
+
+    fn sync(room: &str, events: &str) -> String {
+        format!(r#"{{"rooms":{{"join":{{"{room}":{{"state":{{"events":[{events}]}}}}}}}}}}"#)
+    }
+
+    const EVENT: &str = r#"{"type":"m.room.name","state_key":"","content":{"a":[{}]}}"#;
+    const MEMBER: &str = r#"{"type":"m.room.member","state_key":"@a:b","content":{"\"[":"\\"}}"#;
+
+    proptest! {
+        #[test]
+        fn its_events_are_those_of_the_answer(
+            rooms in prop::collection::vec(prop::collection::vec(0..12_usize, 0..60), 1..6),
+            space in " {0,3}",
+        ) {
+            let rooms: Vec<String> = rooms
+                .iter()
+                .enumerate()
+                .map(|(room, events)| {
+                    let events: Vec<&str> =
+                        events.iter().map(|kind| if *kind == 0 { EVENT } else { MEMBER }).collect();
+                    let events = events.join(&format!("{space},{space}"));
+                    format!(r#""!{room}:b"{space}:{{"timeline":{{"events"{space}:[{events}]}}}}"#)
+                })
+                .collect();
+            let answer = format!(r#"{space}{{"rooms":{{"join":{{{}}}}}}}"#, rooms.join(","));
+            let bytes = answer.as_bytes();
+            let whole = scan::scan(bytes, Wanted::NotUsers);
+            let excerpt = excerpt(bytes).unwrap();
+            let (whole, layout) = (whole.layout.unwrap(), excerpt.scan.layout.unwrap());
+            prop_assert_eq!(&whole.objects, &layout.objects);
+            prop_assert_eq!(whole.objects.len(), answer.matches(EVENT).count());
+            for (there, here) in whole.nodes.iter().zip(&layout.nodes) {
+                let key = |bytes: &[u8], open| {
+                    scan::key_before(bytes, open).map(|key| bytes[key].to_vec())
+                };
+                prop_assert_eq!(key(bytes, there.open), key(&excerpt.bytes, here.open));
+                prop_assert_eq!(excerpt.cuts.here(there.open), Some(here.open));
+            }
+            for object in &layout.objects {
+                let (there, here) = (whole.nodes[*object], layout.nodes[*object]);
+                prop_assert_eq!(&excerpt.bytes[here.open..here.end], EVENT.as_bytes());
+                let range = excerpt.cuts.original(here.open..here.end);
+                prop_assert_eq!(range, Some(there.open..there.end));
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_the_whole_tells_has_none() {
+        let event = |before: &str| sync("!a:b", &format!("{MEMBER},{before}{EVENT}"));
+        assert!(excerpt(event("").as_bytes()).is_some());
+        let long = "x".repeat(600);
+        for (why, answer) in [
+            ("a mark of the byte order", format!("\u{feff}{}", event(""))),
+            ("a long key", sync(&format!("!{long}:b"), EVENT)),
+            ("a key behind backslashes", sync(&format!(r#"{}\"!a:b"#, r"\\".repeat(300)), EVENT)),
+            ("space between events", event(&" ".repeat(40))),
+            ("no end", event("").replace("]}}}}}", "")),
+            ("a bracket that closes nothing", format!("]{}", event(""))),
+        ] {
+            assert!(excerpt(answer.as_bytes()).is_none(), "{why}");
+        }
+    }
+}

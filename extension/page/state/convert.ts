@@ -151,7 +151,14 @@ export class RoomConversion {
       if (plan.kind === "refuse") throw new PageCryptoError(plan.sentence);
       if (plan.flag !== undefined) {
         const { path, body } = plan.flag;
-        await patiently(() => sendAsClient(client, "PUT", path, body));
+        try {
+          await patiently(() => sendAsClient(client, "PUT", path, body));
+        } catch (error) {
+          if (error instanceof HomeserverError && error.isFinal) throw error;
+          // Perhaps only the answer was lost, so a name must not leave in clear from now on.
+          this.#engine.call((state) => state.noteFlag(roomId));
+          throw error;
+        }
         this.#engine.call((state) => state.noteFlag(roomId));
         await pause(AFTER_FLAG);
       }

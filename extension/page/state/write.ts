@@ -98,14 +98,14 @@ export class StateWriter implements RequestHandler {
   /** The page itself turns encrypted state on: known before any further write of that room. */
   async #flag(request: HeldRequest, body: Uint8Array, roomId: string): Promise<Outcome> {
     const answer = await send(request, body);
-    if (answer === undefined) return { kind: "fail" };
-    const { status, text } = answer;
-    if (status === 200) {
+    // Where only the answer was lost the room has the flag, so a name must not leave in clear.
+    if (answer === undefined || answer.status === 200 || answer.status >= 500) {
       this.#engine.call((state) => state.noteFlag(roomId));
-      // Whatever becomes of it: the room has the flag, and this page knows.
+      // Whatever becomes of it: this page knows.
       await this.#engine.persist().catch(() => undefined);
     }
-    return { kind: "reply", status, body: text, noted: "flagged" };
+    if (answer === undefined) return { kind: "fail" };
+    return { kind: "reply", status: answer.status, body: answer.text, noted: "flagged" };
   }
 
   /** What the rules of a room are: from the running client, else from the homeserver. */

@@ -232,6 +232,11 @@ const WAYS: readonly Way[] = [
   },
 ];
 
+/** Of an answer of `/sync`. */
+interface Sync {
+  rooms?: { join?: Record<string, { timeline?: { events?: { type: string }[] } }> };
+}
+
 /** What one side gave away. */
 interface Used {
   readonly way: Way;
@@ -444,6 +449,38 @@ describe("what the homeserver learns of names and topics", { timeout: 600_000 },
           await assertUnseen(side(kind), [name, later]);
           await setBack();
           await reload();
+        });
+
+        it("tells no name of a room whose flag was set and only the answer to that was lost", async () => {
+          const { page, liar } = side(kind);
+          const name = secret("name");
+          const { roomId } = await createRoom(page, { preset: "private_chat" });
+          // Nor does a sync tell of it yet.
+          const endLie = liar.tell((answer, { path }) => {
+            if (!path.includes("/sync")) return false;
+            const joined = (answer as Sync).rooms?.join?.[roomId];
+            const events = joined?.timeline?.events ?? [];
+            const left = events.filter(({ type }) => type !== "m.room.encryption");
+            if (joined?.timeline === undefined || left.length === events.length) return false;
+            joined.timeline.events = left;
+            return true;
+          });
+          const isFlag = ({ method, path }: RecordedRequest): boolean =>
+            method === "PUT" && path.includes("m.room.encryption");
+          const end = liar.fail(isFlag, "lost");
+          const content = { ...MEGOLM, [FLAG]: true };
+          const flag = await tryToDrive(
+            page,
+            "sendState",
+            roomId,
+            "m.room.encryption",
+            "",
+            content,
+          );
+          assert.deepEqual([flag.ok, end()], [false, 1]);
+          await tryToDrive(page, "setRoomName", roomId, name);
+          await assertUnseen(side(kind), [name]);
+          endLie();
         });
 
         it("says that it is sending the name of a new room, as long as it does", async () => {
