@@ -63,7 +63,7 @@ void reconcileOnce();
 async function takeEffects(message: EffectBatch, sender: Sender): Promise<Receipt> {
   // Before the receipt: a batch that is delivered again must not lose what it taught.
   await takeLearned(message, sender);
-  const page = await addBatch(message, sender.tabId);
+  const page = await addBatch(message, sender.tabId, sender.frameId === 0);
   if (page !== undefined) {
     await showBadge(page);
   }

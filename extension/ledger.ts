@@ -57,10 +57,14 @@ export async function readLedger(): Promise<Ledger> {
   return whole ? (stored as Ledger) : { version: 1, rows: [], pages: [], taken: [] };
 }
 
-/** Adds a batch; gives the tab's counts, or `undefined` when the batch was there already. */
+/**
+ * Adds a batch; gives the tab's counts, or `undefined` when the batch was there already. Counts of a
+ * top frame whose report was lost, as its background was just stopped, begin with it.
+ */
 export async function addBatch(
   message: EffectBatch,
   tab: number | undefined,
+  isTop: boolean,
 ): Promise<PageCounts | undefined> {
   return changeLedger((ledger) => {
     const mark = ledger.taken.find((known) => known.relay === message.relay);
@@ -71,7 +75,11 @@ export async function addBatch(
       ...ledger.taken.filter((known) => known !== mark),
       { relay: message.relay, batch: message.batch },
     ].slice(-MOST_RELAYS);
-    const page = ledger.pages.find((known) => known.tab === tab);
+    let page = ledger.pages.find((known) => known.tab === tab);
+    if (page === undefined && isTop && tab !== undefined) {
+      page = { tab, relay: message.relay, handled: {}, status: undefined };
+      ledger.pages = [...ledger.pages, page].slice(-MOST_PAGES);
+    }
     for (const effect of message.effects) {
       if (effect.type === "record") {
         addRow(ledger, effect);

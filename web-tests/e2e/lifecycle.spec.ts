@@ -155,6 +155,18 @@ for (const kind of bothBrowsers) {
       }
     });
 
+    it("counts of a page whose report was lost begin with what it sends next", async () => {
+      const page = await openElement();
+      const isReported = async (): Promise<boolean> => (await ledger()).pages.length > 0;
+      await until(isReported, "the page's report");
+      await callApi(extensionPage, "storage.local.remove", "ledger");
+      await ping(page, 5);
+      await until(async () => (await identityCount()) >= 5, "all counts");
+      const perTab = (await ledger()).pages.map((counts) => counts.handled["identity"]);
+      assert.deepEqual(perTab, [5]);
+      await page.close();
+    });
+
     it("many reports at once lose no counts", async () => {
       await callApi(extensionPage, "storage.local.remove", "ledger");
       const pages = await Promise.all([1, 2, 3, 4, 5].map(() => openElement()));
