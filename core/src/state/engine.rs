@@ -313,6 +313,7 @@ impl StateEngine {
         self.dirty.extend(self.stored_keys());
         self.device = None;
         self.sessions = SessionStore::new();
+        self.made.clear();
         self.owners.clear();
         self.kept_owners.clear();
         self.known = KnownState::new();

@@ -650,7 +650,7 @@ fn drop_comma(answer: &[u8], out: &mut Vec<Piece>) {
 
 /// The answer with letters, digits and signs in plain that need no escape and have one, as no honest
 /// server writes them; `None` when there are none. Such could keep a type or a key from being found
-/// behind `\u00…`. Those could keep a type or a key from being found.
+/// behind `\u00…`.
 pub(super) fn unhidden(answer: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let mut copied = 0;

@@ -425,9 +425,13 @@ export function roomStateOf(room: PageRoom): object[] {
 /** Whether people were invited to the room as to a direct chat. */
 export function isDirect(room: PageRoom): boolean {
   const members = room.currentState.events.get("m.room.member");
-  return [...(members?.values() ?? [])].some(
-    (event) => (event.getContent() as { is_direct?: unknown }).is_direct === true,
-  );
+  const says = (content: object | undefined): boolean =>
+    (content as { is_direct?: unknown } | undefined)?.is_direct === true;
+  return [...(members?.values() ?? [])].some((event) => {
+    // Who has joined since was invited by the event before.
+    const { unsigned } = event.event as { unsigned?: { prev_content?: object } };
+    return says(event.getContent()) || says(unsigned?.prev_content);
+  });
 }
 
 /** The client whose own encrypted state Mantle has taken over. */

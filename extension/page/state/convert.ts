@@ -155,8 +155,7 @@ export class RoomConversion {
           await patiently(() => sendAsClient(client, "PUT", path, body));
         } catch (error) {
           if (error instanceof HomeserverError && error.isFinal) throw error;
-          // Perhaps only the answer was lost, so a name must not leave in clear from now on.
-          this.#engine.call((state) => state.noteFlag(roomId));
+          this.#engine.doubtFlag(roomId);
           throw error;
         }
         this.#engine.call((state) => state.noteFlag(roomId));

@@ -12,6 +12,7 @@ import { loadModule } from "../modules.ts";
 import { store } from "../store.ts";
 import { ownDevice, runningClient } from "./client.ts";
 import type { PageClient } from "./client.ts";
+import { HomeserverError } from "./homeserver.ts";
 
 const AREA = "state";
 const PICKLE_KEY = "mantle_state_key";
@@ -35,6 +36,30 @@ export class StateEngine {
   /** Writes to the store and write operations, each one after the other. */
   #persisting: Promise<void> = NativePromise.resolve();
   #writing: Promise<unknown> = NativePromise.resolve();
+  #doubtful: string[] = [];
+
+  /**
+   * The room's flag was sent and no answer came: the room may have it, so no name leaves there before
+   * that is known.
+   */
+  doubtFlag(roomId: string): void {
+    this.#doubtful.push(roomId);
+  }
+
+  /** Before a write. Rejects while the homeserver cannot be asked; `ask` gives the room's state. */
+  async settleFlags(ask: (roomId: string) => Promise<string>): Promise<void> {
+    for (let roomId = this.#doubtful[0]; roomId !== undefined; roomId = this.#doubtful[0]) {
+      const settled = roomId;
+      try {
+        const events = await ask(settled);
+        this.call((state) => state.addRoomState(settled, events));
+      } catch (error) {
+        // One who is not in the room any more sends nothing there.
+        if (!(error instanceof HomeserverError && error.isFinal)) throw error;
+      }
+      this.#doubtful = this.#doubtful.filter((other) => other !== settled);
+    }
+  }
 
   applySettings(settings: SettingsTexts): void {
     this.#settings = settings;

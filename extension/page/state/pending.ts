@@ -102,11 +102,17 @@ export class PendingWrites {
         }
         failures += 1;
         progress.update(LATER);
+        // A room that was made meanwhile does not wait for one that fails.
+        if (this.#isWanted()) continue;
         await this.#pause(PAUSES[Math.min(failures, PAUSES.length) - 1] ?? 0);
       }
     } finally {
       progress?.done();
     }
+  }
+
+  #isWanted(): boolean {
+    return this.#isAsked;
   }
 
   /** Until the time is over or there is more to send. */
@@ -178,9 +184,7 @@ export class PendingWrites {
     const client = runningClient();
     if (this.#isRunning || client?.getCrypto() === undefined) return;
     if (this.#list().length > 0) this.run();
-    const homeless = this.#engine
-      .call((state) => state.pendingWrites())
-      .filter(({ roomId }) => (roomId ?? undefined) === undefined);
+    const homeless = this.#engine.call((state) => state.pendingWrites()).filter(isHomeless);
     for (const pending of homeless) {
       if (now() - pending.since > ADOPT_AFTER) this.#adopt(client, pending, homeless);
     }
@@ -215,7 +219,14 @@ export class PendingWrites {
     }
     this.#engine
       .writing(client, () => {
-        this.#engine.call((state) => state.created(pendingId, room.roomId));
+        this.#engine.call((state) => {
+          // What other tabs made or found meanwhile is known only now.
+          const all = state.pendingWrites();
+          const isTaken = all.some(({ roomId }) => roomId === room.roomId);
+          const mine = all.find((other) => other.pendingId === pendingId);
+          if (isTaken || !isHomeless(mine) || mine.others.includes(room.roomId)) return;
+          state.created(pendingId, room.roomId);
+        });
         return Promise.resolve();
       })
       .then(
@@ -230,6 +241,11 @@ export class PendingWrites {
       return Promise.resolve();
     });
   }
+}
+
+/** Whether it waits for its room to turn up. */
+function isHomeless(pending: Pending | undefined): pending is Pending {
+  return pending !== undefined && (pending.roomId ?? undefined) === undefined;
 }
 
 /** Whether the own user is in the room no more, so that nothing can be sent there. */

@@ -88,7 +88,10 @@ export class StateReader implements AnswerHandler {
     }
     await this.#engine.started();
     await this.#engine.knowsDevice().catch(() => false);
-    const needs = this.#engine.call((state) => state.inspect(method, url, body));
+    const needs = this.#engine.call((state) => {
+      state.setClock(now());
+      return state.inspect(method, url, body);
+    });
     const opened = needs === undefined ? undefined : await this.#open(needs.answer, needs, body);
     try {
       this.#looked();

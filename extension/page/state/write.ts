@@ -5,6 +5,7 @@ import type { HeldRequest, Outcome, RequestHandler } from "../handlers.ts";
 import { showNotice } from "../notice.ts";
 import { ask } from "../question.ts";
 import { PageCryptoError, runningClient, sentenceIn, within } from "./client.ts";
+import type { PageClient } from "./client.ts";
 import { sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { KeySupply } from "./keys.ts";
@@ -65,6 +66,11 @@ export class StateWriter implements RequestHandler {
   async #put(request: HeldRequest): Promise<Outcome> {
     const { method, url } = request;
     const body = await bodyBytes(request.body);
+    await this.#engine.settleFlags(async (roomId) => {
+      const client = runningClient();
+      if (client === undefined) throw new PageCryptoError(BROKEN);
+      return roomState(client, roomId);
+    });
     let plan = this.#engine.call((state) => state.planPut(method, url, body));
     if (plan.kind === "needRoom") {
       await this.#learnRoom(plan.roomId);
@@ -98,13 +104,13 @@ export class StateWriter implements RequestHandler {
   /** The page itself turns encrypted state on: known before any further write of that room. */
   async #flag(request: HeldRequest, body: Uint8Array, roomId: string): Promise<Outcome> {
     const answer = await send(request, body);
-    // Where only the answer was lost the room has the flag, so a name must not leave in clear.
-    if (answer === undefined || answer.status === 200 || answer.status >= 500) {
+    if (answer === undefined || answer.status >= 500) this.#engine.doubtFlag(roomId);
+    if (answer === undefined) return { kind: "fail" };
+    if (answer.status === 200) {
       this.#engine.call((state) => state.noteFlag(roomId));
-      // Whatever becomes of it: this page knows.
+      // Whatever becomes of it: the room has the flag, and this page knows.
       await this.#engine.persist().catch(() => undefined);
     }
-    if (answer === undefined) return { kind: "fail" };
     return { kind: "reply", status: answer.status, body: answer.text, noted: "flagged" };
   }
 
@@ -112,9 +118,8 @@ export class StateWriter implements RequestHandler {
   async #learnRoom(roomId: string): Promise<void> {
     const client = runningClient();
     if (client === undefined || this.#keys.addRules(client, roomId)) return;
-    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state`;
-    const events = await sendAsClient(client, "GET", path);
-    this.#engine.call((state) => state.addRoomState(roomId, JSON.stringify(events)));
+    const events = await roomState(client, roomId);
+    this.#engine.call((state) => state.addRoomState(roomId, events));
   }
 
   async #create(request: HeldRequest): Promise<Outcome> {
@@ -150,8 +155,12 @@ export class StateWriter implements RequestHandler {
       // The room is there in any case, and so is its name, on disk.
     }
     if (roomId !== undefined) {
-      this.#tellOnce();
       this.#pending.begin();
+      try {
+        this.#tellOnce();
+      } catch {
+        // Told with another room; a refusal would have this one made once more.
+      }
     }
     return { kind: "reply", status: answer.status, body: answer.text };
   }
@@ -227,6 +236,12 @@ export class StateWriter implements RequestHandler {
 type CreatePlan = ReturnType<
   import("../../generated/mantle_state.js").EncryptedState["planCreate"]
 >;
+
+/** What the homeserver says, as a JSON array. */
+async function roomState(client: PageClient, roomId: string): Promise<string> {
+  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state`;
+  return JSON.stringify(await sendAsClient(client, "GET", path));
+}
 
 /** Sends a held request now, for its answer; undefined when none came. */
 async function send(

@@ -481,6 +481,14 @@ describe("what the homeserver learns of names and topics", { timeout: 600_000 },
           await tryToDrive(page, "setRoomName", roomId, name);
           await assertUnseen(side(kind), [name]);
           endLie();
+          // Where it was never set, the room's name is as readable as before.
+          const plain = (await createRoom(page, { preset: "private_chat" })).roomId;
+          const unset = liar.fail(isFlag, "network");
+          await tryToDrive(page, "sendState", plain, "m.room.encryption", "", content);
+          assert.ok(unset() > 0);
+          const readable = `readable ${kind}`;
+          await drive(page, "setRoomName", plain, readable);
+          assert.ok((await world.synapse.searchDatabase([readable])).length > 0);
         });
 
         it("says that it is sending the name of a new room, as long as it does", async () => {

@@ -196,6 +196,7 @@ impl StateEngine {
             get(first, &["origin_server_ts"]).ok()??.parse::<u64>().ok()
         };
         entry.role == Role::Current(0)
+            && answer.cuts.is_none()
             && answer.body.len() <= MAX_TENDED_BYTES
             && first_sent().is_some_and(|sent| sent.abs_diff(known.origin_server_ts) <= FORK_MS)
     }
