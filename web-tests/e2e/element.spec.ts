@@ -280,8 +280,17 @@ function bodyOf(exchange: Exchange | undefined): Record<string, unknown> {
 /** Fails when something was asked over and over, or refused more than Element makes of it anyway. */
 function assertQuiet(exchanges: readonly Exchange[]): void {
   const counts = new Map<string, number>();
-  for (const { method, host, path: at, status } of exchanges) {
+  const tokenOf = ({ headers }: Exchange): string | undefined => headers.authorization;
+  const signedOut = new Set(
+    exchanges
+      .filter(({ method, path: at }) => method === "POST" && at.endsWith("/logout"))
+      .map(tokenOf),
+  );
+  for (const exchange of exchanges) {
+    const { method, host, path: at, status } = exchange;
     if (method === "OPTIONS" || /\/sync\?/.test(at)) continue;
+    // What Element had under way when the person signed out.
+    if (status === 401 && signedOut.has(tokenOf(exchange))) continue;
     const place = at.replace(/\?.*/, "").replace(/m\d{13}\.\d+$/, "");
     const line = `${status} ${method} ${host}${place}`;
     counts.set(line, (counts.get(line) ?? 0) + 1);
