@@ -108,7 +108,7 @@ function binaries(core: CoreWasm): Plugin {
  * The same bytes from two addresses, one of which Mantle looks at, by turns in one page: how long
  * each took, in ms, first the one that Mantle leaves alone.
  */
-export async function hookTimes(kind: BrowserKind, runs: number): Promise<[number, number][]> {
+async function hookTimes(kind: BrowserKind, runs: number): Promise<[number, number][]> {
   const world = await startWorld();
   const body = plainSync(SMALL);
   const watched = "/_matrix/client/v3/sync?filter=0&since=bench";

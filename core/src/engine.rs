@@ -16,6 +16,7 @@ use crate::wire::address::Address;
 use crate::wire::endpoint::{Endpoint, route};
 use crate::wire::ice::IceServer;
 use crate::wire::json_edit::{self, Edit};
+use crate::wire::windows::Source;
 use serde::Serialize;
 
 /// OpenID tokens live an hour; this many are followed at once.
@@ -444,12 +445,8 @@ impl Engine {
         if length < LARGE || !matches!(head.endpoint, Endpoint::Sync | Endpoint::SlidingSync) {
             return watching().next().is_some();
         }
-        let mut buffer = vec![0; PART + MARGIN];
-        (0..length).step_by(PART).any(|at| {
-            let Some(part) = buffer.get_mut(..(PART + MARGIN).min(length - at)) else {
-                return true;
-            };
-            read(at, part);
+        Source { length, read }.any_in_parts(PART, MARGIN, |window| {
+            let part = window.bytes.get(window.own.start..).unwrap_or_default();
             if account_data::hides_letters(part) {
                 return true;
             }

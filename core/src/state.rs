@@ -24,7 +24,6 @@ mod scan;
 mod sessions;
 mod sorted;
 mod sync;
-mod windows;
 
 pub use eligible::{
     DEFAULT_TYPES, EncryptedTypes, IneligibleType, PROTOCOL_TYPES, SERVER_TYPES, check_eligible,

@@ -342,7 +342,7 @@ impl EncryptedState {
             step
         };
         let with_parts = |kind: &'static str, name: &str, parts: &[Part<'_>]| {
-            let length: usize = parts.iter().map(Part::len).sum();
+            let length: usize = parts.iter().map(Part::length).sum();
             let length = index(length);
             // What is kept of the page's bytes must not be written over before it is copied.
             let is_here = parts.iter().all(|part| matches!(part, Part::Bytes(_)));
@@ -353,7 +353,7 @@ impl EncryptedState {
                 );
             let mut at = 0;
             for part in parts {
-                let end = at + index(part.len());
+                let end = at + index(part.length());
                 match (part, &into) {
                     (Part::Bytes(part), _) => bytes.subarray(at, end).copy_from(part),
                     (Part::Kept(range), Some(into)) => {

@@ -6,3 +6,4 @@ pub mod endpoint;
 pub mod ice;
 pub mod json_edit;
 pub mod json_walk;
+pub(crate) mod windows;

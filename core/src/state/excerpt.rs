@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::scan::{self, Layout, Node, Scan, Wanted};
-use super::windows::Source;
+use crate::wire::windows::Source;
 
 /// Bytes kept before what is the value of a key: the key, or there is no excerpt.
 const KEY_REACH: usize = 512;

@@ -5,7 +5,7 @@ use memchr::{memchr, memmem};
 
 use super::scan::{self, Value};
 use super::sync::{ENCRYPTED_TYPE, object_around};
-use super::windows::{Source, Window};
+use crate::wire::windows::{Source, Window};
 
 /// How far from a state key its event's ends may be; events have at most 64 KiB, and some more in
 /// `unsigned`.

@@ -1,13 +1,12 @@
 //! Where an answer's state events stand, in one forward pass over its bytes.
 //!
-//! A search for the key `state_key`, then the structure up to the last hit: 64 bytes at a time
-//! become bit masks of quotes and brackets, so that only brackets outside strings are looked at one
-//! by one. Nothing is copied and nothing parsed. JSON that is malformed before the last hit has no
-//! objects here.
+//! A look for the key `state_key`, then the structure around it: 64 bytes at a time become bit masks
+//! of quotes and brackets, so that only brackets outside strings are looked at one by one. Nothing
+//! is copied and nothing parsed. JSON that is malformed before the last hit has no objects here.
 
 use std::ops::Range;
 
-use super::windows::{Source, Window};
+use crate::wire::windows::{Source, Window};
 
 /// Events come at most at depth 10 or so; what is deeper than this is some member's content, and is
 /// passed over.
@@ -277,7 +276,6 @@ impl Walk {
                 }
             }
             let bracket = *block.get(offset)?;
-            // Both closing ones are their opening ones and two more.
             if matches!(bracket, b'{' | b'[') {
                 match self.stack.get_mut(self.depth) {
                     Some(top) => {
@@ -290,6 +288,7 @@ impl Walk {
                 self.beyond -= 1;
             } else {
                 self.depth = self.depth.checked_sub(1)?;
+                // Both closing ones are their opening ones and two more.
                 if self.stack.get(self.depth)?.1 + 2 != bracket {
                     return None;
                 }

@@ -488,19 +488,13 @@ pub enum Part<'a> {
 type Replacement<'a> = (Range<usize>, Vec<&'a [u8]>);
 
 impl Part<'_> {
-    /// Its bytes' number.
+    /// How many bytes it has.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn length(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Kept(range) => range.len(),
         }
-    }
-
-    /// True when it has none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 

@@ -15,7 +15,7 @@ import {
   targetsOf,
 } from "./client.ts";
 import type { PageClient, PageRoom } from "./client.ts";
-import { HomeserverError, sendAsClient } from "./homeserver.ts";
+import { HomeserverError, isFinal, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { StateSharing } from "./share.ts";
 
@@ -154,8 +154,7 @@ export class RoomConversion {
         try {
           await patiently(() => sendAsClient(client, "PUT", path, body));
         } catch (error) {
-          if (error instanceof HomeserverError && error.isFinal) throw error;
-          this.#engine.doubtFlag(roomId);
+          if (!isFinal(error)) this.#engine.doubtFlag(roomId);
           throw error;
         }
         this.#engine.call((state) => state.noteFlag(roomId));
@@ -189,7 +188,7 @@ export class RoomConversion {
       try {
         events.push((await sendAsClient(client, "GET", path)) as object);
       } catch (error) {
-        if (!(error instanceof HomeserverError && error.isFinal)) throw error;
+        if (!isFinal(error)) throw error;
         // There is none.
       }
     });
@@ -240,7 +239,7 @@ async function redact(client: PageClient, roomId: string, plan: Conversion): Pro
     try {
       await sendAsClient(client, "PUT", path, "{}");
     } catch (error) {
-      if (!(error instanceof HomeserverError && error.isFinal)) throw error;
+      if (!isFinal(error)) throw error;
       kept += 1;
     }
   });

@@ -12,7 +12,7 @@ import { loadModule } from "../modules.ts";
 import { store } from "../store.ts";
 import { ownDevice, runningClient } from "./client.ts";
 import type { PageClient } from "./client.ts";
-import { HomeserverError } from "./homeserver.ts";
+import { isFinal } from "./homeserver.ts";
 
 const AREA = "state";
 const PICKLE_KEY = "mantle_state_key";
@@ -36,28 +36,27 @@ export class StateEngine {
   /** Writes to the store and write operations, each one after the other. */
   #persisting: Promise<void> = NativePromise.resolve();
   #writing: Promise<unknown> = NativePromise.resolve();
-  #doubtful: string[] = [];
+  readonly #doubtful = new Set<string>();
 
   /**
    * The room's flag was sent and no answer came: the room may have it, so no name leaves there before
    * that is known.
    */
   doubtFlag(roomId: string): void {
-    this.#doubtful.push(roomId);
+    this.#doubtful.add(roomId);
   }
 
   /** Before a write. Rejects while the homeserver cannot be asked; `ask` gives the room's state. */
   async settleFlags(ask: (roomId: string) => Promise<string>): Promise<void> {
-    for (let roomId = this.#doubtful[0]; roomId !== undefined; roomId = this.#doubtful[0]) {
-      const settled = roomId;
+    for (const roomId of this.#doubtful) {
       try {
-        const events = await ask(settled);
-        this.call((state) => state.addRoomState(settled, events));
+        const events = await ask(roomId);
+        this.call((state) => state.addRoomState(roomId, events));
       } catch (error) {
         // One who is not in the room any more sends nothing there.
-        if (!(error instanceof HomeserverError && error.isFinal)) throw error;
+        if (!isFinal(error)) throw error;
       }
-      this.#doubtful = this.#doubtful.filter((other) => other !== settled);
+      this.#doubtful.delete(roomId);
     }
   }
 
@@ -125,6 +124,8 @@ export class StateEngine {
     const state = this.#state;
     if (state === undefined) throw new Error("Mantle's encrypted state is not running: try again.");
     try {
+      // What it is told next is judged by the time at which it comes.
+      state.setClock(now());
       return call(state);
     } catch (error) {
       if (NativeWebAssembly !== undefined && error instanceof NativeWebAssembly.RuntimeError) {

@@ -19,11 +19,13 @@ export class HomeserverError extends Error {
     this.errcode = typeof errcode === "string" ? errcode : "";
     this.retryAfter = typeof wait === "number" ? wait : undefined;
   }
+}
 
-  /** True when asking again would be answered the same. */
-  get isFinal(): boolean {
-    return this.status >= 400 && this.status < 500 && this.status !== 401 && this.status !== 429;
-  }
+/** True for an answer that would be the same if it were asked again. */
+export function isFinal(error: unknown): boolean {
+  if (!(error instanceof HomeserverError)) return false;
+  const { status } = error;
+  return status >= 400 && status < 500 && status !== 401 && status !== 429;
 }
 
 /** Sends with the client's access token; the answer's JSON. `path` starts with `/_matrix`. */

@@ -134,10 +134,7 @@ export class KeySupply {
   async #heal(): Promise<void> {
     const client = runningClient();
     if (client === undefined || !this.#engine.isRunning) return;
-    const needs = this.#engine.call((state) => {
-      state.setClock(now());
-      return state.healNeeds();
-    });
+    const needs = this.#engine.call((state) => state.healNeeds());
     if (needs !== undefined) await this.supply(needs);
     // Those that came before the client had worked through their answer go first.
     const tried = this.#undelivered;

@@ -6,7 +6,7 @@ import { showProgress } from "../progress.ts";
 import type { Progress } from "../progress.ts";
 import { isDirect, runningClient } from "./client.ts";
 import type { PageClient } from "./client.ts";
-import { HomeserverError, sendAsClient } from "./homeserver.ts";
+import { isFinal, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { StateSharing } from "./share.ts";
 
@@ -102,8 +102,6 @@ export class PendingWrites {
         }
         failures += 1;
         progress.update(LATER);
-        // A room that was made meanwhile does not wait for one that fails.
-        if (this.#isWanted()) continue;
         await this.#pause(PAUSES[Math.min(failures, PAUSES.length) - 1] ?? 0);
       }
     } finally {
@@ -111,12 +109,9 @@ export class PendingWrites {
     }
   }
 
-  #isWanted(): boolean {
-    return this.#isAsked;
-  }
-
-  /** Until the time is over or there is more to send. */
+  /** Until the time is over or there is more to send, which came up meanwhile, perhaps. */
   async #pause(wait: number): Promise<void> {
+    if (this.#isAsked) return;
     await new NativePromise<void>((resume) => {
       this.#wake = resume;
       setTimer(resume, wait);
@@ -162,7 +157,7 @@ export class PendingWrites {
         try {
           await this.#sharing.send(client, room, { eventType, stateKey, contentJson });
         } catch (error) {
-          if (!(error instanceof HomeserverError && error.isFinal)) throw error;
+          if (!isFinal(error)) throw error;
           if (!(await hasLeft(client, roomId))) showNotice(REFUSED);
         }
         this.#engine.call((state) => state.pendingSent(pendingId, eventType, stateKey));

@@ -48,10 +48,7 @@ export class StateReader implements AnswerHandler {
     this.#hooks.asked();
     if (this.#engine.isAsleep && this.#core.canRest(method, url)) return undefined;
     await this.#engine.started();
-    const before = this.#engine.call((state) => {
-      state.setClock(now());
-      return state.before(method, url);
-    });
+    const before = this.#engine.call((state) => state.before(method, url));
     switch (before.kind) {
       case "reply":
         return { kind: "reply", status: 200, body: before.body };
@@ -88,10 +85,7 @@ export class StateReader implements AnswerHandler {
     }
     await this.#engine.started();
     await this.#engine.knowsDevice().catch(() => false);
-    const needs = this.#engine.call((state) => {
-      state.setClock(now());
-      return state.inspect(method, url, body);
-    });
+    const needs = this.#engine.call((state) => state.inspect(method, url, body));
     const opened = needs === undefined ? undefined : await this.#open(needs.answer, needs, body);
     try {
       this.#looked();

@@ -11,7 +11,7 @@ import {
 } from "./client.ts";
 import type { PageClient, PageRoom, Target } from "./client.ts";
 import { now, parseJson, setTimer } from "../captured.ts";
-import { HomeserverError, sendAsClient } from "./homeserver.ts";
+import { isFinal, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { InviteHints } from "./invites.ts";
 import type { KeySupply } from "./keys.ts";
@@ -186,8 +186,7 @@ export class StateSharing {
       this.#due.delete(roomId);
       this.#tend(client, roomId, members).catch((error: unknown) => {
         // Sharing is also made good before the next write.
-        const isFinal = error instanceof HomeserverError && error.isFinal;
-        if (!isFinal) this.#lookLater(roomId, AGAIN_AFTER);
+        if (!isFinal(error)) this.#lookLater(roomId, AGAIN_AFTER);
       });
     }
   }

@@ -28,10 +28,10 @@ use crate::state::sync::{
     ENCRYPTED_TYPE, Edit, Edited, FoundState, Place, Splice, Survey, clear_event, find_state,
     may_be_encrypted, unhidden,
 };
-use crate::state::windows::Source;
 use crate::wire::address::Address;
 use crate::wire::endpoint::{Endpoint, route};
 use crate::wire::json_edit::{elements, get, get_str, members, quoted, span};
+use crate::wire::windows::Source;
 
 /// Changes of members, and forks, are looked for in answers up to this size; larger ones are first
 /// syncs.
@@ -392,7 +392,7 @@ impl StateEngine {
         self.answers.next = self.answers.next.wrapping_add(1).max(1);
         let id = self.answers.next;
         // Only syncs come one after the other.
-        if matches!(answer.endpoint, Endpoint::Sync | Endpoint::SlidingSync) {
+        if answer.is_sync() {
             answer.number = id;
         }
         let needs = self.needs(id, &answer.encrypted);
@@ -411,7 +411,7 @@ impl StateEngine {
 
     /// Finds everything of interest in an answer and learns from what is clear.
     fn look(&mut self, answer: &mut Answer) {
-        let is_sync = matches!(answer.endpoint, Endpoint::Sync | Endpoint::SlidingSync);
+        let is_sync = answer.is_sync();
         if is_sync && !self.outbound.is_empty() && answer.body.len() <= MAX_TENDED_BYTES {
             self.tend_devices(&answer.body);
         }
@@ -436,7 +436,7 @@ impl StateEngine {
         if hits.is_empty() {
             return;
         }
-        let is_sync = matches!(answer.endpoint, Endpoint::Sync | Endpoint::SlidingSync);
+        let is_sync = answer.is_sync();
         let knows = !self.known.is_empty();
         let flagged = || memmem::find(&answer.body, b"encrypt_state_events\"").is_some();
         let hinted = is_sync && !self.hints.is_empty();
@@ -508,9 +508,7 @@ impl StateEngine {
             }
             match entry.found.event_type.as_str() {
                 "m.room.member" => {
-                    if matches!(answer.endpoint, Endpoint::Sync | Endpoint::SlidingSync)
-                        && self.known.encrypts_state(&room_id)
-                    {
+                    if answer.is_sync() && self.known.encrypts_state(&room_id) {
                         self.tend.insert(room_id.clone(), "membership");
                         let content = entry.found.content(&answer.body);
                         self.moved(&room_id, &entry.found.state_key, content);
@@ -1335,6 +1333,10 @@ impl Answer {
             second: false,
             changed: false,
         }
+    }
+
+    const fn is_sync(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Sync | Endpoint::SlidingSync)
     }
 
     fn is_initial_sync(&self) -> bool {

@@ -4,30 +4,30 @@
 use std::ops::Range;
 
 /// Bytes looked at in one go.
-pub(super) const PART: usize = 256 * 1024;
+pub(crate) const PART: usize = 256 * 1024;
 /// Those on either side that are there as well.
-pub(super) const MARGIN: usize = 4 * 1024;
+pub(crate) const MARGIN: usize = 4 * 1024;
 
 /// A large answer and how its bytes are had.
-pub(super) struct Source<'a> {
-    pub(super) length: usize,
+pub(crate) struct Source<'a> {
+    pub(crate) length: usize,
     /// Fills the buffer with the bytes from a position on.
-    pub(super) read: &'a mut dyn FnMut(usize, &mut [u8]),
+    pub(crate) read: &'a mut dyn FnMut(usize, &mut [u8]),
 }
 
 /// What stands in memory of an answer.
 #[derive(Clone, Debug)]
-pub(super) struct Window<'a> {
-    pub(super) bytes: &'a [u8],
+pub(crate) struct Window<'a> {
+    pub(crate) bytes: &'a [u8],
     /// Where in the answer they start.
-    pub(super) from: usize,
+    pub(crate) from: usize,
     /// Which of them are to be looked at now; the others were or will be.
-    pub(super) own: Range<usize>,
+    pub(crate) own: Range<usize>,
 }
 
 impl Source<'_> {
     /// Bytes of the answer; those beyond its end are left out.
-    pub(super) fn get(&mut self, range: Range<usize>) -> Vec<u8> {
+    pub(crate) fn get(&mut self, range: Range<usize>) -> Vec<u8> {
         let end = range.end.min(self.length);
         let mut bytes = vec![0; end.saturating_sub(range.start)];
         (self.read)(range.start, &mut bytes);
@@ -35,12 +35,12 @@ impl Source<'_> {
     }
 
     /// Goes over the whole answer, each byte read once, until `look` is true; whether it was.
-    pub(super) fn any(&mut self, look: impl FnMut(&Window<'_>) -> bool) -> bool {
+    pub(crate) fn any(&mut self, look: impl FnMut(&Window<'_>) -> bool) -> bool {
         self.any_in_parts(PART, MARGIN, look)
     }
 
     /// `margin` is at most half of `part`.
-    pub(super) fn any_in_parts(
+    pub(crate) fn any_in_parts(
         &mut self,
         part: usize,
         margin: usize,
