@@ -329,6 +329,17 @@ function syncText(
   return { text, encrypted: encrypted.length };
 }
 
+/** 43 letters of base64, as keys have, the same in each run. */
+function key(seed: number): string {
+  const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  let value = seed;
+  const next = (): string => {
+    value = (value * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return letters.charAt((value >> 16) & 63);
+  };
+  return Array.from({ length: 43 }, next).join("");
+}
+
 /** An event of everyday kind: messages of encrypted rooms in the timeline, members in the state. */
 function filler(room: number, index: number): string {
   const id = `$${room}-${index}-`.padEnd(44, "e");
@@ -337,7 +348,7 @@ function filler(room: number, index: number): string {
     return (
       `{"type":"m.room.encrypted",${common},"content":{"algorithm":"m.megolm.v1.aes-sha2",` +
       `"ciphertext":"${"AwgAEnAkBmciEAyhh1j6DCk29UXJ7kv".repeat(7)}","device_id":"ABCDEFGHIJ",` +
-      `"sender_key":"${"k".repeat(43)}","session_id":"${"s".repeat(43)}"},"unsigned":{"age":17}}`
+      `"sender_key":"${key(room)}","session_id":"${key(room + 1_000)}"},"unsigned":{"age":17}}`
     );
   }
   return (

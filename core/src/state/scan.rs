@@ -8,11 +8,23 @@ use std::ops::Range;
 
 use crate::wire::windows::{Source, Window};
 
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod lanes;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+mod words;
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use lanes::{Letters, Signs};
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+use words::{Letters, Signs};
+
 /// Events come at most at depth 10 or so; what is deeper than this is some member's content, and is
 /// passed over.
 const MAX_DEPTH: usize = 128;
 
 const BLOCK: usize = 64;
+/// What is looked through for marks at a time.
+const PAIR: usize = 2 * BLOCK;
 
 /// Which `state_key`s are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,20 +132,22 @@ fn any_of<const ROOMS: bool>(
     users: bool,
     mut is: impl FnMut(usize) -> bool,
 ) -> bool {
-    let from = |start: usize| answer.get(start..).unwrap_or_default().as_chunks::<BLOCK>().0;
-    let own = answer.get(within.clone()).unwrap_or_default().as_chunks::<BLOCK>().0;
+    let from = |start: usize| answer.get(start..).unwrap_or_default().as_chunks::<PAIR>().0;
+    let own = answer.get(within.clone()).unwrap_or_default().as_chunks::<PAIR>().0;
     let (seconds, eighths) = (from(within.start + 1), from(within.start + 7));
+    let letters = Letters::new();
     let mut base = within.start;
-    for ((block, second), eighth) in own.iter().zip(seconds).zip(eighths) {
-        let mut bits = marks::<ROOMS>(block, second, eighth);
-        while bits != 0 {
-            let at = base + bits.trailing_zeros() as usize;
-            bits &= bits - 1;
-            if (users || !is_users(answer, at)) && is(at) {
-                return true;
+    for ((pair, second), eighth) in own.iter().zip(seconds).zip(eighths) {
+        for mut bits in letters.marks::<ROOMS>(pair, second, eighth) {
+            while bits != 0 {
+                let at = base + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                if (users || !is_users(answer, at)) && is(at) {
+                    return true;
+                }
             }
+            base += BLOCK;
         }
-        base += BLOCK;
     }
     (base..within.end).any(|at| {
         let is_mark = match answer.get(at..).unwrap_or_default() {
@@ -246,11 +260,12 @@ impl Walk {
     #[inline(never)]
     fn go_on(&mut self, bytes: &[u8], mut base: usize) {
         let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+        let signs = Signs::new();
         for block in blocks {
             if self.is_broken {
                 return;
             }
-            self.is_broken = self.block(base, block).is_none();
+            self.is_broken = self.block(base, block, &signs).is_none();
             base += BLOCK;
         }
         if !rest.is_empty() && !self.is_broken {
@@ -258,13 +273,13 @@ impl Walk {
             for (to, from) in last.iter_mut().zip(rest) {
                 *to = *from;
             }
-            self.is_broken = self.block(base, &last).is_none();
+            self.is_broken = self.block(base, &last, &signs).is_none();
         }
     }
 
-    #[inline]
-    fn block(&mut self, base: usize, block: &[u8; BLOCK]) -> Option<()> {
-        let mut brackets = self.carry.brackets(block);
+    #[inline(always)]
+    fn block(&mut self, base: usize, block: &[u8; BLOCK], signs: &Signs) -> Option<()> {
+        let mut brackets = self.carry.brackets(block, signs);
         while brackets != 0 {
             let offset = brackets.trailing_zeros() as usize;
             brackets &= brackets - 1;
@@ -348,8 +363,8 @@ struct Carry {
 impl Carry {
     /// The brackets outside strings; the lowest bit is the first byte.
     #[inline]
-    fn brackets(&mut self, block: &[u8; BLOCK]) -> u64 {
-        let Masks { mut quotes, backslashes, brackets } = masks(block);
+    fn brackets(&mut self, block: &[u8; BLOCK], signs: &Signs) -> u64 {
+        let Masks { mut quotes, backslashes, brackets } = signs.masks(block);
         if backslashes != 0 || self.escaped {
             quotes &= !self.escapes(block, backslashes);
         }
@@ -396,131 +411,12 @@ const fn prefix_xor(mut bits: u64) -> u64 {
     bits ^ (bits << 32)
 }
 
+/// One bit for each byte of a block.
+#[derive(Default)]
 struct Masks {
     quotes: u64,
     backslashes: u64,
     brackets: u64,
-}
-
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-#[inline(always)]
-fn masks(block: &[u8; BLOCK]) -> Masks {
-    use std::arch::wasm32::{
-        i8x16_bitmask, u8x16_all_true, u8x16_eq, u8x16_min, u8x16_splat, v128, v128_or, v128_xor,
-    };
-    let lanes = block.as_chunks::<16>().0;
-    let part = |index: usize| lanes.get(index).and_then(lane);
-    let (Some(a), Some(b), Some(c), Some(d)) = (part(0), part(1), part(2), part(3)) else {
-        return Masks { quotes: 0, backslashes: 0, brackets: 0 };
-    };
-    let mask = |of: &dyn Fn(v128) -> v128| {
-        let bits = |bytes| u64::from(i8x16_bitmask(of(bytes)));
-        bits(a) | bits(b) << 16 | bits(c) << 32 | bits(d) << 48
-    };
-    let other = |bytes, byte| v128_xor(bytes, u8x16_splat(byte));
-    // Most blocks have no backslash, and many no bracket: that takes less to see.
-    let any = |of: &dyn Fn(v128) -> v128| {
-        !u8x16_all_true(u8x16_min(u8x16_min(of(a), of(b)), u8x16_min(of(c), of(d))))
-    };
-    let slash = |bytes| other(bytes, b'\\');
-    // `[` and `]` are `{` and `}` without bit 5, and nothing else is.
-    let bracket = |bytes| {
-        let folded = v128_or(bytes, u8x16_splat(0x20));
-        u8x16_min(other(folded, b'{'), other(folded, b'}'))
-    };
-    let zero = u8x16_splat(0);
-    Masks {
-        quotes: mask(&|bytes| u8x16_eq(bytes, u8x16_splat(b'"'))),
-        backslashes: if any(&slash) { mask(&|bytes| u8x16_eq(slash(bytes), zero)) } else { 0 },
-        brackets: if any(&bracket) { mask(&|bytes| u8x16_eq(bracket(bytes), zero)) } else { 0 },
-    }
-}
-
-/// One bit for each byte that starts one of the marks [`any_mark`] tells of; `second` and `eighth` are
-/// the same bytes from the second and the eighth on.
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-#[inline(always)]
-fn marks<const ROOMS: bool>(
-    block: &[u8; BLOCK],
-    second: &[u8; BLOCK],
-    eighth: &[u8; BLOCK],
-) -> u64 {
-    use std::arch::wasm32::{
-        i8x16_bitmask, u8x16_all_true, u8x16_eq, u8x16_min, u8x16_splat, v128, v128_or, v128_xor,
-    };
-    // Zero where a byte is the one that is looked for: comparing takes processors longer.
-    let other = |bytes, byte| v128_xor(bytes, u8x16_splat(byte));
-    let others = |index: usize| -> Option<v128> {
-        let part = |block: &[u8; BLOCK]| block.as_chunks::<16>().0.get(index).and_then(lane);
-        let (first, second, eighth) = (part(block)?, part(second)?, part(eighth)?);
-        let mut behind = other(eighth, b'k');
-        if ROOMS {
-            behind = u8x16_min(behind, u8x16_min(other(second, b'!'), other(second, b'\\')));
-        }
-        Some(v128_or(other(first, b'"'), behind))
-    };
-    let (Some(a), Some(b), Some(c), Some(d)) = (others(0), others(1), others(2), others(3)) else {
-        return 0;
-    };
-    // Hardly any block has one.
-    if u8x16_all_true(u8x16_min(u8x16_min(a, b), u8x16_min(c, d))) {
-        return 0;
-    }
-    let bits = |others, shift| u64::from(i8x16_bitmask(u8x16_eq(others, u8x16_splat(0)))) << shift;
-    bits(a, 0) | bits(b, 16) | bits(c, 32) | bits(d, 48)
-}
-
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-fn lane(bytes: &[u8; 16]) -> Option<std::arch::wasm32::v128> {
-    let &[low, high] = bytes.as_chunks::<8>().0 else { return None };
-    Some(std::arch::wasm32::u64x2(u64::from_le_bytes(low), u64::from_le_bytes(high)))
-}
-
-#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-fn marks<const ROOMS: bool>(
-    block: &[u8; BLOCK],
-    second: &[u8; BLOCK],
-    eighth: &[u8; BLOCK],
-) -> u64 {
-    let mut marks = 0;
-    let words = |block: &[u8; BLOCK]| -> [u64; BLOCK / 8] {
-        std::array::from_fn(|index| {
-            block.as_chunks::<8>().0.get(index).map_or(0, |word| u64::from_le_bytes(*word))
-        })
-    };
-    let all = words(block).into_iter().zip(words(second)).zip(words(eighth));
-    for (index, ((first, second), eighth)) in all.enumerate() {
-        let mut behind = equal(eighth, b'k');
-        if ROOMS {
-            behind |= equal(second, b'!') | equal(second, b'\\');
-        }
-        marks |= (equal(first, b'"') & behind) << (index * 8);
-    }
-    marks
-}
-
-#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-fn masks(block: &[u8; BLOCK]) -> Masks {
-    let mut masks = Masks { quotes: 0, backslashes: 0, brackets: 0 };
-    let (words, _) = block.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let shift = index * 8;
-        masks.quotes |= equal(word, b'"') << shift;
-        masks.backslashes |= equal(word, b'\\') << shift;
-        let folded = word | 0x2020_2020_2020_2020;
-        masks.brackets |= (equal(folded, b'{') | equal(folded, b'}')) << shift;
-    }
-    masks
-}
-
-/// One bit for each of eight bytes that equals `byte`.
-#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-const fn equal(word: u64, byte: u8) -> u64 {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    let different = word ^ (byte as u64 * 0x0101_0101_0101_0101);
-    let zero = !(((different & LOW) + LOW) | different) & !LOW;
-    (zero >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 /// Where the key of the member stands whose value, an object or array, opens at `open`: the raw text
@@ -559,7 +455,7 @@ mod tests {
             any::<u8>(), Just(b'"'), Just(b'\\'), Just(b'{'), Just(b'}'), Just(b'['), Just(b']'),
         ], BLOCK)) {
             let block: [u8; BLOCK] = bytes.try_into().unwrap();
-            let masks = masks(&block);
+            let masks = Signs::new().masks(&block);
             prop_assert_eq!(masks.quotes, plain(&block, |byte| byte == b'"'));
             prop_assert_eq!(masks.backslashes, plain(&block, |byte| byte == b'\\'));
             prop_assert_eq!(masks.brackets, plain(&block, |byte| b"{}[]".contains(&byte)));
@@ -613,10 +509,11 @@ mod tests {
             }
             let mut padded = text.into_bytes();
             padded.resize(padded.len().next_multiple_of(BLOCK), b' ');
+            let signs = Signs::new();
             let mut carry = Carry::default();
             let mut found = Vec::new();
             for (index, block) in padded.as_chunks::<BLOCK>().0.iter().enumerate() {
-                let mut brackets = carry.brackets(block);
+                let mut brackets = carry.brackets(block, &signs);
                 while brackets != 0 {
                     found.push(index * BLOCK + brackets.trailing_zeros() as usize);
                     brackets &= brackets - 1;

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 /// Bytes looked at in one go.
-pub(crate) const PART: usize = 256 * 1024;
+pub(crate) const PART: usize = 512 * 1024;
 /// Those on either side that are there as well.
 pub(crate) const MARGIN: usize = 4 * 1024;
 
