@@ -273,7 +273,7 @@ impl Walk {
             for (to, from) in last.iter_mut().zip(rest) {
                 *to = *from;
             }
-            self.is_broken = self.block(base, &last, &signs).is_none();
+            self.go_on(&last, base);
         }
     }
 
@@ -362,7 +362,7 @@ struct Carry {
 
 impl Carry {
     /// The brackets outside strings; the lowest bit is the first byte.
-    #[inline]
+    #[inline(always)]
     fn brackets(&mut self, block: &[u8; BLOCK], signs: &Signs) -> u64 {
         let Masks { mut quotes, backslashes, brackets } = signs.masks(block);
         if backslashes != 0 || self.escaped {
