@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use mantle_core::engine::{Effect, Engine};
-use mantle_core::state::{OutboundSession, OwnDevice, PickleKey, encrypt_state};
+use mantle_core::state::{OutboundSession, OwnDevice, PickleKey, StateEngine, encrypt_state};
 use mantle_core::verdict::flag;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
@@ -113,4 +113,52 @@ fn the_browser_gives_randomness_and_megolm_works() {
     let restored = OutboundSession::restore(&one.stored(&key), &key).unwrap();
     assert_eq!(restored.session_id(), one.session_id());
     assert!(OutboundSession::restore(&one.stored(&key), &[8; 32]).is_err());
+}
+
+const SYNC: &str = "https://hs.example.org/_matrix/client/v3/sync";
+const ENCRYPTED: &str = r#"{"type":"m.room.encrypted","sender":"@a:example.org","event_id":"$e",
+    "origin_server_ts":1,"state_key":"m.room.name:","content":{"algorithm":"m.megolm.v1.aes-sha2",
+    "session_id":"s","ciphertext":"c","device_id":"D","sender_key":"k"}}"#;
+const MEMBER: &str = r#"{"type":"m.room.member","sender":"@a:example.org","event_id":"$m",
+    "state_key":"@a:example.org","content":{"membership":"join","displayname":"\\\"}],{[\\"}}"#;
+
+/// So many bytes before the room's only event.
+fn sync(before: usize, event: &str) -> String {
+    let filler = r#""{}[]","\"","s","sender_k","\\\\","#;
+    let filler = filler.repeat(before / filler.len()) + &" ".repeat(before % filler.len());
+    format!(
+        r#"{{"other":[{filler}0],"rooms":{{"join":{{"!r:example.org":{{"state":{{"events":[{event}]}}}}}}}}}}"#
+    )
+}
+
+// Native tests have the vector code's stand-in instead.
+#[wasm_bindgen_test]
+fn encrypted_state_is_seen_wherever_it_stands() {
+    let mut engine = StateEngine::new(&[7; 32], "{}").unwrap();
+    for before in 0..300 {
+        let answer = sync(before, &format!("{MEMBER},{ENCRYPTED},{MEMBER}"));
+        let needs = engine.inspect("GET", SYNC, answer.into_bytes()).unwrap();
+        assert_eq!(needs.sessions.len(), 1, "{before}");
+        engine.drop_answer(needs.answer);
+        assert!(engine.inspect("GET", SYNC, sync(before, MEMBER).into_bytes()).is_none());
+    }
+}
+
+#[wasm_bindgen_test]
+fn large_answers_are_taken_in_only_for_encrypted_state() {
+    let mut engine = StateEngine::new(&[7; 32], "{}").unwrap();
+    for before in 524_100..524_330 {
+        for (event, is_taken) in [(ENCRYPTED, true), (MEMBER, false)] {
+            let answer = sync(before, event).into_bytes();
+            let mut read =
+                |at: usize, into: &mut [u8]| into.copy_from_slice(&answer[at..at + into.len()]);
+            let mut taken = false;
+            let whole = || {
+                taken = true;
+                Vec::new()
+            };
+            engine.inspect_there("GET", SYNC, answer.len(), &mut read, whole);
+            assert_eq!(taken, is_taken, "{before}");
+        }
+    }
 }
