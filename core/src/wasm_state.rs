@@ -520,23 +520,6 @@ impl EncryptedState {
         self.engine.upgraded(old_room_id, new_room_id, millis(now)).map_err(error)
     }
 
-    /// Keeps a state event until it can be sent.
-    ///
-    /// # Errors
-    /// A sentence.
-    #[wasm_bindgen(js_name = holdWrite)]
-    pub fn hold_write(
-        &mut self,
-        room_id: &str,
-        event_type: String,
-        state_key: String,
-        content_json: String,
-        now: f64,
-    ) -> Outcome<String> {
-        let event = PendingEvent { event_type, state_key, content_json };
-        self.engine.hold_write(room_id, event, millis(now)).map_err(error)
-    }
-
     /// Everything that still must be sent.
     #[must_use]
     #[wasm_bindgen(js_name = pendingWrites)]

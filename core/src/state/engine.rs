@@ -184,7 +184,7 @@ pub struct StateEngine {
     healing: Vec<(String, String)>,
     // When the current event of a slot came: room, type, state key.
     placed: Map<(String, String, String), Arrival>,
-    hints: Map<String, Hint>,
+    hints: Map<String, Vec<Hint>>,
     fresh_hints: Set<String>,
     problems: Vec<Problem>,
     told: Set<(String, &'static str, String)>,

@@ -1,5 +1,5 @@
-//! State that still must be sent: taken out of `createRoom`, of a room that was upgraded, or held
-//! because keys were not ready. Kept, sealed, until the server has it.
+//! State that still must be sent: taken out of `createRoom` or of a room that was upgraded. Kept,
+//! sealed, until the server has it.
 
 use serde::Serialize;
 
@@ -190,21 +190,6 @@ impl StateEngine {
             self.keep_pending(Some(new), events, now);
         }
         Ok(())
-    }
-
-    /// Keeps one state event until it can be sent.
-    ///
-    /// # Errors
-    ///
-    /// [`EngineError::NotWriter`].
-    pub fn hold_write(
-        &mut self,
-        room_id: &str,
-        event: PendingEvent,
-        now: u64,
-    ) -> Result<String, EngineError> {
-        self.must_write()?;
-        Ok(self.keep_pending(Some(room_id), vec![event], now))
     }
 
     /// Everything that still must be sent, oldest first.

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Serialize;
 
-use super::hints::Hint;
+use super::hints;
 use super::pending::Pending;
 use super::write::Outbound;
 use super::{EngineError, StateEngine};
@@ -195,7 +195,9 @@ impl StateEngine {
                 self.outbound.get(room).map(|outbound| outbound.stored(&self.key))
             }
             Some(("pending", id)) => self.pending.get(id).map(|pending| pending.stored(&self.key)),
-            Some(("hint", room)) => self.hints.get(room).map(|hint| hint.stored(&self.key)),
+            Some(("hint", room)) => {
+                self.hints.get(room).map(|told| hints::stored(told, &self.key))
+            }
             _ => None,
         }
     }
@@ -225,9 +227,9 @@ impl StateEngine {
                 }
                 None => false,
             },
-            Some(("hint", room)) => match Hint::restore(value, &self.key) {
-                Some(hint) => {
-                    self.hints.insert(room.to_owned(), hint);
+            Some(("hint", room)) => match hints::restore(value, &self.key) {
+                Some(told) => {
+                    self.hints.insert(room.to_owned(), told);
                     true
                 }
                 None => false,
