@@ -392,7 +392,7 @@ async function encryptFor(
 ): Promise<ToDeviceBatch[]> {
   const encrypt = async (some: readonly DeviceName[]): Promise<ToDeviceBatch> =>
     within(
-      crypto.encryptToDeviceMessages?.(type, [...some], content) ?? Promise.resolve({ batch: [] }),
+      crypto.encryptToDeviceMessages?.(type, [...some], content) ?? NativePromise.resolve({ batch: [] }),
       CRYPTO_LIMIT,
     );
   try {

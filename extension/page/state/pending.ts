@@ -66,7 +66,7 @@ export class PendingWrites {
     const client = runningClient();
     if (client?.getCrypto() === undefined || !this.#engine.isRunning) return;
     this.#engine
-      .writing(client, () => Promise.resolve())
+      .writing(client, () => NativePromise.resolve())
       .then(
         () => this.resume(),
         () => undefined,
@@ -124,7 +124,7 @@ export class PendingWrites {
     try {
       const client = await this.#sharing.readyClient();
       const tries = this.#list().map((pending) => this.#sendOrForget(client, pending));
-      const outcomes = await Promise.allSettled(tries);
+      const outcomes = await NativePromise.allSettled(tries);
       return outcomes.every(({ status }) => status === "fulfilled");
     } catch {
       return false;
@@ -222,7 +222,7 @@ export class PendingWrites {
           if (isTaken || !isHomeless(mine) || mine.others.includes(room.roomId)) return;
           state.created(pendingId, room.roomId);
         });
-        return Promise.resolve();
+        return NativePromise.resolve();
       })
       .then(
         () => this.run(),
@@ -233,7 +233,7 @@ export class PendingWrites {
   async #forget(client: PageClient, pendingId: string): Promise<void> {
     await this.#engine.writing(client, () => {
       this.#engine.call((state) => state.createFailed(pendingId));
-      return Promise.resolve();
+      return NativePromise.resolve();
     });
   }
 }

@@ -1,5 +1,5 @@
 /** The page's own writes of state: encrypted where they are to be, refused in words where they cannot. */
-import { decodeText, nativeFetch, now, page, parseJson } from "../captured.ts";
+import { decodeText, nativeFetch, NativePromise, now, page, parseJson } from "../captured.ts";
 import { bodyBytes } from "../handlers.ts";
 import type { HeldRequest, Outcome, RequestHandler } from "../handlers.ts";
 import { showNotice } from "../notice.ts";
@@ -149,7 +149,7 @@ export class StateWriter implements RequestHandler {
           if (roomId !== undefined) state.created(pendingId, roomId);
           else if (!isOpen) state.createFailed(pendingId);
         });
-        return Promise.resolve();
+        return NativePromise.resolve();
       });
     } catch {
       // The room is there in any case, and so is its name, on disk.
@@ -208,7 +208,7 @@ export class StateWriter implements RequestHandler {
       try {
         await this.#engine.writing(client, () => {
           this.#engine.call((state) => state.upgraded(oldRoomId, newRoomId, now()));
-          return Promise.resolve();
+          return NativePromise.resolve();
         });
         this.#pending.begin();
       } catch {

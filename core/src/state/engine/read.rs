@@ -323,7 +323,7 @@ impl StateEngine {
             && self.hints.is_empty()
             && filters::parameter(&address, "since").is_none();
         if is_first_sync
-            && let Some(excerpt) = excerpt::of(&mut Source { length, read }, Wanted::NotUsers)
+            && let Some(excerpt) = excerpt::of(&mut Source { length, read })
             && (!excerpt.scan.may_hide || self.known.is_empty())
         {
             let mut answer = Answer::new(endpoint, &address, url, excerpt.bytes);
