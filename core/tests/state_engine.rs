@@ -1640,6 +1640,28 @@ fn a_widget_of_a_new_room_does_not_tell_its_name() {
 }
 
 #[test]
+fn what_somebody_has_set_in_a_new_room_is_not_overwritten() {
+    let (mut alice, _, event) = alice_and_bob();
+    let plan = alice.engine.plan_create(create_body().to_string().as_bytes(), NOW, None).unwrap();
+    let CreatePlan::Create { pending_id, .. } = plan else { panic!("not taken out") };
+    alice.engine.created(&pending_id, ROOM).unwrap();
+    let types = |one: &mut Client| -> Vec<String> {
+        one.persist();
+        let stored = Value::Object(one.store.clone()).to_string();
+        one.engine.become_writer(&stored).unwrap();
+        let left = one.engine.pending_writes().into_iter();
+        left.flat_map(|pending| pending.events).map(|event| event.event_type).collect()
+    };
+    assert_eq!(types(&mut alice), ["m.room.name", "m.room.topic"]);
+    let mut state = room_state();
+    state.push(event);
+    alice.open("/sync", &sync(state, vec![]));
+    assert_eq!(types(&mut alice), ["m.room.topic"]);
+    alice.reload();
+    assert_eq!(types(&mut alice), ["m.room.topic"]);
+}
+
+#[test]
 fn an_upgraded_room_gets_its_name_again() {
     let (mut alice, _, event) = alice_and_bob();
     let mut state = room_state();

@@ -192,6 +192,27 @@ impl StateEngine {
         Ok(())
     }
 
+    /// Takes out what somebody has set meanwhile, or what has come back by sync: new and upgraded
+    /// rooms have no encrypted state when they are made.
+    pub(super) fn drop_superseded(&mut self) {
+        let ids: Vec<String> = self.pending.keys().cloned().collect();
+        for id in ids {
+            let Some(pending) = self.pending.get_mut(&id) else { continue };
+            let room = pending.room_id.as_ref().and_then(|room| self.remembered.get(room));
+            let Some(slots) = room else { continue };
+            let before = pending.events.len();
+            pending.events.retain(|event| {
+                !slots.contains_key(&(event.event_type.clone(), event.state_key.clone()))
+            });
+            if pending.events.len() != before {
+                if pending.events.is_empty() {
+                    self.pending.remove(&id);
+                }
+                self.touch_pending(&id);
+            }
+        }
+    }
+
     /// Everything that still must be sent, oldest first.
     pub fn pending_writes(&self) -> Vec<PendingView> {
         let mut all: Vec<PendingView> = self

@@ -158,6 +158,7 @@ impl StateEngine {
                 _ => {}
             }
         }
+        self.drop_superseded();
         self.read_own_sessions();
         self.writer = true;
         Ok(())
