@@ -184,7 +184,8 @@ pub struct StateEngine {
     healing: Vec<(String, String)>,
     // When the current event of a slot came: room, type, state key.
     placed: Map<(String, String, String), Arrival>,
-    hints: Map<String, Vec<Hint>>,
+    // By room and sender, with a space between.
+    hints: Map<String, Hint>,
     fresh_hints: Set<String>,
     problems: Vec<Problem>,
     told: Set<(String, &'static str, String)>,

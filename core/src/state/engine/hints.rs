@@ -22,7 +22,7 @@ const MAX_HINTS: usize = 200;
 const MAX_HINTS_BY_ONE: usize = 50;
 const MAX_HINT_BYTES: usize = 16 * 1024;
 
-/// What somebody told of a room.
+/// What an inviter told.
 #[derive(Clone, Debug)]
 pub(super) struct Hint {
     sender: String,
@@ -39,32 +39,26 @@ pub struct InviteHint {
     pub content: Box<RawValue>,
 }
 
-/// What was told of a room, as it is stored.
-pub(super) fn stored(hints: &[Hint], key: &PickleKey) -> String {
-    let hints: Vec<String> = hints
-        .iter()
-        .map(|Hint { sender, events }| {
-            let events: Vec<String> = events
-                .iter()
-                .map(|(event_type, content)| {
-                    format!(r#"{{"type":{},"content":{content}}}"#, quoted(event_type))
-                })
-                .collect();
-            format!(r#"{{"sender":{},"state":[{}]}}"#, quoted(sender), events.join(","))
-        })
-        .collect();
-    seal(&format!("[{}]", hints.join(",")), key)
-}
-
-pub(super) fn restore(stored: &str, key: &PickleKey) -> Option<Vec<Hint>> {
-    let text = unseal(stored, key).ok()?;
-    let hint = |text: &str| {
-        Some(Hint { sender: get_str(text, &["sender"]).ok()??, events: read_events(text)? })
-    };
-    elements(text.expose()).ok()?.into_iter().map(hint).collect()
-}
-
 impl Hint {
+    pub(super) fn stored(&self, key: &PickleKey) -> String {
+        let events: Vec<String> = self
+            .events
+            .iter()
+            .map(|(event_type, content)| {
+                format!(r#"{{"type":{},"content":{content}}}"#, quoted(event_type))
+            })
+            .collect();
+        let text =
+            format!(r#"{{"sender":{},"state":[{}]}}"#, quoted(&self.sender), events.join(","));
+        seal(&text, key)
+    }
+
+    pub(super) fn restore(stored: &str, key: &PickleKey) -> Option<Self> {
+        let text = unseal(stored, key).ok()?;
+        let sender = get_str(text.expose(), &["sender"]).ok()??;
+        Some(Self { sender, events: read_events(text.expose())? })
+    }
+
     fn event(&self, event_type: &str, content: &str) -> String {
         format!(
             r#"{{"type":{},"state_key":"","sender":{},"content":{content}}}"#,
@@ -72,6 +66,11 @@ impl Hint {
             quoted(&self.sender),
         )
     }
+}
+
+/// The room in the name of a hint.
+fn room_of(name: &str) -> &str {
+    name.split_once(' ').map_or(name, |(room_id, _)| room_id)
 }
 
 fn read_events(text: &str) -> Option<Map<String, String>> {
@@ -124,27 +123,35 @@ impl StateEngine {
         }
         let room_id = get_str(content, &["room_id"])?.ok_or(BAD)?;
         let events = read_events(content).filter(|events| !events.is_empty()).ok_or(BAD)?;
+        // What stands before the space in its name.
+        if room_id.bytes().any(|byte| byte <= b' ') {
+            return Err(BAD);
+        }
         // Only the inviter's word counts, and who that is the invite itself decides: until then
         // each has one for the room.
-        let is_theirs = |hint: &&Hint| hint.sender == sender;
-        if !self.hints.get(&room_id).is_some_and(|hints| hints.iter().any(|hint| is_theirs(&hint)))
-        {
-            let all = || self.hints.values().flatten();
-            if all().count() >= MAX_HINTS || all().filter(is_theirs).count() >= MAX_HINTS_BY_ONE {
+        let name = format!("{room_id} {sender}");
+        if !self.hints.contains_key(&name) {
+            let by_one = self.hints.values().filter(|hint| hint.sender == sender).count();
+            if self.hints.len() >= MAX_HINTS || by_one >= MAX_HINTS_BY_ONE {
                 return Err(BAD);
             }
         }
-        let hints = self.hints.or_default(room_id.clone());
-        hints.retain(|hint| !is_theirs(&hint));
-        hints.push(Hint { sender: sender.to_owned(), events });
-        self.dirty.insert(format!("{HINT}{room_id}"));
-        self.fresh_hints.insert(room_id);
+        self.hints.insert(name.clone(), Hint { sender: sender.to_owned(), events });
+        self.dirty.insert(format!("{HINT}{name}"));
+        self.fresh_hints.insert(name);
         Ok(())
     }
 
-    pub(super) fn drop_hint(&mut self, room_id: &str) {
-        if self.hints.remove(room_id).is_some() {
-            self.dirty.insert(format!("{HINT}{room_id}"));
+    pub(super) fn has_hint(&self, room_id: &str) -> bool {
+        self.hints.find(|name| room_of(name).cmp(room_id)).is_some()
+    }
+
+    pub(super) fn drop_hints(&mut self, room_id: &str) {
+        while self.has_hint(room_id) {
+            let name = self.hints.keys().find(|name| room_of(name) == room_id).cloned();
+            let name = name.unwrap_or_default();
+            self.hints.remove(&name);
+            self.dirty.insert(format!("{HINT}{name}"));
         }
     }
 
@@ -156,14 +163,15 @@ impl StateEngine {
         }
         let mut edits = Vec::new();
         for (room_id, entries) in rooms {
-            let Some(hints) = self.hints.get(room_id) else { continue };
             let Some(open) = entries.first().and_then(|entry| entry.found.array()) else {
                 continue;
             };
             let list = survey.list(&answer.body, open);
-            let is_inviters =
-                |hint: &&Hint| list.iter().any(|event| self.is_invite_by(event, &hint.sender));
-            let Some(hint) = hints.iter().find(is_inviters) else { continue };
+            let is_inviters = |(name, hint): &(&String, &Hint)| {
+                room_of(name) == room_id
+                    && list.iter().any(|event| self.is_invite_by(event, &hint.sender))
+            };
+            let Some((_, hint)) = self.hints.iter().find(is_inviters) else { continue };
             let mut anchored = false;
             for entry in entries {
                 if hint.events.contains_key(&entry.found.event_type) {
@@ -198,14 +206,14 @@ impl StateEngine {
     pub(super) fn healed_invites(&mut self) -> Vec<HealedEvent> {
         std::mem::take(&mut self.fresh_hints)
             .into_iter()
-            .filter_map(|room_id| Some((self.hints.get(&room_id)?, room_id)))
-            .flat_map(|(hints, room_id)| {
-                hints
+            .filter_map(|name| Some((self.hints.get(&name)?, name)))
+            .flat_map(|(hint, name)| {
+                let room_id = room_of(&name);
+                hint.events
                     .iter()
-                    .flat_map(|hint| hint.events.iter().map(move |event| (hint, event)))
-                    .filter_map(|(hint, (event_type, content))| {
-                        let event = with_room(&hint.event(event_type, content), &room_id);
-                        healed_event(&room_id, event)
+                    .filter_map(|(event_type, content)| {
+                        let event = with_room(&hint.event(event_type, content), room_id);
+                        healed_event(room_id, event)
                     })
                     .collect::<Vec<_>>()
             })

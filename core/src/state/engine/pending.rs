@@ -194,23 +194,17 @@ impl StateEngine {
 
     /// Takes out what somebody has set meanwhile, or what has come back by sync: new and upgraded
     /// rooms have no encrypted state when they are made.
-    pub(super) fn drop_superseded(&mut self) {
-        let ids: Vec<String> = self.pending.keys().cloned().collect();
-        for id in ids {
-            let Some(pending) = self.pending.get_mut(&id) else { continue };
-            let room = pending.room_id.as_ref().and_then(|room| self.remembered.get(room));
-            let Some(slots) = room else { continue };
-            let before = pending.events.len();
-            pending.events.retain(|event| {
-                !slots.contains_key(&(event.event_type.clone(), event.state_key.clone()))
-            });
-            if pending.events.len() != before {
-                if pending.events.is_empty() {
-                    self.pending.remove(&id);
+    pub(super) fn drop_superseded(&mut self) -> Result<(), EngineError> {
+        for PendingView { pending_id, room_id, events, .. } in self.pending_writes() {
+            for PendingEvent { event_type, state_key, .. } in events {
+                let slots = room_id.as_ref().and_then(|room_id| self.remembered.get(room_id));
+                let slot = (event_type, state_key);
+                if slots.is_some_and(|slots| slots.contains_key(&slot)) {
+                    self.pending_sent(&pending_id, &slot.0, &slot.1)?;
                 }
-                self.touch_pending(&id);
             }
         }
+        Ok(())
     }
 
     /// Everything that still must be sent, oldest first.

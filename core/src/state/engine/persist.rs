@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Serialize;
 
-use super::hints;
+use super::hints::Hint;
 use super::pending::Pending;
 use super::write::Outbound;
 use super::{EngineError, StateEngine};
@@ -158,10 +158,9 @@ impl StateEngine {
                 _ => {}
             }
         }
-        self.drop_superseded();
         self.read_own_sessions();
         self.writer = true;
-        Ok(())
+        self.drop_superseded()
     }
 
     /// Another tab may write from now on.
@@ -196,9 +195,7 @@ impl StateEngine {
                 self.outbound.get(room).map(|outbound| outbound.stored(&self.key))
             }
             Some(("pending", id)) => self.pending.get(id).map(|pending| pending.stored(&self.key)),
-            Some(("hint", room)) => {
-                self.hints.get(room).map(|told| hints::stored(told, &self.key))
-            }
+            Some(("hint", name)) => self.hints.get(name).map(|hint| hint.stored(&self.key)),
             _ => None,
         }
     }
@@ -228,9 +225,9 @@ impl StateEngine {
                 }
                 None => false,
             },
-            Some(("hint", room)) => match hints::restore(value, &self.key) {
-                Some(told) => {
-                    self.hints.insert(room.to_owned(), told);
+            Some(("hint", name)) => match Hint::restore(value, &self.key) {
+                Some(hint) => {
+                    self.hints.insert(name.to_owned(), hint);
                     true
                 }
                 None => false,
