@@ -8,8 +8,7 @@ use wasm_bindgen::prelude::*;
 use crate::policy::{Policy, Settable};
 use crate::shields::ENCRYPTED_STATE_OPTIONS;
 use crate::state::{
-    EncryptedTypes, EngineError, NewRooms, OpenStep, Part, PendingEvent, StateEngine,
-    StateSettings, Trust,
+    EncryptedTypes, EngineError, NewRooms, OpenStep, Part, StateEngine, StateSettings, Trust,
 };
 
 #[wasm_bindgen(typescript_custom_section)]

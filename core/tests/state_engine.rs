@@ -1542,9 +1542,8 @@ fn nobody_elses_word_takes_the_place_of_the_inviters() {
             .map(|event| serde_json::from_str(event.event.get()).unwrap())
             .collect();
         for (sender, name) in words {
-            let told = |event: &Value| {
-                event["sender"] == sender && event["content"]["name"] == name
-            };
+            let told =
+                |event: &Value| event["sender"] == sender && event["content"]["name"] == name;
             assert_eq!(healed.iter().filter(|event| told(event)).count(), 1, "{healed:?}");
         }
         for _ in 0..2 {
@@ -1561,9 +1560,7 @@ fn nobody_elses_word_takes_the_place_of_the_inviters() {
     let opened = bob.open("/sync", &invite).to_string();
     assert!(opened.contains("Secret") && !opened.contains("Old"), "{opened}");
     let taken = (0..300)
-        .filter(|number| {
-            bob.engine.add_invite_hint(&format!("@{number}:x"), &word("Fake")).is_ok()
-        })
+        .filter(|number| bob.engine.add_invite_hint(&format!("@{number}:x"), &word("Fake")).is_ok())
         .count();
     assert_eq!(taken, 199);
     bob.engine.add_invite_hint(ALICE, &word("Newer")).unwrap();

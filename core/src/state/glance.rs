@@ -47,12 +47,7 @@ enum Look {
 }
 
 /// What stands at a mark.
-fn look(
-    part: &[u8],
-    mark: usize,
-    is_known: &dyn Fn(&str) -> bool,
-    budget: &mut usize,
-) -> Look {
+fn look(part: &[u8], mark: usize, is_known: &dyn Fn(&str) -> bool, budget: &mut usize) -> Look {
     let after = part.get(mark..).unwrap_or_default();
     match after {
         // A string that starts with a room's id, or one that hides what it starts with.
