@@ -8,8 +8,7 @@ use wasm_bindgen::prelude::*;
 use crate::policy::{Policy, Settable};
 use crate::shields::ENCRYPTED_STATE_OPTIONS;
 use crate::state::{
-    EncryptedTypes, EngineError, NewRooms, OpenStep, Part, PendingEvent, StateEngine,
-    StateSettings, Trust,
+    EncryptedTypes, EngineError, NewRooms, OpenStep, Part, StateEngine, StateSettings, Trust,
 };
 
 #[wasm_bindgen(typescript_custom_section)]
@@ -518,23 +517,6 @@ impl EncryptedState {
     /// A sentence.
     pub fn upgraded(&mut self, old_room_id: &str, new_room_id: &str, now: f64) -> Outcome {
         self.engine.upgraded(old_room_id, new_room_id, millis(now)).map_err(error)
-    }
-
-    /// Keeps a state event until it can be sent.
-    ///
-    /// # Errors
-    /// A sentence.
-    #[wasm_bindgen(js_name = holdWrite)]
-    pub fn hold_write(
-        &mut self,
-        room_id: &str,
-        event_type: String,
-        state_key: String,
-        content_json: String,
-        now: f64,
-    ) -> Outcome<String> {
-        let event = PendingEvent { event_type, state_key, content_json };
-        self.engine.hold_write(room_id, event, millis(now)).map_err(error)
     }
 
     /// Everything that still must be sent.

@@ -1516,6 +1516,57 @@ fn a_stranger_with_many_words_does_not_keep_the_inviters_out() {
 }
 
 #[test]
+fn nobody_elses_word_takes_the_place_of_the_inviters() {
+    let word = |name: &str| {
+        json!({"room_id": ROOM, "state": [
+            {"type": "m.room.name", "state_key": "", "content": {"name": name}}]})
+        .to_string()
+    };
+    let invite = json!({"rooms": {"invite": {ROOM: {"invite_state": {"events": [
+        {"type": "m.room.create", "state_key": "", "sender": ALICE, "content": {}},
+        {"type": "m.room.member", "state_key": BOB, "sender": ALICE,
+            "content": {"membership": "invite"}},
+    ]}}}}});
+    let (inviters, anothers) = ((ALICE, "Secret"), ("@mallory:x", "Fake"));
+    for words in [[inviters, anothers], [anothers, inviters]] {
+        let mut bob = Client::new(BOB);
+        for (sender, name) in words {
+            bob.engine.add_invite_hint(sender, &word(name)).unwrap();
+        }
+        // For an invite the client holds already, whose inviter it compares.
+        let healed: Vec<Value> = bob
+            .engine
+            .healed(100)
+            .events
+            .iter()
+            .map(|event| serde_json::from_str(event.event.get()).unwrap())
+            .collect();
+        for (sender, name) in words {
+            let told =
+                |event: &Value| event["sender"] == sender && event["content"]["name"] == name;
+            assert_eq!(healed.iter().filter(|event| told(event)).count(), 1, "{healed:?}");
+        }
+        for _ in 0..2 {
+            let opened = bob.open("/sync", &invite).to_string();
+            assert!(opened.contains("Secret") && !opened.contains("Fake"), "{opened}");
+            bob.reload();
+        }
+    }
+    // One person's later word replaces the one before, and they are bounded all the same.
+    let mut bob = Client::new(BOB);
+    for name in ["Old", "Secret"] {
+        bob.engine.add_invite_hint(ALICE, &word(name)).unwrap();
+    }
+    let opened = bob.open("/sync", &invite).to_string();
+    assert!(opened.contains("Secret") && !opened.contains("Old"), "{opened}");
+    let taken = (0..300)
+        .filter(|number| bob.engine.add_invite_hint(&format!("@{number}:x"), &word("Fake")).is_ok())
+        .count();
+    assert_eq!(taken, 199);
+    bob.engine.add_invite_hint(ALICE, &word("Newer")).unwrap();
+}
+
+#[test]
 fn a_room_that_was_not_made_leaves_nothing() {
     let mut alice = Client::new("@alice:example.org");
     let plan = alice.engine.plan_create(create_body().to_string().as_bytes(), NOW, None).unwrap();
@@ -1583,6 +1634,28 @@ fn a_widget_of_a_new_room_does_not_tell_its_name() {
     assert_eq!(held, 2);
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(body["initial_state"][2]["content"], json!({"data": {"domain": "x"}}));
+}
+
+#[test]
+fn what_somebody_has_set_in_a_new_room_is_not_overwritten() {
+    let (mut alice, _, event) = alice_and_bob();
+    let plan = alice.engine.plan_create(create_body().to_string().as_bytes(), NOW, None).unwrap();
+    let CreatePlan::Create { pending_id, .. } = plan else { panic!("not taken out") };
+    alice.engine.created(&pending_id, ROOM).unwrap();
+    let types = |one: &mut Client| -> Vec<String> {
+        one.persist();
+        let stored = Value::Object(one.store.clone()).to_string();
+        one.engine.become_writer(&stored).unwrap();
+        let left = one.engine.pending_writes().into_iter();
+        left.flat_map(|pending| pending.events).map(|event| event.event_type).collect()
+    };
+    assert_eq!(types(&mut alice), ["m.room.name", "m.room.topic"]);
+    let mut state = room_state();
+    state.push(event);
+    alice.open("/sync", &sync(state, vec![]));
+    assert_eq!(types(&mut alice), ["m.room.topic"]);
+    alice.reload();
+    assert_eq!(types(&mut alice), ["m.room.topic"]);
 }
 
 #[test]

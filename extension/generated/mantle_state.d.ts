@@ -201,13 +201,6 @@ export class EncryptedState {
      */
     healed(most: number): HealStep;
     /**
-     * Keeps a state event until it can be sent.
-     *
-     * # Errors
-     * A sentence.
-     */
-    holdWrite(room_id: string, event_type: string, state_key: string, content_json: string, now: number): string;
-    /**
      * The page's crypto has the session.
      *
      * # Errors

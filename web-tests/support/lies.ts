@@ -1,5 +1,5 @@
 /** A homeserver that lies: it forwards to a true one and changes what it tells its clients. */
-import { answerJson, forward } from "./recorder.ts";
+import { answerJson, corsHeaders, forward } from "./recorder.ts";
 import type { AnswerRewrite, Handler, RecordedRequest, Recorder } from "./recorder.ts";
 
 /** A JSON object. */
@@ -28,7 +28,7 @@ export interface SyncedRoom {
 export type Lie = (answer: Plain, request: RecordedRequest) => boolean;
 
 /** How a request fails. */
-type Failure = "502" | "429" | "network" | "lost";
+export type Failure = "502" | "429" | "network" | "lost" | "cut" | "empty";
 
 /** A route to a true homeserver with lies in between. */
 export interface LyingHomeserver {
@@ -36,8 +36,9 @@ export interface LyingHomeserver {
   /** Begins a lie; the result ends it. */
   tell(lie: Lie): () => void;
   /**
-   * Lets requests fail before the true server has them, or, with `lost`, after it has done what they
-   * ask for; the result tells how many, and ends it.
+   * Lets requests fail before the true server has them, or, with `lost`, `cut` (in the midst of the
+   * answer) and `empty` (an answer that says nothing), after it has done what they ask for; the result
+   * tells how many, and ends it.
    */
   fail(matches: (request: RecordedRequest) => boolean, how: Failure): () => number;
   /** Keeps requests from the true server until they are let go. */
@@ -68,13 +69,20 @@ export function lyingHomeserver(baseUrl: string): LyingHomeserver {
           const wait = { errcode: "M_LIMIT_EXCEEDED", error: "Too fast", retry_after_ms: 200 };
           return answerJson(request, response, 429, wait);
         }
-        if (how === "lost") {
+        if (how === "lost" || how === "cut" || how === "empty") {
           const { authorization = "" } = request.headers;
           await fetch(baseUrl + request.path, {
             method: request.method,
             headers: { authorization, "content-type": "application/json" },
             body: new Uint8Array(request.body),
           });
+          if (how === "empty") return answerJson(request, response, 200, {});
+          if (how === "cut") {
+            const size = { "Content-Type": "application/json", "Content-Length": "100" };
+            response.writeHead(200, { ...corsHeaders(request.headers), ...size });
+            response.write('{"room_id":"!', () => response.destroy());
+            return undefined;
+          }
           // No page may read an answer without CORS headers, and no browser tries again.
           response.writeHead(200).end("{}");
           return undefined;

@@ -184,6 +184,7 @@ pub struct StateEngine {
     healing: Vec<(String, String)>,
     // When the current event of a slot came: room, type, state key.
     placed: Map<(String, String, String), Arrival>,
+    // By room and sender, with a space between.
     hints: Map<String, Hint>,
     fresh_hints: Set<String>,
     problems: Vec<Problem>,

@@ -73,8 +73,8 @@ impl Cuts {
 }
 
 /// The excerpt of an answer; `None` when only the whole tells what is in it.
-pub(super) fn of(source: &mut Source<'_>, wanted: Wanted) -> Option<Excerpt> {
-    let scan = scan::scan_parts(source, wanted)?;
+pub(super) fn of(source: &mut Source<'_>) -> Option<Excerpt> {
+    let scan = scan::scan_parts(source, Wanted::NotUsers)?;
     let layout = scan.layout?;
     let (bytes, cuts) = read(source, &wanted_ranges(&layout, source.length)?);
     let here = |node: &Node| {
@@ -183,7 +183,7 @@ mod tests {
         let mut read = |at: usize, into: &mut [u8]| {
             into.copy_from_slice(&answer[at..at + into.len()]);
         };
-        of(&mut Source { length: answer.len(), read: &mut read }, Wanted::NotUsers)
+        of(&mut Source { length: answer.len(), read: &mut read })
     }
 
     fn sync(room: &str, events: &str) -> String {

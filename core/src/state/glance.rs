@@ -4,7 +4,7 @@
 use memchr::{memchr, memmem};
 
 use super::scan::{self, Value};
-use super::sync::{ENCRYPTED_TYPE, object_around};
+use super::sync::{ENCRYPTED_TYPE, object_around, walk_budget};
 use crate::wire::windows::{Source, Window};
 
 /// How far from a state key its event's ends may be; events have at most 64 KiB, and some more in
@@ -19,8 +19,10 @@ const FLAG_END: &[u8] = b"encrypt_state_events\"";
 /// encryption.
 pub(super) fn finds(source: &mut Source<'_>, is_known: &dyn Fn(&str) -> bool) -> bool {
     let mut edges = Vec::new();
+    // An answer made to be walked over at every mark is worth a whole look.
+    let mut budget = walk_budget(source.length);
     let found = source.any(|Window { bytes, from, own }| {
-        scan::any_mark(bytes, own.clone(), |mark| match look(bytes, mark, is_known) {
+        scan::any_mark(bytes, own.clone(), |mark| match look(bytes, mark, is_known, &mut budget) {
             Look::Nothing => false,
             Look::Concern => true,
             Look::Edge => {
@@ -33,7 +35,7 @@ pub(super) fn finds(source: &mut Source<'_>, is_known: &dyn Fn(&str) -> bool) ->
         || edges.into_iter().any(|at| {
             let from = at.saturating_sub(REACH);
             let bytes = source.get(from..at + REACH);
-            !matches!(look(&bytes, at - from, is_known), Look::Nothing)
+            !matches!(look(&bytes, at - from, is_known, &mut budget), Look::Nothing)
         })
 }
 
@@ -45,7 +47,7 @@ enum Look {
 }
 
 /// What stands at a mark.
-fn look(part: &[u8], mark: usize, is_known: &dyn Fn(&str) -> bool) -> Look {
+fn look(part: &[u8], mark: usize, is_known: &dyn Fn(&str) -> bool, budget: &mut usize) -> Look {
     let after = part.get(mark..).unwrap_or_default();
     match after {
         // A string that starts with a room's id, or one that hides what it starts with.
@@ -60,7 +62,8 @@ fn look(part: &[u8], mark: usize, is_known: &dyn Fn(&str) -> bool) -> Look {
         _ => match scan::state_key_at(part, mark) {
             None | Some(Value::None | Value::User) => Look::Nothing,
             Some(Value::Open) => Look::Edge,
-            Some(Value::Empty | Value::Other) => match object_around(part, mark) {
+            Some(Value::Empty | Value::Other) => match object_around(part, mark, budget) {
+                None if *budget == 0 => Look::Concern,
                 None => Look::Edge,
                 Some(object) => {
                     let has = |needle: &[u8]| memmem::find(object, needle).is_some();
@@ -72,5 +75,45 @@ fn look(part: &[u8], mark: usize, is_known: &dyn Fn(&str) -> bool) -> Look {
                 }
             },
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether something is found in an answer where no room is known, and how many bytes were read.
+    fn finds_after(answer: &str) -> (bool, usize) {
+        let mut bytes_read = 0;
+        let mut read = |at: usize, into: &mut [u8]| {
+            bytes_read += into.len();
+            into.copy_from_slice(&answer.as_bytes()[at..at + into.len()]);
+        };
+        let found = finds(&mut Source { length: answer.len(), read: &mut read }, &|_| false);
+        (found, bytes_read)
+    }
+
+    #[test]
+    fn an_answer_made_to_be_walked_over_at_every_mark_is_given_up() {
+        let flat = format!(r#"{{{}"z":0}}"#, r#""state_key":"x","#.repeat(4_000));
+        let nested = r#"{"state_key":"x","a":"#.repeat(3_000) + "0" + &"}".repeat(3_000);
+        for object in [flat, nested] {
+            let rest = "word ".repeat(200_000);
+            let (found, bytes_read) =
+                finds_after(&format!(r#"{{"events":[{object}],"rest":"{rest}"}}"#));
+            assert!(found, "walked over to the end");
+            assert!(bytes_read < rest.len() / 2, "{bytes_read}");
+        }
+    }
+
+    #[test]
+    fn honest_answers_are_within_the_budget() {
+        let kept = r#"{"type":"m.space.child","state_key":"!x"}"#;
+        let body = "word ".repeat(2_000);
+        let event = format!(
+            r#"{{"content":{{"topic":"{body}"}},"state_key":"","prev_content":{{"kept":{kept}}}}},"#
+        );
+        let answer = format!(r#"{{"events":[{}{{}}]}}"#, event.repeat(200));
+        assert!(!finds_after(&answer).0);
     }
 }

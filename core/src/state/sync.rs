@@ -395,22 +395,29 @@ pub(super) fn object_after(answer: &[u8], key: usize) -> Option<&str> {
 }
 
 /// The bytes of the object that directly holds what starts at `at`, outside any string; `None` when
-/// they do not all stand here.
-pub(super) fn object_around(answer: &[u8], at: usize) -> Option<&[u8]> {
-    let start = walk_back(answer, at, 0)?;
-    answer.get(start..walk_on(answer, at, answer.len())?)
+/// they do not all stand here, or the budget of bytes to walk over is spent, which is 0 then.
+pub(super) fn object_around<'a>(
+    answer: &'a [u8],
+    at: usize,
+    budget: &mut usize,
+) -> Option<&'a [u8]> {
+    let start = object_start(answer, at, budget)?;
+    answer.get(start..object_end(answer, at, budget)?)
+}
+
+/// For an answer of `length` bytes: honest ones are walked over about once.
+pub(super) const fn walk_budget(length: usize) -> usize {
+    length.saturating_mul(2).saturating_add(MAX_WALK_BYTES)
 }
 
 /// True when one of the state events with these keys may be encrypted; far cheaper than a survey.
 pub(super) fn may_be_encrypted(answer: &[u8], hits: &[usize]) -> bool {
     let encrypted = memmem::Finder::new("\"m.room.encrypted\"");
-    // Honest answers are walked over about once. One made to be walked over at every hit is looked
-    // at in full.
-    let mut budget = answer.len().saturating_mul(2).saturating_add(MAX_WALK_BYTES);
-    hits.iter().any(|hit| {
-        let Some(start) = object_start(answer, *hit, &mut budget) else { return budget == 0 };
-        let Some(end) = object_end(answer, *hit, &mut budget) else { return budget == 0 };
-        answer.get(start..end).is_some_and(|object| encrypted.find(object).is_some())
+    // One made to be walked over at every hit is looked at in full.
+    let mut budget = walk_budget(answer.len());
+    hits.iter().any(|hit| match object_around(answer, *hit, &mut budget) {
+        Some(object) => encrypted.find(object).is_some(),
+        None => budget == 0,
     })
 }
 

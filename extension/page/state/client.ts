@@ -5,6 +5,7 @@
 import {
   clearTimer,
   getPrototypeOf,
+  isArray,
   NativePromise,
   page,
   parseJson,
@@ -125,6 +126,7 @@ export interface PageClient {
   getRooms(): PageRoom[];
   getCrypto(): PageCrypto | undefined;
   getEventMapper(): (event: object) => unknown;
+  getAccountData(type: string): { getContent(): object } | undefined;
   sendToDevice(
     type: string,
     content: Map<string, Map<string, object>>,
@@ -392,7 +394,8 @@ async function encryptFor(
 ): Promise<ToDeviceBatch[]> {
   const encrypt = async (some: readonly DeviceName[]): Promise<ToDeviceBatch> =>
     within(
-      crypto.encryptToDeviceMessages?.(type, [...some], content) ?? Promise.resolve({ batch: [] }),
+      crypto.encryptToDeviceMessages?.(type, [...some], content) ??
+        NativePromise.resolve({ batch: [] }),
       CRYPTO_LIMIT,
     );
   try {
@@ -422,8 +425,10 @@ export function roomStateOf(room: PageRoom): object[] {
   return events;
 }
 
-/** Whether people were invited to the room as to a direct chat. */
-export function isDirect(room: PageRoom): boolean {
+/** Whether people were invited to the room as to a direct chat, or it is on the person's list. */
+export function isDirect(client: PageClient, room: PageRoom): boolean {
+  const lists = Object.values(client.getAccountData("m.direct")?.getContent() ?? {}) as unknown[];
+  if (lists.some((list) => isArray(list) && list.includes(room.roomId))) return true;
   const members = room.currentState.events.get("m.room.member");
   const says = (content: object | undefined): boolean =>
     (content as { is_direct?: unknown } | undefined)?.is_direct === true;

@@ -26,8 +26,8 @@ const TAKE_OVER_AFTER = 45_000;
 const JOINED = "/_matrix/client/v3/joined_rooms";
 const DOING = "Mantle is encrypting the room's name and topic…";
 const LATER =
-  "Mantle could not send the room's encrypted name yet, because of the network or the homeserver: " +
-  "it goes on trying.";
+  "Mantle could not send the room's encrypted name yet, because of the network, the homeserver or " +
+  "this device's storage: it goes on trying.";
 const REFUSED =
   "The homeserver refused the encrypted name of a room, so the room has none: set it again in the " +
   "room's settings.";
@@ -35,6 +35,8 @@ const REFUSED =
 export class PendingWrites {
   readonly #engine: StateEngine;
   readonly #sharing: StateSharing;
+  /** Rooms that were made while nothing could be stored, and what waits for them. */
+  readonly #made = new Map<string, string>();
   #others: BroadcastChannel | undefined;
   #isRunning = false;
   #isAsked = false;
@@ -55,6 +57,19 @@ export class PendingWrites {
     return this.#others;
   }
 
+  /** The room was made, and that could not be stored: tried again, before anything is sent. */
+  made(pendingId: string, roomId: string): void {
+    this.#made.set(roomId, pendingId);
+  }
+
+  /** The person sets this anew: what still waits is not sent after it. Only inside `writing`. */
+  replace(roomId: string, eventType: string, stateKey: string): void {
+    for (const pending of this.#list()) {
+      if (pending.roomId !== roomId) continue;
+      this.#engine.call((state) => state.pendingSent(pending.pendingId, eventType, stateKey));
+    }
+  }
+
   /** Begins with what this page has just put on the list. */
   begin(): void {
     this.#tabs().postMessage(null);
@@ -66,7 +81,7 @@ export class PendingWrites {
     const client = runningClient();
     if (client?.getCrypto() === undefined || !this.#engine.isRunning) return;
     this.#engine
-      .writing(client, () => Promise.resolve())
+      .writing(client, () => NativePromise.resolve())
       .then(
         () => this.resume(),
         () => undefined,
@@ -92,7 +107,7 @@ export class PendingWrites {
     try {
       while (this.#isAsked || failures > 0) {
         this.#isAsked = false;
-        if (!this.#engine.isRunning || this.#list().length === 0) return;
+        if (!this.#engine.isRunning || this.#list().length + this.#made.size === 0) return;
         progress ??= showProgress(DOING);
         if (await this.#tryAll()) {
           failures = 0;
@@ -123,8 +138,15 @@ export class PendingWrites {
   async #tryAll(): Promise<boolean> {
     try {
       const client = await this.#sharing.readyClient();
+      for (const [roomId, pendingId] of this.#made) {
+        await this.#engine.writing(client, () => {
+          this.#engine.call((state) => state.created(pendingId, roomId));
+          return NativePromise.resolve();
+        });
+        this.#made.delete(roomId);
+      }
       const tries = this.#list().map((pending) => this.#sendOrForget(client, pending));
-      const outcomes = await Promise.allSettled(tries);
+      const outcomes = await NativePromise.allSettled(tries);
       return outcomes.every(({ status }) => status === "fulfilled");
     } catch {
       return false;
@@ -193,7 +215,7 @@ export class PendingWrites {
     const { pendingId, since, others } = pending;
     const own = client.getUserId();
     const found = client.getRooms().filter((room) => {
-      if (others.includes(room.roomId) || isDirect(room)) return false;
+      if (others.includes(room.roomId) || isDirect(client, room)) return false;
       const made = room.currentState.getStateEvents("m.room.create", "");
       if (made === null || made.getSender() !== own || made.getTs() < since - CLOCKS) return false;
       if (made.getTs() > since + ADOPT_AFTER || room.getMyMembership() !== "join") return false;
@@ -222,7 +244,7 @@ export class PendingWrites {
           if (isTaken || !isHomeless(mine) || mine.others.includes(room.roomId)) return;
           state.created(pendingId, room.roomId);
         });
-        return Promise.resolve();
+        return NativePromise.resolve();
       })
       .then(
         () => this.run(),
@@ -233,7 +255,7 @@ export class PendingWrites {
   async #forget(client: PageClient, pendingId: string): Promise<void> {
     await this.#engine.writing(client, () => {
       this.#engine.call((state) => state.createFailed(pendingId));
-      return Promise.resolve();
+      return NativePromise.resolve();
     });
   }
 }

@@ -1,5 +1,5 @@
 /** The page's own writes of state: encrypted where they are to be, refused in words where they cannot. */
-import { decodeText, nativeFetch, now, page, parseJson } from "../captured.ts";
+import { decodeText, nativeFetch, NativePromise, now, page, parseJson } from "../captured.ts";
 import { bodyBytes } from "../handlers.ts";
 import type { HeldRequest, Outcome, RequestHandler } from "../handlers.ts";
 import { showNotice } from "../notice.ts";
@@ -94,9 +94,11 @@ export class StateWriter implements RequestHandler {
     const client = await this.#sharing.readyClient();
     const room = await this.#sharing.readyRoom(client, roomId);
     const contentJson = decodeText(body);
-    const encrypted = await this.#engine.writing(client, () => {
+    const encrypted = await this.#engine.writing(client, async () => {
       if (request.signal?.aborted === true) throw new PageCryptoError("The change was taken back.");
-      return this.#sharing.encrypt(client, room, { eventType, stateKey, contentJson });
+      const made = await this.#sharing.encrypt(client, room, { eventType, stateKey, contentJson });
+      this.#pending.replace(roomId, eventType, stateKey);
+      return made;
     });
     return { kind: "send", url: target, body: encrypted.body };
   }
@@ -141,18 +143,20 @@ export class StateWriter implements RequestHandler {
     // Perhaps the homeserver made the room and only its answer was lost: `adopt` finds it.
     if (answer === undefined) return { kind: "fail" };
     const roomId = answer.status === 200 ? roomIdOf(answer.text, "room_id") : undefined;
-    // A gateway that gave up says nothing of the homeserver behind it: `adopt` finds that room too.
-    const isOpen = answer.status >= 500;
+    // A gateway that gave up says nothing of the homeserver behind it, nor does an answer without a
+    // room: `adopt` finds that room too.
+    const isOpen = answer.status >= 500 || answer.status === 200;
     try {
       await this.#engine.writing(client, () => {
         this.#engine.call((state) => {
           if (roomId !== undefined) state.created(pendingId, roomId);
           else if (!isOpen) state.createFailed(pendingId);
         });
-        return Promise.resolve();
+        return NativePromise.resolve();
       });
     } catch {
       // The room is there in any case, and so is its name, on disk.
+      if (roomId !== undefined) this.#pending.made(pendingId, roomId);
     }
     if (roomId !== undefined) {
       this.#pending.begin();
@@ -175,6 +179,7 @@ export class StateWriter implements RequestHandler {
         if (made.kind !== "create") return made;
         try {
           await this.#sharing.readyClient();
+          await this.#engine.persist();
         } catch (error) {
           this.#engine.call((state) => state.createFailed(made.pendingId));
           throw error;
@@ -208,7 +213,7 @@ export class StateWriter implements RequestHandler {
       try {
         await this.#engine.writing(client, () => {
           this.#engine.call((state) => state.upgraded(oldRoomId, newRoomId, now()));
-          return Promise.resolve();
+          return NativePromise.resolve();
         });
         this.#pending.begin();
       } catch {

@@ -9,10 +9,11 @@ import type { Page } from "puppeteer-core";
 import { bothBrowsers, launch } from "../../support/browsers.ts";
 import type { BrowserKind } from "../../support/browsers.ts";
 import { drive, openClient, setClockAhead, tryToDrive } from "../../support/client-page.ts";
-import { progressText } from "../../support/question.ts";
+import { noticeTexts, progressText } from "../../support/question.ts";
 import { lyingHomeserver } from "../../support/lies.ts";
-import type { LyingHomeserver } from "../../support/lies.ts";
+import type { Failure, LyingHomeserver } from "../../support/lies.ts";
 import type { Exchange, RecordedRequest, Recorder } from "../../support/recorder.ts";
+import type { Account } from "../../support/synapse.ts";
 import { HOMESERVER, startWorld } from "../../support/world.ts";
 import type { World } from "../../support/world.ts";
 import { callApi, launchExtensionBrowser, testBuild, until } from "../extension-pages.ts";
@@ -29,6 +30,29 @@ const ENCRYPTION = { type: "m.room.encryption", state_key: "", content: MEGOLM }
 const SENDING = "Mantle is encrypting the room's name and topic…";
 const LATER = /^Mantle could not send the room's encrypted name yet, .* it goes on trying\.$/;
 
+const NOT_NAMED = /^Mantle could not keep the upgraded room's name and topic, /;
+
+/** Runs before Mantle in a page: while `diskFull` is true, nothing of encrypted state is stored. */
+const FULL_DISK = `{
+  const { postMessage } = MessagePort.prototype;
+  MessagePort.prototype.postMessage = function (message, ...rest) {
+    const isWrite = message !== null && message.kind === "store" && message.area === "state";
+    if (!isWrite || window.diskFull !== true) return postMessage.call(this, message, ...rest);
+    const data = { kind: "refused", id: message.id, why: "The disk is full." };
+    setTimeout(() => this.dispatchEvent(new MessageEvent("message", { data })));
+  };
+}`;
+
+/** Answers to a creation that leave open whether there is a room; there is. */
+const UNSEEN: readonly { how: Failure; title: string }[] = [
+  { how: "lost", title: "was never answered" },
+  { how: "cut", title: "was answered in part" },
+  { how: "empty", title: "was answered without a room" },
+];
+
+const isCreation = ({ method, path }: RecordedRequest): boolean =>
+  method === "POST" && path.endsWith("/createRoom");
+
 /** One browser with one person in it. */
 interface Side {
   readonly kind: BrowserKind;
@@ -37,6 +61,8 @@ interface Side {
   readonly liar: LyingHomeserver;
   readonly page: Page;
   readonly userId: string;
+  /** Another session of the same person. */
+  readonly account: Account;
   /** Another tab of the same session; the first one's client must be stopped. */
   openTab(): Promise<Page>;
   /** Goes on in the first tab, without loading it anew. */
@@ -265,8 +291,9 @@ async function openSide(world: World, kind: BrowserKind, withMantle: boolean): P
     : undefined;
   const browser = extended ?? (await launch(kind, { proxyPort }));
   const user = `${withMantle ? "with" : "without"}-${kind}`;
-  const { userId } = await world.synapse.register(user, PASSWORD);
+  const account = await world.synapse.register(user, PASSWORD);
   const page = await browser.newPage();
+  await page.evaluateOnNewDocument(FULL_DISK);
   await openClient(page, SITE);
   const credentials = await drive(page, "login", user, PASSWORD);
   const start = async (tab: Page): Promise<void> => {
@@ -279,7 +306,8 @@ async function openSide(world: World, kind: BrowserKind, withMantle: boolean): P
     recorder,
     liar,
     page,
-    userId,
+    userId: account.userId,
+    account,
     openTab: async () => {
       const tab = await browser.newPage();
       await openClient(tab, SITE);
@@ -393,47 +421,76 @@ describe("what the homeserver learns of names and topics", { timeout: 600_000 },
           assert.ok(found.length > 0);
         });
 
-        it("names a room whose creation was never answered", async () => {
-          const { page, liar, reload, userId } = side(kind);
-          const name = secret("name");
-          const isCreation = ({ path }: RecordedRequest): boolean => path.endsWith("/createRoom");
-          const before = await drive(page, "shownRooms");
-          const end = liar.fail(isCreation, "lost");
-          const outcome = await tryToDrive(page, "createRoomAs", privateRoom({ name }));
-          assert.deepEqual([outcome.ok, end()], [false, 1]);
-          // It is looked for when two minutes have gone by.
-          const setBack = await setClockAhead(page, 150_000);
-          await reload();
-          const isThere = async (): Promise<boolean> =>
-            Object.keys(await drive(page, "shownRooms")).some((id) => !(id in before));
-          await until(isThere, "the room is known", LIMIT);
-          // With the next answer of `/sync`, which this brings about.
-          const data = `/_matrix/client/v3/user/${encodeURIComponent(userId)}/account_data`;
-          await drive(page, "homeserverCall", "PUT", `${data}/org.example.wake`, { up: true });
-          await until(
-            async () =>
-              Object.values(await drive(page, "shownRooms")).some((room) => room.name === name),
-            "the room has its name",
-            LIMIT,
-          );
-          await assertUnseen(side(kind), [name]);
-          await setBack();
-          await reload();
-        });
+        for (const { how, title } of UNSEEN) {
+          it(`names a room whose creation ${title}`, async () => {
+            const { page, liar, reload, userId } = side(kind);
+            const name = secret("name");
+            const before = await drive(page, "shownRooms");
+            const end = liar.fail(isCreation, how);
+            const path = "/_matrix/client/v3/createRoom";
+            const body = privateRoom({ name }) as Record<string, unknown>;
+            const outcome = await tryToDrive(page, "homeserverCall", "POST", path, body);
+            assert.deepEqual([outcome.ok, end()], [how === "empty", 1]);
+            // It is looked for when two minutes have gone by.
+            const setBack = await setClockAhead(page, 150_000);
+            await reload();
+            const isThere = async (): Promise<boolean> =>
+              Object.keys(await drive(page, "shownRooms")).some((id) => !(id in before));
+            await until(isThere, "the room is known", LIMIT);
+            // With the next answer of `/sync`, which this brings about.
+            const data = `/_matrix/client/v3/user/${encodeURIComponent(userId)}/account_data`;
+            await drive(page, "homeserverCall", "PUT", `${data}/org.example.wake`, { up: true });
+            await until(
+              async () =>
+                Object.values(await drive(page, "shownRooms")).some((room) => room.name === name),
+              "the room has its name",
+              LIMIT,
+            );
+            await assertUnseen(side(kind), [name]);
+            await setBack();
+            await reload();
+          });
+        }
 
         it("gives the name of a room that was not made to no other one", async () => {
-          const { page, liar, recorder, reload, userId } = side(kind);
+          const { page, liar, recorder, reload, userId, account } = side(kind);
           const name = secret("name");
-          const end = liar.fail(({ path }) => path.endsWith("/createRoom"), "network");
+          const end = liar.fail(isCreation, "network");
           const outcome = await tryToDrive(page, "createRoomAs", privateRoom({ name }));
           assert.equal(outcome.ok, false);
           assert.ok(end() > 0);
           // Made in the same minutes, without a name, as a direct chat is.
-          const other = await plainRoom(page);
+          const others = [await plainRoom(page)];
+          // And direct chats that another session made. Who was invited to them has joined since, and
+          // the second chat is direct by the person's own list only.
+          const partner = await world.synapse.register(`partner-of-${kind}`, PASSWORD);
+          const { call } = world.synapse;
+          for (const isListed of [false, true]) {
+            const { room_id: chat } = (await call(
+              account,
+              "POST",
+              "/_matrix/client/v3/createRoom",
+              {
+                preset: "trusted_private_chat",
+                invite: [partner.userId],
+                is_direct: !isListed,
+                initial_state: [{ ...ENCRYPTION, content: { ...MEGOLM, [FLAG]: true } }],
+              },
+            )) as { room_id: string };
+            await call(partner, "POST", `/_matrix/client/v3/join/${encodeURIComponent(chat)}`, {});
+            if (isListed) {
+              const list = `/_matrix/client/v3/user/${encodeURIComponent(userId)}/account_data/m.direct`;
+              await call(account, "PUT", list, { [partner.userId]: [chat] });
+            }
+            others.push(chat);
+          }
           const setBack = await setClockAhead(page, 150_000);
           await reload();
-          const isThere = async (): Promise<boolean> => other in (await drive(page, "shownRooms"));
-          await until(isThere, "the other room is known", LIMIT);
+          const areThere = async (): Promise<boolean> => {
+            const shown = await drive(page, "shownRooms");
+            return others.every((other) => other in shown);
+          };
+          await until(areThere, "the other rooms are known", LIMIT);
           const data = `/_matrix/client/v3/user/${encodeURIComponent(userId)}/account_data`;
           await drive(page, "homeserverCall", "PUT", `${data}/org.example.wake`, { up: 1 });
           // What was to be written before goes before this.
@@ -442,13 +499,86 @@ describe("what the homeserver learns of names and topics", { timeout: 600_000 },
           await drive(page, "roomName", roomId, later);
           const told = recorder.exchanges.filter(
             (request) =>
-              isEncryptedPut(request) && decodeURIComponent(request.path).includes(other),
+              isEncryptedPut(request) &&
+              others.some((other) => decodeURIComponent(request.path).includes(other)),
           );
           assert.deepEqual(told, []);
-          assert.notEqual((await drive(page, "shownRooms"))[other]?.name, name);
           await assertUnseen(side(kind), [name, later]);
           await setBack();
           await reload();
+        });
+
+        it("asks once only for a room that the homeserver fails to make, and keeps its name", async () => {
+          const { page, liar, waiting } = side(kind);
+          const [name, topic] = [secret("name"), secret("topic")];
+          const before = await waiting();
+          const end = liar.fail(isCreation, "502");
+          const failed = await tryToDrive(page, "createRoomAs", privateRoom({ name, topic }));
+          assert.deepEqual([failed.ok, end(), await waiting()], [false, 1, before + 1]);
+          // The person tries again.
+          const again = await createRoom(page, privateRoom({ name, topic }));
+          await drive(page, "roomName", again.roomId, name);
+          await drive(page, "seeTopic", again.roomId, topic);
+          const shown = Object.values(await drive(page, "shownRooms"));
+          assert.equal(shown.filter((room) => room.name === name).length, 1);
+          await assertUnseen(side(kind), [name, topic]);
+        });
+
+        it("makes no room while its name cannot be stored, and names one made just then", async () => {
+          const { page, liar, recorder, waiting } = side(kind);
+          const name = secret("name");
+          const asked = (): number => recorder.to(HOMESERVER).filter(isCreation).length;
+          const [askedBefore, waitingBefore] = [asked(), await waiting()];
+          await page.evaluate("window.diskFull = true");
+          const refused = await tryToDrive(page, "createRoomAs", privateRoom({ name }));
+          assert.ok(!refused.ok);
+          assert.match(refused.error, /The disk is full\./);
+          await page.evaluate("window.diskFull = false");
+          const hold = liar.hold(isCreation);
+          const creation = tryToDrive(page, "createRoomAs", privateRoom({ name }));
+          await until(() => hold.held() > 0, "it is asked for a room", LIMIT);
+          // What was refused does not wait to be sent.
+          assert.equal(await waiting(), waitingBefore + 1);
+          await page.evaluate("window.diskFull = true");
+          hold.letGo();
+          const made = await creation;
+          assert.ok(made.ok);
+          const isTold = async (): Promise<boolean> => LATER.test((await progressText(page)) ?? "");
+          await until(isTold, "it is said that the name is missing", LIMIT);
+          await page.evaluate("window.diskFull = false");
+          await drive(page, "roomName", made.value.roomId, name);
+          assert.equal(asked(), askedBefore + 1);
+          await until(async () => (await progressText(page)) === undefined, "it is done", LIMIT);
+          await assertUnseen(side(kind), [name]);
+        });
+
+        it("says when an upgraded room's name cannot be stored, and keeps the one set then", async () => {
+          const { page, liar } = side(kind);
+          const [name, later] = [secret("name"), secret("later")];
+          const options = { ...privateRoom({ name }), room_version: "10" };
+          const { roomId } = await createRoom(page, options);
+          await drive(page, "roomName", roomId, name);
+          await until(async () => (await progressText(page)) === undefined, "it is done", LIMIT);
+          const hold = liar.hold(({ path }) => path.endsWith("/upgrade"));
+          const upgrade = tryToDrive(page, "upgradeRoom", roomId, "11");
+          await until(() => hold.held() > 0, "it is asked for an upgrade", LIMIT);
+          await page.evaluate("window.diskFull = true");
+          hold.letGo();
+          const upgraded = await upgrade;
+          assert.ok(upgraded.ok);
+          const isTold = async (): Promise<boolean> =>
+            (await noticeTexts(page)).some((text) => NOT_NAMED.test(text));
+          await until(isTold, "it is said that the name is missing", LIMIT);
+          await page.evaluate("window.diskFull = false");
+          const replacement = upgraded.value.replacement_room;
+          await drive(page, "joined", replacement);
+          await drive(page, "setRoomName", replacement, later);
+          await drive(page, "roomName", replacement, later);
+          // Whatever else was to be written goes before this.
+          await drive(page, "setRoomTopic", roomId, secret("topic"));
+          await until(async () => (await progressText(page)) === undefined, "it is done", LIMIT);
+          await drive(page, "roomName", replacement, later);
+          await assertUnseen(side(kind), [name, later]);
         });
 
         it("tells no name of a room whose flag was set and only the answer to that was lost", async () => {

@@ -68,6 +68,11 @@ impl Hint {
     }
 }
 
+/// The room in the name of a hint.
+fn room_of(name: &str) -> &str {
+    name.split_once(' ').map_or(name, |(room_id, _)| room_id)
+}
+
 fn read_events(text: &str) -> Option<Map<String, String>> {
     let mut events = Map::new();
     for event in elements(get(text, &["state"]).ok()??).ok()? {
@@ -118,23 +123,35 @@ impl StateEngine {
         }
         let room_id = get_str(content, &["room_id"])?.ok_or(BAD)?;
         let events = read_events(content).filter(|events| !events.is_empty()).ok_or(BAD)?;
-        // Only the inviter's word counts; the first who speaks is not yet the inviter, so a later
-        // other one replaces it, and the invite itself decides.
-        if !self.hints.contains_key(&room_id) {
+        // What stands before the space in its name.
+        if room_id.bytes().any(|byte| byte <= b' ') {
+            return Err(BAD);
+        }
+        // Only the inviter's word counts, and who that is the invite itself decides: until then
+        // each has one for the room.
+        let name = format!("{room_id} {sender}");
+        if !self.hints.contains_key(&name) {
             let by_one = self.hints.values().filter(|hint| hint.sender == sender).count();
             if self.hints.len() >= MAX_HINTS || by_one >= MAX_HINTS_BY_ONE {
                 return Err(BAD);
             }
         }
-        self.hints.insert(room_id.clone(), Hint { sender: sender.to_owned(), events });
-        self.dirty.insert(format!("{HINT}{room_id}"));
-        self.fresh_hints.insert(room_id);
+        self.hints.insert(name.clone(), Hint { sender: sender.to_owned(), events });
+        self.dirty.insert(format!("{HINT}{name}"));
+        self.fresh_hints.insert(name);
         Ok(())
     }
 
-    pub(super) fn drop_hint(&mut self, room_id: &str) {
-        if self.hints.remove(room_id).is_some() {
-            self.dirty.insert(format!("{HINT}{room_id}"));
+    pub(super) fn has_hint(&self, room_id: &str) -> bool {
+        self.hints.find(|name| room_of(name).cmp(room_id)).is_some()
+    }
+
+    pub(super) fn drop_hints(&mut self, room_id: &str) {
+        while self.has_hint(room_id) {
+            let name = self.hints.keys().find(|name| room_of(name) == room_id).cloned();
+            let name = name.unwrap_or_default();
+            self.hints.remove(&name);
+            self.dirty.insert(format!("{HINT}{name}"));
         }
     }
 
@@ -146,14 +163,15 @@ impl StateEngine {
         }
         let mut edits = Vec::new();
         for (room_id, entries) in rooms {
-            let Some(hint) = self.hints.get(room_id) else { continue };
             let Some(open) = entries.first().and_then(|entry| entry.found.array()) else {
                 continue;
             };
             let list = survey.list(&answer.body, open);
-            if !list.iter().any(|event| self.is_invite_by(event, &hint.sender)) {
-                continue;
-            }
+            let is_inviters = |(name, hint): &(&String, &Hint)| {
+                room_of(name) == room_id
+                    && list.iter().any(|event| self.is_invite_by(event, &hint.sender))
+            };
+            let Some((_, hint)) = self.hints.iter().find(is_inviters) else { continue };
             let mut anchored = false;
             for entry in entries {
                 if hint.events.contains_key(&entry.found.event_type) {
@@ -188,13 +206,14 @@ impl StateEngine {
     pub(super) fn healed_invites(&mut self) -> Vec<HealedEvent> {
         std::mem::take(&mut self.fresh_hints)
             .into_iter()
-            .filter_map(|room_id| Some((self.hints.get(&room_id)?, room_id)))
-            .flat_map(|(hint, room_id)| {
+            .filter_map(|name| Some((self.hints.get(&name)?, name)))
+            .flat_map(|(hint, name)| {
+                let room_id = room_of(&name);
                 hint.events
                     .iter()
                     .filter_map(|(event_type, content)| {
-                        let event = with_room(&hint.event(event_type, content), &room_id);
-                        healed_event(&room_id, event)
+                        let event = with_room(&hint.event(event_type, content), room_id);
+                        healed_event(room_id, event)
                     })
                     .collect::<Vec<_>>()
             })

@@ -1,5 +1,5 @@
-//! State that still must be sent: taken out of `createRoom`, of a room that was upgraded, or held
-//! because keys were not ready. Kept, sealed, until the server has it.
+//! State that still must be sent: taken out of `createRoom` or of a room that was upgraded. Kept,
+//! sealed, until the server has it.
 
 use serde::Serialize;
 
@@ -192,19 +192,19 @@ impl StateEngine {
         Ok(())
     }
 
-    /// Keeps one state event until it can be sent.
-    ///
-    /// # Errors
-    ///
-    /// [`EngineError::NotWriter`].
-    pub fn hold_write(
-        &mut self,
-        room_id: &str,
-        event: PendingEvent,
-        now: u64,
-    ) -> Result<String, EngineError> {
-        self.must_write()?;
-        Ok(self.keep_pending(Some(room_id), vec![event], now))
+    /// Takes out what somebody has set meanwhile, or what has come back by sync: new and upgraded
+    /// rooms have no encrypted state when they are made.
+    pub(super) fn drop_superseded(&mut self) -> Result<(), EngineError> {
+        for PendingView { pending_id, room_id, events, .. } in self.pending_writes() {
+            for PendingEvent { event_type, state_key, .. } in events {
+                let slots = room_id.as_ref().and_then(|room_id| self.remembered.get(room_id));
+                let slot = (event_type, state_key);
+                if slots.is_some_and(|slots| slots.contains_key(&slot)) {
+                    self.pending_sent(&pending_id, &slot.0, &slot.1)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Everything that still must be sent, oldest first.

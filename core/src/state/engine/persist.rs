@@ -160,7 +160,7 @@ impl StateEngine {
         }
         self.read_own_sessions();
         self.writer = true;
-        Ok(())
+        self.drop_superseded()
     }
 
     /// Another tab may write from now on.
@@ -195,7 +195,7 @@ impl StateEngine {
                 self.outbound.get(room).map(|outbound| outbound.stored(&self.key))
             }
             Some(("pending", id)) => self.pending.get(id).map(|pending| pending.stored(&self.key)),
-            Some(("hint", room)) => self.hints.get(room).map(|hint| hint.stored(&self.key)),
+            Some(("hint", name)) => self.hints.get(name).map(|hint| hint.stored(&self.key)),
             _ => None,
         }
     }
@@ -225,9 +225,9 @@ impl StateEngine {
                 }
                 None => false,
             },
-            Some(("hint", room)) => match Hint::restore(value, &self.key) {
+            Some(("hint", name)) => match Hint::restore(value, &self.key) {
                 Some(hint) => {
-                    self.hints.insert(room.to_owned(), hint);
+                    self.hints.insert(name.to_owned(), hint);
                     true
                 }
                 None => false,

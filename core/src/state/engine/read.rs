@@ -323,7 +323,7 @@ impl StateEngine {
             && self.hints.is_empty()
             && filters::parameter(&address, "since").is_none();
         if is_first_sync
-            && let Some(excerpt) = excerpt::of(&mut Source { length, read }, Wanted::NotUsers)
+            && let Some(excerpt) = excerpt::of(&mut Source { length, read })
             && (!excerpt.scan.may_hide || self.known.is_empty())
         {
             let mut answer = Answer::new(endpoint, &address, url, excerpt.bytes);
@@ -486,7 +486,7 @@ impl StateEngine {
             };
             let interesting = rooms.contains(&room_id)
                 || !self.known.is_unknown(&room_id)
-                || self.hints.contains_key(&room_id)
+                || self.has_hint(&room_id)
                 || mentions_flag();
             if !interesting {
                 continue;
@@ -498,13 +498,13 @@ impl StateEngine {
             match entry.role {
                 Role::History => continue,
                 Role::Stripped => {
-                    if self.hints.contains_key(&room_id) {
+                    if self.has_hint(&room_id) {
                         answer.invites.push(entry);
                     }
                     continue;
                 }
                 // The user is in the room now.
-                Role::Current(_) => self.drop_hint(&room_id),
+                Role::Current(_) => self.drop_hints(&room_id),
             }
             match entry.found.event_type.as_str() {
                 "m.room.member" => {
