@@ -38,8 +38,8 @@ const limits = {
   // Loaded on demand from the package, and with all of Megolm compiled for speed; a thirtieth of it
   // checks signatures together and walks over answers in tiles, for about twice the speed of both,
   // and a sixtieth opens large first syncs where they are, which saves memory of their size.
-  stateBytes: 670_000,
-  stateGzipBytes: 276_000,
+  stateBytes: 672_000,
+  stateGzipBytes: 278_000,
   // Issue 3, "Speed": ratios to JSON.parse of the same text.
   passLarge: 0.06,
   passSmall: 0.1,
