@@ -98,7 +98,7 @@ mod tests {
         let flat = format!(r#"{{{}"z":0}}"#, r#""state_key":"x","#.repeat(4_000));
         let nested = r#"{"state_key":"x","a":"#.repeat(3_000) + "0" + &"}".repeat(3_000);
         for object in [flat, nested] {
-            let rest = "word ".repeat(200_000);
+            let rest = "word ".repeat(600_000);
             let (found, bytes_read) =
                 finds_after(&format!(r#"{{"events":[{object}],"rest":"{rest}"}}"#));
             assert!(found, "walked over to the end");
