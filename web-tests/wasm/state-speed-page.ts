@@ -306,8 +306,9 @@ function syncText(
   const rooms = [...byRoom].map(([roomId, texts], at) => {
     const state = clearState(roomId, texts.length > 0).map((event) => JSON.stringify(event));
     const events: string[] = [];
+    const keys = { sender: key(at), session: key(at + 1_000) };
     for (let index = 0; index < share; index += 1) {
-      (index % 3 === 0 ? events : state).push(filler(at, index));
+      (index % 3 === 0 ? events : state).push(filler(at, index, keys));
     }
     // Somewhere in between, as they come.
     for (const [index, text] of texts.entries()) {
@@ -341,14 +342,18 @@ function key(seed: number): string {
 }
 
 /** An event of everyday kind: messages of encrypted rooms in the timeline, members in the state. */
-function filler(room: number, index: number): string {
+function filler(
+  room: number,
+  index: number,
+  keys: { readonly sender: string; readonly session: string },
+): string {
   const id = `$${room}-${index}-`.padEnd(44, "e");
   const common = `"sender":"@user${index}:example.org","event_id":"${id}","origin_server_ts":17000${index}`;
   if (index % 3 === 0) {
     return (
       `{"type":"m.room.encrypted",${common},"content":{"algorithm":"m.megolm.v1.aes-sha2",` +
       `"ciphertext":"${"AwgAEnAkBmciEAyhh1j6DCk29UXJ7kv".repeat(7)}","device_id":"ABCDEFGHIJ",` +
-      `"sender_key":"${key(room)}","session_id":"${key(room + 1_000)}"},"unsigned":{"age":17}}`
+      `"sender_key":"${keys.sender}","session_id":"${keys.session}"},"unsigned":{"age":17}}`
     );
   }
   return (

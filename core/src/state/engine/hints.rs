@@ -147,9 +147,12 @@ impl StateEngine {
     }
 
     pub(super) fn drop_hints(&mut self, room_id: &str) {
-        while self.has_hint(room_id) {
-            let name = self.hints.keys().find(|name| room_of(name) == room_id).cloned();
-            let name = name.unwrap_or_default();
+        if !self.has_hint(room_id) {
+            return;
+        }
+        let is_rooms = |name: &&String| room_of(name) == room_id;
+        let names: Vec<String> = self.hints.keys().filter(is_rooms).cloned().collect();
+        for name in names {
             self.hints.remove(&name);
             self.dirty.insert(format!("{HINT}{name}"));
         }
