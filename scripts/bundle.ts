@@ -36,8 +36,8 @@ const rulesFile = "extension/generated/rules.json";
 const schemaFile = "extension/generated/managed-schema.json";
 const entries = {
   page: "extension/page/main.ts",
-  relay: "extension/relay.ts",
-  background: "extension/background.ts",
+  relay: "extension/relay/relay.ts",
+  background: "extension/background/background.ts",
 };
 
 /** The hosts Mantle knows by itself, followed by those named for this build. */

@@ -1,6 +1,6 @@
 /**
- * Which source file may use which: one direction only, from the browser's glue down to the wire.
- * The table is docs/architecture.md in code.
+ * Which source file may use which: one direction only, from the browser's glue down to the wire,
+ * and in no circle. The table is docs/architecture.md in code.
  */
 
 import { readFileSync } from "node:fs";
@@ -47,7 +47,7 @@ const ownedCrates: readonly { crates: RegExp; owner: RegExp; name: string }[] = 
 
 /** Returns one sentence per violation. */
 export function layerProblems(): string[] {
-  return [...coreProblems(), ...extensionProblems(), ...testWorldProblems()];
+  return [...coreProblems(), ...extensionProblems(), ...testWorldProblems(), ...circleProblems()];
 }
 
 /** Rust without comments, string contents and its test module. */
@@ -153,41 +153,76 @@ function importsOf(file: string, text: string): string[] {
     .map((name) => (name.startsWith(".") ? path.join(path.dirname(file), name) : name));
 }
 
-/** Files nothing else may import: they are where a browser enters. */
-const entryFiles = /^extension\/(page\/main|relay|background|ui\/([\w-]+)\/\2)\.ts$/;
-const pageMayUse = /^extension\/(page\/|messages\.ts$|generated\/)|^mantle-core-wasm$/;
-/** Those that use no other file of the tree. */
-const leaves = /^extension\/(platform|messages|page\/captured)\.ts$/;
+const generated = "extension/generated";
+const wasmText = "mantle-core-wasm";
+/** What a file or folder of the extension may import besides its own folder; the longest name wins. */
+const extensionLayers: Record<string, readonly string[]> = {
+  protocol: [],
+  // The browser's API and what is stored through it: for the extension's own worlds.
+  browser: ["protocol", generated, wasmText],
+  background: ["protocol", "browser", generated],
+  relay: ["protocol", "browser"],
+  "ui/shared": ["protocol", "browser", generated],
+  "ui/popup": ["protocol", "browser", "ui/shared", generated],
+  "ui/options": ["protocol", "browser", "ui/shared", generated],
+  "page/primordials": [],
+  "page/intercept": ["protocol", "page/primordials"],
+  "page/core": ["protocol", "page/primordials", "page/intercept", generated, wasmText],
+  "page/channel": ["protocol", "page/primordials"],
+  "page/dialogs": ["page/primordials", "page/intercept", "page/channel"],
+  "page/room-state/element": ["protocol", "page/primordials", "page/intercept", "page/core"],
+  "page/room-state": [
+    ...["protocol", "page/primordials", "page/intercept", "page/core", "page/channel"],
+    ...["page/dialogs", "page/room-state/element", generated],
+  ],
+  "page/media": [
+    ...["protocol", "page/primordials", "page/intercept", "page/core", "page/channel"],
+    ...["page/dialogs", "page/room-state/element", generated],
+  ],
+  "page/main.ts": [
+    ...["protocol", "page/primordials", "page/intercept", "page/core", "page/channel"],
+    ...["page/dialogs", "page/room-state", "page/media"],
+  ],
+};
+/** For tests only: what node has not and a browser has. */
+const testing = "extension/testing";
+
+/** The layer a file of the extension belongs to. */
+function layerOf(file: string): string | undefined {
+  return Object.keys(extensionLayers)
+    .filter((name) => file === `extension/${name}` || file.startsWith(`extension/${name}/`))
+    .sort((a, b) => b.length - a.length)[0];
+}
+
+const isScript = (file: string): boolean => file.endsWith(".ts") && !file.endsWith(".d.ts");
+const isTest = (file: string): boolean =>
+  file.endsWith(".test.ts") || file.startsWith(`${testing}/`);
 
 function extensionProblems(): string[] {
   const problems: string[] = [];
-  for (const file of filesBelow("extension")) {
-    if (!file.endsWith(".ts") || file.endsWith(".d.ts")) continue;
+  for (const file of filesBelow("extension").filter(isScript)) {
     const text = readFileSync(path.join(root, file), "utf8");
-    const inPage = file.startsWith("extension/page/");
+    const layer = layerOf(file);
+    if (layer === undefined && !isTest(file)) {
+      problems.push(`${file} is in no layer; scripts/layers.ts has the table.`);
+      continue;
+    }
     for (const used of importsOf(file, text)) {
-      const known = used.startsWith("extension/") || used === "mantle-core-wasm";
-      if (!known) {
-        problems.push(`${file} imports ${used}; the extension uses only its own files.`);
-      } else if (inPage && !pageMayUse.test(used)) {
-        problems.push(
-          `${file} imports ${used}; page scripts use page/, messages.ts and generated/.`,
-        );
-      } else if (!inPage && used.startsWith("extension/page/")) {
-        problems.push(`${file} imports ${used}; page/ runs in another world.`);
-      } else if (leaves.test(file) && !used.startsWith("extension/generated/")) {
-        problems.push(`${file} imports ${used}; this file uses no other.`);
-      } else if (entryFiles.test(used) && path.dirname(used) !== path.dirname(file)) {
-        problems.push(`${file} imports ${used}; that is where a browser enters.`);
-      } else if (/^extension\/(relay|background)\.ts$/.test(used)) {
-        problems.push(`${file} imports ${used}; that is where a browser enters.`);
+      const allowed = layer === undefined ? [] : (extensionLayers[layer] ?? []);
+      const target = layerOf(used) ?? (used.startsWith(`${generated}/`) ? generated : used);
+      const isForTests = isTest(file) && (used.startsWith("node:") || isTest(used));
+      if (isTest(used) && !isTest(file)) {
+        problems.push(`${file} imports ${used}; that is for tests only.`);
+      } else if (target !== layer && !allowed.includes(target) && !isForTests) {
+        const others = allowed.map((name) => path.basename(name)).join(", ") || "its own folder";
+        problems.push(`${file} imports ${used}; ${layer ?? testing} may only use ${others}.`);
       }
     }
     const api = /(?<![.\w$])(?:globalThis\.)?(chrome|browser)\s*(?:\?\.|\.)\s*[a-z]/.exec(
       scriptCode(text),
     );
-    if (api !== null && file !== "extension/platform.ts") {
-      problems.push(`${file} uses ${api[1] ?? ""}.*; only extension/platform.ts may.`);
+    if (api !== null && file !== "extension/browser/api.ts" && !isTest(file)) {
+      problems.push(`${file} uses ${api[1] ?? ""}.*; only extension/browser/api.ts may.`);
     }
   }
   return problems;
@@ -195,8 +230,7 @@ function extensionProblems(): string[] {
 
 function testWorldProblems(): string[] {
   const problems: string[] = [];
-  const files = [...filesBelow("web-tests"), ...filesBelow("scripts")];
-  for (const file of files.filter((name) => /\.ts$/.test(name) && !name.endsWith(".d.ts"))) {
+  for (const file of [...filesBelow("web-tests"), ...filesBelow("scripts")].filter(isOwnScript)) {
     const text = readFileSync(path.join(root, file), "utf8");
     for (const used of importsOf(file, text)) {
       const fromSupport = file.startsWith("web-tests/support/");
@@ -209,4 +243,38 @@ function testWorldProblems(): string[] {
     }
   }
   return problems;
+}
+
+function isOwnScript(file: string): boolean {
+  return isScript(file) && !file.includes("node_modules/");
+}
+
+/** Files that import each other, types included: none can be understood without all of them. */
+function circleProblems(): string[] {
+  const files = ["extension", "web-tests", "scripts"].flatMap(filesBelow).filter(isOwnScript);
+  const imports = new Map(
+    files.map((file) => [file, importsOf(file, readFileSync(path.join(root, file), "utf8"))]),
+  );
+  return circles(imports).map((circle) => `${circle.join(" → ")} is a circle of imports.`);
+}
+
+/** One circle for each way back that a walk finds, from the file it leads back to. */
+export function circles(imports: ReadonlyMap<string, readonly string[]>): string[][] {
+  const found: string[][] = [];
+  const done = new Set<string>();
+  const way: string[] = [];
+  const walk = (file: string): void => {
+    const begin = way.indexOf(file);
+    if (begin !== -1) {
+      found.push([...way.slice(begin), file]);
+      return;
+    }
+    if (done.has(file)) return;
+    way.push(file);
+    for (const used of imports.get(file) ?? []) walk(used);
+    way.pop();
+    done.add(file);
+  };
+  for (const file of imports.keys()) walk(file);
+  return found;
 }

@@ -11,31 +11,31 @@ import {
   startsWith,
   stopEvent,
   then,
-} from "./captured.ts";
-import { installBeaconHook } from "./beacon-hook.ts";
-import type { Effect } from "../messages.ts";
-import { openChannel } from "./channel.ts";
-import { askHandler } from "./consent.ts";
-import { GuardedCore } from "./core.ts";
-import type { CoreStatus } from "./core.ts";
-import { installFetchHook } from "./fetch-hook.ts";
-import { registerHandler } from "./handlers.ts";
+} from "./primordials/primordials.ts";
+import { installBeaconHook } from "./intercept/beacon.ts";
+import type { Effect } from "../protocol/reports.ts";
+import { openChannel } from "./channel/channel.ts";
+import { askHandler, isPermitted } from "./dialogs/consent.ts";
+import { GuardedCore } from "./core/guarded-core.ts";
+import type { CoreStatus } from "./core/guarded-core.ts";
+import { installFetchHook } from "./intercept/fetch.ts";
+import { registerHandler } from "./intercept/handlers.ts";
 import { installCopyHook } from "./media/copied.ts";
 import { mediaHandler } from "./media/handler.ts";
 import { installOutgoingHook } from "./media/outgoing.ts";
-import { installFrameHook } from "./frame-hook.ts";
-import { installLinkHook } from "./link-hook.ts";
-import { showBrowser } from "./navigator-hook.ts";
-import { showNotice } from "./notice.ts";
-import { installPositionHook } from "./position-hook.ts";
-import { connectRequests, takeAnswer } from "./relay-requests.ts";
-import { connectShieldSettings, tellOfShieldSettings } from "./shield-settings.ts";
-import { installRtcHook } from "./rtc-hook.ts";
-import { installEncryptedState } from "./state/install.ts";
-import { installResponseAccessors } from "./synthetic-response.ts";
-import { store } from "./store.ts";
-import { disguise } from "./wrap.ts";
-import { installXhrHook } from "./xhr-hook.ts";
+import { installFrameHook } from "./intercept/frames.ts";
+import { installLinkHook } from "./intercept/links.ts";
+import { showBrowser } from "./intercept/navigator.ts";
+import { showNotice } from "./dialogs/notice.ts";
+import { installPositionHook } from "./intercept/position.ts";
+import { connectRequests, takeAnswer } from "./channel/relay-requests.ts";
+import { connectShieldSettings, tellOfShieldSettings } from "./core/shield-settings.ts";
+import { installRtcHook } from "./intercept/rtc.ts";
+import { installEncryptedState } from "./room-state/install.ts";
+import { installResponseAccessors } from "./intercept/response.ts";
+import { store } from "./channel/store.ts";
+import { disguise } from "./intercept/wrap.ts";
+import { installXhrHook } from "./intercept/xhr.ts";
 
 /** Effects are gathered for this long before they leave the page. */
 const EFFECTS_DELAY = 250;
@@ -122,11 +122,11 @@ function install(): void {
   installXhrHook(core);
   installBeaconHook(core);
   installRtcHook(core, tellOnce);
-  installFrameHook(core, tellOnce);
-  installLinkHook(core);
+  installFrameHook(core, tellOnce, isPermitted);
+  installLinkHook(core, isPermitted);
   installCopyHook(core);
   installOutgoingHook(core);
-  installPositionHook(core);
+  installPositionHook(core, isPermitted);
   disguise();
   if (core.status !== "running") report(core.status);
 

@@ -1,7 +1,7 @@
-import type { ElementConfig } from "./discovery.ts";
-
 /** The device name Element makes up: where it runs, in which browser, on which system. */
-export function defaultDeviceDisplayName(config: ElementConfig): string {
+export function defaultDeviceDisplayName(config: {
+  readonly default_device_display_name?: string;
+}): string {
   if (config.default_device_display_name !== undefined) return config.default_device_display_name;
   const place = (location.host + location.pathname).replace(/\/(index\.html)?$/, "");
   return `${place}: ${browserName(navigator.userAgent)} on ${systemName(navigator.userAgent)}`;

@@ -1,4 +1,4 @@
-import type { Report, ReportRow } from "./run.ts";
+import type { Report, ReportRow } from "./report.ts";
 
 /** The report as one page without scripts or anything to load. */
 export function reportPage(report: Report): string {

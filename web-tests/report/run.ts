@@ -6,33 +6,10 @@ import { bothBrowsers } from "../support/browsers.ts";
 import type { BrowserKind } from "../support/browsers.ts";
 import { startWorld } from "../support/world.ts";
 import { reportPage } from "./page.ts";
+import type { Report, ReportRow } from "./report.ts";
 import { ROWS } from "./rows.ts";
 import { FOREIGN_PARTS, runSession } from "./session.ts";
 import type { SessionResult } from "./session.ts";
-
-/** One line of the report. */
-export interface ReportRow {
-  readonly id: string;
-  readonly section: string;
-  readonly what: string;
-  readonly to: string;
-  readonly shield: string | null;
-  /** True when the shield exists and is on by default. */
-  readonly shielded: boolean;
-  /** Why the session cannot make this leak happen, or null. */
-  readonly notDriven: string | null;
-  /** Times seen, by browser. */
-  readonly counts: Partial<Record<BrowserKind, { without: number; with: number }>>;
-}
-
-/** The whole report; report.json holds exactly this. */
-export interface Report {
-  readonly made: string;
-  readonly rows: ReportRow[];
-  readonly sessions: Omit<SessionResult, "leaks" | "seen">[];
-  /** Why the report counts as failed; empty when all is well. */
-  readonly failures: string[];
-}
 
 /** What the specs and the report use of tables.json. */
 export interface Tables {

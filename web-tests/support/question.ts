@@ -2,7 +2,7 @@
 import type { Page } from "puppeteer-core";
 
 const MARK = "data-mantle-question";
-/** A little more than `SETTLE_MS` of extension/page/question.ts. */
+/** A little more than `SETTLE_MS` of extension/page/dialogs/prompt.ts. */
 const SETTLE_MS = 500;
 
 /** An open question, as the person sees it. */

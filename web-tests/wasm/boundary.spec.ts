@@ -10,7 +10,7 @@ import { after, before, describe, test } from "node:test";
 import { build } from "esbuild";
 import type { Page } from "puppeteer-core";
 
-import * as decision from "../../extension/page/decision.ts";
+import * as decision from "../../extension/page/intercept/decision.ts";
 import { coreModules } from "../../scripts/bundle.ts";
 import { builtCoreWasm } from "../../scripts/core-wasm.ts";
 import { root } from "../../scripts/process.ts";

@@ -17,7 +17,7 @@ import cryptoBase64 from "crypto-wasm";
 import stateBase64 from "mantle-state-wasm";
 
 import { EncryptedState, initSync } from "../../extension/generated/mantle_state.js";
-import { Pace, SESSIONS_IN_STEP } from "../../extension/page/state/pace.ts";
+import { Pace, SESSIONS_IN_STEP } from "../../extension/page/room-state/time-slicing.ts";
 
 /** Medians over the rounds; times in ms. */
 export interface AnswerSpeed {

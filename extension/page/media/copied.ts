@@ -12,11 +12,11 @@ import {
   runInTask,
   slice,
   uncurry,
-} from "../captured.ts";
-import type { Gate } from "../decision.ts";
-import { showNotice } from "../notice.ts";
-import { shieldSettings } from "../shield-settings.ts";
-import { replaceMethod } from "../wrap.ts";
+} from "../primordials/primordials.ts";
+import type { Gate } from "../intercept/decision.ts";
+import { showNotice } from "../dialogs/notice.ts";
+import { shieldSettings } from "../core/shield-settings.ts";
+import { replaceMethod } from "../intercept/wrap.ts";
 import { linkFate, OPEN_MEDIA } from "./link.ts";
 
 const SHIELD = "media";

@@ -13,8 +13,8 @@ import {
   subarray,
   then,
   viewBuffer,
-} from "../captured.ts";
-import type { HeldRequest } from "../handlers.ts";
+} from "../primordials/primordials.ts";
+import type { HeldRequest } from "../intercept/handlers.ts";
 import { guarded, mediaModule } from "./module.ts";
 
 type Body = NonNullable<HeldRequest["body"]>;

@@ -1,7 +1,7 @@
 /** Takes uploads, messages with links to open media, and new profile pictures over. */
-import { execute, NativeRegExp } from "../captured.ts";
-import type { HeldRequest, Outcome, RequestHandler } from "../handlers.ts";
-import type { Taker } from "../decision.ts";
+import { execute, NativeRegExp } from "../primordials/primordials.ts";
+import type { HeldRequest, Outcome, RequestHandler } from "../intercept/handlers.ts";
+import type { Taker } from "../intercept/decision.ts";
 import { handlePicture } from "./picture.ts";
 import { handleLinks } from "./link.ts";
 import { handleUpload } from "./upload.ts";

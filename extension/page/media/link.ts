@@ -1,12 +1,12 @@
-import { decodeText, parseJson, stringify } from "../captured.ts";
-import type { HandlerAction, Taker } from "../decision.ts";
-import { bodyBytes } from "../handlers.ts";
-import type { HeldRequest, Outcome } from "../handlers.ts";
-import { ask } from "../question.ts";
-import type { Question } from "../question.ts";
-import { shieldSettings } from "../shield-settings.ts";
+import { decodeText, parseJson, stringify } from "../primordials/primordials.ts";
+import type { HandlerAction, Taker } from "../intercept/decision.ts";
+import { bodyBytes } from "../intercept/handlers.ts";
+import type { HeldRequest, Outcome } from "../intercept/handlers.ts";
+import { ask } from "../dialogs/prompt.ts";
+import type { Question } from "../dialogs/prompt.ts";
+import { shieldSettings } from "../core/shield-settings.ts";
 import { guarded, mediaModule } from "./module.ts";
-import { refused } from "../refusal.ts";
+import { refused } from "../intercept/refusal.ts";
 
 /** Beginning of the paths that need no signing in; a text without it is not looked into. */
 export const OPEN_MEDIA = "/_matrix/media/";

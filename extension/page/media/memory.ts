@@ -1,10 +1,17 @@
-import { digestText, execute, NativeRegExp, now, page, toIsoDay } from "../captured.ts";
-import { Memory } from "../memory.ts";
+import {
+  digestText,
+  execute,
+  NativeRegExp,
+  now,
+  page,
+  toIsoDay,
+} from "../primordials/primordials.ts";
+import { Memory } from "../channel/memory.ts";
 
 /** What a person chose before. */
 export type Remembered = "clean" | "send";
 
-/** As `rememberedAnswers` of extension/page-store.ts reads it too. */
+/** As `rememberedAnswers` of extension/browser/page-store.ts reads it too. */
 const ANSWER = new NativeRegExp("^(clean|send)(?: |$)");
 const ROOM = new NativeRegExp("^#/room/([^/?]+)");
 const memory = new Memory("media");

@@ -1,6 +1,6 @@
 import * as glue from "../../generated/mantle_media.js";
-import { NativeError } from "../captured.ts";
-import { loadModule } from "../modules.ts";
+import { NativeError } from "../primordials/primordials.ts";
+import { loadModule } from "../channel/modules.ts";
 
 let isReady = false;
 

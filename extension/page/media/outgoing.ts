@@ -15,10 +15,10 @@ import {
   stringify,
   weakGet,
   weakSet,
-} from "../captured.ts";
-import type { AnyFunction } from "../captured.ts";
-import type { Gate } from "../decision.ts";
-import { runningClient } from "../state/client.ts";
+} from "../primordials/primordials.ts";
+import type { AnyFunction } from "../primordials/primordials.ts";
+import type { Gate } from "../intercept/decision.ts";
+import { runningClient } from "../room-state/element/client.ts";
 import { linkFate, NOT_SENT, OPEN_MEDIA } from "./link.ts";
 
 const SHIELD = "media";

@@ -1,6 +1,6 @@
-import { execute, NativeRegExp } from "../captured.ts";
-import type { HeldRequest, Outcome } from "../handlers.ts";
-import { showNotice } from "../notice.ts";
+import { execute, NativeRegExp } from "../primordials/primordials.ts";
+import type { HeldRequest, Outcome } from "../intercept/handlers.ts";
+import { showNotice } from "../dialogs/notice.ts";
 
 const ROOM = new NativeRegExp("/rooms/");
 /** Said once per page for each of the two. */

@@ -17,10 +17,10 @@ import {
   slice,
   startsWith,
   toIsoDay,
-} from "../captured.ts";
-import type { HeaderList } from "../header-list.ts";
-import { headersFrom } from "../header-list.ts";
-import { askRelay } from "../relay-requests.ts";
+} from "../primordials/primordials.ts";
+import type { HeaderList } from "../primordials/header-list.ts";
+import { headersFrom } from "../primordials/header-list.ts";
+import { askRelay } from "../channel/relay-requests.ts";
 import { recall, remember } from "./memory.ts";
 import { guarded, mediaModule } from "./module.ts";
 

@@ -8,18 +8,18 @@ import {
   stringify,
   toLowerCase,
   urlHost,
-} from "../captured.ts";
-import type { Taker } from "../decision.ts";
-import type { HeldRequest, Outcome } from "../handlers.ts";
-import type { HeaderList } from "../header-list.ts";
-import { ask } from "../question.ts";
-import type { Answer, Choice } from "../question.ts";
-import { shieldSettings } from "../shield-settings.ts";
+} from "../primordials/primordials.ts";
+import type { Taker } from "../intercept/decision.ts";
+import type { HeldRequest, Outcome } from "../intercept/handlers.ts";
+import type { HeaderList } from "../primordials/header-list.ts";
+import { ask } from "../dialogs/prompt.ts";
+import type { Answer, Choice } from "../dialogs/prompt.ts";
+import { shieldSettings } from "../core/shield-settings.ts";
 import { cleaned, examine } from "./examination.ts";
 import { recallChoice, rememberChoice, roomKey } from "./memory.ts";
 import type { Remembered } from "./memory.ts";
 import { guarded, mediaModule } from "./module.ts";
-import { refused } from "../refusal.ts";
+import { refused } from "../intercept/refusal.ts";
 import { serverMedia } from "./server.ts";
 
 /** As `Examination.decide()` tells it. */

@@ -1,7 +1,11 @@
 /** What the person answered once and for all when files were to be sent; each can be taken back. */
-import { type RememberedAnswer, rememberedAnswers, takeAnswerBack } from "../../page-store.ts";
-import { text } from "../../platform.ts";
-import { button, element } from "../popup/dom.ts";
+import {
+  type RememberedAnswer,
+  rememberedAnswers,
+  takeAnswerBack,
+} from "../../browser/page-store.ts";
+import { text } from "../../browser/api.ts";
+import { button, element } from "../shared/dom.ts";
 
 /** Whether a stored name may be one of an answer. */
 export const isAnswerName = (name: string): boolean => /\/(?:media|answers)\//.test(name);

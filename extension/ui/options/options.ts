@@ -1,15 +1,15 @@
 /** The options page: every setting, who set it, and what could not be read. */
-import { type SettingsView, describeSettings } from "../../core.ts";
-import { clearLedger, isHandled, readLedger } from "../../ledger.ts";
-import { onStorageChanged, text, textLanguage } from "../../platform.ts";
-import { readSettings, watchSettings } from "../../settings.ts";
-import { addedSites, sitesToAllow } from "../../sites.ts";
-import { element, part } from "../popup/dom.ts";
-import { type Families, showFamilies } from "../popup/family.ts";
-import { type OptionField, optionField } from "../popup/option-field.ts";
-import { showSites } from "../popup/site-list.ts";
-import { showWelcome } from "../popup/welcome-card.ts";
-import { changeSetting } from "../setting-change.ts";
+import { type SettingsView, describeSettings } from "../../browser/settings-core.ts";
+import { clearLedger, isHandled, readLedger } from "../../browser/ledger.ts";
+import { onStorageChanged, text, textLanguage } from "../../browser/api.ts";
+import { readSettings, watchSettings } from "../../browser/settings-store.ts";
+import { addedSites, sitesToAllow } from "../../browser/sites.ts";
+import { element, part } from "../shared/dom.ts";
+import { type Families, showFamilies } from "../shared/family.ts";
+import { type OptionField, optionField } from "../shared/option-field.ts";
+import { showSites } from "../shared/site-list.ts";
+import { showWelcome } from "../shared/welcome-card.ts";
+import { changeSetting } from "../shared/setting-change.ts";
 import { isAnswerName, showAnswers } from "./answer-list.ts";
 import { profileField } from "./profile-field.ts";
 

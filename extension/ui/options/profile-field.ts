@@ -1,9 +1,9 @@
 /** Which defaults hold where the person chose nothing. */
-import type { Profile, SettingsView } from "../../core.ts";
-import { text } from "../../platform.ts";
-import { element } from "../popup/dom.ts";
-import type { OptionField } from "../popup/option-field.ts";
-import type { ChangeSetting } from "../popup/shield-row.ts";
+import type { Profile, SettingsView } from "../../browser/settings-core.ts";
+import { text } from "../../browser/api.ts";
+import { element } from "../shared/dom.ts";
+import type { OptionField } from "../shared/option-field.ts";
+import type { ChangeSetting } from "../shared/setting-change.ts";
 
 const PROFILES: readonly Profile[] = ["recommended", "strict"];
 

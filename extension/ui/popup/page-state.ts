@@ -1,9 +1,9 @@
 /** How Mantle stands in the tab the popup was opened on. */
-import { looksLikeElement } from "../../detect.ts";
-import { readPageState } from "../../messages.ts";
-import { type Tab, hasHost, sendToTab } from "../../platform.ts";
-import type { SettingsTexts } from "../../settings.ts";
-import { type Site, parseSite, siteHosts, sitesToAllow } from "../../sites.ts";
+import { looksLikeElement } from "./detect.ts";
+import { readPageState } from "../../protocol/popup-relay.ts";
+import { type Tab, hasHost, sendToTab } from "../../browser/api.ts";
+import type { SettingsTexts } from "../../browser/settings-store.ts";
+import { type Site, parseSite, siteHosts, sitesToAllow } from "../../browser/sites.ts";
 
 export type PageKind =
   | "protected"

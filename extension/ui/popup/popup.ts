@@ -1,6 +1,6 @@
 /** The toolbar popup: this page's state, and every shield with its switch. */
-import { describeSettings } from "../../core.ts";
-import { type Ledger, clearLedger, isHandled, readLedger } from "../../ledger.ts";
+import { describeSettings } from "../../browser/settings-core.ts";
+import { type Ledger, clearLedger, isHandled, readLedger } from "../../browser/ledger.ts";
 import {
   type Tab,
   activeTab,
@@ -9,18 +9,18 @@ import {
   tabById,
   text,
   textLanguage,
-} from "../../platform.ts";
-import { readSettings, watchSettings } from "../../settings.ts";
-import { type Site, addedSites } from "../../sites.ts";
-import { changeSetting, changeSites } from "../setting-change.ts";
-import { element, part } from "./dom.ts";
-import { type Families, showFamilies } from "./family.ts";
+} from "../../browser/api.ts";
+import { readSettings, watchSettings } from "../../browser/settings-store.ts";
+import { type Site, addedSites } from "../../browser/sites.ts";
+import { changeSetting, changeSites } from "../shared/setting-change.ts";
+import { element, part } from "../shared/dom.ts";
+import { type Families, showFamilies } from "../shared/family.ts";
 import { type PageCondition, examine } from "./page-state.ts";
 import { showRooms } from "./rooms-card.ts";
-import type { ShieldCounts } from "./shield-row.ts";
-import { showSites } from "./site-list.ts";
+import type { ShieldCounts } from "../shared/shield-row.ts";
+import { showSites } from "../shared/site-list.ts";
 import { showState } from "./state-card.ts";
-import { showWelcome } from "./welcome-card.ts";
+import { showWelcome } from "../shared/welcome-card.ts";
 
 let families: Families | undefined;
 

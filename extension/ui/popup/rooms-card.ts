@@ -1,7 +1,7 @@
 /** The part of the popup that encrypts names and topics of rooms that are there already. */
-import { type RoomsQuery, readRoomsSurvey } from "../../messages.ts";
-import { sendToTab, text } from "../../platform.ts";
-import { button, element } from "./dom.ts";
+import { type RoomsQuery, readRoomsSurvey } from "../../protocol/rooms.ts";
+import { sendToTab, text } from "../../browser/api.ts";
+import { button, element } from "../shared/dom.ts";
 
 /** Fills the section; it stays hidden where the page has no rooms to speak of. */
 export async function showRooms(section: HTMLElement, tabId: number): Promise<void> {

@@ -1,7 +1,7 @@
 /** The card on top: what Mantle does in this page, and the one thing a person can do about it. */
-import { reloadTab, requestHost, text } from "../../platform.ts";
-import type { Site } from "../../sites.ts";
-import { button, element } from "./dom.ts";
+import { reloadTab, requestHost, text } from "../../browser/api.ts";
+import type { Site } from "../../browser/sites.ts";
+import { button, element } from "../shared/dom.ts";
 import type { PageCondition, PageKind } from "./page-state.ts";
 
 export interface SiteActions {

@@ -1,0 +1,250 @@
+/**
+ * The backstop: declarative rules for what hooks in a page cannot see (service worker, frames,
+ * images, preloads). Only requests that Element's pages start are touched.
+ *
+ * The static rulesets cover the sites this build was made for; dynamic rules add the person's own
+ * sites, the hosts a site's configuration named, and exceptions for allowed hosts.
+ */
+import { acceptLanguage, isChromium } from "./common-browser.ts";
+import type { SettingsView } from "../browser/settings-core.ts";
+import declared from "../generated/rules.json";
+import type { LearnedHost } from "./learned.ts";
+import type { CommonBrowser } from "../protocol/common-browser.ts";
+import {
+  type DeclarativeRule,
+  dynamicRules,
+  enabledRulesets,
+  replaceDynamicRules,
+  setRulesets,
+} from "../browser/api.ts";
+
+/** Rules of each shield that declares any, without initiator domains. Ruleset and shield share the id. */
+const RULESETS = declared as unknown as Readonly<Record<string, readonly DeclarativeRule[]>>;
+
+/** Stands for the hosts of the sites in rules about what these serve. */
+const SITES = "{{sites}}";
+
+/** Whoever writes a `.well-known` could name a homeserver as a manager; its API stays reachable. */
+const MATRIX_API = "^https?://[^/?#]+(/[^?#]*)?/(_matrix/(client|media)|\\.well-known)/";
+
+export interface RuleInput {
+  settings: SettingsView;
+  /** Hosts the build was made for: the static rulesets cover them. */
+  builtInHosts: readonly string[];
+  addedHosts: readonly string[];
+  learned: readonly LearnedHost[];
+  /** What servers see in place of this browser, where it lets Mantle change requests to any host. */
+  common: CommonBrowser | undefined;
+}
+
+export interface WantedRules {
+  rulesets: string[];
+  dynamic: DeclarativeRule[];
+  /** What the rules show servers in place of this browser; pages show it too. */
+  told: CommonBrowser | null;
+}
+
+/** What the browser should hold for these settings and sites. */
+export function wantedRules(input: RuleInput): WantedRules {
+  const shields = input.settings.shields
+    // What is asked about no rule names.
+    .filter(({ id, mode }) => (mode === "on" || mode === "ask") && id in RULESETS)
+    .map((shield) => shield.id)
+    .sort();
+  const dynamic = shields.flatMap((shield) => [
+    ...rulesForAddedSites(shield, input),
+    ...rulesForLearnedHosts(shield, input),
+    ...exceptions(shield, input),
+  ]);
+  const isOn = (id: string): boolean =>
+    input.settings.shields.some((shield) => shield.id === id && shield.mode === "on");
+  if (isOn("third-party")) dynamic.push(...firstPartyOnly(input));
+  const { common } = input;
+  const told = isOn("request-headers") && common !== undefined ? common : null;
+  if (told !== null) dynamic.push(commonHeaders(told, input));
+  return {
+    rulesets: shields,
+    dynamic: dynamic.map((rule, index) => ({ ...rule, id: index + 1 })),
+    told,
+  };
+}
+
+/** Brings the browser's rules to what is wanted; does nothing when they are so already. */
+export async function applyRules(wanted: WantedRules): Promise<void> {
+  const enabled = await enabledRulesets();
+  const enable = wanted.rulesets.filter((id) => !enabled.includes(id));
+  const disable = enabled.filter((id) => !wanted.rulesets.includes(id));
+  if (enable.length > 0 || disable.length > 0) {
+    await setRulesets(enable, disable);
+  }
+  const present = await dynamicRules();
+  if (fingerprint(present) !== fingerprint(wanted.dynamic)) {
+    await replaceDynamicRules(
+      present.map((rule) => rule.id),
+      wanted.dynamic,
+    );
+  }
+}
+
+function rulesForAddedSites(shield: string, input: RuleInput): DeclarativeRule[] {
+  return input.addedHosts.length === 0
+    ? []
+    : rulesOf(shield).map((rule) => forSites(rule, input.addedHosts));
+}
+
+function rulesForLearnedHosts(shield: string, input: RuleInput): DeclarativeRule[] {
+  const sites = [...input.builtInHosts, ...input.addedHosts];
+  return input.learned
+    .filter((entry) => entry.shield === shield && sites.includes(entry.site))
+    .filter((entry) => !allowedHosts(shield, input).includes(hostnameOf(entry.host)))
+    .flatMap((entry) => {
+      const urlFilter = filterOf(entry);
+      return urlFilter === undefined
+        ? []
+        : [
+            {
+              id: 0,
+              priority: 1,
+              action: { type: "block" },
+              condition: { urlFilter, initiatorDomains: [entry.site] },
+            } as DeclarativeRule,
+            {
+              id: 0,
+              priority: 2,
+              action: { type: "allow" },
+              condition: {
+                regexFilter: MATRIX_API,
+                requestDomains: [hostnameOf(entry.host)],
+                initiatorDomains: [entry.site],
+              },
+            } as DeclarativeRule,
+          ];
+    });
+}
+
+/** An exception stands just above each rule it excepts from, and covers no more than that rule. */
+function exceptions(shield: string, input: RuleInput): DeclarativeRule[] {
+  const allowed = allowedHosts(shield, input);
+  return rulesOf(shield).flatMap((rule) => {
+    const covered = rule.condition.requestDomains;
+    const hosts = covered === undefined ? allowed : allowed.filter((host) => within(host, covered));
+    return hosts.length === 0
+      ? []
+      : [
+          startedBy(
+            {
+              ...rule,
+              priority: (rule.priority ?? 1) + 1,
+              action: { type: "allow" } as DeclarativeRule["action"],
+              condition: { ...rule.condition, requestDomains: hosts },
+            },
+            [...input.builtInHosts, ...input.addedHosts],
+          ),
+        ];
+  });
+}
+
+/**
+ * The hooks decide on what scripts fetch, word by word; this is for what elements load. Which
+ * homeserver it is nobody knows here, so Matrix paths pass.
+ */
+function firstPartyOnly(input: RuleInput): DeclarativeRule[] {
+  const sites = [...input.builtInHosts, ...input.addedHosts];
+  const lists = input.settings.shields.flatMap(({ id }) => allowedHosts(id, input));
+  return [
+    {
+      id: 0,
+      priority: 1,
+      action: { type: "block" },
+      condition: {
+        initiatorDomains: sites,
+        excludedRequestDomains: [...new Set([...sites, ...lists])],
+        excludedResourceTypes: ["main_frame", "xmlhttprequest"],
+      },
+    } as DeclarativeRule,
+    {
+      id: 0,
+      priority: 2,
+      action: { type: "allow" },
+      condition: { regexFilter: MATRIX_API, initiatorDomains: sites },
+    } as DeclarativeRule,
+  ];
+}
+
+/** A site's own server knows the browser from the page's own loading. */
+function commonHeaders(common: CommonBrowser, input: RuleInput): DeclarativeRule {
+  const sites = [...input.builtInHosts, ...input.addedHosts];
+  const set = (header: string, value: string): object => ({ header, operation: "set", value });
+  const remove = (header: string): object => ({ header, operation: "remove" });
+  return {
+    id: 0,
+    priority: 1,
+    action: {
+      type: "modifyHeaders",
+      requestHeaders: [
+        set("accept-language", acceptLanguage(common)),
+        set("user-agent", common.userAgent),
+        ...(isChromium(common)
+          ? [set("sec-ch-ua-platform", `"${common.system}"`), ...SYSTEM_HINTS.map(remove)]
+          : []),
+      ],
+    },
+    condition: { initiatorDomains: sites, excludedRequestDomains: sites },
+  } as DeclarativeRule;
+}
+
+/** Client hints that only a server which asked gets, and that tell the true system. */
+const SYSTEM_HINTS = ["arch", "bitness", "model", "platform-version", "full-version-list"].map(
+  (name) => `sec-ch-ua-${name}`,
+);
+
+function rulesOf(shield: string): readonly DeclarativeRule[] {
+  return RULESETS[shield] ?? [];
+}
+
+/** A rule names the sites it is for, or else is about what their pages start. */
+function forSites(rule: DeclarativeRule, hosts: readonly string[]): DeclarativeRule {
+  return rule.condition.requestDomains?.includes(SITES) === true
+    ? { ...rule, condition: { ...rule.condition, requestDomains: [...hosts] } }
+    : startedBy(rule, hosts);
+}
+
+/**
+ * Without types a rule covers everything but navigation of the tab. Their names differ between the
+ * browsers, and Firefox refuses a rule with one that it does not know.
+ */
+function startedBy(rule: DeclarativeRule, hosts: readonly string[]): DeclarativeRule {
+  const { resourceTypes: _, ...condition } = rule.condition;
+  return { ...rule, condition: { ...condition, initiatorDomains: [...hosts] } };
+}
+
+function allowedHosts(shield: string, input: RuleInput): string[] {
+  const allow: Record<string, string[]> = input.settings.allow;
+  return (allow[shield] ?? []).map(hostnameOf);
+}
+
+function hostnameOf(host: string): string {
+  return host.replace(/:\d+$/, "");
+}
+
+function within(host: string, domains: readonly string[]): boolean {
+  return domains.some((domain) => host === domain || host.endsWith(`.${domain}`));
+}
+
+/** `undefined` where the filter language cannot name the place exactly. */
+function filterOf({ host, pathPrefix }: LearnedHost): string | undefined {
+  const place = `${host}${pathPrefix.replace(/\/+$/, "")}`;
+  return host === "" || /[*|^]|[^!-~]/.test(place) ? undefined : `|https://${place}^`;
+}
+
+/** Equal for equal rules, whatever order of keys or empty fields a browser hands back. */
+function fingerprint(rules: readonly DeclarativeRule[]): string {
+  const inOrder = [...rules].sort((a, b) => a.id - b.id);
+  return JSON.stringify(inOrder, (_key, value: unknown) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      return value;
+    }
+    const entries = Object.entries(value).filter(([, field]) => field !== null);
+    return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
+}

@@ -1,0 +1,174 @@
+/**
+ * What was decided, aggregated and bounded. One stored value holds rows, page counts and the marks
+ * of delivered batches, so that each write is whole: a background killed in between loses nothing
+ * and counts nothing twice.
+ */
+import type { EffectBatch } from "../protocol/relay-background.ts";
+import type { EffectAction, PageStatus, RecordEffect } from "../protocol/reports.ts";
+import { readStorage, writeStorage } from "./api.ts";
+
+export interface LedgerRow {
+  shield: string;
+  action: EffectAction;
+  host: string;
+  endpoint: string;
+  count: number;
+  /** Milliseconds since the epoch. */
+  first: number;
+  /** Milliseconds since the epoch. */
+  last: number;
+}
+
+/** One tab's page since it was loaded. */
+export interface PageCounts {
+  tab: number;
+  /** Id of the top frame's relay: another one means that the page was loaded anew. */
+  relay: string;
+  status: PageStatus | undefined;
+  /** Requests stopped or changed, per shield. */
+  handled: Record<string, number>;
+}
+
+export interface Ledger {
+  version: 1;
+  rows: LedgerRow[];
+  pages: PageCounts[];
+  /** Last batch taken from each relay. */
+  taken: { relay: string; batch: number }[];
+  /** How long a row is kept after its last request; see `keepLedgerFor`. */
+  days?: number;
+}
+
+const KEY = "ledger";
+const MOST_ROWS = 500;
+const MOST_PAGES = 64;
+const MOST_RELAYS = 128;
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** Until the settings have been read once; equal to their default. */
+const FIRST_DAYS = 90;
+
+/** The stored ledger, or an empty one when there is none or it is damaged. */
+export async function readLedger(): Promise<Ledger> {
+  const stored = (await readStorage("local", KEY)) as Partial<Ledger> | undefined;
+  const whole =
+    stored?.version === 1 &&
+    Array.isArray(stored.rows) &&
+    Array.isArray(stored.pages) &&
+    Array.isArray(stored.taken);
+  return whole ? (stored as Ledger) : { version: 1, rows: [], pages: [], taken: [] };
+}
+
+/**
+ * Adds a batch; gives the tab's counts, or `undefined` when the batch was there already. Counts of a
+ * top frame whose report was lost, as its background was just stopped, begin with it.
+ */
+export async function addBatch(
+  message: EffectBatch,
+  tab: number | undefined,
+  isTop: boolean,
+): Promise<PageCounts | undefined> {
+  return changeLedger((ledger) => {
+    const mark = ledger.taken.find((known) => known.relay === message.relay);
+    if (mark !== undefined && mark.batch >= message.batch) {
+      return undefined;
+    }
+    ledger.taken = [
+      ...ledger.taken.filter((known) => known !== mark),
+      { relay: message.relay, batch: message.batch },
+    ].slice(-MOST_RELAYS);
+    let page = ledger.pages.find((known) => known.tab === tab);
+    if (page === undefined && isTop && tab !== undefined) {
+      page = { tab, relay: message.relay, handled: {}, status: undefined };
+      ledger.pages = [...ledger.pages, page].slice(-MOST_PAGES);
+    }
+    for (const effect of message.effects) {
+      if (effect.type === "record") {
+        addRow(ledger, effect);
+        addToPage(page, effect);
+      }
+    }
+    trim(ledger);
+    return page;
+  });
+}
+
+/** Puts the setting in force; kept beside the rows, so that counting need not read settings. */
+export async function keepLedgerFor(days: number): Promise<void> {
+  await changeLedger((ledger) => {
+    ledger.days = days;
+    trim(ledger);
+  });
+}
+
+/** Notes a report of a tab's top frame; a relay not seen before starts the counts anew. */
+export async function notePage(
+  tab: number,
+  relay: string,
+  status: PageStatus | undefined,
+): Promise<PageCounts> {
+  return changeLedger((ledger) => {
+    const known = ledger.pages.find((page) => page.tab === tab && page.relay === relay);
+    const page = { ...(known ?? { tab, relay, handled: {} }), status };
+    ledger.pages = [...ledger.pages.filter((other) => other.tab !== tab), page].slice(-MOST_PAGES);
+    return page;
+  });
+}
+
+/** Sets every count to nothing. Marks of delivered batches stay: a late repeat is still one. */
+export async function clearLedger(): Promise<void> {
+  await changeLedger((ledger) => {
+    ledger.rows = [];
+    ledger.pages = ledger.pages.map((page) => ({ ...page, handled: {} }));
+  });
+}
+
+/** Requests of a page that any shield stopped or changed. */
+export function totalOf(page: PageCounts): number {
+  return Object.values(page.handled).reduce((sum, count) => sum + count, 0);
+}
+
+/** True for what a person means by "Mantle did something". */
+export function isHandled(action: EffectAction): boolean {
+  return action === "blocked" || action === "answered" || action === "rewritten";
+}
+
+async function changeLedger<Result>(change: (ledger: Ledger) => Result): Promise<Result> {
+  // The lock is the browser's: it also orders what two incarnations of the background do.
+  return navigator.locks.request(KEY, async () => {
+    const ledger = await readLedger();
+    const result = change(ledger);
+    await writeStorage("local", { [KEY]: ledger });
+    return result;
+  }) as Promise<Result>;
+}
+
+function trim(ledger: Ledger): void {
+  const oldest = Date.now() - (ledger.days ?? FIRST_DAYS) * DAY_MS;
+  ledger.rows = ledger.rows
+    .filter((row) => ledger.days !== 0 && row.last >= oldest)
+    .sort((a, b) => b.last - a.last)
+    .slice(0, MOST_ROWS);
+}
+
+function addRow(ledger: Ledger, effect: RecordEffect): void {
+  const { shield, action, host, endpoint, count, time } = effect;
+  const row = ledger.rows.find(
+    (known) =>
+      known.shield === shield &&
+      known.action === action &&
+      known.host === host &&
+      known.endpoint === endpoint,
+  );
+  if (row === undefined) {
+    ledger.rows.push({ shield, action, host, endpoint, count, first: time, last: time });
+  } else {
+    row.count += count;
+    row.last = Math.max(row.last, time);
+  }
+}
+
+function addToPage(page: PageCounts | undefined, effect: RecordEffect): void {
+  if (page !== undefined && isHandled(effect.action)) {
+    page.handled[effect.shield] = (page.handled[effect.shield] ?? 0) + effect.count;
+  }
+}

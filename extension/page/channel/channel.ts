@@ -1,0 +1,89 @@
+import {
+  addListener,
+  dispatch,
+  eventDetail,
+  messageData,
+  messagePorts,
+  messageSource,
+  NativeEvent,
+  page,
+  postToPort,
+  startPort,
+  stopEvent,
+} from "../primordials/primordials.ts";
+import { readRelayAnswer, readSettingsMessage } from "../../protocol/page-relay.ts";
+import { readRoomsWish } from "../../protocol/rooms.ts";
+import type {
+  EffectsMessage,
+  PageRequest,
+  RelayAnswer,
+  SettingsMessage,
+  StatusMessage,
+} from "../../protocol/page-relay.ts";
+import type { RoomsSurvey, RoomsWish } from "../../protocol/rooms.ts";
+
+/** The page's end of the channel to the relay in the isolated world. */
+export interface Channel {
+  isOpen(): boolean;
+  /** Lost when the channel is not open. */
+  post(message: EffectsMessage | StatusMessage | RoomsSurvey | PageRequest): void;
+}
+
+/**
+ * Listens for the relay's offer. Both sides run before any page script, so the first offer is the
+ * relay's; none is taken after it.
+ */
+export function openChannel(handlers: {
+  opened: () => void;
+  settings: (message: SettingsMessage) => void;
+  answer: (message: RelayAnswer) => void;
+  wish: (message: RoomsWish) => void;
+}): Channel {
+  let nonce: string | undefined;
+  let port: MessagePort | undefined;
+
+  addListener(
+    page,
+    "mantle-relay",
+    (event) => {
+      const detail = eventDetail(event as CustomEvent);
+      if (nonce === undefined && typeof detail === "string") nonce = detail;
+      stopEvent(event);
+    },
+    true,
+  );
+  addListener(
+    page,
+    "message",
+    (event) => {
+      if (nonce === undefined || messageSource(event as MessageEvent) !== page) return;
+      const data = messageData(event as MessageEvent) as { mantle?: unknown } | null;
+      if (typeof data !== "object" || data === null || data.mantle !== nonce) return;
+      stopEvent(event);
+      if (port !== undefined) return;
+      port = messagePorts(event as MessageEvent)[0];
+      if (port === undefined) return;
+      addListener(port, "message", (message) => {
+        const data = messageData(message as MessageEvent);
+        const settings = readSettingsMessage(data);
+        if (settings !== undefined) return handlers.settings(settings);
+        const answer = readRelayAnswer(data);
+        if (answer !== undefined) return handlers.answer(answer);
+        const wish = readRoomsWish(data);
+        if (wish !== undefined) handlers.wish(wish);
+      });
+      startPort(port);
+      handlers.opened();
+    },
+    true,
+  );
+  // For a relay that came first and found nobody listening.
+  dispatch(page, new NativeEvent("mantle-page"));
+
+  return {
+    isOpen: () => port !== undefined,
+    post: (message) => {
+      if (port !== undefined) postToPort(port, message);
+    },
+  };
+}

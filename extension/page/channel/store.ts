@@ -1,0 +1,30 @@
+/** What the page's handlers keep over reloads, in the extension's storage on this device. */
+import { NativeError } from "../primordials/primordials.ts";
+import { askRelay } from "./relay-requests.ts";
+import type { StoreArea } from "../../protocol/requests.ts";
+
+/** A disk may be slow; a page without a relay must not wait for ever. */
+const PATIENCE = 10_000;
+/** In UTF-16 units; the relay checks it as well. */
+const LONGEST = 1_000_000;
+
+/** Kept per origin of the page. Values are opaque: what is secret is encrypted before. */
+export const store = {
+  /**
+   * Resolves once the value (at most 1 MB of text; null removes it) is on disk; rejects with a
+   * sentence otherwise.
+   */
+  async put(area: StoreArea, key: string, value: string | null): Promise<void> {
+    if (value !== null && value.length > LONGEST) {
+      throw new NativeError("Mantle keeps at most 1 MB in one piece.");
+    }
+    await askRelay({ kind: "store", area, key, value }, PATIENCE);
+  },
+
+  /** Everything under an area. */
+  async load(area: StoreArea): Promise<Record<string, string>> {
+    const answer = await askRelay({ kind: "load", area }, PATIENCE);
+    if (answer.kind !== "loaded") throw new NativeError("Mantle read something unexpected.");
+    return answer.entries;
+  },
+};

@@ -1,0 +1,364 @@
+import wasmBase64 from "mantle-core-wasm";
+import * as glue from "../../generated/mantle_core.js";
+import type { Core, Effect } from "../../generated/mantle_core.js";
+import {
+  clearTimer,
+  NativePromise,
+  NativeUint8Array,
+  NativeWebAssembly,
+  now,
+  keysOf,
+  parseJson,
+  push,
+  quoteJson,
+  randomMark,
+  setTimer,
+} from "../primordials/primordials.ts";
+import { bytesOfBase64 } from "../primordials/base64.ts";
+import { REWRITTEN } from "../intercept/decision.ts";
+import type {
+  FrameVerdict,
+  Gate,
+  HandlerAction,
+  PeerVerdict,
+  SyntheticReply,
+  Taker,
+} from "../intercept/decision.ts";
+import { refusal } from "../intercept/refusal.ts";
+import { fallbackAnswer, fallbackDecision } from "./fallback.ts";
+
+/** How long a request waits for settings before the strictest ones are taken. */
+const SETTINGS_WAIT = 2_000;
+
+/** Settings as they came from the relay: JSON texts. */
+export interface SettingsTexts {
+  readonly stored: string | null;
+  readonly managed: string | null;
+  /** What stays on this device, as it was when the page began. */
+  readonly kept: Readonly<Record<string, string>>;
+}
+
+/** What a handler has to know of its shield's settings. */
+export interface ShieldSettings {
+  readonly mode: "off" | "flag" | "ask" | "on";
+  readonly options: Readonly<Record<string, string | number | boolean | readonly string[]>>;
+  /** Allowed hosts. */
+  readonly allow: readonly string[];
+}
+
+export type CoreStatus = "running" | "no-wasm" | "trapped";
+
+/** What the page script is told about the core's health. */
+export interface CoreObserver {
+  /** The state changed; `no-wasm` and `trapped` mean that protected requests are refused. */
+  status(status: CoreStatus): void;
+  /** The core has effects to fetch. */
+  pending(): void;
+  /** Something is to stay on this device: JSON text for the store, by key. */
+  kept(key: string, value: string): void;
+}
+
+/**
+ * The one place where the core is built, called and, when it traps, built again. A call that traps
+ * twice is decided by the fallback; the next request gets a new core.
+ */
+export class GuardedCore implements Gate {
+  readonly #observer: CoreObserver;
+  readonly #documentUrl: string;
+  #core: Core | undefined;
+  #module: WebAssembly.Module | undefined;
+  #isBuilt = false;
+  #settings: SettingsTexts | undefined;
+  #isStrictest = false;
+  #waiting: { promise: Promise<void>; resolve: () => void; timer: number } | undefined;
+  #status: CoreStatus = "running";
+  /** Set while the decision in hand is the fallback's. */
+  #fallback: SyntheticReply | undefined;
+  /** Fetched from the core and not handed on yet. */
+  #effects: Effect[] = [];
+  /** What the core learned from answers, for the one that follows it after a trap. */
+  #memory: string | undefined;
+  /** What stays on this device; undefined until the relay said what was there. */
+  #kept: Record<string, string> | undefined;
+
+  constructor(documentUrl: string, observer: CoreObserver) {
+    this.#documentUrl = documentUrl;
+    this.#observer = observer;
+    this.#module = compile();
+    if (this.#module === undefined) this.#status = "no-wasm";
+    else this.#rebuild();
+  }
+
+  get status(): CoreStatus {
+    return this.#status;
+  }
+
+  applySettings(settings: SettingsTexts): void {
+    if (this.#kept === undefined) {
+      this.#kept = { ...settings.kept };
+      this.#attemptOnce((core) => this.#restore(core));
+    }
+    this.#settings = settings;
+    this.#isStrictest = false;
+    this.#attempt((core) => {
+      core.applySettings(settings.stored ?? undefined, settings.managed ?? undefined);
+    }, undefined);
+    this.#finishWaiting();
+  }
+
+  isReady(): boolean {
+    return this.#settings !== undefined || this.#isStrictest || this.#module === undefined;
+  }
+
+  whenReady(): Promise<void> {
+    if (this.#waiting === undefined) {
+      let resolve = (): void => undefined;
+      const promise = new NativePromise<void>((settle) => {
+        resolve = settle;
+      });
+      this.#waiting = { promise, resolve, timer: setTimer(() => this.#giveUp(), SETTINGS_WAIT) };
+      if (this.isReady()) this.#finishWaiting();
+    }
+    return this.#waiting.promise;
+  }
+
+  decide(method: string, url: string): number {
+    this.#fallback = undefined;
+    if (!this.isReady()) this.#keepEffects();
+    const flags = this.#attempt((core) => core.decide(method, url), undefined);
+    if (flags === undefined) return this.#decideWithout(method, url);
+    this.#notePending();
+    return flags;
+  }
+
+  forgetDecision(): void {
+    this.#attemptOnce((core) => core.effects(now()));
+  }
+
+  decideBody(method: string, url: string, headers: string, body: Uint8Array): number {
+    this.#fallback = undefined;
+    const flags = this.#attempt((core) => core.decideBody(method, url, headers, body), undefined);
+    if (flags === undefined) return this.#decideWithout(method, url);
+    if ((flags & REWRITTEN) !== 0) this.#keep();
+    this.#notePending();
+    return flags;
+  }
+
+  takeReply(): SyntheticReply {
+    return this.#fallback ?? this.#attemptOnce((core) => core.takeReply()) ?? refusal;
+  }
+
+  takeBody(): Uint8Array {
+    return this.#attemptOnce((core) => core.takeBody()) ?? new NativeUint8Array(0);
+  }
+
+  /** Of the shield with this id; undefined without a working core. */
+  shieldSettings(shield: string): ShieldSettings | undefined {
+    const text = this.#attemptOnce((core) => core.shieldSettings(shield));
+    return text === undefined ? undefined : (parseJson(text) as ShieldSettings);
+  }
+
+  /** Of a request, or of its answer too; without a working core nothing rests. */
+  canRest(method: string, url: string, answer?: Uint8Array): boolean {
+    return this.#attemptOnce((core) => core.canRest(method, url, answer)) ?? false;
+  }
+
+  takeUrl(): string | undefined {
+    return this.#attemptOnce((core) => core.takeUrl());
+  }
+
+  takeHandovers(): readonly Taker[] {
+    return this.#attemptOnce((core) => core.takeHandovers()) ?? [];
+  }
+
+  takeHandback(): Taker | undefined {
+    return this.#attemptOnce((core) => core.takeHandback())?.[0];
+  }
+
+  note(shield: string, action: HandlerAction, method: string, url: string): void {
+    this.#attemptOnce((core) => core.note(shield, action, method, url));
+    this.#notePending();
+  }
+
+  answer(method: string, url: string, status: number, body: Uint8Array): Uint8Array | undefined {
+    const trapped = { trapped: true } as const;
+    const answer = this.#attempt<Uint8Array | undefined | typeof trapped>(
+      (core) => core.answer(method, url, status, body),
+      trapped,
+    );
+    this.#memory = this.#attemptOnce((core) => core.memory()) ?? this.#memory;
+    this.#notePending();
+    return answer === trapped ? fallbackAnswer() : (answer as Uint8Array | undefined);
+  }
+
+  peer(urls: string): PeerVerdict | undefined {
+    // Without a core no server is contacted at all.
+    const verdict = this.#attempt((core) => core.peer(urls), noServers);
+    this.#notePending();
+    return verdict;
+  }
+
+  frame(url: string): FrameVerdict | undefined {
+    const verdict = this.#attempt((core) => core.frame(url), undefined);
+    this.#notePending();
+    return verdict;
+  }
+
+  link(url: string): string | undefined {
+    const own = this.#attempt((core) => core.link(url), undefined);
+    this.#notePending();
+    return own;
+  }
+
+  inquire(what: string): Taker | undefined {
+    const takers = this.#attempt<readonly Taker[]>((core) => core.inquire(what), []);
+    this.#notePending();
+    return takers[0];
+  }
+
+  /** Effects since the last call; empty without a working core. */
+  effects(): readonly Effect[] {
+    this.#keepEffects();
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  #keep(): void {
+    const text = this.#attemptOnce((core) => core.takeUnsaved());
+    if (text === undefined) return;
+    const entries = parseJson(text) as Record<string, unknown>;
+    const keys = keysOf(entries);
+    for (let index = 0; index < keys.length; index += 1) {
+      const key = keys[index] as string;
+      const value = quoteJson(entries[key]);
+      this.#kept = { ...this.#kept, [key]: value };
+      this.#observer.kept(key, value);
+    }
+  }
+
+  /** A new core has what stays on this device, and ids of its own. */
+  #restore(core: Core): void {
+    let text = "";
+    const kept = this.#kept ?? {};
+    const keys = keysOf(kept);
+    for (let index = 0; index < keys.length; index += 1) {
+      const key = keys[index] as string;
+      text += `${text === "" ? "" : ","}${quoteJson(key)}:${kept[key] ?? "{}"}`;
+    }
+    core.restore(randomMark(), `{${text}}`);
+  }
+
+  #keepEffects(): void {
+    const effects = this.#attemptOnce((core) => (core.pending() ? core.effects(now()) : undefined));
+    for (let index = 0; index < (effects?.length ?? 0); index += 1) {
+      push(this.#effects, effects?.[index]);
+    }
+  }
+
+  #decideWithout(method: string, url: string): number {
+    const decision = fallbackDecision(method, url);
+    this.#fallback = decision.reply;
+    return decision.flags;
+  }
+
+  /** Runs a call; when it traps once more with a fresh core, `otherwise`. */
+  #attempt<Result>(call: (core: Core) => Result, otherwise: Result): Result {
+    if (this.#module === undefined) return otherwise;
+    if (this.#core !== undefined || this.#rebuild()) {
+      try {
+        return call(this.#core as Core);
+      } catch {
+        this.#discard();
+      }
+      if (this.#rebuild()) {
+        try {
+          return call(this.#core as Core);
+        } catch {
+          this.#discard();
+        }
+      }
+    }
+    this.#setStatus("trapped");
+    return otherwise;
+  }
+
+  /** For calls that belong to an earlier one: a fresh core would know nothing about it. */
+  #attemptOnce<Result>(call: (core: Core) => Result): Result | undefined {
+    if (this.#core === undefined) return undefined;
+    try {
+      return call(this.#core);
+    } catch {
+      this.#discard();
+      return undefined;
+    }
+  }
+
+  /** A trapped instance is never called again, not even to be freed. */
+  #discard(): void {
+    this.#core = undefined;
+  }
+
+  #rebuild(): boolean {
+    if (this.#module === undefined) return false;
+    try {
+      if (!this.#isBuilt) {
+        glue.initSync({ module: this.#module });
+        this.#isBuilt = true;
+      } else {
+        glue.__wbg_reset_state();
+      }
+      const core = new glue.Core(this.#documentUrl);
+      if (this.#settings !== undefined) {
+        const { stored, managed } = this.#settings;
+        core.applySettings(stored ?? undefined, managed ?? undefined);
+      } else if (this.#isStrictest) {
+        core.assumeStrictest();
+      }
+      if (this.#memory !== undefined) core.remember(this.#memory);
+      this.#restore(core);
+      this.#core = core;
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #notePending(): void {
+    if (this.#attemptOnce((core) => core.pending()) === true) this.#observer.pending();
+  }
+
+  #giveUp(): void {
+    if (!this.isReady()) {
+      this.#isStrictest = true;
+      this.#attempt((core) => {
+        core.assumeStrictest();
+      }, undefined);
+    }
+    this.#finishWaiting();
+  }
+
+  #finishWaiting(): void {
+    if (this.#waiting === undefined) return;
+    clearTimer(this.#waiting.timer);
+    this.#waiting.resolve();
+  }
+
+  #setStatus(status: CoreStatus): void {
+    if (this.#status === status) return;
+    this.#status = status;
+    this.#observer.status(status);
+  }
+}
+
+const noServers: PeerVerdict = { relayOnly: true, kept: [], sentence: null };
+
+/** undefined where the page's content security policy or the browser forbids WebAssembly. */
+function compile(): WebAssembly.Module | undefined {
+  if (NativeWebAssembly === undefined) return undefined;
+  try {
+    return new NativeWebAssembly.Module(bytesOfBase64(wasmBase64));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,260 @@
+/** The asynchronous halves of shields: what takes a request over, and what sees an answer first. */
+import {
+  blobBuffer,
+  create,
+  decodeText,
+  encodeText,
+  NativePromise,
+  NativeUint8Array,
+  then,
+  toUpperCase,
+} from "../primordials/primordials.ts";
+import type { HeaderList } from "../primordials/header-list.ts";
+import type { Gate, HandlerAction, SyntheticReply, Taker } from "./decision.ts";
+
+/** A request of the page that has not left. */
+export interface HeldRequest {
+  /** Upper case. */
+  readonly method: string;
+  /** Absolute. */
+  readonly url: string;
+  /** As the page set them, Authorization included. */
+  readonly headers: HeaderList;
+  /** A Blob is never read unless the handler does; `bodyBytes` reads either. */
+  readonly body: Blob | Uint8Array | undefined;
+  /** Aborted when the page aborts or a timeout strikes. */
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What becomes of a held request. `noted`, where given, goes to the ledger instead of the usual. */
+export type Outcome =
+  | {
+      readonly kind: "send";
+      /** What is not given stays as it was. */
+      readonly url?: string;
+      readonly body?: Blob | Uint8Array | string;
+      readonly headers?: HeaderList;
+      readonly noted?: HandlerAction;
+    }
+  | {
+      readonly kind: "reply";
+      readonly status: number;
+      /** JSON: an answer, or a Matrix error. */
+      readonly body: string;
+      readonly noted?: HandlerAction;
+    }
+  | { readonly kind: "fail"; readonly noted?: HandlerAction };
+
+export interface RequestHandler {
+  /** A handler that throws has the request refused. `taker` says for which shield. */
+  handle(request: HeldRequest, taker: Taker): Promise<Outcome>;
+}
+
+/** The request an answer belongs to. */
+export type AnsweredRequest = Pick<HeldRequest, "method" | "url" | "headers">;
+
+export interface AnswerHandler {
+  /**
+   * Sees every answer, errors included, before the core does. undefined, or a throw: the bytes as
+   * they are. What it gives may stand in `body`, whose bytes are then gone.
+   */
+  open(request: AnsweredRequest, status: number, body: Uint8Array): Promise<Uint8Array | undefined>;
+  /** Before sending: may answer without sending, or change the request. A throw: sent as it is. */
+  before?(request: HeldRequest): Promise<Outcome | undefined> | undefined;
+}
+
+type HandlerName = Taker["handler"];
+
+const requestHandlers = create(null) as Record<string, RequestHandler | undefined>;
+const answerHandlers = create(null) as Record<string, AnswerHandler | undefined>;
+
+/** With a shield's id: for that one alone, before the handler that serves all. */
+export function registerHandler(name: HandlerName, handler: RequestHandler, shield?: string): void {
+  requestHandlers[keyOf(name, shield)] = handler;
+}
+
+export function registerAnswerHandler(
+  name: HandlerName,
+  handler: AnswerHandler,
+  shield?: string,
+): void {
+  answerHandlers[keyOf(name, shield)] = handler;
+}
+
+function keyOf(name: HandlerName, shield: string | undefined): string {
+  return shield === undefined ? name : `${shield}/${name}`;
+}
+
+function handlerOf<Handler>(
+  handlers: Record<string, Handler | undefined>,
+  { handler, shield }: Taker,
+): Handler | undefined {
+  return handlers[keyOf(handler, shield)] ?? handlers[handler];
+}
+
+/** The bytes of a held body; empty when there is none. */
+export async function bodyBytes(body: HeldRequest["body"]): Promise<Uint8Array> {
+  if (body === undefined) return new NativeUint8Array(0);
+  if (body instanceof NativeUint8Array) return body;
+  return new NativeUint8Array(await blobBuffer(body as Blob));
+}
+
+/** What the hooks do with a request after its handlers. */
+export type Handled =
+  | { readonly kind: "send"; readonly request: HeldRequest }
+  | { readonly kind: "reply"; readonly reply: SyntheticReply }
+  | { readonly kind: "fail" };
+
+/** Gives a request from handler to handler, until one answers it or all let it go. Never rejects. */
+export async function handOver(
+  gate: Gate,
+  takers: readonly Taker[],
+  held: HeldRequest,
+): Promise<Handled> {
+  // A core that cannot say who takes it over would not have let it out.
+  if (takers.length === 0) return { kind: "reply", reply: failure("mantle") };
+  let request = held;
+  for (let index = 0; index < takers.length; index += 1) {
+    const taker = takers[index] as Taker;
+    let outcome: Outcome | undefined;
+    try {
+      outcome = await handlerOf(requestHandlers, taker)?.handle(request, taker);
+    } catch {
+      // Refused below: a protected request does not leave unseen.
+    }
+    const handled = settled(outcome, request, taker.shield);
+    note(gate, taker, outcome, request, handled);
+    if (handled.kind !== "send") return handled;
+    request = handled.request;
+  }
+  return { kind: "send", request };
+}
+
+/** What the answer's handler wants done before the request is sent. Never rejects. */
+export function beforeSending(
+  gate: Gate,
+  taker: Taker,
+  held: HeldRequest,
+): Promise<Handled> | undefined {
+  const handler = handlerOf(answerHandlers, taker);
+  if (handler?.before === undefined) return undefined;
+  try {
+    const early = handler.before(held);
+    if (early === undefined) return undefined;
+    const unchanged: Handled = { kind: "send", request: held };
+    return then(
+      early,
+      (outcome) =>
+        outcome === undefined
+          ? unchanged
+          : seenByCore(gate, held, settled(outcome, held, taker.shield)),
+      () => unchanged,
+    );
+  } catch {
+    return undefined;
+  }
+}
+
+/** An answer made here is one of the homeserver's to all other shields. */
+function seenByCore(gate: Gate, { method, url }: HeldRequest, handled: Handled): Handled {
+  if (handled.kind !== "reply") return handled;
+  const { reply } = handled;
+  const seen = gate.answer(method, url, reply.status, encodeText(reply.body));
+  return seen === undefined
+    ? handled
+    : { kind: "reply", reply: { ...reply, body: decodeText(seen) } };
+}
+
+/** The answer's bytes after its handler. Never rejects. */
+export function handBack(
+  taker: Taker,
+  request: AnsweredRequest,
+  status: number,
+  body: Uint8Array,
+): Promise<Uint8Array | undefined> {
+  const unchanged = (): undefined => undefined;
+  try {
+    const opened = handlerOf(answerHandlers, taker)?.open(request, status, body);
+    if (opened !== undefined) return then(opened, (bytes) => bytes, unchanged);
+  } catch {
+    // As it is.
+  }
+  return new NativePromise((resolve) => resolve(undefined));
+}
+
+function settled(outcome: Outcome | undefined, request: HeldRequest, shield: string): Handled {
+  switch (outcome?.kind) {
+    case "send": {
+      const { url, body, headers } = outcome;
+      return {
+        kind: "send",
+        request: {
+          method: toUpperCase(request.method),
+          url: url ?? request.url,
+          headers: headers ?? request.headers,
+          body: typeof body === "string" ? encodeText(body) : (body ?? request.body),
+          signal: request.signal,
+        },
+      };
+    }
+    case "reply":
+      return { kind: "reply", reply: replyOf(outcome.status, outcome.body, shield) };
+    case "fail":
+      return { kind: "fail" };
+    default:
+      return { kind: "reply", reply: failure(shield) };
+  }
+}
+
+function note(
+  gate: Gate,
+  taker: Taker,
+  outcome: Outcome | undefined,
+  before: HeldRequest,
+  handled: Handled,
+): void {
+  let action = outcome?.noted;
+  if (action === undefined) {
+    if (handled.kind !== "send") {
+      action = "answered";
+    } else {
+      const { url, body, headers } = handled.request;
+      const isChanged = url !== before.url || body !== before.body || headers !== before.headers;
+      if (isChanged) action = "rewritten";
+    }
+  }
+  if (action !== undefined) gate.note(taker.shield, action, before.method, before.url);
+}
+
+/** A protected request whose handler broke or is missing. */
+function failure(shield: string): SyntheticReply {
+  return replyOf(403, unhandled, shield);
+}
+
+const unhandled = JSON.stringify({
+  errcode: "M_FORBIDDEN",
+  error: "Mantle could not protect this request, so it did not leave: reload the page.",
+});
+
+function replyOf(status: number, body: string, shield: string): SyntheticReply {
+  return {
+    status,
+    statusText: texts[status] ?? "",
+    headers: [
+      ["content-type", "application/json"],
+      ["x-mantle", shield],
+    ],
+    body,
+  };
+}
+
+const texts: Readonly<Record<number, string>> = {
+  200: "OK",
+  400: "Bad Request",
+  403: "Forbidden",
+  404: "Not Found",
+  413: "Payload Too Large",
+  429: "Too Many Requests",
+  500: "Internal Server Error",
+  503: "Service Unavailable",
+};

@@ -1,0 +1,19 @@
+import { stringify } from "../primordials/primordials.ts";
+import type { SyntheticReply } from "./decision.ts";
+import type { Outcome } from "./handlers.ts";
+
+/** The answer to a protected write that no core can look at. */
+export const refusal: SyntheticReply = {
+  status: 403,
+  statusText: "Forbidden",
+  headers: [["Content-Type", "application/json"]],
+  body: JSON.stringify({
+    errcode: "M_FORBIDDEN",
+    error: "Mantle stopped working and did not let this change leave: reload the page.",
+  }),
+};
+
+/** What Element makes an error message of; a file stays where the person took it from. */
+export function refused(error: string, noted: "asked" | "blocked"): Outcome {
+  return { kind: "reply", status: 403, body: stringify({ errcode: "M_FORBIDDEN", error }), noted };
+}

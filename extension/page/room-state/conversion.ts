@@ -1,0 +1,328 @@
+/** 'Encrypt this room's name and topic', for rooms that are there already: only by the person's act. */
+import type { EncryptedState } from "../../generated/mantle_state.js";
+import type { RoomsSurvey } from "../../protocol/rooms.ts";
+import { execute, NativeRegExp, page } from "../primordials/primordials.ts";
+import { showNotice } from "../dialogs/notice.ts";
+import { showProgress } from "../dialogs/progress.ts";
+import { ask } from "../dialogs/prompt.ts";
+import {
+  mayHaveState,
+  PageCryptoError,
+  pause,
+  roomStateOf,
+  runningClient,
+  sentenceIn,
+  targetsOf,
+} from "./element/client.ts";
+import type { PageClient, PageRoom } from "./element/client.ts";
+import { HomeserverError, isFinal, sendAsClient } from "./homeserver.ts";
+import type { StateEngine } from "./engine.ts";
+import type { StateSharing } from "./sharing.ts";
+
+type Conversion = Extract<ReturnType<EncryptedState["convertRoom"]>, { kind: "convert" }>;
+
+/**
+ * Sessions of matrix-js-sdk without Mantle lose the sync that brings the flag (see
+ * `letEncryptionChange`): the name must not be in it.
+ */
+const AFTER_FLAG = 2_000;
+/** How often, and how long at most, a homeserver is waited for that says "not so fast". */
+const MOST_WAITS = 20;
+const LONGEST_WAIT = 60_000;
+/** History is gone back so far, in answers of a hundred events. */
+const MOST_PAGES = 50;
+/** Most people named in the preview. */
+const MOST_NAMED = 8;
+const ROOM_IN_HASH = new NativeRegExp("^#/room/([^/?]+)");
+
+export class RoomConversion {
+  readonly #engine: StateEngine;
+  readonly #sharing: StateSharing;
+
+  constructor(engine: StateEngine, sharing: StateSharing) {
+    this.#engine = engine;
+    this.#sharing = sharing;
+  }
+
+  /** What the popup may offer; without names, which never leave the page. */
+  async survey(): Promise<Omit<RoomsSurvey, "kind" | "wish">> {
+    const client = runningClient();
+    if (client?.getCrypto() === undefined) return { shown: "none", sentence: "", possible: 0 };
+    await this.#engine.started();
+    await this.#engine.knowsDevice();
+    const possible = this.#candidates(client).length;
+    const room = shownRoom(client);
+    if (room === undefined) return { shown: "none", sentence: "", possible };
+    const conversion = this.#plan(room, await this.#leftovers(client, room));
+    if (conversion.kind === "refuse") {
+      return { shown: "impossible", sentence: conversion.sentence, possible };
+    }
+    return { shown: conversion.done ? "encrypted" : "possible", sentence: "", possible };
+  }
+
+  /** Asks in the page, with a preview, and does it. */
+  async run(scope: "room" | "all"): Promise<void> {
+    const client = await this.#sharing.readyClient();
+    await this.#engine.started();
+    const room = shownRoom(client);
+    const rooms = scope === "all" ? this.#candidates(client) : room === undefined ? [] : [room];
+    if (rooms.length === 0) {
+      showNotice("No room is shown whose name could be encrypted: open one and try again.");
+      return;
+    }
+    const looking = showProgress("Mantle is looking who will see the encrypted names…");
+    let lines: string[];
+    try {
+      lines = await preview(client, rooms);
+    } finally {
+      looking.done();
+    }
+    const { choice, remember } = await ask({
+      title:
+        rooms.length === 1
+          ? "Encrypt this room's name and topic?"
+          : `Encrypt the names and topics of ${String(rooms.length)} rooms?`,
+      text: lines,
+      choices: [
+        { id: "encrypt", label: "Encrypt", kind: "primary" },
+        { id: "cancel", label: "Cancel", kind: "plain" },
+      ],
+      remember: [{ id: "redact", label: "Also remove the readable name and topic from history" }],
+    });
+    if (choice !== "encrypt") return;
+    await this.#convertAll(client, rooms, remember.includes("redact"));
+  }
+
+  async #convertAll(client: PageClient, rooms: PageRoom[], isRedacting: boolean): Promise<void> {
+    let failed = 0;
+    let kept = 0;
+    let sentence = "";
+    const progress = showProgress("Mantle is encrypting the room's name and topic…");
+    try {
+      for (const [index, room] of rooms.entries()) {
+        if (rooms.length > 1) {
+          progress.update(
+            `Mantle is encrypting names and topics: room ${String(index + 1)} of ${String(rooms.length)}…`,
+          );
+        }
+        try {
+          const plan = await this.#convert(client, room);
+          if (isRedacting) kept += await redact(client, room.roomId, plan);
+        } catch (error) {
+          failed += 1;
+          sentence = sentenceOf(error);
+        }
+      }
+    } finally {
+      progress.done();
+    }
+    if (kept > 0) {
+      showNotice(
+        `${String(kept)} readable names or topics stay in the rooms' history: ask somebody who may ` +
+          "remove other people's messages to remove them.",
+      );
+    }
+    if (failed === 0) {
+      showNotice(
+        rooms.length === 1
+          ? "The room's name and topic are encrypted now."
+          : `The names and topics of ${String(rooms.length)} rooms are encrypted now.`,
+        "note",
+      );
+    } else {
+      showNotice(
+        rooms.length === 1
+          ? sentence
+          : `${String(failed)} of ${String(rooms.length)} rooms stay as they were or half done; the last reason: ${sentence}`,
+      );
+    }
+  }
+
+  /**
+   * Flag, encrypted state, blank clear state: in this order nothing is ever without a name. Then the
+   * encrypted state once more, since to clients without Mantle the last one of a slot counts.
+   */
+  async #convert(client: PageClient, room: PageRoom): Promise<Conversion> {
+    const { roomId } = room;
+    const encrypted = (plan: Conversion): Promise<void> =>
+      inTurn(plan.encrypt, (content) => this.#sharing.send(client, room, content));
+    return this.#engine.writing(client, async () => {
+      const plan = this.#plan(room, await this.#leftovers(client, room));
+      if (plan.kind === "refuse") throw new PageCryptoError(plan.sentence);
+      if (plan.flag !== undefined) {
+        const { path, body } = plan.flag;
+        try {
+          await patiently(() => sendAsClient(client, "PUT", path, body));
+        } catch (error) {
+          if (!isFinal(error)) this.#engine.doubtFlag(roomId);
+          throw error;
+        }
+        this.#engine.call((state) => state.noteFlag(roomId));
+        await pause(AFTER_FLAG);
+      }
+      await encrypted(plan);
+      await inTurn(plan.blank, ({ path, body }) => sendAsClient(client, "PUT", path, body));
+      if (plan.blank.length > 0) await encrypted(plan);
+      return plan;
+    });
+  }
+
+  #candidates(client: PageClient): PageRoom[] {
+    return client.getRooms().filter((room) => {
+      if (room.getMyMembership() !== "join" || !room.hasEncryptionStateEvent()) return false;
+      const plan = this.#plan(room);
+      return plan.kind === "convert" && !plan.done;
+    });
+  }
+
+  /**
+   * Readable state that the homeserver still has behind encrypted state, where something failed half
+   * way; the client holds the encrypted one in its place.
+   */
+  async #leftovers(client: PageClient, room: PageRoom): Promise<object[]> {
+    if (!this.#engine.call((state) => state.encryptsState(room.roomId))) return [];
+    const plan = this.#plan(room);
+    const events: object[] = [];
+    await inTurn(plan.kind === "convert" ? plan.types : [], async (type) => {
+      const path = `${pathOf(room.roomId)}/state/${encodeURIComponent(type)}/?format=event`;
+      try {
+        events.push((await sendAsClient(client, "GET", path)) as object);
+      } catch (error) {
+        if (!isFinal(error)) throw error;
+        // There is none.
+      }
+    });
+    return events;
+  }
+
+  #plan(
+    room: PageRoom,
+    leftovers: readonly object[] = [],
+  ): ReturnType<EncryptedState["convertRoom"]> {
+    const events = JSON.stringify([...roomStateOf(room), ...leftovers]);
+    return this.#engine.call((state) => state.convertRoom(room.roomId, events));
+  }
+}
+
+function pathOf(roomId: string): string {
+  return `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}`;
+}
+
+/** Once, and again when the homeserver wants it slower. */
+async function patiently<Result>(request: () => Promise<Result>): Promise<Result> {
+  for (let waits = 0; ; waits += 1) {
+    try {
+      return await request();
+    } catch (error) {
+      const isHasty = error instanceof HomeserverError && error.status === 429;
+      if (!isHasty || waits >= MOST_WAITS) throw error;
+      await pause(Math.min(error.retryAfter ?? 1_000, LONGEST_WAIT));
+    }
+  }
+}
+
+/** One step after the other, each `patiently`. */
+async function inTurn<Item>(
+  items: Iterable<Item>,
+  step: (item: Item) => Promise<unknown>,
+): Promise<void> {
+  for (const item of items) await patiently(() => step(item));
+}
+
+/** Redacts what is readable of a room, now and in its history; how many the user may not. */
+async function redact(client: PageClient, roomId: string, plan: Conversion): Promise<number> {
+  const room = pathOf(roomId);
+  let kept = 0;
+  const events = new Set([...plan.redact, ...(await readableBefore(client, room, plan.types))]);
+  await inTurn(events, async (eventId) => {
+    const path = `${room}/redact/${encodeURIComponent(eventId)}/mantle${page.crypto.randomUUID()}`;
+    try {
+      await sendAsClient(client, "PUT", path, "{}");
+    } catch (error) {
+      if (!isFinal(error)) throw error;
+      kept += 1;
+    }
+  });
+  return kept;
+}
+
+/** Events of a room's history that have a text of these types. */
+async function readableBefore(
+  client: PageClient,
+  room: string,
+  types: readonly string[],
+): Promise<string[]> {
+  const found: string[] = [];
+  const filter = encodeURIComponent(JSON.stringify({ types }));
+  let from: string | undefined = "";
+  for (let pages = 0; from !== undefined && pages < MOST_PAGES; pages += 1) {
+    const start = from === "" ? "" : `&from=${encodeURIComponent(from)}`;
+    const path = `${room}/messages?dir=b&limit=100&filter=${filter}${start}`;
+    const answer = (await patiently(() => sendAsClient(client, "GET", path))) as History;
+    for (const { event_id: eventId, type, state_key: stateKey, content } of answer.chunk ?? []) {
+      const isReadable = Object.values(content ?? {}).some((value) => value !== "");
+      const isOurs = types.includes(type ?? "") && stateKey !== undefined && isReadable;
+      if (isOurs && eventId !== undefined) found.push(eventId);
+    }
+    from = answer.end;
+  }
+  return found;
+}
+
+/** `GET …/messages`, as far as it is read. */
+interface History {
+  readonly end?: string;
+  readonly chunk?: readonly {
+    readonly event_id?: string;
+    readonly type?: string;
+    readonly state_key?: string;
+    readonly content?: Record<string, unknown>;
+  }[];
+}
+
+/** Who will not see the name, as far as it can be told beforehand. */
+async function preview(client: PageClient, rooms: PageRoom[]): Promise<string[]> {
+  const everyone = new Set<string>();
+  const without = new Set<string>();
+  for (const room of rooms) {
+    for (const { userId, devices } of await targetsOf(client, room)) {
+      if (userId === client.getUserId()) continue;
+      everyone.add(userId);
+      if (!devices.some(mayHaveState)) without.add(userId);
+    }
+  }
+  const lines = [
+    "The homeserver keeps what it knows already, but its readable copies become empty and it " +
+      "learns no new names and topics.",
+    "People whose app cannot read encrypted room names will see the members' names instead; " +
+      "Mantle and recent Element with encrypted state events can read them.",
+  ];
+  if (without.size > 0) {
+    const names = [...without].slice(0, MOST_NAMED).join(", ");
+    const more = without.size > MOST_NAMED ? ` and ${String(without.size - MOST_NAMED)} more` : "";
+    lines.push(
+      `${String(without.size)} of ${String(everyone.size)} other people cannot be given the key ` +
+        `now, for none of their devices may have it: ${names}${more}.`,
+    );
+  } else if (everyone.size > 0) {
+    lines.push(`All ${String(everyone.size)} other people are given the key.`);
+  }
+  return lines;
+}
+
+/** The room Element shows, by its address. */
+function shownRoom(client: PageClient): PageRoom | undefined {
+  const found = execute(ROOM_IN_HASH, page.location.hash)?.[1];
+  if (found === undefined) return undefined;
+  const name = decodeURIComponent(found);
+  if (name.startsWith("!")) return client.getRoom(name) ?? undefined;
+  return client.getRooms().find((room) => room.getCanonicalAlias() === name);
+}
+
+/** What went wrong, for people. */
+export function sentenceOf(error: unknown): string {
+  if (error instanceof HomeserverError) {
+    return "The homeserver refused a step: ask whoever runs the room for the right to change it.";
+  }
+  return sentenceIn(error) ?? "The network or the page failed: try again.";
+}

@@ -1,0 +1,508 @@
+/**
+ * Element's running client and its crypto, as far as encrypted state uses them. All of it is the
+ * page's own code: nothing is taken on trust, every call is bounded and may fail.
+ */
+import {
+  clearTimer,
+  getPrototypeOf,
+  isArray,
+  NativePromise,
+  page,
+  parseJson,
+  setTimer,
+} from "../../primordials/primordials.ts";
+import { shieldSettings } from "../../core/shield-settings.ts";
+
+/** A device as `CryptoApi.getUserDeviceInfo` gives it (matrix-js-sdk `Device`). */
+interface PageDevice {
+  readonly deviceId: string;
+  readonly userId: string;
+  readonly keys: Map<string, string>;
+  /** -1 blocked, 0 unverified, 1 verified. */
+  readonly verified: number;
+}
+
+interface PageVerification {
+  readonly signedByOwner?: boolean;
+  readonly crossSigningVerified?: boolean;
+  isVerified(): boolean;
+}
+
+interface ToDeviceBatch {
+  readonly batch: readonly { userId: string; deviceId: string; payload: object }[];
+}
+
+interface ExportedSession {
+  readonly sessionId: string;
+  readonly roomId: { toString(): string };
+}
+
+/** Plain object with which the page's crypto waits for a key, see `KeyBell`. */
+export interface EventDuck {
+  getId(): string;
+  getWireType(): string;
+  getSender(): string;
+  getStateKey(): string;
+  getWireContent(): object;
+  getTs(): number;
+  getRoomId(): string;
+  getMembershipAtEvent(): undefined;
+  attemptDecryption(): Promise<void>;
+}
+
+/** The part of `CryptoApi` used, with the one property of RustCrypto that is none of it. */
+interface PageCrypto {
+  readonly globalBlacklistUnverifiedDevices?: boolean;
+  readonly olmMachine?: {
+    exportRoomKeys?(predicate: (session: ExportedSession) => boolean): Promise<string>;
+  };
+  getOwnDeviceKeys(): Promise<{ ed25519: string; curve25519: string }>;
+  getUserDeviceInfo(
+    userIds: string[],
+    download?: boolean,
+  ): Promise<Map<string, Map<string, PageDevice>>>;
+  getDeviceVerificationStatus(userId: string, deviceId: string): Promise<PageVerification | null>;
+  encryptToDeviceMessages?(
+    type: string,
+    devices: { userId: string; deviceId: string }[],
+    payload: object,
+  ): Promise<ToDeviceBatch>;
+  importRoomKeysAsJson(keys: string): Promise<void>;
+  exportRoomKeysAsJson?(): Promise<string>;
+  decryptEvent(event: EventDuck): Promise<unknown>;
+  prepareToEncrypt(room: PageRoom): void;
+  /** By room id; not part of `CryptoApi`. */
+  readonly roomEncryptors?: Record<string, RoomEncryptor | undefined>;
+}
+
+interface RoomEncryptor {
+  encryptionSettings?: unknown;
+  onCryptoEvent?(config: unknown): void;
+}
+
+interface PageStateEvent {
+  getType(): string;
+  getContent(): object;
+  getSender(): string | undefined;
+  getTs(): number;
+  readonly event: object;
+}
+
+interface PageRoomState {
+  getStateEvents(type: string, stateKey: string): PageStateEvent | null;
+  setStateEvents(events: unknown[]): void;
+  readonly events: Map<string, Map<string, PageStateEvent>>;
+  readonly members: Record<string, unknown>;
+}
+
+interface PageMember {
+  readonly userId: string;
+  readonly membership?: string;
+  readonly events: { readonly member?: { getSender(): string | undefined } };
+}
+
+export interface PageRoom {
+  readonly roomId: string;
+  readonly name: string;
+  readonly currentState: PageRoomState;
+  getMyMembership(): string;
+  getEncryptionTargetMembers(): Promise<PageMember[]>;
+  getBlacklistUnverifiedDevices?(): boolean | null;
+  loadMembersIfNeeded?(): Promise<unknown>;
+  hasEncryptionStateEvent(): boolean;
+  getCanonicalAlias(): string | null;
+  getMember(userId: string): PageMember | null;
+  getMembersWithMembership(membership: string): PageMember[];
+  recalculate(): void;
+}
+
+/** The part of `MatrixClient` used. */
+export interface PageClient {
+  readonly baseUrl: string;
+  getUserId(): string | null;
+  getDeviceId(): string | null;
+  getAccessToken(): string | null;
+  getRoom(roomId: string): PageRoom | null;
+  getRooms(): PageRoom[];
+  getCrypto(): PageCrypto | undefined;
+  getEventMapper(): (event: object) => unknown;
+  getAccountData(type: string): { getContent(): object } | undefined;
+  sendToDevice(
+    type: string,
+    content: Map<string, Map<string, object>>,
+    txnId?: string,
+  ): Promise<unknown>;
+  isInitialSyncComplete(): boolean;
+  /** matrix-js-sdk from 38.4: whether it encrypts and opens state by itself. */
+  enableEncryptedStateEvents?: boolean;
+  on(event: string, listener: (payload: unknown) => void): void;
+}
+
+/** A device that may be given a key, as the Rust half asks for it. */
+export interface TargetDevice {
+  deviceId: string;
+  curve25519: string;
+  ed25519: string;
+  crossSigned: boolean;
+  verified: boolean;
+  blocked: boolean;
+}
+
+export interface Target {
+  userId: string;
+  devices: TargetDevice[];
+}
+
+export interface DeviceName {
+  userId: string;
+  deviceId: string;
+}
+
+/** Own device with its published keys. */
+export interface OwnDevice {
+  userId: string;
+  deviceId: string;
+  curve25519: string;
+  ed25519: string;
+}
+
+/** What the page cannot do, in words for the person; the write it was needed for is refused. */
+export class PageCryptoError extends Error {}
+
+/** Most devices in one to-device request; what matrix-sdk-crypto takes as well. */
+const MOST_IN_REQUEST = 100;
+/** How long an answer of the page's crypto is waited for. */
+const CRYPTO_LIMIT = 15_000;
+/** How long for the devices of a user the page has not followed until now. */
+const DEVICES_LIMIT = 6_000;
+
+/** The client as Element exposes it; undefined before login. */
+export function runningClient(): PageClient | undefined {
+  const { mxMatrixClientPeg: peg } = page as unknown as {
+    mxMatrixClientPeg?: { get?(): PageClient | null };
+  };
+  try {
+    return peg?.get?.() ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What an error says for people: our own and Rust's do, others are the browser's or the page's. */
+export function sentenceIn(error: unknown): string | undefined {
+  const isOurs =
+    error instanceof PageCryptoError || (error instanceof Error && error.name === "Error");
+  return isOurs ? error.message : undefined;
+}
+
+/** A client whose crypto runs; undefined when there is none within the time. */
+export async function cryptoClient(limit: number): Promise<PageClient | undefined> {
+  for (let waited = 0; ; waited += 100) {
+    const client = runningClient();
+    if (client?.getCrypto() !== undefined) return client;
+    if (waited >= limit) return undefined;
+    await pause(100);
+  }
+}
+
+export function pause(milliseconds: number): Promise<void> {
+  return new NativePromise((resolve) => {
+    setTimer(resolve, milliseconds);
+  });
+}
+
+/** The promise's value, or a rejection once the time is over. */
+export async function within<Value>(promise: Promise<Value>, limit: number): Promise<Value> {
+  let timer: number | undefined;
+  try {
+    return await new NativePromise<Value>((resolve, reject) => {
+      timer = setTimer(() => {
+        reject(new PageCryptoError("Element's encryption did not answer in time: try again."));
+      }, limit);
+      promise.then(resolve, reject);
+    });
+  } finally {
+    if (timer !== undefined) clearTimer(timer);
+  }
+}
+
+export async function ownDevice(client: PageClient): Promise<OwnDevice> {
+  const { ed25519, curve25519 } = await within(cryptoOf(client).getOwnDeviceKeys(), CRYPTO_LIMIT);
+  return {
+    userId: client.getUserId() ?? "",
+    deviceId: client.getDeviceId() ?? "",
+    curve25519,
+    ed25519,
+  };
+}
+
+/** Throws in words when this Element cannot hand out keys. */
+export function checkCanShare(client: PageClient): void {
+  if (typeof cryptoOf(client).encryptToDeviceMessages !== "function") {
+    throw new PageCryptoError(
+      "This Element is too old for encrypted room names, so nothing was sent: ask for " +
+        "Element Web 1.11.84 or newer.",
+    );
+  }
+}
+
+/** Everyone who is to read the room's state, with all devices but the own one, and their trust. */
+export async function targetsOf(client: PageClient, room: PageRoom): Promise<Target[]> {
+  const members = await within(room.getEncryptionTargetMembers(), CRYPTO_LIMIT);
+  const ids: string[] = [];
+  for (const { userId } of members) ids.push(userId);
+  const known = await devicesOf(client, room, ids);
+  const crypto = cryptoOf(client);
+  const isStrict =
+    room.getBlacklistUnverifiedDevices?.() ?? crypto.globalBlacklistUnverifiedDevices ?? false;
+  const targets: Target[] = [];
+  for (const userId of ids) {
+    const devices: TargetDevice[] = [];
+    for (const device of known.get(userId)?.values() ?? []) {
+      const { deviceId } = device;
+      if (userId === client.getUserId() && deviceId === client.getDeviceId()) continue;
+      const curve25519 = device.keys.get(`curve25519:${deviceId}`);
+      const ed25519 = device.keys.get(`ed25519:${deviceId}`);
+      if (curve25519 === undefined || ed25519 === undefined) continue;
+      const status = await crypto.getDeviceVerificationStatus(userId, deviceId);
+      const isVerified = status?.isVerified() ?? false;
+      devices.push({
+        deviceId,
+        curve25519,
+        ed25519,
+        crossSigned: status?.signedByOwner ?? status?.crossSigningVerified ?? false,
+        verified: isVerified,
+        // The page's own switch "never send to unverified devices" holds for state as well.
+        blocked: device.verified === -1 || (isStrict && !isVerified),
+      });
+    }
+    targets.push({ userId, devices });
+  }
+  return targets;
+}
+
+/** Whether the settings let a device have what encrypted state protects; for keys, Rust says so. */
+export function mayHaveState({ blocked, crossSigned, verified }: TargetDevice): boolean {
+  const isStrict = shieldSettings("encrypted-state")?.options["trust"] === "cross-signed";
+  return !blocked && (!isStrict || crossSigned || verified);
+}
+
+/** Devices by user; users the page does not follow yet are followed first, within a bounded time. */
+async function devicesOf(
+  client: PageClient,
+  room: PageRoom,
+  userIds: string[],
+): Promise<Map<string, Map<string, PageDevice>>> {
+  const crypto = cryptoOf(client);
+  let wasAsked = false;
+  for (let waited = 0; ; waited += 200) {
+    const known = await within(crypto.getUserDeviceInfo(userIds), CRYPTO_LIMIT);
+    const isComplete = userIds.every((userId) => known.has(userId));
+    if (isComplete || waited >= DEVICES_LIMIT) return known;
+    // Makes Element follow the devices of everyone in the room.
+    if (!wasAsked) crypto.prepareToEncrypt(room);
+    wasAsked = true;
+    await pause(200);
+  }
+}
+
+export type DeviceList = { deviceId: string; curve25519: string; ed25519: string }[];
+
+/** Identity keys by user, for binding a session to its owner. */
+export async function deviceKeysOf(
+  client: PageClient,
+  userIds: string[],
+): Promise<Map<string, DeviceList>> {
+  const known = await within(cryptoOf(client).getUserDeviceInfo(userIds, true), DEVICES_LIMIT);
+  const result = new Map<string, DeviceList>();
+  for (const [userId, devices] of known) {
+    const list: DeviceList = [];
+    for (const { deviceId, keys } of devices.values()) {
+      const curve25519 = keys.get(`curve25519:${deviceId}`);
+      const ed25519 = keys.get(`ed25519:${deviceId}`);
+      if (curve25519 !== undefined && ed25519 !== undefined) {
+        list.push({ deviceId, curve25519, ed25519 });
+      }
+    }
+    result.set(userId, list);
+  }
+  return result;
+}
+
+/** Room-key export (JSON array) of the sessions asked for, by `roomId|sessionId`. */
+export async function exportSessions(
+  client: PageClient,
+  wanted: ReadonlySet<string>,
+): Promise<string> {
+  const crypto = cryptoOf(client);
+  const machine = crypto.olmMachine;
+  if (typeof machine?.exportRoomKeys === "function") {
+    const isWanted = ({ roomId, sessionId }: ExportedSession): boolean =>
+      wanted.has(`${roomId.toString()}|${sessionId}`);
+    return within(machine.exportRoomKeys(isWanted), CRYPTO_LIMIT);
+  }
+  if (crypto.exportRoomKeysAsJson === undefined) return "[]";
+  const all = parseJson(await within(crypto.exportRoomKeysAsJson(), CRYPTO_LIMIT));
+  if (!Array.isArray(all)) return "[]";
+  const found: unknown[] = [];
+  for (const key of all as { room_id?: string; session_id?: string }[]) {
+    if (wanted.has(`${key.room_id ?? ""}|${key.session_id ?? ""}`)) found.push(key);
+  }
+  return JSON.stringify(found);
+}
+
+/** Puts a session into the page's own store: reading, backup and other devices get it from there. */
+export async function importSession(client: PageClient, keys: string): Promise<void> {
+  await within(cryptoOf(client).importRoomKeysAsJson(keys), CRYPTO_LIMIT);
+}
+
+/**
+ * Sends a to-device event through the page's Olm channel. Resolves with the devices the homeserver
+ * has it for: those that could not be reached are not among them.
+ */
+export async function sendThroughOlm(
+  client: PageClient,
+  type: string,
+  devices: readonly DeviceName[],
+  content: object,
+): Promise<DeviceName[]> {
+  checkCanShare(client);
+  const reached: DeviceName[] = [];
+  for (let from = 0; from < devices.length; from += MOST_IN_REQUEST) {
+    const some = devices.slice(from, from + MOST_IN_REQUEST);
+    for (const batch of await encryptFor(cryptoOf(client), type, some, content)) {
+      if (batch.batch.length === 0) continue;
+      const messages = new Map<string, Map<string, object>>();
+      for (const { userId, deviceId, payload } of batch.batch) {
+        const mine = messages.get(userId) ?? new Map<string, object>();
+        messages.set(userId, mine.set(deviceId, payload));
+      }
+      // Not `queueToDevice`: that resolves before the homeserver has anything.
+      await within(client.sendToDevice("m.room.encrypted", messages), CRYPTO_LIMIT);
+      for (const { userId, deviceId } of batch.batch) reached.push({ userId, deviceId });
+    }
+  }
+  return reached;
+}
+
+/** One batch, or one for each device when a single one spoils it (no one-time keys left). */
+async function encryptFor(
+  crypto: PageCrypto,
+  type: string,
+  devices: readonly DeviceName[],
+  content: object,
+): Promise<ToDeviceBatch[]> {
+  const encrypt = async (some: readonly DeviceName[]): Promise<ToDeviceBatch> =>
+    within(
+      crypto.encryptToDeviceMessages?.(type, [...some], content) ??
+        NativePromise.resolve({ batch: [] }),
+      CRYPTO_LIMIT,
+    );
+  try {
+    return [await encrypt(devices)];
+  } catch (error) {
+    if (devices.length === 1) return [];
+    if (error instanceof PageCryptoError) throw error;
+  }
+  const batches: ToDeviceBatch[] = [];
+  for (const device of devices) {
+    try {
+      batches.push(await encrypt([device]));
+    } catch {
+      // This device cannot be reached now; it is asked again the next time.
+    }
+  }
+  return batches;
+}
+
+/** The state the client holds of a room, members left out, as client-server API JSON. */
+export function roomStateOf(room: PageRoom): object[] {
+  const events: object[] = [];
+  for (const [type, byKey] of room.currentState.events) {
+    if (type === "m.room.member") continue;
+    for (const { event } of byKey.values()) events.push(event);
+  }
+  return events;
+}
+
+/** Whether people were invited to the room as to a direct chat, or it is on the person's list. */
+export function isDirect(client: PageClient, room: PageRoom): boolean {
+  const lists = Object.values(client.getAccountData("m.direct")?.getContent() ?? {}) as unknown[];
+  if (lists.some((list) => isArray(list) && list.includes(room.roomId))) return true;
+  const members = room.currentState.events.get("m.room.member");
+  const says = (content: object | undefined): boolean =>
+    (content as { is_direct?: unknown } | undefined)?.is_direct === true;
+  return [...(members?.values() ?? [])].some((event) => {
+    // Who has joined since was invited by the event before.
+    const { unsigned } = event.event as { unsigned?: { prev_content?: object } };
+    return says(event.getContent()) || says(unsigned?.prev_content);
+  });
+}
+
+/** The client whose own encrypted state Mantle has taken over. */
+let takenOver: PageClient | undefined;
+
+/**
+ * matrix-js-sdk's own encrypted state uses the session of the messages, whose key nobody gets who
+ * joins later. So it is switched off in the running client: what it would encrypt comes here.
+ * `isOurs`: false gives it back. Its crypto keeps the setting it was started with.
+ */
+export function takeOverState(client: PageClient, isOurs: boolean): void {
+  if (isOurs && client.enableEncryptedStateEvents === true) {
+    client.enableEncryptedStateEvents = false;
+    takenOver = client;
+  } else if (!isOurs && takenOver === client) {
+    client.enableEncryptedStateEvents = true;
+    takenOver = undefined;
+  }
+}
+
+let isMended = false;
+
+/**
+ * matrix-js-sdk (35 and 43) throws when the content of `m.room.encryption` changes, and loses the
+ * rest of that sync: so also when somebody turns encrypted state on. The new content was accepted
+ * by the crypto itself at that point, so it is taken over.
+ */
+export function letEncryptionChange(client: PageClient): void {
+  if (isMended) return;
+  const [encryptor] = Object.values(client.getCrypto()?.roomEncryptors ?? {});
+  if (typeof encryptor?.onCryptoEvent !== "function") return;
+  const prototype = getPrototypeOf(encryptor) as RoomEncryptor;
+  prototype.onCryptoEvent = function onCryptoEvent(this: RoomEncryptor, config: unknown): void {
+    this.encryptionSettings = config;
+  };
+  isMended = true;
+}
+
+/**
+ * Puts a state event into the running client as if a sync had brought it; false when the client has
+ * not come so far. One without an id is what an inviter told of a room: it counts only on that
+ * person's own invite.
+ */
+export function deliver(
+  client: PageClient,
+  roomId: string,
+  event: { readonly event_id?: unknown; readonly sender?: unknown },
+): boolean {
+  const room = client.getRoom(roomId);
+  if (room === null) return false;
+  if (event.event_id === undefined) {
+    const own = room.getMember(client.getUserId() ?? "");
+    const inviter = own?.events.member?.getSender();
+    if (room.getMyMembership() !== "invite" || event.sender !== inviter) return false;
+  }
+  room.currentState.setStateEvents([client.getEventMapper()(event)]);
+  room.recalculate();
+  return true;
+}
+
+function cryptoOf(client: PageClient): PageCrypto {
+  const crypto = client.getCrypto();
+  if (crypto === undefined) {
+    throw new PageCryptoError(
+      "Element's encryption is not ready yet, so nothing was sent: try again in a moment.",
+    );
+  }
+  return crypto;
+}

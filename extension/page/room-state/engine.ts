@@ -1,0 +1,278 @@
+/**
+ * The Rust half of encrypted state in this page: loaded when first needed, built from what is
+ * stored, built again after a trap. Everything it wants kept is on disk before anything is sent
+ * that depends on it.
+ */
+import * as glue from "../../generated/mantle_state.js";
+import type { EncryptedState } from "../../generated/mantle_state.js";
+import type { SettingsTexts } from "../core/guarded-core.ts";
+import {
+  NativePromise,
+  NativeUint8Array,
+  NativeWebAssembly,
+  now,
+  page,
+} from "../primordials/primordials.ts";
+import { bytesOfBase64 } from "../primordials/base64.ts";
+import { loadModule } from "../channel/modules.ts";
+import { store } from "../channel/store.ts";
+import { ownDevice, runningClient } from "./element/client.ts";
+import type { PageClient } from "./element/client.ts";
+import { isFinal } from "./homeserver.ts";
+
+const AREA = "state";
+const PICKLE_KEY = "mantle_state_key";
+const PICKLE_KEY_BYTES = 32;
+const LOCK = "mantle-state";
+const KEY_LOCK = "mantle-state-key";
+/** After a failed start, the next one is not tried earlier. */
+const RETRY_AFTER = 10_000;
+
+export class StateEngine {
+  #settings: SettingsTexts | undefined;
+  #module: WebAssembly.Module | undefined;
+  #isInitialised = false;
+  #state: EncryptedState | undefined;
+  #starting: Promise<EncryptedState> | undefined;
+  #isAsleep = false;
+  #failedAt = -Infinity;
+  #failure: unknown;
+  #device = "";
+  #key = "";
+  /** Writes to the store and write operations, each one after the other. */
+  #persisting: Promise<void> = NativePromise.resolve();
+  #writing: Promise<unknown> = NativePromise.resolve();
+  readonly #doubtful = new Set<string>();
+
+  /**
+   * The room's flag was sent and no answer came: the room may have it, so no name leaves there before
+   * that is known.
+   */
+  doubtFlag(roomId: string): void {
+    this.#doubtful.add(roomId);
+  }
+
+  /** Before a write. Rejects while the homeserver cannot be asked; `ask` gives the room's state. */
+  async settleFlags(ask: (roomId: string) => Promise<string>): Promise<void> {
+    for (const roomId of this.#doubtful) {
+      try {
+        const events = await ask(roomId);
+        this.call((state) => state.addRoomState(roomId, events));
+      } catch (error) {
+        // One who is not in the room any more sends nothing there.
+        if (!isFinal(error)) throw error;
+      }
+      this.#doubtful.delete(roomId);
+    }
+  }
+
+  applySettings(settings: SettingsTexts): void {
+    this.#settings = settings;
+    if (this.#state === undefined) return;
+    this.call((state) =>
+      state.applySettings(settings.stored ?? undefined, settings.managed ?? undefined),
+    );
+  }
+
+  /** The running Rust half. Rejects with a sentence when it cannot be had. */
+  async started(): Promise<void> {
+    if (this.#state !== undefined) return;
+    this.#isAsleep = false;
+    if (this.#starting === undefined) {
+      if (now() - this.#failedAt < RETRY_AFTER) throw this.#failure;
+      this.#starting = this.#start();
+    }
+    try {
+      await this.#starting;
+    } catch (error) {
+      this.#failure = error;
+      this.#failedAt = now();
+      throw error;
+    } finally {
+      this.#starting = undefined;
+    }
+  }
+
+  /**
+   * Where a session of this page used it before: begins before the first sync needs it, which then
+   * does not wait for it. Where no room was kept it sleeps until something needs it, since compiling
+   * it takes a share of the page's start. Nothing is lost when it fails; the sync tries again.
+   */
+  startEarly(): void {
+    if (this.#state !== undefined || this.#starting !== undefined || !hasPickleKey()) return;
+    const start = async (): Promise<void> => {
+      // Rooms, sessions, writes and hints have a slash in their name, the own device has none.
+      const isNeeded = Object.keys(await store.load(AREA)).some((name) => name.includes("/"));
+      const isIdle = this.#state === undefined && this.#starting === undefined;
+      if (isIdle && !isNeeded) this.#isAsleep = true;
+      else await this.started();
+    };
+    start().catch(() => {
+      this.#failedAt = -Infinity;
+    });
+  }
+
+  /** No room is known here, and nothing has needed the Rust half yet; until `started` is called. */
+  get isAsleep(): boolean {
+    return this.#isAsleep;
+  }
+
+  /** True once `started` has resolved, until a trap. */
+  get isRunning(): boolean {
+    return this.#state !== undefined;
+  }
+
+  /**
+   * One call into Rust. What it throws in words goes on to the caller; a trap ends this instance,
+   * and `started` builds the next.
+   */
+  call<Result>(call: (state: EncryptedState) => Result): Result {
+    const state = this.#state;
+    if (state === undefined) throw new Error("Mantle's encrypted state is not running: try again.");
+    try {
+      // What it is told next is judged by the time at which it comes.
+      state.setClock(now());
+      return call(state);
+    } catch (error) {
+      if (NativeWebAssembly !== undefined && error instanceof NativeWebAssembly.RuntimeError) {
+        this.#state = undefined;
+        throw new Error("Mantle's encrypted state had a fault and starts anew: try again.");
+      }
+      throw error;
+    }
+  }
+
+  /** Puts on disk what changed; rejects when it could not be written. */
+  persist(): Promise<void> {
+    const write = async (): Promise<void> => {
+      for (;;) {
+        const batch = this.call((state) => (state.dirty() ? state.takePersist() : undefined));
+        if (batch === undefined) return;
+        try {
+          for (const { key, value } of batch.entries) await store.put(AREA, key, value ?? null);
+        } catch (error) {
+          this.call((state) => state.persistFailed(batch.id));
+          throw error;
+        }
+        this.call((state) => state.persisted(batch.id));
+      }
+    };
+    this.#persisting = this.#persisting.then(write, write);
+    return this.#persisting;
+  }
+
+  /** The same where nothing depends on it: tried again with the next change. */
+  persistSoon(): void {
+    this.persist().catch(() => undefined);
+  }
+
+  /**
+   * Runs what uses outbound sessions: one at a time over all tabs, and each with what the tab
+   * before it has stored.
+   */
+  writing<Result>(client: PageClient, task: () => Promise<Result>): Promise<Result> {
+    const run = async (): Promise<Result> => {
+      await this.started();
+      // Without crypto there is nothing to encrypt with; what needs it says so.
+      if (client.getCrypto() !== undefined) await this.#learnDevice(client);
+      return (await page.navigator.locks.request(LOCK, async () => {
+        await this.persist();
+        const stored = JSON.stringify(await store.load(AREA));
+        this.call((state) => state.becomeWriter(stored));
+        try {
+          const result = await task();
+          await this.persist();
+          return result;
+        } finally {
+          if (this.#state !== undefined) this.call((state) => state.stopWriting());
+        }
+      })) as Result;
+    };
+    const result = this.#writing.then(run, run);
+    this.#writing = result.catch(() => undefined);
+    return result;
+  }
+
+  async #start(): Promise<EncryptedState> {
+    this.#module ??= await loadModule("state");
+    const { stored, key } = (await page.navigator.locks.request(KEY_LOCK, async () => {
+      const entries = await store.load(AREA);
+      return { stored: entries, key: await this.#pickleKey(entries) };
+    })) as { stored: Record<string, string>; key: Uint8Array };
+    if (this.#isInitialised) glue.__wbg_reset_state();
+    else glue.initSync({ module: this.#module });
+    this.#isInitialised = true;
+    const state = new glue.EncryptedState(
+      key,
+      JSON.stringify(stored),
+      this.#settings?.stored ?? undefined,
+      this.#settings?.managed ?? undefined,
+    );
+    this.#device = "";
+    this.#state = state;
+    return state;
+  }
+
+  /**
+   * The key that pickles are encrypted with. It lives with the page and they with the extension, so
+   * that neither place alone has the sessions; signing out takes it away.
+   */
+  async #pickleKey(stored: Record<string, string>): Promise<Uint8Array> {
+    const kept = page.localStorage.getItem(PICKLE_KEY);
+    const bytes = kept === null ? undefined : bytesOf(kept);
+    if (kept !== null && bytes?.length === PICKLE_KEY_BYTES) {
+      this.#key = kept;
+      return bytes;
+    }
+    // What is there was made with a key that is gone.
+    for (const name of Object.keys(stored)) {
+      await store.put(AREA, name, null);
+      delete stored[name];
+    }
+    const made = page.crypto.getRandomValues(new NativeUint8Array(PICKLE_KEY_BYTES));
+    this.#key = base64Of(made);
+    page.localStorage.setItem(PICKLE_KEY, this.#key);
+    return made;
+  }
+
+  async #learnDevice(client: PageClient): Promise<void> {
+    const name = `${client.getUserId() ?? ""}|${client.getDeviceId() ?? ""}`;
+    if (this.#device === name) return;
+    const device = await ownDevice(client);
+    this.call((state) => state.setOwnDevice(JSON.stringify(device)));
+    this.#device = name;
+    // Signing out cleared it, and somebody signed in again without a reload.
+    if (page.localStorage.getItem(PICKLE_KEY) === null) {
+      page.localStorage.setItem(PICKLE_KEY, this.#key);
+    }
+  }
+
+  /** Tells Rust whose device this is, as soon as the page's crypto runs; false when it does not. */
+  async knowsDevice(): Promise<boolean> {
+    const client = runningClient();
+    if (client?.getCrypto() === undefined) return false;
+    await this.#learnDevice(client);
+    return true;
+  }
+}
+
+function hasPickleKey(): boolean {
+  try {
+    return page.localStorage.getItem(PICKLE_KEY) !== null;
+  } catch {
+    // A document without storage has no session either.
+    return false;
+  }
+}
+
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> | undefined {
+  try {
+    return bytesOfBase64(base64);
+  } catch {
+    return undefined;
+  }
+}
+
+function base64Of(bytes: Uint8Array): string {
+  return page.btoa(String.fromCharCode(...bytes));
+}

@@ -1,0 +1,62 @@
+/** Requests Mantle itself makes of the homeserver, in the name of the running client. */
+import { nativeFetch, page, parseJson } from "../primordials/primordials.ts";
+import type { PageClient } from "./element/client.ts";
+
+/** An answer that is not 2xx. */
+export class HomeserverError extends Error {
+  readonly status: number;
+  readonly errcode: string;
+  /** What the homeserver asks to wait, in milliseconds. */
+  readonly retryAfter: number | undefined;
+
+  constructor(status: number, answer: unknown) {
+    const { errcode, retry_after_ms: wait } = (answer ?? {}) as {
+      errcode?: unknown;
+      retry_after_ms?: unknown;
+    };
+    super("The homeserver refused it.");
+    this.status = status;
+    this.errcode = typeof errcode === "string" ? errcode : "";
+    this.retryAfter = typeof wait === "number" ? wait : undefined;
+  }
+}
+
+/** True for an answer that would be the same if it were asked again. */
+export function isFinal(error: unknown): boolean {
+  if (!(error instanceof HomeserverError)) return false;
+  const { status } = error;
+  return status >= 400 && status < 500 && status !== 401 && status !== 429;
+}
+
+/** Sends with the client's access token; the answer's JSON. `path` starts with `/_matrix`. */
+export async function sendAsClient(
+  client: PageClient,
+  method: string,
+  path: string,
+  body?: string,
+): Promise<unknown> {
+  const base = client.baseUrl.endsWith("/") ? client.baseUrl.slice(0, -1) : client.baseUrl;
+  const response = await nativeFetch(page, `${base}${path}`, {
+    method,
+    headers: {
+      Authorization: `Bearer ${client.getAccessToken() ?? ""}`,
+      ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+    },
+    ...(body === undefined ? {} : { body }),
+  });
+  return answerOf(response);
+}
+
+/** The JSON of an answer; throws `HomeserverError` when it is not 2xx. */
+async function answerOf(response: Response): Promise<unknown> {
+  let answer: unknown;
+  try {
+    answer = parseJson(await response.text());
+  } catch {
+    answer = undefined;
+  }
+  if (response.status < 200 || response.status > 299) {
+    throw new HomeserverError(response.status, answer);
+  }
+  return answer;
+}

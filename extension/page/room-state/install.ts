@@ -1,0 +1,113 @@
+/** Puts the page's half of encrypted state together and into the hooks. */
+import { NativeURL, now, page } from "../primordials/primordials.ts";
+import type { GuardedCore, SettingsTexts } from "../core/guarded-core.ts";
+import { registerAnswerHandler, registerHandler } from "../intercept/handlers.ts";
+import type { EffectsMessage } from "../../protocol/page-relay.ts";
+import type { RoomsSurvey, RoomsWish } from "../../protocol/rooms.ts";
+import { showNotice } from "../dialogs/notice.ts";
+import { onShieldSettings, shieldSettings } from "../core/shield-settings.ts";
+import { letEncryptionChange, runningClient, takeOverState } from "./element/client.ts";
+import { RoomConversion, sentenceOf } from "./conversion.ts";
+import { StateEngine } from "./engine.ts";
+import { InviteHints } from "./invites.ts";
+import { KeySupply } from "./keys.ts";
+import { PendingWrites } from "./pending.ts";
+import { searchHandler } from "./search.ts";
+import { StateReader } from "./responses.ts";
+import { StateSharing } from "./sharing.ts";
+import { StateWriter } from "./writes.ts";
+
+/** What the rest of the page script sees of encrypted state. */
+export interface EncryptedStateParts {
+  applySettings(settings: SettingsTexts): void;
+  /** What the person asked for in the popup. */
+  wish(wish: RoomsWish): void;
+}
+
+/** Nothing is loaded before the first request that the core hands over, but for a known session. */
+export function installEncryptedState(
+  core: GuardedCore,
+  post: (message: EffectsMessage | RoomsSurvey) => void,
+): EncryptedStateParts {
+  const engine = new StateEngine();
+  const keys = new KeySupply(engine);
+  const invites = new InviteHints(engine, keys);
+  const sharing = new StateSharing(engine, invites, keys);
+  const pending = new PendingWrites(engine, sharing);
+  const told = new Set<string>();
+
+  const tellProblems = (): void => {
+    for (const { code, sentence } of engine.call((state) => state.problems())) {
+      const effect = {
+        type: "record",
+        time: now(),
+        shield: "encrypted-state",
+        action: "flagged",
+        host: homeserverHost(),
+        endpoint: `/_matrix/client/v3/sync (${code})`,
+        count: 1,
+      } as const;
+      post({ kind: "effects", effects: [effect] });
+      // Once a page for each kind: a hostile server must not fill the screen.
+      if (told.has(code) || page !== page.top) continue;
+      told.add(code);
+      showNotice(sentence);
+    }
+  };
+  const takeOver = (): void => {
+    const client = runningClient();
+    // Its crypto, which begins with what the client says, runs by then.
+    if (client?.getCrypto() === undefined) return;
+    const mode = shieldSettings("encrypted-state")?.mode;
+    takeOverState(client, mode !== "off" && mode !== "flag");
+  };
+  onShieldSettings(takeOver);
+  const looked = (): void => {
+    takeOver();
+    tellProblems();
+    void engine
+      .knowsDevice()
+      .then((isKnown) => {
+        if (!isKnown) return;
+        sharing.tendSoon();
+        pending.resume();
+        invites.listen();
+        keys.recall();
+        const client = runningClient();
+        if (client !== undefined) letEncryptionChange(client);
+      })
+      .catch(() => undefined);
+  };
+
+  registerAnswerHandler("state", new StateReader(engine, keys, core, { asked: takeOver, looked }));
+  registerHandler("state", new StateWriter(engine, { keys, sharing, pending }));
+  registerHandler("state", searchHandler, "search");
+  const conversion = new RoomConversion(engine, sharing);
+  return {
+    applySettings: (settings) => {
+      engine.applySettings(settings);
+      const mode = shieldSettings("encrypted-state")?.mode;
+      if (page === page.top && mode !== undefined && mode !== "off") engine.startEarly();
+    },
+    wish: ({ wish, what }) => {
+      if (what !== "survey") {
+        conversion.run(what).catch((error: unknown) => showNotice(sentenceOf(error)));
+        return;
+      }
+      void conversion
+        .survey()
+        .catch((error: unknown) => {
+          return { shown: "impossible", sentence: sentenceOf(error), possible: 0 } as const;
+        })
+        .then((survey) => post({ kind: "rooms-survey", wish, ...survey }));
+    },
+  };
+}
+
+function homeserverHost(): string {
+  try {
+    return new NativeURL(runningClient()?.baseUrl ?? "").host;
+  } catch {
+    return page.location.host;
+  }
+}

@@ -1,0 +1,75 @@
+/** A room's name and topic for people who are invited: sent to their devices in the Olm channel. */
+import { mayHaveState, runningClient, sendThroughOlm, targetsOf } from "./element/client.ts";
+import type { DeviceName, PageClient, PageRoom } from "./element/client.ts";
+import type { StateEngine } from "./engine.ts";
+import type { KeySupply } from "./keys.ts";
+
+/** matrix-js-sdk's `ReceivedToDeviceMessage`, from version 37. */
+interface ReceivedMessage {
+  readonly message: {
+    readonly type?: unknown;
+    readonly sender?: unknown;
+    readonly content?: unknown;
+  };
+  /** null: it came in clear, so anyone may have made it. */
+  readonly encryptionInfo: { readonly sender?: unknown } | null;
+}
+
+const TYPE = "org.mantle.room_state";
+
+export class InviteHints {
+  readonly #engine: StateEngine;
+  readonly #keys: KeySupply;
+  readonly #told = new Set<string>();
+  #heard: PageClient | undefined;
+
+  constructor(engine: StateEngine, keys: KeySupply) {
+    this.#engine = engine;
+    this.#keys = keys;
+  }
+
+  /** Listens to the running client, once. Clients before js-sdk 37 do not tell who encrypted. */
+  listen(): void {
+    const client = runningClient();
+    if (client === undefined || client === this.#heard) return;
+    this.#heard = client;
+    client.on("receivedToDeviceMessage", (received) => {
+      const { message, encryptionInfo } = received as ReceivedMessage;
+      if (message.type !== TYPE || typeof encryptionInfo?.sender !== "string") return;
+      try {
+        const content = JSON.stringify(message.content);
+        const { sender } = encryptionInfo;
+        this.#engine.call((state) => state.addInviteHint(sender, content));
+        this.#engine.persistSoon();
+        this.#keys.ring();
+      } catch {
+        // A malformed one says nothing.
+      }
+    });
+  }
+
+  /**
+   * Tells people the own user has invited, once a page for each. What fails is no loss: the name
+   * comes with joining.
+   */
+  async tellInvited(client: PageClient, room: PageRoom): Promise<void> {
+    const { roomId } = room;
+    const hint = this.#engine.call((state) => state.inviteHint(roomId));
+    if (hint === undefined) return;
+    const users: string[] = [];
+    for (const member of room.getMembersWithMembership("invite")) {
+      const isOwn = member.events.member?.getSender() === client.getUserId();
+      if (isOwn && !this.#told.has(`${roomId}|${member.userId}`)) users.push(member.userId);
+    }
+    if (users.length === 0) return;
+    const devices: DeviceName[] = [];
+    for (const { userId, devices: theirs } of await targetsOf(client, room)) {
+      if (!users.includes(userId)) continue;
+      this.#told.add(`${roomId}|${userId}`);
+      for (const device of theirs) {
+        if (mayHaveState(device)) devices.push({ userId, deviceId: device.deviceId });
+      }
+    }
+    if (devices.length > 0) await sendThroughOlm(client, hint.type, devices, hint.content);
+  }
+}

@@ -1,0 +1,160 @@
+/** Answers that carry state, on their way to the page: encrypted state becomes clear state. */
+import type { Needs } from "../../generated/mantle_state.js";
+import { decodeText, now, setTimer } from "../primordials/primordials.ts";
+import type { GuardedCore } from "../core/guarded-core.ts";
+import { bodyBytes } from "../intercept/handlers.ts";
+import type { AnswerHandler, HeldRequest, Outcome } from "../intercept/handlers.ts";
+import type { StateEngine } from "./engine.ts";
+import type { KeySupply } from "./keys.ts";
+import { breath, Pace } from "./time-slicing.ts";
+
+/** Events whose owner is not known yet are looked at again this often, as syncs pass. */
+const OWNER_RETRY = 20_000;
+/** After a sync that did not need the Rust half, it starts this much later, in the page's rest. */
+const WAKE_AFTER = 5_000;
+/** Rounds of "needs" for one answer; what is missing then heals later. */
+const MOST_ROUNDS = 3;
+
+export interface ReadHooks {
+  /** Before a request is sent whose answer carries state. */
+  asked(): void;
+  /** After an answer was looked at: members came or went, devices changed, problems were found. */
+  looked(): void;
+}
+
+export class StateReader implements AnswerHandler {
+  readonly #engine: StateEngine;
+  readonly #keys: KeySupply;
+  readonly #core: Pick<GuardedCore, "canRest">;
+  readonly #hooks: ReadHooks;
+  readonly #pace = new Pace();
+  #ownersLookedAt = 0;
+  #isWaking = false;
+
+  constructor(
+    engine: StateEngine,
+    keys: KeySupply,
+    core: Pick<GuardedCore, "canRest">,
+    hooks: ReadHooks,
+  ) {
+    this.#engine = engine;
+    this.#keys = keys;
+    this.#core = core;
+    this.#hooks = hooks;
+  }
+
+  async before(request: HeldRequest): Promise<Outcome | undefined> {
+    const { method, url } = request;
+    this.#hooks.asked();
+    if (this.#engine.isAsleep && this.#core.canRest(method, url)) return undefined;
+    await this.#engine.started();
+    const before = this.#engine.call((state) => state.before(method, url));
+    switch (before.kind) {
+      case "reply":
+        return { kind: "reply", status: 200, body: before.body };
+      case "held": {
+        const body = await this.#open(before.answer, before.needs);
+        this.#looked();
+        // Without a body the second half was given up: the homeserver is asked once more.
+        return body === undefined
+          ? undefined
+          : { kind: "reply", status: 200, body: decodeText(body) };
+      }
+      case "send": {
+        if (before.url !== undefined) return { kind: "send", url: before.url };
+        // Sliding sync names the types it wants in its body.
+        if (method !== "POST" || request.body === undefined) return undefined;
+        const body = await bodyBytes(request.body);
+        const wider = this.#engine.call((state) => state.widenBody(method, url, body));
+        return wider === undefined ? undefined : { kind: "send", body: wider };
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  async open(
+    { method, url }: { method: string; url: string },
+    status: number,
+    body: Uint8Array,
+  ): Promise<Uint8Array | undefined> {
+    if (status !== 200) return undefined;
+    if (this.#engine.isAsleep && this.#core.canRest(method, url, body)) {
+      this.#wakeSoon();
+      return undefined;
+    }
+    await this.#engine.started();
+    await this.#engine.knowsDevice().catch(() => false);
+    const needs = this.#engine.call((state) => state.inspect(method, url, body));
+    const opened = needs === undefined ? undefined : await this.#open(needs.answer, needs, body);
+    try {
+      this.#looked();
+    } catch {
+      // What was opened may stand where the body was, so it is handed over whatever happens here.
+    }
+    return opened;
+  }
+
+  /** The edited answer, in place of the bytes it was made from where those are given. */
+  async #open(
+    answer: number,
+    first: Needs | undefined,
+    into?: Uint8Array,
+  ): Promise<Uint8Array | undefined> {
+    try {
+      let needs = first;
+      for (let round = 0; ;) {
+        if (needs !== undefined && round < MOST_ROUNDS) {
+          round += 1;
+          await this.#supply(needs);
+        }
+        needs = undefined;
+        const start = now();
+        const step = this.#engine.call((state) => state.open(answer, this.#pace.most, into));
+        switch (step.kind) {
+          case "more":
+            this.#pace.took(now() - start);
+            await breath();
+            break;
+          case "needs":
+            needs = step.needs;
+            break;
+          case "split":
+            return step.first;
+          case "done":
+            return step.body;
+        }
+      }
+    } catch (error) {
+      if (this.#engine.isRunning) this.#engine.call((state) => state.drop(answer));
+      throw error;
+    }
+  }
+
+  async #supply(needs: Needs): Promise<void> {
+    const { sessions, owners, rooms, memberDevices } = needs;
+    if (sessions.length + owners.length + rooms.length + memberDevices.length === 0) return;
+    await this.#keys.supply(needs);
+  }
+
+  #wakeSoon(): void {
+    if (this.#isWaking) return;
+    this.#isWaking = true;
+    const wake = async (): Promise<void> => {
+      this.#isWaking = false;
+      await this.#engine.started();
+      this.#looked();
+    };
+    setTimer(() => void wake().catch(() => undefined), WAKE_AFTER);
+  }
+
+  #looked(): void {
+    this.#engine.persistSoon();
+    const isWaiting = this.#keys.watch();
+    if (isWaiting && now() - this.#ownersLookedAt > OWNER_RETRY) {
+      this.#ownersLookedAt = now();
+      this.#keys.ring();
+    }
+    this.#hooks.looked();
+  }
+}

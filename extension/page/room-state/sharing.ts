@@ -1,0 +1,270 @@
+/** Keys first, state second: sends a room's state encrypted, and its keys to whoever may have them. */
+import type { EncryptedState } from "../../generated/mantle_state.js";
+import {
+  checkCanShare,
+  cryptoClient,
+  importSession,
+  PageCryptoError,
+  pause,
+  sendThroughOlm,
+  targetsOf,
+} from "./element/client.ts";
+import type { PageClient, PageRoom, Target } from "./element/client.ts";
+import { now, parseJson, setTimer } from "../primordials/primordials.ts";
+import { isFinal, sendAsClient } from "./homeserver.ts";
+import type { StateEngine } from "./engine.ts";
+import type { InviteHints } from "./invites.ts";
+import type { KeySupply } from "./keys.ts";
+
+type Encrypted = ReturnType<EncryptedState["takeEncrypted"]>;
+type Moved = ReturnType<EncryptedState["tend"]>[number]["members"][number];
+type Again = ReturnType<EncryptedState["reencrypt"]>["events"][number];
+
+export interface StateContent {
+  readonly eventType: string;
+  readonly stateKey: string;
+  readonly contentJson: string;
+}
+
+/** How long a write waits for Element's crypto and for the room to come. */
+export const READY_LIMIT = 20_000;
+/** Changes of membership and devices come in showers. */
+const TEND_DELAY = 400;
+/** How long the client may take to work through an answer. */
+const MEMBERS_LIMIT = 10_000;
+/** When the network failed. */
+const AGAIN_AFTER = 60_000;
+
+export class StateSharing {
+  readonly #engine: StateEngine;
+  readonly #invites: InviteHints;
+  readonly #keys: KeySupply;
+  /** Rooms to tend, and what the client is to know of their members by then. */
+  readonly #due = new Map<string, Moved[]>();
+  /** Rooms whose state may fall to this page later: it waits for others to do it. */
+  readonly #waiting = new Set<string>();
+  #isTending = false;
+
+  constructor(engine: StateEngine, invites: InviteHints, keys: KeySupply) {
+    this.#engine = engine;
+    this.#invites = invites;
+    this.#keys = keys;
+  }
+
+  /** The client, once it can share keys. Throws in words. */
+  async readyClient(): Promise<PageClient> {
+    const client = await cryptoClient(READY_LIMIT);
+    if (client === undefined) {
+      throw new PageCryptoError(
+        "Element's encryption is not ready, so nothing was sent: try again in a moment.",
+      );
+    }
+    checkCanShare(client);
+    return client;
+  }
+
+  /** The room, once the client has it and knows that it is encrypted. Throws in words. */
+  async readyRoom(client: PageClient, roomId: string): Promise<PageRoom> {
+    for (let waited = 0; ; waited += 100) {
+      const room = client.getRoom(roomId);
+      if (room !== null && room.hasEncryptionStateEvent()) return room;
+      if (waited >= READY_LIMIT) {
+        throw new PageCryptoError(
+          "Element does not know this room yet, so nothing was sent: try again in a moment.",
+        );
+      }
+      await pause(100);
+    }
+  }
+
+  /**
+   * Encrypts one state event for a room, its key being out by then. Only inside `engine.writing`.
+   * The result must be sent, its index is used up.
+   */
+  async encrypt(
+    client: PageClient,
+    room: PageRoom,
+    { eventType, stateKey, contentJson }: StateContent,
+  ): Promise<Encrypted> {
+    await this.#shareKeys(client, room, "new");
+    return this.#stored((state) => state.encrypt(room.roomId, eventType, stateKey, contentJson));
+  }
+
+  /** What a ticket stands for, once that is on disk. */
+  async #stored(encrypt: (state: EncryptedState) => number): Promise<Encrypted> {
+    const ticket = this.#engine.call(encrypt);
+    await this.#engine.persist();
+    return this.#engine.call((state) => state.takeEncrypted(ticket));
+  }
+
+  /** Encrypts and sends by ourselves. Only inside `engine.writing`. */
+  async send(client: PageClient, room: PageRoom, content: StateContent): Promise<void> {
+    await this.#put(client, room, await this.encrypt(client, room, content));
+  }
+
+  async #put(client: PageClient, room: PageRoom, { path, body }: Encrypted): Promise<void> {
+    await sendAsClient(client, "PUT", path, body);
+    // People invited before there was a name.
+    this.#invites.tellInvited(client, room).catch(() => undefined);
+  }
+
+  /** Sends current state once more, unless it is current no longer. Only inside `engine.writing`. */
+  async #sendAgain(client: PageClient, room: PageRoom, again: Again): Promise<void> {
+    await this.#shareKeys(client, room, "again");
+    // As late as can be. What is set after this look comes to light with the sync.
+    if (!(await isStillThere(client, again))) return;
+    const { eventType, stateKey, contentJson, eventId } = again;
+    const encrypted = await this.#stored((state) =>
+      state.encryptAgain(room.roomId, eventType, stateKey, contentJson, eventId),
+    );
+    await this.#put(client, room, encrypted);
+  }
+
+  /**
+   * Makes or renews the room's session and gives its key to those who lack it. Age and use count
+   * where something new is set: what is sent again for them would bring about the next renewal.
+   */
+  async #shareKeys(client: PageClient, room: PageRoom, what: "new" | "again"): Promise<Target[]> {
+    const { roomId } = room;
+    const targets = await targetsOf(client, room);
+    const members: string[] = [];
+    for (const { userId } of targets) members.push(userId);
+    const session = this.#engine.call((state) =>
+      state.needSession(
+        JSON.stringify({
+          roomId,
+          members,
+          targets,
+          now: now(),
+          keeps: what === "again",
+          encryption: contentOf(room, "m.room.encryption"),
+          historyVisibility:
+            contentOf(room, "m.room.history_visibility")?.["history_visibility"] ?? null,
+        }),
+      ),
+    );
+    const { sessionId, shareWith } = session;
+    await this.#engine.persist();
+    if (session.shouldImport) {
+      await importSession(client, session.importJson);
+      this.#engine.call((state) => state.imported(roomId, sessionId));
+    }
+    if (shareWith.length > 0) {
+      const reached = await sendThroughOlm(client, "m.room_key", shareWith, session.roomKeyContent);
+      this.#engine.call((state) => state.shared(roomId, sessionId, JSON.stringify(reached)));
+    }
+    await this.#engine.persist();
+    return targets;
+  }
+
+  /** After an answer: rooms in which someone came, left or changed devices. */
+  tendSoon(): void {
+    this.#engine.call((state) => {
+      for (const { roomId, members } of state.tend()) {
+        if (state.encryptsState(roomId)) this.#due.set(roomId, members);
+      }
+    });
+    this.#tendDue();
+  }
+
+  #tendDue(): void {
+    if (this.#due.size === 0 || this.#isTending) return;
+    this.#isTending = true;
+    setTimer(() => {
+      this.#tendAll()
+        .catch(() => undefined)
+        .finally(() => {
+          this.#isTending = false;
+        });
+    }, TEND_DELAY);
+  }
+
+  async #tendAll(): Promise<void> {
+    const client = await this.readyClient();
+    while (this.#due.size > 0) {
+      const [[roomId, members]] = this.#due as unknown as [[string, Moved[]]];
+      this.#due.delete(roomId);
+      this.#tend(client, roomId, members).catch((error: unknown) => {
+        // Sharing is also made good before the next write.
+        if (!isFinal(error)) this.#lookLater(roomId, AGAIN_AFTER);
+      });
+    }
+  }
+
+  /** Shares or renews what we hold for a room, and sends its state again when that falls to us. */
+  async #tend(client: PageClient, roomId: string, members: readonly Moved[]): Promise<void> {
+    const room = client.getRoom(roomId);
+    if (room === null || room.getMyMembership() !== "join") return;
+    await knowsMembers(room, members);
+    // After a reload no answer has told who may do what.
+    this.#keys.addRules(client, roomId);
+    const delay = await this.#engine.writing(client, async () => {
+      const isHeld = this.#engine.call((state) => state.sessions()).includes(roomId);
+      if (isHeld) await this.#shareKeys(client, room, "again");
+      const json = JSON.stringify({ members: await joinedMembers(room), now: now() });
+      const again = this.#engine.call((state) => state.reencrypt(roomId, json));
+      for (const event of again.events) await this.#sendAgain(client, room, event);
+      return again.delayMs;
+    });
+    this.#lookLater(roomId, delay);
+    await this.#invites.tellInvited(client, room);
+  }
+
+  /** Somebody else is to encrypt the room's state anew: whether they did. */
+  #lookLater(roomId: string, delay: number): void {
+    if (delay === 0 || this.#waiting.has(roomId)) return;
+    this.#waiting.add(roomId);
+    setTimer(() => {
+      this.#waiting.delete(roomId);
+      this.#due.set(roomId, []);
+      this.#tendDue();
+    }, delay);
+  }
+}
+
+/**
+ * Waits until the client has worked through the answer that told of its members; the Rust half
+ * leaves out who has left in any case.
+ */
+async function knowsMembers(room: PageRoom, members: readonly Moved[]): Promise<void> {
+  const isKnown = ({ userId, membership }: Moved): boolean =>
+    room.getMember(userId)?.membership === membership;
+  for (let waited = 0; !members.every(isKnown) && waited < MEMBERS_LIMIT; waited += 100) {
+    await pause(100);
+  }
+}
+
+/** False when the homeserver has newer state already, of which the sync is still under way. */
+async function isStillThere(
+  client: PageClient,
+  { path, eventId, sessionId }: Again,
+): Promise<boolean> {
+  try {
+    const found = (await sendAsClient(client, "GET", `${path}?format=event`)) as {
+      event_id?: unknown;
+      session_id?: unknown;
+    } | null;
+    // Homeservers that know no formats give the content alone.
+    return found?.event_id === undefined
+      ? found?.session_id === sessionId
+      : found.event_id === eventId;
+  } catch {
+    return false;
+  }
+}
+
+async function joinedMembers(room: PageRoom): Promise<string[]> {
+  const joined: string[] = [];
+  for (const { userId, membership } of await room.getEncryptionTargetMembers()) {
+    if (membership === "join") joined.push(userId);
+  }
+  return joined;
+}
+
+function contentOf(room: PageRoom, type: string): Record<string, unknown> | undefined {
+  const content = room.currentState.getStateEvents(type, "")?.getContent();
+  // A copy of plain data: whatever else the page hangs on its events stays there.
+  return content === undefined
+    ? undefined
+    : (parseJson(JSON.stringify(content)) as Record<string, unknown>);
+}

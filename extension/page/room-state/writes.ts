@@ -1,0 +1,296 @@
+/** The page's own writes of state: encrypted where they are to be, refused in words where they cannot. */
+import {
+  decodeText,
+  nativeFetch,
+  NativePromise,
+  now,
+  page,
+  parseJson,
+} from "../primordials/primordials.ts";
+import { bodyBytes } from "../intercept/handlers.ts";
+import type { HeldRequest, Outcome, RequestHandler } from "../intercept/handlers.ts";
+import { showNotice } from "../dialogs/notice.ts";
+import { ask } from "../dialogs/prompt.ts";
+import { PageCryptoError, runningClient, sentenceIn, within } from "./element/client.ts";
+import type { PageClient } from "./element/client.ts";
+import { sendAsClient } from "./homeserver.ts";
+import type { StateEngine } from "./engine.ts";
+import type { KeySupply } from "./keys.ts";
+import type { PendingWrites } from "./pending.ts";
+import type { StateSharing } from "./sharing.ts";
+
+/** In the page's localStorage: the first encrypted room was explained. */
+const TOLD = "mantle_state_told";
+const FIRST_ROOM =
+  "Mantle encrypts the name and topic of new rooms. People whose app cannot read encrypted room " +
+  "names see the members' names instead.";
+const BROKEN =
+  "Mantle could not protect this change of the room, so it was not sent: try again, and reload " +
+  "the page if this stays.";
+const NOT_NAMED =
+  "Mantle could not keep the upgraded room's name and topic, so the new room has none: set them in " +
+  "its settings.";
+/** Longest wait for the engine itself. */
+const START_LIMIT = 20_000;
+
+export class StateWriter implements RequestHandler {
+  readonly #engine: StateEngine;
+  readonly #keys: KeySupply;
+  readonly #sharing: StateSharing;
+  readonly #pending: PendingWrites;
+
+  constructor(
+    engine: StateEngine,
+    parts: { keys: KeySupply; sharing: StateSharing; pending: PendingWrites },
+  ) {
+    this.#engine = engine;
+    this.#keys = parts.keys;
+    this.#sharing = parts.sharing;
+    this.#pending = parts.pending;
+  }
+
+  async handle(request: HeldRequest): Promise<Outcome> {
+    try {
+      await within(this.#engine.started(), START_LIMIT);
+      const { method, url } = request;
+      const route = this.#engine.call((state) => state.routeWrite(method, url));
+      switch (route.kind) {
+        case "put":
+          return await this.#put(request);
+        case "create":
+          return await this.#create(request);
+        case "upgrade":
+          return await this.#upgrade(request, route.roomId);
+        default:
+          return await this.#widen(request);
+      }
+    } catch (error) {
+      if (request.signal?.aborted === true) return { kind: "fail" };
+      return refusal(error);
+    }
+  }
+
+  async #put(request: HeldRequest): Promise<Outcome> {
+    const { method, url } = request;
+    const body = await bodyBytes(request.body);
+    await this.#engine.settleFlags(async (roomId) => {
+      const client = runningClient();
+      if (client === undefined) throw new PageCryptoError(BROKEN);
+      return roomState(client, roomId);
+    });
+    let plan = this.#engine.call((state) => state.planPut(method, url, body));
+    if (plan.kind === "needRoom") {
+      await this.#learnRoom(plan.roomId);
+      plan = this.#engine.call((state) => state.planPut(method, url, body));
+    }
+    switch (plan.kind) {
+      case "pass":
+        return { kind: "send" };
+      case "flag":
+        return this.#flag(request, body, plan.roomId);
+      case "rewrite":
+        return { kind: "send", body: plan.body };
+      case "encrypt":
+        break;
+      case "refuse":
+        return matrixError(plan.errcode, plan.sentence);
+      default:
+        return matrixError("M_FORBIDDEN", plan.sentence);
+    }
+    const { roomId, eventType, stateKey, url: target } = plan;
+    const client = await this.#sharing.readyClient();
+    const room = await this.#sharing.readyRoom(client, roomId);
+    const contentJson = decodeText(body);
+    const encrypted = await this.#engine.writing(client, async () => {
+      if (request.signal?.aborted === true) throw new PageCryptoError("The change was taken back.");
+      const made = await this.#sharing.encrypt(client, room, { eventType, stateKey, contentJson });
+      this.#pending.replace(roomId, eventType, stateKey);
+      return made;
+    });
+    return { kind: "send", url: target, body: encrypted.body };
+  }
+
+  /** The page itself turns encrypted state on: known before any further write of that room. */
+  async #flag(request: HeldRequest, body: Uint8Array, roomId: string): Promise<Outcome> {
+    const answer = await send(request, body);
+    if (answer === undefined || answer.status >= 500) this.#engine.doubtFlag(roomId);
+    if (answer === undefined) return { kind: "fail" };
+    if (answer.status === 200) {
+      this.#engine.call((state) => state.noteFlag(roomId));
+      // Whatever becomes of it: the room has the flag, and this page knows.
+      await this.#engine.persist().catch(() => undefined);
+    }
+    return { kind: "reply", status: answer.status, body: answer.text, noted: "flagged" };
+  }
+
+  /** What the rules of a room are: from the running client, else from the homeserver. */
+  async #learnRoom(roomId: string): Promise<void> {
+    const client = runningClient();
+    if (client === undefined || this.#keys.addRules(client, roomId)) return;
+    const events = await roomState(client, roomId);
+    this.#engine.call((state) => state.addRoomState(roomId, events));
+  }
+
+  async #create(request: HeldRequest): Promise<Outcome> {
+    const body = await bodyBytes(request.body);
+    // Without this look, a room that is none of ours would wait for the crypto.
+    const client = runningClient();
+    if (client === undefined) throw new PageCryptoError(BROKEN);
+    const plan = await this.#planCreate(body, client);
+    switch (plan.kind) {
+      case "pass":
+        return plan.why === "public" ? { kind: "send", noted: "flagged" } : { kind: "send" };
+      case "ask":
+        return matrixError("M_FORBIDDEN", "The room was not made, because you chose to wait.");
+      default:
+    }
+    const { pendingId } = plan;
+    // From here on the name is on disk, whatever happens to this page.
+    const answer = await send(request, plan.body);
+    // Perhaps the homeserver made the room and only its answer was lost: `adopt` finds it.
+    if (answer === undefined) return { kind: "fail" };
+    const roomId = answer.status === 200 ? roomIdOf(answer.text, "room_id") : undefined;
+    // A gateway that gave up says nothing of the homeserver behind it, nor does an answer without a
+    // room: `adopt` finds that room too.
+    const isOpen = answer.status >= 500 || answer.status === 200;
+    try {
+      await this.#engine.writing(client, () => {
+        this.#engine.call((state) => {
+          if (roomId !== undefined) state.created(pendingId, roomId);
+          else if (!isOpen) state.createFailed(pendingId);
+        });
+        return NativePromise.resolve();
+      });
+    } catch {
+      // The room is there in any case, and so is its name, on disk.
+      if (roomId !== undefined) this.#pending.made(pendingId, roomId);
+    }
+    if (roomId !== undefined) {
+      this.#pending.begin();
+      try {
+        this.#tellOnce();
+      } catch {
+        // Told with another room; a refusal would have this one made once more.
+      }
+    }
+    return { kind: "reply", status: answer.status, body: answer.text };
+  }
+
+  async #planCreate(
+    body: Uint8Array,
+    client: NonNullable<ReturnType<typeof runningClient>>,
+  ): Promise<CreatePlan> {
+    const plan = (consent?: string): Promise<CreatePlan> =>
+      this.#engine.writing(client, async () => {
+        const made = this.#engine.call((state) => state.planCreate(body, now(), consent));
+        if (made.kind !== "create") return made;
+        try {
+          await this.#sharing.readyClient();
+          await this.#engine.persist();
+        } catch (error) {
+          this.#engine.call((state) => state.createFailed(made.pendingId));
+          throw error;
+        }
+        return made;
+      });
+    const first = await plan();
+    if (first.kind !== "ask") return first;
+    const { choice } = await ask({
+      title: "Encrypt this room's name and topic?",
+      text: [
+        "The homeserver would then not learn them.",
+        "People whose app cannot read encrypted room names see the members' names instead.",
+      ],
+      choices: [
+        { id: "yes", label: "Encrypt", kind: "primary" },
+        { id: "no", label: "Leave readable", kind: "plain" },
+      ],
+    });
+    return choice === "dismissed" ? first : plan(choice);
+  }
+
+  async #upgrade(request: HeldRequest, oldRoomId: string): Promise<Outcome> {
+    const client = runningClient();
+    if (client === undefined) return { kind: "send" };
+    const answer = await send(request, await bodyBytes(request.body));
+    if (answer === undefined) return { kind: "fail" };
+    const { status, text } = answer;
+    const newRoomId = status === 200 ? roomIdOf(text, "replacement_room") : undefined;
+    if (newRoomId !== undefined) {
+      try {
+        await this.#engine.writing(client, () => {
+          this.#engine.call((state) => state.upgraded(oldRoomId, newRoomId, now()));
+          return NativePromise.resolve();
+        });
+        this.#pending.begin();
+      } catch {
+        // A refusal would have the room upgraded once more.
+        showNotice(NOT_NAMED);
+      }
+    }
+    return { kind: "reply", status, body: text, noted: "rewritten" };
+  }
+
+  /** Filters that name types would keep encrypted state away. */
+  async #widen(request: HeldRequest): Promise<Outcome> {
+    const body = await bodyBytes(request.body);
+    const wider = this.#engine.call((state) => state.widenBody(request.method, request.url, body));
+    return wider === undefined ? { kind: "send" } : { kind: "send", body: wider };
+  }
+
+  #tellOnce(): void {
+    if (page.localStorage.getItem(TOLD) !== null) return;
+    page.localStorage.setItem(TOLD, "1");
+    showNotice(FIRST_ROOM, "note");
+  }
+}
+
+type CreatePlan = ReturnType<
+  import("../../generated/mantle_state.js").EncryptedState["planCreate"]
+>;
+
+/** What the homeserver says, as a JSON array. */
+async function roomState(client: PageClient, roomId: string): Promise<string> {
+  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state`;
+  return JSON.stringify(await sendAsClient(client, "GET", path));
+}
+
+/** Sends a held request now, for its answer; undefined when none came. */
+async function send(
+  request: HeldRequest,
+  body: string | Uint8Array,
+): Promise<{ status: number; text: string } | undefined> {
+  try {
+    const response = await nativeFetch(page, request.url, {
+      method: request.method,
+      headers: request.headers.map(([name, value]): [string, string] => [name, value]),
+      body: body as BodyInit,
+      ...(request.signal === undefined ? {} : { signal: request.signal }),
+    });
+    return { status: response.status, text: await response.text() };
+  } catch {
+    return undefined;
+  }
+}
+
+function roomIdOf(text: string, field: string): string | undefined {
+  try {
+    const roomId = (parseJson(text) as Record<string, unknown> | null)?.[field];
+    return typeof roomId === "string" ? roomId : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function refusal(error: unknown): Outcome {
+  return matrixError("M_FORBIDDEN", sentenceIn(error) ?? BROKEN);
+}
+
+function matrixError(errcode: string, sentence: string): Outcome {
+  return {
+    kind: "reply",
+    status: 403,
+    body: JSON.stringify({ errcode, error: sentence }),
+    noted: "blocked",
+  };
+}

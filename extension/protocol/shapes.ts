@@ -1,0 +1,33 @@
+/** Checks of plain values, which every validator is made of. */
+
+export type Plain = Record<string, unknown>;
+
+export function isPlain(value: unknown): value is Plain {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+export function isText(value: unknown, longest: number): value is string {
+  return typeof value === "string" && value.length <= longest;
+}
+
+export function isTextOrNull(value: unknown): value is string | null {
+  return value === null || typeof value === "string";
+}
+
+export function isName(value: unknown): value is string {
+  return isText(value, 64) && /^[a-z][a-z0-9-]*$/.test(value);
+}
+
+export function isHost(value: unknown): value is string {
+  return isText(value, 261) && /^[^\s/?#@\\]*$/.test(value);
+}
+
+export function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+export function isTexts(value: unknown): value is Record<string, string> {
+  return isPlain(value) && keysOf(value).every((key) => typeof value[key] === "string");
+}
+
+const keysOf = Object.keys;

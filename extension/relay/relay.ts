@@ -1,0 +1,250 @@
+/**
+ * The one channel between the page's hooks and the extension (isolated world, every frame).
+ * Settings go in; effects and status come out. See docs/architecture.md.
+ */
+import {
+  type PageRequest,
+  type RelayAnswer,
+  type SettingsMessage,
+  readPageMessage,
+} from "../protocol/page-relay.ts";
+import { type PageState, isPageQuery } from "../protocol/popup-relay.ts";
+import {
+  type ModuleQuery,
+  type ProbeQuery,
+  isReceipt,
+  readModuleBytes,
+  readProbeAnswer,
+} from "../protocol/relay-background.ts";
+import { type Effect, type PageStatus } from "../protocol/reports.ts";
+import { type ModuleName } from "../protocol/requests.ts";
+import { type RoomsSurvey, type RoomsWish, readRoomsQuery } from "../protocol/rooms.ts";
+import { readCommonBrowser, watchCommonBrowser } from "../browser/common-browser-store.ts";
+import { loadForPage, putForPage } from "../browser/page-store.ts";
+import { contextIsValid, onMessage, sendToBackground } from "../browser/api.ts";
+import { readSettings, watchSettings } from "../browser/settings-store.ts";
+
+/** Most effects kept while the background does not answer; the oldest go first. */
+const MOST_WAITING = 1000;
+const RETRY_AFTER_MS = [250, 1000, 4000, 15_000];
+/** How often the hooks may ask for a channel before they are connected. */
+const MOST_OFFERS = 3;
+const SURVEY_PATIENCE_MS = 5000;
+/** Hooks that have not spoken by then never will. */
+const SILENCE_MS = 1000;
+
+const relay = crypto.randomUUID();
+const nonce = crypto.randomUUID();
+const ports = new Set<MessagePort>();
+let settings: SettingsMessage | undefined;
+let status: PageStatus | undefined;
+let pageAnswered = false;
+let offers = 0;
+let batch = 0;
+let sending = false;
+const waiting: Effect[] = [];
+let wishes = 0;
+/** The popup's surveys that the page has not answered. */
+const surveys = new Map<number, (survey: RoomsSurvey | undefined) => void>();
+
+function offerChannel(): void {
+  offers += 1;
+  const channel = new MessageChannel();
+  const port = channel.port1;
+  ports.add(port);
+  port.onmessage = (event) => receive(port, event.data as unknown);
+  if (settings !== undefined) {
+    port.postMessage(settings);
+  }
+  window.dispatchEvent(new CustomEvent("mantle-relay", { detail: nonce }));
+  // To this very window: an opaque origin has no other name than "*".
+  window.postMessage({ mantle: nonce }, "*", [channel.port2]);
+}
+
+function receive(port: MessagePort, data: unknown): void {
+  const message = readPageMessage(data);
+  if (message === undefined) {
+    return;
+  }
+  pageAnswered = true;
+  if ("id" in message) {
+    void answer(port, message);
+  } else if (message.kind === "status") {
+    status = message.status;
+    void report();
+  } else if (message.kind === "rooms-survey") {
+    surveys.get(message.wish)?.(message);
+  } else {
+    waiting.push(...message.effects);
+    waiting.splice(0, Math.max(0, waiting.length - MOST_WAITING));
+    void drain();
+  }
+}
+
+async function answer(port: MessagePort, request: PageRequest): Promise<void> {
+  port.postMessage(
+    await answerTo(request).catch((error: unknown): RelayAnswer => {
+      const why = error instanceof Error ? error.message : String(error);
+      return { kind: "refused", id: request.id, why: why.slice(0, 1000) };
+    }),
+  );
+}
+
+async function answerTo(request: PageRequest): Promise<RelayAnswer> {
+  const { id } = request;
+  if (!contextIsValid()) {
+    throw new Error("Mantle was updated; reload the page.");
+  }
+  switch (request.kind) {
+    case "store":
+      await putForPage(location.origin, request.area, request.key, request.value);
+      return { kind: "stored", id };
+    case "load":
+      return { kind: "loaded", id, entries: await loadForPage(location.origin, request.area) };
+    case "module":
+      return { kind: "module-bytes", id, base64: await loadModule(request.name) };
+    case "probe":
+      return { kind: "probed", id, statuses: await probe(request.urls) };
+  }
+}
+
+async function loadModule(name: ModuleName): Promise<string> {
+  const message = { kind: "module-query", relay, name } as const;
+  return (await askBackground(message, readModuleBytes)).base64;
+}
+
+async function probe(urls: string[]): Promise<number[]> {
+  const message = { kind: "probe-query", relay, urls } as const;
+  return (await askBackground(message, readProbeAnswer)).statuses;
+}
+
+/** The background may be stopped at the very moment it is asked. */
+async function askBackground<Answer>(
+  message: ModuleQuery | ProbeQuery,
+  read: (value: unknown) => Answer | undefined,
+): Promise<Answer> {
+  for (const pause of [...RETRY_AFTER_MS.slice(0, 3), undefined]) {
+    try {
+      const answer = read(await sendToBackground(message));
+      if (answer !== undefined) {
+        return answer;
+      }
+    } catch {
+      // Asked again below.
+    }
+    if (pause !== undefined) {
+      await new Promise((resume) => setTimeout(resume, pause));
+    }
+  }
+  throw new Error("Mantle's background does not answer: reload the page.");
+}
+
+async function forwardSettings(): Promise<void> {
+  if (!contextIsValid()) {
+    return;
+  }
+  try {
+    // With the settings, so that no answer comes in before what belongs into it.
+    const [texts, kept, browser] = await Promise.all([
+      readSettings(),
+      loadForPage(location.origin, "account-data").catch(() => ({})),
+      readCommonBrowser(),
+    ]);
+    settings = { kind: "settings", ...texts, kept, browser };
+  } catch {
+    // The page keeps what it has; without any it turns to the strictest defaults by itself.
+    return;
+  }
+  for (const port of ports) {
+    port.postMessage(settings);
+  }
+}
+
+/** One batch under way at a time, repeated until the background confirms that it is stored. */
+async function drain(): Promise<void> {
+  if (sending) {
+    return;
+  }
+  sending = true;
+  while (waiting.length > 0 && contextIsValid()) {
+    batch += 1;
+    await deliver(waiting.splice(0));
+  }
+  sending = false;
+}
+
+async function deliver(effects: Effect[]): Promise<void> {
+  for (const pause of [...RETRY_AFTER_MS, undefined]) {
+    try {
+      const answer = await sendToBackground({ kind: "effect-batch", relay, batch, effects });
+      if (isReceipt(answer, relay, batch)) {
+        return;
+      }
+    } catch {
+      // The background was just stopped, or the extension is being replaced.
+    }
+    if (pause === undefined || !contextIsValid()) {
+      return;
+    }
+    await new Promise((resume) => setTimeout(resume, pause));
+  }
+}
+
+async function report(): Promise<void> {
+  try {
+    await sendToBackground({ kind: "page-report", relay, status });
+  } catch {
+    // The popup asks this relay directly, so nothing is lost but the badge.
+  }
+}
+
+function answerQuery(message: unknown): Promise<unknown> | undefined {
+  if (isPageQuery(message)) {
+    const state: PageState = { kind: "page-state", relay, status };
+    return Promise.resolve(state);
+  }
+  const query = readRoomsQuery(message);
+  return query && passWish(query.what);
+}
+
+/** To the page, which asks the person there; only a survey has an answer. */
+async function passWish(what: RoomsWish["what"]): Promise<RoomsSurvey | undefined> {
+  wishes += 1;
+  const wish: RoomsWish = { kind: "rooms-wish", wish: wishes, what };
+  for (const port of ports) {
+    port.postMessage(wish);
+  }
+  if (what !== "survey") {
+    return undefined;
+  }
+  const survey = await new Promise<RoomsSurvey | undefined>((settle) => {
+    surveys.set(wish.wish, settle);
+    setTimeout(() => settle(undefined), SURVEY_PATIENCE_MS);
+  });
+  surveys.delete(wish.wish);
+  return survey;
+}
+
+// The hooks ask when they came after us; nobody else has a reason to once they are connected.
+window.addEventListener("mantle-page", () => {
+  if (!pageAnswered && offers < MOST_OFFERS) {
+    offerChannel();
+  }
+});
+offerChannel();
+// The browser takes up to fifteen milliseconds to make the extension's API when it is first touched.
+// The page is held up until this script ends and loads its own scripts after it, so it is done then;
+// not by a timer, since those of hidden tabs are slow.
+const afterwards = new MessageChannel();
+afterwards.port1.onmessage = () => {
+  afterwards.port1.close();
+  watchSettings(() => void forwardSettings());
+  watchCommonBrowser(() => void forwardSettings());
+  void forwardSettings();
+  onMessage(answerQuery);
+};
+afterwards.port2.postMessage(undefined);
+// The hooks tell their status at once, and that is reported; this is for a page without them.
+setTimeout(() => {
+  if (!pageAnswered) void report();
+}, SILENCE_MS);

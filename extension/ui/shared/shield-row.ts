@@ -1,0 +1,172 @@
+/** One shield: name, purpose, switch, counts, and what a person loses by it. */
+import type { SettingsView, ShieldView } from "../../browser/settings-core.ts";
+import { text } from "../../browser/api.ts";
+import { allowList } from "./allow-list.ts";
+import { deviceNameField } from "./device-name-field.ts";
+import { button, element } from "./dom.ts";
+import { headersPermission } from "./headers-permission.ts";
+import { optionField } from "./option-field.ts";
+import type { ChangeSetting } from "./setting-change.ts";
+
+type Mode = ShieldView["mode"];
+
+/** Stopped and changed requests, on this page and in all. `here` is absent off Element's pages. */
+export interface ShieldCounts {
+  here: number | undefined;
+  total: number;
+}
+
+export interface ShieldRow {
+  readonly root: HTMLElement;
+  update(shield: ShieldView, settings: SettingsView): void;
+  count(counts: ShieldCounts): void;
+}
+
+/** Made once and updated in place, so that focus and open details stay where they are. */
+export function shieldRow(first: ShieldView, changeSetting: ChangeSetting): ShieldRow {
+  const { id } = first;
+  const trouble = element("p", { class: "trouble", role: "alert" });
+  const change: ChangeSetting = async (setting) => {
+    try {
+      await changeSetting(setting);
+      trouble.textContent = "";
+    } catch (error) {
+      trouble.textContent = error instanceof Error ? error.message : String(error);
+      throw error;
+    }
+  };
+  const name = element("h3", { id: `name-${id}`, text: first.name });
+  const lock = element("span", { class: "lock", text: text("lockedByOrganisation") });
+  const tally = element("p", { class: "tally", id: `tally-${id}` });
+  const loses = element("p");
+  const source = element("p", { class: "hint" });
+  const modes = modeSwitch(first, (mode) => change({ type: "mode", shield: id, mode }));
+  const restore = button("", "quiet", () => {
+    change({ type: "mode", shield: id, mode: null }).catch(() => undefined);
+  });
+  const fields = fieldsFor(first, change);
+  const permission = first.everywhere === true ? [headersPermission(id)] : [];
+  const summary = element("summary", {
+    text: text("details"),
+    "aria-label": text("detailsOf", first.name),
+  });
+  const root = element(
+    "article",
+    { class: "shield", "data-shield": id, "aria-labelledby": `name-${id}` },
+    element("div", { class: "line" }, name, modes.root),
+    lock,
+    element("p", { id: `purpose-${id}`, text: first.purpose }),
+    tally,
+    ...permission.map((field) => field.root),
+    trouble,
+    element("details", {}, summary, loses, source, restore, ...fields.map((field) => field.root)),
+  );
+  const update = (shield: ShieldView, settings: SettingsView): void => {
+    trouble.textContent = "";
+    lock.hidden = !shield.locked;
+    loses.textContent = text("youLose", shield.loses);
+    modes.root.title = text("youLose", shield.loses);
+    source.textContent =
+      shield.source === "policy"
+        ? text("lockedByOrganisation")
+        : shield.source === "user"
+          ? text("sourceUser")
+          : text("sourceDefault");
+    modes.update(shield);
+    restore.textContent = text("restoreMode", text(`mode_${shield.default}`));
+    restore.hidden = shield.source !== "user";
+    for (const field of [...permission, ...fields]) {
+      field.update(settings);
+    }
+  };
+  const count = ({ here, total }: ShieldCounts): void => {
+    tally.textContent =
+      total === 0
+        ? text("countNothing")
+        : here === undefined
+          ? text("countTotal", total.toLocaleString())
+          : text("countHere", here.toLocaleString(), total.toLocaleString());
+  };
+  return { root, update, count };
+}
+
+interface Field {
+  readonly root: HTMLElement;
+  update(settings: SettingsView): void;
+}
+
+function fieldsFor({ id, allow, options }: ShieldView, change: ChangeSetting): Field[] {
+  return [
+    ...(id === "device-name" ? [deviceNameField(change)] : []),
+    ...options.map((option) => optionField(id, option, change)),
+    ...(allow === null ? [] : [allowList(id, allow, change)]),
+  ];
+}
+
+interface ModeSwitch {
+  readonly root: HTMLElement;
+  update(shield: ShieldView): void;
+}
+
+/** A switch for off and on; a group of radio buttons where there are more modes. */
+function modeSwitch(shield: ShieldView, choose: (mode: Mode) => Promise<void>): ModeSwitch {
+  const simple = shield.modes.length === 2 && shield.modes.every((m) => m === "on" || m === "off");
+  return simple ? onOffSwitch(shield, choose) : modeGroup(shield, choose);
+}
+
+function onOffSwitch(shield: ShieldView, choose: (mode: Mode) => Promise<void>): ModeSwitch {
+  const root = element("button", {
+    class: "switch",
+    role: "switch",
+    "aria-labelledby": `name-${shield.id}`,
+    "aria-describedby": `purpose-${shield.id}`,
+  });
+  root.type = "button";
+  const show = (on: boolean): void => {
+    root.setAttribute("aria-checked", String(on));
+    root.textContent = text(on ? "mode_on" : "mode_off");
+  };
+  root.addEventListener("click", () => {
+    const wasOn = root.getAttribute("aria-checked") === "true";
+    show(!wasOn);
+    choose(wasOn ? "off" : "on").catch(() => show(wasOn));
+  });
+  return {
+    root,
+    update: (view) => {
+      root.disabled = view.locked;
+      show(view.mode === "on");
+    },
+  };
+}
+
+function modeGroup(shield: ShieldView, choose: (mode: Mode) => Promise<void>): ModeSwitch {
+  const root = element("fieldset", { class: "modes", "aria-describedby": `purpose-${shield.id}` });
+  root.append(element("legend", { text: text("modeOf", shield.name) }));
+  let current = shield.mode;
+  const radios = shield.modes.map((mode) => {
+    const radio = element("input", { title: text(`modeText_${mode}`) });
+    radio.type = "radio";
+    radio.name = `mode-${shield.id}`;
+    radio.value = mode;
+    radio.addEventListener("change", () => {
+      choose(mode).catch(() => show(current));
+    });
+    const label = element("span", { text: text(`mode_${mode}`) });
+    root.append(element("label", { title: text(`modeText_${mode}`) }, radio, label));
+    return radio;
+  });
+  const show = (mode: Mode): void => {
+    for (const radio of radios) {
+      radio.checked = radio.value === mode;
+    }
+  };
+  return {
+    root,
+    update: (view) => {
+      current = view.mode;
+      root.disabled = view.locked;
+      show(view.mode);
+    },
+  };
+}
