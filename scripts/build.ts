@@ -17,7 +17,7 @@ async function generate(): Promise<void> {
   const stamp = "build/generate.stamp";
   const print = (): string =>
     fingerprint([
-      ...["Cargo.toml", "Cargo.lock", "core/Cargo.toml", "core/src", "scripts/generate"],
+      ...["Cargo.toml", "Cargo.lock", "core", "scripts/generate"],
       ...["extension/generated/tables.json", "extension/generated/texts.json"],
       "extension/generated/protected.json",
       ...["extension/generated/rules.json", "extension/generated/managed-schema.json"],

@@ -81,9 +81,9 @@ const checks: Record<string, Check> = {
         "scripts/wasm-toolchain",
         [
           ...lint,
-          ...["--quiet", "--package", "mantle-core", "--lib", "--test", "wasm"],
-          // Every boundary, not only the default one's.
-          ...["--features", "module-state,module-media"],
+          "--quiet",
+          ...["shields", "state", "media"].flatMap((name) => ["--package", `mantle-${name}-wasm`]),
+          ...["--lib", "--test", "wasm"],
           ...deny,
         ],
         1_200,

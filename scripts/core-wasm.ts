@@ -15,7 +15,7 @@ import { gzipSync } from "node:zlib";
 import { fingerprint, isFresh, writeStamp } from "./fingerprint.ts";
 import { Failure, must, root } from "./process.ts";
 
-/** The modules of the crate; each is a cargo feature `module-<name>` with a boundary of its own. */
+/** The WASM modules. */
 export const moduleNames = ["core", "state", "media"] as const;
 export type ModuleName = (typeof moduleNames)[number];
 
@@ -31,7 +31,7 @@ export interface WasmModule {
 /** The core's own paths, and those of the modules that pages load when they need them. */
 export interface CoreWasm extends WasmModule {
   readonly modules: Readonly<Record<ModuleName, WasmModule>>;
-  /** Built for tests of the hooks: see core/src/shields/probe.rs. */
+  /** Built for tests of the hooks: see core/shields/src/shields/probe.rs. */
   readonly hasProbe: boolean;
 }
 
@@ -55,11 +55,17 @@ const stripped = ["--strip-debug", "--strip-producers"];
  */
 const isFast = (name: ModuleName): boolean => name === "state";
 
+/** The crate with a module's boundary. */
+const packageOf: Readonly<Record<ModuleName, string>> = {
+  core: "mantle-shields-wasm",
+  state: "mantle-state-wasm",
+  media: "mantle-media-wasm",
+};
+
 const inputs = [
   "Cargo.toml",
   "Cargo.lock",
-  "core/Cargo.toml",
-  "core/src",
+  "core",
   "scripts/wasm-toolchain",
   "scripts/core-wasm.ts",
   "node_modules/binaryen/package.json",
@@ -149,21 +155,25 @@ async function compile(
   folder: string,
   toolchain: string,
 ): Promise<void> {
-  const allFeatures = [`module-${name}`, ...features].join(",");
-  console.log(`build: compiling ${allFeatures} to WASM (${toolchain.trim()})`);
+  const wanted = features.length === 0 ? "" : ` with ${features.join(", ")}`;
+  console.log(`build: compiling ${packageOf[name]}${wanted} to WASM (${toolchain.trim()})`);
+  const fast = ["mantle-wire", "mantle-room-state", "mantle-state-wasm"].flatMap((crate) => [
+    "--config",
+    `profile.release.package.${crate}.opt-level=3`,
+  ]);
   const messages = await must(
     "Compiling the core to WASM",
     "scripts/wasm-toolchain",
     [
       "build",
-      ...["--package", "mantle-core", "--lib", "--release"],
+      ...["--package", packageOf[name], "--lib", "--release"],
       ...["--message-format", "json-render-diagnostics"],
-      ...["--no-default-features", "--features", allFeatures],
-      ...(isFast(name) ? ["--config", "profile.release.package.mantle-core.opt-level=3"] : []),
+      ...(features.length === 0 ? [] : ["--features", features.join(",")]),
+      ...(isFast(name) ? fast : []),
     ],
     { timeoutSeconds: 1_200 },
   );
-  const compiled = /"(?<file>[^"]*\/mantle_core\.wasm)"/.exec(messages)?.groups?.["file"];
+  const compiled = /"(?<file>[^"]*\/mantle_\w+_wasm\.wasm)"/.exec(messages)?.groups?.["file"];
   if (compiled === undefined) throw new Failure("cargo did not say where it put the core's WASM.");
 
   // Built beside and moved, so that nobody reads half an outcome.

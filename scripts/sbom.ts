@@ -101,7 +101,9 @@ async function crates(): Promise<Bill & { roots: string[] }> {
   const checksums = cargoChecksums();
   const packages = new Map(metadata.packages.map((entry) => [entry.id, entry]));
   const nodes = new Map(metadata.resolve.nodes.map((node) => [node.id, node]));
-  const core = metadata.packages.find((entry) => entry.name === "mantle-core")?.id ?? "";
+  const boundaries = metadata.packages.filter((entry) => /^mantle-\w+-wasm$/.test(entry.name));
+  const starts = boundaries.map((entry) => entry.id);
+  const isOwn = (id: string): boolean => packages.get(id)?.name.startsWith("mantle-") ?? false;
   const edges = (id: string, kinds: readonly (string | null)[]): string[] =>
     (nodes.get(id)?.deps ?? [])
       .filter((dependency) => dependency.dep_kinds.some(({ kind }) => kinds.includes(kind)))
@@ -109,15 +111,15 @@ async function crates(): Promise<Bill & { roots: string[] }> {
   const isMacro = (id: string): boolean =>
     packages.get(id)?.targets.some((target) => target.kind.includes("proc-macro")) ?? false;
 
-  const linked = reach(core, (id) => edges(id, [null]).filter((next) => !isMacro(next)));
-  const all = reach(core, (id) =>
-    edges(id, id === core ? [null, "build", "dev"] : [null, "build"]),
+  const linked = reach(starts, (id) => edges(id, [null]).filter((next) => !isMacro(next)));
+  const all = reach(starts, (id) =>
+    edges(id, isOwn(id) ? [null, "build", "dev"] : [null, "build"]),
   );
   const refOf = (id: string): string => {
     const found = packages.get(id);
     return `pkg:cargo/${found?.name ?? ""}@${found?.version ?? ""}`;
   };
-  const others = [...all].filter((id) => id !== core);
+  const others = [...all].filter((id) => !isOwn(id));
   const components = others.map((id): Component => {
     const found = packages.get(id);
     const { name = "", version = "" } = found ?? {};
@@ -137,7 +139,13 @@ async function crates(): Promise<Bill & { roots: string[] }> {
     ref: refOf(id),
     dependsOn: unique(edges(id, [null, "build"]).map(refOf)),
   }));
-  const roots = unique(edges(core, [null, "build", "dev"]).map(refOf));
+  const roots = unique(
+    [...all]
+      .filter(isOwn)
+      .flatMap((id) => edges(id, [null, "build", "dev"]))
+      .filter((id) => !isOwn(id))
+      .map(refOf),
+  );
   return { components, dependencies, roots };
 }
 
@@ -219,9 +227,9 @@ function npmPackages(): Bill & { roots: string[] } {
   };
 }
 
-function reach(start: string, next: (id: string) => string[]): Set<string> {
+function reach(starts: readonly string[], next: (id: string) => string[]): Set<string> {
   const seen = new Set<string>();
-  const waiting = [start];
+  const waiting = [...starts];
   for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
     if (seen.has(id)) continue;
     seen.add(id);

@@ -52,7 +52,7 @@ const FORBIDDEN = "https://vector.im/_matrix/identity/v2";
 const PLACEHOLDER = "aaaabbbbccccddddeeeeffffgggghhhh";
 /** Where policies lie for the whole system; a test must leave it as it was. */
 const SYSTEM_FOLDERS = ["/etc/chromium", "/etc/firefox", "/etc/firefox-esr"];
-const VECTORS = new URL("../../core/tests/vectors/settings/", import.meta.url);
+const VECTORS = new URL("../../core/shields/tests/vectors/settings/", import.meta.url);
 
 type Values = Record<string, Json>;
 

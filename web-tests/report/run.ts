@@ -77,7 +77,7 @@ export async function readTables(): Promise<Tables> {
   const told = new Set(tables.leaks.map((leak) => leak.id));
   const missing = [
     ...[...told].filter((id) => !driven.has(id)).map((id) => `${id} has no row in rows.ts`),
-    ...[...driven].filter((id) => !told.has(id)).map((id) => `${id} is not in core/src/leaks.rs`),
+    ...[...driven].filter((id) => !told.has(id)).map((id) => `${id} is not in core/shields/src/catalogue.rs`),
   ];
   if (missing.length > 0) throw new Error(`The tables disagree: ${missing.join("; ")}.`);
   return tables;

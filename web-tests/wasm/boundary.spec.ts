@@ -1,6 +1,6 @@
 /**
  * The boundary as the hooks use it, on the built WASM: hunts for broken conversions only. What the
- * core decides is tested in core/tests.
+ * core decides is tested in the tests beside each crate of core.
  */
 
 import assert from "node:assert/strict";

@@ -1,5 +1,5 @@
 /**
- * Runs core/tests/wasm.rs in Chromium and in Firefox: the tests of `wasm-pack test --headless`,
+ * Runs core/bindings/shields/tests/wasm.rs in Chromium and in Firefox: the tests of `wasm-pack test --headless`,
  * with the runner and the drivers that scripts/setup installed.
  */
 
@@ -25,7 +25,7 @@ main("wasm tests", async () => {
     console.log(`--- ${browser}`);
     const result = await run(
       "scripts/wasm-toolchain",
-      ["test", "--package", "mantle-core", "--test", "wasm"],
+      ["test", "--package", "mantle-shields-wasm", "--test", "wasm"],
       {
         timeoutSeconds: 900,
         echo: true,

@@ -1,5 +1,5 @@
 /**
- * Asks before something leaves. The shield has the words (`Question` in core/src/shields.rs); here
+ * Asks before something leaves. The shield has the words (`Question` in core/shields/src/shields.rs); here
  * they are shown, and lasting answers kept: under a hash, so that neither users nor rooms are named.
  */
 import { digestText, execute, NativeRegExp } from "../primordials/primordials.ts";

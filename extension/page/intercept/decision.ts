@@ -1,4 +1,4 @@
-/** Flags of a decision; `core/src/verdict.rs` holds the same numbers. */
+/** Flags of a decision; `core/shields/src/verdict.rs` holds the same numbers. */
 export const PASS = 0;
 /** Read the request's body and headers, then call `decideBody`. */
 export const NEEDS_BODY = 1;

@@ -2,10 +2,10 @@
 //!
 //! `mantle-generate --write` writes, `--check` fails when a file differs.
 
-use mantle_core::leaks::{LEAKS, SECTIONS};
-use mantle_core::policy::{GENERAL_OPTIONS, OptionInfo, Profile};
-use mantle_core::shields::{Info, Rule, SHIELDS, SITES, Shield};
-use mantle_core::wire::endpoint::protected_patterns;
+use mantle_settings::{GENERAL_OPTIONS, OptionInfo, Profile};
+use mantle_shields::catalogue::{LEAKS, SECTIONS};
+use mantle_shields::shields::{Info, Rule, SHIELDS, SITES, Shield};
+use mantle_wire::route::protected_patterns;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -191,7 +191,7 @@ fn declarative(id: u32, rule: &Rule) -> Option<Value> {
 
 fn leaks_page() -> String {
     let mut page = String::from(
-        "# Leaks\n\nGenerated from `core/src/leaks.rs` and `core/src/shields/`; do not edit.\n\n\
+        "# Leaks\n\nGenerated from `core/shields`; do not edit.\n\n\
          What Element Web tells whom beside the encrypted messages, and which shield closes it.\n",
     );
     for (index, title) in SECTIONS.iter().enumerate() {

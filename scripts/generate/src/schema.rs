@@ -4,11 +4,11 @@
 //! never hears of it. So the schema says types only; values are judged by the core, which names
 //! what it cannot use.
 
-use mantle_core::policy::{
+use mantle_settings::{
     DEFAULT_DEVICE_NAME, GENERAL, GENERAL_OPTIONS, LONGEST_DEVICE_NAME, Mode, OptionInfo,
     OptionKind, Profile,
 };
-use mantle_core::shields::SHIELDS;
+use mantle_shields::shields::SHIELDS;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
@@ -90,7 +90,7 @@ fn options_schema(title: &str, options: &[OptionInfo]) -> Value {
 /// `docs/policy.md`.
 pub(crate) fn policy_page() -> String {
     let mut page = String::from(
-        "# Policy keys\n\nGenerated from the tables in `core/src`; do not edit. [enterprise.md](enterprise.md) shows how a policy \
+        "# Policy keys\n\nGenerated from the tables in `core`; do not edit. [enterprise.md](enterprise.md) shows how a policy \
          reaches the browsers.\n\n\
          Each value may be locked: `{ \"value\": …, \"locked\": true }`, and for a shield's mode `{ \"mode\": …, \"locked\": true }`. \
          In Firefox the plain value is enough where nothing is locked; Chrome wants the object. \

@@ -1,0 +1,190 @@
+//! Links to media that need no signing in, in text about to be sent or copied.
+
+use super::decision::{Ask, Choice};
+use mantle_settings::Mode;
+use memchr::memmem;
+use serde::Serialize;
+
+const MARK: &str = "/_matrix/media/";
+
+/// Such a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Byte range in the text.
+    pub range: std::ops::Range<usize>,
+    /// `https://host[/prefix]`.
+    pub base: String,
+    /// download or thumbnail.
+    pub action: &'static str,
+    /// `server/mediaId`.
+    pub media: String,
+}
+
+impl Link {
+    /// Whose media it is served by.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let rest = self.base.split_once("://").map_or("", |(_, rest)| rest);
+        rest.split_once('/').map_or(rest, |(host, _)| host)
+    }
+
+    /// For Matrix clients (Client-Server API, 'Matrix Content (mxc://) URIs').
+    #[must_use]
+    pub fn mxc(&self) -> String {
+        format!("mxc://{}", self.media)
+    }
+
+    /// The same on the homeserver, for signed-in clients only.
+    #[must_use]
+    pub fn authenticated(&self) -> String {
+        format!("{}/_matrix/client/v1/media/{}/{}", self.base, self.action, self.media)
+    }
+}
+
+/// What happens to a text with such links.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum LinkDecision {
+    /// There is none, or the shield is off.
+    Pass,
+    /// The ledger tells; the text stays.
+    Flag,
+    /// They become `mxc://`.
+    Replace {
+        /// Tells the person, where nothing else does.
+        sentence: String,
+    },
+    /// The person decides: mxc, authenticated, send, or anything else for no.
+    Ask {
+        /// What is asked.
+        question: Ask,
+    },
+}
+
+/// Decides about a text; `is_copied`: it lies on the clipboard already, and has not gone anywhere.
+#[must_use]
+pub fn decide(mode: Mode, text: &str, is_copied: bool) -> LinkDecision {
+    let mut hosts: Vec<String> = Vec::new();
+    for link in find(text) {
+        if !hosts.iter().any(|host| host == link.host()) {
+            hosts.push(link.host().to_owned());
+        }
+    }
+    match mode {
+        _ if hosts.is_empty() => LinkDecision::Pass,
+        Mode::Off => LinkDecision::Pass,
+        Mode::Flag => LinkDecision::Flag,
+        Mode::Ask => LinkDecision::Ask { question: question(&hosts.join(", "), is_copied) },
+        Mode::On => LinkDecision::Replace {
+            sentence: "Mantle changed the link you copied: whoever had it could have opened the file without signing in. It now opens in Matrix clients only.".to_owned(),
+        },
+    }
+}
+
+fn question(hosts: &str, is_copied: bool) -> Ask {
+    let choice = |id, label: &str, kind| Choice { id, label: label.to_owned(), kind };
+    let (title, choices) = if is_copied {
+        (
+            "The link you copied may open a file to anyone. Keep it?",
+            vec![
+                choice("mxc", "Copy it as mxc:// link", "primary"),
+                choice("authenticated", "Copy the form that needs signing in", "plain"),
+                choice("send", "Keep it as it is", "danger"),
+            ],
+        )
+    } else {
+        (
+            "This link may open a file to anyone. Send it?",
+            vec![
+                choice("mxc", "Send as mxc:// link", "primary"),
+                choice("authenticated", "Send the form that needs signing in", "plain"),
+                choice("send", "Send as it is", "danger"),
+                choice("cancel", "Do not send", "plain"),
+            ],
+        )
+    };
+    Ask {
+        title: title.to_owned(),
+        text: vec![
+            format!(
+                "Whoever has the link can fetch the file from {hosts} without signing in, where that server still allows it, and the server learns the network address of everyone who opens it."
+            ),
+            "A mxc:// link opens in Matrix clients only; the other form asks for signing in."
+                .to_owned(),
+        ],
+        choices,
+        remember: Vec::new(),
+    }
+}
+
+/// Every link to unauthenticated media, in order. JSON's `\/` is not looked through: no client
+/// writes it.
+#[must_use]
+pub fn find(text: &str) -> Vec<Link> {
+    let mut links: Vec<Link> = Vec::new();
+    for at in memmem::find_iter(text.as_bytes(), MARK) {
+        if let Some(link) = link_at(text, at)
+            && links.last().is_none_or(|last| last.range.end <= link.range.start)
+        {
+            links.push(link);
+        }
+    }
+    links
+}
+
+/// The text with every link in another form.
+#[must_use]
+pub fn replace(text: &str, form: impl Fn(&Link) -> String) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    for link in find(text) {
+        out.push_str(text.get(at..link.range.start).unwrap_or_default());
+        out.push_str(&form(&link));
+        at = link.range.end;
+    }
+    out.push_str(text.get(at..).unwrap_or_default());
+    out
+}
+
+fn link_at(text: &str, at: usize) -> Option<Link> {
+    let before = text.get(..at)?;
+    let host = before.rfind(|c: char| is_end(c)).map_or(0, |end| {
+        end + before.get(end..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8)
+    });
+    // "[text](https://…" and the like.
+    let scheme = ["https://", "http://"]
+        .iter()
+        .filter_map(|scheme| before.get(host..)?.rfind(scheme).map(|skip| host + skip))
+        .max()?;
+    let tail = text.get(at + MARK.len()..)?;
+    let end = tail.find(is_end).unwrap_or(tail.len());
+    let path = tail.get(..end)?;
+    let (path_only, _) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
+    let mut parts = path_only.split('/');
+    if !matches!(parts.next()?, "r0" | "v1" | "v3" | "unstable") {
+        return None;
+    }
+    let action = match parts.next()? {
+        "download" => "download",
+        "thumbnail" => "thumbnail",
+        _ => return None,
+    };
+    let (server, id) = (parts.next()?, parts.next()?);
+    let id = id.trim_end_matches(['.', ',', '!', ';', ':']);
+    if server.is_empty() || id.is_empty() {
+        return None;
+    }
+    Some(Link {
+        range: scheme..at + MARK.len() + path.trim_end_matches(['.', ',', '!', ';', ':']).len(),
+        base: before.get(scheme..)?.to_owned(),
+        action,
+        media: format!("{server}/{id}"),
+    })
+}
+
+/// What no link in text or HTML within JSON goes past.
+fn is_end(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(c, '"' | '\\' | '<' | '>' | '(' | ')' | '[' | ']' | '\'')
+}

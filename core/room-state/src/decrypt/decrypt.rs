@@ -1,0 +1,439 @@
+//! From an encrypted state event to a clear one: decrypt, then every check.
+//!
+//! MSC4362 asks receivers to compare the packed key with the payload. The further checks close what
+//! it leaves open: the server authorises only the outer type and state key, and Megolm alone says
+//! neither who sent an event nor how often. Parsers' errors quote what they read, so none is kept.
+
+use thiserror::Error;
+
+use crate::decrypt::replay::SeenIndices;
+use crate::index::events::Members;
+use crate::megolm::{
+    DecryptError, InboundSession, MEGOLM_V1, MOST_TOGETHER, Proven, SessionStore, Unproven,
+    message_index, prove,
+};
+use crate::msc4362::eligible::{IneligibleType, check_eligible};
+use crate::msc4362::packed_key::{PackError, WireKey};
+use crate::msc4362::power_levels::PowerLevels;
+
+/// The most bytes of content that are looked at; an event may have 65,536 (client-server API,
+/// "Size limits").
+pub const MAX_CONTENT_BYTES: usize = 65_536;
+
+/// An `m.room.encrypted` state event as the server gave it.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceivedEvent<'a> {
+    /// The room it came in, from the answer's structure or the request's path.
+    pub room_id: &'a str,
+    /// Its id; none in stripped state, which then is not bound to an index.
+    pub event_id: Option<&'a str>,
+    /// Its sender.
+    pub sender: &'a str,
+    /// Its outer state key.
+    pub state_key: &'a str,
+    /// Its content, JSON.
+    pub content: &'a str,
+}
+
+/// What a state event is inside.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OpenedState {
+    /// The clear type.
+    pub event_type: String,
+    /// The clear state key.
+    pub state_key: String,
+    /// The clear content, a JSON object.
+    pub content: String,
+    /// The Megolm session it was encrypted with.
+    pub session_id: String,
+    /// Its index in that session.
+    pub message_index: u32,
+    /// No member has the device any more that made the session, so only the room says who sent it.
+    pub by_gone_device: bool,
+}
+
+impl std::fmt::Debug for OpenedState {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("OpenedState")
+            .field("event_type", &self.event_type)
+            .field("message_index", &self.message_index)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an encrypted state event is not opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The content is longer than [`MAX_CONTENT_BYTES`].
+    #[error("the content is too long: {0} bytes")]
+    TooLong(usize),
+    /// The content is not that of a Megolm event, for instance because it was redacted.
+    #[error("the content is not that of an encrypted event")]
+    Content,
+    /// Another algorithm than [`MEGOLM_V1`].
+    #[error("the event is encrypted with an unknown algorithm")]
+    Algorithm,
+    /// The outer state key is longer than any server may let pass.
+    #[error(transparent)]
+    StateKey(#[from] PackError),
+    /// The session has not arrived yet.
+    #[error("the key for this event has not arrived yet")]
+    MissingSession,
+    /// The session is there, but not from this event's index on.
+    #[error("the key starts at index {first}, the event has index {got}")]
+    MissingIndex {
+        /// The first index the session can open.
+        first: u32,
+        /// The event's index.
+        got: u32,
+    },
+    /// It is not known yet whose device made the session.
+    #[error("it is not known yet whose device encrypted this event")]
+    UnknownOwner,
+    /// The room's power levels are not known yet.
+    #[error("it is not known yet who may change this room")]
+    UnknownLevels,
+    /// The session was made by a device of someone else than the event's sender.
+    #[error("the event was encrypted by someone else than its sender")]
+    ForeignSession,
+    /// The ciphertext is damaged or forged.
+    #[error("the event cannot be decrypted, it is damaged or forged")]
+    Undecryptable,
+    /// The payload is not the JSON of an event.
+    #[error("the decrypted event is malformed")]
+    Payload,
+    /// The payload is that of a message, without a state key.
+    #[error("the decrypted event is a message, not state")]
+    NotState,
+    /// The payload's content is not an object.
+    #[error("the decrypted content is not an object")]
+    ContentNotObject,
+    /// The payload was made for another room.
+    #[error("the event was encrypted for another room")]
+    RoomMismatch,
+    /// The packed key names another type than the payload.
+    #[error("the event's type inside differs from the one outside")]
+    TypeMismatch,
+    /// The packed key names another state key than the payload.
+    #[error("the event's state key inside differs from the one outside")]
+    StateKeyMismatch,
+    /// The type inside must never be encrypted.
+    #[error("the event's type may not be encrypted: {0}")]
+    Ineligible(#[source] IneligibleType),
+    /// The state key inside is a user id that is not the sender's. Servers refuse such state, but
+    /// cannot see it here (client-server API, "Restricted state keys").
+    #[error("the event sets state that belongs to another user")]
+    ForeignStateKey,
+    /// The sender may send `m.room.encrypted` state, but not state of the type inside.
+    #[error("the sender may not change this")]
+    PowerLevel,
+    /// The same ciphertext was seen in another event.
+    #[error("the event repeats the ciphertext of another event")]
+    Replay,
+}
+
+impl OpenError {
+    /// True when the event may open later, without any change to it.
+    pub const fn may_heal(&self) -> bool {
+        matches!(
+            self,
+            Self::MissingSession
+                | Self::MissingIndex { .. }
+                | Self::UnknownOwner
+                | Self::UnknownLevels
+        )
+    }
+}
+
+/// What the checks go by.
+#[derive(Debug)]
+pub(crate) struct Rules<'a> {
+    /// The room's power levels; unknown ones make the event wait.
+    pub(crate) levels: Levels<'a>,
+    /// Take a session whose device no member has (any more) for the sender's.
+    pub(crate) gone_devices: bool,
+}
+
+/// Who may send what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Levels<'a> {
+    Known(&'a PowerLevels),
+    Unknown,
+    /// Stripped state of a room the user is not in: nobody can know.
+    NotAsked,
+}
+
+#[derive(Debug)]
+struct EncryptedContent {
+    ciphertext: String,
+    session_id: String,
+}
+
+/// Opens an encrypted state event.
+///
+/// `levels` are the room's power levels when the event was sent, as far as they are known.
+/// The (session, index) pair is bound to the event only when every other check has passed, so that
+/// a bad copy that comes first cannot keep the good event out.
+///
+/// # Errors
+///
+/// [`OpenError`]: one variant for each check; [`OpenError::may_heal`] tells those to try again.
+pub fn open_state(
+    event: &ReceivedEvent<'_>,
+    sessions: &mut SessionStore,
+    levels: &PowerLevels,
+    seen: &mut SeenIndices,
+) -> Result<OpenedState, OpenError> {
+    let rules = Rules { levels: Levels::Known(levels), gone_devices: false };
+    open_by(event, sessions, &rules, seen)
+}
+
+/// [`open_state`] by other rules.
+pub(crate) fn open_by(
+    event: &ReceivedEvent<'_>,
+    sessions: &mut SessionStore,
+    rules: &Rules<'_>,
+    seen: &mut SeenIndices,
+) -> Result<OpenedState, OpenError> {
+    open_begun(event, Begun::new(event), sessions, rules, seen)
+}
+
+/// An event that is being opened, up to where its signature counts.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    content: Result<EncryptedContent, OpenError>,
+    unproven: Option<Unproven>,
+    proven: Option<Proven>,
+    by_gone_device: bool,
+}
+
+impl Begun {
+    fn new(event: &ReceivedEvent<'_>) -> Self {
+        let content = read_content(event);
+        Self { content, unproven: None, proven: None, by_gone_device: false }
+    }
+
+    /// Decrypts ahead, for [`prove_all`].
+    #[inline(never)]
+    pub(crate) fn ahead(
+        event: &ReceivedEvent<'_>,
+        sessions: &mut SessionStore,
+        gone_devices: bool,
+    ) -> Self {
+        let mut begun = Self::new(event);
+        let Ok(content) = &begun.content else { return begun };
+        let claims = sessions.claims(event.room_id, &content.session_id);
+        for gone in [false, true] {
+            let fits = |session: &&mut InboundSession| {
+                rank(session, event.sender, gone_devices) == Some(gone)
+            };
+            if let Some(session) = claims.iter_mut().find(fits) {
+                begun.unproven = session.decrypt_unproven(&content.ciphertext);
+                begun.by_gone_device = gone;
+                break;
+            }
+        }
+        begun
+    }
+}
+
+/// Checks the signatures of events that were begun [`Begun::ahead`], many at a time. Where one is
+/// not good, its whole group is left to be opened one by one; how many events that are.
+pub(crate) fn prove_all(events: &mut [Begun]) -> usize {
+    let mut left = 0;
+    for group in events.chunks_mut(MOST_TOGETHER) {
+        let mut waiting: Vec<_> =
+            group.iter_mut().filter(|event| event.unproven.is_some()).collect();
+        let unproven = waiting.iter_mut().filter_map(|event| event.unproven.take()).collect();
+        match prove(unproven) {
+            Some(proven) => {
+                for (event, proven) in waiting.into_iter().zip(proven) {
+                    event.proven = Some(proven);
+                }
+            }
+            None => left += waiting.len(),
+        }
+    }
+    left
+}
+
+/// [`open_by`] for an event that was begun.
+#[inline(never)]
+pub(crate) fn open_begun(
+    event: &ReceivedEvent<'_>,
+    begun: Begun,
+    sessions: &mut SessionStore,
+    rules: &Rules<'_>,
+    seen: &mut SeenIndices,
+) -> Result<OpenedState, OpenError> {
+    let content = begun.content?;
+    let key = WireKey::read(event.state_key)?;
+    let (payload, message_index, by_gone_device) = match begun.proven {
+        Some(Proven { payload, message_index }) => (payload, message_index, begun.by_gone_device),
+        None => decrypt(event, &content, sessions, rules.gone_devices)?,
+    };
+    let decrypted = Decrypted {
+        payload: &payload,
+        session_id: content.session_id,
+        message_index,
+        by_gone_device,
+    };
+    check(event, &key, decrypted, rules, seen)
+}
+
+/// What the page's own crypto decrypted.
+#[derive(Debug)]
+pub(crate) struct DecryptedElsewhere<'a> {
+    /// The clear event's JSON.
+    pub(crate) payload: &'a str,
+    /// Whose device made the session, where that is known.
+    pub(crate) owner: Option<&'a str>,
+}
+
+/// [`open_by`] for an event that something else decrypted: every check but the cipher's own.
+pub(crate) fn check_decrypted(
+    event: &ReceivedEvent<'_>,
+    decrypted: &DecryptedElsewhere<'_>,
+    rules: &Rules<'_>,
+    seen: &mut SeenIndices,
+) -> Result<OpenedState, OpenError> {
+    let content = read_content(event)?;
+    let key = WireKey::read(event.state_key)?;
+    let message_index = message_index(&content.ciphertext).ok_or(OpenError::Undecryptable)?;
+    let by_gone_device = decrypted.owner.is_none();
+    match decrypted.owner {
+        Some(owner) if owner != event.sender => return Err(OpenError::ForeignSession),
+        None if !rules.gone_devices => return Err(OpenError::UnknownOwner),
+        _ => {}
+    }
+    let decrypted = Decrypted {
+        payload: decrypted.payload.as_bytes(),
+        session_id: content.session_id,
+        message_index,
+        by_gone_device,
+    };
+    check(event, &key, decrypted, rules, seen)
+}
+
+fn read_content(event: &ReceivedEvent<'_>) -> Result<EncryptedContent, OpenError> {
+    if event.content.len() > MAX_CONTENT_BYTES {
+        return Err(OpenError::TooLong(event.content.len()));
+    }
+    let content = Members::read(event.content).ok_or(OpenError::Content)?;
+    let text = |key| content.string(key).ok_or(OpenError::Content);
+    if text("algorithm")? != MEGOLM_V1 {
+        return Err(OpenError::Algorithm);
+    }
+    Ok(EncryptedContent { ciphertext: text("ciphertext")?, session_id: text("session_id")? })
+}
+
+struct Decrypted<'a> {
+    payload: &'a [u8],
+    session_id: String,
+    message_index: u32,
+    by_gone_device: bool,
+}
+
+#[inline(never)]
+fn check(
+    event: &ReceivedEvent<'_>,
+    key: &WireKey,
+    decrypted: Decrypted<'_>,
+    rules: &Rules<'_>,
+    seen: &mut SeenIndices,
+) -> Result<OpenedState, OpenError> {
+    let payload = std::str::from_utf8(decrypted.payload)
+        .ok()
+        .and_then(Members::read)
+        .ok_or(OpenError::Payload)?;
+    let text = |key| payload.string(key).ok_or(OpenError::Payload);
+    let (room_id, event_type) = (text("room_id")?, text("type")?);
+    let content = payload.raw("content").ok_or(OpenError::Payload)?;
+    let state_key = match payload.raw("state_key") {
+        None | Some("null") => return Err(OpenError::NotState),
+        Some(_) => text("state_key")?,
+    };
+    if !content.starts_with('{') {
+        return Err(OpenError::ContentNotObject);
+    }
+    if room_id != event.room_id {
+        return Err(OpenError::RoomMismatch);
+    }
+    if let WireKey::Packed(key) = key {
+        if key.event_type() != event_type {
+            return Err(OpenError::TypeMismatch);
+        }
+        if key.state_key() != state_key {
+            return Err(OpenError::StateKeyMismatch);
+        }
+    }
+    check_eligible(&event_type).map_err(OpenError::Ineligible)?;
+    if state_key.starts_with('@') && state_key != event.sender {
+        return Err(OpenError::ForeignStateKey);
+    }
+    match rules.levels {
+        Levels::Known(levels) if !levels.may_have_sent(event.sender, &event_type) => {
+            return Err(OpenError::PowerLevel);
+        }
+        Levels::Unknown => return Err(OpenError::UnknownLevels),
+        Levels::Known(_) | Levels::NotAsked => {}
+    }
+    if let Some(event_id) = event.event_id
+        && !seen.bind(event.room_id, &decrypted.session_id, decrypted.message_index, event_id)
+    {
+        return Err(OpenError::Replay);
+    }
+    Ok(OpenedState {
+        event_type,
+        state_key,
+        content: content.to_owned(),
+        session_id: decrypted.session_id,
+        message_index: decrypted.message_index,
+        by_gone_device: decrypted.by_gone_device,
+    })
+}
+
+/// Decrypts with a session made by a device of the event's sender, and with no other; except, where
+/// that is allowed, one whose device nobody has. True for such.
+#[inline(never)]
+fn decrypt(
+    event: &ReceivedEvent<'_>,
+    content: &EncryptedContent,
+    sessions: &mut SessionStore,
+    gone_devices: bool,
+) -> Result<(Vec<u8>, u32, bool), OpenError> {
+    let claims = sessions.claims(event.room_id, &content.session_id);
+    let mut result = Err(if claims.is_empty() {
+        OpenError::MissingSession
+    } else if claims.iter().any(|session| session.owner().is_none()) {
+        OpenError::UnknownOwner
+    } else {
+        OpenError::ForeignSession
+    });
+    for gone in [false, true] {
+        let fits =
+            |session: &&mut InboundSession| rank(session, event.sender, gone_devices) == Some(gone);
+        for session in claims.iter_mut().filter(fits) {
+            match session.decrypt(&content.ciphertext) {
+                Ok((payload, index)) => return Ok((payload, index, gone)),
+                Err(DecryptError::UnknownIndex { first, got }) => {
+                    result = Err(OpenError::MissingIndex { first, got });
+                }
+                Err(DecryptError::Message(_) | DecryptError::Forged(_)) => {
+                    result = Err(OpenError::Undecryptable);
+                }
+            }
+        }
+    }
+    result
+}
+
+/// Whether a session may open events of that sender; true for one whose device nobody has.
+fn rank(session: &InboundSession, sender: &str, gone_devices: bool) -> Option<bool> {
+    match session.owner() {
+        Some(owner) => (owner == sender).then_some(false),
+        None => gone_devices.then_some(true),
+    }
+}

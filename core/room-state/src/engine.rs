@@ -1,0 +1,439 @@
+//! The encrypted-state engine: what a page's requests and answers need, and what becomes of them.
+//!
+//! One engine per document. It knows no clock, no network and no browser: the page's glue hands it
+//! answers, keys, devices and room state, and carries out what it says. Everything that must
+//! survive a reload goes through [`StateEngine::take_persist`]; nothing encrypted leaves before the
+//! index it used up is stored.
+
+mod again;
+mod convert;
+mod hints;
+mod pending;
+mod persist;
+mod read;
+mod rooms;
+mod write;
+
+use crate::sorted::{Map, Set};
+use serde::Serialize;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+pub use self::again::{Again, Reencryption};
+use self::again::{Rewrite, Stale};
+pub use self::convert::{Conversion, Put};
+use self::hints::Hint;
+pub use self::hints::InviteHint;
+use self::pending::Pending;
+pub use self::pending::{PendingEvent, PendingView};
+pub use self::persist::{PersistBatch, PersistEntry};
+use self::read::{Answers, Arrival, Waiting};
+pub use self::read::{Before, HealStep, HealedEvent, Needs, OpenStep, SessionNeed, UnopenedEvent};
+use self::rooms::RoomFacts;
+pub use self::write::{
+    CreatePlan, DeviceName, NewRooms, Outgoing, Plan, RefusedDevice, SessionView, WriteRoute,
+};
+use self::write::{Outbound, Ticket};
+use crate::decrypt::decrypt::OpenedState;
+use crate::decrypt::replay::SeenIndices;
+use crate::megolm::{DeviceKeyError, OwnDevice, PickleKey, SessionStore};
+use crate::model::precedence::KnownState;
+use crate::msc4362::eligible::EncryptedTypes;
+use crate::msc4362::power_levels::PowerLevels;
+use mantle_wire::json::{self, JsonError};
+
+/// Why the engine cannot do what it is asked. Each is a sentence for the person.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The pickle key has not 32 bytes.
+    #[error("Mantle's key for stored room keys is damaged; sign out and in again.")]
+    PickleKey,
+    /// A JSON text of the page's glue is not what it should be.
+    #[error("Mantle could not read what Element gave it ({0}); reload the page.")]
+    Input(&'static str),
+    /// The device's keys cannot be read.
+    #[error("Element's device keys cannot be read; sign out and in again.")]
+    Device(#[from] DeviceKeyError),
+    /// Encryption was asked for before the device is known.
+    #[error("Element's encryption is not ready yet; try again in a moment.")]
+    NoDevice,
+    /// Another tab may be using the outbound sessions.
+    #[error("Another tab is sending encrypted room state; try again in a moment.")]
+    NotWriter,
+    /// No session, or not the one of now.
+    #[error("The room's keys are not ready; try again.")]
+    NoSession,
+    /// Nobody could be given the key.
+    #[error(
+        "The room's new key could not be given to any of its members' devices; try again when they are online."
+    )]
+    NotShared,
+    /// The event cannot be encrypted.
+    #[error("This cannot be encrypted: {0}.")]
+    Encrypt(String),
+    /// The ciphertext's index is not on disk.
+    #[error("Mantle could not store the room's key yet; try again.")]
+    NotStored,
+    /// No such answer, ticket or pending write.
+    #[error("Mantle has lost this request; try again.")]
+    Unknown,
+}
+
+impl From<JsonError> for EngineError {
+    fn from(_: JsonError) -> Self {
+        Self::Input("JSON")
+    }
+}
+
+/// What happened to a room's state that its reader should know. Holds no name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// The room.
+    pub room_id: String,
+    /// Stable, for the ledger and tests.
+    pub code: &'static str,
+    /// For the person.
+    pub sentence: &'static str,
+}
+
+/// A room where members or devices changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tend {
+    /// The room.
+    pub room_id: String,
+    /// `membership`, `devices`, `stale` (something waits to be encrypted once more) or `name` (one's
+    /// own has come back).
+    pub why: &'static str,
+    /// What the page's client is to know first.
+    pub members: Vec<Moved>,
+}
+
+/// What a sync said of a member last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Moved {
+    /// Who.
+    pub user_id: String,
+    /// `join`, `invite`, `knock`, `leave` or `ban`.
+    pub membership: String,
+}
+
+/// Which devices get keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// All but blocked ones.
+    #[default]
+    All,
+    /// Those their owner has signed.
+    CrossSigned,
+}
+
+/// What the user or their organisation chose.
+#[derive(Clone, Debug, Default)]
+pub struct StateSettings {
+    /// What is encrypted in rooms with the flag.
+    pub types: EncryptedTypes,
+    /// What becomes of new rooms.
+    pub new_rooms: NewRooms,
+    /// Who gets keys.
+    pub trust: Trust,
+}
+
+/// How many opened events are kept, so that an answer that comes again is not decrypted again.
+const MAX_CACHED: usize = 4_096;
+
+/// What was opened, with all that decided it.
+#[derive(Debug)]
+struct Cached {
+    content: String,
+    sender: String,
+    state_key: String,
+    opened: OpenedState,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct StateEngine {
+    key: Zeroizing<PickleKey>,
+    settings: StateSettings,
+    device: Option<OwnDevice>,
+    // Read.
+    sessions: SessionStore,
+    // Curve25519 and Ed25519 key, to the user whose device has both.
+    owners: Map<(String, String), String>,
+    // Those of them by whom something was opened: kept for when their devices are gone.
+    kept_owners: Set<(String, String)>,
+    known: KnownState,
+    seen: SeenIndices,
+    // The clear current events, for when a server hides them: room, type, state key.
+    remembered: Map<String, Map<(String, String), String>>,
+    levels: Map<String, PowerLevels>,
+    rooms: Map<String, RoomFacts>,
+    members_known: Set<String>,
+    // Users whose devices the page has told.
+    listed: Set<String>,
+    // Their Curve25519 keys of now.
+    current_devices: Map<String, Set<String>>,
+    cache: Map<(String, String), Box<Cached>>,
+    answers: Answers,
+    waiting: Map<(String, String), Box<Waiting>>,
+    // Those of them still to be tried in this round, last to first.
+    healing: Vec<(String, String)>,
+    // When the current event of a slot came: room, type, state key.
+    placed: Map<(String, String, String), Arrival>,
+    // By room and sender, with a space between.
+    hints: Map<String, Hint>,
+    fresh_hints: Set<String>,
+    problems: Vec<Problem>,
+    told: Set<(String, &'static str, String)>,
+    tend: Map<String, &'static str>,
+    // Write.
+    writer: bool,
+    outbound: Map<String, Outbound>,
+    pending: Map<String, Pending>,
+    // Rooms that this page has made.
+    made: Vec<String>,
+    // By room.
+    stale: Map<String, Stale>,
+    // By room, type and state key.
+    rewrites: Map<(String, String, String), Rewrite>,
+    // By room and user: memberships of which a sync told.
+    moved: Map<String, Map<String, String>>,
+    tickets: Map<u32, Ticket>,
+    next_ticket: u32,
+    // Store.
+    dirty: Set<String>,
+    batch: Option<(u32, Set<String>)>,
+    next_batch: u32,
+    stored_owner: Option<String>,
+    // What the store is known to hold, by key.
+    texts: Map<String, u64>,
+}
+
+impl StateEngine {
+    /// `stored` is a JSON object of everything [`StateEngine::take_persist`] ever gave. Entries that
+    /// cannot be read (another key, damage) are taken out of the store.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::PickleKey`].
+    pub fn new(pickle_key: &[u8], stored: &str) -> Result<Self, EngineError> {
+        let key: PickleKey = pickle_key.try_into().map_err(|_| EngineError::PickleKey)?;
+        let mut engine = Self {
+            key: Zeroizing::new(key),
+            settings: StateSettings::default(),
+            device: None,
+            sessions: SessionStore::new(),
+            owners: Map::new(),
+            known: KnownState::new(),
+            seen: SeenIndices::new(),
+            remembered: Map::new(),
+            levels: Map::new(),
+            rooms: Map::new(),
+            members_known: Set::new(),
+            listed: Set::new(),
+            current_devices: Map::new(),
+            cache: Map::new(),
+            answers: Answers::default(),
+            waiting: Map::new(),
+            healing: Vec::new(),
+            placed: Map::new(),
+            hints: Map::new(),
+            fresh_hints: Set::new(),
+            problems: Vec::new(),
+            told: Set::new(),
+            tend: Map::new(),
+            writer: false,
+            outbound: Map::new(),
+            pending: Map::new(),
+            made: Vec::new(),
+            stale: Map::new(),
+            rewrites: Map::new(),
+            moved: Map::new(),
+            tickets: Map::new(),
+            next_ticket: 1,
+            dirty: Set::new(),
+            batch: None,
+            next_batch: 1,
+            stored_owner: None,
+            texts: Map::new(),
+            kept_owners: Set::new(),
+        };
+        engine.load(stored);
+        Ok(engine)
+    }
+
+    /// Puts settings in force.
+    pub fn apply_settings(&mut self, settings: StateSettings) {
+        self.settings = settings;
+    }
+
+    /// Says which device this is: `{"userId","deviceId","curve25519","ed25519"}`.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Input`] or [`EngineError::Device`].
+    pub fn set_own_device(&mut self, json: &str) -> Result<(), EngineError> {
+        let text = |key| json::get_str(json, &[key]).map(Option::unwrap_or_default);
+        let device = OwnDevice::new(
+            &text("userId")?,
+            &text("deviceId")?,
+            &text("curve25519")?,
+            &text("ed25519")?,
+        )?;
+        if self.stored_owner.as_deref().is_some_and(|owner| owner != device.curve25519()) {
+            // Another login in the same browser profile.
+            self.forget_all();
+        }
+        if self.stored_owner.is_none() {
+            self.stored_owner = Some(device.curve25519().to_owned());
+            self.dirty.insert(persist::DEVICE.to_owned());
+        }
+        self.note_owner(device.curve25519(), device.ed25519(), device.user_id());
+        self.device = Some(device);
+        self.read_own_sessions();
+        Ok(())
+    }
+
+    /// Says how late it is, in milliseconds since the epoch: before answers are read.
+    pub fn set_clock(&mut self, now: u64) {
+        self.known.set_clock(now);
+    }
+
+    /// Whether [`StateEngine::set_own_device`] was called.
+    #[must_use]
+    pub const fn has_own_device(&self) -> bool {
+        self.device.is_some()
+    }
+
+    /// Forgets everything, the store's entries too: for a logout.
+    pub fn forget_all(&mut self) {
+        self.dirty.extend(self.stored_keys());
+        self.device = None;
+        self.sessions = SessionStore::new();
+        self.made.clear();
+        self.owners.clear();
+        self.kept_owners.clear();
+        self.known = KnownState::new();
+        self.seen = SeenIndices::new();
+        self.remembered.clear();
+        self.levels.clear();
+        self.rooms.clear();
+        self.members_known.clear();
+        self.listed.clear();
+        self.current_devices.clear();
+        self.cache.clear();
+        self.answers = Answers::default();
+        self.waiting.clear();
+        self.healing.clear();
+        self.placed.clear();
+        self.hints.clear();
+        self.fresh_hints.clear();
+        self.tend.clear();
+        self.outbound.clear();
+        self.pending.clear();
+        self.stale.clear();
+        self.rewrites.clear();
+        self.moved.clear();
+        self.tickets.clear();
+        self.stored_owner = None;
+    }
+
+    /// What happened since the last call, each thing once.
+    pub fn problems(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.problems)
+    }
+
+    /// Rooms that keys may have to be shared or rotated in, since the last call.
+    pub fn tend(&mut self) -> Vec<Tend> {
+        std::mem::take(&mut self.tend)
+            .into_iter()
+            .map(|(room_id, why)| {
+                let moved = self.moved.get(&room_id).into_iter().flat_map(Map::iter);
+                let members = moved
+                    .map(|(user_id, membership)| Moved {
+                        user_id: user_id.clone(),
+                        membership: membership.clone(),
+                    })
+                    .collect();
+                Tend { room_id, why, members }
+            })
+            .collect()
+    }
+
+    /// Whether the room's flag was ever seen.
+    #[must_use]
+    pub fn encrypts_state(&self, room_id: &str) -> bool {
+        self.known.encrypts_state(room_id)
+    }
+
+    /// The user has just set the room's flag.
+    pub fn note_flag(&mut self, room_id: &str) {
+        self.known.note_flag(room_id);
+        self.touch_room(room_id);
+    }
+
+    fn problem(&mut self, room_id: &str, code: &'static str, event_id: &str) {
+        const MOST_TOLD: usize = 4_096;
+        if self.told.len() >= MOST_TOLD {
+            self.told.clear();
+        }
+        if self.told.insert((room_id.to_owned(), code, event_id.to_owned())) {
+            let sentence = sentence(code);
+            self.problems.push(Problem { room_id: room_id.to_owned(), code, sentence });
+        }
+    }
+
+    fn note_owner(&mut self, curve25519: &str, ed25519: &str, user_id: &str) {
+        const MOST_OWNERS: usize = 20_000;
+        if self.owners.len() < MOST_OWNERS {
+            self.owners
+                .or_insert_with((curve25519.to_owned(), ed25519.to_owned()), || user_id.to_owned());
+        }
+        self.sessions.set_owner(curve25519, ed25519, user_id);
+    }
+}
+
+/// What a person is told about a problem.
+fn sentence(code: &str) -> &'static str {
+    match code {
+        "rollback" => {
+            "The server sent an older name or topic as the current one; Mantle keeps the newer."
+        }
+        "replay" => {
+            "The server sent a room's encrypted state a second time as a new event; Mantle ignored it."
+        }
+        "clear-over-encrypted" => {
+            "The server sent a readable name or topic for a room whose name is encrypted; Mantle keeps the encrypted one."
+        }
+        "flag-removed" => {
+            "The server says a room no longer encrypts its name; Mantle goes on encrypting it."
+        }
+        "foreign-session" => {
+            "Encrypted state of a room was made by someone else than its sender; Mantle ignored it."
+        }
+        "key-mismatch" => {
+            "Encrypted state of a room is something else inside than it says outside; Mantle ignored it."
+        }
+        "room-mismatch" => "Encrypted state was made for another room; Mantle ignored it.",
+        "not-eligible" => {
+            "Encrypted state tried to change what only readable state may change; Mantle ignored it."
+        }
+        "power-level" => {
+            "Someone changed a room's encrypted state without the right to; Mantle ignored it."
+        }
+        "gone-device" => {
+            "A room's encrypted state was set from a device that no member has any more."
+        }
+        "index-used-twice" => {
+            "A room's key was used by another copy of this session; Mantle makes a new one."
+        }
+        "store" => {
+            "Mantle could not read part of what it had stored about encrypted rooms and starts anew there."
+        }
+        _ => "Encrypted state of a room is damaged; Mantle ignored it.",
+    }
+}

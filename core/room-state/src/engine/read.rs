@@ -1,0 +1,1389 @@
+//! Reading: from an answer to what it needs, and from there to the answer the page gets.
+
+mod compose;
+
+use crate::sorted::{Map, Set};
+use std::ops::Range;
+
+use memchr::memmem;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+pub(super) use self::compose::slot;
+use super::again::Weighed;
+use super::hints::TOLD;
+use super::{Cached, EngineError, MAX_CACHED, StateEngine, Trust};
+use crate::decrypt::decrypt::{
+    Begun, DecryptedElsewhere, Levels, OpenError, OpenedState, ReceivedEvent, Rules,
+    check_decrypted, open_begun, open_by, prove_all,
+};
+use crate::flow::request_filters;
+use crate::index::events::{
+    ENCRYPTED_TYPE, Edit, Edited, FoundState, Place, Splice, Survey, clear_event, find_state,
+    may_be_encrypted, unhidden,
+};
+use crate::index::prefilter;
+use crate::index::sparse::{self, Cuts};
+use crate::index::structural::{self, Scan, Wanted};
+use crate::megolm::{InboundSession, KeyForm, MOST_TOGETHER, SessionOrigin};
+use crate::model::precedence::{Candidate, FlagChange, Precedence};
+use crate::msc4362::eligible::{DEFAULT_TYPES, check_eligible};
+use mantle_wire::chunked::Source;
+use mantle_wire::json::{elements, get, get_str, members, quoted, span};
+use mantle_wire::route::{Endpoint, route};
+use mantle_wire::url::Address;
+
+/// Changes of members, and forks, are looked for in answers up to this size; larger ones are first
+/// syncs.
+const MAX_TENDED_BYTES: usize = 4 * 1024 * 1024;
+
+/// Smaller answers are cheaper to take in whole than to look at in parts first.
+const MIN_GLANCED_BYTES: usize = 256 * 1024;
+
+/// An event that is opened alone takes as long as so many that are opened together.
+const ALONE: usize = 4;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// How many events may wait for their keys.
+const MAX_WAITING: usize = 4_096;
+
+/// What to do with a request for an answer that may hold state.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Before {
+    /// Send it; to another URL where one is named.
+    Send {
+        /// The whole URL.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+    },
+    /// Do not send; this is the 200 answer.
+    Reply {
+        /// JSON.
+        body: String,
+    },
+    /// Do not send; the answer is here already: go on as after [`StateEngine::inspect`].
+    Held {
+        /// What [`StateEngine::open`] wants to know.
+        answer: u32,
+        /// As of [`StateEngine::inspect`].
+        needs: Needs,
+    },
+}
+
+/// A Megolm session of a room.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionNeed {
+    /// The room.
+    pub room_id: String,
+    /// The session.
+    pub session_id: String,
+}
+
+/// What the page's glue is to supply, as far as it can.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Needs {
+    /// For [`StateEngine::open`]; 0 where it is not about one answer.
+    pub answer: u32,
+    /// Sessions to export.
+    pub sessions: Vec<SessionNeed>,
+    /// Users whose devices to list.
+    pub owners: Vec<String>,
+    /// Rooms whose levels and encryption to tell.
+    pub rooms: Vec<String>,
+    /// Rooms of whose members all devices are wanted.
+    pub member_devices: Vec<String>,
+}
+
+/// How far an answer is.
+#[derive(Debug)]
+pub enum OpenStep {
+    /// Call again.
+    More,
+    /// Supply this, then call again.
+    Needs(Needs),
+    /// Finished; without a body the original bytes are right.
+    Done(Option<Edited>),
+    /// Give the page this; the rest follows on its next sync with the same `since`.
+    Split(Vec<u8>),
+}
+
+/// An encrypted state event that could not be opened yet.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnopenedEvent {
+    /// Its room.
+    pub room_id: String,
+    /// Its id.
+    pub event_id: String,
+    /// The session it wants.
+    pub session_id: String,
+    /// Its sender.
+    pub sender: String,
+    /// Its outer state key.
+    pub state_key: String,
+    /// `origin_server_ts`, milliseconds.
+    pub ts: u64,
+    /// The wire content.
+    pub content: Box<RawValue>,
+    /// `session`, `index`, `owner` or `levels`: what is missing.
+    pub reason: &'static str,
+}
+
+/// What one step of [`StateEngine::healed`] gives.
+#[derive(Debug, Serialize)]
+pub struct HealStep {
+    /// For the running client, in this order.
+    pub events: Vec<HealedEvent>,
+    /// Call again.
+    pub more: bool,
+}
+
+/// A clear state event for the running client.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealedEvent {
+    /// Its room.
+    pub room_id: String,
+    /// The whole event.
+    pub event: Box<RawValue>,
+}
+
+/// What an event's place makes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    /// Claims to be the room's state of now; later lists count more.
+    Current(u8),
+    /// History: opened, but says nothing about now.
+    History,
+    /// Stripped state of a room the user is not in.
+    Stripped,
+}
+
+/// The list whose events may be older than state and newer than it.
+const TIMELINE: Role = Role::Current(1);
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) found: FoundState,
+    pub(super) room_id: String,
+    role: Role,
+    session_id: String,
+    opened: Option<Result<OpenedState, OpenError>>,
+    previous: Option<OpenedState>,
+}
+
+#[derive(Debug)]
+pub(super) struct Answer {
+    endpoint: Endpoint,
+    request_room: Option<String>,
+    since: Option<String>,
+    url: String,
+    // Of a large first sync, what matters of it.
+    pub(super) body: Vec<u8>,
+    cuts: Option<Cuts>,
+    survey: Option<Survey>,
+    encrypted: Vec<Entry>,
+    clear: Vec<Entry>,
+    // Stripped state of rooms that hints came for.
+    pub(super) invites: Vec<Entry>,
+    // What a browser may read as state that is encrypted here, and nobody else can read.
+    unreadable: Vec<Edit>,
+    // Ranges to be blanked in the second half of a split sync.
+    delivered: Vec<Range<usize>>,
+    number: u32,
+    // When somebody left a room last, by room: what was sent before was for them too.
+    pub(super) departed: Map<String, u64>,
+    cursor: usize,
+    asked: bool,
+    second: bool,
+    // Bytes differ from the original already.
+    changed: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    open: Map<u32, Answer>,
+    next: u32,
+    held: Option<u32>,
+}
+
+/// When an event came: the number of its answer, the weight of its list, its place.
+pub(super) type Arrival = (u32, u8, usize);
+
+/// An event that waits for its key.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    arrival: Arrival,
+    event: String,
+    state_key: String,
+    sender: String,
+    session_id: String,
+    ts: u64,
+    reason: &'static str,
+    decrypted: Option<Decrypted>,
+}
+
+impl Waiting {
+    fn received<'a>(&'a self, room_id: &'a str, event_id: &'a str) -> ReceivedEvent<'a> {
+        ReceivedEvent {
+            room_id,
+            event_id: Some(event_id),
+            sender: &self.sender,
+            state_key: &self.state_key,
+            content: get(&self.event, &["content"]).ok().flatten().unwrap_or_default(),
+        }
+    }
+}
+
+/// How far an event is.
+enum Started {
+    /// It was opened before.
+    Known(OpenedState),
+    /// Its place among those that are to be proven.
+    Begun(usize),
+}
+
+#[derive(Debug)]
+struct Decrypted {
+    payload: String,
+    curve25519: String,
+    ed25519: String,
+}
+
+impl StateEngine {
+    /// Before a request is sent whose answer may hold state.
+    pub fn before(&mut self, method: &str, url: &str) -> Before {
+        let send = Before::Send { url: None };
+        let Some(address) = Address::parse(url) else { return send };
+        match route(method, &address) {
+            Endpoint::Sync => {
+                let since = request_filters::parameter(&address, "since");
+                if let Some(id) = self.answers.held.take()
+                    && let Some(mut answer) = self.answers.open.remove(&id)
+                    && answer.since == since
+                    && since.is_some()
+                {
+                    answer.second = true;
+                    answer.cursor = 0;
+                    answer.asked = false;
+                    let needs = self.needs(id, &answer.encrypted);
+                    self.answers.open.insert(id, answer);
+                    return Before::Held { answer: id, needs };
+                }
+            }
+            Endpoint::StateRead => {
+                if let Some(body) = self.known_state(&address) {
+                    return Before::Reply { body };
+                }
+            }
+            _ => {}
+        }
+        Before::Send { url: request_filters::widen_url(url) }
+    }
+
+    /// `GET …/state/{type}/{key}` of something known better here.
+    fn known_state(&self, address: &Address<'_>) -> Option<String> {
+        let path = request_filters::room_path(address)?;
+        let [state, event_type, rest @ ..] = path.rest.as_slice() else { return None };
+        let state_key = rest.first().map_or("", String::as_str);
+        if state != "state" || rest.len() > 1 {
+            return None;
+        }
+        let slot = (event_type.clone(), state_key.to_owned());
+        let event = self.remembered.get(&path.room_id)?.get(&slot)?;
+        if request_filters::parameter(address, "format").as_deref() == Some("event") {
+            return Some(with_room(event, &path.room_id));
+        }
+        get(event, &["content"]).ok()?.map(str::to_owned)
+    }
+
+    /// As [`StateEngine::inspect`], of an answer of `length` bytes that stays where it is: `read` fills
+    /// the buffer with its bytes from a position on, `whole` gives all of them. What does not concern
+    /// state is not copied; of a large first sync, only what does. Then [`StateEngine::open`] gives
+    /// [`Part::Kept`](crate::Part).
+    pub fn inspect_there(
+        &mut self,
+        method: &str,
+        url: &str,
+        length: usize,
+        read: &mut dyn FnMut(usize, &mut [u8]),
+        whole: impl FnOnce() -> Vec<u8>,
+    ) -> Option<Needs> {
+        let address = Address::parse(url)?;
+        let endpoint = route(method, &address);
+        if !self.may_concern(endpoint, &address, &mut Source { length, read }) {
+            return None;
+        }
+        let is_first_sync = endpoint == Endpoint::Sync
+            && length > MAX_TENDED_BYTES
+            && self.hints.is_empty()
+            && request_filters::parameter(&address, "since").is_none();
+        if is_first_sync
+            && let Some(excerpt) = sparse::of(&mut Source { length, read })
+            && (!excerpt.scan.may_hide || self.known.is_empty())
+        {
+            let mut answer = Answer::new(endpoint, &address, url, excerpt.bytes);
+            answer.cuts = Some(excerpt.cuts);
+            self.look_at(&mut answer, excerpt.scan);
+            return self.keep(answer);
+        }
+        self.inspect(method, url, whole())
+    }
+
+    fn may_concern(
+        &self,
+        endpoint: Endpoint,
+        address: &Address<'_>,
+        source: &mut Source<'_>,
+    ) -> bool {
+        if !carries_state(endpoint) {
+            return false;
+        }
+        let length = source.length;
+        let tended = !self.outbound.is_empty() && length <= MAX_TENDED_BYTES;
+        let known = request_filters::room_path(address)
+            .is_some_and(|path| !self.known.is_unknown(&path.room_id));
+        endpoint == Endpoint::Hierarchy
+            || length < MIN_GLANCED_BYTES
+            || tended
+            || known
+            || !self.hints.is_empty()
+            || prefilter::finds(source, &|room_id| !self.known.is_unknown(room_id))
+    }
+
+    /// A whole answer with status 200. `None`: its bytes go on as they are. Else it is kept until
+    /// [`StateEngine::open`] is done with it, or [`StateEngine::drop_answer`].
+    pub fn inspect(&mut self, method: &str, url: &str, mut body: Vec<u8>) -> Option<Needs> {
+        let address = Address::parse(url)?;
+        let endpoint = route(method, &address);
+        if !carries_state(endpoint) {
+            return None;
+        }
+        // Browsers take it away.
+        let marked = body.starts_with(BYTE_ORDER_MARK);
+        let body = if marked { body.split_off(BYTE_ORDER_MARK.len()) } else { body };
+        let mut answer = Answer::new(endpoint, &address, url, body);
+        answer.changed = marked;
+        if endpoint == Endpoint::Hierarchy {
+            answer.changed |= self.fill_summaries(&mut answer.body);
+        } else {
+            if endpoint == Endpoint::SlidingSync && !self.known.is_empty() {
+                answer.changed |= self.fill_rooms(&mut answer.body);
+            }
+            self.look(&mut answer);
+        }
+        self.keep(answer)
+    }
+
+    /// Keeps an answer that something is to be done with.
+    fn keep(&mut self, mut answer: Answer) -> Option<Needs> {
+        let idle = answer.encrypted.is_empty()
+            && answer.clear.is_empty()
+            && answer.invites.is_empty()
+            && answer.unreadable.is_empty()
+            && !answer.changed;
+        if idle {
+            return None;
+        }
+        self.answers.next = self.answers.next.wrapping_add(1).max(1);
+        let id = self.answers.next;
+        // Only syncs come one after the other.
+        if answer.is_sync() {
+            answer.number = id;
+        }
+        let needs = self.needs(id, &answer.encrypted);
+        self.answers.open.insert(id, answer);
+        Some(needs)
+    }
+
+    /// Request bodies that name what state they want; `None` where they need no change.
+    pub fn widen_body(&self, method: &str, url: &str, body: &[u8]) -> Option<Vec<u8>> {
+        match route(method, &Address::parse(url)?) {
+            Endpoint::Filter if method == "POST" => request_filters::widen_filter(body),
+            Endpoint::SlidingSync => request_filters::widen_sliding(body),
+            _ => None,
+        }
+    }
+
+    /// Finds everything of interest in an answer and learns from what is clear.
+    fn look(&mut self, answer: &mut Answer) {
+        let is_sync = answer.is_sync();
+        if is_sync && !self.outbound.is_empty() && answer.body.len() <= MAX_TENDED_BYTES {
+            self.tend_devices(&answer.body);
+        }
+        let knows = !self.known.is_empty();
+        let tended = knows && is_sync && answer.body.len() <= MAX_TENDED_BYTES;
+        let wanted = if tended { Wanted::All } else { Wanted::NotUsers };
+        let mut scan = structural::scan(&answer.body, wanted);
+        if knows
+            && scan.may_hide
+            && let Some(plain) = unhidden(&answer.body)
+        {
+            answer.body = plain;
+            answer.changed = true;
+            scan = structural::scan(&answer.body, wanted);
+        }
+        self.look_at(answer, scan);
+    }
+
+    /// `scan`: of the answer's bytes.
+    fn look_at(&mut self, answer: &mut Answer, scan: Scan) {
+        let hits = scan.hits;
+        if hits.is_empty() {
+            return;
+        }
+        let is_sync = answer.is_sync();
+        let knows = !self.known.is_empty();
+        let flagged = || memmem::find(&answer.body, b"encrypt_state_events\"").is_some();
+        let hinted = is_sync && !self.hints.is_empty();
+        if !knows && !hinted && !flagged() {
+            let keyed = structural::with_key(&answer.body, &hits);
+            if !may_be_encrypted(&answer.body, &keyed) {
+                return;
+            }
+        }
+        let Some(mut survey) = scan.layout.and_then(Survey::of) else { return };
+        self.sort_out(answer, &mut survey);
+        answer.survey = Some(survey);
+    }
+
+    fn sort_out(&mut self, answer: &mut Answer, survey: &mut Survey) {
+        let needle = memmem::Finder::new("\"m.room.encrypted\"");
+        let mut rest = Vec::new();
+        let mut rooms: Set<String> = Set::new();
+        for object in survey.objects() {
+            let Some(bytes) = survey.bytes(&answer.body, object) else { continue };
+            if needle.find(bytes).is_none() {
+                rest.push(object);
+                continue;
+            }
+            match self.entry(answer, survey, object) {
+                Some(entry) if entry.found.event_type == ENCRYPTED_TYPE => {
+                    rooms.insert(entry.room_id.clone());
+                    answer.encrypted.push(entry);
+                }
+                _ => rest.push(object),
+            }
+        }
+        let mut facts: Map<String, Vec<Entry>> = Map::new();
+        for object in rest {
+            let room_id = match survey.place(&answer.body, object) {
+                Some(Place::Room { room_id, .. }) => room_id,
+                Some(Place::Answer { .. }) => match &answer.request_room {
+                    Some(room_id) => room_id.clone(),
+                    None => continue,
+                },
+                _ => continue,
+            };
+            let mentions_flag = || {
+                survey
+                    .bytes(&answer.body, object)
+                    .is_some_and(|bytes| memmem::find(bytes, b"encrypt_state_events\"").is_some())
+            };
+            let interesting = rooms.contains(&room_id)
+                || !self.known.is_unknown(&room_id)
+                || self.has_hint(&room_id)
+                || mentions_flag();
+            if !interesting {
+                continue;
+            }
+            let Some(entry) = self.entry(answer, survey, object) else {
+                answer.unreadable.extend(self.unreadable(answer, survey, &room_id, object));
+                continue;
+            };
+            match entry.role {
+                Role::History => continue,
+                Role::Stripped => {
+                    if self.has_hint(&room_id) {
+                        answer.invites.push(entry);
+                    }
+                    continue;
+                }
+                // The user is in the room now.
+                Role::Current(_) => self.drop_hints(&room_id),
+            }
+            match entry.found.event_type.as_str() {
+                "m.room.member" => {
+                    if answer.is_sync() && self.known.encrypts_state(&room_id) {
+                        self.tend.insert(room_id.clone(), "membership");
+                        let content = entry.found.content(&answer.body);
+                        self.moved(&room_id, &entry.found.state_key, content);
+                        if has_left(entry.found.text(&answer.body)) {
+                            self.departed(&room_id);
+                            let at = entry.found.origin_server_ts.unwrap_or_default();
+                            let last = answer.departed.or_default(room_id.clone());
+                            *last = at.max(*last);
+                        }
+                    }
+                    self.members_known.remove(&room_id);
+                }
+                "m.room.power_levels" | "m.room.create" | "m.room.encryption" => {
+                    facts.or_default(room_id).push(entry);
+                }
+                other if check_eligible(other).is_ok() => answer.clear.push(entry),
+                _ => {}
+            }
+        }
+        for (room_id, events) in facts {
+            self.learn(answer, room_id, events);
+        }
+    }
+
+    /// Takes out what is no event to us and may be one to a browser, which counts the last of two
+    /// keys, mends broken text and asks for no sender: so it could stand for encrypted state.
+    #[cold]
+    fn unreadable(
+        &mut self,
+        answer: &Answer,
+        survey: &Survey,
+        room_id: &str,
+        object: usize,
+    ) -> Option<Edit> {
+        let (range, bytes) = survey.element(&answer.body, object)?;
+        let names = |event_type: &str| memmem::find(bytes, quoted(event_type).as_bytes()).is_some();
+        let slots = self.known.slots(room_id).map(|(event_type, ..)| event_type);
+        if !DEFAULT_TYPES.into_iter().chain(slots).any(names) {
+            return None;
+        }
+        self.problem(room_id, "clear-over-encrypted", "unreadable");
+        Some(Edit { range, in_array: true, splice: Splice::Remove })
+    }
+
+    /// Takes levels and the flag from a room's readable state. An `m.room.encryption` that would
+    /// take the flag away becomes one of the answer's clear entries.
+    fn learn(&mut self, answer: &mut Answer, room_id: String, mut events: Vec<Entry>) {
+        events.sort_by_key(|entry| (entry.role, entry.found.range().start));
+        let mut facts = self.rooms.remove(&room_id).unwrap_or_default();
+        let mut encryption = None;
+        for entry in events {
+            if !entry.found.state_key.is_empty() {
+                continue;
+            }
+            let content = entry.found.content(&answer.body);
+            facts.learn(&entry.found.event_type, &entry.found.sender, content);
+            if entry.found.event_type == "m.room.encryption" {
+                encryption = Some(entry);
+            }
+        }
+        if let Some(levels) = facts.levels() {
+            self.levels.insert(room_id.clone(), levels);
+        }
+        self.rooms.insert(room_id.clone(), facts);
+        let Some(entry) = encryption else { return };
+        let before = self.known.encrypts_state(&room_id);
+        match self.known.observe_encryption(&room_id, entry.found.content(&answer.body)) {
+            FlagChange::On if !before => self.touch_room(&room_id),
+            FlagChange::On | FlagChange::Off => {}
+            FlagChange::RemovalIgnored => {
+                let event_id = entry.found.event_id.clone().unwrap_or_default();
+                self.problem(&room_id, "flag-removed", &event_id);
+                answer.clear.push(entry);
+            }
+        }
+    }
+
+    fn entry(&self, answer: &Answer, survey: &mut Survey, object: usize) -> Option<Entry> {
+        let found = survey.event(&answer.body, object)?;
+        let room_id = found.room_id(answer.request_room.as_deref())?.to_owned();
+        let role = role(answer, &found);
+        let session_id = if found.event_type == ENCRYPTED_TYPE {
+            get_str(found.content(&answer.body), &["session_id"]).ok().flatten().unwrap_or_default()
+        } else {
+            String::new()
+        };
+        Some(Entry { found, room_id, role, session_id, opened: None, previous: None })
+    }
+
+    /// Users whose devices changed, from `device_lists`.
+    fn tend_devices(&mut self, body: &[u8]) {
+        let Some(at) = memmem::find(body, b"\"device_lists\"") else { return };
+        let Some(lists) = crate::index::events::object_after(body, at) else { return };
+        let mut users: Set<String> = Set::new();
+        for list in ["changed", "left"] {
+            let list = get(lists, &[list]).ok().flatten().unwrap_or("[]");
+            for user in elements(list).unwrap_or_default() {
+                users.extend(serde_json::from_str::<String>(user));
+            }
+        }
+        if users.is_empty() {
+            return;
+        }
+        self.members_known.clear();
+        for user in users.iter() {
+            self.listed.remove(user);
+        }
+        for (room_id, outbound) in self.outbound.iter() {
+            if users.iter().any(|user| outbound.concerns(user)) {
+                self.tend.or_insert_with(room_id.clone(), || "devices");
+            }
+        }
+    }
+
+    fn needs(&self, answer: u32, entries: &[Entry]) -> Needs {
+        let mut sessions = Set::new();
+        let mut owners = Set::new();
+        let mut rooms = Set::new();
+        for entry in entries.iter().filter(|entry| !matches!(entry.opened, Some(Ok(_)))) {
+            let session_id = &entry.session_id;
+            let lacks = !self.sessions.contains(&entry.room_id, session_id) || entry.lacks_key();
+            if !session_id.is_empty() && lacks {
+                sessions.insert(SessionNeed {
+                    room_id: entry.room_id.clone(),
+                    session_id: session_id.clone(),
+                });
+            }
+            if !self.listed.contains(&entry.found.sender) {
+                owners.insert(entry.found.sender.clone());
+            }
+            if entry.role != Role::Stripped && !self.levels.contains_key(&entry.room_id) {
+                rooms.insert(entry.room_id.clone());
+            }
+        }
+        Needs {
+            answer,
+            sessions: sessions.into_iter().collect(),
+            owners: owners.into_iter().collect(),
+            rooms: rooms.into_iter().collect(),
+            member_devices: Vec::new(),
+        }
+    }
+
+    /// Takes sessions out of the page's key export; how many were new or better than before. Those
+    /// that cannot be read are passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Input`] when the text is no array.
+    pub fn add_room_keys(&mut self, export: &str) -> Result<usize, EngineError> {
+        let mut count = 0;
+        for key in elements(export)? {
+            count += usize::from(self.add_room_key(key).unwrap_or(false));
+        }
+        Ok(count)
+    }
+
+    fn add_room_key(&mut self, key: &str) -> Option<bool> {
+        use crate::megolm::{Added, MEGOLM_V1};
+        let text = |path: &[&str]| get_str(key, path).ok().flatten();
+        if text(&["algorithm"])? != MEGOLM_V1 {
+            return None;
+        }
+        let origin = SessionOrigin {
+            room_id: text(&["room_id"])?,
+            sender_key: text(&["sender_key"])?,
+            claimed_ed25519: text(&["sender_claimed_keys", "ed25519"])?,
+        };
+        let keys = (origin.sender_key.clone(), origin.claimed_ed25519.clone());
+        let session_key = zeroize::Zeroizing::new(text(&["session_key"])?);
+        let mut session = InboundSession::import(
+            &text(&["session_id"])?,
+            &session_key,
+            KeyForm::Exported,
+            origin,
+        )
+        .ok()?;
+        if let Some(owner) = self.owners.get(&keys) {
+            session.set_owner(owner);
+        }
+        Some(matches!(self.sessions.add(session), Ok(Added::New | Added::Better)))
+    }
+
+    /// Says whose devices have which keys: `[{"userId", "devices": [{"deviceId", "curve25519",
+    /// "ed25519"}]}]`, from the device lists the page's crypto has verified.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Input`] when the text is not that.
+    pub fn add_devices(&mut self, json: &str) -> Result<(), EngineError> {
+        for user in elements(json)? {
+            let user_id =
+                get_str(user, &["userId"])?.ok_or(EngineError::Input("devices: userId"))?;
+            let mut keys = Set::new();
+            for device in elements(get(user, &["devices"])?.unwrap_or("[]"))? {
+                let key = |name| get_str(device, &[name]);
+                if let (Some(curve25519), Some(ed25519)) = (key("curve25519")?, key("ed25519")?) {
+                    self.note_owner(&curve25519, &ed25519, &user_id);
+                    keys.insert(curve25519);
+                }
+            }
+            self.current_devices.insert(user_id.clone(), keys);
+            self.listed.insert(user_id);
+        }
+        Ok(())
+    }
+
+    /// The devices of all the room's members, former ones too, have been given: a session of none of
+    /// them was made by a device that is gone.
+    pub fn members_added(&mut self, room_id: &str) {
+        self.members_known.insert(room_id.to_owned());
+    }
+
+    /// Goes on with an answer: opens at most `most` events, then puts it together.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Unknown`] for an answer that is done or was dropped.
+    pub fn open(&mut self, id: u32, most: usize) -> Result<OpenStep, EngineError> {
+        let mut answer = self.answers.open.remove(&id).ok_or(EngineError::Unknown)?;
+        let mut left = most.max(1);
+        while answer.cursor < answer.encrypted.len() {
+            if left == 0 {
+                self.answers.open.insert(id, answer);
+                return Ok(OpenStep::More);
+            }
+            left = left.saturating_sub(self.open_some(&mut answer, left.min(MOST_TOGETHER)));
+        }
+        let unknown: Set<String> = answer
+            .encrypted
+            .iter()
+            .filter(|entry| matches!(entry.opened, Some(Err(OpenError::UnknownOwner))))
+            .map(|entry| entry.room_id.clone())
+            .filter(|room_id| !self.members_known.contains(room_id))
+            .collect();
+        if !answer.asked && !unknown.is_empty() {
+            answer.asked = true;
+            answer.cursor = 0;
+            self.answers.open.insert(id, answer);
+            let member_devices = unknown.into_iter().collect();
+            return Ok(OpenStep::Needs(Needs { answer: id, member_devices, ..Needs::default() }));
+        }
+        if !answer.second
+            && answer.encrypted.iter().any(Entry::lacks_key)
+            && let Some((first, delivered)) = first_half(&answer)
+        {
+            answer.delivered = delivered;
+            // One split at a time; an earlier one the page never came back for is gone.
+            if let Some(old) = self.answers.held.replace(id) {
+                self.answers.open.remove(&old);
+            }
+            self.answers.open.insert(id, answer);
+            return Ok(OpenStep::Split(first));
+        }
+        Ok(OpenStep::Done(self.compose(answer)))
+    }
+
+    /// Opens the next events of an answer; what that cost, in events.
+    fn open_some(&mut self, answer: &mut Answer, most: usize) -> usize {
+        let mut begun = Vec::new();
+        let mut opening = Vec::new();
+        while opening.len() < most
+            && let Some(entry) = answer.encrypted.get(answer.cursor)
+        {
+            answer.cursor += 1;
+            if matches!(entry.opened, Some(Ok(_))) {
+                continue;
+            }
+            let room = Some(entry.room_id.as_str());
+            let mut start = |event: Option<ReceivedEvent<'_>>| {
+                Some(self.start(&event?, entry.role, &mut begun))
+            };
+            let event = start(entry.found.received(&answer.body, room));
+            let previous = start(entry.found.received_previous(&answer.body, room));
+            opening.push((answer.cursor - 1, event, previous));
+        }
+        let alone = prove_all(&mut begun);
+        let mut begun: Vec<_> = begun.into_iter().map(Some).collect();
+        let cost = opening.len() + (ALONE - 1) * alone;
+        for (at, event, previous) in opening {
+            let Some(entry) = answer.encrypted.get_mut(at) else { continue };
+            let role = entry.role;
+            let mut finish = |received: Option<ReceivedEvent<'_>>, started| match started? {
+                Started::Known(opened) => Some(Ok(opened)),
+                Started::Begun(at) => {
+                    let begun = begun.get_mut(at).and_then(Option::take);
+                    Some(self.open_received(&received?, role, begun))
+                }
+            };
+            let room = Some(entry.room_id.as_str());
+            let opened = finish(entry.found.received(&answer.body, room), event);
+            let before = finish(entry.found.received_previous(&answer.body, room), previous);
+            if let Some(opened) = opened {
+                entry.opened = Some(opened);
+                entry.previous = before.and_then(Result::ok);
+            }
+        }
+        cost
+    }
+
+    /// Gives an answer up.
+    pub fn drop_answer(&mut self, id: u32) {
+        self.answers.open.remove(&id);
+    }
+
+    fn cached(&self, event: &ReceivedEvent<'_>) -> Option<&OpenedState> {
+        let key = (event.room_id, event.event_id?);
+        let cached = self.cache.find(|(room, id)| (room.as_str(), id.as_str()).cmp(&key))?;
+        let is_same = cached.content == event.content
+            && cached.sender == event.sender
+            && cached.state_key == event.state_key;
+        is_same.then_some(&cached.opened)
+    }
+
+    /// Adds what was begun of an event that was not opened before.
+    #[inline(never)]
+    fn start(&mut self, event: &ReceivedEvent<'_>, role: Role, begun: &mut Vec<Begun>) -> Started {
+        if let Some(opened) = self.cached(event) {
+            return Started::Known(opened.clone());
+        }
+        let rules = rules(&self.levels, &self.members_known, self.settings.trust, event, role);
+        begun.push(Begun::ahead(event, &mut self.sessions, rules.gone_devices));
+        Started::Begun(begun.len() - 1)
+    }
+
+    #[inline(never)]
+    fn open_received(
+        &mut self,
+        event: &ReceivedEvent<'_>,
+        role: Role,
+        begun: Option<Begun>,
+    ) -> Result<OpenedState, OpenError> {
+        if begun.is_none()
+            && let Some(opened) = self.cached(event)
+        {
+            return Ok(opened.clone());
+        }
+        let rules = rules(&self.levels, &self.members_known, self.settings.trust, event, role);
+        let seen = self.seen.count(event.room_id);
+        let opened = match begun {
+            Some(begun) => open_begun(event, begun, &mut self.sessions, &rules, &mut self.seen),
+            None => open_by(event, &mut self.sessions, &rules, &mut self.seen),
+        }?;
+        self.opened(event, seen, &opened);
+        Ok(opened)
+    }
+
+    /// Keeps what opening taught.
+    fn opened(&mut self, event: &ReceivedEvent<'_>, seen_before: usize, opened: &OpenedState) {
+        if self.seen.count(event.room_id) != seen_before {
+            self.touch_room(event.room_id);
+        }
+        if opened.by_gone_device {
+            self.problem(event.room_id, "gone-device", &opened.session_id);
+        }
+        let origin = self
+            .sessions
+            .claims(event.room_id, &opened.session_id)
+            .iter()
+            .find(|session| session.owner() == Some(event.sender))
+            .map(|session| session.origin().clone());
+        if let Some(origin) = origin
+            && self.kept_owners.insert((origin.sender_key, origin.claimed_ed25519))
+        {
+            self.touch_owners();
+        }
+        self.check_own_index(event.room_id, opened);
+        if let Some(event_id) = event.event_id {
+            if self.cache.len() >= MAX_CACHED {
+                self.cache.clear();
+            }
+            self.cache.insert(
+                (event.room_id.to_owned(), event_id.to_owned()),
+                Box::new(Cached {
+                    content: event.content.to_owned(),
+                    sender: event.sender.to_owned(),
+                    state_key: event.state_key.to_owned(),
+                    opened: opened.clone(),
+                }),
+            );
+        }
+    }
+
+    /// Events whose key, owner or room is not known yet.
+    pub fn unopened(&self) -> Vec<UnopenedEvent> {
+        self.waiting
+            .iter()
+            .filter_map(|((room_id, event_id), waiting)| {
+                let content = get(&waiting.event, &["content"]).ok()??;
+                Some(UnopenedEvent {
+                    room_id: room_id.clone(),
+                    event_id: event_id.clone(),
+                    session_id: waiting.session_id.clone(),
+                    sender: waiting.sender.clone(),
+                    state_key: waiting.state_key.clone(),
+                    ts: waiting.ts,
+                    content: serde_json::from_str(content).ok()?,
+                    reason: waiting.reason,
+                })
+            })
+            .collect()
+    }
+
+    /// What the waiting events need.
+    pub fn heal_needs(&self) -> Option<Needs> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let mut needs = Needs::default();
+        let (mut sessions, mut owners) = (Set::new(), Set::new());
+        let (mut rooms, mut member_devices) = (Set::new(), Set::new());
+        for ((room_id, _), waiting) in self.waiting.iter() {
+            match waiting.reason {
+                "session" | "index" => {
+                    sessions.insert(SessionNeed {
+                        room_id: room_id.clone(),
+                        session_id: waiting.session_id.clone(),
+                    });
+                }
+                "owner" if !self.members_known.contains(room_id) => {
+                    member_devices.insert(room_id.clone());
+                }
+                _ => {}
+            }
+            if !self.listed.contains(&waiting.sender) {
+                owners.insert(waiting.sender.clone());
+            }
+            if !self.levels.contains_key(room_id) {
+                rooms.insert(room_id.clone());
+            }
+        }
+        needs.sessions = sessions.into_iter().collect();
+        needs.owners = owners.into_iter().collect();
+        needs.rooms = rooms.into_iter().collect();
+        needs.member_devices = member_devices.into_iter().collect();
+        Some(needs)
+    }
+
+    /// What the page's own crypto made of an event: `{"clearEvent", "senderCurve25519Key",
+    /// "claimedEd25519Key"}`.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Input`] when the text is not that.
+    pub fn add_decrypted(
+        &mut self,
+        room_id: &str,
+        event_id: &str,
+        json: &str,
+    ) -> Result<(), EngineError> {
+        let field = |name: &'static str| {
+            get_str(json, &[name])?.ok_or(EngineError::Input("decrypted event"))
+        };
+        let payload = get(json, &["clearEvent"])?.ok_or(EngineError::Input("decrypted event"))?;
+        let decrypted = Decrypted {
+            payload: payload.to_owned(),
+            curve25519: field("senderCurve25519Key")?,
+            ed25519: field("claimedEd25519Key")?,
+        };
+        if let Some(waiting) = self.waiting.get_mut(&(room_id.to_owned(), event_id.to_owned())) {
+            waiting.decrypted = Some(decrypted);
+        }
+        Ok(())
+    }
+
+    /// Encrypted state events that the running client holds unopened (from its own store, or from
+    /// before Mantle was there): a JSON array. They wait like those of an answer.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Input`] when the text is no array.
+    pub fn recall(&mut self, room_id: &str, events: &str) -> Result<(), EngineError> {
+        let list = events.as_bytes();
+        elements(events)?;
+        for found in find_state(list, ENCRYPTED_TYPE) {
+            let Some(event_id) = found.event_id.clone() else { continue };
+            if self.cache.contains_key(&(room_id.to_owned(), event_id)) {
+                continue;
+            }
+            let arrival = (0, 0, found.range().start);
+            self.wait(room_id, &found, list, "session", arrival);
+        }
+        Ok(())
+    }
+
+    fn wait(
+        &mut self,
+        room_id: &str,
+        found: &FoundState,
+        body: &[u8],
+        reason: &'static str,
+        arrival: Arrival,
+    ) {
+        let Some(event_id) = found.event_id.clone() else { return };
+        let key = (room_id.to_owned(), event_id);
+        if self.waiting.len() >= MAX_WAITING && !self.waiting.contains_key(&key) {
+            self.waiting.pop_first();
+        }
+        let before = self.waiting.remove(&key);
+        let arrival = before.as_ref().map_or(arrival, |before| before.arrival.max(arrival));
+        let decrypted = before.and_then(|waiting| waiting.decrypted);
+        let session_id = get_str(found.content(body), &["session_id"]).ok().flatten();
+        self.waiting.insert(
+            key,
+            Box::new(Waiting {
+                arrival,
+                event: found.text(body).to_owned(),
+                state_key: found.state_key.clone(),
+                sender: found.sender.clone(),
+                session_id: session_id.unwrap_or_default(),
+                ts: found.origin_server_ts.unwrap_or_default(),
+                reason,
+                decrypted,
+            }),
+        );
+    }
+
+    /// Tries the waiting events again, at most `most` in a step: those that are current and open now,
+    /// as clear events, in the order they came; and in the end the names of invites that hints came
+    /// for. One whose key comes after that of an event that replaced it is history.
+    pub fn healed(&mut self, most: usize) -> HealStep {
+        if self.healing.is_empty() {
+            let mut keys: Vec<_> =
+                self.waiting.iter().map(|(key, waiting)| (waiting.arrival, key.clone())).collect();
+            // The next one is taken from the end.
+            keys.sort_by(|one, other| other.cmp(one));
+            self.healing = keys.into_iter().map(|(_, key)| key).collect();
+        }
+        let mut events = Vec::new();
+        let mut left = most.max(1);
+        while left > 0 && !self.healing.is_empty() {
+            left = left.saturating_sub(self.heal_some(left.min(MOST_TOGETHER), &mut events));
+        }
+        let more = !self.healing.is_empty();
+        if !more {
+            events.extend(self.healed_invites());
+        }
+        HealStep { events, more }
+    }
+
+    /// Tries the next events; what that cost, in events.
+    fn heal_some(&mut self, most: usize, healed: &mut Vec<HealedEvent>) -> usize {
+        let mut tried = Vec::new();
+        while tried.len() < most
+            && let Some(key) = self.healing.pop()
+        {
+            let Some(waiting) = self.waiting.remove(&key) else { continue };
+            tried.push((key, waiting));
+        }
+        let mut begun = Vec::new();
+        let begun_at: Vec<_> = tried
+            .iter()
+            .map(|((room_id, event_id), waiting)| {
+                match self.start(&waiting.received(room_id, event_id), TIMELINE, &mut begun) {
+                    Started::Known(_) => None,
+                    Started::Begun(at) => Some(at),
+                }
+            })
+            .collect();
+        let alone = prove_all(&mut begun);
+        let mut begun: Vec<_> = begun.into_iter().map(Some).collect();
+        let cost = tried.len() + (ALONE - 1) * alone;
+        for ((key, mut waiting), at) in tried.into_iter().zip(begun_at) {
+            let begun = at.and_then(|at| begun.get_mut(at)?.take());
+            let (room_id, event_id) = &key;
+            let reopened = self.reopen(room_id, event_id, &waiting, begun);
+            if let Ok(opened) = &reopened {
+                let (ts, arrival) = (waiting.ts, waiting.arrival);
+                self.weigh(room_id, &Weighed { event_id, ts, opened, arrival, previous: None });
+            }
+            match reopened {
+                Ok(opened) => healed.extend(self.heal(room_id, event_id, &waiting, &opened)),
+                Err(error) if error.may_heal() => {
+                    waiting.reason = reason(&error);
+                    self.waiting.insert(key, waiting);
+                }
+                Err(error) => self.refused(room_id, event_id, &error),
+            }
+        }
+        cost.max(1)
+    }
+
+    /// The clear event, if it is current.
+    fn heal(
+        &mut self,
+        room_id: &str,
+        event_id: &str,
+        waiting: &Waiting,
+        opened: &OpenedState,
+    ) -> Option<HealedEvent> {
+        if self.is_replaced(room_id, opened, waiting.arrival) {
+            return None;
+        }
+        if self.offer(room_id, event_id, waiting.ts, opened) != Precedence::Current {
+            self.problem(room_id, "rollback", event_id);
+            return None;
+        }
+        self.place(room_id, opened, waiting.arrival);
+        self.remember(room_id, event_id, &waiting.sender, waiting.ts, opened);
+        let previous = get(&waiting.event, &["unsigned", "prev_content"]);
+        let has_previous = previous.is_ok_and(|previous| previous.is_some());
+        let event = clear_event(&waiting.event, opened, None, has_previous)?;
+        healed_event(room_id, with_room(&String::from_utf8(event).ok()?, room_id))
+    }
+
+    /// False when the slot of a state event that was healed has another event by now.
+    #[must_use]
+    pub fn is_current(
+        &self,
+        room_id: &str,
+        event_type: &str,
+        state_key: &str,
+        event_id: &str,
+    ) -> bool {
+        let current = self.known.current(room_id, event_type, state_key);
+        current.is_some_and(|current| current.event_id == event_id)
+    }
+
+    fn reopen(
+        &mut self,
+        room_id: &str,
+        event_id: &str,
+        waiting: &Waiting,
+        begun: Option<Begun>,
+    ) -> Result<OpenedState, OpenError> {
+        let event = waiting.received(room_id, event_id);
+        let error = match self.open_received(&event, TIMELINE, begun) {
+            Err(error) if error.may_heal() => error,
+            other => return other,
+        };
+        let Some(decrypted) = &waiting.decrypted else { return Err(error) };
+        let keys = (decrypted.curve25519.clone(), decrypted.ed25519.clone());
+        let owner = self.owners.get(&keys).cloned();
+        let elsewhere = DecryptedElsewhere { payload: &decrypted.payload, owner: owner.as_deref() };
+        let rules = rules(&self.levels, &self.members_known, self.settings.trust, &event, TIMELINE);
+        let seen = self.seen.count(room_id);
+        let opened = check_decrypted(&event, &elsewhere, &rules, &mut self.seen)?;
+        self.opened(&event, seen, &opened);
+        Ok(opened)
+    }
+
+    /// True when what is current in the event's slot came after it.
+    fn is_replaced(&self, room_id: &str, opened: &OpenedState, arrival: Arrival) -> bool {
+        let slot = compose::slot(room_id, &opened.event_type, &opened.state_key);
+        self.placed.get(&slot).is_some_and(|placed| *placed > arrival)
+    }
+
+    fn place(&mut self, room_id: &str, opened: &OpenedState, arrival: Arrival) {
+        if self.placed.len() >= MAX_CACHED {
+            self.placed.clear();
+        }
+        let slot = compose::slot(room_id, &opened.event_type, &opened.state_key);
+        let placed = self.placed.or_insert_with(slot, || arrival);
+        *placed = arrival.max(*placed);
+    }
+
+    fn offer(
+        &mut self,
+        room_id: &str,
+        event_id: &str,
+        ts: u64,
+        opened: &OpenedState,
+    ) -> Precedence {
+        let candidate = Candidate {
+            event_id: event_id.to_owned(),
+            origin_server_ts: ts,
+            session_id: opened.session_id.clone(),
+            message_index: opened.message_index,
+        };
+        let known = self.known.current(room_id, &opened.event_type, &opened.state_key);
+        if known == Some(&candidate) {
+            return Precedence::Current;
+        }
+        let precedence =
+            self.known.offer_encrypted(room_id, &opened.event_type, &opened.state_key, candidate);
+        self.touch_room(room_id);
+        precedence
+    }
+
+    /// Keeps a clear current event for when a server hides it.
+    fn remember(
+        &mut self,
+        room_id: &str,
+        event_id: &str,
+        sender: &str,
+        ts: u64,
+        opened: &OpenedState,
+    ) {
+        const MOST_BYTES: usize = 16 * 1024;
+        let slot = (opened.event_type.clone(), opened.state_key.clone());
+        let event = format!(
+            r#"{{"type":{},"state_key":{},"sender":{},"event_id":{},"origin_server_ts":{ts},"content":{},"unsigned":{{}}}}"#,
+            quoted(&opened.event_type),
+            quoted(&opened.state_key),
+            quoted(sender),
+            quoted(event_id),
+            opened.content,
+        );
+        let slots = self.remembered.or_default(room_id.to_owned());
+        if event.len() > MOST_BYTES || slots.len() >= 64 && !slots.contains_key(&slot) {
+            slots.remove(&slot);
+            return;
+        }
+        if slots.get(&slot) != Some(&event) {
+            let told = TOLD.contains(&slot.0.as_str());
+            slots.insert(slot, event);
+            self.touch_room(room_id);
+            if told && self.device.as_ref().is_some_and(|device| device.user_id() == sender) {
+                // Those who were invited before there was a name are told of it.
+                self.tend.or_insert_with(room_id.to_owned(), || "name");
+            }
+        }
+    }
+
+    fn refused(&mut self, room_id: &str, event_id: &str, error: &OpenError) {
+        let code = match error {
+            OpenError::Replay => "replay",
+            OpenError::ForeignSession => "foreign-session",
+            OpenError::TypeMismatch | OpenError::StateKeyMismatch => "key-mismatch",
+            OpenError::RoomMismatch => "room-mismatch",
+            OpenError::Ineligible(_) | OpenError::StateKey(_) => "not-eligible",
+            OpenError::PowerLevel | OpenError::ForeignStateKey => "power-level",
+            _ => "damaged",
+        };
+        self.problem(room_id, code, event_id);
+    }
+}
+
+/// True when a member event says that somebody who had joined is no member any more.
+fn has_left(event: &str) -> bool {
+    let membership = |path: &[&str]| get_str(event, path).ok().flatten();
+    let is = membership(&["content", "membership"]);
+    let was = membership(&["unsigned", "prev_content", "membership"]);
+    matches!(is.as_deref(), Some("leave" | "ban")) && matches!(was.as_deref(), None | Some("join"))
+}
+
+impl Entry {
+    fn lacks_key(&self) -> bool {
+        matches!(self.opened, Some(Err(OpenError::MissingSession | OpenError::MissingIndex { .. })))
+    }
+}
+
+fn rules<'a>(
+    levels: &'a Map<String, crate::msc4362::power_levels::PowerLevels>,
+    members_known: &Set<String>,
+    trust: Trust,
+    event: &ReceivedEvent<'_>,
+    role: Role,
+) -> Rules<'a> {
+    Rules {
+        levels: match (role, levels.get(event.room_id)) {
+            (Role::Stripped, _) => Levels::NotAsked,
+            (_, Some(levels)) => Levels::Known(levels),
+            (_, None) => Levels::Unknown,
+        },
+        gone_devices: trust == Trust::All && members_known.contains(event.room_id),
+    }
+}
+
+const fn carries_state(endpoint: Endpoint) -> bool {
+    matches!(
+        endpoint,
+        Endpoint::Sync
+            | Endpoint::SlidingSync
+            | Endpoint::Events
+            | Endpoint::History
+            | Endpoint::StateRead
+            | Endpoint::Search
+            | Endpoint::Pushers
+            | Endpoint::Hierarchy
+    )
+}
+
+fn reason(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::MissingIndex { .. } => "index",
+        OpenError::UnknownOwner => "owner",
+        OpenError::UnknownLevels => "levels",
+        _ => "session",
+    }
+}
+
+fn role(answer: &Answer, found: &FoundState) -> Role {
+    match (&found.place, answer.endpoint) {
+        (Place::Room { list, .. }, Endpoint::Sync | Endpoint::SlidingSync) => match list.as_str() {
+            "timeline" => TIMELINE,
+            "invite_state" | "knock_state" | "stripped_state" => Role::Stripped,
+            "state" => Role::Current(0),
+            _ => Role::Current(2),
+        },
+        (Place::Answer { list }, Endpoint::StateRead)
+            if list.is_empty() && found.array().is_some() =>
+        {
+            Role::Current(2)
+        }
+        (Place::Answer { list }, Endpoint::History) if answer.is_initial_sync() => {
+            if list == "state" { Role::Current(2) } else { TIMELINE }
+        }
+        _ => Role::History,
+    }
+}
+
+impl Answer {
+    fn new(endpoint: Endpoint, address: &Address<'_>, url: &str, body: Vec<u8>) -> Self {
+        Self {
+            endpoint,
+            request_room: request_filters::room_path(address).map(|path| path.room_id),
+            since: request_filters::parameter(address, "since"),
+            url: url.to_owned(),
+            body,
+            cuts: None,
+            survey: None,
+            encrypted: Vec::new(),
+            clear: Vec::new(),
+            invites: Vec::new(),
+            unreadable: Vec::new(),
+            delivered: Vec::new(),
+            number: 0,
+            departed: Map::new(),
+            cursor: 0,
+            asked: false,
+            second: false,
+            changed: false,
+        }
+    }
+
+    const fn is_sync(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Sync | Endpoint::SlidingSync)
+    }
+
+    fn is_initial_sync(&self) -> bool {
+        Address::parse(&self.url)
+            .is_some_and(|address| address.path.trim_end_matches('/').ends_with("/initialSync"))
+    }
+}
+
+/// The part of a sync answer that brings keys, as an answer of its own that changes nothing else;
+/// and where its to-device events stand in the whole. `None` when there is nothing to bring.
+fn first_half(answer: &Answer) -> Option<(Vec<u8>, Vec<Range<usize>>)> {
+    const PARTS: [&str; 5] = [
+        "to_device",
+        "device_lists",
+        "device_one_time_keys_count",
+        "device_unused_fallback_key_types",
+        "org.matrix.msc2732.device_unused_fallback_key_types",
+    ];
+    if answer.endpoint != Endpoint::Sync {
+        return None;
+    }
+    let since = answer.since.as_deref()?;
+    let text = std::str::from_utf8(&answer.body).ok()?;
+    let all = members(text).ok()??;
+    let to_device = all.iter().rfind(|member| member.key == "to_device")?;
+    let events = get(to_device.value, &["events"]).ok()??;
+    if elements(events).ok()?.is_empty() {
+        return None;
+    }
+    let mut first = format!(r#"{{"next_batch":{}"#, quoted(since));
+    for member in all.iter().filter(|member| PARTS.contains(&member.key.as_str())) {
+        first.push_str(&format!(",{}:{}", quoted(&member.key), member.value));
+    }
+    first.push('}');
+    Some((first.into_bytes(), vec![span(text, events)]))
+}
+
+/// The event with its room's id, which sync answers leave out.
+pub(super) fn with_room(event: &str, room_id: &str) -> String {
+    let edit = [mantle_wire::json::Edit::set(&["room_id"], quoted(room_id))];
+    mantle_wire::json::apply(event.as_bytes(), &edit)
+        .ok()
+        .flatten()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .unwrap_or_else(|| event.to_owned())
+}
+
+pub(super) fn healed_event(room_id: &str, event: String) -> Option<HealedEvent> {
+    Some(HealedEvent { room_id: room_id.to_owned(), event: RawValue::from_string(event).ok()? })
+}

@@ -1,0 +1,846 @@
+//! Writing: from a request with readable state to encrypted events, keys first.
+
+use crate::sorted::Map;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::pending::PendingEvent;
+use super::persist::{OUTBOUND, texts};
+use super::{EngineError, StateEngine, Trust};
+use crate::decrypt::decrypt::OpenedState;
+use crate::flow::request_filters::{encoded, room_path};
+use crate::index::events::ENCRYPTED_TYPE;
+use crate::megolm::encrypt::{
+    MAX_PAYLOAD_BYTES, encrypt_state, room_key_content, room_keys_for_import,
+};
+use crate::megolm::{
+    DeviceKey, OutboundSession, PickleKey, Recipients, RotationPolicy, RotationReason, Sharing,
+};
+use crate::model::precedence::{STATE_ENCRYPTION_FLAGS, is_flagged};
+use crate::msc4362::eligible::DEFAULT_TYPES;
+use crate::msc4362::packed_key::PackedKey;
+use mantle_wire::json::{self, Edit, elements, get, get_str, members, quoted, span};
+use mantle_wire::route::{Endpoint, route};
+use mantle_wire::url::Address;
+
+/// The widgets Element writes the room's name into (`data.roomName`).
+const WIDGET_TYPES: [&str; 2] = ["im.vector.modular.widgets", "m.widget"];
+
+/// What to do with new encrypted rooms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NewRooms {
+    /// Encrypt their state.
+    #[default]
+    On,
+    /// Ask each time.
+    Ask,
+    /// Leave them.
+    Off,
+}
+
+/// Who joins so soon after being given the key may have been there before it.
+const JOINED_MEANWHILE_MS: u64 = 30_000;
+/// Between two events for those who come late, so that a crowd is one.
+const SENT_FOR_LATE_MS: u64 = 10_000;
+
+/// A user's device by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceName {
+    /// Whose.
+    pub user_id: String,
+    /// Which.
+    pub device_id: String,
+}
+
+/// A device that gets no key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedDevice {
+    /// Whose.
+    pub user_id: String,
+    /// Which.
+    pub device_id: String,
+    /// `blocked` or `not-cross-signed`.
+    pub why: &'static str,
+}
+
+/// What a request of the page may have to be changed for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum WriteRoute {
+    /// It sets state: [`StateEngine::plan_put`].
+    Put,
+    /// It makes a room: [`StateEngine::plan_create`].
+    Create,
+    /// It upgrades a room that encrypts its state; [`StateEngine::upgraded`] when that is done.
+    Upgrade {
+        /// The room.
+        room_id: String,
+    },
+    /// Its body may name what state it wants: [`StateEngine::widen_body`].
+    Body,
+}
+
+/// What becomes of a `PUT` of state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Plan {
+    /// Send it as it is.
+    Pass,
+    /// Send this body instead: the room's name was in it in passing.
+    Rewrite {
+        /// JSON.
+        body: String,
+    },
+    /// Send it as it is; when the server has taken it, [`StateEngine::note_flag`] before the page
+    /// learns of it: the next name it sends must be encrypted.
+    Flag {
+        /// The room.
+        room_id: String,
+    },
+    /// Encrypt the body and send it to `url`.
+    Encrypt {
+        /// The room.
+        room_id: String,
+        /// The clear type.
+        event_type: String,
+        /// The clear state key.
+        state_key: String,
+        /// Where the encrypted event goes.
+        url: String,
+    },
+    /// Tell the room's state, then ask again; if it cannot be told, refuse with the sentence.
+    NeedRoom {
+        /// The room.
+        room_id: String,
+        /// For the refusal.
+        sentence: &'static str,
+    },
+    /// Do not send.
+    Refuse {
+        /// Matrix error code.
+        errcode: &'static str,
+        /// For the person.
+        sentence: String,
+    },
+}
+
+/// What becomes of a `createRoom`.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum CreatePlan {
+    /// Send it as it is.
+    Pass {
+        /// `public`, `unencrypted`, `space` or `off`.
+        why: &'static str,
+    },
+    /// The person decides.
+    Ask,
+    /// Send this body; what was taken out is pending.
+    Create {
+        /// Empty when nothing waits.
+        pending_id: String,
+        /// JSON.
+        body: String,
+        /// How many events wait.
+        held: usize,
+    },
+}
+
+impl std::fmt::Debug for CreatePlan {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Pass { .. } => "Pass",
+            Self::Ask => "Ask",
+            Self::Create { .. } => "Create",
+        })
+    }
+}
+
+/// The session of a room, and who must get its key first.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionView {
+    /// Its id.
+    pub session_id: String,
+    /// It was made just now.
+    pub is_new: bool,
+    /// Why the one before was given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotated: Option<&'static str>,
+    /// Devices to send `room_key_content` to.
+    pub share_with: Vec<DeviceName>,
+    /// Devices that get none.
+    pub refused: Vec<RefusedDevice>,
+    /// Members none of whose devices gets the key.
+    pub without_devices: Vec<String>,
+    /// Content of `m.room_key`. Secret.
+    pub room_key_content: Box<RawValue>,
+    /// For the page's `importRoomKeysAsJson`. Secret.
+    pub import_json: String,
+    /// The page's crypto may not have it yet.
+    pub should_import: bool,
+}
+
+impl std::fmt::Debug for SessionView {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("SessionView")
+            .field("is_new", &self.is_new)
+            .field("share_with", &self.share_with)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An encrypted event whose index is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outgoing {
+    /// Path and nothing before it.
+    pub path: String,
+    /// JSON.
+    pub body: String,
+}
+
+/// A room's outbound session, and what became of its key in this tab.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    session: OutboundSession,
+    imported: bool,
+    // Who was to get the key when it was asked for last, and whether anyone did.
+    wanted: Recipients,
+    reached: bool,
+    asked: bool,
+    // The highest index of its events that was ever received.
+    received: Option<u32>,
+    // Slots written with this session, by any tab, and when: type, state key.
+    written: Map<(String, String), u64>,
+    // When it was asked for last.
+    now: u64,
+    // People none of whose devices had the key, and when one was given it.
+    given: Map<String, u64>,
+    // When the last of those who had joined by then was given it.
+    late: u64,
+}
+
+impl Outbound {
+    fn made(session: OutboundSession) -> Self {
+        Self {
+            session,
+            imported: false,
+            wanted: Recipients::new(),
+            reached: false,
+            asked: false,
+            received: None,
+            written: Map::new(),
+            now: 0,
+            given: Map::new(),
+            late: 0,
+        }
+    }
+
+    /// The session's stored form, and in it `"written": [[type, state key, time]]`.
+    pub(super) fn stored(&self, key: &PickleKey) -> String {
+        let session = self.session.stored(key);
+        let written: Vec<String> = self
+            .written
+            .iter()
+            .map(|((event_type, state_key), at)| {
+                format!(r#"[{},{},"{at}"]"#, quoted(event_type), quoted(state_key))
+            })
+            .collect();
+        let edit = [Edit::set(&["written"], format!("[{}]", written.join(",")))];
+        json::apply(session.as_bytes(), &edit)
+            .ok()
+            .flatten()
+            .and_then(|stored| String::from_utf8(stored).ok())
+            .unwrap_or(session)
+    }
+
+    pub(super) fn restore(stored: &str, key: &PickleKey) -> Option<Self> {
+        let mut outbound = Self::made(OutboundSession::restore(stored, key).ok()?);
+        let written = get(stored, &["written"]).ok()?.unwrap_or("[]");
+        for slot in elements(written).ok()? {
+            let [event_type, state_key, at] = texts(slot)?;
+            outbound.written.insert((event_type, state_key), at.parse().ok()?);
+        }
+        Some(outbound)
+    }
+
+    pub(super) fn session_id(&self) -> String {
+        self.session.session_id()
+    }
+
+    pub(super) fn room_id(&self) -> &str {
+        self.session.room_id()
+    }
+
+    /// Of the next event.
+    pub(super) fn message_index(&self) -> u32 {
+        self.session.message_index()
+    }
+
+    /// When the slot was written with this session last, milliseconds.
+    pub(super) fn written(&self, slot: &(String, String)) -> Option<u64> {
+        self.written.get(slot).copied()
+    }
+
+    /// Notes who of those that were given the key may have seen the room's state without it.
+    pub(super) fn note_late(&mut self, members: &[String], now: u64) {
+        let mut settled = Vec::new();
+        for (user_id, given) in self.given.iter() {
+            let soon = now <= given.saturating_add(JOINED_MEANWHILE_MS);
+            let joined = members.binary_search(user_id).is_ok();
+            if soon && joined {
+                self.late = self.late.max(*given);
+            }
+            if !soon || joined {
+                settled.push(user_id.clone());
+            }
+        }
+        for user_id in settled {
+            self.given.remove(&user_id);
+        }
+    }
+
+    /// How long until the slot, which this session encrypts, is to be sent to them again.
+    pub(super) fn late_wait(&self, slot: &(String, String), now: u64) -> Option<u64> {
+        let written = self.written(slot).unwrap_or_default();
+        let due = written.saturating_add(SENT_FOR_LATE_MS);
+        (written < self.late).then(|| due.saturating_sub(now))
+    }
+
+    /// True when the user has the key.
+    pub(super) fn concerns(&self, user_id: &str) -> bool {
+        self.session.has_holder(user_id)
+    }
+}
+
+/// A ciphertext that may not leave before its index is stored.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    outgoing: Outgoing,
+    pub(super) batch: Option<u32>,
+    pub(super) stored: bool,
+}
+
+impl StateEngine {
+    /// Which of the plans a request of the page needs.
+    #[must_use]
+    pub fn route_write(&self, method: &str, url: &str) -> WriteRoute {
+        let Some(address) = Address::parse(url) else { return WriteRoute::Body };
+        match route(method, &address) {
+            Endpoint::StateSend => WriteRoute::Put,
+            Endpoint::CreateRoom => WriteRoute::Create,
+            Endpoint::Upgrade => room_path(&address)
+                .filter(|path| self.encrypts_state(&path.room_id))
+                .map_or(WriteRoute::Body, |path| WriteRoute::Upgrade { room_id: path.room_id }),
+            _ => WriteRoute::Body,
+        }
+    }
+
+    /// A `PUT` of state, before it is sent.
+    pub fn plan_put(&self, method: &str, url: &str, body: &[u8]) -> Plan {
+        let Some(address) = Address::parse(url) else { return Plan::Pass };
+        if route(method, &address) != Endpoint::StateSend {
+            return Plan::Pass;
+        }
+        // What is routed here and cannot be read must not pass for something harmless.
+        let Some(path) = room_path(&address) else { return unreadable() };
+        let [_, event_type, key @ ..] = path.rest.as_slice() else { return unreadable() };
+        let state_key = key.join("/");
+        let room_id = path.room_id;
+        if event_type == "m.room.encryption" {
+            let flagged = std::str::from_utf8(body).is_ok_and(is_flagged);
+            return if flagged { Plan::Flag { room_id } } else { Plan::Pass };
+        }
+        let widget = WIDGET_TYPES.contains(&event_type.as_str());
+        if !self.settings.types.contains(event_type) && !widget {
+            return Plan::Pass;
+        }
+        if !self.known.encrypts_state(&room_id) {
+            let told = self.rooms.get(&room_id).is_some_and(|facts| facts.levels().is_some());
+            return if told {
+                Plan::Pass
+            } else {
+                Plan::NeedRoom {
+                    room_id,
+                    sentence: "Mantle does not know yet whether this room encrypts its name; wait until Element has loaded the room and try again.",
+                }
+            };
+        }
+        if !self.settings.types.contains(event_type) {
+            return without_room_name(body);
+        }
+        if !matches!(std::str::from_utf8(body).map(members), Ok(Ok(Some(_)))) {
+            return Plan::Refuse {
+                errcode: "M_BAD_JSON",
+                sentence: "Mantle can only encrypt a JSON object.".to_owned(),
+            };
+        }
+        let key = match packed(event_type, &state_key, body.len()) {
+            Ok(key) => key,
+            Err(error) => {
+                return Plan::Refuse { errcode: "M_TOO_LARGE", sentence: error.to_string() };
+            }
+        };
+        let site = url.get(..span(url, address.path).start).unwrap_or_default();
+        let room: Vec<_> = address.path.split('/').take(path.depth).collect();
+        let query =
+            if address.query.is_empty() { String::new() } else { format!("?{}", address.query) };
+        let url = format!(
+            "{site}{}/state/{ENCRYPTED_TYPE}/{}{query}",
+            room.join("/"),
+            key.to_path_segment()
+        );
+        Plan::Encrypt { room_id, event_type: event_type.clone(), state_key, url }
+    }
+
+    /// A `createRoom`, before it is sent. `consent` is the person's answer to
+    /// [`CreatePlan::Ask`]: `yes` or `no`.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::NotWriter`]; [`EngineError::Input`] when the body is no JSON.
+    pub fn plan_create(
+        &mut self,
+        body: &[u8],
+        now: u64,
+        consent: Option<&str>,
+    ) -> Result<CreatePlan, EngineError> {
+        self.must_write()?;
+        let text = std::str::from_utf8(body).map_err(|_| EngineError::Input("createRoom"))?;
+        let string = |path: &[&str]| get_str(text, path);
+        if string(&["creation_content", "type"])?.as_deref() == Some("m.space") {
+            return Ok(CreatePlan::Pass { why: "space" });
+        }
+        let listed = string(&["visibility"])?.as_deref() == Some("public");
+        let mut public = string(&["preset"])?.as_deref() == Some("public_chat");
+        let mut encrypted = false;
+        let mut flagged = false;
+        let mut kept = Vec::new();
+        let mut held: Map<(String, String), String> = Map::new();
+        for event in elements(get(text, &["initial_state"])?.unwrap_or("[]"))? {
+            let event_type = get_str(event, &["type"])?.unwrap_or_default();
+            let state_key = get_str(event, &["state_key"])?.unwrap_or_default();
+            let content = get(event, &["content"])?.unwrap_or("{}");
+            if event_type == "m.room.join_rules" {
+                // Counts for more than the preset.
+                public = get_str(content, &["join_rule"])?.as_deref() == Some("public");
+            }
+            if event_type == "m.room.encryption" && state_key.is_empty() {
+                encrypted = true;
+                flagged = is_flagged(content);
+                kept.push(with_flag(event)?);
+            } else if self.settings.types.contains(&event_type) {
+                // No server takes anything else, so nothing is lost with it.
+                if content.starts_with('{') {
+                    held.insert((event_type, state_key), content.to_owned());
+                }
+            } else if WIDGET_TYPES.contains(&event_type.as_str()) {
+                let edit = Edit::remove(&["content", "data", "roomName"]);
+                kept.push(edited(event, edit)?.unwrap_or_else(|| event.to_owned()));
+            } else {
+                kept.push(event.to_owned());
+            }
+        }
+        if public || listed {
+            return Ok(CreatePlan::Pass { why: "public" });
+        }
+        if !encrypted {
+            return Ok(CreatePlan::Pass { why: "unencrypted" });
+        }
+        match (self.settings.new_rooms, consent) {
+            _ if flagged => {}
+            (NewRooms::On, _) | (NewRooms::Ask, Some("yes")) => {}
+            (NewRooms::Ask, None) => return Ok(CreatePlan::Ask),
+            _ => return Ok(CreatePlan::Pass { why: "off" }),
+        }
+        // Like a server, which lets these two override `initial_state`.
+        for (key, event_type) in ["name", "topic"].into_iter().zip(DEFAULT_TYPES) {
+            // As it was typed: half an emoji is no text in Rust.
+            let typed = get(text, &[key])?.unwrap_or_default();
+            if !typed.starts_with('"') || typed == r#""""# {
+                continue;
+            }
+            let content = if key == "topic" {
+                // MSC3765, as servers write it.
+                format!(r#"{{"topic":{typed},"m.topic":{{"m.text":[{{"body":{typed}}}]}}}}"#)
+            } else {
+                format!(r#"{{"name":{typed}}}"#)
+            };
+            held.insert((event_type.to_owned(), String::new()), content);
+        }
+        for ((event_type, state_key), content) in held.iter() {
+            packed(event_type, state_key, content.len())?;
+        }
+        let edits = [
+            Edit::remove(&["name"]),
+            Edit::remove(&["topic"]),
+            Edit::set(&["initial_state"], format!("[{}]", kept.join(","))),
+        ];
+        let body = json::apply(body, &edits)?
+            .and_then(|body| String::from_utf8(body).ok())
+            .unwrap_or_else(|| text.to_owned());
+        let events: Vec<PendingEvent> = held
+            .into_iter()
+            .map(|((event_type, state_key), content_json)| PendingEvent {
+                event_type,
+                state_key,
+                content_json,
+            })
+            .collect();
+        let count = events.len();
+        let pending_id =
+            if count == 0 { String::new() } else { self.keep_pending(None, events, now) };
+        Ok(CreatePlan::Create { pending_id, body, held: count })
+    }
+
+    /// The session to encrypt a room's state with, and who must get its key. Makes or replaces it
+    /// where that is due; with `"keeps": true` neither for its age nor for its use, which only what
+    /// somebody sets anew asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] where this tab or the device cannot encrypt, or the text is not what it
+    /// should be.
+    pub fn need_session(&mut self, json: &str) -> Result<SessionView, EngineError> {
+        self.must_write()?;
+        let device = self.device.clone().ok_or(EngineError::NoDevice)?;
+        let room_id = get_str(json, &["roomId"])?.ok_or(EngineError::Input("room"))?;
+        let now = number(json, "now")?;
+        let encryption = get(json, &["encryption"])?.unwrap_or("{}");
+        // What is encrypted once more after a rotation must not bring about the next one.
+        let keeps = get(json, &["keeps"])? == Some("true");
+        let policy = if keeps {
+            RotationPolicy::NEVER
+        } else {
+            RotationPolicy::from_encryption_content(encryption)
+        };
+        let shared_history = matches!(
+            get_str(json, &["historyVisibility"])?.as_deref(),
+            None | Some("shared" | "world_readable")
+        );
+        let mut allowed = Recipients::new();
+        let mut refused = Vec::new();
+        for member in elements(get(json, &["members"])?.ok_or(EngineError::Input("members"))?)? {
+            let member: String =
+                serde_json::from_str(member).map_err(|_| EngineError::Input("members"))?;
+            if !self.is_away(&room_id, &member) {
+                allowed.add_user(&member);
+            }
+        }
+        for user in elements(get(json, &["targets"])?.ok_or(EngineError::Input("targets"))?)? {
+            let user_id = get_str(user, &["userId"])?.ok_or(EngineError::Input("targets"))?;
+            if !allowed.has_user(&user_id) {
+                continue;
+            }
+            for target in elements(get(user, &["devices"])?.unwrap_or("[]"))? {
+                let text = |key| get_str(target, &[key]).map(Option::unwrap_or_default);
+                let (device_id, curve25519) = (text("deviceId")?, text("curve25519")?);
+                let is_self = user_id == device.user_id() && device_id == device.device_id();
+                if is_self || device_id.is_empty() || curve25519.is_empty() {
+                    continue;
+                }
+                let says = |key| get(target, &[key]).map(|value| value == Some("true"));
+                let why = if says("blocked")? {
+                    Some("blocked")
+                } else if self.settings.trust == Trust::CrossSigned
+                    && !says("crossSigned")?
+                    && !says("verified")?
+                {
+                    Some("not-cross-signed")
+                } else {
+                    None
+                };
+                match why {
+                    Some(why) => {
+                        refused.push(RefusedDevice { user_id: user_id.clone(), device_id, why });
+                    }
+                    None => allowed.add(&user_id, DeviceKey { device_id, curve25519 }),
+                }
+            }
+        }
+        let mut rotated = None;
+        let mut kept = self.outbound.remove(&room_id);
+        if let Some(outbound) = &kept {
+            let reused = outbound
+                .received
+                .is_some_and(|received| received >= outbound.session.message_index());
+            rotated = match outbound.session.sharing(&allowed, &policy, now) {
+                _ if reused => {
+                    self.problem(&room_id, "index-used-twice", &outbound.session.session_id());
+                    Some("asked")
+                }
+                Sharing::Rotate(reason) => Some(rotation_name(reason)),
+                // So that it is done by this device, as the others in the room think.
+                Sharing::Share(_) if self.is_stale_session(&room_id, &outbound.session_id()) => {
+                    Some(rotation_name(RotationReason::MemberLeft))
+                }
+                Sharing::Share(_) => None,
+            };
+        }
+        if rotated.is_some() {
+            kept = None;
+        }
+        let is_new = kept.is_none();
+        let mut outbound =
+            kept.unwrap_or_else(|| Outbound::made(OutboundSession::make(&room_id, now)));
+        let missing = match outbound.session.sharing(&allowed, &policy, now) {
+            Sharing::Share(missing) => missing,
+            // Cannot be: a new session has no holders and no age.
+            Sharing::Rotate(_) => allowed.clone(),
+        };
+        let share_with = missing
+            .iter()
+            .map(|(user_id, device)| DeviceName {
+                user_id: user_id.to_owned(),
+                device_id: device.device_id.clone(),
+            })
+            .collect();
+        let session = &outbound.session;
+        let view = SessionView {
+            session_id: session.session_id(),
+            is_new,
+            rotated,
+            share_with,
+            refused,
+            without_devices: allowed
+                .users_without_devices()
+                .filter(|user| *user != device.user_id())
+                .map(str::to_owned)
+                .collect(),
+            room_key_content: raw(room_key_content(session, shared_history), |secret| {
+                secret.expose().to_owned()
+            })?,
+            import_json: room_keys_for_import(session, &device, shared_history)
+                .map_err(|_| EngineError::NoSession)?
+                .expose()
+                .to_owned(),
+            should_import: !outbound.imported,
+        };
+        outbound.reached = missing.is_empty();
+        outbound.wanted = missing;
+        outbound.asked = true;
+        outbound.now = now;
+        self.outbound.insert(room_id.clone(), outbound);
+        if is_new {
+            self.touch_outbound(&room_id);
+            self.read_own_sessions();
+        }
+        Ok(view)
+    }
+
+    fn touch_outbound(&mut self, room_id: &str) {
+        self.dirty.insert(format!("{OUTBOUND}{room_id}"));
+    }
+
+    /// The page's own crypto has the session.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::NotWriter`] or [`EngineError::NoSession`].
+    pub fn imported(&mut self, room_id: &str, session_id: &str) -> Result<(), EngineError> {
+        self.must_write()?;
+        self.session(room_id, session_id)?.imported = true;
+        Ok(())
+    }
+
+    /// These devices have been sent the key: `[{"userId", "deviceId"}]`. Others than were to get it
+    /// are passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] for another session than the one of now, or a text that is no such list.
+    pub fn shared(
+        &mut self,
+        room_id: &str,
+        session_id: &str,
+        devices: &str,
+    ) -> Result<(), EngineError> {
+        self.must_write()?;
+        let mut reached = Recipients::new();
+        let own = self.device.as_ref().map(|device| device.user_id().to_owned());
+        let outbound = self.session(room_id, session_id)?;
+        for device in elements(devices)? {
+            let text = |key| get_str(device, &[key]).map(Option::unwrap_or_default);
+            let (user_id, device_id) = (text("userId")?, text("deviceId")?);
+            let wanted = outbound
+                .wanted
+                .iter()
+                .find(|(user, device)| *user == user_id && device.device_id == device_id);
+            if let Some((user_id, device)) = wanted {
+                if !outbound.session.has_holder(user_id) && own.as_deref() != Some(user_id) {
+                    outbound.given.insert(user_id.to_owned(), outbound.now);
+                }
+                reached.add(user_id, device.clone());
+            }
+        }
+        outbound.reached |= !reached.is_empty();
+        outbound.session.mark_shared(&reached);
+        self.touch_outbound(room_id);
+        Ok(())
+    }
+
+    fn session(&mut self, room_id: &str, session_id: &str) -> Result<&mut Outbound, EngineError> {
+        self.outbound
+            .get_mut(room_id)
+            .filter(|outbound| outbound.session.session_id() == session_id)
+            .ok_or(EngineError::NoSession)
+    }
+
+    /// Encrypts one state event; the ticket gives it out once its index is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`]; nothing was used up then.
+    pub fn encrypt(
+        &mut self,
+        room_id: &str,
+        event_type: &str,
+        state_key: &str,
+        content: &str,
+    ) -> Result<u32, EngineError> {
+        self.must_write()?;
+        let device = self.device.as_ref().ok_or(EngineError::NoDevice)?;
+        let outbound = self.outbound.get_mut(room_id).ok_or(EngineError::NoSession)?;
+        if !outbound.asked || !outbound.imported {
+            return Err(EngineError::NoSession);
+        }
+        if !outbound.reached {
+            return Err(EngineError::NotShared);
+        }
+        let encrypted =
+            encrypt_state(&mut outbound.session, device, event_type, state_key, content)
+                .map_err(|error| EngineError::Encrypt(error.to_string()))?;
+        outbound.written.insert((event_type.to_owned(), state_key.to_owned()), outbound.now);
+        let path = format!(
+            "/_matrix/client/v3/rooms/{}/state/{ENCRYPTED_TYPE}/{}",
+            encoded(room_id),
+            encrypted.key.to_path_segment()
+        );
+        let ticket = self.next_ticket;
+        self.next_ticket = self.next_ticket.wrapping_add(1);
+        self.tickets.insert(
+            ticket,
+            Ticket {
+                outgoing: Outgoing { path, body: encrypted.content },
+                batch: None,
+                stored: false,
+            },
+        );
+        self.touch_outbound(room_id);
+        Ok(ticket)
+    }
+
+    /// The encrypted event, once; after its index was stored.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::NotStored`]: the ticket stays good. [`EngineError::Unknown`].
+    pub fn take_encrypted(&mut self, ticket: u32) -> Result<Outgoing, EngineError> {
+        let found = self.tickets.get(&ticket).ok_or(EngineError::Unknown)?;
+        if !found.stored {
+            return Err(EngineError::NotStored);
+        }
+        self.tickets.remove(&ticket).map(|ticket| ticket.outgoing).ok_or(EngineError::Unknown)
+    }
+
+    /// Rooms with an outbound session.
+    #[must_use]
+    pub fn outbound_rooms(&self) -> Vec<String> {
+        self.outbound.keys().cloned().collect()
+    }
+
+    /// Our own sessions open our own events, also those of before a reload.
+    pub(super) fn read_own_sessions(&mut self) {
+        let Some(device) = self.device.clone() else { return };
+        for outbound in self.outbound.values() {
+            // A contradiction is somebody else's key under our session's id; ours came first or
+            // stands beside it.
+            let _ = self.sessions.add(outbound.session.to_inbound(&device));
+        }
+    }
+
+    /// An event of our own session with an index we have not used was made by a copy of this
+    /// profile: the session must not go on. Whether we have used it is known when the store was
+    /// read last, so it is judged in [`StateEngine::need_session`].
+    pub(super) fn check_own_index(&mut self, room_id: &str, opened: &OpenedState) {
+        if let Some(outbound) = self.outbound.get_mut(room_id)
+            && outbound.session.session_id() == opened.session_id
+        {
+            outbound.received = outbound.received.max(Some(opened.message_index));
+        }
+    }
+}
+
+#[cold]
+fn unreadable() -> Plan {
+    Plan::Refuse {
+        errcode: "M_INVALID_PARAM",
+        sentence: "Mantle cannot read the address of this change of the room, so it was not sent."
+            .to_owned(),
+    }
+}
+
+/// The key of what is not too long to be encrypted, with all that is encrypted beside the content.
+#[inline(never)]
+fn packed(event_type: &str, state_key: &str, length: usize) -> Result<PackedKey, EngineError> {
+    const BESIDE: usize = 2_048;
+    let key = PackedKey::pack(event_type, state_key)
+        .map_err(|error| EngineError::Encrypt(error.to_string()))?;
+    if length > MAX_PAYLOAD_BYTES - BESIDE {
+        return Err(EngineError::Encrypt("it is too long, make it shorter".to_owned()));
+    }
+    Ok(key)
+}
+
+/// The event with the room's name cut out of a widget's data.
+fn without_room_name(body: &[u8]) -> Plan {
+    let edits = [Edit::remove(&["data", "roomName"])];
+    match json::apply(body, &edits) {
+        Ok(Some(body)) => match String::from_utf8(body) {
+            Ok(body) => Plan::Rewrite { body },
+            Err(_) => Plan::Pass,
+        },
+        Ok(None) => Plan::Pass,
+        Err(_) => Plan::Refuse {
+            errcode: "M_NOT_JSON",
+            sentence: "Mantle could not check this request.".to_owned(),
+        },
+    }
+}
+
+pub(super) fn with_flag(event: &str) -> Result<String, EngineError> {
+    let [unstable, _] = STATE_ENCRYPTION_FLAGS;
+    let edit = Edit::set(&["content", unstable], "true");
+    Ok(edited(event, edit)?.unwrap_or_else(|| event.to_owned()))
+}
+
+/// `None` where the edit changes nothing.
+fn edited(event: &str, edit: Edit) -> Result<Option<String>, EngineError> {
+    let edited = json::apply(event.as_bytes(), &[edit])?;
+    Ok(edited.and_then(|event| String::from_utf8(event).ok()))
+}
+
+pub(super) fn number(json: &str, key: &'static str) -> Result<u64, EngineError> {
+    get(json, &[key])?.and_then(|number| number.parse().ok()).ok_or(EngineError::Input("time"))
+}
+
+fn rotation_name(reason: RotationReason) -> &'static str {
+    match reason {
+        RotationReason::Age => "age",
+        RotationReason::Messages => "messages",
+        RotationReason::MemberLeft => "member-left",
+        RotationReason::DeviceRemoved => "device-removed",
+    }
+}
+
+fn raw<T>(
+    text: Result<T, serde_json::Error>,
+    expose: impl Fn(&T) -> String,
+) -> Result<Box<RawValue>, EngineError> {
+    text.ok()
+        .and_then(|text| RawValue::from_string(expose(&text)).ok())
+        .ok_or(EngineError::NoSession)
+}

@@ -1,0 +1,3 @@
+//! What happens with one kind of request or response.
+
+pub(crate) mod request_filters;

@@ -1,0 +1,255 @@
+//! Requests that name what state they want: encrypted state must be among it.
+//!
+//! Client-server API, "Filtering"; MSC4186's `required_state`.
+
+use crate::index::events::ENCRYPTED_TYPE;
+use crate::msc4362::eligible::{DEFAULT_TYPES, check_eligible};
+use mantle_wire::json::{self, Edit, elements, get, quoted, span};
+use mantle_wire::url::{Address, percent_decoded};
+
+/// A path below `…/rooms/{roomId}/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RoomPath {
+    /// Decoded.
+    pub(crate) room_id: String,
+    /// The decoded segments after it; a final slash counts for nothing.
+    pub(crate) rest: Vec<String>,
+    /// How many segments of the path end with the room.
+    pub(crate) depth: usize,
+}
+
+/// Reads the room and what follows it.
+#[inline(never)]
+pub(crate) fn room_path(address: &Address<'_>) -> Option<RoomPath> {
+    let mut segments =
+        address.path.split('/').map(|segment| percent_decoded(segment).into_owned()).enumerate();
+    segments.find(|(_, segment)| segment == "_matrix")?;
+    segments.next().filter(|(_, segment)| segment == "client")?;
+    segments.find(|(_, segment)| segment == "rooms")?;
+    let (at, room_id) = segments.next().filter(|(_, room_id)| room_id.starts_with('!'))?;
+    let mut rest: Vec<String> = segments.map(|(_, segment)| segment).collect();
+    if rest.last().is_some_and(String::is_empty) {
+        rest.pop();
+    }
+    Some(RoomPath { room_id, rest, depth: at + 1 })
+}
+
+/// A parameter of the query, decoded.
+pub(crate) fn parameter(address: &Address<'_>, name: &str) -> Option<String> {
+    address.parameter(name)
+}
+
+/// The URL with encrypted state in its inline filter; `None` where it needs no change.
+pub(crate) fn widen_url(url: &str) -> Option<String> {
+    let address = Address::parse(url)?;
+    let pair = address.query.split('&').find(|pair| pair.starts_with("filter="))?;
+    let filter = parameter(&address, "filter")?;
+    if !filter.trim_start().starts_with('{') {
+        return None;
+    }
+    let widened = String::from_utf8(widen_filter(filter.as_bytes())?).ok()?;
+    let place = span(url, pair);
+    Some(json::splice(url, place, &format!("filter={}", encoded(&widened))))
+}
+
+/// The filter with encrypted state wherever it names types of state; `None` where it needs no
+/// change. Room event filters (for `/messages` and `/context`) are read too.
+pub(crate) fn widen_filter(filter: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(filter).ok()?;
+    let mut edits = Vec::new();
+    let whole = get(text, &["room"]).ok()?.is_some();
+    let places: &[&[&str]] =
+        if whole { &[&["room", "state"], &["room", "timeline"]] } else { &[&[]] };
+    for place in places {
+        let part = get(text, place).ok().flatten().unwrap_or("{}");
+        let at = |key| -> Vec<&str> { place.iter().copied().chain([key]).collect() };
+        if let Some(types) = get(part, &["types"]).ok()?
+            && let Some(types) = with_encrypted(types, *place == ["room", "state"])
+        {
+            edits.push(Edit::set(&at("types"), types));
+        }
+        if let Some(types) = get(part, &["not_types"]).ok()?
+            && *place != ["room", "timeline"]
+            && let Some(types) = without_encrypted(types)
+        {
+            edits.push(Edit::set(&at("not_types"), types));
+        }
+    }
+    json::apply(filter, &edits).ok().flatten()
+}
+
+/// A sliding sync request that asks for encrypted state too; `None` where it needs no change.
+pub(crate) fn widen_sliding(body: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(body).ok()?;
+    let mut out: Option<String> = None;
+    // From the back, so that earlier places stay right.
+    let mut lists = Vec::new();
+    for group in ["lists", "room_subscriptions"] {
+        let Some(group) = get(text, &[group]).ok()? else { continue };
+        for list in json::members(group).ok()?.unwrap_or_default() {
+            lists.extend(get(list.value, &["required_state"]).ok()?);
+        }
+    }
+    lists.sort_by_key(|list| std::cmp::Reverse(span(text, list).start));
+    for list in lists {
+        let mut named = false;
+        let mut has = false;
+        for pair in elements(list).ok()? {
+            let pair: Vec<String> = elements(pair)
+                .ok()?
+                .iter()
+                .filter_map(|item| serde_json::from_str(item).ok())
+                .collect();
+            let event_type = pair.first().map_or("", String::as_str);
+            has |= event_type == "*" || event_type == ENCRYPTED_TYPE;
+            named |= event_type != "*" && check_eligible(event_type).is_ok();
+        }
+        if named && !has {
+            let open = span(text, list).start + 1;
+            let current = out.as_deref().unwrap_or(text);
+            let pair = format!("[{},\"*\"],", quoted(ENCRYPTED_TYPE));
+            out = Some(json::splice(current, open..open, &pair));
+        }
+    }
+    out.map(String::into_bytes)
+}
+
+/// A list of types that names one which may be encrypted, with the outer type added. `*` and
+/// prefixes that cover it need none. Where events are not `only_state`, the outer type brings
+/// messages too: there only the types that are usually encrypted count.
+fn with_encrypted(types: &str, only_state: bool) -> Option<String> {
+    let list = strings(types)?;
+    let covered = list.iter().any(|item| covers(item));
+    let names = list.iter().any(|item| {
+        if only_state {
+            item.ends_with('*') || check_eligible(item).is_ok()
+        } else {
+            DEFAULT_TYPES.contains(&item.as_str())
+        }
+    });
+    (names && !covered).then(|| written(list.iter().map(String::as_str).chain([ENCRYPTED_TYPE])))
+}
+
+fn without_encrypted(types: &str) -> Option<String> {
+    let list = strings(types)?;
+    list.iter()
+        .any(|item| item == ENCRYPTED_TYPE)
+        .then(|| written(list.iter().map(String::as_str).filter(|item| *item != ENCRYPTED_TYPE)))
+}
+
+fn covers(item: &str) -> bool {
+    item == ENCRYPTED_TYPE
+        || item.strip_suffix('*').is_some_and(|prefix| ENCRYPTED_TYPE.starts_with(prefix))
+}
+
+/// The strings of a JSON array; `None` when something else is among them.
+pub(crate) fn strings(list: &str) -> Option<Vec<String>> {
+    elements(list).ok()?.into_iter().map(|item| serde_json::from_str(item).ok()).collect()
+}
+
+/// Strings as a JSON array.
+pub(crate) fn written<'a>(list: impl Iterator<Item = &'a str>) -> String {
+    format!("[{}]", list.map(quoted).collect::<Vec<_>>().join(","))
+}
+
+/// One value of a query, or one segment of a path: all but RFC 3986's unreserved characters.
+pub(crate) fn encoded(text: &str) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                out.extend(HEX.get(usize::from(digit)).copied().map(char::from));
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn widened(filter: &str) -> Option<String> {
+        widen_filter(filter.as_bytes()).map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    #[test]
+    fn filters_that_name_types_get_encrypted_state() {
+        for (filter, expected) in [
+            (
+                r#"{"room":{"state":{"types":["m.room.name"],"lazy_load_members":true}}}"#,
+                Some(
+                    r#"{"room":{"state":{"types":["m.room.name","m.room.encrypted"],"lazy_load_members":true}}}"#,
+                ),
+            ),
+            (
+                r#"{"room":{"timeline":{"types":["m.room.topic"]},"state":{"not_types":["m.room.encrypted","a"]}}}"#,
+                Some(
+                    r#"{"room":{"timeline":{"types":["m.room.topic","m.room.encrypted"]},"state":{"not_types":["a"]}}}"#,
+                ),
+            ),
+            (
+                r#"{"types":["m.room.name"]}"#,
+                Some(r#"{"types":["m.room.name","m.room.encrypted"]}"#),
+            ),
+            (r#"{"room":{"state":{"lazy_load_members":true}}}"#, None),
+            (r#"{"room":{"state":{"types":["m.room.*"]}}}"#, None),
+            (r#"{"room":{"state":{"types":["m.room.member"]}}}"#, None),
+            (r#"{"room":{"state":{"types":["m.room.name","m.room.encrypted"]}}}"#, None),
+            (r#"{"room":{"timeline":{"not_types":["m.room.encrypted"]}}}"#, None),
+            (r#"{"types":["m.room.message"]}"#, None),
+            ("{}", None),
+            ("nonsense", None),
+        ] {
+            assert_eq!(widened(filter).as_deref(), expected, "{filter}");
+        }
+    }
+
+    #[test]
+    fn inline_filters_are_widened_in_place() {
+        let url = "https://hs/_matrix/client/v3/sync?timeout=1&filter=%7B%22room%22%3A%7B%22state%22%3A%7B%22types%22%3A%5B%22m.room.name%22%5D%7D%7D%7D&since=s";
+        let widened = widen_url(url).unwrap();
+        let address = Address::parse(&widened).unwrap();
+        assert_eq!(
+            parameter(&address, "filter").unwrap(),
+            r#"{"room":{"state":{"types":["m.room.name","m.room.encrypted"]}}}"#
+        );
+        assert!(widened.starts_with("https://hs/_matrix/client/v3/sync?timeout=1&filter=%7B"));
+        assert!(widened.ends_with("&since=s"));
+        for url in
+            ["https://hs/_matrix/client/v3/sync?filter=0", "https://hs/_matrix/client/v3/sync"]
+        {
+            assert_eq!(widen_url(url), None);
+        }
+    }
+
+    #[test]
+    fn sliding_sync_asks_for_encrypted_state() {
+        let body = r#"{"lists":{"a":{"required_state":[["m.room.name",""]]},"b":{"required_state":[["*","*"]]}},"room_subscriptions":{"!r":{"required_state":[["m.room.member","$ME"]]},"!s":{"required_state":[["m.room.topic",""]]}}}"#;
+        let widened = String::from_utf8(widen_sliding(body.as_bytes()).unwrap()).unwrap();
+        assert_eq!(
+            widened,
+            r#"{"lists":{"a":{"required_state":[["m.room.encrypted","*"],["m.room.name",""]]},"b":{"required_state":[["*","*"]]}},"room_subscriptions":{"!r":{"required_state":[["m.room.member","$ME"]]},"!s":{"required_state":[["m.room.encrypted","*"],["m.room.topic",""]]}}}"#
+        );
+        assert_eq!(widen_sliding(widened.as_bytes()), None);
+    }
+
+    #[test]
+    fn room_paths_are_read_decoded() {
+        let path = |url| room_path(&Address::parse(url).unwrap());
+        assert_eq!(
+            path("https://hs/x/_matrix/client/r0/rooms/%21r%3Ax/state/m.room.name/"),
+            Some(RoomPath {
+                room_id: "!r:x".to_owned(),
+                rest: vec!["state".to_owned(), "m.room.name".to_owned()],
+                depth: 7,
+            })
+        );
+        assert_eq!(path("https://hs/_matrix/client/v3/rooms/nonsense/state"), None);
+        assert_eq!(path("https://hs/_matrix/client/v3/sync"), None);
+    }
+}

@@ -1,0 +1,283 @@
+//! The inbound sessions of all rooms.
+
+use crate::sorted::Map;
+use thiserror::Error;
+
+use super::{InboundSession, SessionOrigin};
+
+/// How many devices may claim one session id in one room. More than one is an attack or a mix-up,
+/// and must not hide the real session.
+const MAX_CLAIMS: usize = 8;
+
+/// What adding a session did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// The session was not known.
+    New,
+    /// It was known, and now opens earlier events than before.
+    Better,
+    /// Nothing new.
+    Known,
+}
+
+/// Why a session was not added.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AddError {
+    /// Same room, id and sender key as a known session, but another ratchet.
+    #[error("the session contradicts one that is already known")]
+    Contradiction,
+    /// More than eight devices claim the session id.
+    #[error("too many devices claim this session")]
+    TooManyClaims,
+}
+
+/// Inbound sessions by room and session id.
+///
+/// Devices that claim the same session are kept apart: a member who passes on someone else's
+/// session as their own must neither replace it nor be believed.
+#[derive(Debug, Default)]
+pub struct SessionStore {
+    sessions: Map<(String, String), Vec<InboundSession>>,
+}
+
+impl SessionStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a session, or merges it with the known one.
+    ///
+    /// # Errors
+    ///
+    /// [`AddError`]; the store is unchanged then.
+    pub fn add(&mut self, mut session: InboundSession) -> Result<Added, AddError> {
+        let slot = (session.origin().room_id.clone(), session.session_id());
+        let claims = self.sessions.or_default(slot);
+        let sender_key = session.origin().sender_key.as_str();
+        if let Some(known) = claims.iter_mut().find(|known| known.origin().sender_key == sender_key)
+        {
+            let first = known.first_known_index();
+            return if !known.merge(&mut session) {
+                Err(AddError::Contradiction)
+            } else if known.first_known_index() < first {
+                Ok(Added::Better)
+            } else {
+                Ok(Added::Known)
+            };
+        }
+        if claims.len() >= MAX_CLAIMS {
+            return Err(AddError::TooManyClaims);
+        }
+        claims.push(session);
+        Ok(Added::New)
+    }
+
+    /// All claims to a session of a room; empty when it is unknown.
+    pub(crate) fn claims(&mut self, room_id: &str, session_id: &str) -> &mut [InboundSession] {
+        self.sessions
+            .get_mut(&(room_id.to_owned(), session_id.to_owned()))
+            .map(Vec::as_mut_slice)
+            .unwrap_or_default()
+    }
+
+    /// True when a session of that room and id is there.
+    pub fn contains(&self, room_id: &str, session_id: &str) -> bool {
+        self.sessions.contains_key(&(room_id.to_owned(), session_id.to_owned()))
+    }
+
+    /// Where the session of that room and id came from: the claim with a known owner first.
+    pub(crate) fn origin(&self, room_id: &str, session_id: &str) -> Option<&SessionOrigin> {
+        let claims = self.sessions.get(&(room_id.to_owned(), session_id.to_owned()))?;
+        claims
+            .iter()
+            .find(|session| session.owner().is_some())
+            .or(claims.first())
+            .map(InboundSession::origin)
+    }
+
+    /// Origins of the sessions whose owner is still to be looked up.
+    pub fn without_owner(&self) -> impl Iterator<Item = &SessionOrigin> {
+        self.sessions
+            .values()
+            .flatten()
+            .filter(|session| session.owner().is_none())
+            .map(InboundSession::origin)
+    }
+
+    /// Says whose device has these two keys, for all sessions that device made. The same care is
+    /// due as with [`InboundSession::set_owner`]. The number of sessions that got an owner.
+    pub fn set_owner(&mut self, sender_key: &str, ed25519: &str, user_id: &str) -> usize {
+        let mut count = 0;
+        for session in self.sessions.values_mut().flatten() {
+            let origin = session.origin();
+            if origin.sender_key == sender_key && origin.claimed_ed25519 == ed25519 {
+                session.set_owner(user_id);
+                count += 1;
+            }
+        }
+        count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{KeyForm, OutboundSession, OwnDevice};
+    use super::*;
+
+    fn device(user_id: &str) -> OwnDevice {
+        let curve = vodozemac::Curve25519PublicKey::from(&vodozemac::Curve25519SecretKey::new());
+        let ed = vodozemac::Ed25519Keypair::new().public_key();
+        OwnDevice::new(user_id, "DEV", &curve.to_base64(), &ed.to_base64()).unwrap()
+    }
+
+    fn origin(device: &OwnDevice) -> SessionOrigin {
+        SessionOrigin {
+            room_id: "!r:x".to_owned(),
+            sender_key: device.curve25519().to_owned(),
+            claimed_ed25519: device.ed25519().to_owned(),
+        }
+    }
+
+    fn at_index(session: &OutboundSession, index: u32, origin: SessionOrigin) -> InboundSession {
+        let mut whole = vodozemac::megolm::InboundGroupSession::import(
+            &vodozemac::megolm::ExportedSessionKey::from_base64(
+                session.initial_exported_key().expose(),
+            )
+            .unwrap(),
+            vodozemac::megolm::SessionConfig::version_1(),
+        );
+        let key = whole.export_at(index).unwrap().to_base64();
+        InboundSession::import(&session.session_id(), &key, KeyForm::Exported, origin).unwrap()
+    }
+
+    #[test]
+    fn an_earlier_key_improves_a_later_one_and_not_the_reverse() {
+        let alice = device("@alice:x");
+        let session = OutboundSession::make("!r:x", 0);
+        let mut store = SessionStore::new();
+        assert_eq!(store.add(at_index(&session, 3, origin(&alice))), Ok(Added::New));
+        assert_eq!(store.add(at_index(&session, 0, origin(&alice))), Ok(Added::Better));
+        assert_eq!(store.add(at_index(&session, 5, origin(&alice))), Ok(Added::Known));
+        assert_eq!(store.claims("!r:x", &session.session_id())[0].first_known_index(), 0);
+        assert!(store.claims("!other:x", &session.session_id()).is_empty());
+    }
+
+    #[test]
+    fn another_device_claiming_the_session_stands_beside_it() {
+        let (alice, mallory) = (device("@alice:x"), device("@mallory:x"));
+        let session = OutboundSession::make("!r:x", 0);
+        let mut store = SessionStore::new();
+        store.add(at_index(&session, 0, origin(&mallory))).unwrap();
+        store.add(at_index(&session, 0, origin(&alice))).unwrap();
+        assert_eq!(store.set_owner(alice.curve25519(), alice.ed25519(), "@alice:x"), 1);
+        assert_eq!(store.set_owner(mallory.curve25519(), mallory.ed25519(), "@mallory:x"), 1);
+        assert_eq!(store.claims("!r:x", &session.session_id()).len(), 2);
+        for _ in 2..MAX_CLAIMS {
+            store.add(at_index(&session, 0, origin(&device("@m:x")))).unwrap();
+        }
+        assert_eq!(
+            store.add(at_index(&session, 0, origin(&device("@m:x")))),
+            Err(AddError::TooManyClaims)
+        );
+    }
+
+    #[test]
+    fn an_owner_needs_both_keys() {
+        let alice = device("@alice:x");
+        let session = OutboundSession::make("!r:x", 0);
+        let mut store = SessionStore::new();
+        store.add(at_index(&session, 0, origin(&alice))).unwrap();
+        assert_eq!(store.without_owner().count(), 1);
+        let other = device("@alice:x");
+        assert_eq!(store.set_owner(alice.curve25519(), other.ed25519(), "@alice:x"), 0);
+        assert_eq!(store.set_owner(alice.curve25519(), alice.ed25519(), "@alice:x"), 1);
+        assert_eq!(store.without_owner().count(), 0);
+    }
+
+    #[test]
+    fn a_key_under_a_wrong_id_or_in_the_wrong_form_is_refused() {
+        let alice = device("@alice:x");
+        let session = OutboundSession::make("!r:x", 0);
+        let other = OutboundSession::make("!r:x", 0);
+        let signed = session.initial_session_key();
+        let exported = session.initial_exported_key();
+        let import =
+            |id: &str, key: &str, form| InboundSession::import(id, key, form, origin(&alice));
+        use super::super::SessionError;
+        let id = session.session_id();
+        assert!(import(&id, signed.expose(), KeyForm::RoomKey).is_ok());
+        assert!(import(&id, exported.expose(), KeyForm::Exported).is_ok());
+        assert!(matches!(
+            import(&id, signed.expose(), KeyForm::Exported),
+            Err(SessionError::Key(_))
+        ));
+        assert!(matches!(
+            import(&id, exported.expose(), KeyForm::RoomKey),
+            Err(SessionError::Key(_))
+        ));
+        assert!(matches!(
+            import(&other.session_id(), signed.expose(), KeyForm::RoomKey),
+            Err(SessionError::SessionId)
+        ));
+        let bad = SessionOrigin { claimed_ed25519: "AAAA".to_owned(), ..origin(&alice) };
+        assert!(matches!(
+            InboundSession::import(&id, signed.expose(), KeyForm::RoomKey, bad),
+            Err(SessionError::Device(_))
+        ));
+    }
+
+    #[test]
+    fn a_ratchet_that_contradicts_is_refused() {
+        let alice = device("@alice:x");
+        let session = OutboundSession::make("!r:x", 0);
+        let mut bytes = vodozemac::base64_decode(session.initial_exported_key().expose()).unwrap();
+        bytes[40] ^= 1;
+        let forged = InboundSession::import(
+            &session.session_id(),
+            &vodozemac::base64_encode(bytes),
+            KeyForm::Exported,
+            origin(&alice),
+        )
+        .unwrap();
+        let mut store = SessionStore::new();
+        store.add(session.to_inbound(&alice)).unwrap();
+        assert_eq!(store.add(forged).unwrap_err(), AddError::Contradiction);
+    }
+
+    #[test]
+    fn a_signed_key_replaces_an_unsigned_one_that_contradicts_it() {
+        let alice = device("@alice:x");
+        let mut session = OutboundSession::make("!r:x", 0);
+        let mut bytes = vodozemac::base64_decode(session.initial_exported_key().expose()).unwrap();
+        bytes[40] ^= 1;
+        let forged = InboundSession::import(
+            &session.session_id(),
+            &vodozemac::base64_encode(bytes),
+            KeyForm::Exported,
+            origin(&alice),
+        )
+        .unwrap();
+        let mut store = SessionStore::new();
+        store.add(forged).unwrap();
+        store.add(session.to_inbound(&alice)).unwrap();
+        let ciphertext = session.encrypt(b"payload");
+        let claims = store.claims("!r:x", &session.session_id());
+        assert_eq!(claims.len(), 1);
+        assert!(claims[0].decrypt(&ciphertext).is_ok());
+    }
+
+    #[test]
+    fn a_stored_session_opens_what_it_opened_before() {
+        let alice = device("@alice:x");
+        let mut outbound = OutboundSession::make("!r:x", 0);
+        let inbound = outbound.to_inbound(&alice);
+        let ciphertext = outbound.encrypt(b"payload");
+        let stored = inbound.stored(&[1; 32]).unwrap();
+        let mut restored = InboundSession::restore(&stored, &[1; 32]).unwrap();
+        assert_eq!(restored.owner(), Some("@alice:x"));
+        assert_eq!(restored.decrypt(&ciphertext).unwrap(), (b"payload".to_vec(), 0));
+        assert!(InboundSession::restore(&stored, &[2; 32]).is_err());
+    }
+}

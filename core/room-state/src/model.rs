@@ -1,0 +1,3 @@
+//! What is known of rooms and devices; each part is the one owner of its data.
+
+pub(crate) mod precedence;

@@ -1,0 +1,464 @@
+//! Which of several events for one slot counts: encrypted before clear, newest before older.
+//!
+//! A slot is a room's (type, state key). Within one session the message index gives the order and
+//! nobody can forge it; between sessions `origin_server_ts` does, which servers set: clocks differ,
+//! so only a large step back counts as a rollback, and an event once replaced never comes back.
+//! Only events that claim to be the current state are asked about here, not history.
+
+use std::collections::VecDeque;
+
+use crate::sorted::Map;
+use mantle_wire::json::{JsonError, elements, get, quoted};
+use thiserror::Error;
+
+/// How far apart the clocks of two homeservers may be: ten minutes.
+pub const CLOCK_TOLERANCE_MS: u64 = 10 * 60 * 1000;
+
+/// How many replaced events are remembered for each slot.
+const MAX_REPLACED: usize = 64;
+
+/// The flag of MSC4362 in `m.room.encryption`, unstable and stable.
+pub const STATE_ENCRYPTION_FLAGS: [&str; 2] =
+    ["io.element.msc4362.encrypt_state_events", "encrypt_state_events"];
+
+/// An encrypted event, opened, that claims to be a slot's current state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its event id.
+    pub event_id: String,
+    /// Its `origin_server_ts`, milliseconds.
+    pub origin_server_ts: u64,
+    /// Its Megolm session.
+    pub session_id: String,
+    /// Its index in that session.
+    pub message_index: u32,
+}
+
+/// What becomes of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precedence {
+    /// It is the slot's current state.
+    Current,
+    /// It is older than what is known: keep the known event and tell the user.
+    Rollback,
+    /// It is clear while an encrypted event is known for the slot: keep that one.
+    ClearBehindEncrypted,
+}
+
+/// What an `m.room.encryption` event did to a room's state encryption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlagChange {
+    /// The flag is on, now or since before.
+    On,
+    /// The flag was never on.
+    Off,
+    /// The event would turn it off: it stays on; tell the user.
+    RemovalIgnored,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Slot {
+    current: Candidate,
+    replaced: VecDeque<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Room {
+    encrypts_state: bool,
+    // Type, then state key.
+    slots: Map<String, Map<String, Slot>>,
+}
+
+/// What is known of each room: the flag, and the newest encrypted event of each slot. Holds ids,
+/// times, types and state keys, all of which the server knows too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownState {
+    // Milliseconds since the epoch.
+    clock: Option<u64>,
+    rooms: Map<String, Room>,
+}
+
+/// A stored form that is not what this version writes.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoredStateError {
+    /// Not the JSON this version writes.
+    #[error("the stored room state cannot be read")]
+    Format,
+}
+
+impl KnownState {
+    /// Nothing known.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Says how late it is. An event that comes with a later date counts as sent when it came: else a
+    /// server whose clock is ahead, or a member who wants to be the last, would be so for long.
+    pub fn set_clock(&mut self, now: u64) {
+        self.clock = Some(now);
+    }
+
+    /// Judges an opened event that claims to be the slot's current state, and remembers it.
+    pub fn offer_encrypted(
+        &mut self,
+        room_id: &str,
+        event_type: &str,
+        state_key: &str,
+        candidate: Candidate,
+    ) -> Precedence {
+        let slots =
+            self.rooms.or_default(room_id.to_owned()).slots.or_default(event_type.to_owned());
+        let clock = self.clock.unwrap_or(u64::MAX);
+        let dated = |candidate: Candidate| {
+            let origin_server_ts = candidate.origin_server_ts.min(clock);
+            Candidate { origin_server_ts, ..candidate }
+        };
+        let Some(slot) = slots.get_mut(state_key) else {
+            slots.insert(
+                state_key.to_owned(),
+                Slot { current: dated(candidate), replaced: VecDeque::new() },
+            );
+            return Precedence::Current;
+        };
+        if candidate.event_id == slot.current.event_id {
+            return Precedence::Current;
+        }
+        if slot.replaced.contains(&candidate.event_id) || is_older(&candidate, &slot.current) {
+            return Precedence::Rollback;
+        }
+        let replaced = std::mem::replace(&mut slot.current, dated(candidate));
+        if slot.replaced.len() >= MAX_REPLACED {
+            slot.replaced.pop_front();
+        }
+        slot.replaced.push_back(replaced.event_id);
+        Precedence::Current
+    }
+
+    /// Judges a clear event that claims to be the slot's current state.
+    pub fn offer_clear(&self, room_id: &str, event_type: &str, state_key: &str) -> Precedence {
+        if self.current(room_id, event_type, state_key).is_some() {
+            Precedence::ClearBehindEncrypted
+        } else {
+            Precedence::Current
+        }
+    }
+
+    /// The newest encrypted event known for a slot.
+    pub fn current(&self, room_id: &str, event_type: &str, state_key: &str) -> Option<&Candidate> {
+        let slot = self.rooms.get(room_id)?.slots.get(event_type)?.get(state_key)?;
+        Some(&slot.current)
+    }
+
+    /// True when the event was current in the slot and no longer is.
+    pub fn was_replaced(
+        &self,
+        room_id: &str,
+        event_type: &str,
+        state_key: &str,
+        event_id: &str,
+    ) -> bool {
+        let slots = self.rooms.get(room_id).and_then(|room| room.slots.get(event_type));
+        let slot = slots.and_then(|slots| slots.get(state_key));
+        slot.is_some_and(|slot| slot.replaced.iter().any(|replaced| replaced == event_id))
+    }
+
+    /// Reads the flag from the content of an `m.room.encryption` event. Once on, it stays on.
+    pub fn observe_encryption(&mut self, room_id: &str, content: &str) -> FlagChange {
+        match (is_flagged(content), self.encrypts_state(room_id)) {
+            (true, _) => {
+                self.rooms.or_default(room_id.to_owned()).encrypts_state = true;
+                FlagChange::On
+            }
+            (false, true) => FlagChange::RemovalIgnored,
+            (false, false) => FlagChange::Off,
+        }
+    }
+
+    /// True when the room's flag was ever seen on.
+    pub fn encrypts_state(&self, room_id: &str) -> bool {
+        self.rooms.get(room_id).is_some_and(|room| room.encrypts_state)
+    }
+
+    /// Notes that the room's flag is on, without an event: the user has just set it.
+    pub fn note_flag(&mut self, room_id: &str) {
+        self.rooms.or_default(room_id.to_owned()).encrypts_state = true;
+    }
+
+    /// The slots of a room for which an encrypted event is known: type, state key, event.
+    pub fn slots(&self, room_id: &str) -> impl Iterator<Item = (&str, &str, &Candidate)> {
+        self.all_slots(room_id)
+            .map(|(event_type, state_key, slot)| (event_type, state_key, &slot.current))
+    }
+
+    /// True when something is known of no room at all.
+    pub fn is_empty(&self) -> bool {
+        self.rooms.is_empty()
+    }
+
+    /// True when nothing is known of the room.
+    pub fn is_unknown(&self, room_id: &str) -> bool {
+        !self.rooms.contains_key(room_id)
+    }
+
+    /// Rooms of which something is known.
+    pub fn rooms(&self) -> impl Iterator<Item = &str> {
+        self.rooms.keys().map(String::as_str)
+    }
+
+    /// Forgets a room the user left for good.
+    pub fn forget_room(&mut self, room_id: &str) {
+        self.rooms.remove(room_id);
+    }
+
+    /// A room's stored form: `{"flag", "slots": [[type, state key, event id, time, session, index,
+    /// [replaced event ids]], …]}`.
+    pub fn stored_room(&self, room_id: &str) -> String {
+        let mut slots = Vec::new();
+        for (event_type, state_key, slot) in self.all_slots(room_id) {
+            let Candidate { event_id, origin_server_ts, session_id, message_index } = &slot.current;
+            let replaced: Vec<String> = slot.replaced.iter().map(|id| quoted(id)).collect();
+            slots.push(format!(
+                "[{},{},{},{origin_server_ts},{},{message_index},[{}]]",
+                quoted(event_type),
+                quoted(state_key),
+                quoted(event_id),
+                quoted(session_id),
+                replaced.join(",")
+            ));
+        }
+        format!(r#"{{"flag":{},"slots":[{}]}}"#, self.encrypts_state(room_id), slots.join(","))
+    }
+
+    fn all_slots(&self, room_id: &str) -> impl Iterator<Item = (&str, &str, &Slot)> {
+        self.rooms.get(room_id).into_iter().flat_map(|room| room.slots.iter()).flat_map(
+            |(event_type, slots)| {
+                slots
+                    .iter()
+                    .map(move |(state_key, slot)| (event_type.as_str(), state_key.as_str(), slot))
+            },
+        )
+    }
+
+    /// Adds what a stored form says: the flag if either has it, and of each slot the newer event.
+    ///
+    /// # Errors
+    ///
+    /// [`StoredStateError`] when it is not what this version writes.
+    pub fn restore_room(&mut self, room_id: &str, stored: &str) -> Result<(), StoredStateError> {
+        let bad = |_: JsonError| StoredStateError::Format;
+        let part = |key| get(stored, &[key]).map_err(bad)?.ok_or(StoredStateError::Format);
+        let mut slots = Vec::new();
+        for slot in elements(part("slots")?).map_err(bad)? {
+            slots.push(read_slot(slot).ok_or(StoredStateError::Format)?);
+        }
+        let room = self.rooms.or_default(room_id.to_owned());
+        room.encrypts_state |= part("flag")? == "true";
+        for (event_type, state_key, slot) in slots {
+            let known = room.slots.or_default(event_type);
+            match known.get(&state_key) {
+                Some(ours) if ours.replaced.contains(&slot.current.event_id) => {}
+                _ => drop(known.insert(state_key, slot)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_slot(slot: &str) -> Option<(String, String, Slot)> {
+    let parts = elements(slot).ok()?;
+    let &[event_type, state_key, event_id, time, session_id, index, replaced] = parts.as_slice()
+    else {
+        return None;
+    };
+    let text = |part| serde_json::from_str::<String>(part).ok();
+    let mut ids = VecDeque::new();
+    for id in elements(replaced).ok()? {
+        ids.push_back(text(id)?);
+    }
+    let current = Candidate {
+        event_id: text(event_id)?,
+        origin_server_ts: time.parse().ok()?,
+        session_id: text(session_id)?,
+        message_index: index.parse().ok()?,
+    };
+    Some((text(event_type)?, text(state_key)?, Slot { current, replaced: ids }))
+}
+
+/// Whether the content of an `m.room.encryption` event has the flag.
+pub(crate) fn is_flagged(content: &str) -> bool {
+    STATE_ENCRYPTION_FLAGS.iter().any(|name| get(content, &[name]).ok().flatten() == Some("true"))
+}
+
+fn is_older(candidate: &Candidate, known: &Candidate) -> bool {
+    if candidate.session_id == known.session_id {
+        candidate.message_index < known.message_index
+    } else {
+        candidate.origin_server_ts.saturating_add(CLOCK_TOLERANCE_MS) < known.origin_server_ts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const START: u64 = 1_700_000_000_000;
+
+    fn candidate(event_id: &str, ts: u64, session_id: &str, index: u32) -> Candidate {
+        Candidate {
+            event_id: event_id.to_owned(),
+            origin_server_ts: ts,
+            session_id: session_id.to_owned(),
+            message_index: index,
+        }
+    }
+
+    fn offer(known: &mut KnownState, candidate: Candidate) -> Precedence {
+        known.offer_encrypted("!r", "m.room.name", "", candidate)
+    }
+
+    #[test]
+    fn a_newer_event_replaces_an_older_one() {
+        let mut known = KnownState::new();
+        assert_eq!(offer(&mut known, candidate("$1", START, "s", 0)), Precedence::Current);
+        assert_eq!(offer(&mut known, candidate("$2", START + 1, "s", 1)), Precedence::Current);
+        assert_eq!(offer(&mut known, candidate("$2", START + 1, "s", 1)), Precedence::Current);
+        assert_eq!(known.current("!r", "m.room.name", "").unwrap().event_id, "$2");
+    }
+
+    #[test]
+    fn an_event_once_replaced_is_a_rollback() {
+        let mut known = KnownState::new();
+        offer(&mut known, candidate("$1", START, "s", 0));
+        offer(&mut known, candidate("$2", START + 1, "t", 0));
+        assert_eq!(offer(&mut known, candidate("$1", START, "s", 0)), Precedence::Rollback);
+        assert_eq!(known.current("!r", "m.room.name", "").unwrap().event_id, "$2");
+    }
+
+    #[test]
+    fn a_lower_index_is_a_rollback_whatever_the_time_says() {
+        let mut known = KnownState::new();
+        offer(&mut known, candidate("$2", START, "s", 5));
+        assert_eq!(
+            offer(&mut known, candidate("$1", START + 99_999_999, "s", 4)),
+            Precedence::Rollback
+        );
+    }
+
+    #[test]
+    fn a_higher_index_is_newer_whatever_the_time_says() {
+        let mut known = KnownState::new();
+        offer(&mut known, candidate("$1", START, "s", 4));
+        assert_eq!(offer(&mut known, candidate("$2", 0, "s", 5)), Precedence::Current);
+    }
+
+    #[test]
+    fn between_sessions_clocks_may_differ_by_ten_minutes() {
+        let mut known = KnownState::new();
+        offer(&mut known, candidate("$1", START, "s", 4));
+        assert_eq!(
+            offer(&mut known, candidate("$2", START - CLOCK_TOLERANCE_MS - 1, "t", 0)),
+            Precedence::Rollback
+        );
+        assert_eq!(
+            offer(&mut known, candidate("$3", START - CLOCK_TOLERANCE_MS, "t", 0)),
+            Precedence::Current
+        );
+    }
+
+    #[test]
+    fn a_date_in_the_future_does_not_hold_a_name_for_ever() {
+        let mut known = KnownState::new();
+        known.set_clock(START);
+        let later = START + 365 * 24 * 3_600_000;
+        assert_eq!(offer(&mut known, candidate("$1", later, "s", 4)), Precedence::Current);
+        assert_eq!(offer(&mut known, candidate("$1", later, "s", 4)), Precedence::Current);
+        // What is older than its arrival is refused as ever.
+        let older = START - CLOCK_TOLERANCE_MS - 1;
+        assert_eq!(offer(&mut known, candidate("$0", older, "t", 0)), Precedence::Rollback);
+        assert_eq!(offer(&mut known, candidate("$2", START + 1, "t", 1)), Precedence::Current);
+        // A clock that goes wrong here refuses nothing that it would not refuse otherwise.
+        known.set_clock(1);
+        assert_eq!(offer(&mut known, candidate("$3", START + 2, "u", 0)), Precedence::Current);
+        assert_eq!(offer(&mut known, candidate("$4", START + 3, "v", 0)), Precedence::Current);
+    }
+
+    #[test]
+    fn clear_never_wins_over_encrypted() {
+        let mut known = KnownState::new();
+        assert_eq!(known.offer_clear("!r", "m.room.name", ""), Precedence::Current);
+        offer(&mut known, candidate("$1", START, "s", 0));
+        assert_eq!(known.offer_clear("!r", "m.room.name", ""), Precedence::ClearBehindEncrypted);
+        assert_eq!(known.offer_clear("!r", "m.room.topic", ""), Precedence::Current);
+        assert_eq!(known.offer_clear("!q", "m.room.name", ""), Precedence::Current);
+    }
+
+    #[test]
+    fn the_flag_is_sticky_under_both_names() {
+        let mut known = KnownState::new();
+        let off = json!({"algorithm": "m.megolm.v1.aes-sha2"});
+        assert_eq!(known.observe_encryption("!r", &off.to_string()), FlagChange::Off);
+        for (room, name) in ["!r", "!q"].into_iter().zip(STATE_ENCRYPTION_FLAGS) {
+            assert_eq!(
+                known.observe_encryption(room, &json!({name: true}).to_string()),
+                FlagChange::On
+            );
+            assert_eq!(
+                known.observe_encryption(room, &off.to_string()),
+                FlagChange::RemovalIgnored
+            );
+            assert_eq!(
+                known.observe_encryption(room, &json!({name: false}).to_string()),
+                FlagChange::RemovalIgnored
+            );
+            assert!(known.encrypts_state(room));
+        }
+        assert_eq!(
+            known.observe_encryption("!p", &json!({"encrypt_state_events": "true"}).to_string()),
+            FlagChange::Off
+        );
+    }
+
+    #[test]
+    fn the_list_of_replaced_events_is_bounded() {
+        let mut known = KnownState::new();
+        for index in 0..200 {
+            offer(&mut known, candidate(&format!("${index}"), START, "s", index));
+        }
+        let room = known.rooms.get("!r").unwrap();
+        let slot = room.slots.get("m.room.name").unwrap().get("").unwrap();
+        assert_eq!(slot.replaced.len(), MAX_REPLACED);
+    }
+
+    #[test]
+    fn stored_and_restored_still_refuses() {
+        let mut known = KnownState::new();
+        known.observe_encryption("!r", &json!({"encrypt_state_events": true}).to_string());
+        offer(&mut known, candidate("$1", START, "s", 0));
+        offer(&mut known, candidate("$2", START, "s", 1));
+        let stored = known.stored_room("!r");
+        let mut restored = KnownState::new();
+        restored.restore_room("!r", &stored).unwrap();
+        assert_eq!(restored, known);
+        assert!(restored.encrypts_state("!r"));
+        assert_eq!(offer(&mut restored, candidate("$1", START, "s", 0)), Precedence::Rollback);
+        assert_eq!(restored.restore_room("!r", "{"), Err(StoredStateError::Format));
+    }
+
+    #[test]
+    fn another_tabs_older_form_brings_nothing_back() {
+        let mut known = KnownState::new();
+        offer(&mut known, candidate("$1", START, "s", 0));
+        let older = known.stored_room("!r");
+        offer(&mut known, candidate("$2", START, "s", 1));
+        let newer = known.stored_room("!r");
+        known.restore_room("!r", &older).unwrap();
+        assert_eq!(known.current("!r", "m.room.name", "").unwrap().event_id, "$2");
+        let mut other = KnownState::new();
+        offer(&mut other, candidate("$1", START, "s", 0));
+        other.restore_room("!r", &newer).unwrap();
+        assert_eq!(other.current("!r", "m.room.name", "").unwrap().event_id, "$2");
+    }
+}

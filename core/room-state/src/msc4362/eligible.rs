@@ -1,0 +1,169 @@
+//! Which state event types may be encrypted.
+//!
+//! [MSC4362](https://github.com/matrix-org/matrix-spec-proposals/pull/4362) names eight types that
+//! never are. Mantle adds the types a homeserver acts on: encrypting those would change what the
+//! server does. The same list holds when reading, so that no hidden `m.room.power_levels` or
+//! `m.room.tombstone` ever takes effect.
+
+use crate::sorted::Set;
+use thiserror::Error;
+
+/// The types MSC4362 keeps in clear because the protocol depends on them.
+pub const PROTOCOL_TYPES: [&str; 8] = [
+    "m.room.create",
+    "m.room.member",
+    "m.room.join_rules",
+    "m.room.power_levels",
+    "m.room.third_party_invite",
+    "m.room.history_visibility",
+    "m.room.guest_access",
+    "m.room.encryption",
+];
+
+/// Further types that stay in clear because homeservers act on them.
+pub const SERVER_TYPES: [&str; 6] = [
+    "m.room.server_acl",
+    "m.room.tombstone",
+    "m.room.canonical_alias",
+    "m.space.child",
+    "m.space.parent",
+    "m.room.retention",
+];
+
+/// Encrypted unless a setting says otherwise.
+pub const DEFAULT_TYPES: [&str; 2] = ["m.room.name", "m.room.topic"];
+
+/// Why a type may not be encrypted, or not be opened.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IneligibleType {
+    /// One of [`PROTOCOL_TYPES`].
+    #[error("the Matrix protocol needs this type in clear")]
+    Protocol,
+    /// One of [`SERVER_TYPES`].
+    #[error("homeservers act on this type, so it stays in clear")]
+    Server,
+    /// `m.room.encrypted` inside `m.room.encrypted`.
+    #[error("an encrypted event cannot hold another encrypted event")]
+    Nested,
+    /// The empty type.
+    #[error("an event type cannot be empty")]
+    Empty,
+    /// A colon in the type: MSC4362's packed key, split at the first colon, would name another type.
+    #[error("an event type with a colon cannot be packed into a state key")]
+    Colon,
+}
+
+/// Says whether a type may be encrypted or opened at all.
+///
+/// # Errors
+///
+/// [`IneligibleType`] with the reason.
+pub fn check_eligible(event_type: &str) -> Result<(), IneligibleType> {
+    if event_type.is_empty() {
+        Err(IneligibleType::Empty)
+    } else if event_type.contains(':') {
+        Err(IneligibleType::Colon)
+    } else if PROTOCOL_TYPES.contains(&event_type) {
+        Err(IneligibleType::Protocol)
+    } else if SERVER_TYPES.contains(&event_type) {
+        Err(IneligibleType::Server)
+    } else if event_type == "m.room.encrypted" {
+        Err(IneligibleType::Nested)
+    } else {
+        Ok(())
+    }
+}
+
+/// The types this user encrypts: name and topic, and what a setting adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncryptedTypes(Set<String>);
+
+impl Default for EncryptedTypes {
+    fn default() -> Self {
+        Self(DEFAULT_TYPES.into_iter().map(str::to_owned).collect())
+    }
+}
+
+impl EncryptedTypes {
+    /// The default set and the eligible ones of `additions`; the rest comes back with its reasons.
+    pub fn with_additions<I, S>(additions: I) -> (Self, Vec<(String, IneligibleType)>)
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<str>,
+    {
+        let mut types = Self::default();
+        let mut refused = Vec::new();
+        for addition in additions {
+            let event_type = addition.as_ref().trim();
+            match check_eligible(event_type) {
+                Ok(()) => {
+                    types.0.insert(event_type.to_owned());
+                }
+                Err(reason) => refused.push((event_type.to_owned(), reason)),
+            }
+        }
+        (types, refused)
+    }
+
+    /// True when clear state of this type is to be sent encrypted.
+    pub fn contains(&self, event_type: &str) -> bool {
+        self.0.contains(event_type)
+    }
+
+    /// The types, in alphabetical order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listed_type_is_refused_with_its_reason() {
+        for event_type in PROTOCOL_TYPES {
+            assert_eq!(check_eligible(event_type), Err(IneligibleType::Protocol), "{event_type}");
+        }
+        for event_type in SERVER_TYPES {
+            assert_eq!(check_eligible(event_type), Err(IneligibleType::Server), "{event_type}");
+        }
+        assert_eq!(check_eligible("m.room.encrypted"), Err(IneligibleType::Nested));
+        assert_eq!(check_eligible(""), Err(IneligibleType::Empty));
+        assert_eq!(check_eligible("org.example:thing"), Err(IneligibleType::Colon));
+    }
+
+    #[test]
+    fn other_types_are_eligible() {
+        for event_type in ["m.room.name", "m.room.topic", "m.room.avatar", "org.example.thing"] {
+            assert_eq!(check_eligible(event_type), Ok(()), "{event_type}");
+        }
+    }
+
+    #[test]
+    fn the_default_is_name_and_topic() {
+        let types: Vec<_> = EncryptedTypes::default().iter().map(str::to_owned).collect();
+        assert_eq!(types, ["m.room.name", "m.room.topic"]);
+    }
+
+    #[test]
+    fn additions_are_filtered() {
+        let (types, refused) = EncryptedTypes::with_additions([
+            " m.room.avatar ",
+            "m.room.power_levels",
+            "m.space.child",
+            "m.room.name",
+        ]);
+        assert!(types.contains("m.room.avatar"));
+        assert!(types.contains("m.room.name"));
+        assert!(!types.contains("m.room.power_levels"));
+        assert_eq!(
+            refused,
+            [
+                ("m.room.power_levels".to_owned(), IneligibleType::Protocol),
+                ("m.space.child".to_owned(), IneligibleType::Server),
+            ]
+        );
+    }
+}

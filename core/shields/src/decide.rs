@@ -1,0 +1,790 @@
+//! One request in, one decision out.
+//!
+//! Routes once, asks the shields in their order, and composes what they want:
+//! the first reply wins, edits add up. Keeps what was learned from answers.
+
+use crate::ledger::{Ledger, Record};
+use crate::shields::{
+    AnswerStep, BodyStep, Context, FrameStep, Head, HeadStep, Kept, OpenIdToken, PeerStep, Place,
+    Question, SHIELDS, Shield, settables,
+};
+use crate::verdict::{Action, Handler, Reply, flag};
+use mantle_settings::{Mode, Policy};
+use mantle_wire::account_data;
+use mantle_wire::chunked::Source;
+use mantle_wire::ice::IceServer;
+use mantle_wire::json::{self, Edit};
+use mantle_wire::route::{Endpoint, route};
+use mantle_wire::secret::Secret;
+use mantle_wire::url::Address;
+use serde::Serialize;
+
+/// OpenID tokens live an hour; this many are followed at once.
+const MOST_TOKENS: usize = 64;
+/// Learned integration managers kept.
+const MOST_PLACES: usize = 64;
+/// Contents kept on this device.
+const MOST_KEPT: usize = 64;
+
+/// Smaller answers are cheaper to take in whole than to look at in parts first.
+const LARGE: usize = 256 * 1024;
+/// Bytes looked at in one go, and how far account data may reach over that.
+const PART: usize = 128 * 1024;
+const MARGIN: usize = 8 * 1024;
+
+const NOT_SENT: &str = "Mantle did not send this; let it ask you first in Mantle's settings.";
+
+/// What the browser side has to carry on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Effect {
+    /// For the ledger.
+    Record(Record),
+    /// A host to keep Element's page away from by declarativeNetRequest too.
+    #[serde(rename_all = "camelCase")]
+    Learned {
+        /// Shield id.
+        shield: &'static str,
+        /// Host, with port where named.
+        host: String,
+        /// `/` for the whole host.
+        path_prefix: String,
+    },
+}
+
+#[derive(Serialize)]
+struct Memory<'a> {
+    managers: &'a [Place],
+    tokens: &'a [OpenIdToken],
+    rtc_hosts: &'a [String],
+    auth_hosts: &'a [String],
+    turn_hosts: &'a [String],
+}
+
+/// Decides for one document.
+#[derive(Debug, Default)]
+pub struct Engine {
+    policy: Policy,
+    ready: bool,
+    /// Settings came; until then every shield is on.
+    informed: bool,
+    page_host: String,
+    page_path: String,
+    managers: Vec<Place>,
+    unreported: Vec<Place>,
+    tokens: Vec<OpenIdToken>,
+    rtc_hosts: Vec<String>,
+    auth_hosts: Vec<String>,
+    kept: Vec<Kept>,
+    /// Keys of those not handed out for storing yet.
+    unsaved: Vec<String>,
+    seed: String,
+    placeholders: u32,
+    turn_hosts: Vec<String>,
+    /// Something was learned that [`Engine::memory`] has not handed out yet.
+    fresh: bool,
+    ledger: Ledger,
+    /// Of the last decision, until it is taken.
+    reply: Option<(&'static str, Reply)>,
+    body: Option<Vec<u8>>,
+    url: Option<String>,
+    handovers: Vec<Taker>,
+    handback: Option<Taker>,
+}
+
+/// Who takes a request or an answer over, and on whose behalf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Taker {
+    /// The part of the page script.
+    pub handler: Handler,
+    /// The shield's id.
+    pub shield: &'static str,
+    /// Its title.
+    pub name: &'static str,
+    /// What the person is asked; `None` where the handler has its own words, and for an inquiry
+    /// that is refused without asking.
+    pub question: Option<&'static Question>,
+}
+
+/// What the shields want.
+#[derive(Debug, Default)]
+struct Wanted {
+    flags: u32,
+    url: Option<String>,
+    handovers: Vec<Taker>,
+    handback: Option<Taker>,
+    reply: Option<(&'static str, Reply)>,
+    body: Option<Vec<u8>>,
+}
+
+impl Engine {
+    /// For the document at this URL.
+    #[must_use]
+    pub fn new(document_url: &str) -> Self {
+        let address = Address::parse(document_url);
+        let page_host = address.map(|address| address.host.to_owned()).unwrap_or_default();
+        let page_path = address.map(|address| address.path.to_owned()).unwrap_or_default();
+        let policy = Policy::default().checked(settables());
+        Self { page_host, page_path, policy, ..Self::default() }
+    }
+
+    /// Puts settings in force; the sentences say what could not be read.
+    pub fn apply_settings(&mut self, stored: Option<&str>, managed: Option<&str>) -> &[String] {
+        self.policy = Policy::read(stored, managed).checked(settables());
+        self.ready = true;
+        self.informed = true;
+        self.policy.problems()
+    }
+
+    /// Settings are late: go on with every shield on.
+    pub fn assume_strictest(&mut self) {
+        self.ready = true;
+    }
+
+    /// Whether settings are in force.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// First look at a request. Returns [`flag`]s.
+    pub fn decide(&mut self, method: &str, url: &str) -> u32 {
+        let Some(first) = head(method, url) else { return 0 };
+        fault(url);
+        if first.endpoint == Endpoint::Unknown {
+            let host = first.address.host;
+            self.ledger.add("router", Action::Unknown, host, first.endpoint.template());
+        }
+        let mut wanted = Wanted::default();
+        for &shield in SHIELDS {
+            let mode = self.mode(shield);
+            let target = wanted.url.clone();
+            let Some(head) = head(method, target.as_deref().unwrap_or(url)) else { continue };
+            if mode == Mode::Off {
+                continue;
+            }
+            match shield.head(&head, &self.context()) {
+                HeadStep::Body => wanted.flags |= flag::NEEDS_BODY,
+                step => self.take(shield, mode, step, &head, &mut wanted, true),
+            }
+            if wanted.reply.is_some() {
+                break;
+            }
+        }
+        self.conclude(wanted)
+    }
+
+    /// Second look, with headers (`name: value` per line) and body. Replaces the first.
+    pub fn decide_body(&mut self, method: &str, url: &str, headers: &str, body: &[u8]) -> u32 {
+        let mut wanted = Wanted::default();
+        for &shield in SHIELDS {
+            let mode = self.mode(shield);
+            let target = wanted.url.clone();
+            let Some(head) = head(method, target.as_deref().unwrap_or(url)) else { continue };
+            if mode == Mode::Off {
+                continue;
+            }
+            match shield.head(&head, &self.context()) {
+                step @ (HeadStep::Body | HeadStep::Watch) => {
+                    if step == HeadStep::Watch {
+                        wanted.flags |= flag::WATCH;
+                    }
+                    self.look(shield, mode, &head, headers, body, &mut wanted);
+                }
+                step => self.take(shield, mode, step, &head, &mut wanted, false),
+            }
+            if wanted.reply.is_some() {
+                break;
+            }
+        }
+        self.conclude(wanted)
+    }
+
+    /// Carries out what a shield said of the head. What the first look counted, the second does not.
+    fn take(
+        &mut self,
+        shield: &dyn Shield,
+        mode: Mode,
+        step: HeadStep,
+        head: &Head<'_>,
+        wanted: &mut Wanted,
+        is_first: bool,
+    ) {
+        match step {
+            HeadStep::Pass | HeadStep::Body => {}
+            HeadStep::Watch => wanted.flags |= flag::WATCH,
+            HeadStep::Reply(action, reply) => {
+                if is_first || mode != Mode::Flag {
+                    self.refuse(shield, mode, action, reply, head, wanted);
+                }
+            }
+            HeadStep::Ask(question) => {
+                if is_first || mode != Mode::Flag {
+                    self.ask(shield, mode, question, head, wanted);
+                }
+            }
+            HeadStep::Retarget(url) => {
+                let done = match is_first {
+                    true => self.settle(shield, mode, Action::Rewritten, head),
+                    false => mode != Mode::Flag,
+                };
+                if done {
+                    wanted.url = Some(url);
+                }
+            }
+            // The page says what came of it: see `note`.
+            // Uploads are looked at in any case: what is flagged depends on what they are.
+            HeadStep::Handover(handler) if mode != Mode::Flag || handler == Handler::Media => {
+                wanted.handovers.push(taker(shield, handler));
+            }
+            HeadStep::Handover(_) => {
+                if is_first {
+                    self.settle(shield, mode, Action::Flagged, head);
+                }
+            }
+            HeadStep::Handback(handler) => {
+                if mode != Mode::Flag && wanted.handback.is_none() {
+                    wanted.handback = Some(taker(shield, handler));
+                }
+            }
+        }
+    }
+
+    /// Shows a shield the body as the shields before it left it.
+    fn look(
+        &mut self,
+        shield: &dyn Shield,
+        mode: Mode,
+        head: &Head<'_>,
+        headers: &str,
+        body: &[u8],
+        wanted: &mut Wanted,
+    ) {
+        let current = wanted.body.as_deref().unwrap_or(body);
+        let outcome = match shield.body(head, &self.context(), headers, current) {
+            Ok(BodyStep::Pass) => Ok(None),
+            Ok(BodyStep::Reply(action, reply)) => {
+                self.refuse(shield, mode, action, reply, head, wanted);
+                return;
+            }
+            Ok(BodyStep::Ask(question)) => {
+                self.ask(shield, mode, question, head, wanted);
+                return;
+            }
+            Ok(BodyStep::Handover(handler)) => {
+                if mode == Mode::Flag {
+                    self.settle(shield, mode, Action::Flagged, head);
+                } else {
+                    wanted.handovers.push(taker(shield, handler));
+                }
+                return;
+            }
+            Ok(BodyStep::Edit(edits)) => json::apply(current, &edits),
+            Ok(BodyStep::Keep { key, content, member }) => {
+                if self.settle(shield, mode, Action::Rewritten, head) {
+                    let id = self.keep(key, content);
+                    let (member, id) = (json::quoted(member), json::quoted(&id));
+                    wanted.body = Some(format!("{{{member}:{id}}}").into_bytes());
+                }
+                return;
+            }
+            Ok(BodyStep::KeepList { key, content, member, mark }) => {
+                if self.settle(shield, mode, Action::Rewritten, head) {
+                    let id = json::quoted(&format!("{mark}{}", self.keep(key, content)));
+                    let edit = Edit::set(&[member], format!("[{id}]"));
+                    // It was read a moment ago.
+                    wanted.body = json::apply(current, &[edit]).ok().flatten();
+                }
+                return;
+            }
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(next)) => {
+                if self.settle(shield, mode, Action::Rewritten, head) {
+                    wanted.body = Some(next);
+                }
+            }
+            Err(error) => {
+                // A server may read what we cannot; so it does not leave.
+                if self.settle(shield, mode, Action::Answered, head) {
+                    let sentence = format!("Mantle could not check this request: {error}.");
+                    wanted.reply =
+                        Some((shield.info().id, Reply::error(400, "M_NOT_JSON", &sentence)));
+                }
+            }
+        }
+    }
+
+    /// Does not let it leave.
+    fn refuse(
+        &mut self,
+        shield: &dyn Shield,
+        mode: Mode,
+        action: Action,
+        reply: Reply,
+        head: &Head<'_>,
+        wanted: &mut Wanted,
+    ) {
+        if self.settle(shield, mode, action, head) {
+            wanted.reply = Some((shield.info().id, reply));
+        }
+    }
+
+    /// Has the person asked where they want to be, and else refuses it.
+    fn ask(
+        &mut self,
+        shield: &dyn Shield,
+        mode: Mode,
+        question: &'static Question,
+        head: &Head<'_>,
+        wanted: &mut Wanted,
+    ) {
+        if mode == Mode::Ask {
+            wanted.handovers.push(asking(shield, question));
+        } else {
+            self.refuse(shield, mode, Action::Answered, Reply::forbidden(NOT_SENT), head, wanted);
+        }
+    }
+
+    fn conclude(&mut self, wanted: Wanted) -> u32 {
+        let Wanted { mut flags, url, handovers, handback, reply, body } = wanted;
+        if reply.is_some() {
+            self.reply = reply;
+            return flag::REPLY;
+        }
+        for (is_set, bit) in [
+            (url.is_some(), flag::RETARGET),
+            (!handovers.is_empty(), flag::HANDOVER),
+            (handback.is_some(), flag::HANDBACK),
+            (body.is_some(), flag::REWRITTEN),
+        ] {
+            if is_set {
+                flags |= bit;
+            }
+        }
+        (self.url, self.handovers, self.handback, self.body) = (url, handovers, handback, body);
+        flags
+    }
+
+    /// Counts what a handler of the page did with a request it took over.
+    pub fn note(&mut self, shield: &str, action: Action, method: &str, url: &str) {
+        let known = SHIELDS.iter().map(|known| known.info().id).find(|id| *id == shield);
+        if let (Some(shield), Some(head)) = (known, head(method, url)) {
+            self.ledger.add(shield, action, head.address.host, head.endpoint.template());
+        }
+    }
+
+    /// What a part of the page script has to know of a shield's settings: JSON text
+    /// `{"mode": …, "options": {…}, "allow": […]}`; `None` for a shield that is not there.
+    #[must_use]
+    pub fn shield_settings(&self, id: &str) -> Option<String> {
+        let shield = SHIELDS.iter().find(|shield| shield.info().id == id)?;
+        let options: Vec<_> = shield
+            .info()
+            .options
+            .iter()
+            .filter_map(|option| {
+                let value = self.policy.option(id, option.key)?.value.json();
+                Some(format!("{}:{value}", json::quoted(option.key)))
+            })
+            .collect();
+        let allow: Vec<_> = self.policy.allowed(id).map(json::quoted).collect();
+        Some(format!(
+            r#"{{"mode":"{}","options":{{{}}},"allow":[{}]}}"#,
+            self.mode(*shield).name(),
+            options.join(","),
+            allow.join(",")
+        ))
+    }
+
+    /// The URL the last decision wants instead.
+    pub fn take_url(&mut self) -> Option<String> {
+        self.url.take()
+    }
+
+    /// Who takes the request of the last decision over, in their order.
+    pub fn take_handovers(&mut self) -> Vec<Taker> {
+        std::mem::take(&mut self.handovers)
+    }
+
+    /// Who takes the answer over.
+    pub const fn take_handback(&mut self) -> Option<Taker> {
+        self.handback.take()
+    }
+
+    /// The synthetic answer of the last decision, with the shield it comes from.
+    pub fn take_reply(&mut self) -> Option<(&'static str, Reply)> {
+        self.reply.take()
+    }
+
+    /// The rewritten body of the last decision.
+    pub fn take_body(&mut self) -> Option<Vec<u8>> {
+        self.body.take()
+    }
+
+    /// False when [`Engine::answer`] need not see the answer of `length` bytes. `read` fills the
+    /// buffer with its bytes from a position on. Of large syncs, shields heed the global account data
+    /// alone, and few have any: those are not copied for nothing.
+    pub fn heeds(
+        &self,
+        method: &str,
+        url: &str,
+        length: usize,
+        read: &mut dyn FnMut(usize, &mut [u8]),
+    ) -> bool {
+        let Some(head) = head(method, url) else { return false };
+        let context = self.context();
+        let watching = || {
+            SHIELDS.iter().filter(|shield| {
+                self.mode(**shield) != Mode::Off
+                    && matches!(shield.head(&head, &context), HeadStep::Watch)
+            })
+        };
+        if length < LARGE || !matches!(head.endpoint, Endpoint::Sync | Endpoint::SlidingSync) {
+            return watching().next().is_some();
+        }
+        Source { length, read }.any_in_parts(PART, MARGIN, |window| {
+            let part = window.bytes.get(window.own.start..).unwrap_or_default();
+            if account_data::hides_letters(part) {
+                return true;
+            }
+            account_data::mentions(head.endpoint, part).any(|mentioned| match mentioned {
+                Some(alone) => watching().any(|shield| {
+                    let step = shield.answer(&head, &context, &alone);
+                    step.is_ok_and(|step| step.replaced.is_some() || !step.managers.is_empty())
+                }),
+                None => true,
+            })
+        })
+    }
+
+    /// A look at a whole answer; `None` when its bytes go on as they are.
+    pub fn answer(&mut self, method: &str, url: &str, status: u16, body: &[u8]) -> Option<Vec<u8>> {
+        let head = head(method, url)?;
+        // Errors carry nothing to harden, and UIA's 401 must arrive unchanged.
+        if !(200..300).contains(&status) {
+            return None;
+        }
+        let mut edited: Option<String> = None;
+        let mut text: Option<&str> = None;
+        for &shield in SHIELDS {
+            let mode = self.mode(shield);
+            if mode == Mode::Off || !matches!(shield.head(&head, &self.context()), HeadStep::Watch)
+            {
+                continue;
+            }
+            let current = match (&edited, text) {
+                (Some(edited), _) => edited.as_str(),
+                (None, Some(text)) => text,
+                (None, None) => text.insert(std::str::from_utf8(body).ok()?),
+            };
+            let Ok(step) = shield.answer(&head, &self.context(), current) else { continue };
+            let mut next = step.replaced.clone();
+            if !step.edits.is_empty() {
+                let base = next.as_deref().unwrap_or(current);
+                next = apply_text(base, &step.edits).or(next);
+            }
+            self.learn(shield, step, &head);
+            if next.is_some() && self.settle(shield, mode, Action::Rewritten, &head) {
+                edited = next;
+            }
+        }
+        edited.map(String::into_bytes)
+    }
+
+    /// A look at a new peer connection's ICE servers; `None` to leave it alone.
+    pub fn peer(&mut self, urls: &[String]) -> Option<PeerStep> {
+        const ENDPOINT: &str = "(peer connection)";
+        for &shield in SHIELDS {
+            let mode = self.mode(shield);
+            if mode == Mode::Off {
+                continue;
+            }
+            let Some(step) = shield.peer(urls, &self.context()) else { continue };
+            let id = shield.info().id;
+            let done = mode != Mode::Flag;
+            for url in urls.iter().zip(&step.kept).filter_map(|(url, kept)| (!kept).then_some(url))
+            {
+                let host = IceServer::parse(url).map(|server| server.host).unwrap_or_default();
+                let action = if done { Action::Blocked } else { Action::Flagged };
+                self.ledger.add(id, action, &host, ENDPOINT);
+            }
+            if step.relay_only {
+                let action = if done { Action::Rewritten } else { Action::Flagged };
+                self.ledger.add(id, action, &self.page_host, ENDPOINT);
+            }
+            return done.then_some(step);
+        }
+        None
+    }
+
+    /// A look at the address a frame is about to get; `None` to leave it alone.
+    pub fn frame(&mut self, url: &str) -> Option<FrameStep> {
+        const ENDPOINT: &str = "(frame)";
+        let mut wanted: Option<FrameStep> = None;
+        for &shield in SHIELDS {
+            let mode = self.mode(shield);
+            // Before settings came: whoever has the others on has the browser's rule for frames too,
+            // and everybody else would lose the call that a page opens as it starts (Jitsi's does).
+            let is_early = !self.informed && shield.info().default == Mode::Off;
+            if mode == Mode::Off || is_early {
+                continue;
+            }
+            let Some(step) = shield.frame(url, &self.context()) else { continue };
+            // What one shield rewrites another may still keep from being opened at all.
+            if wanted.is_some() && step.action != Action::Blocked {
+                continue;
+            }
+            let done = mode != Mode::Flag;
+            let host = Address::parse(url).map(|address| address.host).unwrap_or_default();
+            let action = if done { step.action } else { Action::Flagged };
+            self.ledger.add(shield.info().id, action, host, ENDPOINT);
+            if done {
+                let is_final = step.action == Action::Blocked;
+                wanted = Some(step);
+                if is_final {
+                    break;
+                }
+            }
+        }
+        wanted
+    }
+
+    /// A look at a link that is about to be followed; where to go instead, or `None`.
+    pub fn link(&mut self, url: &str) -> Option<String> {
+        for &shield in SHIELDS {
+            let mode = self.mode(shield);
+            if mode == Mode::Off {
+                continue;
+            }
+            let Some(own) = shield.link(url, &self.context()) else { continue };
+            let done = mode != Mode::Flag;
+            let host = Address::parse(url).map(|address| address.host).unwrap_or_default();
+            let action = if done { Action::Rewritten } else { Action::Flagged };
+            self.ledger.add(shield.info().id, action, host, "(link)");
+            return done.then_some(own);
+        }
+        None
+    }
+
+    /// What the person is asked before the page does something that is no request of its own, see
+    /// [`Shield::inquiry`]; without a question it is refused. `None`: nobody minds.
+    pub fn inquire(&mut self, what: &str) -> Option<Taker> {
+        for &shield in SHIELDS {
+            let mode = self.mode(shield);
+            let question = if mode == Mode::Off { None } else { shield.inquiry(what) };
+            let Some(question) = question else { continue };
+            let (action, taker) = match mode {
+                Mode::Ask => (Action::Asked, Some(asking(shield, question))),
+                Mode::On => (Action::Blocked, Some(taker(shield, Handler::Ask))),
+                Mode::Flag | Mode::Off => (Action::Flagged, None),
+            };
+            let host = Address::parse(what).map_or(self.page_host.as_str(), |address| address.host);
+            self.ledger.add(shield.info().id, action, host, "(leaving Element)");
+            return taker;
+        }
+        None
+    }
+
+    /// What was learned from answers, when it changed since the last call: JSON for
+    /// [`Engine::remember`]. Holds OpenID tokens, so it must not leave the page.
+    pub fn memory(&mut self) -> Option<String> {
+        if !std::mem::take(&mut self.fresh) {
+            return None;
+        }
+        let memory = Memory {
+            managers: &self.managers,
+            tokens: &self.tokens,
+            rtc_hosts: &self.rtc_hosts,
+            auth_hosts: &self.auth_hosts,
+            turn_hosts: &self.turn_hosts,
+        };
+        serde_json::to_string(&memory).ok()
+    }
+
+    /// Gives a new engine what a trapped one had learned; texts it cannot read are ignored.
+    pub fn remember(&mut self, memory: &str) {
+        let _ = self.read_memory(memory);
+    }
+
+    fn read_memory(&mut self, memory: &str) -> Result<(), json::JsonError> {
+        let list = |key| json::elements(json::get(memory, &[key])?.unwrap_or("[]"));
+        let text = |item, key| json::get_str(item, &[key]).map(Option::unwrap_or_default);
+        for place in list("managers")? {
+            let (host, path_prefix) = (text(place, "host")?, text(place, "path_prefix")?);
+            self.managers.push(Place { host, path_prefix });
+        }
+        for token in list("tokens")? {
+            let value = Secret::new(text(token, "value")?);
+            self.tokens.push(OpenIdToken { value, issuer: text(token, "issuer")? });
+        }
+        for (key, hosts) in [
+            ("rtc_hosts", &mut self.rtc_hosts),
+            ("auth_hosts", &mut self.auth_hosts),
+            ("turn_hosts", &mut self.turn_hosts),
+        ] {
+            hosts.extend(list(key)?.into_iter().filter_map(|host| serde_json::from_str(host).ok()));
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, key: String, content: String) -> String {
+        self.placeholders = self.placeholders.wrapping_add(1);
+        let id = format!("{}{}", self.seed, self.placeholders);
+        self.kept.retain(|kept| kept.key != key);
+        if self.kept.len() >= MOST_KEPT {
+            self.kept.remove(0);
+        }
+        self.unsaved.push(key.clone());
+        self.kept.push(Kept { key, id: id.clone(), content });
+        id
+    }
+
+    /// What stays on this device: `{key: {"id": …, "content": …}}`, as [`Engine::take_unsaved`] gave it
+    /// before. `seed` begins the ids of this engine, so that two pages never use the same.
+    pub fn restore(&mut self, seed: &str, kept: &str) {
+        seed.clone_into(&mut self.seed);
+        for entry in json::members(kept).ok().flatten().unwrap_or_default() {
+            let id = json::get_str(entry.value, &["id"]).ok().flatten();
+            let content = json::get(entry.value, &["content"]).ok().flatten();
+            if let (Some(id), Some(content)) = (id, content)
+                && self.kept.len() < MOST_KEPT
+            {
+                self.kept.retain(|kept| kept.key != entry.key);
+                self.kept.push(Kept { key: entry.key, id, content: content.to_owned() });
+            }
+        }
+    }
+
+    /// What was kept since the last call, to be stored: `{key: {"id": …, "content": …}}`.
+    pub fn take_unsaved(&mut self) -> Option<String> {
+        let keys = std::mem::take(&mut self.unsaved);
+        let entries: Vec<_> = self
+            .kept
+            .iter()
+            .filter(|kept| keys.contains(&kept.key))
+            .map(|kept| {
+                let (key, id) = (json::quoted(&kept.key), json::quoted(&kept.id));
+                format!("{key}:{{\"id\":{id},\"content\":{}}}", kept.content)
+            })
+            .collect();
+        (!entries.is_empty()).then(|| format!("{{{}}}", entries.join(",")))
+    }
+
+    /// Whether [`Engine::effects`] has something.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        !self.ledger.is_empty() || !self.unreported.is_empty()
+    }
+
+    /// Effects since the last call; `now` in milliseconds since the epoch.
+    pub fn effects(&mut self, now: u64) -> Vec<Effect> {
+        let learned =
+            std::mem::take(&mut self.unreported).into_iter().map(|place| Effect::Learned {
+                shield: "integrations",
+                host: place.host,
+                path_prefix: place.path_prefix,
+            });
+        let learned: Vec<_> = learned.collect();
+        self.ledger.drain(now).into_iter().map(Effect::Record).chain(learned).collect()
+    }
+
+    fn mode(&self, shield: &dyn Shield) -> Mode {
+        if !self.informed {
+            return shield.info().strict;
+        }
+        let info = shield.info();
+        self.policy.mode(info.id, info.default_in(self.policy.profile().value)).value
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            policy: &self.policy,
+            page_host: &self.page_host,
+            page_path: &self.page_path,
+            managers: &self.managers,
+            tokens: &self.tokens,
+            rtc_hosts: &self.rtc_hosts,
+            auth_hosts: &self.auth_hosts,
+            kept: &self.kept,
+            turn_hosts: &self.turn_hosts,
+        }
+    }
+
+    /// Records what was found; whether it is to be done.
+    fn settle(&mut self, shield: &dyn Shield, mode: Mode, action: Action, head: &Head<'_>) -> bool {
+        let done = mode != Mode::Flag;
+        let action = if done { action } else { Action::Flagged };
+        self.ledger.add(shield.info().id, action, head.address.host, head.endpoint.template());
+        done
+    }
+
+    fn learn(&mut self, shield: &dyn Shield, step: AnswerStep, head: &Head<'_>) {
+        let AnswerStep { managers, token, rtc_hosts, auth_hosts, turn_hosts, .. } = step;
+        for place in managers {
+            let allowed = self.policy.is_allowed(shield.info().id, &place.host);
+            if !allowed && !self.managers.contains(&place) && self.managers.len() < MOST_PLACES {
+                self.managers.push(place.clone());
+                self.fresh = true;
+                self.unreported.push(place);
+            }
+        }
+        // Short texts would match by accident.
+        if let Some(token) = token.filter(|token| token.len() >= 8) {
+            let token =
+                OpenIdToken { value: Secret::new(token), issuer: head.address.host.to_owned() };
+            if !self.tokens.contains(&token) {
+                if self.tokens.len() >= MOST_TOKENS {
+                    self.tokens.remove(0);
+                }
+                self.tokens.push(token);
+                self.fresh = true;
+            }
+        }
+        for (hosts, known) in [
+            (rtc_hosts, &mut self.rtc_hosts),
+            (auth_hosts, &mut self.auth_hosts),
+            (turn_hosts, &mut self.turn_hosts),
+        ] {
+            for host in hosts {
+                if !known.contains(&host) && known.len() < MOST_PLACES {
+                    known.push(host);
+                    self.fresh = true;
+                }
+            }
+        }
+    }
+}
+
+fn taker(shield: &dyn Shield, handler: Handler) -> Taker {
+    let info = shield.info();
+    Taker { handler, shield: info.id, name: info.name, question: None }
+}
+
+fn asking(shield: &dyn Shield, question: &'static Question) -> Taker {
+    Taker { question: Some(question), ..taker(shield, Handler::Ask) }
+}
+
+fn head<'a>(method: &'a str, url: &'a str) -> Option<Head<'a>> {
+    let address = Address::parse(url)?;
+    Some(Head { method, url, address, endpoint: route(method, &address) })
+}
+
+fn apply_text(text: &str, edits: &[Edit]) -> Option<String> {
+    json::apply(text.as_bytes(), edits)
+        .ok()
+        .flatten()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+}
+
+/// Lets tests see a real trap.
+#[cfg(feature = "fault-injection")]
+#[allow(clippy::panic)]
+fn fault(url: &str) {
+    assert!(!url.contains("mantle-test-trap"), "fault injection");
+}
+
+#[cfg(not(feature = "fault-injection"))]
+const fn fault(_url: &str) {}

@@ -1,0 +1,160 @@
+//! What a person sees of the settings: shields, modes, texts and locks.
+
+use crate::shields::{SHIELDS, settables};
+use mantle_settings::{
+    Change, ChangeError, GENERAL, GENERAL_OPTIONS, InForce, Mode, OptionInfo, OptionValue, Policy,
+    Profile, Source,
+};
+use serde::{Serialize, Serializer};
+
+/// An option of a shield as shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct OptionView {
+    /// Key, title, kind of values.
+    #[serde(flatten)]
+    pub info: OptionInfo,
+    /// In force.
+    pub value: OptionValue,
+    /// Where it comes from.
+    pub source: Source,
+    /// Whether policy keeps the user from changing it.
+    pub locked: bool,
+}
+
+/// One shield as shown.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShieldView {
+    /// Kebab-case id.
+    pub id: &'static str,
+    /// Short title.
+    pub name: &'static str,
+    /// What it does.
+    pub purpose: &'static str,
+    /// What the user loses.
+    pub loses: &'static str,
+    /// In force.
+    pub mode: Mode,
+    /// Where nobody chose, under the profile in force.
+    pub default: Mode,
+    /// All it offers.
+    pub modes: &'static [Mode],
+    /// Where the mode comes from.
+    pub source: Source,
+    /// Whether policy keeps the user from changing it.
+    pub locked: bool,
+    /// Choices beside the mode.
+    pub options: Vec<OptionView>,
+    /// Title of its list of allowed hosts; `None`: it has none.
+    pub allow: Option<&'static str>,
+}
+
+/// A text setting as shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct TextView {
+    /// In force.
+    pub value: String,
+    /// Where nobody chose.
+    pub default: &'static str,
+    /// Where it comes from.
+    pub source: Source,
+    /// Whether the user may change it.
+    pub locked: bool,
+}
+
+/// Allow-lists as shown: an object with one list per shield that has one.
+#[derive(Debug, Clone)]
+pub struct AllowView(pub Vec<(&'static str, Vec<String>)>);
+
+impl Serialize for AllowView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(id, hosts)| (id, hosts)))
+    }
+}
+
+/// All settings as shown.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingsView {
+    /// Which defaults hold.
+    pub profile: InForce<Profile>,
+    /// In their order.
+    pub shields: Vec<ShieldView>,
+    /// Choices that belong to no shield.
+    pub general: Vec<OptionView>,
+    /// What sessions are called.
+    pub device_name: TextView,
+    /// Allowed hosts by shield id: the organisation's and the user's.
+    pub allow: AllowView,
+    /// The user's part of them.
+    pub own_allow: AllowView,
+    /// What could not be read, as sentences.
+    pub problems: Vec<String>,
+}
+
+/// The settings in force, for showing.
+#[must_use]
+pub fn describe(stored: Option<&str>, managed: Option<&str>) -> SettingsView {
+    let policy = Policy::read(stored, managed).checked(settables());
+    let profile = policy.profile();
+    let shields = SHIELDS
+        .iter()
+        .map(|shield| {
+            let info = shield.info();
+            let default = info.default_in(profile.value);
+            let InForce { value: mode, source, locked } = policy.mode(info.id, default);
+            let options = option_views(&policy, info.id, info.options);
+            ShieldView {
+                id: info.id,
+                name: info.name,
+                purpose: info.purpose,
+                loses: info.loses,
+                mode,
+                default,
+                modes: info.modes,
+                source,
+                locked,
+                options,
+                allow: info.allow,
+            }
+        })
+        .collect();
+    let name = policy.device_name();
+    let device_name = TextView {
+        value: name.value.to_owned(),
+        default: mantle_settings::DEFAULT_DEVICE_NAME,
+        source: name.source,
+        locked: name.locked,
+    };
+    let view = |hosts: &dyn Fn(&str) -> Vec<String>| {
+        let with_list =
+            SHIELDS.iter().map(|shield| shield.info()).filter(|info| info.allow.is_some());
+        AllowView(with_list.map(|info| (info.id, hosts(info.id))).collect())
+    };
+    let allow = view(&|id| policy.allowed(id).map(str::to_owned).collect());
+    let own_allow = view(&|id| policy.allowed_by_user(id).to_vec());
+    let problems = policy.problems().to_vec();
+    let general = option_views(&policy, GENERAL, &GENERAL_OPTIONS);
+    SettingsView { profile, shields, general, device_name, allow, own_allow, problems }
+}
+
+fn option_views(policy: &Policy, id: &str, options: &[OptionInfo]) -> Vec<OptionView> {
+    let view = |option: &OptionInfo| {
+        let InForce { value, source, locked } = policy.option(id, option.key)?.clone();
+        Some(OptionView { info: *option, value, source, locked })
+    };
+    options.iter().filter_map(view).collect()
+}
+
+/// The stored form after one change.
+///
+/// # Errors
+/// [`ChangeError`] when policy locks the setting or the value is no good.
+pub fn change(
+    stored: Option<&str>,
+    managed: Option<&str>,
+    change: Change,
+) -> Result<String, ChangeError> {
+    let settables: Vec<_> = settables().collect();
+    mantle_settings::change(stored, managed, change, &settables)
+}

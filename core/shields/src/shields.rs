@@ -1,0 +1,466 @@
+//! The shields: one pure decision each, in a fixed order.
+//!
+//! A shield sees a request (and, where it asked for it, the body or the
+//! answer) and says what it wants done. It knows no other shield. Adding one
+//! means its own file, which also declares its rules, permission and questions;
+//! its module and its line in [`SHIELDS`]; its rows in `leaks.rs`; and a spec.
+
+use crate::verdict::{Action, Handler, Reply};
+use mantle_settings::{Mode, OptionInfo, Policy, Profile, Settable, general};
+use mantle_wire::json::{Edit, JsonError};
+use mantle_wire::route::Endpoint;
+use mantle_wire::secret::Secret;
+use mantle_wire::url::Address;
+use serde::Serialize;
+
+mod account_data;
+mod calls;
+mod captcha;
+mod config;
+mod device_name;
+mod directory;
+mod encrypted_state;
+mod extras;
+mod identity;
+mod integrations;
+mod keywords;
+mod location;
+mod maps;
+mod media;
+mod permalinks;
+mod presence;
+mod previews;
+#[cfg(feature = "fault-injection")]
+mod probe;
+mod profile;
+mod push;
+mod receipts;
+mod referrer;
+mod request_headers;
+mod room_defaults;
+mod search;
+mod telemetry;
+mod third_party;
+mod typing;
+mod unasked_media;
+mod welcome_bot;
+
+pub use encrypted_state::OPTIONS as ENCRYPTED_STATE_OPTIONS;
+
+/// Every shield, in the order it is asked.
+pub const SHIELDS: &[&dyn Shield] = &[
+    &integrations::Integrations,
+    &identity::Identity,
+    &device_name::DeviceName,
+    &calls::Calls,
+    &referrer::Referrer,
+    &request_headers::RequestHeaders,
+    &permalinks::Permalinks,
+    &config::Config,
+    &presence::Presence,
+    &typing::Typing,
+    &receipts::Receipts,
+    &telemetry::Telemetry,
+    &previews::Previews,
+    &maps::Maps,
+    &extras::Extras,
+    &directory::Directory,
+    &push::Push,
+    &welcome_bot::WelcomeBot,
+    &account_data::AccountData,
+    &search::Search,
+    &room_defaults::RoomDefaults,
+    &profile::Profile,
+    &location::Location,
+    &captcha::Captcha,
+    &keywords::Keywords,
+    &media::Media,
+    &unasked_media::UnaskedMedia,
+    &encrypted_state::EncryptedState,
+    // After all that know a third party by name.
+    &third_party::ThirdParty,
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("body"),
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("over"),
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("over2"),
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("back"),
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("watch"),
+    // Last: the others know the marker it takes away.
+    #[cfg(feature = "fault-injection")]
+    &probe::Probe("moved"),
+];
+
+/// The public Element Web hosts that the default build protects.
+pub const SITES: [&str; 4] = [
+    "https://app.element.io",
+    "https://staging.element.io",
+    "https://develop.element.io",
+    "https://chat.mozilla.org",
+];
+
+/// What people are told about a shield.
+///
+/// Most shields need only some fields: `Info { id: …, ..Info::PLAIN }`.
+#[derive(Debug, Clone, Copy)]
+pub struct Info {
+    /// Kebab-case id, shared by rules, policy keys and leak rows.
+    pub id: &'static str,
+    /// Short title.
+    pub name: &'static str,
+    /// One sentence: what it does; [`documented`].
+    pub purpose: &'static str,
+    /// One sentence: what the user loses by it; [`documented`].
+    pub loses: &'static str,
+    /// Mode where nobody chose.
+    pub default: Mode,
+    /// One line: why that default; [`documented`].
+    pub why: &'static str,
+    /// Mode under the strict profile where nobody chose.
+    pub strict: Mode,
+    /// Modes it offers, weakest first.
+    pub modes: &'static [Mode],
+    /// Choices beside the mode.
+    pub options: &'static [OptionInfo],
+    /// Title of its list of allowed hosts; `None`: it has none.
+    pub allow: Option<&'static str>,
+    /// What it has the browser do where no hook sees a request; [`declared`].
+    pub rules: &'static [Rule],
+    /// It does nothing without the browser's permission for all sites, which the popup offers.
+    pub everywhere: bool,
+}
+
+/// A `declarativeNetRequest` rule, in force while its shield is on. Those that depend on settings or
+/// on the browser `extension/rules.ts` makes.
+#[derive(Debug, Clone, Copy)]
+pub enum Rule {
+    /// Nothing that pages of the sites start reaches these domains, nor what is below them.
+    Domains(&'static [&'static str]),
+    /// The same where nobody can be asked, since the page's core does not run.
+    Asked(&'static [&'static str]),
+    /// Nothing they start goes to a URL that this regular expression (RE2) matches.
+    Addresses(&'static str),
+    /// What the sites themselves serve comes with this header.
+    Header(&'static str, &'static str),
+}
+
+/// Rules are generated into files that the browser reads, so the page's script goes without.
+pub(crate) const fn declared(rules: &'static [Rule]) -> &'static [Rule] {
+    if cfg!(target_arch = "wasm32") { &[] } else { rules }
+}
+
+/// A text that the documentation and the popup show: they have it from the generated tables, so the
+/// page's script goes without.
+pub(crate) const fn documented(text: &'static str) -> &'static str {
+    if cfg!(target_arch = "wasm32") { "" } else { text }
+}
+
+impl Info {
+    /// A shield that is on, never asks, and has nothing else to set.
+    pub const PLAIN: Self = Self {
+        id: "",
+        name: "",
+        purpose: "",
+        loses: "",
+        default: Mode::On,
+        why: "",
+        strict: Mode::On,
+        modes: &Mode::PLAIN,
+        options: &[],
+        allow: None,
+        rules: &[],
+        everywhere: false,
+    };
+
+    /// Mode where nobody chose.
+    #[must_use]
+    pub const fn default_in(&self, profile: Profile) -> Mode {
+        match profile {
+            Profile::Recommended => self.default,
+            Profile::Strict => self.strict,
+        }
+    }
+}
+
+/// What of each shield can be set, and beside them.
+pub fn settables() -> impl Iterator<Item = Settable> {
+    let shields = SHIELDS.iter().map(|shield| {
+        let info = shield.info();
+        let has_list = info.allow.is_some();
+        Settable { id: info.id, modes: info.modes, options: info.options, has_list }
+    });
+    shields.chain([general()])
+}
+
+/// The mode in force of the shield with this id.
+#[must_use]
+pub fn mode_in(policy: &Policy, shield: &str) -> Mode {
+    SHIELDS
+        .iter()
+        .map(|known| known.info())
+        .find(|info| info.id == shield)
+        .map_or(Mode::Off, |info| {
+            policy.mode(info.id, info.default_in(policy.profile().value)).value
+        })
+}
+
+/// For [`Shield::inquiry`]: the page wants to know where the device is.
+pub const POSITION: &str = "position:";
+
+/// A request's head, routed.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// Upper case.
+    pub method: &'a str,
+    /// Whole URL as the browser serialises it.
+    pub url: &'a str,
+    /// Its parts.
+    pub address: Address<'a>,
+    /// Where it leads.
+    pub endpoint: Endpoint,
+}
+
+/// A place of an integration manager, learned from config, `.well-known` or account data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// Host, with port where named.
+    pub host: String,
+    /// Path prefix; `/` for the whole host.
+    pub path_prefix: String,
+}
+
+impl Place {
+    /// Whether `address` lies below this place.
+    #[must_use]
+    pub fn holds(&self, address: &Address<'_>) -> bool {
+        self.host == address.host
+            && address
+                .path
+                .strip_prefix(self.path_prefix.trim_end_matches('/'))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+/// An OpenID token seen in an answer (Client-Server API, 'OpenID').
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpenIdToken {
+    /// The token.
+    pub value: Secret,
+    /// Host of the homeserver that issued it.
+    pub issuer: String,
+}
+
+/// Content that stays on this device, and the id its placeholder has at the homeserver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// One content per key.
+    pub key: String,
+    /// In the placeholder.
+    pub id: String,
+    /// JSON text.
+    pub content: String,
+}
+
+/// What a person is asked before something leaves. All texts are for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Question {
+    /// Names it among its shield's questions.
+    pub id: &'static str,
+    /// The question.
+    pub title: &'static str,
+    /// Who learns what.
+    pub text: &'static str,
+    /// On the button that lets it go.
+    pub send: &'static str,
+    /// Beside the box that lets it go from now on, for the user or room that the path names; `None`:
+    /// asked each time.
+    pub remember: Option<&'static str>,
+}
+
+/// What a shield may look at beside the request.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Settings in force.
+    pub policy: &'a Policy,
+    /// Host of the page, empty where it has none.
+    pub page_host: &'a str,
+    /// Path of the page's document.
+    pub page_path: &'a str,
+    /// Integration managers learned so far.
+    pub managers: &'a [Place],
+    /// OpenID tokens seen so far.
+    pub tokens: &'a [OpenIdToken],
+    /// Hosts the homeserver's `.well-known` names for calls (MSC4143).
+    pub rtc_hosts: &'a [String],
+    /// Hosts the homeserver's delegated sign-in is at (MSC2965).
+    pub auth_hosts: &'a [String],
+    /// What stays on this device.
+    pub kept: &'a [Kept],
+    /// TURN servers the homeserver offered (Client-Server API, `GET voip/turnServer`).
+    pub turn_hosts: &'a [String],
+}
+
+impl Context<'_> {
+    /// Whether this is neither the page's own host nor one on the shield's list.
+    #[must_use]
+    pub fn is_foreign(&self, shield: &str, host: &str) -> bool {
+        host != self.page_host && !self.policy.is_allowed(shield, host)
+    }
+}
+
+/// What a shield wants, knowing only the head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeadStep {
+    /// Not its business.
+    Pass,
+    /// Show it the body and headers.
+    Body,
+    /// Show it the answer.
+    Watch,
+    /// Do not send; answer this.
+    Reply(Action, Reply),
+    /// Send only if the person agrees; not at all while the shield is on.
+    Ask(&'static Question),
+    /// Send to this URL of the same origin instead; shields that follow see it.
+    Retarget(String),
+    /// A handler in the page takes it over, after every shield's edits.
+    Handover(Handler),
+    /// A handler in the page sees the answer, before any shield does.
+    Handback(Handler),
+}
+
+/// What a shield wants, knowing the body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BodyStep {
+    /// Nothing.
+    Pass,
+    /// These edits.
+    Edit(Vec<Edit>),
+    /// Keep this content on this device, and send `{<member>: "<id>"}` instead.
+    Keep {
+        /// What it replaces here.
+        key: String,
+        /// JSON text.
+        content: String,
+        /// Name of the placeholder's one member.
+        member: &'static str,
+    },
+    /// Keep a list, one member of the body, on this device, and send `["<mark><id>"]` in its place.
+    KeepList {
+        /// What it replaces here.
+        key: String,
+        /// JSON text.
+        content: String,
+        /// Name of the member.
+        member: &'static str,
+        /// Tells the placeholder from the list's own texts.
+        mark: &'static str,
+    },
+    /// Do not send; answer this.
+    Reply(Action, Reply),
+    /// As [`HeadStep::Ask`].
+    Ask(&'static Question),
+    /// A handler in the page takes it over, after every shield's edits.
+    Handover(Handler),
+}
+
+/// What a shield learned from an answer, or wants changed in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AnswerStep {
+    /// Edits of the answer's JSON.
+    pub edits: Vec<Edit>,
+    /// Whole new JSON text, where edits by path do not reach; applied first.
+    pub replaced: Option<String>,
+    /// Integration managers named in it.
+    pub managers: Vec<Place>,
+    /// An OpenID token in it.
+    pub token: Option<String>,
+    /// Hosts for calls named in it.
+    pub rtc_hosts: Vec<String>,
+    /// Hosts for signing in named in it.
+    pub auth_hosts: Vec<String>,
+    /// TURN servers named in it.
+    pub turn_hosts: Vec<String>,
+}
+
+/// What a shield wants of a peer connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerStep {
+    /// Only relayed traffic. In any case nothing is gathered before the call starts.
+    pub relay_only: bool,
+    /// For each server's URL, in their order: whether it may be contacted.
+    pub kept: Vec<bool>,
+    /// For the user, when the connection cannot work.
+    pub sentence: Option<&'static str>,
+}
+
+/// What a shield wants loaded into a frame instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrameStep {
+    /// Absolute.
+    pub url: String,
+    /// For the ledger.
+    pub action: Action,
+    /// For the user, when the frame stays empty.
+    pub sentence: Option<&'static str>,
+}
+
+/// One protection.
+pub trait Shield: Sync {
+    /// Texts and default.
+    fn info(&self) -> &'static Info;
+
+    /// First look: method, URL, endpoint.
+    fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep;
+
+    /// Second look, after [`HeadStep::Body`]. `headers` is `name: value` per line.
+    ///
+    /// # Errors
+    /// [`JsonError`] when a body it has to read is not JSON.
+    fn body(
+        &self,
+        _head: &Head<'_>,
+        _context: &Context<'_>,
+        _headers: &str,
+        _body: &[u8],
+    ) -> Result<BodyStep, JsonError> {
+        Ok(BodyStep::Pass)
+    }
+
+    /// A look at the answer, after [`HeadStep::Watch`].
+    ///
+    /// # Errors
+    /// [`JsonError`] when the answer is not JSON; it then passes unchanged.
+    fn answer(
+        &self,
+        _head: &Head<'_>,
+        _context: &Context<'_>,
+        _body: &str,
+    ) -> Result<AnswerStep, JsonError> {
+        Ok(AnswerStep::default())
+    }
+
+    /// A look at the ICE servers of a new peer connection; `None` to leave it alone.
+    fn peer(&self, _urls: &[String], _context: &Context<'_>) -> Option<PeerStep> {
+        None
+    }
+
+    /// A look at the address of a frame, fragment included; `None` to leave it alone.
+    fn frame(&self, _url: &str, _context: &Context<'_>) -> Option<FrameStep> {
+        None
+    }
+
+    /// A look at a link that is about to be followed; where to go instead, or `None`.
+    fn link(&self, _url: &str, _context: &Context<'_>) -> Option<String> {
+        None
+    }
+
+    /// What the person is asked before the page does something that is no request of its own: the
+    /// absolute address of a link, or [`POSITION`]. `None`: nothing.
+    fn inquiry(&self, _what: &str) -> Option<&'static Question> {
+        None
+    }
+}

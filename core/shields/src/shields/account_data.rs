@@ -1,0 +1,180 @@
+//! Account data that only this device needs: kept here, a placeholder at the homeserver.
+//!
+//! Catalogue sections 10 and 13, trap 4: Element waits for the echo of what it writes, so the write
+//! goes out with a placeholder (`{"mantle": "<id>"}`), and wherever the placeholder comes back in an
+//! answer, the content kept under its id is put in its place. Of Element's settings, which other
+//! devices need, only the list of recent searches is treated so.
+
+use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield, documented};
+use mantle_settings::{Item, OptionInfo, OptionKind};
+use mantle_wire::account_data::replace_content;
+use mantle_wire::json::{Edit, JsonError, apply, elements, get, get_str, members, utf8};
+use mantle_wire::route::Endpoint;
+use mantle_wire::url::percent_decoded;
+
+pub(super) struct AccountData;
+
+static INFO: Info = Info {
+    id: "account-data",
+    name: "Habits in account data",
+    purpose: documented(
+        "Keeps the rooms you visit, the rooms you searched for, the emoji you use and what Element writes about this device on this device.",
+    ),
+    loses: documented(
+        "Recently visited and searched rooms and recently used emoji are not shared between your devices, nor can one mute another.",
+    ),
+    why: documented(
+        "They are a diary in clear at your homeserver, also for encrypted rooms; each device can keep its own.",
+    ),
+    options: &[OptionInfo {
+        key: "types",
+        title: "Account data kept on this device",
+        kind: OptionKind::List { max: 20, item: Item::Type },
+        default: r#"["im.vector.setting.breadcrumbs","io.element.recent_emoji","io.element.matrix_client_information","org.matrix.msc3890.local_notification_settings"]"#,
+        why: documented("What Element writes by itself, and no server or other device needs."),
+    }],
+    ..Info::PLAIN
+};
+
+const SETTINGS: &str = "im.vector.web.settings";
+const SEARCHES: &str = "SpotlightSearch.recentSearches";
+const PLACEHOLDER: &str = "mantle";
+/// Before an id in the list of searches: no room has such a name, so an Element without Mantle leaves
+/// it out.
+const MARK: &str = "mantle ";
+
+impl Shield for AccountData {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
+        match head.endpoint {
+            Endpoint::Sync | Endpoint::SlidingSync => HeadStep::Watch,
+            Endpoint::AccountData => {
+                let event_type = event_type(head);
+                let is_kept = is_kept(&event_type, context);
+                let is_known = is_kept || event_type == SETTINGS;
+                match head.method {
+                    "PUT" if is_known => HeadStep::Body,
+                    "GET" if is_known => HeadStep::Watch,
+                    _ => HeadStep::Pass,
+                }
+            }
+            _ => HeadStep::Pass,
+        }
+    }
+
+    fn body(
+        &self,
+        head: &Head<'_>,
+        context: &Context<'_>,
+        _headers: &str,
+        body: &[u8],
+    ) -> Result<BodyStep, JsonError> {
+        let event_type = event_type(head);
+        let text = utf8(body)?;
+        let user = percent_decoded(head.address.path.rsplit('/').nth(2).unwrap_or_default());
+        let key = format!("{user}/{event_type}");
+        if event_type == SETTINGS && !is_kept(&event_type, context) {
+            let searches = get(text, &[SEARCHES])?;
+            return Ok(match searches.map(elements).transpose() {
+                // Emptied, or none yet.
+                Ok(None) => BodyStep::Pass,
+                Ok(Some(list)) if list.is_empty() => BodyStep::Pass,
+                Ok(Some(_)) => BodyStep::KeepList {
+                    key,
+                    content: searches.unwrap_or("[]").to_owned(),
+                    member: SEARCHES,
+                    mark: MARK,
+                },
+                Err(_) => BodyStep::Edit(vec![Edit::remove(&[SEARCHES])]),
+            });
+        }
+        let Some(members) = members(text)? else { return Ok(BodyStep::Pass) };
+        // Emptied on purpose: so it is at the homeserver too.
+        if members.is_empty() {
+            return Ok(BodyStep::Pass);
+        }
+        Ok(BodyStep::Keep { key, content: text.to_owned(), member: PLACEHOLDER })
+    }
+
+    fn answer(
+        &self,
+        head: &Head<'_>,
+        context: &Context<'_>,
+        body: &str,
+    ) -> Result<AnswerStep, JsonError> {
+        let mut step = AnswerStep::default();
+        if head.endpoint == Endpoint::AccountData {
+            step.replaced = own(body, &event_type(head), context)?;
+            return Ok(step);
+        }
+        let listed = context.policy.option_list(INFO.id, "types").iter().map(String::as_str);
+        let present = context.kept.iter().filter_map(|kept| Some(kept.key.rsplit_once('/')?.1));
+        let mut types: Vec<_> = listed.chain(present).collect();
+        types.sort_unstable();
+        types.dedup();
+        let mut text: Option<String> = None;
+        for event_type in types {
+            let current = text.as_deref().unwrap_or(body);
+            let next = replace_content(head.endpoint, current, event_type, |content| {
+                own(content, event_type, context)
+            })?;
+            text = next.or(text);
+        }
+        step.replaced = text;
+        Ok(step)
+    }
+}
+
+/// The last segment of the path, unescaped.
+fn event_type(head: &Head<'_>) -> String {
+    let path = head.address.path.trim_end_matches('/');
+    path.rsplit('/').next().map(percent_decoded).unwrap_or_default().into_owned()
+}
+
+/// Some types end in a dot and a device ID; those of every device count.
+fn is_kept(event_type: &str, context: &Context<'_>) -> bool {
+    context.policy.option_list(INFO.id, "types").iter().any(|kept| {
+        event_type
+            .strip_prefix(kept.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
+/// What stands here for a placeholder; `None` for any other content.
+fn own(
+    content: &str,
+    event_type: &str,
+    context: &Context<'_>,
+) -> Result<Option<String>, JsonError> {
+    if event_type == SETTINGS
+        && let Some(id) = listed_id(content)?
+    {
+        let list = kept(&id, event_type, context).unwrap_or("[]");
+        let edited = apply(content.as_bytes(), &[Edit::set(&[SEARCHES], list)])?;
+        return Ok(edited.and_then(|bytes| String::from_utf8(bytes).ok()));
+    }
+    let Some(id) = get_str(content, &[PLACEHOLDER])? else { return Ok(None) };
+    Ok(Some(kept(&id, event_type, context).unwrap_or("{}").to_owned()))
+}
+
+/// The id in a list that holds nothing else.
+fn listed_id(content: &str) -> Result<Option<String>, JsonError> {
+    let Some(list) = get(content, &[SEARCHES])? else { return Ok(None) };
+    let [one] = elements(list).unwrap_or_default()[..] else { return Ok(None) };
+    let text: String = serde_json::from_str(one).unwrap_or_default();
+    Ok(text.strip_prefix(MARK).map(str::to_owned))
+}
+
+/// What is kept under this id: JSON text.
+fn kept<'a>(id: &str, event_type: &str, context: &Context<'a>) -> Option<&'a str> {
+    let of_type = |key: &str| key.rsplit_once('/').is_some_and(|(_, kind)| kind == event_type);
+    let same_id = context.kept.iter().find(|kept| kept.id == id && of_type(&kept.key));
+    // Another tab's or device's: this device's own is the best there is, where it is but one.
+    let mut same_type = context.kept.iter().filter(|kept| of_type(&kept.key));
+    same_id
+        .or_else(|| same_type.next().filter(|_| same_type.next().is_none()))
+        .map(|kept| kept.content.as_str())
+}

@@ -1,0 +1,298 @@
+//! Calls: no address but a relay's, nobody contacted while it rings, and no
+//! room name, Matrix ID or site in what call services are given.
+//!
+//! Catalogue section 2. WebRTC (`RTCPeerConnection`), the homeserver's TURN
+//! answer (Client-Server API, 'Voice over IP'), call events of clear rooms
+//! (`m.call.*`), the Jitsi widget's state and the addresses of call frames.
+
+use super::{
+    AnswerStep, BodyStep, Context, FrameStep, Head, HeadStep, Info, PeerStep, Shield, documented,
+};
+use crate::verdict::{Action, Reply};
+use mantle_settings::{OptionInfo, OptionKind};
+use mantle_wire::ice::{IceServer, is_relay_candidate, relay_only, without_related_address};
+use mantle_wire::json::{Edit, JsonError, elements, get, get_str, quoted, utf8};
+use mantle_wire::route::Endpoint;
+use mantle_wire::url::{Address, percent_decoded};
+
+pub(super) struct Calls;
+
+static INFO: Info = Info {
+    id: "calls",
+    name: "Calls",
+    purpose: documented(
+        "Sends calls through your homeserver's relay (TURN) only, so that nobody you call, or who rings you, learns your network address, and keeps room names and your Matrix ID from call services.",
+    ),
+    loses: documented(
+        "Calls need a TURN server at your homeserver and may be slower; Element cannot dial phone numbers; Jitsi shows no room name, and a call page on a foreign site stays empty until you allow its host.",
+    ),
+    why: documented(
+        "A ringing call alone tells servers and, once answered, the caller where you are; homeservers commonly offer a relay.",
+    ),
+    options: &[DIRECT],
+    allow: Some("Call pages, Jitsi and LiveKit hosts, and STUN or TURN servers you trust"),
+    ..Info::PLAIN
+};
+
+const DIRECT: OptionInfo = OptionInfo {
+    key: "direct",
+    title: "Let calls connect directly: both sides see each other's network address",
+    kind: OptionKind::Flag,
+    default: "false",
+    why: documented("Whoever is in a call with you need not know where you are."),
+};
+
+/// Element's own Jitsi hosts: they want no authentication, so asking them about it only tells them.
+const PUBLIC_JITSI: [&str; 2] = ["meet.element.io", "jitsi.riot.im"];
+/// Where the Jitsi wrapper of Element's own hosting lies: says nothing about the user's site.
+const NEUTRAL_WRAPPER: &str = "https://app.element.io/jitsi.html";
+const WRAPPER: &str = "/jitsi.html";
+/// Element Call as Element Web bundles it since 2025; it speaks to a LiveKit server, not to peers.
+const BUNDLED_ELEMENT_CALL: &str = "/widgets/element-call/";
+
+/// Parameters of Element's Jitsi wrapper; it wants them present, not filled.
+const WRAPPER_PARAMETERS: [&str; 3] = ["userId", "roomName", "avatarUrl"];
+/// Parameters of a Jitsi conference's page, and Element Call's that serve statistics.
+const DROPPED_PARAMETERS: [&str; 12] = [
+    "userInfo.email",
+    "config.subject",
+    "config.localSubject",
+    "analyticsID",
+    "posthogUserId",
+    "posthogApiHost",
+    "posthogApiKey",
+    "sentryDsn",
+    "sentryEnvironment",
+    "rageshakeSubmitUrl",
+    "config.callDisplayName",
+    "interfaceConfig.APP_NAME",
+];
+
+const NO_RELAY: &str = "Mantle sends calls only through a relay (TURN) server, and your homeserver offers none, so this call cannot connect: ask its administrator for one, or let calls connect directly under “Calls” in Mantle, which shows both sides' network addresses.";
+const FOREIGN_CALL_PAGE: &str = "Mantle did not open a call page on another site, because it would learn who you are and which room you are in: allow its host under “Calls” in Mantle's settings if you trust it.";
+const NO_CALL_WIDGET: &str = "Mantle did not tell a call service which room you are in: allow its host under “Calls” in Mantle's settings if you trust it.";
+const NO_JITSI_AUTH: &str = "Mantle did not ask the Jitsi host how it wants to be used.";
+
+impl Shield for Calls {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
+        match head.endpoint {
+            Endpoint::TurnServer => HeadStep::Watch,
+            Endpoint::StateSend if is_widget(head) => HeadStep::Body,
+            Endpoint::Send if is_call_event(head) => HeadStep::Body,
+            Endpoint::JitsiWellKnown
+                if PUBLIC_JITSI.contains(&head.address.host)
+                    && !context.policy.is_allowed(INFO.id, head.address.host) =>
+            {
+                HeadStep::Reply(Action::Blocked, Reply::error(404, "M_NOT_FOUND", NO_JITSI_AUTH))
+            }
+            Endpoint::ThirdParty if is_dialling(head) => {
+                HeadStep::Reply(Action::Answered, Reply::ok("[]"))
+            }
+            Endpoint::Foreign
+                if names_room(&head.address)
+                    && head.address.host != context.page_host
+                    && !context.policy.is_allowed(INFO.id, head.address.host) =>
+            {
+                HeadStep::Reply(Action::Blocked, Reply::forbidden(NO_CALL_WIDGET))
+            }
+            _ => HeadStep::Pass,
+        }
+    }
+
+    fn body(
+        &self,
+        head: &Head<'_>,
+        context: &Context<'_>,
+        _headers: &str,
+        body: &[u8],
+    ) -> Result<BodyStep, JsonError> {
+        let text = utf8(body)?;
+        let edits = match head.endpoint {
+            Endpoint::StateSend => widget_edits(text)?,
+            _ if is_direct(context) => Vec::new(),
+            _ => call_event_edits(text)?,
+        };
+        Ok(if edits.is_empty() { BodyStep::Pass } else { BodyStep::Edit(edits) })
+    }
+
+    fn answer(
+        &self,
+        _head: &Head<'_>,
+        context: &Context<'_>,
+        body: &str,
+    ) -> Result<AnswerStep, JsonError> {
+        let mut step = AnswerStep::default();
+        let mut kept = Vec::new();
+        let uris = elements(get(body, &["uris"])?.unwrap_or("[]"))?;
+        for uri in &uris {
+            let Some(server) =
+                serde_json::from_str::<String>(uri).ok().and_then(|uri| IceServer::parse(&uri))
+            else {
+                continue;
+            };
+            if server.relays {
+                kept.push(*uri);
+                step.turn_hosts.push(server.host);
+            } else if context.policy.is_allowed(INFO.id, &server.host) {
+                kept.push(*uri);
+            }
+        }
+        if kept.is_empty() && !uris.is_empty() {
+            // Without servers Element takes the homeserver for one that offers none.
+            step.replaced = Some("{}".to_owned());
+        } else if kept.len() < uris.len() {
+            step.edits.push(Edit::replace(&["uris"], format!("[{}]", kept.join(","))));
+        }
+        Ok(step)
+    }
+
+    fn peer(&self, urls: &[String], context: &Context<'_>) -> Option<PeerStep> {
+        // A LiveKit server is told the address anyway, and tells no participant.
+        let to_server = context.page_path.contains(BUNDLED_ELEMENT_CALL);
+        let kept: Vec<_> = urls
+            .iter()
+            .map(|url| {
+                IceServer::parse(url).is_some_and(|server| {
+                    context.policy.is_allowed(INFO.id, &server.host)
+                        || server.relays && (to_server || context.turn_hosts.contains(&server.host))
+                })
+            })
+            .collect();
+        let can_relay = urls
+            .iter()
+            .zip(&kept)
+            .any(|(url, kept)| *kept && IceServer::parse(url).is_some_and(|server| server.relays));
+        let relay_only = !to_server && !is_direct(context);
+        let sentence = (relay_only && !can_relay).then_some(NO_RELAY);
+        Some(PeerStep { relay_only, kept, sentence })
+    }
+
+    fn frame(&self, url: &str, context: &Context<'_>) -> Option<FrameStep> {
+        let address = Address::parse(url)?;
+        let (before, fragment) = url.split_once('#')?;
+        let is_wrapper = address.host == context.page_host && address.path.ends_with(WRAPPER);
+        // Element Call writes its parameters behind `#?` or `#/?`.
+        let (start, parameters) = match fragment.split_once('?') {
+            Some((start, rest)) => (format!("{start}?"), rest),
+            None => (String::new(), fragment),
+        };
+        let names = |wanted: &str| parameters.split('&').any(|pair| name(pair) == wanted);
+        if address.host != context.page_host
+            && ["userId", "deviceId", "roomId"].iter().all(|wanted| names(wanted))
+            && !context.policy.is_allowed(INFO.id, address.host)
+        {
+            return Some(FrameStep {
+                url: "about:blank".to_owned(),
+                action: Action::Blocked,
+                sentence: Some(FOREIGN_CALL_PAGE),
+            });
+        }
+        let mut changed = false;
+        let mut next: Vec<std::borrow::Cow<'_, str>> = Vec::new();
+        for pair in parameters.split('&') {
+            let name = name(pair);
+            if DROPPED_PARAMETERS.contains(&name) {
+                changed = true;
+            } else if is_wrapper
+                && WRAPPER_PARAMETERS.contains(&name)
+                && pair.len() > name.len().saturating_add(1)
+            {
+                changed = true;
+                next.push(format!("{name}=").into());
+            } else {
+                next.push(pair.into());
+            }
+        }
+        changed.then(|| FrameStep {
+            url: format!("{before}#{start}{}", next.join("&")),
+            action: Action::Rewritten,
+            sentence: None,
+        })
+    }
+}
+
+fn is_direct(context: &Context<'_>) -> bool {
+    context.policy.option_flag(INFO.id, DIRECT.key)
+}
+
+fn name(pair: &str) -> &str {
+    pair.split_once('=').map_or(pair, |(name, _)| name)
+}
+
+/// The decoded path segment after `/{marker}/`, where an event's type stands.
+fn event_type(head: &Head<'_>, marker: &str) -> String {
+    let rest = head.address.path.split_once(marker).map_or("", |(_, rest)| rest);
+    percent_decoded(rest.split('/').next().unwrap_or_default()).into_owned()
+}
+
+fn is_widget(head: &Head<'_>) -> bool {
+    matches!(event_type(head, "/state/").as_str(), "im.vector.modular.widgets" | "m.widget")
+}
+
+fn is_call_event(head: &Head<'_>) -> bool {
+    matches!(
+        event_type(head, "/send/").as_str(),
+        "m.call.invite" | "m.call.candidates" | "m.call.answer" | "m.call.negotiate"
+    )
+}
+
+/// How a service that builds call widgets is asked (Element's `widget_build_url`).
+fn names_room(address: &Address<'_>) -> bool {
+    address.query.split('&').any(|pair| {
+        pair.strip_prefix("roomId=").is_some_and(|room| percent_decoded(room).starts_with('!'))
+    })
+}
+
+/// Looks a phone number up, or whether somebody has a number in place of a Matrix ID.
+fn is_dialling(head: &Head<'_>) -> bool {
+    let protocol = event_type(head, "/thirdparty/user/");
+    protocol == "m.protocol.pstn" || protocol.starts_with("im.vector.protocol.")
+}
+
+fn widget_edits(text: &str) -> Result<Vec<Edit>, JsonError> {
+    let kind = get_str(text, &["type"])?.unwrap_or_default();
+    if !matches!(kind.as_str(), "jitsi" | "m.jitsi") {
+        return Ok(Vec::new());
+    }
+    let mut edits = vec![Edit::replace(&["data", "roomName"], r#""""#)];
+    // Every client puts its own wrapper in place of this one.
+    if let Some(url) = get_str(text, &["url"])?
+        && let Some((_, parameters)) = url.split_once(WRAPPER)
+    {
+        edits.push(Edit::replace(&["url"], quoted(&format!("{NEUTRAL_WRAPPER}{parameters}"))));
+    }
+    Ok(edits)
+}
+
+/// The offer, the answer and the candidates of a call (Client-Server API, 'm.call.invite').
+fn call_event_edits(text: &str) -> Result<Vec<Edit>, JsonError> {
+    let mut edits = Vec::new();
+    for path in [&["offer", "sdp"], &["answer", "sdp"], &["description", "sdp"]] {
+        if let Some(hidden) = get_str(text, path)?.as_deref().and_then(relay_only) {
+            edits.push(Edit::replace(path, quoted(&hidden)));
+        }
+    }
+    let mut kept = Vec::new();
+    let mut changed = false;
+    for candidate in elements(get(text, &["candidates"])?.unwrap_or("[]"))? {
+        let line = get_str(candidate, &["candidate"])?.unwrap_or_default();
+        if !is_relay_candidate(&line) {
+            changed = true;
+        } else if let Some(hidden) = without_related_address(&line) {
+            changed = true;
+            let edit = [Edit::replace(&["candidate"], quoted(&hidden))];
+            let edited = mantle_wire::json::apply(candidate.as_bytes(), &edit)?;
+            kept.extend(edited.and_then(|bytes| String::from_utf8(bytes).ok()));
+        } else {
+            kept.push(candidate.to_owned());
+        }
+    }
+    if changed {
+        edits.push(Edit::replace(&["candidates"], format!("[{}]", kept.join(","))));
+    }
+    Ok(edits)
+}

@@ -1,0 +1,411 @@
+//! Element's own configuration: hardened on its way in, so that Element hides
+//! what the other shields switch off.
+//!
+//! Catalogue section 15. Each row serves one shield and only counts while
+//! that shield is on.
+
+use super::{AnswerStep, Context, Head, HeadStep, Info, Shield, documented, mode_in};
+use mantle_settings::Mode;
+use mantle_wire::json::{Change, Edit, JsonError, elements, get, get_str, members, quoted};
+use mantle_wire::route::Endpoint;
+use mantle_wire::url::Address;
+
+pub(super) struct Config;
+
+static INFO: Info = Info {
+    id: "config",
+    name: "Element's configuration",
+    purpose: documented(
+        "Changes the settings Element loads at start, so that it hides what the other shields switch off instead of failing at it.",
+    ),
+    loses: documented("Buttons for what is switched off are gone from Element."),
+    why: documented("A hidden button is better than one that fails."),
+    ..Info::PLAIN
+};
+
+/// What Element uses where its configuration names no manager.
+const BUILT_IN_MANAGER: &str = "scalar.vector.im";
+
+struct Row<'a> {
+    shield: &'a str,
+    path: &'a str,
+    /// `-` takes the key away, `=…` sets it, `:…` replaces it where it is there, `name` sets what
+    /// sessions are called. `own` takes away what of it lies on a foreign host, one address or some
+    /// of a list; `nobody` has a domain, where it is foreign, give way to one that nobody has
+    /// (RFC 2606).
+    to: &'a str,
+}
+
+/// `config.json`: a shield, then its keys, each with what becomes of it. Keys stand under their
+/// present names; the old ones in camel case, which Element reads where the present is missing,
+/// follow from them. A text, because every page carries it.
+///
+/// A missing `integrations_*_url` means Element's built-in scalar; `null` means none. Of inverted
+/// settings the name that counts is the stored one (catalogue, section 15). Two at encrypting
+/// names would both; low bandwidth means no encryption at all.
+const CONFIG: &str = "
+identity
+ - default_server_config/m.identity_server
+ - default_is_url
+ =false setting_defaults/UIFeature.identityServer
+integrations
+ =null integrations_ui_url
+ =null integrations_rest_url
+ =[] integrations_widgets_urls
+ - widget_build_url
+ - audio_stream_url
+ =false setting_defaults/MessageComposerInput.showStickersButton
+device-name
+ name default_device_display_name
+ - oidc_metadata/contacts
+typing
+ =false setting_defaults/sendTypingNotifications
+ =true setting_defaults/dontSendTypingNotifications
+receipts
+ =false setting_defaults/sendReadReceipts
+previews
+ =false setting_defaults/urlPreviewsEnabled
+ =false setting_defaults/UIFeature.urlPreviews
+maps
+ - map_style_url
+ =false setting_defaults/UIFeature.locationSharing
+directory
+ =[] room_directory/servers
+welcome-bot
+ - welcome_user_id
+telemetry
+ - posthog
+ - sentry
+ - piwik
+ - analytics_owner
+ - bug_report_endpoint_url
+ - uisi_autorageshake_app
+ =false setting_defaults/UIFeature.feedback
+ =false setting_defaults/automaticKeyBackNotEnabledReporting
+ =false setting_defaults/automaticDecryptionErrorReporting
+ =false setting_defaults/automaticErrorReporting
+ =false setting_defaults/analyticsOptIn
+ =false setting_defaults/Performance.addSendMessageTimingMetadata
+calls
+ =true setting_defaults/webRtcForceTURN
+ :false voip/obey_asserted_identity
+ own element_call/guest_spa_url
+permalinks
+ =false setting_defaults/UIFeature.shareSocial
+encrypted-state
+ :false features/feature_msc4362_encrypted_state_events
+ :false setting_defaults/lowBandwidth
+extras
+ - gif
+ :false features/feature_sliding_sync
+ :false mobile_guide_toast
+ own modules
+ own custom_translations_url
+ own embedded_pages/welcome_url
+ own embedded_pages/home_url
+ own branding/auth_header_logo_url
+ own branding/welcome_background_url
+third-party
+ =false setting_defaults/UIFeature.widgets
+ =true disable_guests
+ nobody jitsi/preferred_domain
+";
+
+/// `.well-known/matrix/client`, and the copy of it in login answers.
+const WELL_KNOWN: &str = r#"
+identity
+ - m.identity_server
+integrations
+ :{"managers":[]} m.integrations
+ - io.element.call_behaviour
+maps
+ - m.tile_server
+ - org.matrix.msc3488.tile_server
+calls
+ =true io.element.voip/disable_fallback_ice
+extras
+ - org.matrix.msc3575.proxy
+ own io.element.embedded_pages/home_url
+third-party
+ nobody io.element.jitsi/preferredDomain
+ nobody im.vector.riot.jitsi/preferredDomain
+"#;
+
+const JITSI: &str = "jitsi/preferred_domain";
+/// Element's own where the configuration names none.
+const BUILT_IN_JITSI: &str = "meet.element.io";
+/// Whom Element offers to ask where the homeserver has no TURN server.
+const FALLBACK_STUN: &str = "turn.matrix.org";
+
+fn rows(table: &str) -> impl Iterator<Item = Row<'_>> {
+    let mut shield = "";
+    table.lines().filter_map(move |line| {
+        let Some(row) = line.strip_prefix(' ') else {
+            shield = line;
+            return None;
+        };
+        let (to, path) = row.split_once(' ')?;
+        Some(Row { shield, path, to })
+    })
+}
+
+/// The name a key had in camel case; the same where it had none.
+fn old_name(path: &str) -> String {
+    let mut old = String::with_capacity(path.len());
+    for key in path.split('/') {
+        if !old.is_empty() {
+            old.push('/');
+        }
+        // Names with dots are Matrix's, or settings'.
+        let mut words = key.split(if key.contains('.') { '/' } else { '_' });
+        old.push_str(words.next().unwrap_or_default());
+        for word in words {
+            let (first, rest) = word.split_at_checked(1).unwrap_or_default();
+            old.push_str(&first.to_ascii_uppercase());
+            old.push_str(rest);
+        }
+    }
+    old
+}
+
+impl Shield for Config {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
+        match head.endpoint {
+            Endpoint::ElementConfig
+                if context.page_host.is_empty() || context.page_host == head.address.host =>
+            {
+                HeadStep::Watch
+            }
+            Endpoint::WellKnownClient | Endpoint::Login => HeadStep::Watch,
+            // UIA answers 401 with flows first; only the final answer may hold `well_known`.
+            Endpoint::Register => HeadStep::Watch,
+            _ => HeadStep::Pass,
+        }
+    }
+
+    fn answer(
+        &self,
+        head: &Head<'_>,
+        context: &Context<'_>,
+        body: &str,
+    ) -> Result<AnswerStep, JsonError> {
+        let (table, root) = match head.endpoint {
+            Endpoint::ElementConfig => (CONFIG, ""),
+            Endpoint::WellKnownClient => (WELL_KNOWN, ""),
+            _ => (WELL_KNOWN, "well_known/"),
+        };
+        let mut step = AnswerStep::default();
+        // Element takes an empty `config.<host>.json` for "not there", and reads `config.json`.
+        if members(body)?.is_none_or(|members| members.is_empty()) {
+            return Ok(step);
+        }
+        for row in rows(table) {
+            // A sign-in tells of servers, or of nothing.
+            if row.to.starts_with('=') && !root.is_empty() {
+                continue;
+            }
+            if matches!(mode_in(context.policy, row.shield), Mode::Off | Mode::Flag)
+                || is_allowed(&row, root, context, body)?
+            {
+                continue;
+            }
+            let path = format!("{root}{}", row.path);
+            let old = old_name(&path);
+            let change = edit(&row, &path, &old, context, body)?;
+            if old != path && table == CONFIG {
+                // What is set counts before its old name.
+                step.edits.extend(if row.to == "own" || row.to.starts_with(':') {
+                    edit(&row, &old, &old, context, body)?
+                } else {
+                    change.is_some().then(|| at(&old, Change::Remove))
+                });
+            }
+            step.edits.extend(change);
+        }
+        Ok(step)
+    }
+}
+
+fn keys(path: &str) -> Vec<&str> {
+    path.split('/').collect()
+}
+
+/// `None` where it stays as it is.
+fn edit(
+    row: &Row<'_>,
+    path: &str,
+    old: &str,
+    context: &Context<'_>,
+    body: &str,
+) -> Result<Option<Edit>, JsonError> {
+    let (first, json) = row.to.split_at_checked(1).unwrap_or_default();
+    let change = match (row.to, first) {
+        ("own", _) => return own_part(row.shield, path, context, body),
+        ("nobody", _) => {
+            let mut domain = get_str(body, &keys(path))?;
+            // In `.well-known` a missing one stays missing.
+            if domain.is_none() && path == JITSI {
+                domain = get_str(body, &keys(old))?.or_else(|| Some(BUILT_IN_JITSI.into()));
+            }
+            let is_foreign = domain.is_some_and(|domain| {
+                [row.shield, "calls"].iter().all(|list| context.is_foreign(list, &domain))
+            });
+            if !is_foreign {
+                return Ok(None);
+            }
+            Change::Set(r#""jitsi.invalid""#.into())
+        }
+        ("name", _) => Change::Set(quoted(context.policy.device_name().value)),
+        (_, "=") => Change::Set(json.into()),
+        (_, ":") => Change::Replace(json.into()),
+        _ => Change::Remove,
+    };
+    Ok(Some(at(path, change)))
+}
+
+fn at(path: &str, change: Change) -> Edit {
+    Edit { path: path.split('/').map(str::to_owned).collect(), change }
+}
+
+/// Leaves what is relative, the page's own or allowed.
+fn own_part(
+    shield: &str,
+    path: &str,
+    context: &Context<'_>,
+    body: &str,
+) -> Result<Option<Edit>, JsonError> {
+    let Some(value) = get(body, &keys(path))? else { return Ok(None) };
+    let list = elements(value)?;
+    if list.is_empty() {
+        return Ok(is_foreign(shield, context, value).then(|| at(path, Change::Remove)));
+    }
+    let mut kept = String::from("[");
+    let mut is_changed = false;
+    for one in list {
+        if is_foreign(shield, context, one) {
+            is_changed = true;
+            continue;
+        }
+        if kept.len() > 1 {
+            kept.push(',');
+        }
+        kept.push_str(one);
+    }
+    kept.push(']');
+    Ok(is_changed.then(|| at(path, Change::Replace(kept))))
+}
+
+/// Whether a JSON text is an address on a foreign host.
+fn is_foreign(shield: &str, context: &Context<'_>, value: &str) -> bool {
+    let mut url: String = serde_json::from_str(value).unwrap_or_default();
+    // It takes the page's scheme, which is https.
+    if url.starts_with("//") {
+        url.insert_str(0, "https:");
+    }
+    match Address::parse(&url) {
+        Some(address) => context.is_foreign(shield, &address.host.to_ascii_lowercase()),
+        // Written in a way that only a browser understands.
+        None => url.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("http")),
+    }
+}
+
+/// Whether the row's present value names a host the user or organisation allows.
+fn is_allowed(
+    row: &Row<'_>,
+    root: &str,
+    context: &Context<'_>,
+    body: &str,
+) -> Result<bool, JsonError> {
+    // Without these keys Element has a manager built in.
+    if row.shield == "integrations"
+        && root.is_empty()
+        && get(body, &["integrations_rest_url"])?.is_none()
+        && get(body, &["integrationsRestUrl"])?.is_none()
+        && context.policy.is_allowed(row.shield, BUILT_IN_MANAGER)
+    {
+        return Ok(true);
+    }
+    let policy = context.policy;
+    let is_wanted = match row.path {
+        "setting_defaults/webRtcForceTURN" => policy.option_flag("calls", "direct"),
+        "io.element.voip/disable_fallback_ice" => policy.is_allowed("calls", FALLBACK_STUN),
+        // Each report is asked about.
+        "bug_report_endpoint_url" | "setting_defaults/UIFeature.feedback" => {
+            mode_in(policy, row.shield) == Mode::Ask
+        }
+        // A widget that is allowed needs its buttons.
+        "setting_defaults/UIFeature.widgets" => {
+            ["third-party", "calls"].iter().any(|list| policy.allowed(list).next().is_some())
+        }
+        _ => false,
+    };
+    if is_wanted {
+        return Ok(true);
+    }
+    // One allowed manager keeps the whole family of keys.
+    let probes: &[&str] = match row.shield {
+        "integrations" => &["integrations_rest_url", "integrationsRestUrl", "integrations_ui_url"],
+        "identity" => &[
+            "default_server_config/m.identity_server/base_url",
+            "m.identity_server/base_url",
+            "default_is_url",
+        ],
+        "maps" => &[
+            "map_style_url",
+            "mapStyleUrl",
+            "m.tile_server/map_style_url",
+            "org.matrix.msc3488.tile_server/map_style_url",
+        ],
+        "telemetry" => {
+            &["posthog/api_host", "sentry/dsn", "bug_report_endpoint_url", "bugReportEndpointUrl"]
+        }
+        _ => &[],
+    };
+    for probe in probes {
+        let path = format!("{root}{probe}");
+        let url = get_str(body, &keys(&path))?;
+        if url
+            .as_deref()
+            .and_then(Address::parse)
+            .is_some_and(|address| context.policy.is_allowed(row.shield, address.host))
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_the_tables_is_a_row_of_a_shield() {
+        for table in [CONFIG, WELL_KNOWN] {
+            let lines = table.lines().filter(|line| line.starts_with(' ')).count();
+            assert_eq!(rows(table).count(), lines);
+            for row in rows(table) {
+                let is_word = ["-", "name", "own", "nobody"].contains(&row.to);
+                assert!(is_word || row.to.starts_with(['=', ':']), "{}", row.to);
+                let is_known = super::super::SHIELDS.iter().any(|s| s.info().id == row.shield);
+                assert!(is_known, "{} of {}", row.path, row.shield);
+            }
+        }
+    }
+
+    #[test]
+    fn old_names_are_in_camel_case() {
+        for (path, old) in [
+            ("embedded_pages/home_url", "embeddedPages/homeUrl"),
+            ("default_server_config/m.identity_server", "defaultServerConfig/m.identity_server"),
+            ("setting_defaults/UIFeature.widgets", "settingDefaults/UIFeature.widgets"),
+            ("gif", "gif"),
+        ] {
+            assert_eq!(old_name(path), old);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Device names: one text for everybody instead of browser, system and host.
+//!
+//! Catalogue section 4. Covers login, registration (guests included),
+//! renaming a session, and dynamic client registration (RFC 7591, MSC2966).
+
+use super::{BodyStep, Context, Head, HeadStep, Info, Shield, documented};
+use mantle_wire::json::{Edit, JsonError, get, members, quoted};
+use mantle_wire::route::Endpoint;
+
+pub(super) struct DeviceName;
+
+static INFO: Info = Info {
+    id: "device-name",
+    name: "Device names",
+    purpose: documented(
+        "Calls your sessions by one plain name instead of one that gives away your browser, system and the site you use.",
+    ),
+    loses: documented(
+        "Your list of sessions tells them apart by date and ID only, unless you choose a name here.",
+    ),
+    why: documented(
+        "Your homeserver, and often everyone you talk to, can read the name; a plain one costs little.",
+    ),
+    ..Info::PLAIN
+};
+
+impl Shield for DeviceName {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
+        match head.endpoint {
+            Endpoint::Login | Endpoint::Register | Endpoint::DeviceUpdate => HeadStep::Body,
+            // Where the registration endpoint is, only the auth server says; its body is unmistakable.
+            Endpoint::Foreign if head.method == "POST" => HeadStep::Body,
+            _ => HeadStep::Pass,
+        }
+    }
+
+    fn body(
+        &self,
+        head: &Head<'_>,
+        context: &Context<'_>,
+        _headers: &str,
+        body: &[u8],
+    ) -> Result<BodyStep, JsonError> {
+        if body.trim_ascii().is_empty() {
+            return Ok(BodyStep::Pass);
+        }
+        let name = quoted(context.policy.device_name().value);
+        if head.endpoint == Endpoint::Foreign {
+            return Ok(registration(body, &name).map_or(BodyStep::Pass, BodyStep::Edit));
+        }
+        Ok(BodyStep::Edit(match head.endpoint {
+            Endpoint::DeviceUpdate => vec![Edit::replace(&["display_name"], name)],
+            _ => vec![Edit::replace(&["initial_device_display_name"], name)],
+        }))
+    }
+}
+
+/// Edits for a dynamic client registration; `None` when the body is anything else.
+fn registration(body: &[u8], name: &str) -> Option<Vec<Edit>> {
+    let text = std::str::from_utf8(body).ok()?.trim_start();
+    if !text.starts_with('{') || get(text, &["redirect_uris"]).ok()?.is_none() {
+        return None;
+    }
+    // `client_name#de` is the same name in a language (RFC 7591, section 2.2).
+    let edits: Vec<_> = members(text)
+        .ok()??
+        .into_iter()
+        .filter_map(|member| {
+            match member.key.split_once('#').map_or(member.key.as_str(), |(key, _)| key) {
+                "client_name" => Some(Edit::replace(&[&member.key], name)),
+                "contacts" => Some(Edit::remove(&[&member.key])),
+                _ => None,
+            }
+        })
+        .collect();
+    Some(edits)
+}

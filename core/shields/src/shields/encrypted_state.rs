@@ -1,0 +1,113 @@
+//! Encrypted state (MSC4362): names and topics of rooms leave encrypted and come back clear.
+//!
+//! The work is done in the page, by the module `mantle_state` and Element's own crypto; here is
+//! only said which requests and answers go there.
+
+use super::{Context, Head, HeadStep, Info, Shield, documented, mode_in};
+use crate::verdict::Handler;
+use mantle_settings::{Item, Mode, OptionInfo, OptionKind};
+use mantle_wire::route::Endpoint;
+use mantle_wire::url::percent_decoded;
+
+pub(super) struct EncryptedState;
+
+const ID: &str = "encrypted-state";
+/// Types that are encrypted wherever a room encrypts its state.
+const TYPES: [&str; 2] = ["m.room.name", "m.room.topic"];
+/// Looked at as well: the flag that turns encrypted state on, and Jitsi widgets, which repeat the
+/// room's name.
+const OTHERS: [&str; 3] = ["m.room.encryption", "im.vector.modular.widgets", "m.widget"];
+/// Reads of a room that bring no state events.
+const STATELESS: [&str; 4] = ["/members", "/joined_members", "/aliases", "/timestamp_to_event"];
+
+/// What can be set beside the mode; the page's module reads the same.
+pub const OPTIONS: [OptionInfo; 3] = [
+    OptionInfo {
+        key: "newRooms",
+        title: "New encrypted rooms",
+        kind: OptionKind::Choice(&[
+            ("on", "encrypt name and topic"),
+            ("ask", "ask each time"),
+            ("off", "leave them readable"),
+        ]),
+        default: r#""on""#,
+        why: documented("What was once sent in clear cannot be called back."),
+    },
+    OptionInfo {
+        key: "types",
+        title: "Further state to encrypt (event types)",
+        kind: OptionKind::List { max: 20, item: Item::Type },
+        default: "[]",
+        why: documented("Name and topic are what says most, and what clients cope with best."),
+    },
+    OptionInfo {
+        key: "trust",
+        title: "Who is given the keys",
+        kind: OptionKind::Choice(&[
+            ("all", "every device of a member, but blocked ones"),
+            ("cross-signed", "devices their owner has verified"),
+        ]),
+        default: r#""all""#,
+        why: documented("The same devices as for messages."),
+    },
+];
+
+static INFO: Info = Info {
+    id: ID,
+    name: "Encrypted room names",
+    purpose: documented(
+        "Names and topics of new encrypted rooms leave encrypted (MSC4362); those of old rooms when you ask for it below.",
+    ),
+    loses: documented(
+        "People whose app cannot read encrypted room names see the members' names instead.",
+    ),
+    why: documented(
+        "Members on Mantle or on Element with encrypted state events read the names as before.",
+    ),
+    options: &OPTIONS,
+    ..Info::PLAIN
+};
+
+impl Shield for EncryptedState {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
+        let path = head.address.path;
+        match head.endpoint {
+            Endpoint::StateSend if is_encrypted_type(path, context) => {
+                HeadStep::Handover(Handler::State)
+            }
+            Endpoint::CreateRoom => HeadStep::Handover(Handler::State),
+            // Nothing of these is worth a record where the shield only watches.
+            _ if mode_in(context.policy, ID) == Mode::Flag => HeadStep::Pass,
+            Endpoint::Upgrade => HeadStep::Handover(Handler::State),
+            Endpoint::Filter if head.method == "POST" => HeadStep::Handover(Handler::State),
+            Endpoint::Sync
+            | Endpoint::SlidingSync
+            | Endpoint::Events
+            | Endpoint::StateRead
+            | Endpoint::Search
+            | Endpoint::Hierarchy => HeadStep::Handback(Handler::State),
+            Endpoint::Pushers if path.ends_with("/notifications") => {
+                HeadStep::Handback(Handler::State)
+            }
+            Endpoint::History if !STATELESS.iter().any(|end| path.ends_with(end)) => {
+                HeadStep::Handback(Handler::State)
+            }
+            _ => HeadStep::Pass,
+        }
+    }
+}
+
+/// Whether `…/rooms/{roomId}/state/{type}[/{key}]` names a type that may have to leave encrypted.
+fn is_encrypted_type(path: &str, context: &Context<'_>) -> bool {
+    let segments = path.split('/').map(percent_decoded).skip_while(|name| name != "_matrix");
+    let mut segments = segments.skip_while(|name| name != "rooms");
+    // rooms, its id, state
+    let Some(event_type) = segments.nth(3) else { return false };
+    TYPES.contains(&event_type.as_ref())
+        || OTHERS.contains(&event_type.as_ref())
+        || context.policy.option_list(ID, "types").iter().any(|other| *other == event_type)
+}

@@ -1,0 +1,64 @@
+//! Only for tests of the hooks: sends requests with a marker in their path every way there is.
+
+use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield};
+use crate::verdict::Handler;
+use mantle_wire::json::{Edit, JsonError};
+
+/// `…/mantle-probe/<way>…`
+const MARKER: &str = "/mantle-probe/";
+
+/// One way, so that several can meet on one request.
+#[derive(Debug)]
+pub(super) struct Probe(pub(super) &'static str);
+
+static INFO: Info = Info { id: "probe", name: "Probe", ..Info::PLAIN };
+
+impl Shield for Probe {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
+        let is_meant = head
+            .address
+            .path
+            .split_once(MARKER)
+            .is_some_and(|(_, ways)| ways.split(['-', '/']).any(|way| way == self.0));
+        if !is_meant {
+            return HeadStep::Pass;
+        }
+        match self.0 {
+            "moved" => HeadStep::Retarget(head.url.replace("mantle-probe", "mantle-there")),
+            "body" => HeadStep::Body,
+            "over" => HeadStep::Handover(Handler::Media),
+            "over2" => HeadStep::Handover(Handler::State),
+            "back" => HeadStep::Handback(Handler::State),
+            _ => HeadStep::Watch,
+        }
+    }
+
+    fn body(
+        &self,
+        _head: &Head<'_>,
+        _context: &Context<'_>,
+        _headers: &str,
+        body: &[u8],
+    ) -> Result<BodyStep, JsonError> {
+        let is_object = body.trim_ascii_start().starts_with(b"{");
+        Ok(if is_object {
+            BodyStep::Edit(vec![Edit::replace(&["initial_device_display_name"], r#""Element""#)])
+        } else {
+            BodyStep::Pass
+        })
+    }
+
+    fn answer(
+        &self,
+        _head: &Head<'_>,
+        _context: &Context<'_>,
+        _body: &str,
+    ) -> Result<AnswerStep, JsonError> {
+        let edits = vec![Edit::remove(&["m.identity_server"])];
+        Ok(AnswerStep { edits, ..AnswerStep::default() })
+    }
+}

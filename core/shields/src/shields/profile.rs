@@ -1,0 +1,117 @@
+//! Profile: what everyone on Matrix can read is not published by accident.
+//!
+//! Catalogue sections 6 and 11. Profiles are readable by users of every server, and the homeserver
+//! copies name and picture into each room; room addresses and the public list are readable by all.
+
+use super::{BodyStep, Context, Head, HeadStep, Info, Question, Shield, documented};
+use mantle_settings::Mode;
+use mantle_wire::json::{Edit, JsonError, members, utf8};
+use mantle_wire::route::Endpoint;
+use mantle_wire::url::percent_decoded;
+
+pub(super) struct Profile;
+
+static INFO: Info = Info {
+    id: "profile",
+    name: "Public profile and addresses",
+    purpose: documented(
+        "Asks before your name, your picture or a room's address becomes readable by everyone, and never publishes your time zone.",
+    ),
+    loses: documented(
+        "A question comes before you change your name or publish a room; others do not see your local time.",
+    ),
+    default: Mode::Ask,
+    why: documented(
+        "Few people know that a profile is public, and it cannot be called back; often it is meant to be.",
+    ),
+    strict: Mode::Ask,
+    modes: &Mode::ALL,
+    ..Info::PLAIN
+};
+
+static NAME: Question = Question {
+    id: "profile",
+    title: "Change your public profile?",
+    text: "Your name and picture are readable by everyone on Matrix, also by people you never talk to, and are copied into every room you are in.",
+    send: "Publish",
+    remember: Some("Do not ask again for this account"),
+};
+
+static NICKNAME: Question = Question {
+    id: "nickname",
+    title: "Change your name or picture in this room?",
+    text: "The homeservers of everyone in the room can read it, also in an encrypted room.",
+    send: "Change",
+    remember: Some("Do not ask again for this room"),
+};
+
+static ADDRESS: Question = Question {
+    id: "address",
+    title: "Make this room's address public?",
+    text: "Everyone on Matrix can read a room's address, and its name where the room is listed.",
+    send: "Publish",
+    remember: None,
+};
+
+const SHOWN: [&str; 2] = ["displayname", "avatar_url"];
+/// Members of a profile that hold a time zone (MSC4175).
+const ZONES: [&str; 2] = ["us.cloke.msc4175.tz", "m.tz"];
+
+impl Shield for Profile {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
+        let path = head.address.path;
+        match (head.endpoint, head.method) {
+            // PATCH and a PUT of the whole profile may come with MSC4133.
+            (Endpoint::Profile, "PUT" | "PATCH") | (Endpoint::CreateRoom, _) => HeadStep::Body,
+            (Endpoint::StateSend, _) if percent_decoded(path).contains("/state/m.room.member/") => {
+                HeadStep::Body
+            }
+            (Endpoint::Directory, "PUT") if path.contains("/directory/list/") => HeadStep::Body,
+            (Endpoint::Directory, "PUT") => HeadStep::Ask(&ADDRESS),
+            _ => HeadStep::Pass,
+        }
+    }
+
+    fn body(
+        &self,
+        head: &Head<'_>,
+        _context: &Context<'_>,
+        _headers: &str,
+        body: &[u8],
+    ) -> Result<BodyStep, JsonError> {
+        if body.trim_ascii().is_empty() {
+            return Ok(BodyStep::Pass);
+        }
+        let Some(members) = members(utf8(body)?)? else { return Ok(BodyStep::Pass) };
+        let says = |key: &str, value: &str| {
+            members.iter().any(|member| member.key == key && member.value == value)
+        };
+        // What is emptied is no longer public.
+        let has = |keys: &[&str]| {
+            members.iter().any(|member| {
+                keys.contains(&member.key.as_str()) && !matches!(member.value, "null" | "\"\"")
+            })
+        };
+        let shows = has(&SHOWN);
+        Ok(match head.endpoint {
+            // Sent empty: that also takes back what was published before.
+            Endpoint::Profile if has(&ZONES) => {
+                BodyStep::Edit(ZONES.map(|zone| Edit::replace(&[zone], r#""""#)).to_vec())
+            }
+            Endpoint::Profile if shows => BodyStep::Ask(&NAME),
+            Endpoint::StateSend if shows && says("membership", r#""join""#) => {
+                BodyStep::Ask(&NICKNAME)
+            }
+            Endpoint::Directory | Endpoint::CreateRoom
+                if has(&["room_alias_name"]) || says("visibility", r#""public""#) =>
+            {
+                BodyStep::Ask(&ADDRESS)
+            }
+            _ => BodyStep::Pass,
+        })
+    }
+}

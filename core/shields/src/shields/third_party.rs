@@ -1,0 +1,86 @@
+//! Third parties: an Element page talks to its own host and to Matrix servers.
+//!
+//! Catalogue sections 1 and 14, what no other shield knows by name. Requests to Matrix paths pass,
+//! since which homeserver it is the person says; so do the hosts that the homeserver names for
+//! signing in (MSC2965) and for calls (MSC4143), and those on any shield's list. What elements
+//! load is stopped by a declarative rule that the background makes, since it depends on the lists.
+
+use super::{AnswerStep, Context, FrameStep, Head, HeadStep, Info, SHIELDS, Shield, documented};
+use crate::verdict::{Action, Reply};
+use mantle_settings::Mode;
+use mantle_wire::json::{JsonError, get_str};
+use mantle_wire::route::Endpoint;
+use mantle_wire::url::Address;
+
+pub(super) struct ThirdParty;
+
+static INFO: Info = Info {
+    id: "third-party",
+    name: "Third parties",
+    purpose: documented(
+        "Lets Element talk only to its own site, to your homeserver and to hosts on your lists: no widgets, captchas, call pages or pictures from anywhere else.",
+    ),
+    loses: documented(
+        "Widgets, Jitsi calls and signing up with a captcha need their hosts on a list (for Google's captcha www.recaptcha.net and www.gstatic.com); public rooms cannot be looked at without an account.",
+    ),
+    default: Mode::Off,
+    why: documented(
+        "Signing up at many homeservers needs a captcha, and widgets are opened by a click.",
+    ),
+    strict: Mode::On,
+    allow: Some("Other hosts that Element may talk to"),
+    ..Info::PLAIN
+};
+
+const REFUSED: &str = "Mantle keeps Element from servers other than its own and your homeserver; allow this host under “Third parties” in Mantle's settings if you trust it.";
+const NOT_LOADED: &str = "Mantle did not load a part of this page (a widget, a call or a captcha) because it comes from another server: allow its host under “Third parties” in Mantle's settings if you trust it.";
+
+impl Shield for ThirdParty {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
+        match head.endpoint {
+            Endpoint::AuthMetadata | Endpoint::OpenIdConfiguration => HeadStep::Watch,
+            Endpoint::Foreign | Endpoint::JitsiWellKnown
+                if is_third(head.address.host, context) =>
+            {
+                HeadStep::Reply(Action::Blocked, Reply::forbidden(REFUSED))
+            }
+            _ => HeadStep::Pass,
+        }
+    }
+
+    fn answer(
+        &self,
+        _head: &Head<'_>,
+        _context: &Context<'_>,
+        body: &str,
+    ) -> Result<AnswerStep, JsonError> {
+        let mut step = AnswerStep::default();
+        for key in ["issuer", "token_endpoint", "registration_endpoint", "revocation_endpoint"] {
+            let url = get_str(body, &[key])?;
+            step.auth_hosts.extend(
+                url.as_deref().and_then(Address::parse).map(|address| address.host.to_owned()),
+            );
+        }
+        Ok(step)
+    }
+
+    fn frame(&self, url: &str, context: &Context<'_>) -> Option<FrameStep> {
+        let address = Address::parse(url)?;
+        is_third(address.host, context).then(|| FrameStep {
+            url: "about:blank".to_owned(),
+            action: Action::Blocked,
+            sentence: Some(NOT_LOADED),
+        })
+    }
+}
+
+fn is_third(host: &str, context: &Context<'_>) -> bool {
+    let is_named = |hosts: &[String]| hosts.iter().any(|named| named == host);
+    !is_named(context.auth_hosts)
+        && !is_named(context.rtc_hosts)
+        && SHIELDS.iter().all(|shield| context.is_foreign(shield.info().id, host))
+}

@@ -1,0 +1,61 @@
+//! Pictures nobody asked for: Element fetches them after a click.
+//!
+//! Catalogue section 8. Element (of 2026 and later) reads a setting from account data (MSC4278); where
+//! a first sync holds none, one is put in. The homeserver's copy stays as it is, and what the person
+//! sets later takes its place.
+
+use super::{AnswerStep, Context, Head, HeadStep, Info, Shield, documented};
+use mantle_wire::json::{Edit, JsonError, elements, get, get_str};
+use mantle_wire::route::Endpoint;
+
+pub(super) struct UnaskedMedia;
+
+static INFO: Info = Info {
+    id: "unasked-media",
+    name: "Pictures you did not ask for",
+    purpose: documented(
+        "Has Element (of 2026 and later) fetch pictures in public rooms only after a click, and those of invitations not at all, unless you set that yourself.",
+    ),
+    loses: documented(
+        "From your next sign-in on, pictures in public rooms need a click, and invitations have none.",
+    ),
+    why: documented(
+        "Anyone can send them to you, and the fetching tells servers when you look; a click shows one.",
+    ),
+    ..Info::PLAIN
+};
+
+const TYPE: &str = "io.element.msc4278.media_preview_config";
+const EVENT: &str = r#"{"type":"io.element.msc4278.media_preview_config","content":{"media_previews":"private","invite_avatars":"off"}}"#;
+const EVENTS: [&str; 2] = ["account_data", "events"];
+
+impl Shield for UnaskedMedia {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
+        // Later ones tell only what changed.
+        match head.endpoint {
+            Endpoint::Sync if !head.address.has_parameter("since") => HeadStep::Watch,
+            _ => HeadStep::Pass,
+        }
+    }
+
+    fn answer(
+        &self,
+        _head: &Head<'_>,
+        _context: &Context<'_>,
+        body: &str,
+    ) -> Result<AnswerStep, JsonError> {
+        let mut events = elements(get(body, &EVENTS)?.unwrap_or("[]"))?;
+        for event in &events {
+            if get_str(event, &["type"])?.as_deref() == Some(TYPE) {
+                return Ok(AnswerStep::default());
+            }
+        }
+        events.push(EVENT);
+        let edits = vec![Edit::set(&EVENTS, format!("[{}]", events.join(",")))];
+        Ok(AnswerStep { edits, ..AnswerStep::default() })
+    }
+}

@@ -1,0 +1,220 @@
+//! The shield `calls` as the hooks drive it.
+
+// A test that fails to set up has failed.
+#![allow(clippy::unwrap_used)]
+
+use mantle_shields::Engine;
+use mantle_shields::verdict::flag;
+use serde_json::{Value, json};
+
+const HS: &str = "https://hs.example.org/_matrix/client/v3";
+const TURN: &str = "turn:turn.example.org:3478?transport=udp";
+
+fn engine_at(page: &str, stored: &str) -> Engine {
+    let mut engine = Engine::new(page);
+    engine.apply_settings(Some(stored), None);
+    engine
+}
+
+fn engine(stored: &str) -> Engine {
+    engine_at("https://chat.example.org/app/", stored)
+}
+
+/// The homeserver's answer as the page sees it.
+fn turn_answer(engine: &mut Engine, uris: &[&str]) -> Value {
+    let url = format!("{HS}/voip/turnServer");
+    assert_eq!(engine.decide("GET", &url), flag::WATCH);
+    let body = json!({"username": "u", "password": "p", "ttl": 60, "uris": uris}).to_string();
+    let changed = engine.answer("GET", &url, 200, body.as_bytes());
+    serde_json::from_slice(changed.as_deref().unwrap_or(body.as_bytes())).unwrap()
+}
+
+fn peer(engine: &mut Engine, urls: &[&str]) -> Option<(bool, Vec<bool>, bool)> {
+    let urls: Vec<_> = urls.iter().map(|&url| url.to_owned()).collect();
+    engine.peer(&urls).map(|step| (step.relay_only, step.kept, step.sentence.is_some()))
+}
+
+fn put(engine: &mut Engine, path: &str, body: &Value) -> Value {
+    let url = format!("{HS}{path}");
+    let body = body.to_string();
+    let mut flags = engine.decide("PUT", &url);
+    if flags & flag::NEEDS_BODY != 0 {
+        flags = engine.decide_body("PUT", &url, "", body.as_bytes());
+    }
+    let sent =
+        if flags & flag::REWRITTEN == 0 { body.into_bytes() } else { engine.take_body().unwrap() };
+    serde_json::from_slice(&sent).unwrap()
+}
+
+#[test]
+fn only_relays_the_homeserver_named_are_contacted() {
+    let mut engine = engine("{}");
+    assert_eq!(peer(&mut engine, &[TURN]), Some((true, vec![false], true)));
+    let answer = turn_answer(&mut engine, &["stun:turn.example.org:3478", TURN]);
+    assert_eq!(answer["uris"], json!([TURN]));
+    let urls =
+        [TURN, "stun:turn.example.org:3478", "stun:turn.matrix.org", "turn:other.example", "x"];
+    assert_eq!(
+        peer(&mut engine, &urls),
+        Some((true, vec![true, false, false, false, false], false))
+    );
+    // What was learned survives a trap.
+    let memory = engine.memory().unwrap();
+    let mut next = engine_at("https://chat.example.org/", "{}");
+    next.remember(&memory);
+    assert_eq!(peer(&mut next, &[TURN]), Some((true, vec![true], false)));
+}
+
+#[test]
+fn a_homeserver_with_nothing_but_stun_offers_nothing() {
+    let mut engine = engine("{}");
+    assert_eq!(turn_answer(&mut engine, &["stun:stun.example.org"]), json!({}));
+}
+
+#[test]
+fn lists_and_options_open_it() {
+    let stored = r#"{"allow":{"calls":["stun.example.net","own.example.net:3478"]}}"#;
+    let mut listed = engine(stored);
+    let urls =
+        ["stun:stun.example.net:19302", "turn:own.example.net:3478", "turn:own.example.net:1"];
+    assert_eq!(peer(&mut listed, &urls), Some((true, vec![true, true, false], false)));
+    let mut direct = engine(r#"{"options":{"calls":{"direct":true}}}"#);
+    assert_eq!(peer(&mut direct, &["stun:turn.matrix.org"]), Some((false, vec![false], false)));
+    for mode in ["off", "flag"] {
+        let mut open = engine(&format!(r#"{{"shields":{{"calls":"{mode}"}}}}"#));
+        assert_eq!(peer(&mut open, &["stun:turn.matrix.org"]), None, "{mode}");
+    }
+    let mut unset = Engine::new("https://chat.example.org/");
+    assert_eq!(peer(&mut unset, &["stun:turn.matrix.org"]), Some((true, vec![false], true)));
+}
+
+#[test]
+fn bundled_element_call_reaches_its_server_but_no_foreign_stun() {
+    let page = "https://chat.example.org/widgets/element-call/index.html";
+    let mut engine = engine_at(page, "{}");
+    assert_eq!(
+        peer(&mut engine, &["turns:livekit.example.org:443", "stun:stun.l.google.com:19302"]),
+        Some((false, vec![true, false], false))
+    );
+}
+
+#[test]
+fn call_events_of_clear_rooms_name_relays_only() {
+    let mut engine = engine("{}");
+    let host = "candidate:1 1 udp 2122 192.0.2.7 5000 typ host";
+    let relay = "candidate:2 1 udp 41 198.51.100.9 6000 typ relay raddr 192.0.2.7 rport 5000";
+    let sdp = format!("v=0\r\na={host}\r\na={relay}\r\n");
+    for (kind, holder) in [("invite", "offer"), ("answer", "answer"), ("negotiate", "description")]
+    {
+        let sent = put(
+            &mut engine,
+            &format!("/rooms/!r:hs.example.org/send/m.call.{kind}/txn1"),
+            &json!({"call_id": "1", holder: {"type": "offer", "sdp": sdp}}),
+        );
+        let text = sent[holder]["sdp"].as_str().unwrap();
+        assert!(!text.contains("192.0.2.7") && text.contains("198.51.100.9"), "{text}");
+        assert_eq!(sent["call_id"], "1");
+    }
+    let candidates = json!([
+        {"candidate": host, "sdpMid": "0"}, {"candidate": relay, "sdpMid": "0"}, {"candidate": ""}
+    ]);
+    let sent = put(
+        &mut engine,
+        "/rooms/!r:hs.example.org/send/m.call.candidates/txn2",
+        &json!({"candidates": candidates}),
+    );
+    let hidden = relay.replace("192.0.2.7 rport 5000", "0.0.0.0 rport 0");
+    assert_eq!(
+        sent["candidates"],
+        json!([{"candidate": hidden, "sdpMid": "0"}, {"candidate": ""}])
+    );
+    let message = json!({"body": "candidate:1 1 udp 1 192.0.2.7 5 typ host", "msgtype": "m.text"});
+    assert_eq!(put(&mut engine, "/rooms/!r:x/send/m.room.message/txn3", &message), message);
+}
+
+#[test]
+fn jitsi_widgets_name_neither_room_nor_site() {
+    let mut engine = engine("{}");
+    let path = "/rooms/!r:hs.example.org/state/im.vector.modular.widgets/jitsi_1";
+    let url = "https://chat.example.org/app/jitsi.html?confId=C#conferenceDomain=$domain&roomName=$roomName";
+    let widget = json!({"type": "jitsi", "url": url, "data": {"roomName": "Secret", "domain": "meet.element.io"}});
+    let sent = put(&mut engine, path, &widget);
+    assert_eq!(sent["data"], json!({"roomName": "", "domain": "meet.element.io"}));
+    assert_eq!(
+        sent["url"],
+        "https://app.element.io/jitsi.html?confId=C#conferenceDomain=$domain&roomName=$roomName"
+    );
+    let other = json!({"type": "m.custom", "url": url, "data": {"roomName": "Kept"}});
+    assert_eq!(put(&mut engine, path, &other), other);
+}
+
+#[test]
+fn frames_are_told_neither_room_nor_user() {
+    let mut engine = engine(r#"{"allow":{"calls":["call.example.net"]}}"#);
+    let mut frame = |url: &str| engine.frame(url).map(|step| (step.url, step.sentence.is_some()));
+    assert_eq!(
+        frame("https://chat.example.org/app/jitsi.html?w=1#conferenceId=C&userId=%40a%3Ahs&roomName=Secret&displayName=A"),
+        Some((
+            "https://chat.example.org/app/jitsi.html?w=1#conferenceId=C&userId=&roomName=&displayName=A".into(),
+            false
+        ))
+    );
+    assert_eq!(frame("https://chat.example.org/app/jitsi.html#conferenceId=C&userId="), None);
+    assert_eq!(
+        frame(
+            "https://meet.element.io/C#config.x=1&config.subject=%22S%22&userInfo.email=%22%40a%22"
+        ),
+        Some(("https://meet.element.io/C#config.x=1".into(), false))
+    );
+    let who = "userId=%40a&deviceId=D&roomId=%21r";
+    assert_eq!(
+        frame(&format!("https://call.element.io/room#?{who}")),
+        Some(("about:blank".into(), true))
+    );
+    assert_eq!(frame(&format!("https://call.example.net/room#?{who}")), None);
+    assert_eq!(
+        frame(&format!(
+            "https://chat.example.org/widgets/element-call/index.html#?{who}&posthogUserId=7&lang=de"
+        )),
+        Some((
+            format!("https://chat.example.org/widgets/element-call/index.html#?{who}&lang=de"),
+            false
+        ))
+    );
+    for url in [
+        "https://widget.example.org/?x#y",
+        "https://chat.example.org/#/room/!r?via=x",
+        "about:blank",
+    ] {
+        assert_eq!(frame(url), None, "{url}");
+    }
+}
+
+#[test]
+fn call_widget_builders_learn_no_room() {
+    let mut engine = engine(r#"{"allow":{"calls":["own.example.net"]}}"#);
+    for room in ["!r:hs.example.org", "%21r%3Ahs.example.org"] {
+        let at = |host: &str| format!("https://{host}/build?a=1&roomId={room}");
+        assert_eq!(engine.decide("GET", &at("build.example.net")), flag::REPLY, "{room}");
+        assert_eq!(engine.take_reply().unwrap().1.status, 403);
+        assert_eq!(engine.decide("GET", &at("own.example.net")), 0);
+        assert_eq!(engine.decide("GET", &at("chat.example.org")), 0);
+    }
+    assert_eq!(engine.decide("GET", "https://shop.example.net/?roomId=12"), 0);
+    assert_eq!(engine.decide("GET", &format!("{HS}/sync?roomId=!r:x")) & flag::REPLY, 0);
+}
+
+#[test]
+fn numbers_are_not_looked_up_and_public_jitsi_is_not_asked() {
+    let mut engine = engine("{}");
+    for path in ["m.protocol.pstn?m.id.phone=%2B44", "im.vector.protocol.sip_native?x=1"] {
+        let url = format!("{HS}/thirdparty/user/{path}");
+        assert_eq!(engine.decide("GET", &url), flag::REPLY, "{path}");
+        assert_eq!(engine.take_reply().unwrap().1.body, "[]");
+    }
+    assert_eq!(engine.decide("GET", &format!("{HS}/thirdparty/user/irc?nick=x")), 0);
+    let jitsi = "https://meet.element.io/.well-known/element/jitsi";
+    assert_eq!(engine.decide("GET", jitsi), flag::REPLY);
+    assert_eq!(engine.take_reply().unwrap().1.status, 404);
+    assert_eq!(engine.decide("GET", "https://jitsi.example.org/.well-known/element/jitsi"), 0);
+}

@@ -1,0 +1,1219 @@
+//! The engine as the hooks drive it: every path the catalogue names for the
+//! shields that stand, in and out as the wire has them.
+
+// A test that fails to set up has failed.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use mantle_shields::verdict::flag;
+use mantle_shields::{Effect, Engine};
+use serde_json::{Value, json};
+
+const HS: &str = "https://hs.example.org/base/_matrix/client/v3";
+
+fn engine() -> Engine {
+    with(None)
+}
+
+fn with(stored: Option<&str>) -> Engine {
+    let mut engine = Engine::new("https://chat.example.org/app/#/home");
+    engine.apply_settings(stored, None);
+    engine
+}
+
+/// What the hooks would do with a request.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    Sent,
+    Rewritten(String),
+    Replied(u16, Value),
+}
+
+fn send(engine: &mut Engine, method: &str, url: &str, headers: &str, body: &[u8]) -> Outcome {
+    let mut flags = engine.decide(method, url);
+    if flags & flag::NEEDS_BODY != 0 {
+        flags = engine.decide_body(method, url, headers, body);
+    }
+    if flags & flag::REPLY != 0 {
+        let (_, reply) = engine.take_reply().unwrap();
+        return Outcome::Replied(reply.status, serde_json::from_str(&reply.body).unwrap());
+    }
+    if flags & flag::REWRITTEN != 0 {
+        return Outcome::Rewritten(String::from_utf8(engine.take_body().unwrap()).unwrap());
+    }
+    Outcome::Sent
+}
+
+/// Where a request without a body goes.
+fn target(engine: &mut Engine, method: &str, url: &str) -> Option<String> {
+    let flags = engine.decide(method, url);
+    assert_eq!(flags & (flag::REPLY | flag::NEEDS_BODY), 0, "{url}");
+    (flags & flag::RETARGET != 0).then(|| engine.take_url().unwrap())
+}
+
+fn post(engine: &mut Engine, path: &str, body: &str) -> Outcome {
+    send(engine, "POST", &format!("{HS}{path}"), "", body.as_bytes())
+}
+
+fn errcode(outcome: &Outcome) -> &str {
+    match outcome {
+        Outcome::Replied(_, body) => body["errcode"].as_str().unwrap_or("none"),
+        _ => "none",
+    }
+}
+
+fn records(engine: &mut Engine) -> Vec<Value> {
+    engine.effects(1).iter().map(|effect| serde_json::to_value(effect).unwrap()).collect()
+}
+
+#[test]
+fn every_identity_path_gets_its_quiet_answer() {
+    let mut engine = engine();
+    for host in ["vector.im", "matrix.org", "is.example.net:8090"] {
+        let base = format!("https://{host}/_matrix/identity");
+        for (method, path, status, body) in [
+            ("GET", "/v2", 200, json!({})),
+            ("GET", "/api/v1", 200, json!({})),
+            ("GET", "/versions", 200, json!({"versions": []})),
+            (
+                "GET",
+                "/v2/hash_details",
+                200,
+                json!({"algorithms": ["sha256"], "lookup_pepper": "x"}),
+            ),
+            ("POST", "/v2/lookup", 200, json!({"mappings": {}})),
+            ("GET", "/api/v1/lookup?medium=email&address=a%40b", 200, json!({})),
+            ("POST", "/api/v1/bulk_lookup", 200, json!({"threepids": []})),
+        ] {
+            let outcome = send(&mut engine, method, &format!("{base}{path}"), "", b"");
+            assert_eq!(outcome, Outcome::Replied(status, body), "{method} {path}");
+        }
+        for (method, path) in [
+            ("POST", "/v2/account/register"),
+            ("GET", "/v2/account"),
+            ("POST", "/v2/account/logout"),
+            ("GET", "/v2/terms"),
+            ("POST", "/v2/terms"),
+            ("POST", "/v2/validate/email/requestToken"),
+            ("POST", "/v2/validate/msisdn/submitToken"),
+            ("GET", "/v2/validate/email/submitToken?token=1"),
+            ("GET", "/v2/3pid/getValidated3pid"),
+            ("POST", "/v2/3pid/bind"),
+            ("POST", "/v2/3pid/unbind"),
+            ("POST", "/v2/store-invite"),
+            ("POST", "/v2/sign-ed25519"),
+            ("GET", "/v2/pubkey/ed25519:0"),
+            ("GET", "/v2/pubkey/ephemeral/isvalid"),
+            ("POST", "/api/v1/validate/email/requestToken"),
+            ("POST", "/api/v1/3pid/bind"),
+            ("POST", "/api/v1/store-invite"),
+            ("PATCH", "/v7/what/comes/next"),
+        ] {
+            let outcome = send(&mut engine, method, &format!("{base}{path}"), "", b"{}");
+            assert_eq!(errcode(&outcome), "M_FORBIDDEN", "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn an_allowed_identity_server_passes() {
+    let mut engine = with(Some(r#"{"version":1,"allow":{"identity":["is.example.net"]}}"#));
+    assert_eq!(
+        send(&mut engine, "GET", "https://is.example.net/_matrix/identity/v2", "", b""),
+        Outcome::Sent
+    );
+    assert_ne!(
+        send(&mut engine, "GET", "https://vector.im/_matrix/identity/v2", "", b""),
+        Outcome::Sent
+    );
+    let bind =
+        r#"{"id_server":"is.example.net","id_access_token":"t","sid":"1","client_secret":"s"}"#;
+    assert_eq!(post(&mut engine, "/account/3pid/bind", bind), Outcome::Sent);
+    let invite = r#"{"id_server":"is.example.net","medium":"email","address":"a@b"}"#;
+    assert_eq!(post(&mut engine, "/rooms/!r:x/invite", invite), Outcome::Sent);
+}
+
+#[test]
+fn homeserver_requests_name_no_identity_server() {
+    let mut engine = engine();
+    for path in [
+        "/register/email/requestToken",
+        "/account/3pid/msisdn/requestToken",
+        "/account/password/email/requestToken",
+    ] {
+        let body = r#"{"client_secret":"s","id_server":"vector.im","email":"a@b","id_access_token":"t","send_attempt":1}"#;
+        let clean = r#"{"client_secret":"s","email":"a@b","send_attempt":1}"#;
+        assert_eq!(post(&mut engine, path, body), Outcome::Rewritten(clean.into()), "{path}");
+        assert_eq!(post(&mut engine, path, clean), Outcome::Sent, "{path}");
+    }
+    for path in [
+        "/register",
+        "/account/password",
+        "/account/deactivate",
+        "/keys/device_signing/upload",
+        "/delete_devices",
+        "/account/3pid/add",
+    ] {
+        let body = r#"{"auth":{"session":"x","threepid_creds":{"sid":"1","id_server":"vector.im","client_secret":"s","id_access_token":"t"}}}"#;
+        let clean = r#"{"auth":{"session":"x","threepid_creds":{"sid":"1","client_secret":"s"}}}"#;
+        assert_eq!(post(&mut engine, path, body), Outcome::Rewritten(clean.into()), "{path}");
+    }
+    let legacy = r#"{"three_pid_creds":{"id_server":"vector.im","sid":"1","client_secret":"s"},"bind":true}"#;
+    let clean = r#"{"three_pid_creds":{"sid":"1","client_secret":"s"},"bind":false}"#;
+    assert_eq!(post(&mut engine, "/account/3pid", legacy), Outcome::Rewritten(clean.into()));
+}
+
+#[test]
+fn publishing_and_inviting_by_address_is_refused_in_words() {
+    let mut engine = engine();
+    let invite =
+        r#"{"id_server":"vector.im","id_access_token":"t","medium":"email","address":"a@b"}"#;
+    for (path, body) in [
+        ("/account/3pid/bind", r#"{"id_server":"vector.im","sid":"1","client_secret":"s"}"#),
+        ("/rooms/!r:x/invite", invite),
+        ("/createRoom", &format!(r#"{{"invite_3pid":[{invite}]}}"#)),
+    ] {
+        assert_eq!(errcode(&post(&mut engine, path, body)), "M_FORBIDDEN", "{path}");
+    }
+    // Removing data and ordinary invites go on.
+    for (path, body) in [
+        ("/account/3pid/unbind", r#"{"id_server":"vector.im","medium":"email","address":"a@b"}"#),
+        ("/account/3pid/delete", r#"{"medium":"email","address":"a@b"}"#),
+        ("/rooms/!r:x/invite", r#"{"user_id":"@a:b"}"#),
+        ("/createRoom", r#"{"name":"x","invite_3pid":[]}"#),
+    ] {
+        assert_eq!(errcode(&post(&mut engine, path, body)), "none", "{path}");
+    }
+}
+
+#[test]
+fn invitation_links_cannot_choose_who_learns_your_id() {
+    let mut engine = engine();
+    let url = "https://sign.example.net/sign?token=t&private_key=k&mxid=%40a%3Ax";
+    assert_eq!(errcode(&send(&mut engine, "POST", url, "", b"")), "M_FORBIDDEN");
+    let mut engine = with(Some(r#"{"version":1,"allow":{"identity":["sign.example.net"]}}"#));
+    assert_eq!(send(&mut engine, "POST", url, "", b""), Outcome::Sent);
+}
+
+#[test]
+fn account_data_forgets_the_identity_server() {
+    let mut engine = engine();
+    let url = format!("{HS}/user/@a:x/account_data/m.identity_server");
+    let set = send(&mut engine, "PUT", &url, "", br#"{"base_url":"https://vector.im"}"#);
+    assert_eq!(errcode(&set), "M_FORBIDDEN");
+    assert_eq!(send(&mut engine, "PUT", &url, "", br#"{"base_url":null}"#), Outcome::Sent);
+    let got = engine.answer("GET", &url, 200, br#"{"base_url":"https://vector.im"}"#).unwrap();
+    assert_eq!(got, br#"{"base_url":null}"#);
+    let sync = r#"{"next_batch":"s1","account_data":{"events":[ {"type":"m.push_rules","content":{}},{"content":{"base_url":"https://vector.im"},"type":"m.identity_server"} ]},"rooms":{"join":{}}}"#;
+    let out = engine.answer("GET", &format!("{HS}/sync?since=s0"), 200, sync.as_bytes()).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), sync.replace(r#""https://vector.im""#, "null"));
+}
+
+#[test]
+fn large_syncs_are_heeded_for_their_account_data_alone() {
+    let engine = engine();
+    let url = format!("{HS}/sync?since=s0");
+    let heeds = |url: &str, body: &str| {
+        engine.heeds("GET", url, body.len(), &mut |at, into| {
+            into.copy_from_slice(&body.as_bytes()[at..at + into.len()]);
+        })
+    };
+    let sync = |before: usize, data: &str, after: usize| {
+        let filler = |size| format!(r#"{{"body":"{}"}}"#, "x".repeat(size));
+        format!(
+            r#"{{"rooms":[{}],"account_data":{data},"to_device":[{}]}}"#,
+            filler(before),
+            filler(after)
+        )
+    };
+    let identity =
+        r#"{"events":[{"type":"m.identity_server","content":{"base_url":"https://vector.im"}}]}"#;
+    let tag = r#"{"events":[{"type":"m.tag","content":{"tags":{}}}]}"#;
+    let long =
+        format!(r#"{{"events":[{{"type":"m.direct","content":"{}"}}]}}"#, "x".repeat(20_000));
+    for before in [0, 100_000, 131_000, 131_020, 131_040, 131_072, 400_000] {
+        assert!(heeds(&url, &sync(before, identity, 500_000)), "{before}");
+        assert!(!heeds(&url, &sync(before, tag, 500_000)), "{before}");
+        assert!(!heeds(&url, &sync(before, r#"{"events":[]}"#, 500_000)), "{before}");
+    }
+    // Not all of it is to be seen from there.
+    assert!(heeds(&url, &sync(131_000, &long, 500_000)));
+    assert!(heeds(&url, &sync(0, tag, 10)));
+    assert!(!heeds(&format!("{HS}/joined_rooms"), &sync(0, identity, 500_000)));
+    let sliding = HS.replace("v3", "unstable/org.matrix.simplified_msc3575/sync");
+    let extensions =
+        r#"{"global":[{"type":"m.identity_server","content":{"base_url":"https://vector.im"}}]}"#;
+    let heeds = |body: &str| {
+        engine.heeds("POST", &sliding, body.len(), &mut |at, into| {
+            into.copy_from_slice(&body.as_bytes()[at..at + into.len()]);
+        })
+    };
+    assert!(heeds(&sync(400_000, extensions, 0)));
+    assert!(!heeds(&sync(400_000, r#"{"global":[]}"#, 0)));
+}
+
+#[test]
+fn device_names_are_one_constant() {
+    let mut engine = engine();
+    for path in ["/login", "/register", "/register?kind=guest"] {
+        let body = r#"{"type":"m.login.password", "initial_device_display_name":"chat.example.org: Firefox on Linux","x":[1, 2]}"#;
+        let clean =
+            r#"{"type":"m.login.password", "initial_device_display_name":"Element","x":[1, 2]}"#;
+        assert_eq!(post(&mut engine, path, body), Outcome::Rewritten(clean.into()), "{path}");
+        assert_eq!(post(&mut engine, path, clean), Outcome::Sent, "{path}");
+        assert_eq!(post(&mut engine, path, "{}"), Outcome::Sent, "{path}");
+        assert_eq!(post(&mut engine, path, ""), Outcome::Sent, "{path}");
+    }
+    let url = format!("{HS}/devices/ABC");
+    let renamed = send(&mut engine, "PUT", &url, "", br#"{"display_name":"my laptop"}"#);
+    assert_eq!(renamed, Outcome::Rewritten(r#"{"display_name":"Element"}"#.into()));
+}
+
+#[test]
+fn the_users_own_device_name_is_quoted() {
+    let mut engine = with(Some(r#"{"version":1,"deviceName":"Büro \"2\""}"#));
+    let outcome = post(&mut engine, "/login", r#"{"initial_device_display_name":"x"}"#);
+    assert_eq!(
+        outcome,
+        Outcome::Rewritten(r#"{"initial_device_display_name":"Büro \"2\""}"#.into())
+    );
+}
+
+#[test]
+fn client_registration_names_a_plain_client() {
+    let mut engine = engine();
+    let body = r##"{"client_name":"SchildiChat","client_name#de":"S","client_uri":"https://chat.example.org/","redirect_uris":["https://chat.example.org/"],"contacts":["me@x"]}"##;
+    let clean = r##"{"client_name":"Element","client_name#de":"Element","client_uri":"https://chat.example.org/","redirect_uris":["https://chat.example.org/"]}"##;
+    let outcome = send(
+        &mut engine,
+        "POST",
+        "https://auth.example.org/oauth2/registration",
+        "",
+        body.as_bytes(),
+    );
+    assert_eq!(outcome, Outcome::Rewritten(clean.into()));
+    for body in ["not json", r#"{"client_name":"x"}"#, "[1]", ""] {
+        assert_eq!(
+            send(&mut engine, "POST", "https://other.example/api", "", body.as_bytes()),
+            Outcome::Sent
+        );
+    }
+}
+
+#[test]
+fn integration_managers_are_known_by_host_path_and_token() {
+    let mut engine = engine();
+    for (method, url) in [
+        ("POST", "https://scalar.vector.im/api/register?v=1.1"),
+        ("GET", "https://scalar.vector.im/api/account?scalar_token=t&v=1.1"),
+        ("GET", "https://scalar-staging.vector.im/x"),
+        ("GET", "https://scalar-staging.riot.im/scalar/api/widgets/title_lookup?curl=x"),
+        ("GET", "https://im.example.net/_matrix/integrations/v1/terms"),
+        ("POST", "https://im.example.net/prefix/_matrix/integrations/v1/account/register"),
+        ("GET", "https://anywhere.example/?a=1&scalar_token=t"),
+    ] {
+        assert_eq!(errcode(&send(&mut engine, method, url, "", b"{}")), "M_FORBIDDEN", "{url}");
+    }
+    let recorded = records(&mut engine);
+    assert!(
+        recorded
+            .iter()
+            .all(|record| record["shield"] == "integrations" && record["action"] == "blocked")
+    );
+    assert!(recorded.iter().all(|record| !record.to_string().contains("token=")));
+}
+
+#[test]
+fn integration_managers_are_learned() {
+    let mut engine = engine();
+    let config = br#"{"integrations_ui_url":"https://dim.example.net/riot","integrations_rest_url":"https://dim.example.net/api/v1/scalar","integrations_widgets_urls":["https://dim.example.net/widgets"]}"#;
+    let out = engine
+        .answer("GET", "https://chat.example.org/app/config.json?cachebuster=1", 200, config)
+        .unwrap();
+    let out: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(out["integrations_rest_url"], Value::Null);
+    assert_eq!(out["integrations_ui_url"], Value::Null);
+    assert_eq!(out["integrations_widgets_urls"], json!([]));
+    let well_known = br#"{"m.homeserver":{"base_url":"https://hs.example.org"},"m.integrations":{"managers":[{"api_url":"https://wk.example.net/","ui_url":"https://wk.example.net/ui"}]}}"#;
+    let out = engine
+        .answer("GET", "https://x.example/.well-known/matrix/client", 200, well_known)
+        .unwrap();
+    let out: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(
+        out,
+        json!({
+            "m.homeserver": { "base_url": "https://hs.example.org" },
+            "m.integrations": { "managers": [] },
+            "io.element.voip": { "disable_fallback_ice": true }
+        })
+    );
+    let sync = br#"{"account_data":{"events":[{"type":"m.widgets","content":{"im":{"type":"m.integration_manager","content":{"type":"m.integration_manager","url":"https://acc.example.net/ui","data":{"api_url":"https://acc.example.net/api"}}},"s":{"type":"m.stickerpicker","content":{}}}}]}}"#;
+    let out = engine.answer("GET", &format!("{HS}/sync"), 200, sync).unwrap();
+    let out: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(
+        out["account_data"]["events"][0]["content"],
+        json!({"s":{"type":"m.stickerpicker","content":{}}})
+    );
+    for url in [
+        "https://dim.example.net/api/v1/scalar/register",
+        "https://dim.example.net/widgets/x",
+        "https://wk.example.net/anything",
+        "https://acc.example.net/api/account",
+    ] {
+        assert_eq!(errcode(&send(&mut engine, "GET", url, "", b"")), "M_FORBIDDEN", "{url}");
+    }
+    for url in [
+        "https://dim.example.net/",
+        "https://dim.example.net/widgetsandmore",
+        "https://hs.example.org/x",
+    ] {
+        assert_eq!(send(&mut engine, "GET", url, "", b""), Outcome::Sent, "{url}");
+    }
+    let learned: Vec<_> = engine
+        .effects(1)
+        .into_iter()
+        .filter(|effect| matches!(effect, Effect::Learned { .. }))
+        .collect();
+    assert_eq!(learned.len(), 7);
+}
+
+#[test]
+fn a_manager_on_elements_own_site_does_not_block_element() {
+    let mut engine = engine();
+    let config = br#"{"integrations_ui_url":"https://chat.example.org/","integrations_rest_url":"https://chat.example.org/dimension/api"}"#;
+    engine.answer("GET", "https://chat.example.org/config.json", 200, config).unwrap();
+    assert_eq!(
+        send(&mut engine, "GET", "https://chat.example.org/i18n/en.json", "", b""),
+        Outcome::Sent
+    );
+    assert_ne!(
+        send(&mut engine, "GET", "https://chat.example.org/dimension/api/x", "", b""),
+        Outcome::Sent
+    );
+}
+
+#[test]
+fn a_well_known_cannot_make_a_homeserver_a_manager() {
+    let mut engine = engine();
+    let well_known = br#"{"m.integrations":{"managers":[{"api_url":"https://hs.example.org/","ui_url":"https://hs.example.org/base"}]}}"#;
+    engine.answer("GET", "https://evil.example/.well-known/matrix/client", 200, well_known);
+    assert_eq!(send(&mut engine, "GET", &format!("{HS}/sync"), "", b""), Outcome::Sent);
+    let well_known = "https://hs.example.org/.well-known/matrix/client";
+    assert_eq!(send(&mut engine, "GET", well_known, "", b""), Outcome::Sent);
+    assert_ne!(send(&mut engine, "GET", "https://hs.example.org/base/x", "", b""), Outcome::Sent);
+}
+
+#[test]
+fn openid_tokens_are_followed_by_value() {
+    let mut engine = engine();
+    let url = format!("{HS}/user/@a:x/openid/request_token");
+    assert_eq!(engine.decide("POST", &url), flag::WATCH);
+    let answer = br#"{"access_token":"SECRETsecret1","token_type":"Bearer","matrix_server_name":"x","expires_in":3600}"#;
+    assert_eq!(engine.answer("POST", &url, 200, answer), None);
+    let other = "https://widget.example.net/auth";
+    for (url, headers, body) in [
+        (other, "", r#"{"access_token":"SECRETsecret1"}"#),
+        (other, "authorization: Bearer SECRETsecret1\n", ""),
+        ("https://widget.example.net/auth?t=SECRETsecret1", "", ""),
+        ("https://widget.example.net/auth?t=SECRET%73ecret1", "", ""),
+    ] {
+        assert_eq!(
+            errcode(&send(&mut engine, "POST", url, headers, body.as_bytes())),
+            "M_FORBIDDEN",
+            "{url} {headers}"
+        );
+    }
+    assert_eq!(
+        send(&mut engine, "POST", other, "", b"{\"access_token\":\"other\"}"),
+        Outcome::Sent
+    );
+    assert_eq!(
+        send(&mut engine, "POST", &format!("{HS}/logout"), "", b"SECRETsecret1"),
+        Outcome::Sent
+    );
+    let mut engine = with(Some(r#"{"version":1,"allow":{"integrations":["widget.example.net"]}}"#));
+    engine.answer("POST", &url, 200, answer);
+    assert_eq!(send(&mut engine, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
+    // An identity server gets one when the identity shield is off; nobody else does.
+    let mut engine = with(Some(r#"{"version":1,"shields":{"identity":"off"}}"#));
+    engine.answer("POST", &url, 200, answer);
+    let register = "https://vector.im/_matrix/identity/v2/account/register";
+    assert_eq!(send(&mut engine, "POST", register, "", b"SECRETsecret1"), Outcome::Sent);
+    assert_ne!(send(&mut engine, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
+}
+
+#[test]
+fn a_new_engine_remembers_what_a_trapped_one_learned() {
+    let mut first = engine();
+    assert_eq!(first.memory(), None);
+    let token = br#"{"access_token":"SECRETsecret1"}"#;
+    first.answer("POST", &format!("{HS}/user/@a:x/openid/request_token"), 200, token);
+    let config = br#"{"integrations_rest_url":"https://dim.example.net/api"}"#;
+    first.answer("GET", "https://chat.example.org/config.json", 200, config);
+    let memory = first.memory().unwrap();
+    assert_eq!(first.memory(), None);
+    let mut second = engine();
+    second.remember("{\"managers\":");
+    second.remember(&memory);
+    let other = "https://widget.example.net/auth";
+    assert_ne!(send(&mut second, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
+    assert_ne!(send(&mut second, "GET", "https://dim.example.net/api/x", "", b""), Outcome::Sent);
+    assert!(!format!("{second:?}").contains("SECRETsecret1"));
+}
+
+#[test]
+fn calls_of_ones_own_homeserver_get_the_token() {
+    let mut engine = engine();
+    engine.answer(
+        "POST",
+        &format!("{HS}/user/@a:x/openid/request_token"),
+        200,
+        br#"{"access_token":"SECRETsecret1"}"#,
+    );
+    let sfu = "https://rtc.example.org/sfu/get";
+    assert_eq!(errcode(&send(&mut engine, "POST", sfu, "", b"SECRETsecret1")), "M_FORBIDDEN");
+    let well_known = br#"{"org.matrix.msc4143.rtc_foci":[{"type":"livekit","livekit_service_url":"https://rtc.example.org"}]}"#;
+    engine.answer("GET", "https://x/.well-known/matrix/client", 200, well_known);
+    assert_eq!(send(&mut engine, "POST", sfu, "", b"SECRETsecret1"), Outcome::Sent);
+
+    // Servers of its own list, and of the person's.
+    let other = "https://sfu.example.org/get_token";
+    assert_eq!(errcode(&send(&mut engine, "POST", other, "", b"SECRETsecret1")), "M_FORBIDDEN");
+    let settings = r#"{"allow":{"calls":["sfu.example.org"]}}"#;
+    let mut trusting = with(Some(settings));
+    trusting.remember(&engine.memory().unwrap());
+    assert_eq!(send(&mut trusting, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
+    let list = br#"{"rtc_transports":[{"type":"livekit","livekit_service_url":"https://sfu.example.org"}]}"#;
+    let transports = "https://x/_matrix/client/unstable/org.matrix.msc4143/rtc/transports";
+    assert_eq!(engine.decide("GET", transports), flag::WATCH);
+    engine.answer("GET", transports, 200, list);
+    assert_eq!(send(&mut engine, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
+}
+
+#[test]
+fn account_data_takes_no_forbidden_manager() {
+    let mut engine = engine();
+    let url = format!("{HS}/user/@a:x/account_data/m.widgets");
+    let manager = br#"{"im":{"type":"m.integration_manager","content":{"url":"https://im.example/","data":{"api_url":"https://im.example/api"}}}}"#;
+    assert_eq!(errcode(&send(&mut engine, "PUT", &url, "", manager)), "M_FORBIDDEN");
+    assert_eq!(
+        send(&mut engine, "PUT", &url, "", br#"{"s":{"type":"m.stickerpicker"}}"#),
+        Outcome::Sent
+    );
+    let mut engine = with(Some(r#"{"version":1,"allow":{"integrations":["im.example"]}}"#));
+    assert_eq!(send(&mut engine, "PUT", &url, "", manager), Outcome::Sent);
+}
+
+#[test]
+fn element_config_is_hardened_and_nothing_else_in_it() {
+    let mut engine = engine();
+    let config = r#"{
+    "default_server_config": {
+        "m.homeserver": { "base_url": "https://hs.example.org" },
+        "m.identity_server": { "base_url": "https://vector.im" }
+    },
+    "brand": "Element",
+    "setting_defaults": { "custom": true },
+    "default_is_url": "https://vector.im"
+}"#;
+    for url in [
+        "https://chat.example.org/app/config.json",
+        "https://chat.example.org/app/config.chat.example.org.json?cachebuster=7",
+    ] {
+        assert_ne!(engine.decide("GET", url) & flag::WATCH, 0);
+        let out = engine.answer("GET", url, 200, config.as_bytes()).unwrap();
+        let out: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(
+            out,
+            json!({
+                "default_server_config": { "m.homeserver": { "base_url": "https://hs.example.org" } },
+                "brand": "Element",
+                "setting_defaults": {
+                    "custom": true,
+                    "UIFeature.identityServer": false,
+                    "MessageComposerInput.showStickersButton": false,
+                    "sendTypingNotifications": false,
+                    "dontSendTypingNotifications": true,
+                    "sendReadReceipts": false,
+                    "urlPreviewsEnabled": false,
+                    "UIFeature.urlPreviews": false,
+                    "UIFeature.locationSharing": false,
+                    "automaticKeyBackNotEnabledReporting": false,
+                    "automaticDecryptionErrorReporting": false,
+                    "automaticErrorReporting": false,
+                    "analyticsOptIn": false,
+                    "Performance.addSendMessageTimingMetadata": false,
+                    "webRtcForceTURN": true,
+                    "UIFeature.shareSocial": false
+                },
+                "permalink_prefix": "https://chat.example.org/app",
+                "room_directory": { "servers": [] },
+                "integrations_ui_url": null,
+                "integrations_rest_url": null,
+                "integrations_widgets_urls": [],
+                "default_device_display_name": "Element"
+            })
+        );
+    }
+    for body in ["", "{", "<!DOCTYPE html>", "[]", "{}", " { } "] {
+        assert_eq!(
+            engine.answer("GET", "https://chat.example.org/config.json", 200, body.as_bytes()),
+            None,
+            "{body}"
+        );
+    }
+    assert_eq!(
+        engine.answer("GET", "https://chat.example.org/config.json", 404, config.as_bytes()),
+        None
+    );
+}
+
+#[test]
+fn config_rows_follow_their_shields_and_allow_lists() {
+    let config = br#"{"default_is_url":"https://is.example","integrations_rest_url":"https://im.example/api"}"#;
+    let url = "https://chat.example.org/config.json";
+    let harden = |stored: &str| -> Value {
+        let out = with(Some(stored)).answer("GET", url, 200, config);
+        serde_json::from_slice(&out.unwrap_or_else(|| config.to_vec())).unwrap()
+    };
+    assert_eq!(
+        harden(r#"{"version":1,"shields":{"config":"off","permalinks":"off"}}"#),
+        serde_json::from_slice::<Value>(config).unwrap()
+    );
+    let out = harden(r#"{"version":1,"shields":{"identity":"off"}}"#);
+    assert_eq!(
+        (&out["default_is_url"], &out["integrations_rest_url"]),
+        (&json!("https://is.example"), &Value::Null)
+    );
+    let out = harden(
+        r#"{"version":1,"allow":{"integrations":["im.example"],"identity":["is.example"]}}"#,
+    );
+    assert_eq!(out["default_is_url"], "https://is.example");
+    assert_eq!(out["integrations_rest_url"], "https://im.example/api");
+    assert_eq!(out["default_device_display_name"], "Element");
+}
+
+#[test]
+fn an_allowed_built_in_manager_stays_built_in() {
+    let mut engine = with(Some(r#"{"version":1,"allow":{"integrations":["scalar.vector.im"]}}"#));
+    let url = "https://chat.example.org/config.json";
+    let out = engine.answer("GET", url, 200, br#"{"brand":"x"}"#).unwrap();
+    let out: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(out.get("integrations_rest_url"), None);
+    assert_eq!(out["default_device_display_name"], "Element");
+}
+
+#[test]
+fn login_answers_are_hardened_too() {
+    let mut engine = engine();
+    let url = format!("{HS}/login");
+    let flags = engine.decide("POST", &url);
+    assert_eq!(flags, flag::NEEDS_BODY | flag::WATCH);
+    assert_eq!(engine.decide_body("POST", &url, "", b"{}"), flag::WATCH);
+    let answer = r#"{"user_id":"@a:x","well_known":{"m.homeserver":{"base_url":"https://x"},"m.identity_server":{"base_url":"https://vector.im"}}}"#;
+    let out = engine.answer("POST", &url, 200, answer.as_bytes()).unwrap();
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        r#"{"user_id":"@a:x","well_known":{"m.homeserver":{"base_url":"https://x"}}}"#
+    );
+    // UIA: the 401 with its flows arrives unchanged.
+    let flows = br#"{"session":"s","flows":[{"stages":["m.login.dummy"]}],"well_known":{"m.identity_server":{}}}"#;
+    assert_eq!(engine.answer("POST", &format!("{HS}/register"), 401, flows), None);
+}
+
+#[test]
+fn off_restores_and_flag_only_records() {
+    let mut engine = with(Some(
+        r#"{"version":1,"shields":{"identity":"off","integrations":"flag","device-name":"flag"}}"#,
+    ));
+    assert_eq!(
+        send(&mut engine, "GET", "https://vector.im/_matrix/identity/v2", "", b""),
+        Outcome::Sent
+    );
+    assert!(records(&mut engine).is_empty());
+    assert_eq!(send(&mut engine, "GET", "https://scalar.vector.im/api/x", "", b""), Outcome::Sent);
+    assert_eq!(
+        post(&mut engine, "/login", r#"{"initial_device_display_name":"x"}"#),
+        Outcome::Sent
+    );
+    let actions: Vec<_> = records(&mut engine)
+        .iter()
+        .map(|record| (record["shield"].clone(), record["action"].clone()))
+        .collect();
+    assert_eq!(
+        actions,
+        [(json!("integrations"), json!("flagged")), (json!("device-name"), json!("flagged"))]
+    );
+}
+
+#[test]
+fn before_settings_the_strictest_holds() {
+    let mut engine = Engine::new("https://chat.example.org/");
+    assert!(!engine.is_ready());
+    assert_ne!(engine.decide("GET", "https://vector.im/_matrix/identity/v2") & flag::REPLY, 0);
+    engine.assume_strictest();
+    assert!(engine.is_ready());
+}
+
+#[test]
+fn bad_input_gets_one_clear_error_or_passes() {
+    let mut engine = engine();
+    for body in
+        [&b"{"[..], b"\xff\xfe", b"{\"initial_device_display_name\":NaN}", b"\xef\xbb\xbf{}"]
+    {
+        let outcome = send(&mut engine, "POST", &format!("{HS}/login"), "", body);
+        assert_eq!(errcode(&outcome), "M_NOT_JSON", "{body:?}");
+    }
+    let giant =
+        format!("{{\"initial_device_display_name\":\"x\",\"pad\":\"{}\"}}", "a".repeat(8 << 20));
+    assert!(matches!(post(&mut engine, "/login", &giant), Outcome::Rewritten(_)));
+    for (method, url) in [
+        ("GET", ""),
+        ("", "nonsense"),
+        ("GET", "https://"),
+        ("POST", "https://x/_matrix/client/v3/new/thing"),
+        ("\u{0}", "wss://x/y"),
+    ] {
+        assert_eq!(send(&mut engine, method, url, "", b"\x00"), Outcome::Sent, "{url}");
+    }
+    let unknown = records(&mut engine);
+    assert!(unknown.iter().any(|record| record["action"] == "unknown" && record["host"] == "x"));
+}
+
+#[test]
+fn the_ledger_holds_no_ids_tokens_or_names() {
+    let mut engine = engine();
+    send(
+        &mut engine,
+        "PUT",
+        &format!("{HS}/devices/DEVICEID?access_token=TOKEN"),
+        "",
+        br#"{"display_name":"NAME"}"#,
+    );
+    send(&mut engine, "GET", "https://x/_matrix/client/v3/secret/ROOMID", "", b"");
+    let text = format!("{:?}", records(&mut engine));
+    for canary in ["DEVICEID", "TOKEN", "NAME", "ROOMID"] {
+        assert!(!text.contains(canary), "{canary}");
+    }
+    assert!(text.contains("devices/{}"));
+}
+
+#[test]
+fn every_sync_says_offline() {
+    let mut engine = engine();
+    for (method, url) in [
+        ("GET", format!("{HS}/sync?since=s&timeout=30000&set_presence=unavailable")),
+        ("GET", format!("{HS}/sync")),
+        (
+            "POST",
+            "https://x/_matrix/client/unstable/org.matrix.simplified_msc3575/sync?pos=1".into(),
+        ),
+    ] {
+        let sent = target(&mut engine, method, &url).unwrap();
+        assert!(sent.ends_with("set_presence=offline") && !sent.contains("unavailable"), "{sent}");
+    }
+    let quiet = format!("{HS}/sync?set_presence=offline");
+    assert_eq!(target(&mut engine, "GET", &quiet), None);
+    let status = format!("{HS}/presence/@a:x/status");
+    assert_eq!(send(&mut engine, "PUT", &status, "", b"{}"), Outcome::Replied(200, json!({})));
+    assert_eq!(send(&mut engine, "GET", &status, "", b""), Outcome::Sent);
+    let mut off = with(Some(r#"{"shields":{"presence":"off"}}"#));
+    assert_eq!(target(&mut off, "GET", &format!("{HS}/sync")), None);
+    let mut flagged = with(Some(r#"{"shields":{"presence":"flag"}}"#));
+    assert_eq!(target(&mut flagged, "GET", &format!("{HS}/sync")), None);
+    assert_eq!(records(&mut flagged)[0]["action"], "flagged");
+}
+
+#[test]
+fn receipts_become_private() {
+    let mut engine = engine();
+    let url = format!("{HS}/rooms/!r%2Fx:x/receipt/m.read/$e%2F1");
+    assert_eq!(
+        target(&mut engine, "POST", &url).unwrap(),
+        format!("{HS}/rooms/!r%2Fx:x/receipt/m.read.private/$e%2F1")
+    );
+    let url = format!("{HS}/rooms/!r:x/receipt/%6D.read/$e?x=1");
+    assert_eq!(
+        target(&mut engine, "POST", &url).unwrap(),
+        format!("{HS}/rooms/!r:x/receipt/m.read.private/$e?x=1")
+    );
+    for kind in ["m.read.private", "m.fully_read"] {
+        let url = format!("{HS}/rooms/!r:x/receipt/{kind}/$e");
+        assert_eq!(target(&mut engine, "POST", &url), None);
+    }
+    let markers = |engine: &mut Engine, body: &str| post(engine, "/rooms/!r:x/read_markers", body);
+    assert_eq!(
+        markers(&mut engine, r#"{"m.fully_read":"$a","m.read":"$b"}"#),
+        Outcome::Rewritten(r#"{"m.fully_read":"$a","m.read.private":"$b"}"#.into())
+    );
+    assert_eq!(
+        markers(&mut engine, r#"{"m.read":"$b","m.read.private":"$c"}"#),
+        Outcome::Rewritten(r#"{"m.read.private":"$c"}"#.into())
+    );
+    assert_eq!(markers(&mut engine, r#"{"m.fully_read":"$a"}"#), Outcome::Sent);
+    assert_eq!(markers(&mut engine, ""), Outcome::Sent);
+}
+
+#[test]
+fn typing_previews_and_lookups_are_answered_quietly() {
+    let mut engine = engine();
+    let ok = |body: Value| Outcome::Replied(200, body);
+    let mut ask = |method: &str, url: &str| send(&mut engine, method, url, "", b"{}");
+    assert_eq!(ask("PUT", &format!("{HS}/rooms/!r:x/typing/@a:x")), ok(json!({})));
+    assert_eq!(ask("GET", &format!("{HS}/media/preview_url?url=https://a")), ok(json!({})));
+    assert_eq!(
+        ask("GET", "https://x/_matrix/media/v3/preview_url?url=https://a&ts=1"),
+        ok(json!({}))
+    );
+    assert_eq!(
+        ask(
+            "GET",
+            "https://x/_matrix/client/unstable/uk.half-shot.msc2666/user/mutual_rooms?user_id=b"
+        ),
+        ok(json!({"joined":[]}))
+    );
+    assert_eq!(errcode(&ask("GET", "https://x/_synapse/admin/v1/users/@a:x/admin")), "M_FORBIDDEN");
+    assert_eq!(ask("GET", "https://x/_synapse/admin/v1/server_version"), Outcome::Sent);
+    assert_eq!(ask("GET", &format!("{HS}/thirdparty/protocols")), ok(json!({})));
+    let nobody = ok(json!({"chunk":[],"total_room_count_estimate":0}));
+    assert_eq!(ask("POST", &format!("{HS}/publicRooms?server=matrix.org")), nobody);
+    assert_eq!(ask("POST", &format!("{HS}/publicRooms")), Outcome::Sent);
+    assert_eq!(ask("GET", &format!("{HS}/publicRooms?server=hs.example.org")), Outcome::Sent);
+    let mut trusting = with(Some(r#"{"allow":{"directory":["matrix.org"]}}"#));
+    let foreign = format!("{HS}/publicRooms?server=matrix.org");
+    assert_eq!(send(&mut trusting, "POST", &foreign, "", b"{}"), Outcome::Sent);
+}
+
+#[test]
+fn services_for_usage_errors_reports_and_maps_are_known_by_host_or_path() {
+    let mut engine = engine();
+    let mut status = |url: &str| match send(&mut engine, "POST", url, "", b"") {
+        Outcome::Replied(status, _) => status,
+        _ => 0,
+    };
+    for (url, expected) in [
+        ("https://posthog.element.io/e/?ip=1", 200),
+        ("https://eu.i.posthog.com/array/x/config.js", 200),
+        ("https://usage.example.org/i/v0/e/", 200),
+        ("https://usage.example.org/decide/?v=3", 200),
+        ("https://sentry.tools.element.io/api/6/envelope/", 200),
+        ("https://errors.example.org/api/12/envelope/?sentry_key=x", 200),
+        ("https://api.maptiler.com/tiles/1/2/3.png", 403),
+        ("https://example.org/e/", 0),
+        ("https://example.org/api/v2/envelope/", 0),
+        ("https://chat.example.org/api/submit", 0),
+        ("https://notposthog.com/x", 0),
+        ("https://x/_matrix/client/v3/keys/query", 0),
+    ] {
+        assert_eq!(status(url), expected, "{url}");
+    }
+    // Reports are asked about, and refused where nobody is to be asked.
+    for url in ["https://element.io/bugreports/submit", "https://rageshakes.element.io/api/submit"]
+    {
+        assert_eq!(engine.decide("POST", url) & flag::HANDOVER, flag::HANDOVER, "{url}");
+        assert_eq!(engine.take_handovers()[0].question.unwrap().id, "report", "{url}");
+        let mut on = with(Some(r#"{"shields":{"telemetry":"on"}}"#));
+        assert_eq!(errcode(&send(&mut on, "POST", url, "", b"")), "M_FORBIDDEN", "{url}");
+    }
+    let allowed = r#"{"allow":{"telemetry":["element.io"],"maps":["api.maptiler.com"]}}"#;
+    let mut trusting = with(Some(allowed));
+    for url in ["https://element.io/bugreports/submit", "https://api.maptiler.com/x"] {
+        assert_eq!(send(&mut trusting, "POST", url, "", b""), Outcome::Sent, "{url}");
+    }
+}
+
+#[test]
+fn usage_leaves_no_trace_at_the_homeserver() {
+    let mut engine = engine();
+    let url = format!("{HS}/user/@a:x/account_data/im.vector.analytics");
+    assert_eq!(
+        send(&mut engine, "PUT", &url, "", br#"{"id":"0123","pseudonymousAnalyticsOptIn":false}"#),
+        Outcome::Rewritten(r#"{"pseudonymousAnalyticsOptIn":false}"#.into())
+    );
+    let url = format!("{HS}/rooms/!r:x/send/io.element.performance_metric/m1");
+    assert_eq!(
+        send(&mut engine, "PUT", &url, "", b"{}"),
+        Outcome::Replied(200, json!({"event_id":"$mantle-m1"}))
+    );
+    let url = format!("{HS}/rooms/!r:x/send/m.room.message/m2");
+    assert_eq!(send(&mut engine, "PUT", &url, "", b"{}"), Outcome::Sent);
+    // Nobody is asked for logs, and other messages to devices pass.
+    let url = format!("{HS}/sendToDevice/im.vector.auto_rs_request/m3");
+    assert_eq!(send(&mut engine, "PUT", &url, "", b"{}"), Outcome::Replied(200, json!({})));
+    let url = format!("{HS}/sendToDevice/m.room.encrypted/m4");
+    assert_eq!(send(&mut engine, "PUT", &url, "", b"{}"), Outcome::Sent);
+}
+
+#[test]
+fn gateways_get_event_ids_only_and_bots_no_invitation() {
+    let mut engine = engine();
+    let set = |engine: &mut Engine, body: &str| post(engine, "/pushers/set", body);
+    assert_eq!(
+        set(&mut engine, r#"{"kind":"http","data":{"url":"https://push"}}"#),
+        Outcome::Rewritten(
+            r#"{"kind":"http","data":{"url":"https://push","format":"event_id_only"}}"#.into()
+        )
+    );
+    for body in [r#"{"kind":"http","data":{"format":"event_id_only"}}"#, r#"{"kind":null}"#] {
+        assert_eq!(set(&mut engine, body), Outcome::Sent, "{body}");
+    }
+    let bot = r#"{"is_direct":true,"invite":["@riot-bot:matrix.org"]}"#;
+    assert_eq!(errcode(&post(&mut engine, "/createRoom", bot)), "M_FORBIDDEN");
+    let friend = r#"{"is_direct":true,"invite":["@bob:matrix.org"]}"#;
+    assert!(matches!(post(&mut engine, "/createRoom", friend), Outcome::Rewritten(_)));
+    let mail = r#"{"kind":"email","pushkey":"a@b","device_display_name":"a@b","lang":"de-CH"}"#;
+    assert_eq!(
+        set(&mut engine, mail),
+        Outcome::Rewritten(
+            r#"{"kind":"email","pushkey":"a@b","device_display_name":"Element","lang":"de"}"#
+                .into()
+        )
+    );
+}
+
+#[test]
+fn new_rooms_are_no_more_open_than_asked_for() {
+    let mut engine = engine();
+    let guests = json!({"type": "m.room.guest_access", "state_key": "", "content": {"guest_access": "forbidden"}});
+    let history = |content: &str| json!({"type": "m.room.history_visibility", "state_key": "", "content": {"history_visibility": content}});
+    let other =
+        json!({"type": "m.room.name", "state_key": "", "content": {"name": "world_readable"}});
+    let mut made = |initial: Value| -> Value {
+        let body = json!({"preset": "private_chat", "initial_state": initial}).to_string();
+        match post(&mut engine, "/createRoom", &body) {
+            Outcome::Rewritten(text) => {
+                serde_json::from_str::<Value>(&text).unwrap()["initial_state"].clone()
+            }
+            outcome => json!(format!("{outcome:?}")),
+        }
+    };
+    assert_eq!(made(json!([])), json!([guests]));
+    let open = json!([
+        {"type": "m.room.guest_access", "state_key": "", "content": {"guest_access": "can_join"}},
+        history("world_readable"),
+        other,
+    ]);
+    assert_eq!(made(open), json!([guests, history("shared"), other]));
+    assert_eq!(made(json!([history("invited")])), json!([guests, history("invited")]));
+
+    let well_known = "https://hs.example.org/.well-known/matrix/client";
+    assert_ne!(engine.decide("GET", well_known) & flag::WATCH, 0);
+    let order = br#"{"io.element.e2ee":{"default":false,"force_disable":true,"secure_backup_required":true},"im.vector.riot.e2ee":{"default":true}}"#;
+    let seen = engine.answer("GET", well_known, 200, order).unwrap();
+    assert_eq!(
+        serde_json::from_slice::<Value>(&seen).unwrap(),
+        json!({
+            "io.element.e2ee": {"default": true, "secure_backup_required": true},
+            "im.vector.riot.e2ee": {"default": true},
+            // The shield `config`.
+            "io.element.voip": {"disable_fallback_ice": true},
+        })
+    );
+}
+
+#[test]
+fn people_are_searched_from_the_third_letter_on() {
+    let mut short = engine();
+    let empty = Outcome::Replied(200, json!({"limited": false, "results": []}));
+    let search = |engine: &mut Engine, term: &str| {
+        let body = json!({"search_term": term, "limit": 10}).to_string();
+        post(engine, "/user_directory/search", &body)
+    };
+    for term in ["", "a", "al", "@al", " al "] {
+        assert_eq!(search(&mut short, term), empty, "{term}");
+    }
+    for term in ["ali", "@ali", "小明"] {
+        assert_eq!(search(&mut short, term), Outcome::Sent, "{term}");
+    }
+    let mut long = with(Some(r#"{"version":1,"options":{"search":{"letters":5}}}"#));
+    assert_eq!(search(&mut long, "alic"), empty);
+    assert_eq!(search(&mut long, "alice"), Outcome::Sent);
+}
+
+#[test]
+fn what_becomes_public_is_asked_about() {
+    // method, path, body, and which question comes.
+    let cases = [
+        ("PUT", "/profile/@a:x/displayname", r#"{"displayname":"Alice"}"#, "profile"),
+        ("PUT", "/profile/@a:x/avatar_url", r#"{"avatar_url":"mxc://x/y"}"#, "profile"),
+        ("PUT", "/profile/@a:x/displayname", r#"{"displayname":""}"#, ""),
+        ("PUT", "/profile/@a:x/org.example.field", r#"{"org.example.field":"x"}"#, ""),
+        ("GET", "/profile/@a:x", "", ""),
+        (
+            "PUT",
+            "/rooms/!r:x/state/m.room%2Emember/@a:x",
+            r#"{"membership":"join","displayname":"A"}"#,
+            "nickname",
+        ),
+        ("PUT", "/rooms/!r:x/state/m.room.member/@a:x", r#"{"membership":"leave"}"#, ""),
+        ("PUT", "/directory/room/%23a:x", r#"{"room_id":"!r:x"}"#, "address"),
+        ("DELETE", "/directory/room/%23a:x", "", ""),
+        ("PUT", "/directory/list/room/!r:x", r#"{"visibility":"public"}"#, "address"),
+        ("PUT", "/directory/list/room/!r:x", r#"{"visibility":"private"}"#, ""),
+        ("POST", "/createRoom", r#"{"room_alias_name":"a"}"#, "address"),
+        ("POST", "/createRoom", r#"{"visibility":"public"}"#, "address"),
+        ("POST", "/createRoom", r#"{"visibility":"private"}"#, ""),
+        ("PUT", "/pushrules/global/content/word", r#"{"pattern":"word"}"#, "word"),
+        ("PUT", "/pushrules/global/content/word/enabled", r#"{"enabled":false}"#, ""),
+        ("PUT", "/pushrules/global/content/.m.rule.contains_user_name/actions", "{}", ""),
+        ("DELETE", "/pushrules/global/content/word", "", ""),
+        ("POST", "/pushers/set", r#"{"kind":"email"}"#, "mail"),
+        ("POST", "/pushers/set", r#"{"kind":null}"#, ""),
+    ];
+    let mut asking = engine();
+    let refuse = r#"{"version":1,"shields":{"profile":"on","keywords":"on","encrypted-state":"off","room-defaults":"off","media":"off"}}"#;
+    let mut refusing = with(Some(refuse));
+    let mut watching = with(Some(&refuse.replace("\"on\"", "\"flag\"")));
+    for (method, path, body, question) in cases {
+        let url = format!("{HS}{path}");
+        send(&mut asking, method, &url, "", body.as_bytes());
+        let ids: Vec<_> =
+            asking.take_handovers().iter().filter_map(|taker| Some(taker.question?.id)).collect();
+        let wanted: &[&str] = if question.is_empty() { &[] } else { &[question] };
+        assert_eq!(ids, wanted, "{method} {path} {body}");
+        let refused = send(&mut refusing, method, &url, "", body.as_bytes());
+        let is_refused = errcode(&refused) == "M_FORBIDDEN";
+        assert_eq!(is_refused, !question.is_empty(), "{method} {path} {refused:?}");
+        let watched = send(&mut watching, method, &url, "", body.as_bytes());
+        assert!(!matches!(watched, Outcome::Replied(..)), "{method} {path} {watched:?}");
+        assert!(watching.take_handovers().is_empty(), "{method} {path}");
+    }
+    let flagged = records(&mut watching);
+    assert!(flagged.iter().all(|record| record["action"] != "answered"), "{flagged:?}");
+    for (shield, count) in [("profile", 7), ("keywords", 2)] {
+        let counts = flagged.iter().filter(|record| record["shield"] == shield);
+        let seen = counts.filter_map(|record| record["count"].as_u64()).sum::<u64>();
+        assert_eq!(seen, count, "{flagged:?}");
+    }
+
+    // Whatever the mode, but flagged or off: a time zone does not leave, and an old one is emptied.
+    let zone = format!("{HS}/profile/@a:x/us.cloke.msc4175.tz");
+    let body = br#"{"us.cloke.msc4175.tz":"Europe/Berlin"}"#;
+    for engine in [&mut asking, &mut refusing] {
+        assert_eq!(
+            send(engine, "PUT", &zone, "", body),
+            Outcome::Rewritten(r#"{"us.cloke.msc4175.tz":""}"#.into())
+        );
+    }
+    assert_eq!(send(&mut watching, "PUT", &zone, "", body), Outcome::Sent);
+}
+
+#[test]
+fn pictures_wait_for_a_click_unless_the_person_set_something() {
+    const EVENT: &str = r#"{"type":"io.element.msc4278.media_preview_config","content":{"media_previews":"private","invite_avatars":"off"}}"#;
+    let mut engine = engine();
+    let answer = |engine: &mut Engine, query: &str, body: &str| {
+        let url = format!("{HS}/sync{query}");
+        let answered = engine.answer("GET", &url, 200, body.as_bytes());
+        answered.map(|bytes| String::from_utf8(bytes).unwrap())
+    };
+    let events =
+        |list: &str| format!(r#"{{"next_batch":"s1","account_data":{{"events":[{list}]}}}}"#);
+    let other = r#"{"type":"m.direct","content":{}}"#;
+    assert_eq!(answer(&mut engine, "", &events("")), Some(events(EVENT)));
+    let both = events(&format!("{other},{EVENT}"));
+    assert_eq!(answer(&mut engine, "?timeout=0", &events(other)), Some(both));
+    // A homeserver may leave out what is empty.
+    let bare = answer(&mut engine, "", r#"{"next_batch":"s1"}"#).unwrap();
+    assert!(bare.contains(EVENT) && bare.contains(r#""next_batch":"s1""#), "{bare}");
+    // What the person set, and what a later sync leaves out, stays.
+    let own = EVENT.replace("private", "on");
+    assert_eq!(answer(&mut engine, "", &events(&own)), None);
+    assert_eq!(answer(&mut engine, "?since=s1", &events("")), None);
+    let mut off = with(Some(r#"{"version":1,"shields":{"unasked-media":"off"}}"#));
+    assert_eq!(answer(&mut off, "", &events("")), None);
+}
+
+#[test]
+fn positions_and_map_links_are_asked_about() {
+    const MAP: &str = "https://www.openstreetmap.org/?mlat=51.5&mlon=-0.1#map=16/51.5/-0.1";
+    let mut asking = engine();
+    let ids = |engine: &mut Engine, what: &str| {
+        engine.inquire(what).map(|taker| taker.question.map_or("refused", |question| question.id))
+    };
+    assert_eq!(ids(&mut asking, "position:"), Some("here"));
+    assert_eq!(ids(&mut asking, MAP), Some("map"));
+    for other in ["https://www.openstreetmap.org/copyright", "https://example.org/?mlat=1", "x"] {
+        assert_eq!(ids(&mut asking, other), None, "{other}");
+    }
+    let mut refusing = with(Some(r#"{"version":1,"shields":{"location":"on"}}"#));
+    assert_eq!(ids(&mut refusing, MAP), Some("refused"));
+    let mut watching = with(Some(r#"{"version":1,"shields":{"location":"flag"}}"#));
+    assert_eq!(ids(&mut watching, "position:"), None);
+    let mut off = with(Some(r#"{"version":1,"shields":{"location":"off"}}"#));
+    assert_eq!(ids(&mut off, MAP), None);
+    for (engine, actions) in [
+        (&mut asking, &["asked", "asked"][..]),
+        (&mut refusing, &["blocked"]),
+        (&mut watching, &["flagged"]),
+        (&mut off, &[]),
+    ] {
+        let noted: Vec<_> = records(engine).iter().map(|record| record["action"].clone()).collect();
+        assert_eq!(noted, actions);
+    }
+}
+
+#[test]
+fn the_strict_profile_changes_defaults_only() {
+    let mut engine = with(Some(r#"{"profile":"strict","shields":{"typing":"off"}}"#));
+    let typing = format!("{HS}/rooms/!r:x/typing/@a:x");
+    assert_eq!(send(&mut engine, "PUT", &typing, "", b"{}"), Outcome::Sent);
+    let settings = engine.shield_settings("typing").unwrap();
+    assert_eq!(settings, r#"{"mode":"off","options":{},"allow":[]}"#);
+    assert_eq!(engine.shield_settings("nothing"), None);
+}
+
+#[test]
+fn habits_stay_on_this_device_and_echo() {
+    let mut engine = engine();
+    engine.restore("seed-", "{}");
+    let url = format!("{HS}/user/%40a%3Ax/account_data/io.element.recent_emoji");
+    let content = br#"{"recent_emoji":[["x",3]]}"#;
+    let sync = format!("{HS}/sync?since=s1");
+    assert_eq!(engine.decide("GET", &sync) & flag::WATCH, flag::WATCH);
+    assert_eq!(
+        send(&mut engine, "PUT", &url, "", content),
+        Outcome::Rewritten(r#"{"mantle":"seed-1"}"#.into())
+    );
+    let saved = engine.take_unsaved().unwrap();
+    assert_eq!(engine.take_unsaved(), None);
+
+    let echo = br#"{"account_data":{"events":[{"type":"io.element.recent_emoji","content":{"mantle":"seed-1"}},{"type":"m.direct","content":{"mantle":"x"}}]}}"#;
+    let answer = |engine: &mut Engine, body: &[u8]| {
+        String::from_utf8(engine.answer("GET", &sync, 200, body).unwrap()).unwrap()
+    };
+    let expected = r#"{"account_data":{"events":[{"type":"io.element.recent_emoji","content":{"recent_emoji":[["x",3]]}},{"type":"m.direct","content":{"mantle":"x"}}]}}"#;
+    assert_eq!(answer(&mut engine, echo), expected);
+
+    // After a reload, and for a placeholder of another device.
+    let mut later = with(None);
+    later.restore("other-", &saved);
+    assert_eq!(answer(&mut later, echo), expected);
+    let foreign = String::from_utf8_lossy(echo).replace("seed-1", "elsewhere-9");
+    assert_eq!(answer(&mut later, foreign.as_bytes()), expected);
+    let got = later.answer("GET", &url, 200, br#"{"mantle":"seed-1"}"#).unwrap();
+    assert_eq!(got, content);
+    // Types that end in a device ID.
+    let own = format!("{HS}/user/@a:x/account_data/io.element.matrix_client_information.DEV");
+    let told = br#"{"name":"Element","url":"chat.example.org"}"#;
+    assert_eq!(
+        send(&mut later, "PUT", &own, "", told),
+        Outcome::Rewritten(r#"{"mantle":"other-1"}"#.into())
+    );
+    let echo = br#"{"account_data":{"events":[{"type":"io.element.matrix_client_information.DEV","content":{"mantle":"other-1"}}]}}"#;
+    assert!(answer(&mut later, echo).contains("chat.example.org"));
+
+    // Nothing kept: an empty content is better than a placeholder.
+    let mut fresh = with(None);
+    let got = fresh.answer("GET", &url, 200, br#"{"mantle":"seed-1"}"#).unwrap();
+    assert_eq!(got, b"{}");
+
+    let settings = format!("{HS}/user/@a:x/account_data/im.vector.web.settings");
+    let body = br#"{"a":1,"SpotlightSearch.recentSearches":["!r"]}"#;
+    let told = r#"{"a":1,"SpotlightSearch.recentSearches":["mantle seed-2"]}"#;
+    assert_eq!(send(&mut engine, "PUT", &settings, "", body), Outcome::Rewritten(told.into()));
+    let saved = engine.take_unsaved().unwrap();
+    let mut later = with(None);
+    later.restore("other-", &saved);
+    // What other devices set beside it stays.
+    let echo = told.replace(r#""a":1"#, r#""a":2"#);
+    let shown = r#"{"a":2,"SpotlightSearch.recentSearches":["!r"]}"#;
+    assert_eq!(later.answer("GET", &settings, 200, echo.as_bytes()).unwrap(), shown.as_bytes());
+    let sync_of = |content: &str| {
+        format!(
+            r#"{{"account_data":{{"events":[{{"type":"im.vector.web.settings","content":{content}}}]}}}}"#
+        )
+    };
+    assert_eq!(answer(&mut later, sync_of(&echo).as_bytes()), sync_of(shown));
+    for plain in [r#"{"a":1}"#, r#"{"SpotlightSearch.recentSearches":[]}"#, shown] {
+        assert_eq!(later.answer("GET", &sync, 200, sync_of(plain).as_bytes()), None, "{plain}");
+    }
+    for plain in [&br#"{"a":1}"#[..], br#"{"SpotlightSearch.recentSearches":[]}"#] {
+        assert_eq!(send(&mut engine, "PUT", &settings, "", plain), Outcome::Sent);
+    }
+    let direct = format!("{HS}/user/@a:x/account_data/m.direct");
+    assert_eq!(send(&mut engine, "PUT", &direct, "", content), Outcome::Sent);
+    assert_eq!(send(&mut engine, "PUT", &url, "", b"{}"), Outcome::Sent);
+}
+
+#[test]
+fn state_that_may_be_encrypted_is_handed_over_and_its_answers_back() {
+    let flags = |engine: &mut Engine, method: &str, path: &str| {
+        engine.decide(method, &format!("{HS}{path}"))
+            & (flag::HANDOVER | flag::HANDBACK | flag::REPLY)
+    };
+    let over = [
+        ("POST", "/createRoom"),
+        ("PUT", "/rooms/!r:x/state/m.room.name"),
+        ("PUT", "/rooms/!r:x/state/m.room.name/"),
+        ("PUT", "/rooms/!r%2Fooms:x/state/m%2Eroom.topic/state%2Fm"),
+        ("PUT", "/rooms/!r:x/state/im.vector.modular.widgets/jitsi"),
+        ("PUT", "/rooms/!r:x/state/m.room.encryption/"),
+        ("POST", "/rooms/!r:x/upgrade"),
+        ("POST", "/user/@a:x/filter"),
+    ];
+    let back = [
+        ("GET", "/sync?since=1"),
+        ("GET", "/rooms/!r:x/state"),
+        ("GET", "/rooms/!r:x/state/m.room.name"),
+        ("GET", "/rooms/!r:x/messages?dir=b"),
+        ("GET", "/rooms/!r:x/initialSync"),
+        ("GET", "/rooms/!r:x/hierarchy"),
+        ("GET", "/notifications"),
+    ];
+    let neither = [
+        ("PUT", "/rooms/!r:x/state/m.room.power_levels/"),
+        ("PUT", "/rooms/!r:x/state/m.room.encrypted/m.room.name%3A"),
+        ("PUT", "/rooms/!r:x/send/m.room.message/1"),
+        ("GET", "/rooms/!r:x/members"),
+        ("GET", "/user/@a:x/filter/1"),
+        ("GET", "/pushers"),
+    ];
+    let mut on = engine();
+    for (method, path) in over {
+        assert_eq!(flags(&mut on, method, path), flag::HANDOVER, "{path}");
+    }
+    for (method, path) in back {
+        assert_eq!(flags(&mut on, method, path), flag::HANDBACK, "{path}");
+    }
+    for (method, path) in neither {
+        assert_eq!(flags(&mut on, method, path), 0, "{path}");
+    }
+    // A homeserver below a path of that name, and the endpoint's oldest version.
+    for url in [
+        "https://x/rooms/_matrix/client/v3/rooms/!r:x/state/m.room.name",
+        "https://x/_matrix/client/api/v1/rooms/!r:x/state/m.room.name",
+        "https://x/_matrix/client/v3/rooms/!r:x/state/m.room.name/a/b",
+    ] {
+        assert_eq!(on.decide("PUT", url) & flag::HANDOVER, flag::HANDOVER, "{url}");
+    }
+    // The search shield has a word before.
+    assert_eq!(flags(&mut on, "POST", "/search"), flag::HANDOVER | flag::HANDBACK);
+    // Sliding sync asks in its body for types as well.
+    let sliding =
+        "https://hs.example.org/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
+    assert_eq!(on.decide("POST", sliding) & flag::HANDBACK, flag::HANDBACK);
+
+    let mut more = with(Some(
+        r#"{"version":1,"options":{"encrypted-state":{"types":["m.room.pinned_events"]}}}"#,
+    ));
+    let pins = "/rooms/!r:x/state/m.room.pinned_events/";
+    assert_eq!(flags(&mut on, "PUT", pins), 0);
+    assert_eq!(flags(&mut more, "PUT", pins), flag::HANDOVER);
+
+    let mut off = with(Some(r#"{"version":1,"shields":{"encrypted-state":"off"}}"#));
+    let mut watching = with(Some(r#"{"version":1,"shields":{"encrypted-state":"flag"}}"#));
+    for (method, path) in over.into_iter().chain(back) {
+        assert_eq!(flags(&mut off, method, path), 0, "{path}");
+        assert_eq!(flags(&mut watching, method, path), 0, "{path}");
+    }
+    let noted = |engine: &mut Engine| -> Vec<String> {
+        records(engine)
+            .iter()
+            .filter(|record| record["shield"] == "encrypted-state")
+            .map(|record| record["endpoint"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(noted(&mut off), [""; 0]);
+    let noted = noted(&mut watching);
+    assert_eq!(noted.len(), 2, "{noted:?}");
+}

@@ -1,0 +1,9 @@
+//! Matrix on the wire: addresses, routes and JSON text. No policy and no cryptography.
+
+pub mod account_data;
+pub mod chunked;
+pub mod ice;
+pub mod json;
+pub mod route;
+pub mod secret;
+pub mod url;
