@@ -23,6 +23,10 @@ interface Outcome {
 
 interface Check {
   what: string;
+  /** Part of the quick gate: needs neither WASM nor a package. */
+  quick?: boolean;
+  /** Cargo takes one command at a time; what is not its own runs beside it. */
+  cargo?: boolean;
   run(fix: boolean): Promise<Outcome>;
 }
 
@@ -60,10 +64,14 @@ const node = process.execPath;
 const checks: Record<string, Check> = {
   rustfmt: {
     what: "Rust is formatted",
+    quick: true,
+    cargo: true,
     run: (fix) => cargoTool("fmt", ["--all", ...(fix ? [] : ["--", "--check"])], 120),
   },
   clippy: {
     what: "clippy is content with every target",
+    quick: true,
+    cargo: true,
     run: () => {
       const scope = ["--quiet", "--workspace", "--all-targets"];
       return cargoTool("clippy", [...scope, "--", "--deny", "warnings"], 1_200);
@@ -71,6 +79,7 @@ const checks: Record<string, Check> = {
   },
   "clippy-wasm": {
     what: "clippy is content with the browser's side of the core",
+    cargo: true,
     run: async () => {
       const which = await run("scripts/wasm-toolchain", ["--which"], { timeoutSeconds: 60 });
       const rustup = which.output.trim() === "rustup";
@@ -92,6 +101,7 @@ const checks: Record<string, Check> = {
   },
   prettier: {
     what: "TypeScript, JSON and CSS are formatted",
+    quick: true,
     run: (fix) =>
       command(
         node,
@@ -106,38 +116,47 @@ const checks: Record<string, Check> = {
   },
   tsc: {
     what: "TypeScript type-checks",
+    quick: true,
     run: () => command(node, ["node_modules/typescript/bin/tsc", "--project", "."], 300),
   },
   layers: {
     what: "modules use each other in one direction",
+    quick: true,
     run: () => Promise.resolve({ problems: layerProblems() }),
   },
   generated: {
-    what: "generated files are fresh",
-    run: async (fix) => {
+    what: "files generated from the Rust tables are fresh",
+    quick: true,
+    cargo: true,
+    run: (fix) => {
       const mode = fix ? "--write" : "--check";
-      const tables = await command(
-        "cargo",
-        ["run", "--quiet", "--package", "mantle-generate", "--", mode],
-        900,
-      );
+      return command("cargo", ["run", "--quiet", "--package", "mantle-generate", "--", mode], 900);
+    },
+  },
+  boundary: {
+    what: "the committed types of the WASM boundary are fresh",
+    cargo: true,
+    run: async () => {
       const core = await buildCoreWasm([]);
-      const types = staleCommittedTypes(core).map(
+      const problems = staleCommittedTypes(core).map(
         (file) => `${file} is stale; run scripts/build and commit it.`,
       );
-      return { problems: [...tables.problems, ...types] };
+      return { problems };
     },
   },
   tree: {
     what: "no registry host and no path of a machine in the tree",
+    quick: true,
     run: () => Promise.resolve({ problems: treeProblems() }),
   },
   permissions: {
     what: "the manifests ask for what was agreed on, and the README explains it",
+    quick: true,
     run: () => Promise.resolve({ problems: permissionProblems() }),
   },
   artefact: {
     what: "the packages hold what they should and nothing else",
+    cargo: true,
     run: artefact,
   },
 };
@@ -249,35 +268,56 @@ async function artefact(): Promise<Outcome> {
   return { problems };
 }
 
+/** Says how one check went. */
+async function report(name: string, check: Check, fix: boolean): Promise<keyof Counts> {
+  const start = performance.now();
+  const outcome = await check.run(fix);
+  const seconds = ((performance.now() - start) / 1_000).toFixed(1);
+  if (outcome.skipped !== undefined) {
+    console.log(`skip   ${name}: ${outcome.skipped}`);
+    return "skipped";
+  }
+  if (outcome.problems.length === 0) {
+    console.log(`ok     ${name}: ${check.what} (${seconds} s)`);
+    return "passed";
+  }
+  console.log(`FAILED ${name}: not so: ${check.what} (${seconds} s)`);
+  for (const problem of outcome.problems) console.log(problem.replace(/^/gm, "       "));
+  return "failed";
+}
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
 main("check", async () => {
   const { values } = parseArgs({
     options: {
       only: { type: "string", multiple: true, default: [] },
+      quick: { type: "boolean", default: false },
       fix: { type: "boolean", default: false },
     },
   });
-  const names = values.only.length > 0 ? values.only : Object.keys(checks);
-  const counts = { passed: 0, failed: 0, skipped: 0 };
-  for (const name of names) {
-    const check = checks[name];
-    if (check === undefined) {
-      throw new Failure(`there is no check ${name}; there are: ${Object.keys(checks).join(", ")}.`);
-    }
-    const start = performance.now();
-    const outcome = await check.run(values.fix);
-    const seconds = ((performance.now() - start) / 1_000).toFixed(1);
-    if (outcome.skipped !== undefined) {
-      counts.skipped += 1;
-      console.log(`skip   ${name}: ${outcome.skipped}`);
-    } else if (outcome.problems.length === 0) {
-      counts.passed += 1;
-      console.log(`ok     ${name}: ${check.what} (${seconds} s)`);
-    } else {
-      counts.failed += 1;
-      console.log(`FAILED ${name}: not so: ${check.what} (${seconds} s)`);
-      for (const problem of outcome.problems) console.log(problem.replace(/^/gm, "       "));
-    }
+  for (const name of values.only) {
+    if (name in checks) continue;
+    throw new Failure(`there is no check ${name}; there are: ${Object.keys(checks).join(", ")}.`);
   }
+  const chosen = Object.entries(checks).filter(
+    ([name, check]) =>
+      (values.only.length === 0 || values.only.includes(name)) &&
+      (!values.quick || check.quick === true),
+  );
+  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const lane = async (members: typeof chosen): Promise<void> => {
+    for (const [name, check] of members) counts[await report(name, check, values.fix)] += 1;
+  };
+  const ofCargo = chosen.filter(([, check]) => check.cargo === true);
+  const others = chosen.filter(([, check]) => check.cargo !== true);
+  // Both lanes write the same files when they mend.
+  if (values.fix) await lane(chosen);
+  else await Promise.all([lane(ofCargo), lane(others)]);
   console.log(`check: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
   return counts.failed === 0 ? 0 : 1;
 });

@@ -1,11 +1,12 @@
-/** scripts/test: the whole gate, with one line of counts at the end. */
+/** scripts/test: the gate, whole or quick, with one line of counts at the end. */
 
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
 
 import { filesBelow } from "./fingerprint.ts";
-import { Failure, main, root, run } from "./process.ts";
+import { Failure, main, root, run, type RunResult } from "./process.ts";
+import { nodeTests, testBuilds, testFiles } from "./spec-files.ts";
 
 interface Counts {
   passed: number;
@@ -19,10 +20,16 @@ interface Group {
   command: readonly [string, ...string[]];
   /** Reads the counts from what the group printed; undefined when it printed none. */
   count: (output: string) => Counts | undefined;
+  prepare?: () => void;
   /** Without this group the later ones cannot run. */
   needed?: boolean;
   /** After a failure: the part to run once more, where what failed allows it. */
   again?: () => Again | undefined;
+  /**
+   * Keeps the processor busy and needs nothing of the groups after it, so it runs beside them at the
+   * lowest priority: they wait for browsers and clocks half of their time.
+   */
+  beside?: boolean;
 }
 
 interface Again {
@@ -32,7 +39,7 @@ interface Again {
 }
 
 const results = "build/test-results";
-const nodeReport = `${results}/node.tap`;
+const reportFile = (name: string): string => `${results}/${name}.tap`;
 
 /** Adds up every match; undefined when there is none. */
 function sum(
@@ -91,8 +98,8 @@ function nextestCounts(output: string): Counts | undefined {
 }
 
 /** From the report file: the number of subtests, not of files, and what was cancelled failed. */
-function nodeCounts(): Counts | undefined {
-  const file = path.join(root, nodeReport);
+function nodeCounts(name: string): Counts | undefined {
+  const file = path.join(root, reportFile(name));
   if (!existsSync(file)) return undefined;
   const report = readFileSync(file, "utf8");
   const last = (word: string): number =>
@@ -104,21 +111,12 @@ function nodeCounts(): Counts | undefined {
   };
 }
 
-const spec = (report: string, concurrency: number, files: readonly string[]): Group["command"] => [
-  process.execPath,
-  ...["--import", "tsx", "--test", "--test-timeout=900000"],
-  `--test-concurrency=${concurrency}`,
-  ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
-  ...["--test-reporter=tap", `--test-reporter-destination=${report}`],
-  ...files,
-];
-
 /**
  * The spec files that failed, when all that went wrong is that a browser or a wait ran out of time:
  * on a crowded machine that tells little. What an assertion found, a leak above all, stays found.
  */
-function specsAgain(): Again | undefined {
-  const file = path.join(root, nodeReport);
+function specsAgain(name: string): Again | undefined {
+  const file = path.join(root, reportFile(name));
   if (!existsSync(file)) return undefined;
   const failed =
     /^ *not ok \d+ - (?<name>(?:(?! # (?:TODO|SKIP)).)*)\n *---\n(?<body>[\s\S]*?)^ *\.\.\.$/gm;
@@ -140,7 +138,27 @@ function specsAgain(): Again | undefined {
     failures.push(`${groups?.["name"] ?? ""}: ${error.replace(/\s+/g, " ").trim().slice(0, 200)}`);
   }
   if (failures.length === 0 || files.size > 3) return undefined;
-  return { command: spec(`${results}/node-again.tap`, 1, [...files]), failures };
+  const report = reportFile(`${name}-again`);
+  return { command: nodeTests([...files], { report, concurrency: 1 }), failures };
+}
+
+/** Test files of node's runner; their counts are those of the subtests. */
+function nodeGroup(
+  name: string,
+  report: string,
+  files: readonly string[],
+  options: { concurrency: number; timeoutSeconds: number; again?: boolean },
+): Group {
+  const file = reportFile(report);
+  return {
+    name,
+    timeoutSeconds: options.timeoutSeconds,
+    // What an earlier run left must not be counted.
+    prepare: () => rmSync(path.join(root, file), { force: true }),
+    command: nodeTests(files, { report: file, concurrency: options.concurrency }),
+    count: () => nodeCounts(report),
+    ...(options.again === true ? { again: () => specsAgain(report) } : {}),
+  };
 }
 
 async function nativeTests(): Promise<Group> {
@@ -176,47 +194,119 @@ function ignoredTests(): string[] {
     );
 }
 
-main("test", async () => {
-  const { values } = parseArgs({ options: { only: { type: "string", default: "" } } });
-  mkdirSync(path.join(root, results), { recursive: true });
-  const specs = filesBelow("web-tests").filter((file) => file.endsWith(".spec.ts"));
-  const testSite = ["--site", "https://chat.example.org"];
-  const all: Group[] = [
-    {
-      name: "checks",
-      timeoutSeconds: 3_000,
-      command: ["scripts/check"],
-      count: plainCounts,
-    },
+/** matrix-sdk-crypto in a workspace of its own; its 230 crates stay built in its own target folder. */
+function oracle(): Group {
+  const manifest = filesBelow("core").find((file) => /oracle\/Cargo\.toml$/.test(file));
+  if (manifest === undefined) throw new Failure("the oracle's Cargo.toml is not below core/.");
+  return {
+    name: "encrypted state against matrix-sdk-crypto",
+    timeoutSeconds: 2_400,
+    command: [
+      "cargo",
+      ...["test", "--locked", "--color", "never"],
+      ...["--manifest-path", manifest, "--target-dir", "target/oracle"],
+    ],
+    count: cargoTestCounts,
+    beside: true,
+  };
+}
+
+/**
+ * Two of these at a time: they wait for homeservers, browsers and clocks more than they compute, and
+ * each has its own homeserver, browsers and recorder. The others drive several clients at once, build
+ * pages or measure time, so each has the machine to itself.
+ */
+const paired =
+  /^web-tests\/(e2e\/(shields\/|media\.spec|popup\.spec|question\.spec|rollout|backstop\.spec)|media\/|report\/|wasm\/)/;
+
+async function wholeGate(): Promise<Group[]> {
+  const specs = testFiles(".spec.ts", "web-tests");
+  return [
+    { name: "checks", timeoutSeconds: 3_000, command: ["scripts/check"], count: plainCounts },
     build("build of the package"),
-    build("build for the tests", ...testSite, "--out", "build/test"),
-    build(
-      "build with faults to inject",
-      ...testSite,
-      ...["--features", "fault-injection", "--out", "build/fault"],
-    ),
+    ...testBuilds.map(({ folder, args }) => build(`build in ${folder}`, ...args)),
+    ...unitTests(),
+    await nativeTests(),
     {
       name: "packages, built twice",
-      timeoutSeconds: 1_500,
+      timeoutSeconds: 3_000,
       command: [process.execPath, "--import", "tsx", "scripts/reproduce.ts"],
       count: plainCounts,
+      beside: true,
     },
-    await nativeTests(),
+    oracle(),
     {
       name: "core, in both browsers",
       timeoutSeconds: 1_200,
       command: [process.execPath, "--import", "tsx", "web-tests/wasm/run.ts"],
       count: cargoTestCounts,
     },
-    {
-      name: "specs",
-      timeoutSeconds: 3_600,
-      command: spec(nodeReport, 1, specs),
-      again: specsAgain,
-      count: nodeCounts,
-    },
+    nodeGroup(
+      "specs, two at a time",
+      "specs-paired",
+      specs.filter((file) => paired.test(file)),
+      { concurrency: 2, timeoutSeconds: 3_600, again: true },
+    ),
+    nodeGroup(
+      "specs, one at a time",
+      "specs",
+      specs.filter((file) => !paired.test(file)),
+      { concurrency: 1, timeoutSeconds: 3_600, again: true },
+    ),
   ];
+}
 
+/** What needs neither browser nor WASM. */
+async function quickGate(): Promise<Group[]> {
+  return [
+    {
+      name: "checks",
+      timeoutSeconds: 1_500,
+      command: ["scripts/check", "--quick"],
+      count: plainCounts,
+    },
+    ...unitTests(),
+    await nativeTests(),
+  ];
+}
+
+/** Tests of TypeScript beside what they test, without a browser. */
+function unitTests(): Group[] {
+  const files = testFiles(".test.ts", "extension", "scripts", "web-tests");
+  if (files.length === 0) return [];
+  return [nodeGroup("TypeScript", "unit", files, { concurrency: 2, timeoutSeconds: 300 })];
+}
+
+const slug = (name: string): string => name.replace(/\W+/g, "-");
+
+interface Ended {
+  outcome: RunResult;
+  seconds: number;
+}
+
+async function runGroup(group: Group): Promise<Ended> {
+  group.prepare?.();
+  const niced = ["nice", "-n", "19", ...group.command] as const;
+  const [command, ...args] = group.beside === true ? niced : group.command;
+  const start = performance.now();
+  const outcome = await run(command, args, {
+    timeoutSeconds: group.timeoutSeconds,
+    echo: group.beside !== true,
+    log: path.join(root, results, `${slug(group.name)}.log`),
+  });
+  return { outcome, seconds: Math.round((performance.now() - start) / 1_000) };
+}
+
+main("test", async () => {
+  const { values } = parseArgs({
+    options: {
+      only: { type: "string", default: "" },
+      quick: { type: "boolean", default: false },
+    },
+  });
+  mkdirSync(path.join(root, results), { recursive: true });
+  const started = performance.now();
+  const all = await (values.quick ? quickGate() : wholeGate());
   const groups = all.filter((group) => group.name.includes(values.only));
   if (groups.length === 0) {
     const names = all.map((group) => `"${group.name}"`).join(", ");
@@ -227,23 +317,7 @@ main("test", async () => {
   const summary: string[] = [];
   /** What failed at first and passed at the second try; said, since it wants mending. */
   const unsteady: string[] = [];
-  let blocked = "";
-  for (const group of groups) {
-    if (blocked !== "") {
-      total.failed += 1;
-      summary.push(`FAILED ${group.name}: not run, because of: ${blocked}`);
-      continue;
-    }
-    console.log(`\n=== ${group.name}`);
-    const [command, ...args] = group.command;
-    const start = performance.now();
-    const log = path.join(root, results, `${group.name.replace(/\W+/g, "-")}.log`);
-    const outcome = await run(command, args, {
-      timeoutSeconds: group.timeoutSeconds,
-      echo: true,
-      log,
-    });
-    const seconds = Math.round((performance.now() - start) / 1_000);
+  const conclude = async (group: Group, { outcome, seconds }: Ended): Promise<Counts> => {
     const counts = group.count(outcome.output) ?? { passed: 0, failed: 1, skipped: 0 };
     // A group that ends badly without a failed test in its counts is itself the failure.
     if (!outcome.ok && counts.failed === 0) counts.failed = 1;
@@ -264,19 +338,42 @@ main("test", async () => {
     total.failed += counts.failed;
     total.skipped += counts.skipped;
     const how = outcome.timedOut ? `, ended after its ${group.timeoutSeconds} s` : "";
+    const where = group.beside === true ? ", beside the others" : "";
     summary.push(
       `${counts.failed === 0 ? "ok    " : "FAILED"} ${group.name}: ${counts.passed} passed, ` +
-        `${counts.failed} failed, ${counts.skipped} skipped (${seconds} s${how})`,
+        `${counts.failed} failed, ${counts.skipped} skipped (${seconds} s${where}${how})`,
     );
     if (group.count === nextestCounts || group.count === cargoTestCounts) {
       if (counts.skipped > 0) {
         summary.push(...ignoredTests().map((test) => `         skipped ${test}`));
       }
     }
-    if (group.needed === true && counts.failed > 0) blocked = group.name;
+    return counts;
+  };
+
+  let blocked = "";
+  const beside: { group: Group; ended: Promise<Ended> }[] = [];
+  for (const group of groups) {
+    if (blocked !== "") {
+      total.failed += 1;
+      summary.push(`FAILED ${group.name}: not run, because of: ${blocked}`);
+    } else if (group.beside === true) {
+      console.log(`\n=== ${group.name}: begun, beside the next`);
+      beside.push({ group, ended: runGroup(group) });
+    } else {
+      console.log(`\n=== ${group.name}`);
+      const counts = await conclude(group, await runGroup(group));
+      if (group.needed === true && counts.failed > 0) blocked = group.name;
+    }
+  }
+  for (const { group, ended } of beside) {
+    const outcome = await ended;
+    console.log(`\n=== ${group.name}\n${outcome.outcome.output.trimEnd()}`);
+    await conclude(group, outcome);
   }
 
-  console.log(`\n=== summary\n${[...summary, ...unsteady].join("\n")}\n`);
+  const seconds = Math.round((performance.now() - started) / 1_000);
+  console.log(`\n=== summary, after ${seconds} s\n${[...summary, ...unsteady].join("\n")}\n`);
   console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
   return total.failed === 0 ? 0 : 1;
 });
