@@ -76,6 +76,106 @@ impl<'a> Address<'a> {
     }
 }
 
+/// What a text that a server or a page's owner wrote is as an address.
+///
+/// A URL parser as the browser's needs tables that are larger than the rest of the core. So what
+/// needs no more than cutting is understood, and all else is told apart from it: to be judged as if
+/// it led to a stranger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It names no host: it lies where the page lies.
+    Relative,
+    /// An http(s) or ws(s) address, as `new URL` serialises it on a page with https. Of a host with
+    /// a punycode label that means nothing `new URL` makes no address at all.
+    Absolute(String),
+    /// Another scheme, in lower case: `data`, `blob`, `mxc`.
+    Other(String),
+    /// Only a URL parser can tell.
+    Unknown,
+}
+
+/// Reads an address in a text as `new URL(text, document.baseURI)` does (WHATWG URL, 'basic URL
+/// parser').
+#[must_use]
+pub fn found(text: &str) -> Found {
+    let text = text.trim_matches(|letter: char| letter <= ' ');
+    let text: Cow<'_, str> = if text.contains(['\t', '\n', '\r']) {
+        text.replace(['\t', '\n', '\r'], "").into()
+    } else {
+        text.into()
+    };
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    };
+    let (scheme, rest) = match text.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) {
+        Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
+        None if text.starts_with(['/', '\\']) && text.chars().nth(1).is_some_and(is_slash) => {
+            ("https".to_owned(), text.as_ref())
+        }
+        None => return Found::Relative,
+    };
+    let default_port = match scheme.as_str() {
+        "https" | "wss" => 443,
+        "http" | "ws" => 80,
+        // These are read as web addresses are, but nothing here asks for them.
+        "ftp" | "file" => return Found::Unknown,
+        _ => return Found::Other(scheme),
+    };
+    // Other slashes, fewer or more of them lead to a host as well, or to the page's own.
+    let after = rest.strip_prefix("//").filter(|after| !after.starts_with(is_slash));
+    let Some(after) = after else { return Found::Unknown };
+    let end = after.find(['/', '\\', '?', '#']).unwrap_or(after.len());
+    let Some((authority, path)) = after.split_at_checked(end) else { return Found::Unknown };
+    let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
+    if !is_plain_host(host) || !is_plain_path(path) {
+        return Found::Unknown;
+    }
+    let is_number = port.bytes().all(|digit| digit.is_ascii_digit());
+    let port = match port.parse::<u16>() {
+        Ok(number) if is_number && number != default_port => format!(":{number}"),
+        Ok(_) if is_number => String::new(),
+        _ if port.is_empty() => String::new(),
+        _ => return Found::Unknown,
+    };
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    Found::Absolute(format!("{scheme}://{}{port}{slash}{path}", host.to_ascii_lowercase()))
+}
+
+fn is_slash(letter: char) -> bool {
+    matches!(letter, '/' | '\\')
+}
+
+/// Whether this is a host that a URL parser only makes lower case.
+fn is_plain_host(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    if host.len() > 253 || !name.split('.').all(is_label) {
+        return false;
+    }
+    // A last label that is a number makes an IPv4 address of it, which may be written in many ways.
+    let last = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
+    !is_number || host.parse::<std::net::Ipv4Addr>().is_ok()
+}
+
+/// Whether a URL parser leaves path, query and fragment as they are.
+fn is_plain_path(path: &str) -> bool {
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&()*+,;=:@/%?#".contains(&byte);
+    let end = path.find(['?', '#']).unwrap_or(path.len());
+    let segments = path.get(..end).unwrap_or_default();
+    path.bytes().all(is_plain)
+        && segments.split('/').all(|segment| {
+            let dots = segment.to_ascii_lowercase().replace("%2e", ".");
+            !matches!(dots.as_str(), "." | "..")
+        })
+}
+
 /// The URL with this parameter, once and with this value (neither needs escapes); `None` when it is
 /// so already.
 #[must_use]
@@ -179,6 +279,60 @@ mod tests {
             "https://x/sync?since=a&timeout=0&set_presence=offline#f"
         );
         assert_eq!(set("https://x/sync?set_presence=offline&since=a"), None);
+    }
+
+    #[test]
+    fn addresses_in_texts_are_what_the_browser_makes_of_them() {
+        for (text, href) in [
+            ("https://hs.example.org", "https://hs.example.org/"),
+            (" \u{0}https://HS.example.org:443/a?b#c\n ", "https://hs.example.org/a?b#c"),
+            ("ht\ttps://hs.exa\nmple.org:0444", "https://hs.example.org:444/"),
+            ("//hs.example.org/x", "https://hs.example.org/x"),
+            ("HTTP://hs.example.org.:80/", "http://hs.example.org./"),
+            ("wss://127.0.0.1:/x", "wss://127.0.0.1/x"),
+        ] {
+            assert_eq!(found(text), Found::Absolute(href.to_owned()), "{text}");
+        }
+        for text in ["", " ", "welcome.html", "/a\\b", "?q=https://x/", "#x", ":x", "1a:b", "a/b:c"]
+        {
+            assert_eq!(found(text), Found::Relative, "{text}");
+        }
+        for (text, scheme) in [("data:,x", "data"), ("MXC://hs/id", "mxc"), ("a.b:", "a.b")] {
+            assert_eq!(found(text), Found::Other(scheme.to_owned()), "{text}");
+        }
+        for text in [
+            "https:hs.example.org",
+            "https:/hs.example.org",
+            "https:///hs.example.org",
+            "https:\\\\hs.example.org",
+            "/\\hs.example.org",
+            "\\\\hs.example.org",
+            "///hs.example.org",
+            "//",
+            "https://",
+            "https://me@hs.example.org/",
+            "https://hs.example.org:x/",
+            "https://hs.example.org:65536/",
+            "https://hs.example.org:+1/",
+            "https://hs%2eexample.org/",
+            "https://hs\u{3002}example.org/",
+            "https://b\u{fc}cher.example/",
+            "https://0x7f000001/",
+            "https://127.1/",
+            "https://127.0.0.01/",
+            "https://127.0.0.1./",
+            "https://x.0x/",
+            "https://a..b/",
+            "https://[::1]/",
+            "https://hs.example.org/a/../b",
+            "https://hs.example.org/%2E%2e/b",
+            "https://hs.example.org\\b",
+            "https://hs.example.org/\u{fc}",
+            "https://hs.example.org/a b",
+            "file:///etc/hosts",
+        ] {
+            assert_eq!(found(text), Found::Unknown, "{text}");
+        }
     }
 
     #[test]
