@@ -9,7 +9,7 @@ use crate::shields::{
     Question, SHIELDS, Shield, settables,
 };
 use crate::verdict::{Action, Handler, Reply, flag};
-use mantle_settings::{Mode, Policy};
+use mantle_settings::{EffectiveSettings, Mode};
 use mantle_wire::account_data;
 use mantle_wire::chunked::Source;
 use mantle_wire::ice::IceServer;
@@ -64,7 +64,7 @@ struct Memory<'a> {
 /// Decides for one document.
 #[derive(Debug, Default)]
 pub struct Engine {
-    policy: Policy,
+    policy: EffectiveSettings,
     ready: bool,
     /// Settings came; until then every shield is on.
     informed: bool,
@@ -124,16 +124,16 @@ impl Engine {
         let address = Address::parse(document_url);
         let page_host = address.map(|address| address.host.to_owned()).unwrap_or_default();
         let page_path = address.map(|address| address.path.to_owned()).unwrap_or_default();
-        let policy = Policy::default().checked(settables());
+        let policy = EffectiveSettings::default().checked(settables());
         Self { page_host, page_path, policy, ..Self::default() }
     }
 
     /// Puts settings in force; the sentences say what could not be read.
     pub fn apply_settings(&mut self, stored: Option<&str>, managed: Option<&str>) -> &[String] {
-        self.policy = Policy::read(stored, managed).checked(settables());
+        self.policy = EffectiveSettings::read(stored, managed).checked(settables());
         self.ready = true;
         self.informed = true;
-        self.policy.problems()
+        self.policy.warnings()
     }
 
     /// Settings are late: go on with every shield on.

@@ -2,8 +2,8 @@
 
 use crate::shields::{SHIELDS, settables};
 use mantle_settings::{
-    Change, ChangeError, GENERAL, GENERAL_OPTIONS, InForce, Mode, OptionInfo, OptionValue, Policy,
-    Profile, Source,
+    Change, ChangeError, EffectiveSettings, GENERAL, GENERAL_OPTIONS, InForce, Mode, OptionInfo,
+    OptionValue, Profile, Source,
 };
 use serde::{Serialize, Serializer};
 
@@ -95,15 +95,15 @@ pub struct SettingsView {
 /// The settings in force, for showing.
 #[must_use]
 pub fn describe(stored: Option<&str>, managed: Option<&str>) -> SettingsView {
-    let policy = Policy::read(stored, managed).checked(settables());
-    let profile = policy.profile();
+    let settings = EffectiveSettings::read(stored, managed).checked(settables());
+    let profile = settings.profile();
     let shields = SHIELDS
         .iter()
         .map(|shield| {
             let info = shield.info();
             let default = info.default_in(profile.value);
-            let InForce { value: mode, source, locked } = policy.mode(info.id, default);
-            let options = option_views(&policy, info.id, info.options);
+            let InForce { value: mode, source, locked } = settings.mode(info.id, default);
+            let options = option_views(&settings, info.id, info.options);
             ShieldView {
                 id: info.id,
                 name: info.name,
@@ -119,7 +119,7 @@ pub fn describe(stored: Option<&str>, managed: Option<&str>) -> SettingsView {
             }
         })
         .collect();
-    let name = policy.device_name();
+    let name = settings.device_name();
     let device_name = TextView {
         value: name.value.to_owned(),
         default: mantle_settings::DEFAULT_DEVICE_NAME,
@@ -131,16 +131,16 @@ pub fn describe(stored: Option<&str>, managed: Option<&str>) -> SettingsView {
             SHIELDS.iter().map(|shield| shield.info()).filter(|info| info.allow.is_some());
         AllowView(with_list.map(|info| (info.id, hosts(info.id))).collect())
     };
-    let allow = view(&|id| policy.allowed(id).map(str::to_owned).collect());
-    let own_allow = view(&|id| policy.allowed_by_user(id).to_vec());
-    let problems = policy.problems().to_vec();
-    let general = option_views(&policy, GENERAL, &GENERAL_OPTIONS);
+    let allow = view(&|id| settings.allowed(id).map(str::to_owned).collect());
+    let own_allow = view(&|id| settings.allowed_by_user(id).to_vec());
+    let problems = settings.warnings().to_vec();
+    let general = option_views(&settings, GENERAL, &GENERAL_OPTIONS);
     SettingsView { profile, shields, general, device_name, allow, own_allow, problems }
 }
 
-fn option_views(policy: &Policy, id: &str, options: &[OptionInfo]) -> Vec<OptionView> {
+fn option_views(settings: &EffectiveSettings, id: &str, options: &[OptionInfo]) -> Vec<OptionView> {
     let view = |option: &OptionInfo| {
-        let InForce { value, source, locked } = policy.option(id, option.key)?.clone();
+        let InForce { value, source, locked } = settings.option(id, option.key)?.clone();
         Some(OptionView { info: *option, value, source, locked })
     };
     options.iter().filter_map(view).collect()

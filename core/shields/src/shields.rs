@@ -6,7 +6,7 @@
 //! its module and its line in [`SHIELDS`]; its rows in `leaks.rs`; and a spec.
 
 use crate::verdict::{Action, Handler, Reply};
-use mantle_settings::{Mode, OptionInfo, Policy, Profile, Settable, general};
+use mantle_settings::{EffectiveSettings, Mode, OptionInfo, Profile, Settable, general};
 use mantle_wire::json::{Edit, JsonError};
 use mantle_wire::route::Endpoint;
 use mantle_wire::secret::Secret;
@@ -197,7 +197,7 @@ pub fn settables() -> impl Iterator<Item = Settable> {
 
 /// The mode in force of the shield with this id.
 #[must_use]
-pub fn mode_in(policy: &Policy, shield: &str) -> Mode {
+pub fn mode_in(policy: &EffectiveSettings, shield: &str) -> Mode {
     SHIELDS
         .iter()
         .map(|known| known.info())
@@ -284,7 +284,7 @@ pub struct Question {
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// Settings in force.
-    pub policy: &'a Policy,
+    pub policy: &'a EffectiveSettings,
     /// Host of the page, empty where it has none.
     pub page_host: &'a str,
     /// Path of the page's document.

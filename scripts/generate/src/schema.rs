@@ -5,8 +5,8 @@
 //! what it cannot use.
 
 use mantle_settings::{
-    DEFAULT_DEVICE_NAME, GENERAL, GENERAL_OPTIONS, LONGEST_DEVICE_NAME, Mode, OptionInfo,
-    OptionKind, Profile,
+    DEFAULT_DEVICE_NAME, GENERAL, GENERAL_OPTIONS, MAX_DEVICE_NAME, Mode, OptionInfo, OptionKind,
+    Profile,
 };
 use mantle_shields::shields::SHIELDS;
 use serde_json::{Map, Value, json};
@@ -95,13 +95,16 @@ pub(crate) fn policy_page() -> String {
          Each value may be locked: `{ \"value\": …, \"locked\": true }`, and for a shield's mode `{ \"mode\": …, \"locked\": true }`. \
          In Firefox the plain value is enough where nothing is locked; Chrome wants the object. \
          A locked shield also keeps the user from its options and its list of allowed hosts.\n\n\
+         What a value of another type can only mean, it means: `1` or `\"true\"` for `true`, `\"30\"` for 30, one text for a list of one, \
+         a list of one for its entry. A lock that says neither yes nor no holds, also where the value beside it cannot be read, and the \
+         options page names it. Hosts are written as browsers show them in addresses: names in other scripts in their `xn--` form.\n\n\
          | key | values | default | what it does |\n| --- | --- | --- | --- |\n",
     );
     let _ = writeln!(
         page,
         "| `profile` | {} | `recommended` | which defaults hold where nothing is set |\n\
-         | `deviceName` | text, 1 to {LONGEST_DEVICE_NAME} characters | `{DEFAULT_DEVICE_NAME}` | what sessions are called |\n\
-         | `sites` | list of https origins, with a path at most | none | Elements beside those built in; see [access](enterprise.md#6-access-to-your-element) |",
+         | `deviceName` | text, 1 to {MAX_DEVICE_NAME} characters | `{DEFAULT_DEVICE_NAME}` | what sessions are called |\n\
+         | `sites` | list of https origins (http for `localhost` and other loopback addresses), with a path at most | none | Elements beside those built in; see [access](enterprise.md#6-access-to-your-element) |",
         profiles(),
     );
     for option in &GENERAL_OPTIONS {

@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 use mantle_room_state::{
     EncryptedTypes, EngineError, NewRooms, OpenStep, Part, StateEngine, StateSettings, Trust,
 };
-use mantle_settings::{Policy, Settable};
+use mantle_settings::{EffectiveSettings, Settable};
 use mantle_shields::shields::ENCRYPTED_STATE_OPTIONS;
 
 #[wasm_bindgen(typescript_custom_section)]
@@ -652,16 +652,16 @@ const SHIELD: Settable = Settable {
 };
 
 fn read_settings(settings: Option<&str>, managed: Option<&str>) -> StateSettings {
-    let policy = Policy::read(settings, managed).checked(once(SHIELD));
-    let (types, _) = EncryptedTypes::with_additions(policy.option_list(SHIELD.id, "types"));
+    let settings = EffectiveSettings::read(settings, managed).checked(once(SHIELD));
+    let (types, _) = EncryptedTypes::with_additions(settings.option_list(SHIELD.id, "types"));
     StateSettings {
         types,
-        new_rooms: match policy.option_str(SHIELD.id, "newRooms") {
+        new_rooms: match settings.option_str(SHIELD.id, "newRooms") {
             "ask" => NewRooms::Ask,
             "off" => NewRooms::Off,
             _ => NewRooms::On,
         },
-        trust: match policy.option_str(SHIELD.id, "trust") {
+        trust: match settings.option_str(SHIELD.id, "trust") {
             "cross-signed" => Trust::CrossSigned,
             _ => Trust::All,
         },
