@@ -14,7 +14,7 @@ use mantle_wire::account_data;
 use mantle_wire::chunked::Source;
 use mantle_wire::ice::IceServer;
 use mantle_wire::json::{self, Edit};
-use mantle_wire::route::{Endpoint, route};
+use mantle_wire::route::Endpoint;
 use mantle_wire::secret::Secret;
 use mantle_wire::url::Address;
 use serde::Serialize;
@@ -149,7 +149,7 @@ impl Engine {
 
     /// First look at a request. Returns [`flag`]s.
     pub fn decide(&mut self, method: &str, url: &str) -> u32 {
-        let Some(first) = head(method, url) else { return 0 };
+        let Some(first) = Head::new(method, url) else { return 0 };
         fault(url);
         if first.endpoint == Endpoint::Unknown {
             let host = first.address.host;
@@ -159,7 +159,7 @@ impl Engine {
         for &shield in SHIELDS {
             let mode = self.mode(shield);
             let target = wanted.url.clone();
-            let Some(head) = head(method, target.as_deref().unwrap_or(url)) else { continue };
+            let Some(head) = Head::new(method, target.as_deref().unwrap_or(url)) else { continue };
             if mode == Mode::Off {
                 continue;
             }
@@ -180,7 +180,7 @@ impl Engine {
         for &shield in SHIELDS {
             let mode = self.mode(shield);
             let target = wanted.url.clone();
-            let Some(head) = head(method, target.as_deref().unwrap_or(url)) else { continue };
+            let Some(head) = Head::new(method, target.as_deref().unwrap_or(url)) else { continue };
             if mode == Mode::Off {
                 continue;
             }
@@ -371,7 +371,7 @@ impl Engine {
     /// Counts what a handler of the page did with a request it took over.
     pub fn note(&mut self, shield: &str, action: Action, method: &str, url: &str) {
         let known = SHIELDS.iter().map(|known| known.info().id).find(|id| *id == shield);
-        if let (Some(shield), Some(head)) = (known, head(method, url)) {
+        if let (Some(shield), Some(head)) = (known, Head::new(method, url)) {
             self.ledger.add(shield, action, head.address.host, head.endpoint.template());
         }
     }
@@ -434,7 +434,7 @@ impl Engine {
         length: usize,
         read: &mut dyn FnMut(usize, &mut [u8]),
     ) -> bool {
-        let Some(head) = head(method, url) else { return false };
+        let Some(head) = Head::new(method, url) else { return false };
         let context = self.context();
         let watching = || {
             SHIELDS.iter().filter(|shield| {
@@ -462,7 +462,7 @@ impl Engine {
 
     /// A look at a whole answer; `None` when its bytes go on as they are.
     pub fn answer(&mut self, method: &str, url: &str, status: u16, body: &[u8]) -> Option<Vec<u8>> {
-        let head = head(method, url)?;
+        let head = Head::new(method, url)?;
         // Errors carry nothing to harden, and UIA's 401 must arrive unchanged.
         if !(200..300).contains(&status) {
             return None;
@@ -765,11 +765,6 @@ fn taker(shield: &dyn Shield, handler: Handler) -> Taker {
 
 fn asking(shield: &dyn Shield, question: &'static Question) -> Taker {
     Taker { question: Some(question), ..taker(shield, Handler::Ask) }
-}
-
-fn head<'a>(method: &'a str, url: &'a str) -> Option<Head<'a>> {
-    let address = Address::parse(url)?;
-    Some(Head { method, url, address, endpoint: route(method, &address) })
 }
 
 fn apply_text(text: &str, edits: &[Edit]) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use memchr::memmem;
 
+use mantle_wire::route::{Endpoint, route};
 use mantle_wire::url::Address;
 
 /// Longer answers are for the module to judge.
@@ -17,16 +18,14 @@ const MARKS: [&[u8]; 3] = [b"m.room.encrypt", b"encrypt_state_events", b"\\u00"]
 #[must_use]
 pub fn can_rest(method: &str, url: &str) -> bool {
     let Some(address) = Address::parse(url) else { return false };
-    let is_sync = ["/_matrix/client/v3/sync", "/_matrix/client/r0/sync"]
-        .iter()
-        .any(|path| address.path.ends_with(path));
+    let is_sync = route(method, &address).endpoint == Endpoint::Sync;
     let is_later = || address.parameter("since").is_some_and(|since| !since.is_empty());
     let is_named = || {
         address.parameter("filter").is_none_or(|filter| {
             filter.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
         })
     };
-    method == "GET" && is_sync && is_later() && is_named()
+    is_sync && is_later() && is_named()
 }
 
 /// Whether the 200 answer of such a request, of `length` bytes, may be handed over without the

@@ -8,7 +8,7 @@
 use crate::verdict::{Action, Handler, Reply};
 use mantle_settings::{EffectiveSettings, Mode, OptionInfo, Profile, Settable, general};
 use mantle_wire::json::{Edit, JsonError};
-use mantle_wire::route::Endpoint;
+use mantle_wire::route::{Endpoint, Route, route};
 use mantle_wire::secret::Secret;
 use mantle_wire::url::Address;
 use serde::Serialize;
@@ -211,7 +211,7 @@ pub fn mode_in(policy: &EffectiveSettings, shield: &str) -> Mode {
 pub const POSITION: &str = "position:";
 
 /// A request's head, routed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Head<'a> {
     /// Upper case.
     pub method: &'a str,
@@ -221,6 +221,18 @@ pub struct Head<'a> {
     pub address: Address<'a>,
     /// Where it leads.
     pub endpoint: Endpoint,
+    /// What its path holds.
+    pub route: Route<'a>,
+}
+
+impl<'a> Head<'a> {
+    /// Parses and routes; `None` for what is no address of a server.
+    #[must_use]
+    pub fn new(method: &'a str, url: &'a str) -> Option<Self> {
+        let address = Address::parse(url)?;
+        let route = route(method, &address);
+        Some(Self { method, url, address, endpoint: route.endpoint, route })
+    }
 }
 
 /// A place of an integration manager, learned from config, `.well-known` or account data.

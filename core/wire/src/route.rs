@@ -4,7 +4,8 @@
 //! rows. `r0`, `v1`, `v3` and further versions, `unstable` with or without an
 //! MSC prefix, and base URLs with a path prefix all lead to the same value.
 
-use crate::url::{Address, percent_decoded};
+use crate::url::{Address, percent_bytes, percent_decoded};
+use std::borrow::Cow;
 
 /// Which part of Matrix, or of the web around Element, an endpoint belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Area {
     Integrations,
     /// `/.well-known/…`
     WellKnown,
+    /// `/_matrix/federation/…`, which the version of a server is asked at.
+    Federation,
     /// `/_synapse/…`
     Synapse,
     /// Files of the site that serves Element.
@@ -33,7 +36,7 @@ const PUT: u8 = 4;
 const DELETE: u8 = 8;
 const ANY: u8 = u8::MAX;
 
-struct Route {
+struct Row {
     area: Area,
     methods: u8,
     /// After the version; `{}` is one segment, a final `{*}` any number.
@@ -54,6 +57,9 @@ macro_rules! routes {
         }
 
         impl Endpoint {
+            /// Each of them once.
+            pub const ALL: &[Self] = &[$(Self::$endpoint,)+ Self::Unknown, Self::Foreign];
+
             /// Path template for the ledger; no parameter values.
             #[must_use]
             pub const fn template(self) -> &'static str {
@@ -65,8 +71,8 @@ macro_rules! routes {
             }
         }
 
-        const ROUTES: &[Route] = &[
-            $($(Route { area: Area::$area, methods: $($method)|+, path: $path, endpoint: Endpoint::$endpoint },)+)+
+        const ROUTES: &[Row] = &[
+            $($(Row { area: Area::$area, methods: $($method)|+, path: $path, endpoint: Endpoint::$endpoint },)+)+
         ];
     };
 }
@@ -93,7 +99,9 @@ routes! {
     /// `GET auth_metadata` (MSC2965).
     AuthMetadata { Client GET "auth_metadata", Client GET "auth_issuer" }
     /// `GET capabilities`.
-    Capabilities { Client GET "capabilities" }
+    Capabilities { Client GET "capabilities", Client GET "retention/configuration" }
+    /// `GET /_matrix/federation/v1/version`.
+    FederationVersion { Federation GET "version" }
 
     // Session and account.
     /// `POST login`.
@@ -103,7 +111,7 @@ routes! {
     /// `POST register`, guests included.
     Register { Client POST "register" }
     /// `GET register/available`.
-    RegisterAvailable { Client GET "register/available" }
+    RegisterAvailable { Client GET "register/available", Client GET "register/{}/validity" }
     /// `POST logout`, `logout/all`, `refresh`.
     SessionEnd { Client POST "logout", Client POST "logout/all", Client POST "refresh" }
     /// `GET account/whoami`.
@@ -156,16 +164,22 @@ routes! {
     DehydratedDevice { Client ANY "dehydrated_device", Client ANY "dehydrated_device/{*}" }
     /// To-device messages.
     SendToDevice { Client PUT "sendToDevice/{}/{}" }
-    /// Push rules.
-    PushRules { Client ANY "pushrules/{*}" }
-    /// Pushers and notifications.
-    Pushers { Client GET "pushers", Client POST "pushers/set", Client GET "notifications" }
+    /// `pushrules/{scope}/content/{ruleId}`: a word to be told of.
+    KeywordRule { Client ANY "pushrules/{}/content/{}" }
+    /// Other push rules.
+    PushRules { Client ANY "pushrules", Client ANY "pushrules/{*}" }
+    /// `POST pushers/set`.
+    PusherSet { Client POST "pushers/set" }
+    /// `GET pushers`.
+    Pushers { Client GET "pushers" }
+    /// `GET notifications`.
+    Notifications { Client GET "notifications" }
 
     // Sync.
     /// `GET sync`.
     Sync { Client GET "sync" }
     /// Sliding sync (MSC3575, MSC4186).
-    SlidingSync { Unstable POST "org.matrix.simplified_msc3575/sync", Unstable POST "org.matrix.msc3575/sync", Client POST "sync" }
+    SlidingSync { Unstable ANY "org.matrix.simplified_msc3575/sync", Unstable ANY "org.matrix.msc3575/sync", Client POST "sync" }
     /// `GET events`.
     Events { Client GET "events", Client GET "events/{}" }
 
@@ -184,26 +198,38 @@ routes! {
     Invite { Client POST "rooms/{}/invite" }
     /// Membership changes.
     Membership { Client POST "join/{}", Client POST "knock/{}", Client POST "rooms/{}/join", Client POST "rooms/{}/leave", Client POST "rooms/{}/forget", Client POST "rooms/{}/kick", Client POST "rooms/{}/ban", Client POST "rooms/{}/unban" }
-    /// History.
-    History { Client GET "rooms/{}/messages", Client GET "rooms/{}/context/{}", Client GET "rooms/{}/event/{}", Client GET "rooms/{}/members", Client GET "rooms/{}/joined_members", Client GET "rooms/{}/initialSync", Client GET "rooms/{}/aliases", Client GET "rooms/{}/threads", Client GET "rooms/{}/relations/{*}", Client GET "rooms/{}/timestamp_to_event" }
+    /// History: responses with events of a room.
+    History { Client GET "rooms/{}/messages", Client GET "rooms/{}/context/{}", Client GET "rooms/{}/event/{}", Client GET "rooms/{}/initialSync", Client GET "rooms/{}/threads", Client GET "rooms/{}/relations/{*}" }
+    /// What else is asked of a room: its members, addresses, an event's place in time.
+    RoomFacts { Client GET "rooms/{}/members", Client GET "rooms/{}/joined_members", Client GET "rooms/{}/aliases", Client GET "rooms/{}/timestamp_to_event" }
+    /// Threads a person follows (MSC4306, MSC4308).
+    ThreadSubscriptions { Client ANY "rooms/{}/thread/{}/subscription", Client GET "thread_subscriptions" }
     /// `POST rooms/{roomId}/upgrade`.
     Upgrade { Client POST "rooms/{}/upgrade" }
     /// Space hierarchy and room summaries.
     Hierarchy { Client GET "rooms/{}/hierarchy", Client GET "room_summary/{}", Unstable GET "im.nheko.summary/summary/{}", Unstable GET "im.nheko.summary/rooms/{}/summary" }
     /// Reports.
-    Report { Client POST "rooms/{}/report", Client POST "rooms/{}/report/{}" }
-    /// Receipts and read markers.
-    Receipts { Client POST "rooms/{}/receipt/{}/{}", Client POST "rooms/{}/read_markers" }
+    Report { Client POST "rooms/{}/report", Client POST "rooms/{}/report/{}", Client POST "users/{}/report" }
+    /// `POST rooms/{roomId}/receipt/{type}/{eventId}`.
+    Receipts { Client POST "rooms/{}/receipt/{}/{}" }
+    /// `POST rooms/{roomId}/read_markers`.
+    ReadMarkers { Client POST "rooms/{}/read_markers" }
     /// Typing.
     Typing { Client PUT "rooms/{}/typing/{}" }
-    /// Joined rooms, mutual rooms.
-    RoomLists { Client GET "joined_rooms", Client GET "mutual_rooms", Unstable GET "uk.half-shot.msc2666/user/mutual_rooms" }
+    /// `GET joined_rooms`.
+    JoinedRooms { Client GET "joined_rooms" }
+    /// Rooms in common with somebody (MSC2666).
+    MutualRooms { Client GET "mutual_rooms", Unstable GET "uk.half-shot.msc2666/user/mutual_rooms", Unstable GET "uk.half-shot.msc2666/user/mutual_rooms/{}", Unstable GET "uk.half-shot.msc2666/user/shared_rooms/{}" }
     /// Delayed events (MSC4140).
     DelayedEvents { Client ANY "delayed_events", Client ANY "delayed_events/{*}" }
 
     // Search and directory.
-    /// Aliases and the public directory.
-    Directory { Client ANY "directory/{*}", Client GET | POST "publicRooms" }
+    /// `publicRooms`: a server's room list.
+    PublicRooms { Client GET | POST "publicRooms" }
+    /// Whether a room stands in that list.
+    DirectoryList { Client ANY "directory/list/{*}" }
+    /// Addresses of rooms.
+    Directory { Client ANY "directory/{*}" }
     /// `POST search`.
     Search { Client POST "search" }
     /// `POST user_directory/search`.
@@ -212,10 +238,16 @@ routes! {
     // Calls and bridges.
     /// TURN credentials.
     TurnServer { Client GET "voip/turnServer" }
-    /// Bridge lookups.
-    ThirdParty { Client GET "thirdparty/{*}" }
-    /// MatrixRTC foci (MSC4143) and their tokens (MSC4195).
-    Rtc { Client GET "rtc/transports", Unstable POST "io.element.msc4195/rtc/livekit/get_token" }
+    /// `GET thirdparty/protocols`: which bridges there are.
+    BridgeProtocols { Client GET "thirdparty/protocols" }
+    /// `GET thirdparty/user/{protocol}`: somebody by another network's name.
+    BridgeUser { Client GET "thirdparty/user/{}" }
+    /// Other bridge lookups.
+    Bridges { Client GET "thirdparty/{*}" }
+    /// MatrixRTC foci (MSC4143).
+    RtcTransports { Client GET "rtc/transports" }
+    /// Tokens for them, by way of the homeserver (MSC4195).
+    RtcToken { Unstable POST "io.element.msc4195/rtc/livekit/get_token", Unstable POST "io.element.msc4195/rtc/livekit/delegate_delayed_leave" }
 
     // Media.
     /// `POST upload`, and `PUT upload/{server}/{id}` (MSC2246).
@@ -250,7 +282,9 @@ routes! {
     IntegrationsApi { Integrations ANY "{*}" }
 
     // Server administration.
-    /// `/_synapse/…`.
+    /// Whether a user is an administrator.
+    SynapseIsAdmin { Synapse GET "admin/v1/users/{}/admin" }
+    /// Other `/_synapse/…`.
     SynapseApi { Synapse ANY "{*}" }
 }
 
@@ -275,7 +309,7 @@ const PROTECTED: [Endpoint; 20] = [
     Endpoint::StateSend,
     Endpoint::Upgrade,
     Endpoint::Invite,
-    Endpoint::Pushers,
+    Endpoint::PusherSet,
     Endpoint::Upload,
 ];
 
@@ -304,9 +338,67 @@ pub fn protected_patterns() -> Vec<(&'static str, String)> {
     patterns
 }
 
-/// Where an address leads.
+/// A request's path, told apart: where it leads and what stands in it.
+///
+/// Parameters are cut before they are decoded, so an escaped slash is part of its parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route<'a> {
+    /// Where it leads.
+    pub endpoint: Endpoint,
+    /// The row's path; empty where no row fits.
+    pattern: &'static str,
+    /// After area and version, as they stand in the address; none is empty or a dot segment.
+    segments: Vec<&'a str>,
+}
+
+impl<'a> Route<'a> {
+    const fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, pattern: "", segments: Vec::new() }
+    }
+
+    /// What stands where the row has its n-th `{}`, as in the address; further segments of a final
+    /// `{*}` count on.
+    #[must_use]
+    pub fn raw_parameter(&self, index: usize) -> Option<&'a str> {
+        self.raw_parameters().nth(index)
+    }
+
+    /// As [`Route::raw_parameter`], percent-decoded.
+    #[must_use]
+    pub fn parameter(&self, index: usize) -> Option<Cow<'a, str>> {
+        self.raw_parameter(index).map(percent_decoded)
+    }
+
+    /// Whether that parameter is this (decoded) text.
+    #[must_use]
+    pub fn is_parameter(&self, index: usize, text: &str) -> bool {
+        self.raw_parameter(index).is_some_and(|segment| is_same(segment, text))
+    }
+
+    /// Whether any segment after the version is this (decoded) text: for paths that no row knows.
+    #[must_use]
+    pub fn mentions(&self, text: &str) -> bool {
+        self.segments.iter().any(|segment| is_same(segment, text))
+    }
+
+    fn raw_parameters(&self) -> impl Iterator<Item = &'a str> {
+        let mut expected = self.pattern.split('/');
+        let mut is_rest = false;
+        self.segments.iter().copied().filter(move |_| {
+            let part = if is_rest { None } else { expected.next() };
+            is_rest |= part == Some("{*}");
+            is_rest || part == Some("{}")
+        })
+    }
+}
+
+/// Where an address leads, and with what parameters.
+///
+/// A homeserver chooses the base of its addresses, so what counts is the last `/_matrix/` that an area
+/// of Matrix follows, however the segments before it look; percent-encoded letters, doubled slashes and
+/// dot segments are read as servers read them.
 #[must_use]
-pub fn route(method: &str, address: &Address<'_>) -> Endpoint {
+pub fn route<'a>(method: &str, address: &Address<'a>) -> Route<'a> {
     let methods = match method {
         "GET" | "HEAD" => GET,
         "POST" => POST,
@@ -314,120 +406,211 @@ pub fn route(method: &str, address: &Address<'_>) -> Endpoint {
         "DELETE" => DELETE,
         _ => 1 << 7,
     };
-    let path = percent_decoded_where_needed(address.path);
-    let path = path.as_ref();
-    let Some((area, rest)) = area(path) else { return Endpoint::Foreign };
-    if let Some(endpoint) = find(area, methods, rest) {
-        return endpoint;
-    }
-    match area {
-        // `unstable/{msc}/…` mostly repeats the path that later became stable.
-        Area::Unstable => {
-            let stable = rest
-                .split_once('/')
-                .filter(|(msc, _)| msc.contains('.'))
-                .map_or(rest, |(_, rest)| rest);
-            find(Area::Client, methods, stable)
-                .or_else(|| find(Area::Media, methods, stable))
-                .unwrap_or(Endpoint::Unknown)
+    let mut segments = Vec::with_capacity(16);
+    for segment in address.path.split('/') {
+        if is_same(segment, "..") {
+            segments.pop();
+        } else if !segment.is_empty() && !is_same(segment, ".") {
+            segments.push(segment);
         }
-        Area::Site | Area::WellKnown => Endpoint::Foreign,
-        _ => Endpoint::Unknown,
+    }
+    let Some((area, start)) = area(&segments) else {
+        // A base that ends in a question mark has its paths in the query.
+        let is_hidden = percent_decoded(address.query).starts_with("/_matrix/");
+        return Route::new(if is_hidden { Endpoint::Unknown } else { Endpoint::Foreign });
+    };
+    segments.drain(..start);
+    if let (Area::Site, [file]) = (area, segments.as_mut_slice()) {
+        *file = "config.json";
+    }
+    let mut rest = segments.as_slice();
+    let mut row = find(area, methods, rest);
+    if row.is_none() && matches!(area, Area::Unstable | Area::Media) {
+        // `unstable/{msc}/…` mostly repeats the path that later became stable.
+        rest = rest.split_first().filter(|(msc, _)| msc.contains('.')).map_or(rest, |(_, on)| on);
+        row = match area {
+            Area::Media => find(area, methods, rest),
+            _ => find(Area::Client, methods, rest).or_else(|| find(Area::Media, methods, rest)),
+        };
+    }
+    match row {
+        Some(row) => {
+            let skipped = segments.len().saturating_sub(rest.len());
+            segments.drain(..skipped);
+            Route { endpoint: row.endpoint, pattern: row.path, segments }
+        }
+        None if matches!(area, Area::Site | Area::WellKnown) => Route::new(Endpoint::Foreign),
+        None => Route { endpoint: Endpoint::Unknown, pattern: "", segments },
     }
 }
 
-/// Escaped slashes stay escaped: they are part of a parameter.
-fn percent_decoded_where_needed(path: &str) -> std::borrow::Cow<'_, str> {
-    if !path.contains('%') {
-        return path.into();
-    }
-    let segments: Vec<_> = path
-        .split('/')
-        .map(|segment| {
-            let decoded = percent_decoded(segment);
-            if decoded.contains('/') { segment.into() } else { decoded }
-        })
-        .collect();
-    segments.join("/").into()
+/// Whether a segment, percent-decoded, is this text.
+fn is_same(segment: &str, text: &str) -> bool {
+    segment == text || segment.contains('%') && percent_bytes(segment).eq(text.bytes())
 }
 
-/// The area and what follows its version.
-fn area(path: &str) -> Option<(Area, &str)> {
-    if let Some((_, rest)) = path.split_once("/_matrix/") {
-        let (name, rest) = rest.split_once('/').unwrap_or((rest, ""));
-        return Some(match name {
-            "client" => client(rest),
-            "media" => (Area::Media, unstable_media(after_version(rest))),
-            "identity" => (Area::Identity, identity(rest)),
-            "integrations" => (Area::Integrations, rest),
-            _ => (Area::Client, ""),
-        });
+/// The area, and where what follows its version begins.
+fn area(segments: &[&str]) -> Option<(Area, usize)> {
+    let after = |at: usize, count: usize| segments.get(at.saturating_add(count)).copied();
+    let mut is_matrix = false;
+    for (at, segment) in segments.iter().enumerate().rev() {
+        let Some(next) = after(at, 1) else {
+            is_matrix |= is_same(segment, "_matrix");
+            continue;
+        };
+        if is_same(segment, "_matrix") {
+            is_matrix = true;
+            for (name, area) in AREAS {
+                if is_same(next, name) {
+                    return Some(versioned(area, segments, at.saturating_add(2)));
+                }
+            }
+        } else if is_same(segment, ".well-known") {
+            let from = at.saturating_add(1);
+            let rest = segments.get(from..).unwrap_or_default();
+            if find(Area::WellKnown, ANY, rest).is_some() {
+                return Some((Area::WellKnown, from));
+            }
+        } else if is_same(segment, "_synapse") && is_same(next, "admin") {
+            return Some((Area::Synapse, at.saturating_add(1)));
+        }
     }
-    if let Some((_, rest)) = path.split_once("/.well-known/") {
-        return Some((Area::WellKnown, rest));
+    if is_matrix {
+        return Some((Area::Client, segments.len()));
     }
-    if let Some(rest) = path.strip_prefix("/_synapse/") {
-        return Some((Area::Synapse, rest));
+    if let Some(at) = segments.iter().position(|segment| is_same(segment, "_synapse")) {
+        return Some((Area::Synapse, at.saturating_add(1)));
     }
-    let file = path.rsplit_once('/').map_or(path, |(_, file)| file);
-    (file.starts_with("config.") && file.ends_with(".json")).then_some((Area::Site, "config.json"))
+    let (at, file) = segments.iter().enumerate().next_back()?;
+    let file = percent_decoded(file);
+    (file.starts_with("config.") && file.ends_with(".json")).then_some((Area::Site, at))
 }
 
-fn client(rest: &str) -> (Area, &str) {
+const AREAS: [(&str, Area); 5] = [
+    ("client", Area::Client),
+    ("media", Area::Media),
+    ("identity", Area::Identity),
+    ("integrations", Area::Integrations),
+    ("federation", Area::Federation),
+];
+
+/// The area, and where its paths begin after `api/` and a version, as servers write them.
+fn versioned(area: Area, segments: &[&str], mut at: usize) -> (Area, usize) {
+    let is = |at: usize, name: &str| segments.get(at).is_some_and(|one| is_same(one, name));
+    if matches!(area, Area::Integrations) {
+        return (area, at);
+    }
     // Synapse still answers to `api/v1`.
-    let rest = rest.strip_prefix("api/").unwrap_or(rest);
-    match rest.split_once('/') {
-        Some(("unstable", after)) => (Area::Unstable, after),
-        Some((version, after)) if is_version(version) => (Area::Client, after),
-        _ => (Area::Client, rest),
+    if is(at, "api") {
+        at = at.saturating_add(1);
     }
-}
-
-fn after_version(rest: &str) -> &str {
-    match rest.split_once('/') {
-        Some((version, after)) if is_version(version) || version == "unstable" => after,
-        _ => rest,
+    let is_unstable = is(at, "unstable");
+    if is_unstable || segments.get(at).is_some_and(|version| is_version(version)) {
+        at = at.saturating_add(1);
     }
-}
-
-fn unstable_media(rest: &str) -> &str {
-    rest.split_once('/').filter(|(msc, _)| msc.contains('.')).map_or(rest, |(_, rest)| rest)
-}
-
-fn identity(rest: &str) -> &str {
-    let rest = rest.strip_prefix("api/").unwrap_or(rest);
-    match rest.split_once('/') {
-        Some((version, after)) if is_version(version) => after,
-        None if is_version(rest) => "",
-        _ => rest,
-    }
+    let is_split = is_unstable && matches!(area, Area::Client);
+    (if is_split { Area::Unstable } else { area }, at)
 }
 
 /// `r0`, `v1`, `v3`, `v2_alpha` and what may follow them.
 fn is_version(segment: &str) -> bool {
-    let mut letters = segment.chars();
-    matches!(letters.next(), Some('r' | 'v')) && matches!(letters.next(), Some('0'..='9'))
+    let mut letters = percent_bytes(segment);
+    matches!(letters.next(), Some(b'r' | b'v')) && matches!(letters.next(), Some(b'0'..=b'9'))
 }
 
-fn find(area: Area, methods: u8, path: &str) -> Option<Endpoint> {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    ROUTES
-        .iter()
-        .find(|route| {
-            route.area == area && route.methods & methods != 0 && matches(route.path, path)
-        })
-        .map(|route| route.endpoint)
+/// Rows by their first segment and, where the second is a parameter, their third: chains of rows, in
+/// the order of the table, whose keys share a remainder.
+struct Index {
+    first: [u8; BUCKETS],
+    next: [u8; ROUTES.len()],
 }
 
-fn matches(pattern: &str, path: &str) -> bool {
-    let mut segments = path.split('/');
-    for expected in pattern.split('/') {
-        if expected == "{*}" {
-            return true;
+const BUCKETS: usize = 128;
+const NO_ROW: u8 = u8::MAX;
+const _: () = assert!(ROUTES.len() < NO_ROW as usize);
+
+static INDEX: Index = Index::new();
+
+// At compile time, where what is out of bounds does not compile.
+#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
+impl Index {
+    const fn new() -> Self {
+        let mut index = Self { first: [NO_ROW; BUCKETS], next: [NO_ROW; ROUTES.len()] };
+        let mut row = ROUTES.len();
+        while row > 0 {
+            row -= 1;
+            let bucket = pattern_key(ROUTES[row].path.as_bytes()) as usize % BUCKETS;
+            index.next[row] = index.first[bucket];
+            index.first[bucket] = row as u8;
         }
-        match segments.next() {
-            Some(segment) if expected == "{}" || expected == segment => {}
-            _ => return false,
+        index
+    }
+}
+
+/// FNV-1a.
+const EMPTY_KEY: u32 = 0x811c_9dc5;
+
+const fn key_with(key: u32, byte: u8) -> u32 {
+    (key ^ byte as u32).wrapping_mul(0x0100_0193)
+}
+
+/// Key of a row: its first segment, a third one after `{}`; nothing for rows that begin with `{*}`.
+#[allow(clippy::indexing_slicing)]
+const fn pattern_key(path: &[u8]) -> u32 {
+    let mut key = EMPTY_KEY;
+    let mut at = 0;
+    if path.is_empty() || path[0] == b'{' {
+        return key;
+    }
+    while at < path.len() && path[at] != b'/' {
+        key = key_with(key, path[at]);
+        at += 1;
+    }
+    let is_followed =
+        at + 4 < path.len() && path[at + 1] == b'{' && path[at + 2] == b'}' && path[at + 4] != b'{';
+    if is_followed {
+        at += 4;
+        key = key_with(key, b'/');
+        while at < path.len() && path[at] != b'/' {
+            key = key_with(key, path[at]);
+            at += 1;
+        }
+    }
+    key
+}
+
+fn key_of(key: u32, segment: &str) -> u32 {
+    percent_bytes(segment).fold(key, key_with)
+}
+
+fn find(area: Area, methods: u8, segments: &[&str]) -> Option<&'static Row> {
+    let first = segments.first().map(|first| key_of(EMPTY_KEY, first));
+    let third = first.zip(segments.get(2)).map(|(key, third)| key_of(key_with(key, b'/'), third));
+    let keys = [third, first, Some(EMPTY_KEY)];
+    keys.into_iter().flatten().find_map(|key| {
+        let mut at = *INDEX.first.get(key as usize % BUCKETS)?;
+        while let Some(row) = ROUTES.get(usize::from(at)) {
+            let is_it = row.area == area && row.methods & methods != 0;
+            if is_it && matches(row.path, segments) {
+                return Some(row);
+            }
+            at = *INDEX.next.get(usize::from(at))?;
+        }
+        None
+    })
+}
+
+fn matches(pattern: &str, segments: &[&str]) -> bool {
+    let mut segments = segments.iter();
+    if !pattern.is_empty() {
+        for expected in pattern.split('/') {
+            if expected == "{*}" {
+                return true;
+            }
+            match segments.next() {
+                Some(segment) if expected == "{}" || is_same(segment, expected) => {}
+                _ => return false,
+            }
         }
     }
     segments.next().is_none()
@@ -439,7 +622,115 @@ mod tests {
     use proptest::prelude::*;
 
     fn at(method: &str, url: &str) -> Endpoint {
-        route(method, &Address::parse(url).unwrap())
+        route(method, &Address::parse(url).unwrap()).endpoint
+    }
+
+    /// Bases that a homeserver may give itself, or a proxy have.
+    const BASES: [&str; 24] = [
+        "",
+        "/",
+        "/base",
+        "/two/parts",
+        "//double//",
+        "/a/../b/./c",
+        "/_matrix",
+        "/_matrix/x",
+        "/_matrix/client",
+        "/_matrix/client/v3",
+        "/_matrix/client/v3/directory",
+        "/_matrix/client/v3/room_keys",
+        "/_matrix/client/v3/rooms/!r:x/state/m.room.name",
+        "/_matrix/client/unstable/org.matrix.msc9999",
+        "/_matrix/media/v3/download",
+        "/_matrix/identity/v2",
+        "/_matrix/integrations/v1",
+        "/%5Fmatrix/%63lient/v3",
+        "/a%2F_matrix%2Fclient",
+        "/_synapse/admin",
+        "/_synapse/admin/v1/users/x/admin",
+        "/.well-known/matrix/client",
+        "/config.json",
+        "/unstable/v3/api",
+    ];
+
+    fn path_of(area: Area, version: &str, path: &str) -> String {
+        match area {
+            Area::Client => format!("/_matrix/client/{version}/{path}"),
+            Area::Unstable => format!("/_matrix/client/unstable/{path}"),
+            Area::Media => format!("/_matrix/media/{version}/{path}"),
+            Area::Identity => format!("/_matrix/identity/{version}/{path}"),
+            Area::Integrations => format!("/_matrix/integrations/{path}"),
+            Area::Federation => format!("/_matrix/federation/{version}/{path}"),
+            Area::WellKnown => format!("/.well-known/{path}"),
+            Area::Synapse => format!("/_synapse/{path}"),
+            Area::Site => format!("/{path}"),
+        }
+    }
+
+    fn method_of(row: &Row) -> &'static str {
+        [("GET", GET), ("POST", POST), ("PUT", PUT)]
+            .into_iter()
+            .find(|(_, bit)| row.methods & bit != 0)
+            .map_or("DELETE", |(method, _)| method)
+    }
+
+    /// The path with the letters that `mask` says percent-encoded, and slashes doubled on demand.
+    fn disguised(path: &str, mask: u64, is_doubled: bool) -> String {
+        let mut written = String::new();
+        for (at, byte) in path.bytes().enumerate() {
+            let is_chosen = mask >> (at % 64) & 1 == 1;
+            match byte {
+                b'/' if is_doubled => written.push_str("//"),
+                b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'!' | b'@' | b':' | b'$' if is_chosen => {
+                    written.push_str(&match mask & 1 {
+                        0 => format!("%{byte:02x}"),
+                        _ => format!("%{byte:02X}"),
+                    });
+                }
+                _ => written.push(char::from(byte)),
+            }
+        }
+        written
+    }
+
+    #[test]
+    fn parameters_are_cut_before_they_are_decoded() {
+        let url =
+            "https://hs/_matrix/x/_matrix/client/v3/rooms/%21r%2Fs/state/m.room.n%61me/a%20b/c%2Fd";
+        let found = route("PUT", &Address::parse(url).unwrap());
+        assert_eq!(found.endpoint, Endpoint::StateSend);
+        let parameters: Vec<_> = (0..5).map(|at| found.parameter(at)).collect();
+        let expected = [Some("!r/s"), Some("m.room.name"), Some("a b"), Some("c/d"), None]
+            .map(|one| one.map(Cow::from));
+        assert_eq!(parameters, expected);
+        assert_eq!(found.raw_parameter(1), Some("m.room.n%61me"));
+        assert!(found.is_parameter(1, "m.room.name") && !found.is_parameter(1, "m.room"));
+    }
+
+    #[test]
+    fn a_parameter_that_is_called_like_matrix_is_none_of_its_paths() {
+        for (method, path, endpoint) in [
+            ("PUT", "devices/_matrix", Endpoint::DeviceUpdate),
+            ("PUT", "rooms/!r:x/state/m.room.name/_matrix", Endpoint::StateSend),
+            ("PUT", "rooms/!r:x/state/_synapse/_matrix", Endpoint::StateSend),
+            ("PUT", "rooms/!r:x/state/.well-known/matrix", Endpoint::StateSend),
+        ] {
+            assert_eq!(
+                at(method, &format!("https://hs/_matrix/client/v3/{path}")),
+                endpoint,
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_base_that_ends_in_a_question_mark_hides_no_matrix_path() {
+        assert_eq!(at("POST", "https://hs/?/_matrix/client/v3/login"), Endpoint::Unknown);
+        assert_eq!(
+            at("POST", "https://hs/x?%2F_matrix%2Fclient%2Fv3%2Fsync=&a=b"),
+            Endpoint::Unknown
+        );
+        assert_eq!(at("GET", "https://x/?url=https://hs/_matrix/media/v3/x"), Endpoint::Foreign);
     }
 
     #[test]
@@ -524,7 +815,7 @@ mod tests {
     #[test]
     fn unknown_and_foreign_are_values() {
         assert_eq!(at("POST", "https://x/_matrix/client/v3/brand/new"), Endpoint::Unknown);
-        assert_eq!(at("GET", "https://x/_matrix/federation/v1/version"), Endpoint::Unknown);
+        assert_eq!(at("GET", "https://x/_matrix/federation/v1/query/directory"), Endpoint::Unknown);
         assert_eq!(at("PROPFIND", "https://x/_matrix/client/v3/login"), Endpoint::Unknown);
         assert_eq!(at("GET", "https://x/_matrix/"), Endpoint::Unknown);
         assert_eq!(at("GET", "https://x/bundles/app.js"), Endpoint::Foreign);
@@ -546,23 +837,39 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_route_finds_itself(index in 0..ROUTES.len(), version in "(r0|v1|v3)", segment in "[!@$a-zA-Z0-9:._~-]{1,12}") {
-            let route = &ROUTES[index];
-            let path = route.path.replace("{*}", &segment).replace("{}", &segment);
-            let path = match route.area {
-                Area::Client => format!("/_matrix/client/{version}/{path}"),
-                Area::Unstable => format!("/_matrix/client/unstable/{path}"),
-                Area::Media => format!("/_matrix/media/{version}/{path}"),
-                Area::Identity => format!("/_matrix/identity/{version}/{path}"),
-                Area::Integrations => format!("/_matrix/integrations/{path}"),
-                Area::WellKnown => format!("/.well-known/{path}"),
-                Area::Synapse => format!("/_synapse/{path}"),
-                Area::Site => format!("/{path}"),
-            };
-            let method = if route.methods & GET != 0 { "GET" } else if route.methods & POST != 0 { "POST" } else if route.methods & PUT != 0 { "PUT" } else { "DELETE" };
-            let found = at(method, &format!("https://hs.example.org{path}"));
+        fn no_base_and_no_spelling_leads_elsewhere(
+            index in 0..ROUTES.len(),
+            base in proptest::sample::select(&BASES[..]),
+            version in "(r0|v1|v3)",
+            segment in "([!@$a-zA-Z0-9:_~-]{1,12}|_matrix|client)",
+            mask in any::<u64>(),
+            is_doubled in any::<bool>(),
+            is_slashed in any::<bool>(),
+        ) {
+            let row = &ROUTES[index];
+            // What stands behind `/_synapse/` is told from a base's by being of its administration.
+            let any = if row.area == Area::Synapse { "admin/{}" } else { "{}" };
+            let pattern = row.path.replace("{*}", any);
+            let path = path_of(row.area, &version, &pattern.replace("{}", &segment));
+            let plain = format!("https://hs.example.org{path}");
+            let plain = Address::parse(&plain).unwrap();
+            let expected = route(method_of(row), &plain);
             // A parameter may happen to spell a more special route; it never falls out of the table.
-            prop_assert!(!matches!(found, Endpoint::Unknown | Endpoint::Foreign), "{}", path);
+            prop_assert!(!matches!(expected.endpoint, Endpoint::Unknown | Endpoint::Foreign), "{}", path);
+            if expected.pattern == row.path {
+                let count = pattern.matches("{}").count() + usize::from(any.len() > 2 && row.path.ends_with("{*}"));
+                let parameters: Vec<_> = expected.raw_parameters().collect();
+                prop_assert_eq!(parameters.len(), count, "{}", path);
+                prop_assert!(parameters.iter().all(|one| *one == segment || *one == "admin"));
+            }
+            let slash = if is_slashed && row.area != Area::Site { "/" } else { "" };
+            let url = format!("https://hs.example.org{base}{}{slash}", disguised(&path, mask, is_doubled));
+            let address = Address::parse(&url).unwrap();
+            let found = route(method_of(row), &address);
+            prop_assert_eq!(found.endpoint, expected.endpoint, "{}", url);
+            for at in 0..5 {
+                prop_assert_eq!(found.parameter(at), expected.parameter(at), "{}", url);
+            }
         }
 
         #[test]

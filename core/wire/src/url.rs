@@ -201,25 +201,24 @@ pub fn percent_decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let decoded = match (first, after) {
-            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low),
-            _ => None,
-        };
-        match decoded {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
-    }
+    let bytes: Vec<_> = percent_bytes(text).collect();
     Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The bytes that a percent-encoded text stands for.
+pub(crate) fn percent_bytes(text: &str) -> impl Iterator<Item = u8> {
+    let mut rest = text.as_bytes();
+    std::iter::from_fn(move || {
+        let (&first, after) = rest.split_first()?;
+        rest = after;
+        if first != b'%' {
+            return Some(first);
+        }
+        let [high, low, after @ ..] = after else { return Some(first) };
+        let Some((high, low)) = hex(*high).zip(hex(*low)) else { return Some(first) };
+        rest = after;
+        Some(high << 4 | low)
+    })
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -259,7 +259,7 @@ impl StateEngine {
     pub fn before(&mut self, method: &str, url: &str) -> Before {
         let send = Before::Send { url: None };
         let Some(address) = Address::parse(url) else { return send };
-        match route(method, &address) {
+        match route(method, &address).endpoint {
             Endpoint::Sync => {
                 let since = request_filters::parameter(&address, "since");
                 if let Some(id) = self.answers.held.take()
@@ -314,7 +314,7 @@ impl StateEngine {
         whole: impl FnOnce() -> Vec<u8>,
     ) -> Option<Needs> {
         let address = Address::parse(url)?;
-        let endpoint = route(method, &address);
+        let endpoint = route(method, &address).endpoint;
         if !self.may_concern(endpoint, &address, &mut Source { length, read }) {
             return None;
         }
@@ -359,7 +359,7 @@ impl StateEngine {
     /// [`StateEngine::open`] is done with it, or [`StateEngine::drop_answer`].
     pub fn inspect(&mut self, method: &str, url: &str, mut body: Vec<u8>) -> Option<Needs> {
         let address = Address::parse(url)?;
-        let endpoint = route(method, &address);
+        let endpoint = route(method, &address).endpoint;
         if !carries_state(endpoint) {
             return None;
         }
@@ -402,7 +402,7 @@ impl StateEngine {
 
     /// Request bodies that name what state they want; `None` where they need no change.
     pub fn widen_body(&self, method: &str, url: &str, body: &[u8]) -> Option<Vec<u8>> {
-        match route(method, &Address::parse(url)?) {
+        match route(method, &Address::parse(url)?).endpoint {
             Endpoint::Filter if method == "POST" => request_filters::widen_filter(body),
             Endpoint::SlidingSync => request_filters::widen_sliding(body),
             _ => None,
@@ -1277,7 +1277,7 @@ const fn carries_state(endpoint: Endpoint) -> bool {
             | Endpoint::History
             | Endpoint::StateRead
             | Endpoint::Search
-            | Endpoint::Pushers
+            | Endpoint::Notifications
             | Endpoint::Hierarchy
     )
 }

@@ -329,7 +329,7 @@ impl StateEngine {
     #[must_use]
     pub fn route_write(&self, method: &str, url: &str) -> WriteRoute {
         let Some(address) = Address::parse(url) else { return WriteRoute::Body };
-        match route(method, &address) {
+        match route(method, &address).endpoint {
             Endpoint::StateSend => WriteRoute::Put,
             Endpoint::CreateRoom => WriteRoute::Create,
             Endpoint::Upgrade => room_path(&address)
@@ -342,7 +342,7 @@ impl StateEngine {
     /// A `PUT` of state, before it is sent.
     pub fn plan_put(&self, method: &str, url: &str, body: &[u8]) -> Plan {
         let Some(address) = Address::parse(url) else { return Plan::Pass };
-        if route(method, &address) != Endpoint::StateSend {
+        if route(method, &address).endpoint != Endpoint::StateSend {
             return Plan::Pass;
         }
         // What is routed here and cannot be read must not pass for something harmless.

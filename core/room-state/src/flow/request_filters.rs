@@ -21,16 +21,22 @@ pub(crate) struct RoomPath {
 /// Reads the room and what follows it.
 #[inline(never)]
 pub(crate) fn room_path(address: &Address<'_>) -> Option<RoomPath> {
-    let mut segments =
-        address.path.split('/').map(|segment| percent_decoded(segment).into_owned()).enumerate();
-    segments.find(|(_, segment)| segment == "_matrix")?;
-    segments.next().filter(|(_, segment)| segment == "client")?;
+    let segments: Vec<_> = address
+        .path
+        .split('/')
+        .map(percent_decoded)
+        .enumerate()
+        .filter(|(_, segment)| !segment.is_empty())
+        .collect();
+    // A homeserver's base may have such segments of its own: the last ones count, as in `route`.
+    let client = segments.windows(2).rposition(
+        |pair| matches!(pair, [(_, one), (_, next)] if one == "_matrix" && next == "client"),
+    )?;
+    let mut segments = segments.into_iter().skip(client);
     segments.find(|(_, segment)| segment == "rooms")?;
     let (at, room_id) = segments.next().filter(|(_, room_id)| room_id.starts_with('!'))?;
-    let mut rest: Vec<String> = segments.map(|(_, segment)| segment).collect();
-    if rest.last().is_some_and(String::is_empty) {
-        rest.pop();
-    }
+    let room_id = room_id.into_owned();
+    let rest = segments.map(|(_, segment)| segment.into_owned()).collect();
     Some(RoomPath { room_id, rest, depth: at + 1 })
 }
 

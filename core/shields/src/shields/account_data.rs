@@ -10,7 +10,7 @@ use mantle_settings::{Item, OptionInfo, OptionKind};
 use mantle_wire::account_data::replace_content;
 use mantle_wire::json::{Edit, JsonError, apply, elements, get, get_str, members, utf8};
 use mantle_wire::route::Endpoint;
-use mantle_wire::url::percent_decoded;
+use std::borrow::Cow;
 
 pub(super) struct AccountData;
 
@@ -74,7 +74,7 @@ impl Shield for AccountData {
     ) -> Result<BodyStep, JsonError> {
         let event_type = event_type(head);
         let text = utf8(body)?;
-        let user = percent_decoded(head.address.path.rsplit('/').nth(2).unwrap_or_default());
+        let user = head.route.parameter(0).unwrap_or_default();
         let key = format!("{user}/{event_type}");
         if event_type == SETTINGS && !is_kept(&event_type, context) {
             let searches = get(text, &[SEARCHES])?;
@@ -128,10 +128,9 @@ impl Shield for AccountData {
     }
 }
 
-/// The last segment of the path, unescaped.
-fn event_type(head: &Head<'_>) -> String {
-    let path = head.address.path.trim_end_matches('/');
-    path.rsplit('/').next().map(percent_decoded).unwrap_or_default().into_owned()
+/// `user/{userId}/account_data/{type}`.
+fn event_type<'a>(head: &Head<'a>) -> Cow<'a, str> {
+    head.route.parameter(1).unwrap_or_default()
 }
 
 /// Some types end in a dot and a device ID; those of every device count.

@@ -13,7 +13,7 @@ use mantle_settings::{OptionInfo, OptionKind};
 use mantle_wire::ice::{IceServer, is_relay_candidate, relay_only, without_related_address};
 use mantle_wire::json::{Edit, JsonError, elements, get, get_str, quoted, utf8};
 use mantle_wire::route::Endpoint;
-use mantle_wire::url::{Address, percent_decoded};
+use mantle_wire::url::Address;
 
 pub(super) struct Calls;
 
@@ -89,7 +89,7 @@ impl Shield for Calls {
             {
                 HeadStep::Reply(Action::Blocked, Reply::error(404, "M_NOT_FOUND", NO_JITSI_AUTH))
             }
-            Endpoint::ThirdParty if is_dialling(head) => {
+            Endpoint::BridgeUser if is_dialling(head) => {
                 HeadStep::Reply(Action::Answered, Reply::ok("[]"))
             }
             Endpoint::Foreign
@@ -223,33 +223,26 @@ fn name(pair: &str) -> &str {
     pair.split_once('=').map_or(pair, |(name, _)| name)
 }
 
-/// The decoded path segment after `/{marker}/`, where an event's type stands.
-fn event_type(head: &Head<'_>, marker: &str) -> String {
-    let rest = head.address.path.split_once(marker).map_or("", |(_, rest)| rest);
-    percent_decoded(rest.split('/').next().unwrap_or_default()).into_owned()
-}
-
+/// `rooms/{roomId}/state/{type}/{key}`.
 fn is_widget(head: &Head<'_>) -> bool {
-    matches!(event_type(head, "/state/").as_str(), "im.vector.modular.widgets" | "m.widget")
+    ["im.vector.modular.widgets", "m.widget"].iter().any(|kind| head.route.is_parameter(1, kind))
 }
 
+/// `rooms/{roomId}/send/{type}/{txnId}`.
 fn is_call_event(head: &Head<'_>) -> bool {
-    matches!(
-        event_type(head, "/send/").as_str(),
-        "m.call.invite" | "m.call.candidates" | "m.call.answer" | "m.call.negotiate"
-    )
+    ["m.call.invite", "m.call.candidates", "m.call.answer", "m.call.negotiate"]
+        .iter()
+        .any(|kind| head.route.is_parameter(1, kind))
 }
 
 /// How a service that builds call widgets is asked (Element's `widget_build_url`).
 fn names_room(address: &Address<'_>) -> bool {
-    address.query.split('&').any(|pair| {
-        pair.strip_prefix("roomId=").is_some_and(|room| percent_decoded(room).starts_with('!'))
-    })
+    address.parameter("roomId").is_some_and(|room| room.starts_with('!'))
 }
 
 /// Looks a phone number up, or whether somebody has a number in place of a Matrix ID.
 fn is_dialling(head: &Head<'_>) -> bool {
-    let protocol = event_type(head, "/thirdparty/user/");
+    let protocol = head.route.parameter(0).unwrap_or_default();
     protocol == "m.protocol.pstn" || protocol.starts_with("im.vector.protocol.")
 }
 

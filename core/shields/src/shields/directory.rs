@@ -31,26 +31,19 @@ impl Shield for Directory {
     }
 
     fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
-        let path = head.address.path.trim_end_matches('/');
         let reply = match head.endpoint {
-            Endpoint::Directory if path.ends_with("/publicRooms") => {
-                match head.address.parameter("server") {
-                    Some(server)
-                        if server != head.address.host
-                            && !context.policy.is_allowed(INFO.id, &server) =>
-                    {
-                        Reply::ok(r#"{"chunk":[],"total_room_count_estimate":0}"#)
-                    }
-                    _ => return HeadStep::Pass,
+            Endpoint::PublicRooms => match head.address.parameter("server") {
+                Some(server)
+                    if server != head.address.host
+                        && !context.policy.is_allowed(INFO.id, &server) =>
+                {
+                    Reply::ok(r#"{"chunk":[],"total_room_count_estimate":0}"#)
                 }
-            }
-            Endpoint::ThirdParty if path.ends_with("/protocols") => Reply::ok("{}"),
-            Endpoint::RoomLists if path.ends_with("/mutual_rooms") => Reply::ok(r#"{"joined":[]}"#),
-            Endpoint::SynapseApi
-                if path.starts_with("/_synapse/admin/v1/users/") && path.ends_with("/admin") =>
-            {
-                Reply::forbidden(REFUSED)
-            }
+                _ => return HeadStep::Pass,
+            },
+            Endpoint::BridgeProtocols => Reply::ok("{}"),
+            Endpoint::MutualRooms => Reply::ok(r#"{"joined":[]}"#),
+            Endpoint::SynapseIsAdmin => Reply::forbidden(REFUSED),
             _ => return HeadStep::Pass,
         };
         HeadStep::Reply(Action::Answered, reply)

@@ -7,7 +7,6 @@ use super::{Context, Head, HeadStep, Info, Shield, documented, mode_in};
 use crate::verdict::Handler;
 use mantle_settings::{Item, Mode, OptionInfo, OptionKind};
 use mantle_wire::route::Endpoint;
-use mantle_wire::url::percent_decoded;
 
 pub(super) struct EncryptedState;
 
@@ -17,8 +16,6 @@ const TYPES: [&str; 2] = ["m.room.name", "m.room.topic"];
 /// Looked at as well: the flag that turns encrypted state on, and Jitsi widgets, which repeat the
 /// room's name.
 const OTHERS: [&str; 3] = ["m.room.encryption", "im.vector.modular.widgets", "m.widget"];
-/// Reads of a room that bring no state events.
-const STATELESS: [&str; 4] = ["/members", "/joined_members", "/aliases", "/timestamp_to_event"];
 
 /// What can be set beside the mode; the page's module reads the same.
 pub const OPTIONS: [OptionInfo; 3] = [
@@ -74,9 +71,8 @@ impl Shield for EncryptedState {
     }
 
     fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
-        let path = head.address.path;
         match head.endpoint {
-            Endpoint::StateSend if is_encrypted_type(path, context) => {
+            Endpoint::StateSend if is_encrypted_type(head, context) => {
                 HeadStep::Handover(Handler::State)
             }
             Endpoint::CreateRoom => HeadStep::Handover(Handler::State),
@@ -88,25 +84,18 @@ impl Shield for EncryptedState {
             | Endpoint::SlidingSync
             | Endpoint::Events
             | Endpoint::StateRead
+            | Endpoint::History
+            | Endpoint::Notifications
             | Endpoint::Search
             | Endpoint::Hierarchy => HeadStep::Handback(Handler::State),
-            Endpoint::Pushers if path.ends_with("/notifications") => {
-                HeadStep::Handback(Handler::State)
-            }
-            Endpoint::History if !STATELESS.iter().any(|end| path.ends_with(end)) => {
-                HeadStep::Handback(Handler::State)
-            }
             _ => HeadStep::Pass,
         }
     }
 }
 
 /// Whether `…/rooms/{roomId}/state/{type}[/{key}]` names a type that may have to leave encrypted.
-fn is_encrypted_type(path: &str, context: &Context<'_>) -> bool {
-    let segments = path.split('/').map(percent_decoded).skip_while(|name| name != "_matrix");
-    let mut segments = segments.skip_while(|name| name != "rooms");
-    // rooms, its id, state
-    let Some(event_type) = segments.nth(3) else { return false };
+fn is_encrypted_type(head: &Head<'_>, context: &Context<'_>) -> bool {
+    let Some(event_type) = head.route.parameter(1) else { return false };
     TYPES.contains(&event_type.as_ref())
         || OTHERS.contains(&event_type.as_ref())
         || context.policy.option_list(ID, "types").iter().any(|other| *other == event_type)

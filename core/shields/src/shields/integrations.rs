@@ -66,7 +66,7 @@ impl Shield for Integrations {
             | Endpoint::SlidingSync
             | Endpoint::ElementConfig
             | Endpoint::WellKnownClient => HeadStep::Watch,
-            Endpoint::Rtc if head.method == "GET" => HeadStep::Watch,
+            Endpoint::RtcTransports => HeadStep::Watch,
             Endpoint::WidgetsAccountData if head.method == "PUT" => HeadStep::Body,
             Endpoint::WidgetsAccountData => HeadStep::Watch,
             // Whether an identity server may know you is its own shield's to say.
@@ -135,7 +135,7 @@ impl Shield for Integrations {
                 }
                 step.rtc_hosts = rtc_hosts(body, "org.matrix.msc4143.rtc_foci")?;
             }
-            Endpoint::Rtc => step.rtc_hosts = rtc_hosts(body, "rtc_transports")?,
+            Endpoint::RtcTransports => step.rtc_hosts = rtc_hosts(body, "rtc_transports")?,
             Endpoint::WidgetsAccountData => {
                 step.replaced = without_managers(body, context, &mut step.managers)?
             }

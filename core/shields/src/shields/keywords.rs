@@ -41,9 +41,6 @@ static MAIL: Question = Question {
     remember: None,
 };
 
-/// Rules for words; those of Matrix itself begin with a dot, what is said of one follows a slash.
-const WORDS: &str = "/pushrules/global/content/";
-
 impl Shield for Keywords {
     fn info(&self) -> &'static Info {
         &INFO
@@ -51,13 +48,13 @@ impl Shield for Keywords {
 
     fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
         match (head.endpoint, head.method) {
-            (Endpoint::PushRules, "PUT") => match head.address.path.split_once(WORDS) {
-                Some((_, rule)) if !rule.starts_with('.') && !rule.contains('/') => {
-                    HeadStep::Ask(&WORD)
-                }
-                _ => HeadStep::Pass,
-            },
-            (Endpoint::Pushers, "POST") => HeadStep::Body,
+            // Rules of Matrix itself begin with a dot.
+            (Endpoint::KeywordRule, "PUT")
+                if head.route.parameter(1).is_some_and(|rule| !rule.starts_with('.')) =>
+            {
+                HeadStep::Ask(&WORD)
+            }
+            (Endpoint::PusherSet, _) => HeadStep::Body,
             _ => HeadStep::Pass,
         }
     }

@@ -9,7 +9,6 @@ use crate::verdict::Handler;
 use mantle_settings::{Mode, OptionInfo, OptionKind};
 use mantle_wire::json::JsonError;
 use mantle_wire::route::Endpoint;
-use mantle_wire::url::percent_decoded;
 
 pub(super) struct Media;
 
@@ -60,24 +59,19 @@ impl Shield for Media {
     }
 
     fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
-        let path = head.address.path;
         match head.endpoint {
             Endpoint::Upload => HeadStep::Handover(Handler::Media),
             // Encrypted ones cannot be looked into.
-            Endpoint::Send if !path.contains("/send/m.room.encrypted/") => HeadStep::Body,
+            Endpoint::Send if !head.route.is_parameter(1, "m.room.encrypted") => HeadStep::Body,
             // The page tells people who can see such a picture, unless a question does.
             Endpoint::Profile
                 if head.method == "PUT"
-                    && path.ends_with("/avatar_url")
+                    && head.route.is_parameter(1, "avatar_url")
                     && !matches!(mode_in(context.policy, "profile"), Mode::Ask | Mode::On) =>
             {
                 HeadStep::Handover(Handler::Media)
             }
-            Endpoint::StateSend
-                if percent_decoded(path)
-                    .trim_end_matches('/')
-                    .ends_with("/state/m.room.avatar") =>
-            {
+            Endpoint::StateSend if head.route.is_parameter(1, "m.room.avatar") => {
                 HeadStep::Handover(Handler::Media)
             }
             _ => HeadStep::Pass,

@@ -7,7 +7,6 @@ use super::{BodyStep, Context, Head, HeadStep, Info, Question, Shield, documente
 use mantle_settings::Mode;
 use mantle_wire::json::{Edit, JsonError, members, utf8};
 use mantle_wire::route::Endpoint;
-use mantle_wire::url::percent_decoded;
 
 pub(super) struct Profile;
 
@@ -63,14 +62,13 @@ impl Shield for Profile {
     }
 
     fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
-        let path = head.address.path;
         match (head.endpoint, head.method) {
             // PATCH and a PUT of the whole profile may come with MSC4133.
             (Endpoint::Profile, "PUT" | "PATCH") | (Endpoint::CreateRoom, _) => HeadStep::Body,
-            (Endpoint::StateSend, _) if percent_decoded(path).contains("/state/m.room.member/") => {
+            (Endpoint::StateSend, _) if head.route.is_parameter(1, "m.room.member") => {
                 HeadStep::Body
             }
-            (Endpoint::Directory, "PUT") if path.contains("/directory/list/") => HeadStep::Body,
+            (Endpoint::DirectoryList, "PUT") => HeadStep::Body,
             (Endpoint::Directory, "PUT") => HeadStep::Ask(&ADDRESS),
             _ => HeadStep::Pass,
         }
@@ -106,7 +104,7 @@ impl Shield for Profile {
             Endpoint::StateSend if shows && says("membership", r#""join""#) => {
                 BodyStep::Ask(&NICKNAME)
             }
-            Endpoint::Directory | Endpoint::CreateRoom
+            Endpoint::DirectoryList | Endpoint::CreateRoom
                 if has(&["room_alias_name"]) || says("visibility", r#""public""#) =>
             {
                 BodyStep::Ask(&ADDRESS)

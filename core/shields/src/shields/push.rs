@@ -28,7 +28,7 @@ impl Shield for Push {
 
     fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
         match head.endpoint {
-            Endpoint::Pushers if head.method == "POST" => HeadStep::Body,
+            Endpoint::PusherSet => HeadStep::Body,
             _ => HeadStep::Pass,
         }
     }

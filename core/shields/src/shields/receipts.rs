@@ -5,9 +5,8 @@
 //! nothing leaks then either.
 
 use super::{BodyStep, Context, Head, HeadStep, Info, Shield, documented};
-use mantle_wire::json::{Edit, JsonError, get, utf8};
+use mantle_wire::json::{Edit, JsonError, get, span, utf8};
 use mantle_wire::route::Endpoint;
-use mantle_wire::url::percent_decoded;
 
 pub(super) struct Receipts;
 
@@ -33,13 +32,11 @@ impl Shield for Receipts {
     }
 
     fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
-        if head.endpoint != Endpoint::Receipts {
-            return HeadStep::Pass;
+        match head.endpoint {
+            Endpoint::ReadMarkers => HeadStep::Body,
+            Endpoint::Receipts => private_receipt(head).map_or(HeadStep::Pass, HeadStep::Retarget),
+            _ => HeadStep::Pass,
         }
-        if head.address.path.trim_end_matches('/').ends_with("/read_markers") {
-            return HeadStep::Body;
-        }
-        private_receipt(head).map_or(HeadStep::Pass, HeadStep::Retarget)
     }
 
     fn body(
@@ -64,13 +61,11 @@ impl Shield for Receipts {
 
 /// `…/receipt/m.read/{eventId}` with the private type; `None` for other types.
 fn private_receipt(head: &Head<'_>) -> Option<String> {
-    let path = head.address.path;
-    let mut segments: Vec<_> = path.split('/').collect();
-    let at = segments.iter().rposition(|segment| percent_decoded(segment) == "receipt")?;
-    let kind = segments.get_mut(at.checked_add(1)?)?;
-    if percent_decoded(kind) != PUBLIC {
+    let kind = head.route.raw_parameter(1)?;
+    if !head.route.is_parameter(1, PUBLIC) {
         return None;
     }
-    *kind = PRIVATE;
-    Some(head.url.replacen(path, &segments.join("/"), 1))
+    let mut url = head.url.to_owned();
+    url.replace_range(span(head.url, kind), PRIVATE);
+    Some(url)
 }

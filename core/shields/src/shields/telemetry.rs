@@ -11,7 +11,7 @@ use crate::verdict::{Action, Reply};
 use mantle_settings::Mode;
 use mantle_wire::json::{Edit, JsonError, quoted};
 use mantle_wire::route::Endpoint;
-use mantle_wire::url::{Address, percent_decoded};
+use mantle_wire::url::Address;
 
 /// Domains of the services that Element's own builds name.
 const HOSTS: [&str; 4] =
@@ -77,15 +77,16 @@ impl Shield for Telemetry {
                 HeadStep::Reply(Action::Blocked, reply)
             }
             Endpoint::AccountData
-                if head.method == "PUT" && segment(head, 0) == "im.vector.analytics" =>
+                if head.method == "PUT" && head.route.is_parameter(1, "im.vector.analytics") =>
             {
                 HeadStep::Body
             }
-            Endpoint::SendToDevice if segment(head, 1) == REPORT_REQUEST => {
+            Endpoint::SendToDevice if head.route.is_parameter(0, REPORT_REQUEST) => {
                 HeadStep::Reply(Action::Answered, Reply::ok("{}"))
             }
-            Endpoint::Send if segment(head, 1) == "io.element.performance_metric" => {
-                let event_id = quoted(&format!("$mantle-{}", segment(head, 0)));
+            Endpoint::Send if head.route.is_parameter(1, "io.element.performance_metric") => {
+                let transaction = head.route.parameter(2).unwrap_or_default();
+                let event_id = quoted(&format!("$mantle-{transaction}"));
                 HeadStep::Reply(
                     Action::Answered,
                     Reply::ok(&format!(r#"{{"event_id":{event_id}}}"#)),
@@ -105,12 +106,6 @@ impl Shield for Telemetry {
         // The answer, also a "no", stays; only the lasting ID goes.
         Ok(BodyStep::Edit(vec![Edit::remove(&["id"])]))
     }
-}
-
-/// A segment of the path, unescaped, counted from its end.
-fn segment(head: &Head<'_>, from_end: usize) -> String {
-    let path = head.address.path.trim_end_matches('/');
-    path.rsplit('/').nth(from_end).map(percent_decoded).unwrap_or_default().into_owned()
 }
 
 fn service(head: &Head<'_>, context: &Context<'_>) -> Option<Service> {
