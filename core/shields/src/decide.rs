@@ -6,7 +6,7 @@
 use crate::ledger::{Ledger, Record};
 use crate::shields::{
     AnswerStep, BodyStep, Context, FrameStep, Head, HeadStep, Kept, OpenIdToken, PeerStep, Place,
-    Question, SHIELDS, Shield, settables,
+    Question, SHIELDS, Shield, ShieldSet, settables,
 };
 use crate::verdict::{Action, Handler, Reply, flag};
 use mantle_settings::{EffectiveSettings, Mode};
@@ -68,6 +68,10 @@ pub struct Engine {
     ready: bool,
     /// Settings came; until then every shield is on.
     informed: bool,
+    /// In force, by the shields' places.
+    modes: Vec<Mode>,
+    /// Those that are not off.
+    active: ShieldSet,
     page_host: String,
     page_path: String,
     managers: Vec<Place>,
@@ -125,7 +129,9 @@ impl Engine {
         let page_host = address.map(|address| address.host.to_owned()).unwrap_or_default();
         let page_path = address.map(|address| address.path.to_owned()).unwrap_or_default();
         let policy = EffectiveSettings::default().checked(settables());
-        Self { page_host, page_path, policy, ..Self::default() }
+        let mut engine = Self { page_host, page_path, policy, ..Self::default() };
+        engine.update_modes();
+        engine
     }
 
     /// Puts settings in force; the sentences say what could not be read.
@@ -133,6 +139,7 @@ impl Engine {
         self.policy = EffectiveSettings::read(stored, managed).checked(settables());
         self.ready = true;
         self.informed = true;
+        self.update_modes();
         self.policy.warnings()
     }
 
@@ -155,49 +162,57 @@ impl Engine {
             let host = first.address.host;
             self.ledger.add("router", Action::Unknown, host, first.endpoint.template());
         }
-        let mut wanted = Wanted::default();
-        for &shield in SHIELDS {
-            let mode = self.mode(shield);
-            let target = wanted.url.clone();
-            let Some(head) = Head::new(method, target.as_deref().unwrap_or(url)) else { continue };
-            if mode == Mode::Off {
-                continue;
-            }
-            match shield.head(&head, &self.context()) {
-                HeadStep::Body => wanted.flags |= flag::NEEDS_BODY,
-                step => self.take(shield, mode, step, &head, &mut wanted, true),
-            }
-            if wanted.reply.is_some() {
-                break;
-            }
-        }
-        self.conclude(wanted)
+        self.consider(&first, None)
     }
 
     /// Second look, with headers (`name: value` per line) and body. Replaces the first.
     pub fn decide_body(&mut self, method: &str, url: &str, headers: &str, body: &[u8]) -> u32 {
+        match Head::new(method, url) {
+            Some(head) => self.consider(&head, Some((headers, body))),
+            None => self.conclude(Wanted::default()),
+        }
+    }
+
+    /// Asks the shields that a request concerns; the second look has headers and body.
+    fn consider(&mut self, head: &Head<'_>, second: Option<(&str, &[u8])>) -> u32 {
         let mut wanted = Wanted::default();
-        for &shield in SHIELDS {
-            let mode = self.mode(shield);
-            let target = wanted.url.clone();
-            let Some(head) = Head::new(method, target.as_deref().unwrap_or(url)) else { continue };
-            if mode == Mode::Off {
-                continue;
-            }
-            match shield.head(&head, &self.context()) {
-                step @ (HeadStep::Body | HeadStep::Watch) => {
+        let all = ShieldSet::concerned_by(head.endpoint);
+        self.ask_each(head, all, second, &mut wanted);
+        self.conclude(wanted)
+    }
+
+    fn ask_each(
+        &mut self,
+        head: &Head<'_>,
+        shields: ShieldSet,
+        second: Option<(&str, &[u8])>,
+        wanted: &mut Wanted,
+    ) {
+        for (place, shield) in shields.and(self.active) {
+            let mode = self.modes.get(place).copied().unwrap_or(Mode::On);
+            match (shield.head(head, &self.context()), second) {
+                (HeadStep::Body, None) => wanted.flags |= flag::NEEDS_BODY,
+                (step @ (HeadStep::Body | HeadStep::Watch), Some((headers, body))) => {
                     if step == HeadStep::Watch {
                         wanted.flags |= flag::WATCH;
                     }
-                    self.look(shield, mode, &head, headers, body, &mut wanted);
+                    self.look(shield, mode, head, headers, body, wanted);
                 }
-                step => self.take(shield, mode, step, &head, &mut wanted, false),
+                (step, _) => self.take(shield, mode, step, head, wanted, second.is_none()),
             }
             if wanted.reply.is_some() {
-                break;
+                return;
+            }
+            if let Some(url) = wanted.url.take() {
+                // Shields that follow see the address it goes to.
+                if let Some(next) = Head::new(head.method, &url) {
+                    let rest = ShieldSet::concerned_by(next.endpoint).after(place);
+                    self.ask_each(&next, rest, second, wanted);
+                }
+                wanted.url.get_or_insert(url);
+                return;
             }
         }
-        self.conclude(wanted)
     }
 
     /// Carries out what a shield said of the head. What the first look counted, the second does not.
@@ -437,10 +452,10 @@ impl Engine {
         let Some(head) = Head::new(method, url) else { return false };
         let context = self.context();
         let watching = || {
-            SHIELDS.iter().filter(|shield| {
-                self.mode(**shield) != Mode::Off
-                    && matches!(shield.head(&head, &context), HeadStep::Watch)
-            })
+            ShieldSet::concerned_by(head.endpoint)
+                .and(self.active)
+                .map(|(_, shield)| shield)
+                .filter(|shield| matches!(shield.head(&head, &context), HeadStep::Watch))
         };
         if length < LARGE || !matches!(head.endpoint, Endpoint::Sync | Endpoint::SlidingSync) {
             return watching().next().is_some();
@@ -469,10 +484,9 @@ impl Engine {
         }
         let mut edited: Option<String> = None;
         let mut text: Option<&str> = None;
-        for &shield in SHIELDS {
-            let mode = self.mode(shield);
-            if mode == Mode::Off || !matches!(shield.head(&head, &self.context()), HeadStep::Watch)
-            {
+        for (place, shield) in ShieldSet::concerned_by(head.endpoint).and(self.active) {
+            let mode = self.modes.get(place).copied().unwrap_or(Mode::On);
+            if !matches!(shield.head(&head, &self.context()), HeadStep::Watch) {
                 continue;
             }
             let current = match (&edited, text) {
@@ -691,6 +705,13 @@ impl Engine {
         self.ledger.drain(now).into_iter().map(Effect::Record).chain(learned).collect()
     }
 
+    fn update_modes(&mut self) {
+        self.modes = SHIELDS.iter().map(|shield| self.mode(*shield)).collect();
+        let modes = self.modes.iter().enumerate();
+        self.active =
+            ShieldSet::of(modes.filter(|(_, mode)| **mode != Mode::Off).map(|(place, _)| place));
+    }
+
     fn mode(&self, shield: &dyn Shield) -> Mode {
         if !self.informed {
             return shield.info().strict;
@@ -783,3 +804,66 @@ fn fault(url: &str) {
 
 #[cfg(not(feature = "fault-injection"))]
 const fn fault(_url: &str) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mantle_wire::route::route;
+    use std::collections::BTreeMap;
+
+    /// Requests to each endpoint, by every path that its template can be written with.
+    fn requests() -> BTreeMap<String, Vec<(&'static str, String)>> {
+        const AREAS: [&str; 9] = [
+            "/_matrix/client/v3/",
+            "/_matrix/client/unstable/",
+            "/_matrix/media/v3/",
+            "/_matrix/identity/v2/",
+            "/_matrix/integrations/",
+            "/_matrix/federation/v1/",
+            "/.well-known/",
+            "/_synapse/",
+            "/",
+        ];
+        const PARAMETERS: [&str; 6] =
+            ["x", "m.room.name", "m.call.invite", "avatar_url", "m.room.member", "word"];
+        let mut requests: BTreeMap<String, Vec<(&str, String)>> = BTreeMap::new();
+        for template in Endpoint::ALL.iter().map(|endpoint| endpoint.template()) {
+            for area in AREAS {
+                for parameter in PARAMETERS {
+                    let path = template.replace("{*}", parameter).replace("{}", parameter);
+                    for (method, query) in
+                        [("GET", ""), ("POST", "?mxid=x&server=y"), ("PUT", ""), ("DELETE", "")]
+                    {
+                        let url = format!("https://hs.example.org{area}{path}{query}");
+                        let endpoint = route(method, &Address::parse(&url).unwrap()).endpoint;
+                        requests.entry(format!("{endpoint:?}")).or_default().push((method, url));
+                    }
+                }
+            }
+        }
+        requests
+    }
+
+    #[test]
+    fn shields_are_asked_about_every_endpoint_that_concerns_them() {
+        let requests = requests();
+        let mut engine = Engine::new("https://chat.example.org/app/");
+        engine.apply_settings(Some(r#"{"profile":"strict"}"#), None);
+        for endpoint in Endpoint::ALL {
+            let requests = requests.get(&format!("{endpoint:?}")).map(Vec::as_slice);
+            assert!(requests.is_some_and(|some| !some.is_empty()), "no request to {endpoint:?}");
+            for (method, url) in requests.unwrap_or_default() {
+                let head = Head::new(method, url).unwrap();
+                for shield in SHIELDS {
+                    let is_asked = ShieldSet::concerned_by(*endpoint)
+                        .any(|(_, asked)| asked.info().id == shield.info().id);
+                    assert!(
+                        is_asked || shield.head(&head, &engine.context()) == HeadStep::Pass,
+                        "{} is not asked about {method} {url}",
+                        shield.info().id
+                    );
+                }
+            }
+        }
+    }
+}

@@ -47,52 +47,118 @@ mod welcome_bot;
 
 pub use encrypted_state::OPTIONS as ENCRYPTED_STATE_OPTIONS;
 
-/// Every shield, in the order it is asked.
-pub const SHIELDS: &[&dyn Shield] = &[
-    &integrations::Integrations,
-    &identity::Identity,
-    &device_name::DeviceName,
-    &calls::Calls,
-    &referrer::Referrer,
-    &request_headers::RequestHeaders,
-    &permalinks::Permalinks,
-    &config::Config,
-    &presence::Presence,
-    &typing::Typing,
-    &receipts::Receipts,
-    &telemetry::Telemetry,
-    &previews::Previews,
-    &maps::Maps,
-    &extras::Extras,
-    &directory::Directory,
-    &push::Push,
-    &welcome_bot::WelcomeBot,
-    &account_data::AccountData,
-    &search::Search,
-    &room_defaults::RoomDefaults,
-    &profile::Profile,
-    &location::Location,
-    &captcha::Captcha,
-    &keywords::Keywords,
-    &media::Media,
-    &unasked_media::UnaskedMedia,
-    &encrypted_state::EncryptedState,
+macro_rules! shields {
+    ($($(#[$condition:meta])* $module:ident :: $shield:ident $(($way:literal))?;)+) => {
+        /// Every shield, in the order it is asked.
+        pub const SHIELDS: &[&dyn Shield] = &[$($(#[$condition])* &$module::$shield $(($way))?,)+];
+        const INFOS: &[&Info] = &[$($(#[$condition])* &$module::INFO,)+];
+    };
+}
+
+shields! {
+    integrations::Integrations;
+    identity::Identity;
+    device_name::DeviceName;
+    calls::Calls;
+    referrer::Referrer;
+    request_headers::RequestHeaders;
+    permalinks::Permalinks;
+    config::Config;
+    presence::Presence;
+    typing::Typing;
+    receipts::Receipts;
+    telemetry::Telemetry;
+    previews::Previews;
+    maps::Maps;
+    extras::Extras;
+    directory::Directory;
+    push::Push;
+    welcome_bot::WelcomeBot;
+    account_data::AccountData;
+    search::Search;
+    room_defaults::RoomDefaults;
+    profile::Profile;
+    location::Location;
+    captcha::Captcha;
+    keywords::Keywords;
+    media::Media;
+    unasked_media::UnaskedMedia;
+    encrypted_state::EncryptedState;
     // After all that know a third party by name.
-    &third_party::ThirdParty,
+    third_party::ThirdParty;
     #[cfg(feature = "fault-injection")]
-    &probe::Probe("body"),
+    probe::Probe("body");
     #[cfg(feature = "fault-injection")]
-    &probe::Probe("over"),
+    probe::Probe("over");
     #[cfg(feature = "fault-injection")]
-    &probe::Probe("over2"),
+    probe::Probe("over2");
     #[cfg(feature = "fault-injection")]
-    &probe::Probe("back"),
+    probe::Probe("back");
     #[cfg(feature = "fault-injection")]
-    &probe::Probe("watch"),
+    probe::Probe("watch");
     // Last: the others know the marker it takes away.
     #[cfg(feature = "fault-injection")]
-    &probe::Probe("moved"),
-];
+    probe::Probe("moved");
+}
+
+/// A set of shields, by their places in [`SHIELDS`]; gives them in their order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ShieldSet(u64);
+
+const _: () = assert!(SHIELDS.len() <= 64, "a set of shields has 64 places");
+
+impl ShieldSet {
+    /// Those whose business requests to this endpoint may be.
+    pub(crate) fn concerned_by(endpoint: Endpoint) -> Self {
+        Self(CONCERNED.get(endpoint as usize).copied().unwrap_or(u64::MAX))
+    }
+
+    /// Those at these places.
+    pub(crate) fn of(places: impl Iterator<Item = usize>) -> Self {
+        Self(places.fold(0, |set, place| set | 1 << place))
+    }
+
+    /// Those in both.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Those after this place.
+    pub(crate) const fn after(self, place: usize) -> Self {
+        Self(self.0 & u64::MAX.wrapping_shl(place as u32).wrapping_shl(1))
+    }
+}
+
+impl Iterator for ShieldSet {
+    type Item = (usize, &'static dyn Shield);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let place = self.0.trailing_zeros() as usize;
+        let shield = SHIELDS.get(place)?;
+        self.0 &= self.0.wrapping_sub(1);
+        Some((place, *shield))
+    }
+}
+
+/// For each endpoint the shields that name it.
+static CONCERNED: [u64; Endpoint::ALL.len()] = concerned();
+
+// At compile time, where what is out of bounds does not compile.
+#[allow(clippy::indexing_slicing)]
+const fn concerned() -> [u64; Endpoint::ALL.len()] {
+    let mut table = [0; Endpoint::ALL.len()];
+    let mut place = 0;
+    while place < INFOS.len() {
+        let endpoints = INFOS[place].endpoints;
+        let mut at = 0;
+        while at < endpoints.len() {
+            table[endpoints[at] as usize] |= 1 << place;
+            at += 1;
+        }
+        place += 1;
+    }
+    table
+}
 
 /// The public Element Web hosts that the default build protects.
 pub const SITES: [&str; 4] = [
@@ -129,6 +195,8 @@ pub struct Info {
     pub allow: Option<&'static str>,
     /// What it has the browser do where no hook sees a request; [`declared`].
     pub rules: &'static [Rule],
+    /// Where the requests go that it looks at: it is not asked about others.
+    pub endpoints: &'static [Endpoint],
     /// It does nothing without the browser's permission for all sites, which the popup offers.
     pub everywhere: bool,
 }
@@ -172,6 +240,7 @@ impl Info {
         options: &[],
         allow: None,
         rules: &[],
+        endpoints: &[],
         everywhere: false,
     };
 

@@ -445,8 +445,14 @@ pub fn route<'a>(method: &str, address: &Address<'a>) -> Route<'a> {
 }
 
 /// Whether a segment, percent-decoded, is this text.
+#[inline]
 fn is_same(segment: &str, text: &str) -> bool {
-    segment == text || segment.contains('%') && percent_bytes(segment).eq(text.bytes())
+    // An escape takes the place of a byte by three.
+    let escapes = segment.len().saturating_sub(text.len());
+    match escapes {
+        0 => segment == text,
+        _ => escapes <= text.len().saturating_mul(2) && percent_bytes(segment).eq(text.bytes()),
+    }
 }
 
 /// The area, and where what follows its version begins.
@@ -580,7 +586,10 @@ const fn pattern_key(path: &[u8]) -> u32 {
 }
 
 fn key_of(key: u32, segment: &str) -> u32 {
-    percent_bytes(segment).fold(key, key_with)
+    if segment.contains('%') {
+        return percent_bytes(segment).fold(key, key_with);
+    }
+    segment.bytes().fold(key, key_with)
 }
 
 fn find(area: Area, methods: u8, segments: &[&str]) -> Option<&'static Row> {
@@ -847,6 +856,8 @@ mod tests {
             is_slashed in any::<bool>(),
         ) {
             let row = &ROUTES[index];
+            // No site serves Element from below a homeserver's paths.
+            prop_assume!(row.area != Area::Site || !base.contains("matrix") && !base.contains("_synapse"));
             // What stands behind `/_synapse/` is told from a base's by being of its administration.
             let any = if row.area == Area::Synapse { "admin/{}" } else { "{}" };
             let pattern = row.path.replace("{*}", any);

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 pub(super) struct AccountData;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "account-data",
     name: "Habits in account data",
     purpose: documented(
@@ -33,6 +33,7 @@ static INFO: Info = Info {
         default: r#"["im.vector.setting.breadcrumbs","io.element.recent_emoji","io.element.matrix_client_information","org.matrix.msc3890.local_notification_settings"]"#,
         why: documented("What Element writes by itself, and no server or other device needs."),
     }],
+    endpoints: &[Endpoint::Sync, Endpoint::SlidingSync, Endpoint::AccountData],
     ..Info::PLAIN
 };
 

@@ -17,7 +17,7 @@ use mantle_wire::url::Address;
 
 pub(super) struct Calls;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "calls",
     name: "Calls",
     purpose: documented(
@@ -31,6 +31,14 @@ static INFO: Info = Info {
     ),
     options: &[DIRECT],
     allow: Some("Call pages, Jitsi and LiveKit hosts, and STUN or TURN servers you trust"),
+    endpoints: &[
+        Endpoint::TurnServer,
+        Endpoint::StateSend,
+        Endpoint::Send,
+        Endpoint::JitsiWellKnown,
+        Endpoint::BridgeUser,
+        Endpoint::Foreign,
+    ],
     ..Info::PLAIN
 };
 

@@ -9,7 +9,7 @@ use mantle_wire::url::Address;
 
 pub(super) struct Captcha;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "captcha",
     name: "Captchas",
     purpose: documented(

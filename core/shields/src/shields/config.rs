@@ -12,7 +12,7 @@ use mantle_wire::url::Address;
 
 pub(super) struct Config;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "config",
     name: "Element's configuration",
     purpose: documented(
@@ -20,6 +20,12 @@ static INFO: Info = Info {
     ),
     loses: documented("Buttons for what is switched off are gone from Element."),
     why: documented("A hidden button is better than one that fails."),
+    endpoints: &[
+        Endpoint::ElementConfig,
+        Endpoint::WellKnownClient,
+        Endpoint::Login,
+        Endpoint::Register,
+    ],
     ..Info::PLAIN
 };
 

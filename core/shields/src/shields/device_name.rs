@@ -9,7 +9,7 @@ use mantle_wire::route::Endpoint;
 
 pub(super) struct DeviceName;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "device-name",
     name: "Device names",
     purpose: documented(
@@ -21,6 +21,7 @@ static INFO: Info = Info {
     why: documented(
         "Your homeserver, and often everyone you talk to, can read the name; a plain one costs little.",
     ),
+    endpoints: &[Endpoint::Login, Endpoint::Register, Endpoint::DeviceUpdate, Endpoint::Foreign],
     ..Info::PLAIN
 };
 

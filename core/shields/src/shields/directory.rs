@@ -9,7 +9,7 @@ use mantle_wire::route::Endpoint;
 
 pub(super) struct Directory;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "directory",
     name: "Directories and look-ups",
     purpose: documented(
@@ -20,6 +20,12 @@ static INFO: Info = Info {
     ),
     why: documented("Another server would learn what you look for, and yours whose card you open."),
     allow: Some("Servers whose room lists you search"),
+    endpoints: &[
+        Endpoint::PublicRooms,
+        Endpoint::BridgeProtocols,
+        Endpoint::MutualRooms,
+        Endpoint::SynapseIsAdmin,
+    ],
     ..Info::PLAIN
 };
 

@@ -49,7 +49,7 @@ pub const OPTIONS: [OptionInfo; 3] = [
     },
 ];
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: ID,
     name: "Encrypted room names",
     purpose: documented(
@@ -62,6 +62,20 @@ static INFO: Info = Info {
         "Members on Mantle or on Element with encrypted state events read the names as before.",
     ),
     options: &OPTIONS,
+    endpoints: &[
+        Endpoint::StateSend,
+        Endpoint::CreateRoom,
+        Endpoint::Upgrade,
+        Endpoint::Filter,
+        Endpoint::Sync,
+        Endpoint::SlidingSync,
+        Endpoint::Events,
+        Endpoint::StateRead,
+        Endpoint::History,
+        Endpoint::Notifications,
+        Endpoint::Search,
+        Endpoint::Hierarchy,
+    ],
     ..Info::PLAIN
 };
 

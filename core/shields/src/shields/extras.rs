@@ -14,7 +14,7 @@ const HOSTS: [&str; 1] = ["klipy.com"];
 
 pub(super) struct Extras;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "extras",
     name: "Extra services",
     purpose: documented(
@@ -28,6 +28,7 @@ static INFO: Info = Info {
     ),
     allow: Some("Sites whose pages, modules or services you trust"),
     rules: declared(&[Rule::Domains(&HOSTS)]),
+    endpoints: &[Endpoint::Foreign],
     ..Info::PLAIN
 };
 

@@ -17,7 +17,7 @@ const PATH_REGEX: &str = r"^(https?|wss?)://[^/?#]+(/[^?#]*)?/_matrix/identity(/
 
 pub(super) struct Identity;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "identity",
     name: "Identity servers",
     purpose: documented(
@@ -31,6 +31,30 @@ static INFO: Info = Info {
     ),
     allow: Some("Contact look-up services you trust"),
     rules: declared(&[Rule::Addresses(PATH_REGEX)]),
+    endpoints: &[
+        Endpoint::IdentityPing,
+        Endpoint::IdentityVersions,
+        Endpoint::IdentityHashDetails,
+        Endpoint::IdentityLookup,
+        Endpoint::IdentityLookupV1,
+        Endpoint::IdentityBulkLookup,
+        Endpoint::IdentityOther,
+        Endpoint::Foreign,
+        Endpoint::Sync,
+        Endpoint::SlidingSync,
+        Endpoint::IdentityAccountData,
+        Endpoint::Register,
+        Endpoint::Password,
+        Endpoint::Deactivate,
+        Endpoint::DeviceSigningUpload,
+        Endpoint::ThirdPartyIdAdd,
+        Endpoint::ThirdPartyIdLegacy,
+        Endpoint::ThirdPartyIdBind,
+        Endpoint::RequestToken,
+        Endpoint::Invite,
+        Endpoint::CreateRoom,
+        Endpoint::Devices,
+    ],
     ..Info::PLAIN
 };
 

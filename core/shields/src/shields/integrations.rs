@@ -25,7 +25,7 @@ const MANAGER: &str = "m.integration_manager";
 
 pub(super) struct Integrations;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "integrations",
     name: "Integration managers",
     purpose: documented(
@@ -43,6 +43,7 @@ static INFO: Info = Info {
         Rule::Addresses(PATH_REGEX),
         Rule::Addresses(TOKEN_REGEX),
     ]),
+    endpoints: Endpoint::ALL,
     ..Info::PLAIN
 };
 

@@ -9,7 +9,7 @@ use mantle_wire::route::Endpoint;
 
 pub(super) struct Keywords;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "keywords",
     name: "Keywords and mail",
     purpose: documented(
@@ -22,6 +22,7 @@ static INFO: Info = Info {
     ),
     strict: Mode::Ask,
     modes: &Mode::ALL,
+    endpoints: &[Endpoint::KeywordRule, Endpoint::PusherSet],
     ..Info::PLAIN
 };
 

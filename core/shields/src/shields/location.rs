@@ -9,7 +9,7 @@ use mantle_wire::url::Address;
 
 pub(super) struct Location;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "location",
     name: "Your position and map links",
     purpose: documented(

@@ -12,7 +12,7 @@ const HOSTS: [&str; 1] = ["maptiler.com"];
 
 pub(super) struct Maps;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "maps",
     name: "Maps",
     purpose: documented(
@@ -26,6 +26,7 @@ static INFO: Info = Info {
     ),
     allow: Some("Map services you trust"),
     rules: declared(&[Rule::Domains(&HOSTS)]),
+    endpoints: &[Endpoint::Foreign],
     ..Info::PLAIN
 };
 

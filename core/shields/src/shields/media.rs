@@ -12,7 +12,7 @@ use mantle_wire::route::Endpoint;
 
 pub(super) struct Media;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "media",
     name: "Media",
     purpose: documented(
@@ -47,6 +47,7 @@ static INFO: Info = Info {
             ),
         },
     ],
+    endpoints: &[Endpoint::Upload, Endpoint::Send, Endpoint::Profile, Endpoint::StateSend],
     ..Info::PLAIN
 };
 

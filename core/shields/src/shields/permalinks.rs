@@ -13,7 +13,7 @@ use mantle_wire::url::percent_decoded;
 
 pub(super) struct Permalinks;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "permalinks",
     name: "Matrix links",
     purpose: documented(
@@ -24,6 +24,7 @@ static INFO: Info = Info {
     ),
     why: documented("Element shows the same room or person without asking another server."),
     options: &[COPIED],
+    endpoints: &[Endpoint::ElementConfig],
     ..Info::PLAIN
 };
 

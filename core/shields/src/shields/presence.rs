@@ -10,7 +10,7 @@ use mantle_wire::url::with_parameter;
 
 pub(super) struct Presence;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "presence",
     name: "Online status",
     purpose: documented(
@@ -18,6 +18,7 @@ static INFO: Info = Info {
     ),
     loses: documented("Nobody sees that you are online."),
     why: documented("It is a diary of when you work and sleep; messages arrive just the same."),
+    endpoints: &[Endpoint::Presence, Endpoint::Sync, Endpoint::SlidingSync],
     ..Info::PLAIN
 };
 

@@ -9,7 +9,7 @@ use mantle_wire::route::Endpoint;
 
 pub(super) struct Previews;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "previews",
     name: "Link previews",
     purpose: documented(
@@ -19,6 +19,7 @@ static INFO: Info = Info {
     why: documented(
         "Your homeserver would be told links from encrypted rooms too, wherever previews are switched on.",
     ),
+    endpoints: &[Endpoint::UrlPreview],
     ..Info::PLAIN
 };
 

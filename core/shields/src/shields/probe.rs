@@ -3,6 +3,7 @@
 use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield};
 use crate::verdict::Handler;
 use mantle_wire::json::{Edit, JsonError};
+use mantle_wire::route::Endpoint;
 
 /// `…/mantle-probe/<way>…`
 const MARKER: &str = "/mantle-probe/";
@@ -11,7 +12,8 @@ const MARKER: &str = "/mantle-probe/";
 #[derive(Debug)]
 pub(super) struct Probe(pub(super) &'static str);
 
-static INFO: Info = Info { id: "probe", name: "Probe", ..Info::PLAIN };
+pub(super) static INFO: Info =
+    Info { id: "probe", name: "Probe", endpoints: Endpoint::ALL, ..Info::PLAIN };
 
 impl Shield for Probe {
     fn info(&self) -> &'static Info {

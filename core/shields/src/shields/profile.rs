@@ -10,7 +10,7 @@ use mantle_wire::route::Endpoint;
 
 pub(super) struct Profile;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "profile",
     name: "Public profile and addresses",
     purpose: documented(
@@ -25,6 +25,13 @@ static INFO: Info = Info {
     ),
     strict: Mode::Ask,
     modes: &Mode::ALL,
+    endpoints: &[
+        Endpoint::Profile,
+        Endpoint::CreateRoom,
+        Endpoint::StateSend,
+        Endpoint::DirectoryList,
+        Endpoint::Directory,
+    ],
     ..Info::PLAIN
 };
 

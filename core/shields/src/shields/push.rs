@@ -10,7 +10,7 @@ use mantle_wire::route::Endpoint;
 
 pub(super) struct Push;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "push",
     name: "Push messages",
     purpose: documented(
@@ -18,6 +18,7 @@ static INFO: Info = Info {
     ),
     loses: documented("A push message shows its text only once the device has fetched it."),
     why: documented("Gateways belong to third parties, and devices can fetch the text themselves."),
+    endpoints: &[Endpoint::PusherSet],
     ..Info::PLAIN
 };
 

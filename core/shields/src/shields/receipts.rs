@@ -10,7 +10,7 @@ use mantle_wire::route::Endpoint;
 
 pub(super) struct Receipts;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "receipts",
     name: "Read receipts",
     purpose: documented(
@@ -20,6 +20,7 @@ static INFO: Info = Info {
     why: documented(
         "Everyone in a room would see when you read what; your unread counts stay right without.",
     ),
+    endpoints: &[Endpoint::Receipts, Endpoint::ReadMarkers],
     ..Info::PLAIN
 };
 

@@ -14,7 +14,7 @@ const POLICY: &str = "no-referrer";
 
 pub(super) struct Referrer;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "referrer",
     name: "Referer",
     purpose: documented(

@@ -11,7 +11,7 @@ use mantle_settings::Mode;
 
 pub(super) struct RequestHeaders;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "request-headers",
     name: "Browser and language",
     purpose: documented(

@@ -9,7 +9,7 @@ use mantle_wire::route::Endpoint;
 
 pub(super) struct RoomDefaults;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "room-defaults",
     name: "New rooms",
     purpose: documented(
@@ -21,6 +21,7 @@ static INFO: Info = Info {
     why: documented(
         "Element opens them without asking; its room settings can still do so on purpose.",
     ),
+    endpoints: &[Endpoint::CreateRoom, Endpoint::WellKnownClient],
     ..Info::PLAIN
 };
 

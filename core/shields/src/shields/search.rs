@@ -19,7 +19,7 @@ const LETTERS: OptionInfo = OptionInfo {
     why: documented("Fewer fit half the server's users anyway."),
 };
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "search",
     name: "Search",
     purpose: documented(
@@ -32,6 +32,7 @@ static INFO: Info = Info {
         "The server cannot search what is encrypted, so asking only tells it your words.",
     ),
     options: &[LETTERS],
+    endpoints: &[Endpoint::Search, Endpoint::UserDirectory],
     ..Info::PLAIN
 };
 

@@ -21,7 +21,7 @@ const REPORT_HOSTS: [&str; 2] = ["rageshakes.element.io", "rageshakes.matrix.org
 
 pub(super) struct Telemetry;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "telemetry",
     name: "Usage data and reports",
     purpose: documented(
@@ -37,6 +37,7 @@ static INFO: Info = Info {
     modes: &Mode::ALL,
     allow: Some("Services you trust with usage data and bug reports"),
     rules: declared(&[Rule::Domains(&HOSTS), Rule::Asked(&REPORT_HOSTS)]),
+    endpoints: &[Endpoint::Foreign, Endpoint::AccountData, Endpoint::SendToDevice, Endpoint::Send],
     ..Info::PLAIN
 };
 

@@ -14,7 +14,7 @@ use mantle_wire::url::Address;
 
 pub(super) struct ThirdParty;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "third-party",
     name: "Third parties",
     purpose: documented(
@@ -29,6 +29,12 @@ static INFO: Info = Info {
     ),
     strict: Mode::On,
     allow: Some("Other hosts that Element may talk to"),
+    endpoints: &[
+        Endpoint::AuthMetadata,
+        Endpoint::OpenIdConfiguration,
+        Endpoint::Foreign,
+        Endpoint::JitsiWellKnown,
+    ],
     ..Info::PLAIN
 };
 

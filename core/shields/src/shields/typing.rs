@@ -8,7 +8,7 @@ use mantle_wire::route::Endpoint;
 
 pub(super) struct Typing;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "typing",
     name: "Typing notifications",
     purpose: documented("Does not tell your homeserver and the room that you are writing."),
@@ -16,6 +16,7 @@ static INFO: Info = Info {
     why: documented(
         "It tells when and how long you write, also what you never send; nobody waits for it.",
     ),
+    endpoints: &[Endpoint::Typing],
     ..Info::PLAIN
 };
 

@@ -10,7 +10,7 @@ use mantle_wire::route::Endpoint;
 
 pub(super) struct UnaskedMedia;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "unasked-media",
     name: "Pictures you did not ask for",
     purpose: documented(
@@ -22,6 +22,7 @@ static INFO: Info = Info {
     why: documented(
         "Anyone can send them to you, and the fetching tells servers when you look; a click shows one.",
     ),
+    endpoints: &[Endpoint::Sync],
     ..Info::PLAIN
 };
 

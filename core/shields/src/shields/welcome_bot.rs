@@ -10,7 +10,7 @@ use mantle_wire::route::Endpoint;
 
 pub(super) struct WelcomeBot;
 
-static INFO: Info = Info {
+pub(super) static INFO: Info = Info {
     id: "welcome-bot",
     name: "Welcome bot",
     purpose: documented(
@@ -20,6 +20,7 @@ static INFO: Info = Info {
     why: documented(
         "It tells another server that you exist; current versions of Element do without.",
     ),
+    endpoints: &[Endpoint::CreateRoom],
     ..Info::PLAIN
 };
 
