@@ -21,7 +21,7 @@ pub(crate) use inbound::{DecryptError, message_index};
 pub use inbound::{InboundSession, KeyForm, SessionError, SessionOrigin};
 pub use outbound::{OutboundSession, RotationPolicy, RotationReason};
 pub use recipients::{DeviceKey, Recipients, Sharing};
-pub(crate) use seal::{seal, unseal};
+pub(crate) use seal::{is_first_form, seal, unseal};
 pub use store::{AddError, Added, SessionStore};
 
 /// The one algorithm used: `m.megolm.v1.aes-sha2` (client-server API, "Messaging algorithms").
@@ -114,6 +114,9 @@ pub enum RestoreError {
     /// The pickle is damaged or was encrypted with another key.
     #[error("the stored session cannot be decrypted: {0}")]
     Pickle(#[from] PickleError),
+    /// A sealed text is damaged, of another key or of another place.
+    #[error("the stored text cannot be decrypted")]
+    Sealed,
     /// Two parts of the stored form belong to different sessions.
     #[error("the parts of the stored session do not belong together")]
     Mismatch,

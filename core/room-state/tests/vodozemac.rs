@@ -10,8 +10,9 @@
 )]
 
 use mantle_room_state::{
-    InboundSession, KeyForm, OutboundSession, OwnDevice, PowerLevels, ReceivedEvent, SeenIndices,
-    SessionOrigin, SessionStore, encrypt_state, open_state, room_key_content, room_keys_for_import,
+    Before, InboundSession, KeyForm, OutboundSession, OwnDevice, PowerLevels, ReceivedEvent,
+    SeenIndices, SessionOrigin, SessionStore, StateEngine, encrypt_state, open_state,
+    room_key_content, room_keys_for_import,
 };
 use serde_json::{Value, json};
 use vodozemac::megolm::{
@@ -157,6 +158,48 @@ fn stored_sessions_of_version_1_still_read() {
         encrypt_state(&mut outbound, &device(), "m.room.name", "", r#"{"name":"Next"}"#).unwrap();
     let opened = open("$1", &next.content);
     assert_eq!((opened.content.as_str(), opened.message_index), (r#"{"name":"Next"}"#, 1));
+}
+
+/// A store with one room's entry, its events sealed in the named form of the vector; what the engine
+/// knows of the room's name then, and the entries it writes.
+fn room_entry_sealed(form: &str, entry: &str) -> (String, Vec<(String, Option<String>)>) {
+    let vector: Value = serde_json::from_str(include_str!("vectors/sealed_texts.json")).unwrap();
+    let key: [u8; 32] = std::array::from_fn(|index| u8::try_from(index).unwrap());
+    let known = json!({"flag": true, "slots":
+        [["m.room.name", "", "$1", 1_700_000_000_000_u64, "session", 0, []]]});
+    let room = json!({"version": 1, "known": known, "stale": [], "seen": [],
+        "events": vector[form]});
+    let stored = json!({entry: room.to_string()}).to_string();
+    let mut engine = StateEngine::new(&key, &stored).unwrap();
+    let room_id = entry.strip_prefix("room/").unwrap();
+    let url = format!("https://hs/_matrix/client/v3/rooms/{room_id}/state/m.room.name");
+    let told = match engine.before("GET", &url) {
+        Before::Reply { body } => body,
+        _ => String::new(),
+    };
+    let written = engine.take_persist().into_iter().flat_map(|batch| batch.entries);
+    (told, written.map(|entry| (entry.key, entry.value)).collect())
+}
+
+#[test]
+fn sealed_texts_of_the_first_form_are_read_once_and_written_anew() {
+    let entry = "room/!room:example.org";
+    let (told, written) = room_entry_sealed("first", entry);
+    assert_eq!(told, r#"{"name":"Vector"}"#);
+    let [(key, Some(value))] = written.as_slice() else { panic!("{written:?}") };
+    assert_eq!(key, entry);
+    let room: Value = serde_json::from_str(value).unwrap();
+    assert!(room["events"].as_str().unwrap().starts_with("2."), "{value}");
+    let (told, written) = room_entry_sealed("second", entry);
+    assert_eq!(told, r#"{"name":"Vector"}"#);
+    assert_eq!(written, []);
+}
+
+#[test]
+fn a_text_put_under_another_rooms_name_names_nothing() {
+    let (told, written) = room_entry_sealed("second", "room/!other:example.org");
+    assert_eq!(told, "");
+    assert_eq!(written.len(), 1, "taken out or written anew");
 }
 
 /// Writes a vector; by hand, once for each stored version: an existing one is never made anew.

@@ -40,7 +40,7 @@ pub struct InviteHint {
 }
 
 impl Hint {
-    pub(super) fn stored(&self, key: &PickleKey) -> String {
+    pub(super) fn stored(&self, entry: &str, key: &PickleKey) -> String {
         let events: Vec<String> = self
             .events
             .iter()
@@ -50,11 +50,11 @@ impl Hint {
             .collect();
         let text =
             format!(r#"{{"sender":{},"state":[{}]}}"#, quoted(&self.sender), events.join(","));
-        seal(&text, key)
+        seal(&text, (entry, ""), key)
     }
 
-    pub(super) fn restore(stored: &str, key: &PickleKey) -> Option<Self> {
-        let text = unseal(stored, key).ok()?;
+    pub(super) fn restore(entry: &str, stored: &str, key: &PickleKey) -> Option<Self> {
+        let text = unseal(stored, (entry, ""), key).ok()?;
         let sender = get_str(text.expose(), &["sender"]).ok()??;
         Some(Self { sender, events: read_events(text.expose())? })
     }

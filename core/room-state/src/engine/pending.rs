@@ -55,7 +55,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn stored(&self, key: &PickleKey) -> String {
+    pub(super) fn stored(&self, entry: &str, key: &PickleKey) -> String {
         let events: Vec<String> = self
             .events
             .iter()
@@ -75,11 +75,11 @@ impl Pending {
             self.since,
             events.join(",")
         );
-        seal(&text, key)
+        seal(&text, (entry, ""), key)
     }
 
-    pub(super) fn restore(stored: &str, key: &PickleKey) -> Option<Self> {
-        let text = unseal(stored, key).ok()?;
+    pub(super) fn restore(entry: &str, stored: &str, key: &PickleKey) -> Option<Self> {
+        let text = unseal(stored, (entry, ""), key).ok()?;
         let text = text.expose();
         let mut events = Vec::new();
         for event in elements(get(text, &["events"]).ok()??).ok()? {

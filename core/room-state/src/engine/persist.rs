@@ -10,7 +10,7 @@ use super::pending::Pending;
 use super::write::Outbound;
 use super::{EngineError, StateEngine};
 use crate::flow::request_filters::strings;
-use crate::megolm::{seal, unseal};
+use crate::megolm::{is_first_form, seal, unseal};
 use mantle_wire::json::{elements, get, get_str, members, quoted};
 
 pub(super) const DEVICE: &str = "device";
@@ -110,8 +110,8 @@ impl StateEngine {
     /// Reads a whole store.
     pub(super) fn load(&mut self, stored: &str) {
         for (key, value) in entries(stored) {
-            if !self.load_entry(&key, &value) {
-                // Damaged, or of a session before: taken out.
+            if !self.load_entry(&key, &value) || is_outdated(&key, &value) {
+                // Damaged, or of a session before: taken out. Of an earlier form: written anew.
                 self.dirty.insert(key.clone());
             }
             self.texts.insert(key, fingerprint(&value));
@@ -194,8 +194,10 @@ impl StateEngine {
             Some(("outbound", room)) => {
                 self.outbound.get(room).map(|outbound| outbound.stored(&self.key))
             }
-            Some(("pending", id)) => self.pending.get(id).map(|pending| pending.stored(&self.key)),
-            Some(("hint", name)) => self.hints.get(name).map(|hint| hint.stored(&self.key)),
+            Some(("pending", id)) => {
+                self.pending.get(id).map(|pending| pending.stored(key, &self.key))
+            }
+            Some(("hint", name)) => self.hints.get(name).map(|hint| hint.stored(key, &self.key)),
             _ => None,
         }
     }
@@ -218,14 +220,14 @@ impl StateEngine {
                 }
                 _ => false,
             },
-            Some(("pending", id)) => match Pending::restore(value, &self.key) {
+            Some(("pending", id)) => match Pending::restore(key, value, &self.key) {
                 Some(pending) => {
                     self.pending.insert(id.to_owned(), pending);
                     true
                 }
                 None => false,
             },
-            Some(("hint", name)) => match Hint::restore(value, &self.key) {
+            Some(("hint", name)) => match Hint::restore(key, value, &self.key) {
                 Some(hint) => {
                     self.hints.insert(name.to_owned(), hint);
                     true
@@ -253,16 +255,17 @@ impl StateEngine {
             .flat_map(|stale| stale.iter())
             .map(|(event_id, since)| format!(r#"[{},"{since}"]"#, quoted(event_id)))
             .collect();
-        let sealed = |text: &str| quoted(&seal(text, &self.key));
-        let rewrites = self
-            .stored_rewrites(room_id)
-            .map_or_else(String::new, |rewrites| format!(r#","rewrites":{}"#, sealed(&rewrites)));
+        let entry = format!("{ROOM}{room_id}");
+        let sealed = |part: &str, text: &str| quoted(&seal(text, (&entry, part), &self.key));
+        let rewrites = self.stored_rewrites(room_id).map_or_else(String::new, |rewrites| {
+            format!(r#","rewrites":{}"#, sealed("rewrites", &rewrites))
+        });
         Some(format!(
             r#"{{"version":{VERSION},"known":{},"stale":[{}],"seen":{},"events":{}{rewrites}}}"#,
             self.known.stored_room(room_id),
             stale.join(","),
             self.seen.stored_room(room_id),
-            sealed(&format!("[{}]", remembered.join(","))),
+            sealed("events", &format!("[{}]", remembered.join(","))),
         ))
     }
 
@@ -282,7 +285,8 @@ impl StateEngine {
             self.tend.or_insert_with(room_id.to_owned(), || "stale");
         }
         let sealed = get_str(value, &["events"]).ok()??;
-        let events = unseal(&sealed, &self.key).ok()?;
+        let entry = format!("{ROOM}{room_id}");
+        let events = unseal(&sealed, (&entry, "events"), &self.key).ok()?;
         for event in elements(events.expose()).ok()? {
             let text = |key: &str| get_str(event, &[key]).ok().flatten();
             let (event_type, state_key, event_id) =
@@ -295,7 +299,7 @@ impl StateEngine {
             }
         }
         if let Ok(Some(sealed)) = get_str(value, &["rewrites"]) {
-            let rewrites = unseal(&sealed, &self.key).ok()?;
+            let rewrites = unseal(&sealed, (&entry, "rewrites"), &self.key).ok()?;
             self.restore_rewrites(room_id, rewrites.expose());
         }
         Some(())
@@ -321,6 +325,15 @@ impl StateEngine {
             self.kept_owners.insert((curve25519, ed25519));
         }
         Some(())
+    }
+}
+
+/// True when the sealed texts of an entry have a form that is only read.
+fn is_outdated(key: &str, value: &str) -> bool {
+    if key.starts_with(ROOM) {
+        get_str(value, &["events"]).ok().flatten().is_some_and(|events| is_first_form(&events))
+    } else {
+        (key.starts_with(PENDING) || key.starts_with(HINT)) && is_first_form(value)
     }
 }
 
