@@ -1,143 +1,8 @@
 //! Edits of JSON text that leave every other byte as it was.
-//!
-//! `serde_json`'s [`RawValue`] finds where values start and end; only the
-//! named members are replaced, inserted or cut out.
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-use std::fmt;
-
-/// Why a text could not be edited. Carries no content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum JsonError {
-    /// The text is not one JSON value in UTF-8 (RFC 8259).
-    #[error("not valid JSON, broken near byte {at}")]
-    Malformed {
-        /// Column as `serde_json` counts it, on the first broken line.
-        at: usize,
-    },
-}
-
-impl From<serde_json::Error> for JsonError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Malformed { at: error.column() }
-    }
-}
-
-/// One member of an object: unescaped key and the exact text of its value.
-#[derive(Debug, Clone)]
-pub struct Member<'a> {
-    /// Unescaped.
-    pub key: String,
-    /// Exact text, without surrounding white space.
-    pub value: &'a str,
-}
-
-struct Members<'a>(Vec<Member<'a>>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Members<'de>;
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some((key, value)) = map.next_entry::<String, &'de RawValue>()? {
-                    members.push(Member { key, value: value.get() });
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
-}
-
-struct Elements<'a>(Vec<&'a str>);
-
-impl<'de> Deserialize<'de> for Elements<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Elements<'de>;
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an array")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut elements = Vec::new();
-                while let Some(value) = seq.next_element::<&'de RawValue>()? {
-                    elements.push(value.get());
-                }
-                Ok(Elements(elements))
-            }
-        }
-        deserializer.deserialize_seq(InOrder)
-    }
-}
-
-/// Members of an object in their order, duplicates included; `None` when the
-/// text is another kind of value.
-///
-/// # Errors
-/// [`JsonError::Malformed`] when the text is not JSON.
-#[inline(never)]
-pub fn members(text: &str) -> Result<Option<Vec<Member<'_>>>, JsonError> {
-    if !text.trim_start().starts_with('{') {
-        let _: &RawValue = serde_json::from_str(text)?;
-        return Ok(None);
-    }
-    let Members(members) = serde_json::from_str(text)?;
-    Ok(Some(members))
-}
-
-/// Elements of an array in their order; empty for any other valid value.
-///
-/// # Errors
-/// [`JsonError::Malformed`] when the text is not JSON.
-#[inline(never)]
-pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
-    if !text.trim_start().starts_with('[') {
-        let _: &RawValue = serde_json::from_str(text)?;
-        return Ok(Vec::new());
-    }
-    let Elements(elements) = serde_json::from_str(text)?;
-    Ok(elements)
-}
-
-/// The value a path of keys leads to: the last one where keys repeat, as
-/// `JSON.parse` and Python's `json` read it.
-///
-/// # Errors
-/// [`JsonError::Malformed`] when the text is not JSON.
-#[inline(never)]
-pub fn get<'a>(text: &'a str, path: &[&str]) -> Result<Option<&'a str>, JsonError> {
-    let Some((first, rest)) = path.split_first() else { return Ok(Some(text)) };
-    let found =
-        members(text)?.unwrap_or_default().into_iter().rev().find(|member| member.key == *first);
-    match found {
-        Some(member) => get(member.value, rest),
-        None => Ok(None),
-    }
-}
-
-/// The string a path of keys leads to, unescaped; `None` when absent or of
-/// another kind.
-///
-/// # Errors
-/// [`JsonError::Malformed`] when the text is not JSON.
-#[inline(never)]
-pub fn get_str(text: &str, path: &[&str]) -> Result<Option<String>, JsonError> {
-    Ok(get(text, path)?.and_then(|value| serde_json::from_str(value).ok()))
-}
-
-/// `text` as a JSON string literal.
-#[must_use]
-#[inline(never)]
-pub fn quoted(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default()
-}
+use super::cursor::{Cursor, JsonError, Key};
+use super::read::{quoted, utf8, without_mark};
+use std::ops::Range;
 
 /// What to do at the end of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,117 +48,239 @@ impl Edit {
     }
 }
 
-/// A body as text, since JSON travels in UTF-8 (RFC 8259, section 8.1).
-///
-/// # Errors
-/// [`JsonError::Malformed`] at the first byte that is not UTF-8.
-pub fn utf8(body: &[u8]) -> Result<&str, JsonError> {
-    std::str::from_utf8(body).map_err(|error| JsonError::Malformed { at: error.valid_up_to() })
-}
-
 /// Applies `edits` one after the other; `None` when nothing changed.
 ///
 /// # Errors
 /// [`JsonError::Malformed`] when the text is not JSON in UTF-8.
 #[inline(never)]
 pub fn apply(body: &[u8], edits: &[Edit]) -> Result<Option<Vec<u8>>, JsonError> {
-    let text = utf8(body)?;
-    let mut edited: Option<String> = None;
-    for edit in edits {
-        let current = edited.as_deref().unwrap_or(text);
-        if let Some(next) = edit_object(current, &edit.path, &edit.change)? {
-            edited = Some(next);
+    utf8(body)?;
+    edited(body, edits)
+}
+
+/// The same to a response, which a browser reads without its byte order mark, and whatever bytes its
+/// strings hold.
+///
+/// # Errors
+/// [`JsonError::Malformed`] when the browser takes it for no JSON either.
+pub fn apply_to_response(body: &[u8], edits: &[Edit]) -> Result<Option<Vec<u8>>, JsonError> {
+    edited(without_mark(body), edits)
+}
+
+/// The text is gone over once for all edits that do not touch each other, which is once for all where
+/// nobody names a member twice.
+fn edited(text: &[u8], edits: &[Edit]) -> Result<Option<Vec<u8>>, JsonError> {
+    let mut current: Option<Vec<u8>> = None;
+    let mut rest = edits;
+    loop {
+        let mut plan = Plan::default();
+        let count = rest.iter().take_while(|edit| plan.add(&edit.path, &edit.change)).count();
+        let base = current.as_deref().unwrap_or(text);
+        let mut cursor = Cursor::new(base);
+        let mut splices = Splices::new(base);
+        plan.visit(&mut cursor, &mut splices)?;
+        cursor.end()?;
+        current = splices.finish().or(current);
+        rest = rest.get(count..).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(current);
         }
     }
-    Ok(edited.map(String::into_bytes))
+}
+
+/// A text with some of its ranges replaced, each after the one before it, written once.
+#[derive(Debug)]
+pub struct Splices<'a> {
+    text: &'a [u8],
+    out: Vec<u8>,
+    /// Up to where the text is written.
+    done: usize,
+    is_changed: bool,
+}
+
+impl<'a> Splices<'a> {
+    /// Of nothing yet.
+    #[must_use]
+    pub const fn new(text: &'a [u8]) -> Self {
+        Self { text, out: Vec::new(), done: 0, is_changed: false }
+    }
+
+    /// Has `with` stand in place of a range, which does not begin before the last one's end.
+    pub fn replace(&mut self, range: Range<usize>, with: &[u8]) {
+        if !self.is_changed {
+            self.out.reserve(self.text.len().saturating_add(with.len()));
+            self.is_changed = true;
+        }
+        self.out.extend_from_slice(self.text.get(self.done..range.start).unwrap_or_default());
+        self.out.extend_from_slice(with);
+        self.done = range.end.max(self.done);
+    }
+
+    /// The new text; `None` when nothing was replaced.
+    #[must_use]
+    pub fn finish(mut self) -> Option<Vec<u8>> {
+        self.out.extend_from_slice(self.text.get(self.done..).unwrap_or_default());
+        self.is_changed.then_some(self.out)
+    }
+}
+
+/// What happens below a key.
+#[derive(Debug, Default)]
+struct Plan<'e> {
+    key: &'e str,
+    change: Option<&'e Change>,
+    /// In the order of their first edits, in which new members are added.
+    children: Vec<Plan<'e>>,
+    /// The same by their keys.
+    sorted: Vec<usize>,
+}
+
+impl<'e> Plan<'e> {
+    /// False where another edit is of the same member, or of one around or inside it.
+    fn add(&mut self, path: &'e [String], change: &'e Change) -> bool {
+        if self.change.is_some() {
+            return false;
+        }
+        let Some((key, rest)) = path.split_first() else {
+            // Of the whole text nothing is edited.
+            if !self.children.is_empty() {
+                return false;
+            }
+            self.change = Some(change);
+            return true;
+        };
+        if let Ok(child) = self.place(key.as_bytes()) {
+            return self.children.get_mut(child).is_some_and(|child| child.add(rest, change));
+        }
+        let mut child = Plan { key, ..Plan::default() };
+        child.add(rest, change);
+        let place = self.place(key.as_bytes()).unwrap_or_else(|place| place);
+        self.sorted.insert(place, self.children.len());
+        self.children.push(child);
+        true
+    }
+
+    fn place(&self, key: &[u8]) -> Result<usize, usize> {
+        self.sorted
+            .binary_search_by(|child| {
+                self.children.get(*child).map_or(&[][..], |child| child.key.as_bytes()).cmp(key)
+            })
+            .map(|place| self.sorted.get(place).copied().unwrap_or_default())
+    }
+
+    fn child(&self, key: &Key<'_>) -> Option<usize> {
+        match key.is_escaped {
+            true => self.place(key.text().as_bytes()).ok(),
+            false => self.place(key.raw).ok(),
+        }
+    }
+
+    /// The value to put where nothing is that could be edited: members set, in their parents; `None`
+    /// where none is set.
+    fn made(&self) -> Option<String> {
+        if let Some(change) = self.change {
+            return match change {
+                Change::Set(json) => Some(json.clone()),
+                Change::Remove | Change::Replace(_) => None,
+            };
+        }
+        let members: Vec<_> = self.children.iter().filter_map(Plan::made_member).collect();
+        (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
+    }
+
+    fn made_member(&self) -> Option<String> {
+        Some(format!("{}:{}", quoted(self.key), self.made()?))
+    }
+
+    /// Goes over an object, or over any other value, which stays as it is.
+    fn visit(&self, cursor: &mut Cursor<'_>, splices: &mut Splices<'_>) -> Result<(), JsonError> {
+        if self.children.is_empty() || cursor.peek() != Some(b'{') {
+            return cursor.value().map(drop);
+        }
+        let mut seen = vec![false; self.children.len()];
+        let mut is_kept = false;
+        // Behind the brace, then behind each value, or the comma of what was cut from the front.
+        let mut before = cursor.at().saturating_add(1);
+        let mut end = before;
+        let mut next = cursor.first_key()?;
+        while let Some(key) = next {
+            // Repeated keys are all edited: readers differ in which one counts.
+            let child = self.child(&key);
+            if let Some(seen) = child.and_then(|child| seen.get_mut(child)) {
+                *seen = true;
+            }
+            let child = child.and_then(|child| self.children.get(child));
+            let is_cut = child.is_some_and(|child| child.change == Some(&Change::Remove));
+            match child {
+                Some(child) => end = child.edit(cursor, splices)?,
+                None => end = cursor.value()?.end,
+            }
+            if !is_cut {
+                is_kept = true;
+                before = end;
+            } else if is_kept {
+                splices.replace(before..end, b"");
+                before = end;
+            } else {
+                let has_comma = cursor.peek() == Some(b',');
+                let cut_to = if has_comma { cursor.at().saturating_add(1) } else { end };
+                splices.replace(before..cut_to, b"");
+                before = cut_to;
+            }
+            next = cursor.next_key()?;
+        }
+        let absent = self.children.iter().zip(&seen).filter(|(_, seen)| !**seen);
+        for (child, _) in absent {
+            let Some(member) = child.made_member() else { continue };
+            let comma = if is_kept { "," } else { "" };
+            splices.replace(end..end, format!("{comma}{member}").as_bytes());
+            is_kept = true;
+        }
+        Ok(())
+    }
+
+    /// Edits the value of this member that comes next; where it ended.
+    fn edit(&self, cursor: &mut Cursor<'_>, splices: &mut Splices<'_>) -> Result<usize, JsonError> {
+        let is_object = cursor.peek() == Some(b'{');
+        let start = cursor.at();
+        match self.change {
+            None if is_object => self.visit(cursor, splices)?,
+            None => {
+                let place = cursor.value()?;
+                // An object is put in place of what has no members.
+                if let Some(made) = self.made() {
+                    splices.replace(place, made.as_bytes());
+                }
+            }
+            Some(change) => {
+                cursor.value()?;
+                if let Change::Set(json) | Change::Replace(json) = change {
+                    let place = start..cursor.at();
+                    if splices.text.get(place.clone()) != Some(json.as_bytes()) {
+                        splices.replace(place, json.as_bytes());
+                    }
+                }
+            }
+        }
+        Ok(cursor.at())
+    }
 }
 
 /// Where `part`, a slice of `whole`, starts and ends in it.
 #[must_use]
-pub fn span(whole: &str, part: &str) -> std::ops::Range<usize> {
+pub fn span(whole: &str, part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
     start..start.saturating_add(part.len())
 }
 
 /// `text` with the bytes of `range` replaced.
 #[must_use]
-pub fn splice(text: &str, range: std::ops::Range<usize>, with: &str) -> String {
+pub fn splice(text: &str, range: Range<usize>, with: &str) -> String {
     let mut out = String::with_capacity(text.len().saturating_add(with.len()));
     out.push_str(text.get(..range.start).unwrap_or_default());
     out.push_str(with);
     out.push_str(text.get(range.end..).unwrap_or_default());
     out
-}
-
-fn edit_object(text: &str, path: &[String], change: &Change) -> Result<Option<String>, JsonError> {
-    let Some((key, rest)) = path.split_first() else { return Ok(None) };
-    let Some(all) = members(text)? else {
-        // `Set` below something that is no object would have to destroy it.
-        return Ok(None);
-    };
-    let mut out: Option<String> = None;
-    // From the back, so that earlier spans stay right. Repeated keys are all
-    // edited: readers differ in which one counts.
-    for (index, member) in all.iter().enumerate().rev().filter(|(_, member)| member.key == *key) {
-        let place = span(text, member.value);
-        let current = out.as_deref().unwrap_or(text);
-        let next = if !rest.is_empty() {
-            let is_object = member.value.starts_with('{');
-            match (edit_object(member.value, rest, change)?, change) {
-                (Some(value), _) => Some(splice(current, place, &value)),
-                (None, Change::Set(_)) if !is_object => {
-                    Some(splice(current, place, &nested(rest, change)))
-                }
-                (None, _) => None,
-            }
-        } else {
-            match change {
-                Change::Remove => Some(cut(current, text, &all, index)),
-                Change::Set(json) | Change::Replace(json) => {
-                    (member.value != json).then(|| splice(current, place, json))
-                }
-            }
-        };
-        out = next.or(out);
-    }
-    if all.iter().any(|member| member.key == *key) || !matches!(change, Change::Set(_)) {
-        return Ok(out);
-    }
-    let addition = format!("{}:{}", quoted(key), nested(rest, change));
-    Ok(Some(match all.last() {
-        Some(last) => {
-            let end = span(text, last.value).end;
-            splice(text, end..end, &format!(",{addition}"))
-        }
-        None => {
-            let open = text.find('{').map_or(0, |brace| brace.saturating_add(1));
-            splice(text, open..open, &addition)
-        }
-    }))
-}
-
-/// The value for a member that does not exist yet, wrapped in its parents.
-fn nested(path: &[String], change: &Change) -> String {
-    let Change::Set(json) = change else { return "null".to_owned() };
-    path.iter().rev().fold(json.clone(), |inner, key| format!("{{{}:{inner}}}", quoted(key)))
-}
-
-/// Cuts member `index` of the object `original` out of `current`, which
-/// equals `original` up to the end of that member.
-fn cut(current: &str, original: &str, all: &[Member<'_>], index: usize) -> String {
-    let Some(member) = all.get(index) else { return current.to_owned() };
-    let end = span(original, member.value).end;
-    if let Some(before) = index.checked_sub(1).and_then(|previous| all.get(previous)) {
-        return splice(current, span(original, before.value).end..end, "");
-    }
-    let open = original.find('{').map_or(0, |brace| brace.saturating_add(1));
-    let after = current.get(end..).unwrap_or_default();
-    let comma = after.trim_start().starts_with(',').then(|| after.find(',')).flatten();
-    splice(
-        current,
-        open..comma.map_or(end, |comma| end.saturating_add(comma).saturating_add(1)),
-        "",
-    )
 }
 
 #[cfg(test)]

@@ -1,0 +1,338 @@
+//! What JSON text says, as `JSON.parse` understands it: the last of repeated keys counts, keys and
+//! strings count unescaped, and half a surrogate pair is a character like others (here U+FFFD).
+
+use super::cursor::{Cursor, JsonError, Key};
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// One member of an object: unescaped key and the exact text of its value.
+#[derive(Debug, Clone)]
+pub struct Member<'a> {
+    /// Unescaped.
+    pub key: String,
+    /// Exact text, without surrounding white space.
+    pub value: &'a str,
+}
+
+/// Members of an object in their order, duplicates included; `None` when the
+/// text is another kind of value.
+///
+/// # Errors
+/// [`JsonError::Malformed`] when the text is not JSON.
+#[inline(never)]
+pub fn members(text: &str) -> Result<Option<Vec<Member<'_>>>, JsonError> {
+    let mut cursor = Cursor::new(text.as_bytes());
+    if cursor.peek() != Some(b'{') {
+        cursor.value()?;
+        cursor.end()?;
+        return Ok(None);
+    }
+    let mut members = Vec::new();
+    let mut next = cursor.first_key()?;
+    while let Some(key) = next {
+        let value = text.get(cursor.value()?).unwrap_or_default();
+        members.push(Member { key: key.text().into_owned(), value });
+        next = cursor.next_key()?;
+    }
+    cursor.end()?;
+    Ok(Some(members))
+}
+
+/// Elements of an array in their order; empty for any other valid value.
+///
+/// # Errors
+/// [`JsonError::Malformed`] when the text is not JSON.
+#[inline(never)]
+pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
+    let mut cursor = Cursor::new(text.as_bytes());
+    let mut elements = Vec::new();
+    if cursor.peek() == Some(b'[') {
+        let mut has_next = cursor.first_element()?;
+        while has_next {
+            elements.push(text.get(cursor.value()?).unwrap_or_default());
+            has_next = cursor.next_element()?;
+        }
+    } else {
+        cursor.value()?;
+    }
+    cursor.end()?;
+    Ok(elements)
+}
+
+/// The value a path of keys leads to: the last one where keys repeat, as
+/// `JSON.parse` and Python's `json` read it.
+///
+/// # Errors
+/// [`JsonError::Malformed`] when the text is not JSON.
+#[inline(never)]
+pub fn get<'a>(text: &'a str, path: &[&str]) -> Result<Option<&'a str>, JsonError> {
+    let mut cursor = Cursor::new(text.as_bytes());
+    let found = value_at(&mut cursor, path)?;
+    cursor.end()?;
+    Ok(found.and_then(|range| text.get(range)))
+}
+
+/// Goes over the next value, for what stands at the end of a path in it.
+fn value_at(cursor: &mut Cursor<'_>, path: &[&str]) -> Result<Option<Range<usize>>, JsonError> {
+    let Some((first, rest)) = path.split_first() else { return cursor.value().map(Some) };
+    let mut found = None;
+    if cursor.peek() != Some(b'{') {
+        cursor.value()?;
+        return Ok(found);
+    }
+    let mut next = cursor.first_key()?;
+    while let Some(key) = next {
+        if key.is(first) {
+            found = value_at(cursor, rest)?;
+        } else {
+            cursor.value()?;
+        }
+        next = cursor.next_key()?;
+    }
+    Ok(found)
+}
+
+/// The string a path of keys leads to, unescaped; `None` when absent or of
+/// another kind.
+///
+/// # Errors
+/// [`JsonError::Malformed`] when the text is not JSON.
+#[inline(never)]
+pub fn get_str(text: &str, path: &[&str]) -> Result<Option<String>, JsonError> {
+    Ok(get(text, path)?.and_then(|value| string(value.as_bytes())))
+}
+
+/// The string that this JSON text is; `None` for other values.
+#[must_use]
+pub fn string(value: &[u8]) -> Option<String> {
+    let raw = value.trim_ascii().strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    Some(unescaped(raw))
+}
+
+/// `text` as a JSON string literal.
+#[must_use]
+#[inline(never)]
+pub fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+/// A body as text, since JSON travels in UTF-8 (RFC 8259, section 8.1).
+///
+/// # Errors
+/// [`JsonError::Malformed`] at the first byte that is not UTF-8.
+pub fn utf8(body: &[u8]) -> Result<&str, JsonError> {
+    std::str::from_utf8(body).map_err(|error| JsonError::Malformed { at: error.valid_up_to() })
+}
+
+/// What a browser's `text()` and `json()` make of a body: without byte order mark, and with U+FFFD for
+/// what is no UTF-8 (Encoding Standard, 'UTF-8 decode').
+#[must_use]
+pub fn decoded(body: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(without_mark(body))
+}
+
+/// A body without the byte order mark that UTF-8 decoders leave out.
+#[must_use]
+pub fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
+impl<'a> Key<'a> {
+    /// Unescaped.
+    #[must_use]
+    pub fn text(&self) -> Cow<'a, str> {
+        if self.is_escaped {
+            Cow::Owned(unescaped(self.raw))
+        } else {
+            String::from_utf8_lossy(self.raw)
+        }
+    }
+
+    /// Whether it is this key.
+    #[must_use]
+    pub fn is(&self, key: &str) -> bool {
+        if self.is_escaped { self.text() == key } else { self.raw == key.as_bytes() }
+    }
+}
+
+/// What the inside of a string literal means.
+fn unescaped(raw: &[u8]) -> String {
+    const REPLACEMENT: [u8; 3] = [0xef, 0xbf, 0xbd];
+    let mut out = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    // The first half of a pair, until the second comes.
+    let mut half: Option<u32> = None;
+    while let Some((&first, after)) = rest.split_first() {
+        let (character, end) = match (first, after.first()) {
+            (b'\\', Some(b'u')) => (Some(unit(after.get(1..5).unwrap_or_default())), 5),
+            (b'\\', Some(letter)) => {
+                let byte = match letter {
+                    b'b' => 8,
+                    b'f' => 12,
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    other => *other,
+                };
+                (Some(u32::from(byte)), 1)
+            }
+            _ => (None, 0),
+        };
+        rest = after.get(end..).unwrap_or_default();
+        let low = character.filter(|unit| (0xdc00..0xe000).contains(unit));
+        let whole = match (half.take(), low) {
+            (Some(high), Some(low)) => Some(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)),
+            (Some(_), None) => {
+                out.extend(REPLACEMENT);
+                character
+            }
+            (None, _) => character,
+        };
+        match whole {
+            None => out.push(first),
+            Some(high) if (0xd800..0xdc00).contains(&high) => half = Some(high),
+            Some(unit) => {
+                let character = char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER);
+                out.extend(character.encode_utf8(&mut [0; 4]).bytes());
+            }
+        }
+    }
+    if half.is_some() {
+        out.extend(REPLACEMENT);
+    }
+    String::from_utf8(out)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+fn unit(digits: &[u8]) -> u32 {
+    digits.iter().fold(0, |unit, digit| unit << 4 | char::from(*digit).to_digit(16).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_last_of_repeated_keys_counts() {
+        let text = r#"{"a":{"b":1},"\u0061":{"b":2,"b":[3]},"c":0}"#;
+        assert_eq!(get(text, &["a", "b"]), Ok(Some("[3]")));
+        assert_eq!(get(r#"{"a":{"b":1},"a":null}"#, &["a", "b"]), Ok(None));
+        assert_eq!(get(r#"{"a":{"b":1},"a":{}}"#, &["a", "b"]), Ok(None));
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_hides_nothing() {
+        let text = r#"{"\ud800":1,"base_url":"https://a.example/\udc00\ud83d\ude00\ud83d"}"#;
+        let url = get_str(text, &["base_url"]).unwrap().unwrap();
+        assert_eq!(url, "https://a.example/\u{fffd}\u{1f600}\u{fffd}");
+        assert_eq!(string(br#""\ud83d\ud83d\ude00x""#).unwrap(), "\u{fffd}\u{1f600}x");
+        assert_eq!(string(b"\"\xff\\n\xe2\x82\"").unwrap(), "\u{fffd}\n\u{fffd}");
+    }
+
+    #[test]
+    fn numbers_may_be_of_any_size_and_values_of_any_depth() {
+        assert_eq!(get(r#"{"x":1e400,"a":-0.5E+9}"#, &["a"]), Ok(Some("-0.5E+9")));
+        let deep = format!("{{\"x\":{}{},\"a\":1}}", "[".repeat(1 << 20), "]".repeat(1 << 20));
+        assert_eq!(get(&deep, &["a"]), Ok(Some("1")));
+    }
+
+    #[test]
+    fn what_the_browser_refuses_is_malformed() {
+        for text in [
+            "",
+            " ",
+            "{",
+            "}",
+            "[1,]",
+            "{\"a\":1,}",
+            "{\"a\":1}x",
+            "{a:1}",
+            "{'a':1}",
+            "nul",
+            "nullx",
+            "NaN",
+            "Infinity",
+            "+1",
+            "01",
+            "1.",
+            ".5",
+            "1e",
+            "-",
+            "\"",
+            "\"\\x\"",
+            "\"\\u12g4\"",
+            "\"\\u12",
+            "\"a\nb\"",
+            "\"\u{1f}\"",
+            "[1 2]",
+            "{\"a\" 1}",
+            "{\"a\":1 \"b\":2}",
+            "\u{feff}{}",
+            "\u{a0}1",
+            "\u{b}1",
+            "[}",
+            "{]",
+            "{\"a\":1]",
+            "[1}",
+            "//\n1",
+            "\"abcdefg\u{1}hij\"",
+            "1 2",
+        ] {
+            assert!(members(text).is_err() && elements(text).is_err(), "{text:?}");
+            assert!(serde_json::from_str::<serde_json::Value>(text).is_err(), "{text:?}");
+        }
+    }
+
+    /// Pieces that make JSON more often than letters do.
+    pub(super) fn scraps() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            4 => prop::sample::select(vec![
+                "{", "}", "[", "]", ",", ":", "\"", "\"a\"", "\"b\":", "\"\\u0061\":", "\"\\ud83d\\ude00\"", "1",
+                "-0", "0.5e9", "1e7", "true", "false", "null", " ", "\n", "\\", "{\"a\":", "}", "]", "\u{e9}",
+                "\"\u{fffd}\\\"\"", "\u{1}", "\"abcdefgh\"",
+            ]).prop_map(str::to_owned),
+            1 => ".{0,3}",
+        ];
+        prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat())
+    }
+
+    /// What `JSON.parse` would make of the members of the outermost object.
+    fn expected(text: &str) -> Option<serde_json::Value> {
+        serde_json::from_str(text).ok()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+        #[test]
+        fn texts_are_read_as_serde_json_reads_them(text in scraps()) {
+            let whole = expected(&text);
+            let ours = get(&text, &[]);
+            prop_assert_eq!(ours.is_ok(), whole.is_some(), "{:?}", text);
+            if let Some(whole) = whole {
+                for key in ["a", "b"] {
+                    let value = get(&text, &[key]).unwrap();
+                    let parsed = value.map(|value| serde_json::from_str::<serde_json::Value>(value).unwrap());
+                    prop_assert_eq!(parsed.as_ref(), whole.get(key), "{:?}", text);
+                    let string = get_str(&text, &[key]).unwrap();
+                    prop_assert_eq!(string.as_deref(), whole.get(key).and_then(|value| value.as_str()));
+                }
+            }
+        }
+
+        #[test]
+        fn bytes_are_json_just_when_their_decoded_text_is(
+            text in scraps(),
+            at in any::<prop::sample::Index>(),
+            bytes in prop::collection::vec(any::<u8>(), 0..4),
+        ) {
+            let mut all = text.into_bytes();
+            let at = at.index(all.len() + 1);
+            all.splice(at..at, bytes);
+            let mut cursor = Cursor::new(without_mark(&all));
+            let is_json = cursor.value().and_then(|_| cursor.end()).is_ok();
+            let decoded = decoded(&all);
+            prop_assert_eq!(is_json, get(&decoded, &[]).is_ok());
+        }
+    }
+}
