@@ -5,19 +5,20 @@
 
 use crate::ledger::{Ledger, Record};
 use crate::shields::{
-    AnswerStep, BodyStep, Context, FrameStep, Head, HeadStep, Kept, OpenIdToken, PeerStep, Place,
-    Question, SHIELDS, Shield, ShieldSet, settables,
+    BodyStep, Context, FrameStep, Head, HeadStep, Kept, OpenIdToken, PeerStep, Place, Question,
+    ResponseStep, SHIELDS, Shield, ShieldSet, settables,
 };
 use crate::verdict::{Action, Handler, Reply, flag};
 use mantle_settings::{EffectiveSettings, Mode};
 use mantle_wire::account_data;
 use mantle_wire::chunked::Source;
 use mantle_wire::ice::IceServer;
-use mantle_wire::json::{self, Edit};
+use mantle_wire::json::{self, Document, Edit, Splices};
 use mantle_wire::route::Endpoint;
 use mantle_wire::secret::Secret;
 use mantle_wire::url::Address;
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// OpenID tokens live an hour; this many are followed at once.
 const MOST_TOKENS: usize = 64;
@@ -31,6 +32,8 @@ const LARGE: usize = 256 * 1024;
 /// Bytes looked at in one go, and how far account data may reach over that.
 const PART: usize = 128 * 1024;
 const MARGIN: usize = 8 * 1024;
+/// How much longer a sync response may become by what is kept on this device.
+const MAX_GROWTH: usize = 4 << 20;
 
 const NOT_SENT: &str = "Mantle did not send this; let it ask you first in Mantle's settings.";
 
@@ -108,6 +111,14 @@ pub struct Taker {
     /// What the person is asked; `None` where the handler has its own words, and for an inquiry
     /// that is refused without asking.
     pub question: Option<&'static Question>,
+}
+
+/// What becomes of a sync response.
+struct SyncResponse {
+    /// `None`: it stays as it is.
+    text: Option<Vec<u8>>,
+    /// For each shield that saw it: what it learned, and whether it wanted something changed.
+    steps: Vec<(ResponseStep, bool)>,
 }
 
 /// What the shields want.
@@ -439,10 +450,10 @@ impl Engine {
         self.body.take()
     }
 
-    /// False when [`Engine::answer`] need not see the answer of `length` bytes. `read` fills the
-    /// buffer with its bytes from a position on. Of large syncs, shields heed the global account data
-    /// alone, and few have any: those are not copied for nothing.
-    pub fn heeds(
+    /// False when [`Engine::response`] need not see the response of `length` bytes. `read` fills the
+    /// buffer with its bytes from a position on. Of large syncs, only the global account data
+    /// concerns shields, and few have any: those are not copied for nothing.
+    pub fn needs_response_body(
         &self,
         method: &str,
         url: &str,
@@ -450,62 +461,147 @@ impl Engine {
         read: &mut dyn FnMut(usize, &mut [u8]),
     ) -> bool {
         let Some(head) = Head::new(method, url) else { return false };
-        let context = self.context();
-        let watching = || {
-            ShieldSet::concerned_by(head.endpoint)
-                .and(self.active)
-                .map(|(_, shield)| shield)
-                .filter(|shield| matches!(shield.head(&head, &context), HeadStep::Watch))
-        };
-        if length < LARGE || !matches!(head.endpoint, Endpoint::Sync | Endpoint::SlidingSync) {
-            return watching().next().is_some();
+        let watching = self.watching(&head);
+        if watching.is_empty() {
+            return false;
+        }
+        let adds = watching.iter().any(|(shield, _)| shield.missing_account_data().is_some());
+        if length < LARGE || adds || account_data::path(head.endpoint).is_none() {
+            return true;
         }
         Source { length, read }.any_in_parts(PART, MARGIN, |window| {
             let part = window.bytes.get(window.own.start..).unwrap_or_default();
             if account_data::hides_letters(part) {
                 return true;
             }
-            account_data::mentions(head.endpoint, part).any(|mentioned| match mentioned {
-                Some(alone) => watching().any(|shield| {
-                    let step = shield.answer(&head, &context, &alone);
-                    step.is_ok_and(|step| step.replaced.is_some() || !step.managers.is_empty())
-                }),
-                None => true,
+            account_data::mentions(head.endpoint, part).any(|mentioned| {
+                let Some(alone) = mentioned else { return true };
+                let sync = self.account_data(&head, &watching, alone.as_bytes());
+                sync.is_some_and(|sync| {
+                    sync.text.is_some()
+                        || sync.steps.iter().any(|(step, is_changed)| {
+                            *is_changed || *step != ResponseStep::default()
+                        })
+                })
             })
         })
     }
 
-    /// A look at a whole answer; `None` when its bytes go on as they are.
-    pub fn answer(&mut self, method: &str, url: &str, status: u16, body: &[u8]) -> Option<Vec<u8>> {
+    /// A look at a whole response; `None` when its bytes go on as they are. It is read as a browser's
+    /// `json()` reads it: what that refuses, the page cannot read either.
+    pub fn response(
+        &mut self,
+        method: &str,
+        url: &str,
+        status: u16,
+        body: &[u8],
+    ) -> Option<Vec<u8>> {
         let head = Head::new(method, url)?;
         // Errors carry nothing to harden, and UIA's 401 must arrive unchanged.
         if !(200..300).contains(&status) {
             return None;
         }
-        let mut edited: Option<String> = None;
-        let mut text: Option<&str> = None;
-        for (place, shield) in ShieldSet::concerned_by(head.endpoint).and(self.active) {
-            let mode = self.modes.get(place).copied().unwrap_or(Mode::On);
-            if !matches!(shield.head(&head, &self.context()), HeadStep::Watch) {
-                continue;
+        let watching = self.watching(&head);
+        if watching.is_empty() {
+            return None;
+        }
+        if account_data::path(head.endpoint).is_some() {
+            let sync = self.account_data(&head, &watching, json::without_mark(body))?;
+            for ((shield, mode), (step, is_changed)) in watching.into_iter().zip(sync.steps) {
+                self.learn(shield, step, &head);
+                if is_changed {
+                    self.settle(shield, mode, Action::Rewritten, &head);
+                }
             }
-            let current = match (&edited, text) {
-                (Some(edited), _) => edited.as_str(),
-                (None, Some(text)) => text,
-                (None, None) => text.insert(std::str::from_utf8(body).ok()?),
-            };
-            let Ok(step) = shield.answer(&head, &self.context(), current) else { continue };
-            let mut next = step.replaced.clone();
+            return sync.text;
+        }
+        let paths = watching.iter().flat_map(|(shield, _)| shield.response_paths(&head));
+        let document = Document::read(body, paths).ok()?;
+        let mut edited: Option<Vec<u8>> = None;
+        for (shield, mode) in watching {
+            let Ok(step) = shield.response(&head, &self.context(), &document) else { continue };
+            let mut next = step.replaced.clone().map(String::into_bytes);
             if !step.edits.is_empty() {
-                let base = next.as_deref().unwrap_or(current);
-                next = apply_text(base, &step.edits).or(next);
+                let base = next.as_deref().or(edited.as_deref()).unwrap_or(body);
+                next = json::apply_to_response(base, &step.edits).ok().flatten().or(next);
             }
             self.learn(shield, step, &head);
             if next.is_some() && self.settle(shield, mode, Action::Rewritten, &head) {
                 edited = next;
             }
         }
-        edited.map(String::into_bytes)
+        edited
+    }
+
+    /// The shields that see the response to a request, and their modes.
+    fn watching(&self, head: &Head<'_>) -> Vec<(&'static dyn Shield, Mode)> {
+        let context = self.context();
+        ShieldSet::concerned_by(head.endpoint)
+            .and(self.active)
+            .filter(|(_, shield)| matches!(shield.head(head, &context), HeadStep::Watch))
+            .map(|(place, shield)| (shield, self.modes.get(place).copied().unwrap_or(Mode::On)))
+            .collect()
+    }
+
+    /// What the shields make of the global account data in a sync response, which is gone over once
+    /// and written once. `None` where the browser reads no JSON.
+    fn account_data(
+        &self,
+        head: &Head<'_>,
+        watching: &[(&'static dyn Shield, Mode)],
+        text: &[u8],
+    ) -> Option<SyncResponse> {
+        let context = self.context();
+        let mut steps = vec![(ResponseStep::default(), false); watching.len()];
+        let mut missing: Vec<_> =
+            watching.iter().map(|(shield, _)| shield.missing_account_data()).collect();
+        let mut splices = Splices::new(text);
+        let mut grown = 0_usize;
+        let list = account_data::each(head.endpoint, text, |event| {
+            let mut content: Cow<'_, str> =
+                String::from_utf8_lossy(text.get(event.content.clone()).unwrap_or_default());
+            let mut is_other = false;
+            let watching = watching.iter().zip(&mut steps).zip(&mut missing);
+            for (((shield, mode), (step, is_changed)), missing) in watching {
+                missing.take_if(|(event_type, _)| *event_type == event.event_type);
+                let next = shield.account_data(&event.event_type, &content, &context, step);
+                if let Some(next) = next.ok().flatten().filter(|next| *next != content) {
+                    *is_changed = true;
+                    if *mode != Mode::Flag {
+                        content = next.into();
+                        is_other = true;
+                    }
+                }
+            }
+            if is_other {
+                grown = grown.saturating_add(content.len().saturating_sub(event.content.len()));
+                // A server repeats placeholders at no cost.
+                let with = if grown > MAX_GROWTH { b"{}" } else { content.as_bytes() };
+                splices.replace(event.content, with);
+            }
+        })
+        .ok()?;
+        let mut added = Vec::new();
+        let all = watching.iter().zip(&mut steps).zip(missing);
+        for (((_, mode), (_, is_changed)), missing) in all {
+            let Some((_, event)) = missing else { continue };
+            *is_changed = true;
+            if *mode != Mode::Flag {
+                added.push(event);
+            }
+        }
+        let added = added.join(",");
+        if let Some(list) = list.filter(|_| !added.is_empty()) {
+            let comma = if list.is_empty { "" } else { "," };
+            splices.replace(list.end..list.end, format!("{comma}{added}").as_bytes());
+        }
+        let mut edited = splices.finish();
+        if list.is_none() && !added.is_empty() {
+            let path: Vec<_> = account_data::path(head.endpoint)?.split('/').collect();
+            let edit = Edit::set(&path, format!("[{added}]"));
+            edited = json::apply_to_response(text, &[edit]).ok()?;
+        }
+        Some(SyncResponse { text: edited, steps })
     }
 
     /// A look at a new peer connection's ICE servers; `None` to leave it alone.
@@ -742,8 +838,8 @@ impl Engine {
         done
     }
 
-    fn learn(&mut self, shield: &dyn Shield, step: AnswerStep, head: &Head<'_>) {
-        let AnswerStep { managers, token, rtc_hosts, auth_hosts, turn_hosts, .. } = step;
+    fn learn(&mut self, shield: &dyn Shield, step: ResponseStep, head: &Head<'_>) {
+        let ResponseStep { managers, token, rtc_hosts, auth_hosts, turn_hosts, .. } = step;
         for place in managers {
             let allowed = self.policy.is_allowed(shield.info().id, &place.host);
             if !allowed && !self.managers.contains(&place) && self.managers.len() < MOST_PLACES {
@@ -786,13 +882,6 @@ fn taker(shield: &dyn Shield, handler: Handler) -> Taker {
 
 fn asking(shield: &dyn Shield, question: &'static Question) -> Taker {
     Taker { question: Some(question), ..taker(shield, Handler::Ask) }
-}
-
-fn apply_text(text: &str, edits: &[Edit]) -> Option<String> {
-    json::apply(text.as_bytes(), edits)
-        .ok()
-        .flatten()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
 }
 
 /// Lets tests see a real trap.

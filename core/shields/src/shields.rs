@@ -7,11 +7,12 @@
 
 use crate::verdict::{Action, Handler, Reply};
 use mantle_settings::{EffectiveSettings, Mode, OptionInfo, Profile, Settable, general};
-use mantle_wire::json::{Edit, JsonError};
+use mantle_wire::json::{Document, Edit, JsonError};
 use mantle_wire::route::{Endpoint, Route, route};
 use mantle_wire::secret::Secret;
 use mantle_wire::url::Address;
 use serde::Serialize;
+use std::borrow::Cow;
 
 mod account_data;
 mod calls;
@@ -448,10 +449,10 @@ pub enum BodyStep {
     Handover(Handler),
 }
 
-/// What a shield learned from an answer, or wants changed in it.
+/// What a shield learned from a response, or wants changed in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AnswerStep {
-    /// Edits of the answer's JSON.
+pub struct ResponseStep {
+    /// Edits of the response's JSON.
     pub edits: Vec<Edit>,
     /// Whole new JSON text, where edits by path do not reach; applied first.
     pub replaced: Option<String>,
@@ -511,17 +512,45 @@ pub trait Shield: Sync {
         Ok(BodyStep::Pass)
     }
 
-    /// A look at the answer, after [`HeadStep::Watch`].
+    /// What [`Shield::response`] asks the document for: paths of keys, with `/` between them.
+    fn response_paths(&self, _head: &Head<'_>) -> Vec<Cow<'static, str>> {
+        Vec::new()
+    }
+
+    /// A look at the response, after [`HeadStep::Watch`]; at a sync response only by
+    /// [`Shield::account_data`].
     ///
     /// # Errors
-    /// [`JsonError`] when the answer is not JSON; it then passes unchanged.
-    fn answer(
+    /// [`JsonError`] never, where the document could be read.
+    fn response(
         &self,
         _head: &Head<'_>,
         _context: &Context<'_>,
-        _body: &str,
-    ) -> Result<AnswerStep, JsonError> {
-        Ok(AnswerStep::default())
+        _body: &Document<'_>,
+    ) -> Result<ResponseStep, JsonError> {
+        Ok(ResponseStep::default())
+    }
+
+    /// A look at one of the global account data events of a sync response, after
+    /// [`HeadStep::Watch`]: the JSON text to put in place of its content, or `None`. What it learns
+    /// goes into `step`.
+    ///
+    /// # Errors
+    /// [`JsonError`] never, since the response could be read.
+    fn account_data(
+        &self,
+        _event_type: &str,
+        _content: &str,
+        _context: &Context<'_>,
+        _step: &mut ResponseStep,
+    ) -> Result<Option<String>, JsonError> {
+        Ok(None)
+    }
+
+    /// What is added to the global account data of a sync response that has no event of this type:
+    /// the type, and the event's JSON text.
+    fn missing_account_data(&self) -> Option<(&'static str, &'static str)> {
+        None
     }
 
     /// A look at the ICE servers of a new peer connection; `None` to leave it alone.

@@ -25,7 +25,7 @@ fn turn_answer(engine: &mut Engine, uris: &[&str]) -> Value {
     let url = format!("{HS}/voip/turnServer");
     assert_eq!(engine.decide("GET", &url), flag::WATCH);
     let body = json!({"username": "u", "password": "p", "ttl": 60, "uris": uris}).to_string();
-    let changed = engine.answer("GET", &url, 200, body.as_bytes());
+    let changed = engine.response("GET", &url, 200, body.as_bytes());
     serde_json::from_slice(changed.as_deref().unwrap_or(body.as_bytes())).unwrap()
 }
 

@@ -23,7 +23,7 @@ fn after(settings: Option<&str>, method: &str, url: &str, body: &Value) -> Value
     engine.decide(method, url);
     let bytes = body.to_string().into_bytes();
     engine
-        .answer(method, url, 200, &bytes)
+        .response(method, url, 200, &bytes)
         .map_or_else(|| body.clone(), |changed| serde_json::from_slice(&changed).unwrap())
 }
 

@@ -201,10 +201,10 @@ fn account_data_forgets_the_identity_server() {
     let set = send(&mut engine, "PUT", &url, "", br#"{"base_url":"https://vector.im"}"#);
     assert_eq!(errcode(&set), "M_FORBIDDEN");
     assert_eq!(send(&mut engine, "PUT", &url, "", br#"{"base_url":null}"#), Outcome::Sent);
-    let got = engine.answer("GET", &url, 200, br#"{"base_url":"https://vector.im"}"#).unwrap();
+    let got = engine.response("GET", &url, 200, br#"{"base_url":"https://vector.im"}"#).unwrap();
     assert_eq!(got, br#"{"base_url":null}"#);
     let sync = r#"{"next_batch":"s1","account_data":{"events":[ {"type":"m.push_rules","content":{}},{"content":{"base_url":"https://vector.im"},"type":"m.identity_server"} ]},"rooms":{"join":{}}}"#;
-    let out = engine.answer("GET", &format!("{HS}/sync?since=s0"), 200, sync.as_bytes()).unwrap();
+    let out = engine.response("GET", &format!("{HS}/sync?since=s0"), 200, sync.as_bytes()).unwrap();
     assert_eq!(String::from_utf8(out).unwrap(), sync.replace(r#""https://vector.im""#, "null"));
 }
 
@@ -212,8 +212,8 @@ fn account_data_forgets_the_identity_server() {
 fn large_syncs_are_heeded_for_their_account_data_alone() {
     let engine = engine();
     let url = format!("{HS}/sync?since=s0");
-    let heeds = |url: &str, body: &str| {
-        engine.heeds("GET", url, body.len(), &mut |at, into| {
+    let needs_response_body = |url: &str, body: &str| {
+        engine.needs_response_body("GET", url, body.len(), &mut |at, into| {
             into.copy_from_slice(&body.as_bytes()[at..at + into.len()]);
         })
     };
@@ -231,24 +231,24 @@ fn large_syncs_are_heeded_for_their_account_data_alone() {
     let long =
         format!(r#"{{"events":[{{"type":"m.direct","content":"{}"}}]}}"#, "x".repeat(20_000));
     for before in [0, 100_000, 131_000, 131_020, 131_040, 131_072, 400_000] {
-        assert!(heeds(&url, &sync(before, identity, 500_000)), "{before}");
-        assert!(!heeds(&url, &sync(before, tag, 500_000)), "{before}");
-        assert!(!heeds(&url, &sync(before, r#"{"events":[]}"#, 500_000)), "{before}");
+        assert!(needs_response_body(&url, &sync(before, identity, 500_000)), "{before}");
+        assert!(!needs_response_body(&url, &sync(before, tag, 500_000)), "{before}");
+        assert!(!needs_response_body(&url, &sync(before, r#"{"events":[]}"#, 500_000)), "{before}");
     }
     // Not all of it is to be seen from there.
-    assert!(heeds(&url, &sync(131_000, &long, 500_000)));
-    assert!(heeds(&url, &sync(0, tag, 10)));
-    assert!(!heeds(&format!("{HS}/joined_rooms"), &sync(0, identity, 500_000)));
+    assert!(needs_response_body(&url, &sync(131_000, &long, 500_000)));
+    assert!(needs_response_body(&url, &sync(0, tag, 10)));
+    assert!(!needs_response_body(&format!("{HS}/joined_rooms"), &sync(0, identity, 500_000)));
     let sliding = HS.replace("v3", "unstable/org.matrix.simplified_msc3575/sync");
     let extensions =
         r#"{"global":[{"type":"m.identity_server","content":{"base_url":"https://vector.im"}}]}"#;
-    let heeds = |body: &str| {
-        engine.heeds("POST", &sliding, body.len(), &mut |at, into| {
+    let needs_response_body = |body: &str| {
+        engine.needs_response_body("POST", &sliding, body.len(), &mut |at, into| {
             into.copy_from_slice(&body.as_bytes()[at..at + into.len()]);
         })
     };
-    assert!(heeds(&sync(400_000, extensions, 0)));
-    assert!(!heeds(&sync(400_000, r#"{"global":[]}"#, 0)));
+    assert!(needs_response_body(&sync(400_000, extensions, 0)));
+    assert!(!needs_response_body(&sync(400_000, r#"{"global":[]}"#, 0)));
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn integration_managers_are_learned() {
     let mut engine = engine();
     let config = br#"{"integrations_ui_url":"https://dim.example.net/riot","integrations_rest_url":"https://dim.example.net/api/v1/scalar","integrations_widgets_urls":["https://dim.example.net/widgets"]}"#;
     let out = engine
-        .answer("GET", "https://chat.example.org/app/config.json?cachebuster=1", 200, config)
+        .response("GET", "https://chat.example.org/app/config.json?cachebuster=1", 200, config)
         .unwrap();
     let out: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(out["integrations_rest_url"], Value::Null);
@@ -335,7 +335,7 @@ fn integration_managers_are_learned() {
     assert_eq!(out["integrations_widgets_urls"], json!([]));
     let well_known = br#"{"m.homeserver":{"base_url":"https://hs.example.org"},"m.integrations":{"managers":[{"api_url":"https://wk.example.net/","ui_url":"https://wk.example.net/ui"}]}}"#;
     let out = engine
-        .answer("GET", "https://x.example/.well-known/matrix/client", 200, well_known)
+        .response("GET", "https://x.example/.well-known/matrix/client", 200, well_known)
         .unwrap();
     let out: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(
@@ -347,7 +347,7 @@ fn integration_managers_are_learned() {
         })
     );
     let sync = br#"{"account_data":{"events":[{"type":"m.widgets","content":{"im":{"type":"m.integration_manager","content":{"type":"m.integration_manager","url":"https://acc.example.net/ui","data":{"api_url":"https://acc.example.net/api"}}},"s":{"type":"m.stickerpicker","content":{}}}}]}}"#;
-    let out = engine.answer("GET", &format!("{HS}/sync"), 200, sync).unwrap();
+    let out = engine.response("GET", &format!("{HS}/sync"), 200, sync).unwrap();
     let out: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(
         out["account_data"]["events"][0]["content"],
@@ -380,7 +380,7 @@ fn integration_managers_are_learned() {
 fn a_manager_on_elements_own_site_does_not_block_element() {
     let mut engine = engine();
     let config = br#"{"integrations_ui_url":"https://chat.example.org/","integrations_rest_url":"https://chat.example.org/dimension/api"}"#;
-    engine.answer("GET", "https://chat.example.org/config.json", 200, config).unwrap();
+    engine.response("GET", "https://chat.example.org/config.json", 200, config).unwrap();
     assert_eq!(
         send(&mut engine, "GET", "https://chat.example.org/i18n/en.json", "", b""),
         Outcome::Sent
@@ -395,7 +395,7 @@ fn a_manager_on_elements_own_site_does_not_block_element() {
 fn a_well_known_cannot_make_a_homeserver_a_manager() {
     let mut engine = engine();
     let well_known = br#"{"m.integrations":{"managers":[{"api_url":"https://hs.example.org/","ui_url":"https://hs.example.org/base"}]}}"#;
-    engine.answer("GET", "https://evil.example/.well-known/matrix/client", 200, well_known);
+    engine.response("GET", "https://evil.example/.well-known/matrix/client", 200, well_known);
     assert_eq!(send(&mut engine, "GET", &format!("{HS}/sync"), "", b""), Outcome::Sent);
     let well_known = "https://hs.example.org/.well-known/matrix/client";
     assert_eq!(send(&mut engine, "GET", well_known, "", b""), Outcome::Sent);
@@ -408,7 +408,7 @@ fn openid_tokens_are_followed_by_value() {
     let url = format!("{HS}/user/@a:x/openid/request_token");
     assert_eq!(engine.decide("POST", &url), flag::WATCH);
     let answer = br#"{"access_token":"SECRETsecret1","token_type":"Bearer","matrix_server_name":"x","expires_in":3600}"#;
-    assert_eq!(engine.answer("POST", &url, 200, answer), None);
+    assert_eq!(engine.response("POST", &url, 200, answer), None);
     let other = "https://widget.example.net/auth";
     for (url, headers, body) in [
         (other, "", r#"{"access_token":"SECRETsecret1"}"#),
@@ -431,11 +431,11 @@ fn openid_tokens_are_followed_by_value() {
         Outcome::Sent
     );
     let mut engine = with(Some(r#"{"version":1,"allow":{"integrations":["widget.example.net"]}}"#));
-    engine.answer("POST", &url, 200, answer);
+    engine.response("POST", &url, 200, answer);
     assert_eq!(send(&mut engine, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
     // An identity server gets one when the identity shield is off; nobody else does.
     let mut engine = with(Some(r#"{"version":1,"shields":{"identity":"off"}}"#));
-    engine.answer("POST", &url, 200, answer);
+    engine.response("POST", &url, 200, answer);
     let register = "https://vector.im/_matrix/identity/v2/account/register";
     assert_eq!(send(&mut engine, "POST", register, "", b"SECRETsecret1"), Outcome::Sent);
     assert_ne!(send(&mut engine, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
@@ -446,9 +446,9 @@ fn a_new_engine_remembers_what_a_trapped_one_learned() {
     let mut first = engine();
     assert_eq!(first.memory(), None);
     let token = br#"{"access_token":"SECRETsecret1"}"#;
-    first.answer("POST", &format!("{HS}/user/@a:x/openid/request_token"), 200, token);
+    first.response("POST", &format!("{HS}/user/@a:x/openid/request_token"), 200, token);
     let config = br#"{"integrations_rest_url":"https://dim.example.net/api"}"#;
-    first.answer("GET", "https://chat.example.org/config.json", 200, config);
+    first.response("GET", "https://chat.example.org/config.json", 200, config);
     let memory = first.memory().unwrap();
     assert_eq!(first.memory(), None);
     let mut second = engine();
@@ -463,7 +463,7 @@ fn a_new_engine_remembers_what_a_trapped_one_learned() {
 #[test]
 fn calls_of_ones_own_homeserver_get_the_token() {
     let mut engine = engine();
-    engine.answer(
+    engine.response(
         "POST",
         &format!("{HS}/user/@a:x/openid/request_token"),
         200,
@@ -472,7 +472,7 @@ fn calls_of_ones_own_homeserver_get_the_token() {
     let sfu = "https://rtc.example.org/sfu/get";
     assert_eq!(errcode(&send(&mut engine, "POST", sfu, "", b"SECRETsecret1")), "M_FORBIDDEN");
     let well_known = br#"{"org.matrix.msc4143.rtc_foci":[{"type":"livekit","livekit_service_url":"https://rtc.example.org"}]}"#;
-    engine.answer("GET", "https://x/.well-known/matrix/client", 200, well_known);
+    engine.response("GET", "https://x/.well-known/matrix/client", 200, well_known);
     assert_eq!(send(&mut engine, "POST", sfu, "", b"SECRETsecret1"), Outcome::Sent);
 
     // Servers of its own list, and of the person's.
@@ -485,7 +485,7 @@ fn calls_of_ones_own_homeserver_get_the_token() {
     let list = br#"{"rtc_transports":[{"type":"livekit","livekit_service_url":"https://sfu.example.org"}]}"#;
     let transports = "https://x/_matrix/client/unstable/org.matrix.msc4143/rtc/transports";
     assert_eq!(engine.decide("GET", transports), flag::WATCH);
-    engine.answer("GET", transports, 200, list);
+    engine.response("GET", transports, 200, list);
     assert_eq!(send(&mut engine, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
 }
 
@@ -520,7 +520,7 @@ fn element_config_is_hardened_and_nothing_else_in_it() {
         "https://chat.example.org/app/config.chat.example.org.json?cachebuster=7",
     ] {
         assert_ne!(engine.decide("GET", url) & flag::WATCH, 0);
-        let out = engine.answer("GET", url, 200, config.as_bytes()).unwrap();
+        let out = engine.response("GET", url, 200, config.as_bytes()).unwrap();
         let out: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(
             out,
@@ -556,13 +556,13 @@ fn element_config_is_hardened_and_nothing_else_in_it() {
     }
     for body in ["", "{", "<!DOCTYPE html>", "[]", "{}", " { } "] {
         assert_eq!(
-            engine.answer("GET", "https://chat.example.org/config.json", 200, body.as_bytes()),
+            engine.response("GET", "https://chat.example.org/config.json", 200, body.as_bytes()),
             None,
             "{body}"
         );
     }
     assert_eq!(
-        engine.answer("GET", "https://chat.example.org/config.json", 404, config.as_bytes()),
+        engine.response("GET", "https://chat.example.org/config.json", 404, config.as_bytes()),
         None
     );
 }
@@ -572,7 +572,7 @@ fn config_rows_follow_their_shields_and_allow_lists() {
     let config = br#"{"default_is_url":"https://is.example","integrations_rest_url":"https://im.example/api"}"#;
     let url = "https://chat.example.org/config.json";
     let harden = |stored: &str| -> Value {
-        let out = with(Some(stored)).answer("GET", url, 200, config);
+        let out = with(Some(stored)).response("GET", url, 200, config);
         serde_json::from_slice(&out.unwrap_or_else(|| config.to_vec())).unwrap()
     };
     assert_eq!(
@@ -596,7 +596,7 @@ fn config_rows_follow_their_shields_and_allow_lists() {
 fn an_allowed_built_in_manager_stays_built_in() {
     let mut engine = with(Some(r#"{"version":1,"allow":{"integrations":["scalar.vector.im"]}}"#));
     let url = "https://chat.example.org/config.json";
-    let out = engine.answer("GET", url, 200, br#"{"brand":"x"}"#).unwrap();
+    let out = engine.response("GET", url, 200, br#"{"brand":"x"}"#).unwrap();
     let out: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(out.get("integrations_rest_url"), None);
     assert_eq!(out["default_device_display_name"], "Element");
@@ -610,14 +610,14 @@ fn login_answers_are_hardened_too() {
     assert_eq!(flags, flag::NEEDS_BODY | flag::WATCH);
     assert_eq!(engine.decide_body("POST", &url, "", b"{}"), flag::WATCH);
     let answer = r#"{"user_id":"@a:x","well_known":{"m.homeserver":{"base_url":"https://x"},"m.identity_server":{"base_url":"https://vector.im"}}}"#;
-    let out = engine.answer("POST", &url, 200, answer.as_bytes()).unwrap();
+    let out = engine.response("POST", &url, 200, answer.as_bytes()).unwrap();
     assert_eq!(
         String::from_utf8(out).unwrap(),
         r#"{"user_id":"@a:x","well_known":{"m.homeserver":{"base_url":"https://x"}}}"#
     );
     // UIA: the 401 with its flows arrives unchanged.
     let flows = br#"{"session":"s","flows":[{"stages":["m.login.dummy"]}],"well_known":{"m.identity_server":{}}}"#;
-    assert_eq!(engine.answer("POST", &format!("{HS}/register"), 401, flows), None);
+    assert_eq!(engine.response("POST", &format!("{HS}/register"), 401, flows), None);
 }
 
 #[test]
@@ -898,7 +898,7 @@ fn new_rooms_are_no_more_open_than_asked_for() {
     let well_known = "https://hs.example.org/.well-known/matrix/client";
     assert_ne!(engine.decide("GET", well_known) & flag::WATCH, 0);
     let order = br#"{"io.element.e2ee":{"default":false,"force_disable":true,"secure_backup_required":true},"im.vector.riot.e2ee":{"default":true}}"#;
-    let seen = engine.answer("GET", well_known, 200, order).unwrap();
+    let seen = engine.response("GET", well_known, 200, order).unwrap();
     assert_eq!(
         serde_json::from_slice::<Value>(&seen).unwrap(),
         json!({
@@ -1003,7 +1003,7 @@ fn pictures_wait_for_a_click_unless_the_person_set_something() {
     let mut engine = engine();
     let answer = |engine: &mut Engine, query: &str, body: &str| {
         let url = format!("{HS}/sync{query}");
-        let answered = engine.answer("GET", &url, 200, body.as_bytes());
+        let answered = engine.response("GET", &url, 200, body.as_bytes());
         answered.map(|bytes| String::from_utf8(bytes).unwrap())
     };
     let events =
@@ -1079,7 +1079,7 @@ fn habits_stay_on_this_device_and_echo() {
 
     let echo = br#"{"account_data":{"events":[{"type":"io.element.recent_emoji","content":{"mantle":"seed-1"}},{"type":"m.direct","content":{"mantle":"x"}}]}}"#;
     let answer = |engine: &mut Engine, body: &[u8]| {
-        String::from_utf8(engine.answer("GET", &sync, 200, body).unwrap()).unwrap()
+        String::from_utf8(engine.response("GET", &sync, 200, body).unwrap()).unwrap()
     };
     let expected = r#"{"account_data":{"events":[{"type":"io.element.recent_emoji","content":{"recent_emoji":[["x",3]]}},{"type":"m.direct","content":{"mantle":"x"}}]}}"#;
     assert_eq!(answer(&mut engine, echo), expected);
@@ -1090,7 +1090,7 @@ fn habits_stay_on_this_device_and_echo() {
     assert_eq!(answer(&mut later, echo), expected);
     let foreign = String::from_utf8_lossy(echo).replace("seed-1", "elsewhere-9");
     assert_eq!(answer(&mut later, foreign.as_bytes()), expected);
-    let got = later.answer("GET", &url, 200, br#"{"mantle":"seed-1"}"#).unwrap();
+    let got = later.response("GET", &url, 200, br#"{"mantle":"seed-1"}"#).unwrap();
     assert_eq!(got, content);
     // Types that end in a device ID.
     let own = format!("{HS}/user/@a:x/account_data/io.element.matrix_client_information.DEV");
@@ -1104,7 +1104,7 @@ fn habits_stay_on_this_device_and_echo() {
 
     // Nothing kept: an empty content is better than a placeholder.
     let mut fresh = with(None);
-    let got = fresh.answer("GET", &url, 200, br#"{"mantle":"seed-1"}"#).unwrap();
+    let got = fresh.response("GET", &url, 200, br#"{"mantle":"seed-1"}"#).unwrap();
     assert_eq!(got, b"{}");
 
     let settings = format!("{HS}/user/@a:x/account_data/im.vector.web.settings");
@@ -1117,7 +1117,7 @@ fn habits_stay_on_this_device_and_echo() {
     // What other devices set beside it stays.
     let echo = told.replace(r#""a":1"#, r#""a":2"#);
     let shown = r#"{"a":2,"SpotlightSearch.recentSearches":["!r"]}"#;
-    assert_eq!(later.answer("GET", &settings, 200, echo.as_bytes()).unwrap(), shown.as_bytes());
+    assert_eq!(later.response("GET", &settings, 200, echo.as_bytes()).unwrap(), shown.as_bytes());
     let sync_of = |content: &str| {
         format!(
             r#"{{"account_data":{{"events":[{{"type":"im.vector.web.settings","content":{content}}}]}}}}"#
@@ -1125,7 +1125,7 @@ fn habits_stay_on_this_device_and_echo() {
     };
     assert_eq!(answer(&mut later, sync_of(&echo).as_bytes()), sync_of(shown));
     for plain in [r#"{"a":1}"#, r#"{"SpotlightSearch.recentSearches":[]}"#, shown] {
-        assert_eq!(later.answer("GET", &sync, 200, sync_of(plain).as_bytes()), None, "{plain}");
+        assert_eq!(later.response("GET", &sync, 200, sync_of(plain).as_bytes()), None, "{plain}");
     }
     for plain in [&br#"{"a":1}"#[..], br#"{"SpotlightSearch.recentSearches":[]}"#] {
         assert_eq!(send(&mut engine, "PUT", &settings, "", plain), Outcome::Sent);

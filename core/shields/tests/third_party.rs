@@ -105,10 +105,10 @@ fn sign_in_and_calls_reach_what_the_homeserver_names() {
     let metadata = "https://hs.example.org/_matrix/client/v1/auth_metadata";
     assert_ne!(engine.decide("GET", metadata) & flag::WATCH, 0);
     let body = br#"{"issuer":"https://auth.example.org/","token_endpoint":"https://auth.example.org/oauth2/token"}"#;
-    assert_eq!(engine.answer("GET", metadata, 200, body), None, "an answer that stays as it is");
+    assert_eq!(engine.response("GET", metadata, 200, body), None, "an answer that stays as it is");
     let well_known = "https://hs.example.org/.well-known/matrix/client";
     let foci = br#"{"org.matrix.msc4143.rtc_foci":[{"type":"livekit","livekit_service_url":"https://livekit.example.org"}]}"#;
-    engine.answer("GET", well_known, 200, foci);
+    engine.response("GET", well_known, 200, foci);
     for url in [token, livekit] {
         assert_eq!(refused(&mut engine, "POST", url), None, "{url}");
     }
@@ -119,7 +119,7 @@ fn sign_in_and_calls_reach_what_the_homeserver_names() {
     let other = "https://sfu.example.org/sfu/get";
     assert_eq!(refused(&mut engine, "POST", other), Some("third-party"));
     let list = br#"{"rtc_transports":[{"type":"livekit","livekit_service_url":"https://sfu.example.org"}]}"#;
-    engine.answer("GET", transports, 200, list);
+    engine.response("GET", transports, 200, list);
     assert_eq!(refused(&mut engine, "POST", other), None);
     // And so does the core that follows a trap.
     let memory = engine.memory().unwrap();

@@ -1,73 +1,126 @@
 //! Global account data in the answers that carry it (Client-Server API, 'Client Config').
 
-use super::json::{JsonError, elements, get, get_str, span, splice};
-use crate::json::walk_on;
+use crate::json::{Cursor, Document, JsonError, string, walk_on};
 use crate::route::Endpoint;
+use std::ops::Range;
 
-/// Replaces the content of account data events of one type in a sync answer.
-///
-/// `replace` sees each content and gives the JSON text to put there, or `None` to leave it. `None`
-/// comes back when nothing changed; answers of other endpoints never do.
+/// Where a sync answer holds global account data: keys with `/` between them; `None` for other
+/// endpoints.
+#[must_use]
+pub const fn path(endpoint: Endpoint) -> Option<&'static str> {
+    match endpoint {
+        Endpoint::Sync => Some("account_data/events"),
+        Endpoint::SlidingSync => Some("extensions/account_data/global"),
+        _ => None,
+    }
+}
+
+/// A global account data event that has content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its type.
+    pub event_type: String,
+    /// Where its content stands in the answer.
+    pub content: Range<usize>,
+}
+
+/// The list that holds them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct List {
+    /// Position of the bracket that closes it.
+    pub end: usize,
+    /// Whether anything is in it.
+    pub is_empty: bool,
+}
+
+/// Shows the global account data events of a sync answer, in their order; `None` where it has no list
+/// of them. The text is without byte order mark.
 ///
 /// # Errors
 /// [`JsonError`] when the answer is not JSON.
-pub fn replace_content(
+pub fn each(
     endpoint: Endpoint,
-    body: &str,
-    event_type: &str,
-    mut replace: impl FnMut(&str) -> Result<Option<String>, JsonError>,
-) -> Result<Option<String>, JsonError> {
-    let path: &[&str] = match endpoint {
-        Endpoint::Sync => &["account_data", "events"],
-        Endpoint::SlidingSync => &["extensions", "account_data", "global"],
-        _ => return Ok(None),
-    };
-    // Most answers are large and have none: this is faster than finding the members.
-    if memchr::memmem::find(body.as_bytes(), event_type.as_bytes()).is_none() {
+    text: &[u8],
+    mut show: impl FnMut(Event),
+) -> Result<Option<List>, JsonError> {
+    let Some(path) = path(endpoint) else { return Ok(None) };
+    // Most answers have none: this is faster than to go over them.
+    if memchr::memmem::find(text, KEY).is_none() && !hides_letters(text) {
         return Ok(None);
     }
-    let mut edited: Option<String> = None;
-    // From the back, so that earlier spans stay right.
-    for event in elements(get(body, path)?.unwrap_or("[]"))?.into_iter().rev() {
-        if get_str(event, &["type"])?.as_deref() != Some(event_type) {
-            continue;
-        }
-        let Some(content) = get(event, &["content"])? else { continue };
-        if let Some(next) = replace(content)? {
-            edited = Some(splice(edited.as_deref().unwrap_or(body), span(body, content), &next));
-        }
+    let Some(range) = Document::read(text, [path])?.range(path) else { return Ok(None) };
+    let mut cursor = Cursor::from(text, range.start);
+    if cursor.peek() != Some(b'[') {
+        return Ok(None);
     }
-    Ok(edited)
+    let has_any = cursor.first_element()?;
+    let mut has_next = has_any;
+    while has_next {
+        if let Some(event) = event(text, &mut cursor)? {
+            show(event);
+        }
+        has_next = cursor.next_element()?;
+    }
+    Ok(Some(List { end: cursor.at().saturating_sub(1), is_empty: !has_any }))
 }
+
+/// The event that comes next; `None` where it is none.
+fn event(text: &[u8], cursor: &mut Cursor<'_>) -> Result<Option<Event>, JsonError> {
+    if cursor.peek() != Some(b'{') {
+        cursor.value()?;
+        return Ok(None);
+    }
+    let (mut event_type, mut content) = (None, None);
+    let mut next = cursor.first_key()?;
+    while let Some(key) = next {
+        let value = cursor.value()?;
+        if key.is("type") {
+            event_type = text.get(value).and_then(string);
+        } else if key.is("content") {
+            content = Some(value);
+        }
+        next = cursor.next_key()?;
+    }
+    Ok(event_type.zip(content).map(|(event_type, content)| Event { event_type, content }))
+}
+
+const KEY: &[u8] = b"\"account_data\"";
 
 /// Of one room's account data, or all global ones, how much is looked at by itself.
 const MOST_BYTES: usize = 8 * 1024;
 
 /// Where a part of a sync answer has account data, global or a room's, each as an answer that has
 /// nothing else; `None` where it reaches over the part's end, is long or broken. What is empty is left out.
+///
+/// Global account data is in no other, so what stands inside one is not looked at again.
 pub fn mentions(endpoint: Endpoint, part: &[u8]) -> impl Iterator<Item = Option<String>> {
-    const KEY: &[u8] = b"\"account_data\"";
-    memchr::memmem::find_iter(part, KEY).filter_map(move |at| {
-        let after = part.get(at + KEY.len()..).unwrap_or_default().trim_ascii_start();
-        let value = match after.split_first() {
-            Some((b':', value)) => value.trim_ascii_start(),
-            // A string that says so.
-            Some(_) => return None,
-            None => return Some(None),
-        };
-        if value.starts_with(br#"{"events":[]}"#) {
-            return None;
+    let mut seen = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let at = seen + memchr::memmem::find(part.get(seen..)?, KEY)?;
+            seen = at + KEY.len();
+            let after = part.get(seen..).unwrap_or_default().trim_ascii_start();
+            let value = match after.split_first() {
+                Some((b':', value)) => value.trim_ascii_start(),
+                // A string that says so.
+                Some(_) => continue,
+                None => return Some(None),
+            };
+            if value.starts_with(br#"{"events":[]}"#) {
+                continue;
+            }
+            let end = value.len().min(MOST_BYTES);
+            let length = (value.first() == Some(&b'{')).then(|| walk_on(value, 1, end)).flatten();
+            let object = length.and_then(|end| std::str::from_utf8(value.get(..end)?).ok());
+            let Some(object) = object else { return Some(None) };
+            seen = part.len() - value.len() + object.len();
+            return Some(Some(match endpoint {
+                Endpoint::SlidingSync => {
+                    format!(r#"{{"extensions":{{"account_data":{object}}}}}"#)
+                }
+                _ => format!(r#"{{"account_data":{object}}}"#),
+            }));
         }
-        let end = value.len().min(MOST_BYTES);
-        let object = (value.first() == Some(&b'{'))
-            .then(|| walk_on(value, 1, end))
-            .flatten()
-            .and_then(|end| std::str::from_utf8(value.get(..end)?).ok());
-        let Some(value) = object else { return Some(None) };
-        Some(Some(match endpoint {
-            Endpoint::SlidingSync => format!(r#"{{"extensions":{{"account_data":{value}}}}}"#),
-            _ => format!(r#"{{"account_data":{value}}}"#),
-        }))
     })
 }
 
@@ -107,18 +160,33 @@ mod tests {
     }
 
     #[test]
-    fn replaces_only_the_named_type() {
-        let body = r#"{"extensions":{"account_data":{"global":[{"type":"a","content":{"x":1}},{"content":{"x":2},"type":"b"},{"type":"a","content":{}}]}}}"#;
-        let mut seen = Vec::new();
-        let out = replace_content(Endpoint::SlidingSync, body, "a", |content| {
-            seen.push(content.to_owned());
-            Ok((content != "{}").then(|| "null".to_owned()))
-        });
-        assert_eq!(out.unwrap().unwrap(), body.replace(r#"{"x":1}"#, "null"));
-        assert_eq!(seen, ["{}", r#"{"x":1}"#]);
+    fn what_is_inside_account_data_is_gone_over_once() {
+        let nested =
+            r#"{"account_data":{"account_data":{"account_data":{}}},"account_data":{"a":1}}"#;
+        assert_eq!(mentions(Endpoint::Sync, nested.as_bytes()).flatten().count(), 2);
+    }
+
+    #[test]
+    fn events_are_those_that_the_browser_sees() {
+        let found = |endpoint, text: &str| {
+            let mut seen = Vec::new();
+            let list = each(endpoint, text.as_bytes(), |event| {
+                seen.push((event.event_type.clone(), text[event.content.clone()].to_owned()));
+            })
+            .unwrap();
+            assert!(list.is_none_or(|list| text[list.end..].starts_with(']')));
+            (list.map(|list| list.is_empty), seen)
+        };
+        let event = |kind: &str, content: &str| (kind.to_owned(), content.to_owned());
+        let text = r#"{"extensions":{"account_data":{"global":[{"type":"a","content":{"x":1}},{"content":2,"t\u0079pe":"\u0062"},3,{"type":"c"},{"type":"d","type":"e","content":4,"content":[5]} ]}}}"#;
         assert_eq!(
-            replace_content(Endpoint::Sync, body, "a", |_| Ok(Some(String::new()))),
-            Ok(None)
+            found(Endpoint::SlidingSync, text),
+            (Some(false), vec![event("a", r#"{"x":1}"#), event("b", "2"), event("e", "[5]")])
         );
+        assert_eq!(found(Endpoint::Sync, text), (None, vec![]));
+        let twice = r#"{"account_data":{"events":[{"type":"a","content":1}]},"account\u005fdata":{"events":[]}}"#;
+        assert_eq!(found(Endpoint::Sync, twice), (Some(true), vec![]));
+        let other = r#"{"account_data":{"events":[{"type":"a","content":1}]},"account_data":{"events":{}}}"#;
+        assert_eq!(found(Endpoint::Sync, other), (None, vec![]));
     }
 }

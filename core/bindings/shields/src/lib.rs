@@ -274,10 +274,10 @@ impl Core {
             let from = at as u32;
             body.subarray(from, from + into.len() as u32).copy_to(into);
         };
-        if !self.engine.heeds(method, url, body.length() as usize, &mut read) {
+        if !self.engine.needs_response_body(method, url, body.length() as usize, &mut read) {
             return None;
         }
-        self.engine.answer(method, url, status, &body.to_vec())
+        self.engine.response(method, url, status, &body.to_vec())
     }
 
     /// For a new peer connection, with the URLs of its ICE servers, one a line; `undefined` to

@@ -5,10 +5,11 @@
 //! answer, the content kept under its id is put in its place. Of Element's settings, which other
 //! devices need, only the list of recent searches is treated so.
 
-use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield, documented};
+use super::{BodyStep, Context, Head, HeadStep, Info, ResponseStep, Shield, documented};
 use mantle_settings::{Item, OptionInfo, OptionKind};
-use mantle_wire::account_data::replace_content;
-use mantle_wire::json::{Edit, JsonError, apply, elements, get, get_str, members, utf8};
+use mantle_wire::json::{
+    Document, Edit, JsonError, apply, elements, get, get_str, members, string, utf8,
+};
 use mantle_wire::route::Endpoint;
 use std::borrow::Cow;
 
@@ -100,32 +101,31 @@ impl Shield for AccountData {
         Ok(BodyStep::Keep { key, content: text.to_owned(), member: PLACEHOLDER })
     }
 
-    fn answer(
+    fn response(
         &self,
         head: &Head<'_>,
         context: &Context<'_>,
-        body: &str,
-    ) -> Result<AnswerStep, JsonError> {
-        let mut step = AnswerStep::default();
-        if head.endpoint == Endpoint::AccountData {
-            step.replaced = own(body, &event_type(head), context)?;
-            return Ok(step);
-        }
-        let listed = context.policy.option_list(INFO.id, "types").iter().map(String::as_str);
-        let present = context.kept.iter().filter_map(|kept| Some(kept.key.rsplit_once('/')?.1));
-        let mut types: Vec<_> = listed.chain(present).collect();
-        types.sort_unstable();
-        types.dedup();
-        let mut text: Option<String> = None;
-        for event_type in types {
-            let current = text.as_deref().unwrap_or(body);
-            let next = replace_content(head.endpoint, current, event_type, |content| {
-                own(content, event_type, context)
-            })?;
-            text = next.or(text);
-        }
-        step.replaced = text;
-        Ok(step)
+        body: &Document<'_>,
+    ) -> Result<ResponseStep, JsonError> {
+        let replaced = own(&body.text(), &event_type(head), context)?;
+        Ok(ResponseStep { replaced, ..ResponseStep::default() })
+    }
+
+    fn account_data(
+        &self,
+        event_type: &str,
+        content: &str,
+        context: &Context<'_>,
+        _step: &mut ResponseStep,
+    ) -> Result<Option<String>, JsonError> {
+        // Others need no further look.
+        let may_be_ours = content.contains(PLACEHOLDER) || content.contains("\\u");
+        let is_known = || {
+            event_type == SETTINGS
+                || is_kept(event_type, context)
+                || context.kept.iter().any(|kept| is_of_type(&kept.key, event_type))
+        };
+        if may_be_ours && is_known() { own(content, event_type, context) } else { Ok(None) }
     }
 }
 
@@ -164,13 +164,18 @@ fn own(
 fn listed_id(content: &str) -> Result<Option<String>, JsonError> {
     let Some(list) = get(content, &[SEARCHES])? else { return Ok(None) };
     let [one] = elements(list).unwrap_or_default()[..] else { return Ok(None) };
-    let text: String = serde_json::from_str(one).unwrap_or_default();
+    let text = string(one.as_bytes()).unwrap_or_default();
     Ok(text.strip_prefix(MARK).map(str::to_owned))
+}
+
+/// Whether something is kept for events of this type.
+fn is_of_type(key: &str, event_type: &str) -> bool {
+    key.rsplit_once('/').is_some_and(|(_, kind)| kind == event_type)
 }
 
 /// What is kept under this id: JSON text.
 fn kept<'a>(id: &str, event_type: &str, context: &Context<'a>) -> Option<&'a str> {
-    let of_type = |key: &str| key.rsplit_once('/').is_some_and(|(_, kind)| kind == event_type);
+    let of_type = |key: &str| is_of_type(key, event_type);
     let same_id = context.kept.iter().find(|kept| kept.id == id && of_type(&kept.key));
     // Another tab's or device's: this device's own is the best there is, where it is but one.
     let mut same_type = context.kept.iter().filter(|kept| of_type(&kept.key));

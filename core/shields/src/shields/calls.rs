@@ -6,14 +6,15 @@
 //! (`m.call.*`), the Jitsi widget's state and the addresses of call frames.
 
 use super::{
-    AnswerStep, BodyStep, Context, FrameStep, Head, HeadStep, Info, PeerStep, Shield, documented,
+    BodyStep, Context, FrameStep, Head, HeadStep, Info, PeerStep, ResponseStep, Shield, documented,
 };
 use crate::verdict::{Action, Reply};
 use mantle_settings::{OptionInfo, OptionKind};
 use mantle_wire::ice::{IceServer, is_relay_candidate, relay_only, without_related_address};
-use mantle_wire::json::{Edit, JsonError, elements, get, get_str, quoted, utf8};
+use mantle_wire::json::{Document, Edit, JsonError, elements, get, get_str, quoted, string, utf8};
 use mantle_wire::route::Endpoint;
 use mantle_wire::url::Address;
+use std::borrow::Cow;
 
 pub(super) struct Calls;
 
@@ -127,19 +128,22 @@ impl Shield for Calls {
         Ok(if edits.is_empty() { BodyStep::Pass } else { BodyStep::Edit(edits) })
     }
 
-    fn answer(
+    fn response_paths(&self, _head: &Head<'_>) -> Vec<Cow<'static, str>> {
+        vec!["uris".into()]
+    }
+
+    fn response(
         &self,
         _head: &Head<'_>,
         context: &Context<'_>,
-        body: &str,
-    ) -> Result<AnswerStep, JsonError> {
-        let mut step = AnswerStep::default();
+        body: &Document<'_>,
+    ) -> Result<ResponseStep, JsonError> {
+        let mut step = ResponseStep::default();
         let mut kept = Vec::new();
-        let uris = elements(get(body, &["uris"])?.unwrap_or("[]"))?;
+        let list = body.get("uris").unwrap_or("[]".into());
+        let uris = elements(&list)?;
         for uri in &uris {
-            let Some(server) =
-                serde_json::from_str::<String>(uri).ok().and_then(|uri| IceServer::parse(&uri))
-            else {
+            let Some(server) = string(uri.as_bytes()).and_then(|uri| IceServer::parse(&uri)) else {
                 continue;
             };
             if server.relays {
@@ -200,7 +204,7 @@ impl Shield for Calls {
             });
         }
         let mut changed = false;
-        let mut next: Vec<std::borrow::Cow<'_, str>> = Vec::new();
+        let mut next: Vec<Cow<'_, str>> = Vec::new();
         for pair in parameters.split('&') {
             let name = name(pair);
             if DROPPED_PARAMETERS.contains(&name) {

@@ -4,11 +4,12 @@
 //! Catalogue section 15. Each row serves one shield and only counts while
 //! that shield is on.
 
-use super::{AnswerStep, Context, Head, HeadStep, Info, Shield, documented, mode_in};
+use super::{Context, Head, HeadStep, Info, ResponseStep, Shield, documented, mode_in};
 use mantle_settings::Mode;
-use mantle_wire::json::{Change, Edit, JsonError, elements, get, get_str, members, quoted};
+use mantle_wire::json::{Change, Document, Edit, JsonError, elements, quoted, string};
 use mantle_wire::route::Endpoint;
-use mantle_wire::url::Address;
+use mantle_wire::url::{Address, Found, found};
+use std::borrow::Cow;
 
 pub(super) struct Config;
 
@@ -193,20 +194,29 @@ impl Shield for Config {
         }
     }
 
-    fn answer(
+    fn response_paths(&self, head: &Head<'_>) -> Vec<Cow<'static, str>> {
+        let (table, root) = table(head.endpoint);
+        let probes = SHIELDS_PROBED.iter().flat_map(|shield| probes(shield));
+        let paths = rows(table).map(|row| row.path).chain(probes.copied());
+        paths
+            .flat_map(|path| {
+                let path = format!("{root}{path}");
+                [old_name(&path), path]
+            })
+            .map(Cow::Owned)
+            .collect()
+    }
+
+    fn response(
         &self,
         head: &Head<'_>,
         context: &Context<'_>,
-        body: &str,
-    ) -> Result<AnswerStep, JsonError> {
-        let (table, root) = match head.endpoint {
-            Endpoint::ElementConfig => (CONFIG, ""),
-            Endpoint::WellKnownClient => (WELL_KNOWN, ""),
-            _ => (WELL_KNOWN, "well_known/"),
-        };
-        let mut step = AnswerStep::default();
+        body: &Document<'_>,
+    ) -> Result<ResponseStep, JsonError> {
+        let (table, root) = table(head.endpoint);
+        let mut step = ResponseStep::default();
         // Element takes an empty `config.<host>.json` for "not there", and reads `config.json`.
-        if members(body)?.is_none_or(|members| members.is_empty()) {
+        if !body.has_members() {
             return Ok(step);
         }
         for row in rows(table) {
@@ -215,7 +225,7 @@ impl Shield for Config {
                 continue;
             }
             if matches!(mode_in(context.policy, row.shield), Mode::Off | Mode::Flag)
-                || is_allowed(&row, root, context, body)?
+                || is_allowed(&row, root, context, body)
             {
                 continue;
             }
@@ -236,8 +246,13 @@ impl Shield for Config {
     }
 }
 
-fn keys(path: &str) -> Vec<&str> {
-    path.split('/').collect()
+/// What is hardened of a response, and where in it that stands.
+const fn table(endpoint: Endpoint) -> (&'static str, &'static str) {
+    match endpoint {
+        Endpoint::ElementConfig => (CONFIG, ""),
+        Endpoint::WellKnownClient => (WELL_KNOWN, ""),
+        _ => (WELL_KNOWN, "well_known/"),
+    }
 }
 
 /// `None` where it stays as it is.
@@ -246,16 +261,16 @@ fn edit(
     path: &str,
     old: &str,
     context: &Context<'_>,
-    body: &str,
+    body: &Document<'_>,
 ) -> Result<Option<Edit>, JsonError> {
     let (first, json) = row.to.split_at_checked(1).unwrap_or_default();
     let change = match (row.to, first) {
         ("own", _) => return own_part(row.shield, path, context, body),
         ("nobody", _) => {
-            let mut domain = get_str(body, &keys(path))?;
+            let mut domain = body.get_str(path);
             // In `.well-known` a missing one stays missing.
             if domain.is_none() && path == JITSI {
-                domain = get_str(body, &keys(old))?.or_else(|| Some(BUILT_IN_JITSI.into()));
+                domain = body.get_str(old).or_else(|| Some(BUILT_IN_JITSI.into()));
             }
             let is_foreign = domain.is_some_and(|domain| {
                 [row.shield, "calls"].iter().all(|list| context.is_foreign(list, &domain))
@@ -282,12 +297,12 @@ fn own_part(
     shield: &str,
     path: &str,
     context: &Context<'_>,
-    body: &str,
+    body: &Document<'_>,
 ) -> Result<Option<Edit>, JsonError> {
-    let Some(value) = get(body, &keys(path))? else { return Ok(None) };
-    let list = elements(value)?;
+    let Some(value) = body.get(path) else { return Ok(None) };
+    let list = elements(&value)?;
     if list.is_empty() {
-        return Ok(is_foreign(shield, context, value).then(|| at(path, Change::Remove)));
+        return Ok(is_foreign(shield, context, &value).then(|| at(path, Change::Remove)));
     }
     let mut kept = String::from("[");
     let mut is_changed = false;
@@ -307,33 +322,25 @@ fn own_part(
 
 /// Whether a JSON text is an address on a foreign host.
 fn is_foreign(shield: &str, context: &Context<'_>, value: &str) -> bool {
-    let mut url: String = serde_json::from_str(value).unwrap_or_default();
-    // It takes the page's scheme, which is https.
-    if url.starts_with("//") {
-        url.insert_str(0, "https:");
-    }
-    match Address::parse(&url) {
-        Some(address) => context.is_foreign(shield, &address.host.to_ascii_lowercase()),
-        // Written in a way that only a browser understands.
-        None => url.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("http")),
+    match found(&string(value.as_bytes()).unwrap_or_default()) {
+        Found::Absolute(url) => {
+            Address::parse(&url).is_none_or(|address| context.is_foreign(shield, address.host))
+        }
+        Found::Unknown => true,
+        Found::Relative | Found::Other(_) => false,
     }
 }
 
 /// Whether the row's present value names a host the user or organisation allows.
-fn is_allowed(
-    row: &Row<'_>,
-    root: &str,
-    context: &Context<'_>,
-    body: &str,
-) -> Result<bool, JsonError> {
+fn is_allowed(row: &Row<'_>, root: &str, context: &Context<'_>, body: &Document<'_>) -> bool {
     // Without these keys Element has a manager built in.
     if row.shield == "integrations"
         && root.is_empty()
-        && get(body, &["integrations_rest_url"])?.is_none()
-        && get(body, &["integrationsRestUrl"])?.is_none()
+        && body.get("integrations_rest_url").is_none()
+        && body.get("integrationsRestUrl").is_none()
         && context.policy.is_allowed(row.shield, BUILT_IN_MANAGER)
     {
-        return Ok(true);
+        return true;
     }
     let policy = context.policy;
     let is_wanted = match row.path {
@@ -350,10 +357,23 @@ fn is_allowed(
         _ => false,
     };
     if is_wanted {
-        return Ok(true);
+        return true;
     }
     // One allowed manager keeps the whole family of keys.
-    let probes: &[&str] = match row.shield {
+    probes(row.shield).iter().any(|probe| {
+        let url = body.get_str(&format!("{root}{probe}"));
+        url.as_deref()
+            .and_then(Address::parse)
+            .is_some_and(|address| policy.is_allowed(row.shield, address.host))
+    })
+}
+
+/// Shields of which one allowed host keeps all keys.
+const SHIELDS_PROBED: [&str; 4] = ["integrations", "identity", "maps", "telemetry"];
+
+/// Where such a host stands.
+fn probes(shield: &str) -> &'static [&'static str] {
+    match shield {
         "integrations" => &["integrations_rest_url", "integrationsRestUrl", "integrations_ui_url"],
         "identity" => &[
             "default_server_config/m.identity_server/base_url",
@@ -370,19 +390,7 @@ fn is_allowed(
             &["posthog/api_host", "sentry/dsn", "bug_report_endpoint_url", "bugReportEndpointUrl"]
         }
         _ => &[],
-    };
-    for probe in probes {
-        let path = format!("{root}{probe}");
-        let url = get_str(body, &keys(&path))?;
-        if url
-            .as_deref()
-            .and_then(Address::parse)
-            .is_some_and(|address| context.policy.is_allowed(row.shield, address.host))
-        {
-            return Ok(true);
-        }
     }
-    Ok(false)
 }
 
 #[cfg(test)]

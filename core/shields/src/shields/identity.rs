@@ -4,13 +4,13 @@
 //! empty ping, "nobody found", otherwise 403.
 
 use super::{
-    AnswerStep, BodyStep, Context, Head, HeadStep, Info, Rule, Shield, declared, documented,
+    BodyStep, Context, Head, HeadStep, Info, ResponseStep, Rule, Shield, declared, documented,
 };
 use crate::verdict::{Action, Reply};
-use mantle_wire::account_data::replace_content;
-use mantle_wire::json::{Edit, JsonError, elements, get, get_str, utf8};
+use mantle_wire::json::{Document, Edit, JsonError, elements, get, get_str, utf8};
 use mantle_wire::route::Endpoint;
 use mantle_wire::url::Address;
+use std::borrow::Cow;
 
 /// The Identity Service API on any host, as an RE2 expression.
 const PATH_REGEX: &str = r"^(https?|wss?)://[^/?#]+(/[^?#]*)?/_matrix/identity(/|\?|#|$)";
@@ -189,23 +189,37 @@ impl Shield for Identity {
         Ok(BodyStep::Edit(edits))
     }
 
-    fn answer(
-        &self,
-        head: &Head<'_>,
-        context: &Context<'_>,
-        body: &str,
-    ) -> Result<AnswerStep, JsonError> {
-        let mut step = AnswerStep::default();
-        let kept = |content: &str| -> Result<bool, JsonError> {
-            let Some(url) = get_str(content, &["base_url"])? else { return Ok(true) };
-            Ok(Address::parse(&url)
-                .is_some_and(|address| context.policy.is_allowed(INFO.id, address.host)))
-        };
-        let replace = |content: &str| Ok((!kept(content)?).then(|| NULL_SERVER.to_owned()));
-        step.replaced = match head.endpoint {
-            Endpoint::IdentityAccountData => replace(body)?,
-            endpoint => replace_content(endpoint, body, "m.identity_server", replace)?,
-        };
-        Ok(step)
+    fn response_paths(&self, _head: &Head<'_>) -> Vec<Cow<'static, str>> {
+        vec!["base_url".into()]
     }
+
+    fn response(
+        &self,
+        _head: &Head<'_>,
+        context: &Context<'_>,
+        body: &Document<'_>,
+    ) -> Result<ResponseStep, JsonError> {
+        let is_kept = is_kept(body.get_str("base_url"), context);
+        let replaced = (!is_kept).then(|| NULL_SERVER.to_owned());
+        Ok(ResponseStep { replaced, ..ResponseStep::default() })
+    }
+
+    fn account_data(
+        &self,
+        event_type: &str,
+        content: &str,
+        context: &Context<'_>,
+        _step: &mut ResponseStep,
+    ) -> Result<Option<String>, JsonError> {
+        let is_kept =
+            event_type != "m.identity_server" || is_kept(get_str(content, &["base_url"])?, context);
+        Ok((!is_kept).then(|| NULL_SERVER.to_owned()))
+    }
+}
+
+/// Whether the account may name this identity server, or names none.
+fn is_kept(base_url: Option<String>, context: &Context<'_>) -> bool {
+    base_url.is_none_or(|url| {
+        Address::parse(&url).is_some_and(|one| context.policy.is_allowed(INFO.id, one.host))
+    })
 }

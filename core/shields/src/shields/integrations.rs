@@ -6,13 +6,14 @@
 //! by value.
 
 use super::{
-    AnswerStep, BodyStep, Context, Head, HeadStep, Info, Place, Rule, Shield, declared, documented,
+    BodyStep, Context, Head, HeadStep, Info, Place, ResponseStep, Rule, Shield, declared,
+    documented,
 };
 use crate::verdict::{Action, Reply};
-use mantle_wire::account_data::replace_content;
-use mantle_wire::json::{JsonError, elements, get, get_str, members, utf8};
+use mantle_wire::json::{Document, JsonError, elements, get_str, members, quoted, string, utf8};
 use mantle_wire::route::Endpoint;
-use mantle_wire::url::{Address, percent_decoded};
+use mantle_wire::url::{Address, Found, found, percent_decoded};
+use std::borrow::Cow;
 
 /// Hosts of Element's own integration managers.
 const HOSTS: [&str; 3] = ["scalar.vector.im", "scalar-staging.vector.im", "scalar-staging.riot.im"];
@@ -93,64 +94,96 @@ impl Shield for Integrations {
         }
         let text = utf8(body)?;
         for widget in members(text)?.unwrap_or_default() {
-            if names_forbidden_manager(widget.value, context)? {
+            if forbidden_places(widget.value, context)?.is_some() {
                 return Ok(BodyStep::Reply(Action::Answered, Reply::forbidden(WIDGETS_REFUSED)));
             }
         }
         Ok(BodyStep::Pass)
     }
 
-    fn answer(
+    fn response_paths(&self, head: &Head<'_>) -> Vec<Cow<'static, str>> {
+        let paths: &[&str] = match head.endpoint {
+            Endpoint::OpenIdToken => &["access_token"],
+            Endpoint::ElementConfig => &CONFIG,
+            Endpoint::WellKnownClient => &["m.integrations/managers", FOCI],
+            Endpoint::RtcTransports => &[TRANSPORTS],
+            _ => &[],
+        };
+        paths.iter().copied().map(Cow::Borrowed).collect()
+    }
+
+    fn response(
         &self,
         head: &Head<'_>,
         context: &Context<'_>,
-        body: &str,
-    ) -> Result<AnswerStep, JsonError> {
-        let mut step = AnswerStep::default();
+        body: &Document<'_>,
+    ) -> Result<ResponseStep, JsonError> {
+        let mut step = ResponseStep::default();
+        let list = |path| body.get(path).unwrap_or("[]".into());
         match head.endpoint {
-            Endpoint::OpenIdToken => step.token = get_str(body, &["access_token"])?,
+            Endpoint::OpenIdToken => step.token = body.get_str("access_token"),
             Endpoint::ElementConfig => {
-                for key in [
-                    "integrations_ui_url",
-                    "integrations_rest_url",
-                    "integrationsUiUrl",
-                    "integrationsRestUrl",
-                ] {
-                    step.managers.extend(get_str(body, &[key])?.as_deref().and_then(place));
-                }
-                for key in ["integrations_widgets_urls", "integrationsWidgetsUrls"] {
-                    for url in elements(get(body, &[key])?.unwrap_or("[]"))? {
-                        step.managers.extend(
-                            serde_json::from_str(url).ok().and_then(|url: String| place(&url)),
-                        );
-                    }
+                for path in CONFIG {
+                    step.managers.extend(body.get_str(path).as_deref().and_then(place));
+                    let urls = list(path);
+                    let urls =
+                        elements(&urls)?.into_iter().filter_map(|url| string(url.as_bytes()));
+                    step.managers.extend(urls.filter_map(|url| place(&url)));
                 }
             }
             Endpoint::WellKnownClient => {
-                for manager in
-                    elements(get(body, &["m.integrations", "managers"])?.unwrap_or("[]"))?
-                {
+                let managers = list("m.integrations/managers");
+                for manager in elements(&managers)? {
                     for key in ["api_url", "ui_url"] {
                         step.managers.extend(get_str(manager, &[key])?.as_deref().and_then(place));
                     }
                 }
-                step.rtc_hosts = rtc_hosts(body, "org.matrix.msc4143.rtc_foci")?;
+                step.rtc_hosts = rtc_hosts(&list(FOCI))?;
             }
-            Endpoint::RtcTransports => step.rtc_hosts = rtc_hosts(body, "rtc_transports")?,
+            Endpoint::RtcTransports => step.rtc_hosts = rtc_hosts(&list(TRANSPORTS))?,
             Endpoint::WidgetsAccountData => {
-                step.replaced = without_managers(body, context, &mut step.managers)?
-            }
-            Endpoint::Sync | Endpoint::SlidingSync => {
-                step.replaced = replace_content(head.endpoint, body, "m.widgets", |content| {
-                    without_managers(content, context, &mut step.managers)
-                })?;
+                step.replaced = without_managers(&body.text(), context, &mut step.managers)?
             }
             _ => {}
         }
-        // A manager at the root of the site itself cannot be told from the site.
-        step.managers.retain(|place| place.path_prefix != "/" || place.host != context.page_host);
+        forget_site(&mut step.managers, context);
         Ok(step)
     }
+
+    fn account_data(
+        &self,
+        event_type: &str,
+        content: &str,
+        context: &Context<'_>,
+        step: &mut ResponseStep,
+    ) -> Result<Option<String>, JsonError> {
+        if event_type != "m.widgets" {
+            return Ok(None);
+        }
+        let mut managers = Vec::new();
+        let replaced = without_managers(content, context, &mut managers);
+        forget_site(&mut managers, context);
+        step.managers.append(&mut managers);
+        replaced
+    }
+}
+
+/// Where `config.json` names managers.
+const CONFIG: [&str; 6] = [
+    "integrations_ui_url",
+    "integrations_rest_url",
+    "integrationsUiUrl",
+    "integrationsRestUrl",
+    "integrations_widgets_urls",
+    "integrationsWidgetsUrls",
+];
+/// Where call services are listed (MSC4143).
+const FOCI: &str = "org.matrix.msc4143.rtc_foci";
+const TRANSPORTS: &str = "rtc_transports";
+
+/// A manager at the root of the site itself cannot be told from the site.
+fn forget_site(managers: &mut Vec<Place>, context: &Context<'_>) {
+    managers.retain(|place| place.path_prefix != "/" || place.host != context.page_host);
 }
 
 fn is_manager(head: &Head<'_>, context: &Context<'_>) -> bool {
@@ -192,10 +225,10 @@ fn token_step(head: &Head<'_>, context: &Context<'_>) -> HeadStep {
     HeadStep::Body
 }
 
-/// Hosts of the call services that the homeserver lists under this key (MSC4143).
-fn rtc_hosts(body: &str, key: &str) -> Result<Vec<String>, JsonError> {
+/// Hosts of the call services in a list of the homeserver's (MSC4143).
+fn rtc_hosts(list: &str) -> Result<Vec<String>, JsonError> {
     let mut hosts = Vec::new();
-    for focus in elements(get(body, &[key])?.unwrap_or("[]"))? {
+    for focus in elements(list)? {
         let url = get_str(focus, &["livekit_service_url"])?;
         hosts.extend(url.as_deref().and_then(Address::parse).map(|one| one.host.to_owned()));
     }
@@ -203,7 +236,8 @@ fn rtc_hosts(body: &str, key: &str) -> Result<Vec<String>, JsonError> {
 }
 
 fn place(url: &str) -> Option<Place> {
-    let address = Address::parse(url)?;
+    let Found::Absolute(url) = found(url) else { return None };
+    let address = Address::parse(&url)?;
     let prefix = address.path.trim_end_matches('/');
     Some(Place {
         host: address.host.to_ascii_lowercase(),
@@ -213,22 +247,25 @@ fn place(url: &str) -> Option<Place> {
 
 /// The places a widget entry of type `m.integration_manager` names; `None` for other widgets.
 fn manager_places(widget: &str) -> Result<Option<Vec<Place>>, JsonError> {
-    let is_manager = get_str(widget, &["type"])?.as_deref() == Some(MANAGER)
-        || get_str(widget, &["content", "type"])?.as_deref() == Some(MANAGER);
-    if !is_manager {
+    let widget = Document::read(
+        widget.as_bytes(),
+        ["type", "content/type", "content/url", "content/data/api_url"],
+    )?;
+    let is_manager = |path| widget.get_str(path).as_deref() == Some(MANAGER);
+    if !is_manager("type") && !is_manager("content/type") {
         return Ok(None);
     }
-    let mut places = Vec::new();
-    for path in [&["content", "url"][..], &["content", "data", "api_url"][..]] {
-        places.extend(get_str(widget, path)?.as_deref().and_then(place));
-    }
-    Ok(Some(places))
+    let urls = ["content/url", "content/data/api_url"].map(|path| widget.get_str(path));
+    Ok(Some(urls.iter().flatten().filter_map(|url| place(url)).collect()))
 }
 
-fn names_forbidden_manager(widget: &str, context: &Context<'_>) -> Result<bool, JsonError> {
-    let Some(places) = manager_places(widget)? else { return Ok(false) };
-    Ok(places.is_empty()
-        || places.iter().any(|place| !context.policy.is_allowed(INFO.id, &place.host)))
+/// What a widget entry names, where that is a manager and not all of it is allowed.
+fn forbidden_places(widget: &str, context: &Context<'_>) -> Result<Option<Vec<Place>>, JsonError> {
+    let is_forbidden = |places: &Vec<Place>| {
+        places.is_empty()
+            || places.iter().any(|place| !context.policy.is_allowed(INFO.id, &place.host))
+    };
+    Ok(manager_places(widget)?.filter(is_forbidden))
 }
 
 /// Account data `m.widgets` without forbidden managers; `None` when there were none.
@@ -237,15 +274,21 @@ fn without_managers(
     context: &Context<'_>,
     learned: &mut Vec<Place>,
 ) -> Result<Option<String>, JsonError> {
-    let mut kept = Vec::new();
+    let mut kept = String::from("{");
     let mut dropped = false;
     for widget in members(content)?.unwrap_or_default() {
-        if names_forbidden_manager(widget.value, context)? {
-            learned.extend(manager_places(widget.value)?.unwrap_or_default());
+        if let Some(places) = forbidden_places(widget.value, context)? {
+            learned.extend(places);
             dropped = true;
-        } else {
-            kept.push(format!("{}:{}", mantle_wire::json::quoted(&widget.key), widget.value));
+            continue;
         }
+        if kept.len() > 1 {
+            kept.push(',');
+        }
+        kept.push_str(&quoted(&widget.key));
+        kept.push(':');
+        kept.push_str(widget.value);
     }
-    Ok(dropped.then(|| format!("{{{}}}", kept.join(","))))
+    kept.push('}');
+    Ok(dropped.then_some(kept))
 }

@@ -5,11 +5,12 @@
 //! The ID stands behind the `#`, so matrix.to's server learns no room, but who
 //! opens Matrix links, when, and from where.
 
-use super::{AnswerStep, Context, Head, HeadStep, Info, Shield, documented};
+use super::{Context, Head, HeadStep, Info, ResponseStep, Shield, documented};
 use mantle_settings::{OptionInfo, OptionKind};
-use mantle_wire::json::{Edit, JsonError, get, members, quoted};
+use mantle_wire::json::{Document, Edit, JsonError, quoted};
 use mantle_wire::route::Endpoint;
 use mantle_wire::url::percent_decoded;
+use std::borrow::Cow;
 
 pub(super) struct Permalinks;
 
@@ -55,16 +56,19 @@ impl Shield for Permalinks {
         HeadStep::Pass
     }
 
-    fn answer(
+    fn response_paths(&self, _head: &Head<'_>) -> Vec<Cow<'static, str>> {
+        vec![Cow::Borrowed(PREFIX)]
+    }
+
+    fn response(
         &self,
         _head: &Head<'_>,
         context: &Context<'_>,
-        body: &str,
-    ) -> Result<AnswerStep, JsonError> {
-        let mut step = AnswerStep::default();
+        body: &Document<'_>,
+    ) -> Result<ResponseStep, JsonError> {
+        let mut step = ResponseStep::default();
         // Element takes an empty `config.<host>.json` for "not there".
-        let is_config = members(body)?.is_some_and(|members| !members.is_empty());
-        if is_config && get(body, &[PREFIX])?.is_none_or(|prefix| prefix == "null") {
+        if body.has_members() && body.get(PREFIX).is_none_or(|prefix| prefix == "null") {
             step.edits.push(Edit::set(&[PREFIX], quoted(own(context).trim_end_matches('/'))));
         }
         Ok(step)

@@ -1,8 +1,8 @@
 //! Only for tests of the hooks: sends requests with a marker in their path every way there is.
 
-use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield};
+use super::{BodyStep, Context, Head, HeadStep, Info, ResponseStep, Shield};
 use crate::verdict::Handler;
-use mantle_wire::json::{Edit, JsonError};
+use mantle_wire::json::{Document, Edit, JsonError};
 use mantle_wire::route::Endpoint;
 
 /// `…/mantle-probe/<way>…`
@@ -54,13 +54,13 @@ impl Shield for Probe {
         })
     }
 
-    fn answer(
+    fn response(
         &self,
         _head: &Head<'_>,
         _context: &Context<'_>,
-        _body: &str,
-    ) -> Result<AnswerStep, JsonError> {
+        _body: &Document<'_>,
+    ) -> Result<ResponseStep, JsonError> {
         let edits = vec![Edit::remove(&["m.identity_server"])];
-        Ok(AnswerStep { edits, ..AnswerStep::default() })
+        Ok(ResponseStep { edits, ..ResponseStep::default() })
     }
 }

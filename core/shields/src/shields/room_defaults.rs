@@ -3,8 +3,8 @@
 //! Catalogue sections 6 and 15. Element lets guests into every new room and makes the history of public
 //! rooms in a space readable by anyone; a homeserver can tell it to make private rooms without encryption.
 
-use super::{AnswerStep, BodyStep, Context, Head, HeadStep, Info, Shield, documented};
-use mantle_wire::json::{Edit, JsonError, elements, get, get_str, utf8};
+use super::{BodyStep, Context, Head, HeadStep, Info, ResponseStep, Shield, documented};
+use mantle_wire::json::{Document, Edit, JsonError, elements, get, get_str, utf8};
 use mantle_wire::route::Endpoint;
 
 pub(super) struct RoomDefaults;
@@ -67,13 +67,13 @@ impl Shield for RoomDefaults {
         Ok(BodyStep::Edit(vec![Edit::set(&["initial_state"], format!("[{}]", events.join(",")))]))
     }
 
-    fn answer(
+    fn response(
         &self,
         _head: &Head<'_>,
         _context: &Context<'_>,
-        _body: &str,
-    ) -> Result<AnswerStep, JsonError> {
-        let mut step = AnswerStep::default();
+        _body: &Document<'_>,
+    ) -> Result<ResponseStep, JsonError> {
+        let mut step = ResponseStep::default();
         for key in ["io.element.e2ee", "im.vector.riot.e2ee"] {
             step.edits.push(Edit::replace(&[key, "default"], "true"));
             step.edits.push(Edit::remove(&[key, "force_disable"]));

@@ -5,12 +5,13 @@
 //! signing in (MSC2965) and for calls (MSC4143), and those on any shield's list. What elements
 //! load is stopped by a declarative rule that the background makes, since it depends on the lists.
 
-use super::{AnswerStep, Context, FrameStep, Head, HeadStep, Info, SHIELDS, Shield, documented};
+use super::{Context, FrameStep, Head, HeadStep, Info, ResponseStep, SHIELDS, Shield, documented};
 use crate::verdict::{Action, Reply};
 use mantle_settings::Mode;
-use mantle_wire::json::{JsonError, get_str};
+use mantle_wire::json::{Document, JsonError};
 use mantle_wire::route::Endpoint;
 use mantle_wire::url::Address;
+use std::borrow::Cow;
 
 pub(super) struct ThirdParty;
 
@@ -41,6 +42,10 @@ pub(super) static INFO: Info = Info {
 const REFUSED: &str = "Mantle keeps Element from servers other than its own and your homeserver; allow this host under “Third parties” in Mantle's settings if you trust it.";
 const NOT_LOADED: &str = "Mantle did not load a part of this page (a widget, a call or a captcha) because it comes from another server: allow its host under “Third parties” in Mantle's settings if you trust it.";
 
+/// Where signing in takes place.
+const KEYS: [&str; 4] =
+    ["issuer", "token_endpoint", "registration_endpoint", "revocation_endpoint"];
+
 impl Shield for ThirdParty {
     fn info(&self) -> &'static Info {
         &INFO
@@ -58,15 +63,19 @@ impl Shield for ThirdParty {
         }
     }
 
-    fn answer(
+    fn response_paths(&self, _head: &Head<'_>) -> Vec<Cow<'static, str>> {
+        KEYS.map(Cow::Borrowed).to_vec()
+    }
+
+    fn response(
         &self,
         _head: &Head<'_>,
         _context: &Context<'_>,
-        body: &str,
-    ) -> Result<AnswerStep, JsonError> {
-        let mut step = AnswerStep::default();
-        for key in ["issuer", "token_endpoint", "registration_endpoint", "revocation_endpoint"] {
-            let url = get_str(body, &[key])?;
+        body: &Document<'_>,
+    ) -> Result<ResponseStep, JsonError> {
+        let mut step = ResponseStep::default();
+        for key in KEYS {
+            let url = body.get_str(key);
             step.auth_hosts.extend(
                 url.as_deref().and_then(Address::parse).map(|address| address.host.to_owned()),
             );

@@ -4,8 +4,7 @@
 //! a first sync holds none, one is put in. The homeserver's copy stays as it is, and what the person
 //! sets later takes its place.
 
-use super::{AnswerStep, Context, Head, HeadStep, Info, Shield, documented};
-use mantle_wire::json::{Edit, JsonError, elements, get, get_str};
+use super::{Context, Head, HeadStep, Info, Shield, documented};
 use mantle_wire::route::Endpoint;
 
 pub(super) struct UnaskedMedia;
@@ -28,7 +27,6 @@ pub(super) static INFO: Info = Info {
 
 const TYPE: &str = "io.element.msc4278.media_preview_config";
 const EVENT: &str = r#"{"type":"io.element.msc4278.media_preview_config","content":{"media_previews":"private","invite_avatars":"off"}}"#;
-const EVENTS: [&str; 2] = ["account_data", "events"];
 
 impl Shield for UnaskedMedia {
     fn info(&self) -> &'static Info {
@@ -43,20 +41,7 @@ impl Shield for UnaskedMedia {
         }
     }
 
-    fn answer(
-        &self,
-        _head: &Head<'_>,
-        _context: &Context<'_>,
-        body: &str,
-    ) -> Result<AnswerStep, JsonError> {
-        let mut events = elements(get(body, &EVENTS)?.unwrap_or("[]"))?;
-        for event in &events {
-            if get_str(event, &["type"])?.as_deref() == Some(TYPE) {
-                return Ok(AnswerStep::default());
-            }
-        }
-        events.push(EVENT);
-        let edits = vec![Edit::set(&EVENTS, format!("[{}]", events.join(",")))];
-        Ok(AnswerStep { edits, ..AnswerStep::default() })
+    fn missing_account_data(&self) -> Option<(&'static str, &'static str)> {
+        Some((TYPE, EVENT))
     }
 }

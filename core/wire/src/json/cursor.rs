@@ -44,6 +44,12 @@ impl<'a> Cursor<'a> {
         Self { text, at: 0, nesting: Vec::new() }
     }
 
+    /// At a position of a text, where a value begins.
+    #[must_use]
+    pub const fn from(text: &'a [u8], at: usize) -> Self {
+        Self { text, at, nesting: Vec::new() }
+    }
+
     /// Position of the next byte.
     #[must_use]
     pub const fn at(&self) -> usize {

@@ -29,14 +29,14 @@ impl<'a> Document<'a> {
     ///
     /// # Errors
     /// [`JsonError::Malformed`] when the body is not JSON to the browser either.
-    pub fn read<'p>(
+    pub fn read(
         body: &'a [u8],
-        paths: impl IntoIterator<Item = Cow<'p, str>>,
+        paths: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<Self, JsonError> {
         let mut document = Self { text: without_mark(body), nodes: vec![Node::default()] };
         for path in paths {
             let mut node = ROOT;
-            for key in path.split('/') {
+            for key in path.as_ref().split('/') {
                 node = match document.place(node, key.as_bytes()) {
                     Ok(child) => child,
                     Err(place) => document.add(node, place, key),
@@ -75,12 +75,18 @@ impl<'a> Document<'a> {
         cursor.peek() == Some(b'{') && cursor.first_key().is_ok_and(|key| key.is_some())
     }
 
-    fn bytes(&self, path: &str) -> Option<&'a [u8]> {
+    /// Where in the text, which is without byte order mark, the value at a path stands.
+    #[must_use]
+    pub fn range(&self, path: &str) -> Option<Range<usize>> {
         let mut node = ROOT;
         for key in path.split('/') {
             node = self.place(node, key.as_bytes()).ok()?;
         }
-        self.text.get(self.nodes.get(node)?.value.clone()?)
+        self.nodes.get(node)?.value.clone()
+    }
+
+    fn bytes(&self, path: &str) -> Option<&'a [u8]> {
+        self.text.get(self.range(path)?)
     }
 
     /// The child with this key, or its place among the others.
@@ -162,7 +168,7 @@ mod tests {
     const PATHS: [&str; 5] = ["a", "a/b", "a/a", "b/a/b", "c"];
 
     fn read(body: &[u8]) -> Result<Document<'_>, JsonError> {
-        Document::read(body, PATHS.map(Cow::Borrowed))
+        Document::read(body, PATHS)
     }
 
     #[test]
