@@ -5,7 +5,7 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 
 import { allSites, bundleExtension } from "./bundle.ts";
-import { buildCoreWasm, updateCommittedTypes, wasmSizes } from "./core-wasm.ts";
+import { buildCoreWasm, type CoreWasm, updateCommittedTypes, wasmSizes } from "./core-wasm.ts";
 import { fingerprint, isFresh, writeStamp } from "./fingerprint.ts";
 import { patternsOf } from "./manifest.ts";
 import { Failure, main, must, root } from "./process.ts";
@@ -31,6 +31,30 @@ async function generate(): Promise<void> {
     ["run", "--quiet", "--package", "mantle-generate", "--", "--write"],
     { timeoutSeconds: 900 },
   );
+  writeStamp(stamp, print());
+}
+
+/**
+ * Lays out the packages unless they are there, of the same sources and untouched, so that whoever
+ * needs a build may ask for it without a second one.
+ */
+async function bundle(core: CoreWasm, sites: readonly string[], out: string): Promise<void> {
+  const inside = path.relative(root, path.resolve(root, out));
+  const stamp = `build/bundles/${inside.replace(/\W+/g, "-")}.stamp`;
+  const modules = Object.values(core.modules).flatMap(({ glue, wasm }) => [glue, wasm]);
+  const print = (): string =>
+    fingerprint(
+      [
+        ...["extension", "manifest.json", "LICENSE", "package-lock.json"],
+        ...["scripts/build.ts", "scripts/bundle.ts", "scripts/manifest.ts", "project.json"],
+        ...(core.hasProbe ? ["web-tests/e2e/fixtures"] : []),
+        ...[core.glue, core.wasm, ...modules],
+        ...[`${inside}/chromium`, `${inside}/firefox`],
+      ],
+      ...[version(), ...sites],
+    );
+  if (isFresh(stamp, print())) return;
+  await bundleExtension(core, sites, version(), out);
   writeStamp(stamp, print());
 }
 
@@ -71,7 +95,7 @@ main("build", async () => {
   // Features may add exports for tests; the committed types are those of the package.
   if (features.length === 0) updateCommittedTypes(core);
   const sites = allSites(values.site);
-  await bundleExtension(core, sites, version(), values.out);
+  await bundle(core, sites, values.out);
 
   const { raw, gzip } = wasmSizes(core);
   const kilobytes = (bytes: number): string => `${(bytes / 1_000).toFixed(1)} KB`;
