@@ -236,6 +236,13 @@ async function wholeGate(): Promise<Group[]> {
     },
     oracle(),
     {
+      name: "drift of the clients' code",
+      timeoutSeconds: 900,
+      command: [process.execPath, "--import", "tsx", "scripts/drift.ts"],
+      count: plainCounts,
+      beside: true,
+    },
+    {
       name: "core, in both browsers",
       timeoutSeconds: 1_200,
       command: [process.execPath, "--import", "tsx", "web-tests/wasm/run.ts"],
