@@ -29,7 +29,7 @@ import { type MediaSpeed, mediaSpeeds } from "./media-speed.ts";
 import { type PairRatio, ratioOf } from "./pair-ratio.ts";
 import { main, root } from "./process.ts";
 
-/** Issue 2, "Must show". */
+/** What was promised; a figure over it is mended, not its limit. */
 const limits = {
   decisionMicroseconds: { chromium: 10, firefox: 15 },
   startShare: { chromium: 0.01, firefox: 0.015 },
@@ -40,7 +40,7 @@ const limits = {
   // and a sixtieth opens large first syncs where they are, which saves memory of their size.
   stateBytes: 672_000,
   stateGzipBytes: 278_000,
-  // Issue 3, "Speed": ratios to JSON.parse of the same text.
+  // Ratios to JSON.parse of the same text.
   passLarge: 0.06,
   passSmall: 0.1,
   rewrite: { chromium: 0.3, firefox: 0.4 },
@@ -48,7 +48,7 @@ const limits = {
   hook: 1.05,
   /** Fresh events, times as fast as crypto-wasm's decryptRoomEvent as Element runs it; at least. */
   opening: 8,
-  /** Issue 4: from navigation to a usable client, with Mantle by without. */
+  /** From navigation to a usable client, with Mantle by without. */
   network: 1.03,
   /** The main thread may be held that long by one step of opening. */
   longestStepMs: 50,

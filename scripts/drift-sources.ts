@@ -47,6 +47,8 @@ const MAX_DEPTH = 12;
 const TYPE =
   /^(?=.{4,80}$)(?:m|(?:app|at|ch|chat|com|de|dev|eu|fi|fr|im|io|me|net|nl|org|rs|town|uk|us|xyz)\.[a-z][\w-]*)(?:\.[\w*{}-]+)+\.?$/;
 const PATH = /^\/(?=[^/])[\w$%{}.:@!~*/?=&-]*$/;
+/** The file system that Emscripten makes up in memory. */
+const IN_MEMORY = /^\/(dev|home|proc|tmp)(\/|$)/;
 const HOST = /^(?:https?|wss?):\/\/(?<host>[^/?#]*)/;
 
 /** All sources below a folder. */
@@ -155,7 +157,10 @@ class Reader {
     const host = HOST.exec(text)?.groups?.["host"];
     if (host !== undefined) {
       if (host !== "" && host !== "{}") put(this.found.hosts, host);
-    } else if (text.includes("/_matrix/") || (PATH.test(text) && /[a-z]{2}/i.test(text))) {
+    } else if (
+      text.includes("/_matrix/") ||
+      (PATH.test(text) && !IN_MEMORY.test(text) && /[a-z]{2}/i.test(text))
+    ) {
       put(this.found.paths, templated(text));
     } else if (TYPE.test(text)) put(this.found.types, text);
   }

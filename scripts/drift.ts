@@ -65,9 +65,16 @@ async function newest(name: string): Promise<string> {
   return path.join(folder, "package");
 }
 
+/** Asked besides, since a router that knows everything would make everything look well. */
+const surelyUnknown: Question = { method: "GET", path: "/_matrix/client/v3/no/such/path" };
+
 /** Asks the core's own router. */
 function routes(questions: readonly Question[]): (question: Question) => boolean {
-  const lines = [...new Set(questions.map(({ method, path: asked }) => `${method} ${asked}`))];
+  const lines = [
+    ...new Set(
+      [surelyUnknown, ...questions].map(({ method, path: asked }) => `${method} ${asked}`),
+    ),
+  ];
   const answers = execFileSync(
     "cargo",
     ["run", "--quiet", "--package", "mantle-wire", "--example", "route"],
@@ -80,7 +87,9 @@ function routes(questions: readonly Question[]): (question: Question) => boolean
   const known = new Set(
     lines.filter((_line, index) => !/^(Unknown|Foreign)$/.test(answers[index] ?? "")),
   );
-  return ({ method, path: asked }) => known.has(`${method} ${asked}`);
+  const routed = ({ method, path: asked }: Question): boolean => known.has(`${method} ${asked}`);
+  if (routed(surelyUnknown)) throw new Failure("the router knows a path that there is not.");
+  return routed;
 }
 
 /** Every text of the core's tables and shields; tests do not count. */

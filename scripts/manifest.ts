@@ -1,6 +1,8 @@
 /** Turns the one manifest.json at the top of the tree into the variant of each browser. */
 import { readFileSync } from "node:fs";
 
+import { project } from "./project.ts";
+
 export type Browser = "chromium" | "firefox";
 
 interface ContentScript {
@@ -11,7 +13,8 @@ interface ContentScript {
 interface Manifest {
   version: string;
   minimum_chrome_version?: string;
-  browser_specific_settings?: unknown;
+  browser_specific_settings?: { gecko: { id: string } };
+  homepage_url?: string;
   /** Chrome's only: Firefox hands policy over without a schema. */
   storage?: { managed_schema: string };
   background: { service_worker?: string; scripts?: string[] };
@@ -62,6 +65,10 @@ export function manifestFor(
   const manifest = JSON.parse(source) as Manifest;
   const patterns = sites.map(patternsOf);
   manifest.version = version;
+  if (project.homepage !== null) manifest.homepage_url = project.homepage;
+  if (manifest.browser_specific_settings !== undefined) {
+    manifest.browser_specific_settings.gecko.id = project.firefoxId;
+  }
   manifest.host_permissions = unique(patterns.map((site) => site.permission));
   manifest.content_scripts = [true, false].flatMap((wholeOrigin) => {
     const matches = unique(

@@ -24,7 +24,7 @@ import { coreModules } from "./bundle.ts";
 import { builtCoreWasm } from "./core-wasm.ts";
 import { root } from "./process.ts";
 
-/** Issue 5: this, or five times the upload, whichever is lower. */
+/** This, or five times the upload, whichever is lower. */
 const LEAST_MB_PER_SECOND = 300;
 const MEGABYTES = 200;
 /** How often memory is looked at, in ms. */

@@ -8,6 +8,7 @@ import { filesOf } from "./archive.ts";
 import { extensionId, signingKey } from "./crx.ts";
 import { checksumsOf, packagesOf, updateFolder } from "./packages.ts";
 import { Failure, main, must, root } from "./process.ts";
+import { isFirefoxId, project } from "./project.ts";
 import { billOfMaterials } from "./sbom.ts";
 
 const usage =
@@ -43,8 +44,10 @@ function wishes(): Wishes | undefined {
     throw new Failure(`--revision must be a number from 1 to 65535, not "${revision}".`);
   }
   const firefoxId = values["firefox-id"];
-  if (firefoxId !== undefined && !/^[\w.+-]*@[\w.-]+$/.test(firefoxId)) {
-    throw new Failure(`--firefox-id must look like mantle@example.org, not "${firefoxId}".`);
+  if (firefoxId !== undefined && !isFirefoxId(firefoxId)) {
+    throw new Failure(
+      `--firefox-id must look like mantle@example.org or be a GUID in braces, not "${firefoxId}".`,
+    );
   }
   if (values["update-url"] !== undefined) updateFolder(values["update-url"]);
   if (values.key !== undefined && !existsSync(values.key)) {
@@ -100,6 +103,9 @@ main("package", async () => {
 
   for (const [name, content] of files)
     console.log(`${wished.out}/${name} (${content.length} bytes)`);
+  if (project.homepage === null || project.repository === null) {
+    console.log("project.json names no homepage or repository yet; a public release needs both.");
+  }
   if (key !== undefined) console.log(`Chrome's id of this extension: ${extensionId(key)}`);
   return 0;
 });

@@ -18,6 +18,7 @@ const agreedKeys = [
   "declarative_net_request",
   "default_locale",
   "description",
+  "homepage_url",
   "host_permissions",
   "icons",
   "manifest_version",

@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 
 import { must, root } from "./process.ts";
+import { project } from "./project.ts";
 
 interface Component {
   type: "library" | "application";
@@ -64,6 +65,10 @@ export async function billOfMaterials(version: string): Promise<string> {
   const self = `mantle@${version}`;
   const direct = [...rust.roots, "rust-std", ...npm.roots].sort();
   const byRef = (a: Component, b: Component): number => (a["bom-ref"] < b["bom-ref"] ? -1 : 1);
+  const references = [
+    { type: "vcs", url: project.repository },
+    { type: "website", url: project.homepage },
+  ].filter(({ url }) => url !== null);
   const bill = {
     $schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
     bomFormat: "CycloneDX",
@@ -76,6 +81,7 @@ export async function billOfMaterials(version: string): Promise<string> {
         name: "mantle",
         version,
         licenses: [{ expression: "Apache-2.0" }],
+        ...(references.length === 0 ? {} : { externalReferences: references }),
       },
     },
     components: [...rust.components, await standardLibrary(), ...npm.components].sort(byRef),

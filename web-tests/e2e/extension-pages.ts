@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import puppeteer from "puppeteer-core";
 import type { Browser, Page } from "puppeteer-core";
 import { type BrowserKind, firefoxNetwork, launch } from "../support/browsers.ts";
+import { project } from "../../scripts/project.ts";
 
 export interface ExtensionBrowser {
   readonly kind: BrowserKind;
@@ -37,7 +38,7 @@ export interface ExtensionBrowserOptions {
 /** Values that pass between a spec and the extension API. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-export const FIREFOX_ID = "mantle@mantle.invalid";
+export const FIREFOX_ID = project.firefoxId;
 export const FIREFOX_UUID = "0b5e3c1a-6a51-4c39-9a52-6f6d2f0e7a11";
 /** Firefox stops an idle background by itself; this soon in the specs. */
 const FIREFOX_IDLE_MS = 400;

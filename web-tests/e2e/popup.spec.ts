@@ -18,6 +18,7 @@ import {
 } from "../support/recorder.ts";
 import {
   type ExtensionBrowser,
+  FIREFOX_ID,
   callApi,
   launchMantle,
   pause,
@@ -341,9 +342,9 @@ for (const kind of bothBrowsers) {
       const folder = join(home, ".mozilla", "managed-storage");
       mkdirSync(folder, { recursive: true });
       writeFileSync(
-        join(folder, "mantle@mantle.invalid.json"),
+        join(folder, `${FIREFOX_ID}.json`),
         JSON.stringify({
-          name: "mantle@mantle.invalid",
+          name: FIREFOX_ID,
           description: "Policy of a test",
           type: "storage",
           data: { shields: { identity: { mode: "on", locked: true } } },

@@ -12,7 +12,7 @@ fn main() -> std::io::Result<()> {
         let (method, path) = line.split_once(' ').unwrap_or((&line, ""));
         let url = format!("https://hs.example.org{path}");
         match Address::parse(&url) {
-            Some(address) => writeln!(out, "{:?}", route(method, &address))?,
+            Some(address) => writeln!(out, "{:?}", route(method, &address).endpoint)?,
             None => writeln!(out, "Foreign")?,
         }
     }
