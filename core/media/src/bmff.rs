@@ -1,9 +1,8 @@
-//! Boxes of ISO base media files (ISO/IEC 14496-12), and what a video tells.
+//! Boxes of ISO base media files (ISO/IEC 14496-12), and what they are by their brands.
 
-use super::bytes::{be32, be64, contains, four};
-use super::plan::Plan;
+use super::bytes::{be32, be64, four};
 use super::reader::Reader;
-use super::{Findings, Refusal};
+use super::{Kind, Refusal};
 
 const MOST_BOXES: usize = 10_000;
 /// Largest index read into memory.
@@ -54,7 +53,7 @@ pub(super) fn boxes_in(bytes: &[u8], base: u64) -> Result<Vec<Bmff>, Refusal> {
 }
 
 /// `None` where the box is cut or reaches past `limit`.
-fn header(head: &[u8], start: u64, limit: u64) -> Option<Bmff> {
+pub(super) fn header(head: &[u8], start: u64, limit: u64) -> Option<Bmff> {
     let name = four(head, 4)?;
     let (skip, length) = match be32(head, 0)? {
         0 => (8, limit - start),
@@ -65,28 +64,51 @@ fn header(head: &[u8], start: u64, limit: u64) -> Option<Bmff> {
     (length >= skip && end <= limit).then_some(Bmff { name, start, content: start + skip, end })
 }
 
-/// A film's index may hold place, device and time among much that is needed: told, not removed.
-pub(super) async fn video(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
-    for part in top_boxes(reader).await? {
-        match &part.name {
-            b"moov" | b"meta" | b"udta" => {
-                let length = part.end - part.start;
-                if length > MOST_INDEX {
-                    return Err(Refusal::TooComplex);
-                }
-                let index = reader.read(part.start, usize::try_from(length).unwrap_or(0)).await?;
-                found.place |= contains(&index, b"\xa9xyz")
-                    || contains(&index, b"location.ISO6709")
-                    || contains(&index, b"loci");
-                found.camera |= contains(&index, b"quicktime.model")
-                    || contains(&index, b"\xa9mod")
-                    || contains(&index, b"com.android");
-                found.names |= contains(&index, b"\xa9ART") || contains(&index, b"auth");
-                found.text |= contains(&index, b"\xa9nam") || contains(&index, b"\xa9cmt");
-            }
-            b"uuid" => found.text = true,
-            _ => {}
-        }
+/// Brands of HEIF and AVIF (ISO/IEC 23008-12, MIAF, the AVIF specification).
+const PICTURES: &[&[u8; 4]] = &[
+    b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2",
+    b"mif3", b"msf1", b"avif", b"avis", b"avio", b"miaf", b"MA1A", b"MA1B", b"avci", b"avcs",
+    b"j2ki", b"j2is", b"vvic", b"vvis", b"evbi", b"evbs", b"jpgs", b"unif", b"1pic", b"tmap",
+];
+const SOUNDS: &[&[u8; 4]] = &[b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B ", b"aax ", b"aaxc"];
+/// QuickTime files older than brands begin with one of these.
+const FIRST: &[&[u8; 4]] =
+    &[b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"udta", b"uuid", b"styp", b"moof"];
+
+/// By the brands in the `ftyp` box, or by the first box.
+pub(super) fn kind(head: &[u8], size: u64) -> Option<Kind> {
+    let name = four(head, 4)?;
+    if FIRST.contains(&&name) {
+        return header(head, 0, size).map(|_| Kind::Video);
     }
-    if found.any() { Err(Refusal::NotRemovable) } else { Ok(Plan::unchanged(reader.size())) }
+    if &name != b"ftyp" {
+        return None;
+    }
+    let length = usize::try_from(be32(head, 0)?).ok()?.clamp(12, 1024);
+    // A short header keeps a brand where others have a version.
+    let mut brands = (8..length).step_by(4).filter_map(|at| four(head, at));
+    let major = brands.next()?;
+    if &major == b"crx " {
+        return Some(Kind::Raw);
+    }
+    let is_picture = PICTURES.contains(&&major)
+        || brands.any(|brand| PICTURES.contains(&&brand))
+        || has_picture_index(head, length);
+    Some(match () {
+        () if is_picture => Kind::Heif,
+        () if SOUNDS.contains(&&major) => Kind::Sound,
+        () => Kind::Video,
+    })
+}
+
+/// A brand nobody knows, with an index of pictures.
+fn has_picture_index(head: &[u8], at: usize) -> bool {
+    match four(head, at + 4) {
+        Some(name) if &name == b"mini" => true,
+        Some(name) if &name == b"meta" => {
+            let is_handler = four(head, at + 16) == Some(*b"hdlr");
+            is_handler && four(head, at + 28) == Some(*b"pict")
+        }
+        _ => false,
+    }
 }

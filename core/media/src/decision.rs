@@ -1,6 +1,6 @@
 //! What happens to an upload: sent as it is, sent without metadata, asked about, or refused.
 
-use super::{Findings, Kind, Plan, Report};
+use super::{Findings, Kind, Plan, Refusal, Report};
 use mantle_settings::Mode;
 use mantle_wire::json::get_str;
 use mantle_wire::url::percent_decoded;
@@ -113,6 +113,8 @@ pub enum Decision {
         without_name: bool,
         /// The ledger tells of what still goes out.
         flagged: bool,
+        /// Tells the person what the file says that is sent without a question.
+        sentence: Option<String>,
     },
     /// The person decides. Whatever is sent then goes `without_name`.
     Ask {
@@ -131,33 +133,38 @@ pub enum Decision {
 /// Decides about an upload whose content was examined.
 #[must_use]
 pub fn decide(settings: Settings, upload: &Upload, report: &Report) -> Decision {
+    let send = |clean, without_name, flagged| Decision::Send {
+        clean,
+        without_name,
+        flagged,
+        sentence: None,
+    };
     if is_ciphertext(upload, report.kind) {
-        return Decision::Send { clean: false, without_name: false, flagged: false };
+        return send(false, false, false);
     }
     let is_open = upload.server != ServerMedia::Closed;
     if settings.mode == Mode::Flag || settings.mode == Mode::Off {
-        return Decision::Send {
-            clean: false,
-            without_name: false,
-            flagged: settings.mode == Mode::Flag && (is_open || report.findings.any()),
-        };
+        let flagged = settings.mode == Mode::Flag && (is_open || report.findings.any());
+        return send(false, false, flagged);
     }
     let can_clean = report.plan.as_ref().is_ok_and(|plan| !Plan::is_unchanged(plan));
     let clean = can_clean && settings.removes_metadata;
     let without_name = settings.removes_name && upload.has_name;
-    // A picture that should have been cleaned and cannot be.
-    let is_stuck = settings.removes_metadata && report.kind.is_cleanable() && report.plan.is_err();
+    // A picture that should have been cleaned and cannot be, or of a kind nobody knows.
+    let is_stuck = settings.removes_metadata
+        && (report.kind.is_picture() && report.plan.is_err() || is_unknown_picture(upload, report));
     if !is_open && !is_stuck {
-        // Documents and videos keep what they say; the ledger tells.
+        // Documents, films and some sound files keep what they say; the person is told.
         let flagged = report.findings.any() && !clean;
-        return Decision::Send { clean, without_name, flagged };
+        let sentence = if settings.removes_metadata && flagged { warning(report) } else { None };
+        return Decision::Send { clean, without_name, flagged, sentence };
     }
     match upload.remembered {
         Some(Remembered::Send) => {
-            return Decision::Send { clean: false, without_name, flagged: true };
+            return send(false, without_name, true);
         }
         Some(Remembered::Clean) if !is_stuck => {
-            return Decision::Send { clean: can_clean, without_name, flagged: true };
+            return send(can_clean, without_name, true);
         }
         _ => {}
     }
@@ -165,7 +172,7 @@ pub fn decide(settings: Settings, upload: &Upload, report: &Report) -> Decision 
         let question = question(upload, report, is_open, is_stuck, can_clean);
         return Decision::Ask { question, without_name };
     }
-    let why = if is_open { open_sentence(upload) } else { stuck_sentence(report) };
+    let why = if is_open { open_sentence(upload) } else { stuck_sentence(upload, report) };
     Decision::Refuse {
         sentence: format!(
             "Mantle did not send this {}. {why} Change “Media” in Mantle's settings to be asked instead.",
@@ -201,7 +208,7 @@ fn question(
         text.push(open_sentence(upload));
     }
     if is_stuck {
-        text.push(stuck_sentence(report));
+        text.push(stuck_sentence(upload, report));
     }
     if let Some(sentence) = told(&report.findings, noun) {
         text.push(sentence);
@@ -232,7 +239,7 @@ fn open_sentence(upload: &Upload) -> String {
     let host = &upload.host;
     match (upload.server, upload.promises) {
         (ServerMedia::Unknown, _) => format!(
-            "Mantle could not find out whether {host} gives uploaded files to people who are not signed in, so it takes it that it does."
+            "Mantle could not find out whether {host} gives uploaded files to people who are not signed in, so it assumes that it does."
         ),
         (_, true) => format!(
             "{host} says that files need signing in, but gave one to Mantle without (tried {}).",
@@ -245,34 +252,71 @@ fn open_sentence(upload: &Upload) -> String {
     }
 }
 
-fn stuck_sentence(report: &Report) -> String {
-    let why = report.plan.as_ref().err().map_or_else(String::new, |refusal| format!(": {refusal}"));
-    format!("Mantle could not remove hidden details from it{why}.")
+/// Sent as a picture, and none that Mantle knows.
+fn is_unknown_picture(upload: &Upload, report: &Report) -> bool {
+    let kind = upload.content_type.get(..6).unwrap_or_default();
+    report.kind.is_unknown() && kind.eq_ignore_ascii_case("image/")
 }
 
-/// "This picture also says where it was made and which camera made it."
+fn stuck_sentence(upload: &Upload, report: &Report) -> String {
+    match &report.plan {
+        _ if is_unknown_picture(upload, report) => {
+            "Mantle does not know this kind of picture, so it could not look for hidden details in it."
+                .to_owned()
+        }
+        Err(Refusal::NotRemovable) => {
+            format!("Mantle cannot remove hidden details from a {} of this kind.", report.kind.noun())
+        }
+        Err(refusal) => format!("Mantle could not remove hidden details from it: {refusal}."),
+        Ok(_) => "Mantle could not remove hidden details from it.".to_owned(),
+    }
+}
+
+/// "This film says where it was made and with which camera or program."
 fn told(findings: &Findings, noun: &str) -> Option<String> {
-    let parts: Vec<&str> = [
+    let says = [
         (findings.place, "where it was made"),
-        (findings.time, "when"),
+        (findings.time, "when it was made"),
         (findings.camera, "with which device or program"),
+        (findings.names, "who made or changed it"),
+    ];
+    let holds = [
         (findings.serial, "serial numbers"),
-        (findings.names, "who made it"),
+        (findings.path, "names of folders on a computer"),
         (findings.text, "captions or comments"),
         (findings.preview, "a second, smaller picture"),
-        (findings.hidden, "data hidden behind it"),
+        (findings.hidden, "hidden data"),
         (findings.other, "technical details"),
-    ]
-    .into_iter()
-    .filter_map(|(is_there, text)| is_there.then_some(text))
-    .collect();
+    ];
+    match (listed(&says), listed(&holds)) {
+        (Some(says), Some(holds)) => Some(format!("This {noun} says {says}. It holds {holds}.")),
+        (Some(says), None) => Some(format!("This {noun} says {says}.")),
+        (None, Some(holds)) => Some(format!("This {noun} holds {holds}.")),
+        (None, None) => None,
+    }
+}
+
+/// "a, b and c"
+fn listed(parts: &[(bool, &str)]) -> Option<String> {
+    let parts: Vec<&str> =
+        parts.iter().filter_map(|(is_there, text)| is_there.then_some(*text)).collect();
     let (last, first) = parts.split_last()?;
-    let list = if first.is_empty() {
-        (*last).to_owned()
+    if first.is_empty() {
+        Some((*last).to_owned())
     } else {
-        format!("{} and {last}", first.join(", "))
-    };
-    Some(format!("The {noun} also says: {list}."))
+        Some(format!("{} and {last}", first.join(", ")))
+    }
+}
+
+/// For a file that was sent with place, device or author in it.
+fn warning(report: &Report) -> Option<String> {
+    let Findings { place, camera, serial, names, path, .. } = report.findings;
+    if !(place || camera || serial || names || path) {
+        return None;
+    }
+    let noun = report.kind.noun();
+    let said = told(&report.findings, noun)?;
+    Some(format!("{said} Mantle sent it as it is. Delete the message if others should not know."))
 }
 
 /// The URL without its `filename` parameters, where it has some.

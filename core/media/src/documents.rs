@@ -1,36 +1,156 @@
-//! Author fields of documents: told, not removed, since a document is its author's to edit.
+//! Documents: who made, changed and commented them, and where; told, not removed, since a document
+//! is its author's to edit.
 
 use super::bytes::{contains, le16, le32};
 use super::plan::Plan;
-use super::reader::Reader;
-use super::{Findings, Refusal};
-use miniz_oxide::inflate::decompress_to_vec_with_limit;
+use super::reader::{LONG_WINDOW, Reader};
+use super::{Findings, Kind, Refusal, exif};
+use memchr::memmem;
+use miniz_oxide::inflate::{decompress_to_vec_with_limit, decompress_to_vec_zlib_with_limit};
 
-/// Read from each end of a PDF: the trailer names the information dictionary.
-const PDF_PART: u64 = 1 << 20;
+/// A PDF is read whole up to this size; of a larger one so much of each end.
+const MOST_PDF: u64 = 64 << 20;
+const PDF_PART: usize = 1 << 20;
+/// Dictionaries reach over the border of two parts.
+const PDF_OVERLAP: usize = 16 << 10;
+const MOST_STREAMS: u32 = 400;
 const MOST_INDEX: u64 = 8 << 20;
 const MOST_ENTRIES: usize = 50_000;
-/// Properties are a few KB; what is or becomes larger is not opened.
-const MOST_PACKED: u32 = 1 << 18;
-const MOST_PROPERTIES: usize = 1 << 20;
+/// What is opened of one member of an archive, and of all together.
+const MOST_PACKED: u32 = 4 << 20;
+const MOST_MEMBER: usize = 8 << 20;
+const MOST_OPENED: usize = 48 << 20;
+/// Of pictures in documents: their first bytes have the camera's block.
+const PICTURE_PART: usize = 1 << 17;
+/// Of documents and pictures of kinds that are not known better.
+const PART: u64 = 1 << 20;
 
-/// PDF (ISO 32000): `Info` dictionary and XMP `Metadata`.
+/// PDF (ISO 32000): `Info` dictionary, XMP `Metadata`, annotations, and pictures' Exif blocks.
 pub(super) async fn pdf(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
     let size = reader.size();
-    let first = size.min(PDF_PART);
-    for (from, to) in [(0, first), (size.saturating_sub(PDF_PART).max(first), size)] {
-        let part = reader.read(from, usize::try_from(to - from).unwrap_or(0)).await?;
-        found.names |= contains(&part, b"/Author") || contains(&part, b"dc:creator");
-        found.other |= contains(&part, b"/Info") || contains(&part, b"/Metadata");
-        found.place |= contains(&part, b"GPSL");
-        // An archive behind it, which PDF readers do not show.
-        found.hidden |= contains(&part, b"PK\x05\x06");
+    let ranges = if size <= MOST_PDF {
+        [(0, size), (size, size)]
+    } else {
+        [(0, MOST_PDF / 2), (size - MOST_PDF / 2, size)]
+    };
+    let mut streams = 0;
+    for (from, to) in ranges {
+        let mut at = from;
+        while at < to {
+            let step = (to - at).min(PDF_PART as u64);
+            let length = (to - at).min((PDF_PART + PDF_OVERLAP) as u64);
+            let part =
+                reader.read_ahead(at, usize::try_from(length).unwrap_or(0), LONG_WINDOW).await?;
+            note_pdf(&part, found);
+            for mark in [&b"/ObjStm"[..], b"/Type/Metadata", b"/Type /Metadata"] {
+                let within = part.get(..usize::try_from(step).unwrap_or(0)).unwrap_or_default();
+                for place in memmem::find_iter(within, mark) {
+                    streams += 1;
+                    if streams > MOST_STREAMS {
+                        found.other = true;
+                        break;
+                    }
+                    open_stream(reader, at + place as u64, found).await?;
+                }
+            }
+            at += step;
+        }
     }
     outcome(size, found)
 }
 
-/// Word, Excel and PowerPoint since 2007 (ECMA-376), OpenDocument (ISO/IEC 26300).
-pub(super) async fn office(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
+/// A stream whose dictionary has something at `at`: objects, or XMP. What cannot be opened is taken
+/// to name somebody.
+async fn open_stream(reader: &Reader, at: u64, found: &mut Findings) -> Result<(), Refusal> {
+    let length = (reader.size() - at).min(MOST_PACKED.into());
+    let bytes = reader.read_ahead(at, usize::try_from(length).unwrap_or(0), LONG_WINDOW).await?;
+    let head = bytes.get(..2048).unwrap_or(&bytes);
+    let Some(start) = memmem::find(head, b"stream") else { return Ok(()) };
+    let mut packed = bytes.get(start + 6..).unwrap_or_default();
+    packed = packed.strip_prefix(b"\r").unwrap_or(packed);
+    packed = packed.strip_prefix(b"\n").unwrap_or(packed);
+    match decompress_to_vec_zlib_with_limit(packed, MOST_MEMBER) {
+        Ok(plain) => note_pdf(&plain, found),
+        Err(error) if !error.output.is_empty() => note_pdf(&error.output, found),
+        // XMP stands in clear.
+        Err(_) if packed.starts_with(b"<") => {}
+        Err(_) => found.names = true,
+    }
+    Ok(())
+}
+
+/// Kinds of annotations that have an author (`T`), which fields of forms use for their own names.
+const NOTES: [&[u8]; 14] = [
+    b"Text",
+    b"FreeText",
+    b"Highlight",
+    b"Underline",
+    b"Squiggly",
+    b"StrikeOut",
+    b"Ink",
+    b"Line",
+    b"Square",
+    b"Circle",
+    b"Stamp",
+    b"Caret",
+    b"Polygon",
+    b"FileAttachment",
+];
+
+fn note_pdf(part: &[u8], found: &mut Findings) {
+    for key in [&b"/Author"[..], b"/Company", b"/Manager", b"/SourceModified"] {
+        found.names |= memmem::find_iter(part, key).any(|at| {
+            let value = part.get(at + key.len()..).unwrap_or_default().trim_ascii_start();
+            !value.starts_with(b"()") && !value.starts_with(b"<>")
+        });
+    }
+    for at in memmem::find_iter(part, b"/Subtype") {
+        let kind = part.get(at + 8..at + 40).unwrap_or_default().trim_ascii_start();
+        let kind = kind.strip_prefix(b"/").unwrap_or_default();
+        if NOTES.iter().any(|note| {
+            let end = kind.get(note.len());
+            kind.starts_with(note) && end.is_none_or(|byte| !byte.is_ascii_alphanumeric())
+        }) {
+            let start = part.get(..at).unwrap_or_default();
+            let start = memmem::rfind(start, b"obj").unwrap_or(at.saturating_sub(4096));
+            let rest = part.get(start.max(at.saturating_sub(4096))..).unwrap_or_default();
+            let end = memmem::find(rest, b"endobj").unwrap_or(rest.len()).min(16 << 10);
+            let object = rest.get(..end).unwrap_or_default();
+            found.names |=
+                [&b"/T("[..], b"/T (", b"/T<", b"/T <"].iter().any(|t| contains(object, t));
+        }
+    }
+    found.other |= contains(part, b"/Info") || contains(part, b"/Metadata");
+    found.camera |= contains(part, b"/Producer") || contains(part, b"/Creator");
+    found.time |= contains(part, b"/CreationDate") || contains(part, b"/ModDate");
+    // An archive behind it, which PDF readers do not show.
+    found.hidden |= contains(part, b"PK\x05\x06");
+    found.note_paths(part);
+    if let Some(at) = memmem::find(part, b"<x:xmpmeta") {
+        exif::note_xmp(part.get(at..).unwrap_or_default(), found);
+    }
+    note_exif(part, found);
+}
+
+/// A camera's block somewhere in other data.
+fn note_exif(part: &[u8], found: &mut Findings) {
+    for at in memmem::find_iter(part, b"Exif\0\0").take(16) {
+        let block = part.get(at..).unwrap_or_default();
+        exif::note(block.get(..PICTURE_PART).unwrap_or(block), found);
+    }
+}
+
+/// Names of members that no text of people or programs is looked for in: they may be very large.
+const PLAIN: [&str; 5] =
+    ["xl/worksheets/sheet", "xl/sharedStrings", "xl/styles", "word/styles", "word/fontTable"];
+
+/// Word, Excel and PowerPoint since 2007 (ECMA-376), OpenDocument (ISO/IEC 26300), EPUB; archives
+/// of other things say nothing here.
+pub(super) async fn office(
+    reader: &Reader,
+    kind: &mut Kind,
+    found: &mut Findings,
+) -> Result<Plan, Refusal> {
     let size = reader.size();
     let Some((at, length, count)) = central_directory(reader).await? else {
         return Err(Refusal::Malformed);
@@ -39,24 +159,47 @@ pub(super) async fn office(reader: &Reader, found: &mut Findings) -> Result<Plan
         return Err(Refusal::TooComplex);
     }
     let index = reader.read(at, usize::try_from(length).unwrap_or(0)).await?;
-    let mut here = 0;
-    while let Some(head) = index.get(here..here + 46) {
-        let lengths = [28, 30, 32].map(|field| usize::from(le16(head, field).unwrap_or(0)));
-        let name = index.get(here + 46..here + 46 + lengths[0]).unwrap_or_default();
-        if matches!(
-            name,
-            b"docProps/core.xml" | b"docProps/app.xml" | b"docProps/custom.xml" | b"meta.xml"
-        ) {
-            let text = properties(reader, head).await;
-            // What cannot be read is taken to hold something.
-            found.names |= text.as_deref().is_none_or(|text| {
-                ["creator", "lastModifiedBy", "initial-creator", "Company", "Manager"]
-                    .iter()
-                    .any(|field| has_value(text, field))
-            });
-            found.time |= text.is_some_and(|text| has_value(&text, "created"));
+    let members = members(&index);
+    let is_document = members.iter().any(|(name, _)| {
+        matches!(name.as_str(), "[Content_Types].xml" | "mimetype" | "meta.xml")
+            || name.starts_with("Metadata/")
+    });
+    if !is_document {
+        return outcome(size, found);
+    }
+    *kind = Kind::Office;
+    let mut left = MOST_OPENED;
+    for (name, head) in members {
+        let lower = name.to_ascii_lowercase();
+        let is = |ends: &[&str]| ends.iter().any(|end| lower.ends_with(end));
+        if lower.contains("thumbnail") || lower.starts_with("preview") || lower.contains("/preview")
+        {
+            found.preview = true;
+        } else if is(&[".xml", ".rels", ".opf", ".plist"])
+            && !PLAIN.iter().any(|p| name.starts_with(p))
+        {
+            let is_about = lower.starts_with("docprops/") || lower.contains("meta.xml");
+            match open(reader, head, MOST_MEMBER.min(left)).await {
+                Some(text) => {
+                    left -= text.len();
+                    note_xml(&text, found);
+                    found.other |= lower == "docprops/custom.xml" && contains(&text, b"<property");
+                }
+                // What cannot be read is taken to hold something.
+                None => {
+                    found.names |= is_about;
+                    found.other = true;
+                }
+            }
+        } else if is(&[".jpg", ".jpeg", ".tif", ".tiff", ".heic", ".png", ".webp", ".mp4", ".mov"])
+            && let Some(start) = open(reader, head, PICTURE_PART.min(left)).await
+        {
+            left -= start.len();
+            note_exif(&start, found);
+            if contains(&start, b"<x:xmpmeta") {
+                exif::note_xmp(&start, found);
+            }
         }
-        here += 46 + lengths.iter().sum::<usize>();
     }
     outcome(size, found)
 }
@@ -66,6 +209,31 @@ pub(super) async fn old_office(reader: &Reader, found: &mut Findings) -> Result<
     reader.read(0, 8).await?;
     found.names = true;
     outcome(reader.size(), found)
+}
+
+/// RTF, PostScript, and pictures that are not cleaned: what their beginnings and ends say.
+pub(super) async fn any(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
+    let size = reader.size();
+    let part = size.min(PART);
+    for from in [0, size - part] {
+        let text = reader.read(from, usize::try_from(part).unwrap_or(0)).await?;
+        for mark in [
+            &b"\\author "[..],
+            b"\\operator ",
+            b"\\company ",
+            b"\\manager ",
+            b"%%For:",
+            b"%%Author:",
+        ] {
+            found.names |= contains(&text, mark);
+        }
+        found.time |= contains(&text, b"\\creatim") || contains(&text, b"%%CreationDate:");
+        found.camera |= contains(&text, b"%%Creator:") || contains(&text, b"{\\*\\generator");
+        found.note_words(&text);
+        note_exif(&text, found);
+        found.text |= contains(&text, b"<x:xmpmeta");
+    }
+    outcome(size, found)
 }
 
 fn outcome(size: u64, found: &Findings) -> Result<Plan, Refusal> {
@@ -78,7 +246,7 @@ async fn central_directory(reader: &Reader) -> Result<Option<(u64, u64, usize)>,
     let tail = usize::try_from(size.min(22 + 65_535)).unwrap_or(0);
     let start = size - tail as u64;
     let bytes = reader.read_ahead(start, tail, tail).await?;
-    let Some(end) = memchr::memmem::rfind(&bytes, b"PK\x05\x06") else { return Ok(None) };
+    let Some(end) = memmem::rfind(&bytes, b"PK\x05\x06") else { return Ok(None) };
     let record = bytes.get(end..).unwrap_or_default();
     Ok(le32(record, 16).zip(le32(record, 12)).zip(le16(record, 10)).and_then(
         |((at, length), count)| {
@@ -88,23 +256,84 @@ async fn central_directory(reader: &Reader) -> Result<Option<(u64, u64, usize)>,
     ))
 }
 
-/// A small text in the archive; `None` where it is not small or not readable.
-async fn properties(reader: &Reader, head: &[u8]) -> Option<String> {
+/// Names and heads of an index's entries.
+fn members(index: &[u8]) -> Vec<(String, &[u8])> {
+    let mut members = Vec::new();
+    let mut here = 0;
+    while let Some(head) = index.get(here..here + 46) {
+        let lengths = [28, 30, 32].map(|field| usize::from(le16(head, field).unwrap_or(0)));
+        let name = index.get(here + 46..here + 46 + lengths[0]).unwrap_or_default();
+        members.push((String::from_utf8_lossy(name).into_owned(), head));
+        here += 46 + lengths.iter().sum::<usize>();
+    }
+    members
+}
+
+/// The first `most` bytes of a member; `None` where it is too large to open or not readable.
+async fn open(reader: &Reader, head: &[u8], most: usize) -> Option<Vec<u8>> {
     let method = le16(head, 10)?;
     let packed = le32(head, 20)?;
     let at = u64::from(le32(head, 42)?);
-    if packed > MOST_PACKED {
+    if packed > MOST_PACKED && most > PICTURE_PART || most == 0 {
         return None;
     }
     let local = reader.read(at, 30).await.ok()?;
-    let skip = 30 + u64::from(le16(&local, 26)?) + u64::from(le16(&local, 28)?);
-    let bytes = reader.read(at + skip, usize::try_from(packed).ok()?).await.ok()?;
-    let plain = match method {
-        0 => bytes,
-        8 => decompress_to_vec_with_limit(&bytes, MOST_PROPERTIES).ok()?,
-        _ => return None,
-    };
-    String::from_utf8(plain).ok()
+    let start = at + 30 + u64::from(le16(&local, 26)?) + u64::from(le16(&local, 28)?);
+    let packed = usize::try_from(packed).ok()?.min(most);
+    let mut bytes = reader.read(start, packed).await.ok()?;
+    match method {
+        0 => {
+            bytes.truncate(most);
+            Some(bytes)
+        }
+        8 => match decompress_to_vec_with_limit(&bytes, most) {
+            Ok(plain) => Some(plain),
+            Err(error) => Some(error.output).filter(|output| !output.is_empty()),
+        },
+        _ => None,
+    }
+}
+
+/// Elements whose text names somebody, and attributes whose value does.
+const NAMES: [&str; 9] = [
+    "creator",
+    "lastModifiedBy",
+    "initial-creator",
+    "printed-by",
+    "Company",
+    "Manager",
+    "author",
+    "full-name",
+    "sender-initials",
+];
+const NAMED: [&str; 10] = [
+    "w:author=\"",
+    "author=\"",
+    "w15:author=\"",
+    "displayName=\"",
+    "userName=\"",
+    "userId=\"",
+    "<p:cmAuthor ",
+    "w:initials=\"",
+    "office:author=\"",
+    "p188:author ",
+];
+
+fn note_xml(text: &[u8], found: &mut Findings) {
+    let text = String::from_utf8_lossy(text);
+    found.names |= NAMES.iter().any(|name| has_value(&text, name));
+    found.names |= NAMED.iter().any(|name| {
+        text.match_indices(name).any(|(at, _)| {
+            let value = text.get(at + name.len()..).unwrap_or_default();
+            !value.starts_with('"')
+        })
+    });
+    found.time |=
+        ["created", "modified", "creation-date", "date"].iter().any(|name| has_value(&text, name));
+    found.camera |= ["Application", "generator"].iter().any(|name| has_value(&text, name));
+    found.path |= text.contains("absPath ");
+    found.other |= text.contains("PrinterName");
+    found.note_paths(text.as_bytes());
 }
 
 /// Whether an XML element of that name, whatever its prefix, holds text.
@@ -112,10 +341,12 @@ fn has_value(text: &str, name: &str) -> bool {
     text.match_indices(name).any(|(at, _)| {
         let before = text.get(..at).and_then(|text| text.chars().next_back());
         let rest = text.get(at + name.len()..).unwrap_or_default();
+        let is_whole = rest.starts_with(|c: char| c == '>' || c.is_ascii_whitespace());
         let value = rest
             .split_once('>')
             .and_then(|(tag, value)| (!tag.ends_with('/') && !tag.contains('<')).then_some(value));
         matches!(before, Some(':' | '<'))
+            && is_whole
             && value.is_some_and(|value| {
                 !value.trim_start().is_empty() && !value.trim_start().starts_with('<')
             })

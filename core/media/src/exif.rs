@@ -1,13 +1,15 @@
 //! Exif blocks (CIPA DC-008) and XMP packets: what they tell, and the one line that must stay.
 
 use super::Findings;
-use super::bytes::contains;
 use exif::{Context, In, Tag};
 
 /// What a block is worth: notes it in `found`, gives its orientation (1 to 8).
 pub(super) fn note(block: &[u8], found: &mut Findings) -> u8 {
     // Some writers put the JPEG marker into other containers too.
     let block = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
+    if let Some(turned) = (1..=8).find(|turned| block == only_orientation(*turned)) {
+        return turned;
+    }
     found.other = true;
     let mut reader = exif::Reader::new();
     reader.continue_on_error(true);
@@ -52,9 +54,5 @@ pub(super) fn only_orientation(orientation: u8) -> Vec<u8> {
 /// What an XMP packet tells.
 pub(super) fn note_xmp(packet: &[u8], found: &mut Findings) {
     found.text = true;
-    found.place |= contains(packet, b"GPSL");
-    found.serial |= contains(packet, b"SerialNumber") || contains(packet, b"DocumentID");
-    found.names |= contains(packet, b"dc:creator") || contains(packet, b"dc:rights");
-    found.time |= contains(packet, b"CreateDate") || contains(packet, b"DateCreated");
-    found.camera |= contains(packet, b"tiff:Model") || contains(packet, b"CreatorTool");
+    found.note_words(packet);
 }

@@ -3,7 +3,7 @@
 use super::bytes::be16;
 use super::plan::Plan;
 use super::reader::{LONG_WINDOW, Reader};
-use super::{Findings, Refusal, exif};
+use super::{Findings, Refusal, exif, icc};
 use memchr::memchr;
 
 const MOST_SEGMENTS: u32 = 50_000;
@@ -13,6 +13,15 @@ const SOI: u8 = 0xd8;
 const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;
 
+/// A part of the colour profile and the piece of the plan that holds it.
+struct ProfilePart {
+    number: u8,
+    of: u8,
+    piece: usize,
+    bytes: Vec<u8>,
+}
+
+/// Reads as libjpeg does, which skips what stands between segments; writes without it.
 pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
     let size = reader.size();
     let mut plan = Plan::new(size);
@@ -21,30 +30,24 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
     let mut segments = 0;
     let mut has_scan = false;
     let mut orientation = None;
+    let mut profile = Vec::new();
     loop {
         segments += 1;
         if segments > MOST_SEGMENTS {
             return Err(Refusal::TooComplex);
         }
-        if at == size && has_scan {
+        let Some((start, marker, is_stray)) = next_marker(reader, at).await? else {
             // Broken off between scans: everything there is was seen.
-            return Ok(plan);
-        }
-        let head = reader.read_ahead(at, 2, HEAD_WINDOW).await?;
-        let (Some(0xff), Some(&marker)) = (head.first(), head.get(1)) else {
-            return Err(Refusal::Malformed);
+            return if has_scan { finish(plan, profile, found) } else { Err(Refusal::Truncated) };
         };
+        found.hidden |= is_stray;
+        at = start;
         match marker {
-            // Padding.
-            0xff => {
-                at += 1;
-                continue;
-            }
             EOI => {
                 plan.keep(at, at + 2);
                 // A second picture, a film, or a file of another kind.
                 found.hidden |= at + 2 < size;
-                return Ok(plan);
+                return finish(plan, profile, found);
             }
             0x01 | 0xd0..=0xd7 => {
                 plan.keep(at, at + 2);
@@ -54,14 +57,17 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
             0x00 | 0x02..=0xbf | SOI | 0xc8 => return Err(Refusal::Malformed),
             _ => {}
         }
-        let length = reader.read_ahead(at + 2, 2, HEAD_WINDOW).await?;
-        let length = u64::from(be16(&length, 0).unwrap_or(0));
+        let length = match reader.read_ahead(at + 2, 2, HEAD_WINDOW).await {
+            Err(Refusal::Truncated) if has_scan => return finish(plan, profile, found),
+            length => u64::from(be16(&length?, 0).unwrap_or(0)),
+        };
         let end = at + 2 + length;
         if length < 2 {
             return Err(Refusal::Malformed);
         }
         if end > size {
-            return Err(Refusal::Truncated);
+            // What decoders show lies before it.
+            return if has_scan { finish(plan, profile, found) } else { Err(Refusal::Truncated) };
         }
         match marker {
             SOS => {
@@ -76,16 +82,102 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                 let whole = usize::try_from(end - at).unwrap_or(0);
                 let segment = reader.read_ahead(at, whole, HEAD_WINDOW).await?;
                 let payload = segment.get(4..).unwrap_or_default();
-                match treat(marker, payload, found, &mut orientation) {
-                    Treated::Keep => plan.keep(at, end),
-                    Treated::Drop => {}
-                    Treated::Replace(bytes) => plan.put(bytes),
+                if let Some((number, of, bytes)) = icc::part(payload).filter(|_| marker == 0xe2) {
+                    // Decided upon when all of it is there.
+                    if profile.len() >= usize::from(u8::MAX) {
+                        return Err(Refusal::Malformed);
+                    }
+                    let bytes = bytes.to_vec();
+                    profile.push(ProfilePart {
+                        number,
+                        of,
+                        piece: plan.keep_apart(at, end),
+                        bytes,
+                    });
+                } else {
+                    match treat(marker, payload, found, &mut orientation) {
+                        Treated::Keep => plan.keep(at, end),
+                        Treated::Drop => {}
+                        Treated::Replace(bytes) => plan.put(bytes),
+                    }
                 }
             }
             _ => plan.keep(at, end),
         }
         at = end;
     }
+}
+
+/// Where the next marker's last 0xff stands, the marker, and whether anything but padding stands
+/// before it; `None` at the file's end.
+async fn next_marker(reader: &Reader, mut at: u64) -> Result<Option<(u64, u8, bool)>, Refusal> {
+    let size = reader.size();
+    let mut is_stray = false;
+    while at + 1 < size {
+        let (here, marker, stray) = reader
+            .look(at, HEAD_WINDOW, |bytes| {
+                let mut from = 0;
+                let mut is_stray = false;
+                while let Some(found) = bytes.get(from..).and_then(|rest| memchr(0xff, rest)) {
+                    let here = from + found;
+                    is_stray |= found > 0;
+                    match bytes.get(here + 1) {
+                        // Padding before a marker.
+                        Some(0xff) => from = here + 1,
+                        Some(0) => {
+                            is_stray = true;
+                            from = here + 2;
+                        }
+                        marker => return (here, marker.copied(), is_stray),
+                    }
+                }
+                (bytes.len(), None, is_stray || from < bytes.len())
+            })
+            .await?;
+        is_stray |= stray;
+        if let Some(marker) = marker {
+            return Ok(Some((at + here as u64, marker, is_stray)));
+        }
+        at += here as u64;
+        if here == 0 {
+            // The byte behind it lies in the next window.
+            reader.read_ahead(at, 2, HEAD_WINDOW).await?;
+        }
+    }
+    Ok(None)
+}
+
+/// Puts the cleaned colour profile in.
+fn finish(
+    mut plan: Plan,
+    mut profile: Vec<ProfilePart>,
+    found: &mut Findings,
+) -> Result<Plan, Refusal> {
+    profile.sort_by_key(|part| part.number);
+    let count = profile.len();
+    let is_whole = profile.iter().enumerate().all(|(index, part)| {
+        usize::from(part.of) == count && usize::from(part.number) == index + 1
+    });
+    if !is_whole || count == 0 {
+        // Decoders heed no profile with parts missing; all of it goes.
+        found.other |= count > 0;
+        profile.iter().for_each(|part| plan.replace(part.piece, Vec::new()));
+        return Ok(plan.joined());
+    }
+    let mut whole: Vec<u8> = profile.iter().flat_map(|part| part.bytes.iter().copied()).collect();
+    if icc::clean(&mut whole, found)? {
+        let mut rest = whole.as_slice();
+        for part in &profile {
+            let (here, left) = rest.split_at_checked(part.bytes.len()).unwrap_or((rest, &[]));
+            let length = u16::try_from(here.len() + 16).map_err(|_| Refusal::Malformed)?;
+            let mut segment = [&[0xff, 0xe2][..], &length.to_be_bytes(), b"ICC_PROFILE\0"].concat();
+            segment.extend([part.number, part.of]);
+            segment.extend_from_slice(here);
+            plan.replace(part.piece, segment);
+            rest = left;
+        }
+    }
+    Ok(plan.joined())
 }
 
 enum Treated {
@@ -135,7 +227,6 @@ fn treat(
             exif::note_xmp(payload, found);
             Treated::Drop
         }
-        0xe2 if payload.starts_with(b"ICC_PROFILE\0") => Treated::Keep,
         // Says how the colours are coded.
         0xee if payload.starts_with(b"Adobe") && payload.len() >= 12 => {
             if payload.len() == 12 {

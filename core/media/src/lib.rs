@@ -12,20 +12,30 @@
 //! What stays is on a list per format; everything else goes. Pixels, orientation and colour
 //! profile are kept to the bit.
 
+mod bitmap;
 mod bmff;
 mod bytes;
 mod decision;
 mod documents;
 mod exif;
+mod film;
 mod gif;
 mod heif;
+mod icc;
 mod jpeg;
+mod jxl;
 mod kind;
 pub mod links;
+mod matroska;
 mod plan;
 mod png;
+mod raw;
 mod reader;
+mod riff;
 pub mod server;
+mod sound;
+mod svg;
+mod tells;
 mod tiff;
 mod webp;
 
@@ -79,6 +89,8 @@ pub struct Findings {
     pub time: bool,
     /// Author, owner, company.
     pub names: bool,
+    /// Folders of the computer it was made on.
+    pub path: bool,
     /// A smaller second picture, which may show what was cut away.
     pub preview: bool,
     /// Captions, comments, XMP, IPTC.
@@ -172,23 +184,55 @@ async fn examine(reader: Reader) -> Report {
     let size = reader.size();
     let mut findings = Findings::default();
     let head = reader.head().await;
-    let kind = Kind::of(&head, size);
+    let mut kind = Kind::of(&head, size);
     let plan = match kind {
         Kind::Jpeg => jpeg::clean(&reader, &mut findings).await,
         Kind::Png => png::clean(&reader, &mut findings).await,
         Kind::Gif => gif::clean(&reader, &mut findings).await,
         Kind::WebP => webp::clean(&reader, &mut findings).await,
         Kind::Heif => heif::clean(&reader, &mut findings).await,
-        Kind::Tiff => tiff::clean(&reader, &mut findings).await,
+        Kind::Tiff => tiff::clean(&reader, &mut kind, &mut findings).await,
+        Kind::JpegXl => jxl::clean(&reader, &mut findings).await,
+        Kind::Svg => svg::clean(&reader, &mut findings).await,
+        Kind::Bitmap => bitmap::clean(&reader, &mut findings).await,
+        Kind::Raw => raw::tell(&reader, &mut findings).await,
+        Kind::Picture => {
+            documents::any(&reader, &mut findings).await.and(Err(Refusal::NotRemovable))
+        }
         Kind::Pdf => documents::pdf(&reader, &mut findings).await,
-        Kind::Zip => documents::office(&reader, &mut findings).await,
+        Kind::Zip | Kind::Office => documents::office(&reader, &mut kind, &mut findings).await,
         Kind::OldOffice => documents::old_office(&reader, &mut findings).await,
-        Kind::Video => bmff::video(&reader, &mut findings).await,
+        Kind::Document => documents::any(&reader, &mut findings).await,
+        Kind::Video => film::tell(&reader, &mut findings).await,
+        Kind::Sound if head.get(4..8) == Some(b"ftyp") => film::tell(&reader, &mut findings).await,
+        Kind::Matroska => matroska::tell(&reader, &mut findings).await,
+        Kind::Avi => riff::film(&reader, &mut findings).await,
+        Kind::Wav => riff::sound(&reader, &mut findings).await,
+        Kind::Mp3 => sound::mp3(&reader, &mut findings).await,
+        Kind::Flac => sound::flac(&reader, &mut findings).await,
+        Kind::Ogg => sound::ogg(&reader, &mut findings).await,
+        Kind::Film | Kind::Sound => sound::other(&reader, &mut findings).await,
         Kind::Text | Kind::Other | Kind::Random => Ok(Plan::unchanged(size)),
     };
     let plan = plan.and_then(|plan| match plan.pieces().len() {
+        // Nothing to remove: not a byte changes.
+        _ if !findings.any() => Ok(Plan::unchanged(size)),
         0..=MOST_PIECES => Ok(plan),
         _ => Err(Refusal::TooComplex),
     });
     Report { kind, findings, plan }
+}
+
+/// Looks at a file within a file, which is at hand: its kind, what it says, and whether it can stay
+/// as it is.
+fn look_within(bytes: Vec<u8>) -> (Kind, Findings, bool) {
+    let mut examination = Examination::new(bytes.len() as u64);
+    while let Some(need) = examination.need() {
+        let from = usize::try_from(need.offset).unwrap_or(usize::MAX);
+        let part = bytes.get(from..from.saturating_add(need.length)).unwrap_or_default();
+        examination.supply(part);
+    }
+    examination.report().map_or((Kind::Other, Findings::default(), false), |report| {
+        (report.kind, report.findings, report.plan.is_ok())
+    })
 }

@@ -79,6 +79,7 @@ impl Plan {
         for piece in other.pieces {
             match piece {
                 Piece::Keep { from, to } => self.keep(from, to),
+                Piece::Bytes(bytes) if bytes.is_empty() => {}
                 piece => self.pieces.push(piece),
             }
         }
@@ -86,6 +87,28 @@ impl Plan {
 
     pub(super) fn put(&mut self, bytes: Vec<u8>) {
         self.pieces.push(Piece::Bytes(bytes));
+    }
+
+    /// Keeps a range as a piece of its own, which may be replaced later by its number.
+    pub(super) fn keep_apart(&mut self, from: u64, to: u64) -> usize {
+        self.pieces.push(Piece::Keep { from, to });
+        // So that what is kept next does not join it.
+        self.pieces.push(Piece::Bytes(Vec::new()));
+        self.pieces.len() - 2
+    }
+
+    /// Other bytes instead of a piece that was kept apart.
+    pub(super) fn replace(&mut self, piece: usize, bytes: Vec<u8>) {
+        if let Some(piece) = self.pieces.get_mut(piece) {
+            *piece = Piece::Bytes(bytes);
+        }
+    }
+
+    /// The same with neighbours joined.
+    pub(super) fn joined(self) -> Self {
+        let mut joined = Self::new(self.size);
+        joined.append(self);
+        joined
     }
 }
 
@@ -145,26 +168,53 @@ impl Kept {
         }
     }
 
+    /// In order, without overlaps.
+    pub(super) fn joined(&mut self) -> Vec<(u64, u64)> {
+        self.0.sort_unstable();
+        let mut joined: Vec<(u64, u64)> = Vec::new();
+        for &(from, to) in &self.0 {
+            match joined.last_mut() {
+                Some(last) if last.1 >= from => last.1 = last.1.max(to),
+                _ => joined.push((from, to)),
+            }
+        }
+        joined
+    }
+
+    /// Whether anything kept lies in one of `others`, which are in order and do not overlap.
+    pub(super) fn overlaps(&mut self, others: &[(u64, u64)]) -> bool {
+        let mut others = others.iter().copied().peekable();
+        for (from, to) in self.joined() {
+            while others.next_if(|other| other.1 <= from).is_some() {}
+            if others.peek().is_some_and(|other| other.0 < to) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// What lies within `from..to` and is not kept.
     pub(super) fn gaps(&mut self, from: u64, to: u64) -> Vec<(u64, u64)> {
-        self.0.sort_unstable();
-        let mut gaps = Vec::new();
-        let mut at = from;
-        for &(start, end) in &self.0 {
-            if end <= at {
-                continue;
-            }
-            if start >= to {
-                break;
-            }
-            if start > at {
-                gaps.push((at, start));
-            }
-            at = end;
-        }
-        if at < to {
-            gaps.push((at, to));
-        }
-        gaps
+        gaps(&self.joined(), from, to)
     }
+}
+
+/// What lies within `from..to` and in none of `kept`, which are in order and do not overlap.
+pub(super) fn gaps(kept: &[(u64, u64)], from: u64, to: u64) -> Vec<(u64, u64)> {
+    let first = kept.partition_point(|(_, end)| *end <= from);
+    let mut gaps = Vec::new();
+    let mut at = from;
+    for &(start, end) in kept.get(first..).unwrap_or_default() {
+        if start >= to {
+            break;
+        }
+        if start > at {
+            gaps.push((at, start));
+        }
+        at = end;
+    }
+    if at < to {
+        gaps.push((at, to));
+    }
+    gaps
 }

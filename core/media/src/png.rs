@@ -3,11 +3,14 @@
 use super::bytes::{be32, four};
 use super::plan::Plan;
 use super::reader::{LONG_WINDOW, Reader};
-use super::{Findings, Refusal, exif};
+use super::{Findings, Refusal, exif, icc};
+use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 
 const MOST_CHUNKS: u32 = 2_000_000;
 /// Larger Exif blocks are dropped unread.
 const MOST_EXIF: u64 = 1 << 20;
+/// Of a colour profile, packed.
+const MOST_PACKED: u64 = 4 << 20;
 
 pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
     let size = reader.size();
@@ -15,26 +18,55 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
     plan.keep(0, 8);
     let mut at = 8;
     let mut is_oriented = false;
+    let mut has_pixels = false;
     for _ in 0..MOST_CHUNKS {
-        let head = reader.read_ahead(at, 8, LONG_WINDOW).await?;
+        let head = match reader.read_ahead(at, 8, LONG_WINDOW).await {
+            Err(Refusal::Truncated) if has_pixels => return ended(plan),
+            head => head?,
+        };
         let length = u64::from(be32(&head, 0).unwrap_or(0));
         let name = four(&head, 4).unwrap_or_default();
         let end = at + 12 + length;
         if length > 0x7fff_ffff || !name.iter().all(u8::is_ascii_alphabetic) {
-            return Err(Refusal::Malformed);
+            if !has_pixels {
+                return Err(Refusal::Malformed);
+            }
+            found.hidden = true;
+            return ended(plan);
         }
         if end > size {
-            return Err(Refusal::Truncated);
+            // Every viewer shows the rows that are there, and does not mind what else is cut.
+            return match &name {
+                b"IDAT" | b"fdAT" if at + 8 < size => {
+                    plan.keep(at, size);
+                    Ok(plan)
+                }
+                _ if has_pixels => ended(plan),
+                _ => Err(Refusal::Truncated),
+            };
         }
         match &name {
             b"IEND" => {
-                plan.keep(at, end);
-                found.hidden |= end < size;
-                return Ok(plan);
+                found.hidden |= end < size || length > 0;
+                return ended(plan);
             }
-            b"IHDR" | b"PLTE" | b"IDAT" | b"tRNS" | b"gAMA" | b"cHRM" | b"sRGB" | b"iCCP"
-            | b"cICP" | b"mDCV" | b"mDCv" | b"cLLI" | b"cLLi" | b"sBIT" | b"bKGD" | b"pHYs"
-            | b"acTL" | b"fcTL" | b"fdAT" => plan.keep(at, end),
+            b"IHDR" | b"PLTE" | b"IDAT" | b"tRNS" | b"gAMA" | b"cHRM" | b"sRGB" | b"cICP"
+            | b"mDCV" | b"mDCv" | b"cLLI" | b"cLLi" | b"sBIT" | b"bKGD" | b"pHYs" | b"acTL"
+            | b"fcTL" | b"fdAT" => {
+                has_pixels |= &name == b"IDAT";
+                plan.keep(at, end);
+            }
+            b"iCCP" => {
+                if length > MOST_PACKED {
+                    return Err(Refusal::TooComplex);
+                }
+                let whole = usize::try_from(length).unwrap_or(0);
+                let content = reader.read_ahead(at + 8, whole, LONG_WINDOW).await?;
+                match profile(&content, found)? {
+                    Some(made) => plan.put(chunk(*b"iCCP", &made)),
+                    None => plan.keep(at, end),
+                }
+            }
             b"eXIf" => {
                 if length <= MOST_EXIF {
                     let whole = usize::try_from(length).unwrap_or(0);
@@ -66,6 +98,47 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
     Err(Refusal::TooComplex)
 }
 
+/// What every viewer takes for the end.
+fn ended(mut plan: Plan) -> Result<Plan, Refusal> {
+    plan.put(chunk(*b"IEND", &[]));
+    Ok(plan)
+}
+
+/// A colour profile under a name that says nothing; `None` where nothing has to change.
+fn profile(content: &[u8], found: &mut Findings) -> Result<Option<Vec<u8>>, Refusal> {
+    const NAME: &[u8] = b"icc\0\0";
+    let end = content.iter().position(|byte| *byte == 0).ok_or(Refusal::Malformed)?;
+    let packed = content.get(end + 2..).ok_or(Refusal::Malformed)?;
+    let mut plain = decompress_to_vec_zlib_with_limit(packed, icc::MOST_PROFILE)
+        .map_err(|_| Refusal::Malformed)?;
+    let is_changed = icc::clean(&mut plain, found)?;
+    if !is_changed && content.starts_with(NAME) {
+        return Ok(None);
+    }
+    found.other = true;
+    // Stored, not packed: profiles of screens have a few KB.
+    let mut made = [NAME, &[0x78, 1]].concat();
+    let mut blocks = plain.chunks(usize::from(u16::MAX)).peekable();
+    while let Some(block) = blocks.next() {
+        let length = u16::try_from(block.len()).unwrap_or(0);
+        made.push(u8::from(blocks.peek().is_none()));
+        made.extend(length.to_le_bytes());
+        made.extend((!length).to_le_bytes());
+        made.extend_from_slice(block);
+    }
+    made.extend(adler32(&plain).to_be_bytes());
+    Ok(Some(made))
+}
+
+fn adler32(bytes: &[u8]) -> u32 {
+    let (mut first, mut second) = (1_u32, 0_u32);
+    for byte in bytes {
+        first = (first + u32::from(*byte)) % 65_521;
+        second = (second + first) % 65_521;
+    }
+    (second << 16) | first
+}
+
 fn chunk(name: [u8; 4], content: &[u8]) -> Vec<u8> {
     let mut chunk = Vec::with_capacity(content.len() + 12);
     #[allow(clippy::cast_possible_truncation)]
@@ -77,7 +150,7 @@ fn chunk(name: [u8; 4], content: &[u8]) -> Vec<u8> {
     chunk
 }
 
-/// Bit by bit: it only ever runs over the 30 bytes of an orientation.
+/// Bit by bit: it only ever runs over an orientation or a colour profile.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |sum, byte| {
         (0..8).fold(sum ^ u32::from(*byte), |sum, _| {

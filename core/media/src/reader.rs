@@ -91,6 +91,24 @@ impl Reader {
         Ok(look(self.slot.borrow().from(at)))
     }
 
+    /// Whether there are only zeros from `from` to `to`.
+    pub(super) async fn is_zero(&self, mut from: u64, to: u64) -> Result<bool, Refusal> {
+        while from < to {
+            let left = usize::try_from(to - from).unwrap_or(usize::MAX);
+            let (seen, is_clear) = self
+                .look(from, left.min(LONG_WINDOW), |bytes| {
+                    let bytes = bytes.get(..left).unwrap_or(bytes);
+                    (bytes.len(), bytes.iter().all(|byte| *byte == 0))
+                })
+                .await?;
+            if !is_clear {
+                return Ok(false);
+            }
+            from += seen as u64;
+        }
+        Ok(true)
+    }
+
     async fn ensure(&self, at: u64, least: usize, window: usize) -> Result<(), Refusal> {
         let end = at.checked_add(least as u64).ok_or(Refusal::Truncated)?;
         if end > self.size {

@@ -1,28 +1,49 @@
-//! TIFF 6.0: directories keep the tags that pixels and colours need; everything else, also what no
-//! directory refers to, becomes zeros. Offsets stay.
+//! TIFF 6.0: directories keep the tags that pixels and colours need; the values of the others
+//! become zeros. Offsets stay.
+//!
+//! A file is rewritten only where every byte of it is accounted for: by the header, a directory, a
+//! value, or pixels. A raw photograph, or a layout that is not known, has more than that, and is
+//! left as it is.
 
 use super::bytes::{be16, be32, le16, le32};
 use super::plan::{Kept, Overlay, Plan};
 use super::reader::Reader;
-use super::{Findings, Refusal, exif};
+use super::tells::Tell;
+use super::{Findings, Kind, Refusal, exif, icc};
 
 const MOST_PAGES: usize = 4_096;
+/// Directories within directories: Exif and GPS.
+const MOST_INNER: usize = 64;
 /// Bytes of one strip or tile table.
 const MOST_TABLE: u64 = 32 << 20;
 const MOST_XMP: usize = 1 << 16;
+/// Writers align directories, values and strips to so many bytes at most.
+const MOST_PADDING: u64 = 15;
 
 /// Tags of baseline and extended TIFF that say how to decode and show the pixels.
-const NEEDED: [u16; 53] = [
+const NEEDED: [u16; 52] = [
     254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280, 281, 282,
     283, 284, 286, 287, 290, 291, 292, 293, 296, 297, 301, 317, 318, 319, 320, 321, 322, 323, 324,
-    325, 332, 334, 336, 338, 339, 340, 341, 342, 347, 529, 530, 531, 532, 34675,
+    325, 332, 334, 336, 338, 339, 340, 341, 342, 347, 529, 530, 531, 532,
 ];
 
 const COMPRESSION: u16 = 259;
+const PHOTOMETRIC: u16 = 262;
 const STRIP_OFFSETS: u16 = 273;
 const STRIP_LENGTHS: u16 = 279;
 const TILE_OFFSETS: u16 = 324;
 const TILE_LENGTHS: u16 = 325;
+const SUB_DIRECTORIES: u16 = 330;
+const PROFILE: u16 = 34_675;
+/// Exif, GPS, interoperability.
+const INNER: [u16; 3] = [34_665, 34_853, 40_965];
+
+/// None, fax, LZW, JPEG, Deflate, PackBits, JPEG 2000, LZMA, Zstandard, WebP. All others, old-style
+/// JPEG with tables all over the file among them, are of raws or not known.
+const COMPRESSIONS: [u16; 14] =
+    [1, 2, 3, 4, 5, 7, 8, 32_771, 32_773, 32_946, 34_712, 34_925, 50_000, 50_001];
+/// Bilevel, grey, RGB, palette, mask, CMYK, YCbCr, the three Lab ones. Not: sensors' own patterns.
+const PHOTOMETRICS: [u16; 10] = [0, 1, 2, 3, 4, 5, 6, 8, 9, 10];
 
 #[derive(Debug, Clone, Copy)]
 struct Order {
@@ -55,17 +76,40 @@ struct Entry {
     is_inline: bool,
 }
 
-pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
-    let size = reader.size();
+struct Work<'a> {
+    reader: &'a Reader,
+    order: Order,
+    kept: Kept,
+    /// Directories of pages, some of which are written anew.
+    directories: Vec<(u64, u64)>,
+    /// Values and inner directories that go.
+    dropped: Kept,
+    overlay: Overlay,
+    /// Further directories to be gone through, all of whose bytes go.
+    inner: Vec<u64>,
+}
+
+pub(super) async fn clean(
+    reader: &Reader,
+    kind: &mut Kind,
+    found: &mut Findings,
+) -> Result<Plan, Refusal> {
     let head = reader.read(0, 8).await?;
     let order = Order { is_big: head.starts_with(b"MM") };
     // 43 is BigTIFF.
     if order.short(&head, 2) != Some(42) {
         return Err(Refusal::Unsupported);
     }
-    let mut kept = Kept::default();
-    let mut overlay = Overlay::default();
-    kept.add(0, 8);
+    let mut work = Work {
+        reader,
+        order,
+        kept: Kept::default(),
+        directories: Vec::new(),
+        dropped: Kept::default(),
+        overlay: Overlay::default(),
+        inner: Vec::new(),
+    };
+    work.kept.add(0, 8);
     let mut seen = Vec::new();
     let mut next = u64::from(order.long(&head, 4).ok_or(Refusal::Truncated)?);
     while next != 0 {
@@ -76,69 +120,207 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
             return Err(Refusal::TooComplex);
         }
         seen.push(next);
-        next = page(reader, order, next, &mut kept, &mut overlay, found).await?;
+        next = match work.page(next, kind, found).await {
+            Err(Refusal::NotRemovable) => {
+                // What else it says is told all the same.
+                note_raw(reader, 4, found).await;
+                return Err(Refusal::NotRemovable);
+            }
+            next => next?,
+        };
     }
     if seen.is_empty() {
         return Err(Refusal::Malformed);
     }
-    for (from, to) in kept.gaps(0, size) {
-        // Alignment, and what belongs to entries that went.
-        if to - from > 1 {
-            found.hidden |= !found.any();
+    let mut count = 0;
+    while let Some(at) = work.inner.pop() {
+        count += 1;
+        if count > MOST_INNER {
+            return Err(Refusal::TooComplex);
         }
-        overlay.zero(from, to)?;
+        work.inner_directory(at, found).await?;
     }
-    if found.any() { Ok(overlay.into_plan(size, size)) } else { Ok(Plan::unchanged(size)) }
+    work.finish(found).await
 }
 
-/// One directory; gives the offset of the next.
-async fn page(
-    reader: &Reader,
-    order: Order,
-    at: u64,
-    kept: &mut Kept,
-    overlay: &mut Overlay,
-    found: &mut Findings,
-) -> Result<u64, Refusal> {
-    let count = reader.read(at, 2).await?;
-    let count = usize::from(order.short(&count, 0).unwrap_or(0));
-    let length = 2 + 12 * count + 4;
-    let bytes = reader.read(at, length).await?;
-    let mut directory: Vec<u8> = Vec::new();
-    let mut left: u16 = 0;
-    let mut entries = Vec::new();
-    for index in 0..count {
-        let from = 2 + 12 * index;
-        let raw = bytes.get(from..from + 12).ok_or(Refusal::Truncated)?;
-        let entry = read_entry(order, raw, at + from as u64).ok_or(Refusal::Malformed)?;
-        if is_raw_photograph(&entry) {
+impl Work<'_> {
+    /// Zeros over what goes, if all of the file is accounted for.
+    async fn finish(mut self, found: &mut Findings) -> Result<Plan, Refusal> {
+        let size = self.reader.size();
+        self.directories.sort_unstable();
+        let pairs = self.directories.iter().zip(self.directories.iter().skip(1));
+        if pairs.into_iter().any(|(one, next)| one.1 > next.0)
+            || self.kept.overlaps(&self.directories)
+        {
             return Err(Refusal::Unsupported);
         }
-        if NEEDED.contains(&entry.tag) {
-            directory.extend(raw);
-            left += 1;
-            if !entry.is_inline {
-                kept.add(entry.at, entry.at + entry.length);
+        for (from, to) in &self.directories {
+            self.kept.add(*from, *to);
+        }
+        let dropped = self.dropped.joined();
+        if self.kept.overlaps(&dropped) {
+            return Err(Refusal::Unsupported);
+        }
+        let mut known = Kept::default();
+        for (from, to) in self.kept.joined().into_iter().chain(dropped.iter().copied()) {
+            known.add(from, to);
+        }
+        for (from, to) in known.gaps(0, size) {
+            if self.reader.is_zero(from, to).await? {
+                continue;
             }
-            if entry.at + entry.length > reader.size() {
+            if to - from > MOST_PADDING {
+                return Err(Refusal::Unsupported);
+            }
+            found.hidden = true;
+            self.overlay.zero(from, to)?;
+        }
+        for (from, to) in dropped {
+            self.overlay.zero(from, to)?;
+        }
+        if found.any() { Ok(self.overlay.into_plan(size, size)) } else { Ok(Plan::unchanged(size)) }
+    }
+
+    /// One directory; gives the offset of the next. `NotRemovable`: it is a raw photograph.
+    async fn page(
+        &mut self,
+        at: u64,
+        kind: &mut Kind,
+        found: &mut Findings,
+    ) -> Result<u64, Refusal> {
+        let order = self.order;
+        let (entries, bytes) = self.directory(at, 4).await?;
+        if is_raw(self.reader, order, &entries).await? {
+            *kind = Kind::Raw;
+            return Err(Refusal::NotRemovable);
+        }
+        let mut directory: Vec<u8> = Vec::new();
+        let mut left: u16 = 0;
+        for (index, entry) in entries.iter().enumerate() {
+            let from = 2 + 12 * index;
+            let raw = bytes.get(from..from + 12).ok_or(Refusal::Truncated)?;
+            let is_profile = entry.tag == PROFILE;
+            if is_profile && !entry.is_inline {
+                let length = usize::try_from(entry.length).unwrap_or(usize::MAX);
+                if length > icc::MOST_PROFILE {
+                    return Err(Refusal::TooComplex);
+                }
+                let mut profile = self.reader.read(entry.at, length).await?;
+                if icc::clean(&mut profile, found)? {
+                    self.overlay.put(entry.at, profile)?;
+                }
+            }
+            if NEEDED.contains(&entry.tag) || is_profile {
+                directory.extend(raw);
+                left += 1;
+                if !entry.is_inline {
+                    self.kept.add(entry.at, entry.at + entry.length);
+                }
+            } else {
+                self.drop_value(entry, raw, found).await?;
+            }
+        }
+        let length = bytes.len();
+        let next = order.long(&bytes, length - 4).ok_or(Refusal::Truncated)?;
+        self.pixels(&entries).await?;
+        self.directories.push((at, at + length as u64));
+        if usize::from(left) < entries.len() {
+            let mut written = order.put_short(left).to_vec();
+            written.extend(directory);
+            written.extend(bytes.get(length - 4..).unwrap_or_default());
+            written.resize(length, 0);
+            self.overlay.put(at, written)?;
+        }
+        Ok(u64::from(next))
+    }
+
+    /// The entries of the directory at `at`, and all its bytes with `tail` behind them.
+    async fn directory(&self, at: u64, tail: usize) -> Result<(Vec<Entry>, Vec<u8>), Refusal> {
+        let count = self.reader.read(at, 2).await?;
+        let count = usize::from(self.order.short(&count, 0).unwrap_or(0));
+        let bytes = self.reader.read(at, 2 + 12 * count + tail).await?;
+        let mut entries = Vec::with_capacity(count);
+        for index in 0..count {
+            let from = 2 + 12 * index;
+            let raw = bytes.get(from..from + 12).ok_or(Refusal::Truncated)?;
+            let entry = read_entry(self.order, raw, at + from as u64).ok_or(Refusal::Malformed)?;
+            if entry.at + entry.length > self.reader.size() {
                 return Err(Refusal::Truncated);
             }
             entries.push(entry);
-        } else {
-            note(reader, &entry, found).await?;
         }
+        Ok((entries, bytes))
     }
-    let next = order.long(&bytes, length - 4).ok_or(Refusal::Truncated)?;
-    pixels(reader, order, &entries, kept).await?;
-    kept.add(at, at + length as u64);
-    if usize::from(left) < count {
-        let mut written = order.put_short(left).to_vec();
-        written.extend(directory);
-        written.extend(bytes.get(length - 4..).unwrap_or_default());
-        written.resize(length, 0);
-        overlay.put(at, written)?;
+
+    /// Exif's own directories go with all they hold.
+    async fn inner_directory(&mut self, at: u64, found: &mut Findings) -> Result<(), Refusal> {
+        // The offset of a next one, which none has, need not be there.
+        let (entries, bytes) = self.directory(at, 0).await?;
+        for (index, entry) in entries.iter().enumerate() {
+            let from = 2 + 12 * index;
+            let raw = bytes.get(from..from + 12).unwrap_or_default();
+            self.drop_value(entry, raw, found).await?;
+        }
+        self.dropped.add(at, at + bytes.len() as u64);
+        Ok(())
     }
-    Ok(u64::from(next))
+
+    async fn drop_value(
+        &mut self,
+        entry: &Entry,
+        raw: &[u8],
+        found: &mut Findings,
+    ) -> Result<(), Refusal> {
+        note(self.reader, entry, found).await?;
+        if INNER.contains(&entry.tag) {
+            let at = self.order.long(raw, 8).ok_or(Refusal::Truncated)?;
+            if self.inner.len() >= MOST_INNER || !entry.is_inline {
+                return Err(Refusal::Unsupported);
+            }
+            self.inner.push(u64::from(at));
+        } else if !entry.is_inline {
+            self.dropped.add(entry.at, entry.at + entry.length);
+        }
+        Ok(())
+    }
+
+    /// Strips and tiles.
+    async fn pixels(&mut self, entries: &[Entry]) -> Result<(), Refusal> {
+        let find = |tag| entries.iter().find(|entry| entry.tag == tag);
+        let mut is_there = false;
+        for (offsets, lengths) in [(STRIP_OFFSETS, STRIP_LENGTHS), (TILE_OFFSETS, TILE_LENGTHS)] {
+            let (Some(offsets), Some(lengths)) = (find(offsets), find(lengths)) else { continue };
+            let starts = self.numbers(offsets).await?;
+            let sizes = self.numbers(lengths).await?;
+            if starts.len() != sizes.len() {
+                return Err(Refusal::Malformed);
+            }
+            for (start, size) in starts.into_iter().zip(sizes) {
+                if start + size > self.reader.size() {
+                    return Err(Refusal::Truncated);
+                }
+                self.kept.add(start, start + size);
+            }
+            is_there = true;
+        }
+        if is_there { Ok(()) } else { Err(Refusal::Malformed) }
+    }
+
+    async fn numbers(&self, entry: &Entry) -> Result<Vec<u64>, Refusal> {
+        if entry.length > MOST_TABLE {
+            return Err(Refusal::TooComplex);
+        }
+        let length = usize::try_from(entry.length).unwrap_or(0);
+        let bytes = self.reader.read(entry.at, length).await?;
+        (0..usize::try_from(entry.count).unwrap_or(0))
+            .map(|index| match entry.form {
+                3 => self.order.short(&bytes, 2 * index).map(u64::from),
+                4 => self.order.long(&bytes, 4 * index).map(u64::from),
+                _ => None,
+            })
+            .collect::<Option<_>>()
+            .ok_or(Refusal::Malformed)
+    }
 }
 
 fn read_entry(order: Order, raw: &[u8], at: u64) -> Option<Entry> {
@@ -157,80 +339,95 @@ fn read_entry(order: Order, raw: &[u8], at: u64) -> Option<Entry> {
     Some(Entry { tag: order.short(raw, 0)?, form, count, at, length, is_inline })
 }
 
-/// DNG, and what cameras call TIFF.
-fn is_raw_photograph(entry: &Entry) -> bool {
-    matches!(entry.tag, 50_706 | 33_421 | 50_752)
+/// Further directories, sensors' patterns, DNG, slices of Canon, previews: what such a file shows
+/// is not what its first directory says.
+async fn is_raw(reader: &Reader, order: Order, entries: &[Entry]) -> Result<bool, Refusal> {
+    for entry in entries {
+        let allowed = match entry.tag {
+            SUB_DIRECTORIES | 513 | 514 | 33_421 | 33_422 | 50_706..=50_752 => return Ok(true),
+            COMPRESSION => &COMPRESSIONS[..],
+            PHOTOMETRIC => &PHOTOMETRICS,
+            _ => continue,
+        };
+        let value = reader.read(entry.at, 2).await?;
+        if entry.form != 3 || !allowed.contains(&order.short(&value, 0).unwrap_or(0)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
+/// What tags tell that are not needed.
+const TELLS: &[(u16, Tell)] = &[
+    (34_853, Tell::Place),
+    (271, Tell::Camera),
+    (272, Tell::Camera),
+    (305, Tell::Camera),
+    (42_035, Tell::Camera),
+    (42_036, Tell::Camera),
+    (42_033, Tell::Serial),
+    (42_037, Tell::Serial),
+    (42_016, Tell::Serial),
+    (37_500, Tell::Serial),
+    (50_735, Tell::Serial),
+    (306, Tell::Time),
+    (36_867, Tell::Time),
+    (36_868, Tell::Time),
+    (315, Tell::Names),
+    (316, Tell::Names),
+    (33_432, Tell::Names),
+    (42_032, Tell::Names),
+    (700, Tell::Text),
+    (269, Tell::Text),
+    (270, Tell::Text),
+    (285, Tell::Text),
+    (33_723, Tell::Text),
+    (34_377, Tell::Text),
+    (37_510, Tell::Text),
+    (SUB_DIRECTORIES, Tell::Preview),
+    (513, Tell::Preview),
+];
+
 async fn note(reader: &Reader, entry: &Entry, found: &mut Findings) -> Result<(), Refusal> {
-    match entry.tag {
-        34_853 => found.place = true,
-        271 | 272 | 305 => found.camera = true,
-        306 => found.time = true,
-        315 | 33_432 => found.names = true,
-        34_665 => {
-            found.other = true;
-            found.time = true;
-        }
-        700 => {
-            let sample = usize::try_from(entry.length).unwrap_or(MOST_XMP).min(MOST_XMP);
-            if entry.at + sample as u64 <= reader.size() {
-                exif::note_xmp(&reader.read(entry.at, sample).await?, found);
-            }
-            found.text = true;
-        }
-        269 | 270 | 285 | 33_723 | 34_377 => found.text = true,
-        330 => found.preview = true,
-        _ => found.other = true,
+    if entry.tag == 700 {
+        let sample = usize::try_from(entry.length).unwrap_or(MOST_XMP).min(MOST_XMP);
+        exif::note_xmp(&reader.read(entry.at, sample).await?, found);
     }
+    let tell = TELLS.iter().find(|(tag, _)| *tag == entry.tag);
+    found.tell(tell.map_or(Tell::Other, |(_, tell)| *tell));
     Ok(())
 }
 
-/// Strips and tiles.
-async fn pixels(
-    reader: &Reader,
-    order: Order,
-    entries: &[Entry],
-    kept: &mut Kept,
-) -> Result<(), Refusal> {
-    let find = |tag| entries.iter().find(|entry| entry.tag == tag);
-    if let Some(compression) = find(COMPRESSION) {
-        let value = reader.read(compression.at, 2).await?;
-        // Old-style JPEG scatters its tables over the file.
-        if order.short(&value, 0) == Some(6) {
-            return Err(Refusal::Unsupported);
+/// What a raw photograph's directories tell, as far as they can be read. The first one's offset
+/// stands at `start`.
+pub(super) async fn note_raw(reader: &Reader, start: u64, found: &mut Findings) {
+    // Every camera puts its name, and nearly every one its number and a date into them.
+    found.camera = true;
+    found.other = true;
+    let Ok(head) = reader.read(0, 2).await else { return };
+    let order = Order { is_big: head.starts_with(b"MM") };
+    let Ok(offset) = reader.read(start, 4).await else { return };
+    let mut left = vec![u64::from(order.long(&offset, 0).unwrap_or(0))];
+    let mut seen = Vec::new();
+    while let Some(at) = left.pop() {
+        if at == 0 || seen.contains(&at) || seen.len() >= MOST_INNER {
+            continue;
         }
-    }
-    let mut is_there = false;
-    for (offsets, lengths) in [(STRIP_OFFSETS, STRIP_LENGTHS), (TILE_OFFSETS, TILE_LENGTHS)] {
-        let (Some(offsets), Some(lengths)) = (find(offsets), find(lengths)) else { continue };
-        let starts = numbers(reader, order, offsets).await?;
-        let sizes = numbers(reader, order, lengths).await?;
-        if starts.len() != sizes.len() {
-            return Err(Refusal::Malformed);
-        }
-        for (start, size) in starts.into_iter().zip(sizes) {
-            if start + size > reader.size() {
-                return Err(Refusal::Truncated);
+        seen.push(at);
+        let Ok(count) = reader.read(at, 2).await else { continue };
+        let count = usize::from(order.short(&count, 0).unwrap_or(0));
+        let Ok(bytes) = reader.read(at, 2 + 12 * count).await else { continue };
+        for index in 0..count {
+            let from = 2 + 12 * index;
+            let raw = bytes.get(from..from + 12).unwrap_or_default();
+            let Some(entry) = read_entry(order, raw, at + from as u64) else { continue };
+            // The tags of pixels say nothing.
+            if !NEEDED.contains(&entry.tag) {
+                let _ = note(reader, &entry, found).await;
             }
-            kept.add(start, start + size);
+            if INNER.contains(&entry.tag) {
+                left.extend(order.long(raw, 8).map(u64::from));
+            }
         }
-        is_there = true;
     }
-    if is_there { Ok(()) } else { Err(Refusal::Malformed) }
-}
-
-async fn numbers(reader: &Reader, order: Order, entry: &Entry) -> Result<Vec<u64>, Refusal> {
-    if entry.length > MOST_TABLE {
-        return Err(Refusal::TooComplex);
-    }
-    let bytes = reader.read(entry.at, usize::try_from(entry.length).unwrap_or(0)).await?;
-    (0..usize::try_from(entry.count).unwrap_or(0))
-        .map(|index| match entry.form {
-            3 => order.short(&bytes, 2 * index).map(u64::from),
-            4 => order.long(&bytes, 4 * index).map(u64::from),
-            _ => None,
-        })
-        .collect::<Option<_>>()
-        .ok_or(Refusal::Malformed)
 }

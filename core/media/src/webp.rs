@@ -3,7 +3,7 @@
 use super::bytes::{four, le32};
 use super::plan::Plan;
 use super::reader::Reader;
-use super::{Findings, Refusal, exif};
+use super::{Findings, Refusal, exif, icc};
 
 const MOST_CHUNKS: u32 = 100_000;
 const MOST_EXIF: u64 = 1 << 20;
@@ -40,7 +40,20 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                 }
                 extended = Some(bytes);
             }
-            b"VP8 " | b"VP8L" | b"ALPH" | b"ANIM" | b"ICCP" => body.keep(at, next),
+            b"VP8 " | b"VP8L" | b"ALPH" | b"ANIM" => body.keep(at, next),
+            b"ICCP" => {
+                let length = content.1 - content.0;
+                let whole = usize::try_from(length).ok().filter(|size| *size <= icc::MOST_PROFILE);
+                let mut profile =
+                    reader.read_ahead(content.0, whole.ok_or(Refusal::TooComplex)?, WINDOW).await?;
+                if icc::clean(&mut profile, found)? {
+                    body.keep(at, content.0);
+                    body.put(profile);
+                    body.keep(content.1, next);
+                } else {
+                    body.keep(at, next);
+                }
+            }
             b"ANMF" => frame(reader, at, content, &mut body, found).await?,
             b"EXIF" => {
                 if content.1 - content.0 <= MOST_EXIF {

@@ -24,7 +24,13 @@ import { serverMedia } from "./server.ts";
 
 /** As `Examination.decide()` tells it. */
 type Decision =
-  | { kind: "send"; clean: boolean; withoutName: boolean; flagged: boolean }
+  | {
+      kind: "send";
+      clean: boolean;
+      withoutName: boolean;
+      flagged: boolean;
+      sentence: string | null;
+    }
   | {
       kind: "ask";
       question: { title: string; text: string[]; choices: Choice[]; remember: Choice[] };
@@ -100,6 +106,7 @@ async function carryOut(decision: Decision, upload: Upload): Promise<Outcome> {
     case "send": {
       const { clean, flagged } = decision;
       const outcome = sent(upload, clean, decision.withoutName);
+      if (decision.sentence !== null) showNotice(decision.sentence);
       return flagged ? { ...outcome, noted: "flagged" } : outcome;
     }
     case "refuse":

@@ -1,0 +1,151 @@
+//! RIFF (AVI, WAV): films tell what they hold; sounds are put together again without it.
+
+use super::bytes::{four, le32};
+use super::plan::Plan;
+use super::reader::Reader;
+use super::tells::Tell;
+use super::{Findings, Refusal};
+
+const MOST_CHUNKS: u32 = 100_000;
+const MOST_TEXT: u64 = 1 << 18;
+const WINDOW: usize = 1 << 16;
+
+/// Needed to show a film; `LIST`s by their own names.
+const FILM: &[&[u8; 4]] = &[
+    b"avih", b"strh", b"strf", b"idx1", b"indx", b"ix00", b"ix01", b"dmlh", b"vprp", b"fmt ",
+    b"data", b"fact", b"movi",
+];
+const LISTS: &[&[u8; 4]] = &[b"hdrl", b"strl", b"odml", b"INFO", b"exif", b"ncdt", b"hydt"];
+/// Needed to play a sound, with the marks and loops of samples.
+const SOUND: &[&[u8; 4]] =
+    &[b"fmt ", b"fact", b"data", b"cue ", b"smpl", b"inst", b"plst", b"wavl"];
+
+const TAGS: &[(&[u8; 4], Tell)] = &[
+    (b"IART", Tell::Names),
+    (b"ICOP", Tell::Names),
+    (b"IENG", Tell::Names),
+    (b"ITCH", Tell::Names),
+    (b"IWRI", Tell::Names),
+    (b"ICMS", Tell::Names),
+    (b"bext", Tell::Names),
+    (b"ICRD", Tell::Time),
+    (b"IDIT", Tell::Time),
+    (b"ISFT", Tell::Camera),
+    (b"ISRF", Tell::Camera),
+    (b"strd", Tell::Camera),
+    (b"ncdt", Tell::Camera),
+    (b"hydt", Tell::Camera),
+    (b"emdl", Tell::Camera),
+    (b"ecor", Tell::Camera),
+    (b"IGPS", Tell::Place),
+    (b"ICNT", Tell::Place),
+    (b"iXML", Tell::Serial),
+    (b"IUMD", Tell::Serial),
+    (b"INAM", Tell::Text),
+    (b"ICMT", Tell::Text),
+    (b"ISBJ", Tell::Text),
+    (b"IKEY", Tell::Text),
+    (b"strn", Tell::Text),
+    (b"_PMX", Tell::Text),
+    (b"id3 ", Tell::Text),
+    (b"ID3 ", Tell::Text),
+];
+
+/// Notes what chunks say that are not needed.
+async fn note(
+    reader: &Reader,
+    name: &[u8; 4],
+    content: (u64, u64),
+    found: &mut Findings,
+) -> Result<(), Refusal> {
+    let length = usize::try_from((content.1 - content.0).min(MOST_TEXT)).unwrap_or(0);
+    let bytes = reader.read_ahead(content.0, length, WINDOW).await?;
+    if bytes.iter().all(|byte| matches!(byte, 0 | 0xff)) {
+        return Ok(());
+    }
+    let tell = TAGS.iter().find(|(tag, _)| *tag == name);
+    found.tell(tell.map_or(Tell::Other, |(_, tell)| *tell));
+    found.note_words(&bytes);
+    Ok(())
+}
+
+/// AVI: told, not removed, since an index counts bytes.
+pub(super) async fn film(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
+    let size = reader.size();
+    let mut left = vec![(0, size)];
+    let mut chunks = 0;
+    while let Some((mut at, end)) = left.pop() {
+        while at + 8 <= end {
+            chunks += 1;
+            if chunks > MOST_CHUNKS {
+                return Err(Refusal::TooComplex);
+            }
+            let length = usize::try_from(end - at).unwrap_or(12).min(12);
+            let head = reader.read(at, length).await?;
+            let (name, content, next) = chunk(&head, at, end);
+            // A long film is several RIFFs.
+            let form = four(&head, 8).unwrap_or_default();
+            let is_list = &name == b"LIST" && LISTS.contains(&&form);
+            if is_list || &name == b"RIFF" {
+                left.push((content.0 + 4, content.1));
+                if matches!(&form, b"exif" | b"ncdt" | b"hydt") {
+                    found.camera = true;
+                }
+            } else if !(FILM.contains(&&name) || &name == b"LIST" && &form == b"movi") {
+                note(reader, &name, content, found).await?;
+            }
+            at = next;
+        }
+    }
+    if found.any() { Err(Refusal::NotRemovable) } else { Ok(Plan::unchanged(size)) }
+}
+
+/// Name, range of the content, and where the next chunk starts; what is cut ends with the file.
+fn chunk(head: &[u8], at: u64, end: u64) -> ([u8; 4], (u64, u64), u64) {
+    let name = four(head, 0).unwrap_or_default();
+    let length = u64::from(le32(head, 4).unwrap_or(0));
+    let content = ((at + 8).min(end), (at + 8 + length).min(end));
+    (name, content, (content.1 + (length & 1)).min(end))
+}
+
+/// WAV: form and samples stay.
+pub(super) async fn sound(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
+    let size = reader.size();
+    let head = reader.read(0, 12).await?;
+    // Recorders that write to a pipe state no length, or the largest one.
+    let stated = u64::from(le32(&head, 4).unwrap_or(0)) + 8;
+    let end = if stated <= 12 || stated > size { size } else { stated };
+    found.hidden |= end + 1 < size;
+    let mut body = Plan::new(size);
+    let mut at = 12;
+    let mut chunks = 0;
+    let mut has = (false, false);
+    while at + 8 <= end {
+        chunks += 1;
+        if chunks > MOST_CHUNKS {
+            return Err(Refusal::TooComplex);
+        }
+        let head = reader.read_ahead(at, 8, 4096).await?;
+        let (name, content, next) = chunk(&head, at, end);
+        has.0 |= &name == b"fmt ";
+        has.1 |= &name == b"data";
+        if SOUND.contains(&&name) {
+            body.keep(at, next);
+        } else {
+            note(reader, &name, content, found).await?;
+        }
+        at = next;
+    }
+    if has != (true, true) {
+        return Err(Refusal::Malformed);
+    }
+    if stated != end {
+        // Of no stated length: readers go by the file's end, as long as it stays as it is.
+        return if found.any() { Err(Refusal::Unsupported) } else { Ok(Plan::unchanged(size)) };
+    }
+    let length = u32::try_from(4 + body.new_size()).map_err(|_| Refusal::Malformed)?;
+    let mut plan = Plan::new(size);
+    plan.put([b"RIFF".as_slice(), &length.to_le_bytes(), b"WAVE"].concat());
+    plan.append(body);
+    Ok(plan)
+}
