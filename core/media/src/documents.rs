@@ -180,10 +180,12 @@ pub(super) async fn office(
         {
             let is_about = lower.starts_with("docprops/") || lower.contains("meta.xml");
             match open(reader, head, MOST_MEMBER.min(left)).await {
-                Some(text) => {
+                Some((text, is_whole)) => {
                     left -= text.len();
                     note_xml(&text, found);
                     found.other |= lower == "docprops/custom.xml" && contains(&text, b"<property");
+                    found.names |= is_about && !is_whole;
+                    found.other |= !is_whole;
                 }
                 // What cannot be read is taken to hold something.
                 None => {
@@ -192,7 +194,7 @@ pub(super) async fn office(
                 }
             }
         } else if is(&[".jpg", ".jpeg", ".tif", ".tiff", ".heic", ".png", ".webp", ".mp4", ".mov"])
-            && let Some(start) = open(reader, head, PICTURE_PART.min(left)).await
+            && let Some((start, _)) = open(reader, head, PICTURE_PART.min(left)).await
         {
             left -= start.len();
             note_exif(&start, found);
@@ -269,8 +271,8 @@ fn members(index: &[u8]) -> Vec<(String, &[u8])> {
     members
 }
 
-/// The first `most` bytes of a member; `None` where it is too large to open or not readable.
-async fn open(reader: &Reader, head: &[u8], most: usize) -> Option<Vec<u8>> {
+/// The first `most` bytes of a member, and whether that is all of it; `None` where it is too large to open or not readable.
+async fn open(reader: &Reader, head: &[u8], most: usize) -> Option<(Vec<u8>, bool)> {
     let method = le16(head, 10)?;
     let packed = le32(head, 20)?;
     let at = u64::from(le32(head, 42)?);
@@ -279,16 +281,13 @@ async fn open(reader: &Reader, head: &[u8], most: usize) -> Option<Vec<u8>> {
     }
     let local = reader.read(at, 30).await.ok()?;
     let start = at + 30 + u64::from(le16(&local, 26)?) + u64::from(le16(&local, 28)?);
-    let packed = usize::try_from(packed).ok()?.min(most);
-    let mut bytes = reader.read(start, packed).await.ok()?;
+    let packed = usize::try_from(packed).ok()?;
+    let bytes = reader.read(start, packed.min(most)).await.ok()?;
     match method {
-        0 => {
-            bytes.truncate(most);
-            Some(bytes)
-        }
+        0 => Some((bytes, packed <= most)),
         8 => match decompress_to_vec_with_limit(&bytes, most) {
-            Ok(plain) => Some(plain),
-            Err(error) => Some(error.output).filter(|output| !output.is_empty()),
+            Ok(plain) => Some((plain, true)),
+            Err(error) => Some((error.output, false)).filter(|(output, _)| !output.is_empty()),
         },
         _ => None,
     }

@@ -17,8 +17,9 @@ const MOST_INNER: usize = 64;
 /// Bytes of one strip or tile table.
 const MOST_TABLE: u64 = 32 << 20;
 const MOST_XMP: usize = 1 << 16;
-/// Writers align directories, values and strips to so many bytes at most.
-const MOST_PADDING: u64 = 15;
+/// Between parts of a file there are zeros, and at most so many other bytes.
+const MOST_GAP: usize = 4_096;
+const MOST_PADDING: usize = 8;
 
 /// Tags of baseline and extended TIFF that say how to decode and show the pixels.
 const NEEDED: [u16; 52] = [
@@ -169,7 +170,15 @@ impl Work<'_> {
             if self.reader.is_zero(from, to).await? {
                 continue;
             }
-            if to - from > MOST_PADDING {
+            // Some writers leave a head before each page.
+            let gap = match usize::try_from(to - from) {
+                Ok(length) if length <= MOST_GAP => self.reader.read(from, length).await?,
+                _ => return Err(Refusal::Unsupported),
+            };
+            let is_set = |byte: &u8| *byte != 0;
+            let first = gap.iter().position(is_set).unwrap_or(0);
+            let last = gap.iter().rposition(is_set).unwrap_or(0);
+            if last - first >= MOST_PADDING {
                 return Err(Refusal::Unsupported);
             }
             found.hidden = true;

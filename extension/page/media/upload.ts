@@ -15,6 +15,7 @@ import type { HeaderList } from "../primordials/header-list.ts";
 import { ask } from "../dialogs/prompt.ts";
 import type { Answer, Choice } from "../dialogs/prompt.ts";
 import { shieldSettings } from "../core/shield-settings.ts";
+import { showNotice } from "../dialogs/notice.ts";
 import { cleaned, examine } from "./examination.ts";
 import { recallChoice, rememberChoice, roomKey } from "./memory.ts";
 import type { Remembered } from "./memory.ts";
