@@ -6,6 +6,9 @@ use memchr::memmem;
 use serde::Serialize;
 
 const MARK: &str = "/_matrix/media/";
+/// Bytes of a link before that mark, and behind it: more is looked at of none.
+const MOST_BASE: usize = 512;
+const MOST_PATH: usize = 2_048;
 
 /// Such a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub struct Link {
     pub action: &'static str,
     /// `server/mediaId`.
     pub media: String,
+    /// What stands behind it: a file name, and the query, which thumbnails need.
+    pub tail: String,
 }
 
 impl Link {
@@ -37,7 +42,8 @@ impl Link {
     /// The same on the homeserver, for signed-in clients only.
     #[must_use]
     pub fn authenticated(&self) -> String {
-        format!("{}/_matrix/client/v1/media/{}/{}", self.base, self.action, self.media)
+        let Self { base, action, media, tail, .. } = self;
+        format!("{base}/_matrix/client/v1/media/{action}/{media}{tail}")
     }
 }
 
@@ -147,44 +153,85 @@ pub fn replace(text: &str, form: impl Fn(&Link) -> String) -> String {
 }
 
 fn link_at(text: &str, at: usize) -> Option<Link> {
-    let before = text.get(..at)?;
-    let host = before.rfind(|c: char| is_end(c)).map_or(0, |end| {
+    let behind = text.get(at + MARK.len()..)?;
+    let version = ["r0", "v1", "v3", "unstable"]
+        .into_iter()
+        .find(|version| behind.strip_prefix(version).is_some_and(|rest| rest.starts_with('/')))?;
+    let path = behind.get(version.len() + 1..)?;
+    let action = ["download", "thumbnail"]
+        .into_iter()
+        .find(|action| path.strip_prefix(action).is_some_and(|rest| rest.starts_with('/')))?;
+    let path_start = at + MARK.len() + version.len() + 1 + action.len() + 1;
+    let nearest = text.ceil_char_boundary(at.saturating_sub(MOST_BASE));
+    let before = text.get(nearest..at)?;
+    let start = before.rfind(|c: char| is_end(c) || !c.is_ascii()).map_or(0, |end| {
         end + before.get(end..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8)
     });
-    // "[text](https://…" and the like.
-    let scheme = ["https://", "http://"]
-        .iter()
-        .filter_map(|scheme| before.get(host..)?.rfind(scheme).map(|skip| host + skip))
-        .max()?;
-    let tail = text.get(at + MARK.len()..)?;
-    let end = tail.find(is_end).unwrap_or(tail.len());
-    let path = tail.get(..end)?;
-    let (path_only, _) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
-    let mut parts = path_only.split('/');
-    if !matches!(parts.next()?, "r0" | "v1" | "v3" | "unstable") {
+    // Of "a,https://b" the last one.
+    let scheme = nearest + start + last_scheme(before.get(start..)?)?;
+    let behind = text.get(path_start..)?;
+    let behind = behind.get(..behind.floor_char_boundary(MOST_PATH))?;
+    // Where another link begins, this one has ended.
+    let path = behind.get(..first_scheme(behind).unwrap_or(behind.len()))?;
+    let (server, rest) = path.split_once('/')?;
+    if !server.chars().all(|c| is_in_id(c) || c == ':') {
         return None;
     }
-    let action = match parts.next()? {
-        "download" => "download",
-        "thumbnail" => "thumbnail",
-        _ => return None,
-    };
-    let (server, id) = (parts.next()?, parts.next()?);
-    let id = id.trim_end_matches(['.', ',', '!', ';', ':']);
+    let id = rest.get(..rest.find(|c| !is_in_id(c)).unwrap_or(rest.len()))?;
+    let behind = rest.get(id.len()..)?;
+    let tail = if behind.starts_with(['/', '?', '#']) { tail_of(behind) } else { "" };
+    // A sentence's end is none of the link's.
+    let id = if tail.is_empty() { id.trim_end_matches('.') } else { id };
     if server.is_empty() || id.is_empty() {
         return None;
     }
+    let end = path_start + server.len() + 1 + id.len() + tail.len();
     Some(Link {
-        range: scheme..at + MARK.len() + path.trim_end_matches(['.', ',', '!', ';', ':']).len(),
-        base: before.get(scheme..)?.to_owned(),
+        range: scheme..end,
+        base: text.get(scheme..at)?.to_owned(),
         action,
         media: format!("{server}/{id}"),
+        tail: tail.to_owned(),
     })
+}
+
+/// File name, query and fragment, up to what ends a link.
+fn tail_of(behind: &str) -> &str {
+    let end = behind.find(|c: char| is_end(c) || !c.is_ascii()).unwrap_or(behind.len());
+    let tail = behind.get(..end).unwrap_or_default();
+    tail.trim_end_matches(['.', ',', '!', ';', ':', '?', '*'])
+}
+
+fn schemes(text: &str) -> impl Iterator<Item = usize> {
+    text.match_indices("://").filter_map(|(at, _)| {
+        let before = text.get(..at)?;
+        let is_scheme = |name: &str| {
+            let start = at.checked_sub(name.len())?;
+            before.get(start..)?.eq_ignore_ascii_case(name).then_some(start)
+        };
+        is_scheme("https").or_else(|| is_scheme("http"))
+    })
+}
+
+fn last_scheme(text: &str) -> Option<usize> {
+    schemes(text).last()
+}
+
+fn first_scheme(text: &str) -> Option<usize> {
+    schemes(text).next()
+}
+
+/// Characters of media IDs and server names, escapes included.
+fn is_in_id(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | '%' | '=' | '+')
 }
 
 /// What no link in text or HTML within JSON goes past.
 fn is_end(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
-        || matches!(c, '"' | '\\' | '<' | '>' | '(' | ')' | '[' | ']' | '\'')
+        || matches!(
+            c,
+            '"' | '\\' | '<' | '>' | '(' | ')' | '[' | ']' | '\'' | '`' | '|' | '{' | '}' | '^'
+        )
 }

@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::cast_possible_truncation,
     missing_docs,
     reason = "tests may panic"
@@ -255,9 +256,10 @@ fn links_to_open_media_are_found_and_replaced() {
     assert!(replaced.contains(r#"href=\"mxc://b.example/z\""#));
     assert!(serde_json::from_str::<serde_json::Value>(&replaced).is_ok());
     let replaced = links::replace(text, links::Link::authenticated);
-    assert!(
-        replaced.contains("https://a.example/p/_matrix/client/v1/media/download/b.example/iD_-9,")
-    );
+    // The file's name and what a thumbnail needs stay.
+    assert!(replaced.contains(
+        "https://a.example/p/_matrix/client/v1/media/download/b.example/iD_-9/cat.jpg?x=1,"
+    ));
     for none in [
         "/_matrix/media/v3/download/a/b",
         "https://x/_matrix/media/v3/upload",
@@ -265,6 +267,40 @@ fn links_to_open_media_are_found_and_replaced() {
     ] {
         assert_eq!(links::find(none), []);
     }
+}
+
+#[test]
+fn text_around_links_is_never_lost() {
+    let open =
+        |host: &str, id: &str| format!("https://{host}/_matrix/media/v3/download/a.example/{id}");
+    let (one, two) = (open("a.example", "abc"), open("b.example", "def"));
+    for (text, expected) in [
+        (format!("{one},{two}"), "mxc://a.example/abc,mxc://a.example/def"),
+        (format!("{one};{two}!"), "mxc://a.example/abc;mxc://a.example/def!"),
+        (format!("{one}?u={two}."), "mxc://a.example/abcmxc://a.example/def."),
+        (format!("{one},and so on"), "mxc://a.example/abc,and so on"),
+        (
+            format!("`{one}`, *{one}* {one}|{two}"),
+            "`mxc://a.example/abc`, *mxc://a.example/abc* mxc://a.example/abc|mxc://a.example/def",
+        ),
+        (format!("看{one}。好"), "看mxc://a.example/abc。好"),
+        (format!("{one}/cat.jpg。好"), "mxc://a.example/abc。好"),
+        (format!("{one}..."), "mxc://a.example/abc..."),
+        (format!("HTTPS{}", one.strip_prefix("https").unwrap()), "mxc://a.example/abc"),
+        (format!("x{one}"), "xmxc://a.example/abc"),
+    ] {
+        assert_eq!(links::replace(&text, links::Link::mxc), expected, "{text}");
+    }
+    // Work is linear, whatever the text is made of.
+    for part in ["/_matrix/media/", "https://h/_matrix/media/v3/download/a/", "://"] {
+        let long = part.repeat(20_000);
+        assert_eq!(links::replace(&long, |_| String::new()), long);
+    }
+    let small = "https://h/_matrix/media/v3/thumbnail/a.example/abc?width=32&height=32&method=crop";
+    assert_eq!(
+        links::replace(small, links::Link::authenticated),
+        "https://h/_matrix/client/v1/media/thumbnail/a.example/abc?width=32&height=32&method=crop"
+    );
 }
 
 #[test]
@@ -304,6 +340,36 @@ fn names_go_out_of_the_request() {
         without_name(&format!("{name}?a=1&file%6eame=x&b=2&filename=y#z")).unwrap(),
         format!("{name}?a=1&b=2#z")
     );
+}
+
+proptest! {
+    /// All but the links themselves comes out as it was, in order.
+    #[test]
+    fn what_is_no_link_stays(
+        parts in proptest::collection::vec((
+            "[ -~äß。\\n]{0,12}",
+            "https?://[a-z]{1,5}/_matrix/media/(v3|r0)/(download|thumbnail)/[a-z.]{1,6}/[A-Za-z0-9_-]{1,9}(/[a-z.,%]{0,6})?([?][a-z=&,]{0,6})?",
+        ), 0..5),
+    ) {
+        let text: String = parts.iter().map(|(before, link)| format!("{before}{link}")).collect();
+        let found = links::find(&text);
+        let mut at = 0;
+        let mut expected = String::new();
+        for link in &found {
+            prop_assert!(link.range.start >= at);
+            prop_assert!(!link.tail.contains("://"));
+            expected.push_str(&text[at..link.range.start]);
+            expected.push('@');
+            at = link.range.end;
+        }
+        expected.push_str(&text[at..]);
+        prop_assert_eq!(links::replace(&text, |_| "@".to_owned()), expected);
+        // Every link is found, whatever stands before it.
+        for (_, link) in &parts {
+            let id = link.split('/').nth(8).unwrap().split('?').next().unwrap();
+            prop_assert!(found.iter().any(|link| link.media.contains(id)), "{} in {}", id, text);
+        }
+    }
 }
 
 proptest! {
