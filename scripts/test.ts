@@ -212,12 +212,13 @@ function oracle(): Group {
 }
 
 /**
- * Two of these at a time: they wait for homeservers, browsers and clocks more than they compute, and
- * each has its own homeserver, browsers and recorder. The others drive several clients at once, build
- * pages or measure time, so each has the machine to itself.
+ * These have the machine to themselves: they hold both browsers busy at once, or what they assert
+ * depends on how soon something comes. All others run two at a time: they wait for homeservers,
+ * browsers and clocks, use a third to a half of one processor, and have a homeserver, browsers and a
+ * recorder each.
  */
-const paired =
-  /^web-tests\/(e2e\/(shields\/|media\.spec|popup\.spec|question\.spec|rollout|backstop\.spec)|media\/|report\/|wasm\/)/;
+const alone =
+  /^web-tests\/e2e\/(encrypted-state\/attacks|handlers|hooks|leak-report|lifecycle|question)\.spec\.ts$/;
 
 async function wholeGate(): Promise<Group[]> {
   const specs = testFiles(".spec.ts", "web-tests");
@@ -251,13 +252,13 @@ async function wholeGate(): Promise<Group[]> {
     nodeGroup(
       "specs, two at a time",
       "specs-paired",
-      specs.filter((file) => paired.test(file)),
+      specs.filter((file) => !alone.test(file)),
       { concurrency: 2, timeoutSeconds: 3_600, again: true },
     ),
     nodeGroup(
       "specs, one at a time",
       "specs",
-      specs.filter((file) => !paired.test(file)),
+      specs.filter((file) => alone.test(file)),
       { concurrency: 1, timeoutSeconds: 3_600, again: true },
     ),
   ];

@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+
+import { buildsFor, nodeTests, testFiles } from "./spec-files.ts";
+
+describe("what a test file needs", () => {
+  const folders = (...files: string[]): string[] => buildsFor(files).map(({ folder }) => folder);
+
+  it("is a build for a spec, one with faults where it names that, and none beside the sources", () => {
+    assert.deepEqual(folders("web-tests/e2e/shields/calls.spec.ts"), ["build/test"]);
+    assert.deepEqual(folders("web-tests/e2e/fault.spec.ts"), ["build/test", "build/fault"]);
+    assert.deepEqual(folders("scripts/spec-files.test.ts"), []);
+  });
+
+  it("is found in the tree and not in packages", () => {
+    const specs = testFiles(".spec.ts", "web-tests");
+    assert.ok(specs.includes("web-tests/e2e/hooks.spec.ts"));
+    assert.ok(specs.length >= 28, `only ${specs.length} specs`);
+    assert.deepEqual(
+      specs.filter((file) => file.includes("node_modules")),
+      [],
+    );
+  });
+
+  it("is run by name where only some tests are asked for", () => {
+    const command = nodeTests(["a.spec.ts"], { concurrency: 2, only: "rings" });
+    assert.ok(command.includes("--test-name-pattern=rings"));
+    assert.ok(command.includes("--test-concurrency=2"));
+    assert.equal(command.at(-1), "a.spec.ts");
+  });
+});
