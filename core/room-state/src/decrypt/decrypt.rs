@@ -119,6 +119,9 @@ pub enum OpenError {
     /// The packed key names another state key than the payload.
     #[error("the event's state key inside differs from the one outside")]
     StateKeyMismatch,
+    /// The key outside names nothing, in a room whose keys have to.
+    #[error("the event's key outside does not say what is inside")]
+    OpaqueKey,
     /// The type inside must never be encrypted.
     #[error("the event's type may not be encrypted: {0}")]
     Ineligible(#[source] IneligibleType),
@@ -152,6 +155,9 @@ impl OpenError {
 pub(crate) struct Rules<'a> {
     /// The room's power levels; unknown ones make the event wait.
     pub(crate) levels: Levels<'a>,
+    /// Take an opaque state key, which says nothing of what is inside: where the room's flag, and so
+    /// MSC4362, is not in force.
+    pub(crate) opaque_keys: bool,
     /// Take a session whose device no member has (any more) for the sender's.
     pub(crate) gone_devices: bool,
 }
@@ -186,7 +192,7 @@ pub fn open_state(
     levels: &PowerLevels,
     seen: &mut SeenIndices,
 ) -> Result<OpenedState, OpenError> {
-    let rules = Rules { levels: Levels::Known(levels), gone_devices: false };
+    let rules = Rules { levels: Levels::Known(levels), opaque_keys: true, gone_devices: false };
     open_by(event, sessions, &rules, seen)
 }
 
@@ -361,13 +367,15 @@ fn check(
     if room_id != event.room_id {
         return Err(OpenError::RoomMismatch);
     }
-    if let WireKey::Packed(key) = key {
-        if key.event_type() != event_type {
+    match key {
+        WireKey::Packed(key) if key.event_type() != event_type => {
             return Err(OpenError::TypeMismatch);
         }
-        if key.state_key() != state_key {
+        WireKey::Packed(key) if key.state_key() != state_key => {
             return Err(OpenError::StateKeyMismatch);
         }
+        WireKey::Opaque if !rules.opaque_keys => return Err(OpenError::OpaqueKey),
+        WireKey::Packed(_) | WireKey::Opaque => {}
     }
     check_eligible(&event_type).map_err(OpenError::Ineligible)?;
     if state_key.starts_with('@') && state_key != event.sender {
@@ -381,7 +389,12 @@ fn check(
         Levels::Known(_) | Levels::NotAsked => {}
     }
     if let Some(event_id) = event.event_id
-        && !seen.bind(event.room_id, &decrypted.session_id, decrypted.message_index, event_id)
+        && !seen.bind(
+            event.room_id,
+            (&decrypted.session_id, decrypted.message_index),
+            event_id,
+            (&event_type, &state_key),
+        )
     {
         return Err(OpenError::Replay);
     }

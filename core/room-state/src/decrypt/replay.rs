@@ -1,4 +1,8 @@
-//! Every (session, index) stands for one event only.
+//! Every (session, index) stands for one event only; and what that says of the order of events.
+//!
+//! A session's maker counts on with each event and nobody else can: of two events of one session in
+//! one slot (type and state key) the one with the higher index is the newer. And an event keeps the
+//! earliest date it was ever seen with, so that no server can make an old one new later.
 
 use crate::model::precedence::StoredStateError;
 use crate::sorted::Map;
@@ -8,10 +12,56 @@ use mantle_wire::json::{elements, quoted};
 /// out are their own sessions' lowest indices or the room's first sessions, long replaced.
 const MAX_INDICES: usize = 2_000;
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    event_id: String,
+    // None where an earlier Mantle has stored it.
+    slot: Option<u32>,
+    // Milliseconds since the epoch; none before a date was seen.
+    date: Option<u64>,
+}
+
+impl Seen {
+    /// `[index, event id, slot, date]`; what is not known is left out or `null`.
+    fn stored(&self, index: u32) -> String {
+        let event_id = quoted(&self.event_id);
+        match (self.slot, self.date) {
+            (None, None) => format!("[{index},{event_id}]"),
+            (slot, date) => {
+                let number = |number: Option<String>| number.unwrap_or_else(|| "null".to_owned());
+                let slot = number(slot.map(|slot| slot.to_string()));
+                let date = number(date.map(|date| date.to_string()));
+                format!("[{index},{event_id},{slot},{date}]")
+            }
+        }
+    }
+
+    fn read(parts: &[&str]) -> Option<(u32, Self)> {
+        let (index, event_id, slot, date) = match *parts {
+            [index, event_id] => (index, event_id, "null", "null"),
+            [index, event_id, slot, date] => (index, event_id, slot, date),
+            _ => return None,
+        };
+        let seen = Self {
+            event_id: serde_json::from_str(event_id).ok()?,
+            slot: serde_json::from_str(slot).ok()?,
+            date: serde_json::from_str(date).ok()?,
+        };
+        Some((index.parse().ok()?, seen))
+    }
+}
+
+/// A slot in four bytes (FNV-1a). Two slots with one number are confused only within one session,
+/// whose maker could as well send them in that order.
+fn slot_number(event_type: &str, state_key: &str) -> u32 {
+    let bytes = event_type.bytes().chain([0]).chain(state_key.bytes());
+    bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Room {
     // Session, then index.
-    sessions: Map<String, Map<u32, String>>,
+    sessions: Map<String, Map<u32, Seen>>,
     // Sessions, oldest first.
     order: Vec<String>,
     count: usize,
@@ -27,26 +77,73 @@ impl SeenIndices {
         Self::default()
     }
 
-    /// Binds an index to an event. False when it is bound to another event already.
+    /// Binds an index to an event, which sets the state of that type and state key. False when it is
+    /// bound to another event already.
     pub(crate) fn bind(
         &mut self,
         room_id: &str,
-        session_id: &str,
-        index: u32,
+        (session_id, index): (&str, u32),
         event_id: &str,
+        (event_type, state_key): (&str, &str),
     ) -> bool {
+        let slot = Some(slot_number(event_type, state_key));
+        self.add(
+            room_id,
+            session_id,
+            index,
+            Seen { event_id: event_id.to_owned(), slot, date: None },
+        )
+    }
+
+    fn add(&mut self, room_id: &str, session_id: &str, index: u32, seen: Seen) -> bool {
         let room = self.0.or_default(room_id.to_owned());
         if !room.sessions.contains_key(session_id) {
             room.order.push(session_id.to_owned());
         }
         let indices = room.sessions.or_default(session_id.to_owned());
-        if let Some(known) = indices.get(&index) {
-            return known == event_id;
+        if let Some(known) = indices.get_mut(&index) {
+            let is_same = known.event_id == seen.event_id;
+            if is_same {
+                known.slot = known.slot.or(seen.slot);
+                known.date = [known.date, seen.date].into_iter().flatten().min();
+            }
+            return is_same;
         }
-        indices.insert(index, event_id.to_owned());
+        indices.insert(index, seen);
         room.count += 1;
         room.trim();
         true
+    }
+
+    /// The earliest date that the event of an index was seen with, this one included; and whether
+    /// that is new.
+    pub(crate) fn date(
+        &mut self,
+        room_id: &str,
+        (session_id, index): (&str, u32),
+        date: u64,
+    ) -> (u64, bool) {
+        let room = self.0.get_mut(room_id);
+        let indices = room.and_then(|room| room.sessions.get_mut(session_id));
+        let Some(seen) = indices.and_then(|indices| indices.get_mut(&index)) else {
+            return (date, false);
+        };
+        let earliest = seen.date.map_or(date, |seen| seen.min(date));
+        let is_new = seen.date.replace(earliest) != Some(earliest);
+        (earliest, is_new)
+    }
+
+    /// True when a later event of the same session was seen for that type and state key.
+    pub(crate) fn is_behind(
+        &self,
+        room_id: &str,
+        (session_id, index): (&str, u32),
+        (event_type, state_key): (&str, &str),
+    ) -> bool {
+        let slot = Some(slot_number(event_type, state_key));
+        let indices = self.0.get(room_id).and_then(|room| room.sessions.get(session_id));
+        let mut indices = indices.into_iter().flat_map(Map::iter);
+        indices.any(|(other, seen)| *other > index && seen.slot == slot)
     }
 
     /// The number of indices remembered of a room; it grows when something is to be stored.
@@ -59,7 +156,8 @@ impl SeenIndices {
         self.0.remove(room_id);
     }
 
-    /// A room's stored form: sessions in their order, `[[id, [[index, event id], …]], …]`.
+    /// A room's stored form: sessions in their order, `[[id, [[index, event id, slot,
+    /// date], …]], …]`.
     pub fn stored_room(&self, room_id: &str) -> String {
         let mut sessions = Vec::new();
         let room = self.0.get(room_id);
@@ -68,7 +166,7 @@ impl SeenIndices {
                 .and_then(|room| room.sessions.get(id))
                 .into_iter()
                 .flat_map(|indices| indices.iter())
-                .map(|(index, event_id)| format!("[{index},{}]", quoted(event_id)))
+                .map(|(index, seen)| seen.stored(*index))
                 .collect();
             sessions.push(format!("[{},[{}]]", quoted(id), indices.join(",")));
         }
@@ -90,10 +188,8 @@ impl SeenIndices {
             let &[id, indices] = parts.as_slice() else { return None };
             let id: String = serde_json::from_str(id).ok()?;
             for index in elements(indices).ok()? {
-                let parts = elements(index).ok()?;
-                let &[index, event_id] = parts.as_slice() else { return None };
-                let event_id: String = serde_json::from_str(event_id).ok()?;
-                self.bind(room_id, &id, index.parse().ok()?, &event_id);
+                let (index, seen) = Seen::read(&elements(index).ok()?)?;
+                self.add(room_id, &id, index, seen);
             }
         }
         Some(())
@@ -119,44 +215,98 @@ impl Room {
 mod tests {
     use super::*;
 
+    const NAME: (&str, &str) = ("m.room.name", "");
+
+    fn bind(
+        seen: &mut SeenIndices,
+        room_id: &str,
+        session_id: &str,
+        index: u32,
+        event_id: &str,
+    ) -> bool {
+        seen.bind(room_id, (session_id, index), event_id, NAME)
+    }
+
     #[test]
     fn an_index_belongs_to_one_event() {
         let mut seen = SeenIndices::new();
-        assert!(seen.bind("!r", "s", 0, "$a"));
-        assert!(seen.bind("!r", "s", 0, "$a"));
-        assert!(!seen.bind("!r", "s", 0, "$b"));
-        assert!(seen.bind("!r", "s", 1, "$b"));
-        assert!(seen.bind("!r", "t", 0, "$b"));
-        assert!(seen.bind("!q", "s", 0, "$b"));
+        assert!(bind(&mut seen, "!r", "s", 0, "$a"));
+        assert!(bind(&mut seen, "!r", "s", 0, "$a"));
+        assert!(!bind(&mut seen, "!r", "s", 0, "$b"));
+        assert!(bind(&mut seen, "!r", "s", 1, "$b"));
+        assert!(bind(&mut seen, "!r", "t", 0, "$b"));
+        assert!(bind(&mut seen, "!q", "s", 0, "$b"));
         seen.forget_room("!r");
-        assert!(seen.bind("!r", "s", 0, "$b"));
+        assert!(bind(&mut seen, "!r", "s", 0, "$b"));
     }
 
     #[test]
     fn stored_and_restored_is_the_same() {
         let mut seen = SeenIndices::new();
-        seen.bind("!r", "s", 4_000_000_000, "$a");
-        seen.bind("!r", "a", 0, "$b");
+        bind(&mut seen, "!r", "s", 4_000_000_000, "$a");
+        bind(&mut seen, "!r", "a", 0, "$b");
+        assert_eq!(seen.date("!r", ("a", 0), 1_700_000_000_000), (1_700_000_000_000, true));
         let stored = seen.stored_room("!r");
         assert_eq!(
-            stored, r#"[["s",[[4000000000,"$a"]]],["a",[[0,"$b"]]]]"#,
+            stored,
+            r#"[["s",[[4000000000,"$a",509799242,null]]],["a",[[0,"$b",509799242,1700000000000]]]]"#,
             "the stored form is a contract"
         );
         let mut restored = SeenIndices::new();
         restored.restore_room("!r", &stored).unwrap();
         assert_eq!(restored, seen);
-        assert!(!restored.bind("!r", "a", 0, "$c"));
+        assert!(!bind(&mut restored, "!r", "a", 0, "$c"));
         assert!(restored.restore_room("!r", "{").is_err());
+        assert!(restored.restore_room("!r", r#"[["s",[[0,"$x",1]]]]"#).is_err());
+    }
+
+    #[test]
+    fn the_stored_form_without_order_is_still_read() {
+        let stored = r#"[["s",[[4000000000,"$a"]]],["a",[[0,"$b"]]]]"#;
+        let mut seen = SeenIndices::new();
+        seen.restore_room("!r", stored).unwrap();
+        assert_eq!(seen.stored_room("!r"), stored);
+        assert!(!bind(&mut seen, "!r", "a", 0, "$c"));
+        assert!(!seen.is_behind("!r", ("s", 3), NAME), "its slot is not known");
+        assert!(bind(&mut seen, "!r", "s", 4_000_000_000, "$a"));
+        assert!(seen.is_behind("!r", ("s", 3), NAME));
+    }
+
+    #[test]
+    fn the_earliest_date_counts() {
+        let mut seen = SeenIndices::new();
+        bind(&mut seen, "!r", "s", 0, "$a");
+        assert_eq!(seen.date("!r", ("s", 0), 50), (50, true));
+        assert_eq!(seen.date("!r", ("s", 0), 90), (50, false));
+        assert_eq!(seen.date("!r", ("s", 0), 20), (20, true));
+        assert_eq!(seen.date("!r", ("s", 1), 7), (7, false), "of what was not seen");
+    }
+
+    #[test]
+    fn what_is_behind_is_so_in_its_own_slot_and_session() {
+        let mut seen = SeenIndices::new();
+        bind(&mut seen, "!r", "s", 5, "$a");
+        assert!(seen.is_behind("!r", ("s", 4), NAME));
+        for (session, index, slot) in [
+            ("s", 5, NAME),
+            ("s", 6, NAME),
+            ("t", 4, NAME),
+            ("s", 4, ("m.room.topic", "")),
+            ("s", 4, ("m.room.name", "x")),
+            ("s", 4, ("m.room.nam", "e")),
+        ] {
+            assert!(!seen.is_behind("!r", (session, index), slot), "{session} {index} {slot:?}");
+        }
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
         let mut seen = SeenIndices::new();
-        seen.bind("!r", "first", 0, "$first");
+        bind(&mut seen, "!r", "first", 0, "$first");
         for index in 0..5_000 {
-            seen.bind("!r", "s", index, &format!("${index}"));
+            bind(&mut seen, "!r", "s", index, &format!("${index}"));
         }
         assert_eq!(seen.count("!r"), MAX_INDICES);
-        assert!(!seen.bind("!r", "s", 4_999, "$other"));
+        assert!(!bind(&mut seen, "!r", "s", 4_999, "$other"));
     }
 }

@@ -829,7 +829,14 @@ impl StateEngine {
         if let Some(opened) = self.cached(event) {
             return Started::Known(opened.clone());
         }
-        let rules = rules(&self.levels, &self.members_known, self.settings.trust, event, role);
+        let rules = rules(
+            self.known.encrypts_state(event.room_id),
+            &self.levels,
+            &self.members_known,
+            self.settings.trust,
+            event,
+            role,
+        );
         begun.push(Begun::ahead(event, &mut self.sessions, rules.gone_devices));
         Started::Begun(begun.len() - 1)
     }
@@ -846,7 +853,14 @@ impl StateEngine {
         {
             return Ok(opened.clone());
         }
-        let rules = rules(&self.levels, &self.members_known, self.settings.trust, event, role);
+        let rules = rules(
+            self.known.encrypts_state(event.room_id),
+            &self.levels,
+            &self.members_known,
+            self.settings.trust,
+            event,
+            role,
+        );
         let seen = self.seen.count(event.room_id);
         let opened = match begun {
             Some(begun) => open_begun(event, begun, &mut self.sessions, &rules, &mut self.seen),
@@ -1143,7 +1157,14 @@ impl StateEngine {
         let keys = (decrypted.curve25519.clone(), decrypted.ed25519.clone());
         let owner = self.owners.get(&keys).cloned();
         let elsewhere = DecryptedElsewhere { payload: &decrypted.payload, owner: owner.as_deref() };
-        let rules = rules(&self.levels, &self.members_known, self.settings.trust, &event, TIMELINE);
+        let rules = rules(
+            self.known.encrypts_state(event.room_id),
+            &self.levels,
+            &self.members_known,
+            self.settings.trust,
+            &event,
+            TIMELINE,
+        );
         let seen = self.seen.count(room_id);
         let opened = check_decrypted(&event, &elsewhere, &rules, &mut self.seen)?;
         self.opened(&event, seen, &opened);
@@ -1165,6 +1186,16 @@ impl StateEngine {
         *placed = arrival.max(*placed);
     }
 
+    /// The earliest date that an event, opened just now, was ever seen with.
+    fn date(&mut self, room_id: &str, ts: u64, opened: &OpenedState) -> u64 {
+        let place = (opened.session_id.as_str(), opened.message_index);
+        let (date, is_new) = self.seen.date(room_id, place, ts);
+        if is_new {
+            self.touch_room(room_id);
+        }
+        date
+    }
+
     fn offer(
         &mut self,
         room_id: &str,
@@ -1172,6 +1203,7 @@ impl StateEngine {
         ts: u64,
         opened: &OpenedState,
     ) -> Precedence {
+        let ts = self.date(room_id, ts, opened);
         let candidate = Candidate {
             event_id: event_id.to_owned(),
             origin_server_ts: ts,
@@ -1181,6 +1213,14 @@ impl StateEngine {
         let known = self.known.current(room_id, &opened.event_type, &opened.state_key);
         if known == Some(&candidate) {
             return Precedence::Current;
+        }
+        let place = (opened.session_id.as_str(), opened.message_index);
+        let is_known = known.is_some_and(|known| known.event_id == event_id);
+        if known.is_some()
+            && !is_known
+            && self.seen.is_behind(room_id, place, (&opened.event_type, &opened.state_key))
+        {
+            return Precedence::Rollback;
         }
         let precedence =
             self.known.offer_encrypted(room_id, &opened.event_type, &opened.state_key, candidate);
@@ -1227,7 +1267,9 @@ impl StateEngine {
         let code = match error {
             OpenError::Replay => "replay",
             OpenError::ForeignSession => "foreign-session",
-            OpenError::TypeMismatch | OpenError::StateKeyMismatch => "key-mismatch",
+            OpenError::TypeMismatch | OpenError::StateKeyMismatch | OpenError::OpaqueKey => {
+                "key-mismatch"
+            }
             OpenError::RoomMismatch => "room-mismatch",
             OpenError::Ineligible(_) | OpenError::StateKey(_) => "not-eligible",
             OpenError::PowerLevel | OpenError::ForeignStateKey => "power-level",
@@ -1252,6 +1294,7 @@ impl Entry {
 }
 
 fn rules<'a>(
+    is_flagged: bool,
     levels: &'a Map<String, crate::msc4362::power_levels::PowerLevels>,
     members_known: &Set<String>,
     trust: Trust,
@@ -1264,6 +1307,7 @@ fn rules<'a>(
             (_, Some(levels)) => Levels::Known(levels),
             (_, None) => Levels::Unknown,
         },
+        opaque_keys: !is_flagged,
         gone_devices: trust == Trust::All && members_known.contains(event.room_id),
     }
 }

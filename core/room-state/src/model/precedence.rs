@@ -287,7 +287,9 @@ fn read_slot(slot: &str) -> Option<(String, String, Slot)> {
 
 /// Whether the content of an `m.room.encryption` event has the flag.
 pub(crate) fn is_flagged(content: &str) -> bool {
-    STATE_ENCRYPTION_FLAGS.iter().any(|name| get(content, &[name]).ok().flatten() == Some("true"))
+    STATE_ENCRYPTION_FLAGS
+        .iter()
+        .any(|name| get(content, &[name]).ok().flatten().is_some_and(crate::msc4362::flag::is_on))
 }
 
 fn is_older(candidate: &Candidate, known: &Candidate) -> bool {
@@ -415,10 +417,11 @@ mod tests {
             );
             assert!(known.encrypts_state(room));
         }
-        assert_eq!(
-            known.observe_encryption("!p", &json!({"encrypt_state_events": "true"}).to_string()),
-            FlagChange::Off
-        );
+        // As matrix-js-sdk reads it.
+        for (value, change) in [(json!(""), FlagChange::Off), (json!("true"), FlagChange::On)] {
+            let content = json!({"encrypt_state_events": value}).to_string();
+            assert_eq!(known.observe_encryption("!p", &content), change);
+        }
     }
 
     #[test]

@@ -41,6 +41,9 @@ impl StateEngine {
                         slots.or_default(slot).entries.push(index);
                     }
                     Role::History | Role::Stripped => {
+                        if let Some(ts) = entry.found.origin_server_ts {
+                            self.date(&entry.room_id, ts, opened);
+                        }
                         edits.extend(rewrite(&answer.body, entry, opened));
                     }
                 },

@@ -1,0 +1,106 @@
+//! An older name does not come back, whatever date a server gives it.
+
+use serde_json::{Value, json};
+
+use crate::people::*;
+
+const DAY: u64 = 24 * 3_600_000;
+
+fn dated(event: &Value, at: u64) -> Value {
+    let mut event = event.clone();
+    event["origin_server_ts"] = json!(at);
+    event
+}
+
+fn name_of(answer: &Value) -> Option<String> {
+    let lists = &answer["rooms"]["join"][ROOM];
+    ["state", "timeline"].iter().rev().find_map(|list| {
+        let events = lists[*list]["events"].as_array()?;
+        let name = events.iter().rev().find(|event| event["type"] == "m.room.name")?;
+        name["content"]["name"].as_str().map(str::to_owned)
+    })
+}
+
+/// Names of Alice, a session for each group of them, and Bob, who can open all.
+fn named_by(groups: &[usize]) -> (Vec<Value>, Client) {
+    let mut bob = Client::new(BOB);
+    let mut alice = Client::new(ALICE);
+    let mut events = Vec::new();
+    for group in groups {
+        // The same device with an empty store: the next session.
+        let device = alice.device.clone();
+        alice = Client { device, ..Client::new(ALICE) }.tab();
+        bob.knows(&[&alice]);
+        for _ in 0..*group {
+            let name = format!("Name {}", events.len());
+            let (mut event, keys) = alice.send(ROOM, &[&bob], "m.room.name", &named(&name));
+            event["event_id"] = json!(format!("$name{}", events.len()));
+            bob.engine.add_room_keys(&keys).unwrap();
+            events.push(event);
+        }
+    }
+    (events, bob)
+}
+
+/// Bob has come when the last of them was current, and has looked at the room's history.
+fn bob_has_scrolled(events: &[Value], bob: &mut Client) {
+    bob.engine.set_clock(NOW);
+    let (last, before) = events.split_last().unwrap();
+    let mut state = room_state();
+    state.push(dated(last, NOW - DAY));
+    let shown = bob.open("/sync?since=a", &sync(state, vec![]));
+    let name = format!("Name {}", before.len());
+    assert_eq!(name_of(&shown), Some(name));
+    let chunk: Vec<Value> = before.iter().map(|event| dated(event, NOW - 30 * DAY)).collect();
+    let history = bob.open(&format!("/rooms/{ROOM}/messages?dir=b"), &json!({ "chunk": chunk }));
+    assert!(history.to_string().contains("Name 0"), "{history}");
+}
+
+#[test]
+fn a_name_of_a_month_ago_with_todays_date_is_not_shown_as_the_newest() {
+    for reloads in [false, true] {
+        let (events, mut bob) = named_by(&[1, 1]);
+        bob_has_scrolled(&events, &mut bob);
+        let keys = vec![dated(&events[0], NOW + DAY)];
+        if reloads {
+            bob.reload();
+        }
+        bob.engine.set_clock(NOW + DAY);
+        let shown = bob.open("/sync?since=b", &sync(keys, vec![]));
+        assert_ne!(name_of(&shown).as_deref(), Some("Name 0"), "{shown}");
+        if !reloads {
+            assert!(bob.codes().contains(&"rollback"));
+        }
+    }
+}
+
+#[test]
+fn what_its_maker_sent_before_something_seen_is_not_the_newest() {
+    // Bob has never seen the second name, only the third of the same session, and that as history.
+    let (events, mut bob) = named_by(&[3, 1]);
+    let without = [events[0].clone(), events[2].clone(), events[3].clone()];
+    bob.engine.set_clock(NOW);
+    let mut state = room_state();
+    state.push(dated(&without[2], NOW - DAY));
+    bob.open("/sync?since=a", &sync(state, vec![]));
+    let chunk: Vec<Value> = without[..2].iter().map(|event| dated(event, NOW - 30 * DAY)).collect();
+    bob.open(&format!("/rooms/{ROOM}/messages?dir=b"), &json!({ "chunk": chunk }));
+    let shown = bob.open("/sync?since=b", &sync(vec![dated(&events[1], NOW)], vec![]));
+    assert_ne!(name_of(&shown).as_deref(), Some("Name 1"), "{shown}");
+    assert!(bob.codes().contains(&"rollback"));
+}
+
+#[test]
+fn a_new_name_counts_after_history_was_seen() {
+    for groups in [&[1, 1, 1][..], &[3, 1], &[1, 3]] {
+        let (events, mut bob) = named_by(groups);
+        let (last, before) = events.split_last().unwrap();
+        bob_has_scrolled(before, &mut bob);
+        let shown = bob.open("/sync?since=b", &sync(vec![], vec![dated(last, NOW)]));
+        assert_eq!(name_of(&shown), Some(format!("Name {}", before.len())), "{groups:?}");
+        assert_eq!(bob.codes(), [] as [&str; 0]);
+        // The same once more, from a server whose clock has been set.
+        let shown = bob.open("/sync?since=c", &sync(vec![dated(last, NOW - 5)], vec![]));
+        assert_eq!(name_of(&shown), Some(format!("Name {}", before.len())), "{groups:?}");
+    }
+}
