@@ -205,6 +205,23 @@ pub fn percent_decoded(text: &str) -> Cow<'_, str> {
     Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// One value of a query, or one segment of a path: all but RFC 3986's unreserved characters.
+pub fn encoded(text: &str) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                out.extend(HEX.get(usize::from(digit)).copied().map(char::from));
+            }
+        }
+    }
+    out
+}
+
 /// The bytes that a percent-encoded text stands for.
 pub(crate) fn percent_bytes(text: &str) -> impl Iterator<Item = u8> {
     let mut rest = text.as_bytes();

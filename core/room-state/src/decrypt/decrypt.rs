@@ -13,54 +13,13 @@ use crate::megolm::{
     message_index, prove,
 };
 use crate::msc4362::eligible::{IneligibleType, check_eligible};
+pub use crate::msc4362::event::{OpenedState, ReceivedEvent};
 use crate::msc4362::packed_key::{PackError, WireKey};
 use crate::msc4362::power_levels::PowerLevels;
 
 /// The most bytes of content that are looked at; an event may have 65,536 (client-server API,
 /// "Size limits").
 pub const MAX_CONTENT_BYTES: usize = 65_536;
-
-/// An `m.room.encrypted` state event as the server gave it.
-#[derive(Clone, Copy, Debug)]
-pub struct ReceivedEvent<'a> {
-    /// The room it came in, from the answer's structure or the request's path.
-    pub room_id: &'a str,
-    /// Its id; none in stripped state, which then is not bound to an index.
-    pub event_id: Option<&'a str>,
-    /// Its sender.
-    pub sender: &'a str,
-    /// Its outer state key.
-    pub state_key: &'a str,
-    /// Its content, JSON.
-    pub content: &'a str,
-}
-
-/// What a state event is inside.
-#[derive(Clone, PartialEq, Eq)]
-pub struct OpenedState {
-    /// The clear type.
-    pub event_type: String,
-    /// The clear state key.
-    pub state_key: String,
-    /// The clear content, a JSON object.
-    pub content: String,
-    /// The Megolm session it was encrypted with.
-    pub session_id: String,
-    /// Its index in that session.
-    pub message_index: u32,
-    /// No member has the device any more that made the session, so only the room says who sent it.
-    pub by_gone_device: bool,
-}
-
-impl std::fmt::Debug for OpenedState {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("OpenedState")
-            .field("event_type", &self.event_type)
-            .field("message_index", &self.message_index)
-            .finish_non_exhaustive()
-    }
-}
 
 /// Why an encrypted state event is not opened.
 #[derive(Debug, Error)]

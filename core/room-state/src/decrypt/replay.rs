@@ -4,13 +4,22 @@
 //! one slot (type and state key) the one with the higher index is the newer. And an event keeps the
 //! earliest date it was ever seen with, so that no server can make an old one new later.
 
-use crate::model::precedence::StoredStateError;
 use crate::sorted::Map;
 use mantle_wire::json::{elements, quoted};
+use thiserror::Error;
 
 /// How many indices of a room are remembered. A member who fills this up gains nothing: what falls
 /// out are their own sessions' lowest indices or the room's first sessions, long replaced.
 const MAX_INDICES: usize = 2_000;
+
+/// A stored form that is not what this version writes.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoredStateError {
+    /// Not the JSON this version writes.
+    #[error("the stored room state cannot be read")]
+    Format,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {

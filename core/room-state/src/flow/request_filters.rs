@@ -2,9 +2,9 @@
 //!
 //! Client-server API, "Filtering"; MSC4186's `required_state`.
 
-use crate::index::events::ENCRYPTED_TYPE;
-use crate::msc4362::eligible::{DEFAULT_TYPES, check_eligible};
+use crate::msc4362::eligible::{DEFAULT_TYPES, ENCRYPTED_TYPE, check_eligible};
 use mantle_wire::json::{self, Edit, elements, get, quoted, span};
+pub(crate) use mantle_wire::url::encoded;
 use mantle_wire::url::{Address, percent_decoded};
 
 /// A path below `…/rooms/{roomId}/`.
@@ -156,23 +156,6 @@ pub(crate) fn strings(list: &str) -> Option<Vec<String>> {
 /// Strings as a JSON array.
 pub(crate) fn written<'a>(list: impl Iterator<Item = &'a str>) -> String {
     format!("[{}]", list.map(quoted).collect::<Vec<_>>().join(","))
-}
-
-/// One value of a query, or one segment of a path: all but RFC 3986's unreserved characters.
-pub(crate) fn encoded(text: &str) -> String {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            for digit in [byte >> 4, byte & 15] {
-                out.extend(HEX.get(usize::from(digit)).copied().map(char::from));
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -9,14 +9,12 @@ use std::ops::Range;
 
 use memchr::{memmem, memrchr};
 
-use crate::decrypt::decrypt::{OpenedState, ReceivedEvent};
 use crate::index::sparse::Cuts;
 use crate::index::structural::{self, Layout, Wanted};
+pub use crate::msc4362::eligible::ENCRYPTED_TYPE;
+use crate::msc4362::event::{OpenedState, ReceivedEvent};
 use mantle_wire::json;
 use mantle_wire::json::{string_end, walk_on};
-
-/// The type of every encrypted event.
-pub const ENCRYPTED_TYPE: &str = "m.room.encrypted";
 
 /// How far from a hit its object's ends are looked for; an event has at most 64 KiB, with what the
 /// server adds in `unsigned` some more.

@@ -7,9 +7,9 @@
 
 use std::collections::VecDeque;
 
+pub use crate::decrypt::replay::StoredStateError;
 use crate::sorted::Map;
 use mantle_wire::json::{JsonError, elements, get, quoted};
-use thiserror::Error;
 
 /// How far apart the clocks of two homeservers may be: ten minutes.
 pub const CLOCK_TOLERANCE_MS: u64 = 10 * 60 * 1000;
@@ -76,15 +76,6 @@ pub struct KnownState {
     // Milliseconds since the epoch.
     clock: Option<u64>,
     rooms: Map<String, Room>,
-}
-
-/// A stored form that is not what this version writes.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StoredStateError {
-    /// Not the JSON this version writes.
-    #[error("the stored room state cannot be read")]
-    Format,
 }
 
 impl KnownState {

@@ -8,6 +8,9 @@
 use crate::sorted::Set;
 use thiserror::Error;
 
+/// The type of every encrypted event.
+pub const ENCRYPTED_TYPE: &str = "m.room.encrypted";
+
 /// The types MSC4362 keeps in clear because the protocol depends on them.
 pub const PROTOCOL_TYPES: [&str; 8] = [
     "m.room.create",

@@ -7,7 +7,7 @@ pub(crate) fn is_on(value: &str) -> bool {
         "false" | "null" | "\"\"" => false,
         _ if value.starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) => {
             // One that is too large to be read is not zero.
-            value.parse::<f64>().map_or(true, |number| number != 0.0)
+            value.parse::<f64>().ok().is_none_or(|number| number != 0.0)
         }
         _ => true,
     }

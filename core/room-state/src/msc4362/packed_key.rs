@@ -8,8 +8,8 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::flow::request_filters::encoded;
 use crate::msc4362::eligible::{IneligibleType, check_eligible};
+use mantle_wire::url::encoded;
 
 /// The most bytes a state key may have (client-server API, "Size limits").
 pub const MAX_STATE_KEY_BYTES: usize = 255;
