@@ -3,10 +3,11 @@
 //! Routes once, asks the shields in their order, and composes what they want:
 //! the first reply wins, edits add up. Keeps what was learned from answers.
 
+use crate::learned::Learned;
 use crate::ledger::{Ledger, Record};
 use crate::shields::{
-    BodyStep, Context, FrameStep, Head, HeadStep, Kept, OpenIdToken, PeerStep, Place, Question,
-    ResponseStep, SHIELDS, Shield, ShieldSet, settables,
+    BodyStep, Context, FrameStep, Head, HeadStep, Kept, PeerStep, Place, Question, ResponseStep,
+    SHIELDS, Shield, ShieldSet, settables,
 };
 use crate::verdict::{Action, Handler, Reply, flag};
 use mantle_settings::{EffectiveSettings, Mode};
@@ -15,15 +16,10 @@ use mantle_wire::chunked::Source;
 use mantle_wire::ice::IceServer;
 use mantle_wire::json::{self, Document, Edit, Splices};
 use mantle_wire::route::Endpoint;
-use mantle_wire::secret::Secret;
-use mantle_wire::url::Address;
+use mantle_wire::url::{Address, percent_decoded};
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// OpenID tokens live an hour; this many are followed at once.
-const MOST_TOKENS: usize = 64;
-/// Learned integration managers kept.
-const MOST_PLACES: usize = 64;
 /// Contents kept on this device.
 const MOST_KEPT: usize = 64;
 
@@ -55,15 +51,6 @@ pub enum Effect {
     },
 }
 
-#[derive(Serialize)]
-struct Memory<'a> {
-    managers: &'a [Place],
-    tokens: &'a [OpenIdToken],
-    rtc_hosts: &'a [String],
-    auth_hosts: &'a [String],
-    turn_hosts: &'a [String],
-}
-
 /// Decides for one document.
 #[derive(Debug, Default)]
 pub struct Engine {
@@ -77,17 +64,13 @@ pub struct Engine {
     active: ShieldSet,
     page_host: String,
     page_path: String,
-    managers: Vec<Place>,
+    learned: Learned,
     unreported: Vec<Place>,
-    tokens: Vec<OpenIdToken>,
-    rtc_hosts: Vec<String>,
-    auth_hosts: Vec<String>,
     kept: Vec<Kept>,
     /// Keys of those not handed out for storing yet.
     unsaved: Vec<String>,
     seed: String,
     placeholders: u32,
-    turn_hosts: Vec<String>,
     /// Something was learned that [`Engine::memory`] has not handed out yet.
     fresh: bool,
     ledger: Ledger,
@@ -142,6 +125,13 @@ impl Engine {
         let policy = EffectiveSettings::default().checked(settables());
         let mut engine = Self { page_host, page_path, policy, ..Self::default() };
         engine.update_modes();
+        // Element Call's page is told for whom it works, behind its address's `#?`.
+        let parameters = document_url.split_once('#').and_then(|(_, rest)| rest.split_once('?'));
+        for pair in parameters.map_or("", |(_, pairs)| pairs).split('&') {
+            if let Some(user) = pair.strip_prefix("userId=") {
+                engine.learned.user(&percent_decoded(user));
+            }
+        }
         engine
     }
 
@@ -167,18 +157,18 @@ impl Engine {
 
     /// First look at a request. Returns [`flag`]s.
     pub fn decide(&mut self, method: &str, url: &str) -> u32 {
-        let Some(first) = Head::new(method, url) else { return 0 };
+        let Some(first) = self.head(method, url) else { return 0 };
         fault(url);
-        if first.endpoint == Endpoint::Unknown {
+        if first.route.endpoint == Endpoint::Unknown {
             let host = first.address.host;
-            self.ledger.add("router", Action::Unknown, host, first.endpoint.template());
+            self.ledger.add("router", Action::Unknown, host, Endpoint::Unknown.template());
         }
         self.consider(&first, None)
     }
 
     /// Second look, with headers (`name: value` per line) and body. Replaces the first.
     pub fn decide_body(&mut self, method: &str, url: &str, headers: &str, body: &[u8]) -> u32 {
-        match Head::new(method, url) {
+        match self.head(method, url) {
             Some(head) => self.consider(&head, Some((headers, body))),
             None => self.conclude(Wanted::default()),
         }
@@ -704,40 +694,14 @@ impl Engine {
         if !std::mem::take(&mut self.fresh) {
             return None;
         }
-        let memory = Memory {
-            managers: &self.managers,
-            tokens: &self.tokens,
-            rtc_hosts: &self.rtc_hosts,
-            auth_hosts: &self.auth_hosts,
-            turn_hosts: &self.turn_hosts,
-        };
-        serde_json::to_string(&memory).ok()
+        serde_json::to_string(&self.learned).ok()
     }
 
     /// Gives a new engine what a trapped one had learned; texts it cannot read are ignored.
     pub fn remember(&mut self, memory: &str) {
-        let _ = self.read_memory(memory);
-    }
-
-    fn read_memory(&mut self, memory: &str) -> Result<(), json::JsonError> {
-        let list = |key| json::elements(json::get(memory, &[key])?.unwrap_or("[]"));
-        let text = |item, key| json::get_str(item, &[key]).map(Option::unwrap_or_default);
-        for place in list("managers")? {
-            let (host, path_prefix) = (text(place, "host")?, text(place, "path_prefix")?);
-            self.managers.push(Place { host, path_prefix });
+        if let Ok(learned) = Learned::read(memory) {
+            self.learned = learned;
         }
-        for token in list("tokens")? {
-            let value = Secret::new(text(token, "value")?);
-            self.tokens.push(OpenIdToken { value, issuer: text(token, "issuer")? });
-        }
-        for (key, hosts) in [
-            ("rtc_hosts", &mut self.rtc_hosts),
-            ("auth_hosts", &mut self.auth_hosts),
-            ("turn_hosts", &mut self.turn_hosts),
-        ] {
-            hosts.extend(list(key)?.into_iter().filter_map(|host| serde_json::from_str(host).ok()));
-        }
-        Ok(())
     }
 
     fn keep(&mut self, key: String, content: String) -> String {
@@ -821,12 +785,8 @@ impl Engine {
             policy: &self.policy,
             page_host: &self.page_host,
             page_path: &self.page_path,
-            managers: &self.managers,
-            tokens: &self.tokens,
-            rtc_hosts: &self.rtc_hosts,
-            auth_hosts: &self.auth_hosts,
+            learned: &self.learned,
             kept: &self.kept,
-            turn_hosts: &self.turn_hosts,
         }
     }
 
@@ -840,38 +800,50 @@ impl Engine {
 
     fn learn(&mut self, shield: &dyn Shield, step: ResponseStep, head: &Head<'_>) {
         let ResponseStep { managers, token, rtc_hosts, auth_hosts, turn_hosts, .. } = step;
+        let by = head.address.host;
         for place in managers {
-            let allowed = self.policy.is_allowed(shield.info().id, &place.host);
-            if !allowed && !self.managers.contains(&place) && self.managers.len() < MOST_PLACES {
-                self.managers.push(place.clone());
-                self.fresh = true;
+            let is_allowed = self.policy.is_allowed(shield.info().id, &place.host);
+            if !is_allowed && self.learned.manager(&self.page_host, by, place.clone()) {
                 self.unreported.push(place);
-            }
-        }
-        // Short texts would match by accident.
-        if let Some(token) = token.filter(|token| token.len() >= 8) {
-            let token =
-                OpenIdToken { value: Secret::new(token), issuer: head.address.host.to_owned() };
-            if !self.tokens.contains(&token) {
-                if self.tokens.len() >= MOST_TOKENS {
-                    self.tokens.remove(0);
-                }
-                self.tokens.push(token);
                 self.fresh = true;
             }
         }
-        for (hosts, known) in [
-            (rtc_hosts, &mut self.rtc_hosts),
-            (auth_hosts, &mut self.auth_hosts),
-            (turn_hosts, &mut self.turn_hosts),
-        ] {
-            for host in hosts {
-                if !known.contains(&host) && known.len() < MOST_PLACES {
-                    known.push(host);
-                    self.fresh = true;
+        let learned = &mut self.learned;
+        self.fresh |= token.is_some_and(|token| learned.token(by, token));
+        for host in rtc_hosts {
+            self.fresh |= learned.rtc_host(by, host);
+        }
+        for host in auth_hosts {
+            self.fresh |= learned.auth_host(by, host);
+        }
+        for host in turn_hosts {
+            self.fresh |= learned.turn_host(by, host);
+        }
+    }
+
+    /// A request's head, with what it says of who is talked to.
+    fn head<'a>(&mut self, method: &'a str, url: &'a str) -> Option<Head<'a>> {
+        let mut head = Head::new(method, url)?;
+        let host = head.address.host;
+        match head.endpoint {
+            // Of a server that Element does not use as its homeserver, a path that no row knows is a
+            // stranger's.
+            Endpoint::Unknown if !self.learned.is_homeserver(host) => {
+                head.endpoint = Endpoint::Foreign;
+            }
+            Endpoint::Unknown => {}
+            _ if head.route.is_client() => {
+                self.fresh |= self.learned.homeserver(host);
+                if let Some(user) = head.route.user() {
+                    self.fresh |= self.learned.user(&user);
                 }
             }
+            _ if self.learned.is_call_server(host) => {
+                self.fresh |= self.learned.used_call_server(host);
+            }
+            _ => {}
         }
+        Some(head)
     }
 }
 

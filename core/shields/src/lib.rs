@@ -5,6 +5,7 @@
 //! it is told.
 
 mod decide;
+mod learned;
 mod needs_module;
 
 pub mod catalogue;

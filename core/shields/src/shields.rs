@@ -5,6 +5,7 @@
 //! means its own file, which also declares its rules, permission and questions;
 //! its module and its line in [`SHIELDS`]; its rows in `leaks.rs`; and a spec.
 
+use crate::learned::Learned;
 use crate::verdict::{Action, Handler, Reply};
 use mantle_settings::{EffectiveSettings, Mode, OptionInfo, Profile, Settable, general};
 use mantle_wire::json::{Document, Edit, JsonError};
@@ -371,18 +372,10 @@ pub struct Context<'a> {
     pub page_host: &'a str,
     /// Path of the page's document.
     pub page_path: &'a str,
-    /// Integration managers learned so far.
-    pub managers: &'a [Place],
-    /// OpenID tokens seen so far.
-    pub tokens: &'a [OpenIdToken],
-    /// Hosts the homeserver's `.well-known` names for calls (MSC4143).
-    pub rtc_hosts: &'a [String],
-    /// Hosts the homeserver's delegated sign-in is at (MSC2965).
-    pub auth_hosts: &'a [String],
+    /// What servers said so far.
+    pub learned: &'a Learned,
     /// What stays on this device.
     pub kept: &'a [Kept],
-    /// TURN servers the homeserver offered (Client-Server API, `GET voip/turnServer`).
-    pub turn_hosts: &'a [String],
 }
 
 impl Context<'_> {

@@ -90,12 +90,44 @@ fn lists_and_options_open_it() {
 
 #[test]
 fn bundled_element_call_reaches_its_server_but_no_foreign_stun() {
-    let page = "https://chat.example.org/widgets/element-call/index.html";
+    let page =
+        "https://chat.example.org/widgets/element-call/index.html#?userId=%40a%3Aown.example";
     let mut engine = engine_at(page, "{}");
-    assert_eq!(
-        peer(&mut engine, &["turns:livekit.example.org:443", "stun:stun.l.google.com:19302"]),
-        Some((false, vec![true, false], false))
+    let servers = ["turns:livekit.example.org:443", "stun:stun.l.google.com:19302"];
+    let foci =
+        br#"{"org.matrix.msc4143.rtc_foci":[{"livekit_service_url":"https://sfu.own.example"}]}"#;
+    // Another server's list is no reason, and the page's path alone neither.
+    engine.response("GET", "https://evil.example/.well-known/matrix/client", 200, foci);
+    assert_eq!(engine.decide("POST", "https://sfu.own.example/sfu/get"), flag::NEEDS_BODY);
+    assert_eq!(peer(&mut engine, &servers), Some((true, vec![false, false], true)));
+    assert_eq!(peer(&mut engine, &[]), Some((true, vec![], true)));
+    engine.response("GET", "https://own.example/.well-known/matrix/client", 200, foci);
+    assert_eq!(peer(&mut engine, &servers), Some((true, vec![false, false], true)));
+    engine.decide("POST", "https://sfu.own.example/sfu/get");
+    assert_eq!(peer(&mut engine, &servers), Some((false, vec![true, false], false)));
+    assert_eq!(peer(&mut engine, &[]), Some((false, vec![], false)));
+}
+
+#[test]
+fn a_call_that_an_elements_own_page_runs_is_judged_like_that_of_a_frame() {
+    let mut engine = engine("{}");
+    let hs = "https://hs.example.org/_matrix/client/v3";
+    engine.decide("GET", &format!("{hs}/sync"));
+    engine.response(
+        "GET",
+        &format!("{hs}/voip/turnServer"),
+        200,
+        br#"{"uris":["turn:turn.example.org"]}"#,
     );
+    let transports =
+        "https://hs.example.org/_matrix/client/unstable/org.matrix.msc4143/rtc/transports";
+    let list = br#"{"rtc_transports":[{"livekit_service_url":"https://sfu.own.example"}]}"#;
+    engine.response("GET", transports, 200, list);
+    engine.decide("POST", "https://sfu.own.example/sfu/get");
+    assert_eq!(peer(&mut engine, &["turns:livekit.example.org"]), Some((false, vec![true], false)));
+    // A call between two goes through the homeserver's relay as ever.
+    assert_eq!(peer(&mut engine, &["turn:turn.example.org"]), Some((true, vec![true], false)));
+    assert_eq!(peer(&mut engine, &[]), Some((true, vec![], true)));
 }
 
 #[test]

@@ -385,10 +385,15 @@ fn a_manager_on_elements_own_site_does_not_block_element() {
         send(&mut engine, "GET", "https://chat.example.org/i18n/en.json", "", b""),
         Outcome::Sent
     );
-    assert_ne!(
-        send(&mut engine, "GET", "https://chat.example.org/dimension/api/x", "", b""),
-        Outcome::Sent
-    );
+    // Nobody's word keeps Element from its own site, not even for a part of it.
+    let well_known = br#"{"m.integrations":{"managers":[{"api_url":"https://chat.example.org/bundles","ui_url":"https://chat.example.org/"}]}}"#;
+    engine.response("GET", "https://evil.example/.well-known/matrix/client", 200, well_known);
+    for path in ["dimension/api/x", "bundles/app.js"] {
+        let url = format!("https://chat.example.org/{path}");
+        assert_eq!(send(&mut engine, "GET", &url, "", b""), Outcome::Sent);
+    }
+    let is_learned = |effect: &Effect| matches!(effect, Effect::Learned { .. });
+    assert!(!engine.effects(1).iter().any(is_learned));
 }
 
 #[test]
@@ -396,10 +401,12 @@ fn a_well_known_cannot_make_a_homeserver_a_manager() {
     let mut engine = engine();
     let well_known = br#"{"m.integrations":{"managers":[{"api_url":"https://hs.example.org/","ui_url":"https://hs.example.org/base"}]}}"#;
     engine.response("GET", "https://evil.example/.well-known/matrix/client", 200, well_known);
+    assert_ne!(send(&mut engine, "GET", "https://hs.example.org/base/x", "", b""), Outcome::Sent);
     assert_eq!(send(&mut engine, "GET", &format!("{HS}/sync"), "", b""), Outcome::Sent);
     let well_known = "https://hs.example.org/.well-known/matrix/client";
     assert_eq!(send(&mut engine, "GET", well_known, "", b""), Outcome::Sent);
-    assert_ne!(send(&mut engine, "GET", "https://hs.example.org/base/x", "", b""), Outcome::Sent);
+    // Once Element talks to it, nothing of it is a manager's.
+    assert_eq!(send(&mut engine, "GET", "https://hs.example.org/base/x", "", b""), Outcome::Sent);
 }
 
 #[test]
@@ -472,7 +479,10 @@ fn calls_of_ones_own_homeserver_get_the_token() {
     let sfu = "https://rtc.example.org/sfu/get";
     assert_eq!(errcode(&send(&mut engine, "POST", sfu, "", b"SECRETsecret1")), "M_FORBIDDEN");
     let well_known = br#"{"org.matrix.msc4143.rtc_foci":[{"type":"livekit","livekit_service_url":"https://rtc.example.org"}]}"#;
+    // Whose member one is in a call chooses its server; only one's own domain's word counts.
     engine.response("GET", "https://x/.well-known/matrix/client", 200, well_known);
+    assert_eq!(errcode(&send(&mut engine, "POST", sfu, "", b"SECRETsecret1")), "M_FORBIDDEN");
+    engine.decide("POST", &format!("{HS}/user/@a:x/openid/request_token"));
     assert_eq!(send(&mut engine, "POST", sfu, "", b"SECRETsecret1"), Outcome::Sent);
 
     // Servers of its own list, and of the person's.
@@ -487,6 +497,62 @@ fn calls_of_ones_own_homeserver_get_the_token() {
     assert_eq!(engine.decide("GET", transports), flag::WATCH);
     engine.response("GET", transports, 200, list);
     assert_eq!(send(&mut engine, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
+}
+
+#[test]
+fn a_token_is_known_in_a_frame_that_never_asked_for_it_and_in_other_encodings() {
+    // What a call's page is given by the window around it.
+    let frame = "https://chat.example.org/widgets/element-call/index.html#?userId=%40a%3Ax";
+    let mut engine = Engine::new(frame);
+    engine.apply_settings(None, None);
+    let body = br#"{"room":"!r:x","device_id":"D","openid_token":{"access_token":"SECRETsecret1","token_type":"Bearer","matrix_server_name":"x","expires_in":3600}}"#;
+    let sfu = "https://sfu.evil.example/sfu/get";
+    assert_eq!(errcode(&send(&mut engine, "POST", sfu, "", body)), "M_FORBIDDEN");
+    let foci = br#"{"org.matrix.msc4143.rtc_foci":[{"livekit_service_url":"https://sfu.x"}]}"#;
+    engine.response("GET", "https://x/.well-known/matrix/client", 200, foci);
+    assert_eq!(send(&mut engine, "POST", "https://sfu.x/sfu/get", "", body), Outcome::Sent);
+    assert_eq!(errcode(&send(&mut engine, "POST", sfu, "", body)), "M_FORBIDDEN");
+
+    let mut engine = with(None);
+    let url = format!("{HS}/user/@a:x/openid/request_token");
+    engine.response("POST", &url, 200, br#"{"access_token":"SECRETsecret1"}"#);
+    // `{"t":"SECRETsecret1"}`, plainly and in a JSON Web Token.
+    for body in [
+        "eyJ0IjoiU0VDUkVUc2VjcmV0MSJ9",
+        "e30.eyJ0IjoiU0VDUkVUc2VjcmV0MSJ9.x",
+        r#"{"t":"\u0053ECRETsecret1"}"#,
+    ] {
+        let outcome = send(&mut engine, "POST", "https://x.example/", "", body.as_bytes());
+        assert_eq!(errcode(&outcome), "M_FORBIDDEN", "{body}");
+    }
+    let frame = "https://widget.example/?t=SECRET%2573ecret1";
+    assert_eq!(engine.frame(frame).unwrap().url, "about:blank");
+    assert_eq!(engine.frame("https://widget.example/?t=other"), None);
+}
+
+#[test]
+fn paths_that_no_row_knows_are_judged_by_what_they_carry() {
+    let mut engine = engine();
+    let new = "https://hs.example.org/base/_matrix/client/v9/brand/new";
+    let body = br#"{"initial_device_display_name":"Element on Firefox","id_server":"vector.im"}"#;
+    let first = r#"{"initial_device_display_name":"Element","id_server":"vector.im"}"#;
+    assert_eq!(send(&mut engine, "POST", new, "", body), Outcome::Rewritten(first.to_owned()));
+    engine.decide("GET", &format!("{HS}/sync"));
+    let known = r#"{"initial_device_display_name":"Element"}"#;
+    assert_eq!(send(&mut engine, "POST", new, "", body), Outcome::Rewritten(known.to_owned()));
+    for (method, path, body) in [
+        ("POST", "v9/makeRoom", r#"{"preset":"private_chat","name":"Plans"}"#),
+        ("POST", "v9/makeRoom", r#"{"initial_state":[],"topic":"Plans"}"#),
+        ("PUT", "v9/rooms/!r:x/states/m.room.name/", r#"{"name":"Plans"}"#),
+        ("PUT", "v9/rooms/!r:x/states/m.room.t%6fpic", r#"{"topic":"Plans"}"#),
+    ] {
+        let url = format!("https://hs.example.org/base/_matrix/client/{path}");
+        let outcome = send(&mut engine, method, &url, "", body.as_bytes());
+        assert_eq!(errcode(&outcome), "M_FORBIDDEN", "{path}");
+    }
+    for body in ["", "not JSON", r#"{"name":"x"}"#, "[1]"] {
+        assert_eq!(send(&mut engine, "POST", new, "", body.as_bytes()), Outcome::Sent, "{body}");
+    }
 }
 
 #[test]
@@ -918,10 +984,11 @@ fn people_are_searched_from_the_third_letter_on() {
         let body = json!({"search_term": term, "limit": 10}).to_string();
         post(engine, "/user_directory/search", &body)
     };
-    for term in ["", "a", "al", "@al", " al "] {
+    // Letters, not bytes.
+    for term in ["", "a", "al", "@al", " al ", "Ив", "αβ", "דו", "éé"] {
         assert_eq!(search(&mut short, term), empty, "{term}");
     }
-    for term in ["ali", "@ali", "小明"] {
+    for term in ["ali", "@ali", "Ива", "αβγ", "דוד", "小明", "小"] {
         assert_eq!(search(&mut short, term), Outcome::Sent, "{term}");
     }
     let mut long = with(Some(r#"{"version":1,"options":{"search":{"letters":5}}}"#));

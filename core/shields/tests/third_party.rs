@@ -51,6 +51,38 @@ const NEEDED: [&str; 9] = [
     "https://hs.example.org/_synapse/client/pick_username",
 ];
 
+/// After a start at `hs.example.org`, where one signs in at `auth.example.org`.
+fn used(settings: Option<&str>) -> Engine {
+    let mut engine = with(settings);
+    let metadata = "https://hs.example.org/_matrix/client/v1/auth_metadata";
+    engine.decide("GET", metadata);
+    engine.response("GET", metadata, 200, br#"{"issuer":"https://auth.example.org/"}"#);
+    engine
+}
+
+#[test]
+fn matrix_paths_that_only_homeservers_have_lead_to_those_in_use() {
+    for path in [
+        "_matrix/client/unstable/org.example/new",
+        "_matrix/brand/new",
+        "_matrix/federation/v1/version",
+        "_synapse/admin/v1/x",
+        ".well-known/openid-configuration",
+        "app/config.json",
+        "config.other.example.json",
+    ] {
+        let stranger = format!("https://x.example/{path}");
+        let own = format!("https://hs.example.org/{path}");
+        assert_eq!(refused(&mut used(None), "GET", &stranger), None, "{path}");
+        assert_eq!(
+            refused(&mut used(Some(STRICT)), "GET", &stranger),
+            Some("third-party"),
+            "{path}"
+        );
+        assert_eq!(refused(&mut used(Some(STRICT)), "GET", &own), None, "{path}");
+    }
+}
+
 #[test]
 fn extra_services_are_refused_in_every_profile() {
     for settings in [None, Some(STRICT)] {
@@ -58,7 +90,7 @@ fn extra_services_are_refused_in_every_profile() {
             assert_eq!(refused(&mut with(settings), "GET", url), Some("extras"), "{url}");
         }
         for url in NEEDED {
-            assert_eq!(refused(&mut with(settings), "GET", url), None, "{url} {settings:?}");
+            assert_eq!(refused(&mut used(settings), "GET", url), None, "{url} {settings:?}");
         }
     }
     let allowed = r#"{"version":1,"allow":{"extras":["api.klipy.com"]}}"#;

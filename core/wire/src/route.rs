@@ -345,6 +345,7 @@ pub fn protected_patterns() -> Vec<(&'static str, String)> {
 pub struct Route<'a> {
     /// Where it leads.
     pub endpoint: Endpoint,
+    area: Option<Area>,
     /// The row's path; empty where no row fits.
     pattern: &'static str,
     /// After area and version, as they stand in the address; none is empty or a dot segment.
@@ -353,7 +354,7 @@ pub struct Route<'a> {
 
 impl<'a> Route<'a> {
     const fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, pattern: "", segments: Vec::new() }
+        Self { endpoint, area: None, pattern: "", segments: Vec::new() }
     }
 
     /// What stands where the row has its n-th `{}`, as in the address; further segments of a final
@@ -373,6 +374,18 @@ impl<'a> Route<'a> {
     #[must_use]
     pub fn is_parameter(&self, index: usize, text: &str) -> bool {
         self.raw_parameter(index).is_some_and(|segment| is_same(segment, text))
+    }
+
+    /// Whether a row of the Client-Server API fits, under any of its versions.
+    #[must_use]
+    pub fn is_client(&self) -> bool {
+        !self.pattern.is_empty() && matches!(self.area, Some(Area::Client | Area::Unstable))
+    }
+
+    /// The Matrix ID in `user/{userId}/…`, by which a client names its own account.
+    #[must_use]
+    pub fn user(&self) -> Option<Cow<'a, str>> {
+        self.pattern.starts_with("user/{}/").then(|| self.parameter(0)).flatten()
     }
 
     /// Whether any segment after the version is this (decoded) text: for paths that no row knows.
@@ -437,10 +450,10 @@ pub fn route<'a>(method: &str, address: &Address<'a>) -> Route<'a> {
         Some(row) => {
             let skipped = segments.len().saturating_sub(rest.len());
             segments.drain(..skipped);
-            Route { endpoint: row.endpoint, pattern: row.path, segments }
+            Route { endpoint: row.endpoint, area: Some(area), pattern: row.path, segments }
         }
         None if matches!(area, Area::Site | Area::WellKnown) => Route::new(Endpoint::Foreign),
-        None => Route { endpoint: Endpoint::Unknown, pattern: "", segments },
+        None => Route { endpoint: Endpoint::Unknown, area: Some(area), pattern: "", segments },
     }
 }
 

@@ -224,7 +224,12 @@ pub fn encoded(text: &str) -> String {
 
 /// The bytes that a percent-encoded text stands for.
 pub(crate) fn percent_bytes(text: &str) -> impl Iterator<Item = u8> {
-    let mut rest = text.as_bytes();
+    percent_bytes_of(text.as_bytes())
+}
+
+/// As [`percent_bytes`].
+pub(crate) fn percent_bytes_of(text: &[u8]) -> impl Iterator<Item = u8> {
+    let mut rest = text;
     std::iter::from_fn(move || {
         let (&first, after) = rest.split_first()?;
         rest = after;

@@ -163,14 +163,20 @@ impl Shield for Calls {
     }
 
     fn peer(&self, urls: &[String], context: &Context<'_>) -> Option<PeerStep> {
-        // A LiveKit server is told the address anyway, and tells no participant.
-        let to_server = context.page_path.contains(BUNDLED_ELEMENT_CALL);
+        // A LiveKit server of one's own is told the address anyway, and tells no participant. What a
+        // connection is for its servers tell; without any, the page does.
+        let mut hosts = urls.iter().filter_map(|url| IceServer::parse(url)).map(|one| one.host);
+        let to_server = context.learned.has_used_call_server()
+            && match urls {
+                [] => context.page_path.contains(BUNDLED_ELEMENT_CALL),
+                _ => !hosts.any(|host| context.learned.is_turn(&host)),
+            };
         let kept: Vec<_> = urls
             .iter()
             .map(|url| {
                 IceServer::parse(url).is_some_and(|server| {
                     context.policy.is_allowed(INFO.id, &server.host)
-                        || server.relays && (to_server || context.turn_hosts.contains(&server.host))
+                        || server.relays && (to_server || context.learned.is_turn(&server.host))
                 })
             })
             .collect();

@@ -21,9 +21,17 @@ pub(super) static INFO: Info = Info {
     why: documented(
         "Your homeserver, and often everyone you talk to, can read the name; a plain one costs little.",
     ),
-    endpoints: &[Endpoint::Login, Endpoint::Register, Endpoint::DeviceUpdate, Endpoint::Foreign],
+    endpoints: &[
+        Endpoint::Login,
+        Endpoint::Register,
+        Endpoint::DeviceUpdate,
+        Endpoint::Foreign,
+        Endpoint::Unknown,
+    ],
     ..Info::PLAIN
 };
+
+const DEVICE: &str = "initial_device_display_name";
 
 impl Shield for DeviceName {
     fn info(&self) -> &'static Info {
@@ -33,8 +41,9 @@ impl Shield for DeviceName {
     fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
         match head.endpoint {
             Endpoint::Login | Endpoint::Register | Endpoint::DeviceUpdate => HeadStep::Body,
-            // Where the registration endpoint is, only the auth server says; its body is unmistakable.
-            Endpoint::Foreign if head.method == "POST" => HeadStep::Body,
+            // Where the registration endpoint is, only the auth server says; its body is unmistakable,
+            // and so is that of a sign-in at a path that no row knows.
+            Endpoint::Foreign | Endpoint::Unknown if head.method == "POST" => HeadStep::Body,
             _ => HeadStep::Pass,
         }
     }
@@ -50,22 +59,26 @@ impl Shield for DeviceName {
             return Ok(BodyStep::Pass);
         }
         let name = quoted(context.policy.device_name().value);
-        if head.endpoint == Endpoint::Foreign {
-            return Ok(registration(body, &name).map_or(BodyStep::Pass, BodyStep::Edit));
+        if matches!(head.endpoint, Endpoint::Foreign | Endpoint::Unknown) {
+            return Ok(by_shape(body, &name).map_or(BodyStep::Pass, BodyStep::Edit));
         }
         Ok(BodyStep::Edit(match head.endpoint {
             Endpoint::DeviceUpdate => vec![Edit::replace(&["display_name"], name)],
-            _ => vec![Edit::replace(&["initial_device_display_name"], name)],
+            _ => vec![Edit::replace(&[DEVICE], name)],
         }))
     }
 }
 
-/// Edits for a dynamic client registration; `None` when the body is anything else.
-fn registration(body: &[u8], name: &str) -> Option<Vec<Edit>> {
+/// Edits for a sign-in or a dynamic client registration; `None` when the body is anything else.
+fn by_shape(body: &[u8], name: &str) -> Option<Vec<Edit>> {
     let text = std::str::from_utf8(body).ok()?.trim_start();
-    if !text.starts_with('{') || get(text, &["redirect_uris"]).ok()?.is_none() {
+    if !text.starts_with('{') {
         return None;
     }
+    if get(text, &[DEVICE]).ok()?.is_some() {
+        return Some(vec![Edit::replace(&[DEVICE], name)]);
+    }
+    get(text, &["redirect_uris"]).ok()??;
     // `client_name#de` is the same name in a language (RFC 7591, section 2.2).
     let edits: Vec<_> = members(text)
         .ok()??

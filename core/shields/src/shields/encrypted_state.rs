@@ -3,9 +3,10 @@
 //! The work is done in the page, by the module `mantle_state` and Element's own crypto; here is
 //! only said which requests and answers go there.
 
-use super::{Context, Head, HeadStep, Info, Shield, documented, mode_in};
-use crate::verdict::Handler;
+use super::{BodyStep, Context, Head, HeadStep, Info, Shield, documented, mode_in};
+use crate::verdict::{Action, Handler, Reply};
 use mantle_settings::{Item, Mode, OptionInfo, OptionKind};
+use mantle_wire::json::{JsonError, members};
 use mantle_wire::route::Endpoint;
 
 pub(super) struct EncryptedState;
@@ -75,9 +76,12 @@ pub(super) static INFO: Info = Info {
         Endpoint::Notifications,
         Endpoint::Search,
         Endpoint::Hierarchy,
+        Endpoint::Unknown,
     ],
     ..Info::PLAIN
 };
+
+const UNKNOWN_REFUSED: &str = "Mantle does not know this request of Element's and did not let a room's name leave with it: update Mantle.";
 
 impl Shield for EncryptedState {
     fn info(&self) -> &'static Info {
@@ -90,6 +94,13 @@ impl Shield for EncryptedState {
                 HeadStep::Handover(Handler::State)
             }
             Endpoint::CreateRoom => HeadStep::Handover(Handler::State),
+            Endpoint::Unknown if !matches!(head.method, "GET" | "HEAD") => {
+                if TYPES.iter().any(|kind| head.route.mentions(kind)) {
+                    let reply = Reply::forbidden(UNKNOWN_REFUSED);
+                    return HeadStep::Reply(Action::Answered, reply);
+                }
+                HeadStep::Body
+            }
             // Nothing of these is worth a record where the shield only watches.
             _ if mode_in(context.policy, ID) == Mode::Flag => HeadStep::Pass,
             Endpoint::Upgrade => HeadStep::Handover(Handler::State),
@@ -104,6 +115,24 @@ impl Shield for EncryptedState {
             | Endpoint::Hierarchy => HeadStep::Handback(Handler::State),
             _ => HeadStep::Pass,
         }
+    }
+
+    /// Of a request that no row knows: whether it makes a room with a name or a topic.
+    fn body(
+        &self,
+        _head: &Head<'_>,
+        _context: &Context<'_>,
+        _headers: &str,
+        body: &[u8],
+    ) -> Result<BodyStep, JsonError> {
+        let text = std::str::from_utf8(body).unwrap_or_default();
+        let Ok(Some(members)) = members(text) else { return Ok(BodyStep::Pass) };
+        let has = |keys: &[&str]| members.iter().any(|member| keys.contains(&member.key.as_str()));
+        let makes_room = has(&["preset", "initial_state", "creation_content", "room_version"]);
+        Ok(match makes_room && has(&["name", "topic"]) {
+            true => BodyStep::Reply(Action::Answered, Reply::forbidden(UNKNOWN_REFUSED)),
+            false => BodyStep::Pass,
+        })
     }
 }
 

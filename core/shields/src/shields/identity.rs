@@ -7,7 +7,7 @@ use super::{
     BodyStep, Context, Head, HeadStep, Info, ResponseStep, Rule, Shield, declared, documented,
 };
 use crate::verdict::{Action, Reply};
-use mantle_wire::json::{Document, Edit, JsonError, elements, get, get_str, utf8};
+use mantle_wire::json::{Document, Edit, JsonError, elements, get, get_str, members, utf8};
 use mantle_wire::route::Endpoint;
 use mantle_wire::url::Address;
 use std::borrow::Cow;
@@ -54,6 +54,7 @@ pub(super) static INFO: Info = Info {
         Endpoint::Invite,
         Endpoint::CreateRoom,
         Endpoint::Devices,
+        Endpoint::Unknown,
     ],
     ..Info::PLAIN
 };
@@ -102,6 +103,7 @@ impl Shield for Identity {
             | Endpoint::CreateRoom
             | Endpoint::IdentityAccountData => return HeadStep::Body,
             Endpoint::Devices if head.method != "GET" => return HeadStep::Body,
+            Endpoint::Unknown if !matches!(head.method, "GET" | "HEAD") => return HeadStep::Body,
             _ => return HeadStep::Pass,
         };
         if context.policy.is_allowed(INFO.id, head.address.host) {
@@ -117,7 +119,10 @@ impl Shield for Identity {
         _headers: &str,
         body: &[u8],
     ) -> Result<BodyStep, JsonError> {
-        let text = utf8(body)?;
+        let text = match utf8(body) {
+            Err(_) if head.endpoint == Endpoint::Unknown => return Ok(BodyStep::Pass),
+            text => text?,
+        };
         let text = text.trim();
         if text.is_empty() {
             return Ok(BodyStep::Pass);
@@ -130,6 +135,10 @@ impl Shield for Identity {
                 .trim_end_matches('/');
             context.policy.is_allowed(INFO.id, host)
         };
+        // What it is nobody knows; so is what else it may hold.
+        if head.endpoint == Endpoint::Unknown && !matches!(members(text), Ok(Some(_))) {
+            return Ok(BodyStep::Pass);
+        }
         if allowed(get_str(text, &["id_server"])?) {
             return Ok(BodyStep::Pass);
         }

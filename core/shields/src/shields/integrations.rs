@@ -6,13 +6,14 @@
 //! by value.
 
 use super::{
-    BodyStep, Context, Head, HeadStep, Info, Place, ResponseStep, Rule, Shield, declared,
-    documented,
+    BodyStep, Context, FrameStep, Head, HeadStep, Info, Place, ResponseStep, Rule, Shield,
+    declared, documented,
 };
 use crate::verdict::{Action, Reply};
 use mantle_wire::json::{Document, JsonError, elements, get_str, members, quoted, string, utf8};
 use mantle_wire::route::Endpoint;
-use mantle_wire::url::{Address, Found, found, percent_decoded};
+use mantle_wire::secret::Secret;
+use mantle_wire::url::{Address, Found, found};
 use std::borrow::Cow;
 
 /// Hosts of Element's own integration managers.
@@ -84,9 +85,9 @@ impl Shield for Integrations {
         headers: &str,
         body: &[u8],
     ) -> Result<BodyStep, JsonError> {
-        if tokens_for(head, context)
-            .any(|token| token.is_in(headers.as_bytes()) || token.is_in(body))
-        {
+        let is_told = tokens_for(head, context)
+            .any(|token| token.is_hidden_in(headers.as_bytes()) || token.is_hidden_in(body));
+        if is_told || has_token_shape(head, context, body) {
             return Ok(BodyStep::Reply(Action::Blocked, Reply::forbidden(TOKEN_REFUSED)));
         }
         if head.endpoint != Endpoint::WidgetsAccountData {
@@ -99,6 +100,16 @@ impl Shield for Integrations {
             }
         }
         Ok(BodyStep::Pass)
+    }
+
+    fn frame(&self, url: &str, context: &Context<'_>) -> Option<FrameStep> {
+        let head = Head::new("GET", url)?;
+        let is_told = tokens_for(&head, context).any(|token| token.is_hidden_in(url.as_bytes()));
+        is_told.then(|| FrameStep {
+            url: "about:blank".to_owned(),
+            action: Action::Blocked,
+            sentence: Some(TOKEN_REFUSED),
+        })
     }
 
     fn response_paths(&self, head: &Head<'_>) -> Vec<Cow<'static, str>> {
@@ -192,7 +203,7 @@ fn is_manager(head: &Head<'_>, context: &Context<'_>) -> bool {
         || HOSTS.contains(&address.host_name())
         || address.has_parameter("scalar_token")
         // Whoever writes a `.well-known` could name a homeserver: its API is never taken for a manager.
-        || head.endpoint == Endpoint::Foreign && context.managers.iter().any(|place| place.holds(address))
+        || head.endpoint == Endpoint::Foreign && context.learned.is_manager(address)
 }
 
 /// Tokens that must not reach the host of `head`.
@@ -201,28 +212,45 @@ fn tokens_for<'a>(
     context: &Context<'a>,
 ) -> impl Iterator<Item = &'a mantle_wire::secret::Secret> {
     let host = head.address.host;
-    let policy = context.policy;
-    let allowed =
-        ["integrations", "identity", "calls"].into_iter().any(|list| policy.is_allowed(list, host))
-            || context.rtc_hosts.iter().any(|rtc| rtc == host);
+    let is_trusted = may_know(host, context);
     context
-        .tokens
+        .learned
+        .tokens()
         .iter()
-        .filter(move |token| !allowed && token.issuer != host)
+        .filter(move |token| !is_trusted && token.issuer != host)
         .map(|token| &token.value)
 }
 
+/// Whether this host may be told who one is: it is on a list, or a call service of one's own.
+fn may_know(host: &str, context: &Context<'_>) -> bool {
+    ["integrations", "identity", "calls"]
+        .into_iter()
+        .any(|list| context.policy.is_allowed(list, host))
+        || context.learned.is_call_server(host)
+}
+
 fn token_step(head: &Head<'_>, context: &Context<'_>) -> HeadStep {
-    if context.tokens.is_empty() || tokens_for(head, context).next().is_none() {
-        return HeadStep::Pass;
-    }
-    let in_url = tokens_for(head, context).any(|token| {
-        token.is_in(head.url.as_bytes()) || token.is_in(percent_decoded(head.url).as_bytes())
-    });
-    if in_url {
+    // What a stranger is given may hold a token that only another document has seen.
+    let may_be_given = head.endpoint == Endpoint::Foreign
+        && !matches!(head.method, "GET" | "HEAD")
+        && !may_know(head.address.host, context);
+    if tokens_for(head, context).any(|token| token.is_hidden_in(head.url.as_bytes())) {
         return HeadStep::Reply(Action::Blocked, Reply::forbidden(TOKEN_REFUSED));
     }
-    HeadStep::Body
+    if may_be_given || tokens_for(head, context).next().is_some() {
+        return HeadStep::Body;
+    }
+    HeadStep::Pass
+}
+
+/// Whether a body for a stranger has the members of an OpenID token's JSON (Client-Server API,
+/// 'OpenID'), encoded or not: it may come from another document than this one.
+fn has_token_shape(head: &Head<'_>, context: &Context<'_>, body: &[u8]) -> bool {
+    head.endpoint == Endpoint::Foreign
+        && !may_know(head.address.host, context)
+        && ["matrix_server_name", "access_token"]
+            .iter()
+            .all(|member| Secret::new((*member).to_owned()).is_hidden_in(body))
 }
 
 /// Hosts of the call services in a list of the homeserver's (MSC4143).

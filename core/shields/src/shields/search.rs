@@ -57,8 +57,7 @@ impl Shield for Search {
         body: &[u8],
     ) -> Result<BodyStep, JsonError> {
         let Some(term) = get_str(utf8(body)?, &["search_term"])? else { return Ok(BodyStep::Pass) };
-        // In bytes: one sign of a name in Chinese or Japanese says as much as three letters.
-        let letters = i64::try_from(term.trim().trim_start_matches('@').len()).unwrap_or(i64::MAX);
+        let letters = term.trim().trim_start_matches('@').chars().map(letters_of).sum::<i64>();
         let least = context.policy.option_number(INFO.id, LETTERS.key);
         Ok(if least.is_some_and(|least| letters < least) {
             let reply = Reply::ok(r#"{"limited":false,"results":[]}"#);
@@ -66,5 +65,14 @@ impl Shield for Search {
         } else {
             BodyStep::Pass
         })
+    }
+}
+
+/// One sign of a name in Chinese, Japanese or Korean says as much as three letters.
+const fn letters_of(sign: char) -> i64 {
+    match sign {
+        '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}' => 3,
+        '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}' => 3,
+        _ => 1,
     }
 }

@@ -33,6 +33,11 @@ pub(super) static INFO: Info = Info {
     endpoints: &[
         Endpoint::AuthMetadata,
         Endpoint::OpenIdConfiguration,
+        Endpoint::WellKnownClient,
+        Endpoint::ElementConfig,
+        Endpoint::FederationVersion,
+        Endpoint::SynapseApi,
+        Endpoint::SynapseIsAdmin,
         Endpoint::Foreign,
         Endpoint::JitsiWellKnown,
     ],
@@ -43,8 +48,15 @@ const REFUSED: &str = "Mantle keeps Element from servers other than its own and 
 const NOT_LOADED: &str = "Mantle did not load a part of this page (a widget, a call or a captcha) because it comes from another server: allow its host under “Third parties” in Mantle's settings if you trust it.";
 
 /// Where signing in takes place.
-const KEYS: [&str; 4] =
-    ["issuer", "token_endpoint", "registration_endpoint", "revocation_endpoint"];
+const KEYS: [&str; 6] = [
+    "issuer",
+    "token_endpoint",
+    "registration_endpoint",
+    "revocation_endpoint",
+    // In `.well-known`.
+    "m.authentication/issuer",
+    "org.matrix.msc2965.authentication/issuer",
+];
 
 impl Shield for ThirdParty {
     fn info(&self) -> &'static Info {
@@ -53,11 +65,20 @@ impl Shield for ThirdParty {
 
     fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
         match head.endpoint {
-            Endpoint::AuthMetadata | Endpoint::OpenIdConfiguration => HeadStep::Watch,
-            Endpoint::Foreign | Endpoint::JitsiWellKnown
+            // Only a homeserver, its sign-in and the page's own site have business with these.
+            Endpoint::Foreign
+            | Endpoint::JitsiWellKnown
+            | Endpoint::ElementConfig
+            | Endpoint::FederationVersion
+            | Endpoint::OpenIdConfiguration
+            | Endpoint::SynapseApi
+            | Endpoint::SynapseIsAdmin
                 if is_third(head.address.host, context) =>
             {
                 HeadStep::Reply(Action::Blocked, Reply::forbidden(REFUSED))
+            }
+            Endpoint::AuthMetadata | Endpoint::OpenIdConfiguration | Endpoint::WellKnownClient => {
+                HeadStep::Watch
             }
             _ => HeadStep::Pass,
         }
@@ -94,8 +115,8 @@ impl Shield for ThirdParty {
 }
 
 fn is_third(host: &str, context: &Context<'_>) -> bool {
-    let is_named = |hosts: &[String]| hosts.iter().any(|named| named == host);
-    !is_named(context.auth_hosts)
-        && !is_named(context.rtc_hosts)
+    !context.learned.is_auth(host)
+        && !context.learned.is_call_server(host)
+        && !context.learned.is_homeserver(host)
         && SHIELDS.iter().all(|shield| context.is_foreign(shield.info().id, host))
 }

@@ -1,0 +1,288 @@
+//! What responses and requests told about servers, and who said it.
+//!
+//! A server says much about itself and others, so nothing of it reaches further than who said it: a
+//! call service counts when one's own homeserver or domain names it, and nobody names the page's own
+//! host, a homeserver in use or the server one signs in at as something to keep away from. Each kind
+//! has a bound, for each who says it too, and the oldest goes.
+
+use crate::shields::{OpenIdToken, Place};
+use mantle_wire::json::{self, JsonError};
+use mantle_wire::secret::Secret;
+use mantle_wire::url::Address;
+use serde::Serialize;
+
+/// OpenID tokens live an hour; this many are followed at once.
+const MAX_TOKENS: usize = 64;
+/// Of any other kind.
+const MAX_ENTRIES: usize = 64;
+/// Of any other kind, by one server.
+const MAX_BY_ONE: usize = 8;
+/// Longest host and path prefix, in bytes. Longer ones no browser asks for.
+const MAX_LENGTH: usize = 1024;
+/// Longest token, in bytes.
+const MAX_TOKEN: usize = 4096;
+
+/// Something a server said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Said<T> {
+    by: String,
+    what: T,
+}
+
+/// What one document has learned.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Learned {
+    managers: Vec<Said<Place>>,
+    tokens: Vec<OpenIdToken>,
+    rtc_hosts: Vec<Said<String>>,
+    auth_hosts: Vec<Said<String>>,
+    turn_hosts: Vec<Said<String>>,
+    /// Hosts that Element talks the Client-Server API to.
+    homeservers: Vec<Said<String>>,
+    /// Domains of the Matrix IDs that Element signs in with.
+    domains: Vec<Said<String>>,
+    /// Call services that were given a token.
+    used_call_servers: Vec<Said<String>>,
+}
+
+impl Learned {
+    /// Where an integration manager is; whether that is new.
+    pub(crate) fn manager(&mut self, page_host: &str, by: &str, place: Place) -> bool {
+        let Place { host, path_prefix } = &place;
+        let is_own = host == page_host || self.is_homeserver(host) || self.is_auth(host);
+        !is_own
+            && path_prefix.len() <= MAX_LENGTH
+            && host.len() <= MAX_LENGTH
+            && add(&mut self.managers, by, place)
+    }
+
+    /// An OpenID token and the homeserver that issued it; whether that is new.
+    pub(crate) fn token(&mut self, issuer: &str, value: String) -> bool {
+        // Short texts would match by accident.
+        if !(8..=MAX_TOKEN).contains(&value.len()) {
+            return false;
+        }
+        let token = OpenIdToken { value: Secret::new(value), issuer: issuer.to_owned() };
+        if self.tokens.contains(&token) {
+            return false;
+        }
+        if self.tokens.len() >= MAX_TOKENS {
+            self.tokens.remove(0);
+        }
+        self.tokens.push(token);
+        true
+    }
+
+    /// A host for calls (MSC4143); whether that is new.
+    pub(crate) fn rtc_host(&mut self, by: &str, host: String) -> bool {
+        host.len() <= MAX_LENGTH && add(&mut self.rtc_hosts, by, host)
+    }
+
+    /// A host where one signs in (MSC2965); whether that is new.
+    pub(crate) fn auth_host(&mut self, by: &str, host: String) -> bool {
+        let is_new = host.len() <= MAX_LENGTH && add(&mut self.auth_hosts, by, host.clone());
+        if is_new {
+            self.managers.retain(|said| said.what.host != host);
+        }
+        is_new
+    }
+
+    /// A TURN server (Client-Server API, `GET voip/turnServer`); whether that is new.
+    pub(crate) fn turn_host(&mut self, by: &str, host: String) -> bool {
+        host.len() <= MAX_LENGTH && add(&mut self.turn_hosts, by, host)
+    }
+
+    /// Element talks the Client-Server API to this host; whether that is new.
+    pub(crate) fn homeserver(&mut self, host: &str) -> bool {
+        let is_new = !self.is_homeserver(host) && add(&mut self.homeservers, host, host.to_owned());
+        if is_new {
+            self.managers.retain(|said| said.what.host != host);
+        }
+        is_new
+    }
+
+    /// Element acts for this Matrix ID; whether its domain is new.
+    pub(crate) fn user(&mut self, user: &str) -> bool {
+        let domain = user.strip_prefix('@').and_then(|user| user.split_once(':'));
+        domain.is_some_and(|(_, domain)| {
+            let is_known = self.domains.iter().any(|said| said.what == domain);
+            !is_known
+                && domain.len() <= MAX_LENGTH
+                && add(&mut self.domains, domain, domain.to_owned())
+        })
+    }
+
+    /// A call service of one's own was given a token; whether that is new.
+    pub(crate) fn used_call_server(&mut self, host: &str) -> bool {
+        add(&mut self.used_call_servers, host, host.to_owned())
+    }
+
+    /// Whether a place that was named as an integration manager's holds this address.
+    #[must_use]
+    pub fn is_manager(&self, address: &Address<'_>) -> bool {
+        self.managers.iter().any(|said| said.what.holds(address))
+    }
+
+    /// OpenID tokens seen so far.
+    #[must_use]
+    pub fn tokens(&self) -> &[OpenIdToken] {
+        &self.tokens
+    }
+
+    /// Whether one's own homeserver or domain names this host for calls.
+    #[must_use]
+    pub fn is_call_server(&self, host: &str) -> bool {
+        self.rtc_hosts.iter().any(|said| said.what == host && self.is_own(&said.by))
+    }
+
+    /// Whether a call service of one's own was given a token: a call with it may be under way.
+    #[must_use]
+    pub fn has_used_call_server(&self) -> bool {
+        !self.used_call_servers.is_empty()
+    }
+
+    /// Whether this host was named for signing in.
+    #[must_use]
+    pub fn is_auth(&self, host: &str) -> bool {
+        self.auth_hosts.iter().any(|said| said.what == host)
+    }
+
+    /// Whether a homeserver in use offers this TURN server.
+    #[must_use]
+    pub fn is_turn(&self, host: &str) -> bool {
+        self.turn_hosts.iter().any(|said| said.what == host)
+    }
+
+    /// Whether Element talks the Client-Server API to this host.
+    #[must_use]
+    pub fn is_homeserver(&self, host: &str) -> bool {
+        self.homeservers.iter().any(|said| said.what == host)
+    }
+
+    fn is_own(&self, host: &str) -> bool {
+        self.is_homeserver(host) || self.domains.iter().any(|said| said.what == host)
+    }
+
+    /// Reads what [`serde_json::to_string`] made of another.
+    ///
+    /// # Errors
+    /// [`JsonError`] where the text is no such thing.
+    pub(crate) fn read(text: &str) -> Result<Self, JsonError> {
+        let list = |key| json::elements(json::get(text, &[key])?.unwrap_or("[]"));
+        let text = |item, path: &[&str]| json::get_str(item, path).map(Option::unwrap_or_default);
+        let hosts = |key| -> Result<Vec<Said<String>>, JsonError> {
+            list(key)?
+                .into_iter()
+                .map(|said| Ok(Said { by: text(said, &["by"])?, what: text(said, &["what"])? }))
+                .collect()
+        };
+        let mut learned = Self {
+            rtc_hosts: hosts("rtc_hosts")?,
+            auth_hosts: hosts("auth_hosts")?,
+            turn_hosts: hosts("turn_hosts")?,
+            homeservers: hosts("homeservers")?,
+            domains: hosts("domains")?,
+            used_call_servers: hosts("used_call_servers")?,
+            ..Self::default()
+        };
+        for said in list("managers")? {
+            let host = text(said, &["what", "host"])?;
+            let what = Place { host, path_prefix: text(said, &["what", "path_prefix"])? };
+            learned.managers.push(Said { by: text(said, &["by"])?, what });
+        }
+        for token in list("tokens")? {
+            let value = Secret::new(text(token, &["value"])?);
+            learned.tokens.push(OpenIdToken { value, issuer: text(token, &["issuer"])? });
+        }
+        Ok(learned)
+    }
+}
+
+/// Adds what is not there yet; of too many the oldest goes, of too many by one the oldest of theirs.
+fn add<T: PartialEq>(list: &mut Vec<Said<T>>, by: &str, what: T) -> bool {
+    if by.len() > MAX_LENGTH || list.iter().any(|said| said.by == by && said.what == what) {
+        return false;
+    }
+    let is_new = !list.iter().any(|said| said.what == what);
+    let theirs = list.iter().filter(|said| said.by == by).count();
+    let oldest = match theirs >= MAX_BY_ONE {
+        true => list.iter().position(|said| said.by == by),
+        false => (list.len() >= MAX_ENTRIES).then_some(0),
+    };
+    if let Some(oldest) = oldest {
+        list.remove(oldest);
+    }
+    list.push(Said { by: by.to_owned(), what });
+    is_new
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(host: &str) -> Place {
+        Place { host: host.to_owned(), path_prefix: "/".to_owned() }
+    }
+
+    #[test]
+    fn nothing_that_is_in_use_becomes_a_manager() {
+        let mut learned = Learned::default();
+        learned.homeserver("hs.example");
+        learned.auth_host("hs.example", "auth.example".to_owned());
+        for host in ["chat.example", "hs.example", "auth.example"] {
+            assert!(!learned.manager("chat.example", "evil.example", place(host)), "{host}");
+        }
+        assert!(learned.manager("chat.example", "evil.example", place("later.example")));
+        learned.homeserver("later.example");
+        assert!(!learned.is_manager(&Address::parse("https://later.example/x").unwrap()));
+    }
+
+    #[test]
+    fn call_servers_count_for_those_who_may_name_them() {
+        let mut learned = Learned::default();
+        learned.rtc_host("evil.example", "sfu.evil.example".to_owned());
+        learned.rtc_host("own.example", "sfu.own.example".to_owned());
+        assert!(!learned.is_call_server("sfu.own.example"));
+        learned.user("@a:own.example");
+        assert!(learned.is_call_server("sfu.own.example"));
+        assert!(!learned.is_call_server("sfu.evil.example"));
+    }
+
+    #[test]
+    fn one_server_pushes_out_only_what_it_said_itself() {
+        let mut learned = Learned::default();
+        learned.manager("chat.example", "own.example", place("manager.example"));
+        for number in 0..1000 {
+            learned.manager("chat.example", "evil.example", place(&format!("{number}.example")));
+        }
+        assert_eq!(learned.managers.len(), MAX_BY_ONE + 1);
+        let holds = |url| learned.is_manager(&Address::parse(url).unwrap());
+        assert!(holds("https://manager.example/x") && holds("https://999.example/"));
+        assert!(!holds("https://0.example/"));
+    }
+
+    #[test]
+    fn what_is_kept_has_bounds() {
+        let mut learned = Learned::default();
+        for number in 0..1000 {
+            let host = format!("{number}.example");
+            learned.rtc_host(&host, host.clone());
+            learned.auth_host(&host, host.clone());
+            learned.turn_host(&host, host.clone());
+            learned.homeserver(&host);
+            learned.user(&format!("@a:{host}"));
+            learned.used_call_server(&host);
+            learned.manager("", &host, place(&format!("m{host}")));
+            learned.token("hs.example", format!("long enough {number}"));
+        }
+        let long = "x".repeat(MAX_LENGTH + 1);
+        assert!(
+            !learned.rtc_host("a.example", long.clone()) && !learned.rtc_host(&long, "b".into())
+        );
+        assert!(!learned.token("hs.example", "x".repeat(MAX_TOKEN + 1)));
+        assert!(!learned.token("hs.example", "short".to_owned()));
+        let text = serde_json::to_string(&learned).unwrap();
+        assert!(text.len() < 64 * 1024, "{}", text.len());
+        assert_eq!(Learned::read(&text).unwrap(), learned);
+    }
+}
