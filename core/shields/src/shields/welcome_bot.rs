@@ -5,7 +5,7 @@
 
 use super::{BodyStep, Context, Head, HeadStep, Info, Shield, documented};
 use crate::verdict::{Action, Reply};
-use mantle_wire::json::{JsonError, elements, get, utf8};
+use mantle_wire::json::{JsonError, elements, get, string, utf8};
 use mantle_wire::route::Endpoint;
 
 pub(super) struct WelcomeBot;
@@ -50,7 +50,7 @@ impl Shield for WelcomeBot {
         }
         let text = utf8(body)?;
         for invitee in elements(get(text, &["invite"])?.unwrap_or("[]"))? {
-            let invitee: String = serde_json::from_str(invitee).unwrap_or_default();
+            let invitee = string(invitee.as_bytes()).unwrap_or_default();
             if invitee.starts_with("@riot-bot:") {
                 return Ok(BodyStep::Reply(Action::Answered, Reply::forbidden(REFUSED)));
             }

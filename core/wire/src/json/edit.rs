@@ -365,6 +365,35 @@ mod tests {
             .prop_map(|map| serde_json::Value::Object(map.into_iter().collect()))
     }
 
+    const KEYS: [&str; 4] = ["a", "b", "\\u0061", "c"];
+
+    /// Objects in which keys repeat, also escaped.
+    fn repeating() -> impl Strategy<Value = String> {
+        let leaf =
+            prop::sample::select(vec!["1", "[{}]", "{}", "null", "\"a\""]).prop_map(str::to_owned);
+        let object = |inner: BoxedStrategy<String>| {
+            prop::collection::vec((prop::sample::select(&KEYS[..]), inner), 0..5).prop_map(
+                |members| {
+                    let members: Vec<_> = members
+                        .iter()
+                        .map(|(key, value)| format!(" \"{key}\" : {value}"))
+                        .collect();
+                    format!("{{{} }}", members.join(" ,"))
+                },
+            )
+        };
+        object(leaf.prop_recursive(3, 16, 4, move |inner| object(inner.boxed())).boxed())
+    }
+
+    fn edits() -> impl Strategy<Value = Edit> {
+        let path = prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 1..4);
+        (path, 0..3_u8).prop_map(|(path, kind)| match kind {
+            0 => Edit::remove(&path),
+            1 => Edit::set(&path, r#"{"b":2}"#),
+            _ => Edit::replace(&path, "3"),
+        })
+    }
+
     proptest! {
         #[test]
         fn only_the_named_member_changes(value in object(), key in "[abc]{1,2}", pretty: bool) {
@@ -381,6 +410,17 @@ mod tests {
             let prefix = after.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count();
             let suffix = after.bytes().rev().zip(text.bytes().rev()).take_while(|(a, b)| a == b).count();
             prop_assert!(prefix + suffix >= after.len());
+        }
+
+        #[test]
+        fn all_at_once_is_one_after_the_other(text in repeating(), edits in prop::collection::vec(edits(), 0..6)) {
+            let at_once = edit(&text, &edits);
+            let mut current = text.clone();
+            for one in &edits {
+                current = edit(&current, std::slice::from_ref(one));
+            }
+            let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+            prop_assert_eq!(parsed(&at_once), parsed(&current), "{} {:?}", text, edits);
         }
 
         #[test]
