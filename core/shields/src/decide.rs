@@ -548,22 +548,28 @@ impl Engine {
         let mut splices = Splices::new(text);
         let mut grown = 0_usize;
         let list = account_data::each(head.endpoint, text, |event| {
-            let mut content: Cow<'_, str> =
-                String::from_utf8_lossy(text.get(event.content.clone()).unwrap_or_default());
+            // Few events concern anybody, and only those are read.
+            let mut content: Option<Cow<'_, str>> = None;
             let mut is_other = false;
             let watching = watching.iter().zip(&mut steps).zip(&mut missing);
             for (((shield, mode), (step, is_changed)), missing) in watching {
                 missing.take_if(|(event_type, _)| *event_type == event.event_type);
-                let next = shield.account_data(&event.event_type, &content, &context, step);
-                if let Some(next) = next.ok().flatten().filter(|next| *next != content) {
+                if !shield.is_account_data_edited(&event.event_type, &context) {
+                    continue;
+                }
+                let content = content.get_or_insert_with(|| {
+                    String::from_utf8_lossy(text.get(event.content.clone()).unwrap_or_default())
+                });
+                let next = shield.account_data(&event.event_type, content, &context, step);
+                if let Some(next) = next.ok().flatten().filter(|next| next != content) {
                     *is_changed = true;
                     if *mode != Mode::Flag {
-                        content = next.into();
+                        *content = next.into();
                         is_other = true;
                     }
                 }
             }
-            if is_other {
+            if let Some(content) = content.filter(|_| is_other) {
                 grown = grown.saturating_add(content.len().saturating_sub(event.content.len()));
                 // A server repeats placeholders at no cost.
                 let with = if grown > MAX_GROWTH { b"{}" } else { content.as_bytes() };

@@ -524,6 +524,11 @@ pub trait Shield: Sync {
         Ok(ResponseStep::default())
     }
 
+    /// Whether [`Shield::account_data`] wants to see events of this type.
+    fn is_account_data_edited(&self, _event_type: &str, _context: &Context<'_>) -> bool {
+        false
+    }
+
     /// A look at one of the global account data events of a sync response, after
     /// [`HeadStep::Watch`]: the JSON text to put in place of its content, or `None`. What it learns
     /// goes into `step`.

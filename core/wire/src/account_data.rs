@@ -1,7 +1,8 @@
 //! Global account data in the answers that carry it (Client-Server API, 'Client Config').
 
-use crate::json::{Cursor, Document, JsonError, string, walk_on};
+use crate::json::{Cursor, Document, JsonError, string_in, walk_on};
 use crate::route::Endpoint;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Where a sync answer holds global account data: keys with `/` between them; `None` for other
@@ -17,9 +18,9 @@ pub const fn path(endpoint: Endpoint) -> Option<&'static str> {
 
 /// A global account data event that has content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
+pub struct Event<'a> {
     /// Its type.
-    pub event_type: String,
+    pub event_type: Cow<'a, str>,
     /// Where its content stands in the answer.
     pub content: Range<usize>,
 }
@@ -38,10 +39,10 @@ pub struct List {
 ///
 /// # Errors
 /// [`JsonError`] when the answer is not JSON.
-pub fn each(
+pub fn each<'a>(
     endpoint: Endpoint,
-    text: &[u8],
-    mut show: impl FnMut(Event),
+    text: &'a [u8],
+    mut show: impl FnMut(Event<'a>),
 ) -> Result<Option<List>, JsonError> {
     let Some(path) = path(endpoint) else { return Ok(None) };
     // Most answers have none: this is faster than to go over them.
@@ -65,7 +66,7 @@ pub fn each(
 }
 
 /// The event that comes next; `None` where it is none.
-fn event(text: &[u8], cursor: &mut Cursor<'_>) -> Result<Option<Event>, JsonError> {
+fn event<'a>(text: &'a [u8], cursor: &mut Cursor<'a>) -> Result<Option<Event<'a>>, JsonError> {
     if cursor.peek() != Some(b'{') {
         cursor.value()?;
         return Ok(None);
@@ -75,7 +76,7 @@ fn event(text: &[u8], cursor: &mut Cursor<'_>) -> Result<Option<Event>, JsonErro
     while let Some(key) = next {
         let value = cursor.value()?;
         if key.is("type") {
-            event_type = text.get(value).and_then(string);
+            event_type = text.get(value).and_then(string_in);
         } else if key.is("content") {
             content = Some(value);
         }
@@ -171,7 +172,7 @@ mod tests {
         let found = |endpoint, text: &str| {
             let mut seen = Vec::new();
             let list = each(endpoint, text.as_bytes(), |event| {
-                seen.push((event.event_type.clone(), text[event.content.clone()].to_owned()));
+                seen.push((event.event_type.to_string(), text[event.content.clone()].to_owned()));
             })
             .unwrap();
             assert!(list.is_none_or(|list| text[list.end..].starts_with(']')));

@@ -111,6 +111,12 @@ impl Shield for AccountData {
         Ok(ResponseStep { replaced, ..ResponseStep::default() })
     }
 
+    fn is_account_data_edited(&self, event_type: &str, context: &Context<'_>) -> bool {
+        event_type == SETTINGS
+            || is_kept(event_type, context)
+            || context.kept.iter().any(|kept| is_of_type(&kept.key, event_type))
+    }
+
     fn account_data(
         &self,
         event_type: &str,
@@ -118,14 +124,7 @@ impl Shield for AccountData {
         context: &Context<'_>,
         _step: &mut ResponseStep,
     ) -> Result<Option<String>, JsonError> {
-        // Others need no further look.
-        let may_be_ours = content.contains(PLACEHOLDER) || content.contains("\\u");
-        let is_known = || {
-            event_type == SETTINGS
-                || is_kept(event_type, context)
-                || context.kept.iter().any(|kept| is_of_type(&kept.key, event_type))
-        };
-        if may_be_ours && is_known() { own(content, event_type, context) } else { Ok(None) }
+        own(content, event_type, context)
     }
 }
 

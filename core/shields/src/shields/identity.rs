@@ -213,15 +213,18 @@ impl Shield for Identity {
         Ok(ResponseStep { replaced, ..ResponseStep::default() })
     }
 
+    fn is_account_data_edited(&self, event_type: &str, _context: &Context<'_>) -> bool {
+        event_type == "m.identity_server"
+    }
+
     fn account_data(
         &self,
-        event_type: &str,
+        _event_type: &str,
         content: &str,
         context: &Context<'_>,
         _step: &mut ResponseStep,
     ) -> Result<Option<String>, JsonError> {
-        let is_kept =
-            event_type != "m.identity_server" || is_kept(get_str(content, &["base_url"])?, context);
+        let is_kept = is_kept(get_str(content, &["base_url"])?, context);
         Ok((!is_kept).then(|| NULL_SERVER.to_owned()))
     }
 }

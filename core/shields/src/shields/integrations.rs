@@ -161,16 +161,17 @@ impl Shield for Integrations {
         Ok(step)
     }
 
+    fn is_account_data_edited(&self, event_type: &str, _context: &Context<'_>) -> bool {
+        event_type == "m.widgets"
+    }
+
     fn account_data(
         &self,
-        event_type: &str,
+        _event_type: &str,
         content: &str,
         context: &Context<'_>,
         step: &mut ResponseStep,
     ) -> Result<Option<String>, JsonError> {
-        if event_type != "m.widgets" {
-            return Ok(None);
-        }
         let mut managers = Vec::new();
         let replaced = without_managers(content, context, &mut managers);
         forget_site(&mut managers, context);

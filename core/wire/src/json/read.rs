@@ -105,8 +105,17 @@ pub fn get_str(text: &str, path: &[&str]) -> Result<Option<String>, JsonError> {
 /// The string that this JSON text is; `None` for other values.
 #[must_use]
 pub fn string(value: &[u8]) -> Option<String> {
+    string_in(value).map(Cow::into_owned)
+}
+
+/// The same, not copied where it stands there as it is.
+#[must_use]
+pub fn string_in(value: &[u8]) -> Option<Cow<'_, str>> {
     let raw = value.trim_ascii().strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    Some(unescaped(raw))
+    Some(match memchr::memchr(b'\\', raw) {
+        Some(_) => Cow::Owned(unescaped(raw)),
+        None => String::from_utf8_lossy(raw),
+    })
 }
 
 /// `text` as a JSON string literal.
