@@ -189,6 +189,10 @@ export class EncryptedState {
      */
     forgetAll(): void;
     /**
+     * Whether `healed` has something that no key is waited for.
+     */
+    hasNews(): boolean;
+    /**
      * Whether `setOwnDevice` was called.
      */
     hasOwnDevice(): boolean;
@@ -219,6 +223,10 @@ export class EncryptedState {
      * False when the slot of a healed event has another one by now.
      */
     isCurrent(room_id: string, event_type: string, state_key: string, event_id: string): boolean;
+    /**
+     * Whether what waits under this id is on disk.
+     */
+    isPendingStored(pending_id: string): boolean;
     /**
      * Whether this tab may write.
      */
@@ -266,14 +274,6 @@ export class EncryptedState {
      */
     pendingWrites(): PendingWrite[];
     /**
-     * The batch could not be written.
-     */
-    persistFailed(id: number): void;
-    /**
-     * The batch is on disk.
-     */
-    persisted(id: number): void;
-    /**
      * A `createRoom`.
      *
      * # Errors
@@ -295,6 +295,10 @@ export class EncryptedState {
      * A sentence when the text is no array.
      */
     recall(room_id: string, events: string): void;
+    /**
+     * An event was redacted, as the homeserver says.
+     */
+    redact(room_id: string, event_id: string): void;
     /**
      * Current state to send once more.
      *
@@ -362,6 +366,10 @@ export class EncryptedState {
      * Request bodies that name what state they want; `undefined` where they need no change.
      */
     widenBody(method: string, url: string, body: Uint8Array | number[]): Uint8Array | undefined;
+    /**
+     * The batch is on disk but for the entries with these keys.
+     */
+    written(id: number, failed: string[]): void;
 }
 
 export function __wbg_reset_state(): void;

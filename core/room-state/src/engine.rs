@@ -7,7 +7,6 @@
 
 mod again;
 mod convert;
-mod hints;
 mod pending;
 mod persist;
 mod read;
@@ -22,8 +21,6 @@ use zeroize::Zeroizing;
 pub use self::again::{Again, Reencryption};
 use self::again::{Rewrite, Stale};
 pub use self::convert::{Conversion, Put};
-use self::hints::Hint;
-pub use self::hints::InviteHint;
 use self::pending::Pending;
 pub use self::pending::{PendingEvent, PendingView};
 pub use self::persist::{PersistBatch, PersistEntry};
@@ -31,12 +28,17 @@ use self::read::{Answers, Arrival, Waiting};
 pub use self::read::{Before, HealStep, HealedEvent, Needs, OpenStep, SessionNeed, UnopenedEvent};
 use self::rooms::RoomFacts;
 pub use self::write::{
-    CreatePlan, DeviceName, NewRooms, Outgoing, Plan, RefusedDevice, SessionView, WriteRoute,
+    CreatePlan, DeviceName, NewRooms, Plan, RefusedDevice, SessionView, WriteRoute,
 };
-use self::write::{Outbound, Ticket};
 use crate::decrypt::decrypt::OpenedState;
 use crate::decrypt::replay::SeenIndices;
+pub use crate::flow::invite_state::InviteHint;
+use crate::flow::invite_state::InviteState;
 use crate::megolm::{DeviceKeyError, OwnDevice, PickleKey, SessionStore};
+use crate::model::journal::{Journal, Prefix};
+use crate::model::memory::Memory;
+use crate::model::outbound::OutboundSessions;
+pub use crate::model::outbound::Outgoing;
 use crate::model::precedence::KnownState;
 use crate::msc4362::eligible::EncryptedTypes;
 use crate::msc4362::power_levels::PowerLevels;
@@ -168,8 +170,7 @@ pub struct StateEngine {
     kept_owners: Set<(String, String)>,
     known: KnownState,
     seen: SeenIndices,
-    // The clear current events, for when a server hides them: room, type, state key.
-    remembered: Map<String, Map<(String, String), String>>,
+    memory: Memory,
     levels: Map<String, PowerLevels>,
     rooms: Map<String, RoomFacts>,
     members_known: Set<String>,
@@ -184,15 +185,15 @@ pub struct StateEngine {
     healing: Vec<(String, String)>,
     // When the current event of a slot came: room, type, state key.
     placed: Map<(String, String, String), Arrival>,
-    // By room and sender, with a space between.
-    hints: Map<String, Hint>,
-    fresh_hints: Set<String>,
+    previews: InviteState,
+    // Clear events without content, for what was redacted: the running client may hold it.
+    emptied: Vec<HealedEvent>,
     problems: Vec<Problem>,
     told: Set<(String, &'static str, String)>,
     tend: Map<String, &'static str>,
     // Write.
     writer: bool,
-    outbound: Map<String, Outbound>,
+    outbound: OutboundSessions,
     pending: Map<String, Pending>,
     // Rooms that this page has made.
     made: Vec<String>,
@@ -202,15 +203,9 @@ pub struct StateEngine {
     rewrites: Map<(String, String, String), Rewrite>,
     // By room and user: memberships of which a sync told.
     moved: Map<String, Map<String, String>>,
-    tickets: Map<u32, Ticket>,
-    next_ticket: u32,
     // Store.
-    dirty: Set<String>,
-    batch: Option<(u32, Set<String>)>,
-    next_batch: u32,
+    journal: Journal,
     stored_owner: Option<String>,
-    // What the store is known to hold, by key.
-    texts: Map<String, u64>,
 }
 
 impl StateEngine {
@@ -230,7 +225,7 @@ impl StateEngine {
             owners: Map::new(),
             known: KnownState::new(),
             seen: SeenIndices::new(),
-            remembered: Map::new(),
+            memory: Memory::default(),
             levels: Map::new(),
             rooms: Map::new(),
             members_known: Set::new(),
@@ -241,25 +236,20 @@ impl StateEngine {
             waiting: Map::new(),
             healing: Vec::new(),
             placed: Map::new(),
-            hints: Map::new(),
-            fresh_hints: Set::new(),
+            previews: InviteState::default(),
+            emptied: Vec::new(),
             problems: Vec::new(),
             told: Set::new(),
             tend: Map::new(),
             writer: false,
-            outbound: Map::new(),
+            outbound: OutboundSessions::default(),
             pending: Map::new(),
             made: Vec::new(),
             stale: Map::new(),
             rewrites: Map::new(),
             moved: Map::new(),
-            tickets: Map::new(),
-            next_ticket: 1,
-            dirty: Set::new(),
-            batch: None,
-            next_batch: 1,
+            journal: Journal::new(),
             stored_owner: None,
-            texts: Map::new(),
             kept_owners: Set::new(),
         };
         engine.load(stored);
@@ -290,7 +280,7 @@ impl StateEngine {
         }
         if self.stored_owner.is_none() {
             self.stored_owner = Some(device.curve25519().to_owned());
-            self.dirty.insert(persist::DEVICE.to_owned());
+            self.journal.touch(Prefix::Device, "");
         }
         self.note_owner(device.curve25519(), device.ed25519(), device.user_id());
         self.device = Some(device);
@@ -311,7 +301,7 @@ impl StateEngine {
 
     /// Forgets everything, the store's entries too: for a logout.
     pub fn forget_all(&mut self) {
-        self.dirty.extend(self.stored_keys());
+        self.journal.discard_all();
         self.device = None;
         self.sessions = SessionStore::new();
         self.made.clear();
@@ -319,7 +309,7 @@ impl StateEngine {
         self.kept_owners.clear();
         self.known = KnownState::new();
         self.seen = SeenIndices::new();
-        self.remembered.clear();
+        self.memory.clear();
         self.levels.clear();
         self.rooms.clear();
         self.members_known.clear();
@@ -330,15 +320,14 @@ impl StateEngine {
         self.waiting.clear();
         self.healing.clear();
         self.placed.clear();
-        self.hints.clear();
-        self.fresh_hints.clear();
+        self.previews.clear();
+        self.emptied.clear();
         self.tend.clear();
         self.outbound.clear();
         self.pending.clear();
         self.stale.clear();
         self.rewrites.clear();
         self.moved.clear();
-        self.tickets.clear();
         self.stored_owner = None;
     }
 

@@ -11,6 +11,7 @@
 mod decrypt;
 mod engine;
 mod flow;
+mod ids;
 mod index;
 mod megolm;
 mod model;

@@ -5,6 +5,7 @@
 
 mod batch_verify;
 pub(crate) mod encrypt;
+pub(crate) mod holders;
 mod inbound;
 mod outbound;
 mod recipients;

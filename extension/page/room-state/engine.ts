@@ -25,6 +25,8 @@ const PICKLE_KEY = "mantle_state_key";
 const PICKLE_KEY_BYTES = 32;
 const LOCK = "mantle-state";
 const KEY_LOCK = "mantle-state-key";
+/** Of writes to the store, one after the other: what changes all the time waits for the next. */
+const MOST_ROUNDS = 10;
 /** After a failed start, the next one is not tried earlier. */
 const RETRY_AFTER = 10_000;
 
@@ -40,7 +42,7 @@ export class StateEngine {
   #device = "";
   #key = "";
   /** Writes to the store and write operations, each one after the other. */
-  #persisting: Promise<void> = NativePromise.resolve();
+  #persisting: Promise<unknown> = NativePromise.resolve();
   #writing: Promise<unknown> = NativePromise.resolve();
   readonly #doubtful = new Set<string>();
 
@@ -142,23 +144,27 @@ export class StateEngine {
     }
   }
 
-  /** Puts on disk what changed; rejects when it could not be written. */
-  persist(): Promise<void> {
-    const write = async (): Promise<void> => {
-      for (;;) {
+  /**
+   * Puts on disk what changed. An entry that the store does not take costs that only: it is tried
+   * again later, and whoever depends on it asks the Rust half whether it is there. Gives the names
+   * of those.
+   */
+  persist(): Promise<readonly string[]> {
+    const write = async (): Promise<readonly string[]> => {
+      let failed: string[] = [];
+      // A session that could not be stored is taken out at once, behind what may still be on its way.
+      for (let round = 0; round < MOST_ROUNDS; round += 1) {
         const batch = this.call((state) => (state.dirty() ? state.takePersist() : undefined));
-        if (batch === undefined) return;
-        try {
-          for (const { key, value } of batch.entries) await store.put(AREA, key, value ?? null);
-        } catch (error) {
-          this.call((state) => state.persistFailed(batch.id));
-          throw error;
-        }
-        this.call((state) => state.persisted(batch.id));
+        if (batch === undefined) break;
+        failed = await putAll(batch.entries);
+        this.call((state) => state.written(batch.id, failed));
+        if (failed.length > 0 && round > 0) break;
       }
+      return failed;
     };
-    this.#persisting = this.#persisting.then(write, write);
-    return this.#persisting;
+    const persisting = this.#persisting.then(write, write);
+    this.#persisting = persisting;
+    return persisting;
   }
 
   /** The same where nothing depends on it: tried again with the next change. */
@@ -254,6 +260,22 @@ export class StateEngine {
     await this.#learnDevice(client);
     return true;
   }
+}
+
+/** All at once: the store writes them in this order. The names of those it did not take. */
+async function putAll(
+  entries: readonly { key: string; value: string | null }[],
+): Promise<string[]> {
+  const failed: string[] = [];
+  const puts: Promise<void>[] = [];
+  for (const { key, value } of entries) {
+    const put = store.put(AREA, key, value ?? null).catch(() => {
+      failed.push(key);
+    });
+    puts.push(put);
+  }
+  await NativePromise.all(puts);
+  return failed;
 }
 
 function hasPickleKey(): boolean {

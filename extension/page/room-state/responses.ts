@@ -155,6 +155,8 @@ export class StateReader implements AnswerHandler {
       this.#ownersLookedAt = now();
       this.#keys.ring();
     }
+    // Names of invites, and what was redacted: the client holds them, and no key is waited for.
+    if (this.#engine.call((state) => state.hasNews())) this.#keys.ring();
     this.#hooks.looked();
   }
 }

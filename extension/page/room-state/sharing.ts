@@ -26,10 +26,15 @@ export interface StateContent {
   readonly contentJson: string;
 }
 
+const NOT_KEPT =
+  "This device could not store the room's key, so nothing was sent: free some space on it and try " +
+  "again.";
 /** How long a write waits for Element's crypto and for the room to come. */
 export const READY_LIMIT = 20_000;
 /** Changes of membership and devices come in showers. */
 const TEND_DELAY = 400;
+/** By then Element knows a new device, and its keys can be had. */
+const DEVICES_AFTER = 4_000;
 /** How long the client may take to work through an answer. */
 const MEMBERS_LIMIT = 10_000;
 /** When the network failed. */
@@ -41,8 +46,8 @@ export class StateSharing {
   readonly #keys: KeySupply;
   /** Rooms to tend, and what the client is to know of their members by then. */
   readonly #due = new Map<string, Moved[]>();
-  /** Rooms whose state may fall to this page later: it waits for others to do it. */
-  readonly #waiting = new Set<string>();
+  /** Rooms to look at later, and when: others may do it before, or a device is not known yet. */
+  readonly #waiting = new Map<string, number>();
   #isTending = false;
 
   constructor(engine: StateEngine, invites: InviteHints, keys: KeySupply) {
@@ -93,8 +98,12 @@ export class StateSharing {
   /** What a ticket stands for, once that is on disk. */
   async #stored(encrypt: (state: EncryptedState) => number): Promise<Encrypted> {
     const ticket = this.#engine.call(encrypt);
-    await this.#engine.persist();
-    return this.#engine.call((state) => state.takeEncrypted(ticket));
+    const failed = await this.#engine.persist();
+    try {
+      return this.#engine.call((state) => state.takeEncrypted(ticket));
+    } catch (error) {
+      throw failed.length > 0 ? new PageCryptoError(NOT_KEPT) : error;
+    }
   }
 
   /** Encrypts and sends by ourselves. Only inside `engine.writing`. */
@@ -112,7 +121,11 @@ export class StateSharing {
   async #sendAgain(client: PageClient, room: PageRoom, again: Again): Promise<void> {
     await this.#shareKeys(client, room, "again");
     // As late as can be. What is set after this look comes to light with the sync.
-    if (!(await isStillThere(client, again))) return;
+    const found = await whatIsThere(client, again);
+    if (found === "redacted") {
+      this.#engine.call((state) => state.redact(room.roomId, again.eventId));
+    }
+    if (found !== "same") return;
     const { eventType, stateKey, contentJson, eventId } = again;
     const encrypted = await this.#stored((state) =>
       state.encryptAgain(room.roomId, eventType, stateKey, contentJson, eventId),
@@ -160,8 +173,11 @@ export class StateSharing {
   /** After an answer: rooms in which someone came, left or changed devices. */
   tendSoon(): void {
     this.#engine.call((state) => {
-      for (const { roomId, members } of state.tend()) {
-        if (state.encryptsState(roomId)) this.#due.set(roomId, members);
+      for (const { roomId, members, why } of state.tend()) {
+        if (!state.encryptsState(roomId)) continue;
+        this.#due.set(roomId, members);
+        // The sync tells that a list has changed; Element asks for what is in it afterwards.
+        if (why === "devices" || why === "membership") this.#lookLater(roomId, DEVICES_AFTER);
       }
     });
     this.#tendDue();
@@ -210,13 +226,15 @@ export class StateSharing {
     await this.#invites.tellInvited(client, room);
   }
 
-  /** Somebody else is to encrypt the room's state anew: whether they did. */
+  /** Looks at a room again, unless that comes sooner in any case. */
   #lookLater(roomId: string, delay: number): void {
-    if (delay === 0 || this.#waiting.has(roomId)) return;
-    this.#waiting.add(roomId);
+    const at = now() + delay;
+    if (delay === 0 || (this.#waiting.get(roomId) ?? Infinity) <= at) return;
+    this.#waiting.set(roomId, at);
     setTimer(() => {
+      if (this.#waiting.get(roomId) !== at) return;
       this.#waiting.delete(roomId);
-      this.#due.set(roomId, []);
+      if (!this.#due.has(roomId)) this.#due.set(roomId, []);
       this.#tendDue();
     }, delay);
   }
@@ -234,22 +252,28 @@ async function knowsMembers(room: PageRoom, members: readonly Moved[]): Promise<
   }
 }
 
-/** False when the homeserver has newer state already, of which the sync is still under way. */
-async function isStillThere(
+/**
+ * What the homeserver has there: it may have newer state already, of which the sync is still under
+ * way, or may have been told to forget this one while nobody here was listening.
+ */
+async function whatIsThere(
   client: PageClient,
   { path, eventId, sessionId }: Again,
-): Promise<boolean> {
+): Promise<"same" | "redacted" | "other"> {
   try {
     const found = (await sendAsClient(client, "GET", `${path}?format=event`)) as {
       event_id?: unknown;
       session_id?: unknown;
+      content?: { session_id?: unknown };
     } | null;
     // Homeservers that know no formats give the content alone.
-    return found?.event_id === undefined
-      ? found?.session_id === sessionId
-      : found.event_id === eventId;
+    if (found?.event_id === undefined) {
+      return found?.session_id === sessionId ? "same" : "other";
+    }
+    if (found.event_id !== eventId) return "other";
+    return found.content?.session_id === sessionId ? "same" : "redacted";
   } catch {
-    return false;
+    return "other";
   }
 }
 

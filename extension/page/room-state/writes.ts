@@ -7,6 +7,7 @@ import {
   page,
   parseJson,
 } from "../primordials/primordials.ts";
+import type { EncryptedState } from "../../generated/mantle_state.js";
 import { bodyBytes } from "../intercept/handlers.ts";
 import type { HeldRequest, Outcome, RequestHandler } from "../intercept/handlers.ts";
 import { showNotice } from "../dialogs/notice.ts";
@@ -30,6 +31,9 @@ const BROKEN =
 const NOT_NAMED =
   "Mantle could not keep the upgraded room's name and topic, so the new room has none: set them in " +
   "its settings.";
+const NOT_KEPT =
+  "This device could not store the room's name, so the room was not made: free some space on it and " +
+  "try again.";
 /** Longest wait for the engine itself. */
 const START_LIMIT = 20_000;
 
@@ -187,6 +191,9 @@ export class StateWriter implements RequestHandler {
         try {
           await this.#sharing.readyClient();
           await this.#engine.persist();
+          const isKept = (state: EncryptedState): boolean =>
+            made.pendingId === "" || state.isPendingStored(made.pendingId);
+          if (!this.#engine.call(isKept)) throw new PageCryptoError(NOT_KEPT);
         } catch (error) {
           this.#engine.call((state) => state.createFailed(made.pendingId));
           throw error;
@@ -245,9 +252,7 @@ export class StateWriter implements RequestHandler {
   }
 }
 
-type CreatePlan = ReturnType<
-  import("../../generated/mantle_state.js").EncryptedState["planCreate"]
->;
+type CreatePlan = ReturnType<EncryptedState["planCreate"]>;
 
 /** What the homeserver says, as a JSON array. */
 async function roomState(client: PageClient, roomId: string): Promise<string> {

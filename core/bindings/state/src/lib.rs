@@ -219,15 +219,16 @@ impl EncryptedState {
         optional(self.engine.take_persist().as_ref()).unchecked_into()
     }
 
-    /// The batch is on disk.
-    pub fn persisted(&mut self, id: u32) {
-        self.engine.persisted(id);
+    /// The batch is on disk but for the entries with these keys.
+    pub fn written(&mut self, id: u32, failed: Vec<String>) {
+        self.engine.written(id, &failed);
     }
 
-    /// The batch could not be written.
-    #[wasm_bindgen(js_name = persistFailed)]
-    pub fn persist_failed(&mut self, id: u32) {
-        self.engine.persist_failed(id);
+    /// Whether what waits under this id is on disk.
+    #[must_use]
+    #[wasm_bindgen(js_name = isPendingStored)]
+    pub fn is_pending_stored(&self, pending_id: &str) -> bool {
+        self.engine.is_pending_stored(pending_id)
     }
 
     /// Takes over what other tabs have stored; this tab may write.
@@ -428,6 +429,18 @@ impl EncryptedState {
     /// Tries at most `most` waiting events again: those that open now, clear.
     pub fn healed(&mut self, most: usize) -> HealStep {
         to_js(&self.engine.healed(most)).unchecked_into()
+    }
+
+    /// Whether `healed` has something that no key is waited for.
+    #[must_use]
+    #[wasm_bindgen(js_name = hasNews)]
+    pub fn has_news(&self) -> bool {
+        self.engine.has_news()
+    }
+
+    /// An event was redacted, as the homeserver says.
+    pub fn redact(&mut self, room_id: &str, event_id: &str) {
+        self.engine.redact(room_id, event_id);
     }
 
     /// False when the slot of a healed event has another one by now.

@@ -160,6 +160,11 @@ impl SeenIndices {
         self.0.get(room_id).map_or(0, |room| room.count)
     }
 
+    /// The highest index of a session that an event was seen with.
+    pub(crate) fn highest(&self, room_id: &str, session_id: &str) -> Option<u32> {
+        self.0.get(room_id)?.sessions.get(session_id)?.keys().max().copied()
+    }
+
     /// Forgets a room the user left for good.
     pub fn forget_room(&mut self, room_id: &str) {
         self.0.remove(room_id);

@@ -96,7 +96,16 @@ pub(super) struct Rewrite {
     content: String,
     came_back: Option<Arrival>,
     // What somebody set between the two: the last of it.
-    undone: Option<(Arrival, String)>,
+    undone: Option<Undone>,
+}
+
+/// What somebody set while an older value was on its way once more.
+#[derive(Debug)]
+struct Undone {
+    arrival: Arrival,
+    content: String,
+    // Its event, or what redacted the older value; empty where that is not known.
+    event_id: String,
 }
 
 impl Rewrite {
@@ -113,7 +122,7 @@ impl Rewrite {
             quoted(&self.session_id),
             self.message_index,
             quoted(&self.content),
-            undone.map_or_else(|| "null".to_owned(), |(_, content)| quoted(content)),
+            undone.map_or_else(|| "null".to_owned(), |undone| quoted(&undone.content)),
         )
     }
 
@@ -127,7 +136,11 @@ impl Rewrite {
             message_index: number(stored, "message_index").ok()?.try_into().ok()?,
             content: text("content")?,
             came_back: None,
-            undone: text("undone").map(|content| (Arrival::default(), content)),
+            undone: text("undone").map(|content| Undone {
+                arrival: Arrival::default(),
+                content,
+                event_id: String::new(),
+            }),
         };
         Some((text("type")?, text("state_key")?, rewrite))
     }
@@ -209,10 +222,9 @@ impl StateEngine {
                 continue;
             };
             let is_ours = rewrite.is_it(&current.session_id, current.message_index);
-            let slots = self.remembered.get(room_id);
-            let event = slots.and_then(|slots| slots.get(&(event_type.clone(), state_key.clone())));
+            let event = self.memory.get(room_id, &(event_type.clone(), state_key.clone()));
             let content = event.and_then(|event| get(event, &["content"]).ok().flatten());
-            let undone = rewrite.undone.as_ref().map(|(_, undone)| undone.as_str());
+            let undone = rewrite.undone.as_ref().map(|undone| undone.content.as_str());
             let is_undone = undone.is_some() && undone == content;
             if !is_ours && !is_undone && current.event_id != rewrite.base {
                 continue;
@@ -250,7 +262,11 @@ impl StateEngine {
             {
                 let (answer, weight, place) = arrival;
                 let before = (answer, weight, place.saturating_sub(1));
-                rewrite.undone = Some((before, previous.content.clone()));
+                rewrite.undone = Some(Undone {
+                    arrival: before,
+                    content: previous.content.clone(),
+                    event_id: id.to_owned(),
+                });
                 changed = true;
             }
         } else if rewrite.came_back.is_some_and(|came_back| came_back < arrival) {
@@ -260,9 +276,13 @@ impl StateEngine {
         } else if !is_past
             && ts >= rewrite.base_ts
             && opened.content != rewrite.content
-            && rewrite.undone.as_ref().is_none_or(|(before, _)| *before < arrival)
+            && rewrite.undone.as_ref().is_none_or(|undone| undone.arrival < arrival)
         {
-            rewrite.undone = Some((arrival, opened.content.clone()));
+            rewrite.undone = Some(Undone {
+                arrival,
+                content: opened.content.clone(),
+                event_id: event_id.to_owned(),
+            });
             changed = true;
         }
         if rewrite.came_back.is_some() && rewrite.undone.is_some() {
@@ -273,11 +293,48 @@ impl StateEngine {
         }
     }
 
+    /// An event was redacted. Where it is on its way once more, it is emptied after that; where it was
+    /// to be set again, it is not.
+    pub(super) fn redact_rewrites(&mut self, room_id: &str, event_id: &str) {
+        let mut changed = false;
+        let mut gone = None;
+        for (slot, rewrite) in self.rewrites.iter_mut().filter(|(slot, _)| slot.0 == room_id) {
+            if rewrite.undone.as_ref().is_some_and(|undone| undone.event_id == event_id) {
+                rewrite.undone = None;
+                changed = true;
+            }
+            if rewrite.base == event_id {
+                rewrite.undone = Some(Undone {
+                    arrival: Arrival::default(),
+                    content: "{}".to_owned(),
+                    event_id: String::new(),
+                });
+                changed = true;
+            }
+            let current = self.known.current(room_id, &slot.1, &slot.2);
+            let is_ours = |current: &Candidate| {
+                current.event_id == event_id
+                    && rewrite.is_it(&current.session_id, current.message_index)
+            };
+            if current.is_some_and(is_ours) {
+                gone = Some(slot.clone());
+            }
+        }
+        if let Some(slot) = gone {
+            self.rewrites.remove(&slot);
+            changed = true;
+        }
+        if changed {
+            self.touch_room(room_id);
+            self.tend.or_insert_with(room_id.to_owned(), || "stale");
+        }
+    }
+
     /// What somebody had set when this current event of ours took its place.
     fn undone(&self, room_id: &str, slot: &(String, String), current: &Candidate) -> Option<&str> {
         let rewrite = self.rewrites.get(&self::slot(room_id, &slot.0, &slot.1))?;
         let is_it = rewrite.is_it(&current.session_id, current.message_index);
-        rewrite.undone.as_ref().filter(|_| is_it).map(|(_, content)| content.as_str())
+        rewrite.undone.as_ref().filter(|_| is_it).map(|undone| undone.content.as_str())
     }
 
     /// Somebody who was in the room has left it: what is known of its state by now was for them too.
@@ -362,10 +419,7 @@ impl StateEngine {
         for (event_type, state_key, current) in self.known.slots(room_id) {
             let slot = (event_type.to_owned(), state_key.to_owned());
             let known_since = before.get(&current.event_id).copied();
-            let Some(event) = self.remembered.get(room_id).and_then(|slots| slots.get(&slot))
-            else {
-                continue;
-            };
+            let Some(event) = self.memory.get(room_id, &slot) else { continue };
             if let Some(content) = self.undone(room_id, &slot, current) {
                 all.events.extend(again(room_id, slot, current, content));
                 continue;
@@ -426,7 +480,7 @@ impl StateEngine {
 
     /// Those whose encrypted state is current: they can do it, and every member knows the same.
     fn writers(&self, room_id: &str) -> Set<String> {
-        let events = self.remembered.get(room_id).into_iter().flat_map(|slots| slots.values());
+        let events = self.memory.room(room_id).map(|(_, event)| event);
         events.filter_map(|event| get_str(event, &["sender"]).ok().flatten()).collect()
     }
 

@@ -92,7 +92,7 @@ impl StateEngine {
                     continue;
                 }
                 // A readable event behind an encrypted one is a leftover: only to be emptied.
-                Some(_) => match self.remembered.get(room_id).and_then(|slots| slots.get(&slot)) {
+                Some(_) => match self.memory.get(room_id, &slot) {
                     Some(event) => get(event, &["content"])?,
                     None => None,
                 },
@@ -101,6 +101,7 @@ impl StateEngine {
                 event_type: event_type.clone(),
                 state_key: state_key.clone(),
                 content_json: content.to_owned(),
+                source: String::new(),
             }));
             blank.push(Put {
                 path: state_path(room_id, &event_type, &state_key),

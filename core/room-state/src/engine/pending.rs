@@ -3,10 +3,11 @@
 
 use serde::Serialize;
 
-use super::persist::{PENDING, texts};
+use super::persist::texts;
 use super::{EngineError, StateEngine};
 use crate::flow::request_filters::{strings, written};
 use crate::megolm::{PickleKey, seal, unseal};
+use crate::model::journal::Prefix;
 use mantle_wire::json::{elements, get, get_str, quoted};
 
 /// One clear state event that waits.
@@ -19,6 +20,9 @@ pub struct PendingEvent {
     pub state_key: String,
     /// Its content, JSON.
     pub content_json: String,
+    /// The event it is a copy of; empty for none.
+    #[serde(skip)]
+    pub(super) source: String,
 }
 
 impl std::fmt::Debug for PendingEvent {
@@ -61,10 +65,11 @@ impl Pending {
             .iter()
             .map(|event| {
                 format!(
-                    "[{},{},{}]",
+                    "[{},{},{},{}]",
                     quoted(&event.event_type),
                     quoted(&event.state_key),
-                    quoted(&event.content_json)
+                    quoted(&event.content_json),
+                    quoted(&event.source)
                 )
             })
             .collect();
@@ -83,8 +88,15 @@ impl Pending {
         let text = text.expose();
         let mut events = Vec::new();
         for event in elements(get(text, &["events"]).ok()??).ok()? {
-            let [event_type, state_key, content_json] = texts(event)?;
-            events.push(PendingEvent { event_type, state_key, content_json });
+            let [event_type, state_key, content_json, source] = match texts(event) {
+                Some(texts) => texts,
+                // Of before copies knew what they are copies of.
+                None => {
+                    let [event_type, state_key, content_json] = texts(event)?;
+                    [event_type, state_key, content_json, String::new()]
+                }
+            };
+            events.push(PendingEvent { event_type, state_key, content_json, source });
         }
         Some(Self {
             room_id: get_str(text, &["room"]).ok()?,
@@ -121,7 +133,7 @@ impl StateEngine {
     }
 
     fn touch_pending(&mut self, id: &str) {
-        self.dirty.insert(format!("{PENDING}{id}"));
+        self.journal.touch(Prefix::Pending, id);
     }
 
     /// The room was made: it is none of those that others wait for. Nothing waited for it where the
@@ -171,8 +183,7 @@ impl StateEngine {
     pub fn upgraded(&mut self, old: &str, new: &str, now: u64) -> Result<(), EngineError> {
         self.must_write()?;
         let mut events = Vec::new();
-        let known = self.remembered.get(old);
-        for ((event_type, state_key), event) in known.into_iter().flat_map(|slots| slots.iter()) {
+        for ((event_type, state_key), event) in self.memory.room(old) {
             if !self.settings.types.contains(event_type) {
                 continue;
             }
@@ -181,6 +192,7 @@ impl StateEngine {
                 event_type: event_type.clone(),
                 state_key: state_key.clone(),
                 content_json: content.to_owned(),
+                source: get_str(event, &["event_id"]).ok().flatten().unwrap_or_default(),
             });
         }
         if self.known.encrypts_state(old) {
@@ -197,14 +209,31 @@ impl StateEngine {
     pub(super) fn drop_superseded(&mut self) -> Result<(), EngineError> {
         for PendingView { pending_id, room_id, events, .. } in self.pending_writes() {
             for PendingEvent { event_type, state_key, .. } in events {
-                let slots = room_id.as_ref().and_then(|room_id| self.remembered.get(room_id));
                 let slot = (event_type, state_key);
-                if slots.is_some_and(|slots| slots.contains_key(&slot)) {
+                let set = room_id.as_ref().and_then(|room_id| self.memory.get(room_id, &slot));
+                if set.is_some() {
                     self.pending_sent(&pending_id, &slot.0, &slot.1)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// What waits as a copy of an event ends with it.
+    pub(super) fn drop_copies(&mut self, event_id: &str) {
+        let ids: Vec<String> = self.pending.keys().cloned().collect();
+        for id in ids {
+            let Some(pending) = self.pending.get_mut(&id) else { continue };
+            let before = pending.events.len();
+            pending.events.retain(|event| event.source != event_id);
+            if pending.events.len() == before {
+                continue;
+            }
+            if pending.events.is_empty() {
+                self.pending.remove(&id);
+            }
+            self.touch_pending(&id);
+        }
     }
 
     /// Everything that still must be sent, oldest first.

@@ -1,24 +1,16 @@
 //! What survives a reload: entries of the store, written whole, read leniently.
 
-use crate::sorted::Set;
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use serde::Serialize;
 
-use super::hints::Hint;
 use super::pending::Pending;
-use super::write::Outbound;
 use super::{EngineError, StateEngine};
 use crate::flow::request_filters::strings;
+use crate::ids::is_room_id;
 use crate::megolm::{is_first_form, seal, unseal};
+use crate::model::journal::{EntryId, MAX_ENTRY, Outcome, Prefix, entries, prefix_of};
+use crate::model::memory::named;
+use crate::model::outbound::room_of_part;
 use mantle_wire::json::{elements, get, get_str, members, quoted};
-
-pub(super) const DEVICE: &str = "device";
-const OWNERS: &str = "owners";
-const ROOM: &str = "room/";
-pub(super) const OUTBOUND: &str = "outbound/";
-pub(super) const PENDING: &str = "pending/";
-pub(super) const HINT: &str = "hint/";
 
 /// Written into every entry.
 const VERSION: u64 = 1;
@@ -26,7 +18,7 @@ const VERSION: u64 = 1;
 /// Entries to store; sending waits for them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PersistBatch {
-    /// For [`StateEngine::persisted`].
+    /// For [`StateEngine::written`].
     pub id: u32,
     /// What to write.
     pub entries: Vec<PersistEntry>,
@@ -45,78 +37,76 @@ impl StateEngine {
     /// Whether [`StateEngine::take_persist`] has something.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
-        !self.dirty.is_empty()
+        self.journal.is_dirty(self.writer)
     }
 
-    /// What is to be stored now. A batch that was neither confirmed nor given back is part of the
-    /// next one.
+    /// What is to be stored now. A batch of which nothing was heard is part of the next one.
     pub fn take_persist(&mut self) -> Option<PersistBatch> {
-        let mut keys = std::mem::take(&mut self.dirty);
-        if keys.is_empty() {
-            return None;
-        }
-        if let Some((_, unconfirmed)) = self.batch.take() {
-            keys.extend(unconfirmed);
-        }
-        let id = self.next_batch;
-        self.next_batch = self.next_batch.wrapping_add(1);
-        for ticket in self.tickets.values_mut() {
-            ticket.batch.get_or_insert(id);
-            if !ticket.stored {
-                ticket.batch = Some(id);
+        let (id, taken) = self.journal.take(self.writer)?;
+        let mut entries = Vec::new();
+        for (name, entry) in taken {
+            if entry.prefix == Prefix::Outbound {
+                self.outbound.taken(id, &entry.id);
             }
+            let value = self.value(&entry);
+            self.journal.writes(&name, value.as_deref());
+            entries.push(PersistEntry { key: name, value });
         }
-        let entries = keys
-            .iter()
-            .map(|key| PersistEntry { key: key.clone(), value: self.value(key) })
-            .collect();
-        self.batch = Some((id, keys));
         Some(PersistBatch { id, entries })
     }
 
-    /// The batch is on disk.
+    /// The whole batch is on disk.
     pub fn persisted(&mut self, id: u32) {
-        let Some((_, keys)) = self.batch.take_if(|(batch, _)| *batch == id) else { return };
-        for key in keys {
-            if self.dirty.contains(&key) {
-                continue;
-            }
-            // Sealed values differ each time; then the entry is merely read once more.
-            match self.value(&key) {
-                Some(value) => drop(self.texts.insert(key, fingerprint(&value))),
-                None => drop(self.texts.remove(&key)),
+        self.written(id, &[]);
+    }
+
+    /// Nothing of the batch could be written; its entries come again.
+    pub fn persist_failed(&mut self, id: u32) {
+        let outcome = self.journal.failed(id);
+        self.note_outcome(id, outcome);
+    }
+
+    /// The batch is on disk but for the entries with these keys, which come again. A session that
+    /// could not be stored is thrown away, with what it has encrypted and was not sent: which index
+    /// the store has of it, nobody can tell.
+    pub fn written(&mut self, id: u32, failed: &[String]) {
+        let outcome = self.journal.written(id, failed);
+        self.note_outcome(id, outcome);
+    }
+
+    fn note_outcome(&mut self, id: u32, outcome: Outcome) {
+        for entry in outcome.stored {
+            if entry.prefix == Prefix::Outbound {
+                self.outbound.stored(id, &entry.id);
             }
         }
-        for ticket in self.tickets.values_mut().filter(|ticket| ticket.batch == Some(id)) {
-            ticket.stored = true;
+        for EntryId { prefix, id } in outcome.failed {
+            match prefix {
+                Prefix::Outbound => self.outbound.condemn(&id, &mut self.journal),
+                Prefix::Holders => self.outbound.condemn(room_of_part(&id), &mut self.journal),
+                _ => {}
+            }
         }
     }
 
-    /// The batch could not be written; its entries come again.
-    pub fn persist_failed(&mut self, id: u32) {
-        if let Some((_, keys)) = self.batch.take_if(|(batch, _)| *batch == id) {
-            self.dirty.extend(keys);
-        }
+    /// Whether what waits under this id is on disk.
+    #[must_use]
+    pub fn is_pending_stored(&self, id: &str) -> bool {
+        self.pending.contains_key(id)
+            && !self.journal.is_ours(&EntryId::new(Prefix::Pending, id).name())
     }
 
     pub(super) fn touch_room(&mut self, room_id: &str) {
-        self.dirty.insert(format!("{ROOM}{room_id}"));
-    }
-
-    pub(super) fn touch_owners(&mut self) {
-        self.dirty.insert(OWNERS.to_owned());
+        self.journal.touch(Prefix::Room, room_id);
     }
 
     /// Reads a whole store.
     pub(super) fn load(&mut self, stored: &str) {
-        for (key, value) in entries(stored) {
-            if !self.load_entry(&key, &value) || is_outdated(&key, &value) {
-                // Damaged, or of a session before: taken out. Of an earlier form: written anew.
-                self.dirty.insert(key.clone());
-            }
-            self.texts.insert(key, fingerprint(&value));
+        for (name, value) in entries(stored) {
+            self.read_entry(&name, &value);
+            self.journal.note(name, Some(&value));
         }
-        self.read_own_sessions();
+        self.loaded();
     }
 
     /// Takes over what another tab has written since: sessions and pending writes as they are in
@@ -127,44 +117,72 @@ impl StateEngine {
     /// [`EngineError::Input`] when the text is no object.
     pub fn become_writer(&mut self, stored: &str) -> Result<(), EngineError> {
         members(stored)?.ok_or(EngineError::Input("store"))?;
-        let mut there = Set::new();
-        for (key, value) in entries(stored) {
-            let print = fingerprint(&value);
-            let changed = self.texts.get(&key) != Some(&print);
-            let ours = self.dirty.contains(&key)
-                || self.batch.as_ref().is_some_and(|(_, keys)| keys.contains(&key));
-            // Room records are merged, so ours may be newer and theirs too.
-            if changed && (!ours || key.starts_with(ROOM)) {
-                if self.load_entry(&key, &value) {
-                    self.texts.insert(key.clone(), print);
-                } else if !ours {
-                    self.dirty.insert(key.clone());
-                }
+        let ours = self.journal.ours();
+        let mut there = crate::sorted::Set::new();
+        for (name, value) in entries(stored) {
+            let prefix = prefix_of(&name).map(|(prefix, _)| prefix);
+            // Records of rooms are merged, so ours may be newer and theirs too. What another tab has
+            // put where a session of ours was thrown away is theirs.
+            let is_merged = matches!(
+                prefix,
+                Some(Prefix::Room | Prefix::Seen | Prefix::Outbound | Prefix::Holders)
+            );
+            if self.journal.is_news(&name, &value) && (is_merged || !ours.contains(&name)) {
+                self.read_entry(&name, &value);
+                self.journal.note(name.clone(), Some(&value));
             }
-            there.insert(key);
+            there.insert(name);
         }
-        let gone: Vec<String> = self
-            .texts
-            .keys()
-            .filter(|key| !there.contains(*key) && !self.dirty.contains(*key))
-            .filter(|key| key.starts_with(OUTBOUND) || key.starts_with(PENDING))
-            .cloned()
-            .collect();
-        for key in gone {
-            self.texts.remove(&key);
-            match key.split_once('/') {
-                Some(("outbound", room)) => drop(self.outbound.remove(room)),
-                Some(("pending", id)) => drop(self.pending.remove(id)),
-                _ => {}
+        let rooms: Vec<String> = self.outbound.iter().map(|(room_id, _)| room_id.clone()).collect();
+        for room_id in rooms {
+            let name = EntryId::new(Prefix::Outbound, &room_id).name();
+            if !there.contains(&name) && !ours.contains(&name) {
+                self.outbound.gone(&room_id, &mut self.journal);
             }
         }
-        self.read_own_sessions();
+        let waiting: Vec<String> = self.pending.keys().cloned().collect();
+        for id in waiting {
+            let name = EntryId::new(Prefix::Pending, &id).name();
+            if !there.contains(&name) && !ours.contains(&name) {
+                self.pending.remove(&id);
+            }
+        }
+        let gone: Vec<String> =
+            self.journal.known_names().filter(|name| !there.contains(*name)).cloned().collect();
+        for name in gone {
+            self.journal.note(name, None);
+        }
+        self.loaded();
         self.writer = true;
         self.drop_superseded()
     }
 
-    /// Another tab may write from now on.
+    /// After entries were read.
+    fn loaded(&mut self) {
+        self.outbound.put_together(&mut self.journal);
+        let rooms: Vec<(String, String)> = self
+            .outbound
+            .iter()
+            .map(|(room_id, outbound)| (room_id.clone(), outbound.session_id()))
+            .collect();
+        for (room_id, session_id) in rooms {
+            let highest = self.seen.highest(&room_id, &session_id);
+            if let Some(outbound) = self.outbound.get_mut(&room_id) {
+                outbound.note_received(highest);
+            }
+        }
+        self.read_own_sessions();
+    }
+
+    /// Another tab may write from now on. A session that is not stored as it is is thrown away.
     pub fn stop_writing(&mut self) {
+        let rooms: Vec<String> = self.outbound.iter().map(|(room_id, _)| room_id.clone()).collect();
+        let ours = self.journal.ours();
+        for room_id in rooms {
+            if ours.contains(&EntryId::new(Prefix::Outbound, &room_id).name()) {
+                self.outbound.condemn(&room_id, &mut self.journal);
+            }
+        }
         self.writer = false;
     }
 
@@ -178,76 +196,80 @@ impl StateEngine {
         if self.writer { Ok(()) } else { Err(EngineError::NotWriter) }
     }
 
-    /// Keys of everything that may be in the store.
-    pub(super) fn stored_keys(&self) -> Set<String> {
-        self.texts.keys().cloned().collect()
-    }
-
-    fn value(&self, key: &str) -> Option<String> {
-        match key.split_once('/') {
-            None if key == DEVICE => self
+    /// An entry's value; none takes it out.
+    fn value(&self, entry: &EntryId) -> Option<String> {
+        let EntryId { prefix, id } = entry;
+        let value = match prefix {
+            Prefix::Device => self
                 .stored_owner
                 .as_ref()
                 .map(|owner| format!(r#"{{"version":{VERSION},"curve25519":{}}}"#, quoted(owner))),
-            None if key == OWNERS => self.owners_value(),
-            Some(("room", room)) => self.room_value(room),
-            Some(("outbound", room)) => {
-                self.outbound.get(room).map(|outbound| outbound.stored(&self.key))
+            Prefix::Owners => self.owners_value(),
+            Prefix::Room => self.room_value(id, &entry.name()),
+            Prefix::Seen => (self.seen.count(id) > 0).then(|| {
+                format!(
+                    r#"{{"version":{VERSION},"room_id":{},"seen":{}}}"#,
+                    quoted(id),
+                    self.seen.stored_room(id)
+                )
+            }),
+            Prefix::Outbound => self.outbound.value(id, &self.key),
+            Prefix::Holders => self.outbound.holders_value(id),
+            Prefix::Pending => {
+                self.pending.get(id).map(|pending| pending.stored(&entry.name(), &self.key))
             }
-            Some(("pending", id)) => {
-                self.pending.get(id).map(|pending| pending.stored(key, &self.key))
-            }
-            Some(("hint", name)) => self.hints.get(name).map(|hint| hint.stored(key, &self.key)),
-            _ => None,
+            Prefix::Hint => self.previews.value(id, &entry.name(), &self.key),
+            Prefix::Unreadable => None,
+        };
+        // What the store would refuse as well: nothing else is held up by it.
+        value.filter(|value| value.len() <= MAX_ENTRY)
+    }
+
+    /// Reads one entry; what cannot be read (damaged, or of another key) is taken out, and what has
+    /// a name of before is written under its new one.
+    fn read_entry(&mut self, name: &str, value: &str) {
+        let Some((prefix, rest)) = prefix_of(name) else {
+            self.journal.discard(name);
+            return;
+        };
+        let id = match prefix {
+            Prefix::Device => get_str(value, &["curve25519"]).ok().flatten().map(|owner| {
+                self.stored_owner = Some(owner);
+                String::new()
+            }),
+            Prefix::Owners => self.load_owners(value).map(|()| String::new()),
+            Prefix::Room => self.load_room((name, rest), value),
+            Prefix::Seen => self.load_seen(rest, value),
+            Prefix::Outbound => self.outbound.load(value, &self.key, &mut self.journal),
+            Prefix::Holders => self.outbound.load_holders(value),
+            Prefix::Pending => Pending::restore(name, value, &self.key).map(|pending| {
+                self.pending.insert(rest.to_owned(), pending);
+                rest.to_owned()
+            }),
+            Prefix::Hint => self.previews.load(value, (name, rest), &self.key),
+            Prefix::Unreadable => None,
+        };
+        let Some(id) = id else {
+            self.journal.discard(name);
+            return;
+        };
+        let entry = EntryId { prefix, id };
+        if entry.name() != name {
+            self.journal.discard(name);
+            self.journal.touch(prefix, &entry.id);
+        } else if is_outdated(prefix, value) {
+            // Written anew in the form of now.
+            self.journal.touch(prefix, &entry.id);
+        } else if matches!(prefix, Prefix::Outbound | Prefix::Holders) {
+            // It was to be taken out; now it is another tab's.
+            self.journal.forget(&entry);
         }
     }
 
-    fn load_entry(&mut self, key: &str, value: &str) -> bool {
-        match key.split_once('/') {
-            None if key == DEVICE => match get_str(value, &["curve25519"]) {
-                Ok(Some(owner)) => {
-                    self.stored_owner = Some(owner);
-                    true
-                }
-                _ => false,
-            },
-            None if key == OWNERS => self.load_owners(value).is_some(),
-            Some(("room", room)) => self.load_room(room, value).is_some(),
-            Some(("outbound", room)) => match Outbound::restore(value, &self.key) {
-                Some(outbound) if outbound.room_id() == room => {
-                    self.outbound.insert(room.to_owned(), outbound);
-                    true
-                }
-                _ => false,
-            },
-            Some(("pending", id)) => match Pending::restore(key, value, &self.key) {
-                Some(pending) => {
-                    self.pending.insert(id.to_owned(), pending);
-                    true
-                }
-                None => false,
-            },
-            Some(("hint", name)) => match Hint::restore(key, value, &self.key) {
-                Some(hint) => {
-                    self.hints.insert(name.to_owned(), hint);
-                    true
-                }
-                None => false,
-            },
-            _ => false,
-        }
-    }
-
-    fn room_value(&self, room_id: &str) -> Option<String> {
-        if self.known.is_unknown(room_id) && self.seen.count(room_id) == 0 {
+    fn room_value(&self, room_id: &str, entry: &str) -> Option<String> {
+        if self.known.is_unknown(room_id) {
             return None;
         }
-        let remembered: Vec<&str> = self
-            .remembered
-            .get(room_id)
-            .into_iter()
-            .flat_map(|slots| slots.values().map(String::as_str))
-            .collect();
         let stale: Vec<String> = self
             .stale
             .get(room_id)
@@ -255,54 +277,72 @@ impl StateEngine {
             .flat_map(|stale| stale.iter())
             .map(|(event_id, since)| format!(r#"[{},"{since}"]"#, quoted(event_id)))
             .collect();
-        let entry = format!("{ROOM}{room_id}");
-        let sealed = |part: &str, text: &str| quoted(&seal(text, (&entry, part), &self.key));
+        let sealed = |part: &str, text: &str| quoted(&seal(text, (entry, part), &self.key));
         let rewrites = self.stored_rewrites(room_id).map_or_else(String::new, |rewrites| {
             format!(r#","rewrites":{}"#, sealed("rewrites", &rewrites))
         });
         Some(format!(
-            r#"{{"version":{VERSION},"known":{},"stale":[{}],"seen":{},"events":{}{rewrites}}}"#,
+            r#"{{"version":{VERSION},"room_id":{},"known":{},"stale":[{}],"events":{}{rewrites}}}"#,
+            quoted(room_id),
             self.known.stored_room(room_id),
             stale.join(","),
-            self.seen.stored_room(room_id),
-            sealed("events", &format!("[{}]", remembered.join(","))),
+            sealed("events", &self.memory.stored_room(room_id)),
         ))
     }
 
-    fn load_room(&mut self, room_id: &str, value: &str) -> Option<()> {
+    /// The room of a record: it says so itself; those of before are named after it.
+    fn room_of(value: &str, named: &str) -> Option<String> {
+        let said = get_str(value, &["room_id"]).ok().flatten();
+        Some(said.unwrap_or_else(|| named.to_owned())).filter(|room_id| is_room_id(room_id))
+    }
+
+    fn load_seen(&mut self, named: &str, value: &str) -> Option<String> {
+        let room_id = Self::room_of(value, named)?;
+        let seen = get(value, &["seen"]).ok().flatten()?;
+        self.seen.restore_room(&room_id, seen).ok()?;
+        Some(room_id)
+    }
+
+    fn load_room(&mut self, (entry, rest): (&str, &str), value: &str) -> Option<String> {
         let part = |key: &str| get(value, &[key]).ok().flatten();
         if part("version")? != VERSION.to_string() {
             return None;
         }
-        self.known.restore_room(room_id, part("known")?).ok()?;
-        self.seen.restore_room(room_id, part("seen")?).ok()?;
+        let room_id = Self::room_of(value, rest)?;
+        let sealed = get_str(value, &["events"]).ok()??;
+        let events = unseal(&sealed, (entry, "events"), &self.key).ok()?;
+        let rewrites = match get_str(value, &["rewrites"]).ok()? {
+            Some(sealed) => Some(unseal(&sealed, (entry, "rewrites"), &self.key).ok()?),
+            None => None,
+        };
+        self.known.restore_room(&room_id, part("known")?).ok()?;
+        if let Some(seen) = part("seen") {
+            // Of before it had an entry of its own.
+            self.seen.restore_room(&room_id, seen).ok()?;
+            if self.seen.count(&room_id) > 0 {
+                self.journal.touch(Prefix::Seen, &room_id);
+            }
+        }
         for event in elements(part("stale").unwrap_or("[]")).ok()? {
             let [event_id, since] = texts(event)?;
             self.stale
-                .or_default(room_id.to_owned())
+                .or_default(room_id.clone())
                 .or_insert_with(event_id, || since.parse().unwrap_or_default());
             // Perhaps it is this device's turn, or will be.
-            self.tend.or_insert_with(room_id.to_owned(), || "stale");
+            self.tend.or_insert_with(room_id.clone(), || "stale");
         }
-        let sealed = get_str(value, &["events"]).ok()??;
-        let entry = format!("{ROOM}{room_id}");
-        let events = unseal(&sealed, (&entry, "events"), &self.key).ok()?;
         for event in elements(events.expose()).ok()? {
-            let text = |key: &str| get_str(event, &[key]).ok().flatten();
-            let (event_type, state_key, event_id) =
-                (text("type")?, text("state_key")?, text("event_id")?);
-            let current = self.known.current(room_id, &event_type, &state_key);
-            if current.is_some_and(|current| current.event_id == event_id) {
-                self.remembered
-                    .or_default(room_id.to_owned())
-                    .insert((event_type, state_key), event.to_owned());
+            let ((event_type, state_key), event_id) = named(event)?;
+            let current = self.known.current(&room_id, &event_type, &state_key);
+            let is_redacted = self.known.is_redacted(&room_id, &event_id);
+            if !is_redacted && current.is_some_and(|current| current.event_id == event_id) {
+                self.memory.insert(&room_id, (event_type, state_key), event.to_owned());
             }
         }
-        if let Ok(Some(sealed)) = get_str(value, &["rewrites"]) {
-            let rewrites = unseal(&sealed, (&entry, "rewrites"), &self.key).ok()?;
-            self.restore_rewrites(room_id, rewrites.expose());
+        if let Some(rewrites) = rewrites {
+            self.restore_rewrites(&room_id, rewrites.expose());
         }
-        Some(())
+        Some(room_id)
     }
 
     fn owners_value(&self) -> Option<String> {
@@ -329,31 +369,17 @@ impl StateEngine {
 }
 
 /// True when the sealed texts of an entry have a form that is only read.
-fn is_outdated(key: &str, value: &str) -> bool {
-    if key.starts_with(ROOM) {
-        get_str(value, &["events"]).ok().flatten().is_some_and(|events| is_first_form(&events))
-    } else {
-        (key.starts_with(PENDING) || key.starts_with(HINT)) && is_first_form(value)
+fn is_outdated(prefix: Prefix, value: &str) -> bool {
+    match prefix {
+        Prefix::Room => {
+            get_str(value, &["events"]).ok().flatten().is_some_and(|events| is_first_form(&events))
+        }
+        Prefix::Pending | Prefix::Hint => is_first_form(value),
+        _ => false,
     }
-}
-
-fn entries(stored: &str) -> Vec<(String, String)> {
-    members(stored)
-        .ok()
-        .flatten()
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|member| Some((member.key, serde_json::from_str(member.value).ok()?)))
-        .collect()
 }
 
 /// An array of just so many texts.
 pub(super) fn texts<const COUNT: usize>(array: &str) -> Option<[String; COUNT]> {
     strings(array)?.try_into().ok()
-}
-
-fn fingerprint(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }

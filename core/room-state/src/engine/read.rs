@@ -11,13 +11,16 @@ use serde_json::value::RawValue;
 
 pub(super) use self::compose::slot;
 use super::again::Weighed;
-use super::hints::TOLD;
-use super::{Cached, EngineError, MAX_CACHED, StateEngine, Trust};
+use super::rooms::RoomFacts;
+use super::{Cached, EngineError, InviteHint, MAX_CACHED, StateEngine, Trust};
 use crate::decrypt::decrypt::{
     Begun, DecryptedElsewhere, Levels, OpenError, OpenedState, ReceivedEvent, Rules,
     check_decrypted, open_begun, open_by, prove_all,
 };
+use crate::flow::invite_state::{self, TOLD};
+use crate::flow::redactions::{self, Redacted};
 use crate::flow::request_filters;
+use crate::ids::{is_event_id, is_room_id};
 use crate::index::events::{
     ENCRYPTED_TYPE, Edit, Edited, FoundState, Place, Splice, Survey, clear_event, find_state,
     may_be_encrypted, unhidden,
@@ -26,6 +29,7 @@ use crate::index::prefilter;
 use crate::index::sparse::{self, Cuts};
 use crate::index::structural::{self, Scan, Wanted};
 use crate::megolm::{InboundSession, KeyForm, MOST_TOGETHER, SessionOrigin};
+use crate::model::journal::Prefix;
 use crate::model::precedence::{Candidate, FlagChange, Precedence};
 use crate::msc4362::eligible::{DEFAULT_TYPES, check_eligible};
 use mantle_wire::chunked::Source;
@@ -294,7 +298,7 @@ impl StateEngine {
             return None;
         }
         let slot = (event_type.clone(), state_key.to_owned());
-        let event = self.remembered.get(&path.room_id)?.get(&slot)?;
+        let event = self.memory.get(&path.room_id, &slot)?;
         if request_filters::parameter(address, "format").as_deref() == Some("event") {
             return Some(with_room(event, &path.room_id));
         }
@@ -320,7 +324,7 @@ impl StateEngine {
         }
         let is_first_sync = endpoint == Endpoint::Sync
             && length > MAX_TENDED_BYTES
-            && self.hints.is_empty()
+            && self.previews.is_empty()
             && request_filters::parameter(&address, "since").is_none();
         if is_first_sync
             && let Some(excerpt) = sparse::of(&mut Source { length, read })
@@ -351,7 +355,7 @@ impl StateEngine {
             || length < MIN_GLANCED_BYTES
             || tended
             || known
-            || !self.hints.is_empty()
+            || !self.previews.is_empty()
             || prefilter::finds(source, &|room_id| !self.known.is_unknown(room_id))
     }
 
@@ -374,9 +378,54 @@ impl StateEngine {
             if endpoint == Endpoint::SlidingSync && !self.known.is_empty() {
                 answer.changed |= self.fill_rooms(&mut answer.body);
             }
+            self.take_redactions(&answer);
             self.look(&mut answer);
         }
         self.keep(answer)
+    }
+
+    /// What an answer says was redacted.
+    fn take_redactions(&mut self, answer: &Answer) {
+        if self.known.is_empty() {
+            return;
+        }
+        let place = |room_id: &str| {
+            let version = self.rooms.get(room_id).and_then(RoomFacts::version);
+            redactions::Place::of(version.as_deref())
+        };
+        let room = answer.request_room.as_deref();
+        for Redacted { room_id, event_id } in
+            redactions::find(answer.endpoint, &answer.body, room, place)
+        {
+            self.redact(&room_id, &event_id);
+        }
+    }
+
+    /// An event was redacted: whatever came of it is over.
+    pub fn redact(&mut self, room_id: &str, event_id: &str) {
+        if !is_event_id(event_id)
+            || self.known.is_unknown(room_id)
+            || self.known.is_redacted(room_id, event_id)
+        {
+            return;
+        }
+        self.redact_rewrites(room_id, event_id);
+        self.drop_copies(event_id);
+        let key = (room_id.to_owned(), event_id.to_owned());
+        self.cache.remove(&key);
+        self.waiting.remove(&key);
+        self.touch_room(room_id);
+        let Some(slot) = self.known.redact(room_id, event_id) else { return };
+        self.unmark_stale(room_id, event_id);
+        if self.memory.remove(room_id, &slot) {
+            let event = format!(
+                r#"{{"type":{},"state_key":{},"sender":"","event_id":{},"origin_server_ts":0,"content":{{}},"unsigned":{{}}}}"#,
+                quoted(&slot.0),
+                quoted(&slot.1),
+                quoted(event_id),
+            );
+            self.emptied.extend(healed_event(room_id, with_room(&event, room_id)));
+        }
     }
 
     /// Keeps an answer that something is to be done with.
@@ -413,7 +462,7 @@ impl StateEngine {
     fn look(&mut self, answer: &mut Answer) {
         let is_sync = answer.is_sync();
         if is_sync && !self.outbound.is_empty() && answer.body.len() <= MAX_TENDED_BYTES {
-            self.tend_devices(&answer.body);
+            self.tend_devices(answer);
         }
         let knows = !self.known.is_empty();
         let tended = knows && is_sync && answer.body.len() <= MAX_TENDED_BYTES;
@@ -439,7 +488,7 @@ impl StateEngine {
         let is_sync = answer.is_sync();
         let knows = !self.known.is_empty();
         let flagged = || memmem::find(&answer.body, b"encrypt_state_events\"").is_some();
-        let hinted = is_sync && !self.hints.is_empty();
+        let hinted = is_sync && !self.previews.is_empty();
         if !knows && !hinted && !flagged() {
             let keyed = structural::with_key(&answer.body, &hits);
             if !may_be_encrypted(&answer.body, &keyed) {
@@ -464,7 +513,16 @@ impl StateEngine {
             match self.entry(answer, survey, object) {
                 Some(entry) if entry.found.event_type == ENCRYPTED_TYPE => {
                     rooms.insert(entry.room_id.clone());
-                    answer.encrypted.push(entry);
+                    let event_id = entry.found.event_id.as_deref().unwrap_or_default();
+                    if redactions::is_emptied(entry.found.text(&answer.body)) {
+                        self.redact(&entry.room_id, event_id);
+                    } else if !self.known.is_redacted(&entry.room_id, event_id) {
+                        answer.encrypted.push(entry);
+                        continue;
+                    }
+                    if !redactions::is_empty(entry.found.content(&answer.body)) {
+                        answer.unreadable.push(compose::neutral(&answer.body, &entry));
+                    }
                 }
                 _ => rest.push(object),
             }
@@ -486,7 +544,7 @@ impl StateEngine {
             };
             let interesting = rooms.contains(&room_id)
                 || !self.known.is_unknown(&room_id)
-                || self.has_hint(&room_id)
+                || self.previews.has(&room_id)
                 || mentions_flag();
             if !interesting {
                 continue;
@@ -498,13 +556,13 @@ impl StateEngine {
             match entry.role {
                 Role::History => continue,
                 Role::Stripped => {
-                    if self.has_hint(&room_id) {
+                    if self.previews.has(&room_id) {
                         answer.invites.push(entry);
                     }
                     continue;
                 }
                 // The user is in the room now.
-                Role::Current(_) => self.drop_hints(&room_id),
+                Role::Current(_) => self.previews.drop_room(&room_id, &mut self.journal),
             }
             match entry.found.event_type.as_str() {
                 "m.room.member" => {
@@ -512,6 +570,7 @@ impl StateEngine {
                         self.tend.insert(room_id.clone(), "membership");
                         let content = entry.found.content(&answer.body);
                         self.moved(&room_id, &entry.found.state_key, content);
+                        self.note_own(&room_id, &entry.found.state_key);
                         if has_left(entry.found.text(&answer.body)) {
                             self.departed(&room_id);
                             let at = entry.found.origin_server_ts.unwrap_or_default();
@@ -530,6 +589,17 @@ impl StateEngine {
         }
         for (room_id, events) in facts {
             self.learn(answer, room_id, events);
+        }
+    }
+
+    /// Where the person has left the room, its names are forgotten, and so is its session. What was
+    /// seen of its order stays, so that nobody can wind it back by a leave that was none.
+    fn note_own(&mut self, room_id: &str, user_id: &str) {
+        let is_own = self.device.as_ref().is_some_and(|device| device.user_id() == user_id);
+        if is_own && self.is_away(room_id, user_id) {
+            self.memory.forget_room(room_id);
+            self.outbound.condemn(room_id, &mut self.journal);
+            self.touch_room(room_id);
         }
     }
 
@@ -589,6 +659,10 @@ impl StateEngine {
     fn entry(&self, answer: &Answer, survey: &mut Survey, object: usize) -> Option<Entry> {
         let found = survey.event(&answer.body, object)?;
         let room_id = found.room_id(answer.request_room.as_deref())?.to_owned();
+        // Nothing is kept under what cannot be an id, however long it is.
+        if !is_room_id(&room_id) || !found.event_id.as_deref().is_none_or(is_event_id) {
+            return None;
+        }
         let role = role(answer, &found);
         let session_id = if found.event_type == ENCRYPTED_TYPE {
             get_str(found.content(&answer.body), &["session_id"]).ok().flatten().unwrap_or_default()
@@ -598,10 +672,17 @@ impl StateEngine {
         Some(Entry { found, room_id, role, session_id, opened: None, previous: None })
     }
 
-    /// Users whose devices changed, from `device_lists`.
-    fn tend_devices(&mut self, body: &[u8]) {
-        let Some(at) = memmem::find(body, b"\"device_lists\"") else { return };
-        let Some(lists) = crate::index::events::object_after(body, at) else { return };
+    /// Users whose devices changed. Only where the homeserver puts it: any message to this device may
+    /// hold the same words.
+    fn tend_devices(&mut self, answer: &Answer) {
+        const SLIDING: [&str; 3] = ["extensions", "e2ee", "device_lists"];
+        if memmem::find(&answer.body, b"\"device_lists\"").is_none() {
+            return;
+        }
+        let is_sliding = answer.endpoint == Endpoint::SlidingSync;
+        let path: &[&str] = if is_sliding { &SLIDING } else { &["device_lists"] };
+        let Ok(text) = std::str::from_utf8(&answer.body) else { return };
+        let Ok(Some(lists)) = get(text, path) else { return };
         let mut users: Set<String> = Set::new();
         for list in ["changed", "left"] {
             let list = get(lists, &[list]).ok().flatten().unwrap_or("[]");
@@ -778,11 +859,14 @@ impl StateEngine {
                 continue;
             }
             let room = Some(entry.room_id.as_str());
+            let previous = entry.found.received_previous(&answer.body, room);
+            let is_over = |event_id| self.known.is_redacted(&entry.room_id, event_id);
+            let previous = previous.filter(|event| !event.event_id.is_some_and(is_over));
             let mut start = |event: Option<ReceivedEvent<'_>>| {
                 Some(self.start(&event?, entry.role, &mut begun))
             };
             let event = start(entry.found.received(&answer.body, room));
-            let previous = start(entry.found.received_previous(&answer.body, room));
+            let previous = start(previous);
             opening.push((answer.cursor - 1, event, previous));
         }
         let alone = prove_all(&mut begun);
@@ -873,7 +957,7 @@ impl StateEngine {
     /// Keeps what opening taught.
     fn opened(&mut self, event: &ReceivedEvent<'_>, seen_before: usize, opened: &OpenedState) {
         if self.seen.count(event.room_id) != seen_before {
-            self.touch_room(event.room_id);
+            self.journal.touch(Prefix::Seen, event.room_id);
         }
         if opened.by_gone_device {
             self.problem(event.room_id, "gone-device", &opened.session_id);
@@ -887,7 +971,7 @@ impl StateEngine {
         if let Some(origin) = origin
             && self.kept_owners.insert((origin.sender_key, origin.claimed_ed25519))
         {
-            self.touch_owners();
+            self.journal.touch(Prefix::Owners, "");
         }
         self.check_own_index(event.room_id, opened);
         if let Some(event_id) = event.event_id {
@@ -999,7 +1083,9 @@ impl StateEngine {
         elements(events)?;
         for found in find_state(list, ENCRYPTED_TYPE) {
             let Some(event_id) = found.event_id.clone() else { continue };
-            if self.cache.contains_key(&(room_id.to_owned(), event_id)) {
+            let is_over = self.known.is_redacted(room_id, &event_id)
+                || redactions::is_emptied(found.text(list));
+            if is_over || self.cache.contains_key(&(room_id.to_owned(), event_id)) {
                 continue;
             }
             let arrival = (0, 0, found.range().start);
@@ -1059,6 +1145,7 @@ impl StateEngine {
         let more = !self.healing.is_empty();
         if !more {
             events.extend(self.healed_invites());
+            events.append(&mut self.emptied);
         }
         HealStep { events, more }
     }
@@ -1191,7 +1278,7 @@ impl StateEngine {
         let place = (opened.session_id.as_str(), opened.message_index);
         let (date, is_new) = self.seen.date(room_id, place, ts);
         if is_new {
-            self.touch_room(room_id);
+            self.journal.touch(Prefix::Seen, room_id);
         }
         date
     }
@@ -1237,8 +1324,11 @@ impl StateEngine {
         ts: u64,
         opened: &OpenedState,
     ) {
-        const MOST_BYTES: usize = 16 * 1024;
         let slot = (opened.event_type.clone(), opened.state_key.clone());
+        // Of others than Mantle encrypts itself, nothing is sent, filled in or kept.
+        if !self.settings.types.contains(&slot.0) {
+            return;
+        }
         let event = format!(
             r#"{{"type":{},"state_key":{},"sender":{},"event_id":{},"origin_server_ts":{ts},"content":{},"unsigned":{{}}}}"#,
             quoted(&opened.event_type),
@@ -1247,20 +1337,93 @@ impl StateEngine {
             quoted(event_id),
             opened.content,
         );
-        let slots = self.remembered.or_default(room_id.to_owned());
-        if event.len() > MOST_BYTES || slots.len() >= 64 && !slots.contains_key(&slot) {
-            slots.remove(&slot);
+        if self.memory.get(room_id, &slot) == Some(&event) {
             return;
         }
-        if slots.get(&slot) != Some(&event) {
-            let told = TOLD.contains(&slot.0.as_str());
-            slots.insert(slot, event);
-            self.touch_room(room_id);
-            if told && self.device.as_ref().is_some_and(|device| device.user_id() == sender) {
-                // Those who were invited before there was a name are told of it.
-                self.tend.or_insert_with(room_id.to_owned(), || "name");
+        let is_told = TOLD.contains(&slot.0.as_str());
+        self.touch_room(room_id);
+        for room_id in self.memory.insert(room_id, slot, event) {
+            self.touch_room(&room_id);
+        }
+        if is_told && self.device.as_ref().is_some_and(|device| device.user_id() == sender) {
+            // Those who were invited before there was a name are told of it.
+            self.tend.or_insert_with(room_id.to_owned(), || "name");
+        }
+    }
+
+    /// What to tell the devices of a user who is being invited; `None` when there is nothing.
+    pub fn invite_hint(&self, room_id: &str) -> Option<InviteHint> {
+        if !self.known.encrypts_state(room_id) {
+            return None;
+        }
+        invite_state::message(room_id, |event_type| self.memory.single(room_id, event_type))
+    }
+
+    /// A decrypted to-device message of that type. `sender` is who the Olm channel says.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Input`] when the content is none, or there is no room for it.
+    pub fn add_invite_hint(&mut self, sender: &str, content: &str) -> Result<(), EngineError> {
+        self.previews
+            .add(sender, content, &mut self.journal)
+            .map_err(|_| EngineError::Input("invite"))
+    }
+
+    /// Puts what inviters told into the invites of an answer they belong to.
+    pub(super) fn tell_invites(&self, answer: &Answer, survey: &Survey) -> Vec<Edit> {
+        let mut rooms: Map<&str, Vec<&Entry>> = Map::new();
+        for entry in &answer.invites {
+            rooms.or_default(&entry.room_id).push(entry);
+        }
+        let mut edits = Vec::new();
+        for (room_id, entries) in rooms {
+            let Some(open) = entries.first().and_then(|entry| entry.found.array()) else {
+                continue;
+            };
+            let list = survey.list(&answer.body, open);
+            let is_inviter =
+                |sender: &str| list.iter().any(|event| self.is_invite_by(event, sender));
+            let Some(preview) = self.previews.told(room_id, is_inviter) else { continue };
+            let mut anchored = false;
+            for entry in entries {
+                if preview.has(&entry.found.event_type) {
+                    edits.push(Edit::of(&entry.found, Splice::Remove));
+                } else if !anchored {
+                    anchored = true;
+                    let events: Vec<String> = preview.events().collect();
+                    edits.push(Edit::of(
+                        &entry.found,
+                        Splice::Append(events.join(",").into_bytes()),
+                    ));
+                }
             }
         }
+        edits
+    }
+
+    fn is_invite_by(&self, event: &str, inviter: &str) -> bool {
+        let text = |path: &[&str]| get_str(event, path).ok().flatten();
+        let own = self.device.as_ref().map(|device| device.user_id().to_owned());
+        text(&["type"]).as_deref() == Some("m.room.member")
+            && text(&["sender"]).as_deref() == Some(inviter)
+            && own.is_none_or(|own| text(&["state_key"]) == Some(own))
+            && text(&["content", "membership"]).as_deref() == Some("invite")
+    }
+
+    /// Whether [`StateEngine::healed`] has something that no key is waited for.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.previews.has_fresh() || !self.emptied.is_empty()
+    }
+
+    /// Names for invites the running client may hold already.
+    fn healed_invites(&mut self) -> Vec<HealedEvent> {
+        self.previews
+            .take_fresh()
+            .into_iter()
+            .filter_map(|(room_id, event)| healed_event(&room_id, with_room(&event, &room_id)))
+            .collect()
     }
 
     fn refused(&mut self, room_id: &str, event_id: &str, error: &OpenError) {

@@ -23,6 +23,13 @@ impl RoomFacts {
         }
     }
 
+    /// The room's version, once its creation is known.
+    pub(super) fn version(&self) -> Option<String> {
+        let (create, _) = self.create.as_ref()?;
+        let version = get_str(create, &["room_version"]).ok().flatten();
+        Some(version.unwrap_or_else(|| "1".to_owned()))
+    }
+
     /// The levels, once the room's creation is known: then its other state was seen too.
     pub(super) fn levels(&self) -> Option<PowerLevels> {
         let (create, sender) = self.create.as_ref()?;

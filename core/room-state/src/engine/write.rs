@@ -1,11 +1,10 @@
 //! Writing: from a request with readable state to encrypted events, keys first.
 
-use crate::sorted::Map;
+use crate::sorted::{Map, Set};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::pending::PendingEvent;
-use super::persist::{OUTBOUND, texts};
 use super::{EngineError, StateEngine, Trust};
 use crate::decrypt::decrypt::OpenedState;
 use crate::flow::request_filters::{encoded, room_path};
@@ -14,12 +13,13 @@ use crate::megolm::encrypt::{
     MAX_PAYLOAD_BYTES, encrypt_state, room_key_content, room_keys_for_import,
 };
 use crate::megolm::{
-    DeviceKey, OutboundSession, PickleKey, Recipients, RotationPolicy, RotationReason, Sharing,
+    DeviceKey, OutboundSession, Recipients, RotationPolicy, RotationReason, Sharing,
 };
+use crate::model::outbound::{Outbound, Outgoing};
 use crate::model::precedence::{STATE_ENCRYPTION_FLAGS, is_flagged};
 use crate::msc4362::eligible::DEFAULT_TYPES;
 use crate::msc4362::packed_key::PackedKey;
-use mantle_wire::json::{self, Edit, elements, get, get_str, members, quoted, span};
+use mantle_wire::json::{self, Edit, elements, get, get_str, members, span};
 use mantle_wire::route::{Endpoint, route};
 use mantle_wire::url::Address;
 
@@ -37,11 +37,6 @@ pub enum NewRooms {
     /// Leave them.
     Off,
 }
-
-/// Who joins so soon after being given the key may have been there before it.
-const JOINED_MEANWHILE_MS: u64 = 30_000;
-/// Between two events for those who come late, so that a crowd is one.
-const SENT_FOR_LATE_MS: u64 = 10_000;
 
 /// A user's device by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -191,137 +186,6 @@ impl std::fmt::Debug for SessionView {
             .field("share_with", &self.share_with)
             .finish_non_exhaustive()
     }
-}
-
-/// An encrypted event whose index is stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Outgoing {
-    /// Path and nothing before it.
-    pub path: String,
-    /// JSON.
-    pub body: String,
-}
-
-/// A room's outbound session, and what became of its key in this tab.
-#[derive(Debug)]
-pub(super) struct Outbound {
-    session: OutboundSession,
-    imported: bool,
-    // Who was to get the key when it was asked for last, and whether anyone did.
-    wanted: Recipients,
-    reached: bool,
-    asked: bool,
-    // The highest index of its events that was ever received.
-    received: Option<u32>,
-    // Slots written with this session, by any tab, and when: type, state key.
-    written: Map<(String, String), u64>,
-    // When it was asked for last.
-    now: u64,
-    // People none of whose devices had the key, and when one was given it.
-    given: Map<String, u64>,
-    // When the last of those who had joined by then was given it.
-    late: u64,
-}
-
-impl Outbound {
-    fn made(session: OutboundSession) -> Self {
-        Self {
-            session,
-            imported: false,
-            wanted: Recipients::new(),
-            reached: false,
-            asked: false,
-            received: None,
-            written: Map::new(),
-            now: 0,
-            given: Map::new(),
-            late: 0,
-        }
-    }
-
-    /// The session's stored form, and in it `"written": [[type, state key, time]]`.
-    pub(super) fn stored(&self, key: &PickleKey) -> String {
-        let session = self.session.stored(key);
-        let written: Vec<String> = self
-            .written
-            .iter()
-            .map(|((event_type, state_key), at)| {
-                format!(r#"[{},{},"{at}"]"#, quoted(event_type), quoted(state_key))
-            })
-            .collect();
-        let edit = [Edit::set(&["written"], format!("[{}]", written.join(",")))];
-        json::apply(session.as_bytes(), &edit)
-            .ok()
-            .flatten()
-            .and_then(|stored| String::from_utf8(stored).ok())
-            .unwrap_or(session)
-    }
-
-    pub(super) fn restore(stored: &str, key: &PickleKey) -> Option<Self> {
-        let mut outbound = Self::made(OutboundSession::restore(stored, key).ok()?);
-        let written = get(stored, &["written"]).ok()?.unwrap_or("[]");
-        for slot in elements(written).ok()? {
-            let [event_type, state_key, at] = texts(slot)?;
-            outbound.written.insert((event_type, state_key), at.parse().ok()?);
-        }
-        Some(outbound)
-    }
-
-    pub(super) fn session_id(&self) -> String {
-        self.session.session_id()
-    }
-
-    pub(super) fn room_id(&self) -> &str {
-        self.session.room_id()
-    }
-
-    /// Of the next event.
-    pub(super) fn message_index(&self) -> u32 {
-        self.session.message_index()
-    }
-
-    /// When the slot was written with this session last, milliseconds.
-    pub(super) fn written(&self, slot: &(String, String)) -> Option<u64> {
-        self.written.get(slot).copied()
-    }
-
-    /// Notes who of those that were given the key may have seen the room's state without it.
-    pub(super) fn note_late(&mut self, members: &[String], now: u64) {
-        let mut settled = Vec::new();
-        for (user_id, given) in self.given.iter() {
-            let soon = now <= given.saturating_add(JOINED_MEANWHILE_MS);
-            let joined = members.binary_search(user_id).is_ok();
-            if soon && joined {
-                self.late = self.late.max(*given);
-            }
-            if !soon || joined {
-                settled.push(user_id.clone());
-            }
-        }
-        for user_id in settled {
-            self.given.remove(&user_id);
-        }
-    }
-
-    /// How long until the slot, which this session encrypts, is to be sent to them again.
-    pub(super) fn late_wait(&self, slot: &(String, String), now: u64) -> Option<u64> {
-        let written = self.written(slot).unwrap_or_default();
-        let due = written.saturating_add(SENT_FOR_LATE_MS);
-        (written < self.late).then(|| due.saturating_sub(now))
-    }
-
-    /// True when the user has the key.
-    pub(super) fn concerns(&self, user_id: &str) -> bool {
-        self.session.has_holder(user_id)
-    }
-}
-
-/// A ciphertext that may not leave before its index is stored.
-#[derive(Debug)]
-pub(super) struct Ticket {
-    outgoing: Outgoing,
-    pub(super) batch: Option<u32>,
-    pub(super) stored: bool,
 }
 
 impl StateEngine {
@@ -488,6 +352,7 @@ impl StateEngine {
                 event_type,
                 state_key,
                 content_json,
+                source: String::new(),
             })
             .collect();
         let count = events.len();
@@ -562,14 +427,13 @@ impl StateEngine {
             }
         }
         let mut rotated = None;
-        let mut kept = self.outbound.remove(&room_id);
-        if let Some(outbound) = &kept {
-            let reused = outbound
-                .received
-                .is_some_and(|received| received >= outbound.session.message_index());
+        let mut is_new = true;
+        if let Some(outbound) = self.outbound.get(&room_id) {
+            is_new = false;
             rotated = match outbound.session.sharing(&allowed, &policy, now) {
-                _ if reused => {
-                    self.problem(&room_id, "index-used-twice", &outbound.session.session_id());
+                _ if outbound.is_behind() => {
+                    let session_id = outbound.session_id();
+                    self.problem(&room_id, "index-used-twice", &session_id);
                     Some("asked")
                 }
                 Sharing::Rotate(reason) => Some(rotation_name(reason)),
@@ -580,12 +444,15 @@ impl StateEngine {
                 Sharing::Share(_) => None,
             };
         }
-        if rotated.is_some() {
-            kept = None;
+        if is_new || rotated.is_some() {
+            is_new = true;
+            let made = Outbound::made(OutboundSession::make(&room_id, now));
+            // Our own sessions open our own events. A contradiction is somebody else's key under our
+            // session's id; ours came first or stands beside it.
+            let _ = self.sessions.add(made.session.to_inbound(&device));
+            self.outbound.replace(&room_id, made, &mut self.journal);
         }
-        let is_new = kept.is_none();
-        let mut outbound =
-            kept.unwrap_or_else(|| Outbound::made(OutboundSession::make(&room_id, now)));
+        let outbound = self.outbound.get_mut(&room_id).ok_or(EngineError::NoSession)?;
         let missing = match outbound.session.sharing(&allowed, &policy, now) {
             Sharing::Share(missing) => missing,
             // Cannot be: a new session has no holders and no age.
@@ -598,6 +465,13 @@ impl StateEngine {
                 device_id: device.device_id.clone(),
             })
             .collect();
+        // On disk before the first of them is sent the key: the page may be closed in between.
+        let changed = outbound.session.mark_intended(&missing);
+        outbound.reached = missing.is_empty();
+        outbound.wanted = missing;
+        outbound.asked = true;
+        outbound.now = now;
+        outbound.note_members(&allowed);
         let session = &outbound.session;
         let view = SessionView {
             session_id: session.session_id(),
@@ -619,20 +493,10 @@ impl StateEngine {
                 .to_owned(),
             should_import: !outbound.imported,
         };
-        outbound.reached = missing.is_empty();
-        outbound.wanted = missing;
-        outbound.asked = true;
-        outbound.now = now;
-        self.outbound.insert(room_id.clone(), outbound);
-        if is_new {
-            self.touch_outbound(&room_id);
-            self.read_own_sessions();
+        if let Some(first) = changed {
+            self.outbound.touch_holders(&room_id, first, &mut self.journal);
         }
         Ok(view)
-    }
-
-    fn touch_outbound(&mut self, room_id: &str) {
-        self.dirty.insert(format!("{OUTBOUND}{room_id}"));
     }
 
     /// The page's own crypto has the session.
@@ -659,33 +523,30 @@ impl StateEngine {
         devices: &str,
     ) -> Result<(), EngineError> {
         self.must_write()?;
-        let mut reached = Recipients::new();
         let own = self.device.as_ref().map(|device| device.user_id().to_owned());
         let outbound = self.session(room_id, session_id)?;
+        let mut parts = Set::new();
         for device in elements(devices)? {
             let text = |key| get_str(device, &[key]).map(Option::unwrap_or_default);
             let (user_id, device_id) = (text("userId")?, text("deviceId")?);
-            let wanted = outbound
-                .wanted
-                .iter()
-                .find(|(user, device)| *user == user_id && device.device_id == device_id);
-            if let Some((user_id, device)) = wanted {
-                if !outbound.session.has_holder(user_id) && own.as_deref() != Some(user_id) {
-                    outbound.given.insert(user_id.to_owned(), outbound.now);
-                }
-                reached.add(user_id, device.clone());
+            let Some(device) = outbound.wanted.device(&user_id, &device_id).cloned() else {
+                continue;
+            };
+            let has_key = outbound.session.holders().has_user(&user_id);
+            if !has_key && own.as_deref() != Some(&user_id) {
+                outbound.note_given(&user_id);
             }
+            parts.insert(outbound.session.mark_given(&user_id, &device));
+            outbound.reached = true;
         }
-        outbound.reached |= !reached.is_empty();
-        outbound.session.mark_shared(&reached);
-        self.touch_outbound(room_id);
+        self.outbound.touch_parts(room_id, &parts, &mut self.journal);
         Ok(())
     }
 
     fn session(&mut self, room_id: &str, session_id: &str) -> Result<&mut Outbound, EngineError> {
         self.outbound
             .get_mut(room_id)
-            .filter(|outbound| outbound.session.session_id() == session_id)
+            .filter(|outbound| outbound.session_id() == session_id)
             .ok_or(EngineError::NoSession)
     }
 
@@ -713,51 +574,40 @@ impl StateEngine {
         let encrypted =
             encrypt_state(&mut outbound.session, device, event_type, state_key, content)
                 .map_err(|error| EngineError::Encrypt(error.to_string()))?;
-        outbound.written.insert((event_type.to_owned(), state_key.to_owned()), outbound.now);
+        outbound.note_written((event_type.to_owned(), state_key.to_owned()));
         let path = format!(
             "/_matrix/client/v3/rooms/{}/state/{ENCRYPTED_TYPE}/{}",
             encoded(room_id),
             encrypted.key.to_path_segment()
         );
-        let ticket = self.next_ticket;
-        self.next_ticket = self.next_ticket.wrapping_add(1);
-        self.tickets.insert(
-            ticket,
-            Ticket {
-                outgoing: Outgoing { path, body: encrypted.content },
-                batch: None,
-                stored: false,
-            },
-        );
-        self.touch_outbound(room_id);
-        Ok(ticket)
+        let outgoing = Outgoing { path, body: encrypted.content };
+        Ok(self.outbound.hold(room_id, outgoing, &mut self.journal))
     }
 
     /// The encrypted event, once; after its index was stored.
     ///
     /// # Errors
     ///
-    /// [`EngineError::NotStored`]: the ticket stays good. [`EngineError::Unknown`].
+    /// [`EngineError::NotStored`]: the ticket stays good. [`EngineError::Unknown`], also where its
+    /// session could not be stored.
     pub fn take_encrypted(&mut self, ticket: u32) -> Result<Outgoing, EngineError> {
-        let found = self.tickets.get(&ticket).ok_or(EngineError::Unknown)?;
-        if !found.stored {
-            return Err(EngineError::NotStored);
+        match self.outbound.take(ticket) {
+            Some(Ok(outgoing)) => Ok(outgoing),
+            Some(Err(())) => Err(EngineError::NotStored),
+            None => Err(EngineError::Unknown),
         }
-        self.tickets.remove(&ticket).map(|ticket| ticket.outgoing).ok_or(EngineError::Unknown)
     }
 
     /// Rooms with an outbound session.
     #[must_use]
     pub fn outbound_rooms(&self) -> Vec<String> {
-        self.outbound.keys().cloned().collect()
+        self.outbound.iter().map(|(room_id, _)| room_id.clone()).collect()
     }
 
     /// Our own sessions open our own events, also those of before a reload.
     pub(super) fn read_own_sessions(&mut self) {
         let Some(device) = self.device.clone() else { return };
-        for outbound in self.outbound.values() {
-            // A contradiction is somebody else's key under our session's id; ours came first or
-            // stands beside it.
+        for (_, outbound) in self.outbound.iter() {
             let _ = self.sessions.add(outbound.session.to_inbound(&device));
         }
     }
@@ -767,9 +617,9 @@ impl StateEngine {
     /// read last, so it is judged in [`StateEngine::need_session`].
     pub(super) fn check_own_index(&mut self, room_id: &str, opened: &OpenedState) {
         if let Some(outbound) = self.outbound.get_mut(room_id)
-            && outbound.session.session_id() == opened.session_id
+            && outbound.session_id() == opened.session_id
         {
-            outbound.received = outbound.received.max(Some(opened.message_index));
+            outbound.note_received(Some(opened.message_index));
         }
     }
 }

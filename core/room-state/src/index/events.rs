@@ -14,7 +14,7 @@ use crate::index::structural::{self, Layout, Wanted};
 pub use crate::msc4362::eligible::ENCRYPTED_TYPE;
 use crate::msc4362::event::{OpenedState, ReceivedEvent};
 use mantle_wire::json;
-use mantle_wire::json::{string_end, walk_on};
+use mantle_wire::json::walk_on;
 
 /// How far from a hit its object's ends are looked for; an event has at most 64 KiB, with what the
 /// server adds in `unsigned` some more.
@@ -379,18 +379,6 @@ pub fn find_state(answer: &[u8], event_type: &str) -> Vec<FoundState> {
         .filter_map(|object| survey.event(answer, object))
         .filter(|event| event.event_type == event_type)
         .collect()
-}
-
-/// The object that is the value of the key at `key`.
-pub(crate) fn object_after(answer: &[u8], key: usize) -> Option<&str> {
-    let name = string_end(answer, key)?;
-    let value = skip_space(answer, name);
-    let open = skip_space(answer, value + 1);
-    if answer.get(value) != Some(&b':') || answer.get(open) != Some(&b'{') {
-        return None;
-    }
-    let end = walk_on(answer, open + 1, answer.len().min(open + MAX_WALK_BYTES))?;
-    text_of(answer, open..end)
 }
 
 /// The bytes of the object that directly holds what starts at `at`, outside any string; `None` when

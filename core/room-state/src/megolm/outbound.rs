@@ -4,14 +4,16 @@ use std::fmt;
 
 use vodozemac::megolm::{GroupSession, GroupSessionPickle, InboundGroupSession, SessionConfig};
 
-use super::recipients::{Recipients, Sharing, compare};
+use super::holders::Holders;
+use super::recipients::{DeviceKey, Recipients, Sharing};
 use super::{
     InboundSession, MEGOLM_V1, OwnDevice, PickleKey, RestoreError, SessionOrigin, check_version,
 };
-use mantle_wire::json::{get, quoted};
+use mantle_wire::json::{elements, get, get_str, members, quoted};
 use mantle_wire::secret::Secret;
 
-const STORED_VERSION: u32 = 1;
+/// In version 1 the holders stood in the session's own form.
+const STORED_VERSION: u32 = 2;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
 const WEEK_MS: u64 = 7 * 24 * HOUR_MS;
@@ -77,7 +79,7 @@ pub struct OutboundSession {
     current: GroupSession,
     // Never encrypts: it only hands out the signed key at index 0.
     initial: GroupSession,
-    holders: Recipients,
+    holders: Holders,
 }
 
 impl fmt::Debug for OutboundSession {
@@ -100,7 +102,7 @@ impl OutboundSession {
             created_ms: now_ms,
             current,
             initial,
-            holders: Recipients::new(),
+            holders: Holders::new(),
         }
     }
 
@@ -137,19 +139,34 @@ impl OutboundSession {
     pub fn sharing(&self, allowed: &Recipients, policy: &RotationPolicy, now_ms: u64) -> Sharing {
         match self.rotation_due(policy, now_ms) {
             Some(reason) => Sharing::Rotate(reason),
-            None => compare(&self.holders, allowed),
+            None => self.holders.compare(allowed),
         }
     }
 
-    /// True when a device of the user was sent the key.
-    pub(crate) fn has_holder(&self, user_id: &str) -> bool {
-        self.holders.has_user(user_id)
+    /// Those who have the key, or may have it.
+    pub(crate) const fn holders(&self) -> &Holders {
+        &self.holders
+    }
+
+    /// Takes over who has the key, which is stored apart.
+    pub(crate) fn set_holders(&mut self, holders: Holders) {
+        self.holders = holders;
+    }
+
+    /// Records those who are about to be sent the key; the first part of the holders that changed.
+    pub(crate) fn mark_intended(&mut self, recipients: &Recipients) -> Option<usize> {
+        self.holders.intend(recipients)
+    }
+
+    /// Records one who was sent the key; the part of the holders that changed.
+    pub(crate) fn mark_given(&mut self, user_id: &str, device: &DeviceKey) -> usize {
+        self.holders.give(user_id, device)
     }
 
     /// Records those who were sent the key.
     pub fn mark_shared(&mut self, recipients: &Recipients) {
         for (user_id, device) in recipients.iter() {
-            self.holders.add(user_id, device.clone());
+            self.holders.give(user_id, device);
         }
     }
 
@@ -182,7 +199,8 @@ impl OutboundSession {
         )
     }
 
-    /// The stored form: JSON with a version; all key material in it is encrypted with `key`.
+    /// The stored form: JSON with a version; all key material in it is encrypted with `key`. Who has
+    /// the key is not in it, only how many.
     pub fn stored(&self, key: &PickleKey) -> String {
         let Self { room_id, created_ms, current, initial, holders } = self;
         format!(
@@ -190,17 +208,20 @@ impl OutboundSession {
             quoted(room_id),
             quoted(&current.pickle().encrypt(key)),
             quoted(&initial.pickle().encrypt(key)),
-            holders.stored()
+            holders.len()
         )
     }
 
-    /// Reads the stored form.
+    /// Reads the stored form, without its holders.
     ///
     /// # Errors
     ///
     /// [`RestoreError`]; the caller makes a new session then.
     pub fn restore(stored: &str, key: &PickleKey) -> Result<Self, RestoreError> {
-        check_version(stored, STORED_VERSION)?;
+        let is_first = check_version(stored, 1).is_ok();
+        if !is_first {
+            check_version(stored, STORED_VERSION)?;
+        }
         let part = |name| get(stored, &[name]).ok().flatten().ok_or(RestoreError::Format);
         let text = |name| -> Result<String, RestoreError> {
             serde_json::from_str(part(name)?).map_err(|_| RestoreError::Format)
@@ -219,7 +240,11 @@ impl OutboundSession {
             created_ms: part("created_ms")?.parse().map_err(|_| RestoreError::Format)?,
             current,
             initial,
-            holders: Recipients::restore(part("holders")?).ok_or(RestoreError::Format)?,
+            holders: if is_first {
+                holders_of_version_1(part("holders")?).ok_or(RestoreError::Format)?
+            } else {
+                Holders::new()
+            },
         })
     }
 
@@ -227,6 +252,20 @@ impl OutboundSession {
     pub(crate) const fn algorithm(&self) -> &'static str {
         MEGOLM_V1
     }
+}
+
+/// `{user: [{"device_id", "curve25519"}]}`.
+fn holders_of_version_1(stored: &str) -> Option<Holders> {
+    let mut holders = Holders::new();
+    for user in members(stored).ok()?? {
+        for device in elements(user.value).ok()? {
+            let text = |key| get_str(device, &[key]).ok().flatten();
+            let device =
+                DeviceKey { device_id: text("device_id")?, curve25519: text("curve25519")? };
+            holders.give(&user.key, &device);
+        }
+    }
+    Some(holders)
 }
 
 #[cfg(test)]
@@ -326,11 +365,11 @@ mod tests {
             Err(RestoreError::Pickle(_))
         ));
         assert!(matches!(
-            OutboundSession::restore(&stored.replace("\"version\":1", "\"version\":9"), &KEY),
-            Err(RestoreError::Version { expected: 1, got: 9 })
+            OutboundSession::restore(&stored.replace("\"version\":2", "\"version\":9"), &KEY),
+            Err(RestoreError::Version { expected: 2, got: 9 })
         ));
         assert!(matches!(
-            OutboundSession::restore("{\"version\":1}", &KEY),
+            OutboundSession::restore("{\"version\":2}", &KEY),
             Err(RestoreError::Format)
         ));
     }

@@ -1,7 +1,6 @@
 //! Who has a session's key, and what follows from it.
 
 use crate::sorted::{Map, Set};
-use mantle_wire::json::{elements, get_str, members, quoted};
 
 use super::RotationReason;
 
@@ -57,42 +56,6 @@ impl Recipients {
         self.0.values().map(Set::len).sum()
     }
 
-    /// `{user: [{"device_id", "curve25519"}]}`.
-    pub(super) fn stored(&self) -> String {
-        let users: Vec<String> = self
-            .0
-            .iter()
-            .map(|(user_id, devices)| {
-                let devices: Vec<String> = devices
-                    .iter()
-                    .map(|device| {
-                        format!(
-                            r#"{{"device_id":{},"curve25519":{}}}"#,
-                            quoted(&device.device_id),
-                            quoted(&device.curve25519)
-                        )
-                    })
-                    .collect();
-                format!("{}:[{}]", quoted(user_id), devices.join(","))
-            })
-            .collect();
-        format!("{{{}}}", users.join(","))
-    }
-
-    pub(super) fn restore(stored: &str) -> Option<Self> {
-        let mut all = Self::new();
-        for user in members(stored).ok()?? {
-            all.add_user(&user.key);
-            for device in elements(user.value).ok()? {
-                let text = |key| get_str(device, &[key]).ok().flatten();
-                let device =
-                    DeviceKey { device_id: text("device_id")?, curve25519: text("curve25519")? };
-                all.add(&user.key, device);
-            }
-        }
-        Some(all)
-    }
-
     /// Users none of whose devices is among them.
     pub fn users_without_devices(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter(|(_, devices)| devices.is_empty()).map(|(user_id, _)| user_id.as_str())
@@ -100,6 +63,15 @@ impl Recipients {
 
     pub(crate) fn has_user(&self, user_id: &str) -> bool {
         self.0.contains_key(user_id)
+    }
+
+    pub(crate) fn users(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// A user's device by its id.
+    pub(crate) fn device(&self, user_id: &str, device_id: &str) -> Option<&DeviceKey> {
+        self.0.get(user_id)?.iter().find(|device| device.device_id == device_id)
     }
 }
 
@@ -110,73 +82,4 @@ pub enum Sharing {
     Rotate(RotationReason),
     /// Keep the session; give its key to these devices first (none: all have it).
     Share(Recipients),
-}
-
-/// Compares those who have the key with those who may.
-pub(super) fn compare(holders: &Recipients, allowed: &Recipients) -> Sharing {
-    for (user_id, device) in holders.iter() {
-        if !allowed.has_user(user_id) {
-            return Sharing::Rotate(RotationReason::MemberLeft);
-        }
-        if !allowed.contains(user_id, device) {
-            return Sharing::Rotate(RotationReason::DeviceRemoved);
-        }
-    }
-    let mut missing = Recipients::new();
-    for (user_id, device) in allowed.iter() {
-        if !holders.contains(user_id, device) {
-            missing.add(user_id, device.clone());
-        }
-    }
-    Sharing::Share(missing)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn device(id: &str, key: &str) -> DeviceKey {
-        DeviceKey { device_id: id.to_owned(), curve25519: key.to_owned() }
-    }
-
-    fn two() -> Recipients {
-        let mut all = Recipients::new();
-        all.add("@a:x", device("A", "ka"));
-        all.add("@b:x", device("B", "kb"));
-        all
-    }
-
-    #[test]
-    fn a_new_device_gets_the_key() {
-        let holders = two();
-        let mut allowed = two();
-        allowed.add("@b:x", device("B2", "kb2"));
-        let mut expected = Recipients::new();
-        expected.add("@b:x", device("B2", "kb2"));
-        assert_eq!(compare(&holders, &allowed), Sharing::Share(expected));
-        assert_eq!(compare(&holders, &two()), Sharing::Share(Recipients::new()));
-    }
-
-    #[test]
-    fn a_member_who_left_rotates() {
-        let mut allowed = Recipients::new();
-        allowed.add("@a:x", device("A", "ka"));
-        assert_eq!(compare(&two(), &allowed), Sharing::Rotate(RotationReason::MemberLeft));
-    }
-
-    #[test]
-    fn a_removed_device_rotates_even_if_it_was_the_last() {
-        let mut allowed = Recipients::new();
-        allowed.add("@a:x", device("A", "ka"));
-        allowed.add_user("@b:x");
-        assert_eq!(compare(&two(), &allowed), Sharing::Rotate(RotationReason::DeviceRemoved));
-    }
-
-    #[test]
-    fn a_device_id_with_another_key_is_another_device() {
-        let mut allowed = Recipients::new();
-        allowed.add("@a:x", device("A", "ka"));
-        allowed.add("@b:x", device("B", "other"));
-        assert_eq!(compare(&two(), &allowed), Sharing::Rotate(RotationReason::DeviceRemoved));
-    }
 }

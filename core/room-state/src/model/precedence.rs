@@ -17,6 +17,13 @@ pub const CLOCK_TOLERANCE_MS: u64 = 10 * 60 * 1000;
 /// How many replaced events are remembered for each slot.
 const MAX_REPLACED: usize = 64;
 
+/// How many redacted events of a room are remembered beside those that are current.
+const MAX_REDACTED: usize = 64;
+/// Slots of a room; where there is no place, the oldest of those with a state key gives way.
+const MAX_SLOTS: usize = 64;
+/// What the replaced events of a slot may take, in bytes.
+const MAX_REPLACED_BYTES: usize = 3_200;
+
 /// The flag of MSC4362 in `m.room.encryption`, unstable and stable.
 pub const STATE_ENCRYPTION_FLAGS: [&str; 2] =
     ["io.element.msc4362.encrypt_state_events", "encrypt_state_events"];
@@ -67,6 +74,51 @@ struct Room {
     encrypts_state: bool,
     // Type, then state key.
     slots: Map<String, Map<String, Slot>>,
+    // Ids, oldest first.
+    redacted: VecDeque<String>,
+}
+
+impl Room {
+    fn all(&self) -> impl Iterator<Item = (&str, &str, &Slot)> {
+        self.slots.iter().flat_map(|(event_type, slots)| {
+            slots
+                .iter()
+                .map(move |(state_key, slot)| (event_type.as_str(), state_key.as_str(), slot))
+        })
+    }
+
+    fn is_current(&self, event_id: &str) -> bool {
+        self.all().any(|(_, _, slot)| slot.current.event_id == event_id)
+    }
+
+    fn note_redacted(&mut self, event_id: String) {
+        if self.redacted.contains(&event_id) {
+            return;
+        }
+        self.redacted.push_back(event_id);
+        // There are fewer slots than this, so something goes.
+        if self.redacted.len() > MAX_REDACTED + MAX_SLOTS {
+            let out = self.redacted.iter().position(|id| !self.is_current(id)).unwrap_or_default();
+            self.redacted.remove(out);
+        }
+    }
+
+    /// Makes place for a further slot.
+    fn trim(&mut self) {
+        while self.all().count() >= MAX_SLOTS {
+            let oldest = self.all().min_by_key(|(_, state_key, slot)| {
+                (state_key.is_empty(), slot.current.origin_server_ts)
+            });
+            let Some((event_type, state_key, _)) = oldest else { return };
+            let (event_type, state_key) = (event_type.to_owned(), state_key.to_owned());
+            if let Some(slots) = self.slots.get_mut(&event_type) {
+                slots.remove(&state_key);
+                if slots.is_empty() {
+                    self.slots.remove(&event_type);
+                }
+            }
+        }
+    }
 }
 
 /// What is known of each room: the flag, and the newest encrypted event of each slot. Holds ids,
@@ -98,13 +150,17 @@ impl KnownState {
         state_key: &str,
         candidate: Candidate,
     ) -> Precedence {
-        let slots =
-            self.rooms.or_default(room_id.to_owned()).slots.or_default(event_type.to_owned());
         let clock = self.clock.unwrap_or(u64::MAX);
         let dated = |candidate: Candidate| {
             let origin_server_ts = candidate.origin_server_ts.min(clock);
             Candidate { origin_server_ts, ..candidate }
         };
+        let room = self.rooms.or_default(room_id.to_owned());
+        let known = room.slots.get(event_type).is_some_and(|slots| slots.contains_key(state_key));
+        if !known {
+            room.trim();
+        }
+        let slots = room.slots.or_default(event_type.to_owned());
         let Some(slot) = slots.get_mut(state_key) else {
             slots.insert(
                 state_key.to_owned(),
@@ -119,11 +175,28 @@ impl KnownState {
             return Precedence::Rollback;
         }
         let replaced = std::mem::replace(&mut slot.current, dated(candidate));
-        if slot.replaced.len() >= MAX_REPLACED {
+        slot.replaced.push_back(replaced.event_id);
+        while slot.replaced.len() > MAX_REPLACED
+            || slot.replaced.iter().map(String::len).sum::<usize>() > MAX_REPLACED_BYTES
+        {
             slot.replaced.pop_front();
         }
-        slot.replaced.push_back(replaced.event_id);
         Precedence::Current
+    }
+
+    /// Notes that an event was redacted. Its type and state key, where it is current: it stays so, as
+    /// for the homeserver, and nothing older comes back. `None` also for rooms nothing is known of.
+    pub(crate) fn redact(&mut self, room_id: &str, event_id: &str) -> Option<(String, String)> {
+        let room = self.rooms.get_mut(room_id)?;
+        room.note_redacted(event_id.to_owned());
+        let mut all = room.all();
+        let (event_type, state_key, _) = all.find(|slot| slot.2.current.event_id == event_id)?;
+        Some((event_type.to_owned(), state_key.to_owned()))
+    }
+
+    /// Whether it is known that the event was redacted.
+    pub(crate) fn is_redacted(&self, room_id: &str, event_id: &str) -> bool {
+        self.rooms.get(room_id).is_some_and(|room| room.redacted.iter().any(|id| id == event_id))
     }
 
     /// Judges a clear event that claims to be the slot's current state.
@@ -203,7 +276,7 @@ impl KnownState {
     }
 
     /// A room's stored form: `{"flag", "slots": [[type, state key, event id, time, session, index,
-    /// [replaced event ids]], …]}`.
+    /// [replaced event ids]], …], "redacted": [event ids]}`.
     pub fn stored_room(&self, room_id: &str) -> String {
         let mut slots = Vec::new();
         for (event_type, state_key, slot) in self.all_slots(room_id) {
@@ -218,17 +291,18 @@ impl KnownState {
                 replaced.join(",")
             ));
         }
-        format!(r#"{{"flag":{},"slots":[{}]}}"#, self.encrypts_state(room_id), slots.join(","))
+        let redacted = self.rooms.get(room_id).into_iter().flat_map(|room| room.redacted.iter());
+        let redacted: Vec<String> = redacted.map(|id| quoted(id)).collect();
+        format!(
+            r#"{{"flag":{},"slots":[{}],"redacted":[{}]}}"#,
+            self.encrypts_state(room_id),
+            slots.join(","),
+            redacted.join(",")
+        )
     }
 
     fn all_slots(&self, room_id: &str) -> impl Iterator<Item = (&str, &str, &Slot)> {
-        self.rooms.get(room_id).into_iter().flat_map(|room| room.slots.iter()).flat_map(
-            |(event_type, slots)| {
-                slots
-                    .iter()
-                    .map(move |(state_key, slot)| (event_type.as_str(), state_key.as_str(), slot))
-            },
-        )
+        self.rooms.get(room_id).into_iter().flat_map(Room::all)
     }
 
     /// Adds what a stored form says: the flag if either has it, and of each slot the newer event.
@@ -243,6 +317,10 @@ impl KnownState {
         for slot in elements(part("slots")?).map_err(bad)? {
             slots.push(read_slot(slot).ok_or(StoredStateError::Format)?);
         }
+        let mut redacted = Vec::new();
+        for id in elements(get(stored, &["redacted"]).map_err(bad)?.unwrap_or("[]")).map_err(bad)? {
+            redacted.push(serde_json::from_str(id).map_err(|_| StoredStateError::Format)?);
+        }
         let room = self.rooms.or_default(room_id.to_owned());
         room.encrypts_state |= part("flag")? == "true";
         for (event_type, state_key, slot) in slots {
@@ -251,6 +329,9 @@ impl KnownState {
                 Some(ours) if ours.replaced.contains(&slot.current.event_id) => {}
                 _ => drop(known.insert(state_key, slot)),
             }
+        }
+        for id in redacted {
+            room.note_redacted(id);
         }
         Ok(())
     }

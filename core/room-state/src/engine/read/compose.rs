@@ -206,15 +206,12 @@ impl StateEngine {
 
     /// In place of an event that does not count: the known one, or nothing.
     fn keep_known(&self, slot: &Slot, entry: &Entry) -> Edit {
-        let known = self
-            .remembered
-            .get(&slot.0)
-            .and_then(|slots| slots.get(&(slot.1.clone(), slot.2.clone())));
+        let known = self.memory.get(&slot.0, &(slot.1.clone(), slot.2.clone()));
         Edit::of(
             &entry.found,
             match known {
                 Some(known) if entry.role != TIMELINE => {
-                    Splice::Replace(known.clone().into_bytes())
+                    Splice::Replace(known.to_owned().into_bytes())
                 }
                 _ => Splice::Remove,
             },
@@ -275,8 +272,7 @@ impl StateEngine {
 
     /// The room's encrypted name or topic, as far as it is known and not empty.
     pub(super) fn known_text(&self, room_id: &str, field: &str) -> Option<String> {
-        let slot = (format!("m.room.{field}"), String::new());
-        let event = self.remembered.get(room_id)?.get(&slot)?;
+        let event = self.memory.single(room_id, &format!("m.room.{field}"))?;
         get_str(event, &["content", field]).ok()?.filter(|text| !text.is_empty())
     }
 }
@@ -305,7 +301,7 @@ fn rewrite(body: &[u8], entry: &Entry, opened: &OpenedState) -> Option<Edit> {
 }
 
 /// A refused event must not reach a client that would open it by itself.
-fn neutral(body: &[u8], entry: &Entry) -> Edit {
+pub(super) fn neutral(body: &[u8], entry: &Entry) -> Edit {
     if entry.found.array().is_some() {
         return Edit::of(&entry.found, Splice::Remove);
     }

@@ -1,0 +1,196 @@
+//! The clear current events, for when a server hides them: bounded in bytes, for each room and for
+//! all. Where there is no room, the oldest of the largest room gives way, and a room's own name and
+//! topic last of all.
+
+use mantle_wire::json::get_str;
+
+use crate::sorted::Map;
+
+/// Of one event.
+pub(crate) const MAX_EVENT_BYTES: usize = 16 * 1024;
+/// Of one room's events.
+pub(crate) const MAX_ROOM_BYTES: usize = 128 * 1024;
+/// Of all.
+pub(crate) const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Type and state key.
+pub(crate) type Slot = (String, String);
+
+#[derive(Debug)]
+struct Held {
+    event: String,
+    // Of two, the one that came later has the higher.
+    number: u64,
+}
+
+#[derive(Debug, Default)]
+struct Room {
+    slots: Map<Slot, Held>,
+    bytes: usize,
+}
+
+impl Room {
+    fn remove(&mut self, slot: &Slot) -> Option<String> {
+        let held = self.slots.remove(slot)?;
+        self.bytes -= cost(slot, &held.event);
+        Some(held.event)
+    }
+
+    fn next_out(&self, but: Option<&Slot>) -> Option<Slot> {
+        let others = self.slots.iter().filter(|(slot, _)| Some(*slot) != but);
+        let first = others.min_by_key(|(slot, held)| (slot.1.is_empty(), held.number));
+        first.map(|(slot, _)| slot.clone())
+    }
+}
+
+fn cost(slot: &Slot, event: &str) -> usize {
+    slot.0.len() + slot.1.len() + event.len()
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    rooms: Map<String, Room>,
+    bytes: usize,
+    next: u64,
+}
+
+impl Memory {
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The room's event in a slot.
+    pub(crate) fn get(&self, room_id: &str, slot: &Slot) -> Option<&str> {
+        Some(&self.rooms.get(room_id)?.slots.get(slot)?.event)
+    }
+
+    /// The room's event of a type that has one only.
+    pub(crate) fn single(&self, room_id: &str, event_type: &str) -> Option<&str> {
+        let slots = &self.rooms.get(room_id)?.slots;
+        let held = slots
+            .find(|(known, key)| known.as_str().cmp(event_type).then_with(|| key.as_str().cmp("")));
+        held.map(|held| held.event.as_str())
+    }
+
+    /// All of a room, by type and state key.
+    pub(crate) fn room(&self, room_id: &str) -> impl Iterator<Item = (&Slot, &str)> {
+        let slots = self.rooms.get(room_id).into_iter().flat_map(|room| room.slots.iter());
+        slots.map(|(slot, held)| (slot, held.event.as_str()))
+    }
+
+    /// Keeps an event, and nothing in its slot where it is too long. Gives the rooms that lost one.
+    pub(crate) fn insert(&mut self, room_id: &str, slot: Slot, event: String) -> Vec<String> {
+        self.remove(room_id, &slot);
+        let cost = cost(&slot, &event);
+        if cost > MAX_EVENT_BYTES {
+            return Vec::new();
+        }
+        self.next += 1;
+        let number = self.next;
+        let room = self.rooms.or_default(room_id.to_owned());
+        room.slots.insert(slot.clone(), Held { event, number });
+        room.bytes += cost;
+        self.bytes += cost;
+        while let Some(room) = self.rooms.get_mut(room_id)
+            && room.bytes > MAX_ROOM_BYTES
+            && let Some(out) = room.next_out(Some(&slot))
+            && let Some(event) = room.remove(&out)
+        {
+            self.bytes -= self::cost(&out, &event);
+        }
+        let mut lost = Vec::new();
+        while self.bytes > MAX_BYTES
+            && let Some((largest, room)) = self.rooms.iter().max_by_key(|(_, room)| room.bytes)
+            && let Some(out) = room.next_out(None)
+        {
+            let largest = largest.clone();
+            self.remove(&largest, &out);
+            lost.push(largest);
+        }
+        lost
+    }
+
+    /// Forgets what is in a slot; true when there was something.
+    pub(crate) fn remove(&mut self, room_id: &str, slot: &Slot) -> bool {
+        let Some(room) = self.rooms.get_mut(room_id) else { return false };
+        let Some(event) = room.remove(slot) else { return false };
+        self.bytes -= cost(slot, &event);
+        if room.slots.is_empty() {
+            self.rooms.remove(room_id);
+        }
+        true
+    }
+
+    pub(crate) fn forget_room(&mut self, room_id: &str) {
+        if let Some(room) = self.rooms.remove(room_id) {
+            self.bytes -= room.bytes;
+        }
+    }
+
+    /// A room's stored form, to be sealed: events, oldest first.
+    pub(crate) fn stored_room(&self, room_id: &str) -> String {
+        let mut held: Vec<&Held> =
+            self.rooms.get(room_id).into_iter().flat_map(|room| room.slots.values()).collect();
+        held.sort_by_key(|held| held.number);
+        let events: Vec<&str> = held.into_iter().map(|held| held.event.as_str()).collect();
+        format!("[{}]", events.join(","))
+    }
+}
+
+/// Type, state key and id of a remembered event.
+pub(crate) fn named(event: &str) -> Option<(Slot, String)> {
+    let text = |key: &str| get_str(event, &[key]).ok().flatten();
+    Some(((text("type")?, text("state_key")?), text("event_id")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(event_type: &str, state_key: &str) -> Slot {
+        (event_type.to_owned(), state_key.to_owned())
+    }
+
+    #[test]
+    fn a_room_has_its_bound_and_its_name_gives_way_last() {
+        let mut memory = Memory::default();
+        memory.insert("!a", slot("m.room.name", ""), "n".repeat(15_000));
+        for number in 0..100 {
+            let slot = slot("m.room.name", &format!("key{number:02}"));
+            memory.insert("!a", slot, "x".repeat(15_000));
+        }
+        assert!(memory.bytes <= MAX_ROOM_BYTES);
+        assert!(memory.single("!a", "m.room.name").is_some());
+        assert!(memory.get("!a", &slot("m.room.name", "key00")).is_none());
+        assert!(memory.get("!a", &slot("m.room.name", "key99")).is_some());
+    }
+
+    #[test]
+    fn where_all_is_full_the_largest_room_gives_way() {
+        let mut memory = Memory::default();
+        memory.insert("!small", slot("m.room.name", ""), "n".repeat(100));
+        for room in 0..100 {
+            for number in 0..8 {
+                let slot = slot("m.room.name", &format!("{number}"));
+                memory.insert(&format!("!{room}"), slot, "x".repeat(15_000));
+            }
+        }
+        assert!(memory.bytes <= MAX_BYTES);
+        assert!(memory.single("!small", "m.room.name").is_some());
+        assert!((0..100).all(|room| memory.room(&format!("!{room}")).count() >= 4));
+        for room in 0..100 {
+            memory.forget_room(&format!("!{room}"));
+        }
+        memory.remove("!small", &slot("m.room.name", ""));
+        assert_eq!(memory.bytes, 0);
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_remembered_and_what_was_there_is_over() {
+        let mut memory = Memory::default();
+        memory.insert("!a", slot("m.room.name", ""), "old".to_owned());
+        memory.insert("!a", slot("m.room.name", ""), "x".repeat(MAX_EVENT_BYTES));
+        assert_eq!(memory.get("!a", &slot("m.room.name", "")), None);
+    }
+}

@@ -1,0 +1,454 @@
+//! The outbound sessions of rooms, their stored form, and ciphertexts that wait until their index is
+//! on disk.
+//!
+//! An index never goes down. What the store gives is compared with what is known here; a session
+//! whose index cannot be trusted (a write failed, the store gave an older one, an event came with an
+//! index not used here) is thrown away with all that was encrypted and not sent, and a new one made.
+
+use serde::Serialize;
+
+use crate::megolm::holders::{Holders, UserHash, user_hash};
+use crate::megolm::{OutboundSession, PickleKey, Recipients};
+use crate::model::journal::{Journal, Prefix};
+use crate::sorted::{Map, Set};
+use mantle_wire::json::{self, Edit, elements, get, get_str, quoted};
+
+/// Who joins so soon after being given the key may have been there before it.
+const JOINED_MEANWHILE_MS: u64 = 30_000;
+/// Between two events for those who come late, so that a crowd is one.
+const SENT_FOR_LATE_MS: u64 = 10_000;
+/// Slots whose last write is remembered.
+const MAX_WRITTEN: usize = 256;
+/// Sessions thrown away that the store may still bring back.
+const MAX_CONDEMNED: usize = 256;
+
+const PART_VERSION: u32 = 1;
+
+/// An encrypted event whose index is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outgoing {
+    /// Path and nothing before it.
+    pub path: String,
+    /// JSON.
+    pub body: String,
+}
+
+/// A ciphertext that may not leave before its index is stored.
+#[derive(Debug)]
+struct Ticket {
+    room_id: String,
+    outgoing: Outgoing,
+    batch: Option<u32>,
+    stored: bool,
+}
+
+/// A room's outbound session, and what became of its key in this tab.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    pub(crate) session: OutboundSession,
+    pub(crate) imported: bool,
+    /// Who was to get the key when it was asked for last, and whether anyone did.
+    pub(crate) wanted: Recipients,
+    pub(crate) reached: bool,
+    pub(crate) asked: bool,
+    /// The highest index of its events that was ever received.
+    received: Option<u32>,
+    // Slots written with this session, by any tab, and when: type, state key.
+    written: Map<(String, String), u64>,
+    /// When it was asked for last.
+    pub(crate) now: u64,
+    // People none of whose devices had the key, and when one was given it.
+    given: Map<String, u64>,
+    // When the last of those who had joined by then was given it.
+    late: u64,
+    // How many holders the store says there are; the parts with them come apart.
+    expected: usize,
+    // Whose devices the key is for, as the page said last: sorted. None since the page was loaded.
+    members: Option<Vec<UserHash>>,
+}
+
+impl Outbound {
+    pub(crate) fn made(session: OutboundSession) -> Self {
+        Self {
+            session,
+            imported: false,
+            wanted: Recipients::new(),
+            reached: false,
+            asked: false,
+            received: None,
+            written: Map::new(),
+            now: 0,
+            given: Map::new(),
+            late: 0,
+            expected: 0,
+            members: None,
+        }
+    }
+
+    /// The session's stored form, and in it `"written": [[type, state key, time]]`.
+    fn stored(&self, key: &PickleKey) -> String {
+        let session = self.session.stored(key);
+        let written: Vec<String> = self
+            .written
+            .iter()
+            .map(|((event_type, state_key), at)| {
+                format!(r#"[{},{},"{at}"]"#, quoted(event_type), quoted(state_key))
+            })
+            .collect();
+        let edit = [Edit::set(&["written"], format!("[{}]", written.join(",")))];
+        json::apply(session.as_bytes(), &edit)
+            .ok()
+            .flatten()
+            .and_then(|stored| String::from_utf8(stored).ok())
+            .unwrap_or(session)
+    }
+
+    fn restore(stored: &str, key: &PickleKey) -> Option<Self> {
+        let mut outbound = Self::made(OutboundSession::restore(stored, key).ok()?);
+        // Of a session of before they are in it.
+        let inside = outbound.session.holders().len();
+        let count = get(stored, &["holders"]).ok()??.parse();
+        outbound.expected = count.unwrap_or(inside);
+        let written = get(stored, &["written"]).ok()?.unwrap_or("[]");
+        for slot in elements(written).ok()? {
+            let parts: Vec<String> = elements(slot)
+                .ok()?
+                .into_iter()
+                .map(|part| serde_json::from_str(part).ok())
+                .collect::<Option<_>>()?;
+            let [event_type, state_key, at] = <[String; 3]>::try_from(parts).ok()?;
+            outbound.written.insert((event_type, state_key), at.parse().ok()?);
+        }
+        Some(outbound)
+    }
+
+    pub(crate) fn session_id(&self) -> String {
+        self.session.session_id()
+    }
+
+    /// Of the next event.
+    pub(crate) fn message_index(&self) -> u32 {
+        self.session.message_index()
+    }
+
+    /// An event of this session was received.
+    pub(crate) fn note_received(&mut self, index: Option<u32>) {
+        self.received = self.received.max(index);
+    }
+
+    /// True when an index was used that this session has not come to.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.received.is_some_and(|received| received >= self.message_index())
+    }
+
+    /// Whose devices the key is for: members and whoever else may read the room.
+    pub(crate) fn note_members(&mut self, members: &Recipients) {
+        let mut members: Vec<UserHash> = members.users().map(user_hash).collect();
+        members.sort_unstable();
+        self.members = Some(members);
+    }
+
+    /// Whether a change of the user's devices may be a reason to share the key or to renew it. Where
+    /// nobody has said who is in the room, that is looked at.
+    pub(crate) fn concerns(&self, user_id: &str) -> bool {
+        let Some(members) = &self.members else { return true };
+        members.binary_search(&user_hash(user_id)).is_ok()
+            || self.session.holders().has_user(user_id)
+    }
+
+    /// The slot was written just now.
+    pub(crate) fn note_written(&mut self, slot: (String, String)) {
+        if self.written.len() >= MAX_WRITTEN && !self.written.contains_key(&slot) {
+            let oldest = self.written.iter().min_by_key(|(_, at)| **at);
+            if let Some(oldest) = oldest.map(|(slot, _)| slot.clone()) {
+                self.written.remove(&oldest);
+            }
+        }
+        let now = self.now;
+        self.written.insert(slot, now);
+    }
+
+    /// When the slot was written with this session last, milliseconds.
+    pub(crate) fn written(&self, slot: &(String, String)) -> Option<u64> {
+        self.written.get(slot).copied()
+    }
+
+    /// Somebody none of whose devices had the key was given it.
+    pub(crate) fn note_given(&mut self, user_id: &str) {
+        let now = self.now;
+        self.given.insert(user_id.to_owned(), now);
+    }
+
+    /// Notes who of those that were given the key may have seen the room's state without it.
+    pub(crate) fn note_late(&mut self, members: &[String], now: u64) {
+        let mut settled = Vec::new();
+        for (user_id, given) in self.given.iter() {
+            let soon = now <= given.saturating_add(JOINED_MEANWHILE_MS);
+            let joined = members.binary_search(user_id).is_ok();
+            if soon && joined {
+                self.late = self.late.max(*given);
+            }
+            if !soon || joined {
+                settled.push(user_id.clone());
+            }
+        }
+        for user_id in settled {
+            self.given.remove(&user_id);
+        }
+    }
+
+    /// How long until the slot, which this session encrypts, is to be sent to them again.
+    pub(crate) fn late_wait(&self, slot: &(String, String), now: u64) -> Option<u64> {
+        let written = self.written(slot).unwrap_or_default();
+        let due = written.saturating_add(SENT_FOR_LATE_MS);
+        (written < self.late).then(|| due.saturating_sub(now))
+    }
+}
+
+/// Parts of a session's holders as they were read, by number.
+type Parts = Map<usize, String>;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct OutboundSessions {
+    rooms: Map<String, Outbound>,
+    tickets: Map<u32, Ticket>,
+    next_ticket: u32,
+    // Sessions that must not be gone on with, whatever the store says.
+    condemned: Set<String>,
+    // By room and session: read, and not put together with the session yet.
+    parts: Map<(String, String), Parts>,
+}
+
+impl OutboundSessions {
+    pub(crate) fn clear(&mut self) {
+        let condemned = std::mem::take(&mut self.condemned);
+        *self = Self { condemned, next_ticket: self.next_ticket, ..Self::default() };
+    }
+
+    pub(crate) fn get(&self, room_id: &str) -> Option<&Outbound> {
+        self.rooms.get(room_id)
+    }
+
+    pub(crate) fn get_mut(&mut self, room_id: &str) -> Option<&mut Outbound> {
+        self.rooms.get_mut(room_id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Outbound)> {
+        self.rooms.iter()
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.rooms.is_empty()
+    }
+
+    /// Puts a session in the place of the one that was, if there was one.
+    pub(crate) fn replace(&mut self, room_id: &str, outbound: Outbound, journal: &mut Journal) {
+        self.remove(room_id, journal);
+        self.rooms.insert(room_id.to_owned(), outbound);
+        journal.touch(Prefix::Outbound, room_id);
+    }
+
+    fn remove(&mut self, room_id: &str, journal: &mut Journal) -> Option<Outbound> {
+        self.tickets.retain(|_, ticket| ticket.room_id != room_id || ticket.stored);
+        let outbound = self.rooms.remove(room_id)?;
+        for part in 0..outbound.session.holders().parts() {
+            journal.touch(Prefix::Holders, &part_id(room_id, part));
+        }
+        journal.touch(Prefix::Outbound, room_id);
+        Some(outbound)
+    }
+
+    /// The room's session must not encrypt any more.
+    pub(crate) fn condemn(&mut self, room_id: &str, journal: &mut Journal) {
+        if let Some(outbound) = self.remove(room_id, journal) {
+            if self.condemned.len() >= MAX_CONDEMNED {
+                self.condemned.clear();
+            }
+            self.condemned.insert(outbound.session_id());
+        }
+    }
+
+    /// The first part of the room's holders that changed, and what comes after it.
+    pub(crate) fn touch_holders(&self, room_id: &str, first: usize, journal: &mut Journal) {
+        let parts = self.rooms.get(room_id).map_or(0, |room| room.session.holders().parts());
+        for part in first..parts {
+            journal.touch(Prefix::Holders, &part_id(room_id, part));
+        }
+        journal.touch(Prefix::Outbound, room_id);
+    }
+
+    /// Parts of the room's holders that changed.
+    pub(crate) fn touch_parts(&self, room_id: &str, parts: &Set<usize>, journal: &mut Journal) {
+        for part in parts.iter() {
+            journal.touch(Prefix::Holders, &part_id(room_id, *part));
+        }
+        journal.touch(Prefix::Outbound, room_id);
+    }
+
+    /// A ciphertext that waits for its index to be stored.
+    pub(crate) fn hold(&mut self, room_id: &str, outgoing: Outgoing, journal: &mut Journal) -> u32 {
+        self.next_ticket = self.next_ticket.wrapping_add(1).max(1);
+        let room_id = room_id.to_owned();
+        journal.touch(Prefix::Outbound, &room_id);
+        let ticket = Ticket { room_id, outgoing, batch: None, stored: false };
+        self.tickets.insert(self.next_ticket, ticket);
+        self.next_ticket
+    }
+
+    /// The ciphertext, once; `None` where it is not known, and an error while it is not stored.
+    pub(crate) fn take(&mut self, ticket: u32) -> Option<Result<Outgoing, ()>> {
+        if !self.tickets.get(&ticket)?.stored {
+            return Some(Err(()));
+        }
+        self.tickets.remove(&ticket).map(|ticket| Ok(ticket.outgoing))
+    }
+
+    /// The room's session is part of the batch.
+    pub(crate) fn taken(&mut self, batch: u32, room_id: &str) {
+        for ticket in self.tickets.values_mut() {
+            if ticket.room_id == room_id && !ticket.stored {
+                ticket.batch = Some(batch);
+            }
+        }
+    }
+
+    /// The room's session of that batch is on disk.
+    pub(crate) fn stored(&mut self, batch: u32, room_id: &str) {
+        for ticket in self.tickets.values_mut() {
+            if ticket.room_id == room_id && ticket.batch == Some(batch) {
+                ticket.stored = true;
+            }
+        }
+    }
+
+    pub(crate) fn value(&self, room_id: &str, key: &PickleKey) -> Option<String> {
+        self.rooms.get(room_id).map(|outbound| outbound.stored(key))
+    }
+
+    /// `id`: room and number of the part, with a space between.
+    pub(crate) fn holders_value(&self, id: &str) -> Option<String> {
+        let (room_id, part) = id.rsplit_once(' ')?;
+        let outbound = self.rooms.get(room_id)?;
+        let holders = outbound.session.holders().part(part.parse().ok()?)?;
+        Some(format!(
+            r#"{{"version":{PART_VERSION},"room_id":{},"session_id":{},"part":{part},"holders":{}}}"#,
+            quoted(room_id),
+            quoted(&outbound.session_id()),
+            quoted(&holders)
+        ))
+    }
+
+    /// Reads a session; its room, and none when it cannot be read or must not be gone on with.
+    pub(crate) fn load(
+        &mut self,
+        value: &str,
+        key: &PickleKey,
+        journal: &mut Journal,
+    ) -> Option<String> {
+        let mut outbound = Outbound::restore(value, key)?;
+        let room_id = outbound.session.room_id().to_owned();
+        let session_id = outbound.session_id();
+        if self.condemned.contains(&session_id) {
+            // Known by now: it is not there any more for those that read it later.
+            return None;
+        }
+        if let Some(known) = self.rooms.get_mut(&room_id)
+            && known.session_id() == session_id
+        {
+            if outbound.message_index() < known.message_index() {
+                self.condemn(&room_id, journal);
+                return None;
+            }
+            outbound.imported = known.imported;
+            outbound.members = known.members.take();
+            outbound.received = known.received;
+            outbound.given = std::mem::take(&mut known.given);
+            outbound.late = known.late;
+            // As far as this tab knows; the parts come when another tab has changed them.
+            outbound.session.set_holders(known.session.holders().clone());
+        }
+        for part in 0..outbound.session.holders().parts() {
+            if self.rooms.get(&room_id).is_none_or(|known| known.session_id() != session_id) {
+                journal.touch(Prefix::Holders, &part_id(&room_id, part));
+            }
+        }
+        self.rooms.insert(room_id.clone(), outbound);
+        Some(room_id)
+    }
+
+    /// Reads a part of a session's holders; its id, and none when it cannot be read.
+    pub(crate) fn load_holders(&mut self, value: &str) -> Option<String> {
+        let text = |key: &str| get_str(value, &[key]).ok().flatten();
+        let number = |key: &str| -> Option<usize> { get(value, &[key]).ok()??.parse().ok() };
+        if number("version")? != usize::try_from(PART_VERSION).ok()? {
+            return None;
+        }
+        let (room_id, session_id) = (text("room_id")?, text("session_id")?);
+        let part = number("part")?;
+        let id = part_id(&room_id, part);
+        self.parts.or_default((room_id, session_id)).insert(part, text("holders")?);
+        Some(id)
+    }
+
+    /// Puts sessions and their holders together, after all was read. A session of which not all
+    /// holders are known cannot say who is to be left out: it is thrown away.
+    pub(crate) fn put_together(&mut self, journal: &mut Journal) {
+        let mut parts = std::mem::take(&mut self.parts);
+        let mut unsure = Vec::new();
+        for (room_id, outbound) in self.rooms.iter_mut() {
+            let key = (room_id.clone(), outbound.session_id());
+            if let Some(mut read) = parts.remove(&key) {
+                // What another tab has not written anew is as it was.
+                let known = outbound.session.holders();
+                for part in 0..known.parts() {
+                    if !read.contains_key(&part)
+                        && let Some(stored) = known.part(part)
+                    {
+                        read.insert(part, stored);
+                    }
+                }
+                let mut holders = Holders::new();
+                let in_order = read.keys().enumerate().all(|(at, part)| at == *part);
+                if !in_order || !read.values().all(|part| holders.add_part(part)) {
+                    unsure.push(room_id.clone());
+                    continue;
+                }
+                outbound.session.set_holders(holders);
+            }
+            if outbound.session.holders().len() < outbound.expected {
+                unsure.push(room_id.clone());
+            }
+        }
+        for room_id in unsure {
+            self.condemn(&room_id, journal);
+        }
+        // Of sessions that are no more.
+        for ((room_id, session_id), read) in parts {
+            let is_now = self.rooms.get(&room_id).is_some_and(|now| now.session_id() == session_id);
+            let own = self.rooms.get(&room_id).map_or(0, |now| now.session.holders().parts());
+            for part in read.keys().filter(|part| !is_now && **part >= own) {
+                journal.touch(Prefix::Holders, &part_id(&room_id, *part));
+            }
+        }
+    }
+
+    /// Another tab has thrown the session away.
+    pub(crate) fn gone(&mut self, room_id: &str, journal: &mut Journal) {
+        self.tickets.retain(|_, ticket| ticket.room_id != room_id || ticket.stored);
+        if let Some(outbound) = self.rooms.remove(room_id) {
+            for part in 0..outbound.session.holders().parts() {
+                journal.touch(Prefix::Holders, &part_id(room_id, part));
+            }
+        }
+    }
+}
+
+fn part_id(room_id: &str, part: usize) -> String {
+    format!("{room_id} {part}")
+}
+
+/// The room in the id of a part.
+pub(crate) fn room_of_part(id: &str) -> &str {
+    id.rsplit_once(' ').map_or(id, |(room_id, _)| room_id)
+}
