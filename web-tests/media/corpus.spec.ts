@@ -1,6 +1,7 @@
 /**
- * Real pictures of every format, made here by Pillow and libheif, and hostile ones: cleaned by the
- * built media module or refused with a reason, and decoded on both sides.
+ * Files of every kind that people send, made here by Pillow, libheif and by hand, and hostile ones:
+ * cleaned by the built media module, told or refused with a reason; decoded on both sides, and
+ * looked through by exiftool where that is installed.
  */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -22,7 +23,21 @@ const python = process.env["MANTLE_SYNAPSE_PYTHON"] ?? own;
 interface Listing {
   canary: string;
   files: Record<string, string>;
+  tells: Record<string, string[]>;
 }
+
+/** Tags of exiftool that say something, and what Mantle has to tell of a file that has them. */
+const TELLING: readonly (readonly [string, RegExp])[] = [
+  ["place", /GPS|Location|Latitude|:City$/],
+  ["camera", /:(?:Make|Model|Software|DeviceManufacturer|DeviceModelName|LensModel)$/],
+  ["serial", /Serial(?:Number|No)$/],
+  [
+    "names",
+    /:(?:Author|Artist|Creator|By-line|Copyright|OwnerName|LastModifiedBy|Company|Manager|Performer)$/,
+  ],
+];
+/** Of the file on the disk, and worked out by exiftool from the others. */
+const APART = /^(?:SourceFile$|System:|ExifTool:|File:|Composite:)/;
 
 interface Compared {
   file: string;
@@ -40,6 +55,7 @@ describe("media corpus", { timeout: 120_000 }, () => {
   let glue: typeof Glue;
   const cleaned = new Map<string, Buffer>();
   const outcomes = new Map<string, string>();
+  const findings = new Map<string, Record<string, boolean>>();
 
   before(async () => {
     if (!existsSync(python)) throw new Error("Python is not set up: run scripts/setup.");
@@ -54,8 +70,9 @@ describe("media corpus", { timeout: 120_000 }, () => {
     glue.initSync({ module: await readFile(path.join(root, media.wasm)) });
     for (const name of Object.keys(listing.files)) {
       const file = await readFile(path.join(folder, "before", name));
-      const { outcome, made } = clean(file);
+      const { outcome, made, told } = clean(file);
       outcomes.set(name, outcome);
+      findings.set(name, told);
       if (made === undefined) continue;
       cleaned.set(name, made);
       await writeFile(path.join(folder, "after", name), made);
@@ -63,7 +80,11 @@ describe("media corpus", { timeout: 120_000 }, () => {
   });
   after(() => rm(folder, { recursive: true, force: true }));
 
-  function clean(file: Buffer): { outcome: string; made?: Buffer } {
+  function clean(file: Buffer): {
+    outcome: string;
+    made?: Buffer;
+    told: Record<string, boolean>;
+  } {
     const examination = new glue.Examination(file.length);
     while (examination.next()) {
       const { offset, length } = examination;
@@ -72,9 +93,11 @@ describe("media corpus", { timeout: 120_000 }, () => {
     const report = JSON.parse(examination.report() ?? "") as {
       refusal: string | null;
       isChanged: boolean;
+      findings: Record<string, boolean>;
     };
-    if (report.refusal !== null) return { outcome: report.refusal };
-    if (!report.isChanged) return { outcome: "unchanged" };
+    const told = report.findings;
+    if (report.refusal !== null) return { outcome: report.refusal, told };
+    if (!report.isChanged) return { outcome: "unchanged", told };
     const pieces = JSON.parse(examination.pieces() ?? "") as (
       [number, number] | number | { bytes: number[] }
     )[];
@@ -83,19 +106,31 @@ describe("media corpus", { timeout: 120_000 }, () => {
       return "bytes" in piece ? Buffer.from(piece.bytes) : file.subarray(piece[0], piece[1]);
     });
     examination.free();
-    return { outcome: "cleaned", made: Buffer.concat(parts) };
+    return { outcome: "cleaned", made: Buffer.concat(parts), told };
   }
 
   it("cleans every format and refuses hostile files with the right reason", () => {
     const names = Object.keys(listing.files);
-    assert.ok(names.length > 70, `only ${names.length} files`);
-    for (const ending of ["jpg", "png", "webp", "avif", "heic", "tiff", "gif"]) {
+    assert.ok(names.length > 170, `only ${names.length} files`);
+    const endings = ["jpg", "png", "webp", "avif", "heic", "tiff", "gif", "jxl", "svg"];
+    for (const ending of [...endings, "mp3", "flac", "ogg", "wav"]) {
       assert.ok(
         [...cleaned.keys()].some((name) => name.endsWith(ending)),
         ending,
       );
     }
     assert.deepEqual(Object.fromEntries(outcomes), listing.files);
+  });
+
+  it("tells what each holds", () => {
+    for (const [name, wanted] of Object.entries(listing.tells)) {
+      const told = findings.get(name) ?? {};
+      assert.deepEqual(
+        wanted.filter((what) => told[what] !== true),
+        [],
+        `${name} is not told to hold them`,
+      );
+    }
   });
 
   it("leaves no canary behind that was there", async () => {
@@ -113,6 +148,51 @@ describe("media corpus", { timeout: 120_000 }, () => {
       const { outcome, made: again } = clean(made);
       assert.ok(outcome === "unchanged" || again?.equals(made), `${name}: ${outcome}`);
     }
+  });
+
+  it("leaves nothing for exiftool to read, and nothing untold that it reads", async (test) => {
+    const isThere = await run("exiftool", ["-ver"]).then(
+      () => true,
+      () => false,
+    );
+    if (!isThere) return test.skip("exiftool is not installed: scripts/setup does it");
+    const read = async (side: string): Promise<Map<string, Record<string, unknown>>> => {
+      // It ends with 1 where one of the files is not for it.
+      const args = ["-json", "-a", "-G1", "-u", path.join(folder, side)];
+      const { stdout } = await run("exiftool", args, { maxBuffer: 1 << 26 }).catch(
+        (error: { stdout: string }) => error,
+      );
+      const list = JSON.parse(stdout) as ({ SourceFile: string } & Record<string, unknown>)[];
+      return new Map(list.map((tags) => [path.basename(tags.SourceFile), tags]));
+    };
+    const tagsOf = (tags: Record<string, unknown>): [string, unknown][] =>
+      Object.entries(tags).filter(([tag]) => !APART.test(tag));
+    const untold: string[] = [];
+    const before = await read("before");
+    for (const [name, tags] of before) {
+      // What cannot be read to its end is asked about as such.
+      if (!/^(?:cleaned|unchanged|not-removable)$/.test(outcomes.get(name) ?? "")) continue;
+      for (const [tag] of tagsOf(tags)) {
+        for (const [what, pattern] of TELLING) {
+          if (pattern.test(tag) && findings.get(name)?.[what] !== true) {
+            untold.push(`${name}: ${what} (${tag})`);
+          }
+        }
+      }
+    }
+    assert.deepEqual(untold, []);
+    const left: string[] = [];
+    const after = await read("after");
+    assert.equal(after.size, cleaned.size);
+    for (const [name, tags] of after) {
+      for (const [tag, value] of tagsOf(tags)) {
+        const isTelling = TELLING.some(([, pattern]) => pattern.test(tag));
+        const isNamed = JSON.stringify(value).includes(listing.canary);
+        if (isNamed || (isTelling && value !== "" && value !== 0)) left.push(`${name}: ${tag}`);
+      }
+    }
+    assert.deepEqual(left, []);
+    console.info(`exiftool read ${before.size} files before and ${after.size} after`);
   });
 
   it("keeps pixels, orientation and colour profile to the bit", async () => {

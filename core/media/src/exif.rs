@@ -3,10 +3,12 @@
 use super::Findings;
 use exif::{Context, In, Tag};
 
+const MARK: &[u8] = b"Exif\0\0";
+
 /// What a block is worth: notes it in `found`, gives its orientation (1 to 8).
 pub(super) fn note(block: &[u8], found: &mut Findings) -> u8 {
     // Some writers put the JPEG marker into other containers too.
-    let block = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
+    let block = block.strip_prefix(MARK).unwrap_or(block);
     if let Some(turned) = (1..=8).find(|turned| block == only_orientation(*turned)) {
         return turned;
     }
@@ -49,6 +51,16 @@ pub(super) fn only_orientation(orientation: u8) -> Vec<u8> {
     let mut block = b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     block.extend([orientation, 0, 0, 0, 0, 0, 0]);
     block
+}
+
+/// The same in the place of `block`: readers that want a JPEG's marker before it, or do not know
+/// one, turn the picture as before.
+pub(super) fn only_orientation_like(block: &[u8], orientation: u8) -> Vec<u8> {
+    let mut made = only_orientation(orientation);
+    if block.starts_with(MARK) {
+        made.splice(..0, MARK.iter().copied());
+    }
+    made
 }
 
 /// What an XMP packet tells.

@@ -73,7 +73,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                     let block = reader.read_ahead(at + 8, whole, LONG_WINDOW).await?;
                     let turned = exif::note(&block, found);
                     if turned != 1 && !is_oriented {
-                        plan.put(chunk(*b"eXIf", &exif::only_orientation(turned)));
+                        plan.put(chunk(*b"eXIf", &exif::only_orientation_like(&block, turned)));
                     }
                     is_oriented = true;
                 } else {

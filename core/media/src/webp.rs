@@ -22,7 +22,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
     // An odd last chunk may lack its padding in the count.
     found.hidden |= end + 1 < size;
     let mut body = Plan::new(size);
-    let mut orientation = 1;
+    let mut hint = None;
     let mut extended = None;
     let mut at = 12;
     let mut chunks = 0;
@@ -60,8 +60,8 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                     let whole = usize::try_from(content.1 - content.0).unwrap_or(0);
                     let block = reader.read_ahead(content.0, whole, WINDOW).await?;
                     let turned = exif::note(&block, found);
-                    if orientation == 1 {
-                        orientation = turned;
+                    if hint.is_none() && turned != 1 {
+                        hint = Some(exif::only_orientation_like(&block, turned));
                     }
                 }
                 found.other = true;
@@ -78,7 +78,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
     if !found.any() {
         return Ok(Plan::unchanged(size));
     }
-    assemble(size, extended, body, orientation)
+    assemble(size, extended, body, hint)
 }
 
 /// Header and flags anew, for what is left.
@@ -86,15 +86,14 @@ fn assemble(
     size: u64,
     extended: Option<Vec<u8>>,
     mut body: Plan,
-    orientation: u8,
+    hint: Option<Vec<u8>>,
 ) -> Result<Plan, Refusal> {
     let mut head = b"RIFF\0\0\0\0WEBP".to_vec();
     if let Some(mut bytes) = extended {
         if let Some(flags) = bytes.get_mut(8) {
             *flags &= !(HAS_EXIF | HAS_XMP);
-            if orientation != 1 {
+            if let Some(block) = hint {
                 *flags |= HAS_EXIF;
-                let block = exif::only_orientation(orientation);
                 #[allow(clippy::cast_possible_truncation)]
                 let length = (block.len() as u32).to_le_bytes();
                 body.put([b"EXIF".as_slice(), &length, &block].concat());
