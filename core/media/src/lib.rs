@@ -9,8 +9,10 @@
 //! mp4) take whole files or a blocking `Seek` and give whole copies back. Exif blocks, which are
 //! small, are read by kamadak-exif, and DEFLATE in Office files by miniz_oxide.
 //!
-//! What stays is on a list per format; everything else goes. Pixels, orientation and colour
-//! profile are kept to the bit.
+//! What stays is on a list per format; everything else goes. Pixels, frames, orientation and the
+//! curves of colour profiles are kept to the bit. A file that is not understood whole is never
+//! rewritten: it is asked about, and the original stays as it is. Reading is as lenient as
+//! browsers are, so that what they show is cleaned too; what is written keeps to the rules.
 
 mod bitmap;
 mod bmff;

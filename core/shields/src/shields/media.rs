@@ -16,10 +16,10 @@ pub(super) static INFO: Info = Info {
     id: "media",
     name: "Media",
     purpose: documented(
-        "Finds out whether your server gives uploaded files to anyone, removes place, camera and other hidden details from pictures and the file's name from uploads, and asks before a file goes out that anyone could open.",
+        "Finds out whether your server gives uploaded files to anyone, removes place, camera and other hidden details from pictures and sound files and the file's name from uploads, tells what films and documents say, and asks before a file goes out that anyone could open.",
     ),
     loses: documented(
-        "Downloads lose their file name; pictures lose captions and dates stored inside; a question may come before sending a file.",
+        "Downloads lose their file name; pictures and sound files lose captions, titles and dates stored inside; a question may come before sending a file.",
     ),
     default: Mode::Ask,
     why: documented(
