@@ -20,8 +20,9 @@ use mantle_wire::url::{Address, percent_decoded};
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// Contents kept on this device.
-const MOST_KEPT: usize = 64;
+/// Contents kept on this device, and their bytes.
+const MAX_KEPT: usize = 64;
+const MAX_KEPT_BYTES: usize = 1 << 20;
 
 /// Smaller answers are cheaper to take in whole than to look at in parts first.
 const LARGE: usize = 256 * 1024;
@@ -67,8 +68,9 @@ pub struct Engine {
     learned: Learned,
     unreported: Vec<Place>,
     kept: Vec<Kept>,
-    /// Keys of those not handed out for storing yet.
+    /// Keys of those not handed out for storing yet, and of those no longer kept.
     unsaved: Vec<String>,
+    dropped: Vec<String>,
     seed: String,
     placeholders: u32,
     /// Something was learned that [`Engine::memory`] has not handed out yet.
@@ -714,12 +716,35 @@ impl Engine {
         self.placeholders = self.placeholders.wrapping_add(1);
         let id = format!("{}{}", self.seed, self.placeholders);
         self.kept.retain(|kept| kept.key != key);
-        if self.kept.len() >= MOST_KEPT {
-            self.kept.remove(0);
-        }
         self.unsaved.push(key.clone());
         self.kept.push(Kept { key, id: id.clone(), content });
+        self.evict();
         id
+    }
+
+    /// The oldest of what is kept goes where it is too much.
+    fn evict(&mut self) {
+        let size = |kept: &Kept| kept.key.len().saturating_add(kept.content.len());
+        let mut bytes: usize = self.kept.iter().map(size).sum();
+        while bytes > MAX_KEPT_BYTES || self.kept.len() > MAX_KEPT {
+            let oldest = self.kept.remove(0);
+            bytes = bytes.saturating_sub(size(&oldest));
+            self.unsaved.retain(|key| *key != oldest.key);
+            self.dropped.push(oldest.key);
+        }
+    }
+
+    /// Forgets what belongs to the session that ends.
+    fn sign_out(&mut self) {
+        if let Some(account) = self.learned.account() {
+            let is_theirs = |kept: &Kept| account_of(&kept.key) == account;
+            let keys = self.kept.iter().filter(|kept| is_theirs(kept)).map(|kept| kept.key.clone());
+            self.dropped.extend(keys);
+            self.kept.retain(|kept| !is_theirs(kept));
+            self.unsaved.retain(|key| account_of(key) != account);
+        }
+        self.learned.sign_out();
+        self.fresh = true;
     }
 
     /// What stays on this device: `{key: {"id": …, "content": …}}`, as [`Engine::take_unsaved`] gave it
@@ -729,18 +754,21 @@ impl Engine {
         for entry in json::members(kept).ok().flatten().unwrap_or_default() {
             let id = json::get_str(entry.value, &["id"]).ok().flatten();
             let content = json::get(entry.value, &["content"]).ok().flatten();
-            if let (Some(id), Some(content)) = (id, content)
-                && self.kept.len() < MOST_KEPT
-            {
+            if let (Some(id), Some(content)) = (id, content) {
                 self.kept.retain(|kept| kept.key != entry.key);
                 self.kept.push(Kept { key: entry.key, id, content: content.to_owned() });
             }
         }
+        self.evict();
     }
 
-    /// What was kept since the last call, to be stored: `{key: {"id": …, "content": …}}`.
+    /// What was kept since the last call, to be stored: `{key: {"id": …, "content": …}}`, with `null`
+    /// for what was dropped.
     pub fn take_unsaved(&mut self) -> Option<String> {
         let keys = std::mem::take(&mut self.unsaved);
+        let dropped = std::mem::take(&mut self.dropped);
+        let dropped = dropped.iter().filter(|key| !self.kept.iter().any(|kept| kept.key == **key));
+        let dropped: Vec<_> = dropped.map(|key| format!("{}:null", json::quoted(key))).collect();
         let entries: Vec<_> = self
             .kept
             .iter()
@@ -749,14 +777,15 @@ impl Engine {
                 let (key, id) = (json::quoted(&kept.key), json::quoted(&kept.id));
                 format!("{key}:{{\"id\":{id},\"content\":{}}}", kept.content)
             })
+            .chain(dropped)
             .collect();
         (!entries.is_empty()).then(|| format!("{{{}}}", entries.join(",")))
     }
 
-    /// Whether [`Engine::effects`] has something.
+    /// Whether [`Engine::effects`] has something, or [`Engine::take_unsaved`] what was dropped.
     #[must_use]
     pub fn is_pending(&self) -> bool {
-        !self.ledger.is_empty() || !self.unreported.is_empty()
+        !self.ledger.is_empty() || !self.unreported.is_empty() || !self.dropped.is_empty()
     }
 
     /// Effects since the last call; `now` in milliseconds since the epoch.
@@ -805,7 +834,7 @@ impl Engine {
     }
 
     fn learn(&mut self, shield: &dyn Shield, step: ResponseStep, head: &Head<'_>) {
-        let ResponseStep { managers, token, rtc_hosts, auth_hosts, turn_hosts, .. } = step;
+        let ResponseStep { reports, managers, token, rtc_hosts, auth_hosts, turn_hosts, .. } = step;
         let by = head.address.host;
         for place in managers {
             let is_allowed = self.policy.is_allowed(shield.info().id, &place.host);
@@ -816,6 +845,9 @@ impl Engine {
         }
         let learned = &mut self.learned;
         self.fresh |= token.is_some_and(|token| learned.token(by, token));
+        for place in reports {
+            self.fresh |= learned.report(by, place);
+        }
         for host in rtc_hosts {
             self.fresh |= learned.rtc_host(by, host);
         }
@@ -838,6 +870,7 @@ impl Engine {
                 head.endpoint = Endpoint::Foreign;
             }
             Endpoint::Unknown => {}
+            Endpoint::Logout => self.sign_out(),
             _ if head.route.is_client() => {
                 self.fresh |= self.learned.homeserver(host);
                 if let Some(user) = head.route.user() {
@@ -851,6 +884,11 @@ impl Engine {
         }
         Some(head)
     }
+}
+
+/// Whose content is kept under this key.
+fn account_of(key: &str) -> &str {
+    key.rsplit_once('/').map_or("", |(account, _)| account)
 }
 
 fn taker(shield: &dyn Shield, handler: Handler) -> Taker {

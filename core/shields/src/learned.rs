@@ -39,8 +39,10 @@ pub struct Learned {
     turn_hosts: Vec<Said<String>>,
     /// Hosts that Element talks the Client-Server API to.
     homeservers: Vec<Said<String>>,
-    /// Domains of the Matrix IDs that Element signs in with.
-    domains: Vec<Said<String>>,
+    /// Matrix IDs that Element signs in with; the last is in use.
+    accounts: Vec<Said<String>>,
+    /// Where the site's own configuration has bug reports sent.
+    reports: Vec<Said<Place>>,
     /// Call services that were given a token.
     used_call_servers: Vec<Said<String>>,
 }
@@ -101,15 +103,26 @@ impl Learned {
         is_new
     }
 
-    /// Element acts for this Matrix ID; whether its domain is new.
+    /// Element acts for this Matrix ID; whether it did for another one before.
     pub(crate) fn user(&mut self, user: &str) -> bool {
-        let domain = user.strip_prefix('@').and_then(|user| user.split_once(':'));
-        domain.is_some_and(|(_, domain)| {
-            let is_known = self.domains.iter().any(|said| said.what == domain);
-            !is_known
-                && domain.len() <= MAX_LENGTH
-                && add(&mut self.domains, domain, domain.to_owned())
-        })
+        if !user.starts_with('@') || user.len() > MAX_LENGTH || self.account() == Some(user) {
+            return false;
+        }
+        self.accounts.retain(|said| said.what != user);
+        add(&mut self.accounts, user, user.to_owned())
+    }
+
+    /// The session ended: what belongs to it is forgotten.
+    pub(crate) fn sign_out(&mut self) {
+        self.accounts.clear();
+        self.tokens.clear();
+        self.used_call_servers.clear();
+    }
+
+    /// Where bug reports are sent; whether that is new.
+    pub(crate) fn report(&mut self, by: &str, place: Place) -> bool {
+        let length = place.path_prefix.len().max(place.host.len());
+        length <= MAX_LENGTH && add(&mut self.reports, by, place)
     }
 
     /// A call service of one's own was given a token; whether that is new.
@@ -127,6 +140,18 @@ impl Learned {
     #[must_use]
     pub fn tokens(&self) -> &[OpenIdToken] {
         &self.tokens
+    }
+
+    /// Whether bug reports go there by the site's own configuration.
+    #[must_use]
+    pub fn is_report(&self, address: &Address<'_>) -> bool {
+        self.reports.iter().any(|said| said.what.holds(address))
+    }
+
+    /// The Matrix ID that Element acts for.
+    #[must_use]
+    pub fn account(&self) -> Option<&str> {
+        self.accounts.last().map(|said| said.what.as_str())
     }
 
     /// Whether one's own homeserver or domain names this host for calls.
@@ -160,7 +185,8 @@ impl Learned {
     }
 
     fn is_own(&self, host: &str) -> bool {
-        self.is_homeserver(host) || self.domains.iter().any(|said| said.what == host)
+        let is_domain = |user: &str| user.split_once(':').is_some_and(|(_, domain)| domain == host);
+        self.is_homeserver(host) || self.accounts.iter().any(|said| is_domain(&said.what))
     }
 
     /// Reads what [`serde_json::to_string`] made of another.
@@ -181,14 +207,18 @@ impl Learned {
             auth_hosts: hosts("auth_hosts")?,
             turn_hosts: hosts("turn_hosts")?,
             homeservers: hosts("homeservers")?,
-            domains: hosts("domains")?,
+            accounts: hosts("accounts")?,
             used_call_servers: hosts("used_call_servers")?,
             ..Self::default()
         };
-        for said in list("managers")? {
-            let host = text(said, &["what", "host"])?;
-            let what = Place { host, path_prefix: text(said, &["what", "path_prefix"])? };
-            learned.managers.push(Said { by: text(said, &["by"])?, what });
+        for (key, places) in
+            [("managers", &mut learned.managers), ("reports", &mut learned.reports)]
+        {
+            for said in list(key)? {
+                let host = text(said, &["what", "host"])?;
+                let what = Place { host, path_prefix: text(said, &["what", "path_prefix"])? };
+                places.push(Said { by: text(said, &["by"])?, what });
+            }
         }
         for token in list("tokens")? {
             let value = Secret::new(text(token, &["value"])?);
@@ -273,6 +303,7 @@ mod tests {
             learned.user(&format!("@a:{host}"));
             learned.used_call_server(&host);
             learned.manager("", &host, place(&format!("m{host}")));
+            learned.report(&host, place(&host));
             learned.token("hs.example", format!("long enough {number}"));
         }
         let long = "x".repeat(MAX_LENGTH + 1);

@@ -11,7 +11,7 @@ use mantle_settings::{EffectiveSettings, Mode, OptionInfo, Profile, Settable, ge
 use mantle_wire::json::{Document, Edit, JsonError};
 use mantle_wire::route::{Endpoint, Route, route};
 use mantle_wire::secret::Secret;
-use mantle_wire::url::Address;
+use mantle_wire::url::{Address, Found, found};
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -316,6 +316,19 @@ pub struct Place {
 }
 
 impl Place {
+    /// What an address in a text names; `None` for what lies where the page lies, and for what only a
+    /// URL parser can tell.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        let Found::Absolute(url) = found(text) else { return None };
+        let address = Address::parse(&url)?;
+        let prefix = address.path.trim_end_matches('/');
+        Some(Self {
+            host: address.host.to_owned(),
+            path_prefix: if prefix.is_empty() { "/".to_owned() } else { prefix.to_owned() },
+        })
+    }
+
     /// Whether `address` lies below this place.
     #[must_use]
     pub fn holds(&self, address: &Address<'_>) -> bool {
@@ -449,6 +462,8 @@ pub struct ResponseStep {
     pub edits: Vec<Edit>,
     /// Whole new JSON text, where edits by path do not reach; applied first.
     pub replaced: Option<String>,
+    /// Where it has bug reports sent.
+    pub reports: Vec<Place>,
     /// Integration managers named in it.
     pub managers: Vec<Place>,
     /// An OpenID token in it.

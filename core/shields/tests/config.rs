@@ -120,6 +120,12 @@ fn recommended() -> Vec<Row> {
         ("defaultDeviceDisplayName", json!("at %h"), None),
         ("oidc_metadata/contacts", json!(["me@example.org"]), None),
         ("room_directory/servers", json!(["matrix.org"]), Some(json!([]))),
+        // Approves in a person's name that widgets are told who they are.
+        (
+            "net.nordeck.element_web.module.widget_lifecycle",
+            json!({"widget_permissions": {"https://widget.example.net/*": {"identity_approved": true}}}),
+            None,
+        ),
         ("roomDirectory", json!({ "servers": ["matrix.org"] }), Some(json!({}))),
         ("permalink_prefix", NOTHING, Some(json!("https://chat.example.org/app"))),
         (
@@ -262,6 +268,12 @@ fn every_lever_of_well_known() {
 #[test]
 fn what_is_on_a_list_stays() {
     for (settings, url, path, value) in [
+        (
+            r#"{"allow":{"directory":["rooms.example.net"]}}"#,
+            CONFIG,
+            "room_directory/servers",
+            json!(["rooms.example.net"]),
+        ),
         (
             r#"{"allow":{"extras":["pages.example.net"]}}"#,
             CONFIG,

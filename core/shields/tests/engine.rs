@@ -1130,6 +1130,73 @@ fn the_strict_profile_changes_defaults_only() {
 }
 
 #[test]
+fn habits_are_kept_by_account_and_gone_with_its_session() {
+    let mut alice = engine();
+    let emoji = |user: &str| format!("{HS}/user/{user}/account_data/io.element.recent_emoji");
+    let content = br#"{"recent_emoji":[["x",3]]}"#;
+    send(&mut alice, "PUT", &emoji("@alice:x"), "", content);
+    let saved = alice.take_unsaved().unwrap();
+    let sync = br#"{"account_data":{"events":[{"type":"io.element.recent_emoji","content":{"mantle":"1"}}]}}"#;
+    for url in [emoji("@bob:x"), format!("{HS}/sync")] {
+        let mut bob = engine();
+        bob.restore("b", &saved);
+        // Whoever it is, no request has said that it is Alice.
+        bob.decide("GET", &emoji("@bob:x"));
+        let body = if url.ends_with("sync") { &sync[..] } else { br#"{"mantle":"1"}"# };
+        let shown = String::from_utf8(bob.response("GET", &url, 200, body).unwrap()).unwrap();
+        assert!(!shown.contains("recent_emoji\":["), "{shown}");
+        send(&mut bob, "POST", &format!("{HS}/logout"), "", b"{}");
+        assert_eq!(bob.take_unsaved(), None);
+    }
+    alice.decide("POST", &format!("{HS}/logout"));
+    assert_eq!(alice.take_unsaved().unwrap(), r#"{"@alice:x/io.element.recent_emoji":null}"#);
+    let shown = alice.response("GET", &emoji("@alice:x"), 200, br#"{"mantle":"1"}"#).unwrap();
+    assert_eq!(shown, b"{}");
+}
+
+#[test]
+fn of_too_many_habits_the_oldest_go() {
+    let mut engine = engine();
+    let large = format!(r#"{{"recent_emoji":["{}"]}}"#, "x".repeat(300 * 1024));
+    for number in 0..4 {
+        let url = format!("{HS}/user/@a{number}:x/account_data/io.element.recent_emoji");
+        send(&mut engine, "PUT", &url, "", large.as_bytes());
+    }
+    let saved = engine.take_unsaved().unwrap();
+    assert!(saved.len() < 1 << 20 && saved.contains(r#""@a0:x/io.element.recent_emoji":null"#));
+    for number in 0..100 {
+        let url = format!("{HS}/user/@b{number}:x/account_data/io.element.recent_emoji");
+        send(&mut engine, "PUT", &url, "", br#"{"a":1}"#);
+    }
+    let saved: Value = serde_json::from_str(&engine.take_unsaved().unwrap()).unwrap();
+    let kept = saved.as_object().unwrap().values().filter(|value| !value.is_null()).count();
+    assert_eq!(kept, 64);
+    assert_eq!(saved["@b99:x/io.element.recent_emoji"]["content"], json!({"a": 1}));
+}
+
+#[test]
+fn bug_reports_are_known_by_the_configured_address() {
+    for (configured, report) in [
+        (
+            "https://support.example.org/rageshake/api/submit",
+            "https://support.example.org/rageshake/api/submit",
+        ),
+        ("https://support.example.org/r", "https://support.example.org/r"),
+        ("https://chat.example.org/reports", "https://chat.example.org/reports"),
+        ("/reports", "https://chat.example.org/reports"),
+    ] {
+        let mut engine = engine();
+        let config = json!({ "bug_report_endpoint_url": configured }).to_string();
+        engine.response("GET", "https://chat.example.org/app/config.json", 200, config.as_bytes());
+        assert_eq!(engine.decide("POST", report) & flag::HANDOVER, flag::HANDOVER, "{report}");
+        assert_eq!(engine.take_handovers()[0].question.unwrap().id, "report");
+    }
+    // Before any configuration by what such a service's path looks like.
+    let url = "https://support.example.org/rageshake/api/submit";
+    assert_eq!(engine().decide("POST", url) & flag::HANDOVER, flag::HANDOVER);
+}
+
+#[test]
 fn habits_stay_on_this_device_and_echo() {
     let mut engine = engine();
     engine.restore("seed-", "{}");
@@ -1154,6 +1221,8 @@ fn habits_stay_on_this_device_and_echo() {
     // After a reload, and for a placeholder of another device.
     let mut later = with(None);
     later.restore("other-", &saved);
+    let filter = format!("{HS}/user/@a:x/filter/1");
+    later.decide("GET", &filter);
     assert_eq!(answer(&mut later, echo), expected);
     let foreign = String::from_utf8_lossy(echo).replace("seed-1", "elsewhere-9");
     assert_eq!(answer(&mut later, foreign.as_bytes()), expected);
@@ -1181,6 +1250,7 @@ fn habits_stay_on_this_device_and_echo() {
     let saved = engine.take_unsaved().unwrap();
     let mut later = with(None);
     later.restore("other-", &saved);
+    later.decide("GET", &filter);
     // What other devices set beside it stays.
     let echo = told.replace(r#""a":1"#, r#""a":2"#);
     let shown = r#"{"a":2,"SpotlightSearch.recentSearches":["!r"]}"#;

@@ -112,8 +112,10 @@ routes! {
     Register { Client POST "register" }
     /// `GET register/available`.
     RegisterAvailable { Client GET "register/available", Client GET "register/{}/validity" }
-    /// `POST logout`, `logout/all`, `refresh`.
-    SessionEnd { Client POST "logout", Client POST "logout/all", Client POST "refresh" }
+    /// `POST logout`, `logout/all`.
+    Logout { Client POST "logout", Client POST "logout/all" }
+    /// `POST refresh`.
+    Refresh { Client POST "refresh" }
     /// `GET account/whoami`.
     WhoAmI { Client GET "account/whoami" }
     /// `PUT devices/{deviceId}`: renames a session.

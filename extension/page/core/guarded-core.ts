@@ -218,6 +218,8 @@ export class GuardedCore implements Gate {
 
   /** Effects since the last call; empty without a working core. */
   effects(): readonly Effect[] {
+    // What a session left behind is dropped with nothing rewritten.
+    this.#keep();
     this.#keepEffects();
     const effects = this.#effects;
     this.#effects = [];

@@ -5,7 +5,7 @@
 //! answer, the content kept under its id is put in its place. Of Element's settings, which other
 //! devices need, only the list of recent searches is treated so.
 
-use super::{BodyStep, Context, Head, HeadStep, Info, ResponseStep, Shield, documented};
+use super::{BodyStep, Context, Head, HeadStep, Info, Kept, ResponseStep, Shield, documented};
 use mantle_settings::{Item, OptionInfo, OptionKind};
 use mantle_wire::json::{
     Document, Edit, JsonError, apply, elements, get, get_str, members, string, utf8,
@@ -107,7 +107,8 @@ impl Shield for AccountData {
         context: &Context<'_>,
         body: &Document<'_>,
     ) -> Result<ResponseStep, JsonError> {
-        let replaced = own(&body.text(), &event_type(head), context)?;
+        let account = head.route.parameter(0).unwrap_or_default();
+        let replaced = own(&body.text(), &event_type(head), &account, context)?;
         Ok(ResponseStep { replaced, ..ResponseStep::default() })
     }
 
@@ -124,7 +125,7 @@ impl Shield for AccountData {
         context: &Context<'_>,
         _step: &mut ResponseStep,
     ) -> Result<Option<String>, JsonError> {
-        own(content, event_type, context)
+        own(content, event_type, context.learned.account().unwrap_or_default(), context)
     }
 }
 
@@ -146,17 +147,18 @@ fn is_kept(event_type: &str, context: &Context<'_>) -> bool {
 fn own(
     content: &str,
     event_type: &str,
+    account: &str,
     context: &Context<'_>,
 ) -> Result<Option<String>, JsonError> {
     if event_type == SETTINGS
         && let Some(id) = listed_id(content)?
     {
-        let list = kept(&id, event_type, context).unwrap_or("[]");
+        let list = kept(&id, event_type, account, context).unwrap_or("[]");
         let edited = apply(content.as_bytes(), &[Edit::set(&[SEARCHES], list)])?;
         return Ok(edited.and_then(|bytes| String::from_utf8(bytes).ok()));
     }
     let Some(id) = get_str(content, &[PLACEHOLDER])? else { return Ok(None) };
-    Ok(Some(kept(&id, event_type, context).unwrap_or("{}").to_owned()))
+    Ok(Some(kept(&id, event_type, account, context).unwrap_or("{}").to_owned()))
 }
 
 /// The id in a list that holds nothing else.
@@ -172,13 +174,12 @@ fn is_of_type(key: &str, event_type: &str) -> bool {
     key.rsplit_once('/').is_some_and(|(_, kind)| kind == event_type)
 }
 
-/// What is kept under this id: JSON text.
-fn kept<'a>(id: &str, event_type: &str, context: &Context<'a>) -> Option<&'a str> {
-    let of_type = |key: &str| is_of_type(key, event_type);
-    let same_id = context.kept.iter().find(|kept| kept.id == id && of_type(&kept.key));
-    // Another tab's or device's: this device's own is the best there is, where it is but one.
-    let mut same_type = context.kept.iter().filter(|kept| of_type(&kept.key));
-    same_id
-        .or_else(|| same_type.next().filter(|_| same_type.next().is_none()))
-        .map(|kept| kept.content.as_str())
+/// What is kept of this account under this id: JSON text.
+fn kept<'a>(id: &str, event_type: &str, account: &str, context: &Context<'a>) -> Option<&'a str> {
+    let is_theirs =
+        |kept: &&Kept| kept.key.rsplit_once('/').is_some_and(|key| key == (account, event_type));
+    let mut theirs = context.kept.iter().filter(is_theirs);
+    let same_id = context.kept.iter().filter(is_theirs).find(|kept| kept.id == id);
+    // Another tab's or device's placeholder: what this device has of the account is the best there is.
+    same_id.or_else(|| theirs.next()).map(|kept| kept.content.as_str())
 }

@@ -37,7 +37,7 @@ struct Row<'a> {
     shield: &'a str,
     path: &'a str,
     /// `-` takes the key away, `=…` sets it, `:…` replaces it where it is there, `name` sets what
-    /// sessions are called. `own` takes away what of it lies on a foreign host, one address or some
+    /// sessions are called, `listed` sets those servers of a list that are on the shield's. `own` takes away what of it lies on a foreign host, one address or some
     /// of a list; `nobody` has a domain, where it is foreign, give way to one that nobody has
     /// (RFC 2606).
     to: &'a str,
@@ -62,6 +62,9 @@ integrations
  - widget_build_url
  - audio_stream_url
  =false setting_defaults/MessageComposerInput.showStickersButton
+config
+ - net.nordeck.element_web.module.widget_lifecycle
+ - io.element.element-web-modules.widget-lifecycle
 device-name
  name default_device_display_name
  - oidc_metadata/contacts
@@ -77,7 +80,7 @@ maps
  - map_style_url
  =false setting_defaults/UIFeature.locationSharing
 directory
- =[] room_directory/servers
+ listed room_directory/servers
 welcome-bot
  - welcome_user_id
 telemetry
@@ -280,6 +283,14 @@ fn edit(
             }
             Change::Set(r#""jitsi.invalid""#.into())
         }
+        ("listed", _) => {
+            let list = body.get(path).or_else(|| body.get(old)).unwrap_or("[]".into());
+            let kept = elements(&list)?.into_iter().filter(|server| {
+                let server = string(server.as_bytes()).unwrap_or_default();
+                context.policy.is_allowed(row.shield, &server)
+            });
+            Change::Set(format!("[{}]", kept.collect::<Vec<_>>().join(",")))
+        }
         ("name", _) => Change::Set(quoted(context.policy.device_name().value)),
         (_, "=") => Change::Set(json.into()),
         (_, ":") => Change::Replace(json.into()),
@@ -403,7 +414,7 @@ mod tests {
             let lines = table.lines().filter(|line| line.starts_with(' ')).count();
             assert_eq!(rows(table).count(), lines);
             for row in rows(table) {
-                let is_word = ["-", "name", "own", "nobody"].contains(&row.to);
+                let is_word = ["-", "name", "listed", "own", "nobody"].contains(&row.to);
                 assert!(is_word || row.to.starts_with(['=', ':']), "{}", row.to);
                 let is_known = super::super::SHIELDS.iter().any(|s| s.info().id == row.shield);
                 assert!(is_known, "{} of {}", row.path, row.shield);

@@ -13,7 +13,7 @@ use crate::verdict::{Action, Reply};
 use mantle_wire::json::{Document, JsonError, elements, get_str, members, quoted, string, utf8};
 use mantle_wire::route::Endpoint;
 use mantle_wire::secret::Secret;
-use mantle_wire::url::{Address, Found, found};
+use mantle_wire::url::Address;
 use std::borrow::Cow;
 
 /// Hosts of Element's own integration managers.
@@ -135,18 +135,19 @@ impl Shield for Integrations {
             Endpoint::OpenIdToken => step.token = body.get_str("access_token"),
             Endpoint::ElementConfig => {
                 for path in CONFIG {
-                    step.managers.extend(body.get_str(path).as_deref().and_then(place));
+                    step.managers.extend(body.get_str(path).as_deref().and_then(Place::of));
                     let urls = list(path);
                     let urls =
                         elements(&urls)?.into_iter().filter_map(|url| string(url.as_bytes()));
-                    step.managers.extend(urls.filter_map(|url| place(&url)));
+                    step.managers.extend(urls.filter_map(|url| Place::of(&url)));
                 }
             }
             Endpoint::WellKnownClient => {
                 let managers = list("m.integrations/managers");
                 for manager in elements(&managers)? {
                     for key in ["api_url", "ui_url"] {
-                        step.managers.extend(get_str(manager, &[key])?.as_deref().and_then(place));
+                        step.managers
+                            .extend(get_str(manager, &[key])?.as_deref().and_then(Place::of));
                     }
                 }
                 step.rtc_hosts = rtc_hosts(&list(FOCI))?;
@@ -264,16 +265,6 @@ fn rtc_hosts(list: &str) -> Result<Vec<String>, JsonError> {
     Ok(hosts)
 }
 
-fn place(url: &str) -> Option<Place> {
-    let Found::Absolute(url) = found(url) else { return None };
-    let address = Address::parse(&url)?;
-    let prefix = address.path.trim_end_matches('/');
-    Some(Place {
-        host: address.host.to_ascii_lowercase(),
-        path_prefix: if prefix.is_empty() { "/".to_owned() } else { prefix.to_owned() },
-    })
-}
-
 /// The places a widget entry of type `m.integration_manager` names; `None` for other widgets.
 fn manager_places(widget: &str) -> Result<Option<Vec<Place>>, JsonError> {
     let widget = Document::read(
@@ -285,7 +276,7 @@ fn manager_places(widget: &str) -> Result<Option<Vec<Place>>, JsonError> {
         return Ok(None);
     }
     let urls = ["content/url", "content/data/api_url"].map(|path| widget.get_str(path));
-    Ok(Some(urls.iter().flatten().filter_map(|url| place(url)).collect()))
+    Ok(Some(urls.iter().flatten().filter_map(|url| Place::of(url)).collect()))
 }
 
 /// What a widget entry names, where that is a manager and not all of it is allowed.

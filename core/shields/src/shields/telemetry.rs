@@ -5,13 +5,15 @@
 //! sent again; a bug report, which a person sends, is asked about.
 
 use super::{
-    BodyStep, Context, Head, HeadStep, Info, Question, Rule, Shield, declared, documented,
+    BodyStep, Context, Head, HeadStep, Info, Place, Question, ResponseStep, Rule, Shield, declared,
+    documented,
 };
 use crate::verdict::{Action, Reply};
 use mantle_settings::Mode;
-use mantle_wire::json::{Edit, JsonError, quoted};
+use mantle_wire::json::{Document, Edit, JsonError, quoted};
 use mantle_wire::route::Endpoint;
 use mantle_wire::url::Address;
+use std::borrow::Cow;
 
 /// Domains of the services that Element's own builds name.
 const HOSTS: [&str; 4] =
@@ -37,7 +39,13 @@ pub(super) static INFO: Info = Info {
     modes: &Mode::ALL,
     allow: Some("Services you trust with usage data and bug reports"),
     rules: declared(&[Rule::Domains(&HOSTS), Rule::Asked(&REPORT_HOSTS)]),
-    endpoints: &[Endpoint::Foreign, Endpoint::AccountData, Endpoint::SendToDevice, Endpoint::Send],
+    endpoints: &[
+        Endpoint::Foreign,
+        Endpoint::AccountData,
+        Endpoint::SendToDevice,
+        Endpoint::Send,
+        Endpoint::ElementConfig,
+    ],
     ..Info::PLAIN
 };
 
@@ -51,6 +59,9 @@ static REPORT: Question = Question {
 
 /// How Element has a sender's device send its logs, when it cannot read a message.
 const REPORT_REQUEST: &str = "im.vector.auto_rs_request";
+
+/// Where Element's configuration says that bug reports go.
+const REPORT_URLS: [&str; 2] = ["bug_report_endpoint_url", "bugReportEndpointUrl"];
 
 enum Service {
     /// PostHog.
@@ -68,6 +79,7 @@ impl Shield for Telemetry {
 
     fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
         match head.endpoint {
+            Endpoint::ElementConfig if head.address.host == context.page_host => HeadStep::Watch,
             Endpoint::Foreign if !context.policy.is_allowed(INFO.id, head.address.host) => {
                 let reply = match service(head, context) {
                     None => return HeadStep::Pass,
@@ -107,6 +119,25 @@ impl Shield for Telemetry {
         // The answer, also a "no", stays; only the lasting ID goes.
         Ok(BodyStep::Edit(vec![Edit::remove(&["id"])]))
     }
+
+    fn response_paths(&self, _head: &Head<'_>) -> Vec<Cow<'static, str>> {
+        REPORT_URLS.map(Cow::Borrowed).to_vec()
+    }
+
+    fn response(
+        &self,
+        _head: &Head<'_>,
+        context: &Context<'_>,
+        body: &Document<'_>,
+    ) -> Result<ResponseStep, JsonError> {
+        let urls = REPORT_URLS.iter().filter_map(|path| body.get_str(path));
+        let site = |path: &str| format!("https://{}{path}", context.page_host);
+        let reports = urls
+            .filter_map(|url| Place::of(&if url.starts_with('/') { site(&url) } else { url }))
+            // What is left is the whole site, which also serves Element.
+            .filter(|place| place.host != context.page_host || place.path_prefix != "/");
+        Ok(ResponseStep { reports: reports.collect(), ..ResponseStep::default() })
+    }
 }
 
 fn service(head: &Head<'_>, context: &Context<'_>) -> Option<Service> {
@@ -114,13 +145,17 @@ fn service(head: &Head<'_>, context: &Context<'_>) -> Option<Service> {
     let path = address.path;
     let by_path = if is_envelope(path) {
         Some(Service::Errors)
-    } else if path.ends_with("/bugreports/submit") || path == "/api/submit" {
+    } else if path.ends_with("/bugreports/submit") || path.ends_with("/api/submit") {
         Some(Service::Reports)
     } else if is_usage(address) {
         Some(Service::Usage)
     } else {
         None
     };
+    // The site's own too: whoever runs it is no more asked for than another.
+    if context.learned.is_report(address) && !matches!(head.method, "GET" | "HEAD") {
+        return Some(Service::Reports);
+    }
     if REPORT_HOSTS.iter().any(|domain| address.is_within(domain)) {
         return Some(Service::Reports);
     }
