@@ -88,7 +88,8 @@ export function judge(
     if (seen.has(key)) return;
     seen.add(key);
     verdict.judged += 1;
-    if (isKnown) {
+    // The core also names types it does nothing about, so a reason for a type stays good.
+    if (isKnown && !(kind === "types" && reasons.has(key))) {
       verdict.known += 1;
     } else if (reasons.has(key)) {
       verdict.explained += 1;

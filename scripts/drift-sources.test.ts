@@ -116,6 +116,12 @@ describe("what is held against the tables", () => {
     const reason = "A member of messages, encrypted with them.";
     const types = [{ reason, of: ["m.new"] }];
     assert.deepEqual(verdictOn(`const a = "m.new";`, { ...nothing, types }), []);
+    const paths = [{ reason, of: ["/rooms/x"] }];
+    assert.deepEqual(verdictOn(`const a = "/rooms/x";`, { ...nothing, paths }), [
+      "paths /rooms/x no longer comes up, or a table has it now; take it off the list.",
+    ]);
+    const named = [{ reason, of: ["m.known"] }];
+    assert.deepEqual(verdictOn(`const a = "m.known";`, { ...nothing, types: named }), []);
     assert.deepEqual(verdictOn(`const a = "m.known";`, { ...nothing, types }), [
       "types m.new no longer comes up, or a table has it now; take it off the list.",
     ]);

@@ -98,7 +98,7 @@ function namedTexts(): (text: string) => boolean {
   for (const file of filesBelow("core")) {
     if (!/\/src\/.*\.rs$/.test(file) || file.includes("/tests/")) continue;
     const text = readFileSync(path.join(root, file), "utf8");
-    const tests = text.search(/^#\[cfg\(test\)\]\s*\nmod /m);
+    const tests = text.search(/^#\[cfg\(test\)\]\s*\n(?:#\[.*\]\s*\n)*mod /m);
     const code = (tests === -1 ? text : text.slice(0, tests)).replace(/^\s*\/\/.*$/gm, "");
     for (const [literal] of code.matchAll(/"(?:[^"\\\n]|\\.)*"/g)) texts.add(literal.slice(1, -1));
     // Lists of defaults are JSON in raw strings.
