@@ -24,7 +24,7 @@ pub use self::convert::{Conversion, Put};
 use self::pending::Pending;
 pub use self::pending::{PendingEvent, PendingView};
 pub use self::persist::{PersistBatch, PersistEntry};
-use self::read::{Answers, Arrival, Waiting};
+use self::read::{Answers, Arrival};
 pub use self::read::{Before, HealStep, HealedEvent, Needs, OpenStep, SessionNeed, UnopenedEvent};
 use self::rooms::RoomFacts;
 pub use self::write::{
@@ -34,6 +34,7 @@ use crate::decrypt::decrypt::OpenedState;
 use crate::decrypt::replay::SeenIndices;
 pub use crate::flow::invite_state::InviteHint;
 use crate::flow::invite_state::InviteState;
+use crate::flow::retry::WaitingEvents;
 use crate::megolm::{DeviceKeyError, OwnDevice, PickleKey, SessionStore};
 use crate::model::journal::{Journal, Prefix};
 use crate::model::memory::Memory;
@@ -180,7 +181,7 @@ pub struct StateEngine {
     current_devices: Map<String, Set<String>>,
     cache: Map<(String, String), Box<Cached>>,
     answers: Answers,
-    waiting: Map<(String, String), Box<Waiting>>,
+    waiting: WaitingEvents,
     // Those of them still to be tried in this round, last to first.
     healing: Vec<(String, String)>,
     // When the current event of a slot came: room, type, state key.
@@ -233,7 +234,7 @@ impl StateEngine {
             current_devices: Map::new(),
             cache: Map::new(),
             answers: Answers::default(),
-            waiting: Map::new(),
+            waiting: WaitingEvents::default(),
             healing: Vec::new(),
             placed: Map::new(),
             previews: InviteState::default(),

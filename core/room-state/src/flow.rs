@@ -3,3 +3,4 @@
 pub(crate) mod invite_state;
 pub(crate) mod redactions;
 pub(crate) mod request_filters;
+pub(crate) mod retry;

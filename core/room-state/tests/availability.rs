@@ -349,3 +349,39 @@ fn only_the_homeservers_own_list_of_devices_counts_and_nothing_hides_it() {
     alice.engine.inspect("POST", url, sliding.to_string().into_bytes());
     assert_eq!(alice.engine.tend().len(), 1);
 }
+
+/// Events that nobody here has the key of, as the running client holds them.
+fn unreadable(room_id: &str, count: usize, bytes: usize) -> String {
+    let text = "x".repeat(bytes);
+    let event = |number: usize| {
+        json!({"type": "m.room.encrypted", "state_key": format!("m.room.name:{number}"),
+            "sender": ALICE, "origin_server_ts": NOW, "event_id": format!("${room_id}{number}"),
+            "content": {"algorithm": "m.megolm.v1.aes-sha2", "session_id": "s",
+                "ciphertext": text}})
+    };
+    json!((0..count).map(event).collect::<Vec<Value>>()).to_string()
+}
+
+fn waiting(client: &Client, room_id: &str) -> Vec<String> {
+    let all = client.engine.unopened().into_iter();
+    all.filter(|event| event.room_id == room_id).map(|event| event.event_id).collect()
+}
+
+#[test]
+fn of_what_waits_for_keys_the_oldest_of_the_largest_room_gives_way() {
+    // By number, and by bytes.
+    for (count, bytes) in [(5_000, 10), (600, 60_000)] {
+        for small in ["!a:x", "!zz:x"] {
+            let mut bob = Client::new(BOB);
+            bob.engine.recall(small, &unreadable(small, 3, 10)).unwrap();
+            bob.engine.recall("!big:x", &unreadable("!big:x", count, bytes)).unwrap();
+            bob.engine.recall("!late:x", &unreadable("!late:x", 3, 10)).unwrap();
+            assert_eq!(waiting(&bob, small).len(), 3, "{small} {bytes}");
+            assert_eq!(waiting(&bob, "!late:x").len(), 3, "{small} {bytes}");
+            let big = waiting(&bob, "!big:x");
+            assert!(big.len() <= 4_096 && big.len() * bytes <= 16 * 1024 * 1024, "{}", big.len());
+            assert!(big.contains(&format!("$!big:x{}", count - 1)), "the newest stays");
+            assert!(!big.contains(&"$!big:x0".to_owned()), "the oldest is gone");
+        }
+    }
+}

@@ -20,6 +20,8 @@ use crate::decrypt::decrypt::{
 use crate::flow::invite_state::{self, TOLD};
 use crate::flow::redactions::{self, Redacted};
 use crate::flow::request_filters;
+pub(super) use crate::flow::retry::Arrival;
+use crate::flow::retry::{Decrypted, Waiting};
 use crate::ids::{is_event_id, is_room_id};
 use crate::index::events::{
     ENCRYPTED_TYPE, Edit, Edited, FoundState, Place, Splice, Survey, clear_event, find_state,
@@ -48,9 +50,6 @@ const MIN_GLANCED_BYTES: usize = 256 * 1024;
 const ALONE: usize = 4;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// How many events may wait for their keys.
-const MAX_WAITING: usize = 4_096;
 
 /// What to do with a request for an answer that may hold state.
 #[derive(Debug, Serialize)]
@@ -215,47 +214,12 @@ pub(super) struct Answers {
     held: Option<u32>,
 }
 
-/// When an event came: the number of its answer, the weight of its list, its place.
-pub(super) type Arrival = (u32, u8, usize);
-
-/// An event that waits for its key.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    arrival: Arrival,
-    event: String,
-    state_key: String,
-    sender: String,
-    session_id: String,
-    ts: u64,
-    reason: &'static str,
-    decrypted: Option<Decrypted>,
-}
-
-impl Waiting {
-    fn received<'a>(&'a self, room_id: &'a str, event_id: &'a str) -> ReceivedEvent<'a> {
-        ReceivedEvent {
-            room_id,
-            event_id: Some(event_id),
-            sender: &self.sender,
-            state_key: &self.state_key,
-            content: get(&self.event, &["content"]).ok().flatten().unwrap_or_default(),
-        }
-    }
-}
-
 /// How far an event is.
 enum Started {
     /// It was opened before.
     Known(OpenedState),
     /// Its place among those that are to be proven.
     Begun(usize),
-}
-
-#[derive(Debug)]
-struct Decrypted {
-    payload: String,
-    curve25519: String,
-    ed25519: String,
 }
 
 impl StateEngine {
@@ -1104,9 +1068,6 @@ impl StateEngine {
     ) {
         let Some(event_id) = found.event_id.clone() else { return };
         let key = (room_id.to_owned(), event_id);
-        if self.waiting.len() >= MAX_WAITING && !self.waiting.contains_key(&key) {
-            self.waiting.pop_first();
-        }
         let before = self.waiting.remove(&key);
         let arrival = before.as_ref().map_or(arrival, |before| before.arrival.max(arrival));
         let decrypted = before.and_then(|waiting| waiting.decrypted);

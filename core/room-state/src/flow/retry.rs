@@ -1,0 +1,116 @@
+//! Events that wait for their keys, to be tried again: bounded by number and by bytes. Where there is
+//! no room, the oldest of the largest room gives way, so that one room fills nobody else's place.
+
+use crate::decrypt::decrypt::ReceivedEvent;
+use crate::sorted::Map;
+use mantle_wire::json::get;
+
+/// How many events may wait.
+const MAX_WAITING: usize = 4_096;
+/// And how many bytes of them.
+const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
+
+/// When an event came: the number of its answer, the weight of its list, its place.
+pub(crate) type Arrival = (u32, u8, usize);
+
+/// Room and event.
+type Key = (String, String);
+
+/// What the page's own crypto made of an event.
+#[derive(Debug)]
+pub(crate) struct Decrypted {
+    pub(crate) payload: String,
+    pub(crate) curve25519: String,
+    pub(crate) ed25519: String,
+}
+
+/// An event that waits for its key.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) arrival: Arrival,
+    pub(crate) event: String,
+    pub(crate) state_key: String,
+    pub(crate) sender: String,
+    pub(crate) session_id: String,
+    pub(crate) ts: u64,
+    pub(crate) reason: &'static str,
+    pub(crate) decrypted: Option<Decrypted>,
+}
+
+impl Waiting {
+    pub(crate) fn received<'a>(&'a self, room_id: &'a str, event_id: &'a str) -> ReceivedEvent<'a> {
+        ReceivedEvent {
+            room_id,
+            event_id: Some(event_id),
+            sender: &self.sender,
+            state_key: &self.state_key,
+            content: get(&self.event, &["content"]).ok().flatten().unwrap_or_default(),
+        }
+    }
+
+    const fn cost(&self) -> usize {
+        self.event.len() + self.state_key.len() + self.sender.len() + self.session_id.len()
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct WaitingEvents {
+    events: Map<Key, Box<Waiting>>,
+    bytes: usize,
+}
+
+impl WaitingEvents {
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// By room and event.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Waiting)> {
+        self.events.iter().map(|(key, waiting)| (key, &**waiting))
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &Key) -> Option<&mut Waiting> {
+        self.events.get_mut(key).map(|waiting| &mut **waiting)
+    }
+
+    pub(crate) fn remove(&mut self, key: &Key) -> Option<Box<Waiting>> {
+        let waiting = self.events.remove(key)?;
+        self.bytes -= waiting.cost();
+        Some(waiting)
+    }
+
+    pub(crate) fn insert(&mut self, key: Key, waiting: Box<Waiting>) {
+        self.remove(&key);
+        self.bytes += waiting.cost();
+        self.events.insert(key, waiting);
+        while (self.events.len() > MAX_WAITING || self.bytes > MAX_WAITING_BYTES)
+            && let Some(out) = self.next_out()
+        {
+            self.remove(&out);
+        }
+    }
+
+    /// The oldest of the room that takes most.
+    fn next_out(&self) -> Option<Key> {
+        let mut largest: Option<(usize, &str)> = None;
+        let mut events = self.events.iter().peekable();
+        while let Some(((room_id, _), first)) = events.next() {
+            // All of a room stand together. Short ones take their place too.
+            let mut bytes = first.cost() + MAX_WAITING_BYTES / MAX_WAITING;
+            while let Some((_, further)) = events.next_if(|((other, _), _)| other == room_id) {
+                bytes += further.cost() + MAX_WAITING_BYTES / MAX_WAITING;
+            }
+            if largest.is_none_or(|(most, _)| bytes > most) {
+                largest = Some((bytes, room_id));
+            }
+        }
+        let (_, room_id) = largest?;
+        let theirs = self.events.iter().filter(|((room, _), _)| room == room_id);
+        theirs.min_by_key(|(_, waiting)| waiting.arrival).map(|(key, _)| key.clone())
+    }
+}
