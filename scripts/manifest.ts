@@ -23,7 +23,10 @@ interface Manifest {
   declarative_net_request: { rule_resources: { id: string; enabled: boolean; path: string }[] };
 }
 
-/** An https origin, or an origin with a path under which the client lives. */
+/** This very machine: browsers trust its pages as those over https. */
+const loopback: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
+
+/** An origin, or an origin with a path under which the client lives. */
 export interface SitePatterns {
   /** Where content scripts run. */
   match: string;
@@ -43,12 +46,19 @@ export function patternsOf(site: string): SitePatterns {
   } catch {
     throw new Error(`"${site}" is no site: give an origin such as https://chat.example.org.`);
   }
-  if (url.protocol !== "https:" || url.search || url.hash || url.username || url.password) {
-    throw new Error(`"${site}" is no site: give an https origin, with a path at most.`);
+  const isLoopback = url.protocol === "http:" && loopback.includes(url.hostname);
+  if ((url.protocol !== "https:" && !isLoopback) || /[?#*]/.test(url.href) || hasUser(url)) {
+    throw new Error(
+      `"${site}" is no site: give an https origin, or http://localhost, with a path at most.`,
+    );
   }
   const path = url.pathname.replace(/\/+$/, "");
-  const permission = `https://${url.hostname}/*`;
-  return { match: `https://${url.hostname}${path}/*`, permission, wholeOrigin: path === "" };
+  const origin = `${url.protocol}//${url.hostname}`;
+  return { match: `${origin}${path}/*`, permission: `${origin}/*`, wholeOrigin: path === "" };
+}
+
+function hasUser({ username, password }: URL): boolean {
+  return username !== "" || password !== "";
 }
 
 /**

@@ -3,14 +3,25 @@
  * any two steps; whatever it does is read from storage, done whole, and harmless when repeated.
  */
 import { commonBrowser } from "./common-browser.ts";
-import { writeCommonBrowser } from "../browser/common-browser-store.ts";
+import { readCommonBrowser, writeCommonBrowser } from "../browser/common-browser-store.ts";
 import { type SettingsView, changedSettings, describeSettings } from "../browser/settings-core.ts";
-import { type PageCounts, addBatch, keepLedgerFor, notePage, totalOf } from "../browser/ledger.ts";
-import { learn, readLearned } from "./learned.ts";
+import {
+  type PageCounts,
+  addBatch,
+  forgetPrivateLedger,
+  keepLedgerFor,
+  notePage,
+  totalOf,
+} from "../browser/ledger.ts";
+import { forgetLearned, learn, readLearned, watchLearned } from "../browser/learned.ts";
+import { forgetPart, forgetPrivatePages, loadForPage, putForPage } from "../browser/page-store.ts";
 import {
   type EffectBatch,
   type PageReport,
+  type PrivateAnswer,
+  type PrivateQuery,
   type Receipt,
+  type SignedOut,
   readBackgroundMessage,
 } from "../protocol/relay-background.ts";
 import { type LearnedEffect } from "../protocol/reports.ts";
@@ -23,12 +34,15 @@ import {
   onHostsRemoved,
   onInstalled,
   onMessage,
+  onPrivateWindowsGone,
   onStartup,
+  ownHost,
   readStorage,
   setBadge,
   writeStorage,
 } from "../browser/api.ts";
 import { probe } from "./media-probe.ts";
+import { noteRefusedRules } from "../browser/rule-problems.ts";
 import { applyRules, wantedRules } from "./rules.ts";
 import { readSettings, watchSettings, writeSettings } from "../browser/settings-store.ts";
 import {
@@ -49,6 +63,8 @@ onStartup(() => void reconcile());
 onHostsAdded(() => void reconcile());
 onHostsRemoved((patterns) => void forgetSites(patterns));
 watchSettings(() => void reconcile());
+watchLearned(() => void reconcile());
+onPrivateWindowsGone(() => void forgetPrivate());
 onMessage((message, sender) => {
   const known = readBackgroundMessage(message);
   switch (known?.kind) {
@@ -59,7 +75,12 @@ onMessage((message, sender) => {
     case "module-query":
       return moduleBytes(known.name);
     case "probe-query":
-      return probe(known.urls);
+      return readCommonBrowser().then((common) => probe(known.urls, common));
+    case "private-store":
+    case "private-load":
+      return takePrivate(known, sender);
+    case "signed-out":
+      return forgetSession(known, sender);
     default:
       return undefined;
   }
@@ -69,7 +90,11 @@ void reconcileOnce();
 async function takeEffects(message: EffectBatch, sender: Sender): Promise<Receipt> {
   // Before the receipt: a batch that is delivered again must not lose what it taught.
   await takeLearned(message, sender);
-  const page = await addBatch(message, sender.tabId, sender.frameId === 0);
+  const page = await addBatch(message, {
+    tab: sender.tabId,
+    isTop: sender.frameId === 0,
+    isPrivate: sender.isPrivate,
+  });
   if (page !== undefined) {
     await showBadge(page);
   }
@@ -81,17 +106,52 @@ async function takeLearned(message: EffectBatch, sender: Sender): Promise<void> 
     return effect.type === "learned";
   });
   const site = hostOf(sender.origin);
-  if (learned.length === 0 || site === undefined) {
+  if (site === undefined || (learned.length === 0 && message.inUse.length === 0)) {
     return;
   }
-  if ((await siteHosts(await readSettings())).includes(site) && (await learn(site, learned))) {
-    await reconcile();
+  const { part = "", inUse } = message;
+  const from = { site, part, inUse, isPrivate: sender.isPrivate };
+  if (!(await siteHosts(await readSettings())).includes(site)) return;
+  if (await learn(from, learned)) await reconcile();
+}
+
+/** Entries of pages in private windows: this browser's memory has them, no disk. */
+async function takePrivate(query: PrivateQuery, sender: Sender): Promise<PrivateAnswer> {
+  const { origin, isPrivate } = sender;
+  if (origin === undefined || !isPrivate) {
+    return { kind: "private-refused", why: "This page is in no private window." };
   }
+  const place = { origin, isPrivate, part: query.part };
+  try {
+    if (query.kind === "private-load") {
+      return { kind: "private-entries", entries: await loadForPage(place, query.area) };
+    }
+    await putForPage(place, query.area, query.key, query.value);
+    return { kind: "private-entries", entries: {} };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { kind: "private-refused", why: why.slice(0, 1000) };
+  }
+}
+
+async function forgetSession({ part }: SignedOut, sender: Sender): Promise<undefined> {
+  const { origin, isPrivate } = sender;
+  if (origin !== undefined && isPrivate) await forgetPart({ origin, isPrivate, part });
+  const site = hostOf(origin);
+  await forgetLearned((entry) => entry.site === site && ["", part].includes(entry.part));
+}
+
+async function forgetPrivate(): Promise<void> {
+  await Promise.all([
+    forgetPrivatePages(),
+    forgetPrivateLedger(),
+    forgetLearned((entry) => entry.isPrivate),
+  ]);
 }
 
 async function takeReport(message: PageReport, sender: Sender): Promise<undefined> {
   if (sender.tabId !== undefined && sender.frameId === 0) {
-    await showBadge(await notePage(sender.tabId, message.relay, message.status));
+    await showBadge(await notePage(sender.tabId, message.relay, message.status, sender.isPrivate));
   }
 }
 
@@ -133,11 +193,20 @@ async function reconcile(): Promise<void> {
       builtInHosts: builtInHosts(),
       addedHosts: [...new Set(added.map((site) => site.host))],
       learned: await readLearned(),
+      ownHost: ownHost(),
       common: (await hasHost(EVERYWHERE))
         ? commonBrowser(navigator.userAgent, navigator.languages)
         : undefined,
     });
-    await Promise.all([registerAddedSites(texts), keepLedger(settings), applyRules(wanted)]);
+    const [refused] = await Promise.all([
+      applyRules(wanted),
+      registerAddedSites(texts),
+      keepLedger(settings),
+    ]);
+    for (const { id, condition } of refused) {
+      console.warn(`The browser does not take rule ${id}: ${JSON.stringify(condition)}`);
+    }
+    await noteRefusedRules(refused.length);
     // Pages follow what requests do.
     await writeCommonBrowser(wanted.told);
     await writeStorage("session", { [CHECKED]: true });

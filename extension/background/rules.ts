@@ -8,13 +8,15 @@
 import { acceptLanguage, isChromium } from "./common-browser.ts";
 import type { SettingsView } from "../browser/settings-core.ts";
 import declared from "../generated/rules.json";
-import type { LearnedHost } from "./learned.ts";
+import type { LearnedHost } from "../browser/learned.ts";
 import type { CommonBrowser } from "../protocol/common-browser.ts";
+import { isHost } from "../protocol/shapes.ts";
 import {
   type DeclarativeRule,
-  dynamicRules,
+  type RuleKind,
   enabledRulesets,
-  replaceDynamicRules,
+  presentRules,
+  replaceRules,
   setRulesets,
 } from "../browser/api.ts";
 
@@ -27,19 +29,27 @@ const SITES = "{{sites}}";
 /** Whoever writes a `.well-known` could name a homeserver as a manager; its API stays reachable. */
 const MATRIX_API = "^https?://[^/?#]+(/[^?#]*)?/(_matrix/(client|media)|\\.well-known)/";
 
+/** What the background asks a homeserver for. */
+const MEDIA_API = "^https?://[^/?#]+(/[^?#]*)?/_matrix/media/";
+
 export interface RuleInput {
   settings: SettingsView;
   /** Hosts the build was made for: the static rulesets cover them. */
   builtInHosts: readonly string[];
   addedHosts: readonly string[];
   learned: readonly LearnedHost[];
+  /** Of the extension itself, whose requests look as those of pages do. */
+  ownHost: string;
   /** What servers see in place of this browser, where it lets Mantle change requests to any host. */
   common: CommonBrowser | undefined;
 }
 
 export interface WantedRules {
   rulesets: string[];
+  /** By the settings. */
   dynamic: DeclarativeRule[];
+  /** By what was learned: never past the browser's end. */
+  session: DeclarativeRule[];
   /** What the rules show servers in place of this browser; pages show it too. */
   told: CommonBrowser | null;
 }
@@ -48,42 +58,72 @@ export interface WantedRules {
 export function wantedRules(input: RuleInput): WantedRules {
   const shields = input.settings.shields
     // What is asked about no rule names.
-    .filter(({ id, mode }) => (mode === "on" || mode === "ask") && id in RULESETS)
+    .filter(({ id, mode }) => (mode === "on" || mode === "ask") && Object.hasOwn(RULESETS, id))
     .map((shield) => shield.id)
     .sort();
   const dynamic = shields.flatMap((shield) => [
     ...rulesForAddedSites(shield, input),
-    ...rulesForLearnedHosts(shield, input),
     ...exceptions(shield, input),
   ]);
+  const session = shields.flatMap((shield) => rulesForLearnedHosts(shield, input));
   const isOn = (id: string): boolean =>
     input.settings.shields.some((shield) => shield.id === id && shield.mode === "on");
   if (isOn("third-party")) dynamic.push(...firstPartyOnly(input));
   const { common } = input;
   const told = isOn("request-headers") && common !== undefined ? common : null;
-  if (told !== null) dynamic.push(commonHeaders(told, input));
+  if (told !== null) dynamic.push(...commonHeaders(told, input));
   return {
     rulesets: shields,
-    dynamic: dynamic.map((rule, index) => ({ ...rule, id: index + 1 })),
+    dynamic: numbered(dynamic),
+    session: numbered(session),
     told,
   };
 }
 
-/** Brings the browser's rules to what is wanted; does nothing when they are so already. */
-export async function applyRules(wanted: WantedRules): Promise<void> {
+/**
+ * Brings the browser's rules to what is wanted; does nothing when they are so already. Gives the
+ * rules that the browser refused: it refuses a call as a whole, so the others are set without them.
+ */
+export async function applyRules(wanted: WantedRules): Promise<DeclarativeRule[]> {
+  const refused: DeclarativeRule[] = [];
   const enabled = await enabledRulesets();
   const enable = wanted.rulesets.filter((id) => !enabled.includes(id));
   const disable = enabled.filter((id) => !wanted.rulesets.includes(id));
   if (enable.length > 0 || disable.length > 0) {
     await setRulesets(enable, disable);
   }
-  const present = await dynamicRules();
-  if (fingerprint(present) !== fingerprint(wanted.dynamic)) {
-    await replaceDynamicRules(
-      present.map((rule) => rule.id),
-      wanted.dynamic,
-    );
+  for (const kind of ["dynamic", "session"] as const) {
+    const present = await presentRules(kind);
+    if (fingerprint(present) === fingerprint(wanted[kind])) continue;
+    const old = present.map((rule) => rule.id);
+    refused.push(...(await setAlone(kind, old, wanted[kind])));
   }
+  return refused;
+}
+
+/** Sets all of the rules, or halves until those the browser refuses are by themselves. */
+async function setAlone(
+  kind: RuleKind,
+  old: number[],
+  rules: DeclarativeRule[],
+): Promise<DeclarativeRule[]> {
+  try {
+    await replaceRules(kind, old, rules);
+    return [];
+  } catch {
+    if (rules.length <= 1) {
+      // What was there before must not stay in place of it.
+      if (old.length > 0) await replaceRules(kind, old, []);
+      return rules;
+    }
+  }
+  const middle = Math.ceil(rules.length / 2);
+  const refused = await setAlone(kind, old, rules.slice(0, middle));
+  return [...refused, ...(await setAlone(kind, [], rules.slice(middle)))];
+}
+
+function numbered(rules: DeclarativeRule[]): DeclarativeRule[] {
+  return rules.map((rule, index) => ({ ...rule, id: index + 1 }));
 }
 
 function rulesForAddedSites(shield: string, input: RuleInput): DeclarativeRule[] {
@@ -171,26 +211,35 @@ function firstPartyOnly(input: RuleInput): DeclarativeRule[] {
   ];
 }
 
-/** A site's own server knows the browser from the page's own loading. */
-function commonHeaders(common: CommonBrowser, input: RuleInput): DeclarativeRule {
+/**
+ * A site's own server knows the browser from the page's own loading. What the extension itself asks
+ * names besides no origin, which in Firefox is another in each profile.
+ */
+function commonHeaders(common: CommonBrowser, input: RuleInput): DeclarativeRule[] {
   const sites = [...input.builtInHosts, ...input.addedHosts];
   const set = (header: string, value: string): object => ({ header, operation: "set", value });
   const remove = (header: string): object => ({ header, operation: "remove" });
-  return {
-    id: 0,
-    priority: 1,
-    action: {
-      type: "modifyHeaders",
-      requestHeaders: [
-        set("accept-language", acceptLanguage(common)),
-        set("user-agent", common.userAgent),
-        ...(isChromium(common)
-          ? [set("sec-ch-ua-platform", `"${common.system}"`), ...SYSTEM_HINTS.map(remove)]
-          : []),
-      ],
-    },
-    condition: { initiatorDomains: sites, excludedRequestDomains: sites },
-  } as DeclarativeRule;
+  const headers = [
+    set("accept-language", acceptLanguage(common)),
+    set("user-agent", common.userAgent),
+    ...(isChromium(common)
+      ? [set("sec-ch-ua-platform", `"${common.system}"`), ...SYSTEM_HINTS.map(remove)]
+      : []),
+  ];
+  const rule = (requestHeaders: object[], condition: object): DeclarativeRule =>
+    ({
+      id: 0,
+      priority: 1,
+      action: { type: "modifyHeaders", requestHeaders },
+      condition,
+    }) as unknown as DeclarativeRule;
+  return [
+    rule(headers, { initiatorDomains: sites, excludedRequestDomains: sites }),
+    rule([...headers, remove("origin")], {
+      initiatorDomains: [input.ownHost],
+      regexFilter: MEDIA_API,
+    }),
+  ];
 }
 
 /** Client hints that only a server which asked gets, and that tell the true system. */
@@ -218,9 +267,10 @@ function startedBy(rule: DeclarativeRule, hosts: readonly string[]): Declarative
   return { ...rule, condition: { ...condition, initiatorDomains: [...hosts] } };
 }
 
+/** Without their ports, which rules cannot name; what is no host is left out alone. */
 function allowedHosts(shield: string, input: RuleInput): string[] {
   const allow: Record<string, string[]> = input.settings.allow;
-  return (allow[shield] ?? []).map(hostnameOf);
+  return (allow[shield] ?? []).filter((host) => host !== "" && isHost(host)).map(hostnameOf);
 }
 
 function hostnameOf(host: string): string {
@@ -234,7 +284,9 @@ function within(host: string, domains: readonly string[]): boolean {
 /** `undefined` where the filter language cannot name the place exactly. */
 function filterOf({ host, pathPrefix }: LearnedHost): string | undefined {
   const place = `${host}${pathPrefix.replace(/\/+$/, "")}`;
-  return host === "" || /[*|^]|[^!-~]/.test(place) ? undefined : `|https://${place}^`;
+  return host === "" || !isHost(host) || /[*|^]|[^!-~]/.test(place)
+    ? undefined
+    : `|https://${place}^`;
 }
 
 /** Equal for equal rules, whatever order of keys or empty fields a browser hands back. */

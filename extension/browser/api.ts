@@ -17,6 +17,8 @@ export interface Sender {
   frameId: number | undefined;
   /** Origin of the document, absent where the browser does not say. */
   origin: string | undefined;
+  /** In a private window: nothing of it may outlive that. */
+  isPrivate: boolean;
 }
 
 export interface Tab {
@@ -55,6 +57,11 @@ export function onStartup(listener: () => void): void {
   api().runtime.onStartup.addListener(listener);
 }
 
+/** Of this extension's pages and background, which asks a homeserver for media. */
+export function ownHost(): string {
+  return new URL(api().runtime.getURL("")).hostname;
+}
+
 /** Match patterns of the manifest's own content scripts: the sites this build was made for. */
 export function manifestMatches(): string[] {
   return (api().runtime.getManifest().content_scripts ?? []).flatMap(
@@ -80,6 +87,23 @@ export function textLanguage(): string {
 export async function packagedFile(name: string): Promise<Uint8Array> {
   const response = await fetch(api().runtime.getURL(name));
   return new Uint8Array(await response.arrayBuffer());
+}
+
+/** Whether this content script runs in a private window. */
+export function isPrivateWindow(): boolean {
+  const { extension } = api() as Partial<Api>;
+  return extension?.inIncognitoContext === true;
+}
+
+/** Called after a window was closed and no private one is left. */
+export function onPrivateWindowsGone(listener: () => void): void {
+  // Firefox for Android has no windows to tell of.
+  const { windows } = api() as Partial<Api>;
+  windows?.onRemoved.addListener(() => {
+    void windows.getAll().then((left) => {
+      if (!left.some(({ incognito }) => incognito)) listener();
+    });
+  });
 }
 
 // --- Messages ---
@@ -109,6 +133,7 @@ export function onMessage(
       tabId: from.tab?.id,
       frameId: from.frameId,
       origin: from.origin ?? originOf(from.url),
+      isPrivate: from.tab?.incognito === true,
     });
     if (answer === undefined) {
       return false;
@@ -143,17 +168,37 @@ export async function writeStorage(
 
 /** Every stored value whose name is wanted. */
 export async function readStorageWhere(
+  area: "local" | "session",
   isWanted: (name: string) => boolean,
 ): Promise<Record<string, unknown>> {
-  const { local } = api().storage as { local: chrome.storage.StorageArea };
-  // Newer browsers list the names alone; what is large and not asked for then stays on disk.
-  const names = (await (local as Partial<typeof local>).getKeys?.())?.filter(isWanted);
-  const values = await local.get(names ?? null);
+  const names = await storedNames(area, isWanted);
+  const values = names?.length === 0 ? {} : await api().storage[area].get(names ?? null);
   return Object.fromEntries(Object.entries(values).filter(([name]) => isWanted(name)));
 }
 
-export async function removeStorage(name: string): Promise<void> {
-  await api().storage.local.remove(name);
+/** Newer browsers list names alone; what is large and not asked for then stays on disk. */
+async function storedNames(
+  area: "local" | "session",
+  isWanted: (name: string) => boolean,
+): Promise<string[] | undefined> {
+  const store = api().storage[area] as Partial<chrome.storage.StorageArea>;
+  return (await store.getKeys?.())?.filter(isWanted);
+}
+
+/** Takes out every value whose name is unwanted; the names. */
+export async function removeStorageWhere(
+  area: "local" | "session",
+  isUnwanted: (name: string) => boolean,
+): Promise<string[]> {
+  const names =
+    (await storedNames(area, isUnwanted)) ??
+    Object.keys(await api().storage[area].get(null)).filter(isUnwanted);
+  if (names.length > 0) await api().storage[area].remove(names);
+  return names;
+}
+
+export async function removeStorage(area: "local" | "session", name: string): Promise<void> {
+  await api().storage[area].remove(name);
 }
 
 export function onStorageChanged(listener: (area: string, keys: string[]) => void): void {
@@ -250,14 +295,24 @@ export async function setRulesets(enable: string[], disable: string[]): Promise<
   });
 }
 
-export async function dynamicRules(): Promise<Rule[]> {
-  return api().declarativeNetRequest.getDynamicRules();
+/** dynamic: kept over the browser's restarts; session: not. */
+export type RuleKind = "dynamic" | "session";
+
+export async function presentRules(kind: RuleKind): Promise<Rule[]> {
+  const { declarativeNetRequest } = api();
+  return kind === "dynamic"
+    ? declarativeNetRequest.getDynamicRules()
+    : declarativeNetRequest.getSessionRules();
 }
 
 /** One step: the browser never sees a state between. */
-export async function replaceDynamicRules(removeIds: number[], rules: Rule[]): Promise<void> {
-  await api().declarativeNetRequest.updateDynamicRules({
-    removeRuleIds: removeIds,
-    addRules: rules,
-  });
+export async function replaceRules(
+  kind: RuleKind,
+  removeRuleIds: number[],
+  addRules: Rule[],
+): Promise<void> {
+  const { declarativeNetRequest } = api();
+  const change = { removeRuleIds, addRules };
+  if (kind === "dynamic") await declarativeNetRequest.updateDynamicRules(change);
+  else await declarativeNetRequest.updateSessionRules(change);
 }

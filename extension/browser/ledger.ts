@@ -5,7 +5,7 @@
  */
 import type { EffectBatch } from "../protocol/relay-background.ts";
 import type { EffectAction, PageStatus, RecordEffect } from "../protocol/reports.ts";
-import { readStorage, writeStorage } from "./api.ts";
+import { readStorage, removeStorage, writeStorage } from "./api.ts";
 
 export interface LedgerRow {
   shield: string;
@@ -47,9 +47,20 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 /** Until the settings have been read once; equal to their default. */
 const FIRST_DAYS = 90;
 
-/** The stored ledger, or an empty one when there is none or it is damaged. */
+/** Everything counted: what is on disk, and what private windows did, which never is. */
 export async function readLedger(): Promise<Ledger> {
-  const stored = (await readStorage("local", KEY)) as Partial<Ledger> | undefined;
+  const [kept, hidden] = await Promise.all([readFrom("local"), readFrom("session")]);
+  return { ...kept, rows: [...kept.rows, ...hidden.rows], pages: [...kept.pages, ...hidden.pages] };
+}
+
+/** Counts of private windows, once none is left. */
+export async function forgetPrivateLedger(): Promise<void> {
+  await removeStorage("session", KEY);
+}
+
+/** Where a ledger lies; an empty one when there is none or it is damaged. */
+async function readFrom(area: Area): Promise<Ledger> {
+  const stored = (await readStorage(area, KEY)) as Partial<Ledger> | undefined;
   const whole =
     stored?.version === 1 &&
     Array.isArray(stored.rows) &&
@@ -64,10 +75,9 @@ export async function readLedger(): Promise<Ledger> {
  */
 export async function addBatch(
   message: EffectBatch,
-  tab: number | undefined,
-  isTop: boolean,
+  { tab, isTop, isPrivate }: { tab: number | undefined; isTop: boolean; isPrivate: boolean },
 ): Promise<PageCounts | undefined> {
-  return changeLedger((ledger) => {
+  return changeLedger(areaFor(isPrivate), (ledger) => {
     const mark = ledger.taken.find((known) => known.relay === message.relay);
     if (mark !== undefined && mark.batch >= message.batch) {
       return undefined;
@@ -94,7 +104,7 @@ export async function addBatch(
 
 /** Puts the setting in force; kept beside the rows, so that counting need not read settings. */
 export async function keepLedgerFor(days: number): Promise<void> {
-  await changeLedger((ledger) => {
+  await changeLedger("local", (ledger) => {
     ledger.days = days;
     trim(ledger);
   });
@@ -105,8 +115,9 @@ export async function notePage(
   tab: number,
   relay: string,
   status: PageStatus | undefined,
+  isPrivate: boolean,
 ): Promise<PageCounts> {
-  return changeLedger((ledger) => {
+  return changeLedger(areaFor(isPrivate), (ledger) => {
     const known = ledger.pages.find((page) => page.tab === tab && page.relay === relay);
     const page = { ...(known ?? { tab, relay, handled: {} }), status };
     ledger.pages = [...ledger.pages.filter((other) => other.tab !== tab), page].slice(-MOST_PAGES);
@@ -116,10 +127,12 @@ export async function notePage(
 
 /** Sets every count to nothing. Marks of delivered batches stay: a late repeat is still one. */
 export async function clearLedger(): Promise<void> {
-  await changeLedger((ledger) => {
-    ledger.rows = [];
-    ledger.pages = ledger.pages.map((page) => ({ ...page, handled: {} }));
-  });
+  for (const area of ["local", "session"] as const) {
+    await changeLedger(area, (ledger) => {
+      ledger.rows = [];
+      ledger.pages = ledger.pages.map((page) => ({ ...page, handled: {} }));
+    });
+  }
 }
 
 /** Requests of a page that any shield stopped or changed. */
@@ -132,12 +145,21 @@ export function isHandled(action: EffectAction): boolean {
   return action === "blocked" || action === "answered" || action === "rewritten";
 }
 
-async function changeLedger<Result>(change: (ledger: Ledger) => Result): Promise<Result> {
+type Area = "local" | "session";
+
+function areaFor(isPrivate: boolean): Area {
+  return isPrivate ? "session" : "local";
+}
+
+async function changeLedger<Result>(
+  area: Area,
+  change: (ledger: Ledger) => Result,
+): Promise<Result> {
   // The lock is the browser's: it also orders what two incarnations of the background do.
   return navigator.locks.request(KEY, async () => {
-    const ledger = await readLedger();
+    const ledger = await readFrom(area);
     const result = change(ledger);
-    await writeStorage("local", { [KEY]: ledger });
+    await writeStorage(area, { [KEY]: ledger });
     return result;
   }) as Promise<Result>;
 }
@@ -163,6 +185,7 @@ function addRow(ledger: Ledger, effect: RecordEffect): void {
     ledger.rows.push({ shield, action, host, endpoint, count, first: time, last: time });
   } else {
     row.count += count;
+    row.first = Math.min(row.first, time);
     row.last = Math.max(row.last, time);
   }
 }

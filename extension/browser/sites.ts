@@ -20,21 +20,29 @@ export interface Site {
   permission: string;
 }
 
-/** An https origin, with a path at most; `undefined` for anything else. */
+/** This very machine: browsers trust its pages as those over https, so people try Element there. */
+const LOOPBACK: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
+
+/**
+ * An https origin, or one of this machine over http, with a path at most; `undefined` for anything
+ * else.
+ */
 export function parseSite(text: string): Site | undefined {
   if (!URL.canParse(text)) {
     return undefined;
   }
   const url = new URL(text);
-  if (url.protocol !== "https:" || url.search || url.hash || url.username || url.password) {
-    return undefined;
-  }
-  const path = url.pathname.replace(/\/+$/, "");
+  const isLoopback = url.protocol === "http:" && LOOPBACK.includes(url.hostname);
+  if ((url.protocol !== "https:" && !isLoopback) || /[?#]/.test(url.href)) return undefined;
+  // In a match pattern `*` would stand for anything.
+  if (url.username !== "" || url.password !== "" || url.hostname.includes("*")) return undefined;
+  const path = url.pathname.replace(/\/+$/, "").replaceAll("*", "%2A");
+  const origin = `${url.protocol}//${url.hostname}`;
   return {
     url: url.origin + path,
     host: url.hostname,
-    match: `https://${url.hostname}${path}/*`,
-    permission: `https://${url.hostname}/*`,
+    match: `${origin}${path}/*`,
+    permission: `${origin}/*`,
   };
 }
 
@@ -60,28 +68,26 @@ export function storedSites(text: string | null): Site[] {
  * name counts whole: lost settings must not take the protection away.
  */
 export async function addedSites(texts: SettingsTexts): Promise<Site[]> {
-  const builtIn = builtInHosts();
+  const builtIn = manifestMatches().map(permissionOf);
   const granted = await grantedHosts();
   const named = new Map(
     [...storedSites(texts.managed), ...storedSites(texts.stored)].map((site) => [site.url, site]),
   );
-  const hosts = [
-    ...granted.flatMap((pattern) => hostOf(pattern) ?? []),
+  const permissions = [
+    ...granted.flatMap((pattern) => permissionOf(pattern) ?? []),
     // Permission for every site, given for its own reason, covers those named, and adds none.
-    ...(granted.includes(EVERYWHERE) ? [...named.values()].map((site) => site.host) : []),
-  ].filter((host) => !builtIn.includes(host));
-  return [...new Set(hosts)].sort().flatMap((host) => {
-    const sites = [...named.values()].filter((site) => site.host === host);
-    return sites.length > 0 ? sites : (parseSite(`https://${host}`) ?? []);
+    ...[...named.values()].map((site) => site.permission).filter((one) => isCovered(one, granted)),
+  ].filter((permission) => !builtIn.includes(permission));
+  return [...new Set(permissions)].sort().flatMap((permission) => {
+    const sites = [...named.values()].filter((site) => site.permission === permission);
+    return sites.length > 0 ? sites : (parseSite(permission.slice(0, -1)) ?? []);
   });
 }
 
 /** Sites that the organisation names and that the person has not given permission for. */
 export async function sitesToAllow(texts: SettingsTexts): Promise<Site[]> {
-  const patterns = await grantedHosts();
-  if (patterns.includes(EVERYWHERE)) return [];
-  const granted = patterns.flatMap((pattern) => hostOf(pattern) ?? []);
-  return storedSites(texts.managed).filter((site) => !granted.includes(site.host));
+  const granted = await grantedHosts();
+  return storedSites(texts.managed).filter((site) => !isCovered(site.permission, granted));
 }
 
 /** Every host whose pages Mantle works in. */
@@ -122,5 +128,19 @@ function scriptsFor(site: Site): RegisteredScript[] {
 
 /** The exact host of a pattern; none for wildcards, which name no site. */
 function hostOf(pattern: string): string | undefined {
-  return /^https:\/\/([^*/]+)\//.exec(pattern)?.[1];
+  const permission = permissionOf(pattern);
+  return permission === undefined ? undefined : parseSite(permission.slice(0, -1))?.host;
+}
+
+/** What a site's pattern asks permission for; none for wildcards. */
+function permissionOf(pattern: string): string | undefined {
+  const origin = /^https?:\/\/[^*/]+\//.exec(pattern)?.[0];
+  return origin === undefined ? undefined : parseSite(origin)?.permission;
+}
+
+function isCovered(permission: string, granted: readonly string[]): boolean {
+  return (
+    granted.includes(permission) ||
+    (granted.includes(EVERYWHERE) && permission.startsWith("https://"))
+  );
 }

@@ -1,14 +1,14 @@
 /** The page ⇄ its relay, over a port of their own. */
 import { type CommonBrowser, isCommonBrowser } from "./common-browser.ts";
-import { type PageStatus, type Effect, readEffects, isStatus } from "./reports.ts";
+import { type PageStatus, type Effect, effectsIn, isStatus } from "./reports.ts";
 import {
   type StoreArea,
   type ModuleName,
-  LONGEST_VALUE,
-  LONGEST_KEY,
+  MAX_VALUE_LENGTH,
+  isKey,
   isArea,
   isModule,
-  areMediaUrls,
+  readMediaUrls,
   areStatuses,
 } from "./requests.ts";
 import { type RoomsSurvey, readRoomsSurvey } from "./rooms.ts";
@@ -55,18 +55,24 @@ export type RelayAnswer =
   /** With a sentence for people. */
   | { kind: "refused"; id: number; why: string };
 
+/** A request that waits for an answer but asks for nothing that can be had. */
+export interface UnreadableRequest {
+  kind: "unreadable";
+  id: number;
+}
+
 /** A message from the page's hooks, or `undefined` when it is none. */
 export function readPageMessage(
   value: unknown,
-): EffectsMessage | StatusMessage | RoomsSurvey | PageRequest | undefined {
+): EffectsMessage | StatusMessage | RoomsSurvey | PageRequest | UnreadableRequest | undefined {
   if (!isPlain(value)) {
     return undefined;
   }
   if (isCount(value["id"])) {
-    return readPageRequest(value, value["id"]);
+    return readPageRequest(value, value["id"]) ?? { kind: "unreadable", id: value["id"] };
   }
   if (value["kind"] === "effects") {
-    const effects = readEffects(value["effects"]);
+    const effects = effectsIn(value["effects"]);
     return effects && { kind: "effects", effects };
   }
   if (value["kind"] === "status" && isStatus(value["status"])) {
@@ -78,16 +84,17 @@ export function readPageMessage(
 function readPageRequest(value: Plain, id: number): PageRequest | undefined {
   const { kind, area, key, name } = value;
   const content = value["value"];
-  if (kind === "store" && isArea(area) && isText(key, LONGEST_KEY) && key !== "") {
-    return content === null || isText(content, LONGEST_VALUE)
+  if (kind === "store" && isArea(area) && isKey(key)) {
+    return content === null || isText(content, MAX_VALUE_LENGTH)
       ? { kind, id, area, key, value: content }
       : undefined;
   }
   if (kind === "load" && isArea(area)) {
     return { kind, id, area };
   }
-  if (kind === "probe" && areMediaUrls(value["urls"])) {
-    return { kind, id, urls: value["urls"] };
+  if (kind === "probe") {
+    const urls = readMediaUrls(value["urls"]);
+    return urls && { kind, id, urls };
   }
   return kind === "module" && isModule(name) ? { kind, id, name } : undefined;
 }

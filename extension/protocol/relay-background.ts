@@ -1,7 +1,16 @@
 /** A relay → the background, and its replies. */
 import { type PageStatus, type Effect, readEffects, isStatus } from "./reports.ts";
-import { type ModuleName, isModule, areMediaUrls, areStatuses } from "./requests.ts";
-import { isPlain, isText, isCount } from "./shapes.ts";
+import {
+  type ModuleName,
+  type StoreArea,
+  MAX_VALUE_LENGTH,
+  readMediaUrls,
+  areStatuses,
+  isArea,
+  isKey,
+  isModule,
+} from "./requests.ts";
+import { type Plain, isCount, isHost, isPlain, isText, isTexts } from "./shapes.ts";
 
 /** relay → background: the bytes of a module, answered by `ModuleBytes`. */
 export interface ModuleQuery {
@@ -37,7 +46,35 @@ export interface EffectBatch {
   /** Rises by one with each batch of that relay. */
   batch: number;
   effects: Effect[];
+  /** Name of the page's own storage, which goes when the person signs out. */
+  part?: string;
+  /** Hosts that the page's session uses, such as its homeserver. */
+  inUse: string[];
 }
+
+/** relay → background: the session is over, and the page's own storage with it. */
+export interface SignedOut {
+  kind: "signed-out";
+  relay: string;
+  part: string;
+}
+
+/** relay → background: entries of a page in a private window, which only memory may hold. */
+export type PrivateQuery =
+  | {
+      kind: "private-store";
+      relay: string;
+      part?: string;
+      area: StoreArea;
+      key: string;
+      value: string | null;
+    }
+  | { kind: "private-load"; relay: string; part?: string; area: StoreArea };
+
+/** background → relay: what is there now, or why not. */
+export type PrivateAnswer =
+  | { kind: "private-entries"; entries: Record<string, string> }
+  | { kind: "private-refused"; why: string };
 
 /** relay → background: how Mantle fares in a document. */
 export interface PageReport {
@@ -57,7 +94,7 @@ export interface Receipt {
 /** A message to the background, or `undefined` when it is none. */
 export function readBackgroundMessage(
   value: unknown,
-): EffectBatch | PageReport | ModuleQuery | ProbeQuery | undefined {
+): EffectBatch | PageReport | ModuleQuery | ProbeQuery | SignedOut | PrivateQuery | undefined {
   if (!isPlain(value) || !isText(value["relay"], 64) || value["relay"] === "") {
     return undefined;
   }
@@ -65,15 +102,25 @@ export function readBackgroundMessage(
   if (value["kind"] === "effect-batch") {
     const effects = readEffects(value["effects"]);
     const batch = value["batch"];
-    return effects && isCount(batch) ? { kind: "effect-batch", relay, batch, effects } : undefined;
+    const inUse = value["inUse"] ?? [];
+    return effects && isCount(batch) && areHosts(inUse)
+      ? { kind: "effect-batch", relay, batch, effects, inUse, ...partOf(value) }
+      : undefined;
   }
   if (value["kind"] === "module-query") {
     const { name } = value;
     return isModule(name) ? { kind: "module-query", relay, name } : undefined;
   }
   if (value["kind"] === "probe-query") {
-    const { urls } = value;
-    return areMediaUrls(urls) ? { kind: "probe-query", relay, urls } : undefined;
+    const urls = readMediaUrls(value["urls"]);
+    return urls && { kind: "probe-query", relay, urls };
+  }
+  if (value["kind"] === "signed-out") {
+    const { part } = value;
+    return isPart(part) ? { kind: "signed-out", relay, part } : undefined;
+  }
+  if (value["kind"] === "private-store" || value["kind"] === "private-load") {
+    return readPrivateQuery(value, relay);
   }
   if (value["kind"] === "page-report") {
     const status = value["status"];
@@ -84,6 +131,36 @@ export function readBackgroundMessage(
         : undefined;
   }
   return undefined;
+}
+
+function readPrivateQuery(value: Plain, relay: string): PrivateQuery | undefined {
+  const { kind, area, key } = value;
+  const content = value["value"];
+  if (!isArea(area)) return undefined;
+  if (kind === "private-load") return { kind, relay, area, ...partOf(value) };
+  return isKey(key) && (content === null || isText(content, MAX_VALUE_LENGTH))
+    ? { kind: "private-store", relay, area, key, value: content, ...partOf(value) }
+    : undefined;
+}
+
+/** The background's answer to a `PrivateQuery`, or `undefined` when it is none. */
+export function readPrivateAnswer(value: unknown): PrivateAnswer | undefined {
+  if (!isPlain(value)) return undefined;
+  const { kind, entries, why } = value;
+  if (kind === "private-refused") return isText(why, 1000) ? { kind, why } : undefined;
+  return kind === "private-entries" && isTexts(entries) ? { kind, entries } : undefined;
+}
+
+function partOf({ part }: Plain): { part?: string } {
+  return isPart(part) ? { part } : {};
+}
+
+function isPart(value: unknown): value is string {
+  return isText(value, 32) && /^[0-9a-f]{32}$/.test(value);
+}
+
+function areHosts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.length <= 10 && value.every(isHost);
 }
 
 /** The background's answer to a `ProbeQuery`, or `undefined` when it is none. */

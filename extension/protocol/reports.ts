@@ -41,15 +41,19 @@ const ACTIONS: readonly string[] = [
   "unknown",
 ];
 
-const MOST_EFFECTS = 1000;
+const MAX_EFFECTS = 1000;
 
-/** A list is refused whole when one of its members is malformed. */
+/** From a page: a malformed member is left out alone; of a list that is too long the newest count. */
+export function effectsIn(value: unknown): Effect[] | undefined {
+  return Array.isArray(value)
+    ? value.slice(-MAX_EFFECTS).flatMap((member) => readEffect(member) ?? [])
+    : undefined;
+}
+
+/** From a relay, which sends only what is well-formed: refused whole otherwise. */
 export function readEffects(value: unknown): Effect[] | undefined {
-  if (!Array.isArray(value) || value.length > MOST_EFFECTS) {
-    return undefined;
-  }
-  const effects = value.map(readEffect);
-  return effects.every((effect) => effect !== undefined) ? effects : undefined;
+  const effects = effectsIn(value);
+  return Array.isArray(value) && effects?.length === value.length ? effects : undefined;
 }
 
 function readEffect(value: unknown): Effect | undefined {
@@ -59,7 +63,9 @@ function readEffect(value: unknown): Effect | undefined {
   const { shield, host } = value;
   if (value["type"] === "learned") {
     const { pathPrefix } = value;
-    return isPathPrefix(pathPrefix) ? { type: "learned", shield, host, pathPrefix } : undefined;
+    return isPathPrefix(pathPrefix) && host !== ""
+      ? { type: "learned", shield, host, pathPrefix }
+      : undefined;
   }
   const { time, action, endpoint, count } = value;
   if (value["type"] !== "record" || !isCount(time) || !isCount(count)) {

@@ -18,8 +18,13 @@ export function isName(value: unknown): value is string {
   return isText(value, 64) && /^[a-z][a-z0-9-]*$/.test(value);
 }
 
+/** A host as the browser writes it, with its port at most; empty: of no host. */
 export function isHost(value: unknown): value is string {
-  return isText(value, 261) && /^[^\s/?#@\\]*$/.test(value);
+  if (value === "") return true;
+  // Rules and match patterns read `*` as anything.
+  if (!isText(value, 261) || value.includes("*")) return false;
+  const url = `https://${value}/`;
+  return URL.canParse(url) && [new URL(url).host, `${new URL(url).host}:443`].includes(value);
 }
 
 export function isCount(value: unknown): value is number {

@@ -6,22 +6,33 @@ import {
   type PageRequest,
   type RelayAnswer,
   type SettingsMessage,
+  type UnreadableRequest,
   readPageMessage,
 } from "../protocol/page-relay.ts";
 import { type PageState, isPageQuery } from "../protocol/popup-relay.ts";
 import {
   type ModuleQuery,
+  type PrivateQuery,
   type ProbeQuery,
   isReceipt,
   readModuleBytes,
+  readPrivateAnswer,
   readProbeAnswer,
 } from "../protocol/relay-background.ts";
 import { type Effect, type PageStatus } from "../protocol/reports.ts";
-import { type ModuleName } from "../protocol/requests.ts";
+import { type ModuleName, type StoreArea } from "../protocol/requests.ts";
 import { type RoomsSurvey, type RoomsWish, readRoomsQuery } from "../protocol/rooms.ts";
 import { readCommonBrowser, watchCommonBrowser } from "../browser/common-browser-store.ts";
-import { loadForPage, putForPage } from "../browser/page-store.ts";
-import { contextIsValid, onMessage, sendToBackground } from "../browser/api.ts";
+import {
+  type PagePlace,
+  adoptEntries,
+  forgetPart,
+  loadForPage,
+  notePartUsed,
+  putForPage,
+} from "../browser/page-store.ts";
+import { contextIsValid, isPrivateWindow, onMessage, sendToBackground } from "../browser/api.ts";
+import { PageStorage } from "./page-storage.ts";
 import { readSettings, watchSettings } from "../browser/settings-store.ts";
 
 /** Most effects kept while the background does not answer; the oldest go first. */
@@ -33,6 +44,9 @@ const SURVEY_PATIENCE_MS = 5000;
 /** Hooks that have not spoken by then never will. */
 const SILENCE_MS = 1000;
 
+/** How often a page with entries is looked at for the end of its session. */
+const SIGN_OUT_CHECK_MS = 5000;
+
 const relay = crypto.randomUUID();
 const nonce = crypto.randomUUID();
 const ports = new Set<MessagePort>();
@@ -43,6 +57,8 @@ let offers = 0;
 let batch = 0;
 let sending = false;
 const waiting: Effect[] = [];
+const pageStorage = new PageStorage(() => localStorage, location.origin, isPrivateWindow);
+let signOutWatch: ReturnType<typeof setInterval> | undefined;
 let wishes = 0;
 /** The popup's surveys that the page has not answered. */
 const surveys = new Map<number, (survey: RoomsSurvey | undefined) => void>();
@@ -81,7 +97,7 @@ function receive(port: MessagePort, data: unknown): void {
   }
 }
 
-async function answer(port: MessagePort, request: PageRequest): Promise<void> {
+async function answer(port: MessagePort, request: PageRequest | UnreadableRequest): Promise<void> {
   port.postMessage(
     await answerTo(request).catch((error: unknown): RelayAnswer => {
       const why = error instanceof Error ? error.message : String(error);
@@ -90,21 +106,81 @@ async function answer(port: MessagePort, request: PageRequest): Promise<void> {
   );
 }
 
-async function answerTo(request: PageRequest): Promise<RelayAnswer> {
+async function answerTo(request: PageRequest | UnreadableRequest): Promise<RelayAnswer> {
   const { id } = request;
   if (!contextIsValid()) {
     throw new Error("Mantle was updated; reload the page.");
   }
   switch (request.kind) {
     case "store":
-      await putForPage(location.origin, request.area, request.key, request.value);
+      await put(request.area, request.key, request.value);
       return { kind: "stored", id };
     case "load":
-      return { kind: "loaded", id, entries: await loadForPage(location.origin, request.area) };
+      return { kind: "loaded", id, entries: await load(request.area) };
     case "module":
       return { kind: "module-bytes", id, base64: await loadModule(request.name) };
     case "probe":
       return { kind: "probed", id, statuses: await probe(request.urls) };
+    case "unreadable":
+      throw new Error(
+        "Mantle cannot do this: a name or value is too long, or not what it must be.",
+      );
+  }
+}
+
+async function put(area: StoreArea, key: string, value: string | null): Promise<void> {
+  const place = await pageStorage.named();
+  watchSignOut();
+  if (place.isPrivate) {
+    await askForPrivate({ kind: "private-store", relay, area, key, value, ...partIn(place) });
+  } else {
+    await putForPage(place, area, key, value);
+  }
+}
+
+async function load(area: StoreArea): Promise<Record<string, string>> {
+  const place = pageStorage.place();
+  watchSignOut();
+  return place.isPrivate
+    ? askForPrivate({ kind: "private-load", relay, area, ...partIn(place) })
+    : loadForPage(place, area);
+}
+
+async function askForPrivate(query: PrivateQuery): Promise<Record<string, string>> {
+  const answer = await askBackground(query, readPrivateAnswer);
+  if (answer.kind === "private-refused") throw new Error(answer.why);
+  return answer.entries;
+}
+
+function partIn({ part }: PagePlace): { part?: string } {
+  return part === undefined ? {} : { part };
+}
+
+/** Gives the storage what was kept before storages had names, and says that it is in use. */
+async function openStorage(): Promise<void> {
+  if (pageStorage.place().part === undefined) {
+    if (!pageStorage.isSignedIn) return;
+    await adoptEntries(await pageStorage.named());
+  }
+  watchSignOut();
+  notePartUsed(pageStorage.place(), Date.now()).catch(() => undefined);
+}
+
+/** From the first entry on: whether the session it belongs to is still there. */
+function watchSignOut(): void {
+  if (signOutWatch !== undefined || pageStorage.place().part === undefined) return;
+  signOutWatch = setInterval(() => void noticeSignOut(), SIGN_OUT_CHECK_MS);
+}
+
+/** Signing out takes the name away; what is stored under it goes too. */
+async function noticeSignOut(): Promise<void> {
+  const gone = pageStorage.takeGone();
+  if (gone?.part === undefined || !contextIsValid()) return;
+  try {
+    if (!gone.isPrivate) await forgetPart(gone);
+    await sendToBackground({ kind: "signed-out", relay, part: gone.part });
+  } catch {
+    // What is left is taken out with the oldest storages.
   }
 }
 
@@ -120,7 +196,7 @@ async function probe(urls: string[]): Promise<number[]> {
 
 /** The background may be stopped at the very moment it is asked. */
 async function askBackground<Answer>(
-  message: ModuleQuery | ProbeQuery,
+  message: ModuleQuery | ProbeQuery | PrivateQuery,
   read: (value: unknown) => Answer | undefined,
 ): Promise<Answer> {
   for (const pause of [...RETRY_AFTER_MS.slice(0, 3), undefined]) {
@@ -144,10 +220,11 @@ async function forwardSettings(): Promise<void> {
     return;
   }
   try {
+    if (settings === undefined) await openStorage().catch(() => undefined);
     // With the settings, so that no answer comes in before what belongs into it.
     const [texts, kept, browser] = await Promise.all([
       readSettings(),
-      loadForPage(location.origin, "account-data").catch(() => ({})),
+      load("account-data").catch(() => ({})),
       readCommonBrowser(),
     ]);
     settings = { kind: "settings", ...texts, kept, browser };
@@ -176,7 +253,10 @@ async function drain(): Promise<void> {
 async function deliver(effects: Effect[]): Promise<void> {
   for (const pause of [...RETRY_AFTER_MS, undefined]) {
     try {
-      const answer = await sendToBackground({ kind: "effect-batch", relay, batch, effects });
+      const place = partIn(pageStorage.place());
+      const inUse = serversInUse();
+      const message = { kind: "effect-batch", relay, batch, effects, inUse, ...place };
+      const answer = await sendToBackground(message);
       if (isReceipt(answer, relay, batch)) {
         return;
       }
@@ -188,6 +268,18 @@ async function deliver(effects: Effect[]): Promise<void> {
     }
     await new Promise((resume) => setTimeout(resume, pause));
   }
+}
+
+/** Hosts of the homeserver and the authentication server, where Element keeps them. */
+function serversInUse(): string[] {
+  return ["mx_hs_url", "mx_oidc_token_issuer"].flatMap((name) => {
+    try {
+      const url = localStorage.getItem(name);
+      return url !== null && URL.canParse(url) ? [new URL(url).host] : [];
+    } catch {
+      return [];
+    }
+  });
 }
 
 async function report(): Promise<void> {

@@ -40,7 +40,7 @@ class Channel {
 
 /** Every accessor and method is there and gives undefined. */
 function emptyClass(name: string, methods: readonly string[] = []): unknown {
-  const made = { [name]: class {} }[name] as { prototype: Record<string, unknown> };
+  const made = { [name]: class {} }[name] as unknown as { prototype: Record<string, unknown> };
   for (const method of methods) made.prototype[method] = () => undefined;
   return made;
 }

@@ -1,12 +1,13 @@
 /** What the page's handlers keep over reloads, in the extension's storage on this device. */
 import { NativeError } from "../primordials/primordials.ts";
 import { askRelay } from "./relay-requests.ts";
+import { MAX_KEY_LENGTH, MAX_VALUE_LENGTH } from "../../protocol/requests.ts";
 import type { StoreArea } from "../../protocol/requests.ts";
 
 /** A disk may be slow; a page without a relay must not wait for ever. */
 const PATIENCE = 10_000;
-/** In UTF-16 units; the relay checks it as well. */
-const LONGEST = 1_000_000;
+/** This one entry can never be stored; others can. */
+export class EntryError extends NativeError {}
 
 /** Kept per origin of the page. Values are opaque: what is secret is encrypted before. */
 export const store = {
@@ -15,8 +16,11 @@ export const store = {
    * sentence otherwise.
    */
   async put(area: StoreArea, key: string, value: string | null): Promise<void> {
-    if (value !== null && value.length > LONGEST) {
-      throw new NativeError("Mantle keeps at most 1 MB in one piece.");
+    if (key === "" || key.length > MAX_KEY_LENGTH) {
+      throw new EntryError("Mantle cannot keep an entry with such a name.");
+    }
+    if (value !== null && value.length > MAX_VALUE_LENGTH) {
+      throw new EntryError("Mantle keeps at most 1 MB in one piece.");
     }
     await askRelay({ kind: "store", area, key, value }, PATIENCE);
   },

@@ -2,4 +2,6 @@ import "../../testing/page.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Pace } from "./time-slicing.ts";
-test("x", () => { assert.equal(new Pace().most, 32); });
+test("x", () => {
+  assert.equal(new Pace().most, 32);
+});

@@ -9,6 +9,8 @@ import { type Families, showFamilies } from "../shared/family.ts";
 import { type OptionField, optionField } from "../shared/option-field.ts";
 import { showSites } from "../shared/site-list.ts";
 import { showWelcome } from "../shared/welcome-card.ts";
+import { ruleProblems, watchRuleProblems } from "../../browser/rule-problems.ts";
+import { showProblems } from "../shared/problems.ts";
 import { changeSetting } from "../shared/setting-change.ts";
 import { isAnswerName, showAnswers } from "./answer-list.ts";
 import { profileField } from "./profile-field.ts";
@@ -56,12 +58,7 @@ async function showSettings(): Promise<void> {
     field.update(settings);
   }
   part("managed").hidden = texts.managed === null;
-  const problems = part("problems");
-  problems.hidden = settings.problems.length === 0;
-  problems.replaceChildren(
-    element("h2", { text: text("problems") }),
-    ...settings.problems.map((problem) => element("p", { text: problem })),
-  );
+  showProblems(part("problems"), [...settings.problems, ...(await ruleProblems())]);
   showWelcome(part("welcome"), settings);
   showSites(part("sites"), await addedSites(texts), await sitesToAllow(texts), () => {
     void showSettings();
@@ -90,8 +87,9 @@ async function start(): Promise<void> {
   await showCounts();
   await showAnswers(part("answers"));
   watchSettings(() => void showSettings());
+  watchRuleProblems(() => void showSettings());
   onStorageChanged((area, keys) => {
-    if (area === "local" && keys.includes("ledger")) {
+    if (area !== "managed" && keys.includes("ledger")) {
       void showCounts();
     }
     if (area === "local" && keys.some(isAnswerName)) {

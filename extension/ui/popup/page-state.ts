@@ -39,12 +39,9 @@ export async function examine(tab: Tab | undefined, texts: SettingsTexts): Promi
     return { kind: "not-element" };
   }
   const url = new URL(tab.url);
-  if (url.protocol === "http:") {
-    return { kind: "http" };
-  }
   const site = parseSite(url.origin);
   if (site === undefined) {
-    return { kind: "impossible" };
+    return { kind: url.protocol === "http:" ? "http" : "impossible" };
   }
   const wanted = (await sitesToAllow(texts)).map((known) => known.host);
   if ([...(await siteHosts(texts)), ...wanted].includes(site.host)) {

@@ -13,9 +13,11 @@ import {
 import { readSettings, watchSettings } from "../../browser/settings-store.ts";
 import { type Site, addedSites } from "../../browser/sites.ts";
 import { changeSetting, changeSites } from "../shared/setting-change.ts";
-import { element, part } from "../shared/dom.ts";
+import { part } from "../shared/dom.ts";
 import { type Families, showFamilies } from "../shared/family.ts";
 import { type PageCondition, examine } from "./page-state.ts";
+import { ruleProblems, watchRuleProblems } from "../../browser/rule-problems.ts";
+import { showProblems } from "../shared/problems.ts";
 import { showRooms } from "./rooms-card.ts";
 import type { ShieldCounts } from "../shared/shield-row.ts";
 import { showSites } from "../shared/site-list.ts";
@@ -34,12 +36,7 @@ async function showSettings(): Promise<void> {
   const settings = describeSettings(texts);
   families ??= showFamilies(part("families"), settings, changeSetting, (index) => index === 0);
   families.update(settings);
-  const problems = part("problems");
-  problems.hidden = settings.problems.length === 0;
-  problems.replaceChildren(
-    element("h2", { text: text("problems") }),
-    ...settings.problems.map((problem) => element("p", { text: problem })),
-  );
+  showProblems(part("problems"), [...settings.problems, ...(await ruleProblems())]);
   showWelcome(part("welcome"), settings);
   showSites(part("sites"), await addedSites(texts), [], () => void showSettings());
 }
@@ -93,15 +90,16 @@ async function start(): Promise<void> {
     void showRooms(part("rooms"), tab.id);
   }
   watchSettings(() => void showSettings());
+  watchRuleProblems(() => void showSettings());
   onStorageChanged((area, keys) => {
-    if (area === "local" && keys.includes("ledger")) {
+    if (area !== "managed" && keys.includes("ledger")) {
       void showCounts(tab, condition);
     }
   });
 }
 
 function hostShown(tab: Tab | undefined): string {
-  return tab?.url?.startsWith("https://") ? new URL(tab.url).host : "";
+  return tab?.url !== undefined && /^https?:/.test(tab.url) ? new URL(tab.url).host : "";
 }
 
 start().catch(() => {

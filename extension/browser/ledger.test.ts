@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { beforeEach, describe, test } from "node:test";
+
+import type { EffectBatch } from "../protocol/relay-background.ts";
+import type { RecordEffect } from "../protocol/reports.ts";
+import { fakeApi, type FakeApi } from "../testing/extension-api.ts";
+import {
+  addBatch,
+  clearLedger,
+  forgetPrivateLedger,
+  keepLedgerFor,
+  notePage,
+  readLedger,
+  totalOf,
+} from "./ledger.ts";
+
+const DAY = 24 * 60 * 60 * 1000;
+const record = (more: Partial<RecordEffect> = {}): RecordEffect => ({
+  type: "record",
+  time: Date.now(),
+  shield: "identity",
+  action: "answered",
+  host: "vector.im",
+  endpoint: "/_matrix/identity/v2",
+  count: 1,
+  ...more,
+});
+const batch = (number: number, effects: EffectBatch["effects"], relay = "r"): EffectBatch => ({
+  kind: "effect-batch",
+  relay,
+  batch: number,
+  effects,
+  inUse: [],
+});
+const top = (tab: number, isPrivate = false) => ({ tab, isTop: true, isPrivate });
+
+let api: FakeApi;
+beforeEach(() => {
+  api = fakeApi();
+});
+
+describe("the ledger", () => {
+  test("counts a batch once, however often and in what order it is delivered", async () => {
+    await addBatch(batch(1, [record({ count: 2 })]), top(1));
+    await addBatch(batch(2, [record({ count: 3 })]), top(1));
+    assert.equal(await addBatch(batch(1, [record({ count: 2 })]), top(1)), undefined);
+    assert.equal(await addBatch(batch(2, [record({ count: 3 })]), top(1)), undefined);
+    const { rows } = await readLedger();
+    assert.equal(rows.length, 1);
+    assert.equal(rows[0]?.count, 5);
+  });
+
+  test("loses nothing to batches of many tabs at once", async () => {
+    await Promise.all(
+      Array.from({ length: 20 }, (_, tab) =>
+        addBatch(batch(1, [record({ host: `h${tab}` })], `relay ${tab}`), top(tab)),
+      ),
+    );
+    const { rows, pages } = await readLedger();
+    assert.equal(rows.length, 20);
+    assert.equal(pages.length, 20);
+  });
+
+  test("keeps first and last times whatever the order in which records come", async () => {
+    const late = Date.now();
+    await addBatch(batch(1, [record({ time: late }), record({ time: late - 500 })]), top(1));
+    const [row] = (await readLedger()).rows;
+    assert.deepEqual([row?.first, row?.last], [late - 500, late]);
+  });
+
+  test("has a bound: the rows that were not seen for longest go", async () => {
+    const time = Date.now();
+    const many = Array.from({ length: 500 }, (_, index) =>
+      record({ host: `h${index}`, time: time - 1000 + index }),
+    );
+    await addBatch(batch(1, many), top(1));
+    assert.equal((await readLedger()).rows.length, 500);
+    await addBatch(batch(2, [record({ host: "new", time: time + 1 })]), top(1));
+    const { rows } = await readLedger();
+    assert.equal(rows.length, 500);
+    assert.equal(rows[0]?.host, "new");
+    assert.ok(!rows.some(({ host }) => host === "h0"));
+    assert.ok(rows.some(({ host }) => host === "h1"));
+  });
+
+  test("keeps rows for the days it was told, and none for none", async () => {
+    const old = Date.now() - 10 * DAY;
+    await addBatch(batch(1, [record({ host: "old", time: old }), record()]), top(1));
+    await keepLedgerFor(30);
+    assert.equal((await readLedger()).rows.length, 2);
+    await keepLedgerFor(7);
+    assert.equal((await readLedger()).rows.length, 1);
+    await keepLedgerFor(0);
+    await addBatch(batch(2, [record()]), top(1));
+    assert.deepEqual((await readLedger()).rows, []);
+  });
+
+  test("a page loaded anew begins with nothing; flagged requests are no count", async () => {
+    await notePage(1, "first", "running", false);
+    await addBatch(batch(1, [record(), record({ action: "flagged" })], "first"), top(1));
+    const [page] = (await readLedger()).pages;
+    assert.equal(page === undefined ? undefined : totalOf(page), 1);
+    assert.equal(totalOf(await notePage(1, "second", "running", false)), 0);
+  });
+
+  test("frames count for their tab, and make no page of their own", async () => {
+    const frame = { tab: 5, isTop: false, isPrivate: false };
+    assert.equal(await addBatch(batch(1, [record()], "frame"), frame), undefined);
+    assert.equal((await readLedger()).rows.length, 1);
+  });
+
+  test("clearing keeps what was delivered: a late repeat counts nothing", async () => {
+    await addBatch(batch(1, [record()]), top(1));
+    await clearLedger();
+    await addBatch(batch(1, [record()]), top(1));
+    assert.deepEqual((await readLedger()).rows, []);
+  });
+
+  test("private windows are counted in memory alone, and forgotten when they are gone", async () => {
+    await addBatch(batch(1, [record({ host: "open" })]), top(1));
+    await notePage(2, "hidden", "running", true);
+    await addBatch(batch(1, [record({ host: "hidden" })], "hidden"), top(2, true));
+    assert.ok(!JSON.stringify(api.local.values).includes("hidden"));
+    const { rows, pages } = await readLedger();
+    assert.deepEqual(rows.map(({ host }) => host).sort(), ["hidden", "open"]);
+    assert.deepEqual(pages.map(({ tab }) => tab).sort(), [1, 2]);
+    await forgetPrivateLedger();
+    assert.deepEqual(
+      (await readLedger()).rows.map(({ host }) => host),
+      ["open"],
+    );
+  });
+
+  test("a damaged ledger is an empty one", async () => {
+    for (const stored of [null, "x", [], {}, { version: 2 }, { version: 1, rows: {} }]) {
+      api.local.values["ledger"] = stored;
+      assert.deepEqual((await readLedger()).rows, []);
+      await addBatch(batch(1, [record()], `relay ${JSON.stringify(stored)}`), top(1));
+      assert.equal((await readLedger()).rows.length, 1);
+    }
+  });
+});

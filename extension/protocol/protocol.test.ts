@@ -1,0 +1,302 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+
+import { isCommonBrowser } from "./common-browser.ts";
+import { readPageMessage, readRelayAnswer, readSettingsMessage } from "./page-relay.ts";
+import { isPageQuery, readPageState } from "./popup-relay.ts";
+import { isReceipt, readBackgroundMessage, readPrivateAnswer } from "./relay-background.ts";
+import { effectsIn, readEffects } from "./reports.ts";
+import { MAX_KEY_LENGTH, MAX_VALUE_LENGTH, readMediaUrls } from "./requests.ts";
+import { readRoomsQuery, readRoomsSurvey, readRoomsWish } from "./rooms.ts";
+import { isHost } from "./shapes.ts";
+
+/** What any page script could post: none of it may throw, or pass as a message. */
+const JUNK: readonly unknown[] = [
+  undefined,
+  null,
+  0,
+  Number.NaN,
+  "",
+  "effects",
+  [],
+  [{}],
+  {},
+  { kind: null },
+  { kind: "other" },
+  Object.create(null),
+  () => undefined,
+  Symbol("kind"),
+  1n,
+  new Map([["kind", "effects"]]),
+];
+
+describe("every reader", () => {
+  const readers = {
+    readPageMessage,
+    readRelayAnswer,
+    readSettingsMessage,
+    readBackgroundMessage,
+    readPrivateAnswer,
+    readPageState,
+    readRoomsQuery,
+    readRoomsSurvey,
+    readRoomsWish,
+  };
+  for (const [name, read] of Object.entries(readers)) {
+    test(`${name} takes nothing for a message that is none`, () => {
+      for (const value of JUNK) assert.equal(read(value), undefined);
+    });
+  }
+
+  test("checks that answer with true or false do so", () => {
+    for (const value of JUNK) {
+      assert.equal(isPageQuery(value), false);
+      assert.equal(isCommonBrowser(value), false);
+      assert.equal(isReceipt(value, "r", 1), false);
+    }
+  });
+});
+
+describe("hosts", () => {
+  test("are what the browser makes of them", () => {
+    for (const host of [
+      "",
+      "a.example",
+      "a.example:8443",
+      "a.example:443",
+      "localhost:8080",
+      "127.0.0.1",
+      "[::1]",
+      "[2001:db8::1]:8448",
+      "xn--bcher-kva.example",
+      "under_score.example",
+    ]) {
+      assert.equal(isHost(host), true, host);
+    }
+  });
+
+  test("and nothing else, whatever it would do to a rule or a pattern", () => {
+    for (const host of [
+      "a%b",
+      "a b",
+      "a\tb",
+      "a\nb",
+      "a/b",
+      "a?b",
+      "a#b",
+      "u@a",
+      "u:p@a",
+      "a\\b",
+      "A.example",
+      "bücher.example",
+      "*",
+      "*.example",
+      "a|b",
+      "a^b",
+      "a:99999",
+      "a:b",
+      "[::1",
+      "0x7f.1",
+      "1.2.3",
+      "a".repeat(262),
+      1,
+      null,
+      ["a.example"],
+    ]) {
+      assert.equal(isHost(host), false, String(host));
+    }
+  });
+});
+
+describe("what shields did", () => {
+  const record = {
+    type: "record",
+    time: 1,
+    shield: "identity",
+    action: "answered",
+    host: "a.example",
+    endpoint: "/x",
+    count: 1,
+  };
+  const learned = { type: "learned", shield: "identity", host: "m.example", pathPrefix: "/x" };
+  const broken: readonly unknown[] = [
+    ...JUNK,
+    { ...record, host: "a b" },
+    { ...record, host: "a%b" },
+    { ...record, shield: "Identity" },
+    { ...record, shield: "__proto__" },
+    { ...record, shield: "a".repeat(65) },
+    { ...record, action: "toString" },
+    { ...record, count: -1 },
+    { ...record, count: 0.5 },
+    { ...record, count: 2 ** 53 },
+    { ...record, time: "now" },
+    { ...record, time: Number.POSITIVE_INFINITY },
+    { ...record, endpoint: "x".repeat(201) },
+    { ...learned, pathPrefix: "x" },
+    { ...learned, pathPrefix: "/ä" },
+    { ...learned, pathPrefix: "/a b" },
+    { ...learned, pathPrefix: `/${"x".repeat(200)}` },
+    { ...learned, host: "" },
+  ];
+
+  test("a malformed member costs itself alone where a page says it", () => {
+    for (const bad of broken) {
+      assert.deepEqual(effectsIn([record, bad, learned]), [record, learned]);
+    }
+  });
+
+  test("and the whole list where a relay does, which sends none", () => {
+    for (const bad of broken) assert.equal(readEffects([record, bad]), undefined);
+    assert.deepEqual(readEffects([record, learned]), [record, learned]);
+    assert.deepEqual(readEffects([]), []);
+  });
+
+  test("members carry nothing besides", () => {
+    const more = { ...record, token: "secret", __proto__: { host: "b" } };
+    assert.deepEqual(effectsIn([more]), [record]);
+  });
+
+  test("of a list that is too long the newest count", () => {
+    const many = Array.from({ length: 1001 }, (_, time) => ({ ...record, time }));
+    const taken = effectsIn(many);
+    assert.equal(taken?.length, 1000);
+    assert.equal((taken?.[0] as { time: number }).time, 1);
+    assert.equal(readEffects(many), undefined);
+    assert.equal(effectsIn({ length: 2 }), undefined);
+  });
+});
+
+describe("what a page asks for", () => {
+  const store = { kind: "store", id: 1, area: "state", key: "k", value: "v" };
+
+  test("entries at the bounds of names and values", () => {
+    const longest = {
+      ...store,
+      key: "k".repeat(MAX_KEY_LENGTH),
+      value: "v".repeat(MAX_VALUE_LENGTH),
+    };
+    assert.deepEqual(readPageMessage(longest), longest);
+    assert.deepEqual(readPageMessage({ ...store, value: null }), { ...store, value: null });
+  });
+
+  test("whoever waits for an answer gets one, whatever was asked", () => {
+    for (const broken of [
+      { ...store, key: "k".repeat(MAX_KEY_LENGTH + 1) },
+      { ...store, key: "" },
+      { ...store, key: 1 },
+      { ...store, value: "v".repeat(MAX_VALUE_LENGTH + 1) },
+      { ...store, value: undefined },
+      { ...store, value: 1 },
+      { ...store, area: "settings" },
+      { ...store, area: "__proto__" },
+      { kind: "load", id: 1, area: "other" },
+      { kind: "module", id: 1, name: "core" },
+      { kind: "probe", id: 1, urls: ["https://a.example/"] },
+      { kind: "something new", id: 1 },
+      { id: 1 },
+    ]) {
+      assert.deepEqual(readPageMessage(broken), { kind: "unreadable", id: 1 });
+    }
+    for (const id of [-1, 0.5, Number.NaN, "1", null, 2 ** 53]) {
+      assert.equal(readPageMessage({ ...store, id }), undefined, String(id));
+    }
+  });
+
+  test("media of a homeserver, and no other address", () => {
+    for (const url of [
+      "https://hs.example/_matrix/media/v3/download/hs.example/abc",
+      "https://hs.example:8448/base/_matrix/media/r0/download/hs.example/abc",
+      "http://localhost:8008/_matrix/media/v1/download/localhost/abc",
+    ]) {
+      assert.deepEqual(readMediaUrls([url]), [url]);
+    }
+    for (const url of [
+      "https://hs.example/_matrix/client/v1/media/download/hs.example/abc",
+      "https://hs.example/_matrix/media/v3/download/hs.example/abc?token=1",
+      "https://hs.example/_matrix/media/v3/download/hs.example/abc#x",
+      "https://hs.example/_matrix/media/v3/download/hs.example/a/b",
+      "https://hs.example/_matrix/media/v3/download/../../../../admin/x",
+      "https://hs.example/_matrix/media/v3/download/%2e%2e/x",
+      "https://user:word@hs.example/_matrix/media/v3/download/a/b",
+      "https://hs.example\\@evil.example/_matrix/media/v3/download/a/b",
+      "ftp://hs.example/_matrix/media/v3/download/a/b",
+    ]) {
+      assert.equal(readMediaUrls([url]), undefined, url);
+    }
+    const odd = " HTTPS://HS.example:443/x/../_matrix/media/v3/download/a/b\n";
+    assert.deepEqual(readMediaUrls([odd]), ["https://hs.example/_matrix/media/v3/download/a/b"]);
+    assert.deepEqual(readMediaUrls([]), []);
+    const many = Array(5).fill("https://h/_matrix/media/v3/download/a/b");
+    assert.equal(readMediaUrls(many), undefined);
+  });
+});
+
+describe("what comes back to a page", () => {
+  test("answers of each kind, and nothing besides", () => {
+    const answers = [
+      { kind: "stored", id: 1 },
+      { kind: "loaded", id: 1, entries: { a: "b" } },
+      { kind: "module-bytes", id: 1, base64: "AA==" },
+      { kind: "probed", id: 1, statuses: [200, 0] },
+      { kind: "refused", id: 1, why: "No." },
+    ];
+    for (const answer of answers) {
+      assert.deepEqual(readRelayAnswer({ ...answer, more: true }), answer);
+    }
+    for (const broken of [
+      { kind: "loaded", id: 1, entries: { a: 1 } },
+      { kind: "loaded", id: 1, entries: ["a"] },
+      { kind: "probed", id: 1, statuses: [-1] },
+      { kind: "probed", id: 1, statuses: [1, 2, 3, 4, 5] },
+      { kind: "refused", id: 1, why: "x".repeat(1001) },
+      { kind: "stored" },
+    ]) {
+      assert.equal(readRelayAnswer(broken), undefined);
+    }
+  });
+
+  test("settings without a browser to show are settings all the same", () => {
+    const settings = { kind: "settings", stored: null, managed: "{}", kept: {} };
+    for (const browser of [null, undefined, {}, { system: "Plan 9" }]) {
+      assert.deepEqual(readSettingsMessage({ ...settings, browser }), {
+        ...settings,
+        browser: null,
+      });
+    }
+    for (const broken of [{ stored: 1 }, { managed: {} }, { kept: { a: 1 } }, { kept: null }]) {
+      assert.equal(readSettingsMessage({ ...settings, ...broken }), undefined);
+    }
+  });
+});
+
+describe("what a relay tells the background", () => {
+  const relay = "r";
+  test("which page's storage it is about, where it has one", () => {
+    const batch = { kind: "effect-batch", relay, batch: 1, effects: [] };
+    const part = "0".repeat(32);
+    assert.deepEqual(readBackgroundMessage({ ...batch, part }), { ...batch, inUse: [], part });
+    for (const odd of ["", "x", "../", `${part}/`, 1, null]) {
+      assert.deepEqual(readBackgroundMessage({ ...batch, part: odd }), { ...batch, inUse: [] });
+      assert.equal(readBackgroundMessage({ kind: "signed-out", relay, part: odd }), undefined);
+    }
+    assert.equal(readBackgroundMessage({ ...batch, inUse: ["a b"] }), undefined);
+    assert.equal(readBackgroundMessage({ ...batch, inUse: Array(11).fill("a") }), undefined);
+  });
+
+  test("entries of private windows have the same bounds", () => {
+    const store = { kind: "private-store", relay, area: "state", key: "k", value: "v" };
+    assert.deepEqual(readBackgroundMessage(store), store);
+    for (const broken of [
+      { key: "k".repeat(MAX_KEY_LENGTH + 1) },
+      { key: "" },
+      { value: "v".repeat(MAX_VALUE_LENGTH + 1) },
+      { value: undefined },
+      { area: "ledger" },
+      { relay: "" },
+      { relay: "r".repeat(65) },
+    ]) {
+      assert.equal(readBackgroundMessage({ ...store, ...broken }), undefined);
+    }
+  });
+});
