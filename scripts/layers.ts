@@ -23,7 +23,7 @@ function scriptCode(text: string): string {
 }
 
 function importsOf(file: string, text: string): string[] {
-  const specifiers = text.matchAll(/\b(?:from|import)\s*\(?\s*"([^"]+)"/g);
+  const specifiers = text.matchAll(/\b(?:from|import|import\s*\()\s*"([^"]+)"/g);
   return [...specifiers]
     .map((match) => match[1] ?? "")
     .map((name) => (name.startsWith(".") ? path.join(path.dirname(file), name) : name));

@@ -26,6 +26,7 @@ import type {
 } from "../intercept/decision.ts";
 import { refusal } from "../intercept/refusal.ts";
 import { fallbackAnswer, fallbackDecision } from "./fallback.ts";
+import { type KeptEntries, textOfEntries, withEntry } from "./kept-entries.ts";
 
 /** How long a request waits for settings before the strictest ones are taken. */
 const SETTINGS_WAIT = 2_000;
@@ -54,8 +55,8 @@ export interface CoreObserver {
   status(status: CoreStatus): void;
   /** The core has effects to fetch. */
   pending(): void;
-  /** Something is to stay on this device: JSON text for the store, by key. */
-  kept(key: string, value: string): void;
+  /** Something is to stay on this device: JSON text for the store, by key; `null`: no longer. */
+  kept(key: string, value: string | null): void;
 }
 
 /**
@@ -79,7 +80,7 @@ export class GuardedCore implements Gate {
   /** What the core learned from answers, for the one that follows it after a trap. */
   #memory: string | undefined;
   /** What stays on this device; undefined until the relay said what was there. */
-  #kept: Record<string, string> | undefined;
+  #kept: KeptEntries | undefined;
 
   constructor(documentUrl: string, observer: CoreObserver) {
     this.#documentUrl = documentUrl;
@@ -233,22 +234,16 @@ export class GuardedCore implements Gate {
     const keys = keysOf(entries);
     for (let index = 0; index < keys.length; index += 1) {
       const key = keys[index] as string;
-      const value = quoteJson(entries[key]);
-      this.#kept = { ...this.#kept, [key]: value };
+      // `null`: it is not to stay any longer.
+      const value = entries[key] === null ? null : quoteJson(entries[key]);
+      this.#kept = withEntry(this.#kept, key, value);
       this.#observer.kept(key, value);
     }
   }
 
   /** A new core has what stays on this device, and ids of its own. */
   #restore(core: Core): void {
-    let text = "";
-    const kept = this.#kept ?? {};
-    const keys = keysOf(kept);
-    for (let index = 0; index < keys.length; index += 1) {
-      const key = keys[index] as string;
-      text += `${text === "" ? "" : ","}${quoteJson(key)}:${kept[key] ?? "{}"}`;
-    }
-    core.restore(randomMark(), `{${text}}`);
+    core.restore(randomMark(), textOfEntries(this.#kept ?? {}));
   }
 
   #keepEffects(): void {

@@ -2,18 +2,19 @@
  * Asks before something leaves. The shield has the words (`Question` in core/shields/src/shields.rs); here
  * they are shown, and lasting answers kept: under a hash, so that neither users nor rooms are named.
  */
-import { digestText, execute, NativeRegExp } from "../primordials/primordials.ts";
+import { page } from "../primordials/primordials.ts";
 import type { Taker } from "../intercept/decision.ts";
 import type { HeldRequest, Outcome, RequestHandler } from "../intercept/handlers.ts";
 import { Memory } from "../channel/memory.ts";
+import { answerKey } from "./answer-key.ts";
 import { ask } from "./prompt.ts";
 import { refused } from "../intercept/refusal.ts";
 
 const NOT_SENT = "You chose not to send this.";
 const SEND = "send";
 const memory = new Memory("answers");
-/** Whom or which room a request is about. */
-const ABOUT = new NativeRegExp("/(?:profile|rooms)/([^/?#]+)");
+/** Where Element says who is signed in. */
+const USER_KEY = "mx_user_id";
 
 /** How it was allowed; undefined: it was not. */
 type Consent = "asked" | "remembered" | undefined;
@@ -26,8 +27,7 @@ async function consentTo(
 ): Promise<Consent> {
   if (question === null) return undefined;
   const { id, title, text, send, remember } = question;
-  const about = execute(ABOUT, url)?.[1] ?? "";
-  const key = remember === null ? undefined : await digestText(`${shield}/${id}/${about}`);
+  const key = remember === null ? undefined : await answerKey(account(), shield, id, url);
   if (key !== undefined && (await memory.recall(key)) === SEND) return "remembered";
   const answer = await ask({
     title,
@@ -44,6 +44,15 @@ async function consentTo(
   if (answer.choice !== SEND) return undefined;
   if (key !== undefined && answer.remember.length > 0) await memory.remember(key, SEND);
   return "asked";
+}
+
+/** What one person allowed holds for nobody who signs in after them. */
+function account(): string {
+  try {
+    return page.localStorage.getItem(USER_KEY) ?? "";
+  } catch {
+    return "";
+  }
 }
 
 /** For what `Gate.inquire` minds. */
