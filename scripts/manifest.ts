@@ -23,8 +23,8 @@ interface Manifest {
   declarative_net_request: { rule_resources: { id: string; enabled: boolean; path: string }[] };
 }
 
-/** This very machine: browsers trust its pages as those over https. */
-const loopback: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
+/** This very device: browsers trust its pages as those over https. */
+const loopback = /^(?:(?:.+\.)?localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 
 /** An origin, or an origin with a path under which the client lives. */
 export interface SitePatterns {
@@ -46,7 +46,7 @@ export function patternsOf(site: string): SitePatterns {
   } catch {
     throw new Error(`"${site}" is no site: give an origin such as https://chat.example.org.`);
   }
-  const isLoopback = url.protocol === "http:" && loopback.includes(url.hostname);
+  const isLoopback = url.protocol === "http:" && loopback.test(url.hostname);
   if ((url.protocol !== "https:" && !isLoopback) || /[?#*]/.test(url.href) || hasUser(url)) {
     throw new Error(
       `"${site}" is no site: give an https origin, or http://localhost, with a path at most.`,

@@ -35,7 +35,13 @@ describe("what is a site", () => {
   });
 
   test("this machine over http, in all its names, with any port", () => {
-    for (const origin of ["http://localhost", "http://127.0.0.1", "http://[::1]"]) {
+    for (const origin of [
+      "http://localhost",
+      "http://chat.localhost",
+      "http://127.0.0.1",
+      "http://127.1.2.3",
+      "http://[::1]",
+    ]) {
       assert.deepEqual(parseSite(`${origin}:8080/element`), {
         url: `${origin}:8080/element`,
         host: new URL(origin).hostname,
@@ -52,7 +58,8 @@ describe("what is a site", () => {
       "http://chat.example.org",
       "http://localhost.example.org",
       "http://127.0.0.1.example.org",
-      "http://127.0.0.2",
+      "http://126.0.0.1",
+      "http://notlocalhost",
       "http://[::2]",
       "https://user@chat.example.org",
       "https://:word@chat.example.org",

@@ -20,11 +20,11 @@ export interface Site {
   permission: string;
 }
 
-/** This very machine: browsers trust its pages as those over https, so people try Element there. */
-const LOOPBACK: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
+/** This very device: browsers trust its pages as those over https, so people try Element there. */
+const LOOPBACK = /^(?:(?:.+\.)?localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 
 /**
- * An https origin, or one of this machine over http, with a path at most; `undefined` for anything
+ * An https origin, or one of this device over http, with a path at most; `undefined` for anything
  * else.
  */
 export function parseSite(text: string): Site | undefined {
@@ -32,7 +32,7 @@ export function parseSite(text: string): Site | undefined {
     return undefined;
   }
   const url = new URL(text);
-  const isLoopback = url.protocol === "http:" && LOOPBACK.includes(url.hostname);
+  const isLoopback = url.protocol === "http:" && LOOPBACK.test(url.hostname);
   if ((url.protocol !== "https:" && !isLoopback) || /[?#]/.test(url.href)) return undefined;
   // In a match pattern `*` would stand for anything.
   if (url.username !== "" || url.password !== "" || url.hostname.includes("*")) return undefined;

@@ -219,7 +219,6 @@ describe("what a page asks for", () => {
       "https://hs.example/_matrix/media/v3/download/../../../../admin/x",
       "https://hs.example/_matrix/media/v3/download/%2e%2e/x",
       "https://user:word@hs.example/_matrix/media/v3/download/a/b",
-      "https://hs.example\\@evil.example/_matrix/media/v3/download/a/b",
       "ftp://hs.example/_matrix/media/v3/download/a/b",
     ]) {
       assert.equal(readMediaUrls([url]), undefined, url);

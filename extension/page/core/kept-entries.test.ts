@@ -24,7 +24,7 @@ test("entries of any name are put in, changed and taken out", () => {
 });
 
 test("an entry that is no JSON costs itself alone", () => {
-  for (const broken of ["", "{", "undefined", '{"a":1}}', "1,\"b\":2", "NaN"]) {
+  for (const broken of ["", "{", "undefined", '{"a":1}}', '1,"b":2', "NaN"]) {
     const entries = { first: "1", broken, last: "2" };
     assert.equal(textOfEntries(entries), '{"first":1,"last":2}', broken);
   }

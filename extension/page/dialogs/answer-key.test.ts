@@ -35,8 +35,5 @@ test("what a base path or a query says of rooms is not what the request is about
 });
 
 test("no two parts run into each other", async () => {
-  assert.notEqual(
-    await answerKey("@a", "x", "y/z", API),
-    await answerKey("@a\nx/y", "z", "", API),
-  );
+  assert.notEqual(await answerKey("@a", "x", "y/z", API), await answerKey("@a\nx/y", "z", "", API));
 });

@@ -2,9 +2,7 @@
 import { digestText, execute, NativeRegExp } from "../primordials/primordials.ts";
 
 /** Whom or which room a request is about, wherever the homeserver's API stands. */
-const ABOUT = new NativeRegExp(
-  "^[^?#]*/_matrix/client/(?:[^/?#]+/)+?(?:profile|rooms)/([^/?#]+)",
-);
+const ABOUT = new NativeRegExp("^[^?#]*/_matrix/client/(?:[^/?#]+/)+?(?:profile|rooms)/([^/?#]+)");
 
 /**
  * A hash, so that neither users nor rooms are named: of the account, the question, and the user or

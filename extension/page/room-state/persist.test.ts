@@ -32,11 +32,17 @@ describe("entries of encrypted state", () => {
       { key: "", value: "v" },
     ]) {
       disk.clear();
-      await putEntries([{ key: "room/!a:hs", value: "a" }, bad, { key: "owners", value: "o" }], put);
-      assert.deepEqual([...disk], [
-        ["room/!a:hs", "a"],
-        ["owners", "o"],
-      ]);
+      await putEntries(
+        [{ key: "room/!a:hs", value: "a" }, bad, { key: "owners", value: "o" }],
+        put,
+      );
+      assert.deepEqual(
+        [...disk],
+        [
+          ["room/!a:hs", "a"],
+          ["owners", "o"],
+        ],
+      );
     }
   });
 
