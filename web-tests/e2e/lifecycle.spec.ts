@@ -107,8 +107,9 @@ for (const kind of bothBrowsers) {
         .reduce((sum, row) => sum + row.count, 0);
     }
 
-    async function dynamicRules(): Promise<{ condition: { urlFilter?: string } }[]> {
-      return callApi(extensionPage, "declarativeNetRequest.getDynamicRules");
+    /** Of what was learned: gone with the browser's session. */
+    async function sessionRules(): Promise<{ condition: { urlFilter?: string } }[]> {
+      return callApi(extensionPage, "declarativeNetRequest.getSessionRules");
     }
 
     /** True when an image of the page, which no hook sees, reached the host. */
@@ -255,7 +256,7 @@ for (const kind of bothBrowsers) {
         await (await fetch("/config.json")).json();
       });
       const named = async (): Promise<boolean> =>
-        (await dynamicRules()).some((rule) =>
+        (await sessionRules()).some((rule) =>
           rule.condition.urlFilter?.includes("manager.example.net"),
         );
       await until(named, "a rule for the named manager");

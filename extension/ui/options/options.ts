@@ -9,6 +9,7 @@ import { type Families, showFamilies } from "../shared/family.ts";
 import { type OptionField, optionField } from "../shared/option-field.ts";
 import { showSites } from "../shared/site-list.ts";
 import { showWelcome } from "../shared/welcome-card.ts";
+import { forgetLearned } from "../../browser/learned.ts";
 import { ruleProblems, watchRuleProblems } from "../../browser/rule-problems.ts";
 import { showProblems } from "../shared/problems.ts";
 import { changeSetting } from "../shared/setting-change.ts";
@@ -82,7 +83,10 @@ async function start(): Promise<void> {
   part("managed").textContent = text("optionsManaged");
   const clear = part("clear");
   clear.textContent = text("clearCounts");
-  clear.addEventListener("click", () => void clearLedger());
+  clear.addEventListener("click", () => {
+    void clearLedger();
+    void forgetLearned(() => true);
+  });
   await showSettings();
   await showCounts();
   await showAnswers(part("answers"));

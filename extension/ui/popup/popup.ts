@@ -16,6 +16,7 @@ import { changeSetting, changeSites } from "../shared/setting-change.ts";
 import { part } from "../shared/dom.ts";
 import { type Families, showFamilies } from "../shared/family.ts";
 import { type PageCondition, examine } from "./page-state.ts";
+import { forgetLearned } from "../../browser/learned.ts";
 import { ruleProblems, watchRuleProblems } from "../../browser/rule-problems.ts";
 import { showProblems } from "../shared/problems.ts";
 import { showRooms } from "./rooms-card.ts";
@@ -76,7 +77,10 @@ async function start(): Promise<void> {
   part("state").textContent = text("loading");
   const clear = part("clear");
   clear.textContent = text("clearCounts");
-  clear.addEventListener("click", () => void clearLedger());
+  clear.addEventListener("click", () => {
+    void clearLedger();
+    void forgetLearned(() => true);
+  });
   const options = part("options");
   options.textContent = text("allSettings");
   options.addEventListener("click", () => void openOptionsPage());
