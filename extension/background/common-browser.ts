@@ -50,7 +50,7 @@ function withSystem(userAgent: string, system: CommonBrowser["system"]): string 
     const words = {
       Windows: ["Windows NT 10.0", "Win64", "x64"],
       macOS: ["Macintosh", `Intel Mac OS X ${version === undefined ? "10_15_7" : "10.15"}`],
-      Android: ["Android 10", version === undefined ? "K" : "Mobile"],
+      Android: version === undefined ? ["Linux", "Android 10", "K"] : ["Android 10", "Mobile"],
     }[system];
     if (version !== undefined) words.push(version);
     return `(${words.join("; ")})`;

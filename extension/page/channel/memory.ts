@@ -1,5 +1,5 @@
 /** What a person chose or a server did before, kept on this device. */
-import { create } from "../primordials/primordials.ts";
+import { create, keysOf } from "../primordials/primordials.ts";
 import type { StoreArea } from "../../protocol/requests.ts";
 import { store } from "./store.ts";
 
@@ -26,10 +26,18 @@ export class Memory {
 
   /** Everything kept; empty where the store cannot be read. */
   async all(): Promise<Record<string, string>> {
+    // Without a prototype: nothing is there but what was kept.
+    const all = create(null) as Record<string, string>;
     try {
-      return await store.load(this.#area);
+      const entries = await store.load(this.#area);
+      const keys = keysOf(entries);
+      for (let index = 0; index < keys.length; index += 1) {
+        const key = keys[index] as string;
+        all[key] = entries[key] ?? "";
+      }
     } catch {
-      return create(null) as Record<string, string>;
+      // Empty, as said.
     }
+    return all;
   }
 }

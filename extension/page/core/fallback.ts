@@ -1,5 +1,5 @@
 import protectedRequests from "../../generated/protected.json";
-import { execute, NativeRegExp } from "../primordials/primordials.ts";
+import { execute, indexOf, letterOf, NativeRegExp, slice } from "../primordials/primordials.ts";
 import { FAIL, PASS, REPLY } from "../intercept/decision.ts";
 import type { SyntheticReply } from "../intercept/decision.ts";
 import { refusal } from "../intercept/refusal.ts";
@@ -13,16 +13,20 @@ interface Pattern {
 
 let patterns: Pattern[] | undefined;
 
+/** Of letters, digits, `-`, `.`, `_` and `~`. */
+const escape = new NativeRegExp("%(2[dDeE]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|5[fF]|7[eE])", "g");
+
 /** What happens to a request on a page without a working core. */
 export function fallbackDecision(
   method: string,
   url: string,
 ): { flags: number; reply?: SyntheticReply } {
   patterns ??= compilePatterns();
+  const plain = withoutNeedlessEscapes(url);
   for (let index = 0; index < patterns.length; index += 1) {
     const pattern = patterns[index] as Pattern;
     if (pattern.methods !== undefined && !includes(pattern.methods, method)) continue;
-    if (execute(pattern.expression, url) === null) continue;
+    if (execute(pattern.expression, plain) === null) continue;
     return pattern.isRefused ? { flags: REPLY, reply: refusal } : { flags: FAIL };
   }
   return { flags: PASS };
@@ -31,6 +35,23 @@ export function fallbackDecision(
 /** Answers pass as they are: what they could lead to is refused or blocked when it is asked for. */
 export function fallbackAnswer(): undefined {
   return undefined;
+}
+
+/**
+ * `%6C` to `l`: servers read letters that need no escape as themselves (RFC 3986, 6.2.2.2). What an
+ * escape keeps apart, such as a slash in a name, stays so.
+ */
+function withoutNeedlessEscapes(url: string): string {
+  if (indexOf(url, "%") === -1) return url;
+  let plain = "";
+  let done = 0;
+  escape.lastIndex = 0;
+  for (;;) {
+    const found = execute(escape, url);
+    if (found === null) return plain + slice(url, done);
+    plain += slice(url, done, found.index) + letterOf(found[1] ?? "");
+    done = found.index + 3;
+  }
 }
 
 function compilePatterns(): Pattern[] {

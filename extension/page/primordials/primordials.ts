@@ -85,6 +85,10 @@ export const randomMark = (): string => {
 };
 const random = crypto.getRandomValues.bind(crypto) as (numbers: Uint32Array) => Uint32Array;
 const toHex = uncurry(Number.prototype.toString) as (number: number, base: number) => string;
+const fromCharCode = String.fromCharCode;
+const fromHex = parseInt;
+/** The letter whose number two hexadecimal digits are. */
+export const letterOf = (hex: string): string => fromCharCode(fromHex(hex, 16));
 export const parseJson = JSON.parse as (text: string) => unknown;
 export const stringify = JSON.stringify as (value: unknown) => string;
 export const isArray = Array.isArray;

@@ -17,7 +17,8 @@ export class HomeserverError extends Error {
     super("The homeserver refused it.");
     this.status = status;
     this.errcode = typeof errcode === "string" ? errcode : "";
-    this.retryAfter = typeof wait === "number" ? wait : undefined;
+    const isWait = typeof wait === "number" && wait >= 0 && wait < Infinity;
+    this.retryAfter = isWait ? wait : undefined;
   }
 }
 
@@ -25,7 +26,7 @@ export class HomeserverError extends Error {
 export function isFinal(error: unknown): boolean {
   if (!(error instanceof HomeserverError)) return false;
   const { status } = error;
-  return status >= 400 && status < 500 && status !== 401 && status !== 429;
+  return status >= 400 && status < 500 && ![401, 408, 429].includes(status);
 }
 
 /** Sends with the client's access token; the answer's JSON. `path` starts with `/_matrix`. */

@@ -20,7 +20,7 @@ export class Pace {
   /** A step of `most` events took so many ms. */
   took(time: number): void {
     // Clocks of pages are coarse; no step is more than twice the one before.
-    const wanted = Math.floor((this.#most * STEP) / Math.max(time, 1));
+    const wanted = Math.floor((this.#most * STEP) / (time > 1 ? time : 1));
     this.#most = Math.max(FEWEST, Math.min(wanted, this.#most * 2, MOST));
   }
 }
