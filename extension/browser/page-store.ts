@@ -21,10 +21,14 @@ export interface PagePlace {
 /** Storages of one origin whose entries are kept; those unused the longest go. */
 export const MAX_PARTS = 8;
 
-/** Areas that belong to one storage of the page. */
 const PARTED: readonly StoreArea[] = ["state", "account-data"];
 const PART = /^[0-9a-f]{32}$/;
 const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** Whether entries of the area belong to one storage of the page. */
+export function isParted(area: StoreArea): boolean {
+  return PARTED.includes(area);
+}
 
 /** Throws a sentence when it is not stored. */
 export async function putForPage(
@@ -152,7 +156,7 @@ function prefixOf(place: PagePlace, area: StoreArea): string | undefined {
   if (!/^https?:\/\/[^/]+$/.test(place.origin)) {
     throw new Error("Mantle keeps nothing for pages without an address of their own.");
   }
-  if (!PARTED.includes(area)) return `page/${place.origin}/${area}/`;
+  if (!isParted(area)) return `page/${place.origin}/${area}/`;
   const prefix = partPrefix(place);
   return prefix === undefined ? undefined : `${prefix}${area}/`;
 }

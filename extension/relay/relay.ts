@@ -27,6 +27,7 @@ import {
   type PagePlace,
   adoptEntries,
   forgetPart,
+  isParted,
   loadForPage,
   notePartUsed,
   putForPage,
@@ -129,7 +130,7 @@ async function answerTo(request: PageRequest | UnreadableRequest): Promise<Relay
 }
 
 async function put(area: StoreArea, key: string, value: string | null): Promise<void> {
-  const place = await pageStorage.named();
+  const place = isParted(area) ? await pageStorage.named() : pageStorage.place();
   watchSignOut();
   if (place.isPrivate) {
     await askForPrivate({ kind: "private-store", relay, area, key, value, ...partIn(place) });
