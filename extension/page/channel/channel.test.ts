@@ -7,7 +7,7 @@ import type { PageRequest, RelayAnswer } from "../../protocol/page-relay.ts";
 import { MAX_KEY_LENGTH, MAX_VALUE_LENGTH } from "../../protocol/requests.ts";
 import { Memory } from "./memory.ts";
 import { askRelay, connectRequests, takeAnswer } from "./relay-requests.ts";
-import { EntryError, store } from "./store.ts";
+import { store } from "./store.ts";
 
 const sent: PageRequest[] = [];
 const last = (): PageRequest => sent[sent.length - 1] as PageRequest;
@@ -57,10 +57,20 @@ describe("the store", () => {
   test("refuses at once what no relay would store, and sends nothing", async () => {
     const before = sent.length;
     const long = "v".repeat(MAX_VALUE_LENGTH + 1);
-    await assert.rejects(store.put("state", "k", long), EntryError);
-    await assert.rejects(store.put("state", "k".repeat(MAX_KEY_LENGTH + 1), "v"), EntryError);
-    await assert.rejects(store.put("state", "", null), EntryError);
+    await assert.rejects(store.put("state", "k", long), /1 MB/);
+    await assert.rejects(store.put("state", "k".repeat(MAX_KEY_LENGTH + 1), "v"), /name/);
+    await assert.rejects(store.put("state", "", null), /name/);
     assert.equal(sent.length, before);
+  });
+
+  test("takes names and values at their bounds, and null to take one out", async () => {
+    for (const value of ["v".repeat(MAX_VALUE_LENGTH), null]) {
+      const key = "k".repeat(MAX_KEY_LENGTH);
+      const stored = store.put("state", key, value);
+      assert.deepEqual(last(), { kind: "store", id: last().id, area: "state", key, value });
+      takeAnswer({ kind: "stored", id: last().id });
+      await stored;
+    }
   });
 
   test("takes an answer of another kind for none", async () => {

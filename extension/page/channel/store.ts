@@ -6,9 +6,6 @@ import type { StoreArea } from "../../protocol/requests.ts";
 
 /** A disk may be slow; a page without a relay must not wait for ever. */
 const PATIENCE = 10_000;
-/** This one entry can never be stored; others can. */
-export class EntryError extends NativeError {}
-
 /** Kept per origin of the page. Values are opaque: what is secret is encrypted before. */
 export const store = {
   /**
@@ -17,10 +14,10 @@ export const store = {
    */
   async put(area: StoreArea, key: string, value: string | null): Promise<void> {
     if (key === "" || key.length > MAX_KEY_LENGTH) {
-      throw new EntryError("Mantle cannot keep an entry with such a name.");
+      throw new NativeError("Mantle cannot keep an entry with such a name.");
     }
     if (value !== null && value.length > MAX_VALUE_LENGTH) {
-      throw new EntryError("Mantle keeps at most 1 MB in one piece.");
+      throw new NativeError("Mantle keeps at most 1 MB in one piece.");
     }
     await askRelay({ kind: "store", area, key, value }, PATIENCE);
   },
