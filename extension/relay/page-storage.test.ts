@@ -40,6 +40,18 @@ test("all tabs of a storage give it one name", async () => {
   assert.match([...names][0] ?? "", /^[0-9a-f]{32}$/);
 });
 
+test("a lock that the page does not give, or that fails afterwards, costs nothing", async () => {
+  const request = (isRun: boolean) => (_name: string, task: () => void) => {
+    if (isRun) task();
+    return Promise.reject(new Error('Permission denied to access property "then"'));
+  };
+  for (const locks of [{ request: request(true) }, { request: request(false) }, undefined]) {
+    values = new Values();
+    Object.defineProperty(globalThis, "navigator", { value: { locks }, configurable: true });
+    assert.match((await tab().named()).part ?? "", /^[0-9a-f]{32}$/);
+  }
+});
+
 test("storages have different names", async () => {
   const first = await tab().named();
   values = new Values();

@@ -81,8 +81,18 @@ export class PageStorage {
   }
 }
 
-async function inTurn(task: () => void): Promise<void> {
+/** Runs it once, after what other tabs do here; at once where the page has no locks. */
+function inTurn(task: () => void): Promise<void> {
   const { locks } = navigator as Partial<Navigator>;
-  if (locks === undefined) task();
-  else await locks.request("mantle-storage", task);
+  return new Promise((resume) => {
+    let isDone = false;
+    const run = (): void => {
+      if (!isDone) task();
+      isDone = true;
+      resume();
+    };
+    if (locks === undefined) run();
+    // Firefox's lock is the page's, which may not look into a promise of this world: it rejects then.
+    else locks.request("mantle-storage", run).then(run, run);
+  });
 }

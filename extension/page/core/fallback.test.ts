@@ -98,17 +98,9 @@ describe("without a working core", () => {
   });
 
   test("time grows with the address, not with its square", () => {
-    const fastest = (length: number): number => {
-      const url = `${API}/${"%61/".repeat(length)}_matrix/identit`;
-      let best = Infinity;
-      for (let turn = 0; turn < 5; turn += 1) {
-        const start = performance.now();
-        flags("POST", url);
-        best = Math.min(best, performance.now() - start);
-      }
-      return best;
-    };
-    // Sixteen times as long: squared it would be 256 times.
-    assert.ok(fastest(64_000) < 80 * Math.max(fastest(4_000), 0.5));
+    // 4 MB take a third of a second; squared they would take minutes.
+    const start = performance.now();
+    flags("POST", `${API}/${"%61/".repeat(1_000_000)}_matrix/identit`);
+    assert.ok(performance.now() - start < 20_000);
   });
 });
