@@ -1175,6 +1175,36 @@ fn of_too_many_habits_the_oldest_go() {
 }
 
 #[test]
+fn messages_do_not_name_the_site_that_links_are_copied_for() {
+    let mut engine = engine();
+    let message = json!({
+        "body": "https://chat.example.org/app/#/user/@b:x and https://chat.example.org/app/welcome",
+        "formatted_body": "<mx-reply><a href=\"https://chat.example.org/app/#/room/!r:x/$e\">x</a>",
+        "m.new_content": {"body": "https://chat.example.org/app/#/room/#a:x"},
+        "url": "mxc://x/y",
+    });
+    let url = format!("{HS}/rooms/!r:x/send/m.room.message/t");
+    let Outcome::Rewritten(sent) =
+        send(&mut engine, "PUT", &url, "", message.to_string().as_bytes())
+    else {
+        panic!("not rewritten")
+    };
+    let sent: Value = serde_json::from_str(&sent).unwrap();
+    assert_eq!(
+        sent,
+        json!({
+            "body": "https://matrix.to/#/@b:x and https://chat.example.org/app/welcome",
+            "formatted_body": "<mx-reply><a href=\"https://matrix.to/#/!r:x/$e\">x</a>",
+            "m.new_content": {"body": "https://matrix.to/#/#a:x"},
+            "url": "mxc://x/y",
+        })
+    );
+    for body in [r#"{"body":"hello"}"#, "{}"] {
+        assert_eq!(send(&mut engine, "PUT", &url, "", body.as_bytes()), Outcome::Sent);
+    }
+}
+
+#[test]
 fn bug_reports_are_known_by_the_configured_address() {
     for (configured, report) in [
         (

@@ -5,9 +5,9 @@
 //! The ID stands behind the `#`, so matrix.to's server learns no room, but who
 //! opens Matrix links, when, and from where.
 
-use super::{Context, Head, HeadStep, Info, ResponseStep, Shield, documented};
+use super::{BodyStep, Context, Head, HeadStep, Info, ResponseStep, Shield, documented};
 use mantle_settings::{OptionInfo, OptionKind};
-use mantle_wire::json::{Document, Edit, JsonError, quoted};
+use mantle_wire::json::{Document, Edit, JsonError, get_str, quoted, utf8};
 use mantle_wire::route::Endpoint;
 use mantle_wire::url::percent_decoded;
 use std::borrow::Cow;
@@ -25,7 +25,7 @@ pub(super) static INFO: Info = Info {
     ),
     why: documented("Element shows the same room or person without asking another server."),
     options: &[COPIED],
-    endpoints: &[Endpoint::ElementConfig],
+    endpoints: &[Endpoint::ElementConfig, Endpoint::Send],
     ..Info::PLAIN
 };
 
@@ -36,6 +36,14 @@ const COPIED: OptionInfo = OptionInfo {
     default: "true",
     why: documented("Otherwise everybody who opens them tells matrix.to."),
 };
+
+/// Where a message has text with links (Client-Server API, `m.room.message`).
+const TEXTS: [&[&str]; 4] = [
+    &["body"],
+    &["formatted_body"],
+    &["m.new_content", "body"],
+    &["m.new_content", "formatted_body"],
+];
 
 /// What Element puts before `/#/room/…` in links it makes; a missing one means matrix.to.
 const PREFIX: &str = "permalink_prefix";
@@ -53,7 +61,37 @@ impl Shield for Permalinks {
         {
             return HeadStep::Watch;
         }
+        if head.endpoint == Endpoint::Send && !context.page_host.is_empty() {
+            return HeadStep::Body;
+        }
         HeadStep::Pass
+    }
+
+    /// Links that Element makes for messages say which site it is: they leave as matrix.to's.
+    fn body(
+        &self,
+        _head: &Head<'_>,
+        context: &Context<'_>,
+        _headers: &str,
+        body: &[u8],
+    ) -> Result<BodyStep, JsonError> {
+        let site = own(context);
+        if memchr::memmem::find(body, site.as_bytes()).is_none() {
+            return Ok(BodyStep::Pass);
+        }
+        let text = utf8(body)?;
+        let mut edits = Vec::new();
+        for path in TEXTS {
+            let Some(written) = get_str(text, path)? else { continue };
+            let mut sent = written.clone();
+            for kind in ["room", "user"] {
+                sent = sent.replace(&format!("{site}#/{kind}/"), "https://matrix.to/#/");
+            }
+            if sent != written {
+                edits.push(Edit::replace(path, quoted(&sent)));
+            }
+        }
+        Ok(if edits.is_empty() { BodyStep::Pass } else { BodyStep::Edit(edits) })
     }
 
     fn response_paths(&self, _head: &Head<'_>) -> Vec<Cow<'static, str>> {
