@@ -143,6 +143,17 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
             turned = Some((item.id, range.0, left));
         }
     }
+    // Details that lie within the picture's own data could not go without it.
+    for (method, needed) in [(0, &mut kept), (1, &mut stored)] {
+        let mut details = Kept::default();
+        let is_detail = |item: &Item| item.method == method && !PICTURES.contains(&&item.name);
+        gone.iter()
+            .filter(|(item, _)| is_detail(item))
+            .for_each(|(_, (from, to))| details.add(*from, *to));
+        if needed.overlaps(&details.joined()) {
+            return Err(Refusal::Unsupported);
+        }
+    }
     let gone: Vec<_> = gone.iter().filter(|(item, _)| item.method == 0).copied().collect();
     let areas: Vec<(u64, u64)> = match &mut samples {
         // Samples of tracks lie between the items: only what is metadata goes.

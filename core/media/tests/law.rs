@@ -200,18 +200,26 @@ fn check(file: &[u8], what: &str, is_sound: bool) -> (bool, bool) {
                 && (!is_sound || before.orientation == after.orientation)
         });
         if !is_same {
-            let path = std::env::temp_dir().join("mantle-law");
-            std::fs::create_dir_all(&path).unwrap();
-            std::fs::write(path.join("before"), file).unwrap();
-            std::fs::write(path.join("after"), &made).unwrap();
-            panic!("{what}: another picture, kept in {}", path.display());
+            panic!("{what}: another picture, kept in {}", keep(file, &made));
         }
     }
     let again = examine(&made);
-    assert!(again.plan.is_ok(), "{what}: what was written is refused: {:?}", again.plan);
-    let same = carry_out(&again, &made).unwrap_or_else(|| made.clone());
-    assert!(same == made, "{what}: cleaned anew each time");
+    if let Err(refusal) = again.plan {
+        panic!("{what}: what was written is refused ({refusal}), kept in {}", keep(file, &made));
+    }
+    if carry_out(&again, &made).is_some_and(|same| same != made) {
+        panic!("{what}: cleaned anew each time, kept in {}", keep(file, &made));
+    }
     (true, is_judged)
+}
+
+/// Both sides in a folder for whoever mends it.
+fn keep(before: &[u8], after: &[u8]) -> String {
+    let path = std::env::temp_dir().join("mantle-law");
+    std::fs::create_dir_all(&path).unwrap();
+    std::fs::write(path.join("before"), before).unwrap();
+    std::fs::write(path.join("after"), after).unwrap();
+    path.display().to_string()
 }
 
 struct Dice(u64);
