@@ -186,7 +186,7 @@ fn what_the_browser_refuses_stays_as_it_is() {
     for case in cases() {
         let whole = format!("{{{}}}", case.members);
         for body in
-            [format!("{whole}x"), whole[..whole.len() - 1].to_owned(), format!("\u{a0}{whole}")]
+            [format!("{whole}x"), whole.trim_end_matches('}').to_owned(), format!("\u{a0}{whole}")]
         {
             let shown = shown(&mut engine(), case.method, &case.url, body.as_bytes());
             assert!(shown == body.as_bytes(), "{} {body}", case.url);

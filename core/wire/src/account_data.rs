@@ -173,10 +173,13 @@ mod tests {
         let found = |endpoint, text: &str| {
             let mut seen = Vec::new();
             let list = each(endpoint, text.as_bytes(), |event| {
-                seen.push((event.event_type.to_string(), text[event.content.clone()].to_owned()));
+                seen.push((
+                    event.event_type.to_string(),
+                    text.get(event.content.clone()).unwrap().to_owned(),
+                ));
             })
             .unwrap();
-            assert!(list.is_none_or(|list| text[list.end..].starts_with(']')));
+            assert!(list.is_none_or(|list| text.get(list.end..).unwrap().starts_with(']')));
             (list.map(|list| list.is_empty), seen)
         };
         let event = |kind: &str, content: &str| (kind.to_owned(), content.to_owned());
