@@ -25,7 +25,10 @@ impl Element {
         let list = |value: &Value| value["events"].as_array().cloned().unwrap_or_default();
         for (room_id, room) in answer["rooms"]["join"].as_object().into_iter().flatten() {
             self.joined.insert(room_id.clone());
-            self.invited.remove(room_id);
+            // The first answer after joining is limited: the state begins anew.
+            if self.invited.remove(room_id).is_some() {
+                self.rooms.remove(room_id);
+            }
             for event in list(&room["state"]).into_iter().chain(list(&room["timeline"])) {
                 self.set(room_id, event);
             }
