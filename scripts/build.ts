@@ -18,7 +18,7 @@ async function generate(): Promise<void> {
   const print = (): string =>
     fingerprint([
       ...["Cargo.toml", "Cargo.lock", "core", "scripts/generate"],
-      ...["extension/generated/tables.json", "extension/generated/texts.json"],
+      ...["extension/generated/tables.json", "extension/generated/types.ts"],
       "extension/generated/protected.json",
       ...["extension/generated/rules.json", "extension/generated/managed-schema.json"],
       "docs/policy.md",

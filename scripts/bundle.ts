@@ -40,6 +40,9 @@ const entries = {
   background: "extension/background/background.ts",
 };
 
+/** The page's core is text in its script; these are files of the package. */
+const packagedModules = moduleNames.filter((name) => name !== "core");
+
 /** The hosts Mantle knows by itself, followed by those named for this build. */
 export function allSites(extra: readonly string[]): string[] {
   const tables = JSON.parse(readFileSync(path.join(root, tablesFile), "utf8")) as Tables;
@@ -76,7 +79,7 @@ export async function bundleExtension(
     put("manifest.json", manifestFor(browser, [...sites], version, Object.keys(rulesets)));
     for (const [file, content] of scripts) put(file, content);
     for (const name of pages) copyAssets(`extension/ui/${name}`, fresh, [".html", ".css"]);
-    for (const name of ["state", "media"] as const) {
+    for (const name of packagedModules) {
       put(`mantle_${name}_bg.wasm`, readFileSync(path.join(root, core.modules[name].wasm)));
     }
     copyAssets("extension/icons", path.join(fresh, "icons"), [".png"]);
@@ -151,14 +154,17 @@ export function coreModules(core: CoreWasm): Plugin {
           path: path.join(root, core.modules[name].glue),
         }));
       }
-      builder.onResolve({ filter: /^mantle-core-wasm$/ }, () => ({
-        path: "mantle-core-wasm",
-        namespace: "mantle-core-wasm",
-      }));
-      builder.onLoad({ filter: /.*/, namespace: "mantle-core-wasm" }, () => ({
-        contents: readFileSync(path.join(root, core.wasm)).toString("base64"),
-        loader: "text",
-      }));
+      for (const name of ["core", "pages"] as const) {
+        const text = `mantle-${name}-wasm`;
+        builder.onResolve({ filter: new RegExp(`^${text}$`) }, () => ({
+          path: text,
+          namespace: text,
+        }));
+        builder.onLoad({ filter: /.*/, namespace: text }, () => ({
+          contents: readFileSync(path.join(root, core.modules[name].wasm)).toString("base64"),
+          loader: "text",
+        }));
+      }
     },
   };
 }

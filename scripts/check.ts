@@ -33,7 +33,7 @@ interface Check {
 const packaged = [
   ...["manifest.json", "page.js", "relay.js", "background.js"],
   ...["popup.html", "options.html"],
-  ...["mantle_state_bg.wasm", "mantle_media_bg.wasm"],
+  ...["mantle_state_bg.wasm", "mantle_media_bg.wasm", "mantle_pages_bg.wasm"],
 ];
 const schema = "managed-schema.json";
 const maximumWasm = 300_000;
@@ -91,7 +91,10 @@ const checks: Record<string, Check> = {
         [
           ...lint,
           "--quiet",
-          ...["shields", "state", "media"].flatMap((name) => ["--package", `mantle-${name}-wasm`]),
+          ...["shields", "state", "media", "pages"].flatMap((name) => [
+            "--package",
+            `mantle-${name}-wasm`,
+          ]),
           ...["--lib", "--test", "wasm"],
           ...deny,
         ],

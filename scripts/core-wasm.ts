@@ -15,8 +15,11 @@ import { gzipSync } from "node:zlib";
 import { fingerprint, isFresh, writeStamp } from "./fingerprint.ts";
 import { Failure, must, root } from "./process.ts";
 
-/** The WASM modules. */
-export const moduleNames = ["core", "state", "media"] as const;
+/**
+ * The WASM modules: the core, which every page starts with; those that pages load when they need them;
+ * and that of the extension's own pages and background.
+ */
+export const moduleNames = ["pages", "core", "state", "media"] as const;
 export type ModuleName = (typeof moduleNames)[number];
 
 /** Paths relative to the checkout. */
@@ -28,7 +31,7 @@ export interface WasmModule {
   types: string;
 }
 
-/** The core's own paths, and those of the modules that pages load when they need them. */
+/** The core's own paths, and those of every module. */
 export interface CoreWasm extends WasmModule {
   readonly modules: Readonly<Record<ModuleName, WasmModule>>;
   /** Built for tests of the hooks: see core/shields/src/shields/probe.rs. */
@@ -60,6 +63,7 @@ const packageOf: Readonly<Record<ModuleName, string>> = {
   core: "mantle-shields-wasm",
   state: "mantle-state-wasm",
   media: "mantle-media-wasm",
+  pages: "mantle-pages-wasm",
 };
 
 const inputs = [
@@ -85,8 +89,9 @@ function allOutcomes(variant: string): CoreWasm {
   // Features for tests are the core's.
   const state = outcomeOf("state", "default");
   const media = outcomeOf("media", "default");
+  const pages = outcomeOf("pages", "default");
   const hasProbe = variant.split("+").includes("fault-injection");
-  return { ...core, modules: { core, state, media }, hasProbe };
+  return { ...core, modules: { core, state, media, pages }, hasProbe };
 }
 
 const isThere = (module: WasmModule): boolean =>
@@ -146,6 +151,7 @@ const trials: Readonly<Record<ModuleName, string>> = {
          core.assumeStrictest();
          if (typeof core.decide("GET", "https://example.org/") !== "number") process.exit(1);`,
   state: `if (typeof glue.EncryptedState !== "function") process.exit(1);`,
+  pages: `if (glue.describe(undefined, undefined).shields.length === 0) process.exit(1);`,
   media: `if (typeof glue.Examination !== "function") process.exit(1);`,
 };
 

@@ -161,9 +161,8 @@ async function forgetSites(patterns: string[]): Promise<void> {
   const sites = storedSites(texts.stored);
   const left = sites.filter((site) => !patterns.includes(site.permission));
   if (left.length < sites.length) {
-    await writeSettings(
-      changedSettings(texts, { type: "sites", sites: left.map((site) => site.url) }),
-    );
+    const sites = left.map((site) => site.url);
+    await writeSettings(await changedSettings(texts, { type: "sites", sites }));
   }
   await reconcile();
 }
@@ -172,7 +171,7 @@ async function forgetSites(patterns: string[]): Promise<void> {
 async function reconcile(): Promise<void> {
   await navigator.locks.request("reconcile", async () => {
     const texts = await readSettings();
-    const settings = describeSettings(texts);
+    const settings = await describeSettings(texts);
     for (const problem of settings.problems) {
       // For administrators; the options page shows the same.
       console.warn(problem);

@@ -83,9 +83,14 @@ export function textLanguage(): string {
   return api().i18n.getMessage("language") || "en";
 }
 
+/** Address of a file of the package. */
+export function packagedUrl(name: string): string {
+  return api().runtime.getURL(name);
+}
+
 /** A file of the package. Not for content scripts, which may read none. */
 export async function packagedFile(name: string): Promise<Uint8Array> {
-  const response = await fetch(api().runtime.getURL(name));
+  const response = await fetch(packagedUrl(name));
   return new Uint8Array(await response.arrayBuffer());
 }
 

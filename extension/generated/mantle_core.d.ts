@@ -1,8 +1,9 @@
 /* tslint:disable */
 /* eslint-disable */
 
-export type Mode = "off" | "flag" | "ask" | "on";
-export type Source = "default" | "user" | "policy";
+// Derived from the Rust types; see scripts/generate.
+import type { Effect, FrameVerdict, PeerVerdict, Taker } from "./types.ts";
+export type { Action, Effect, FrameVerdict, PeerVerdict, Question, Taker } from "./types.ts";
 export interface SettingsReport { problems: string[] }
 export interface SyntheticReply {
     status: number;
@@ -10,79 +11,6 @@ export interface SyntheticReply {
     headers: [string, string][];
     body: string;
 }
-export type Action = "blocked" | "answered" | "rewritten" | "flagged" | "asked" | "unknown";
-/** A part of the page script that takes a request over, the shield it does that for, and its title. */
-export interface Taker {
-    handler: "state" | "media" | "ask";
-    shield: string;
-    name: string;
-    /** null: the handler has its own words; for an inquiry: refused without asking. */
-    question: Question | null;
-}
-/** What the person is asked; `remember` offers a lasting answer for the user or room in the path. */
-export interface Question { id: string; title: string; text: string; send: string; remember: string | null }
-/** What a peer connection may do; `kept` is one answer per URL, in their order. */
-export interface PeerVerdict { relayOnly: boolean; kept: boolean[]; sentence: string | null }
-/** What a frame is to load instead; `sentence` when it stays empty. */
-export interface FrameVerdict { url: string; sentence: string | null }
-export type Effect =
-| { type: "record"; time: number; shield: string; action: Action; host: string; endpoint: string; count: number }
-| { type: "learned"; shield: string; host: string; pathPrefix: string };
-export interface ShieldView {
-    id: string;
-    name: string;
-    /** Empty; generated/texts.json has it. */
-    purpose: string;
-    /** As `purpose`. */
-    loses: string;
-    mode: Mode;
-    default: Mode;
-    modes: Mode[];
-    source: Source;
-    locked: boolean;
-    options: OptionView[];
-    /** Title of its list of allowed hosts; null: it has none. */
-    allow: string | null;
-    /** Does nothing without the browser's permission for all sites; generated/texts.json has it. */
-    everywhere?: boolean;
-}
-export type OptionKind =
-| { choice: [value: string, label: string][] }
-| { text: { max: number } }
-| { number: { min: number; max: number } }
-| "flag"
-| { list: { max: number; item: "host" | "type" } };
-export type OptionValue = string | number | boolean | string[];
-export interface OptionView {
-    key: string;
-    title: string;
-    kind: OptionKind;
-    /** JSON text. */
-    default: string;
-    why: string;
-    value: OptionValue;
-    source: Source;
-    locked: boolean;
-}
-export type Profile = "recommended" | "strict";
-export interface SettingsView {
-    profile: { value: Profile; source: Source; locked: boolean };
-    shields: ShieldView[];
-    /** Choices that belong to no shield; they are set as options of "general". */
-    general: OptionView[];
-    deviceName: { value: string; default: string; source: Source; locked: boolean };
-    /** By the id of each shield that has such a list. */
-    allow: Record<string, string[]>;
-    ownAllow: Record<string, string[]>;
-    problems: string[];
-}
-export type SettingChange =
-| { type: "mode"; shield: string; mode: Mode | null }
-| { type: "deviceName"; value: string | null }
-| { type: "allow"; shield: string; hosts: string[] }
-| { type: "sites"; sites: string[] }
-| { type: "profile"; profile: Profile | null }
-| { type: "option"; shield: string; key: string; value: OptionValue | null };
 
 
 
@@ -200,19 +128,6 @@ export class Core {
 }
 
 export function __wbg_reset_state(): void;
-
-/**
- * The stored settings after one change.
- *
- * # Errors
- * A sentence for the person when the change is not allowed.
- */
-export function change(stored: string | null | undefined, managed: string | null | undefined, change: SettingChange): string;
-
-/**
- * The settings in force, for showing.
- */
-export function describe(stored?: string | null, managed?: string | null): SettingsView;
 
 export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembly.Module;
 

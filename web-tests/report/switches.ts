@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import type * as Glue from "../../extension/generated/mantle_core.js";
+import type * as CoreGlue from "../../extension/generated/mantle_core.js";
+import type * as PagesGlue from "../../extension/generated/mantle_pages.js";
 import { FAIL, HANDOVER, NEEDS_BODY, REPLY } from "../../extension/page/intercept/decision.ts";
 import { RETARGET, REWRITTEN, WATCH } from "../../extension/page/intercept/decision.ts";
 import { builtCoreWasm } from "../../scripts/core-wasm.ts";
@@ -38,12 +39,22 @@ export type Modes = Readonly<Record<string, string>>;
 /** What servers would have seen of a session without Mantle if Mantle had been there. */
 export type Replay = (seen: Seen, modes: Modes) => Seen;
 
-/** Loads the core of the last build. */
+/** What is in force, by the modules of the last build. */
+interface Rust {
+  readonly core: typeof CoreGlue;
+  readonly pages: typeof PagesGlue;
+}
+
+/** Loads the modules of the last build. */
 export async function openReplay(): Promise<Replay> {
-  const built = builtCoreWasm();
-  const glue = (await import(pathToFileURL(join(ROOT, built.glue)).href)) as typeof Glue;
-  glue.initSync({ module: readFileSync(join(ROOT, built.wasm)) });
-  return (seen, modes) => replay(glue, seen, modes);
+  const { modules } = builtCoreWasm();
+  const [core, pages] = await Promise.all([
+    import(pathToFileURL(join(ROOT, modules.core.glue)).href) as Promise<typeof CoreGlue>,
+    import(pathToFileURL(join(ROOT, modules.pages.glue)).href) as Promise<typeof PagesGlue>,
+  ]);
+  core.initSync({ module: readFileSync(join(ROOT, modules.core.wasm)) });
+  pages.initSync({ module: readFileSync(join(ROOT, modules.pages.wasm)) });
+  return (seen, modes) => replay({ core, pages }, seen, modes);
 }
 
 /** A shield whose switch does something else than it says. */
@@ -87,12 +98,12 @@ export function oddSwitches(replay: Replay, seen: Seen, tables: Tables): Odd[] {
     .filter(({ closed, open, foreign }) => closed.length + open.length + foreign.length > 0);
 }
 
-function replay(glue: typeof Glue, seen: Seen, modes: Modes): Seen {
+function replay(rust: Rust, seen: Seen, modes: Modes): Seen {
   const settings = JSON.stringify({ version: 1, shields: modes });
-  const core = new glue.Core(SITE);
+  const core = new rust.core.Core(SITE);
   const { problems } = core.applySettings(settings, undefined);
   if (problems.length > 0) throw new Error(problems.join(" "));
-  const isBlocked = backstop(glue.describe(settings, undefined).shields);
+  const isBlocked = backstop(rust.pages.describe(settings, undefined).shields);
   const exchanges: Exchange[] = [];
   for (const exchange of seen.exchanges) {
     const sent = pass(core, exchange, seen.canaries, isBlocked);
@@ -108,7 +119,7 @@ type Block = (url: string) => boolean;
 
 /** The exchange as it happens under this core; undefined: it does not. */
 function pass(
-  core: Glue.Core,
+  core: CoreGlue.Core,
   exchange: Exchange,
   canaries: Canaries,
   isBlocked: Block,

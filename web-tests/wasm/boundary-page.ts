@@ -1,13 +1,17 @@
 /** Runs in the browser: the built core, within a test's reach. */
 
-import wasmBase64 from "mantle-core-wasm";
+import coreBase64 from "mantle-core-wasm";
+import pagesBase64 from "mantle-pages-wasm";
 
-import { change, Core, describe, initSync } from "../../extension/generated/mantle_core.js";
+import { Core, initSync } from "../../extension/generated/mantle_core.js";
+import * as pages from "../../extension/generated/mantle_pages.js";
 
-const bytes = Uint8Array.from(atob(wasmBase64), (letter) => letter.charCodeAt(0));
-initSync({ module: new WebAssembly.Module(bytes) });
+const compiled = (base64: string): WebAssembly.Module =>
+  new WebAssembly.Module(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)));
+initSync({ module: compiled(coreBase64) });
+pages.initSync({ module: compiled(pagesBase64) });
 
-const boundary = { Core, change, describe };
+const boundary = { Core, pages };
 export type Boundary = typeof boundary;
 
 declare global {

@@ -186,7 +186,7 @@ for (const kind of bothBrowsers) {
 
     test("settings are described, changed and described again", async () => {
       const outcome = await page.evaluate(() => {
-        const { change, describe: show } = window.boundary;
+        const { change, describe: show } = window.boundary.pages;
         const stored = change(undefined, undefined, {
           type: "mode",
           shield: "device-name",
@@ -210,6 +210,75 @@ for (const kind of bothBrowsers) {
       assert.equal(outcome.view.deviceName.value, "\u{1F510} mine");
       assert.deepEqual(outcome.view.problems, []);
       assert.match(outcome.refusal, /^[A-Z"].*\.$/);
+    });
+
+    test("hosts are what the browser's own parser makes of them", async () => {
+      const typed = {
+        "Scalar.Example.ORG": "scalar.example.org",
+        "a.example:443": "a.example",
+        "a.example:8448": "a.example:8448",
+        "bücher.example": "xn--bcher-kva.example",
+        "BÜCHER.example.": "xn--bcher-kva.example",
+        "[2001:db8:0:0:0:0:0:1]": "[2001:db8::1]",
+        "127.1": "127.0.0.1",
+        "a%b": undefined,
+        "a b": undefined,
+        "*.example.org": undefined,
+        "u@a.example": undefined,
+        "a.example/x": undefined,
+        "": undefined,
+      };
+      const found = await page.evaluate((hosts) => {
+        const { host } = window.boundary.pages;
+        return hosts.map((text) => host(text) ?? null);
+      }, Object.keys(typed));
+      assert.deepEqual(
+        found,
+        Object.values(typed).map((host) => host ?? null),
+      );
+      // Nothing that passes may cost a batch of rules: the browser's parser leaves it as it is.
+      const same = await page.evaluate(
+        (hosts) => hosts.every((host) => new URL(`https://${host}/`).host === host),
+        found.filter((host) => host !== null),
+      );
+      assert.ok(same);
+    });
+
+    test("sites and lists are stored as the browser's own parser writes them", async () => {
+      const found = await page.evaluate(() => {
+        const { change, site, sites } = window.boundary.pages;
+        const urls = ["https://Bücher.example/Ä b/", "http://localhost:8080/"];
+        const stored = change(undefined, undefined, { type: "sites", sites: urls });
+        const hosts = ["Bücher.example", "turn.example:443"];
+        const listed = change(undefined, undefined, { type: "allow", shield: "calls", hosts });
+        let refusal = "";
+        try {
+          change(undefined, undefined, { type: "sites", sites: ["http://Bücher.example"] });
+        } catch (error) {
+          refusal = error instanceof Error ? error.message : "";
+        }
+        const none = ["http://a.example", "https://u@a.example", "https://a.example/?", "x"];
+        return {
+          own: sites(stored, undefined).own,
+          allow: (JSON.parse(listed) as { allow: unknown }).allow,
+          refusal,
+          none: none.map((text) => site(text) ?? null),
+        };
+      });
+      assert.deepEqual(
+        found.own.map(({ url, match, permission }) => [url, match, permission]),
+        [
+          [
+            "https://xn--bcher-kva.example/%C3%84%20b",
+            "https://xn--bcher-kva.example/%C3%84%20b/*",
+            "https://xn--bcher-kva.example/*",
+          ],
+          ["http://localhost:8080", "http://localhost/*", "http://localhost/*"],
+        ],
+      );
+      assert.deepEqual(found.allow, { calls: ["xn--bcher-kva.example", "turn.example"] });
+      assert.match(found.refusal, /“http:\/\/Bücher\.example” is not a site/);
+      assert.deepEqual(found.none, [null, null, null, null]);
     });
   });
 }

@@ -3,10 +3,13 @@
 use crate::effective::EffectiveSettings;
 use crate::schema::{Mode, Profile, STORED_VERSION, Settable, list};
 use crate::validate::{self, MAX_DEVICE_NAME};
-use mantle_wire::json::{Edit, apply, elements, get, get_str, members, quoted};
+use mantle_wire::json::{Edit, apply, get, members, quoted};
+use serde::{Deserialize, Deserializer};
 
 /// One change a person makes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS), ts(rename = "SettingChange"))]
+#[serde(tag = "type", rename_all = "camelCase")]
 pub enum Change {
     /// Switch a shield.
     Mode {
@@ -44,45 +47,16 @@ pub enum Change {
         /// The option's key.
         key: String,
         /// JSON text; `None` goes back to the default.
+        #[serde(deserialize_with = "json_text")]
+        #[cfg_attr(not(target_arch = "wasm32"), ts(as = "Option<crate::OptionValue>"))]
         value: Option<String>,
     },
 }
 
-impl Change {
-    /// Reads `{"type": "mode", "shield": …, "mode": …}` and its siblings; `None` for anything else.
-    #[must_use]
-    pub fn read(text: &str) -> Option<Self> {
-        let string = |key: &str| get_str(text, &[key]).ok().flatten();
-        let strings = |key: &str| -> Option<Vec<String>> {
-            let list = elements(get(text, &[key]).ok()??).ok()?;
-            list.into_iter().map(|item| serde_json::from_str(item).ok()).collect()
-        };
-        match string("type")?.as_str() {
-            "mode" => {
-                let mode = match string("mode") {
-                    Some(name) => Some(Mode::from_name(&name)?),
-                    None => None,
-                };
-                Some(Self::Mode { shield: string("shield")?, mode })
-            }
-            "deviceName" => Some(Self::DeviceName { value: string("value") }),
-            "allow" => Some(Self::Allow { shield: string("shield")?, hosts: strings("hosts")? }),
-            "sites" => Some(Self::Sites { sites: strings("sites")? }),
-            "profile" => {
-                let profile = match string("profile") {
-                    Some(name) => Some(Profile::from_name(&name)?),
-                    None => None,
-                };
-                Some(Self::Profile { profile })
-            }
-            "option" => {
-                let value = get(text, &["value"]).ok().flatten().filter(|value| *value != "null");
-                let value = value.map(str::to_owned);
-                Some(Self::Option { shield: string("shield")?, key: string("key")?, value })
-            }
-            _ => None,
-        }
-    }
+/// Any JSON value as its text.
+fn json_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok((!value.is_null()).then(|| value.to_string()))
 }
 
 /// Why a change was not made; each is a sentence for the person.

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 /// Where a value in force comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// Nobody chose.
@@ -19,6 +20,7 @@ pub enum Source {
 
 /// A value, where it comes from, and whether the user may change it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 pub struct InForce<T> {
     /// The value.
     pub value: T,

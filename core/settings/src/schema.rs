@@ -4,7 +4,7 @@ use crate::coerce;
 use crate::layer::Author;
 use crate::validate;
 use mantle_wire::json::{elements, quoted};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Version of the stored form that this core writes.
 pub(crate) const STORED_VERSION: u64 = 1;
@@ -12,7 +12,8 @@ pub(crate) const STORED_VERSION: u64 = 1;
 pub const DEFAULT_DEVICE_NAME: &str = "Element";
 
 /// What a shield does with what it finds, weakest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Nothing.
@@ -50,7 +51,8 @@ impl Mode {
 }
 
 /// Which defaults hold where nobody chose, weakest first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// What a person would not miss is on.
@@ -95,6 +97,7 @@ pub struct Settable {
 
 /// What an entry of a list is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum Item {
     /// A host name, with a port where needed.
@@ -105,6 +108,7 @@ pub enum Item {
 
 /// The values an option takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum OptionKind {
     /// One of these: value as stored, label for people.
@@ -134,6 +138,7 @@ pub enum OptionKind {
 
 /// One option of a shield.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 pub struct OptionInfo {
     /// As stored, in camelCase.
     pub key: &'static str,
@@ -149,6 +154,7 @@ pub struct OptionInfo {
 
 /// A value an option has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 #[serde(untagged)]
 pub enum OptionValue {
     /// Of a choice or a text.

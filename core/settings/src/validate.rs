@@ -20,6 +20,7 @@ const MAX_PATH: usize = 1000;
 
 /// A place where Element lives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 pub struct Site {
     /// Origin, with the path under which the client lives, without a slash at the end.
     pub url: String,
@@ -54,7 +55,8 @@ pub fn site(text: &str) -> Option<Site> {
         "http" if is_loopback(&name) => ("http", 80),
         _ => return None,
     };
-    let path = path.trim_end_matches('/');
+    // In a match pattern a star would stand for anything.
+    let path = path.trim_end_matches('/').replace('*', "%2A");
     if path.len() > MAX_PATH || !path.split('/').all(is_segment) {
         return None;
     }
@@ -273,6 +275,12 @@ mod tests {
                 "https://a.example/*",
             ),
             (
+                "https://a.example/x*",
+                "https://a.example/x%2A",
+                "https://a.example/x%2A/*",
+                "https://a.example/*",
+            ),
+            (
                 "http://localhost:8080",
                 "http://localhost:8080",
                 "http://localhost/*",
@@ -337,7 +345,6 @@ mod tests {
             "https://a.example/?q",
             "https://a.example/#f",
             "https://a.example/a b",
-            "https://a.example/*",
             "https://*.example",
             "https://a.example\\b",
             "https://a.example/a/../b",

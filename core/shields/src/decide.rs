@@ -36,6 +36,7 @@ const NOT_SENT: &str = "Mantle did not send this; let it ask you first in Mantle
 
 /// What the browser side has to carry on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Effect {
     /// For the ledger.
@@ -86,6 +87,7 @@ pub struct Engine {
 
 /// Who takes a request or an answer over, and on whose behalf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 pub struct Taker {
     /// The part of the page script.
     pub handler: Handler,

@@ -10,6 +10,7 @@ const OTHER_HOSTS: &str = "(other hosts)";
 
 /// One kind of decision and how often it was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS), ts(rename = "RecordEffect"))]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
     /// Milliseconds since the epoch, of the drain.

@@ -1,14 +1,15 @@
 //! What a person sees of the settings: shields, modes, texts and locks.
 
-use crate::shields::{SHIELDS, settables};
+use crate::shields::{INFOS, settables};
 use mantle_settings::{
     Change, ChangeError, EffectiveSettings, GENERAL, GENERAL_OPTIONS, InForce, Mode, OptionInfo,
-    OptionValue, Profile, Source,
+    OptionValue, Profile, Site, Source, validate,
 };
 use serde::{Serialize, Serializer};
 
 /// An option of a shield as shown.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 pub struct OptionView {
     /// Key, title, kind of values.
     #[serde(flatten)]
@@ -23,6 +24,7 @@ pub struct OptionView {
 
 /// One shield as shown.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct ShieldView {
     /// Kebab-case id.
@@ -47,10 +49,13 @@ pub struct ShieldView {
     pub options: Vec<OptionView>,
     /// Title of its list of allowed hosts; `None`: it has none.
     pub allow: Option<&'static str>,
+    /// Does nothing without the browser's permission for all sites.
+    pub everywhere: bool,
 }
 
 /// A text setting as shown.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 pub struct TextView {
     /// In force.
     pub value: String,
@@ -74,6 +79,7 @@ impl Serialize for AllowView {
 
 /// All settings as shown.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct SettingsView {
     /// Which defaults hold.
@@ -85,8 +91,10 @@ pub struct SettingsView {
     /// What sessions are called.
     pub device_name: TextView,
     /// Allowed hosts by shield id: the organisation's and the user's.
+    #[cfg_attr(not(target_arch = "wasm32"), ts(type = "Record<string, string[]>"))]
     pub allow: AllowView,
     /// The user's part of them.
+    #[cfg_attr(not(target_arch = "wasm32"), ts(type = "Record<string, string[]>"))]
     pub own_allow: AllowView,
     /// What could not be read, as sentences.
     pub problems: Vec<String>,
@@ -97,10 +105,9 @@ pub struct SettingsView {
 pub fn describe(stored: Option<&str>, managed: Option<&str>) -> SettingsView {
     let settings = EffectiveSettings::read(stored, managed).checked(settables());
     let profile = settings.profile();
-    let shields = SHIELDS
+    let shields = INFOS
         .iter()
-        .map(|shield| {
-            let info = shield.info();
+        .map(|info| {
             let default = info.default_in(profile.value);
             let InForce { value: mode, source, locked } = settings.mode(info.id, default);
             let options = option_views(&settings, info.id, info.options);
@@ -116,6 +123,7 @@ pub fn describe(stored: Option<&str>, managed: Option<&str>) -> SettingsView {
                 locked,
                 options,
                 allow: info.allow,
+                everywhere: info.everywhere,
             }
         })
         .collect();
@@ -127,8 +135,7 @@ pub fn describe(stored: Option<&str>, managed: Option<&str>) -> SettingsView {
         locked: name.locked,
     };
     let view = |hosts: &dyn Fn(&str) -> Vec<String>| {
-        let with_list =
-            SHIELDS.iter().map(|shield| shield.info()).filter(|info| info.allow.is_some());
+        let with_list = INFOS.iter().filter(|info| info.allow.is_some());
         AllowView(with_list.map(|info| (info.id, hosts(info.id))).collect())
     };
     let allow = view(&|id| settings.allowed(id).map(str::to_owned).collect());
@@ -144,6 +151,24 @@ fn option_views(settings: &EffectiveSettings, id: &str, options: &[OptionInfo]) 
         Some(OptionView { info: *option, value, source, locked })
     };
     options.iter().filter_map(view).collect()
+}
+
+/// Sites beside those a build was made for.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
+pub struct SiteLists {
+    /// That the user added.
+    pub own: Vec<Site>,
+    /// That the organisation names.
+    pub named: Vec<Site>,
+}
+
+/// The sites that the stored form and the policy name.
+#[must_use]
+pub fn sites(stored: Option<&str>, managed: Option<&str>) -> SiteLists {
+    let settings = EffectiveSettings::read(stored, managed);
+    let parsed = |urls: &[String]| urls.iter().filter_map(|url| validate::site(url)).collect();
+    SiteLists { own: parsed(settings.sites_of_user()), named: parsed(settings.sites_of_policy()) }
 }
 
 /// The stored form after one change.

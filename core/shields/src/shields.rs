@@ -53,7 +53,8 @@ macro_rules! shields {
     ($($(#[$condition:meta])* $module:ident :: $shield:ident $(($way:literal))?;)+) => {
         /// Every shield, in the order it is asked.
         pub const SHIELDS: &[&dyn Shield] = &[$($(#[$condition])* &$module::$shield $(($way))?,)+];
-        const INFOS: &[&Info] = &[$($(#[$condition])* &$module::INFO,)+];
+        /// What each of them says of itself: without its code, which the extension's own pages do not run.
+        pub(crate) const INFOS: &[&Info] = &[$($(#[$condition])* &$module::INFO,)+];
     };
 }
 
@@ -219,13 +220,13 @@ pub enum Rule {
 
 /// Rules are generated into files that the browser reads, so the page's script goes without.
 pub(crate) const fn declared(rules: &'static [Rule]) -> &'static [Rule] {
-    if cfg!(target_arch = "wasm32") { &[] } else { rules }
+    if cfg!(all(target_arch = "wasm32", not(feature = "texts"))) { &[] } else { rules }
 }
 
 /// A text that the documentation and the popup show: they have it from the generated tables, so the
 /// page's script goes without.
 pub(crate) const fn documented(text: &'static str) -> &'static str {
-    if cfg!(target_arch = "wasm32") { "" } else { text }
+    if cfg!(all(target_arch = "wasm32", not(feature = "texts"))) { "" } else { text }
 }
 
 impl Info {
@@ -258,8 +259,7 @@ impl Info {
 
 /// What of each shield can be set, and beside them.
 pub fn settables() -> impl Iterator<Item = Settable> {
-    let shields = SHIELDS.iter().map(|shield| {
-        let info = shield.info();
+    let shields = INFOS.iter().map(|info| {
         let has_list = info.allow.is_some();
         Settable { id: info.id, modes: info.modes, options: info.options, has_list }
     });
@@ -362,6 +362,7 @@ pub struct Kept {
 
 /// What a person is asked before something leaves. All texts are for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 pub struct Question {
     /// Names it among its shield's questions.
     pub id: &'static str,
@@ -477,7 +478,9 @@ pub struct ResponseStep {
 }
 
 /// What a shield wants of a peer connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS), ts(rename = "PeerVerdict"))]
+#[serde(rename_all = "camelCase")]
 pub struct PeerStep {
     /// Only relayed traffic. In any case nothing is gathered before the call starts.
     pub relay_only: bool,
@@ -488,11 +491,13 @@ pub struct PeerStep {
 }
 
 /// What a shield wants loaded into a frame instead.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS), ts(rename = "FrameVerdict"))]
 pub struct FrameStep {
     /// Absolute.
     pub url: String,
     /// For the ledger.
+    #[serde(skip)]
     pub action: Action,
     /// For the user, when the frame stays empty.
     pub sentence: Option<&'static str>,

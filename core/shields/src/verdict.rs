@@ -24,6 +24,7 @@ pub mod flag {
 
 /// A part of the page script that takes requests or answers over, asynchronously.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum Handler {
     /// Encrypted state.
@@ -66,6 +67,7 @@ impl Reply {
 
 /// What Mantle did, for the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     /// A third party was not contacted.

@@ -11,6 +11,7 @@ import {
 } from "../primordials/primordials.ts";
 import type { HeaderList } from "../primordials/header-list.ts";
 import type { Gate, HandlerAction, SyntheticReply, Taker } from "./decision.ts";
+import { matrixError } from "./matrix-error.ts";
 
 /** A request of the page that has not left. */
 export interface HeldRequest {
@@ -231,10 +232,9 @@ function failure(shield: string): SyntheticReply {
   return replyOf(403, unhandled, shield);
 }
 
-const unhandled = JSON.stringify({
-  errcode: "M_FORBIDDEN",
-  error: "Mantle could not protect this request, so it did not leave: reload the page.",
-});
+const unhandled = matrixError(
+  "Mantle could not protect this request, so it did not leave: reload the page.",
+);
 
 function replyOf(status: number, body: string, shield: string): SyntheticReply {
   return {

@@ -1,19 +1,20 @@
-import { stringify } from "../primordials/primordials.ts";
 import type { SyntheticReply } from "./decision.ts";
 import type { Outcome } from "./handlers.ts";
+import { matrixError } from "./matrix-error.ts";
 
 /** The answer to a protected write that no core can look at. */
 export const refusal: SyntheticReply = {
   status: 403,
   statusText: "Forbidden",
   headers: [["Content-Type", "application/json"]],
-  body: JSON.stringify({
-    errcode: "M_FORBIDDEN",
-    error: "Mantle stopped working and did not let this change leave: reload the page.",
-  }),
+  body: matrixError("Mantle stopped working and did not let this change leave: reload the page."),
 };
 
 /** What Element makes an error message of; a file stays where the person took it from. */
-export function refused(error: string, noted: "asked" | "blocked"): Outcome {
-  return { kind: "reply", status: 403, body: stringify({ errcode: "M_FORBIDDEN", error }), noted };
+export function refused(
+  error: string,
+  noted: "asked" | "blocked",
+  errcode = "M_FORBIDDEN",
+): Outcome {
+  return { kind: "reply", status: 403, body: matrixError(error, errcode), noted };
 }

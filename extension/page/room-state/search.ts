@@ -12,6 +12,7 @@ import {
 } from "../primordials/primordials.ts";
 import { bodyBytes } from "../intercept/handlers.ts";
 import type { HeldRequest, Outcome, RequestHandler } from "../intercept/handlers.ts";
+import { matrixError } from "../intercept/matrix-error.ts";
 import { runningClient } from "./element/client.ts";
 import type { PageClient } from "./element/client.ts";
 
@@ -25,10 +26,9 @@ interface Wanted {
 const NOTHING = stringify({
   search_categories: { room_events: { count: 0, results: [], highlights: [] } },
 });
-const UNKNOWN = stringify({
-  errcode: "M_FORBIDDEN",
-  error: "Mantle could not tell which rooms are encrypted, so it did not search: reload the page.",
-});
+const UNKNOWN = matrixError(
+  "Mantle could not tell which rooms are encrypted, so it did not search: reload the page.",
+);
 
 export const searchHandler: RequestHandler = {
   async handle({ body }: HeldRequest): Promise<Outcome> {

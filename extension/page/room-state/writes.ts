@@ -10,6 +10,7 @@ import {
 import type { EncryptedState } from "../../generated/mantle_state.js";
 import { bodyBytes } from "../intercept/handlers.ts";
 import type { HeldRequest, Outcome, RequestHandler } from "../intercept/handlers.ts";
+import { refused } from "../intercept/refusal.ts";
 import { showNotice } from "../dialogs/notice.ts";
 import { ask } from "../dialogs/prompt.ts";
 import { PageCryptoError, runningClient, sentenceIn, within } from "./element/client.ts";
@@ -97,9 +98,9 @@ export class StateWriter implements RequestHandler {
       case "encrypt":
         break;
       case "refuse":
-        return matrixError(plan.errcode, plan.sentence);
+        return refused(plan.sentence, "blocked", plan.errcode);
       default:
-        return matrixError("M_FORBIDDEN", plan.sentence);
+        return refused(plan.sentence, "blocked");
     }
     const { roomId, eventType, stateKey, url: target } = plan;
     const client = await this.#sharing.readyClient();
@@ -145,7 +146,7 @@ export class StateWriter implements RequestHandler {
       case "pass":
         return plan.why === "public" ? { kind: "send", noted: "flagged" } : { kind: "send" };
       case "ask":
-        return matrixError("M_FORBIDDEN", "The room was not made, because you chose to wait.");
+        return refused("The room was not made, because you chose to wait.", "blocked");
       default:
     }
     const { pendingId } = plan;
@@ -288,14 +289,5 @@ function roomIdOf(text: string, field: string): string | undefined {
 }
 
 function refusal(error: unknown): Outcome {
-  return matrixError("M_FORBIDDEN", sentenceIn(error) ?? BROKEN);
-}
-
-function matrixError(errcode: string, sentence: string): Outcome {
-  return {
-    kind: "reply",
-    status: 403,
-    body: JSON.stringify({ errcode, error: sentence }),
-    noted: "blocked",
-  };
+  return refused(sentenceIn(error) ?? BROKEN, "blocked");
 }

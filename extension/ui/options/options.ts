@@ -50,7 +50,7 @@ function build(settings: SettingsView): void {
 
 async function showSettings(): Promise<void> {
   const texts = await readSettings();
-  const settings = describeSettings(texts);
+  const settings = await describeSettings(texts);
   if (families === undefined) {
     build(settings);
   }

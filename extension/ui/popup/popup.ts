@@ -34,7 +34,7 @@ const siteActions = {
 
 async function showSettings(): Promise<void> {
   const texts = await readSettings();
-  const settings = describeSettings(texts);
+  const settings = await describeSettings(texts);
   families ??= showFamilies(part("families"), settings, changeSetting, (index) => index === 0);
   families.update(settings);
   showProblems(part("problems"), [...settings.problems, ...(await ruleProblems())]);

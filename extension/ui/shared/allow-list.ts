@@ -1,4 +1,5 @@
 /** Hosts that a shield lets pass. */
+import { withPages } from "../../browser/pages-module.ts";
 import type { SettingsView } from "../../browser/settings-core.ts";
 import { text } from "../../browser/api.ts";
 import { button, element } from "./dom.ts";
@@ -19,17 +20,19 @@ export function allowList(shield: string, title: string, change: ChangeSetting):
   input.placeholder = EXAMPLE;
   const outcome = element("span", { role: "status", class: "outcome" });
   const save = button(text("save"), "secondary", () => {
-    const hosts = hostsIn(input.value);
-    const wrong = hosts.find((host) => !isHost(host));
+    void store(hostsIn(input.value));
+  });
+  const store = async (hosts: string[]): Promise<void> => {
+    const wrong = await firstThatIsNone(hosts);
     input.setAttribute("aria-invalid", String(wrong !== undefined));
     outcome.textContent = wrong === undefined ? "" : text("allowBadHost", wrong);
     if (wrong === undefined) {
-      change({ type: "allow", shield, hosts }).then(
+      await change({ type: "allow", shield, hosts }).then(
         () => (outcome.textContent = text("saved")),
         () => input.setAttribute("aria-invalid", "true"),
       );
     }
-  });
+  };
   const label = element("label", { text: title });
   label.htmlFor = input.id;
   const root = element(
@@ -59,7 +62,6 @@ function hostsIn(list: string): string[] {
   return [...new Set(lines.filter((line) => line !== ""))];
 }
 
-/** A host as the browser would write it, with a port at most. */
-function isHost(host: string): boolean {
-  return URL.canParse(`https://${host}/`) && new URL(`https://${host}/`).host === host;
+async function firstThatIsNone(hosts: string[]): Promise<string | undefined> {
+  return withPages(({ host }) => hosts.find((typed) => host(typed) === undefined));
 }

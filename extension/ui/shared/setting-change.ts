@@ -9,7 +9,7 @@ export type ChangeSetting = (change: SettingChange) => Promise<void>;
 /** Settings are read, changed and written as one step, also with a second page open. */
 export async function changeSetting(setting: SettingChange): Promise<void> {
   await navigator.locks.request("change-setting", async () => {
-    await writeSettings(changedSettings(await readSettings(), setting));
+    await writeSettings(await changedSettings(await readSettings(), setting));
   });
 }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 mod schema;
+mod types;
 
 fn main() -> ExitCode {
     let check = match std::env::args().nth(1).as_deref() {
@@ -52,7 +53,7 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 fn files() -> Vec<(PathBuf, String)> {
     vec![
         ("extension/generated/tables.json".into(), pretty(&tables())),
-        ("extension/generated/texts.json".into(), pretty(&texts())),
+        ("extension/generated/types.ts".into(), types::types()),
         ("extension/generated/protected.json".into(), pretty(&protected())),
         ("extension/generated/rules.json".into(), pretty(&rules())),
         ("extension/generated/managed-schema.json".into(), pretty(&schema::managed_schema())),
@@ -63,19 +64,6 @@ fn files() -> Vec<(PathBuf, String)> {
 
 fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
-}
-
-/// What the popup says of each shield, and whether it offers a permission with it.
-fn texts() -> Value {
-    let text = |shield: &&'static dyn Shield| {
-        let Info { id, purpose, loses, everywhere, .. } = *shield.info();
-        let text = match everywhere {
-            true => json!({ "purpose": purpose, "loses": loses, "everywhere": true }),
-            false => json!({ "purpose": purpose, "loses": loses }),
-        };
-        (id.to_owned(), text)
-    };
-    Value::Object(SHIELDS.iter().map(text).collect())
 }
 
 fn tables() -> Value {

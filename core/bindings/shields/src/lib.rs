@@ -2,15 +2,14 @@
 #![cfg(target_arch = "wasm32")]
 
 use mantle_shields::Engine;
-use mantle_shields::overview;
-use mantle_shields::shields::PeerStep;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-export type Mode = "off" | "flag" | "ask" | "on";
-export type Source = "default" | "user" | "policy";
+// Derived from the Rust types; see scripts/generate.
+import type { Effect, FrameVerdict, PeerVerdict, Taker } from "./types.ts";
+export type { Action, Effect, FrameVerdict, PeerVerdict, Question, Taker } from "./types.ts";
 export interface SettingsReport { problems: string[] }
 export interface SyntheticReply {
   status: number;
@@ -18,79 +17,6 @@ export interface SyntheticReply {
   headers: [string, string][];
   body: string;
 }
-export type Action = "blocked" | "answered" | "rewritten" | "flagged" | "asked" | "unknown";
-/** A part of the page script that takes a request over, the shield it does that for, and its title. */
-export interface Taker {
-  handler: "state" | "media" | "ask";
-  shield: string;
-  name: string;
-  /** null: the handler has its own words; for an inquiry: refused without asking. */
-  question: Question | null;
-}
-/** What the person is asked; `remember` offers a lasting answer for the user or room in the path. */
-export interface Question { id: string; title: string; text: string; send: string; remember: string | null }
-/** What a peer connection may do; `kept` is one answer per URL, in their order. */
-export interface PeerVerdict { relayOnly: boolean; kept: boolean[]; sentence: string | null }
-/** What a frame is to load instead; `sentence` when it stays empty. */
-export interface FrameVerdict { url: string; sentence: string | null }
-export type Effect =
-  | { type: "record"; time: number; shield: string; action: Action; host: string; endpoint: string; count: number }
-  | { type: "learned"; shield: string; host: string; pathPrefix: string };
-export interface ShieldView {
-  id: string;
-  name: string;
-  /** Empty; generated/texts.json has it. */
-  purpose: string;
-  /** As `purpose`. */
-  loses: string;
-  mode: Mode;
-  default: Mode;
-  modes: Mode[];
-  source: Source;
-  locked: boolean;
-  options: OptionView[];
-  /** Title of its list of allowed hosts; null: it has none. */
-  allow: string | null;
-  /** Does nothing without the browser's permission for all sites; generated/texts.json has it. */
-  everywhere?: boolean;
-}
-export type OptionKind =
-  | { choice: [value: string, label: string][] }
-  | { text: { max: number } }
-  | { number: { min: number; max: number } }
-  | "flag"
-  | { list: { max: number; item: "host" | "type" } };
-export type OptionValue = string | number | boolean | string[];
-export interface OptionView {
-  key: string;
-  title: string;
-  kind: OptionKind;
-  /** JSON text. */
-  default: string;
-  why: string;
-  value: OptionValue;
-  source: Source;
-  locked: boolean;
-}
-export type Profile = "recommended" | "strict";
-export interface SettingsView {
-  profile: { value: Profile; source: Source; locked: boolean };
-  shields: ShieldView[];
-  /** Choices that belong to no shield; they are set as options of "general". */
-  general: OptionView[];
-  deviceName: { value: string; default: string; source: Source; locked: boolean };
-  /** By the id of each shield that has such a list. */
-  allow: Record<string, string[]>;
-  ownAllow: Record<string, string[]>;
-  problems: string[];
-}
-export type SettingChange =
-  | { type: "mode"; shield: string; mode: Mode | null }
-  | { type: "deviceName"; value: string | null }
-  | { type: "allow"; shield: string; hosts: string[] }
-  | { type: "sites"; sites: string[] }
-  | { type: "profile"; profile: Profile | null }
-  | { type: "option"; shield: string; key: string; value: OptionValue | null };
 "#;
 
 #[wasm_bindgen]
@@ -113,12 +39,6 @@ extern "C" {
     /// See the TypeScript section.
     #[wasm_bindgen(typescript_type = "Effect[]")]
     pub type Effects;
-    /// See the TypeScript section.
-    #[wasm_bindgen(typescript_type = "SettingsView")]
-    pub type SettingsView;
-    /// See the TypeScript section.
-    #[wasm_bindgen(typescript_type = "SettingChange")]
-    pub type SettingChange;
 }
 
 /// The core of one document.
@@ -283,36 +203,13 @@ impl Core {
     /// For a new peer connection, with the URLs of its ICE servers, one a line; `undefined` to
     /// leave it alone.
     pub fn peer(&mut self, urls: &str) -> PeerVerdict {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Out<'a> {
-            relay_only: bool,
-            kept: &'a [bool],
-            sentence: Option<&'a str>,
-        }
         let urls: Vec<_> = urls.lines().map(str::to_owned).collect();
-        self.engine
-            .peer(&urls)
-            .map_or(JsValue::UNDEFINED, |step| {
-                let PeerStep { relay_only, kept, sentence } = &step;
-                to_js(&Out { relay_only: *relay_only, kept, sentence: *sentence })
-            })
-            .unchecked_into()
+        optional(self.engine.peer(&urls).as_ref()).unchecked_into()
     }
 
     /// For the address of a frame, fragment included; `undefined` to leave it alone.
     pub fn frame(&mut self, url: &str) -> FrameVerdict {
-        #[derive(Serialize)]
-        struct Out<'a> {
-            url: &'a str,
-            sentence: Option<&'a str>,
-        }
-        self.engine
-            .frame(url)
-            .map_or(JsValue::UNDEFINED, |step| {
-                to_js(&Out { url: &step.url, sentence: step.sentence })
-            })
-            .unchecked_into()
+        optional(self.engine.frame(url).as_ref()).unchecked_into()
     }
 
     /// For a link that is about to be followed: where to go instead; `undefined` to follow it.
@@ -362,29 +259,8 @@ impl Core {
     }
 }
 
-/// The settings in force, for showing.
-#[wasm_bindgen]
-#[must_use]
-pub fn describe(stored: Option<String>, managed: Option<String>) -> SettingsView {
-    to_js(&overview::describe(stored.as_deref(), managed.as_deref())).unchecked_into()
-}
-
-/// The stored settings after one change.
-///
-/// # Errors
-/// A sentence for the person when the change is not allowed.
-#[wasm_bindgen]
-pub fn change(
-    stored: Option<String>,
-    managed: Option<String>,
-    change: SettingChange,
-) -> Result<String, JsError> {
-    let text = js_sys::JSON::stringify(&change).ok().map(String::from);
-    let change = text
-        .and_then(|text| mantle_settings::Change::read(&text))
-        .ok_or_else(|| JsError::new("Mantle does not know this setting; update Mantle."))?;
-    overview::change(stored.as_deref(), managed.as_deref(), change)
-        .map_err(|error| JsError::new(&error.to_string()))
+fn optional<T: Serialize>(value: Option<&T>) -> JsValue {
+    value.map_or(JsValue::UNDEFINED, to_js)
 }
 
 /// By way of JSON text: `serde-wasm-bindgen` would add several dozen KB to a file that every page start parses.

@@ -1,0 +1,450 @@
+/** Generated from the Rust types that cross the boundary; do not edit. */
+
+/**
+ * What a shield does with what it finds, weakest first.
+ */
+export type Mode = "off" | "flag" | "ask" | "on";
+
+/**
+ * Which defaults hold where nobody chose, weakest first.
+ */
+export type Profile = "recommended" | "strict";
+
+/**
+ * Where a value in force comes from.
+ */
+export type Source = "default" | "user" | "policy";
+
+/**
+ * A value, where it comes from, and whether the user may change it.
+ */
+export type InForce<T> = { 
+/**
+ * The value.
+ */
+value: T, 
+/**
+ * Its origin.
+ */
+source: Source, 
+/**
+ * Set by policy, not to be changed.
+ */
+locked: boolean, };
+
+/**
+ * What an entry of a list is.
+ */
+export type Item = "host" | "type";
+
+/**
+ * The values an option takes.
+ */
+export type OptionKind = { "choice": Array<[string, string]> } | { "text": { 
+/**
+ * In characters.
+ */
+max: number, } } | { "number": { 
+/**
+ * Smallest.
+ */
+min: number, 
+/**
+ * Largest.
+ */
+max: number, } } | "flag" | { "list": { 
+/**
+ * Most entries.
+ */
+max: number, 
+/**
+ * What each is.
+ */
+item: Item, } };
+
+/**
+ * One option of a shield.
+ */
+export type OptionInfo = { 
+/**
+ * As stored, in camelCase.
+ */
+key: string, 
+/**
+ * For people.
+ */
+title: string, 
+/**
+ * Its values.
+ */
+kind: OptionKind, 
+/**
+ * Where nobody chose: JSON text.
+ */
+default: string, 
+/**
+ * One line: why that default.
+ */
+why: string, };
+
+/**
+ * A value an option has.
+ */
+export type OptionValue = string | number | boolean | Array<string>;
+
+/**
+ * One change a person makes.
+ */
+export type SettingChange = { "type": "mode", 
+/**
+ * Its id.
+ */
+shield: string, 
+/**
+ * The new mode; `None` goes back to the default.
+ */
+mode: Mode | null, } | { "type": "deviceName", 
+/**
+ * The new text; `None` goes back to the default.
+ */
+value: string | null, } | { "type": "allow", 
+/**
+ * Its id.
+ */
+shield: string, 
+/**
+ * Host names, with `:port` where needed.
+ */
+hosts: Array<string>, } | { "type": "sites", 
+/**
+ * Origins, with a path at most.
+ */
+sites: Array<string>, } | { "type": "profile", 
+/**
+ * The new one; `None` goes back to the default.
+ */
+profile: Profile | null, } | { "type": "option", 
+/**
+ * The shield's id.
+ */
+shield: string, 
+/**
+ * The option's key.
+ */
+key: string, 
+/**
+ * JSON text; `None` goes back to the default.
+ */
+value: OptionValue | null, };
+
+/**
+ * A place where Element lives.
+ */
+export type Site = { 
+/**
+ * Origin, with the path under which the client lives, without a slash at the end.
+ */
+url: string, 
+/**
+ * Without a port.
+ */
+host: string, 
+/**
+ * Match pattern of its pages. It has no port: Firefox's patterns know none.
+ */
+match: string, 
+/**
+ * Match pattern of the permission it needs. It has no path: permissions know none.
+ */
+permission: string, };
+
+/**
+ * A part of the page script that takes requests or answers over, asynchronously.
+ */
+export type Handler = "state" | "media" | "ask";
+
+/**
+ * What Mantle did, for the ledger.
+ */
+export type Action = "blocked" | "answered" | "rewritten" | "flagged" | "asked" | "unknown";
+
+/**
+ * What a person is asked before something leaves. All texts are for people.
+ */
+export type Question = { 
+/**
+ * Names it among its shield's questions.
+ */
+id: string, 
+/**
+ * The question.
+ */
+title: string, 
+/**
+ * Who learns what.
+ */
+text: string, 
+/**
+ * On the button that lets it go.
+ */
+send: string, 
+/**
+ * Beside the box that lets it go from now on, for the user or room that the path names; `None`:
+ * asked each time.
+ */
+remember: string | null, };
+
+/**
+ * Who takes a request or an answer over, and on whose behalf.
+ */
+export type Taker = { 
+/**
+ * The part of the page script.
+ */
+handler: Handler, 
+/**
+ * The shield's id.
+ */
+shield: string, 
+/**
+ * Its title.
+ */
+name: string, 
+/**
+ * What the person is asked; `None` where the handler has its own words, and for an inquiry
+ * that is refused without asking.
+ */
+question: Question | null, };
+
+/**
+ * One kind of decision and how often it was made.
+ */
+export type RecordEffect = { 
+/**
+ * Milliseconds since the epoch, of the drain.
+ */
+time: number, 
+/**
+ * Shield id, or `router` for unknown endpoints.
+ */
+shield: string, 
+/**
+ * What was done.
+ */
+action: Action, 
+/**
+ * Host, with port where it is not the scheme's own.
+ */
+host: string, 
+/**
+ * Endpoint template: parameters stand as `{}`.
+ */
+endpoint: string, 
+/**
+ * How often since the last drain.
+ */
+count: number, };
+
+/**
+ * What the browser side has to carry on.
+ */
+export type Effect = { "type": "record" } & RecordEffect | { "type": "learned", 
+/**
+ * Shield id.
+ */
+shield: string, 
+/**
+ * Host, with port where named.
+ */
+host: string, 
+/**
+ * `/` for the whole host.
+ */
+pathPrefix: string, };
+
+/**
+ * What a shield wants of a peer connection.
+ */
+export type PeerVerdict = { 
+/**
+ * Only relayed traffic. In any case nothing is gathered before the call starts.
+ */
+relayOnly: boolean, 
+/**
+ * For each server's URL, in their order: whether it may be contacted.
+ */
+kept: Array<boolean>, 
+/**
+ * For the user, when the connection cannot work.
+ */
+sentence: string | null, };
+
+/**
+ * What a shield wants loaded into a frame instead.
+ */
+export type FrameVerdict = { 
+/**
+ * Absolute.
+ */
+url: string, 
+/**
+ * For the user, when the frame stays empty.
+ */
+sentence: string | null, };
+
+/**
+ * An option of a shield as shown.
+ */
+export type OptionView = { 
+/**
+ * In force.
+ */
+value: OptionValue, 
+/**
+ * Where it comes from.
+ */
+source: Source, 
+/**
+ * Whether policy keeps the user from changing it.
+ */
+locked: boolean, 
+/**
+ * As stored, in camelCase.
+ */
+key: string, 
+/**
+ * For people.
+ */
+title: string, 
+/**
+ * Its values.
+ */
+kind: OptionKind, 
+/**
+ * Where nobody chose: JSON text.
+ */
+default: string, 
+/**
+ * One line: why that default.
+ */
+why: string, };
+
+/**
+ * One shield as shown.
+ */
+export type ShieldView = { 
+/**
+ * Kebab-case id.
+ */
+id: string, 
+/**
+ * Short title.
+ */
+name: string, 
+/**
+ * What it does.
+ */
+purpose: string, 
+/**
+ * What the user loses.
+ */
+loses: string, 
+/**
+ * In force.
+ */
+mode: Mode, 
+/**
+ * Where nobody chose, under the profile in force.
+ */
+default: Mode, 
+/**
+ * All it offers.
+ */
+modes: Array<Mode>, 
+/**
+ * Where the mode comes from.
+ */
+source: Source, 
+/**
+ * Whether policy keeps the user from changing it.
+ */
+locked: boolean, 
+/**
+ * Choices beside the mode.
+ */
+options: Array<OptionView>, 
+/**
+ * Title of its list of allowed hosts; `None`: it has none.
+ */
+allow: string | null, 
+/**
+ * Does nothing without the browser's permission for all sites.
+ */
+everywhere: boolean, };
+
+/**
+ * A text setting as shown.
+ */
+export type TextView = { 
+/**
+ * In force.
+ */
+value: string, 
+/**
+ * Where nobody chose.
+ */
+default: string, 
+/**
+ * Where it comes from.
+ */
+source: Source, 
+/**
+ * Whether the user may change it.
+ */
+locked: boolean, };
+
+/**
+ * All settings as shown.
+ */
+export type SettingsView = { 
+/**
+ * Which defaults hold.
+ */
+profile: InForce<Profile>, 
+/**
+ * In their order.
+ */
+shields: Array<ShieldView>, 
+/**
+ * Choices that belong to no shield.
+ */
+general: Array<OptionView>, 
+/**
+ * What sessions are called.
+ */
+deviceName: TextView, 
+/**
+ * Allowed hosts by shield id: the organisation's and the user's.
+ */
+allow: Record<string, string[]>, 
+/**
+ * The user's part of them.
+ */
+ownAllow: Record<string, string[]>, 
+/**
+ * What could not be read, as sentences.
+ */
+problems: Array<string>, };
+
+/**
+ * Sites beside those a build was made for.
+ */
+export type SiteLists = { 
+/**
+ * That the user added.
+ */
+own: Array<Site>, 
+/**
+ * That the organisation names.
+ */
+named: Array<Site>, };
