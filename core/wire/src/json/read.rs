@@ -315,10 +315,10 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4_000))]
         #[test]
         fn texts_are_read_as_serde_json_reads_them(text in scraps()) {
-            let whole = expected(&text);
-            let ours = get(&text, &[]);
-            prop_assert_eq!(ours.is_ok(), whole.is_some(), "{:?}", text);
-            if let Some(whole) = whole {
+            // Browsers read a number of any size; serde_json does where it need not keep it.
+            let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+            prop_assert_eq!(get(&text, &[]).is_ok(), is_json, "{:?}", text);
+            if let Some(whole) = expected(&text) {
                 for key in ["a", "b"] {
                     let value = get(&text, &[key]).unwrap();
                     let parsed = value.map(|value| serde_json::from_str::<serde_json::Value>(value).unwrap());
