@@ -5,7 +5,7 @@
 //! keys `1`, `2`, … What such a value can only mean, it means; everything else is left as it is, and
 //! whoever reads it names it.
 
-use mantle_wire::json::{elements, members, quoted};
+use mantle_wire::json::{elements, members, quoted, string};
 use std::borrow::Cow;
 
 /// The object in a policy's value, which may be the only entry of a list, or JSON text.
@@ -90,6 +90,6 @@ fn only(mut json: &str) -> &str {
 }
 
 fn text(json: &str) -> Option<String> {
-    let text: String = serde_json::from_str(json).ok()?;
+    let text = string(json.trim().as_bytes())?;
     Some(text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\0').to_owned())
 }

@@ -7,7 +7,7 @@
 use crate::coerce;
 use crate::schema::{Mode, Profile};
 use crate::validate;
-use mantle_wire::json::{JsonError, elements, members};
+use mantle_wire::json::{JsonError, elements, members, string};
 use std::borrow::Cow;
 
 /// What a policy may name at its top.
@@ -240,7 +240,7 @@ impl Reader {
 
     fn text(&self, json: &str) -> Option<String> {
         match self.author {
-            Author::Person => serde_json::from_str(json).ok(),
+            Author::Person => string(json.trim().as_bytes()),
             Author::Organisation => coerce::line(json),
         }
     }
@@ -255,7 +255,7 @@ impl Reader {
 
     fn name<const N: usize>(&self, json: &str, names: [&'static str; N]) -> Option<String> {
         match self.author {
-            Author::Person => serde_json::from_str(json).ok(),
+            Author::Person => string(json.trim().as_bytes()),
             Author::Organisation => coerce::name(json, names.into_iter()).map(str::to_owned),
         }
     }

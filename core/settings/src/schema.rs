@@ -3,7 +3,7 @@
 use crate::coerce;
 use crate::layer::Author;
 use crate::validate;
-use mantle_wire::json::{elements, quoted};
+use mantle_wire::json::{elements, quoted, string};
 use serde::{Deserialize, Serialize};
 
 /// Version of the stored form that this core writes.
@@ -184,7 +184,8 @@ impl OptionInfo {
     /// Reads a value from JSON text; `None` when it is none of this option's.
     #[must_use]
     pub fn read(&self, json: &str) -> Option<OptionValue> {
-        let text = || serde_json::from_str::<String>(json).ok();
+        let json = json.trim();
+        let text = || string(json.as_bytes());
         match self.kind {
             OptionKind::Choice(choices) => text()
                 .filter(|text| choices.iter().any(|(value, _)| value == text))
@@ -193,11 +194,12 @@ impl OptionInfo {
                 .map(|text| text.trim().to_owned())
                 .filter(|text| text.chars().count() <= max && !text.chars().any(char::is_control))
                 .map(OptionValue::Text),
-            OptionKind::Number { min, max } => serde_json::from_str(json)
+            OptionKind::Number { min, max } => json
+                .parse()
                 .ok()
                 .filter(|number| (min..=max).contains(number))
                 .map(OptionValue::Number),
-            OptionKind::Flag => serde_json::from_str(json).ok().map(OptionValue::Flag),
+            OptionKind::Flag => json.parse().ok().map(OptionValue::Flag),
             OptionKind::List { .. } => match self.read_list(json)? {
                 (texts, true) => Some(OptionValue::List(texts)),
                 _ => None,
@@ -247,7 +249,7 @@ impl OptionInfo {
         let OptionKind::List { max, item } = self.kind else { return None };
         let entries = json.trim_start().starts_with('[').then(|| elements(json).ok())??;
         let read = |entry: &&str| {
-            let text = serde_json::from_str::<String>(entry).ok()?;
+            let text = string(entry.trim().as_bytes())?;
             match item {
                 Item::Host => validate::host(&text),
                 Item::Type => validate::event_type(&text),
