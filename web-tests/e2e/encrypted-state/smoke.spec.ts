@@ -35,6 +35,8 @@ const OTHER_TYPE = "org.example.state";
 const LIMIT = 45_000;
 /** Part of every name and topic, and of nothing else. */
 const CANARY = "canary-7f3a";
+/** As MSC3414 has them: it names no type. */
+const OPAQUE = "c29tZSBvcGFxdWUga2V5";
 const FIRST_ROOM = "Mantle encrypts the name and topic of new rooms.";
 const ENCRYPTION = {
   type: "m.room.encryption",
@@ -500,7 +502,27 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       await until(() => peerHasKey(id), "Carol has the key", LIMIT);
     });
 
-    it(`${to} reads what has one of MSC3414's opaque keys`, async () => {
+    it(`${to} reads what has one of MSC3414's opaque keys where the room has no flag`, async () => {
+      const [owner, reader] = pair();
+      const people = [owner.credentials.userId, reader.credentials.userId];
+      const { room_id: id } = await carol.client.createRoom({
+        invite: people,
+        initial_state: [ENCRYPTION],
+      });
+      for (const one of [owner, reader]) await drive(one.page, "joinRoom", id);
+      const isThere = (user: string): boolean =>
+        carol.client.getRoom(id)?.getMember(user)?.membership === "join";
+      await until(() => people.every(isThere), "Carol knows who is in her room", LIMIT);
+      const topic = `Poppies of ${by} ${CANARY}`;
+      await sendForgery(world.synapse, carolAccount, carol, id, {
+        type: "m.room.topic",
+        content: JSON.stringify({ topic }),
+        packed: OPAQUE,
+      });
+      for (const one of [reader, owner]) await topicIs(one.page, id, topic);
+    });
+
+    it(`${to} takes no opaque key where the room has the flag`, async () => {
       const [owner, reader] = pair();
       const name = `Field of ${by} ${CANARY}`;
       const { roomId: id } = await drive(owner.page, "createRoom", {
@@ -513,13 +535,21 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       await promote(world, owner, id, [carol.userId]);
       await carol.seeName(id, name);
       await drive(reader.page, "roomName", id, name);
-      const topic = `Poppies of ${by} ${CANARY}`;
       await sendForgery(world.synapse, carolAccount, carol, id, {
         type: "m.room.topic",
-        content: JSON.stringify({ topic }),
-        packed: "c29tZSBvcGFxdWUga2V5",
+        content: JSON.stringify({ topic: `Tares of ${by} ${CANARY}` }),
+        packed: OPAQUE,
       });
-      for (const one of [reader, owner]) await topicIs(one.page, id, topic);
+      const later = `Meadow of ${by} ${CANARY}`;
+      await sendForgery(world.synapse, carolAccount, carol, id, {
+        type: "m.room.name",
+        content: JSON.stringify({ name: later }),
+      });
+      for (const one of [reader, owner]) {
+        await drive(one.page, "roomName", id, later);
+        const shown = (await drive(one.page, "shownRooms"))[id];
+        assert.doesNotMatch(shown?.topic ?? "", /Tares/);
+      }
     });
 
     it(`sliding sync of ${to} asks for encrypted state and names the room`, async () => {
@@ -846,7 +876,8 @@ async function reload(someone: Person): Promise<void> {
 function hasEncryptedState(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   const { type, state_key: key } = value as { type?: unknown; state_key?: unknown };
-  if (type === "m.room.encrypted" && key !== undefined) return true;
+  // What was refused stays as it came.
+  if (type === "m.room.encrypted" && key !== undefined && key !== OPAQUE) return true;
   return Object.values(value).some(hasEncryptedState);
 }
 
