@@ -573,7 +573,7 @@ for (const kind of bothBrowsers) {
       const mxc = "mxc://hs.example.org/abcDEF";
       // Only a page in front may use the clipboard.
       await page.bringToFront();
-      const signedIn = `https://${HOMESERVER}/_matrix/client/v1/media/thumbnail/hs.example.org/abcDEF`;
+      const signedIn = `https://${HOMESERVER}/_matrix/client/v1/media/thumbnail/hs.example.org/abcDEF?width=1`;
       await page.evaluate((text: string) => {
         const field = document.createElement("textarea");
         field.id = "field";

@@ -85,7 +85,7 @@ fn malformed_input_never_traps() {
     ] {
         engine.decide("", url);
         engine.decide_body("PUT", url, "\n:\n", &[0xff, 0xfe, 0x00]);
-        engine.answer("GET", url, 200, &[0xff]);
+        engine.response("GET", url, 200, &[0xff]);
     }
     let problems = engine.apply_settings(Some(r#"{"version":1,"shields":{"#), Some("[]"));
     assert!(!problems.is_empty());
