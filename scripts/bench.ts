@@ -22,6 +22,7 @@ import { clientPage, drive, openClient } from "../web-tests/support/client-page.
 import type { Handler, Recorder } from "../web-tests/support/recorder.ts";
 import { startWorld, type World } from "../web-tests/support/world.ts";
 import type {} from "../web-tests/wasm/boundary-page.ts";
+import { hostileTimes, type HostileTimes } from "./bench-hostile.ts";
 import { stateTimes, type StateTimes } from "./bench-state.ts";
 import { coreModules } from "./bundle.ts";
 import { builtCoreWasm, wasmSizes } from "./core-wasm.ts";
@@ -52,6 +53,10 @@ const limits = {
   network: 1.03,
   /** The main thread may be held that long by one step of opening. */
   longestStepMs: 50,
+  /** Responses that are made to take long, 8 MB of them: by `JSON.parse` of the same text. */
+  hostile: 0.5,
+  /** The same by 1 MB, by their sizes. */
+  hostileGrowth: 1.6,
 } as const;
 
 /** What Element asks for, by and large in the proportions of a session. */
@@ -148,6 +153,7 @@ interface Report {
   network: Partial<Record<BrowserKind, NetworkTimes>>;
   media: Partial<Record<BrowserKind, MediaSpeed[]>>;
   state: Partial<Record<BrowserKind, StateTimes>>;
+  hostile: Partial<Record<BrowserKind, HostileTimes[]>>;
 }
 
 function median(values: readonly number[]): number {
@@ -634,6 +640,13 @@ function print(report: Report): string[] {
     line(`${kind}: and at most`, network.most, "×");
   }
   for (const kind of bothBrowsers) {
+    for (const { shape, own, ratio, growth } of report.hostile[kind] ?? []) {
+      line(`${kind}: ${shape}, 8 MB`, own.at(-1) ?? Number.NaN, "ms");
+      line(`${kind}: ${shape}, by JSON.parse`, ratio, "×", limits.hostile);
+      line(`${kind}: ${shape}, growth`, growth, "×", limits.hostileGrowth);
+    }
+  }
+  for (const kind of bothBrowsers) {
     const state = report.state[kind];
     if (state === undefined) continue;
     const { large, small, opening } = state;
@@ -693,6 +706,7 @@ main("bench", async () => {
     network: {},
     media: {},
     state: {},
+    hostile: {},
   };
   const wanted = (what: string): boolean => values.only === undefined || values.only === what;
   if (wanted("decision") || wanted("start")) {
@@ -700,6 +714,9 @@ main("bench", async () => {
   }
   if (wanted("media")) {
     for (const kind of bothBrowsers) report.media[kind] = await mediaSpeeds(kind);
+  }
+  if (wanted("hostile")) {
+    for (const kind of bothBrowsers) report.hostile[kind] = await hostileTimes(kind);
   }
   if (wanted("state")) {
     for (const kind of bothBrowsers) {
