@@ -2,7 +2,7 @@ import type { Page } from "puppeteer-core";
 import type { Calls } from "../client/client.ts";
 import { launch } from "../support/browsers.ts";
 import type { BrowserKind } from "../support/browsers.ts";
-import { holds, jpegWithPlace, makeCanaries } from "../support/canaries.ts";
+import { holds, jpegWithPlace, makeCanaries, pictureHolding } from "../support/canaries.ts";
 import type { Canaries } from "../support/canaries.ts";
 import { drive, openClient, tryToDrive, unhandled } from "../support/client-page.ts";
 import { isAsked, press } from "../support/question.ts";
@@ -184,7 +184,7 @@ class Session {
       "uploadFile",
       "room.png",
       "image/png",
-      Buffer.from(`PNG ${this.#canaries.avatarContent}`).toString("base64"),
+      pictureHolding(this.#canaries.avatarContent).toString("base64"),
     );
     const { roomId } = await drive(this.#page, "createRoom", {
       name: roomName,

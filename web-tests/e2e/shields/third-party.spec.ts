@@ -450,7 +450,8 @@ for (const kind of bothBrowsers) {
         }
         const rules = async (): Promise<number> =>
           (await callApi<unknown[]>(options, "declarativeNetRequest.getDynamicRules")).length;
-        await until(async () => (await rules()) === 1, "the rule", 30_000);
+        // One for Element's pages, one for what the extension itself asks their homeservers.
+        await until(async () => (await rules()) === 2, "the rules", 30_000);
         const { servers, scripts } = await told(running, /Windows/);
         for (const { language, browser, platform } of servers) {
           // What each browser sends where German is its language and nobody changed it.
