@@ -226,9 +226,10 @@ export class StateWriter implements RequestHandler {
     const newRoomId = status === 200 ? roomIdOf(text, "replacement_room") : undefined;
     if (newRoomId !== undefined) {
       try {
-        await this.#engine.writing(client, () => {
+        await this.#engine.writing(client, async () => {
           this.#engine.call((state) => state.upgraded(oldRoomId, newRoomId, now()));
-          return NativePromise.resolve();
+          const failed = await this.#engine.persist();
+          if (failed.length > 0) throw new PageCryptoError(NOT_NAMED);
         });
         this.#pending.begin();
       } catch {
