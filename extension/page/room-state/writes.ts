@@ -228,8 +228,15 @@ export class StateWriter implements RequestHandler {
       try {
         await this.#engine.writing(client, async () => {
           this.#engine.call((state) => state.upgraded(oldRoomId, newRoomId, now()));
-          const failed = await this.#engine.persist();
-          if (failed.length > 0) throw new PageCryptoError(NOT_NAMED);
+          await this.#engine.persist();
+          // Another entry that could not be stored is no reason to say so of the name.
+          const isKept = (state: EncryptedState): boolean =>
+            state
+              .pendingWrites()
+              .every(
+                ({ roomId, pendingId }) => roomId !== newRoomId || state.isPendingStored(pendingId),
+              );
+          if (!this.#engine.call(isKept)) throw new PageCryptoError(NOT_NAMED);
         });
         this.#pending.begin();
       } catch {
