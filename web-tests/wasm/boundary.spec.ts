@@ -4,33 +4,16 @@
  */
 
 import assert from "node:assert/strict";
-import path from "node:path";
 import { after, before, describe, test } from "node:test";
 
-import { build } from "esbuild";
 import type { Page } from "puppeteer-core";
 
 import * as decision from "../../extension/page/intercept/decision.ts";
-import { coreModules } from "../../scripts/bundle.ts";
-import { builtCoreWasm } from "../../scripts/core-wasm.ts";
-import { root } from "../../scripts/process.ts";
 import { bothBrowsers, launch, type LaunchedBrowser } from "../support/browsers.ts";
+import { pageScript } from "./page-script.ts";
 import type {} from "./boundary-page.ts";
 
 const login = "https://hs.example.org/_matrix/client/v3/login";
-
-async function pageScript(): Promise<string> {
-  const outcome = await build({
-    absWorkingDir: root,
-    entryPoints: [path.join(root, "web-tests/wasm/boundary-page.ts")],
-    write: false,
-    bundle: true,
-    format: "iife",
-    target: ["chrome119", "firefox128"],
-    plugins: [coreModules(builtCoreWasm())],
-  });
-  return outcome.outputFiles[0]?.text ?? "";
-}
 
 for (const kind of bothBrowsers) {
   describe(`WASM boundary in ${kind}`, () => {
@@ -41,7 +24,7 @@ for (const kind of bothBrowsers) {
       // Port 9 discards: nothing here may go to the network.
       browser = await launch(kind, { proxyPort: 9 });
       page = await browser.newPage();
-      await page.addScriptTag({ content: await pageScript() });
+      await page.addScriptTag({ content: await pageScript("boundary-page.ts") });
     });
     after(() => browser.close());
 

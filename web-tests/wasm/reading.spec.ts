@@ -4,33 +4,16 @@
  */
 
 import assert from "node:assert/strict";
-import path from "node:path";
 import { after, before, describe, test } from "node:test";
 
-import { build } from "esbuild";
 import type { Page } from "puppeteer-core";
 
-import { coreModules } from "../../scripts/bundle.ts";
-import { builtCoreWasm } from "../../scripts/core-wasm.ts";
-import { root } from "../../scripts/process.ts";
 import { bothBrowsers, launch, type LaunchedBrowser } from "../support/browsers.ts";
+import { pageScript } from "./page-script.ts";
 import type {} from "./reading-page.ts";
 
 const TEXTS = 6_000;
 const ADDRESSES = 20_000;
-
-async function pageScript(): Promise<string> {
-  const outcome = await build({
-    absWorkingDir: root,
-    entryPoints: [path.join(root, "web-tests/wasm/reading-page.ts")],
-    write: false,
-    bundle: true,
-    format: "iife",
-    target: ["chrome119", "firefox128"],
-    plugins: [coreModules(builtCoreWasm())],
-  });
-  return outcome.outputFiles[0]?.text ?? "";
-}
 
 for (const kind of bothBrowsers) {
   describe(`reading in ${kind}`, () => {
@@ -42,7 +25,7 @@ for (const kind of bothBrowsers) {
       // Port 9 discards: nothing here may go to the network.
       browser = await launch(kind, { proxyPort: 9 });
       page = await browser.newPage();
-      await page.addScriptTag({ content: await pageScript() });
+      await page.addScriptTag({ content: await pageScript("reading-page.ts") });
     });
     after(() => browser.close());
 
