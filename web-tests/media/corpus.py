@@ -83,10 +83,12 @@ def segment(marker, payload):
 
 def jpeg(image, **options):
     data = saved(image, "JPEG", quality=80, **options)
+    # Whole, with a small number: exiftool makes a list as long as the number says.
+    jumbf = struct.pack(">I4s", 8 + len(CANARY), b"jumb") + CANARY.encode()
     extra = (
         segment(0xE0, b"JFXX\0\x10" + saved(picture(size=(8, 8)), "JPEG"))
         + segment(0xED, b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\x20" + CANARY.encode() + b"iptc" * 5)
-        + segment(0xEB, b"JP" + CANARY.encode() + b"jumbf")
+        + segment(0xEB, b"JP" + struct.pack(">HI", 1, 1) + jumbf)
         + segment(0xFE, CANARY.encode() + b"comment")
         + b"\xff\xff" * 3
     )

@@ -322,7 +322,10 @@ export class GuardedCore implements Gate {
   }
 
   #notePending(): void {
-    if (this.#attemptOnce((core) => core.pending()) === true) this.#observer.pending();
+    if (this.#attemptOnce((core) => core.pending()) !== true) return;
+    // At once: a client that signs out may load its page anew before the effects are fetched.
+    this.#keep();
+    this.#observer.pending();
   }
 
   #giveUp(): void {
