@@ -7,7 +7,8 @@ import { parseArgs } from "node:util";
 import { Failure, main, must, root, run } from "./process.ts";
 import { buildsFor, nodeTests, testFiles } from "./spec-files.ts";
 
-const usage = "usage: scripts/spec FILE… [--browser chromium|firefox] [--only PATTERN]";
+const usage = `usage: scripts/spec FILE… [--browser chromium|firefox] [--only PATTERN] [--element DIR]
+  --element DIR   a built Element Web in place of the tests' interface, for the specs that drive one`;
 
 /** A path, or a part of one that only one test file has. */
 function testFile(named: string, all: readonly string[]): string {
@@ -31,6 +32,7 @@ main("spec", async () => {
     options: {
       browser: { type: "string" },
       only: { type: "string" },
+      element: { type: "string" },
       help: { type: "boolean", default: false },
     },
   });
@@ -38,7 +40,10 @@ main("spec", async () => {
     console.log(usage);
     return values.help ? 0 : 2;
   }
-  const { browser, only } = values;
+  const { browser, only, element } = values;
+  if (element !== undefined && !existsSync(path.join(element, "index.html"))) {
+    throw new Failure(`${element} holds no built Element Web: it has no index.html.`);
+  }
   if (browser !== undefined && browser !== "chromium" && browser !== "firefox") {
     throw new Failure(`--browser must be chromium or firefox, not "${browser}".`);
   }
@@ -60,7 +65,10 @@ main("spec", async () => {
   const outcome = await run(command, args, {
     timeoutSeconds: 3_600,
     echo: true,
-    env: browser === undefined ? {} : { MANTLE_BROWSERS: browser },
+    env: {
+      ...(browser === undefined ? {} : { MANTLE_BROWSERS: browser }),
+      ...(element === undefined ? {} : { MANTLE_ELEMENT: path.resolve(element) }),
+    },
   });
   return outcome.ok ? 0 : 1;
 });

@@ -1,7 +1,8 @@
 /** Serves Element's interface, and does with it what a person would do. */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { extname, join, normalize } from "node:path";
+import { extname, join, normalize, resolve, sep } from "node:path";
+import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ElementHandle, Page } from "puppeteer-core";
 import type { Handler } from "../support/recorder.ts";
@@ -19,6 +20,7 @@ const TYPES: Record<string, string> = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript; charset=utf-8",
   ".json": "application/json",
+  ".mjs": "text/javascript; charset=utf-8",
   ".mp3": "audio/mpeg",
   ".ogg": "audio/ogg",
   ".png": "image/png",
@@ -29,19 +31,29 @@ const TYPES: Record<string, string> = {
   ".woff2": "font/woff2",
 };
 
+/** A build of somebody's own, by `--element`; undefined for the tests' interface. */
+export const ownBuild: string | undefined = process.env["MANTLE_ELEMENT"];
+const CONFIG = fileURLToPath(new URL("../client/config.json", import.meta.url));
+
 /** Serves the page as a web server serves Element: what has a hash in its name is kept for good. */
-export async function elementPage(): Promise<Handler> {
-  const folder = await buildElement();
+export async function elementPage(own = ownBuild): Promise<Handler> {
+  const folder = resolve(own ?? (await buildElement()));
+  if (!existsSync(join(folder, "index.html"))) {
+    throw new Error(`${folder} holds no built Element Web: it has no index.html.`);
+  }
   return async (request, response) => {
     const { pathname } = new URL(request.path, ELEMENT);
-    const name = normalize(pathname.endsWith("/") ? `${pathname}index.html` : pathname).slice(1);
+    const wanted = decodeURIComponent(pathname.endsWith("/") ? `${pathname}index.html` : pathname);
+    const name = normalize(wanted).slice(1);
     const file = join(folder, name);
+    const isConfig = name === "config.json";
     const isServed = name === "version" || extname(name) !== "";
-    if (!isServed || !file.startsWith(folder) || !existsSync(file)) {
+    if (!isServed || !file.startsWith(folder + sep) || !(isConfig || existsSync(file))) {
       response.writeHead(404).end("Not found");
       return;
     }
-    const content = name === "config.json" ? await elementConfig(file) : await readFile(file);
+    // A build's own servers are not for tests.
+    const content = isConfig ? await elementConfig(CONFIG) : await readFile(file);
     const isKept = /^(bundles|i18n)\//.test(name);
     response.writeHead(200, {
       "Content-Type": TYPES[extname(name)] ?? "text/plain",

@@ -1,0 +1,412 @@
+/**
+ * The session for an Element Web that nobody here has seen: signed in through its own form, then
+ * driven by the client it runs. What a build does not offer is said, and counts as not driven.
+ */
+import type { Page } from "puppeteer-core";
+import { signIn } from "../element/sign-in.ts";
+import { launch } from "../support/browsers.ts";
+import type { BrowserKind } from "../support/browsers.ts";
+import { holds, jpegWithPlace, makeCanaries } from "../support/canaries.ts";
+import type { Canaries } from "../support/canaries.ts";
+import { isAsked, press } from "../support/question.ts";
+import { startPeer } from "../support/peer.ts";
+import type { Peer } from "../support/peer.ts";
+import type { Recorder } from "../support/recorder.ts";
+import type { Account } from "../support/synapse.ts";
+import type { World } from "../support/world.ts";
+import { countLeaks } from "./rows.ts";
+import type { Seen } from "./rows.ts";
+import type { SessionResult } from "./session.ts";
+
+const PASSWORD = "correct horse battery staple";
+const STEP_MS = 30_000;
+
+/** What is called of a client; versions differ in what they have. */
+type Client = Record<string, (...args: unknown[]) => unknown>;
+type Outcome = { value: unknown } | { lacks: true } | { error: string };
+
+/** Runs the session once. `extension` is Mantle's built folder. */
+export async function runOnElement(
+  world: World,
+  recorder: Recorder,
+  kind: BrowserKind,
+  extension: string | undefined,
+): Promise<SessionResult> {
+  const started = Date.now();
+  const canaries = makeCanaries();
+  const suffix = Math.random().toString(36).slice(2, 8);
+  const bob = await world.synapse.register(`bob-${suffix}`, PASSWORD);
+  const alice = await world.synapse.register(`alice-${suffix}`, PASSWORD);
+  const peer = await startPeer(world.synapse, bob);
+  recorder.clear();
+  const browser = await launch(kind, {
+    proxyPort: recorder.port,
+    ...(extension === undefined ? {} : { extension }),
+  });
+  try {
+    const page = await browser.newPage();
+    await page.setViewport({ width: 1280, height: 800 });
+    const session = new ElementSession(world, page, canaries, peer, bob, alice.userId);
+    await session.run(`alice-${suffix}`);
+    // What was sent last has arrived by now, beacons too.
+    await new Promise((resume) => setTimeout(resume, 1_000));
+    const seen: Seen = {
+      exchanges: recorder.exchanges.filter((exchange) => exchange.method !== "OPTIONS"),
+      canaries,
+      userId: alice.userId,
+      peerUserId: bob.userId,
+      elsewhere: session.elsewhere,
+    };
+    return {
+      browser: kind,
+      withMantle: extension !== undefined,
+      leaks: countLeaks(seen),
+      seen,
+      checks: session.checks,
+      refused: session.refused,
+      milliseconds: Date.now() - started,
+    };
+  } finally {
+    peer.stop();
+    await browser.close();
+  }
+}
+
+class ElementSession {
+  readonly checks: Record<string, true | string> = {};
+  readonly refused: { step: string; error: string }[] = [];
+  readonly elsewhere: Record<string, number> = {};
+
+  readonly #world: World;
+  readonly #page: Page;
+  readonly #canaries: Canaries;
+  readonly #peer: Peer;
+  readonly #bob: Account;
+  readonly #userId: string;
+
+  constructor(
+    world: World,
+    page: Page,
+    canaries: Canaries,
+    peer: Peer,
+    bob: Account,
+    userId: string,
+  ) {
+    this.#world = world;
+    this.#page = page;
+    this.#canaries = canaries;
+    this.#peer = peer;
+    this.#bob = bob;
+    this.#userId = userId;
+  }
+
+  async run(user: string): Promise<void> {
+    await this.#check("signed in through the form", () => signIn(this.#page, user, PASSWORD));
+    // Nothing else can be driven then, and the check says why.
+    if (this.checks["signed in through the form"] !== true) return;
+    const roomId = await this.#talk();
+    const clearRoomId = await this.#clearRoom();
+    await this.#uploads();
+    if (roomId !== undefined) await this.#inRoom(roomId);
+    if (clearRoomId !== undefined) await this.#inClearRoom(clearRoomId);
+    await this.#account();
+    await this.#identity();
+    if (roomId !== undefined) await this.#accountData(roomId);
+  }
+
+  async #talk(): Promise<string | undefined> {
+    const { roomName, topic, message } = this.#canaries;
+    let roomId: string | undefined;
+    await this.#check("made an encrypted room, and shows its name", async () => {
+      roomId = await this.#createRoom({
+        name: roomName,
+        topic,
+        preset: "private_chat",
+        invite: [this.#bob.userId],
+        initial_state: [
+          {
+            type: "m.room.encryption",
+            state_key: "",
+            content: { algorithm: "m.megolm.v1.aes-sha2" },
+          },
+        ],
+      });
+      await this.#showsName(roomId, roomName);
+    });
+    if (roomId === undefined) return undefined;
+    const invited = await this.#world.synapse.call(this.#bob, "GET", "/_matrix/client/v3/sync");
+    const invite = (invited["rooms"] as { invite?: Record<string, unknown> } | undefined)?.invite;
+    this.elsewhere["invite-room-name"] = holds(JSON.stringify(invite ?? {}), roomName) ? 1 : 0;
+    const room = roomId;
+    await this.#check("another person read an encrypted message", async () => {
+      await this.#peer.join(room);
+      await this.#need("sendTextMessage", room, message);
+      const { encrypted } = await this.#peer.receive(room, message);
+      if (!encrypted) throw new Error("it was not encrypted");
+    });
+    return roomId;
+  }
+
+  async #clearRoom(): Promise<string | undefined> {
+    const { clearRoomName, clearMessage, alias } = this.#canaries;
+    const wanted = { name: clearRoomName, preset: "private_chat", invite: [this.#bob.userId] };
+    await this.#try("public address", "createRoom", { ...wanted, room_alias_name: alias });
+    let roomId: string | undefined;
+    await this.#check("another person read a message in a clear room", async () => {
+      roomId = await this.#createRoom(wanted);
+      await this.#peer.join(roomId);
+      await this.#need("sendTextMessage", roomId, clearMessage);
+      await this.#peer.receive(roomId, clearMessage);
+    });
+    return roomId;
+  }
+
+  async #uploads(): Promise<void> {
+    const { filename, fileContent } = this.#canaries;
+    const files: [string, string, Buffer][] = [
+      [`${filename}.txt`, "text/plain", Buffer.from(`text ${fileContent}`)],
+      ["photo.jpg", "image/jpeg", jpegWithPlace("Camera of the tests")],
+    ];
+    for (const [name, type, content] of files) {
+      await this.#check(`uploaded ${type}`, () => this.#upload(name, type, content));
+    }
+  }
+
+  async #inRoom(roomId: string): Promise<void> {
+    const { newRoomName, newTopic, message } = this.#canaries;
+    await this.#check("renamed the room", async () => {
+      await this.#need("setRoomName", roomId, newRoomName);
+      await this.#showsName(roomId, newRoomName);
+    });
+    await this.#try("topic", "setRoomTopic", roomId, newTopic);
+    await this.#peer.send(roomId, `answer to ${message}`);
+    await this.#check("received an answer, and read it", () => this.#readLast(roomId));
+    await this.#try("typing", "sendTyping", roomId, true, 4_000);
+    await this.#try("state", "roomState", roomId);
+    await this.#try("room pictures", "sendStateEvent", roomId, "m.room.avatar", { url: "mxc://x/y" }, "");
+    await this.#try("hierarchy", "getRoomHierarchy", roomId, 20);
+    await this.#try("tag", "setRoomTag", roomId, "m.favourite", { order: 0.5 });
+    await this.#try(
+      "nickname",
+      "sendStateEvent",
+      roomId,
+      "m.room.member",
+      { membership: "join", displayname: this.#canaries.roomNickname },
+      this.#userId,
+    );
+    await this.#try("message search", "search", {
+      body: {
+        search_categories: {
+          room_events: { search_term: this.#canaries.searchTerm, filter: { rooms: [roomId] } },
+        },
+      },
+    });
+  }
+
+  async #inClearRoom(roomId: string): Promise<void> {
+    const { reason } = this.#canaries;
+    const name = `victim-${Math.random().toString(36).slice(2, 8)}`;
+    const { userId } = await this.#world.synapse.register(name, PASSWORD);
+    await this.#try("invite", "invite", roomId, userId);
+    await this.#try("kick with a reason", "kick", roomId, userId, reason);
+  }
+
+  async #account(): Promise<void> {
+    const c = this.#canaries;
+    const deviceId = await this.#try("own session", "getDeviceId");
+    await this.#try("rename the session", "setDeviceDetails", deviceId, {
+      display_name: c.deviceName,
+    });
+    await this.#try("link preview", "getUrlPreview", `https://link.example.org/${c.link}`, Date.now());
+    await this.#try("presence", "setPresence", { presence: "online" });
+    await this.#try("display name", "setDisplayName", c.displayName);
+    await this.#try("picture", "setAvatarUrl", "mxc://hs.example.org/avatar");
+    await this.#try("people search", "searchUserDirectory", { term: c.userSearchTerm.slice(0, 2) });
+    await this.#try("profile", "getProfileInfo", this.#bob.userId);
+    await this.#try("room directory", "publicRooms", {
+      server: "matrix.org",
+      filter: { generic_search_term: c.directorySearchTerm },
+    });
+    await this.#try("keyword", "addPushRule", "global", "content", c.keyword, {
+      actions: ["notify"],
+      pattern: c.keyword,
+    });
+    await this.#try("push by mail", "setPusher", {
+      kind: "email",
+      app_id: "m.email",
+      app_display_name: "Email Notifications",
+      device_display_name: c.ownEmail,
+      lang: "en",
+      pushkey: c.ownEmail,
+      data: { brand: "Element" },
+    });
+    await this.#try("relays for calls", "turnServer");
+  }
+
+  async #identity(): Promise<void> {
+    const { contactEmail, ownEmail } = this.#canaries;
+    await this.#try("identity server", "setIdentityServerUrl", "https://vector.im");
+    const token = await this.#try("OpenID token", "getOpenIdToken");
+    await this.#try("identity account", "registerWithIdentityServer", token ?? {});
+    const given = "is-token-0123456789";
+    await this.#try("look-up", "identityHashedLookup", [[contactEmail, "email"]], given);
+    await this.#try("own mail address", "requestAdd3pidEmailToken", ownEmail, "secret", 1);
+  }
+
+  async #accountData(roomId: string): Promise<void> {
+    const write = (type: string, content: Record<string, unknown>): Promise<unknown> =>
+      this.#try(type, "setAccountData", type, content);
+    await write("im.vector.setting.breadcrumbs", { recent_rooms: [roomId] });
+    await write("io.element.recent_emoji", { recent_emoji: [["👍", 3]] });
+    await write("im.vector.analytics", { id: "0123", pseudonymousAnalyticsOptIn: true });
+    await write("m.ignored_user_list", { ignored_users: { "@troll:hs.example.org": {} } });
+  }
+
+  async #createRoom(options: Record<string, unknown>): Promise<string> {
+    const made = (await this.#need("createRoom", options)) as { room_id?: string } | null;
+    if (typeof made?.room_id !== "string") throw new Error("the room has no ID");
+    return made.room_id;
+  }
+
+  async #showsName(roomId: string, name: string): Promise<void> {
+    await this.#page.waitForFunction(
+      (id: string, wanted: string) => {
+        const client = (window.mxMatrixClientPeg as { get(): unknown } | undefined)?.get() as
+          | { getRoom(id: string): { name?: string } | null }
+          | undefined;
+        return client?.getRoom(id)?.name === wanted;
+      },
+      { timeout: STEP_MS },
+      roomId,
+      name,
+    );
+  }
+
+  /** Files do not pass as JSON, so they are made in the page. */
+  async #upload(name: string, type: string, content: Buffer): Promise<void> {
+    const failure = await this.#answering(
+      this.#page.evaluate(
+        async (fileName: string, fileType: string, base64: string) => {
+          const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+          const file = new File([bytes], fileName, { type: fileType });
+          const client = (window.mxMatrixClientPeg as { get(): unknown } | undefined)?.get() as
+            Client | undefined;
+          try {
+            await client?.["uploadContent"]?.(file, { name: fileName, type: fileType });
+            return null;
+          } catch (error) {
+            return String(error);
+          }
+        },
+        name,
+        type,
+        content.toString("base64"),
+      ),
+      "Send without these details",
+    );
+    if (failure !== null) throw new Error(failure);
+  }
+
+  /** A receipt for the newest event of another person. */
+  async #readLast(roomId: string): Promise<void> {
+    const failure = await this.#page.evaluate(
+      async (id: string, peer: string, limit: number) => {
+        interface Shown {
+          getSender(): string;
+          getType(): string;
+        }
+        const client = (window.mxMatrixClientPeg as { get(): unknown } | undefined)?.get() as {
+          getRoom(id: string): { getLiveTimeline(): { getEvents(): Shown[] } } | null;
+          sendReadReceipt(event: Shown): Promise<unknown>;
+        };
+        const end = Date.now() + limit;
+        for (;;) {
+          const events = client.getRoom(id)?.getLiveTimeline().getEvents() ?? [];
+          const last = events.findLast(
+            (event) => event.getSender() === peer && !event.getType().startsWith("m.room.member"),
+          );
+          if (last !== undefined) {
+            await client.sendReadReceipt(last);
+            return null;
+          }
+          if (Date.now() > end) return "nothing of the other person is in the room";
+          await new Promise((resume) => setTimeout(resume, 100));
+        }
+      },
+      roomId,
+      this.#bob.userId,
+      STEP_MS,
+    );
+    if (failure !== null) throw new Error(failure);
+  }
+
+  async #check(what: string, step: () => Promise<unknown>): Promise<void> {
+    try {
+      await step();
+      this.checks[what] = true;
+    } catch (error) {
+      this.checks[what] = error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  /** A step that the session needs. */
+  async #need(method: string, ...args: unknown[]): Promise<unknown> {
+    const outcome = await this.#call(method, args);
+    if ("value" in outcome) return outcome.value;
+    throw new Error("lacks" in outcome ? `this build's client has no ${method}` : outcome.error);
+  }
+
+  /** A step that Mantle, a server or the build may refuse; the person says no when asked. */
+  async #try(step: string, method: string, ...args: unknown[]): Promise<unknown> {
+    const outcome = await this.#call(method, args);
+    if ("value" in outcome) return outcome.value;
+    const error = "lacks" in outcome ? `not driven: this build's client has no ${method}` : outcome.error;
+    this.refused.push({ step, error });
+    return undefined;
+  }
+
+  async #call(method: string, args: unknown[]): Promise<Outcome> {
+    const called = this.#page.evaluate(
+      async (name: string, list: unknown[], limit: number): Promise<Outcome> => {
+        const client = (window.mxMatrixClientPeg as { get(): unknown } | undefined)?.get() as
+          Client | undefined;
+        if (typeof client?.[name] !== "function") return { lacks: true };
+        const late = new Promise<never>((_, reject) => {
+          setTimeout(() => reject(new Error(`no answer in ${limit} ms`)), limit);
+        });
+        try {
+          const value = await Promise.race([client[name](...list), late]);
+          // Only what JSON can hold leaves the page.
+          try {
+            return { value: JSON.parse(JSON.stringify(value ?? null)) as unknown };
+          } catch {
+            return { value: null };
+          }
+        } catch (error) {
+          return { error: String(error) };
+        }
+      },
+      method,
+      args,
+      STEP_MS,
+    );
+    return this.#answering(called, "Cancel").catch((error: unknown) => ({ error: String(error) }));
+  }
+
+  /** Waits for a step, and answers the question that comes up meanwhile, if any. */
+  async #answering<Result>(running: Promise<Result>, answer: string): Promise<Result> {
+    let isOver = false;
+    const over = (): void => {
+      isOver = true;
+    };
+    running.then(over, over);
+    while (!isOver) {
+      // Another answer than the one expected is better than none for ever.
+      if (await isAsked(this.#page).catch(() => false)) {
+        await press(this.#page, answer).catch(() => press(this.#page, "Cancel").catch(() => undefined));
+      }
+      await new Promise((resume) => setTimeout(resume, 50));
+    }
+    return running;
+  }
+}
