@@ -14,13 +14,14 @@ import {
   totalOf,
 } from "../browser/ledger.ts";
 import { forgetLearned, learn, readLearned, watchLearned } from "../browser/learned.ts";
-import { forgetPrivatePages, loadForPage, putForPage } from "../browser/page-store.ts";
+import { forgetPart, forgetPrivatePages, loadForPage, putForPage } from "../browser/page-store.ts";
 import {
   type EffectBatch,
   type PageReport,
   type PrivateAnswer,
   type PrivateQuery,
   type Receipt,
+  type SignedOut,
   readBackgroundMessage,
 } from "../protocol/relay-background.ts";
 import { type LearnedEffect } from "../protocol/reports.ts";
@@ -78,6 +79,8 @@ onMessage((message, sender) => {
     case "private-store":
     case "private-load":
       return takePrivate(known, sender);
+    case "signed-out":
+      return forgetSession(known, sender);
     default:
       return undefined;
   }
@@ -118,7 +121,7 @@ async function takePrivate(query: PrivateQuery, sender: Sender): Promise<Private
   if (origin === undefined || !isPrivate) {
     return { kind: "private-refused", why: "This page is in no private window." };
   }
-  const place = { origin, isPrivate };
+  const place = { origin, isPrivate, part: query.part };
   try {
     if (query.kind === "private-load") {
       return { kind: "private-entries", entries: await loadForPage(place, query.area) };
@@ -129,6 +132,14 @@ async function takePrivate(query: PrivateQuery, sender: Sender): Promise<Private
     const why = error instanceof Error ? error.message : String(error);
     return { kind: "private-refused", why: why.slice(0, 1000) };
   }
+}
+
+/** What belongs to a session that is over: the relay took out what lies on disk. */
+async function forgetSession({ part }: SignedOut, sender: Sender): Promise<undefined> {
+  const { origin, isPrivate } = sender;
+  if (origin !== undefined && isPrivate) await forgetPart({ origin, isPrivate, part });
+  const site = hostOf(origin);
+  await forgetLearned((entry) => entry.site === site && ["", part].includes(entry.part));
 }
 
 async function forgetPrivate(): Promise<void> {

@@ -1,12 +1,33 @@
-/** What pages keep on this device: one name per origin, area and key, in the extension's storage. */
+/**
+ * What pages keep on this device, in the extension's storage: one name per origin, storage of the
+ * page, area and key.
+ *
+ * An origin has more than one storage where the browser keeps windows apart (containers, private
+ * windows): each has a name of its own, and nobody takes out what is another's. What the person
+ * answered once and for all is the origin's, so that the options page can list it.
+ */
 import type { StoreArea } from "../protocol/requests.ts";
 import { readStorageWhere, removeStorage, removeStorageWhere, writeStorage } from "./api.ts";
 
 /** Where a page's entries are. */
 export interface PagePlace {
   readonly origin: string;
+  /** Name of the page's own storage: 32 hexadecimal digits; undefined: it has none yet. */
+  readonly part: string | undefined;
   /** Private windows leave nothing on disk. */
   readonly isPrivate: boolean;
+}
+
+/** Storages of one origin whose entries are kept; those unused the longest go. */
+export const MAX_PARTS = 8;
+
+const PARTED: readonly StoreArea[] = ["state", "account-data"];
+const PART = /^[0-9a-f]{32}$/;
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** Whether entries of the area belong to one storage of the page. */
+export function isParted(area: StoreArea): boolean {
+  return PARTED.includes(area);
 }
 
 /** Throws a sentence when it is not stored. */
@@ -17,6 +38,7 @@ export async function putForPage(
   value: string | null,
 ): Promise<void> {
   const prefix = prefixOf(place, area);
+  if (prefix === undefined) throw new Error("Mantle keeps nothing for pages without storage.");
   if (value === null) {
     await removeStorage(storageOf(place), `${prefix}${key}`);
   } else {
@@ -29,12 +51,54 @@ export async function loadForPage(
   area: StoreArea,
 ): Promise<Record<string, string>> {
   const prefix = prefixOf(place, area);
+  if (prefix === undefined) return {};
   const found = await readStorageWhere(storageOf(place), (name) => name.startsWith(prefix));
   const entries: [string, string][] = [];
   for (const [name, value] of Object.entries(found)) {
     if (typeof value === "string") entries.push([name.slice(prefix.length), value]);
   }
   return Object.fromEntries(entries);
+}
+
+/** Takes out what belongs to one storage of the page, as after signing out. */
+export async function forgetPart(place: PagePlace): Promise<void> {
+  const prefix = partPrefix(place);
+  if (prefix === undefined) return;
+  await removeStorageWhere(storageOf(place), (name) => name.startsWith(prefix));
+}
+
+/** Notes that a storage is in use, and takes out those of its origin that were not for longest. */
+export async function notePartUsed(place: PagePlace, time: number): Promise<void> {
+  const own = partPrefix(place);
+  if (own === undefined || place.isPrivate) return;
+  await writeStorage("local", { [`${own}used`]: Math.floor(time / DAY_MS) });
+  const begin = `page/${place.origin}/`;
+  const isUse = (name: string): boolean =>
+    name.startsWith(begin) && /^[0-9a-f]{32}\/used$/.test(name.slice(begin.length));
+  const uses = Object.entries(await readStorageWhere("local", isUse));
+  const others = uses
+    .map(([name, day]) => ({ prefix: name.slice(0, -"used".length), day: Number(day) || 0 }))
+    .filter(({ prefix }) => prefix !== own)
+    .sort((a, b) => b.day - a.day);
+  for (const { prefix } of others.slice(MAX_PARTS - 1)) {
+    await removeStorageWhere("local", (name) => name.startsWith(prefix));
+  }
+}
+
+/** Gives a storage what an earlier Mantle kept for the origin as a whole; once, to the first. */
+export async function adoptEntries(place: PagePlace): Promise<void> {
+  if (place.isPrivate || place.part === undefined) return;
+  const begin = `page/${place.origin}/`;
+  const isOld = (name: string): boolean =>
+    PARTED.some((area) => name.startsWith(`${begin}${area}/`));
+  const old = Object.entries(await readStorageWhere("local", isOld));
+  if (old.length === 0) return;
+  const prefix = partPrefix(place) ?? "";
+  await writeStorage(
+    "local",
+    Object.fromEntries(old.map(([name, value]) => [prefix + name.slice(begin.length), value])),
+  );
+  await removeStorageWhere("local", isOld);
 }
 
 /** Entries of private windows, once none is left. */
@@ -84,10 +148,19 @@ function storageOf({ isPrivate }: PagePlace): "local" | "session" {
   return isPrivate ? "session" : "local";
 }
 
-/** Origins hold no slash after their scheme's, areas none at all: no page can name another's. */
-function prefixOf({ origin }: PagePlace, area: StoreArea): string {
-  if (!/^https?:\/\/[^/]+$/.test(origin)) {
+/**
+ * Origins hold no slash after their scheme's, areas and parts none at all: no page can name
+ * another's. undefined: nothing is there, as the page has no storage yet.
+ */
+function prefixOf(place: PagePlace, area: StoreArea): string | undefined {
+  if (!/^https?:\/\/[^/]+$/.test(place.origin)) {
     throw new Error("Mantle keeps nothing for pages without an address of their own.");
   }
-  return `page/${origin}/${area}/`;
+  if (!isParted(area)) return `page/${place.origin}/${area}/`;
+  const prefix = partPrefix(place);
+  return prefix === undefined ? undefined : `${prefix}${area}/`;
+}
+
+function partPrefix({ origin, part }: PagePlace): string | undefined {
+  return part !== undefined && PART.test(part) ? `page/${origin}/${part}/` : undefined;
 }

@@ -277,6 +277,7 @@ describe("what a relay tells the background", () => {
     assert.deepEqual(readBackgroundMessage({ ...batch, part }), { ...batch, inUse: [], part });
     for (const odd of ["", "x", "../", `${part}/`, 1, null]) {
       assert.deepEqual(readBackgroundMessage({ ...batch, part: odd }), { ...batch, inUse: [] });
+      assert.equal(readBackgroundMessage({ kind: "signed-out", relay, part: odd }), undefined);
     }
     assert.equal(readBackgroundMessage({ ...batch, inUse: ["a b"] }), undefined);
     assert.equal(readBackgroundMessage({ ...batch, inUse: Array(11).fill("a") }), undefined);

@@ -52,6 +52,13 @@ export interface EffectBatch {
   inUse: string[];
 }
 
+/** relay → background: the session is over, and the page's own storage with it. */
+export interface SignedOut {
+  kind: "signed-out";
+  relay: string;
+  part: string;
+}
+
 /** relay → background: entries of a page in a private window, which only memory may hold. */
 export type PrivateQuery =
   | {
@@ -87,7 +94,7 @@ export interface Receipt {
 /** A message to the background, or `undefined` when it is none. */
 export function readBackgroundMessage(
   value: unknown,
-): EffectBatch | PageReport | ModuleQuery | ProbeQuery | PrivateQuery | undefined {
+): EffectBatch | PageReport | ModuleQuery | ProbeQuery | SignedOut | PrivateQuery | undefined {
   if (!isPlain(value) || !isText(value["relay"], 64) || value["relay"] === "") {
     return undefined;
   }
@@ -107,6 +114,10 @@ export function readBackgroundMessage(
   if (value["kind"] === "probe-query") {
     const urls = readMediaUrls(value["urls"]);
     return urls && { kind: "probe-query", relay, urls };
+  }
+  if (value["kind"] === "signed-out") {
+    const { part } = value;
+    return isPart(part) ? { kind: "signed-out", relay, part } : undefined;
   }
   if (value["kind"] === "private-store" || value["kind"] === "private-load") {
     return readPrivateQuery(value, relay);

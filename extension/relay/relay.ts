@@ -23,8 +23,17 @@ import { type Effect, type PageStatus } from "../protocol/reports.ts";
 import { type ModuleName, type StoreArea } from "../protocol/requests.ts";
 import { type RoomsSurvey, type RoomsWish, readRoomsQuery } from "../protocol/rooms.ts";
 import { readCommonBrowser, watchCommonBrowser } from "../browser/common-browser-store.ts";
-import { type PagePlace, loadForPage, putForPage } from "../browser/page-store.ts";
+import {
+  type PagePlace,
+  adoptEntries,
+  forgetPart,
+  isParted,
+  loadForPage,
+  notePartUsed,
+  putForPage,
+} from "../browser/page-store.ts";
 import { contextIsValid, isPrivateWindow, onMessage, sendToBackground } from "../browser/api.ts";
+import { PageStorage } from "./page-storage.ts";
 import { readSettings, watchSettings } from "../browser/settings-store.ts";
 
 /** Most effects kept while the background does not answer; the oldest go first. */
@@ -36,6 +45,9 @@ const SURVEY_PATIENCE_MS = 5000;
 /** Hooks that have not spoken by then never will. */
 const SILENCE_MS = 1000;
 
+/** How often a page with entries is looked at for the end of its session. */
+const SIGN_OUT_CHECK_MS = 5000;
+
 const relay = crypto.randomUUID();
 const nonce = crypto.randomUUID();
 const ports = new Set<MessagePort>();
@@ -46,6 +58,9 @@ let offers = 0;
 let batch = 0;
 let sending = false;
 const waiting: Effect[] = [];
+const pageStorage = new PageStorage(() => localStorage, location.origin, isPrivateWindow);
+let storageOpening: Promise<void> | undefined;
+let signOutWatch: ReturnType<typeof setInterval> | undefined;
 let wishes = 0;
 /** The popup's surveys that the page has not answered. */
 const surveys = new Map<number, (survey: RoomsSurvey | undefined) => void>();
@@ -116,24 +131,70 @@ async function answerTo(request: PageRequest | UnreadableRequest): Promise<Relay
 }
 
 async function put(area: StoreArea, key: string, value: string | null): Promise<void> {
-  if (isPrivateWindow()) await askForPrivate({ kind: "private-store", relay, area, key, value });
-  else await putForPage(ownPlace(), area, key, value);
+  await storageOpened();
+  // Taking something out gives no storage a name: it is emptied after signing out, and stays so.
+  const needsName = isParted(area) && value !== null;
+  const place = needsName ? await pageStorage.named() : pageStorage.place();
+  if (value === null && isParted(area) && place.part === undefined) return;
+  watchSignOut();
+  if (place.isPrivate) {
+    await askForPrivate({ kind: "private-store", relay, area, key, value, ...partIn(place) });
+  } else {
+    await putForPage(place, area, key, value);
+  }
 }
 
 async function load(area: StoreArea): Promise<Record<string, string>> {
-  return isPrivateWindow()
-    ? askForPrivate({ kind: "private-load", relay, area })
-    : loadForPage(ownPlace(), area);
-}
-
-function ownPlace(): PagePlace {
-  return { origin: location.origin, isPrivate: false };
+  await storageOpened();
+  const place = pageStorage.place();
+  watchSignOut();
+  return place.isPrivate
+    ? askForPrivate({ kind: "private-load", relay, area, ...partIn(place) })
+    : loadForPage(place, area);
 }
 
 async function askForPrivate(query: PrivateQuery): Promise<Record<string, string>> {
   const answer = await askBackground(query, readPrivateAnswer);
   if (answer.kind === "private-refused") throw new Error(answer.why);
   return answer.entries;
+}
+
+function partIn({ part }: PagePlace): { part?: string } {
+  return part === undefined ? {} : { part };
+}
+
+/** Done once, and before anything is put or loaded. */
+function storageOpened(): Promise<void> {
+  storageOpening ??= openStorage().catch(() => undefined);
+  return storageOpening;
+}
+
+/** Gives the storage what was kept before storages had names, and says that it is in use. */
+async function openStorage(): Promise<void> {
+  if (pageStorage.place().part === undefined) {
+    if (!pageStorage.isSignedIn) return;
+    await adoptEntries(await pageStorage.named());
+  }
+  watchSignOut();
+  notePartUsed(pageStorage.place(), Date.now()).catch(() => undefined);
+}
+
+/** From the first entry on: whether the session it belongs to is still there. */
+function watchSignOut(): void {
+  if (signOutWatch !== undefined || pageStorage.place().part === undefined) return;
+  signOutWatch = setInterval(() => void noticeSignOut(), SIGN_OUT_CHECK_MS);
+}
+
+/** Signing out takes the name away; what is stored under it goes too. */
+async function noticeSignOut(): Promise<void> {
+  const gone = pageStorage.takeGone();
+  if (gone?.part === undefined || !contextIsValid()) return;
+  try {
+    if (!gone.isPrivate) await forgetPart(gone);
+    await sendToBackground({ kind: "signed-out", relay, part: gone.part });
+  } catch {
+    // What is left is taken out with the oldest storages.
+  }
 }
 
 async function loadModule(name: ModuleName): Promise<string> {
@@ -204,8 +265,9 @@ async function drain(): Promise<void> {
 async function deliver(effects: Effect[]): Promise<void> {
   for (const pause of [...RETRY_AFTER_MS, undefined]) {
     try {
+      const place = partIn(pageStorage.place());
       const inUse = serversInUse();
-      const message = { kind: "effect-batch", relay, batch, effects, inUse };
+      const message = { kind: "effect-batch", relay, batch, effects, inUse, ...place };
       const answer = await sendToBackground(message);
       if (isReceipt(answer, relay, batch)) {
         return;
