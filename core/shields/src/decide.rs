@@ -6,8 +6,8 @@
 use crate::learned::Learned;
 use crate::ledger::{Ledger, Record};
 use crate::shields::{
-    BodyStep, Context, FrameStep, Head, HeadStep, Kept, PeerStep, Place, Question, ResponseStep,
-    SHIELDS, Shield, ShieldSet, settables,
+    BodyStep, Context, FrameStep, Head, HeadStep, Kept, Part, PeerStep, Place, Question,
+    ResponseStep, SHIELDS, Shield, ShieldSet, settables,
 };
 use crate::verdict::{Action, Handler, Reply, flag};
 use mantle_settings::{EffectiveSettings, Mode};
@@ -308,12 +308,19 @@ impl Engine {
                 }
                 return;
             }
-            Ok(BodyStep::KeepList { key, content, member, mark }) => {
+            Ok(BodyStep::KeepParts { parts, mut edits }) => {
                 if self.settle(shield, mode, Action::Rewritten, head) {
-                    let id = json::quoted(&format!("{mark}{}", self.keep(key, content)));
-                    let edit = Edit::set(&[member], format!("[{id}]"));
+                    for Part { key, content, placeholder } in parts {
+                        let id = self.keep(key, content);
+                        edits.extend(placeholder.map(|(member, mark)| {
+                            let id = json::quoted(&format!("{mark}{id}"));
+                            Edit::set(&[member], format!("[{id}]"))
+                        }));
+                    }
                     // It was read a moment ago.
-                    wanted.body = json::apply(current, &[edit]).ok().flatten();
+                    if let Some(next) = json::apply(current, &edits).ok().flatten() {
+                        wanted.body = Some(next);
+                    }
                 }
                 return;
             }
@@ -459,7 +466,7 @@ impl Engine {
         if watching.is_empty() {
             return false;
         }
-        let adds = watching.iter().any(|(shield, _)| shield.missing_account_data().is_some());
+        let adds = watching.iter().any(|(shield, _)| !shield.missing_account_data().is_empty());
         if length < LARGE || adds || account_data::path(head.endpoint).is_none() {
             return true;
         }
@@ -557,7 +564,9 @@ impl Engine {
             let mut is_other = false;
             let watching = watching.iter().zip(&mut steps).zip(&mut missing);
             for (((shield, mode), (step, is_changed)), missing) in watching {
-                missing.take_if(|(event_type, _)| *event_type == event.event_type);
+                if missing.iter().any(|(event_type, _)| *event_type == event.event_type) {
+                    *missing = &[];
+                }
                 if !shield.is_account_data_edited(&event.event_type, &context) {
                     continue;
                 }
@@ -584,10 +593,9 @@ impl Engine {
         let mut added = Vec::new();
         let all = watching.iter().zip(&mut steps).zip(missing);
         for (((_, mode), (_, is_changed)), missing) in all {
-            let Some((_, event)) = missing else { continue };
-            *is_changed = true;
+            *is_changed |= !missing.is_empty();
             if *mode != Mode::Flag {
-                added.push(event);
+                added.extend(missing.iter().map(|(_, event)| *event));
             }
         }
         let added = added.join(",");

@@ -437,16 +437,12 @@ pub enum BodyStep {
         /// Name of the placeholder's one member.
         member: &'static str,
     },
-    /// Keep a list, one member of the body, on this device, and send `["<mark><id>"]` in its place.
-    KeepList {
-        /// What it replaces here.
-        key: String,
-        /// JSON text.
-        content: String,
-        /// Name of the member.
-        member: &'static str,
-        /// Tells the placeholder from the list's own texts.
-        mark: &'static str,
+    /// Keep parts of it on this device, and send the rest with these edits.
+    KeepParts {
+        /// What is kept.
+        parts: Vec<Part>,
+        /// What else becomes of the body.
+        edits: Vec<Edit>,
     },
     /// Do not send; answer this.
     Reply(Action, Reply),
@@ -454,6 +450,18 @@ pub enum BodyStep {
     Ask(&'static Question),
     /// A handler in the page takes it over, after every shield's edits.
     Handover(Handler),
+}
+
+/// A part of a body that stays on this device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// What it replaces here.
+    pub key: String,
+    /// JSON text.
+    pub content: String,
+    /// A list, the body's member of this name, gives way to `["<mark><id>"]`; the mark tells that from
+    /// the list's own texts. `None`: the edits leave something that its reader knows.
+    pub placeholder: Option<(&'static str, &'static str)>,
 }
 
 /// What a shield learned from a response, or wants changed in it.
@@ -565,10 +573,10 @@ pub trait Shield: Sync {
         Ok(None)
     }
 
-    /// What is added to the global account data of a sync response that has no event of this type:
-    /// the type, and the event's JSON text.
-    fn missing_account_data(&self) -> Option<(&'static str, &'static str)> {
-        None
+    /// What is added to the global account data of a sync response that has no event of any of these
+    /// types: each type, and the event's JSON text.
+    fn missing_account_data(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
     }
 
     /// A look at the ICE servers of a new peer connection; `None` to leave it alone.

@@ -263,6 +263,11 @@ fn device_names_are_one_constant() {
         assert_eq!(post(&mut engine, path, "{}"), Outcome::Sent, "{path}");
         assert_eq!(post(&mut engine, path, ""), Outcome::Sent, "{path}");
     }
+    let waiting = "https://hs/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device";
+    let body = br#"{"device_id":"D","initial_device_display_name":"Dehydrated device"}"#;
+    let named = r#"{"device_id":"D","initial_device_display_name":"Element"}"#;
+    assert_eq!(send(&mut engine, "PUT", waiting, "", body), Outcome::Rewritten(named.into()));
+    assert_eq!(send(&mut engine, "GET", waiting, "", b""), Outcome::Sent);
     let url = format!("{HS}/devices/ABC");
     let renamed = send(&mut engine, "PUT", &url, "", br#"{"display_name":"my laptop"}"#);
     assert_eq!(renamed, Outcome::Rewritten(r#"{"display_name":"Element"}"#.into()));
@@ -656,6 +661,12 @@ fn config_rows_follow_their_shields_and_allow_lists() {
     assert_eq!(out["default_is_url"], "https://is.example");
     assert_eq!(out["integrations_rest_url"], "https://im.example/api");
     assert_eq!(out["default_device_display_name"], "Element");
+    // Calls may need what it says, so only the strict profile goes without.
+    assert_eq!(out.get("enable_client_well_known_lookups"), None);
+    let strict = harden(r#"{"version":1,"profile":"strict"}"#);
+    assert_eq!(strict["enable_client_well_known_lookups"], false);
+    let calling = harden(r#"{"version":1,"profile":"strict","allow":{"calls":["sfu.example"]}}"#);
+    assert_eq!(calling.get("enable_client_well_known_lookups"), None);
 }
 
 #[test]
@@ -825,11 +836,13 @@ fn typing_previews_and_lookups_are_answered_quietly() {
     let ok = |body: Value| Outcome::Replied(200, body);
     let mut ask = |method: &str, url: &str| send(&mut engine, method, url, "", b"{}");
     assert_eq!(ask("PUT", &format!("{HS}/rooms/!r:x/typing/@a:x")), ok(json!({})));
-    assert_eq!(ask("GET", &format!("{HS}/media/preview_url?url=https://a")), ok(json!({})));
-    assert_eq!(
-        ask("GET", "https://x/_matrix/media/v3/preview_url?url=https://a&ts=1"),
-        ok(json!({}))
-    );
+    for url in [
+        format!("{HS}/media/preview_url?url=https://a"),
+        "https://x/_matrix/media/v3/preview_url?url=https://a&ts=1".to_owned(),
+    ] {
+        let Outcome::Replied(404, none) = ask("GET", &url) else { panic!("{url}") };
+        assert_eq!(none["errcode"], "M_NOT_FOUND");
+    }
     assert_eq!(
         ask(
             "GET",
@@ -921,6 +934,15 @@ fn gateways_get_event_ids_only_and_bots_no_invitation() {
     );
     for body in [r#"{"kind":"http","data":{"format":"event_id_only"}}"#, r#"{"kind":null}"#] {
         assert_eq!(set(&mut engine, body), Outcome::Sent, "{body}");
+    }
+    // Switched on or off from here, as the homeserver listed it: another device's own.
+    for name in ["org.matrix.msc3881.device_id", "device_id"] {
+        let phone = format!(
+            r#"{{"kind":"http","{name}":"PHONE","org.matrix.msc3881.enabled":false,"data":{{"url":"https://push"}}}}"#
+        );
+        assert_eq!(set(&mut engine, &phone), Outcome::Sent, "{phone}");
+        let nameless = phone.replace("\"PHONE\"", "null");
+        assert!(matches!(set(&mut engine, &nameless), Outcome::Rewritten(_)), "{nameless}");
     }
     let bot = r#"{"is_direct":true,"invite":["@riot-bot:matrix.org"]}"#;
     assert_eq!(errcode(&post(&mut engine, "/createRoom", bot)), "M_FORBIDDEN");
@@ -1066,7 +1088,7 @@ fn what_becomes_public_is_asked_about() {
 
 #[test]
 fn pictures_wait_for_a_click_unless_the_person_set_something() {
-    const EVENT: &str = r#"{"type":"io.element.msc4278.media_preview_config","content":{"media_previews":"private","invite_avatars":"off"}}"#;
+    const EVENT: &str = r#"{"type":"m.media_preview_config","content":{"media_previews":"private","invite_avatars":"off"}},{"type":"io.element.msc4278.media_preview_config","content":{"media_previews":"private","invite_avatars":"off"}}"#;
     let mut engine = engine();
     let answer = |engine: &mut Engine, query: &str, body: &str| {
         let url = format!("{HS}/sync{query}");
@@ -1083,8 +1105,10 @@ fn pictures_wait_for_a_click_unless_the_person_set_something() {
     let bare = answer(&mut engine, "", r#"{"next_batch":"s1"}"#).unwrap();
     assert!(bare.contains(EVENT) && bare.contains(r#""next_batch":"s1""#), "{bare}");
     // What the person set, and what a later sync leaves out, stays.
-    let own = EVENT.replace("private", "on");
-    assert_eq!(answer(&mut engine, "", &events(&own)), None);
+    for name in ["m.media_preview_config", "io.element.msc4278.media_preview_config"] {
+        let own = format!(r#"{{"type":"{name}","content":{{"media_previews":"on"}}}}"#);
+        assert_eq!(answer(&mut engine, "", &events(&own)), None, "{name}");
+    }
     assert_eq!(answer(&mut engine, "?since=s1", &events("")), None);
     let mut off = with(Some(r#"{"version":1,"shields":{"unasked-media":"off"}}"#));
     assert_eq!(answer(&mut off, "", &events("")), None);
@@ -1300,6 +1324,93 @@ fn habits_stay_on_this_device_and_echo() {
     let direct = format!("{HS}/user/@a:x/account_data/m.direct");
     assert_eq!(send(&mut engine, "PUT", &direct, "", content), Outcome::Sent);
     assert_eq!(send(&mut engine, "PUT", &url, "", b"{}"), Outcome::Sent);
+}
+
+#[test]
+fn emoji_stay_here_under_their_stable_name_too() {
+    let mut engine = engine();
+    engine.restore("seed-", "{}");
+    let url = format!("{HS}/user/%40a%3Ax/account_data/m.recent_emoji");
+    let content = br#"{"recent_emoji":[{"emoji":"x","total":3}]}"#;
+    let told = r#"{"mantle":"seed-1"}"#;
+    assert_eq!(send(&mut engine, "PUT", &url, "", content), Outcome::Rewritten(told.into()));
+    assert_eq!(engine.response("GET", &url, 200, told.as_bytes()).unwrap(), content);
+}
+
+#[test]
+fn names_of_sections_and_sounds_stay_here() {
+    const TAG: &str = "element.io.section.0b2c";
+    let mut here = engine();
+    here.restore("seed-", "{}");
+    let url = format!("{HS}/user/%40a%3Ax/account_data/im.vector.web.settings");
+    let section = |name: &str| {
+        let sections = format!(r#"{{"{TAG}":{{"tag":"{TAG}","name":{name}}}}}"#);
+        format!(r#"{{"a":1,"RoomList.CustomSectionData":{sections},"b":2}}"#)
+    };
+    let (own, told) = (section(r#""Doc\"tor""#), section(r#""Section""#));
+    assert_eq!(send(&mut here, "PUT", &url, "", own.as_bytes()), Outcome::Rewritten(told.clone()));
+    let saved = here.take_unsaved().unwrap();
+    assert_eq!(saved.matches("Doc").count(), 1, "{saved}");
+    let mut later = with(None);
+    later.restore("other-", &saved);
+    later.decide("GET", &format!("{HS}/user/@a:x/filter/1"));
+    assert_eq!(later.response("GET", &url, 200, told.as_bytes()).unwrap(), own.as_bytes());
+    let sync = |content: &str| {
+        format!(
+            r#"{{"account_data":{{"events":[{{"type":"im.vector.web.settings","content":{content}}}]}}}}"#
+        )
+    };
+    let read = |engine: &mut Engine, content: &str| {
+        let read =
+            engine.response("GET", &format!("{HS}/sync?since=s"), 200, sync(content).as_bytes());
+        read.map(|bytes| String::from_utf8(bytes).unwrap())
+    };
+    assert_eq!(read(&mut later, &told), Some(sync(&own)));
+    // What another device called it, what is not kept here, and what is no name stays.
+    for plain in [
+        section(r#""Union""#),
+        section("7"),
+        told.replace(TAG, "element.io.section.ffff"),
+        r#"{"RoomList.CustomSectionData":[]}"#.into(),
+    ] {
+        assert_eq!(read(&mut later, &plain), None, "{plain}");
+    }
+    // Another account's are nobody else's.
+    let mut other = with(None);
+    other.restore("other-", &saved);
+    other.decide("GET", &format!("{HS}/user/@b:x/filter/1"));
+    assert_eq!(read(&mut other, &told), None);
+    // Called what it is called at the homeserver, from now on.
+    assert_eq!(send(&mut later, "PUT", &url, "", told.as_bytes()), Outcome::Sent);
+    assert_eq!(read(&mut later, &told), None);
+    // Beside searches, in one write.
+    let searches = r#""SpotlightSearch.recentSearches":["!r"]"#;
+    let both = own.replace(r#""a":1"#, searches);
+    let Outcome::Rewritten(sent) = send(&mut here, "PUT", &url, "", both.as_bytes()) else {
+        panic!("as it was")
+    };
+    assert!(!sent.contains("Doc") && !sent.contains("!r"), "{sent}");
+    assert_eq!(here.response("GET", &url, 200, sent.as_bytes()).unwrap(), both.as_bytes());
+    // What is not understood does not leave.
+    for odd in [r#"["Doctor"]"#, r#""Doctor""#, r#"{"x":"Doctor"}"#, r#"{"x":{"name":["Doctor"]}}"#]
+    {
+        let body = format!(r#"{{"a":1,"RoomList.CustomSectionData":{odd}}}"#);
+        let outcome = send(&mut here, "PUT", &url, "", body.as_bytes());
+        let Outcome::Rewritten(sent) = outcome else { panic!("{body}: {outcome:?}") };
+        assert!(!sent.contains("Doctor") && sent.contains(r#""a":1"#), "{sent}");
+    }
+
+    let sound = r#"{"notificationSound":{"name":"from Ada.mp3","url":"mxc://hs/a"}}"#;
+    let quiet = r#"{"notificationSound":{"name":"","url":"mxc://hs/a"}}"#;
+    let room = format!("{HS}/user/@a:x/rooms/!r:x/account_data/im.vector.web.settings");
+    for url in [&url, &room] {
+        let sent = send(&mut here, "PUT", url, "", sound.as_bytes());
+        assert_eq!(sent, Outcome::Rewritten(quiet.into()), "{url}");
+    }
+    let tag = format!("{HS}/user/@a:x/rooms/!r:x/tags/{TAG}");
+    assert_eq!(send(&mut here, "PUT", &tag, "", br#"{"order":0}"#), Outcome::Sent);
+    let mut off = with(Some(r#"{"version":1,"shields":{"account-data":"off"}}"#));
+    assert_eq!(send(&mut off, "PUT", &room, "", sound.as_bytes()), Outcome::Sent);
 }
 
 #[test]

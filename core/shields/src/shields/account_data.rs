@@ -3,15 +3,19 @@
 //! Catalogue sections 10 and 13, trap 4: Element waits for the echo of what it writes, so the write
 //! goes out with a placeholder (`{"mantle": "<id>"}`), and wherever the placeholder comes back in an
 //! answer, the content kept under its id is put in its place. Of Element's settings, which other
-//! devices need, only the list of recent searches is treated so.
+//! devices need, only the list of recent searches is treated so; sections of the room list keep their
+//! tags, which nobody can read anything from, and only their names are kept.
 
-use super::{BodyStep, Context, Head, HeadStep, Info, Kept, ResponseStep, Shield, documented};
+use super::{
+    BodyStep, Context, Head, HeadStep, Info, Kept, Part, ResponseStep, Shield, documented,
+};
 use mantle_settings::{Item, OptionInfo, OptionKind};
 use mantle_wire::json::{
-    Document, Edit, JsonError, apply, elements, get, get_str, members, string, utf8,
+    Document, Edit, JsonError, apply, elements, get, get_str, members, quoted, string, utf8,
 };
 use mantle_wire::route::Endpoint;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 pub(super) struct AccountData;
 
@@ -19,10 +23,10 @@ pub(super) static INFO: Info = Info {
     id: "account-data",
     name: "Habits in account data",
     purpose: documented(
-        "Keeps the rooms you visit, the rooms you searched for, the emoji you use and what Element writes about this device on this device.",
+        "Keeps the rooms you visit, the rooms you searched for, the emoji you use, the names of your room list's sections and what Element writes about this device on this device.",
     ),
     loses: documented(
-        "Recently visited and searched rooms and recently used emoji are not shared between your devices, nor can one mute another.",
+        "Recently visited and searched rooms, recently used emoji and names of sections are not shared between your devices, nor can one mute another.",
     ),
     why: documented(
         "They are a diary in clear at your homeserver, also for encrypted rooms; each device can keep its own.",
@@ -31,15 +35,26 @@ pub(super) static INFO: Info = Info {
         key: "types",
         title: "Account data kept on this device",
         kind: OptionKind::List { max: 20, item: Item::Type },
-        default: r#"["im.vector.setting.breadcrumbs","io.element.recent_emoji","io.element.matrix_client_information","org.matrix.msc3890.local_notification_settings"]"#,
+        default: r#"["im.vector.setting.breadcrumbs","m.recent_emoji","io.element.recent_emoji","io.element.matrix_client_information","org.matrix.msc3890.local_notification_settings"]"#,
         why: documented("What Element writes by itself, and no server or other device needs."),
     }],
-    endpoints: &[Endpoint::Sync, Endpoint::SlidingSync, Endpoint::AccountData],
+    endpoints: &[
+        Endpoint::Sync,
+        Endpoint::SlidingSync,
+        Endpoint::AccountData,
+        Endpoint::RoomAccountData,
+    ],
     ..Info::PLAIN
 };
 
 const SETTINGS: &str = "im.vector.web.settings";
 const SEARCHES: &str = "SpotlightSearch.recentSearches";
+/// By their tags, which Element makes at random; each has a name that a person chose.
+const SECTIONS: &str = "RoomList.CustomSectionData";
+/// What the homeserver is told instead of such a name.
+const SECTION: &str = "Section";
+/// Of a sound that the person chose; Element plays it by its address.
+const SOUND: &str = "notificationSound";
 const PLACEHOLDER: &str = "mantle";
 /// Before an id in the list of searches: no room has such a name, so an Element without Mantle leaves
 /// it out.
@@ -63,6 +78,11 @@ impl Shield for AccountData {
                     _ => HeadStep::Pass,
                 }
             }
+            Endpoint::RoomAccountData
+                if head.method == "PUT" && head.route.is_parameter(2, SETTINGS) =>
+            {
+                HeadStep::Body
+            }
             _ => HeadStep::Pass,
         }
     }
@@ -74,24 +94,16 @@ impl Shield for AccountData {
         _headers: &str,
         body: &[u8],
     ) -> Result<BodyStep, JsonError> {
-        let event_type = event_type(head);
         let text = utf8(body)?;
+        if head.endpoint == Endpoint::RoomAccountData {
+            return Ok(BodyStep::Edit(vec![nameless_sound()]));
+        }
+        let event_type = event_type(head);
         let user = head.route.parameter(0).unwrap_or_default();
         let key = format!("{user}/{event_type}");
         if event_type == SETTINGS && !is_kept(&event_type, context) {
-            let searches = get(text, &[SEARCHES])?;
-            return Ok(match searches.map(elements).transpose() {
-                // Emptied, or none yet.
-                Ok(None) => BodyStep::Pass,
-                Ok(Some(list)) if list.is_empty() => BodyStep::Pass,
-                Ok(Some(_)) => BodyStep::KeepList {
-                    key,
-                    content: searches.unwrap_or("[]").to_owned(),
-                    member: SEARCHES,
-                    mark: MARK,
-                },
-                Err(_) => BodyStep::Edit(vec![Edit::remove(&[SEARCHES])]),
-            });
+            let sections_key = format!("{user}/{SECTIONS}");
+            return settings(text, key, sections_key, context);
         }
         let Some(members) = members(text)? else { return Ok(BodyStep::Pass) };
         // Emptied on purpose: so it is at the homeserver too.
@@ -150,15 +162,125 @@ fn own(
     account: &str,
     context: &Context<'_>,
 ) -> Result<Option<String>, JsonError> {
-    if event_type == SETTINGS
-        && let Some(id) = listed_id(content)?
-    {
-        let list = kept(&id, event_type, account, context).unwrap_or("[]");
-        let edited = apply(content.as_bytes(), &[Edit::set(&[SEARCHES], list)])?;
-        return Ok(edited.and_then(|bytes| String::from_utf8(bytes).ok()));
+    if event_type == SETTINGS {
+        let mut edits = Vec::new();
+        if let Some(id) = listed_id(content)? {
+            let list = kept(&id, event_type, account, context).unwrap_or("[]");
+            edits.push(Edit::set(&[SEARCHES], list));
+        }
+        if let Some(names) = kept("", SECTIONS, account, context)
+            && let Some(sections) = named_sections(content, names)?
+        {
+            edits.push(Edit::set(&[SECTIONS], sections));
+        }
+        if !edits.is_empty() {
+            let edited = apply(content.as_bytes(), &edits)?;
+            return Ok(edited.and_then(|bytes| String::from_utf8(bytes).ok()));
+        }
     }
     let Some(id) = get_str(content, &[PLACEHOLDER])? else { return Ok(None) };
     Ok(Some(kept(&id, event_type, account, context).unwrap_or("{}").to_owned()))
+}
+
+/// What becomes of Element's settings on their way out.
+fn settings(
+    text: &str,
+    key: String,
+    sections_key: String,
+    context: &Context<'_>,
+) -> Result<BodyStep, JsonError> {
+    let (mut parts, mut edits) = (Vec::new(), vec![nameless_sound()]);
+    if let Some(searches) = get(text, &[SEARCHES])? {
+        match elements(searches) {
+            // Emptied, or none yet.
+            Ok(list) if list.is_empty() => {}
+            Ok(_) => parts.push(Part {
+                key,
+                content: searches.to_owned(),
+                placeholder: Some((SEARCHES, MARK)),
+            }),
+            Err(_) => edits.push(Edit::remove(&[SEARCHES])),
+        }
+    }
+    if let Some(sections) = get(text, &[SECTIONS])? {
+        let (told, names) = nameless_sections(sections)?;
+        edits.push(
+            told.map_or_else(|| Edit::remove(&[SECTIONS]), |told| Edit::replace(&[SECTIONS], told)),
+        );
+        let kept = context.kept.iter().find(|kept| kept.key == sections_key);
+        // Without any, it is a device that was never told them.
+        if kept.map_or(!names.is_empty(), |kept| kept.content != names.json()) {
+            parts.push(Part { key: sections_key, content: names.json(), placeholder: None });
+        }
+    }
+    Ok(if parts.is_empty() { BodyStep::Edit(edits) } else { BodyStep::KeepParts { parts, edits } })
+}
+
+/// Members of a JSON object that is being written.
+#[derive(Default)]
+struct Object(Vec<String>);
+
+impl Object {
+    fn push(&mut self, key: &str, value: &str) {
+        self.0.push(format!("{}:{value}", quoted(key)));
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn json(&self) -> String {
+        format!("{{{}}}", self.0.join(","))
+    }
+}
+
+/// Sections as the homeserver is told them, `None` where they are no object, and their own names by
+/// their tags. What has no name as a text is not a section, and stays out.
+fn nameless_sections(sections: &str) -> Result<(Option<String>, Object), JsonError> {
+    let (mut told, mut names) = (Object::default(), Object::default());
+    let Some(sections) = members(sections)? else { return Ok((None, names)) };
+    let plain = quoted(SECTION);
+    for section in sections {
+        let Some(name) = get_str(section.value, &["name"])? else { continue };
+        told.push(&section.key, &with_name(section.value, &plain)?);
+        if name != SECTION {
+            names.push(&section.key, &quoted(&name));
+        }
+    }
+    Ok((Some(told.json()), names))
+}
+
+/// The same with the names that are kept here; `None` where it stays as it is.
+fn named_sections(content: &str, names: &str) -> Result<Option<String>, JsonError> {
+    let Some(sections) = get(content, &[SECTIONS])? else { return Ok(None) };
+    let Some(sections) = members(sections)? else { return Ok(None) };
+    let names = members(names)?.unwrap_or_default();
+    let names: BTreeMap<_, _> = names.iter().map(|name| (name.key.as_str(), name.value)).collect();
+    let mut shown = Object::default();
+    let mut is_changed = false;
+    for section in sections {
+        let own = names.get(section.key.as_str());
+        let is_told = || Ok(get_str(section.value, &["name"])?.as_deref() == Some(SECTION));
+        match own {
+            Some(own) if is_told()? => {
+                shown.push(&section.key, &with_name(section.value, own)?);
+                is_changed = true;
+            }
+            _ => shown.push(&section.key, section.value),
+        }
+    }
+    Ok(is_changed.then(|| shown.json()))
+}
+
+fn with_name(section: &str, name: &str) -> Result<String, JsonError> {
+    let edited = apply(section.as_bytes(), &[Edit::replace(&["name"], name)])?;
+    let edited = edited.and_then(|bytes| String::from_utf8(bytes).ok());
+    Ok(edited.unwrap_or_else(|| section.to_owned()))
+}
+
+/// Takes the name of a sound's file away.
+fn nameless_sound() -> Edit {
+    Edit::replace(&[SOUND, "name"], r#""""#)
 }
 
 /// The id in a list that holds nothing else.

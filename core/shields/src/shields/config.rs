@@ -118,6 +118,7 @@ extras
 third-party
  =false setting_defaults/UIFeature.widgets
  =true disable_guests
+ =false enable_client_well_known_lookups
  nobody jitsi/preferred_domain
 ";
 
@@ -362,7 +363,8 @@ fn is_allowed(row: &Row<'_>, root: &str, context: &Context<'_>, body: &Document<
             mode_in(policy, row.shield) == Mode::Ask
         }
         // A widget that is allowed needs its buttons.
-        "setting_defaults/UIFeature.widgets" => {
+        // So does a call, whose servers may stand in what is looked up.
+        "setting_defaults/UIFeature.widgets" | "enable_client_well_known_lookups" => {
             ["third-party", "calls"].iter().any(|list| policy.allowed(list).next().is_some())
         }
         _ => false,

@@ -1,7 +1,7 @@
 //! Device names: one text for everybody instead of browser, system and host.
 //!
 //! Catalogue section 4. Covers login, registration (guests included),
-//! renaming a session, and dynamic client registration (RFC 7591, MSC2966).
+//! renaming a session, the stand-in for a device that is away (MSC3814), and dynamic client registration (RFC 7591, MSC2966).
 
 use super::{BodyStep, Context, Head, HeadStep, Info, Shield, documented};
 use mantle_wire::json::{Edit, JsonError, get, members, quoted};
@@ -25,6 +25,7 @@ pub(super) static INFO: Info = Info {
         Endpoint::Login,
         Endpoint::Register,
         Endpoint::DeviceUpdate,
+        Endpoint::DehydratedDevice,
         Endpoint::Foreign,
         Endpoint::Unknown,
     ],
@@ -41,6 +42,7 @@ impl Shield for DeviceName {
     fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
         match head.endpoint {
             Endpoint::Login | Endpoint::Register | Endpoint::DeviceUpdate => HeadStep::Body,
+            Endpoint::DehydratedDevice if head.method == "PUT" => HeadStep::Body,
             // Where the registration endpoint is, only the auth server says; its body is unmistakable,
             // and so is that of a sign-in at a path that no row knows.
             Endpoint::Foreign | Endpoint::Unknown if head.method == "POST" => HeadStep::Body,

@@ -1,7 +1,7 @@
 //! Link previews: the homeserver is not told which links you are shown.
 //!
-//! Catalogue section 8. An empty answer is "nothing to preview" (Client-Server API, 'GET
-//! preview_url').
+//! Catalogue section 8. Element takes 'not found' for "nothing to preview"; of an empty preview a newer
+//! one would draw an empty card, or attach it to the message.
 
 use super::{Context, Head, HeadStep, Info, Shield, documented};
 use crate::verdict::{Action, Reply};
@@ -23,6 +23,9 @@ pub(super) static INFO: Info = Info {
     ..Info::PLAIN
 };
 
+const NONE: &str =
+    "Mantle keeps links from your homeserver; switch “Link previews” off if you want previews.";
+
 impl Shield for Previews {
     fn info(&self) -> &'static Info {
         &INFO
@@ -30,7 +33,9 @@ impl Shield for Previews {
 
     fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
         match head.endpoint {
-            Endpoint::UrlPreview => HeadStep::Reply(Action::Answered, Reply::ok("{}")),
+            Endpoint::UrlPreview => {
+                HeadStep::Reply(Action::Answered, Reply::error(404, "M_NOT_FOUND", NONE))
+            }
             _ => HeadStep::Pass,
         }
     }

@@ -22,6 +22,9 @@ pub(super) static INFO: Info = Info {
     ..Info::PLAIN
 };
 
+/// In a pusher that a homeserver lists: the device that set it up.
+const LISTED: [&str; 2] = ["org.matrix.msc3881.device_id", "device_id"];
+
 impl Shield for Push {
     fn info(&self) -> &'static Info {
         &INFO
@@ -42,6 +45,13 @@ impl Shield for Push {
         body: &[u8],
     ) -> Result<BodyStep, JsonError> {
         let text = utf8(body)?;
+        // As the homeserver listed it: another device's own, which is only switched on or off from here
+        // (MSC3881). What a client sets up by itself names no device.
+        for name in LISTED {
+            if get_str(text, &[name])?.is_some() {
+                return Ok(BodyStep::Pass);
+            }
+        }
         Ok(match get_str(text, &["kind"])?.as_deref() {
             Some("http") => {
                 BodyStep::Edit(vec![Edit::set(&["data", "format"], r#""event_id_only""#)])

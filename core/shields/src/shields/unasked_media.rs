@@ -25,8 +25,17 @@ pub(super) static INFO: Info = Info {
     ..Info::PLAIN
 };
 
-const TYPE: &str = "io.element.msc4278.media_preview_config";
-const EVENT: &str = r#"{"type":"io.element.msc4278.media_preview_config","content":{"media_previews":"private","invite_avatars":"off"}}"#;
+/// Under the name of Matrix 1.19 and the one before; what is set under either is the person's.
+const EVENTS: [(&str, &str); 2] = [
+    (
+        "m.media_preview_config",
+        r#"{"type":"m.media_preview_config","content":{"media_previews":"private","invite_avatars":"off"}}"#,
+    ),
+    (
+        "io.element.msc4278.media_preview_config",
+        r#"{"type":"io.element.msc4278.media_preview_config","content":{"media_previews":"private","invite_avatars":"off"}}"#,
+    ),
+];
 
 impl Shield for UnaskedMedia {
     fn info(&self) -> &'static Info {
@@ -41,7 +50,7 @@ impl Shield for UnaskedMedia {
         }
     }
 
-    fn missing_account_data(&self) -> Option<(&'static str, &'static str)> {
-        Some((TYPE, EVENT))
+    fn missing_account_data(&self) -> &'static [(&'static str, &'static str)] {
+        &EVENTS
     }
 }
