@@ -61,7 +61,7 @@ const calls = {
   setAvatar: (uri: string) => session.client().setAvatarUrl(uri),
   setRoomAvatar: (roomId: string, url: string) =>
     session.client().sendStateEvent(roomId, "m.room.avatar" as never, { url } as never, ""),
-  setProfileField: (key: string, value: string) =>
+  setProfileField: (key: string, value: string | Record<string, unknown>) =>
     session.client().setExtendedProfileProperty(key, value),
   profile: (user: string) => session.client().getProfileInfo(user),
   searchUsers: (term: string) => session.client().searchUserDirectory({ term }),

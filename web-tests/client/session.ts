@@ -119,7 +119,7 @@ export async function start(
     encryptedState?: boolean;
   },
 ): Promise<void> {
-  const { homeserverUrl, identityServerUrl } = await loaded;
+  const { homeserverUrl, identityServerUrl, config } = await loaded;
   const persistent = options.storage === "indexeddb";
   const store = persistent
     ? new IndexedDBStore({ indexedDB, dbName: "riot-web-sync", localStorage })
@@ -152,7 +152,10 @@ export async function start(
     pendingEventOrdering: PendingEventOrdering.Detached,
     lazyLoadMembers: true,
     threadSupport: true,
-    clientWellKnownPollPeriod: 2 * 60 * 60,
+    // As Element does unless its configuration says otherwise.
+    ...(config["enable_client_well_known_lookups"] === false
+      ? {}
+      : { clientWellKnownPollPeriod: 2 * 60 * 60 }),
     initialSyncLimit: 20,
   });
   await synced;

@@ -172,6 +172,7 @@ export const ROWS: readonly Row[] = [
     leaks: (s) => others(s, (e) => e.host === "widget.example.org" && holds(e.path, s.userId)),
   },
   { id: "widget-messages", notDriven: WINDOWS },
+  { id: "widget-openid", notDriven: WINDOWS },
   { id: "call-widget-builder", leaks: at("build.example.org", /roomId=/) },
   {
     id: "live-stream-openid",
@@ -320,11 +321,18 @@ export const ROWS: readonly Row[] = [
     leaks: (s) => hs(s, "PUT", /\/devices\//, bodyHas(s.canaries.deviceName)),
   },
   {
+    id: "device-name-dehydrated",
+    leaks: (s) => hs(s, "PUT", /dehydrated_device$/, bodyHas("Dehydrated device")),
+  },
+  {
     id: "oidc-registration",
     leaks: (s) =>
       others(
         s,
-        (e) => e.method === "POST" && member(json(e.body), "client_name") === "Example Org Chat",
+        (e) =>
+          e.method === "POST" &&
+          (member(json(e.body), "client_name") === "Example Org Chat" ||
+            ["logo_uri", "tos_uri", "policy_uri"].some((key) => sends(key)(e))),
       ),
   },
   {
@@ -336,6 +344,7 @@ export const ROWS: readonly Row[] = [
       ),
   },
   { id: "oidc-authorize", notDriven: NAVIGATION },
+  { id: "oidc-manage", notDriven: NAVIGATION },
   { id: "sso-redirect", notDriven: NAVIGATION },
   { id: "sso-login-token", notDriven: "the way back from such a sign-in; nothing is sent before it" },
   {
@@ -480,6 +489,13 @@ export const ROWS: readonly Row[] = [
     id: "sender-key",
     leaks: (s) => hs(s, "PUT", /\/send\/m\.room\.encrypted\//, (e) => sends("sender_key")(e) || sends("device_id")(e)),
   },
+  {
+    id: "report-reason",
+    leaks: (s) => hs(s, "POST", /\/report(\/|$)/, bodyHas(s.canaries.reason)),
+  },
+  { id: "key-backup", leaks: (s) => hs(s, "PUT", /room_keys\/keys$/, sends("rooms")) },
+  { id: "key-backup-lookup", leaks: (s) => hs(s, "GET", /room_keys\/keys\/.+\/.+/) },
+  { id: "history-keys", notDriven: "nobody is invited into a room that has older messages" },
   { id: "key-recipients", leaks: (s) => hs(s, "POST|PUT", /keys\/(query|claim)$|sendToDevice\//) },
   {
     id: "send-timing",
@@ -502,6 +518,14 @@ export const ROWS: readonly Row[] = [
   { id: "profile-name", leaks: (s) => hs(s, "PUT", /\/profile\/.*\/displayname$/, bodyHas(s.canaries.displayName)) },
   { id: "profile-avatar", leaks: (s) => hs(s, "PUT", /\/profile\/.*\/avatar_url$/) },
   { id: "profile-time-zone", leaks: (s) => hs(s, "PUT", /\/profile\/.*(msc4175\.tz|m\.tz)$/, bodyHas("Europe/")) },
+  {
+    id: "profile-call",
+    leaks: (s) => hs(s, "PUT", /\/profile\/.*msc4426\.call$/, bodyHas("call_joined_ts")),
+  },
+  {
+    id: "profile-status",
+    leaks: (s) => hs(s, "PUT", /\/profile\/.*msc4426\.status$/, bodyHas(s.canaries.displayName)),
+  },
   {
     id: "user-search",
     leaks: (s) =>
@@ -539,7 +563,7 @@ export const ROWS: readonly Row[] = [
   // 13 Account data
   { id: "direct-chats", leaks: (s) => accountData(s, /m\.direct$/) },
   { id: "ignored-users", leaks: (s) => accountData(s, /m\.ignored_user_list$/) },
-  { id: "recent-emoji", leaks: (s) => accountData(s, /io\.element\.recent_emoji$/, sends("recent_emoji")) },
+  { id: "recent-emoji", leaks: (s) => accountData(s, /(m|io\.element)\.recent_emoji$/, sends("recent_emoji")) },
   {
     id: "web-settings",
     // A room's ID; a placeholder names none.
@@ -547,6 +571,14 @@ export const ROWS: readonly Row[] = [
       accountData(s, /im\.vector\.web\.settings$/, (e) =>
         /"SpotlightSearch\.recentSearches":\["!/.test(e.body.toString("utf8")),
       ),
+  },
+  {
+    id: "section-names",
+    leaks: (s) => accountData(s, /im\.vector\.web\.settings$/, bodyHas(s.canaries.sectionName)),
+  },
+  {
+    id: "notification-sound",
+    leaks: (s) => accountData(s, /im\.vector\.web\.settings$/, bodyHas(s.canaries.filename)),
   },
   { id: "analytics-id", leaks: (s) => accountData(s, /im\.vector\.analytics$/, sends("id")) },
   // 14 Telemetry, web host, links and other third parties

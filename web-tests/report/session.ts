@@ -420,6 +420,14 @@ class Session {
     );
     await this.#try("invite with a reason", "inviteUser", clearRoomId, victim.userId, c.reason);
     await this.#try("kick with a reason", "kick", clearRoomId, victim.userId, c.reason);
+    const room = encodeURIComponent(clearRoomId);
+    await this.#try(
+      "report",
+      "homeserverCall",
+      "POST",
+      `/_matrix/client/v3/rooms/${room}/report/${encodeURIComponent("$event")}`,
+      { reason: c.reason },
+    );
     await this.#try("knock", "knock", "!nowhere:hs.example.org", c.knockReason);
     const { roomId: old } = await drive(this.#page, "createRoom", {
       name: c.roomUpgradeName,
@@ -477,6 +485,27 @@ class Session {
     await this.#try("mute", "homeserverCall", "PUT", mute, { actions: [] });
     await this.#refuse("pushers", "addPushers", c.ownEmail, "https://push.example.org");
     await this.#try("to-device", "toDevice", this.#bob.userId);
+    await this.#try("in a call", "setProfileField", "org.matrix.msc4426.call", {
+      call_joined_ts: 1_700_000_000_000,
+    });
+    await this.#refuse("status", "setProfileField", "org.matrix.msc4426.status", {
+      text: c.displayName,
+      emoji: "🤒",
+    });
+    await this.#try(
+      "dehydrated device",
+      "homeserverCall",
+      "PUT",
+      "/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device",
+      { device_id: "DEHYDRATED", initial_device_display_name: "Dehydrated device" },
+    );
+    const session = { first_message_index: 0, forwarded_count: 1, is_verified: false };
+    const keys = "/_matrix/client/v3/room_keys/keys";
+    await this.#try("key backup", "homeserverCall", "PUT", `${keys}?version=1`, {
+      rooms: { "!room:hs.example.org": { sessions: { session: { ...session, session_data: {} } } } },
+    });
+    const lost = `${keys}/${encodeURIComponent("!room:hs.example.org")}/session?version=1`;
+    await this.#try("key from the backup", "homeserverCall", "GET", lost);
   }
 
   async #accountData(roomId: string, deviceId: string): Promise<void> {
@@ -484,7 +513,13 @@ class Session {
       this.#try(type, "writeAccountData", type, content);
     await write("im.vector.setting.breadcrumbs", { recent_rooms: [roomId] });
     await write("io.element.recent_emoji", { recent_emoji: [["👍", 3]] });
-    await write("im.vector.web.settings", { "SpotlightSearch.recentSearches": [roomId] });
+    await write("m.recent_emoji", { recent_emoji: [{ emoji: "👍", total: 3 }] });
+    const section = "element.io.section.6f0c7f9a";
+    await write("im.vector.web.settings", {
+      "SpotlightSearch.recentSearches": [roomId],
+      "RoomList.CustomSectionData": { [section]: { tag: section, name: this.#canaries.sectionName } },
+      notificationSound: { name: `${this.#canaries.filename}.mp3`, url: "mxc://hs.example.org/a" },
+    });
     await write("im.vector.analytics", { id: "0123", pseudonymousAnalyticsOptIn: true });
     await write("m.direct", { [this.#bob.userId]: [roomId] });
     await write("m.ignored_user_list", { ignored_users: { "@troll:hs.example.org": {} } });

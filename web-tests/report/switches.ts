@@ -25,6 +25,7 @@ export const SWITCHED_IN: Readonly<Record<string, string>> = {
   "element-call-frame": "web-tests/e2e/popup.spec.ts",
   captcha: "web-tests/e2e/shields/third-party.spec.ts",
   "matrix-to": "web-tests/e2e/shields/permalinks.spec.ts",
+  "homeserver-discovery": "web-tests/e2e/shields/config.spec.ts",
   // Rules of the browser do it, or what Element reads in its configuration.
   "accept-language": "web-tests/e2e/shields/third-party.spec.ts",
   "user-agent": "web-tests/e2e/shields/third-party.spec.ts",

@@ -31,6 +31,7 @@ const FIELDS = [
   "pinned",
   "roomUpgradeName",
   "avatarContent",
+  "sectionName",
 ] as const;
 
 /** A field that holds something only its readers should see. */

@@ -291,6 +291,16 @@ impl Engine {
                 self.ask(shield, mode, question, head, wanted);
                 return;
             }
+            Ok(BodyStep::AskEdited(question, edits)) => {
+                let next = json::apply(current, &edits);
+                if next.is_ok() {
+                    self.ask(shield, mode, question, head, wanted);
+                }
+                if wanted.reply.is_some() {
+                    return;
+                }
+                next
+            }
             Ok(BodyStep::Handover(handler)) => {
                 if mode == Mode::Flag {
                     self.settle(shield, mode, Action::Flagged, head);

@@ -448,6 +448,8 @@ pub enum BodyStep {
     Reply(Action, Reply),
     /// As [`HeadStep::Ask`].
     Ask(&'static Question),
+    /// The same, and with these edits where the person agrees.
+    AskEdited(&'static Question, Vec<Edit>),
     /// A handler in the page takes it over, after every shield's edits.
     Handover(Handler),
 }

@@ -286,7 +286,7 @@ fn the_users_own_device_name_is_quoted() {
 #[test]
 fn client_registration_names_a_plain_client() {
     let mut engine = engine();
-    let body = r##"{"client_name":"SchildiChat","client_name#de":"S","client_uri":"https://chat.example.org/","redirect_uris":["https://chat.example.org/"],"contacts":["me@x"]}"##;
+    let body = r##"{"client_name":"SchildiChat","client_name#de":"S","client_uri":"https://chat.example.org/","logo_uri":"https://chat.example.org/l","tos_uri":"https://a","policy_uri#de":"https://b","redirect_uris":["https://chat.example.org/"],"contacts":["me@x"]}"##;
     let clean = r##"{"client_name":"Element","client_name#de":"Element","client_uri":"https://chat.example.org/","redirect_uris":["https://chat.example.org/"]}"##;
     let outcome = send(
         &mut engine,
@@ -999,6 +999,26 @@ fn new_rooms_are_no_more_open_than_asked_for() {
 }
 
 #[test]
+fn a_profile_does_not_say_that_one_is_in_a_call() {
+    let mut engine = engine();
+    for name in ["org.matrix.msc4426.call", "m.call"] {
+        let url = format!("{HS}/profile/%40a%3Ax/{}", name.replace('.', "%2E"));
+        let body = format!(r#"{{"{name}":{{"call_joined_ts":1}}}}"#);
+        let quiet = Outcome::Replied(200, json!({}));
+        assert_eq!(send(&mut engine, "PUT", &url, "", body.as_bytes()), quiet, "{name}");
+        // What stands there goes.
+        assert_eq!(send(&mut engine, "DELETE", &url, "", b""), Outcome::Sent, "{name}");
+        let empty = format!(r#"{{"{name}":null}}"#);
+        assert_eq!(send(&mut engine, "PUT", &url, "", empty.as_bytes()), Outcome::Sent, "{name}");
+        // With others in one write, those alone go.
+        let all = format!(r#"{{"displayname":"","{name}":{{"call_joined_ts":1}}}}"#);
+        let outcome = send(&mut engine, "PUT", &format!("{HS}/profile/@a:x"), "", all.as_bytes());
+        assert_eq!(outcome, Outcome::Rewritten(r#"{"displayname":""}"#.into()), "{name}");
+        assert!(engine.take_handovers().is_empty());
+    }
+}
+
+#[test]
 fn people_are_searched_from_the_third_letter_on() {
     let mut short = engine();
     let empty = Outcome::Replied(200, json!({"limited": false, "results": []}));
@@ -1025,7 +1045,17 @@ fn what_becomes_public_is_asked_about() {
         ("PUT", "/profile/@a:x/displayname", r#"{"displayname":"Alice"}"#, "profile"),
         ("PUT", "/profile/@a:x/avatar_url", r#"{"avatar_url":"mxc://x/y"}"#, "profile"),
         ("PUT", "/profile/@a:x/displayname", r#"{"displayname":""}"#, ""),
-        ("PUT", "/profile/@a:x/org.example.field", r#"{"org.example.field":"x"}"#, ""),
+        ("PUT", "/profile/@a:x/org.example.field", r#"{"org.example.field":"x"}"#, "field"),
+        ("PUT", "/profile/@a:x/org.example.field", r#"{"org.example.field":{"a":1}}"#, "field"),
+        ("PUT", "/profile/@a:x/org.example.field", r#"{"org.example.field":null}"#, ""),
+        ("PUT", "/profile/@a:x/org.example.field", r#"{"org.example.field":""}"#, ""),
+        (
+            "PUT",
+            "/profile/@a:x/org.matrix.msc4426.status",
+            r#"{"org.matrix.msc4426.status":{"text":"ill","emoji":"x"}}"#,
+            "field",
+        ),
+        ("DELETE", "/profile/@a:x/org.example.field", "", ""),
         ("GET", "/profile/@a:x", "", ""),
         (
             "PUT",
@@ -1068,7 +1098,7 @@ fn what_becomes_public_is_asked_about() {
     }
     let flagged = records(&mut watching);
     assert!(flagged.iter().all(|record| record["action"] != "answered"), "{flagged:?}");
-    for (shield, count) in [("profile", 7), ("keywords", 2)] {
+    for (shield, count) in [("profile", 10), ("keywords", 2)] {
         let counts = flagged.iter().filter(|record| record["shield"] == shield);
         let seen = counts.filter_map(|record| record["count"].as_u64()).sum::<u64>();
         assert_eq!(seen, count, "{flagged:?}");

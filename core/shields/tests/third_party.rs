@@ -130,18 +130,19 @@ fn a_host_on_any_list_is_no_third_party() {
 fn sign_in_and_calls_reach_what_the_homeserver_names() {
     let mut engine = with(Some(STRICT));
     let token = "https://auth.example.org/oauth2/token";
+    let device = "https://codes.example.org/oauth2/device";
     let livekit = "https://livekit.example.org/sfu/get";
-    for url in [token, livekit] {
+    for url in [token, device, livekit] {
         assert_eq!(refused(&mut engine, "POST", url), Some("third-party"), "{url}");
     }
     let metadata = "https://hs.example.org/_matrix/client/v1/auth_metadata";
     assert_ne!(engine.decide("GET", metadata) & flag::WATCH, 0);
-    let body = br#"{"issuer":"https://auth.example.org/","token_endpoint":"https://auth.example.org/oauth2/token"}"#;
+    let body = br#"{"issuer":"https://auth.example.org/","token_endpoint":"https://auth.example.org/oauth2/token","device_authorization_endpoint":"https://codes.example.org/oauth2/device"}"#;
     assert_eq!(engine.response("GET", metadata, 200, body), None, "an answer that stays as it is");
     let well_known = "https://hs.example.org/.well-known/matrix/client";
     let foci = br#"{"org.matrix.msc4143.rtc_foci":[{"type":"livekit","livekit_service_url":"https://livekit.example.org"}]}"#;
     engine.response("GET", well_known, 200, foci);
-    for url in [token, livekit] {
+    for url in [token, device, livekit] {
         assert_eq!(refused(&mut engine, "POST", url), None, "{url}");
     }
     // Or by its own list of call servers, where a list of the person's does not name them.

@@ -101,6 +101,29 @@ for (const kind of bothBrowsers) {
       assert.equal(empty?.status, 200);
     });
 
+    it("publishes a status when told to, and never that you are in a call", async () => {
+      const call = "org.matrix.msc4426.call";
+      for (const side of [sides.without, sides.with]) {
+        await drive(side.page, "setProfileField", call, { call_joined_ts: 1 });
+      }
+      const calls = /\/profile\/.*msc4426\.call$/;
+      assert.equal(seen(sides.without, "PUT", calls).length, 1);
+      assert.equal(seen(sides.with, "PUT", calls).length, 0);
+
+      const status = "org.matrix.msc4426.status";
+      const text = { text: "ill", emoji: "x" };
+      await drive(sides.without.page, "setProfileField", status, text);
+      const path = /\/profile\/.*msc4426\.status$/;
+      assert.deepEqual(sent(seen(sides.without, "PUT", path)[0]), { [status]: text });
+      const refused = await answered(["Cancel"], "setProfileField", status, text);
+      assert.match(refused.title, /in your profile/);
+      assert.equal(refused.outcome.ok, false);
+      assert.equal(seen(sides.with, "PUT", path).length, 0);
+      const allowed = await answered(["Publish"], "setProfileField", status, text);
+      assert.equal(allowed.outcome.ok, true);
+      assert.deepEqual(sent(seen(sides.with, "PUT", path)[0]), { [status]: text });
+    });
+
     it("asks before a name of your own for one room", async () => {
       const path = /\/state\/m\.room\.member\//;
       const call = async (

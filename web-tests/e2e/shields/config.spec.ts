@@ -318,8 +318,27 @@ for (const kind of bothBrowsers) {
           assert.equal(config.posthog !== undefined, isOpen("telemetry"), about);
           const reports = config.bug_report_endpoint_url !== undefined;
           assert.equal(reports, !about.includes("strict"), about);
+          const looksUp = config["enable_client_well_known_lookups"] !== false;
+          assert.equal(looksUp, !about.includes("strict"), about);
           assert.equal(config.map_style_url !== undefined, isOpen("maps"), about);
         }
+      } finally {
+        await sides.settings(undefined);
+      }
+    });
+
+    it("has a running Element leave the server of its name alone, where no third party is wanted", async () => {
+      const lookUps = async (side: Sides["with"]): Promise<number> => {
+        await side.reopen();
+        await side.signIn();
+        const asked = side.recorder.to("hs.example.org");
+        return asked.filter(({ path }) => path === "/.well-known/matrix/client").length;
+      };
+      assert.ok((await lookUps(sides.without)) > 0);
+      assert.ok((await lookUps(sides.with)) > 0);
+      try {
+        await sides.settings({ version: 1, shields: { "third-party": "on" } });
+        assert.equal(await lookUps(sides.with), 0);
       } finally {
         await sides.settings(undefined);
       }

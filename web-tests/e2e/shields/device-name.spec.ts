@@ -162,7 +162,11 @@ for (const kind of bothBrowsers) {
       assert.equal(registration(both.without)["client_name"], "Example Org Chat");
       const { client_name: name, ...rest } = registration(both.with);
       assert.equal(name, PLAIN);
-      const { client_name: _, contacts: _contacts, ...bare } = registration(both.without);
+      const { client_name: _, contacts: _contacts, ...told } = registration(both.without);
+      const { logo_uri: logo, tos_uri: terms, policy_uri: privacy, ...bare } = told;
+      assert.ok(
+        [logo, terms, privacy].every((address) => String(address).includes("chat.example.org")),
+      );
       // Redirects must stay: the sign-in comes back there.
       assert.deepEqual(rest, bare);
       assert.equal(both.with.value.clientId, "client-id-1");

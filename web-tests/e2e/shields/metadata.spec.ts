@@ -147,9 +147,17 @@ for (const kind of bothBrowsers) {
     });
 
     it("asks for no previews and looks nobody up", async () => {
-      const both = await onBoth(sides, async ({ page, account }) => {
+      const both = await onBoth(sides, async (side) => {
+        const { page, account } = side;
         // Synapse has no previews in this world; that it is asked is the leak.
         await drive(page, "previewLink", "https://link.example.org/secret").catch(() => undefined);
+        const link = `url=${encodeURIComponent("https://link.example.org/secret")}`;
+        const previewed = await drive(
+          page,
+          "homeserverCall",
+          "GET",
+          `/_matrix/client/v1/media/preview_url?${link}`,
+        );
         await drive(page, "searchDirectory", "secret", "matrix.org").catch(() => undefined);
         await drive(page, "isAdministrator").catch(() => undefined);
         const { status } = await drive(
@@ -160,7 +168,9 @@ for (const kind of bothBrowsers) {
             encodeURIComponent(account.userId),
         );
         const own = await drive(page, "searchDirectory", "public");
-        return { status, own: Array.isArray(own.chunk) };
+        const { errcode } = JSON.parse(previewed.body) as { errcode?: string };
+        const preview = side.name === "with" ? `${previewed.status} ${errcode}` : undefined;
+        return { status, own: Array.isArray(own.chunk), preview };
       });
       const quiet = [
         /\/preview_url\?/,
@@ -174,7 +184,9 @@ for (const kind of bothBrowsers) {
         assert.ok(asked(both.without) > 0, pattern.source);
         assert.equal(asked(both.with), 0, pattern.source);
       }
-      assert.deepEqual(both.with.value, { status: 200, own: true });
+      // Of an empty answer Element would draw an empty card.
+      const preview = "404 M_NOT_FOUND";
+      assert.deepEqual(both.with.value, { status: 200, own: true, preview });
     });
 
     it("lets gateways have event IDs only, and invites no bot", async () => {
@@ -204,18 +216,24 @@ for (const kind of bothBrowsers) {
     it("keeps habits on this device, echoed and over a reload, until their session ends", async () => {
       const emoji = { recent_emoji: [["👍", 3]] };
       const rooms = { recent_rooms: ["!secret:hs.example.org"] };
+      const tag = "element.io.section.6f0c7f9a";
+      const named = (name: string): Record<string, unknown> => ({ [tag]: { tag, name } });
+      const sections = "RoomList.CustomSectionData";
       const settings = {
         kept: true,
         "SpotlightSearch.recentSearches": ["!secret:hs.example.org"],
+        [sections]: named("Doctor"),
       };
       const types = {
-        emoji: "io.element.recent_emoji",
+        emoji: "m.recent_emoji",
+        oldEmoji: "io.element.recent_emoji",
         rooms: "im.vector.setting.breadcrumbs",
         settings: "im.vector.web.settings",
       };
       const both = await onBoth(sides, async ({ page }) => {
         // Each waits for the echo in sync, as Element does.
         await drive(page, "writeAccountData", types.emoji, emoji);
+        await drive(page, "writeAccountData", types.oldEmoji, emoji);
         await drive(page, "writeAccountData", types.rooms, rooms);
         await drive(page, "writeAccountData", types.settings, settings);
       });
@@ -224,24 +242,25 @@ for (const kind of bothBrowsers) {
         sent(at(to(side, HS), "PUT", new RegExp(`/account_data/${type}$`))[0]);
       assert.deepEqual(written(both.without, types.emoji), emoji);
       assert.deepEqual(written(both.without, types.rooms), rooms);
-      for (const type of [types.emoji, types.rooms]) {
+      for (const type of [types.emoji, types.oldEmoji, types.rooms]) {
         assert.deepEqual(Object.keys(written(both.with, type)), ["mantle"]);
       }
       assert.deepEqual(written(both.without, types.settings), settings);
       const told = written(both.with, types.settings);
       assert.equal(told["kept"], true);
       assert.match(JSON.stringify(told[searches]), /^\["mantle [^"]*"\]$/);
+      assert.deepEqual(told[sections], named("Section"));
 
       const known = ({ page }: Side): Promise<unknown[]> =>
         page.evaluate((wanted) => {
           const client = window.mxMatrixClientPeg?.get();
           return wanted.map((type) => client?.getAccountData(type as never)?.getContent());
         }, Object.values(types));
-      assert.deepEqual(await known(sides.with), [emoji, rooms, settings]);
+      assert.deepEqual(await known(sides.with), [emoji, emoji, rooms, settings]);
       // Signed in again, as another device of the same browser: everything comes by sync.
       await sides.with.reopen();
       await sides.with.signIn();
-      assert.deepEqual(await known(sides.with), [emoji, rooms, settings]);
+      assert.deepEqual(await known(sides.with), [emoji, emoji, rooms, settings]);
       // Signed out, with all that the site itself keeps thrown away, as Element does.
       await drive(sides.with.page, "homeserverCall", "POST", "/_matrix/client/v3/logout");
       await sides.with.page.evaluate(async () => {
@@ -251,7 +270,12 @@ for (const kind of bothBrowsers) {
       await sides.with.reopen();
       await sides.with.signIn();
       // They went with the session: whoever signs in next is not given them.
-      assert.deepEqual(await known(sides.with), [{}, {}, { ...settings, [searches]: [] }]);
+      assert.deepEqual(await known(sides.with), [
+        {},
+        {},
+        {},
+        { ...settings, [searches]: [], [sections]: named("Section") },
+      ]);
       const path = `/_matrix/client/v3/user/${encodeURIComponent(sides.with.account.userId)}`;
       const asked = await drive(
         sides.with.page,
@@ -263,22 +287,24 @@ for (const kind of bothBrowsers) {
     });
 
     it("has pictures wait for a click, unless the person set something else", async () => {
-      const type = "io.element.msc4278.media_preview_config";
-      const known = ({ page }: Side): Promise<unknown> =>
+      const type = "m.media_preview_config";
+      const earlier = "io.element.msc4278.media_preview_config";
+      const known = ({ page }: Side, name = type): Promise<unknown> =>
         page.evaluate(
           (wanted) =>
             window.mxMatrixClientPeg
               ?.get()
               ?.getAccountData(wanted as never)
               ?.getContent() ?? null,
-          type,
+          name,
         );
       assert.equal(await known(sides.without), null);
       const careful = { media_previews: "private", invite_avatars: "off" };
       assert.deepEqual(await known(sides.with), careful);
+      assert.deepEqual(await known(sides.with, earlier), careful);
       // The homeserver was told nothing of it, and what the person sets stays.
       const written = sides.with.recorder.exchanges.filter(
-        ({ method, path }) => method === "PUT" && path.includes(type),
+        ({ method, path }) => method === "PUT" && path.includes("media_preview_config"),
       );
       assert.deepEqual(written, []);
       const own = { media_previews: "on", invite_avatars: "on" };
@@ -287,6 +313,8 @@ for (const kind of bothBrowsers) {
       await sides.with.reopen();
       await sides.with.signIn();
       assert.deepEqual(await known(sides.with), own);
+      // An Element that reads the earlier name finds it unset, as the person left it.
+      assert.equal(await known(sides.with, earlier), null);
     });
 
     it("still does everyday work", () => assertWorks(sides.with));

@@ -88,7 +88,10 @@ fn by_shape(body: &[u8], name: &str) -> Option<Vec<Edit>> {
         .filter_map(|member| {
             match member.key.split_once('#').map_or(member.key.as_str(), |(key, _)| key) {
                 "client_name" => Some(Edit::replace(&[&member.key], name)),
-                "contacts" => Some(Edit::remove(&[&member.key])),
+                // Optional there; each names whoever made this build of Element.
+                "contacts" | "logo_uri" | "policy_uri" | "tos_uri" => {
+                    Some(Edit::remove(&[&member.key]))
+                }
                 _ => None,
             }
         })

@@ -4,6 +4,7 @@
 //! copies name and picture into each room; room addresses and the public list are readable by all.
 
 use super::{BodyStep, Context, Head, HeadStep, Info, Question, Shield, documented};
+use crate::verdict::{Action, Reply};
 use mantle_settings::Mode;
 use mantle_wire::json::{Edit, JsonError, members, utf8};
 use mantle_wire::route::Endpoint;
@@ -14,10 +15,10 @@ pub(super) static INFO: Info = Info {
     id: "profile",
     name: "Public profile and addresses",
     purpose: documented(
-        "Asks before your name, your picture or a room's address becomes readable by everyone, and never publishes your time zone.",
+        "Asks before your name, your picture, your status or a room's address becomes readable by everyone, and never publishes your time zone or that you are in a call.",
     ),
     loses: documented(
-        "A question comes before you change your name or publish a room; others do not see your local time.",
+        "A question comes before you change your name or publish a room; others do not see your local time, nor that you are in a call.",
     ),
     default: Mode::Ask,
     why: documented(
@@ -43,6 +44,14 @@ static NAME: Question = Question {
     remember: Some("Do not ask again for this account"),
 };
 
+static FIELD: Question = Question {
+    id: "field",
+    title: "Publish this in your profile?",
+    text: "Whatever Element puts into your profile, a status for instance, is readable by everyone on Matrix, also by people you never talk to.",
+    send: "Publish",
+    remember: None,
+};
+
 static NICKNAME: Question = Question {
     id: "nickname",
     title: "Change your name or picture in this room?",
@@ -62,6 +71,8 @@ static ADDRESS: Question = Question {
 const SHOWN: [&str; 2] = ["displayname", "avatar_url"];
 /// Members of a profile that hold a time zone (MSC4175).
 const ZONES: [&str; 2] = ["us.cloke.msc4175.tz", "m.tz"];
+/// Written by Element itself whenever a call is joined (MSC4426).
+const CALLS: [&str; 2] = ["org.matrix.msc4426.call", "m.call"];
 
 impl Shield for Profile {
     fn info(&self) -> &'static Info {
@@ -102,12 +113,30 @@ impl Shield for Profile {
             })
         };
         let shows = has(&SHOWN);
-        Ok(match head.endpoint {
-            // Sent empty: that also takes back what was published before.
-            Endpoint::Profile if has(&ZONES) => {
-                BodyStep::Edit(ZONES.map(|zone| Edit::replace(&[zone], r#""""#)).to_vec())
+        if head.endpoint == Endpoint::Profile {
+            let is_call = CALLS.iter().any(|call| head.route.is_parameter(1, call));
+            let has_other = members.iter().any(|member| {
+                let key = [member.key.as_str()];
+                has(&key) && ![&SHOWN, &ZONES, &CALLS].iter().any(|known| known.contains(&key[0]))
+            });
+            if is_call && has(&CALLS) {
+                return Ok(BodyStep::Reply(Action::Answered, Reply::ok("{}")));
             }
-            Endpoint::Profile if shows => BodyStep::Ask(&NAME),
+            let mut edits = Vec::new();
+            if has(&ZONES) {
+                // Sent empty: that also takes back what was published before.
+                edits.extend(ZONES.map(|zone| Edit::replace(&[zone], r#""""#)));
+            }
+            if has(&CALLS) {
+                edits.extend(CALLS.map(|call| Edit::remove(&[call])));
+            }
+            return Ok(match (shows, has_other) {
+                (true, _) => BodyStep::AskEdited(&NAME, edits),
+                (_, true) => BodyStep::AskEdited(&FIELD, edits),
+                _ => BodyStep::Edit(edits),
+            });
+        }
+        Ok(match head.endpoint {
             Endpoint::StateSend if shows && says("membership", r#""join""#) => {
                 BodyStep::Ask(&NICKNAME)
             }

@@ -48,11 +48,13 @@ const REFUSED: &str = "Mantle keeps Element from servers other than its own and 
 const NOT_LOADED: &str = "Mantle did not load a part of this page (a widget, a call or a captcha) because it comes from another server: allow its host under “Third parties” in Mantle's settings if you trust it.";
 
 /// Where signing in takes place.
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
     "issuer",
     "token_endpoint",
     "registration_endpoint",
     "revocation_endpoint",
+    // To sign another device in by a code (RFC 8628).
+    "device_authorization_endpoint",
     // In `.well-known`.
     "m.authentication/issuer",
     "org.matrix.msc2965.authentication/issuer",
