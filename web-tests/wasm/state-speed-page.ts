@@ -214,7 +214,7 @@ class Bench {
       longest = Math.max(longest, performance.now() - start);
       return result;
     };
-    const waiting = counted(() => state.unopened()).length;
+    const waiting = counted(() => state.takeUnopened()).length;
     counted(() => state.healNeeds());
     const all = JSON.parse(keys) as unknown[];
     for (let from = 0; from < all.length; from += SESSIONS_IN_STEP) {

@@ -13,7 +13,7 @@ mod read;
 mod rooms;
 mod write;
 
-use crate::sorted::{Map, Set};
+use crate::sorted::{Bounded, Map, Set};
 use serde::Serialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -147,6 +147,14 @@ pub struct StateSettings {
 
 /// How many opened events are kept, so that an answer that comes again is not decrypted again.
 const MAX_CACHED: usize = 4_096;
+/// And how many bytes of them.
+const MAX_CACHED_BYTES: usize = 16 * 1024 * 1024;
+/// Slots of which it is known when their current event came.
+const MAX_PLACED: usize = 4_096;
+/// Problems that are not told a second time.
+const MAX_TOLD: usize = 4_096;
+/// Re-encryptions that are followed.
+const MAX_REWRITES: usize = 256;
 
 /// What was opened, with all that decided it.
 #[derive(Debug)]
@@ -155,6 +163,19 @@ struct Cached {
     sender: String,
     state_key: String,
     opened: OpenedState,
+}
+
+impl Cached {
+    const fn cost(&self) -> usize {
+        let opened = &self.opened;
+        self.content.len()
+            + self.sender.len()
+            + self.state_key.len()
+            + opened.event_type.len()
+            + opened.state_key.len()
+            + opened.content.len()
+            + opened.session_id.len()
+    }
 }
 
 /// See the module.
@@ -179,18 +200,18 @@ pub struct StateEngine {
     listed: Set<String>,
     // Their Curve25519 keys of now.
     current_devices: Map<String, Set<String>>,
-    cache: Map<(String, String), Box<Cached>>,
+    cache: Bounded<(String, String), Box<Cached>>,
     answers: Answers,
     waiting: WaitingEvents,
     // Those of them still to be tried in this round, last to first.
     healing: Vec<(String, String)>,
     // When the current event of a slot came: room, type, state key.
-    placed: Map<(String, String, String), Arrival>,
+    placed: Bounded<(String, String, String), Arrival>,
     previews: InviteState,
     // Clear events without content, for what was redacted: the running client may hold it.
     emptied: Vec<HealedEvent>,
     problems: Vec<Problem>,
-    told: Set<(String, &'static str, String)>,
+    told: Bounded<(String, &'static str, String), ()>,
     tend: Map<String, &'static str>,
     // Write.
     writer: bool,
@@ -201,9 +222,9 @@ pub struct StateEngine {
     // By room.
     stale: Map<String, Stale>,
     // By room, type and state key.
-    rewrites: Map<(String, String, String), Rewrite>,
+    rewrites: Bounded<(String, String, String), Rewrite>,
     // By room and user: memberships of which a sync told.
-    moved: Map<String, Map<String, String>>,
+    moved: Map<String, Bounded<String, String>>,
     // Store.
     journal: Journal,
     stored_owner: Option<String>,
@@ -232,22 +253,22 @@ impl StateEngine {
             members_known: Set::new(),
             listed: Set::new(),
             current_devices: Map::new(),
-            cache: Map::new(),
+            cache: Bounded::new(MAX_CACHED, MAX_CACHED_BYTES),
             answers: Answers::default(),
             waiting: WaitingEvents::default(),
             healing: Vec::new(),
-            placed: Map::new(),
+            placed: Bounded::new(MAX_PLACED, usize::MAX),
             previews: InviteState::default(),
             emptied: Vec::new(),
             problems: Vec::new(),
-            told: Set::new(),
+            told: Bounded::new(MAX_TOLD, usize::MAX),
             tend: Map::new(),
             writer: false,
             outbound: OutboundSessions::default(),
             pending: Map::new(),
             made: Vec::new(),
             stale: Map::new(),
-            rewrites: Map::new(),
+            rewrites: Bounded::new(MAX_REWRITES, usize::MAX),
             moved: Map::new(),
             journal: Journal::new(),
             stored_owner: None,
@@ -259,6 +280,7 @@ impl StateEngine {
 
     /// Puts settings in force.
     pub fn apply_settings(&mut self, settings: StateSettings) {
+        self.known.set_types(settings.types.clone());
         self.settings = settings;
     }
 
@@ -309,6 +331,7 @@ impl StateEngine {
         self.owners.clear();
         self.kept_owners.clear();
         self.known = KnownState::new();
+        self.known.set_types(self.settings.types.clone());
         self.seen = SeenIndices::new();
         self.memory.clear();
         self.levels.clear();
@@ -342,7 +365,7 @@ impl StateEngine {
         std::mem::take(&mut self.tend)
             .into_iter()
             .map(|(room_id, why)| {
-                let moved = self.moved.get(&room_id).into_iter().flat_map(Map::iter);
+                let moved = self.moved.get(&room_id).into_iter().flat_map(Bounded::iter);
                 let members = moved
                     .map(|(user_id, membership)| Moved {
                         user_id: user_id.clone(),
@@ -367,11 +390,9 @@ impl StateEngine {
     }
 
     fn problem(&mut self, room_id: &str, code: &'static str, event_id: &str) {
-        const MOST_TOLD: usize = 4_096;
-        if self.told.len() >= MOST_TOLD {
-            self.told.clear();
-        }
-        if self.told.insert((room_id.to_owned(), code, event_id.to_owned())) {
+        let what = (room_id.to_owned(), code, event_id.to_owned());
+        if !self.told.contains_key(&what) {
+            self.told.insert(what, (), 0);
             let sentence = sentence(code);
             self.problems.push(Problem { room_id: room_id.to_owned(), code, sentence });
         }

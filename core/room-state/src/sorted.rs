@@ -182,6 +182,98 @@ impl<K: Ord, V> FromIterator<(K, V)> for Map<K, V> {
     }
 }
 
+/// A map with a bound in entries and in bytes: what was put in first gives way.
+#[derive(Debug)]
+pub(super) struct Bounded<K, V> {
+    entries: Map<K, Kept<V>>,
+    most: usize,
+    most_bytes: usize,
+    bytes: usize,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Kept<V> {
+    value: V,
+    cost: usize,
+    number: u64,
+}
+
+impl<K: Ord + Clone, V> Bounded<K, V> {
+    pub(super) const fn new(most: usize, most_bytes: usize) -> Self {
+        Self { entries: Map::new(), most, most_bytes, bytes: 0, next: 0 }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes = 0;
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(super) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.get(key).map(|kept| &kept.value)
+    }
+
+    /// As of [`Map::find`].
+    pub(super) fn find(&self, compare: impl Fn(&K) -> Ordering) -> Option<&V> {
+        self.entries.find(compare).map(|kept| &kept.value)
+    }
+
+    pub(super) fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.get_mut(key).map(|kept| &mut kept.value)
+    }
+
+    pub(super) fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.contains_key(key)
+    }
+
+    /// Puts it in as the latest. What gave way: the oldest, or itself where it is larger than all.
+    pub(super) fn insert(&mut self, key: K, value: V, cost: usize) -> Vec<K> {
+        self.remove(&key);
+        self.next += 1;
+        self.bytes += cost;
+        self.entries.insert(key, Kept { value, cost, number: self.next });
+        let mut out = Vec::new();
+        while (self.entries.len() > self.most || self.bytes > self.most_bytes)
+            && let Some((oldest, _)) = self.entries.iter().min_by_key(|(_, kept)| kept.number)
+        {
+            let oldest = oldest.clone();
+            self.remove(&oldest);
+            out.push(oldest);
+        }
+        out
+    }
+
+    pub(super) fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        let kept = self.entries.remove(key)?;
+        self.bytes -= kept.cost;
+        Some(kept.value)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter().map(|(key, kept)| (key, &kept.value))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.entries.iter_mut().map(|(key, kept)| (key, &mut kept.value))
+    }
+}
+
 impl<T: Ord> Set<T> {
     /// True when it is new.
     pub(super) fn insert(&mut self, item: T) -> bool {
@@ -271,6 +363,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_came_first_gives_way_at_either_bound() {
+        let mut kept = Bounded::new(3, 100);
+        assert_eq!(kept.insert("b", 1, 10), [""; 0]);
+        kept.insert("c", 2, 10);
+        kept.insert("a", 3, 10);
+        // Put in anew, it is the latest.
+        kept.insert("b", 4, 10);
+        assert_eq!(kept.insert("d", 5, 10), ["c"]);
+        assert_eq!(kept.insert("e", 6, 85), ["a", "b"]);
+        assert_eq!(kept.insert("f", 7, 101), ["d", "e", "f"]);
+        assert!(kept.is_empty());
+        assert_eq!(kept.bytes, 0);
+    }
 
     proptest! {
         #[test]

@@ -162,7 +162,7 @@ fn a_late_key_heals() {
     bob.knows(&[&alice]);
     let opened = bob.open("/sync", &sync(state, vec![]));
     assert_eq!(joined(&opened, "state")[4], event, "as it came");
-    let unopened = bob.engine.unopened();
+    let unopened = bob.engine.take_unopened();
     assert_eq!(unopened.len(), 1);
     assert_eq!(unopened[0].reason, "session");
     assert_eq!(unopened[0].state_key, "m.room.name:");
@@ -177,7 +177,7 @@ fn a_late_key_heals() {
     assert_eq!(event["content"], name());
     assert_eq!(event["room_id"], ROOM);
     assert_eq!(event["event_id"], "$1");
-    assert!(bob.engine.unopened().is_empty());
+    assert!(!bob.engine.has_unopened());
     assert!(bob.engine.heal_needs().is_none());
 }
 
@@ -202,13 +202,13 @@ fn a_key_that_comes_after_that_of_a_newer_event_changes_nothing() {
             carol.open("/sync", &sync(state, vec![older]));
             carol.open("/sync?since=s2", &sync(vec![], vec![newer]));
         }
-        assert_eq!(carol.engine.unopened().len(), 2);
+        assert_eq!(carol.engine.take_unopened().len(), 2);
         carol.engine.add_room_keys(&newer_key).unwrap();
         let healed = carol.engine.healed(100).events;
         assert_eq!(healed.len(), 1);
         carol.engine.add_room_keys(&older_key).unwrap();
         assert!(carol.engine.healed(100).events.is_empty(), "the newer name stays");
-        assert!(carol.engine.unopened().is_empty());
+        assert!(!carol.engine.has_unopened());
         assert!(carol.codes().is_empty());
     }
 }
@@ -234,7 +234,7 @@ fn healing_goes_in_steps_and_in_the_order_the_events_came() {
     bob.knows(&[&alice]);
     let (readable, encrypted) = state.split_at(4);
     bob.open("/sync", &sync(readable.to_vec(), encrypted.to_vec()));
-    assert_eq!(bob.engine.unopened().len(), 5);
+    assert_eq!(bob.engine.take_unopened().len(), 5);
     bob.engine.add_room_keys(&export).unwrap();
     let mut names = Vec::new();
     let mut steps = 0;
@@ -502,7 +502,7 @@ fn check_another_room() {
     let answer = json!({"rooms": {"join": {other: {"state": {"events": [event]}}}}});
     // The session is not one of that room, so the event waits for ever.
     assert_eq!(bob.open("/sync", &answer), answer);
-    assert_eq!(bob.engine.unopened().len(), 1);
+    assert_eq!(bob.engine.take_unopened().len(), 1);
 }
 
 #[test]

@@ -8,7 +8,7 @@ import { breath, eachInSteps, Pace, SESSIONS_IN_STEP } from "./time-slicing.ts";
 
 type Healed = ReturnType<EncryptedState["healed"]>["events"][number];
 type Undelivered = Healed & { readonly tries: number };
-type Unopened = ReturnType<EncryptedState["unopened"]>[number];
+type Unopened = ReturnType<EncryptedState["takeUnopened"]>[number];
 
 /**
  * Longest wait for all that one answer needs; what comes later heals. An export reads all keys the
@@ -22,6 +22,8 @@ const RING_DELAY = 60;
 /** For events whose room the client does not have yet; an invite may never come. */
 const TRY_AGAIN_AFTER = 500;
 const MOST_TRIES = 60;
+/** The Rust half keeps fewer waiting events; of those it lets go, nothing is kept here either. */
+const MOST_BELLS = 8_192;
 /** State that says who may do what; no more of a room is looked at. */
 const RULES = [
   "m.room.create",
@@ -97,9 +99,8 @@ export class KeySupply {
   watch(): boolean {
     const crypto = runningClient()?.getCrypto();
     if (crypto === undefined) return false;
-    const unopened = this.#engine.call((state) => state.unopened());
     const fresh: Unopened[] = [];
-    for (const event of unopened) {
+    for (const event of this.#engine.call((state) => state.takeUnopened())) {
       if (event.reason !== "session" && event.reason !== "index") continue;
       if (this.#bells.has(event.eventId)) continue;
       this.#bells.set(
@@ -117,7 +118,8 @@ export class KeySupply {
         () => undefined,
       );
     }).catch(() => undefined);
-    return unopened.length > 0;
+    if (this.#bells.size > MOST_BELLS) this.#dropBells();
+    return this.#engine.call((state) => state.hasUnopened());
   }
 
   /** Soon: opens what can be opened now, and puts it into the running client. */
@@ -149,12 +151,17 @@ export class KeySupply {
       await breath();
     }
     if (this.#undelivered.length > 0) this.ring(TRY_AGAIN_AFTER);
-    const waiting = new Set<string>();
-    for (const { eventId } of this.#engine.call((state) => state.unopened())) waiting.add(eventId);
-    for (const eventId of [...this.#bells.keys()]) {
-      if (!waiting.has(eventId)) this.#bells.delete(eventId);
-    }
+    this.#dropBells();
     this.#engine.persistSoon();
+  }
+
+  /** Those of events that wait no more. */
+  #dropBells(): void {
+    this.#engine.call((state) => {
+      for (const [eventId, duck] of [...this.#bells]) {
+        if (!state.isUnopened(duck.getRoomId(), eventId)) this.#bells.delete(eventId);
+      }
+    });
   }
 
   #deliver(client: PageClient, one: Undelivered): void {

@@ -396,10 +396,24 @@ impl EncryptedState {
         self.engine.drop_answer(answer);
     }
 
-    /// Events that could not be opened yet.
+    /// Whether events wait that could not be opened yet.
     #[must_use]
-    pub fn unopened(&self) -> UnopenedEvents {
-        to_js(&self.engine.unopened()).unchecked_into()
+    #[wasm_bindgen(js_name = hasUnopened)]
+    pub fn has_unopened(&self) -> bool {
+        self.engine.has_unopened()
+    }
+
+    /// Whether this event is one of them.
+    #[must_use]
+    #[wasm_bindgen(js_name = isUnopened)]
+    pub fn is_unopened(&self, room_id: &str, event_id: &str) -> bool {
+        self.engine.is_unopened(room_id, event_id)
+    }
+
+    /// Those of them that were not given out yet.
+    #[wasm_bindgen(js_name = takeUnopened)]
+    pub fn take_unopened(&mut self) -> UnopenedEvents {
+        to_js(&self.engine.take_unopened()).unchecked_into()
     }
 
     /// What the page's own crypto made of an event.

@@ -24,7 +24,7 @@ use crate::index::events::ENCRYPTED_TYPE;
 use crate::model::precedence::Candidate;
 use crate::msc4362::packed_key::PackedKey;
 use crate::msc4362::power_levels::PowerLevels;
-use crate::sorted::{Map, Set};
+use crate::sorted::{Bounded, Map, Set};
 use mantle_wire::json::{elements, get, get_str, quoted};
 
 /// How long each further member waits for the one before.
@@ -174,16 +174,12 @@ impl StateEngine {
         content: &str,
         base: &str,
     ) -> Result<u32, EngineError> {
-        const MOST_REWRITES: usize = 256;
         let outbound = self.outbound.get(room_id).ok_or(EngineError::NoSession)?;
         let (session_id, message_index) = (outbound.session_id(), outbound.message_index());
         let ticket = self.encrypt(room_id, event_type, state_key, content)?;
         let current = self.known.current(room_id, event_type, state_key);
         let base_ts = current.map_or(0, |current| current.origin_server_ts);
-        if self.rewrites.len() >= MOST_REWRITES {
-            self.rewrites.clear();
-        }
-        self.rewrites.insert(
+        let out = self.rewrites.insert(
             slot(room_id, event_type, state_key),
             Rewrite {
                 base: base.to_owned(),
@@ -194,7 +190,11 @@ impl StateEngine {
                 came_back: None,
                 undone: None,
             },
+            0,
         );
+        for (room_id, ..) in out {
+            self.touch_room(&room_id);
+        }
         self.touch_room(room_id);
         Ok(ticket)
     }
@@ -232,7 +232,10 @@ impl StateEngine {
             if is_ours && rewrite.undone.is_some() {
                 self.tend.or_insert_with(room_id.to_owned(), || "stale");
             }
-            self.rewrites.or_insert_with(slot(room_id, &event_type, &state_key), || rewrite);
+            let slot = slot(room_id, &event_type, &state_key);
+            if !self.rewrites.contains_key(&slot) {
+                self.rewrites.insert(slot, rewrite, 0);
+            }
         }
     }
 
@@ -350,11 +353,9 @@ impl StateEngine {
     pub(super) fn moved(&mut self, room_id: &str, user_id: &str, content: &str) {
         const MOST_MOVED: usize = 1_000;
         let Ok(Some(membership)) = get_str(content, &["membership"]) else { return };
-        let moved = self.moved.or_default(room_id.to_owned());
-        if moved.len() >= MOST_MOVED {
-            moved.clear();
-        }
-        moved.insert(user_id.to_owned(), membership);
+        let moved =
+            self.moved.or_insert_with(room_id.to_owned(), || Bounded::new(MOST_MOVED, usize::MAX));
+        moved.insert(user_id.to_owned(), membership, 0);
     }
 
     /// True when the last that was heard of a user is that they are no member any more.

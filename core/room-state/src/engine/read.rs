@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 pub(super) use self::compose::slot;
 use super::again::Weighed;
 use super::rooms::RoomFacts;
-use super::{Cached, EngineError, InviteHint, MAX_CACHED, StateEngine, Trust};
+use super::{Cached, EngineError, InviteHint, StateEngine, Trust};
 use crate::decrypt::decrypt::{
     Begun, DecryptedElsewhere, Levels, OpenError, OpenedState, ReceivedEvent, Rules,
     check_decrypted, open_begun, open_by, prove_all,
@@ -939,25 +939,34 @@ impl StateEngine {
         }
         self.check_own_index(event.room_id, opened);
         if let Some(event_id) = event.event_id {
-            if self.cache.len() >= MAX_CACHED {
-                self.cache.clear();
-            }
-            self.cache.insert(
-                (event.room_id.to_owned(), event_id.to_owned()),
-                Box::new(Cached {
-                    content: event.content.to_owned(),
-                    sender: event.sender.to_owned(),
-                    state_key: event.state_key.to_owned(),
-                    opened: opened.clone(),
-                }),
-            );
+            let cached = Cached {
+                content: event.content.to_owned(),
+                sender: event.sender.to_owned(),
+                state_key: event.state_key.to_owned(),
+                opened: opened.clone(),
+            };
+            let cost = cached.cost();
+            let key = (event.room_id.to_owned(), event_id.to_owned());
+            self.cache.insert(key, Box::new(cached), cost);
         }
     }
 
-    /// Events whose key, owner or room is not known yet.
-    pub fn unopened(&self) -> Vec<UnopenedEvent> {
+    /// Whether events wait whose key, owner or room is not known yet.
+    #[must_use]
+    pub const fn has_unopened(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether this event is one of them.
+    #[must_use]
+    pub fn is_unopened(&self, room_id: &str, event_id: &str) -> bool {
+        self.waiting.contains(room_id, event_id)
+    }
+
+    /// Those of them that were not given out before, or for another reason.
+    pub fn take_unopened(&mut self) -> Vec<UnopenedEvent> {
         self.waiting
-            .iter()
+            .take_fresh()
             .filter_map(|((room_id, event_id), waiting)| {
                 let content = get(&waiting.event, &["content"]).ok()??;
                 Some(UnopenedEvent {
@@ -1070,6 +1079,7 @@ impl StateEngine {
         let key = (room_id.to_owned(), event_id);
         let before = self.waiting.remove(&key);
         let arrival = before.as_ref().map_or(arrival, |before| before.arrival.max(arrival));
+        let given_out = before.as_ref().and_then(|before| before.given_out);
         let decrypted = before.and_then(|waiting| waiting.decrypted);
         let session_id = get_str(found.content(body), &["session_id"]).ok().flatten();
         self.waiting.insert(
@@ -1082,6 +1092,7 @@ impl StateEngine {
                 session_id: session_id.unwrap_or_default(),
                 ts: found.origin_server_ts.unwrap_or_default(),
                 reason,
+                given_out,
                 decrypted,
             }),
         );
@@ -1226,12 +1237,9 @@ impl StateEngine {
     }
 
     fn place(&mut self, room_id: &str, opened: &OpenedState, arrival: Arrival) {
-        if self.placed.len() >= MAX_CACHED {
-            self.placed.clear();
-        }
         let slot = compose::slot(room_id, &opened.event_type, &opened.state_key);
-        let placed = self.placed.or_insert_with(slot, || arrival);
-        *placed = arrival.max(*placed);
+        let before = self.placed.get(&slot).copied();
+        self.placed.insert(slot, before.map_or(arrival, |before| before.max(arrival)), 0);
     }
 
     /// The earliest date that an event, opened just now, was ever seen with.

@@ -34,6 +34,8 @@ pub(crate) struct Waiting {
     pub(crate) session_id: String,
     pub(crate) ts: u64,
     pub(crate) reason: &'static str,
+    /// The reason for which the page was given it.
+    pub(crate) given_out: Option<&'static str>,
     pub(crate) decrypted: Option<Decrypted>,
 }
 
@@ -72,6 +74,20 @@ impl WaitingEvents {
     /// By room and event.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Waiting)> {
         self.events.iter().map(|(key, waiting)| (key, &**waiting))
+    }
+
+    pub(crate) fn contains(&self, room_id: &str, event_id: &str) -> bool {
+        let key = (room_id, event_id);
+        self.events.find(|(room, id)| (room.as_str(), id.as_str()).cmp(&key)).is_some()
+    }
+
+    /// Those that were not given out yet, or for another reason; from now on they were.
+    pub(crate) fn take_fresh(&mut self) -> impl Iterator<Item = (&Key, &Waiting)> {
+        self.events.iter_mut().filter_map(|(key, waiting)| {
+            let is_fresh = waiting.given_out != Some(waiting.reason);
+            waiting.given_out = Some(waiting.reason);
+            is_fresh.then_some((key, &**waiting))
+        })
     }
 
     pub(crate) fn get_mut(&mut self, key: &Key) -> Option<&mut Waiting> {

@@ -4,6 +4,7 @@
 
 use mantle_wire::json::get_str;
 
+use crate::msc4362::eligible::DEFAULT_TYPES;
 use crate::sorted::Map;
 
 /// Of one event.
@@ -38,9 +39,15 @@ impl Room {
 
     fn next_out(&self, but: Option<&Slot>) -> Option<Slot> {
         let others = self.slots.iter().filter(|(slot, _)| Some(*slot) != but);
-        let first = others.min_by_key(|(slot, held)| (slot.1.is_empty(), held.number));
+        let first = others.min_by_key(|(slot, held)| (rank(slot), held.number));
         first.map(|(slot, _)| slot.clone())
     }
+}
+
+/// A room's own name and topic, what else it has one of, and the rest.
+fn rank((event_type, state_key): &Slot) -> (bool, bool) {
+    let is_own = DEFAULT_TYPES.contains(&event_type.as_str());
+    (is_own && state_key.is_empty(), state_key.is_empty())
 }
 
 fn cost(slot: &Slot, event: &str) -> usize {
@@ -164,6 +171,17 @@ mod tests {
         assert!(memory.single("!a", "m.room.name").is_some());
         assert!(memory.get("!a", &slot("m.room.name", "key00")).is_none());
         assert!(memory.get("!a", &slot("m.room.name", "key99")).is_some());
+    }
+
+    #[test]
+    fn further_types_do_not_push_out_the_name() {
+        let mut memory = Memory::default();
+        memory.insert("!a", slot("m.room.name", ""), "n".repeat(15_000));
+        for number in 0..20 {
+            memory.insert("!a", slot(&format!("org.example.{number}"), ""), "x".repeat(15_000));
+        }
+        assert!(memory.single("!a", "m.room.name").is_some());
+        assert!(memory.single("!a", "org.example.19").is_some());
     }
 
     #[test]

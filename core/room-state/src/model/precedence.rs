@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 
 pub use crate::decrypt::replay::StoredStateError;
+use crate::msc4362::eligible::EncryptedTypes;
 use crate::sorted::Map;
 use mantle_wire::json::{JsonError, elements, get, quoted};
 
@@ -19,7 +20,7 @@ const MAX_REPLACED: usize = 64;
 
 /// How many redacted events of a room are remembered beside those that are current.
 const MAX_REDACTED: usize = 64;
-/// Slots of a room; where there is no place, the oldest of those with a state key gives way.
+/// Slots of a room; where there is no place, what Mantle encrypts gives way last of all.
 const MAX_SLOTS: usize = 64;
 /// What the replaced events of a slot may take, in bytes.
 const MAX_REPLACED_BYTES: usize = 3_200;
@@ -103,11 +104,11 @@ impl Room {
         }
     }
 
-    /// Makes place for a further slot.
-    fn trim(&mut self) {
+    /// Makes place for a further slot: the oldest of those that matter least gives way.
+    fn trim(&mut self, types: &EncryptedTypes) {
         while self.all().count() >= MAX_SLOTS {
-            let oldest = self.all().min_by_key(|(_, state_key, slot)| {
-                (state_key.is_empty(), slot.current.origin_server_ts)
+            let oldest = self.all().min_by_key(|(event_type, state_key, slot)| {
+                (types.rank(event_type, state_key), slot.current.origin_server_ts)
             });
             let Some((event_type, state_key, _)) = oldest else { return };
             let (event_type, state_key) = (event_type.to_owned(), state_key.to_owned());
@@ -127,6 +128,8 @@ impl Room {
 pub struct KnownState {
     // Milliseconds since the epoch.
     clock: Option<u64>,
+    // Those that Mantle encrypts itself.
+    types: EncryptedTypes,
     rooms: Map<String, Room>,
 }
 
@@ -134,6 +137,11 @@ impl KnownState {
     /// Nothing known.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Says which types Mantle encrypts itself: what is known of them goes before what others make up.
+    pub fn set_types(&mut self, types: EncryptedTypes) {
+        self.types = types;
     }
 
     /// Says how late it is. An event that comes with a later date counts as sent when it came: else a
@@ -158,7 +166,7 @@ impl KnownState {
         let room = self.rooms.or_default(room_id.to_owned());
         let known = room.slots.get(event_type).is_some_and(|slots| slots.contains_key(state_key));
         if !known {
-            room.trim();
+            room.trim(&self.types);
         }
         let slots = room.slots.or_default(event_type.to_owned());
         let Some(slot) = slots.get_mut(state_key) else {

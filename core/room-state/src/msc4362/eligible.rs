@@ -114,6 +114,14 @@ impl EncryptedTypes {
         self.0.contains(event_type)
     }
 
+    /// How much a slot matters where there is no place for all: the room's own name and topic most,
+    /// then what is of these types, then what has no state key.
+    pub(crate) fn rank(&self, event_type: &str, state_key: &str) -> (bool, bool, bool) {
+        let is_single = state_key.is_empty();
+        let is_own = DEFAULT_TYPES.contains(&event_type);
+        (is_own && is_single, self.contains(event_type), is_single)
+    }
+
     /// The types, in alphabetical order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)

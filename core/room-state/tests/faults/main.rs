@@ -15,5 +15,10 @@
 
 mod people;
 
+mod devices;
 mod flags;
 mod order;
+mod redacted;
+mod sessions;
+mod stored;
+mod waiting;

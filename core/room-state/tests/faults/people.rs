@@ -120,14 +120,30 @@ impl Client {
         content: &Value,
     ) -> (Value, String) {
         let session = self.session(room, others);
-        let ticket = self.engine.encrypt(room, event_type, "", &content.to_string()).unwrap();
+        (self.encrypt(room, event_type, content), session.import_json)
+    }
+
+    /// The wire event, for who has the room's key of now.
+    pub fn encrypt(&mut self, room: &str, event_type: &str, content: &Value) -> Value {
+        self.encrypt_at(room, (event_type, ""), content)
+    }
+
+    /// The same under a state key.
+    pub fn encrypt_at(
+        &mut self,
+        room: &str,
+        (event_type, state_key): (&str, &str),
+        content: &Value,
+    ) -> Value {
+        let text = content.to_string();
+        let ticket = self.engine.encrypt(room, event_type, state_key, &text).unwrap();
         self.persist();
         let out = self.engine.take_encrypted(ticket).unwrap();
         let content: Value = serde_json::from_str(&out.body).unwrap();
-        let id = format!("${}-{}", &session.session_id[..8], message_index(&content));
-        let event = json!({"type": "m.room.encrypted", "state_key": format!("{event_type}:"),
-            "sender": self.user, "origin_server_ts": NOW, "event_id": id, "content": content});
-        (event, session.import_json)
+        let session = content["session_id"].as_str().unwrap();
+        let id = format!("${}-{}", &session[..8], message_index(&content));
+        json!({"type": "m.room.encrypted", "state_key": format!("{event_type}:{state_key}"),
+            "sender": self.user, "origin_server_ts": NOW, "event_id": id, "content": content})
     }
 
     pub fn inspect(&mut self, path: &str, answer: &Value) -> Option<Needs> {
@@ -162,6 +178,12 @@ impl Client {
                 return all;
             }
         }
+    }
+
+    /// Whether the room's name is known while the server does not show it.
+    pub fn knows_name(&mut self) -> bool {
+        let url = format!("{HS}/rooms/{ROOM}/state/m.room.name");
+        serde_json::to_string(&self.engine.before("GET", &url)).unwrap().contains("Secret")
     }
 
     pub fn codes(&mut self) -> Vec<&'static str> {

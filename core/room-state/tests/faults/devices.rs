@@ -1,0 +1,94 @@
+//! Whose devices a room's keys concern.
+
+use serde_json::json;
+
+use crate::people::*;
+
+fn tends(client: &mut Client) -> Vec<String> {
+    client.engine.tend().into_iter().map(|tend| tend.room_id).collect()
+}
+
+/// Alice, who has named a room in which she and others are; some of them have no device, and the page
+/// names these too.
+fn alice_with(others: &[&Client], without_device: &[&str]) -> Client {
+    let mut alice = Client::new(ALICE);
+    let mut members = vec![json!(ALICE)];
+    let mut targets = vec![alice.devices()];
+    for other in others {
+        members.push(json!(other.user));
+        targets.push(other.devices());
+    }
+    for user in without_device {
+        members.push(json!(user));
+        targets.push(json!({"userId": user, "devices": []}));
+    }
+    alice.session_for(ROOM, &members, &targets);
+    let event = alice.encrypt(ROOM, "m.room.name", &named("Secret"));
+    let mut state = room_state();
+    state.push(event);
+    alice.open("/sync?since=a", &sync(state, vec![]));
+    alice.engine.tend();
+    alice
+}
+
+#[test]
+fn ones_own_first_further_device_gets_the_key() {
+    let mut alice = alice_with(&[], &[]);
+    let answer = json!({"next_batch": "b", "device_lists": {"changed": [ALICE]}});
+    alice.open("/sync?since=b", &answer);
+    assert_eq!(tends(&mut alice), [ROOM]);
+}
+
+#[test]
+fn a_member_who_had_no_device_gets_the_key_with_the_first() {
+    let mut alice = alice_with(&[], &[BOB]);
+    let answer = json!({"next_batch": "b", "device_lists": {"changed": [BOB]}});
+    alice.open("/sync?since=b", &answer);
+    assert_eq!(tends(&mut alice), [ROOM]);
+}
+
+#[test]
+fn so_it_is_after_a_reload_before_any_answer_told_of_the_members() {
+    let bob = Client::new(BOB);
+    let mut alice = alice_with(&[&bob], &[CAROL]);
+    for user in [ALICE, BOB, CAROL] {
+        alice.reload();
+        alice.engine.tend();
+        let answer = json!({"next_batch": "b", "device_lists": {"changed": [user]}});
+        alice.open("/sync?since=b", &answer);
+        assert_eq!(tends(&mut alice), [ROOM], "{user}");
+    }
+}
+
+#[test]
+fn an_invited_persons_new_device_concerns_the_room() {
+    let mut alice = alice_with(&[], &[]);
+    let dave = "@dave:example.org";
+    let mut invite = member(dave, "invite");
+    invite["sender"] = json!(ALICE);
+    alice.open("/sync?since=b", &sync(vec![], vec![invite]));
+    // The page names the invited too when it shares the key with whoever came.
+    assert_eq!(tends(&mut alice), [ROOM]);
+    let members = [json!(ALICE), json!(dave)];
+    let targets = [alice.devices(), json!({"userId": dave, "devices": []})];
+    alice.session_for(ROOM, &members, &targets);
+    let answer = json!({"next_batch": "b", "device_lists": {"changed": [dave]}});
+    alice.open("/sync?since=b", &answer);
+    assert_eq!(tends(&mut alice), [ROOM]);
+}
+
+#[test]
+fn a_message_that_speaks_of_device_lists_hides_nothing() {
+    let bob = Client::new(BOB);
+    let mut alice = alice_with(&[&bob], &[]);
+    let fake =
+        json!({"type": "org.example", "sender": "@mallory:x", "content": {"device_lists": {}}});
+    let answer = format!(
+        r#"{{"next_batch":"b","to_device":{{"events":[{fake}]}},"device_lists":{{"changed":["{BOB}"]}}}}"#
+    );
+    let url = format!("{HS}/sync?since=b");
+    if let Some(needs) = alice.engine.inspect("GET", &url, answer.into_bytes()) {
+        alice.engine.drop_answer(needs.answer);
+    }
+    assert_eq!(tends(&mut alice), [ROOM]);
+}

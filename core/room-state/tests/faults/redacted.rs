@@ -1,0 +1,172 @@
+//! What was redacted is not shown, told, remembered or sent again.
+
+use mantle_room_state::Before;
+use serde_json::{Value, json};
+
+use crate::people::*;
+
+const VERSIONS: [&str; 12] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"];
+
+/// The redaction of an event in the form of a room version.
+fn redaction(version: &str, of: &Value) -> Value {
+    let mut event = json!({"type": "m.room.redaction", "sender": CAROL, "event_id": "$redaction",
+        "origin_server_ts": NOW + 10, "content": {"reason": "spam"}});
+    if version.parse::<u32>().unwrap() >= 11 {
+        event["content"]["redacts"] = of["event_id"].clone();
+    } else {
+        event["redacts"] = of["event_id"].clone();
+    }
+    event
+}
+
+/// What is left of an event.
+fn emptied(version: &str, of: &Value) -> Value {
+    let mut event = of.clone();
+    event["content"] = json!({});
+    event["unsigned"] = json!({"redacted_because": redaction(version, of)});
+    event
+}
+
+/// Everything that could show, tell or send the name once more.
+fn says(client: &mut Client) -> Vec<&'static str> {
+    let mut said = Vec::new();
+    for path in ["state/m.room.name", "state/m.room.name/", "state/m.room.name?format=event"] {
+        if let Before::Reply { .. } =
+            client.engine.before("GET", &format!("{HS}/rooms/{ROOM}/{path}"))
+        {
+            said.push("single read");
+        }
+    }
+    if client.engine.invite_hint(ROOM).is_some() {
+        said.push("invites");
+    }
+    let url = "https://hs.example.org/_matrix/client/v1/rooms/!space:x/hierarchy";
+    let rooms = json!({"rooms": [{"room_id": ROOM}]}).to_string().into_bytes();
+    if client.engine.inspect("GET", url, rooms).is_some() {
+        said.push("list of rooms");
+    }
+    let list = json!([{"type": "m.room.name", "state_key": "", "sender": ALICE, "event_id": "$x",
+        "content": {"name": "Other"}}]);
+    let shown = client.open("/sync?since=z", &sync(list.as_array().unwrap().clone(), vec![]));
+    if shown.to_string().contains("Secret") {
+        said.push("in place of a readable one");
+    }
+    client.engine.upgraded(ROOM, "!new:example.org", NOW).unwrap();
+    if !client.engine.pending_writes().is_empty() {
+        said.push("upgrade");
+    }
+    said
+}
+
+fn sent_again(client: &mut Client, members: &[&str], now: u64) -> usize {
+    let json = json!({"members": members, "now": now}).to_string();
+    client.engine.reencrypt(ROOM, &json).unwrap().events.len()
+}
+
+fn leaves(client: &mut Client) -> usize {
+    client.open("/sync?since=b", &sync(vec![], vec![member(BOB, "leave")]));
+    client.session(ROOM, &[]);
+    sent_again(client, &[ALICE, CAROL], NOW + 10)
+        + sent_again(client, &[ALICE, CAROL], NOW + 999_999)
+}
+
+#[test]
+fn a_redaction_in_the_timeline_ends_a_name_in_every_room_version() {
+    for version in VERSIONS {
+        let (mut alice, mut bob, event) = alice_and_bob(version);
+        for client in [&mut alice, &mut bob] {
+            client.open("/sync?since=b", &sync(vec![], vec![redaction(version, &event)]));
+        }
+        assert_eq!(leaves(&mut alice), 0, "sent again in version {version}");
+        for client in [&mut alice, &mut bob] {
+            assert_eq!(says(client), [] as [&str; 0], "version {version}");
+        }
+    }
+}
+
+#[test]
+fn an_emptied_event_ends_a_name_in_every_list() {
+    for version in ["6", "10", "11"] {
+        for list in 0..3 {
+            let (mut alice, mut bob, event) = alice_and_bob(version);
+            let emptied = emptied(version, &event);
+            for client in [&mut alice, &mut bob] {
+                match list {
+                    0 => client.open("/sync?since=b", &sync(vec![emptied.clone()], vec![])),
+                    1 => client.open("/sync?since=b", &sync(vec![], vec![emptied.clone()])),
+                    _ => client.open(&format!("/rooms/{ROOM}/state"), &json!([emptied.clone()])),
+                };
+            }
+            assert_eq!(leaves(&mut alice), 0, "sent again, list {list}");
+            for client in [&mut alice, &mut bob] {
+                assert_eq!(says(client), [] as [&str; 0], "list {list}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_redaction_is_not_forgotten_by_a_reload() {
+    let mut alice = Client::new(ALICE);
+    let mut bob = Client::new(BOB);
+    let (event, keys) = alice.send(ROOM, &[&bob], "m.room.name", &named("Secret"));
+    let mut state = room_state();
+    state.push(event.clone());
+    for is_alice in [true, false] {
+        let client = if is_alice { &mut alice } else { &mut bob };
+        client.engine.add_room_keys(&keys).unwrap();
+        client.open("/sync?since=a", &sync(state.clone(), vec![]));
+        client.open("/sync?since=b", &sync(vec![], vec![redaction("10", &event)]));
+        client.reload();
+        client.engine.add_room_keys(&keys).unwrap();
+        // A server, or a slow copy of the room, shows the event as it was.
+        let shown = client.open("/sync?since=c", &sync(state.clone(), vec![]));
+        assert!(!shown.to_string().contains("Secret"), "Alice: {is_alice}: {shown}");
+    }
+    assert_eq!(leaves(&mut alice), 0);
+}
+
+#[test]
+fn a_redacted_event_that_waits_for_its_key_never_opens() {
+    let mut alice = Client::new(ALICE);
+    let mut bob = Client::new(BOB);
+    let (event, keys) = alice.send(ROOM, &[&bob], "m.room.name", &named("Secret"));
+    bob.knows(&[&alice]);
+    let mut state = room_state();
+    state.push(event.clone());
+    bob.open("/sync?since=a", &sync(state, vec![]));
+    bob.open("/sync?since=b", &sync(vec![], vec![redaction("10", &event)]));
+    bob.engine.add_room_keys(&keys).unwrap();
+    let healed = bob.healed();
+    assert!(healed.is_empty(), "{healed:?}");
+    assert!(!bob.engine.has_unopened());
+}
+
+#[test]
+fn a_redacted_name_that_was_being_sent_anew_is_not_set_again() {
+    let (mut alice, bob, event) = alice_and_bob("10");
+    alice.session(ROOM, &[&bob]);
+    let base = event["event_id"].as_str().unwrap();
+    let text = named("Secret").to_string();
+    let ticket = alice.engine.encrypt_again(ROOM, "m.room.name", "", &text, base).unwrap();
+    alice.persist();
+    let out = alice.engine.take_encrypted(ticket).unwrap();
+    let content: Value = serde_json::from_str(&out.body).unwrap();
+    let newer = json!({"type": "m.room.encrypted", "state_key": "m.room.name:", "sender": ALICE,
+        "origin_server_ts": NOW + 5, "event_id": "$newer", "content": content});
+    alice.open("/sync?since=b", &sync(vec![], vec![newer.clone()]));
+    alice.open("/sync?since=c", &sync(vec![], vec![redaction("10", &newer)]));
+    assert_eq!(leaves(&mut alice), 0);
+    assert_eq!(says(&mut alice), [] as [&str; 0]);
+}
+
+#[test]
+fn who_may_not_redact_ends_nothing() {
+    // A server that lets it pass is the only one to say so: but a redaction of another room's event,
+    // or of one that is not in the slot any more, leaves the current name.
+    let (mut alice, _, event) = alice_and_bob("10");
+    let elsewhere = sync_of("!other:example.org", vec![], vec![redaction("10", &event)]);
+    alice.open("/sync?since=b", &elsewhere);
+    let url = format!("{HS}/rooms/{ROOM}/state/m.room.name");
+    assert!(matches!(alice.engine.before("GET", &url), Before::Reply { .. }));
+}

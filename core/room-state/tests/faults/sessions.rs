@@ -1,0 +1,144 @@
+//! One (session, index) stands for one event, whatever becomes of the store.
+
+use std::collections::BTreeMap;
+
+use mantle_room_state::{PersistBatch, StateEngine};
+use serde_json::{Map, Value, json};
+
+use crate::people::*;
+
+/// All that left, by session and index.
+#[derive(Default)]
+struct Left(BTreeMap<(String, u32), Value>);
+
+impl Left {
+    fn add(&mut self, body: &str) {
+        let content: Value = serde_json::from_str(body).unwrap();
+        let session = content["session_id"].as_str().unwrap().to_owned();
+        let key = (session, message_index(&content));
+        let before = self.0.insert(key.clone(), content.clone());
+        assert!(before.is_none_or(|before| before == content), "index {} left twice", key.1);
+    }
+}
+
+fn put(store: &mut Map<String, Value>, batch: &PersistBatch) {
+    for entry in &batch.entries {
+        match &entry.value {
+            Some(value) => drop(store.insert(entry.key.clone(), json!(value))),
+            None => drop(store.remove(&entry.key)),
+        }
+    }
+}
+
+/// A write as the page does it under the lock; `None` where the store fails `at` its n-th batch.
+fn write(
+    tab: &mut StateEngine,
+    store: &mut Map<String, Value>,
+    name: &str,
+    fails_at: Option<usize>,
+) -> Option<String> {
+    let mut batches = 0;
+    let mut persist = |tab: &mut StateEngine, store: &mut Map<String, Value>| {
+        while let Some(batch) = tab.take_persist() {
+            batches += 1;
+            if Some(batches - 1) == fails_at {
+                tab.persist_failed(batch.id);
+                return None;
+            }
+            put(store, &batch);
+            tab.persisted(batch.id);
+        }
+        Some(())
+    };
+    let result = (|| {
+        persist(tab, store)?;
+        tab.become_writer(&Value::Object(store.clone()).to_string()).unwrap();
+        let json = json!({"roomId": ROOM, "members": [ALICE], "targets": [],
+            "historyVisibility": "shared", "now": NOW});
+        let session = tab.need_session(&json.to_string()).unwrap();
+        persist(tab, store)?;
+        tab.imported(ROOM, &session.session_id).unwrap();
+        persist(tab, store)?;
+        let content = named(name).to_string();
+        let ticket = tab.encrypt(ROOM, "m.room.name", "", &content).unwrap();
+        persist(tab, store)?;
+        Some(tab.take_encrypted(ticket).unwrap().body)
+    })();
+    tab.stop_writing();
+    result
+}
+
+/// What the page does after every answer, without the lock.
+fn persist_soon(tab: &mut StateEngine, store: &mut Map<String, Value>) {
+    while let Some(batch) = tab.take_persist() {
+        put(store, &batch);
+        tab.persisted(batch.id);
+    }
+}
+
+#[test]
+fn a_failed_write_stored_later_does_not_take_another_tabs_index_back() {
+    for fails_at in 0..4 {
+        for others in 1..3 {
+            let mut left = Left::default();
+            let mut one = Client::new(ALICE);
+            let mut store = Map::new();
+            left.add(&write(&mut one.engine, &mut store, "First", None).unwrap());
+            one.store.clone_from(&store);
+            let mut two = one.tab();
+            // The disk fails once in the first tab: nothing leaves.
+            let failed = write(&mut one.engine, &mut store, "Lost", Some(fails_at));
+            failed.iter().for_each(|body| left.add(body));
+            for number in 0..others {
+                let name = format!("Second {number}");
+                left.add(&write(&mut two.engine, &mut store, &name, None).unwrap());
+            }
+            // An answer passes in the first tab.
+            persist_soon(&mut one.engine, &mut store);
+            left.add(&write(&mut two.engine, &mut store, "Third", None).unwrap());
+            left.add(&write(&mut one.engine, &mut store, "Fourth", None).unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_tab_closed_after_a_failed_write_takes_nothing_back() {
+    let mut left = Left::default();
+    let mut one = Client::new(ALICE);
+    let mut store = Map::new();
+    left.add(&write(&mut one.engine, &mut store, "First", None).unwrap());
+    assert!(write(&mut one.engine, &mut store, "Lost", Some(0)).is_none());
+    one.store.clone_from(&store);
+    let mut two = one.tab();
+    left.add(&write(&mut two.engine, &mut store, "Second", None).unwrap());
+    left.add(&write(&mut two.engine, &mut store, "Third", None).unwrap());
+    persist_soon(&mut one.engine, &mut store);
+    // Both reload.
+    one.store.clone_from(&store);
+    let mut three = one.tab();
+    left.add(&write(&mut three.engine, &mut store, "Fourth", None).unwrap());
+}
+
+#[test]
+fn what_came_of_ones_own_session_is_known_after_another_tab_wrote() {
+    let mut one = Client::new(ALICE);
+    let mut store = Map::new();
+    let mut left = Left::default();
+    left.add(&write(&mut one.engine, &mut store, "First", None).unwrap());
+    let copy = store.clone();
+    let body = write(&mut one.engine, &mut store, "Second", None).unwrap();
+    left.add(&body);
+    one.store = copy.clone();
+    let mut two = one.tab();
+    store = copy;
+    // The sync shows an index that this profile has not used, and then the store is read.
+    let content: Value = serde_json::from_str(&body).unwrap();
+    let event = json!({"type": "m.room.encrypted", "state_key": "m.room.name:", "sender": ALICE,
+        "origin_server_ts": NOW, "event_id": "$second", "content": content});
+    let mut state = room_state();
+    state.push(event);
+    two.open("/sync?since=a", &sync(state, vec![]));
+    let mut other = one.tab();
+    let _ = write(&mut other.engine, &mut store, "Meanwhile", Some(3));
+    left.add(&write(&mut two.engine, &mut store, "Third", None).unwrap());
+}

@@ -1,0 +1,164 @@
+//! One entry that cannot be stored costs itself only.
+
+use mantle_room_state::PersistBatch;
+use serde_json::{Value, json};
+
+use crate::people::*;
+
+fn too_large(batch: &PersistBatch) -> Vec<String> {
+    batch
+        .entries
+        .iter()
+        .filter(|entry| {
+            entry.key.encode_utf16().count() > LONGEST_KEY
+                || entry
+                    .value
+                    .as_ref()
+                    .is_some_and(|value| value.encode_utf16().count() > LONGEST_VALUE)
+        })
+        .map(|entry| {
+            let length = entry.value.as_ref().map_or(0, String::len);
+            format!("{} ({} bytes)", entry.key.chars().take(40).collect::<String>(), length)
+        })
+        .collect()
+}
+
+#[test]
+fn a_strangers_word_with_a_long_room_id_can_be_stored_or_is_refused() {
+    for length in [200, 255, 256, 400, 480, 600, 10_000] {
+        let mut bob = Client::new(BOB);
+        bob.persist();
+        let word = json!({"room_id": format!("!{}:x", "r".repeat(length)), "state": [
+            {"type": "m.room.name", "state_key": "", "content": {"name": "x"}}]});
+        let mallory = format!("@{}:x", "m".repeat(240));
+        let taken = bob.engine.add_invite_hint(&mallory, &word.to_string());
+        assert!(length < 256 || taken.is_err(), "{length}: no room has such an id");
+        if let Some(batch) = bob.engine.take_persist() {
+            assert_eq!(too_large(&batch), [] as [String; 0], "{length}");
+        }
+    }
+}
+
+#[test]
+fn a_room_with_long_ids_in_a_sync_can_be_stored() {
+    let mut bob = Client::new(BOB);
+    for length in [240, 251, 300, 600] {
+        let room = format!("!{}:x", "r".repeat(length));
+        bob.open("/sync?since=a", &sync_of(&room, room_state(), vec![]));
+    }
+    if let Some(batch) = bob.engine.take_persist() {
+        assert_eq!(too_large(&batch), [] as [String; 0]);
+    }
+}
+
+/// Encrypted state of one room by one who may, of types and sizes that the server takes.
+fn crowded(types: usize, bytes: usize) -> (Client, Vec<Value>) {
+    let mut alice = Client::new(ALICE);
+    let mut bob = Client::new(BOB);
+    bob.knows(&[&alice]);
+    let mut events = Vec::new();
+    for number in 0..types {
+        let event_type = format!("org.example.t{number}");
+        let content = json!({"x": "y".repeat(bytes)});
+        let (event, keys) = alice.send(ROOM, &[&bob], &event_type, &content);
+        bob.engine.add_room_keys(&keys).unwrap();
+        events.push(event);
+    }
+    (bob, events)
+}
+
+#[test]
+fn a_room_with_much_encrypted_state_can_be_stored() {
+    for (types, bytes) in [(64, 15_000), (64, 30_000), (600, 1_500), (2_000, 10)] {
+        let (mut bob, events) = crowded(types, bytes);
+        let mut state = room_state();
+        state.extend(events);
+        bob.open("/sync?since=a", &sync(state, vec![]));
+        let batch = bob.engine.take_persist().unwrap();
+        assert_eq!(too_large(&batch), [] as [String; 0], "{types} events of {bytes} bytes");
+    }
+}
+
+#[test]
+fn slots_without_end_do_not_push_out_the_rooms_name() {
+    let (mut bob, mut events) = crowded(100, 100);
+    let mut alice = Client::new(ALICE);
+    let (name, keys) = alice.send(ROOM, &[&bob], "m.room.name", &named("Secret"));
+    bob.knows(&[&alice]);
+    bob.engine.add_room_keys(&keys).unwrap();
+    events.push(name);
+    let mut state = room_state();
+    state.extend(events);
+    bob.open("/sync?since=a", &sync(state, vec![]));
+    bob.reload();
+    // The server hides it afterwards.
+    assert!(bob.knows_name(), "all at once");
+}
+
+#[test]
+fn nor_do_such_that_come_later_or_have_keys_or_are_newer() {
+    for (event_type, state_key) in [("org.example.", ""), ("org.example.", "key"), ("m.room.", "")]
+    {
+        let mut alice = Client::new(ALICE);
+        let mut bob = Client::new(BOB);
+        bob.knows(&[&alice]);
+        let (name, keys) = alice.send(ROOM, &[&bob], "m.room.name", &named("Secret"));
+        bob.engine.add_room_keys(&keys).unwrap();
+        let mut state = room_state();
+        state.push(name);
+        bob.open("/sync?since=a", &sync(state, vec![]));
+        for number in 0..200 {
+            let content = json!({"x": "y".repeat(10_000)});
+            let event_type = format!("{event_type}{number}");
+            let mut event = alice.encrypt_at(ROOM, (&event_type, state_key), &content);
+            event["origin_server_ts"] = json!(NOW + 1_000 + number);
+            bob.open("/sync?since=b", &sync(vec![], vec![event]));
+        }
+        bob.reload();
+        assert!(bob.knows_name(), "{event_type} {state_key}");
+    }
+}
+
+/// The holders of a key, as many as a public company has people.
+fn crowd(members: usize, devices: usize) -> (Vec<Value>, Vec<Value>) {
+    let key = device("X")["curve25519"].as_str().unwrap().to_owned();
+    let users: Vec<Value> =
+        (0..members).map(|n| json!(format!("@person{n}:example.org"))).collect();
+    let targets = users
+        .iter()
+        .map(|user| {
+            let devices: Vec<Value> = (0..devices)
+                .map(|n| {
+                    json!({"deviceId": format!("DEVICE{n:04}"), "curve25519": key,
+                    "ed25519": key})
+                })
+                .collect();
+            json!({"userId": user, "devices": devices})
+        })
+        .collect();
+    (users, targets)
+}
+
+#[test]
+fn a_large_room_is_named_and_stored() {
+    for (members, devices) in [(10_000, 1), (10_000, 5)] {
+        let mut alice = Client::new(ALICE);
+        alice.persist();
+        let (users, targets) = crowd(members, devices);
+        alice.session_for(ROOM, &users, &targets);
+        let ticket = alice.engine.encrypt(ROOM, "m.room.name", "", "{}").unwrap();
+        let batch = alice.engine.take_persist().unwrap();
+        assert_eq!(too_large(&batch), [] as [String; 0], "{members} with {devices} each");
+        for entry in batch.entries {
+            alice.store.insert(entry.key, json!(entry.value));
+        }
+        alice.engine.persisted(batch.id);
+        alice.engine.take_encrypted(ticket).unwrap();
+        // Who has the key is known after a reload: nobody gets it again.
+        alice = alice.tab();
+        let json = json!({"roomId": ROOM, "members": users, "targets": targets,
+            "historyVisibility": "shared", "now": NOW});
+        let again = alice.engine.need_session(&json.to_string()).unwrap();
+        assert_eq!((again.is_new, again.share_with.len()), (false, 0), "{:?}", again.rotated);
+    }
+}
