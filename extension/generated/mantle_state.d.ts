@@ -197,6 +197,10 @@ export class EncryptedState {
      */
     hasOwnDevice(): boolean;
     /**
+     * Whether events wait that could not be opened yet.
+     */
+    hasUnopened(): boolean;
+    /**
      * What the waiting events need.
      */
     healNeeds(): Needs | undefined;
@@ -227,6 +231,10 @@ export class EncryptedState {
      * Whether what waits under this id is on disk.
      */
     isPendingStored(pending_id: string): boolean;
+    /**
+     * Whether this event is one of them.
+     */
+    isUnopened(room_id: string, event_id: string): boolean;
     /**
      * Whether this tab may write.
      */
@@ -348,13 +356,13 @@ export class EncryptedState {
      */
     takePersist(): PersistBatch | undefined;
     /**
+     * Those of them that were not given out yet.
+     */
+    takeUnopened(): UnopenedEvent[];
+    /**
      * Rooms to share or rotate keys in.
      */
     tend(): Tend[];
-    /**
-     * Events that could not be opened yet.
-     */
-    unopened(): UnopenedEvent[];
     /**
      * The room has a successor.
      *
