@@ -40,6 +40,7 @@ use crate::model::journal::{Journal, Prefix};
 use crate::model::memory::Memory;
 use crate::model::outbound::OutboundSessions;
 pub use crate::model::outbound::Outgoing;
+use crate::model::owners::{Keys, Owners};
 use crate::model::precedence::KnownState;
 use crate::msc4362::eligible::EncryptedTypes;
 use crate::msc4362::power_levels::PowerLevels;
@@ -151,6 +152,10 @@ const MAX_CACHED: usize = 4_096;
 const MAX_CACHED_BYTES: usize = 16 * 1024 * 1024;
 /// Slots of which it is known when their current event came.
 const MAX_PLACED: usize = 4_096;
+/// Devices by which something was opened that are remembered for when they are gone.
+const MAX_KEPT_OWNERS: usize = 4_096;
+/// And how many bytes of them: they are one entry of the store.
+const MAX_KEPT_OWNERS_BYTES: usize = 800_000;
 /// Problems that are not told a second time.
 const MAX_TOLD: usize = 4_096;
 /// Re-encryptions that are followed.
@@ -186,10 +191,9 @@ pub struct StateEngine {
     device: Option<OwnDevice>,
     // Read.
     sessions: SessionStore,
-    // Curve25519 and Ed25519 key, to the user whose device has both.
-    owners: Map<(String, String), String>,
+    owners: Owners,
     // Those of them by whom something was opened: kept for when their devices are gone.
-    kept_owners: Set<(String, String)>,
+    kept_owners: Bounded<Keys, ()>,
     known: KnownState,
     seen: SeenIndices,
     memory: Memory,
@@ -244,7 +248,7 @@ impl StateEngine {
             settings: StateSettings::default(),
             device: None,
             sessions: SessionStore::new(),
-            owners: Map::new(),
+            owners: Owners::default(),
             known: KnownState::new(),
             seen: SeenIndices::new(),
             memory: Memory::default(),
@@ -272,7 +276,7 @@ impl StateEngine {
             moved: Map::new(),
             journal: Journal::new(),
             stored_owner: None,
-            kept_owners: Set::new(),
+            kept_owners: Bounded::new(MAX_KEPT_OWNERS, MAX_KEPT_OWNERS_BYTES),
         };
         engine.load(stored);
         Ok(engine)
@@ -305,7 +309,9 @@ impl StateEngine {
             self.stored_owner = Some(device.curve25519().to_owned());
             self.journal.touch(Prefix::Device, "");
         }
-        self.note_owner(device.curve25519(), device.ed25519(), device.user_id());
+        let keys = (device.curve25519().to_owned(), device.ed25519().to_owned());
+        self.owners.set_proven(&keys, device.user_id());
+        self.sessions.set_owner(&keys.0, &keys.1, device.user_id());
         self.device = Some(device);
         self.read_own_sessions();
         Ok(())
@@ -396,15 +402,6 @@ impl StateEngine {
             let sentence = sentence(code);
             self.problems.push(Problem { room_id: room_id.to_owned(), code, sentence });
         }
-    }
-
-    fn note_owner(&mut self, curve25519: &str, ed25519: &str, user_id: &str) {
-        const MOST_OWNERS: usize = 20_000;
-        if self.owners.len() < MOST_OWNERS {
-            self.owners
-                .or_insert_with((curve25519.to_owned(), ed25519.to_owned()), || user_id.to_owned());
-        }
-        self.sessions.set_owner(curve25519, ed25519, user_id);
     }
 }
 

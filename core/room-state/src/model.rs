@@ -3,4 +3,5 @@
 pub(crate) mod journal;
 pub(crate) mod memory;
 pub(crate) mod outbound;
+pub(crate) mod owners;
 pub(crate) mod precedence;

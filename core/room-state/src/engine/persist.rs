@@ -349,9 +349,11 @@ impl StateEngine {
         let list: Vec<String> = self
             .kept_owners
             .iter()
-            .filter_map(|keys| {
-                let user = self.owners.get(keys)?;
-                Some(format!("[{},{},{}]", quoted(&keys.0), quoted(&keys.1), quoted(user)))
+            .filter_map(|(keys, ())| {
+                let (user, is_proven) = self.owners.stored(keys)?;
+                let (curve25519, ed25519, user) = (quoted(&keys.0), quoted(&keys.1), quoted(user));
+                let proof = if is_proven { r#","proven""# } else { "" };
+                Some(format!("[{curve25519},{ed25519},{user}{proof}]"))
             })
             .collect();
         (!list.is_empty())
@@ -360,9 +362,22 @@ impl StateEngine {
 
     fn load_owners(&mut self, value: &str) -> Option<()> {
         for owner in elements(get(value, &["owners"]).ok()??).ok()? {
-            let [curve25519, ed25519, user] = texts(owner)?;
-            self.note_owner(&curve25519, &ed25519, &user);
-            self.kept_owners.insert((curve25519, ed25519));
+            // The fourth says that the device's signature was checked, which earlier versions did not.
+            let (keys, user) = if let Some([curve25519, ed25519, user, _]) = texts(owner) {
+                let keys = (curve25519, ed25519);
+                self.owners.set_proven(&keys, &user);
+                (keys, user)
+            } else {
+                let [curve25519, ed25519, user] = texts(owner)?;
+                let keys = (curve25519, ed25519);
+                self.owners.set_stored(&keys, &user);
+                (keys, user)
+            };
+            if let Some(owner) = self.owners.of(&keys) {
+                self.sessions.set_owner(&keys.0, &keys.1, owner);
+            }
+            let cost = keys.0.len() + keys.1.len() + user.len();
+            self.kept_owners.insert(keys, (), cost);
         }
         Some(())
     }

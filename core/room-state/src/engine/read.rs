@@ -32,6 +32,7 @@ use crate::index::sparse::{self, Cuts};
 use crate::index::structural::{self, Scan, Wanted};
 use crate::megolm::{InboundSession, KeyForm, MOST_TOGETHER, SessionOrigin};
 use crate::model::journal::Prefix;
+use crate::model::owners::{Claim, MAX_DEVICES, Owners};
 use crate::model::precedence::{Candidate, FlagChange, Precedence};
 use crate::msc4362::eligible::{DEFAULT_TYPES, check_eligible};
 use mantle_wire::chunked::Source;
@@ -731,14 +732,15 @@ impl StateEngine {
             origin,
         )
         .ok()?;
-        if let Some(owner) = self.owners.get(&keys) {
+        if let Some(owner) = self.owners.of(&keys) {
             session.set_owner(owner);
         }
         Some(matches!(self.sessions.add(session), Ok(Added::New | Added::Better)))
     }
 
-    /// Says whose devices have which keys: `[{"userId", "devices": [{"deviceId", "curve25519",
-    /// "ed25519"}]}]`, from the device lists the page's crypto has verified.
+    /// Says whose devices have which keys: `[{"userId", "devices": [{"deviceId", "algorithms", "keys",
+    /// "signature"}]}]`, with all that the device signs and its own signature. Nothing of it is taken
+    /// on trust.
     ///
     /// # Errors
     ///
@@ -747,16 +749,28 @@ impl StateEngine {
         for user in elements(json)? {
             let user_id =
                 get_str(user, &["userId"])?.ok_or(EngineError::Input("devices: userId"))?;
-            let mut keys = Set::new();
-            for device in elements(get(user, &["devices"])?.unwrap_or("[]"))? {
-                let key = |name| get_str(device, &[name]);
-                if let (Some(curve25519), Some(ed25519)) = (key("curve25519")?, key("ed25519")?) {
-                    self.note_owner(&curve25519, &ed25519, &user_id);
-                    keys.insert(curve25519);
+            let devices = elements(get(user, &["devices"])?.unwrap_or("[]"))?;
+            let mut current = Set::new();
+            let mut is_crowded = devices.len() > MAX_DEVICES;
+            for device in devices.into_iter().take(MAX_DEVICES) {
+                let Some((keys, claim)) = Claim::read(&user_id, device)? else { continue };
+                is_crowded |= !self.owners.claim(&keys, claim);
+                if self.sessions.has_origin(&keys.0, &keys.1)
+                    && let Some(owner) = self.owners.of(&keys)
+                {
+                    self.sessions.set_owner(&keys.0, &keys.1, owner);
                 }
+                current.insert(keys.0);
             }
-            self.current_devices.insert(user_id.clone(), keys);
-            self.listed.insert(user_id);
+            self.owners.set_crowded(&user_id, is_crowded);
+            if is_crowded {
+                // Of whom not everything is known, nothing is gone.
+                self.current_devices.remove(&user_id);
+                self.listed.remove(&user_id);
+            } else {
+                self.current_devices.insert(user_id.clone(), current);
+                self.listed.insert(user_id);
+            }
         }
         Ok(())
     }
@@ -881,6 +895,7 @@ impl StateEngine {
             self.known.encrypts_state(event.room_id),
             &self.levels,
             &self.members_known,
+            &self.owners,
             self.settings.trust,
             event,
             role,
@@ -905,6 +920,7 @@ impl StateEngine {
             self.known.encrypts_state(event.room_id),
             &self.levels,
             &self.members_known,
+            &self.owners,
             self.settings.trust,
             event,
             role,
@@ -933,8 +949,11 @@ impl StateEngine {
             .find(|session| session.owner() == Some(event.sender))
             .map(|session| session.origin().clone());
         if let Some(origin) = origin
-            && self.kept_owners.insert((origin.sender_key, origin.claimed_ed25519))
+            && let keys = (origin.sender_key, origin.claimed_ed25519)
+            && !self.kept_owners.contains_key(&keys)
         {
+            let cost = keys.0.len() + keys.1.len() + event.sender.len();
+            self.kept_owners.insert(keys, (), cost);
             self.journal.touch(Prefix::Owners, "");
         }
         self.check_own_index(event.room_id, opened);
@@ -1214,12 +1233,13 @@ impl StateEngine {
         };
         let Some(decrypted) = &waiting.decrypted else { return Err(error) };
         let keys = (decrypted.curve25519.clone(), decrypted.ed25519.clone());
-        let owner = self.owners.get(&keys).cloned();
+        let owner = self.owners.of(&keys).map(str::to_owned);
         let elsewhere = DecryptedElsewhere { payload: &decrypted.payload, owner: owner.as_deref() };
         let rules = rules(
             self.known.encrypts_state(event.room_id),
             &self.levels,
             &self.members_known,
+            &self.owners,
             self.settings.trust,
             &event,
             TIMELINE,
@@ -1429,6 +1449,7 @@ fn rules<'a>(
     is_flagged: bool,
     levels: &'a Map<String, crate::msc4362::power_levels::PowerLevels>,
     members_known: &Set<String>,
+    owners: &Owners,
     trust: Trust,
     event: &ReceivedEvent<'_>,
     role: Role,
@@ -1440,7 +1461,9 @@ fn rules<'a>(
             (_, None) => Levels::Unknown,
         },
         opaque_keys: !is_flagged,
-        gone_devices: trust == Trust::All && members_known.contains(event.room_id),
+        gone_devices: trust == Trust::All
+            && members_known.contains(event.room_id)
+            && !owners.is_crowded(event.sender),
     }
 }
 

@@ -106,6 +106,14 @@ impl SessionStore {
             .map(InboundSession::origin)
     }
 
+    /// Whether a session says that it was made by the device with these two keys.
+    pub(crate) fn has_origin(&self, sender_key: &str, ed25519: &str) -> bool {
+        self.sessions.values().flatten().any(|session| {
+            let origin = session.origin();
+            origin.sender_key == sender_key && origin.claimed_ed25519 == ed25519
+        })
+    }
+
     /// Says whose device has these two keys, for all sessions that device made. The same care is
     /// due as with [`InboundSession::set_owner`]. The number of sessions that got an owner.
     pub fn set_owner(&mut self, sender_key: &str, ed25519: &str, user_id: &str) -> usize {

@@ -92,3 +92,26 @@ fn a_message_that_speaks_of_device_lists_hides_nothing() {
     }
     assert_eq!(tends(&mut alice), [ROOM]);
 }
+
+#[test]
+fn who_lists_anothers_keys_first_does_not_become_their_owner() {
+    for mallory_first in [true, false] {
+        let mut alice = Client::new(ALICE);
+        let mut bob = Client::new(BOB);
+        let (event, keys) = alice.send(ROOM, &[&bob], "m.room.name", &named("Secret"));
+        let squatted = json!([{"userId": "@mallory:x", "devices": [alice.device]}]).to_string();
+        if mallory_first {
+            bob.engine.add_devices(&squatted).unwrap();
+        }
+        bob.knows(&[&alice]);
+        bob.engine.add_devices(&squatted).unwrap();
+        bob.engine.add_room_keys(&keys).unwrap();
+        let mut state = room_state();
+        state.push(event.clone());
+        let shown = bob.open("/sync?since=a", &sync(state, vec![]));
+        // Perhaps it waits until it is clear whose they are; it is never thrown away.
+        let is_there = shown.to_string().contains("Secret") || bob.engine.has_unopened();
+        assert!(is_there, "mallory first: {mallory_first}");
+        assert!(!bob.codes().contains(&"foreign-session"), "mallory first: {mallory_first}");
+    }
+}

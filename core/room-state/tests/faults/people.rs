@@ -24,11 +24,25 @@ pub struct Client {
     pub device: Value,
 }
 
-/// Keys as a device publishes them.
-pub fn device(id: &str) -> Value {
+/// What a device publishes: keys, and its signature under them.
+pub fn published(user: &str, id: &str, curve25519: &str, key: &Ed25519Keypair) -> Value {
+    let ed25519 = key.public_key().to_base64();
+    let mut device = json!({"algorithms": ["m.olm.v1.curve25519-aes-sha2", "m.megolm.v1.aes-sha2"],
+        "keys": {format!("curve25519:{id}"): curve25519, format!("ed25519:{id}"): ed25519}});
+    let mut signed = device.clone();
+    signed["device_id"] = json!(id);
+    signed["user_id"] = json!(user);
+    device["signature"] = json!(key.sign(signed.to_string().as_bytes()).to_base64());
+    device["deviceId"] = json!(id);
+    device["curve25519"] = json!(curve25519);
+    device["ed25519"] = json!(ed25519);
+    device
+}
+
+/// The same with new keys.
+pub fn device(user: &str, id: &str) -> Value {
     let curve25519 = Curve25519PublicKey::from(&Curve25519SecretKey::new()).to_base64();
-    let ed25519 = Ed25519Keypair::new().public_key().to_base64();
-    json!({"deviceId": id, "curve25519": curve25519, "ed25519": ed25519})
+    published(user, id, &curve25519, &Ed25519Keypair::new())
 }
 
 impl Client {
@@ -37,7 +51,7 @@ impl Client {
             engine: StateEngine::new(&[7; 32], "{}").unwrap(),
             store: Map::new(),
             user: user.to_owned(),
-            device: device(&format!("{}DEV", &user[1..2])),
+            device: device(user, &format!("{}DEV", &user[1..2])),
         };
         client.log_in();
         client

@@ -121,7 +121,7 @@ fn nor_do_such_that_come_later_or_have_keys_or_are_newer() {
 
 /// The holders of a key, as many as a public company has people.
 fn crowd(members: usize, devices: usize) -> (Vec<Value>, Vec<Value>) {
-    let key = device("X")["curve25519"].as_str().unwrap().to_owned();
+    let key = device(ALICE, "X")["curve25519"].as_str().unwrap().to_owned();
     let users: Vec<Value> =
         (0..members).map(|n| json!(format!("@person{n}:example.org"))).collect();
     let targets = users

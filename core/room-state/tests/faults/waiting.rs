@@ -6,7 +6,7 @@ use crate::people::*;
 
 /// One that nobody can open.
 fn unopenable(number: usize, bytes: usize) -> Value {
-    let key = device("X")["curve25519"].as_str().unwrap().to_owned();
+    let key = device(ALICE, "X")["curve25519"].as_str().unwrap().to_owned();
     json!({"type": "m.room.encrypted", "state_key": format!("org.example.t{number}:"),
         "sender": "@mallory:x", "origin_server_ts": NOW, "event_id": format!("$w{number}"),
         "content": {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "A".repeat(bytes),

@@ -18,6 +18,9 @@ interface PageDevice {
   readonly deviceId: string;
   readonly userId: string;
   readonly keys: Map<string, string>;
+  readonly algorithms?: readonly string[];
+  /** By user, then by key. */
+  readonly signatures?: Map<string, Map<string, string>>;
   /** -1 blocked, 0 unverified, 1 verified. */
   readonly verified: number;
 }
@@ -308,7 +311,13 @@ async function devicesOf(
   }
 }
 
-export type DeviceList = { deviceId: string; curve25519: string; ed25519: string }[];
+/** What a device signs, and its own signature; the Rust half checks it. */
+export type DeviceList = {
+  deviceId: string;
+  algorithms: readonly string[];
+  keys: Record<string, string>;
+  signature: string | null;
+}[];
 
 /** Identity keys by user, for binding a session to its owner. */
 export async function deviceKeysOf(
@@ -319,12 +328,13 @@ export async function deviceKeysOf(
   const result = new Map<string, DeviceList>();
   for (const [userId, devices] of known) {
     const list: DeviceList = [];
-    for (const { deviceId, keys } of devices.values()) {
-      const curve25519 = keys.get(`curve25519:${deviceId}`);
-      const ed25519 = keys.get(`ed25519:${deviceId}`);
-      if (curve25519 !== undefined && ed25519 !== undefined) {
-        list.push({ deviceId, curve25519, ed25519 });
-      }
+    for (const { deviceId, keys, algorithms, signatures } of devices.values()) {
+      list.push({
+        deviceId,
+        algorithms: algorithms ?? [],
+        keys: Object.fromEntries(keys),
+        signature: signatures?.get(userId)?.get(`ed25519:${deviceId}`) ?? null,
+      });
     }
     result.set(userId, list);
   }

@@ -1,0 +1,324 @@
+//! Whose device has which keys. Device lists come unverified for people whom the page's crypto does
+//! not follow, so anybody may list another's keys as their own: a claim counts once the signature
+//! that the device itself put under it is checked. That costs, so it is checked when it matters:
+//! where a session comes from the device, or two people claim one pair of keys.
+
+use vodozemac::{Ed25519PublicKey, Ed25519Signature};
+
+use crate::sorted::{Map, Set};
+use mantle_wire::json::{JsonError, elements, get, get_str, members, quoted};
+
+/// Devices of a user that are looked at.
+pub(crate) const MAX_DEVICES: usize = 256;
+/// Pairs of keys, of all users.
+const MAX_PAIRS: usize = 20_000;
+/// What a device signs, in bytes; longer ones do not count.
+const MAX_CLAIM_BYTES: usize = 4 * 1024;
+/// Of all claims that are not proven yet.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Nobody: whose events this would be sends none.
+const NOBODY: &str = "";
+
+/// Curve25519 and Ed25519 key.
+pub(crate) type Keys = (String, String);
+
+/// A user's word that a device with these keys is theirs.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    user_id: String,
+    // Canonical JSON.
+    signed: String,
+    signature: String,
+}
+
+impl Claim {
+    /// Of a device as the page gives it: `{"deviceId", "algorithms": […], "keys": {…},
+    /// "signature"}`. `None` where it lacks one of the keys.
+    pub(crate) fn read(user_id: &str, device: &str) -> Result<Option<(Keys, Self)>, JsonError> {
+        let text = |path: &[&str]| get_str(device, path);
+        let device_id = text(&["deviceId"])?.unwrap_or_default();
+        let mut keys: Map<String, String> = Map::new();
+        for member in members(get(device, &["keys"])?.unwrap_or("{}"))?.unwrap_or_default() {
+            if let Ok(key) = serde_json::from_str(member.value) {
+                keys.insert(member.key.clone(), key);
+            }
+        }
+        let key = |algorithm: &str| keys.get(&format!("{algorithm}:{device_id}")).cloned();
+        let (Some(curve25519), Some(ed25519)) = (key("curve25519"), key("ed25519")) else {
+            return Ok(None);
+        };
+        let mut algorithms = Vec::new();
+        for algorithm in elements(get(device, &["algorithms"])?.unwrap_or("[]"))? {
+            algorithms.extend(serde_json::from_str::<String>(algorithm).map(|name| quoted(&name)));
+        }
+        let keys: Vec<String> =
+            keys.iter().map(|(id, key)| format!("{}:{}", quoted(id), quoted(key))).collect();
+        let signed = format!(
+            r#"{{"algorithms":[{}],"device_id":{},"keys":{{{}}},"user_id":{}}}"#,
+            algorithms.join(","),
+            quoted(&device_id),
+            keys.join(","),
+            quoted(user_id)
+        );
+        let signature = text(&["signature"])?.unwrap_or_default();
+        let claim = Self { user_id: user_id.to_owned(), signed, signature };
+        Ok(Some(((curve25519, ed25519), claim)))
+    }
+
+    /// Whether the device with this key signed it.
+    fn is_proven(&self, ed25519: &str) -> bool {
+        let (Ok(key), Ok(signature)) = (
+            Ed25519PublicKey::from_base64(ed25519),
+            Ed25519Signature::from_base64(&self.signature),
+        ) else {
+            return false;
+        };
+        key.verify(self.signed.as_bytes(), &signature).is_ok()
+    }
+
+    const fn cost(&self) -> usize {
+        self.user_id.len() + self.signed.len() + self.signature.len()
+    }
+}
+
+#[derive(Debug)]
+enum Owner {
+    Claimed(Box<Claim>),
+    // In the store since before signatures were checked: any proof goes before it.
+    Stored(String),
+    Proven(String),
+    // Two have proven it.
+    Nobody,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Owners {
+    pairs: Map<Keys, Owner>,
+    bytes: usize,
+    // Users of whom not every device is here: nothing follows from one that is not.
+    crowded: Set<String>,
+}
+
+impl Owners {
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Takes what a user says. False where there is no place for it.
+    pub(crate) fn claim(&mut self, keys: &Keys, claim: Claim) -> bool {
+        let is_proven = |claim: &Claim| claim.is_proven(&keys.1);
+        let Some(known) = self.pairs.get_mut(keys) else {
+            let cost = claim.cost();
+            if cost > MAX_CLAIM_BYTES {
+                return true;
+            }
+            if self.pairs.len() >= MAX_PAIRS || self.bytes + cost > MAX_BYTES {
+                return false;
+            }
+            self.bytes += cost;
+            self.pairs.insert(keys.clone(), Owner::Claimed(Box::new(claim)));
+            return true;
+        };
+        let next = match &*known {
+            Owner::Claimed(before) if **before == claim => return true,
+            Owner::Claimed(before) => match (is_proven(before), is_proven(&claim)) {
+                (true, true) if before.user_id != claim.user_id => Some(Owner::Nobody),
+                (true, _) => Some(Owner::Proven(before.user_id.clone())),
+                (false, true) => Some(Owner::Proven(claim.user_id)),
+                (false, false) => None,
+            },
+            Owner::Proven(user_id) if *user_id != claim.user_id && is_proven(&claim) => {
+                Some(Owner::Nobody)
+            }
+            Owner::Stored(_) if is_proven(&claim) => Some(Owner::Proven(claim.user_id)),
+            Owner::Proven(_) | Owner::Stored(_) | Owner::Nobody => return true,
+        };
+        self.set(keys, next);
+        true
+    }
+
+    fn set(&mut self, keys: &Keys, owner: Option<Owner>) {
+        if let Some(Owner::Claimed(claim)) = self.pairs.remove(keys) {
+            self.bytes -= claim.cost();
+        }
+        if let Some(owner) = owner {
+            self.pairs.insert(keys.clone(), owner);
+        }
+    }
+
+    /// Of the person's own device, or of what was proven when it was stored.
+    pub(crate) fn set_proven(&mut self, keys: &Keys, user_id: &str) {
+        self.set(keys, Some(Owner::Proven(user_id.to_owned())));
+    }
+
+    /// What a store of before says.
+    pub(crate) fn set_stored(&mut self, keys: &Keys, user_id: &str) {
+        if !self.pairs.contains_key(keys) {
+            self.set(keys, Some(Owner::Stored(user_id.to_owned())));
+        }
+    }
+
+    /// Whose device has both keys: no sender's where two have proven it. A claim is checked now.
+    pub(crate) fn of(&mut self, keys: &Keys) -> Option<&str> {
+        if let Owner::Claimed(claim) = self.pairs.get(keys)? {
+            let is_proven = claim.is_proven(&keys.1);
+            let owner = is_proven.then(|| Owner::Proven(claim.user_id.clone()));
+            self.set(keys, owner);
+        }
+        match self.pairs.get(keys)? {
+            Owner::Proven(user_id) | Owner::Stored(user_id) => Some(user_id),
+            Owner::Nobody => Some(NOBODY),
+            Owner::Claimed(_) => None,
+        }
+    }
+
+    /// The owner to be stored, and whether that is proven.
+    pub(crate) fn stored(&self, keys: &Keys) -> Option<(&str, bool)> {
+        match self.pairs.get(keys)? {
+            Owner::Proven(user_id) => Some((user_id, true)),
+            Owner::Stored(user_id) => Some((user_id, false)),
+            Owner::Claimed(_) | Owner::Nobody => None,
+        }
+    }
+
+    /// Says whether all of a user's devices have found a place.
+    pub(crate) fn set_crowded(&mut self, user_id: &str, is_crowded: bool) {
+        if is_crowded {
+            self.crowded.insert(user_id.to_owned());
+        } else {
+            self.crowded.remove(user_id);
+        }
+    }
+
+    /// True for a user whose unknown devices may be there all the same.
+    pub(crate) fn is_crowded(&self, user_id: &str) -> bool {
+        self.crowded.contains(user_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use vodozemac::Ed25519Keypair;
+
+    use super::*;
+
+    const ALICE: &str = "@alice:example.org";
+
+    /// A device whose key signs that it is the user's.
+    fn device(key: &Ed25519Keypair, user_id: &str) -> Value {
+        let mut device = json!({"algorithms": ["m.olm.v1.curve25519-aes-sha2"],
+            "keys": {"curve25519:D": "curve", "ed25519:D": key.public_key().to_base64()}});
+        let mut signed = device.clone();
+        signed["device_id"] = json!("D");
+        signed["user_id"] = json!(user_id);
+        device["deviceId"] = json!("D");
+        device["signature"] = json!(key.sign(signed.to_string().as_bytes()).to_base64());
+        device
+    }
+
+    fn read(user_id: &str, device: &Value) -> (Keys, Claim) {
+        Claim::read(user_id, &device.to_string()).unwrap().unwrap()
+    }
+
+    fn owner(claims: &[(&str, &Value)]) -> Option<String> {
+        let mut owners = Owners::default();
+        let mut all = None;
+        for (user_id, device) in claims {
+            let (keys, claim) = read(user_id, device);
+            assert!(owners.claim(&keys, claim));
+            all = Some(keys);
+        }
+        owners.of(&all?).map(str::to_owned)
+    }
+
+    #[test]
+    fn a_device_is_whose_it_says_by_its_own_signature() {
+        let key = Ed25519Keypair::new();
+        let alices = device(&key, ALICE);
+        assert_eq!(owner(&[(ALICE, &alices)]).as_deref(), Some(ALICE));
+        assert_eq!(owner(&[("@m:x", &alices)]), None);
+        let squatters: Vec<String> = (0..20).map(|number| format!("@m{number}:x")).collect();
+        let theirs: Vec<_> = squatters.iter().map(|user| (user.as_str(), &alices)).collect();
+        for place in 0..=theirs.len() {
+            let mut claims = theirs.clone();
+            claims.insert(place, (ALICE, &alices));
+            assert_eq!(owner(&claims).as_deref(), Some(ALICE), "{place}");
+        }
+    }
+
+    #[test]
+    fn every_part_of_what_is_signed_counts() {
+        let key = Ed25519Keypair::new();
+        let good = device(&key, ALICE);
+        for (part, value) in [
+            ("algorithms", json!([])),
+            ("algorithms", json!(["m.olm.v1.curve25519-aes-sha2", "more"])),
+            ("signature", json!("")),
+            ("signature", json!("AAAA")),
+            ("signature", json!(Ed25519Keypair::new().sign(b"x").to_base64())),
+        ] {
+            let mut bad = good.clone();
+            bad[part] = value;
+            assert_eq!(owner(&[(ALICE, &bad)]), None, "{bad}");
+        }
+        let mut bad = good.clone();
+        bad["keys"]["curve25519:D"] = json!("another");
+        assert_eq!(owner(&[(ALICE, &bad)]), None);
+        bad = good;
+        bad["keys"]["more"] = json!("key");
+        assert_eq!(owner(&[(ALICE, &bad)]), None);
+    }
+
+    #[test]
+    fn two_who_prove_one_pair_are_nobody_and_stay_so() {
+        let key = Ed25519Keypair::new();
+        let (ours, theirs) = (device(&key, ALICE), device(&key, "@m:x"));
+        for claims in [[(ALICE, &ours), ("@m:x", &theirs)], [("@m:x", &theirs), (ALICE, &ours)]] {
+            assert_eq!(owner(&claims).as_deref(), Some(NOBODY));
+            let again = [claims[0], claims[1], claims[0], claims[0]];
+            assert_eq!(owner(&again).as_deref(), Some(NOBODY));
+        }
+        assert_eq!(owner(&[(ALICE, &ours), (ALICE, &ours)]).as_deref(), Some(ALICE));
+    }
+
+    #[test]
+    fn a_proof_goes_before_what_was_stored_without_one() {
+        let key = Ed25519Keypair::new();
+        let (keys, claim) = read(ALICE, &device(&key, ALICE));
+        let mut owners = Owners::default();
+        owners.set_stored(&keys, "@m:x");
+        assert_eq!(owners.of(&keys), Some("@m:x"));
+        owners.claim(&keys, read("@n:x", &device(&key, ALICE)).1);
+        assert_eq!(owners.of(&keys), Some("@m:x"));
+        owners.claim(&keys, claim);
+        assert_eq!(owners.stored(&keys), Some((ALICE, true)));
+        owners.set_stored(&keys, "@m:x");
+        assert_eq!(owners.of(&keys), Some(ALICE));
+    }
+
+    #[test]
+    fn at_the_bound_nothing_is_taken_and_nothing_is_lost() {
+        let key = Ed25519Keypair::new();
+        let (keys, claim) = read(ALICE, &device(&key, ALICE));
+        let mut owners = Owners::default();
+        assert!(owners.claim(&keys, claim));
+        let mut full = 0;
+        for number in 0..25_000 {
+            let device = json!({"deviceId": "D", "keys": {"curve25519:D": number.to_string(),
+                "ed25519:D": "x".repeat(300)}});
+            let (keys, claim) = read("@m:x", &device);
+            full += usize::from(!owners.claim(&keys, claim));
+        }
+        assert!(full > 0 && owners.pairs.len() <= MAX_PAIRS && owners.bytes <= MAX_BYTES);
+        assert_eq!(owners.of(&keys), Some(ALICE));
+        let left: usize = owners
+            .pairs
+            .values()
+            .map(|owner| if let Owner::Claimed(claim) = owner { claim.cost() } else { 0 })
+            .sum();
+        assert_eq!(owners.bytes, left);
+    }
+}
