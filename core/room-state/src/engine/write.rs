@@ -441,12 +441,16 @@ impl StateEngine {
                 Sharing::Share(_) if self.is_stale_session(&room_id, &outbound.session_id()) => {
                     Some(rotation_name(RotationReason::MemberLeft))
                 }
+                // Its key opens, for those who join, what they may not read.
+                Sharing::Share(_) if outbound.shares_history && !shared_history => {
+                    Some("visibility")
+                }
                 Sharing::Share(_) => None,
             };
         }
         if is_new || rotated.is_some() {
             is_new = true;
-            let made = Outbound::made(OutboundSession::make(&room_id, now));
+            let made = Outbound::made(OutboundSession::make(&room_id, now), shared_history);
             // Our own sessions open our own events. A contradiction is somebody else's key under our
             // session's id; ours came first or stands beside it.
             let _ = self.sessions.add(made.session.to_inbound(&device));
@@ -473,6 +477,8 @@ impl StateEngine {
         outbound.now = now;
         outbound.note_members(&allowed);
         let session = &outbound.session;
+        // As of when it was made, whatever is so now.
+        let shared_history = shared_history && outbound.shares_history;
         let view = SessionView {
             session_id: session.session_id(),
             is_new,

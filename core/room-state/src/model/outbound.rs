@@ -51,6 +51,8 @@ pub(crate) struct Outbound {
     pub(crate) wanted: Recipients,
     pub(crate) reached: bool,
     pub(crate) asked: bool,
+    /// Made while whoever joins may read what was before. One that does not say so may have been.
+    pub(crate) shares_history: bool,
     /// The highest index of its events that was ever received.
     received: Option<u32>,
     // Slots written with this session, by any tab, and when: type, state key.
@@ -68,9 +70,10 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    pub(crate) fn made(session: OutboundSession) -> Self {
+    pub(crate) fn made(session: OutboundSession, shares_history: bool) -> Self {
         Self {
             session,
+            shares_history,
             imported: false,
             wanted: Recipients::new(),
             reached: false,
@@ -85,7 +88,8 @@ impl Outbound {
         }
     }
 
-    /// The session's stored form, and in it `"written": [[type, state key, time]]`.
+    /// The session's stored form, and in it `"written": [[type, state key, time]]` and
+    /// `"shares_history"`.
     fn stored(&self, key: &PickleKey) -> String {
         let session = self.session.stored(key);
         let written: Vec<String> = self
@@ -95,7 +99,10 @@ impl Outbound {
                 format!(r#"[{},{},"{at}"]"#, quoted(event_type), quoted(state_key))
             })
             .collect();
-        let edit = [Edit::set(&["written"], format!("[{}]", written.join(",")))];
+        let edit = [
+            Edit::set(&["written"], format!("[{}]", written.join(","))),
+            Edit::set(&["shares_history"], self.shares_history.to_string()),
+        ];
         json::apply(session.as_bytes(), &edit)
             .ok()
             .flatten()
@@ -104,7 +111,9 @@ impl Outbound {
     }
 
     fn restore(stored: &str, key: &PickleKey) -> Option<Self> {
-        let mut outbound = Self::made(OutboundSession::restore(stored, key).ok()?);
+        let shares_history = get(stored, &["shares_history"]).ok()? != Some("false");
+        let session = OutboundSession::restore(stored, key).ok()?;
+        let mut outbound = Self::made(session, shares_history);
         // Of a session of before they are in it.
         let inside = outbound.session.holders().len();
         let count = get(stored, &["holders"]).ok()??.parse();

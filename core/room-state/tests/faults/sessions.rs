@@ -142,3 +142,35 @@ fn what_came_of_ones_own_session_is_known_after_another_tab_wrote() {
     let _ = write(&mut other.engine, &mut store, "Meanwhile", Some(3));
     left.add(&write(&mut two.engine, &mut store, "Third", None).unwrap());
 }
+
+/// The session for a write; its id and why it is new.
+fn session_with(alice: &mut Client, visibility: &str) -> (String, Option<&'static str>) {
+    let json = json!({"roomId": ROOM, "members": [ALICE], "targets": [],
+        "historyVisibility": visibility, "now": NOW});
+    let session = alice.engine.need_session(&json.to_string()).unwrap();
+    (session.session_id, session.rotated)
+}
+
+#[test]
+fn where_newcomers_may_read_less_from_now_on_the_session_is_a_new_one() {
+    for narrow in ["joined", "invited"] {
+        for is_reloaded in [false, true] {
+            let mut alice = Client::new(ALICE);
+            let (first, _) = session_with(&mut alice, "shared");
+            assert_eq!(session_with(&mut alice, "world_readable"), (first.clone(), None));
+            if is_reloaded {
+                alice.reload();
+            }
+            let (second, why) = session_with(&mut alice, narrow);
+            assert_ne!(first, second);
+            assert_eq!(why, Some("visibility"));
+            if is_reloaded {
+                alice.reload();
+            }
+            // Neither the same again nor what may be read by more brings another one.
+            for visibility in [narrow, "shared", "joined", "invited"] {
+                assert_eq!(session_with(&mut alice, visibility), (second.clone(), None));
+            }
+        }
+    }
+}
