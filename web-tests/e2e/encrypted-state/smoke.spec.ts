@@ -460,20 +460,9 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       });
       await drive(someone.page, "roomName", id, name);
       assert.equal(await clearName(someone, id), name);
-      const settings = await someone.browser.openExtensionPage("popup.html");
-      const isRecorded = async (): Promise<boolean> => {
-        const { ledger } = await callApi<{ ledger?: { rows: LedgerRow[] } }>(
-          settings,
-          "storage.local.get",
-          "ledger",
-        );
-        return (ledger?.rows ?? []).some(
-          ({ shield, action, endpoint }) =>
-            shield === "encrypted-state" && action === "flagged" && /createRoom/.test(endpoint),
-        );
-      };
+      const isRecorded = async (): Promise<boolean> =>
+        (await flagged(someone)).some((endpoint) => endpoint.includes("createRoom"));
       await until(isRecorded, "it is recorded", LIMIT);
-      await settings.close();
     });
 
     it(`${by} gives who is invited no key where they may not see what was before`, async () => {
@@ -808,6 +797,17 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
     });
   }
 
+  it("every name came from a device whose owner was known by its own signature", async () => {
+    for (const someone of [alice, bob]) {
+      const flags = await flagged(someone);
+      assert.deepEqual(
+        flags.filter((endpoint) => /\((?:gone-device|foreign-session)\)/.test(endpoint)),
+        [],
+        someone.user,
+      );
+    }
+  });
+
   it("the homeserver never had a name or a topic", async () => {
     for (const { recorder } of [alice, bob]) {
       const told = recorder.exchanges.filter(({ body, path }) =>
@@ -870,6 +870,21 @@ async function reload(someone: Person): Promise<void> {
   await drive(someone.page, "stop");
   await openClient(someone.page);
   await drive(someone.page, "start", someone.credentials, { storage: "indexeddb" });
+}
+
+/** What Mantle's record says was let pass of encrypted state: endpoints, and why. */
+async function flagged({ browser }: Person): Promise<string[]> {
+  const settings = await browser.openExtensionPage("popup.html");
+  const { ledger } = await callApi<{ ledger?: { rows: LedgerRow[] } }>(
+    settings,
+    "storage.local.get",
+    "ledger",
+  );
+  await settings.close();
+  const rows = (ledger?.rows ?? []).filter(
+    ({ shield, action }) => shield === "encrypted-state" && action === "flagged",
+  );
+  return rows.map(({ endpoint }) => endpoint);
 }
 
 /** Whether an answer has an encrypted state event anywhere. */
