@@ -158,6 +158,8 @@ const MAX_KEPT_OWNERS: usize = 4_096;
 const MAX_KEPT_OWNERS_BYTES: usize = 800_000;
 /// Problems that are not told a second time.
 const MAX_TOLD: usize = 4_096;
+/// Rooms of which it is known when their session was renewed.
+const MAX_RENEWED: usize = 1_024;
 /// Re-encryptions that are followed.
 const MAX_REWRITES: usize = 256;
 
@@ -223,6 +225,10 @@ pub struct StateEngine {
     pending: Map<String, Pending>,
     // Rooms that this page has made.
     made: Vec<String>,
+    // By room: when a session was made last because somebody or a device had gone.
+    renewed: Bounded<String, u64>,
+    // By room: when the next one is due.
+    postponed: Map<String, u64>,
     // By room.
     stale: Map<String, Stale>,
     // By room, type and state key.
@@ -271,6 +277,8 @@ impl StateEngine {
             outbound: OutboundSessions::default(),
             pending: Map::new(),
             made: Vec::new(),
+            renewed: Bounded::new(MAX_RENEWED, usize::MAX),
+            postponed: Map::new(),
             stale: Map::new(),
             rewrites: Bounded::new(MAX_REWRITES, usize::MAX),
             moved: Map::new(),
@@ -355,6 +363,8 @@ impl StateEngine {
         self.tend.clear();
         self.outbound.clear();
         self.pending.clear();
+        self.renewed.clear();
+        self.postponed.clear();
         self.stale.clear();
         self.rewrites.clear();
         self.moved.clear();

@@ -31,6 +31,8 @@ use mantle_wire::json::{elements, get, get_str, quoted};
 const TURN_MS: u64 = 60_000;
 /// The same for further devices of one member.
 const DEVICE_TURN_MS: u64 = 10_000;
+/// The least time between two sessions of a room that are made because somebody has gone.
+pub(super) const RENEWAL_MS: u64 = 20_000;
 const MOST_DEVICE_TURNS: u64 = 5;
 /// By then what was sent has come back by sync, or will not.
 const UNDER_WAY_MS: u64 = 60_000;
@@ -407,6 +409,9 @@ impl StateEngine {
         members.retain(|member| !self.is_away(room_id, member));
         members.sort();
         let mut all = Reencryption { delay_ms: 0, events: Vec::new() };
+        if let Some(due) = self.postponed.remove(room_id) {
+            all.wait(due.saturating_sub(now).max(1));
+        }
         if let Some(outbound) = self.outbound.get_mut(room_id) {
             outbound.note_late(&members, now);
         }

@@ -4,6 +4,7 @@ use crate::sorted::{Map, Set};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::again::RENEWAL_MS;
 use super::pending::PendingEvent;
 use super::{EngineError, StateEngine, Trust};
 use crate::decrypt::decrypt::OpenedState;
@@ -448,6 +449,20 @@ impl StateEngine {
                 Sharing::Share(_) => None,
             };
         }
+        let is_departure = matches!(rotated, Some("member-left" | "device-removed"));
+        if is_departure {
+            // What is sent again tells nobody anything new, so those who leave one after the other
+            // cost the room one session. What is set anew waits for nothing.
+            let again_at = self.renewed.get(&room_id).map_or(0, |at| at.saturating_add(RENEWAL_MS));
+            let is_soon = again_at > now && again_at - now <= RENEWAL_MS;
+            if keeps && is_soon {
+                rotated = None;
+                self.postponed.insert(room_id.clone(), again_at);
+            } else {
+                self.postponed.remove(&room_id);
+                self.renewed.insert(room_id.clone(), now, 0);
+            }
+        }
         if is_new || rotated.is_some() {
             is_new = true;
             let made = Outbound::made(OutboundSession::make(&room_id, now), shared_history);
@@ -459,8 +474,8 @@ impl StateEngine {
         let outbound = self.outbound.get_mut(&room_id).ok_or(EngineError::NoSession)?;
         let missing = match outbound.session.sharing(&allowed, &policy, now) {
             Sharing::Share(missing) => missing,
-            // Cannot be: a new session has no holders and no age.
-            Sharing::Rotate(_) => allowed.clone(),
+            // A session that is to be replaced soon: those who came get the key of the next.
+            Sharing::Rotate(_) => Recipients::new(),
         };
         let share_with = missing
             .iter()

@@ -174,3 +174,56 @@ fn where_newcomers_may_read_less_from_now_on_the_session_is_a_new_one() {
         }
     }
 }
+
+/// Alice's session for the first `count` of a crowd; whether it is new because somebody has gone.
+fn session_of(alice: &mut Client, crowd: &[Client], (now, keeps): (u64, bool)) -> (String, bool) {
+    let members: Vec<Value> =
+        crowd.iter().map(|one| json!(one.user)).chain([json!(ALICE)]).collect();
+    let targets: Vec<Value> = crowd.iter().map(Client::devices).collect();
+    let json = json!({"roomId": ROOM, "members": members, "targets": targets, "keeps": keeps,
+        "historyVisibility": "shared", "now": now});
+    let session = alice.engine.need_session(&json.to_string()).unwrap();
+    let all = serde_json::to_string(&session.share_with).unwrap();
+    alice.engine.shared(ROOM, &session.session_id, &all).unwrap();
+    (session.session_id, session.rotated == Some("member-left"))
+}
+
+#[test]
+fn many_who_leave_one_after_the_other_cost_one_session() {
+    let mut alice = Client::new(ALICE);
+    let mut crowd: Vec<Client> =
+        (0..20).map(|number| Client::new(&format!("@{number}:example.org"))).collect();
+    alice.open("/sync?since=a", &sync(room_state(), vec![]));
+    let (first, _) = session_of(&mut alice, &crowd, (NOW, false));
+    let mut renewed = 0;
+    let mut delay = 0;
+    for second in 1..=20 {
+        crowd.pop();
+        let now = NOW + second * 1_000;
+        renewed += u64::from(session_of(&mut alice, &crowd, (now, true)).1);
+        let json = json!({"members": [ALICE], "now": now});
+        delay = alice.engine.reencrypt(ROOM, &json.to_string()).unwrap().delay_ms;
+    }
+    assert_eq!(renewed, 1);
+    // The last of them is waited for no longer than that.
+    assert!((1..=20_000).contains(&delay), "{delay}");
+    let (last, is_renewed) = session_of(&mut alice, &crowd, (NOW + 20_000 + delay, true));
+    assert!(is_renewed && last != first);
+}
+
+#[test]
+fn what_is_set_anew_never_waits_for_a_session_that_leaves_those_out_who_left() {
+    let mut alice = Client::new(ALICE);
+    let mut crowd: Vec<Client> =
+        (0..3).map(|number| Client::new(&format!("@{number}:example.org"))).collect();
+    session_of(&mut alice, &crowd, (NOW, false));
+    for second in 1..=3 {
+        crowd.pop();
+        assert!(session_of(&mut alice, &crowd, (NOW + second * 1_000, false)).1);
+    }
+    // Nor does a clock that was set back hold it up.
+    crowd.push(Client::new("@late:example.org"));
+    session_of(&mut alice, &crowd, (NOW, true));
+    crowd.pop();
+    assert!(session_of(&mut alice, &crowd, (NOW - 3_600_000, true)).1);
+}
