@@ -61,7 +61,7 @@ export interface PendingWrite { pendingId: string; roomId: string | null; since:
 export interface SessionView {
     sessionId: string;
     isNew: boolean;
-    rotated?: "age" | "messages" | "member-left" | "device-removed" | "asked";
+    rotated?: "age" | "messages" | "member-left" | "device-removed" | "visibility" | "asked";
     shareWith: { userId: string; deviceId: string }[];
     refused: { userId: string; deviceId: string; why: "blocked" | "not-cross-signed" }[];
     withoutDevices: string[];
