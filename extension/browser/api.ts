@@ -73,6 +73,12 @@ export async function openOptionsPage(): Promise<void> {
   await api().runtime.openOptionsPage();
 }
 
+/** Whether this page is the toolbar button's own window, which is as wide as what is in it. */
+export function isToolbarPopup(): boolean {
+  const { extension } = api() as Partial<Api>;
+  return extension?.getViews?.({ type: "popup" }).includes(window) === true;
+}
+
 /** A text of `_locales`, or its name when missing. */
 export function text(name: string, ...values: string[]): string {
   return api().i18n.getMessage(name, values) || name;

@@ -61,6 +61,72 @@ describe("the ledger", () => {
     assert.equal(pages.length, 20);
   });
 
+  test("tells of a page what was done, by shield, host and endpoint, and of nothing it let pass", async () => {
+    await addBatch(batch(1, [record(), record({ host: "other.example" })]), top(1));
+    await addBatch(batch(2, [record({ count: 2 }), record({ action: "flagged" })]), top(1));
+    const rows = (await readLedger()).pages[0]?.rows?.map(({ host, count }) => [host, count]);
+    assert.deepEqual(rows, [
+      ["other.example", 1],
+      ["vector.im", 3],
+    ]);
+    await clearLedger();
+    assert.deepEqual((await readLedger()).pages[0]?.rows, []);
+  });
+
+  test("keeps the latest 40 kinds of a page, which a hostile page cannot make more", async () => {
+    const hosts = Array.from({ length: 41 }, (_, at) => `h${at}.example`);
+    await addBatch(
+      batch(
+        1,
+        hosts.slice(0, 40).map((host) => record({ host })),
+      ),
+      top(1),
+    );
+    assert.equal((await readLedger()).pages[0]?.rows?.length, 40);
+    await addBatch(
+      batch(2, [record({ host: "h0.example" }), record({ host: "h40.example" })]),
+      top(1),
+    );
+    const rows = (await readLedger()).pages[0]?.rows ?? [];
+    assert.equal(rows.length, 40);
+    assert.equal(
+      rows.some(({ host }) => host === "h1.example"),
+      false,
+    );
+    assert.deepEqual(
+      rows.slice(-2).map(({ host, count }) => [host, count]),
+      [
+        ["h0.example", 2],
+        ["h40.example", 1],
+      ],
+    );
+  });
+
+  test("keeps of a page no longer than of everything, and nothing where nothing is kept", async () => {
+    const late = Date.now();
+    await keepLedgerFor(2);
+    await addBatch(
+      batch(1, [record({ time: late - 3 * DAY }), record({ host: "new.example" })]),
+      top(1),
+    );
+    const hosts = async () => (await readLedger()).pages[0]?.rows?.map(({ host }) => host);
+    assert.deepEqual(await hosts(), ["new.example"]);
+    await keepLedgerFor(0);
+    assert.deepEqual(await hosts(), []);
+    await addBatch(batch(2, [record()]), top(1));
+    assert.deepEqual(await hosts(), []);
+    assert.doesNotMatch(JSON.stringify(api.local.values), /example|vector/);
+  });
+
+  test("adds to a page that an older version wrote", async () => {
+    const page = { tab: 1, relay: "r", status: "running", handled: { identity: 4 } };
+    api.local.values["ledger"] = { version: 1, rows: [], pages: [page], taken: [] };
+    await addBatch(batch(1, [record()]), top(1));
+    const [kept] = (await readLedger()).pages;
+    assert.equal(kept?.handled["identity"], 5);
+    assert.equal(kept?.rows?.length, 1);
+  });
+
   test("keeps first and last times whatever the order in which records come", async () => {
     const late = Date.now();
     await addBatch(batch(1, [record({ time: late }), record({ time: late - 500 })]), top(1));

@@ -19,6 +19,9 @@ export interface LedgerRow {
   last: number;
 }
 
+/** Requests of one kind that a page's shields stopped or changed. */
+export type PageRow = Omit<LedgerRow, "first">;
+
 /** One tab's page since it was loaded. */
 export interface PageCounts {
   tab: number;
@@ -27,6 +30,8 @@ export interface PageCounts {
   status: PageStatus | undefined;
   /** Requests stopped or changed, per shield. */
   handled: Record<string, number>;
+  /** The same by what it was and whom it was for, latest last; absent from what older versions wrote. */
+  rows?: PageRow[];
 }
 
 export interface Ledger {
@@ -42,6 +47,8 @@ export interface Ledger {
 const KEY = "ledger";
 const MOST_ROWS = 500;
 const MOST_PAGES = 64;
+/** Of one page; a row has at most about 600 bytes. */
+const MAX_PAGE_ROWS = 40;
 const MOST_RELAYS = 128;
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** Until the settings have been read once; equal to their default. */
@@ -98,7 +105,7 @@ export async function addBatch(
       }
     }
     trim(ledger);
-    return page;
+    return ledger.pages.find((known) => known.tab === tab);
   });
 }
 
@@ -130,7 +137,7 @@ export async function clearLedger(): Promise<void> {
   for (const area of ["local", "session"] as const) {
     await changeLedger(area, (ledger) => {
       ledger.rows = [];
-      ledger.pages = ledger.pages.map((page) => ({ ...page, handled: {} }));
+      ledger.pages = ledger.pages.map((page) => ({ ...page, handled: {}, rows: [] }));
     });
   }
 }
@@ -166,8 +173,12 @@ async function changeLedger<Result>(
 
 function trim(ledger: Ledger): void {
   const oldest = Date.now() - (ledger.days ?? FIRST_DAYS) * DAY_MS;
+  const isKept = ({ last }: { last: number }): boolean => ledger.days !== 0 && last >= oldest;
+  ledger.pages = ledger.pages.map((page) =>
+    page.rows === undefined ? page : { ...page, rows: page.rows.filter(isKept) },
+  );
   ledger.rows = ledger.rows
-    .filter((row) => ledger.days !== 0 && row.last >= oldest)
+    .filter(isKept)
     .sort((a, b) => b.last - a.last)
     .slice(0, MOST_ROWS);
 }
@@ -191,7 +202,23 @@ function addRow(ledger: Ledger, effect: RecordEffect): void {
 }
 
 function addToPage(page: PageCounts | undefined, effect: RecordEffect): void {
-  if (page !== undefined && isHandled(effect.action)) {
-    page.handled[effect.shield] = (page.handled[effect.shield] ?? 0) + effect.count;
+  if (page === undefined || !isHandled(effect.action)) {
+    return;
   }
+  page.handled[effect.shield] = (page.handled[effect.shield] ?? 0) + effect.count;
+  const { shield, action, host, endpoint, count, time } = effect;
+  const rows = page.rows ?? [];
+  const known = rows.find(
+    (row) =>
+      row.shield === shield &&
+      row.action === action &&
+      row.host === host &&
+      row.endpoint === endpoint,
+  );
+  const row = {
+    ...{ shield, action, host, endpoint },
+    count: (known?.count ?? 0) + count,
+    last: Math.max(known?.last ?? 0, time),
+  };
+  page.rows = [...rows.filter((other) => other !== known), row].slice(-MAX_PAGE_ROWS);
 }

@@ -35,6 +35,7 @@ export async function withPages<Result>(use: (module: PagesModule) => Result): P
 }
 
 async function load(): Promise<PagesModule> {
+  performance.mark("pages-module");
   await init({ module_or_path: packagedUrl("mantle_pages_bg.wasm") });
   return glue;
 }

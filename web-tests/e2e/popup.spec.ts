@@ -87,6 +87,8 @@ for (const kind of bothBrowsers) {
     });
 
     beforeEach(async () => {
+      // A tab in the background is not drawn, so nothing in it can be clicked.
+      await popup.bringToFront();
       await storeSettings(popup, undefined);
       await modeShown(popup, "identity", "on");
       recorder.clear();
@@ -159,6 +161,152 @@ for (const kind of bothBrowsers) {
       await until(async () => /Nothing/.test(await tally()), "no count");
       await pingReaches();
       await until(async () => /: 1 on this page, 1 in all/.test(await tally()), "one more");
+    });
+
+    const deeds = (over: Page): Promise<string[]> =>
+      over.$$eval("#happened li", (lines) => lines.map((line) => line.textContent ?? ""));
+
+    it("begins with what happened on this page, in words with counts", async () => {
+      await storeSettings(popup, { version: 1, shields: { "encrypted-state": "off" } });
+      await modeShown(popup, "encrypted-state", "off");
+      await page.goto(`https://${ELEMENT}/`);
+      const first = await running.openExtensionPage("popup.html");
+      const tab = await tabShowing(first, ELEMENT);
+      await first.close();
+      const over = await running.openExtensionPage(`popup.html?tab=${tab}`);
+      await over.waitForSelector("#happened .hint");
+      assert.deepEqual(await deeds(over), []);
+      assert.match(await over.$eval("#happened .hint", (p) => p.textContent ?? ""), /^Nothing had/);
+
+      for (let time = 0; time < 3; time += 1) {
+        await reaches(page, recorder, "https://scalar.vector.im/api/register");
+      }
+      await nameAtLogin(page, recorder, HOMESERVER);
+      await tellAll(page);
+      const told = async (line: string): Promise<void> =>
+        until(async () => (await deeds(over)).includes(line), line).catch(async () => {
+          assert.fail(`"${line}" is not in ${JSON.stringify(await deeds(over))}`);
+        });
+      await told("4 calls home to scalar.vector.im stopped");
+      await told("1 look-up of people at vector.im stopped");
+      await told("1 “is typing” not sent");
+      await told("1 “I have read this” kept from other people");
+      await told("2 session names cleared of your browser, system and site");
+      const sessions = await over.$eval("#happened .sessions", (p) => p.textContent ?? "");
+      assert.equal(sessions, "Sessions that sign in here are called “Element”.");
+      // The ledger knows neither who, nor where, nor what.
+      const kept = JSON.stringify(await callApi(over, "storage.local.get", "ledger"));
+      for (const secret of ["!r:", "@a:", "kitchen", "$event"]) {
+        assert.equal(kept.includes(secret), false, secret);
+      }
+
+      const order = await over.$$eval("main > section", (all) => all.map(({ id }) => id));
+      assert.deepEqual(order.slice(0, 4), ["state", "happened", "needs", "shields"]);
+      assert.ok((await over.$$("#happened > ul > li")).length <= 6);
+      for (const dark of [false, true]) {
+        await running.setDark(over, dark);
+        await pause(200);
+        for (const width of [320, 440]) {
+          await over.setViewport({ width, height: 900 });
+          const name = `popup-${kind}-happened-${width}-${dark ? "dark" : "light"}.png`;
+          await over.screenshot({ path: join(SCREENSHOTS, name) });
+        }
+      }
+      await running.setDark(over, false);
+      await over.click("#clear");
+      await until(async () => (await deeds(over)).length === 0, "a quiet list");
+      await over.close();
+    });
+
+    it("shows what happened before it asks for its Rust module", async () => {
+      const first = await running.openExtensionPage("popup.html");
+      const tab = await tabShowing(first, ELEMENT);
+      await first.close();
+      const over = await running.openExtensionPage(`popup.html?tab=${tab}`);
+      await modeShown(over, "identity", "on");
+      const [shown, asked] = await over.evaluate(() =>
+        ["happened", "pages-module"].map(
+          (name) => performance.getEntriesByName(name)[0]?.startTime ?? Number.NaN,
+        ),
+      );
+      assert.ok(Number(shown) < Number(asked), `shown at ${shown} ms, asked for at ${asked} ms`);
+      await over.close();
+    });
+
+    it("finds shields by any of their words, and folds up again as before", async () => {
+      const found = (): Promise<string[]> =>
+        popup.$$eval("[data-shield]", (rows) =>
+          rows
+            .filter((row) => row.checkVisibility())
+            .map((row) => (row as HTMLElement).dataset["shield"] ?? ""),
+        );
+      const folds = (): Promise<boolean[]> =>
+        popup.$$eval("details.family", (all) =>
+          all.map((fold) => (fold as HTMLDetailsElement).open),
+        );
+      const before = { found: await found(), folds: await folds() };
+      await popup.focus("#search");
+      await popup.keyboard.type("READ receipts");
+      assert.deepEqual(await found(), ["receipts"]);
+      const status = (): Promise<string> =>
+        popup.$eval("#find [role=status]", (p) => p.textContent ?? "");
+      const { shields } = await readTables();
+      assert.equal(await status(), `1 of ${shields.length} switches shown`);
+      // By keyboard alone from the field to the switch.
+      await popup.keyboard.press("Tab");
+      await popup.keyboard.press("Tab");
+      await popup.keyboard.press("ArrowLeft");
+      await until(
+        async () => JSON.stringify(await stored()).includes('"receipts":"flag"'),
+        "the stored setting",
+      );
+      await type("#search", "no shield says this");
+      assert.deepEqual(await found(), []);
+      assert.equal(await status(), `0 of ${shields.length} switches shown`);
+      await popup.focus("#search");
+      await popup.$eval("#search", (field) => (field as HTMLInputElement).select());
+      await popup.keyboard.press("Backspace");
+      assert.deepEqual({ found: await found(), folds: await folds() }, before);
+      assert.equal(await status(), "");
+    });
+
+    it("needs no sideways scrolling on a screen of 320 pixels", async () => {
+      for (const shield of ["integrations", "telemetry", "device-name", "media", "config"]) {
+        await openDetails(shield);
+      }
+      await popup.setViewport({ width: 320, height: 900 });
+      const [content, screen, wide] = await popup.evaluate(() => [
+        document.documentElement.scrollWidth,
+        document.documentElement.clientWidth,
+        [...document.querySelectorAll<HTMLElement>("body *")]
+          .filter((one) => one.checkVisibility() && !one.matches(".unseen, legend"))
+          .filter((one) => one.getBoundingClientRect().right > innerWidth + 0.5)
+          .map((one) => one.outerHTML.slice(0, 120)),
+      ]);
+      assert.deepEqual(wide, []);
+      assert.ok(Number(content) <= Number(screen), `${content} in ${screen}`);
+      for (const dark of [false, true]) {
+        await running.setDark(popup, dark);
+        await pause(200);
+        const name = `popup-${kind}-320-${dark ? "dark" : "light"}.png`;
+        await popup.screenshot({ path: join(SCREENSHOTS, name), fullPage: true });
+      }
+      await running.setDark(popup, false);
+      await popup.setViewport({ width: 440, height: 1100 });
+      await popup.$$eval("[data-shield] details, details.family", (all) => {
+        for (const [at, fold] of all.entries()) (fold as HTMLDetailsElement).open = at === 0;
+      });
+    });
+
+    it("names a region only where something needs the person", async () => {
+      await storeSettings(popup, { version: 1, options: { general: { consent: true } } });
+      await popup.waitForSelector("#welcome", { hidden: true });
+      const isShown = (): Promise<boolean> =>
+        popup.$eval("#needs", (needs) => needs.checkVisibility());
+      assert.equal(await isShown(), false);
+      await storeSettings(popup, { version: 1, options: { general: { consent: "perhaps" } } });
+      await popup.waitForSelector("#problems:not([hidden]) p");
+      assert.equal(await isShown(), true);
     });
 
     it("a click on a mode is stored and changes the open page; another click undoes it", async () => {
@@ -314,6 +462,9 @@ for (const kind of bothBrowsers) {
       assert.equal(await stateOf(over), "looks-like-element");
       const offer = await over.$eval("#state .primary", (one) => one.textContent);
       assert.equal(offer, "Protect this site");
+      // What is said of a page that Mantle has no part in is true of all others together.
+      assert.match(await over.$eval("#happened h2", (h2) => h2.textContent ?? ""), /so far$/);
+      assert.equal(await over.$("#happened .sessions"), null);
       await over.screenshot({ path: join(SCREENSHOTS, `popup-${kind}-offer.png`) });
       assert.deepEqual(await callApi(popup, "scripting.getRegisteredContentScripts"), []);
       assert.equal("sites" in (await stored()), false);

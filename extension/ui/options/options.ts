@@ -28,7 +28,10 @@ function build(settings: SettingsView): void {
   part("profile").append(profile.root);
 
   part("shields").append(element("h2", { text: text("shieldsTitle") }));
-  families = showFamilies(part("shields"), settings, changeSetting, () => true);
+  families = showFamilies(part("shields"), settings, changeSetting, {
+    isOpen: () => true,
+    isBrief: false,
+  });
 
   part("general").append(element("h2", { text: text("general") }));
   const trouble = element("p", { class: "trouble", role: "alert" });

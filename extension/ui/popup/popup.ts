@@ -1,9 +1,20 @@
-/** The toolbar popup: this page's state, and every shield with its switch. */
+/**
+ * The toolbar popup: what happened on this page, what needs the person, and every shield with its
+ * switch. What happened is on the screen before the Rust module, which only the shields need, is
+ * asked for.
+ */
 import { describeSettings } from "../../browser/settings-core.ts";
-import { type Ledger, clearLedger, isHandled, readLedger } from "../../browser/ledger.ts";
+import {
+  type Ledger,
+  type PageCounts,
+  clearLedger,
+  isHandled,
+  readLedger,
+} from "../../browser/ledger.ts";
 import {
   type Tab,
   activeTab,
+  isToolbarPopup,
   onStorageChanged,
   openOptionsPage,
   tabById,
@@ -15,7 +26,9 @@ import { type Site, addedSites } from "../../browser/sites.ts";
 import { changeSetting, changeSites } from "../shared/setting-change.ts";
 import { part } from "../shared/dom.ts";
 import { type Families, showFamilies } from "../shared/family.ts";
+import { happenedCard } from "./happened.ts";
 import { type PageCondition, examine } from "./page-state.ts";
+import { shieldSearch } from "./shield-search.ts";
 import { forgetLearned } from "../../browser/learned.ts";
 import { ruleProblems, watchRuleProblems } from "../../browser/rule-problems.ts";
 import { showProblems } from "../shared/problems.ts";
@@ -25,7 +38,13 @@ import { showSites } from "../shared/site-list.ts";
 import { showState } from "./state-card.ts";
 import { showWelcome } from "../shared/welcome-card.ts";
 
+/** How long the shields wait for what happened to be shown; a page may be slow to say how it is. */
+const FIRST_SHOWN_TIMEOUT_MS = 300;
+
 let families: Families | undefined;
+const happened = happenedCard(part("happened"));
+/** Counts as they are now, once it is known which page they are of. */
+let refreshCounts: () => Promise<void> = () => Promise.resolve();
 
 const siteActions = {
   remember: (site: Site) => changeSites((sites) => [...sites, site.url]),
@@ -35,8 +54,14 @@ const siteActions = {
 async function showSettings(): Promise<void> {
   const texts = await readSettings();
   const settings = await describeSettings(texts);
-  families ??= showFamilies(part("families"), settings, changeSetting, (index) => index === 0);
+  if (families === undefined) {
+    const look = { isOpen: (index: number) => index === 0, isBrief: true };
+    families = showFamilies(part("families"), settings, changeSetting, look);
+    shieldSearch(part("find"), part("families"));
+  }
   families.update(settings);
+  const names = settings.shields.find(({ id }) => id === "device-name");
+  happened.nameSessions(names?.mode === "on" ? settings.deviceName.value : undefined);
   showProblems(part("problems"), [...settings.problems, ...(await ruleProblems())]);
   showWelcome(part("welcome"), settings);
   showSites(part("sites"), await addedSites(texts), [], () => void showSettings());
@@ -44,18 +69,30 @@ async function showSettings(): Promise<void> {
 
 async function showCounts(tab: Tab | undefined, condition: PageCondition): Promise<void> {
   const ledger = await readLedger();
+  const page = pageIn(ledger, tab, condition);
+  const handled = ledger.rows.filter((row) => isHandled(row.action));
+  const isHere = condition.relay !== undefined;
+  const isKept = ledger.days !== 0;
+  happened.show(isHere ? (page?.rows ?? []) : handled, { isHere, isKept });
   for (const [id, row] of families?.rows ?? []) {
-    row.count(countsOf(ledger, id, tab?.id, condition.relay));
+    row.count(countsOf(ledger, id, page, condition.relay));
   }
+}
+
+function pageIn(
+  ledger: Ledger,
+  tab: Tab | undefined,
+  { relay }: PageCondition,
+): PageCounts | undefined {
+  return ledger.pages.find((known) => known.tab === tab?.id && known.relay === relay);
 }
 
 function countsOf(
   ledger: Ledger,
   shield: string,
-  tab: number | undefined,
+  page: PageCounts | undefined,
   relay: string | undefined,
 ): ShieldCounts {
-  const page = ledger.pages.find((known) => known.tab === tab && known.relay === relay);
   const total = ledger.rows
     .filter((row) => row.shield === shield && isHandled(row.action))
     .reduce((sum, row) => sum + row.count, 0);
@@ -72,9 +109,32 @@ async function tabInQuestion(): Promise<Tab | undefined> {
   }
 }
 
+async function showPage(): Promise<void> {
+  const tab = await tabInQuestion();
+  part("host").textContent = hostShown(tab);
+  const condition = await examine(tab, await readSettings());
+  showState(part("state"), condition, tab?.id, siteActions);
+  await showCounts(tab, condition);
+  // Profiles of the first painting, and the popup's spec, look for the two marks.
+  performance.mark("happened");
+  refreshCounts = () => showCounts(tab, condition);
+  onStorageChanged((area, keys) => {
+    if (area !== "managed" && keys.includes("ledger")) {
+      void refreshCounts();
+    }
+  });
+  if (tab !== undefined && condition.kind === "protected") {
+    void showRooms(part("rooms"), tab.id);
+  }
+}
+
 async function start(): Promise<void> {
   document.documentElement.lang = textLanguage();
+  // A telephone's screen is narrower than the window would like to be.
+  document.documentElement.classList.toggle("toolbar", isToolbarPopup() && screen.width >= 400);
   part("state").textContent = text("loading");
+  part("needs").setAttribute("aria-label", text("needsYou"));
+  part("shields").setAttribute("aria-label", text("shieldsTitle"));
   const clear = part("clear");
   clear.textContent = text("clearCounts");
   clear.addEventListener("click", () => {
@@ -84,22 +144,27 @@ async function start(): Promise<void> {
   const options = part("options");
   options.textContent = text("allSettings");
   options.addEventListener("click", () => void openOptionsPage());
+  const page = showPage().catch(() => {
+    part("state").textContent = text("settingsUnreadable");
+  });
+  await Promise.race([page.then(painted), after(FIRST_SHOWN_TIMEOUT_MS)]);
   await showSettings();
-  const tab = await tabInQuestion();
-  const condition = await examine(tab, await readSettings());
-  part("host").textContent = hostShown(tab);
-  showState(part("state"), condition, tab?.id, siteActions);
-  await showCounts(tab, condition);
-  if (tab !== undefined && condition.kind === "protected") {
-    void showRooms(part("rooms"), tab.id);
-  }
   watchSettings(() => void showSettings());
   watchRuleProblems(() => void showSettings());
-  onStorageChanged((area, keys) => {
-    if (area !== "managed" && keys.includes("ledger")) {
-      void showCounts(tab, condition);
-    }
+  await page;
+  await refreshCounts();
+}
+
+/** Once what is there now is on the screen; a tab in the background paints nothing. */
+function painted(): Promise<void> {
+  const drawn = new Promise<void>((resolve) => {
+    requestAnimationFrame(() => setTimeout(resolve, 0));
   });
+  return Promise.race([drawn, after(50)]);
+}
+
+function after(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 function hostShown(tab: Tab | undefined): string {
@@ -107,5 +172,5 @@ function hostShown(tab: Tab | undefined): string {
 }
 
 start().catch(() => {
-  part("state").textContent = text("settingsUnreadable");
+  showProblems(part("problems"), [text("settingsUnreadable")]);
 });

@@ -35,7 +35,10 @@ export function showState(
   card.dataset["kind"] = condition.kind;
   card.replaceChildren(
     element("h2", { text: text(name) }),
-    element("p", { text: text(`${name}Text`, condition.site?.host ?? "") }),
+    // What is as it should be needs no sentence.
+    ...(tone === "good"
+      ? []
+      : [element("p", { text: text(`${name}Text`, condition.site?.host ?? "") })]),
   );
   if (tabId === undefined) {
     return;

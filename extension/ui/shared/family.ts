@@ -24,12 +24,19 @@ export interface Families {
   update(settings: SettingsView): void;
 }
 
-/** Adds every shield's row to `parent`, with its family's fold; `isOpen` says how each begins. */
+export interface FamilyLook {
+  /** How each fold begins. */
+  isOpen(index: number): boolean;
+  /** See `shieldRow`. */
+  readonly isBrief: boolean;
+}
+
+/** Adds every shield's row to `parent`, with its family's fold. */
 export function showFamilies(
   parent: HTMLElement,
   settings: SettingsView,
   change: ChangeSetting,
-  isOpen: (index: number) => boolean,
+  { isOpen, isBrief }: FamilyLook,
 ): Families {
   const rows = new Map<string, ShieldRow>();
   const folds = [...FAMILIES.map(({ name }) => name), REST].flatMap((name) => {
@@ -47,7 +54,7 @@ export function showFamilies(
     );
     fold.open = isOpen(index);
     for (const shield of settings.shields.filter(({ id }) => members.includes(id))) {
-      const row = shieldRow(shield, change);
+      const row = shieldRow(shield, change, isBrief);
       rows.set(shield.id, row);
       fold.append(row.root);
     }

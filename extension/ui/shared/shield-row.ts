@@ -22,8 +22,15 @@ export interface ShieldRow {
   count(counts: ShieldCounts): void;
 }
 
-/** Made once and updated in place, so that focus and open details stay where they are. */
-export function shieldRow(first: ShieldView, changeSetting: ChangeSetting): ShieldRow {
+/**
+ * Made once and updated in place, so that focus and open details stay where they are. `isBrief`: one
+ * line and the switch, all else in the details.
+ */
+export function shieldRow(
+  first: ShieldView,
+  changeSetting: ChangeSetting,
+  isBrief: boolean,
+): ShieldRow {
   const { id } = first;
   const trouble = element("p", { class: "trouble", role: "alert" });
   const change: ChangeSetting = async (setting) => {
@@ -38,7 +45,8 @@ export function shieldRow(first: ShieldView, changeSetting: ChangeSetting): Shie
   const name = element("h3", { id: `name-${id}`, text: first.name });
   const lock = element("span", { class: "lock", text: text("lockedByOrganisation") });
   const tally = element("p", { class: "tally", id: `tally-${id}` });
-  const loses = element("p");
+  const purpose = element("p", { id: `purpose-${id}`, class: "purpose", text: first.purpose });
+  const loses = element("p", { class: "loses" });
   const source = element("p", { class: "hint" });
   const modes = modeSwitch(first, (mode) => change({ type: "mode", shield: id, mode }));
   const restore = button("", "quiet", () => {
@@ -46,21 +54,24 @@ export function shieldRow(first: ShieldView, changeSetting: ChangeSetting): Shie
   });
   const fields = fieldsFor(first, change);
   const permission = first.everywhere === true ? [headersPermission(id)] : [];
-  const summary = element("summary", {
-    text: text("details"),
-    "aria-label": text("detailsOf", first.name),
+  const summary = element("summary", { "aria-label": text("detailsOf", first.name) });
+  const about = [purpose, tally];
+  const deep = [loses, source, restore, ...fields.map((field) => field.root)];
+  const root = element("article", {
+    class: isBrief ? "shield brief" : "shield",
+    "data-shield": id,
+    "aria-labelledby": `name-${id}`,
   });
-  const root = element(
-    "article",
-    { class: "shield", "data-shield": id, "aria-labelledby": `name-${id}` },
-    element("div", { class: "line" }, name, modes.root),
-    lock,
-    element("p", { id: `purpose-${id}`, text: first.purpose }),
-    tally,
-    ...permission.map((field) => field.root),
-    trouble,
-    element("details", {}, summary, loses, source, restore, ...fields.map((field) => field.root)),
-  );
+  const rest = [...permission.map((field) => field.root), trouble];
+  if (isBrief) {
+    summary.append(name);
+    const details = element("details", {}, summary, ...about, ...deep);
+    root.append(modes.root, details, lock, ...rest);
+  } else {
+    summary.textContent = text("details");
+    const line = element("div", { class: "line" }, name, modes.root);
+    root.append(line, lock, ...about, ...rest, element("details", {}, summary, ...deep));
+  }
   const update = (shield: ShieldView, settings: SettingsView): void => {
     trouble.textContent = "";
     lock.hidden = !shield.locked;
