@@ -52,6 +52,16 @@ const wasmFeatures = [
 ];
 const stripped = ["--strip-debug", "--strip-producers"];
 
+/** Where a crate of a module is optimised otherwise than `Cargo.toml` says for all of them. */
+const levels: Readonly<Record<ModuleName, Readonly<Record<string, string>>>> = {
+  core: {},
+  // Its boundary only hands on.
+  state: { "mantle-wire": "3", "mantle-room-state": "3", "mantle-state-wasm": '"z"' },
+  // Uploads wait for the network, not for a search in them.
+  media: { memchr: '"z"' },
+  pages: {},
+};
+
 /**
  * Where a module's own code is optimised for speed. That of encrypted state runs over whole answers
  * and is loaded on demand; the core is parsed at each start of a page.
@@ -163,9 +173,9 @@ async function compile(
 ): Promise<void> {
   const wanted = features.length === 0 ? "" : ` with ${features.join(", ")}`;
   console.log(`build: compiling ${packageOf[name]}${wanted} to WASM (${toolchain.trim()})`);
-  const fast = ["mantle-wire", "mantle-room-state", "mantle-state-wasm"].flatMap((crate) => [
+  const optimisation = Object.entries(levels[name]).flatMap(([crate, level]) => [
     "--config",
-    `profile.release.package.${crate}.opt-level=3`,
+    `profile.release.package.${crate}.opt-level=${level}`,
   ]);
   const messages = await must(
     "Compiling the core to WASM",
@@ -175,7 +185,7 @@ async function compile(
       ...["--package", packageOf[name], "--lib", "--release"],
       ...["--message-format", "json-render-diagnostics"],
       ...(features.length === 0 ? [] : ["--features", features.join(",")]),
-      ...(isFast(name) ? fast : []),
+      ...optimisation,
     ],
     { timeoutSeconds: 1_200 },
   );

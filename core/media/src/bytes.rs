@@ -31,3 +31,9 @@ pub(super) fn four(bytes: &[u8], at: usize) -> Option<[u8; 4]> {
 pub(super) fn contains(bytes: &[u8], part: &[u8]) -> bool {
     memchr::memmem::find(bytes, part).is_some()
 }
+
+/// Where a short part begins last. `memmem` for the way back would be three kilobytes of WASM for two
+/// searches, which end soon.
+pub(super) fn last(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).rposition(|window| window == part)
+}

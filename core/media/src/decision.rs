@@ -2,9 +2,9 @@
 
 use super::{Findings, Kind, Plan, Refusal, Report};
 use mantle_settings::Mode;
-use mantle_wire::json::get_str;
+use mantle_wire::json::{get, get_str};
 use mantle_wire::url::percent_decoded;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// The settings of the media shield.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Settings {
 }
 
 /// To whom a homeserver gives media that is uploaded now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServerMedia {
     /// To anyone with the link: tried without credentials.
@@ -45,9 +45,20 @@ pub enum ServerMedia {
     Unknown,
 }
 
+impl ServerMedia {
+    /// By its name in JSON; unknown for all others.
+    #[must_use]
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "public" => Self::Public,
+            "closed" => Self::Closed,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// A choice the person made before, for this room or server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remembered {
     /// Send without metadata.
     Clean,
@@ -56,8 +67,7 @@ pub enum Remembered {
 }
 
 /// An upload and what is known around it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Upload {
     /// Host of the homeserver.
     pub host: String,
@@ -75,6 +85,29 @@ pub struct Upload {
     pub tried: String,
     /// What the person chose before.
     pub remembered: Option<Remembered>,
+}
+
+impl Upload {
+    /// From an object with these fields, in camel case; what it lacks or has otherwise is unknown.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let string = |key: &str| get_str(text, &[key]).ok().flatten();
+        let is_true = |key: &str| matches!(get(text, &[key]), Ok(Some("true")));
+        Self {
+            host: string("host").unwrap_or_default(),
+            content_type: string("contentType").unwrap_or_default(),
+            has_name: is_true("hasName"),
+            has_room: is_true("hasRoom"),
+            server: ServerMedia::from_name(&string("server").unwrap_or_default()),
+            promises: is_true("promises"),
+            tried: string("tried").unwrap_or_default(),
+            remembered: match string("remembered").as_deref() {
+                Some("clean") => Some(Remembered::Clean),
+                Some("send") => Some(Remembered::Send),
+                _ => None,
+            },
+        }
+    }
 }
 
 /// A button of the question.

@@ -1,7 +1,7 @@
 //! Documents: who made, changed and commented them, and where; told, not removed, since a document
 //! is its author's to edit.
 
-use super::bytes::{contains, le16, le32};
+use super::bytes::{contains, last, le16, le32};
 use super::plan::Plan;
 use super::reader::{LONG_WINDOW, Reader};
 use super::{Findings, Kind, Refusal, exif};
@@ -112,7 +112,7 @@ fn note_pdf(part: &[u8], found: &mut Findings) {
             kind.starts_with(note) && end.is_none_or(|byte| !byte.is_ascii_alphanumeric())
         }) {
             let start = part.get(..at).unwrap_or_default();
-            let start = memmem::rfind(start, b"obj").unwrap_or(at.saturating_sub(4096));
+            let start = last(start, b"obj").unwrap_or(at.saturating_sub(4096));
             let rest = part.get(start.max(at.saturating_sub(4096))..).unwrap_or_default();
             let end = memmem::find(rest, b"endobj").unwrap_or(rest.len()).min(16 << 10);
             let object = rest.get(..end).unwrap_or_default();
@@ -248,7 +248,7 @@ async fn central_directory(reader: &Reader) -> Result<Option<(u64, u64, usize)>,
     let tail = usize::try_from(size.min(22 + 65_535)).unwrap_or(0);
     let start = size - tail as u64;
     let bytes = reader.read_ahead(start, tail, tail).await?;
-    let Some(end) = memmem::rfind(&bytes, b"PK\x05\x06") else { return Ok(None) };
+    let Some(end) = last(&bytes, b"PK\x05\x06") else { return Ok(None) };
     let record = bytes.get(end..).unwrap_or_default();
     Ok(le32(record, 16).zip(le32(record, 12)).zip(le16(record, 10)).and_then(
         |((at, length), count)| {

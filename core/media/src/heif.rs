@@ -7,10 +7,10 @@
 
 use super::bmff::{Bmff, MOST_INDEX, boxes_in, top_boxes};
 use super::bytes::{be16, be32, be64, contains, four};
+use super::index::Index;
 use super::plan::{Kept, Overlay, Plan, gaps};
 use super::reader::Reader;
 use super::{Findings, Refusal, exif, icc};
-use std::collections::{BTreeMap, BTreeSet};
 
 const MOST_ITEMS: u32 = 65_535;
 const MOST_EXTENTS: usize = 200_000;
@@ -81,7 +81,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
             b"free" | b"skip" | b"wide" => {
                 if !reader.is_zero(part.content, part.end).await? {
                     found.hidden = true;
-                    overlay.zero(part.content, part.end)?;
+                    overlay.zero(part.content, part.end);
                 }
             }
             _ => {
@@ -89,7 +89,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                 if at + 1 == boxes.len() {
                     end = part.start;
                 } else {
-                    free(part, &mut overlay)?;
+                    free(part, &mut overlay);
                 }
             }
         }
@@ -112,7 +112,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
         return Err(Refusal::TooComplex);
     }
     for item in &meta.items {
-        let is_needed = needed.contains(&item.id);
+        let is_needed = needed.contains(item.id);
         found.other |= !is_needed && item.extents.is_empty();
         for &(start, length) in &item.extents {
             let range = meta.range(item, start, length, &media)?;
@@ -123,13 +123,13 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
             }
         }
     }
-    let describing: BTreeSet<u32> = meta
-        .references
-        .iter()
-        .filter(|reference| &reference.name == b"cdsc")
-        .filter(|reference| reference.to.iter().any(|id| needed.contains(id)))
-        .map(|reference| reference.from)
-        .collect();
+    let describing = Index::of(
+        meta.references
+            .iter()
+            .filter(|reference| &reference.name == b"cdsc")
+            .filter(|reference| reference.to.iter().any(|id| needed.contains(*id)))
+            .map(|reference| reference.from),
+    );
     // A hint for readers that turn by it.
     let mut turned: Option<(u32, u64, Vec<u8>)> = None;
     for (item, range) in &gone {
@@ -138,7 +138,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
             && turned.is_none()
             && item.method == 0
             && item.extents.len() == 1
-            && describing.contains(&item.id)
+            && describing.contains(item.id)
         {
             turned = Some((item.id, range.0, left));
         }
@@ -183,19 +183,20 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
         found.hidden |= !gone.iter().any(|(_, range)| range.0 < to && from < range.1);
         match &turned {
             Some((_, at, left)) if from <= *at && at + left.len() as u64 <= to => {
-                overlay.zero(from, *at)?;
-                overlay.put(*at, left.clone())?;
-                overlay.zero(at + left.len() as u64, to)?;
+                overlay.zero(from, *at);
+                overlay.put(*at, left.clone());
+                overlay.zero(at + left.len() as u64, to);
             }
-            _ => overlay.zero(from, to)?,
+            _ => overlay.zero(from, to),
         }
     }
     let hint = turned.map(|(id, ..)| id);
     let made = meta.write(&bytes, skip, &needed, hint, &mut stored, found)?;
     if made != bytes {
-        overlay.put(index.start, made)?;
+        overlay.put(index.start, made);
     }
-    if found.any() { Ok(overlay.into_plan(size, end)) } else { Ok(Plan::unchanged(size)) }
+    let plan = overlay.into_plan(size, end)?;
+    Ok(if found.any() { plan } else { Plan::unchanged(size) })
 }
 
 /// Notes what an item tells that goes; for an Exif item the block to leave in its place.
@@ -248,9 +249,9 @@ async fn note_item(
 }
 
 /// Makes a box a free one: its name goes, its content becomes zeros.
-fn free(part: &Bmff, overlay: &mut Overlay) -> Result<(), Refusal> {
-    overlay.put(part.start + 4, b"free".to_vec())?;
-    overlay.zero(part.content, part.end)
+fn free(part: &Bmff, overlay: &mut Overlay) {
+    overlay.put(part.start + 4, b"free".to_vec());
+    overlay.zero(part.content, part.end);
 }
 
 /// Image sequences have tracks as films do: user data, times, names and metadata of theirs go.
@@ -290,7 +291,7 @@ async fn tracks(
                 if bytes.get(4..4 + length).ok_or(Refusal::Malformed)?.iter().any(|byte| *byte != 0)
                 {
                     found.time = true;
-                    overlay.zero(part.content + 4, part.content + 4 + length as u64)?;
+                    overlay.zero(part.content + 4, part.content + 4 + length as u64);
                 }
             }
             b"hdlr" => {
@@ -302,14 +303,14 @@ async fn tracks(
                 if bytes.get(24..).unwrap_or_default().iter().any(|byte| *byte != 0) {
                     // Writers name themselves there.
                     found.other = true;
-                    overlay.zero(part.content + 24, part.end)?;
+                    overlay.zero(part.content + 24, part.end);
                 }
             }
             b"edts" | b"tref" | b"dinf" | b"vmhd" | b"nmhd" => {}
             b"free" | b"skip" if bytes.iter().all(|byte| *byte == 0) => {}
             _ => {
                 found.other = true;
-                free(&part, overlay)?;
+                free(&part, overlay);
             }
         }
     }
@@ -355,7 +356,7 @@ fn profiles(
             let to = start + length.ok_or(Refusal::Malformed)?;
             let mut profile = bytes.get(at + 8..to).ok_or(Refusal::Malformed)?.to_vec();
             if icc::clean(&mut profile, found)? {
-                overlay.put(base + at as u64 + 8, profile)?;
+                overlay.put(base + at as u64 + 8, profile);
             }
         }
     }
@@ -371,19 +372,21 @@ struct Meta<'a> {
     /// Boxes of the list of properties: name, and all of it.
     properties: Vec<([u8; 4], &'a [u8])>,
     /// Properties of items: number in the list, from one, and whether it is essential.
-    owned: BTreeMap<u32, Vec<(u16, bool)>>,
+    owned: Associations,
+    /// Places in `owned` by the items' numbers.
+    owners: Index,
     /// Content of the `idat` box.
     data: &'a [u8],
     children: Vec<([u8; 4], &'a [u8])>,
     /// Places in `items` by their numbers.
-    by_id: BTreeMap<u32, usize>,
+    by_id: Index,
 }
 
 impl<'a> Meta<'a> {
     /// `content` of the box.
     fn read(content: &'a [u8]) -> Option<Self> {
         let mut meta = Self { children: split(content.get(4..)?)?, ..Self::default() };
-        let mut places = BTreeMap::new();
+        let mut places = Vec::new();
         let names: Vec<_> = meta.children.iter().map(|(name, _)| *name).collect();
         // Two of a kind: readers differ in which of them they take.
         let is_double = |name: &[u8; 4]| {
@@ -410,11 +413,7 @@ impl<'a> Meta<'a> {
                             b"ipco" if meta.properties.is_empty() => {
                                 meta.properties = split(bytes)?
                             }
-                            b"ipma" => {
-                                for (id, properties) in read_associations(bytes)? {
-                                    meta.owned.entry(id).or_default().extend(properties);
-                                }
-                            }
+                            b"ipma" => meta.owned.extend(read_associations(bytes)?),
                             _ => return None,
                         }
                     }
@@ -426,9 +425,11 @@ impl<'a> Meta<'a> {
         if !names.contains(b"hdlr") {
             return None;
         }
-        for (at, item) in meta.items.iter_mut().enumerate() {
-            meta.by_id.insert(item.id, at);
-            if let Some(place) = places.remove(&item.id) {
+        meta.owners = Index::of(meta.owned.iter().map(|(id, _)| *id));
+        meta.by_id = Index::of(meta.items.iter().map(|item| item.id));
+        for place in places {
+            let item = meta.by_id.get(place.id).and_then(|at| meta.items.get_mut(at));
+            if let Some(item) = item {
                 item.method = place.method;
                 item.extents = place.extents;
                 item.place = place.place;
@@ -438,27 +439,28 @@ impl<'a> Meta<'a> {
     }
 
     fn item(&self, id: u32) -> Option<&Item> {
-        self.items.get(*self.by_id.get(&id)?)
+        self.items.get(self.by_id.get(id)?)
     }
 
     /// The primary item, what it is made of, and its transparency.
-    fn needed(&self) -> Result<BTreeSet<u32>, Refusal> {
+    fn needed(&self) -> Result<Index, Refusal> {
         // What an item leads to: its parts, and its transparency.
-        let mut leads: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        let mut leads: Vec<(u32, u32)> = Vec::new();
         for reference in &self.references {
             if PARTS.contains(&&reference.name) {
-                leads.entry(reference.from).or_default().extend(&reference.to);
+                leads.extend(reference.to.iter().map(|to| (reference.from, *to)));
             }
             if &reference.name == b"auxl" && self.is_alpha(reference.from) {
-                for to in &reference.to {
-                    leads.entry(*to).or_default().push(reference.from);
-                }
+                leads.extend(reference.to.iter().map(|to| (*to, reference.from)));
             }
         }
-        let mut needed = BTreeSet::new();
+        let by_start = Index::of(leads.iter().map(|(from, _)| *from));
+        let mut is_needed = vec![false; self.items.len()];
         let mut left = vec![self.primary];
         while let Some(id) = left.pop() {
-            if !needed.insert(id) {
+            let at = self.by_id.get(id).ok_or(Refusal::Malformed)?;
+            let is_known = is_needed.get_mut(at).ok_or(Refusal::Malformed)?;
+            if std::mem::replace(is_known, true) {
                 continue;
             }
             let item = self.item(id).ok_or(Refusal::Malformed)?;
@@ -473,14 +475,15 @@ impl<'a> Meta<'a> {
                     return Err(Refusal::Unsupported);
                 }
             }
-            left.extend(leads.get(&id).into_iter().flatten());
+            left.extend(by_start.all(id).filter_map(|at| leads.get(at)).map(|(_, to)| *to));
         }
-        Ok(needed)
+        let needed = self.items.iter().zip(&is_needed).filter(|(_, is_needed)| **is_needed);
+        Ok(Index::of(needed.map(|(item, _)| item.id)))
     }
 
     fn properties_of(&self, id: u32) -> impl Iterator<Item = (u16, bool)> {
-        let own = self.owned.get(&id).map(Vec::as_slice).unwrap_or_default();
-        own.iter().copied().filter(|(number, _)| *number > 0)
+        let own = self.owners.all(id).filter_map(|at| self.owned.get(at));
+        own.flat_map(|(_, own)| own).copied().filter(|(number, _)| *number > 0)
     }
 
     fn property(&self, number: u16) -> Option<([u8; 4], &'a [u8])> {
@@ -516,13 +519,12 @@ impl<'a> Meta<'a> {
         &self,
         old: &[u8],
         skip: usize,
-        needed: &BTreeSet<u32>,
+        needed: &Index,
         hint: Option<u32>,
         stored: &mut Kept,
         found: &mut Findings,
     ) -> Result<Vec<u8>, Refusal> {
-        let mut list = needed.clone();
-        list.extend(hint);
+        let list = Index::of(needed.keys().chain(hint));
         let properties = self.write_properties(needed, found)?;
         let mut body = Vec::new();
         let mut handler = 0..0;
@@ -589,23 +591,21 @@ impl<'a> Meta<'a> {
     }
 
     /// `iprp`: what goes keeps its number as a free box.
-    fn write_properties(
-        &self,
-        needed: &BTreeSet<u32>,
-        found: &mut Findings,
-    ) -> Result<Vec<u8>, Refusal> {
-        let used: BTreeSet<u16> = needed
-            .iter()
-            .flat_map(|id| self.properties_of(*id))
-            .map(|(number, _)| number)
-            .filter(|number| {
-                self.property(*number).is_some_and(|(name, _)| PROPERTIES.contains(&&name))
-            })
-            .collect();
-        let last = used.last().copied().unwrap_or(0);
+    fn write_properties(&self, needed: &Index, found: &mut Findings) -> Result<Vec<u8>, Refusal> {
+        let used = Index::of(
+            needed
+                .keys()
+                .flat_map(|id| self.properties_of(id))
+                .map(|(number, _)| number)
+                .filter(|number| {
+                    self.property(*number).is_some_and(|(name, _)| PROPERTIES.contains(&&name))
+                })
+                .map(u32::from),
+        );
+        let last = used.keys().next_back().unwrap_or(0);
         let mut list = Vec::new();
         for (number, (name, whole)) in (1_u16..).zip(&self.properties) {
-            if used.contains(&number) {
+            if used.contains(u32::from(number)) {
                 list.extend(without_texts(name, whole, found)?);
                 continue;
             }
@@ -620,7 +620,7 @@ impl<'a> Meta<'a> {
                     _ => found.other = true,
                 }
             }
-            if number < last {
+            if u32::from(number) < last {
                 list.extend(boxed(*b"free", &[]));
             }
         }
@@ -639,12 +639,12 @@ impl<'a> Meta<'a> {
     fn write_items(
         &self,
         bytes: &[u8],
-        list: &BTreeSet<u32>,
+        list: &Index,
         found: &mut Findings,
     ) -> Result<Vec<u8>, Refusal> {
         let mut entries = Vec::new();
         let mut count = 0_u32;
-        for item in self.items.iter().filter(|item| list.contains(&item.id)) {
+        for item in self.items.iter().filter(|item| list.contains(item.id)) {
             let mut entry = vec![item.version];
             entry.extend(item.flags);
             if item.version == 2 {
@@ -672,12 +672,12 @@ impl<'a> Meta<'a> {
         Ok(made)
     }
 
-    fn write_places(&self, bytes: &[u8], list: &BTreeSet<u32>) -> Result<Vec<u8>, Refusal> {
+    fn write_places(&self, bytes: &[u8], list: &Index) -> Result<Vec<u8>, Refusal> {
         let mut made = bytes.get(..6).ok_or(Refusal::Malformed)?.to_vec();
         let kept: Vec<_> = self
             .items
             .iter()
-            .filter(|item| list.contains(&item.id) && !item.place.is_empty())
+            .filter(|item| list.contains(item.id) && !item.place.is_empty())
             .collect();
         let count = u32::try_from(kept.len()).map_err(|_| Refusal::Malformed)?;
         if made.first().is_some_and(|version| *version < 2) {
@@ -694,7 +694,7 @@ impl<'a> Meta<'a> {
     fn write_references(
         &self,
         bytes: &[u8],
-        needed: &BTreeSet<u32>,
+        needed: &Index,
         hint: Option<u32>,
     ) -> Result<Vec<u8>, Refusal> {
         let mut made = bytes.get(..4).ok_or(Refusal::Malformed)?.to_vec();
@@ -710,10 +710,10 @@ impl<'a> Meta<'a> {
         for reference in &self.references {
             let is_part = PARTS.contains(&&reference.name) || &reference.name == b"auxl";
             let is_hint = Some(reference.from) == hint && &reference.name == b"cdsc";
-            if !(is_part && needed.contains(&reference.from) || is_hint) {
+            if !(is_part && needed.contains(reference.from) || is_hint) {
                 continue;
             }
-            let to: Vec<_> = reference.to.iter().filter(|id| needed.contains(id)).collect();
+            let to: Vec<_> = reference.to.iter().filter(|id| needed.contains(**id)).collect();
             if to.is_empty() {
                 continue;
             }
@@ -781,7 +781,6 @@ fn read_items(bytes: &[u8]) -> Option<Vec<Item>> {
     }
     let entries = split(bytes.get(at..)?)?;
     let mut items: Vec<Item> = Vec::new();
-    let mut seen = BTreeSet::new();
     for (name, whole) in entries {
         if &name != b"infe" {
             return None;
@@ -795,17 +794,18 @@ fn read_items(bytes: &[u8]) -> Option<Vec<Item>> {
             _ => return None,
         };
         let flags = [*info.get(1)?, *info.get(2)?, *info.get(3)?];
-        // A protected item, or two by the same number.
-        if be16(info, at)? != 0 || !seen.insert(id) {
+        // A protected item.
+        if be16(info, at)? != 0 {
             return None;
         }
         items.push(Item { id, name: four(info, at + 2)?, version, flags, ..Item::default() });
     }
-    Some(items)
+    // Two by the same number.
+    Index::of(items.iter().map(|item| item.id)).is_unique().then_some(items)
 }
 
 /// `iloc`: where the items lie.
-fn read_places(bytes: &[u8]) -> Option<BTreeMap<u32, Item>> {
+fn read_places(bytes: &[u8]) -> Option<Vec<Item>> {
     let version = *bytes.first()?;
     let sizes = be16(bytes, 4)?;
     let [offset_size, length_size, base_size, index_size] =
@@ -815,14 +815,14 @@ fn read_places(bytes: &[u8]) -> Option<BTreeMap<u32, Item>> {
     if version > 2 || count > u64::from(MOST_ITEMS) {
         return None;
     }
-    let mut places: BTreeMap<u32, Item> = BTreeMap::new();
+    let mut places: Vec<Item> = Vec::new();
     let mut total = 0;
     for _ in 0..count {
         let start = at;
         let id = u32::try_from(number(bytes, &mut at, if version < 2 { 2 } else { 4 })?).ok()?;
         let method = if version == 0 { 0 } else { number(bytes, &mut at, 2)? & 15 };
         // Data in another file.
-        if number(bytes, &mut at, 2)? != 0 || places.contains_key(&id) {
+        if number(bytes, &mut at, 2)? != 0 {
             return None;
         }
         let base = number(bytes, &mut at, base_size)?;
@@ -842,9 +842,9 @@ fn read_places(bytes: &[u8]) -> Option<BTreeMap<u32, Item>> {
             item.extents.push((base.checked_add(offset)?, length));
         }
         item.place = bytes.get(start..at)?.to_vec();
-        places.insert(id, item);
+        places.push(item);
     }
-    Some(places)
+    Index::of(places.iter().map(|item| item.id)).is_unique().then_some(places)
 }
 
 fn read_references(bytes: &[u8]) -> Option<Vec<Reference>> {
@@ -892,21 +892,19 @@ fn read_associations(bytes: &[u8]) -> Option<Associations> {
     Some(entries)
 }
 
-fn write_associations(
-    bytes: &[u8],
-    needed: &BTreeSet<u32>,
-    used: &BTreeSet<u16>,
-) -> Option<Vec<u8>> {
+fn write_associations(bytes: &[u8], needed: &Index, used: &Index) -> Option<Vec<u8>> {
     let (id_width, width, _) = association_form(bytes)?;
     let mut body = Vec::new();
     let mut count = 0_u32;
-    for (id, properties) in read_associations(bytes)?.iter().filter(|(id, _)| needed.contains(id)) {
+    for (id, properties) in read_associations(bytes)?.iter().filter(|(id, _)| needed.contains(*id))
+    {
         if id_width == 2 {
             body.extend(u16::try_from(*id).ok()?.to_be_bytes());
         } else {
             body.extend(id.to_be_bytes());
         }
-        let kept: Vec<_> = properties.iter().filter(|(number, _)| used.contains(number)).collect();
+        let kept: Vec<_> =
+            properties.iter().filter(|(number, _)| used.contains(u32::from(*number))).collect();
         body.push(u8::try_from(kept.len()).ok()?);
         for (number, is_essential) in kept {
             if width == 2 {

@@ -1,7 +1,6 @@
 //! How to put a file together again from ranges of itself.
 
 use super::Refusal;
-use std::collections::BTreeMap;
 
 /// One piece of the file to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,33 +114,33 @@ impl Plan {
 /// Changes in place, for formats whose parts are found by their offsets: nothing may move.
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
-    /// By first byte: end, and what to put there; `None` for zeros.
-    patches: BTreeMap<u64, (u64, Option<Vec<u8>>)>,
+    /// First byte, end, and what to put there; `None` for zeros.
+    patches: Vec<(u64, u64, Option<Vec<u8>>)>,
 }
 
 impl Overlay {
-    pub(super) fn zero(&mut self, from: u64, to: u64) -> Result<(), Refusal> {
-        if from >= to { Ok(()) } else { self.add(from, to, None) }
+    pub(super) fn zero(&mut self, from: u64, to: u64) {
+        if from < to {
+            self.patches.push((from, to, None));
+        }
     }
 
-    pub(super) fn put(&mut self, at: u64, bytes: Vec<u8>) -> Result<(), Refusal> {
-        if bytes.is_empty() { Ok(()) } else { self.add(at, at + bytes.len() as u64, Some(bytes)) }
+    pub(super) fn put(&mut self, at: u64, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.patches.push((at, at + bytes.len() as u64, Some(bytes)));
+        }
     }
 
-    fn add(&mut self, from: u64, to: u64, bytes: Option<Vec<u8>>) -> Result<(), Refusal> {
-        let before = self.patches.range(..to).next_back();
-        if before.is_some_and(|(_, (end, _))| *end > from) {
+    /// The plan for a file that ends at `end`, all of which is kept where nothing was changed;
+    /// none where two changes touch each other.
+    pub(super) fn into_plan(mut self, size: u64, end: u64) -> Result<Plan, Refusal> {
+        self.patches.sort_unstable_by_key(|(from, ..)| *from);
+        if self.patches.array_windows().any(|[one, next]| one.1 > next.0) {
             return Err(Refusal::Malformed);
         }
-        self.patches.insert(from, (to, bytes));
-        Ok(())
-    }
-
-    /// The plan for a file that ends at `end`, all of which is kept where nothing was changed.
-    pub(super) fn into_plan(self, size: u64, end: u64) -> Plan {
         let mut plan = Plan::new(size);
         let mut at = 0;
-        for (from, (to, bytes)) in self.patches {
+        for (from, to, bytes) in self.patches {
             if from >= end {
                 break;
             }
@@ -153,7 +152,7 @@ impl Overlay {
             at = to;
         }
         plan.keep(at, end);
-        plan
+        Ok(plan)
     }
 }
 

@@ -1,14 +1,14 @@
 //! What a homeserver says and does about media without signing in (MSC3916, Matrix 1.11).
 
 use super::ServerMedia;
-use mantle_wire::json::{elements, get};
-use serde::{Deserialize, Serialize};
+use mantle_wire::json::{elements, get, get_str, string};
+use serde::Serialize;
 
 /// A try counts for so long.
 const FRESH_MS: u64 = 30 * 24 * 3600 * 1000;
 
 /// What came of fetching a just-uploaded item without credentials.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tried {
     /// What the server did.
     pub media: ServerMedia,
@@ -21,6 +21,18 @@ pub struct Tried {
 }
 
 impl Tried {
+    /// As it was stored; `None` where it is not whole.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let promises = get(text, &["promises"]).ok()??;
+        Some(Self {
+            media: ServerMedia::from_name(&get_str(text, &["media"]).ok()??),
+            promises: matches!(promises, "true" | "false").then_some(promises == "true")?,
+            versions: get_str(text, &["versions"]).ok()??,
+            time: get(text, &["time"]).ok()??.parse().ok()?,
+        })
+    }
+
     /// Whether it still counts at `now`, for a server with these versions.
     #[must_use]
     pub fn is_fresh(&self, now: u64, versions: &str) -> bool {
@@ -41,7 +53,7 @@ pub fn promises(versions: &str) -> bool {
     let listed = get(versions, &["versions"]).ok().flatten().unwrap_or("[]");
     is_flagged
         || elements(listed).unwrap_or_default().into_iter().any(|version| {
-            let version: String = serde_json::from_str(version).unwrap_or_default();
+            let version = string(version.as_bytes()).unwrap_or_default();
             let mut parts = version.strip_prefix('v').unwrap_or_default().split('.');
             let number = |part: Option<&str>| part.and_then(|part| part.parse::<u32>().ok());
             matches!(

@@ -182,12 +182,13 @@ impl Work<'_> {
                 return Err(Refusal::Unsupported);
             }
             found.hidden = true;
-            self.overlay.zero(from, to)?;
+            self.overlay.zero(from, to);
         }
         for (from, to) in dropped {
-            self.overlay.zero(from, to)?;
+            self.overlay.zero(from, to);
         }
-        if found.any() { Ok(self.overlay.into_plan(size, size)) } else { Ok(Plan::unchanged(size)) }
+        let plan = self.overlay.into_plan(size, size)?;
+        Ok(if found.any() { plan } else { Plan::unchanged(size) })
     }
 
     /// One directory; gives the offset of the next. `NotRemovable`: it is a raw photograph.
@@ -216,7 +217,7 @@ impl Work<'_> {
                 }
                 let mut profile = self.reader.read(entry.at, length).await?;
                 if icc::clean(&mut profile, found)? {
-                    self.overlay.put(entry.at, profile)?;
+                    self.overlay.put(entry.at, profile);
                 }
             }
             if NEEDED.contains(&entry.tag) || is_profile {
@@ -238,7 +239,7 @@ impl Work<'_> {
             written.extend(directory);
             written.extend(bytes.get(length - 4..).unwrap_or_default());
             written.resize(length, 0);
-            self.overlay.put(at, written)?;
+            self.overlay.put(at, written);
         }
         Ok(u64::from(next))
     }

@@ -233,6 +233,39 @@ fn servers_are_believed_for_what_they_do() {
     assert!(!tried.is_fresh(2_000, &server::fingerprint("b")));
     assert!(!tried.is_fresh(1_000 + 31 * 24 * 3_600_000, &server::fingerprint("a")));
     assert!(!tried.is_fresh(0, &server::fingerprint("a")), "a clock set back");
+    let stored = serde_json::to_string(&tried).unwrap();
+    assert_eq!(server::Tried::read(&stored), Some(tried));
+    for broken in [
+        "",
+        "[]",
+        r#"{"media":"closed","promises":true,"versions":"a"}"#,
+        r#"{"media":"closed","promises":1,"versions":"a","time":1}"#,
+        r#"{"media":"closed","promises":true,"versions":"a","time":-1}"#,
+        r#"{"media":3,"promises":true,"versions":"a","time":1}"#,
+        r#"{"media":"closed","promises":true,"versions":"a","time":1"#,
+    ] {
+        assert_eq!(server::Tried::read(broken), None, "{broken}");
+    }
+}
+
+#[test]
+fn what_an_upload_is_said_to_be_is_read_field_by_field() {
+    let text = r#"{"host":"hs.example.org","contentType":"image/\u006apeg","hasName":true,
+        "hasRoom":true,"server":"closed","promises":true,"tried":"2026-01-02","remembered":"clean",
+        "other":[1]}"#;
+    let whole = Upload {
+        has_room: true,
+        server: ServerMedia::Closed,
+        promises: true,
+        remembered: Some(Remembered::Clean),
+        ..upload()
+    };
+    assert_eq!(Upload::read(text), whole);
+    // What is of another kind is as if it were not there.
+    let odd = r#"{"host":"hs.example.org","contentType":1,"hasName":"true","server":"open","remembered":null}"#;
+    let host = Upload { host: "hs.example.org".to_owned(), ..Upload::default() };
+    assert_eq!(Upload::read(odd), host);
+    assert_eq!(Upload::read("{"), Upload::default());
 }
 
 #[test]

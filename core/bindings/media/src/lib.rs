@@ -97,7 +97,7 @@ impl Examination {
     #[wasm_bindgen(js_name = isCiphertext)]
     #[must_use]
     pub fn is_ciphertext(&self, upload: &str) -> bool {
-        let upload = read_upload(upload);
+        let upload = Upload::read(upload);
         self.inner.report().is_some_and(|report| mantle_media::is_ciphertext(&upload, report.kind))
     }
 
@@ -107,13 +107,9 @@ impl Examination {
     pub fn decide(&self, settings: &str, upload: &str) -> Option<String> {
         let report = self.inner.report()?;
         let decision: Decision =
-            mantle_media::decide(Settings::read(settings), &read_upload(upload), report);
+            mantle_media::decide(Settings::read(settings), &Upload::read(upload), report);
         serde_json::to_string(&decision).ok()
     }
-}
-
-fn read_upload(text: &str) -> Upload {
-    serde_json::from_str(text).unwrap_or_default()
 }
 
 /// The URL without the file's name; undefined where it has none.
@@ -154,7 +150,7 @@ pub fn tried(statuses: &[u16], promises: bool, versions: &str, now: f64) -> Opti
 pub fn is_fresh(tried: &str, now: f64, versions: &str) -> bool {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let now = now.max(0.0) as u64;
-    serde_json::from_str::<server::Tried>(tried).is_ok_and(|tried| tried.is_fresh(now, versions))
+    server::Tried::read(tried).is_some_and(|tried| tried.is_fresh(now, versions))
 }
 
 /// What happens to a text that may link to media which needs no signing in, as JSON

@@ -13,7 +13,7 @@ const TYPES: &str = r#"
 import type { SettingChange, SettingsView, Site, SiteLists } from "./types.ts";
 "#;
 
-/// A panic says its place in the console.
+/// A panic says its place in the console, in builds where panics have messages (`scripts/wasm-toolchain`).
 #[wasm_bindgen(start)]
 pub fn start() {
     console_error_panic_hook::set_once();
