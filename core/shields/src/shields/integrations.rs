@@ -10,7 +10,9 @@ use super::{
     declared, documented,
 };
 use crate::verdict::{Action, Reply};
-use mantle_wire::json::{Document, JsonError, elements, get_str, members, quoted, string, utf8};
+use mantle_wire::json::{
+    Document, JsonError, first_elements, get_str, members, quoted, ranges, string, string_in, utf8,
+};
 use mantle_wire::route::Endpoint;
 use mantle_wire::secret::Secret;
 use mantle_wire::url::Address;
@@ -137,14 +139,14 @@ impl Shield for Integrations {
                 for path in CONFIG {
                     step.managers.extend(body.get_str(path).as_deref().and_then(Place::of));
                     let urls = list(path);
-                    let urls =
-                        elements(&urls)?.into_iter().filter_map(|url| string(url.as_bytes()));
+                    let urls = first_elements(&urls, MAX_LISTED)?.into_iter();
+                    let urls = urls.filter_map(|url| string(url.as_bytes()));
                     step.managers.extend(urls.filter_map(|url| Place::of(&url)));
                 }
             }
             Endpoint::WellKnownClient => {
                 let managers = list("m.integrations/managers");
-                for manager in elements(&managers)? {
+                for manager in first_elements(&managers, MAX_LISTED)? {
                     for key in ["api_url", "ui_url"] {
                         step.managers
                             .extend(get_str(manager, &[key])?.as_deref().and_then(Place::of));
@@ -180,6 +182,10 @@ impl Shield for Integrations {
         replaced
     }
 }
+
+/// Of one list of managers or call services, how many are looked at; no honest one has as many, and
+/// fewer are remembered.
+const MAX_LISTED: usize = 64;
 
 /// Where `config.json` names managers.
 const CONFIG: [&str; 6] = [
@@ -258,7 +264,7 @@ fn has_token_shape(head: &Head<'_>, context: &Context<'_>, body: &[u8]) -> bool 
 /// Hosts of the call services in a list of the homeserver's (MSC4143).
 fn rtc_hosts(list: &str) -> Result<Vec<String>, JsonError> {
     let mut hosts = Vec::new();
-    for focus in elements(list)? {
+    for focus in first_elements(list, MAX_LISTED)? {
         let url = get_str(focus, &["livekit_service_url"])?;
         hosts.extend(url.as_deref().and_then(Address::parse).map(|one| one.host.to_owned()));
     }
@@ -267,16 +273,15 @@ fn rtc_hosts(list: &str) -> Result<Vec<String>, JsonError> {
 
 /// The places a widget entry of type `m.integration_manager` names; `None` for other widgets.
 fn manager_places(widget: &str) -> Result<Option<Vec<Place>>, JsonError> {
-    let widget = Document::read(
-        widget.as_bytes(),
-        ["type", "content/type", "content/url", "content/data/api_url"],
-    )?;
-    let is_manager = |path| widget.get_str(path).as_deref() == Some(MANAGER);
-    if !is_manager("type") && !is_manager("content/type") {
+    let paths: [&[&str]; 4] =
+        [&["type"], &["content", "type"], &["content", "url"], &["content", "data", "api_url"]];
+    let found = ranges(widget.as_bytes(), &paths)?;
+    let [own, inner, url, api] =
+        found.map(|range| string_in(widget.as_bytes().get(range?).unwrap_or_default()));
+    if own.as_deref() != Some(MANAGER) && inner.as_deref() != Some(MANAGER) {
         return Ok(None);
     }
-    let urls = ["content/url", "content/data/api_url"].map(|path| widget.get_str(path));
-    Ok(Some(urls.iter().flatten().filter_map(|url| Place::of(url)).collect()))
+    Ok(Some([url, api].iter().flatten().filter_map(|url| Place::of(url)).collect()))
 }
 
 /// What a widget entry names, where that is a manager and not all of it is allowed.
@@ -298,7 +303,8 @@ fn without_managers(
     let mut dropped = false;
     for widget in members(content)?.unwrap_or_default() {
         if let Some(places) = forbidden_places(widget.value, context)? {
-            learned.extend(places);
+            let room = MAX_LISTED.saturating_sub(learned.len());
+            learned.extend(places.into_iter().take(room));
             dropped = true;
             continue;
         }

@@ -59,6 +59,86 @@ pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
     Ok(elements)
 }
 
+/// The first elements of an array, at most so many; what follows is not read.
+///
+/// # Errors
+/// [`JsonError::Malformed`] when the text up to there is not JSON.
+pub fn first_elements(text: &str, most: usize) -> Result<Vec<&str>, JsonError> {
+    let mut cursor = Cursor::new(text.as_bytes());
+    let mut elements = Vec::new();
+    if cursor.peek() != Some(b'[') {
+        return Ok(elements);
+    }
+    let mut has_next = cursor.first_element()?;
+    while has_next && elements.len() < most {
+        elements.push(text.get(cursor.value()?).unwrap_or_default());
+        has_next = cursor.next_element()?;
+    }
+    Ok(elements)
+}
+
+/// Where the values stand that these paths lead to, at most 32, in one pass that allocates nothing;
+/// the last one where keys repeat.
+///
+/// # Errors
+/// [`JsonError::Malformed`] when the text is not JSON.
+pub fn ranges<const COUNT: usize>(
+    text: &[u8],
+    paths: &[&[&str]; COUNT],
+) -> Result<[Option<Range<usize>>; COUNT], JsonError> {
+    let mut found = [const { None }; COUNT];
+    let all = (0..COUNT.min(32)).fold(0, |all, at| all | 1 << at);
+    let mut cursor = Cursor::new(text);
+    find(&mut cursor, paths, all, 0, &mut found)?;
+    cursor.end()?;
+    Ok(found)
+}
+
+/// Goes over the next value, which the paths in `wanted` lead through with their first `depth` keys.
+fn find(
+    cursor: &mut Cursor<'_>,
+    paths: &[&[&str]],
+    wanted: u32,
+    depth: usize,
+    found: &mut [Option<Range<usize>>],
+) -> Result<(), JsonError> {
+    let starts = cursor.peek();
+    let start = cursor.at();
+    let is_longer = |path: &[&str]| path.len() > depth;
+    let of = |at: usize| wanted >> at & 1 == 1;
+    if starts == Some(b'{') && paths.iter().enumerate().any(|(at, path)| of(at) && is_longer(path))
+    {
+        let mut next = cursor.first_key()?;
+        while let Some(key) = next {
+            let mut below = 0_u32;
+            for (at, path) in paths.iter().enumerate() {
+                if of(at) && path.get(depth).is_some_and(|name| key.is(name)) {
+                    below |= 1 << at;
+                    if let Some(place) = found.get_mut(at) {
+                        *place = None;
+                    }
+                }
+            }
+            match below {
+                0 => cursor.value().map(drop)?,
+                _ => find(cursor, paths, below, depth + 1, found)?,
+            }
+            next = cursor.next_key()?;
+        }
+    } else {
+        cursor.value()?;
+    }
+    for (at, path) in paths.iter().enumerate() {
+        if of(at)
+            && !is_longer(path)
+            && let Some(place) = found.get_mut(at)
+        {
+            *place = Some(start..cursor.at());
+        }
+    }
+    Ok(())
+}
+
 /// The value a path of keys leads to: the last one where keys repeat, as
 /// `JSON.parse` and Python's `json` read it.
 ///
@@ -160,7 +240,11 @@ impl<'a> Key<'a> {
     /// Whether it is this key.
     #[must_use]
     pub fn is(&self, key: &str) -> bool {
-        if self.is_escaped { self.text() == key } else { self.raw == key.as_bytes() }
+        if !self.is_escaped {
+            return self.raw == key.as_bytes();
+        }
+        // No byte of a key is written with more than six; longer ones are not unescaped.
+        self.raw.len() <= key.len().saturating_mul(6) && self.text() == key
     }
 }
 
@@ -228,6 +312,14 @@ mod tests {
         assert_eq!(get(text, &["a", "b"]), Ok(Some("[3]")));
         assert_eq!(get(r#"{"a":{"b":1},"a":null}"#, &["a", "b"]), Ok(None));
         assert_eq!(get(r#"{"a":{"b":1},"a":{}}"#, &["a", "b"]), Ok(None));
+    }
+
+    #[test]
+    fn a_list_is_read_up_to_a_number() {
+        assert_eq!(first_elements("[1, {\"a\":[2]},3]", 2), Ok(vec!["1", "{\"a\":[2]}"]));
+        assert_eq!(first_elements("[1]", 2), Ok(vec!["1"]));
+        assert_eq!((first_elements("[]", 2), first_elements("{}", 2)), (Ok(vec![]), Ok(vec![])));
+        assert!(first_elements("[1 2]", 2).is_err());
     }
 
     #[test]
@@ -326,6 +418,17 @@ mod tests {
                     let string = get_str(&text, &[key]).unwrap();
                     prop_assert_eq!(string.as_deref(), whole.get(key).and_then(|value| value.as_str()));
                 }
+            }
+        }
+
+        #[test]
+        fn many_paths_are_read_as_each_alone(text in scraps()) {
+            let paths: [&[&str]; 5] = [&["a"], &["b"], &["a", "a"], &["a", "b"], &[]];
+            let found = ranges(text.as_bytes(), &paths);
+            for (at, path) in paths.iter().enumerate() {
+                let alone = get(&text, path);
+                let here = found.clone().map(|found| found[at].clone().map(|range| &text[range]));
+                prop_assert_eq!(here, alone, "{:?} in {}", path, &text);
             }
         }
 
