@@ -45,7 +45,7 @@ export function site(text: string): Site | undefined;
 export function sites(stored?: string | null, policy?: string | null): SiteLists;
 
 /**
- * A panic says its place in the console.
+ * A panic says its place in the console, in builds where panics have messages (`scripts/wasm-toolchain`).
  */
 export function start(): void;
 
