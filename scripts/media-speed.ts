@@ -59,7 +59,7 @@ export async function mediaSpeeds(kind: BrowserKind): Promise<MediaSpeed[]> {
       {
         name: "media-module-at-hand",
         setup: (builder) => {
-          builder.onLoad({ filter: /extension\/page\/modules\.ts$/ }, () => ({
+          builder.onLoad({ filter: /extension\/page\/channel\/modules\.ts$/ }, () => ({
             contents:
               `const bytes = Uint8Array.from(atob(${JSON.stringify(wasm)}), (c) => c.charCodeAt(0));` +
               "const module = WebAssembly.compile(bytes); export const loadModule = () => module;",
