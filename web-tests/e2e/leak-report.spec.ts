@@ -9,7 +9,7 @@ import { ROWS } from "../report/rows.ts";
 import { makeReport, readTables, reportTable } from "../report/run.ts";
 import type { Report } from "../report/report.ts";
 import type { Tables } from "../report/run.ts";
-import type { SessionResult } from "../report/session.ts";
+import type { SessionResult } from "../report/driven.ts";
 import { oddSwitches, openReplay, SWITCHED_IN } from "../report/switches.ts";
 import type { Replay } from "../report/switches.ts";
 

@@ -1,5 +1,5 @@
 import type { BrowserKind } from "../support/browsers.ts";
-import type { SessionResult } from "./session.ts";
+import type { SessionResult } from "./driven.ts";
 
 /** One line of the report. */
 export interface ReportRow {

@@ -12,7 +12,7 @@ import type { Report, ReportRow } from "./report.ts";
 import { ROWS } from "./rows.ts";
 import { runOnElement } from "./running-client.ts";
 import { FOREIGN_PARTS, runSession } from "./session.ts";
-import type { SessionResult } from "./session.ts";
+import type { SessionResult } from "./driven.ts";
 
 /** What the specs and the report use of tables.json. */
 export interface Tables {

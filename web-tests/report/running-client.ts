@@ -2,23 +2,15 @@
  * The session for an Element Web that nobody here has seen: signed in through its own form, then
  * driven by the client it runs. What a build does not offer is said, and counts as not driven.
  */
-import type { Page } from "puppeteer-core";
 import { signIn } from "../element/sign-in.ts";
-import { launch } from "../support/browsers.ts";
 import type { BrowserKind } from "../support/browsers.ts";
-import { holds, jpegWithPlace, makeCanaries } from "../support/canaries.ts";
-import type { Canaries } from "../support/canaries.ts";
+import { jpegWithPlace } from "../support/canaries.ts";
 import { isAsked, press } from "../support/question.ts";
-import { startPeer } from "../support/peer.ts";
-import type { Peer } from "../support/peer.ts";
 import type { Recorder } from "../support/recorder.ts";
-import type { Account } from "../support/synapse.ts";
 import type { World } from "../support/world.ts";
-import { countLeaks } from "./rows.ts";
-import type { Seen } from "./rows.ts";
-import type { SessionResult } from "./session.ts";
+import { DrivenSession, PASSWORD, runDriven } from "./driven.ts";
+import type { SessionResult } from "./driven.ts";
 
-const PASSWORD = "correct horse battery staple";
 const STEP_MS = 30_000;
 
 /** What is called of a client; versions differ in what they have. */
@@ -32,76 +24,14 @@ export async function runOnElement(
   kind: BrowserKind,
   extension: string | undefined,
 ): Promise<SessionResult> {
-  const started = Date.now();
-  const canaries = makeCanaries();
-  const suffix = Math.random().toString(36).slice(2, 8);
-  const bob = await world.synapse.register(`bob-${suffix}`, PASSWORD);
-  const alice = await world.synapse.register(`alice-${suffix}`, PASSWORD);
-  const peer = await startPeer(world.synapse, bob);
-  recorder.clear();
-  const browser = await launch(kind, {
-    proxyPort: recorder.port,
-    ...(extension === undefined ? {} : { extension }),
-  });
-  try {
-    const page = await browser.newPage();
-    await page.setViewport({ width: 1280, height: 800 });
-    const session = new ElementSession(world, page, canaries, peer, bob, alice.userId);
-    await session.run(`alice-${suffix}`);
-    // What was sent last has arrived by now, beacons too.
-    await new Promise((resume) => setTimeout(resume, 1_000));
-    const seen: Seen = {
-      exchanges: recorder.exchanges.filter((exchange) => exchange.method !== "OPTIONS"),
-      canaries,
-      userId: alice.userId,
-      peerUserId: bob.userId,
-      elsewhere: session.elsewhere,
-    };
-    return {
-      browser: kind,
-      withMantle: extension !== undefined,
-      leaks: countLeaks(seen),
-      seen,
-      checks: session.checks,
-      refused: session.refused,
-      milliseconds: Date.now() - started,
-    };
-  } finally {
-    peer.stop();
-    await browser.close();
-  }
+  return runDriven(world, recorder, kind, extension, (stage) => new ElementSession(stage));
 }
 
-class ElementSession {
-  readonly checks: Record<string, true | string> = {};
-  readonly refused: { step: string; error: string }[] = [];
-  readonly elsewhere: Record<string, number> = {};
-
-  readonly #world: World;
-  readonly #page: Page;
-  readonly #canaries: Canaries;
-  readonly #peer: Peer;
-  readonly #bob: Account;
-  readonly #userId: string;
-
-  constructor(
-    world: World,
-    page: Page,
-    canaries: Canaries,
-    peer: Peer,
-    bob: Account,
-    userId: string,
-  ) {
-    this.#world = world;
-    this.#page = page;
-    this.#canaries = canaries;
-    this.#peer = peer;
-    this.#bob = bob;
-    this.#userId = userId;
-  }
-
+class ElementSession extends DrivenSession {
   async run(user: string): Promise<void> {
-    await this.#check("signed in through the form", () => signIn(this.#page, user, PASSWORD));
+    this.userId = (await this.world.synapse.register(user, PASSWORD)).userId;
+    await this.page.setViewport({ width: 1280, height: 800 });
+    await this.check("signed in through the form", () => signIn(this.page, user, PASSWORD));
     // Nothing else can be driven then, and the check says why.
     if (this.checks["signed in through the form"] !== true) return;
     const roomId = await this.#talk();
@@ -115,14 +45,14 @@ class ElementSession {
   }
 
   async #talk(): Promise<string | undefined> {
-    const { roomName, topic, message } = this.#canaries;
+    const { roomName, topic, message } = this.canaries;
     let roomId: string | undefined;
-    await this.#check("made an encrypted room, and shows its name", async () => {
+    await this.check("made an encrypted room, and shows its name", async () => {
       roomId = await this.#createRoom({
         name: roomName,
         topic,
         preset: "private_chat",
-        invite: [this.#bob.userId],
+        invite: [this.bob.userId],
         initial_state: [
           {
             type: "m.room.encryption",
@@ -134,53 +64,51 @@ class ElementSession {
       await this.#showsName(roomId, roomName);
     });
     if (roomId === undefined) return undefined;
-    const invited = await this.#world.synapse.call(this.#bob, "GET", "/_matrix/client/v3/sync");
-    const invite = (invited["rooms"] as { invite?: Record<string, unknown> } | undefined)?.invite;
-    this.elsewhere["invite-room-name"] = holds(JSON.stringify(invite ?? {}), roomName) ? 1 : 0;
+    await this.countInvitation(roomName);
     const room = roomId;
-    await this.#check("another person read an encrypted message", async () => {
-      await this.#peer.join(room);
+    await this.check("another person read an encrypted message", async () => {
+      await this.peer.join(room);
       await this.#need("sendTextMessage", room, message);
-      const { encrypted } = await this.#peer.receive(room, message);
+      const { encrypted } = await this.peer.receive(room, message);
       if (!encrypted) throw new Error("it was not encrypted");
     });
     return roomId;
   }
 
   async #clearRoom(): Promise<string | undefined> {
-    const { clearRoomName, clearMessage, alias } = this.#canaries;
-    const wanted = { name: clearRoomName, preset: "private_chat", invite: [this.#bob.userId] };
+    const { clearRoomName, clearMessage, alias } = this.canaries;
+    const wanted = { name: clearRoomName, preset: "private_chat", invite: [this.bob.userId] };
     await this.#try("public address", "createRoom", { ...wanted, room_alias_name: alias });
     let roomId: string | undefined;
-    await this.#check("another person read a message in a clear room", async () => {
+    await this.check("another person read a message in a clear room", async () => {
       roomId = await this.#createRoom(wanted);
-      await this.#peer.join(roomId);
+      await this.peer.join(roomId);
       await this.#need("sendTextMessage", roomId, clearMessage);
-      await this.#peer.receive(roomId, clearMessage);
+      await this.peer.receive(roomId, clearMessage);
     });
     return roomId;
   }
 
   async #uploads(): Promise<void> {
-    const { filename, fileContent } = this.#canaries;
+    const { filename, fileContent } = this.canaries;
     const files: [string, string, Buffer][] = [
       [`${filename}.txt`, "text/plain", Buffer.from(`text ${fileContent}`)],
       ["photo.jpg", "image/jpeg", jpegWithPlace("Camera of the tests")],
     ];
     for (const [name, type, content] of files) {
-      await this.#check(`uploaded ${type}`, () => this.#upload(name, type, content));
+      await this.check(`uploaded ${type}`, () => this.#upload(name, type, content));
     }
   }
 
   async #inRoom(roomId: string): Promise<void> {
-    const { newRoomName, newTopic, message } = this.#canaries;
-    await this.#check("renamed the room", async () => {
+    const { newRoomName, newTopic, message } = this.canaries;
+    await this.check("renamed the room", async () => {
       await this.#need("setRoomName", roomId, newRoomName);
       await this.#showsName(roomId, newRoomName);
     });
     await this.#try("topic", "setRoomTopic", roomId, newTopic);
-    await this.#peer.send(roomId, `answer to ${message}`);
-    await this.#check("received an answer, and read it", () => this.#readLast(roomId));
+    await this.peer.send(roomId, `answer to ${message}`);
+    await this.check("received an answer, and read it", () => this.#readLast(roomId));
     await this.#try("typing", "sendTyping", roomId, true, 4_000);
     await this.#try("state", "roomState", roomId);
     await this.#try("room pictures", "sendStateEvent", roomId, "m.room.avatar", { url: "mxc://x/y" }, "");
@@ -191,28 +119,28 @@ class ElementSession {
       "sendStateEvent",
       roomId,
       "m.room.member",
-      { membership: "join", displayname: this.#canaries.roomNickname },
-      this.#userId,
+      { membership: "join", displayname: this.canaries.roomNickname },
+      this.userId,
     );
     await this.#try("message search", "search", {
       body: {
         search_categories: {
-          room_events: { search_term: this.#canaries.searchTerm, filter: { rooms: [roomId] } },
+          room_events: { search_term: this.canaries.searchTerm, filter: { rooms: [roomId] } },
         },
       },
     });
   }
 
   async #inClearRoom(roomId: string): Promise<void> {
-    const { reason } = this.#canaries;
+    const { reason } = this.canaries;
     const name = `victim-${Math.random().toString(36).slice(2, 8)}`;
-    const { userId } = await this.#world.synapse.register(name, PASSWORD);
+    const { userId } = await this.world.synapse.register(name, PASSWORD);
     await this.#try("invite", "invite", roomId, userId);
     await this.#try("kick with a reason", "kick", roomId, userId, reason);
   }
 
   async #account(): Promise<void> {
-    const c = this.#canaries;
+    const c = this.canaries;
     const deviceId = await this.#try("own session", "getDeviceId");
     await this.#try("rename the session", "setDeviceDetails", deviceId, {
       display_name: c.deviceName,
@@ -222,7 +150,7 @@ class ElementSession {
     await this.#try("display name", "setDisplayName", c.displayName);
     await this.#try("picture", "setAvatarUrl", "mxc://hs.example.org/avatar");
     await this.#try("people search", "searchUserDirectory", { term: c.userSearchTerm.slice(0, 2) });
-    await this.#try("profile", "getProfileInfo", this.#bob.userId);
+    await this.#try("profile", "getProfileInfo", this.bob.userId);
     await this.#try("room directory", "publicRooms", {
       server: "matrix.org",
       filter: { generic_search_term: c.directorySearchTerm },
@@ -244,7 +172,7 @@ class ElementSession {
   }
 
   async #identity(): Promise<void> {
-    const { contactEmail, ownEmail } = this.#canaries;
+    const { contactEmail, ownEmail } = this.canaries;
     await this.#try("identity server", "setIdentityServerUrl", "https://vector.im");
     const token = await this.#try("OpenID token", "getOpenIdToken");
     await this.#try("identity account", "registerWithIdentityServer", token ?? {});
@@ -269,7 +197,7 @@ class ElementSession {
   }
 
   async #showsName(roomId: string, name: string): Promise<void> {
-    await this.#page.waitForFunction(
+    await this.page.waitForFunction(
       (id: string, wanted: string) => {
         const client = (window.mxMatrixClientPeg as { get(): unknown } | undefined)?.get() as
           | { getRoom(id: string): { name?: string } | null }
@@ -285,7 +213,7 @@ class ElementSession {
   /** Files do not pass as JSON, so they are made in the page. */
   async #upload(name: string, type: string, content: Buffer): Promise<void> {
     const failure = await this.#answering(
-      this.#page.evaluate(
+      this.page.evaluate(
         async (fileName: string, fileType: string, base64: string) => {
           const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
           const file = new File([bytes], fileName, { type: fileType });
@@ -309,7 +237,7 @@ class ElementSession {
 
   /** A receipt for the newest event of another person. */
   async #readLast(roomId: string): Promise<void> {
-    const failure = await this.#page.evaluate(
+    const failure = await this.page.evaluate(
       async (id: string, peer: string, limit: number) => {
         interface Shown {
           getSender(): string;
@@ -334,19 +262,10 @@ class ElementSession {
         }
       },
       roomId,
-      this.#bob.userId,
+      this.bob.userId,
       STEP_MS,
     );
     if (failure !== null) throw new Error(failure);
-  }
-
-  async #check(what: string, step: () => Promise<unknown>): Promise<void> {
-    try {
-      await step();
-      this.checks[what] = true;
-    } catch (error) {
-      this.checks[what] = error instanceof Error ? error.message : String(error);
-    }
   }
 
   /** A step that the session needs. */
@@ -366,7 +285,7 @@ class ElementSession {
   }
 
   async #call(method: string, args: unknown[]): Promise<Outcome> {
-    const called = this.#page.evaluate(
+    const called = this.page.evaluate(
       async (name: string, list: unknown[], limit: number): Promise<Outcome> => {
         const client = (window.mxMatrixClientPeg as { get(): unknown } | undefined)?.get() as
           Client | undefined;
@@ -402,8 +321,8 @@ class ElementSession {
     running.then(over, over);
     while (!isOver) {
       // Another answer than the one expected is better than none for ever.
-      if (await isAsked(this.#page).catch(() => false)) {
-        await press(this.#page, answer).catch(() => press(this.#page, "Cancel").catch(() => undefined));
+      if (await isAsked(this.page).catch(() => false)) {
+        await press(this.page, answer).catch(() => press(this.page, "Cancel").catch(() => undefined));
       }
       await new Promise((resume) => setTimeout(resume, 50));
     }

@@ -1,35 +1,13 @@
-import type { Page } from "puppeteer-core";
 import type { Calls } from "../client/client.ts";
-import { launch } from "../support/browsers.ts";
 import type { BrowserKind } from "../support/browsers.ts";
-import { holds, jpegWithPlace, makeCanaries, pictureHolding } from "../support/canaries.ts";
-import type { Canaries } from "../support/canaries.ts";
+import { jpegWithPlace, pictureHolding } from "../support/canaries.ts";
 import { drive, openClient, tryToDrive, unhandled } from "../support/client-page.ts";
 import { isAsked, press } from "../support/question.ts";
-import { startPeer } from "../support/peer.ts";
-import type { Peer } from "../support/peer.ts";
-import type { Account } from "../support/synapse.ts";
 import { HOMESERVER, identityServer, MANAGER, OPEN_HOMESERVER } from "../support/world.ts";
 import type { World } from "../support/world.ts";
-import { countLeaks } from "./rows.ts";
-import type { Seen } from "./rows.ts";
+import { DrivenSession, PASSWORD, runDriven } from "./driven.ts";
+import type { SessionResult } from "./driven.ts";
 
-/** What one session came to. */
-export interface SessionResult {
-  readonly browser: BrowserKind;
-  readonly withMantle: boolean;
-  /** By row id; `null` where the session cannot make the leak happen. */
-  readonly leaks: Record<string, number | null>;
-  /** What that was counted in. */
-  readonly seen: Seen;
-  /** What a user must be able to do, each with true or the reason it failed. */
-  readonly checks: Record<string, true | string>;
-  /** Steps that Mantle or a server refused; expected ones too. */
-  readonly refused: { step: string; error: string }[];
-  readonly milliseconds: number;
-}
-
-const PASSWORD = "correct horse battery staple";
 const REST = `https://${MANAGER}/api`;
 const UI = `https://${MANAGER}/`;
 const IDENTITY = "https://vector.im";
@@ -48,80 +26,13 @@ export async function runSession(
   kind: BrowserKind,
   extension: string | undefined,
 ): Promise<SessionResult> {
-  const started = Date.now();
-  const canaries = makeCanaries();
-  const suffix = Math.random().toString(36).slice(2, 8);
-  const bob = await world.synapse.register(`bob-${suffix}`, PASSWORD);
-  const peer = await startPeer(world.synapse, bob);
-  world.recorder.clear();
   world.recorder.route("is.example.org", identityServer({ algorithms: ["none"] }));
-  const browser = await launch(kind, {
-    proxyPort: world.recorder.port,
-    ...(extension === undefined ? {} : { extension }),
-  });
-  try {
-    const page = await browser.newPage();
-    const session = new Session(world, page, canaries, peer, bob);
-    await session.run(`alice-${suffix}`);
-    // A link Element did not make its own, and the same one opened by another program.
-    await page
-      .evaluate(() => {
-        const link = document.createElement("a");
-        link.href = "https://matrix.to/#/!room:hs.example.org";
-        document.body.append(link);
-        link.click();
-      })
-      .catch(() => undefined);
-    const visitor = await browser.newPage();
-    await visitor
-      .goto("https://matrix.to/#/!room:hs.example.org", { timeout: 10_000 })
-      .catch(() => undefined);
-    // What was sent last has arrived by now, beacons too.
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
-    const seen: Seen = {
-      exchanges: world.recorder.exchanges.filter((exchange) => exchange.method !== "OPTIONS"),
-      canaries,
-      userId: session.userId,
-      peerUserId: bob.userId,
-      elsewhere: session.elsewhere,
-    };
-    return {
-      browser: kind,
-      withMantle: extension !== undefined,
-      leaks: countLeaks(seen),
-      seen,
-      checks: session.checks,
-      refused: session.refused,
-      milliseconds: Date.now() - started,
-    };
-  } finally {
-    peer.stop();
-    await browser.close();
-  }
+  return runDriven(world, world.recorder, kind, extension, (stage) => new Session(stage));
 }
 
-class Session {
-  readonly checks: Record<string, true | string> = {};
-  readonly refused: { step: string; error: string }[] = [];
-  readonly elsewhere: Record<string, number> = {};
-  userId = "";
-
-  readonly #world: World;
-  readonly #page: Page;
-  readonly #canaries: Canaries;
-  readonly #peer: Peer;
-  readonly #bob: Account;
-
-  constructor(world: World, page: Page, canaries: Canaries, peer: Peer, bob: Account) {
-    this.#world = world;
-    this.#page = page;
-    this.#canaries = canaries;
-    this.#peer = peer;
-    this.#bob = bob;
-  }
-
+class Session extends DrivenSession {
   async run(user: string): Promise<void> {
-    await openClient(this.#page);
+    await openClient(this.page);
     const deviceId = await this.#signIn(user);
     const { roomId, eventId } = await this.#talk();
     const clearRoomId = await this.#clearRoom();
@@ -135,22 +46,39 @@ class Session {
     await this.#accountData(roomId, deviceId);
     await this.#calls(roomId, clearRoomId);
     await this.#others();
-    await this.#check("no error was left unhandled", async () => {
-      const errors = await unhandled(this.#page);
+    await this.check("no error was left unhandled", async () => {
+      const errors = await unhandled(this.page);
       if (errors.length > 0) throw new Error(errors.join("; "));
     });
+    await this.#leave();
+  }
+
+  /** A link Element did not make its own, and the same one opened by another program. */
+  async #leave(): Promise<void> {
+    await this.page
+      .evaluate(() => {
+        const link = document.createElement("a");
+        link.href = "https://matrix.to/#/!room:hs.example.org";
+        document.body.append(link);
+        link.click();
+      })
+      .catch(() => undefined);
+    const visitor = await this.page.browser().newPage();
+    await visitor
+      .goto("https://matrix.to/#/!room:hs.example.org", { timeout: 10_000 })
+      .catch(() => undefined);
   }
 
   async #signIn(user: string): Promise<string> {
-    const { userId } = await drive(this.#page, "register", user, PASSWORD);
+    const { userId } = await drive(this.page, "register", user, PASSWORD);
     this.userId = userId;
-    const credentials = await drive(this.#page, "login", user, PASSWORD);
-    await this.#check("synced", () =>
-      drive(this.#page, "start", credentials, { storage: "indexeddb" }),
+    const credentials = await drive(this.page, "login", user, PASSWORD);
+    await this.check("synced", () =>
+      drive(this.page, "start", credentials, { storage: "indexeddb" }),
     );
     await this.#try("login by e-mail", "homeserverCall", "POST", "/_matrix/client/v3/login", {
       type: "m.login.password",
-      identifier: { type: "m.id.thirdparty", medium: "email", address: this.#canaries.ownEmail },
+      identifier: { type: "m.id.thirdparty", medium: "email", address: this.canaries.ownEmail },
       password: "wrong",
     });
     this.elsewhere["device-name-peers"] = await this.#tellingNamesForPeers();
@@ -161,8 +89,8 @@ class Session {
   async #tellingNamesForPeers(): Promise<number> {
     const limit = Date.now() + 10_000;
     for (;;) {
-      const keys = await this.#world.synapse.call(
-        this.#bob,
+      const keys = await this.world.synapse.call(
+        this.bob,
         "POST",
         "/_matrix/client/v3/keys/query",
         { device_keys: { [this.userId]: [] } },
@@ -178,53 +106,51 @@ class Session {
 
   /** An encrypted room with a second user: the heart of the session. */
   async #talk(): Promise<{ roomId: string; eventId: string }> {
-    const { roomName, topic, message } = this.#canaries;
+    const { roomName, topic, message } = this.canaries;
     const avatar = await drive(
-      this.#page,
+      this.page,
       "uploadFile",
       "room.png",
       "image/png",
-      pictureHolding(this.#canaries.avatarContent).toString("base64"),
+      pictureHolding(this.canaries.avatarContent).toString("base64"),
     );
-    const { roomId } = await drive(this.#page, "createRoom", {
+    const { roomId } = await drive(this.page, "createRoom", {
       name: roomName,
       topic,
       encrypted: true,
-      invite: [this.#bob.userId],
+      invite: [this.bob.userId],
       avatar: avatar.uri,
     });
-    const invited = await this.#world.synapse.call(this.#bob, "GET", "/_matrix/client/v3/sync");
-    const invite = (invited["rooms"] as { invite?: Record<string, unknown> } | undefined)?.invite;
-    this.elsewhere["invite-room-name"] = holds(JSON.stringify(invite ?? {}), roomName) ? 1 : 0;
-    await this.#check("saw the room's name", () =>
-      drive(this.#page, "roomName", roomId, roomName),
+    await this.countInvitation(roomName);
+    await this.check("saw the room's name", () =>
+      drive(this.page, "roomName", roomId, roomName),
     );
-    await this.#peer.join(roomId);
+    await this.peer.join(roomId);
     let eventId = "";
-    await this.#check("sent an encrypted message", async () => {
-      ({ eventId } = await drive(this.#page, "sendText", roomId, message));
+    await this.check("sent an encrypted message", async () => {
+      ({ eventId } = await drive(this.page, "sendText", roomId, message));
     });
-    await this.#check("the second user read it", async () => {
-      const { encrypted } = await this.#peer.receive(roomId, message);
+    await this.check("the second user read it", async () => {
+      const { encrypted } = await this.peer.receive(roomId, message);
       if (!encrypted) throw new Error("it was not encrypted");
     });
-    await this.#check("received an encrypted answer", async () => {
-      await this.#peer.send(roomId, `answer to ${message}`);
-      const { encrypted } = await drive(this.#page, "receive", roomId, `answer to ${message}`);
+    await this.check("received an encrypted answer", async () => {
+      await this.peer.send(roomId, `answer to ${message}`);
+      const { encrypted } = await drive(this.page, "receive", roomId, `answer to ${message}`);
       if (!encrypted) throw new Error("it was not encrypted");
     });
     await this.#try("reply", "sendReply", roomId, eventId, "a reply");
     await this.#try("reaction", "react", roomId, eventId, "👍");
-    const { eventId: mistake } = await drive(this.#page, "sendText", roomId, "a mistake");
-    await this.#try("redaction", "redact", roomId, mistake, this.#canaries.redactionReason);
+    const { eventId: mistake } = await drive(this.page, "sendText", roomId, "a mistake");
+    await this.#try("redaction", "redact", roomId, mistake, this.canaries.redactionReason);
     return { roomId, eventId };
   }
 
   async #clearRoom(): Promise<string> {
-    const { clearRoomName, clearMessage, alias } = this.#canaries;
-    const wanted = { name: clearRoomName, encrypted: false, invite: [this.#bob.userId] };
+    const { clearRoomName, clearMessage, alias } = this.canaries;
+    const wanted = { name: clearRoomName, encrypted: false, invite: [this.bob.userId] };
     const published = await this.#refuse("public address", "createRoom", { ...wanted, alias });
-    const { roomId } = published ?? (await drive(this.#page, "createRoom", wanted));
+    const { roomId } = published ?? (await drive(this.page, "createRoom", wanted));
     await this.#try("open history", "homeserverCall", "POST", "/_matrix/client/v3/createRoom", {
       initial_state: [
         {
@@ -234,47 +160,47 @@ class Session {
         },
       ],
     });
-    await this.#peer.join(roomId);
-    await this.#check("a clear message arrived", async () => {
-      await drive(this.#page, "sendText", roomId, clearMessage);
-      await this.#peer.receive(roomId, clearMessage);
+    await this.peer.join(roomId);
+    await this.check("a clear message arrived", async () => {
+      await drive(this.page, "sendText", roomId, clearMessage);
+      await this.peer.receive(roomId, clearMessage);
     });
     return roomId;
   }
 
   async #media(): Promise<void> {
-    const { filename, fileContent, link } = this.#canaries;
+    const { filename, fileContent, link } = this.canaries;
     const content = Buffer.from(`text ${fileContent}`).toString("base64");
-    await this.#check("uploaded and downloaded the same file", async () => {
+    await this.check("uploaded and downloaded the same file", async () => {
       const { uri, progressed } = await drive(
-        this.#page,
+        this.page,
         "uploadFile",
         `${filename}.txt`,
         "text/plain",
         content,
       );
-      const { status, base64 } = await drive(this.#page, "download", uri);
+      const { status, base64 } = await drive(this.page, "download", uri);
       if (status !== 200 || base64 !== content) throw new Error(`status ${status}, other bytes`);
       if (!progressed) throw new Error("no upload progress was reported");
     });
     const picture = jpegWithPlace("Camera of the tests").toString("base64");
-    await this.#check("uploaded a photograph", async () => {
-      const { uri } = await drive(this.#page, "uploadFile", "photo.jpg", "image/jpeg", picture);
+    await this.check("uploaded a photograph", async () => {
+      const { uri } = await drive(this.page, "uploadFile", "photo.jpg", "image/jpeg", picture);
       await this.#try("show picture", "showPicture", uri);
       // Past the service worker, as on a page it does not control.
       const media = uri.replace("mxc://", `https://${HOMESERVER}/_matrix/media/r0/download/`);
       await this.#try("picture without token", "visit", media);
     });
     await this.#openMedia(content, picture);
-    await this.#check("uploaded an encrypted file", async () => {
-      await drive(this.#page, "uploadEncrypted", content);
+    await this.check("uploaded an encrypted file", async () => {
+      await drive(this.page, "uploadEncrypted", content);
     });
     await this.#try("link preview", "previewLink", `https://link.example.org/${link}`);
   }
 
   /** On a homeserver that serves media to anyone, whatever it says. */
   async #openMedia(text: string, picture: string): Promise<void> {
-    const server = this.#world.openMedia;
+    const server = this.world.openMedia;
     if (server === undefined) throw new Error("This world has no server with open media.");
     const account = await server.register(`open${Date.now()}`, "a password");
     const upload = async (
@@ -284,11 +210,11 @@ class Session {
       answer: string,
     ): Promise<string> => {
       const base = `https://${OPEN_HOMESERVER}`;
-      const sending = drive(this.#page, "uploadTo", base, account.accessToken, name, type, base64);
+      const sending = drive(this.page, "uploadTo", base, account.accessToken, name, type, base64);
       return (await this.#answering(answer, sending)).uri;
     };
-    await this.#check("decided about a file that anyone could open", async () => {
-      const { filename } = this.#canaries;
+    await this.check("decided about a file that anyone could open", async () => {
+      const { filename } = this.canaries;
       const uri = await upload(`${filename}.txt`, "text/plain", text, "Do not send");
       const at = uri.replace("mxc://", `${server.baseUrl}/_matrix/media/v3/download/`);
       const isPublic = uri !== "" && (await fetch(at)).status === 200;
@@ -310,7 +236,7 @@ class Session {
       "lookUpTitle",
       REST,
       token,
-      `https://link.example.org/${this.#canaries.link}`,
+      `https://link.example.org/${this.canaries.link}`,
     );
     await this.#try(
       "widget",
@@ -330,7 +256,7 @@ class Session {
   }
 
   async #identity(roomId: string): Promise<void> {
-    const { ownEmail, contactEmail, invitedEmail } = this.#canaries;
+    const { ownEmail, contactEmail, invitedEmail } = this.canaries;
     const account = await this.#try("identity account", "identityAccount", IDENTITY);
     const token = account?.token ?? "is-token-0123456789";
     await this.#try("lookup", "lookUp", IDENTITY, [[contactEmail, "email"]], token);
@@ -382,20 +308,20 @@ class Session {
   }
 
   async #sessions(deviceId: string): Promise<void> {
-    await this.#check("renamed the session", async () => {
-      await drive(this.#page, "renameDevice", deviceId, this.#canaries.deviceName);
+    await this.check("renamed the session", async () => {
+      await drive(this.page, "renameDevice", deviceId, this.canaries.deviceName);
     });
     await this.#try("client registration", "registerOAuthClient", "https://auth.example.org");
     await this.#try("keys of oneself", "devicesSeenByPeers", this.userId);
   }
 
   async #rooms(roomId: string, clearRoomId: string): Promise<void> {
-    const c = this.#canaries;
+    const c = this.canaries;
     await this.#try("reads before renaming", "roomName", roomId, c.roomName);
     await this.#reads(roomId);
-    await this.#check("renamed the room", async () => {
-      await drive(this.#page, "setRoomName", roomId, c.newRoomName);
-      await drive(this.#page, "roomName", roomId, c.newRoomName);
+    await this.check("renamed the room", async () => {
+      await drive(this.page, "setRoomName", roomId, c.newRoomName);
+      await drive(this.page, "roomName", roomId, c.newRoomName);
     });
     await this.#try("topic", "setRoomTopic", roomId, c.newTopic);
     await this.#try("room avatar", "sendState", roomId, "m.room.avatar", "", { url: "mxc://x/y" });
@@ -414,7 +340,7 @@ class Session {
       this.userId,
       { description: c.pinned, timeout: 1, live: false, "org.matrix.msc3488.ts": 1 },
     );
-    const victim = await this.#world.synapse.register(
+    const victim = await this.world.synapse.register(
       `victim-${Math.random().toString(36).slice(2, 8)}`,
       PASSWORD,
     );
@@ -429,7 +355,7 @@ class Session {
       { reason: c.reason },
     );
     await this.#try("knock", "knock", "!nowhere:hs.example.org", c.knockReason);
-    const { roomId: old } = await drive(this.#page, "createRoom", {
+    const { roomId: old } = await drive(this.page, "createRoom", {
       name: c.roomUpgradeName,
       encrypted: true,
     });
@@ -457,19 +383,19 @@ class Session {
   }
 
   async #activity(roomId: string, eventId: string): Promise<void> {
-    await this.#check("read, typed, was present", async () => {
-      await drive(this.#page, "readUpTo", roomId, eventId);
-      await drive(this.#page, "typing", roomId);
-      await drive(this.#page, "presence", "unavailable");
-      await drive(this.#page, "presence", "online");
+    await this.check("read, typed, was present", async () => {
+      await drive(this.page, "readUpTo", roomId, eventId);
+      await drive(this.page, "typing", roomId);
+      await drive(this.page, "presence", "unavailable");
+      await drive(this.page, "presence", "online");
     });
-    const c = this.#canaries;
+    const c = this.canaries;
     await this.#try("tag", "tagRoom", roomId, "m.favourite");
     await this.#refuse("display name", "setDisplayName", c.displayName);
     await this.#refuse("avatar", "setAvatar", "mxc://hs.example.org/avatar");
     await this.#try("time zone", "setProfileField", "us.cloke.msc4175.tz", "Europe/Berlin");
     await this.#try("user search", "searchUsers", c.userSearchTerm.slice(0, 2));
-    await this.#try("profile", "profile", this.#bob.userId);
+    await this.#try("profile", "profile", this.bob.userId);
     await this.#try("message search", "searchMessages", c.searchTerm, [roomId]);
     await this.#try("directory search", "searchDirectory", c.directorySearchTerm, "matrix.org");
     await this.#try(
@@ -477,14 +403,14 @@ class Session {
       "homeserverCall",
       "GET",
       "/_matrix/client/unstable/uk.half-shot.msc2666/user/mutual_rooms?user_id=" +
-        encodeURIComponent(this.#bob.userId),
+        encodeURIComponent(this.bob.userId),
     );
     await this.#try("administrator?", "isAdministrator");
     await this.#refuse("keyword", "addKeyword", c.keyword);
     const mute = `/_matrix/client/v3/pushrules/global/room/${encodeURIComponent(roomId)}`;
     await this.#try("mute", "homeserverCall", "PUT", mute, { actions: [] });
     await this.#refuse("pushers", "addPushers", c.ownEmail, "https://push.example.org");
-    await this.#try("to-device", "toDevice", this.#bob.userId);
+    await this.#try("to-device", "toDevice", this.bob.userId);
     await this.#try("in a call", "setProfileField", "org.matrix.msc4426.call", {
       call_joined_ts: 1_700_000_000_000,
     });
@@ -517,11 +443,11 @@ class Session {
     const section = "element.io.section.6f0c7f9a";
     await write("im.vector.web.settings", {
       "SpotlightSearch.recentSearches": [roomId],
-      "RoomList.CustomSectionData": { [section]: { tag: section, name: this.#canaries.sectionName } },
-      notificationSound: { name: `${this.#canaries.filename}.mp3`, url: "mxc://hs.example.org/a" },
+      "RoomList.CustomSectionData": { [section]: { tag: section, name: this.canaries.sectionName } },
+      notificationSound: { name: `${this.canaries.filename}.mp3`, url: "mxc://hs.example.org/a" },
     });
     await write("im.vector.analytics", { id: "0123", pseudonymousAnalyticsOptIn: true });
-    await write("m.direct", { [this.#bob.userId]: [roomId] });
+    await write("m.direct", { [this.bob.userId]: [roomId] });
     await write("m.ignored_user_list", { ignored_users: { "@troll:hs.example.org": {} } });
     await write(`org.matrix.msc3890.local_notification_settings.${deviceId}`, { is_silenced: false });
     await write(`io.element.matrix_client_information.${deviceId}`, {
@@ -532,8 +458,8 @@ class Session {
   }
 
   async #calls(roomId: string, clearRoomId: string): Promise<void> {
-    await this.#try("rename back", "setRoomName", roomId, this.#canaries.roomName);
-    await this.#try("name is back", "roomName", roomId, this.#canaries.roomName);
+    await this.#try("rename back", "setRoomName", roomId, this.canaries.roomName);
+    await this.#try("name is back", "roomName", roomId, this.canaries.roomName);
     await this.#try("Jitsi", "startJitsiCall", roomId);
     await this.#try("Element Call", "openElementCall", roomId);
     await this.#try(
@@ -562,12 +488,12 @@ class Session {
     await this.#try("analytics", "captureUsage", event);
     await this.#try("error report", "captureError", { user: { id: this.userId } });
     await this.#refuse("bug report", "sendBugReport", {
-      text: this.#canaries.logLine,
+      text: this.canaries.logLine,
       user_id: this.userId,
     });
     const request = "/_matrix/client/v3/sendToDevice/im.vector.auto_rs_request/report1";
     await this.#try("request for logs", "homeserverCall", "PUT", request, {
-      messages: { [this.#bob.userId]: { "*": { event_id: "$event", room_id: "!room" } } },
+      messages: { [this.bob.userId]: { "*": { event_id: "$event", room_id: "!room" } } },
     });
     await this.#captcha();
     await this.#try("map", "showLocation", "14/8186/5448");
@@ -588,18 +514,18 @@ class Session {
 
   /** Of a sign-up, and the person says no when Mantle asks. */
   async #captcha(): Promise<void> {
-    await drive(this.#page, "loadCaptcha");
-    const isSeen = (): boolean => this.#world.recorder.to("www.recaptcha.net").length > 0;
+    await drive(this.page, "loadCaptcha");
+    const isSeen = (): boolean => this.world.recorder.to("www.recaptcha.net").length > 0;
     const limit = Date.now() + 30_000;
-    while (!isSeen() && !(await isAsked(this.#page)) && Date.now() < limit) {
+    while (!isSeen() && !(await isAsked(this.page)) && Date.now() < limit) {
       await new Promise((resume) => setTimeout(resume, 50));
     }
-    if (!isSeen() && (await isAsked(this.#page))) await press(this.#page, "Cancel");
+    if (!isSeen() && (await isAsked(this.page))) await press(this.page, "Cancel");
   }
 
   /** What Element fetches only where its configuration names it. */
   async #configured(): Promise<string[]> {
-    const { config } = await drive(this.#page, "loaded");
+    const { config } = await drive(this.page, "loaded");
     const pages = config["embedded_pages"] as { home_url?: string } | undefined;
     const modules = config["modules"] as string[] | undefined;
     return [pages?.home_url, config["custom_translations_url"], ...(modules ?? [])].filter(
@@ -607,24 +533,15 @@ class Session {
     );
   }
 
-  async #check(what: string, step: () => Promise<unknown>): Promise<void> {
-    try {
-      await step();
-      this.checks[what] = true;
-    } catch (error) {
-      this.checks[what] = error instanceof Error ? error.message : String(error);
-    }
-  }
-
   /** Waits for a step, and answers the question that comes up meanwhile, if any. */
   async #answering<T>(answer: string, running: Promise<T>): Promise<T> {
     let isOver = false;
     const over = (): boolean => (isOver = true);
     running.then(over, over);
-    while (!isOver && !(await isAsked(this.#page))) {
+    while (!isOver && !(await isAsked(this.page))) {
       await new Promise((resume) => setTimeout(resume, 50));
     }
-    if (!isOver) await press(this.#page, answer);
+    if (!isOver) await press(this.page, answer);
     return running;
   }
 
@@ -643,7 +560,7 @@ class Session {
     name: Name,
     ...args: Parameters<Calls[Name]>
   ): Promise<Awaited<ReturnType<Calls[Name]>> | undefined> {
-    const outcome = await tryToDrive(this.#page, name, ...args);
+    const outcome = await tryToDrive(this.page, name, ...args);
     if (outcome.ok) return outcome.value;
     this.refused.push({ step, error: outcome.error });
     return undefined;
