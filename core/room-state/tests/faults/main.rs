@@ -13,6 +13,8 @@
     reason = "tests may panic, and not each uses all of the people's means"
 )]
 
+#[path = "../support/device.rs"]
+mod device;
 mod people;
 
 mod devices;

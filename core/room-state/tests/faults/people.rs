@@ -2,7 +2,8 @@
 
 use mantle_room_state::{Needs, OpenStep, SessionView, StateEngine};
 use serde_json::{Map, Value, json};
-use vodozemac::{Curve25519PublicKey, Curve25519SecretKey, Ed25519Keypair};
+
+pub use crate::device::device;
 
 pub const HS: &str = "https://hs.example.org/_matrix/client/v3";
 pub const ROOM: &str = "!room:example.org";
@@ -22,27 +23,6 @@ pub struct Client {
     pub store: Map<String, Value>,
     pub user: String,
     pub device: Value,
-}
-
-/// What a device publishes: keys, and its signature under them.
-pub fn published(user: &str, id: &str, curve25519: &str, key: &Ed25519Keypair) -> Value {
-    let ed25519 = key.public_key().to_base64();
-    let mut device = json!({"algorithms": ["m.olm.v1.curve25519-aes-sha2", "m.megolm.v1.aes-sha2"],
-        "keys": {format!("curve25519:{id}"): curve25519, format!("ed25519:{id}"): ed25519}});
-    let mut signed = device.clone();
-    signed["device_id"] = json!(id);
-    signed["user_id"] = json!(user);
-    device["signature"] = json!(key.sign(signed.to_string().as_bytes()).to_base64());
-    device["deviceId"] = json!(id);
-    device["curve25519"] = json!(curve25519);
-    device["ed25519"] = json!(ed25519);
-    device
-}
-
-/// The same with new keys.
-pub fn device(user: &str, id: &str) -> Value {
-    let curve25519 = Curve25519PublicKey::from(&Curve25519SecretKey::new()).to_base64();
-    published(user, id, &curve25519, &Ed25519Keypair::new())
 }
 
 impl Client {

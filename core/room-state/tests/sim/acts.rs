@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use vodozemac::{Curve25519PublicKey, Curve25519SecretKey, Ed25519SecretKey};
 
 use crate::chance::Chance;
+use crate::device::published;
 use crate::disk::Fault;
 use crate::page::{Device, Page, Sabotage, World};
 use crate::server::{ENCRYPTED, Lies, Room, Server};
@@ -327,17 +328,9 @@ fn device_keys(chance: &mut Chance, user: &str, id: &str) -> Value {
     let curve25519 = Curve25519PublicKey::from(&Curve25519SecretKey::from_slice(&bytes()));
     let curve25519 = curve25519.to_base64();
     let key = Ed25519SecretKey::from_slice(&bytes());
-    let ed25519 = key.public_key().to_base64();
-    let mut device = json!({"algorithms": ["m.megolm.v1.aes-sha2"],
-        "keys": {format!("curve25519:{id}"): curve25519, format!("ed25519:{id}"): ed25519}});
-    let mut signed = device.clone();
-    signed["device_id"] = json!(id);
-    signed["user_id"] = json!(user);
-    device["signature"] = json!(key.sign(signed.to_string().as_bytes()).to_base64());
-    device["deviceId"] = json!(id);
-    device["curve25519"] = json!(curve25519);
-    device["ed25519"] = json!(ed25519);
-    device
+    published(user, id, &curve25519, &key.public_key().to_base64(), |signed| {
+        key.sign(signed).to_base64()
+    })
 }
 
 fn text(value: &Value) -> String {

@@ -20,6 +20,8 @@
 
 mod acts;
 mod chance;
+#[path = "../support/device.rs"]
+mod device;
 mod disk;
 mod element;
 mod page;
