@@ -185,13 +185,7 @@ function trim(ledger: Ledger): void {
 
 function addRow(ledger: Ledger, effect: RecordEffect): void {
   const { shield, action, host, endpoint, count, time } = effect;
-  const row = ledger.rows.find(
-    (known) =>
-      known.shield === shield &&
-      known.action === action &&
-      known.host === host &&
-      known.endpoint === endpoint,
-  );
+  const row = ledger.rows.find((known) => isOfKind(known, effect));
   if (row === undefined) {
     ledger.rows.push({ shield, action, host, endpoint, count, first: time, last: time });
   } else {
@@ -201,6 +195,16 @@ function addRow(ledger: Ledger, effect: RecordEffect): void {
   }
 }
 
+/** Whether a row counts what this effect tells of. */
+function isOfKind(row: PageRow, effect: RecordEffect): boolean {
+  return (
+    row.shield === effect.shield &&
+    row.action === effect.action &&
+    row.host === effect.host &&
+    row.endpoint === effect.endpoint
+  );
+}
+
 function addToPage(page: PageCounts | undefined, effect: RecordEffect): void {
   if (page === undefined || !isHandled(effect.action)) {
     return;
@@ -208,13 +212,7 @@ function addToPage(page: PageCounts | undefined, effect: RecordEffect): void {
   page.handled[effect.shield] = (page.handled[effect.shield] ?? 0) + effect.count;
   const { shield, action, host, endpoint, count, time } = effect;
   const rows = page.rows ?? [];
-  const known = rows.find(
-    (row) =>
-      row.shield === shield &&
-      row.action === action &&
-      row.host === host &&
-      row.endpoint === endpoint,
-  );
+  const known = rows.find((row) => isOfKind(row, effect));
   const row = {
     ...{ shield, action, host, endpoint },
     count: (known?.count ?? 0) + count,

@@ -6,6 +6,7 @@
  * windows): each has a name of its own, and nobody takes out what is another's. What the person
  * answered once and for all is the origin's, so that the options page can list it.
  */
+import { isPart } from "../protocol/relay-background.ts";
 import type { StoreArea } from "../protocol/requests.ts";
 import { readStorageWhere, removeStorage, removeStorageWhere, writeStorage } from "./api.ts";
 
@@ -22,7 +23,6 @@ export interface PagePlace {
 export const MAX_PARTS = 8;
 
 const PARTED: readonly StoreArea[] = ["state", "account-data"];
-const PART = /^[0-9a-f]{32}$/;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** Whether entries of the area belong to one storage of the page. */
@@ -74,7 +74,9 @@ export async function notePartUsed(place: PagePlace, time: number): Promise<void
   await writeStorage("local", { [`${own}used`]: Math.floor(time / DAY_MS) });
   const begin = `page/${place.origin}/`;
   const isUse = (name: string): boolean =>
-    name.startsWith(begin) && /^[0-9a-f]{32}\/used$/.test(name.slice(begin.length));
+    name.startsWith(begin) &&
+    name.endsWith("/used") &&
+    isPart(name.slice(begin.length, -"/used".length));
   const uses = Object.entries(await readStorageWhere("local", isUse));
   const others = uses
     .map(([name, day]) => ({ prefix: name.slice(0, -"used".length), day: Number(day) || 0 }))
@@ -162,5 +164,5 @@ function prefixOf(place: PagePlace, area: StoreArea): string | undefined {
 }
 
 function partPrefix({ origin, part }: PagePlace): string | undefined {
-  return part !== undefined && PART.test(part) ? `page/${origin}/${part}/` : undefined;
+  return isPart(part) ? `page/${origin}/${part}/` : undefined;
 }

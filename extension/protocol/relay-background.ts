@@ -155,7 +155,8 @@ function partOf({ part }: Plain): { part?: string } {
   return isPart(part) ? { part } : {};
 }
 
-function isPart(value: unknown): value is string {
+/** The name of a page's own storage. */
+export function isPart(value: unknown): value is string {
   return isText(value, 32) && /^[0-9a-f]{32}$/.test(value);
 }
 

@@ -4,11 +4,11 @@
  * with that when the person signs out, and what is stored under it is taken out then.
  */
 import type { PagePlace } from "../browser/page-store.ts";
+import { isPart } from "../protocol/relay-background.ts";
 
 export const NAME_KEY = "mantle_storage";
 /** Where Element says who is signed in. */
 const USER_KEY = "mx_user_id";
-const NAME = /^[0-9a-f]{32}$/;
 
 type Values = Pick<Storage, "getItem" | "setItem">;
 
@@ -69,7 +69,7 @@ export class PageStorage {
 
   #name(): string | undefined {
     const name = this.#read(NAME_KEY);
-    return name !== null && NAME.test(name) ? name : undefined;
+    return isPart(name) ? name : undefined;
   }
 
   #read(key: string): string | null {

@@ -133,9 +133,9 @@ async function answerTo(request: PageRequest | UnreadableRequest): Promise<Relay
 async function put(area: StoreArea, key: string, value: string | null): Promise<void> {
   await storageOpened();
   // Taking something out gives no storage a name: it is emptied after signing out, and stays so.
-  const needsName = isParted(area) && value !== null;
-  const place = needsName ? await pageStorage.named() : pageStorage.place();
-  if (value === null && isParted(area) && place.part === undefined) return;
+  const isNaming = isParted(area) && value !== null;
+  const place = isNaming ? await pageStorage.named() : pageStorage.place();
+  if (isParted(area) && !isNaming && place.part === undefined) return;
   watchSignOut();
   if (place.isPrivate) {
     await askForPrivate({ kind: "private-store", relay, area, key, value, ...partIn(place) });
