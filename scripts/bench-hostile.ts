@@ -7,7 +7,7 @@ import { build } from "esbuild";
 import { type BrowserKind, launch } from "../web-tests/support/browsers.ts";
 import type {} from "../web-tests/wasm/hostile-page.ts";
 import { coreModules } from "./bundle.ts";
-import { builtCoreWasm } from "./core-wasm.ts";
+import { builtReleaseWasm } from "./core-wasm.ts";
 import { root } from "./process.ts";
 
 /** In MB. */
@@ -34,7 +34,7 @@ export async function hostileTimes(kind: BrowserKind): Promise<HostileTimes[]> {
     bundle: true,
     format: "iife",
     target: ["chrome119", "firefox128"],
-    plugins: [coreModules(builtCoreWasm())],
+    plugins: [coreModules(builtReleaseWasm())],
   });
   // Port 9 discards: nothing here goes to the network.
   const browser = await launch(kind, { proxyPort: 9 });

@@ -12,7 +12,7 @@ import { answerJson, corsHeaders, forward, startRecorder } from "../web-tests/su
 import { HOMESERVER, startWorld } from "../web-tests/support/world.ts";
 import type { AnswerSpeed, OpeningSpeed } from "../web-tests/wasm/state-speed-page.ts";
 import { coreModules } from "./bundle.ts";
-import { builtCoreWasm, type CoreWasm } from "./core-wasm.ts";
+import { builtReleaseWasm, type CoreWasm } from "./core-wasm.ts";
 import { type PairRatio, ratioOf } from "./pair-ratio.ts";
 import { root } from "./process.ts";
 
@@ -46,7 +46,7 @@ export async function stateTimes(
 }
 
 async function moduleSpeeds(kind: BrowserKind, runs: number): Promise<Omit<StateTimes, "hook">> {
-  const core = builtCoreWasm();
+  const core = builtReleaseWasm();
   const bundle = await build({
     absWorkingDir: root,
     entryPoints: [path.join(root, "web-tests/wasm/state-speed-page.ts")],

@@ -25,7 +25,7 @@ import type {} from "../web-tests/wasm/boundary-page.ts";
 import { hostileTimes, type HostileTimes } from "./bench-hostile.ts";
 import { stateTimes, type StateTimes } from "./bench-state.ts";
 import { coreModules } from "./bundle.ts";
-import { builtCoreWasm, wasmSizes } from "./core-wasm.ts";
+import { builtReleaseWasm, wasmSizes } from "./core-wasm.ts";
 import { type MediaSpeed, mediaSpeeds } from "./media-speed.ts";
 import { type PairRatio, ratioOf } from "./pair-ratio.ts";
 import { main, root } from "./process.ts";
@@ -165,9 +165,9 @@ function median(values: readonly number[]): number {
 
 function sizes(): Report["sizes"] {
   const file = (name: string): Buffer => readFileSync(path.join(root, "build/test/chromium", name));
-  const core = wasmSizes(builtCoreWasm());
-  const state = wasmSizes(builtCoreWasm().modules.state);
-  const media = wasmSizes(builtCoreWasm().modules.media);
+  const core = wasmSizes(builtReleaseWasm());
+  const state = wasmSizes(builtReleaseWasm().modules.state);
+  const media = wasmSizes(builtReleaseWasm().modules.media);
   return {
     wasm: core.raw,
     wasmGzip: core.gzip,
@@ -189,7 +189,7 @@ async function decisionTimes(kind: BrowserKind, rounds: number): Promise<Decisio
     bundle: true,
     format: "iife",
     target: ["chrome119", "firefox128"],
-    plugins: [coreModules(builtCoreWasm())],
+    plugins: [coreModules(builtReleaseWasm())],
   });
   const content = bundle.outputFiles[0]?.text ?? "";
   // Port 9 discards: nothing here goes to the network.

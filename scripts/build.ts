@@ -10,7 +10,7 @@ import { fingerprint, isFresh, writeStamp } from "./fingerprint.ts";
 import { patternsOf } from "./manifest.ts";
 import { Failure, main, must, root } from "./process.ts";
 
-const usage = "usage: scripts/build [--site ORIGIN]… [--out DIR] [--features F,…]";
+const usage = "usage: scripts/build [--site ORIGIN]… [--out DIR] [--features F,…] [--fast]";
 
 /** Generated files live in the tree, so a stamp covers what the generator read and wrote. */
 async function generate(): Promise<void> {
@@ -71,6 +71,7 @@ main("build", async () => {
       site: { type: "string", multiple: true, default: [] },
       out: { type: "string", default: "dist" },
       features: { type: "string", default: "" },
+      fast: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
@@ -90,8 +91,12 @@ main("build", async () => {
     throw new Failure("dist/ is for packages; name another folder with --out for extra features.");
   }
 
+  if (values.fast && path.resolve(root, values.out) === path.join(root, "dist")) {
+    throw new Failure("dist/ is for packages; name another folder with --out for a fast build.");
+  }
+
   await generate();
-  const core = await buildCoreWasm(features);
+  const core = await buildCoreWasm(features, values.fast ? "fast" : "release");
   // Features may add exports for tests; the committed types are those of the package.
   if (features.length === 0) updateCommittedTypes(core);
   const sites = allSites(values.site);

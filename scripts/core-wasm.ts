@@ -79,11 +79,56 @@ const packageOf: Readonly<Record<ModuleName, string>> = {
 const inputs = [
   "Cargo.toml",
   "Cargo.lock",
-  "core",
   "scripts/wasm-toolchain",
   "scripts/core-wasm.ts",
   "node_modules/binaryen/package.json",
 ];
+
+/** What `release` makes small and quick, `fast` makes soon: for trying a change, never for people. */
+export type Profile = "release" | "fast";
+
+interface Metadata {
+  packages: {
+    name: string;
+    manifest_path: string;
+    dependencies: { name: string; kind: string | null; path?: string }[];
+  }[];
+}
+
+/** By module, the folders of the crates it is made of; their tests and benches are no part of it. */
+async function sourcesOfModules(): Promise<ReadonlyMap<ModuleName, string[]>> {
+  const described = await must(
+    "Reading the workspace",
+    "cargo",
+    ["metadata", "--no-deps", "--format-version", "1", "--quiet"],
+    { timeoutSeconds: 120 },
+  );
+  const { packages } = JSON.parse(described) as Metadata;
+  const folders = new Map<ModuleName, string[]>();
+  for (const module of moduleNames) {
+    const crates = new Set([packageOf[module]]);
+    for (const name of crates) {
+      const found = packages.find((crate) => crate.name === name);
+      for (const dependency of found?.dependencies ?? []) {
+        if (dependency.path !== undefined && dependency.kind !== "dev") crates.add(dependency.name);
+      }
+    }
+    const paths = packages
+      .filter((crate) => crates.has(crate.name))
+      .map((crate) => path.relative(root, path.dirname(crate.manifest_path)))
+      .flatMap((folder) => [`${folder}/Cargo.toml`, `${folder}/src`]);
+    folders.set(module, paths);
+  }
+  return folders;
+}
+
+const variantOf = (features: readonly string[], profile: Profile): string => {
+  const named = [...(profile === "fast" ? ["fast"] : []), ...[...features].sort()];
+  return named.length === 0 ? "default" : named.join("+");
+};
+
+/** Which modules a build left last, so that tests take those they were built with. */
+const lastBuilt = "build/wasm/last";
 
 function outcomeOf(name: ModuleName, variant: string): WasmModule {
   const folder = `build/wasm/${variant}/${name}`;
@@ -94,13 +139,14 @@ function outcomeOf(name: ModuleName, variant: string): WasmModule {
   };
 }
 
-function allOutcomes(variant: string): CoreWasm {
-  const core = outcomeOf("core", variant);
+function allOutcomes(features: readonly string[], profile: Profile): CoreWasm {
+  const core = outcomeOf("core", variantOf(features, profile));
   // Features for tests are the core's.
-  const state = outcomeOf("state", "default");
-  const media = outcomeOf("media", "default");
-  const pages = outcomeOf("pages", "default");
-  const hasProbe = variant.split("+").includes("fault-injection");
+  const plain = variantOf([], profile);
+  const state = outcomeOf("state", plain);
+  const media = outcomeOf("media", plain);
+  const pages = outcomeOf("pages", plain);
+  const hasProbe = features.includes("fault-injection");
   return { ...core, modules: { core, state, media, pages }, hasProbe };
 }
 
@@ -111,30 +157,46 @@ const isThere = (module: WasmModule): boolean =>
  * Builds all modules, the core with these cargo features, or returns what is there when nothing
  * changed.
  */
-export async function buildCoreWasm(features: readonly string[]): Promise<CoreWasm> {
-  const variant = features.length === 0 ? "default" : [...features].sort().join("+");
+export async function buildCoreWasm(
+  features: readonly string[],
+  profile: Profile = "release",
+): Promise<CoreWasm> {
   const toolchain = await must("The WASM toolchain", "scripts/wasm-toolchain", ["--describe"], {
     timeoutSeconds: 60,
+    env: toolchainEnv(profile),
   });
-  const outcome = allOutcomes(variant);
+  const outcome = allOutcomes(features, profile);
+  const sources = await sourcesOfModules();
   for (const name of moduleNames) {
     const module = outcome.modules[name];
     const folder = path.dirname(module.wasm);
     const stamp = `${folder}/stamp`;
-    const print = fingerprint(inputs, folder, toolchain);
+    const print = fingerprint([...inputs, ...(sources.get(name) ?? [])], folder, toolchain);
     if (isThere(module) && isFresh(stamp, print)) continue;
-    await compile(name, name === "core" ? features : [], folder, toolchain);
+    await compile(name, name === "core" ? features : [], folder, toolchain, profile);
     writeStamp(stamp, print);
   }
+  writeStamp(lastBuilt, profile);
   return outcome;
 }
 
-/** What the last default build left; for tests, which must not build themselves. */
+/** What the last build left; for tests, which must not build themselves. */
 export function builtCoreWasm(): CoreWasm {
-  const core = allOutcomes("default");
+  const core = allOutcomes([], isFresh(lastBuilt, "fast") ? "fast" : "release");
   if (Object.values(core.modules).every(isThere)) return core;
   throw new Failure("The core is not built; run scripts/build.");
 }
+
+/** The same for measuring, which quickly built modules would falsify. */
+export function builtReleaseWasm(): CoreWasm {
+  if (isFresh(lastBuilt, "fast")) {
+    throw new Failure("The last build was a fast one; run scripts/build before measuring.");
+  }
+  return builtCoreWasm();
+}
+
+const toolchainEnv = (profile: Profile): Record<string, string> =>
+  profile === "fast" ? { MANTLE_WASM_PREBUILT_STD: "1" } : {};
 
 /** Names the modules whose committed types are not those of the last default build. */
 export function staleCommittedTypes(core: CoreWasm): string[] {
@@ -170,24 +232,26 @@ async function compile(
   features: readonly string[],
   folder: string,
   toolchain: string,
+  profile: Profile,
 ): Promise<void> {
   const wanted = features.length === 0 ? "" : ` with ${features.join(", ")}`;
-  console.log(`build: compiling ${packageOf[name]}${wanted} to WASM (${toolchain.trim()})`);
-  const optimisation = Object.entries(levels[name]).flatMap(([crate, level]) => [
-    "--config",
-    `profile.release.package.${crate}.opt-level=${level}`,
-  ]);
+  console.log(
+    `build: compiling ${packageOf[name]}${wanted} to WASM (${profile}, ${toolchain.trim()})`,
+  );
+  const optimisation = Object.entries(profile === "fast" ? {} : levels[name]).flatMap(
+    ([crate, level]) => ["--config", `profile.release.package.${crate}.opt-level=${level}`],
+  );
   const messages = await must(
     "Compiling the core to WASM",
     "scripts/wasm-toolchain",
     [
       "build",
-      ...["--package", packageOf[name], "--lib", "--release"],
+      ...["--package", packageOf[name], "--lib", "--profile", profile],
       ...["--message-format", "json-render-diagnostics"],
       ...(features.length === 0 ? [] : ["--features", features.join(",")]),
       ...optimisation,
     ],
-    { timeoutSeconds: 1_200 },
+    { timeoutSeconds: 1_200, env: toolchainEnv(profile) },
   );
   const compiled = /"(?<file>[^"]*\/mantle_\w+_wasm\.wasm)"/.exec(messages)?.groups?.["file"];
   if (compiled === undefined) throw new Failure("cargo did not say where it put the core's WASM.");
@@ -210,20 +274,22 @@ async function compile(
   );
   const bound = path.join(fresh, `mantle_${name}_bg.wasm`);
   const unoptimised = path.join(fresh, "unoptimised.wasm");
-  renameSync(bound, unoptimised);
-  await must(
-    "wasm-opt",
-    process.execPath,
-    [
-      path.join(root, "node_modules/binaryen/bin/wasm-opt"),
-      unoptimised,
-      ...wasmFeatures,
-      ...(isFast(name) ? ["-O3"] : ["-Oz", "--converge"]),
-      ...stripped,
-      ...["-o", bound],
-    ],
-    { timeoutSeconds: 600 },
-  );
+  if (profile === "release") renameSync(bound, unoptimised);
+  else copyFileSync(bound, unoptimised);
+  if (profile === "release")
+    await must(
+      "wasm-opt",
+      process.execPath,
+      [
+        path.join(root, "node_modules/binaryen/bin/wasm-opt"),
+        unoptimised,
+        ...wasmFeatures,
+        ...(isFast(name) ? ["-O3"] : ["-Oz", "--converge"]),
+        ...stripped,
+        ...["-o", bound],
+      ],
+      { timeoutSeconds: 600 },
+    );
   await must(
     "Trying out the optimised module",
     process.execPath,

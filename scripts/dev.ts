@@ -1,4 +1,4 @@
-/** scripts/dev: builds again whenever a source changes. */
+/** scripts/dev: builds again, fast, whenever a source changes. */
 
 import { watch } from "node:fs";
 import path from "node:path";
@@ -17,7 +17,7 @@ main("dev", async () => {
   const { values } = parseArgs({
     options: {
       site: { type: "string", multiple: true, default: [] },
-      out: { type: "string", default: "dist" },
+      out: { type: "string", default: "build/dev" },
       help: { type: "boolean", default: false },
     },
   });
@@ -25,7 +25,7 @@ main("dev", async () => {
     console.log(usage);
     return 0;
   }
-  const args = [...values.site.flatMap((site) => ["--site", site]), "--out", values.out];
+  const args = [...values.site.flatMap((site) => ["--site", site]), "--out", values.out, "--fast"];
   let changed: string | undefined = "the start";
   let wake: () => void = () => undefined;
   for (const source of watched) {

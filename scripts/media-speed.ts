@@ -21,7 +21,7 @@ import { startRecorder } from "../web-tests/support/recorder.ts";
 import { LARGE_KINDS, largeFile } from "../web-tests/media/large-file.ts";
 import type {} from "../web-tests/media/speed-page.ts";
 import { coreModules } from "./bundle.ts";
-import { builtCoreWasm } from "./core-wasm.ts";
+import { builtReleaseWasm } from "./core-wasm.ts";
 import { root } from "./process.ts";
 
 /** This, or five times the upload, whichever is lower. */
@@ -45,7 +45,7 @@ export interface MediaSpeed {
 
 /** Each kind three times with a file of 200 MB; the best examination, the best upload. */
 export async function mediaSpeeds(kind: BrowserKind): Promise<MediaSpeed[]> {
-  const core = builtCoreWasm();
+  const core = builtReleaseWasm();
   const wasm = readFileSync(path.join(root, core.modules.media.wasm)).toString("base64");
   const bundle = await build({
     absWorkingDir: root,

@@ -7,7 +7,8 @@ import { parseArgs } from "node:util";
 import { Failure, main, must, root, run } from "./process.ts";
 import { buildsFor, nodeTests, testFiles } from "./spec-files.ts";
 
-const usage = `usage: scripts/spec FILE… [--browser chromium|firefox] [--only PATTERN] [--element DIR]
+const usage = `usage: scripts/spec FILE… [--browser chromium|firefox] [--only PATTERN] [--fast] [--element DIR]
+  --fast          modules that are built soon and run slowly, for trying a change
   --element DIR   a built Element Web in place of the tests' interface, for the specs that drive one`;
 
 /** A path, or a part of one that only one test file has. */
@@ -32,6 +33,7 @@ main("spec", async () => {
     options: {
       browser: { type: "string" },
       only: { type: "string" },
+      fast: { type: "boolean", default: false },
       element: { type: "string" },
       help: { type: "boolean", default: false },
     },
@@ -53,10 +55,15 @@ main("spec", async () => {
   ];
   const files = positionals.map((named) => testFile(named, all));
   for (const { folder, args } of buildsFor(files)) {
-    await must(`The build in ${folder}`, "scripts/build", args, {
-      timeoutSeconds: 3_000,
-      echo: true,
-    });
+    await must(
+      `The build in ${folder}`,
+      "scripts/build",
+      values.fast ? [...args, "--fast"] : args,
+      {
+        timeoutSeconds: 3_000,
+        echo: true,
+      },
+    );
   }
   const [command, ...args] = nodeTests(files, {
     concurrency: 1,
