@@ -341,3 +341,205 @@ fn a_sign_in_tells_of_servers_or_of_nothing() {
     named["well_known"]["org.matrix.msc3575.proxy"] = json!({ "url": "https://x.example.net" });
     assert_eq!(after(None, "POST", login, &named)["well_known"], homeserver);
 }
+
+/// A foreign host, as a browser's URL parser reads each of these on a page with https.
+const FOREIGN: [&str; 13] = [
+    "https://pages.example.net/x",
+    "HTTPS://pages.example.net/x",
+    "//pages.example.net/x",
+    " https://pages.example.net/x",
+    "\u{1}\nhttps://pages.example.net/x",
+    "ht\ttps:/\n/pages.example.net/x",
+    "/\t/pages.example.net/x",
+    "https:\\\\pages.example.net\\x",
+    "/\\pages.example.net/x",
+    "\\\\pages.example.net/x",
+    "http:pages.example.net/x",
+    "https://chat.example.org@pages.example.net/x",
+    "https://pages.example.net\\@chat.example.org/x",
+];
+
+/// Where Element loads from what its configuration names, by every spelling of its keys.
+const LOADED: [&str; 22] = [
+    "custom_translations_url",
+    "customTranslationsUrl",
+    "embedded_pages/welcome_url",
+    "embedded_pages/welcomeUrl",
+    "embeddedPages/welcome_url",
+    "embeddedPages/welcomeUrl",
+    "embedded_pages/home_url",
+    "embeddedPages/home_url",
+    "branding/auth_header_logo_url",
+    "branding/authHeaderLogoUrl",
+    "branding/welcome_background_url",
+    "branding/welcomeBackgroundUrl",
+    "desktop_builds/logo",
+    "desktopBuilds/logo",
+    "host_signup/url",
+    "hostSignup/url",
+    "element_call/guest_spa_url",
+    "elementCall/guestSpaUrl",
+    "element_call/guestSpaUrl",
+    "setting_defaults/Developer.elementCallUrl",
+    "settingDefaults/Developer.elementCallUrl",
+    "setting_defaults/notificationSound/url",
+];
+
+#[test]
+fn what_element_loads_is_judged_as_the_browser_reads_its_address() {
+    for path in LOADED {
+        for url in FOREIGN {
+            let result = after(None, "GET", CONFIG, &object(path, &json!(url)));
+            assert_eq!(at(&result, path), None, "{path} of {url:?}");
+        }
+        for url in ["a/b.html", "/b.html", "https://chat.example.org/b.html"] {
+            let body = object(path, &json!(url));
+            assert_eq!(at(&after(None, "GET", CONFIG, &body), path), Some(&json!(url)), "{path}");
+        }
+    }
+    for url in FOREIGN {
+        for list in ["modules", "branding/welcome_background_url"] {
+            let body = object(list, &json!([url, [url], "own/1.js", [[url]]]));
+            let result = after(None, "GET", CONFIG, &body);
+            assert_eq!(at(&result, list), Some(&json!(["own/1.js"])), "{list} of {url:?}");
+        }
+    }
+}
+
+#[test]
+fn what_goes_into_a_style_sheet_is_read_as_one() {
+    // Element puts it between `url(` and `)`.
+    for text in [
+        "\\68ttps://pages.example.net/x",
+        "\\2f\\2fpages.example.net/x",
+        "a.png), url(https://pages.example.net/x",
+        "a.png\"), url(\"https://pages.example.net/x",
+    ] {
+        let path = "branding/welcome_background_url";
+        let result = after(None, "GET", CONFIG, &object(path, &json!([text, "b.png"])));
+        assert_eq!(at(&result, path), Some(&json!(["b.png"])), "{text}");
+    }
+}
+
+#[test]
+fn a_theme_loads_nothing_from_elsewhere_and_keeps_the_rest() {
+    let theme = |url: &str, family: &str, colour: &str| {
+        json!([{
+            "name": "Night: deep",
+            "is_dark": true,
+            "fonts": {
+                "faces": [
+                    { "font-family": family, "src": [{ "url": url, "format": "woff2" }, { "local": "Inter" }] },
+                    { "font-family": "Own", "src": [{ "url": "fonts/own.woff2" }, { "url": "data:font/woff2;base64,AA==" }] }
+                ],
+                "general": "\"Own\", 'Inter', sans-serif"
+            },
+            "colors": {
+                "accent-color": colour,
+                "username-colors": ["#ff0000", colour],
+                "roomlist-text-color": "rgb(0 0 0 / 50%)"
+            },
+            "compound": { "--cpd-color-bg-canvas-default": colour }
+        }])
+    };
+    let own = theme("fonts/x.woff2", "Other", "#00ff00");
+    for key in ["setting_defaults/custom_themes", "settingDefaults/custom_themes"] {
+        let result = after(None, "GET", CONFIG, &object(key, &own));
+        assert_eq!(at(&result, key), Some(&own));
+        let bad = FOREIGN.iter().copied().chain([
+            "\\68ttps://pages.example.net/x",
+            "x\"), url(\"//pages.example.net/x",
+            "x); src: url(https://pages.example.net/x",
+        ]);
+        for url in bad {
+            let given = theme(url, "Other", "#00ff00");
+            let result = after(None, "GET", CONFIG, &object(key, &given));
+            let mut wanted = own.clone();
+            wanted[0]["fonts"]["faces"][0]["src"] = json!([{ "local": "Inter" }]);
+            assert_eq!(at(&result, key), Some(&wanted), "{url:?}");
+        }
+        for text in [
+            "url(https://pages.example.net/x)",
+            "image-set(\"//pages.example.net/x\" 1x)",
+            "url(\\68ttps\\3a //pages.example.net/x)",
+            "red} @import 'x';{",
+            "url(/\t/pages.example.net/x)",
+        ] {
+            let given = theme("fonts/x.woff2", text, text);
+            let result = after(None, "GET", CONFIG, &object(key, &given));
+            let mut wanted = own.clone();
+            let face = wanted[0]["fonts"]["faces"][0].as_object_mut().unwrap();
+            face.remove("font-family");
+            let colors = wanted[0]["colors"].as_object_mut().unwrap();
+            colors.remove("accent-color");
+            colors["username-colors"] = json!(["#ff0000"]);
+            wanted[0]["compound"] = json!({});
+            assert_eq!(at(&result, key), Some(&wanted), "{text:?}");
+        }
+    }
+    // So deep that nothing in Element reads it.
+    let deep = (0..20).fold(json!("//x.example"), |inner, _| json!({ "a": inner }));
+    let given = object("setting_defaults/custom_themes", &deep);
+    let result = after(None, "GET", CONFIG, &given);
+    assert!(!result.to_string().contains("x.example"), "{result}");
+}
+
+#[test]
+fn a_message_of_the_administrator_keeps_its_links_and_loses_its_pictures() {
+    for key in [
+        "report_event/admin_message_md",
+        "reportEvent/adminMessageMD",
+        "report_event/adminMessageMD",
+    ] {
+        let text = "Ask [us](https://help.example.net)! ![logo](https://pages.example.net/x.png) \\![a][b] !![c](d)";
+        let result = after(None, "GET", CONFIG, &object(key, &json!(text)));
+        let wanted = text.replace("!![", "[").replace("![", "[");
+        assert_eq!(at(&result, key), Some(&json!(wanted)), "{key}");
+        let plain = json!("Ask [us](https://help.example.net)!");
+        assert_eq!(at(&after(None, "GET", CONFIG, &object(key, &plain)), key), Some(&plain));
+    }
+}
+
+#[test]
+fn links_that_a_person_follows_stay() {
+    let link = json!("https://help.example.net/");
+    for path in [
+        "help_url",
+        "help_encryption_url",
+        "privacy_policy_url",
+        "feedback/existing_issues_url",
+        "feedback/new_issue_url",
+        "desktop_builds/url",
+        "mobile_builds/ios",
+        "logout_redirect_url",
+    ] {
+        assert_eq!(at(&after(None, "GET", CONFIG, &object(path, &link)), path), Some(&link));
+    }
+    let links = json!([{ "text": "Help", "url": "https://help.example.net/" }]);
+    for path in ["terms_and_conditions_links", "branding/auth_footer_links"] {
+        assert_eq!(at(&after(None, "GET", CONFIG, &object(path, &links)), path), Some(&links));
+    }
+}
+
+#[test]
+fn an_allow_list_is_asked_about_the_host_that_the_browser_goes_to() {
+    let settings = r#"{"allow":{"integrations":["im.example.org"],"telemetry":["im.example.org"],"maps":["im.example.org"],"identity":["im.example.org"],"extras":["im.example.org"]}}"#;
+    for (path, set) in [
+        ("integrations_rest_url", Some(NOTHING)),
+        ("map_style_url", None),
+        ("posthog/api_host", None),
+        ("default_server_config/m.identity_server/base_url", None),
+        ("embedded_pages/home_url", None),
+    ] {
+        for foreign in
+            ["https://evil.example\\@im.example.org/x", "https://evil.example\\.@im.example.org"]
+        {
+            let result = after(Some(settings), "GET", CONFIG, &object(path, &json!(foreign)));
+            assert_eq!(at(&result, path), set.as_ref(), "{path} of {foreign}");
+        }
+        for own in ["https://im.example.org/x", " https://IM.example.org:443/x\n"] {
+            let result = after(Some(settings), "GET", CONFIG, &object(path, &json!(own)));
+            assert_eq!(at(&result, path), Some(&json!(own)), "{path} of {own}");
+        }
+    }
+}

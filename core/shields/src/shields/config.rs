@@ -4,9 +4,9 @@
 //! Catalogue section 15. Each row serves one shield and only counts while
 //! that shield is on.
 
-use super::{Context, Head, HeadStep, Info, ResponseStep, Shield, documented, mode_in};
+use super::{Context, Head, HeadStep, Info, Place, ResponseStep, Shield, documented, mode_in};
 use mantle_settings::Mode;
-use mantle_wire::json::{Change, Document, Edit, JsonError, elements, quoted, string};
+use mantle_wire::json::{Change, Document, Edit, JsonError, elements, members, quoted, string};
 use mantle_wire::route::Endpoint;
 use mantle_wire::url::{Address, Found, found};
 use std::borrow::Cow;
@@ -37,10 +37,18 @@ struct Row<'a> {
     shield: &'a str,
     path: &'a str,
     /// `-` takes the key away, `=…` sets it, `:…` replaces it where it is there, `name` sets what
-    /// sessions are called, `listed` sets those servers of a list that are on the shield's. `own` takes away what of it lies on a foreign host, one address or some
-    /// of a list; `nobody` has a domain, where it is foreign, give way to one that nobody has
-    /// (RFC 2606).
+    /// sessions are called, `listed` sets those servers of a list that are on the shield's. `own`
+    /// takes away what of it lies on a foreign host, one address or some of a list; `style` does so
+    /// with what goes into a style sheet; `text` takes the pictures out of Markdown; `nobody` has a
+    /// domain, where it is foreign, give way to one that nobody has (RFC 2606).
     to: &'a str,
+}
+
+impl Row<'_> {
+    /// Whether it looks at what is there, under any of its names.
+    fn is_of_value(&self) -> bool {
+        matches!(self.to, "own" | "style" | "text") || self.to.starts_with(':')
+    }
 }
 
 /// `config.json`: a shield, then its keys, each with what becomes of it. Keys stand under their
@@ -114,7 +122,13 @@ extras
  own embedded_pages/welcome_url
  own embedded_pages/home_url
  own branding/auth_header_logo_url
- own branding/welcome_background_url
+ own desktop_builds/logo
+ own host_signup/url
+ own setting_defaults/Developer.elementCallUrl
+ own setting_defaults/notificationSound/url
+ style branding/welcome_background_url
+ style setting_defaults/custom_themes
+ text report_event/admin_message_md
 third-party
  =false setting_defaults/UIFeature.widgets
  =true disable_guests
@@ -160,21 +174,40 @@ fn rows(table: &str) -> impl Iterator<Item = Row<'_>> {
     })
 }
 
-/// The name a key had in camel case; the same where it had none.
-fn old_name(path: &str) -> String {
-    let mut old = String::with_capacity(path.len());
+/// Every name of a key: each part of its path may be in camel case, as it was in old
+/// configurations. The present one comes first.
+fn names(path: &str) -> Vec<String> {
+    let mut names = vec![String::new()];
     for key in path.split('/') {
-        if !old.is_empty() {
-            old.push('/');
+        let old = old_name(key);
+        let known = names.len();
+        for at in 0..known {
+            let Some(name) = names.get_mut(at) else { break };
+            if !name.is_empty() {
+                name.push('/');
+            }
+            let with_old = (old != key).then(|| format!("{name}{old}"));
+            name.push_str(key);
+            names.extend(with_old);
         }
-        // Names with dots are Matrix's, or settings'.
-        let mut words = key.split(if key.contains('.') { '/' } else { '_' });
-        old.push_str(words.next().unwrap_or_default());
-        for word in words {
-            let (first, rest) = word.split_at_checked(1).unwrap_or_default();
-            old.push_str(&first.to_ascii_uppercase());
-            old.push_str(rest);
-        }
+    }
+    names
+}
+
+/// The name a key had in camel case; the same where it had none.
+fn old_name(key: &str) -> String {
+    // The one that Element reads as no rule would have it.
+    if key == "admin_message_md" {
+        return "adminMessageMD".to_owned();
+    }
+    let mut old = String::with_capacity(key.len());
+    // Names with dots are Matrix's, or settings'.
+    let mut words = key.split(if key.contains('.') { '/' } else { '_' });
+    old.push_str(words.next().unwrap_or_default());
+    for word in words {
+        let (first, rest) = word.split_at_checked(1).unwrap_or_default();
+        old.push_str(&first.to_ascii_uppercase());
+        old.push_str(rest);
     }
     old
 }
@@ -202,13 +235,7 @@ impl Shield for Config {
         let (table, root) = table(head.endpoint);
         let probes = SHIELDS_PROBED.iter().flat_map(|shield| probes(shield));
         let paths = rows(table).map(|row| row.path).chain(probes.copied());
-        paths
-            .flat_map(|path| {
-                let path = format!("{root}{path}");
-                [old_name(&path), path]
-            })
-            .map(Cow::Owned)
-            .collect()
+        paths.flat_map(|path| names(&format!("{root}{path}"))).map(Cow::Owned).collect()
     }
 
     fn response(
@@ -233,16 +260,18 @@ impl Shield for Config {
             {
                 continue;
             }
-            let path = format!("{root}{}", row.path);
-            let old = old_name(&path);
-            let change = edit(&row, &path, &old, context, body)?;
-            if old != path && table == CONFIG {
-                // What is set counts before its old name.
-                step.edits.extend(if row.to == "own" || row.to.starts_with(':') {
-                    edit(&row, &old, &old, context, body)?
-                } else {
-                    change.is_some().then(|| at(&old, Change::Remove))
-                });
+            let names = names(&format!("{root}{}", row.path));
+            let Some((path, old_names)) = names.split_first() else { continue };
+            let change = edit(&row, path, old_names, context, body)?;
+            if table == CONFIG {
+                for old in old_names {
+                    // What is set counts before its old name.
+                    step.edits.extend(if row.is_of_value() {
+                        edit(&row, old, &[], context, body)?
+                    } else {
+                        change.is_some().then(|| at(old, Change::Remove))
+                    });
+                }
             }
             step.edits.extend(change);
         }
@@ -263,18 +292,27 @@ const fn table(endpoint: Endpoint) -> (&'static str, &'static str) {
 fn edit(
     row: &Row<'_>,
     path: &str,
-    old: &str,
+    old_names: &[String],
     context: &Context<'_>,
     body: &Document<'_>,
 ) -> Result<Option<Edit>, JsonError> {
     let (first, json) = row.to.split_at_checked(1).unwrap_or_default();
     let change = match (row.to, first) {
-        ("own", _) => return own_part(row.shield, path, context, body),
+        ("own" | "style" | "text", _) => {
+            let Some(value) = body.get(path) else { return Ok(None) };
+            let cleaning = Cleaning { row, context };
+            match cleaning.value(&value, path, 0)? {
+                None => Change::Remove,
+                Some(Cow::Owned(cleaned)) => Change::Replace(cleaned),
+                Some(Cow::Borrowed(_)) => return Ok(None),
+            }
+        }
         ("nobody", _) => {
             let mut domain = body.get_str(path);
             // In `.well-known` a missing one stays missing.
             if domain.is_none() && path == JITSI {
-                domain = body.get_str(old).or_else(|| Some(BUILT_IN_JITSI.into()));
+                let old = old_names.iter().find_map(|old| body.get_str(old));
+                domain = old.or_else(|| Some(BUILT_IN_JITSI.into()));
             }
             let is_foreign = domain.is_some_and(|domain| {
                 [row.shield, "calls"].iter().all(|list| context.is_foreign(list, &domain))
@@ -285,7 +323,8 @@ fn edit(
             Change::Set(r#""jitsi.invalid""#.into())
         }
         ("listed", _) => {
-            let list = body.get(path).or_else(|| body.get(old)).unwrap_or("[]".into());
+            let old = || old_names.iter().find_map(|old| body.get(old));
+            let list = body.get(path).or_else(old).unwrap_or("[]".into());
             let kept = elements(&list)?.into_iter().filter(|server| {
                 let server = string(server.as_bytes()).unwrap_or_default();
                 context.policy.is_allowed(row.shield, &server)
@@ -304,43 +343,116 @@ fn at(path: &str, change: Change) -> Edit {
     Edit { path: path.split('/').map(str::to_owned).collect(), change }
 }
 
-/// Leaves what is relative, the page's own or allowed.
-fn own_part(
-    shield: &str,
-    path: &str,
-    context: &Context<'_>,
-    body: &Document<'_>,
-) -> Result<Option<Edit>, JsonError> {
-    let Some(value) = body.get(path) else { return Ok(None) };
-    let list = elements(&value)?;
-    if list.is_empty() {
-        return Ok(is_foreign(shield, context, &value).then(|| at(path, Change::Remove)));
-    }
-    let mut kept = String::from("[");
-    let mut is_changed = false;
-    for one in list {
-        if is_foreign(shield, context, one) {
-            is_changed = true;
-            continue;
-        }
-        if kept.len() > 1 {
-            kept.push(',');
-        }
-        kept.push_str(one);
-    }
-    kept.push(']');
-    Ok(is_changed.then(|| at(path, Change::Replace(kept))))
+/// Lists and objects in each other that anything of Element reads.
+const MAX_DEPTH: usize = 8;
+
+/// Takes out of a value what would have Element load something from a foreign host.
+struct Cleaning<'a> {
+    row: &'a Row<'a>,
+    context: &'a Context<'a>,
 }
 
-/// Whether a JSON text is an address on a foreign host.
-fn is_foreign(shield: &str, context: &Context<'_>, value: &str) -> bool {
-    match found(&string(value.as_bytes()).unwrap_or_default()) {
-        Found::Absolute(url) => {
-            Address::parse(&url).is_none_or(|address| context.is_foreign(shield, address.host))
+impl Cleaning<'_> {
+    /// What is left of a value that stands under this key: the same, less, or nothing.
+    fn value<'v>(
+        &self,
+        value: &'v str,
+        key: &str,
+        depth: usize,
+    ) -> Result<Option<Cow<'v, str>>, JsonError> {
+        if depth > MAX_DEPTH {
+            return Ok(None);
         }
-        Found::Unknown => true,
-        Found::Relative | Found::Other(_) => false,
+        let depth = depth.saturating_add(1);
+        let mut kept = String::new();
+        let mut is_changed = false;
+        match value.bytes().next() {
+            Some(b'"') => {
+                let text = string(value.as_bytes()).unwrap_or_default();
+                if self.row.to != "text" {
+                    return Ok((!self.is_foreign(&text, key)).then_some(value.into()));
+                }
+                let plain = without_pictures(&text);
+                return Ok(Some(if plain == text { value.into() } else { quoted(&plain).into() }));
+            }
+            Some(b'[') => {
+                for one in elements(value)? {
+                    // A list in a list of addresses would be read as the addresses in it.
+                    let is_list = one.starts_with('[');
+                    let left = if is_list { None } else { self.value(one, key, depth)? };
+                    is_changed |= !matches!(left, Some(Cow::Borrowed(_)));
+                    let Some(left) = left else { continue };
+                    kept.push_str(if kept.is_empty() { "[" } else { "," });
+                    kept.push_str(&left);
+                }
+                if kept.is_empty() {
+                    kept.push('[');
+                }
+                kept.push(']');
+            }
+            Some(b'{') if self.row.to == "style" => {
+                for member in members(value)?.unwrap_or_default() {
+                    let left = self.value(member.value, &member.key, depth)?;
+                    is_changed |= !matches!(left, Some(Cow::Borrowed(_)));
+                    let Some(left) = left else {
+                        // A source of a font without its address spoils the sources beside it.
+                        if member.key == "url" {
+                            return Ok(None);
+                        }
+                        continue;
+                    };
+                    kept.push_str(if kept.is_empty() { "{" } else { "," });
+                    kept.push_str(&format!("{}:{left}", quoted(&member.key)));
+                }
+                if kept.is_empty() {
+                    kept.push('{');
+                }
+                kept.push('}');
+            }
+            _ => {}
+        }
+        Ok(Some(if is_changed { kept.into() } else { value.into() }))
     }
+
+    fn is_foreign(&self, text: &str, key: &str) -> bool {
+        // The name of a theme is only shown.
+        if key == "name" {
+            return false;
+        }
+        let is_style = self.row.to == "style";
+        // In a style sheet an escape may be any letter, and these end what an address stands in.
+        if is_style && text.contains(['\\', '{', '}']) {
+            return true;
+        }
+        // All but addresses names none, under any function that a browser may know.
+        let is_address = ["url", "Url"].iter().any(|end| key.ends_with(end));
+        if is_style && !is_address {
+            return text.contains([':', ';'])
+                || text.replace(['\t', '\n', '\r'], "").contains("//");
+        }
+        if is_style && text.contains(['"', '\'', '(', ')']) {
+            return true;
+        }
+        match found(text) {
+            Found::Absolute(url) => Address::parse(&url)
+                .is_none_or(|address| self.context.is_foreign(self.row.shield, address.host)),
+            Found::Unknown => true,
+            Found::Relative | Found::Other(_) => false,
+        }
+    }
+}
+
+/// Markdown with a link in place of each picture, which begins with `![`.
+fn without_pictures(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for (at, part) in text.split('[').enumerate() {
+        if at > 0 {
+            plain.truncate(plain.trim_end_matches('!').len());
+            plain.push('[');
+        }
+        plain.push_str(part);
+    }
+    plain
 }
 
 /// Whether the row's present value names a host the user or organisation allows.
@@ -375,9 +487,8 @@ fn is_allowed(row: &Row<'_>, root: &str, context: &Context<'_>, body: &Document<
     // One allowed manager keeps the whole family of keys.
     probes(row.shield).iter().any(|probe| {
         let url = body.get_str(&format!("{root}{probe}"));
-        url.as_deref()
-            .and_then(Address::parse)
-            .is_some_and(|address| policy.is_allowed(row.shield, address.host))
+        let place = url.as_deref().and_then(Place::of);
+        place.is_some_and(|place| policy.is_allowed(row.shield, &place.host))
     })
 }
 
@@ -416,7 +527,8 @@ mod tests {
             let lines = table.lines().filter(|line| line.starts_with(' ')).count();
             assert_eq!(rows(table).count(), lines);
             for row in rows(table) {
-                let is_word = ["-", "name", "listed", "own", "nobody"].contains(&row.to);
+                let is_word =
+                    ["-", "name", "listed", "own", "style", "text", "nobody"].contains(&row.to);
                 assert!(is_word || row.to.starts_with(['=', ':']), "{}", row.to);
                 let is_known = super::super::SHIELDS.iter().any(|s| s.info().id == row.shield);
                 assert!(is_known, "{} of {}", row.path, row.shield);
@@ -425,14 +537,21 @@ mod tests {
     }
 
     #[test]
-    fn old_names_are_in_camel_case() {
+    fn old_names_are_in_camel_case_in_any_part() {
         for (path, old) in [
-            ("embedded_pages/home_url", "embeddedPages/homeUrl"),
-            ("default_server_config/m.identity_server", "defaultServerConfig/m.identity_server"),
-            ("setting_defaults/UIFeature.widgets", "settingDefaults/UIFeature.widgets"),
-            ("gif", "gif"),
+            (
+                "embedded_pages/home_url",
+                &["embeddedPages/home_url", "embedded_pages/homeUrl", "embeddedPages/homeUrl"][..],
+            ),
+            ("default_server_config/m.identity_server", &["defaultServerConfig/m.identity_server"]),
+            ("setting_defaults/UIFeature.widgets", &["settingDefaults/UIFeature.widgets"]),
+            ("gif", &[]),
         ] {
-            assert_eq!(old_name(path), old);
+            let names = names(path);
+            assert_eq!(names[0], path);
+            let mut others = names[1..].to_vec();
+            others.sort_by_key(|name| old.iter().position(|old| old == name));
+            assert_eq!(others, old);
         }
     }
 }

@@ -4,12 +4,12 @@
 //! empty ping, "nobody found", otherwise 403.
 
 use super::{
-    BodyStep, Context, Head, HeadStep, Info, ResponseStep, Rule, Shield, declared, documented,
+    BodyStep, Context, Head, HeadStep, Info, Place, ResponseStep, Rule, Shield, declared,
+    documented,
 };
 use crate::verdict::{Action, Reply};
 use mantle_wire::json::{Document, Edit, JsonError, elements, get, get_str, members, utf8};
 use mantle_wire::route::Endpoint;
-use mantle_wire::url::Address;
 use std::borrow::Cow;
 
 /// The Identity Service API on any host, as an RE2 expression.
@@ -232,6 +232,6 @@ impl Shield for Identity {
 /// Whether the account may name this identity server, or names none.
 fn is_kept(base_url: Option<String>, context: &Context<'_>) -> bool {
     base_url.is_none_or(|url| {
-        Address::parse(&url).is_some_and(|one| context.policy.is_allowed(INFO.id, one.host))
+        Place::of(&url).is_some_and(|place| context.policy.is_allowed(INFO.id, &place.host))
     })
 }

@@ -15,7 +15,6 @@ use mantle_wire::json::{
 };
 use mantle_wire::route::Endpoint;
 use mantle_wire::secret::Secret;
-use mantle_wire::url::Address;
 use std::borrow::Cow;
 
 /// Hosts of Element's own integration managers.
@@ -266,7 +265,7 @@ fn rtc_hosts(list: &str) -> Result<Vec<String>, JsonError> {
     let mut hosts = Vec::new();
     for focus in first_elements(list, MAX_LISTED)? {
         let url = get_str(focus, &["livekit_service_url"])?;
-        hosts.extend(url.as_deref().and_then(Address::parse).map(|one| one.host.to_owned()));
+        hosts.extend(url.as_deref().and_then(Place::of).map(|place| place.host));
     }
     Ok(hosts)
 }

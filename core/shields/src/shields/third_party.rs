@@ -5,7 +5,9 @@
 //! signing in (MSC2965) and for calls (MSC4143), and those on any shield's list. What elements
 //! load is stopped by a declarative rule that the background makes, since it depends on the lists.
 
-use super::{Context, FrameStep, Head, HeadStep, Info, ResponseStep, SHIELDS, Shield, documented};
+use super::{
+    Context, FrameStep, Head, HeadStep, Info, Place, ResponseStep, SHIELDS, Shield, documented,
+};
 use crate::verdict::{Action, Reply};
 use mantle_settings::Mode;
 use mantle_wire::json::{Document, JsonError};
@@ -99,9 +101,7 @@ impl Shield for ThirdParty {
         let mut step = ResponseStep::default();
         for key in KEYS {
             let url = body.get_str(key);
-            step.auth_hosts.extend(
-                url.as_deref().and_then(Address::parse).map(|address| address.host.to_owned()),
-            );
+            step.auth_hosts.extend(url.as_deref().and_then(Place::of).map(|place| place.host));
         }
         Ok(step)
     }
