@@ -33,6 +33,7 @@ type Rulesets = Record<string, Rule[]>;
 
 const tablesFile = "extension/generated/tables.json";
 const rulesFile = "extension/generated/rules.json";
+const textsFile = "extension/generated/texts.json";
 const schemaFile = "extension/generated/managed-schema.json";
 const entries = {
   page: "extension/page/main.ts",
@@ -83,7 +84,7 @@ export async function bundleExtension(
       put(`mantle_${name}_bg.wasm`, readFileSync(path.join(root, core.modules[name].wasm)));
     }
     copyAssets("extension/icons", path.join(fresh, "icons"), [".png"]);
-    copyAssets("extension/_locales", path.join(fresh, "_locales"), [".json"]);
+    putTexts(put);
     for (const [shield, rules] of Object.entries(rulesets)) {
       put(`rules/${shield}.json`, rulesForSites(rules, sites));
     }
@@ -94,6 +95,17 @@ export async function bundleExtension(
 
     rmSync(target, { recursive: true, force: true });
     renameSync(fresh, target);
+  }
+}
+
+/** A table of texts for each language; the English one has those of the Rust tables besides. */
+function putTexts(put: (file: string, content: string) => void): void {
+  const read = (file: string): object =>
+    JSON.parse(readFileSync(path.join(root, file), "utf8")) as object;
+  for (const file of filesBelow("extension/_locales")) {
+    const isEnglish = file.startsWith("extension/_locales/en/");
+    const texts = { ...read(file), ...(isEnglish ? read(textsFile) : {}) };
+    put(path.relative("extension", file), `${JSON.stringify(texts, null, 1)}\n`);
   }
 }
 

@@ -79,16 +79,6 @@ export function isToolbarPopup(): boolean {
   return extension?.getViews?.({ type: "popup" }).includes(window) === true;
 }
 
-/** A text of `_locales`, or its name when missing. */
-export function text(name: string, ...values: string[]): string {
-  return api().i18n.getMessage(name, values) || name;
-}
-
-/** Language of the texts, as a BCP 47 tag. */
-export function textLanguage(): string {
-  return api().i18n.getMessage("language") || "en";
-}
-
 /** Address of a file of the package. */
 export function packagedUrl(name: string): string {
   return api().runtime.getURL(name);

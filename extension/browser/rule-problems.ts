@@ -1,12 +1,12 @@
 /** How many of Mantle's rules the browser did not take, for the popup and the options page. */
-import { onStorageChanged, readStorage, text, writeStorage } from "./api.ts";
+import { onStorageChanged, readStorage, writeStorage } from "./api.ts";
 
 const KEY = "refused-rules";
 
-/** Sentences for the person; none when every rule is in force. */
-export async function ruleProblems(): Promise<string[]> {
+/** 0 when every rule is in force. */
+export async function refusedRules(): Promise<number> {
   const count = await readStorage("session", KEY);
-  return typeof count === "number" && count > 0 ? [text("rulesRefused", String(count))] : [];
+  return typeof count === "number" ? count : 0;
 }
 
 /** Writes only what is new. */

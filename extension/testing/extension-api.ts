@@ -104,7 +104,6 @@ export function fakeApi(): FakeApi {
       id: "mantle",
       getManifest: () => ({ content_scripts: [{ matches: fake.builtIn }] }),
     },
-    i18n: { getMessage: (name: string) => name },
     storage: {
       local: area(fake, "local"),
       session: area(fake, "session"),

@@ -4,7 +4,7 @@ import {
   rememberedAnswers,
   takeAnswerBack,
 } from "../../browser/page-store.ts";
-import { text } from "../../browser/api.ts";
+import { text } from "../../browser/messages.ts";
 import { button, element } from "../shared/dom.ts";
 
 /** Whether a stored name may be one of an answer. */

@@ -1,7 +1,8 @@
 /** The options page: every setting, who set it, and what could not be read. */
 import { type SettingsView, describeSettings } from "../../browser/settings-core.ts";
 import { clearLedger, isHandled, readLedger } from "../../browser/ledger.ts";
-import { onStorageChanged, text, textLanguage } from "../../browser/api.ts";
+import { onStorageChanged } from "../../browser/api.ts";
+import { ofTables, readMessages, text } from "../../browser/messages.ts";
 import { readSettings, watchSettings } from "../../browser/settings-store.ts";
 import { addedSites, sitesToAllow } from "../../browser/sites.ts";
 import { element, part } from "../shared/dom.ts";
@@ -10,8 +11,8 @@ import { type OptionField, optionField } from "../shared/option-field.ts";
 import { showSites } from "../shared/site-list.ts";
 import { showWelcome } from "../shared/welcome-card.ts";
 import { forgetLearned } from "../../browser/learned.ts";
-import { ruleProblems, watchRuleProblems } from "../../browser/rule-problems.ts";
-import { showProblems } from "../shared/problems.ts";
+import { refusedRules, watchRuleProblems } from "../../browser/rule-problems.ts";
+import { problemsOf, showProblems } from "../shared/problems.ts";
 import { changeSetting } from "../shared/setting-change.ts";
 import { isAnswerName, showAnswers } from "./answer-list.ts";
 import { profileField } from "./profile-field.ts";
@@ -46,7 +47,10 @@ function build(settings: SettingsView): void {
       }
     });
     fields.push(field);
-    part("general").append(field.root, element("p", { class: "hint", text: option.why }));
+    part("general").append(
+      field.root,
+      element("p", { class: "hint", text: ofTables(`why_general_${option.key}`, option.why) }),
+    );
   }
   part("general").append(trouble);
 }
@@ -62,7 +66,7 @@ async function showSettings(): Promise<void> {
     field.update(settings);
   }
   part("managed").hidden = texts.managed === null;
-  showProblems(part("problems"), [...settings.problems, ...(await ruleProblems())]);
+  showProblems(part("problems"), problemsOf(settings, await refusedRules()));
   showWelcome(part("welcome"), settings);
   showSites(part("sites"), await addedSites(texts), await sitesToAllow(texts), () => {
     void showSettings();
@@ -80,7 +84,7 @@ async function showCounts(): Promise<void> {
 }
 
 async function start(): Promise<void> {
-  document.documentElement.lang = textLanguage();
+  await readMessages();
   document.title = text("optionsTitle");
   part("title").textContent = text("optionsTitle");
   part("managed").textContent = text("optionsManaged");

@@ -1,6 +1,6 @@
 /** Which defaults hold where the person chose nothing. */
 import type { Profile, SettingsView } from "../../browser/settings-core.ts";
-import { text } from "../../browser/api.ts";
+import { text } from "../../browser/messages.ts";
 import { element } from "../shared/dom.ts";
 import type { OptionField } from "../shared/option-field.ts";
 import type { ChangeSetting } from "../shared/setting-change.ts";

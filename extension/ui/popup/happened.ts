@@ -1,12 +1,11 @@
 /** What was stopped or changed, in people's words with counts: the first thing the popup shows. */
 import type { PageRow } from "../../browser/ledger.ts";
-import { text, textLanguage } from "../../browser/api.ts";
+import { type CountedName, counted, inDigits, text } from "../../browser/messages.ts";
 import { element } from "../shared/dom.ts";
 
 /** How requests of a shield are told of; what fits no line is told of as "other". */
 interface Line {
-  /** Names of its texts, without the plural form behind them. */
-  readonly name: string;
+  readonly name: CountedName;
   /** Which of its actions the text is true of. */
   readonly actions: readonly PageRow["action"][];
   /** The text names the host, so each host has its own line. */
@@ -62,7 +61,7 @@ const MARK = "\u0001";
 
 /** What one line says. */
 export interface Deed {
-  readonly name: string;
+  readonly name: CountedName;
   /** Empty where the text names none. */
   readonly host: string;
   readonly count: number;
@@ -115,7 +114,7 @@ export function happenedCard(section: HTMLElement): Happened {
     const more = element(
       "details",
       {},
-      element("summary", { text: text("happenedMore", inDigits(lines.length)) }),
+      element("summary", { text: counted("happenedMore", lines.length) }),
       element("ul", {}, ...rest),
     );
     more.open = isOpen;
@@ -153,11 +152,7 @@ export function happenedCard(section: HTMLElement): Happened {
 }
 
 function lineOf({ name, host, count }: Deed): HTMLElement {
-  const form = new Intl.PluralRules(textLanguage()).select(count);
-  const known = text(`${name}_${form}`, MARK, host);
-  // A language without a text for this form has the general one.
-  const whole = known === `${name}_${form}` ? text(`${name}_other`, MARK, host) : known;
-  const [before = "", after = ""] = whole.split(MARK);
+  const [before = "", after = ""] = counted(name, count, [host], MARK).split(MARK);
   return element(
     "li",
     { "data-deed": name, "data-host": host },
@@ -165,8 +160,4 @@ function lineOf({ name, host, count }: Deed): HTMLElement {
     element("b", { text: inDigits(count) }),
     document.createTextNode(after),
   );
-}
-
-function inDigits(count: number): string {
-  return count.toLocaleString(textLanguage());
 }

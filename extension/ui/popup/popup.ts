@@ -18,9 +18,8 @@ import {
   onStorageChanged,
   openOptionsPage,
   tabById,
-  text,
-  textLanguage,
 } from "../../browser/api.ts";
+import { readMessages, text } from "../../browser/messages.ts";
 import { readSettings, watchSettings } from "../../browser/settings-store.ts";
 import { type Site, addedSites } from "../../browser/sites.ts";
 import { changeSetting, changeSites } from "../shared/setting-change.ts";
@@ -30,8 +29,8 @@ import { happenedCard } from "./happened.ts";
 import { type PageCondition, examine } from "./page-state.ts";
 import { shieldSearch } from "./shield-search.ts";
 import { forgetLearned } from "../../browser/learned.ts";
-import { ruleProblems, watchRuleProblems } from "../../browser/rule-problems.ts";
-import { showProblems } from "../shared/problems.ts";
+import { refusedRules, watchRuleProblems } from "../../browser/rule-problems.ts";
+import { problemsOf, showProblems } from "../shared/problems.ts";
 import { showRooms } from "./rooms-card.ts";
 import type { ShieldCounts } from "../shared/shield-row.ts";
 import { showSites } from "../shared/site-list.ts";
@@ -62,7 +61,7 @@ async function showSettings(): Promise<void> {
   families.update(settings);
   const names = settings.shields.find(({ id }) => id === "device-name");
   happened.nameSessions(names?.mode === "on" ? settings.deviceName.value : undefined);
-  showProblems(part("problems"), [...settings.problems, ...(await ruleProblems())]);
+  showProblems(part("problems"), problemsOf(settings, await refusedRules()));
   showWelcome(part("welcome"), settings);
   showSites(part("sites"), await addedSites(texts), [], () => void showSettings());
 }
@@ -129,7 +128,7 @@ async function showPage(): Promise<void> {
 }
 
 async function start(): Promise<void> {
-  document.documentElement.lang = textLanguage();
+  await readMessages();
   // A telephone's screen is narrower than the window would like to be.
   document.documentElement.classList.toggle("toolbar", isToolbarPopup() && screen.width >= 400);
   part("state").textContent = text("loading");

@@ -1,6 +1,7 @@
 /** The part of the popup that encrypts names and topics of rooms that are there already. */
 import { type RoomsQuery, readRoomsSurvey } from "../../protocol/rooms.ts";
-import { sendToTab, text } from "../../browser/api.ts";
+import { sendToTab } from "../../browser/api.ts";
+import { type MessageName, counted, text } from "../../browser/messages.ts";
 import { button, element } from "../shared/dom.ts";
 
 /** Fills the section; it stays hidden where the page has no rooms to speak of. */
@@ -12,7 +13,7 @@ export async function showRooms(section: HTMLElement, tabId: number): Promise<vo
   section.hidden = false;
   section.dataset["shown"] = survey.shown;
   section.replaceChildren(element("h2", { text: text("rooms") }));
-  const say = (name: string): void => {
+  const say = (name: MessageName): void => {
     section.append(element("p", { text: text(name) }));
   };
   switch (survey.shown) {
@@ -31,7 +32,7 @@ export async function showRooms(section: HTMLElement, tabId: number): Promise<vo
   }
   const others = survey.possible - (survey.shown === "possible" ? 1 : 0);
   if (others > 0) {
-    const label = text("roomsEncryptAll", String(survey.possible));
+    const label = counted("roomsEncryptAll", survey.possible);
     section.append(encryptButton(tabId, "all", label, "quiet"));
   }
 }

@@ -1,5 +1,5 @@
 /** The field that leaves only the shields whose texts hold every word a person typed. */
-import { text } from "../../browser/api.ts";
+import { counted, inDigits, text } from "../../browser/messages.ts";
 import { element } from "../shared/dom.ts";
 
 /** Built over the families once they are there; folds are as they were when the field is empty. */
@@ -27,7 +27,7 @@ export function shieldSearch(parent: HTMLElement, families: HTMLElement): void {
       row.hidden = !words.every((word) => all.includes(word));
     }
     const shown = rows.filter((row) => !row.hidden).length;
-    status.textContent = isSearching ? text("found", String(shown), String(rows.length)) : "";
+    status.textContent = isSearching ? counted("found", shown, [inDigits(rows.length)]) : "";
     if (isSearching) before ??= folds.map((fold) => fold.open);
     for (const [at, fold] of folds.entries()) {
       const isEmpty = fold.querySelector("[data-shield]:not([hidden])") === null;

@@ -1,5 +1,6 @@
 /** The card on top: what Mantle does in this page, and the one thing a person can do about it. */
-import { reloadTab, requestHost, text } from "../../browser/api.ts";
+import { reloadTab, requestHost } from "../../browser/api.ts";
+import { type MessageName, text } from "../../browser/messages.ts";
 import type { Site } from "../../browser/sites.ts";
 import { button, element } from "../shared/dom.ts";
 import type { PageCondition, PageKind } from "./page-state.ts";
@@ -11,17 +12,28 @@ export interface SiteActions {
   forget(site: Site): Promise<void>;
 }
 
-const TEXTS: Record<PageKind, { name: string; tone: "good" | "plain" | "bad" }> = {
-  protected: { name: "stateProtected", tone: "good" },
-  starting: { name: "stateStarting", tone: "bad" },
-  trapped: { name: "stateTrapped", tone: "bad" },
-  "no-wasm": { name: "stateNoWasm", tone: "bad" },
-  reload: { name: "stateReload", tone: "bad" },
-  "not-allowed": { name: "stateNotAllowed", tone: "bad" },
-  "looks-like-element": { name: "stateLooksLikeElement", tone: "bad" },
-  "not-element": { name: "stateNotElement", tone: "plain" },
-  http: { name: "stateHttp", tone: "plain" },
-  impossible: { name: "stateImpossible", tone: "plain" },
+interface StateTexts {
+  readonly heading: MessageName;
+  /** What is as it should be needs no sentence. */
+  readonly about?: MessageName;
+  readonly tone: "good" | "plain" | "bad";
+}
+
+const TEXTS: Record<PageKind, StateTexts> = {
+  protected: { heading: "stateProtected", tone: "good" },
+  starting: { heading: "stateStarting", about: "stateStartingText", tone: "bad" },
+  trapped: { heading: "stateTrapped", about: "stateTrappedText", tone: "bad" },
+  "no-wasm": { heading: "stateNoWasm", about: "stateNoWasmText", tone: "bad" },
+  reload: { heading: "stateReload", about: "stateReloadText", tone: "bad" },
+  "not-allowed": { heading: "stateNotAllowed", about: "stateNotAllowedText", tone: "bad" },
+  "looks-like-element": {
+    heading: "stateLooksLikeElement",
+    about: "stateLooksLikeElementText",
+    tone: "bad",
+  },
+  "not-element": { heading: "stateNotElement", about: "stateNotElementText", tone: "plain" },
+  http: { heading: "stateHttp", about: "stateHttpText", tone: "plain" },
+  impossible: { heading: "stateImpossible", about: "stateImpossibleText", tone: "plain" },
 };
 
 export function showState(
@@ -30,15 +42,14 @@ export function showState(
   tabId: number | undefined,
   actions: SiteActions,
 ): void {
-  const { name, tone } = TEXTS[condition.kind];
+  const { heading, about, tone } = TEXTS[condition.kind];
   card.className = `card ${tone}`;
   card.dataset["kind"] = condition.kind;
   card.replaceChildren(
-    element("h2", { text: text(name) }),
-    // What is as it should be needs no sentence.
-    ...(tone === "good"
+    element("h2", { text: text(heading) }),
+    ...(about === undefined
       ? []
-      : [element("p", { text: text(`${name}Text`, condition.site?.host ?? "") })]),
+      : [element("p", { text: text(about, condition.site?.host ?? "") })]),
   );
   if (tabId === undefined) {
     return;
@@ -73,7 +84,7 @@ function addButton(
   card: HTMLElement,
   { site, folder }: PageCondition,
   tabId: number,
-  label: string,
+  label: MessageName,
   kind: string,
   actions: SiteActions | undefined,
 ): void {

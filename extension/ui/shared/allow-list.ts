@@ -1,7 +1,7 @@
 /** Hosts that a shield lets pass. */
 import { withPages } from "../../browser/pages-module.ts";
 import type { SettingsView } from "../../browser/settings-core.ts";
-import { text } from "../../browser/api.ts";
+import { text } from "../../browser/messages.ts";
 import { button, element } from "./dom.ts";
 import type { ChangeSetting } from "./setting-change.ts";
 

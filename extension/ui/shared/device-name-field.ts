@@ -1,6 +1,6 @@
 /** The name that new sessions carry. */
 import type { SettingsView } from "../../browser/settings-core.ts";
-import { text } from "../../browser/api.ts";
+import { text } from "../../browser/messages.ts";
 import { button, element } from "./dom.ts";
 import type { ChangeSetting } from "./setting-change.ts";
 

@@ -1,13 +1,13 @@
 /** Shields by what they are about: a fold with a heading for each family. */
 import type { SettingsView, ShieldView } from "../../browser/settings-core.ts";
 import { shields } from "../../generated/tables.json";
-import { text } from "../../browser/api.ts";
+import { type MessageName, inDigits, text } from "../../browser/messages.ts";
 import { element } from "./dom.ts";
 import type { ChangeSetting } from "./setting-change.ts";
 import { type ShieldRow, shieldRow } from "./shield-row.ts";
 
 /** Sections of the catalogue, from 1; a shield belongs where most of its leaks are. */
-const FAMILIES: readonly { readonly name: string; readonly sections: readonly number[] }[] = [
+const FAMILIES: readonly { readonly name: MessageName; readonly sections: readonly number[] }[] = [
   { name: "familyServices", sections: [1, 3, 14] },
   { name: "familyRooms", sections: [6, 7, 8, 9] },
   { name: "familyDevice", sections: [2, 4, 5] },
@@ -15,7 +15,7 @@ const FAMILIES: readonly { readonly name: string; readonly sections: readonly nu
   { name: "familyPeople", sections: [11] },
 ];
 /** Of shields that close no leak by themselves. */
-const REST = "familyElement";
+const REST: MessageName = "familyElement";
 
 const sections = new Map(shields.map(({ id, section }) => [id, section]));
 
@@ -62,7 +62,7 @@ export function showFamilies(
     return (all: readonly ShieldView[]): void => {
       const own = all.filter(({ id }) => members.includes(id));
       const acting = own.filter(({ mode }) => mode === "on" || mode === "ask");
-      tally.textContent = text("familyTally", String(acting.length), String(own.length));
+      tally.textContent = text("familyTally", inDigits(acting.length), inDigits(own.length));
       lock.hidden = !own.some(({ locked }) => locked);
     };
   });

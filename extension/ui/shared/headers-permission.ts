@@ -1,6 +1,7 @@
 /** Whether the browser lets Mantle change requests; without that a shield's switch does nothing. */
 import type { SettingsView } from "../../browser/settings-core.ts";
-import { EVERYWHERE, hasHost, removeHost, requestHost, text } from "../../browser/api.ts";
+import { EVERYWHERE, hasHost, removeHost, requestHost } from "../../browser/api.ts";
+import { text } from "../../browser/messages.ts";
 import { button, element } from "./dom.ts";
 
 export interface HeadersPermission {

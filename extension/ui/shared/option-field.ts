@@ -1,6 +1,6 @@
 /** One option of a shield: a choice, a switch, a text, a number or a list. */
 import type { OptionValue, OptionView, SettingsView } from "../../browser/settings-core.ts";
-import { text } from "../../browser/api.ts";
+import { ofTables, text } from "../../browser/messages.ts";
 import { button, element } from "./dom.ts";
 import type { ChangeSetting } from "./setting-change.ts";
 
@@ -21,7 +21,7 @@ interface Control {
 /** `shield` is "general" for what belongs to none. */
 export function optionField(shield: string, first: OptionView, change: ChangeSetting): OptionField {
   const id = `option-${shield}-${first.key}`;
-  const control = controlFor(first, id);
+  const control = controlFor(first, shield, id);
   const outcome = element("span", { role: "status", class: "outcome" });
   const set = (value: OptionValue | null): void => {
     change({ type: "option", shield, key: first.key, value }).then(
@@ -32,7 +32,7 @@ export function optionField(shield: string, first: OptionView, change: ChangeSet
       () => control.input.setAttribute("aria-invalid", "true"),
     );
   };
-  const label = element("label", { text: first.title });
+  const label = element("label", { text: ofTables(`option_${shield}_${first.key}`, first.title) });
   label.htmlFor = id;
   const save = button(text("save"), "secondary", () => set(control.read()));
   save.hidden = control.isImmediate;
@@ -59,7 +59,7 @@ export function optionField(shield: string, first: OptionView, change: ChangeSet
   return { root, update };
 }
 
-function controlFor({ kind }: OptionView, id: string): Control {
+function controlFor({ key, kind }: OptionView, shield: string, id: string): Control {
   if (kind === "flag") {
     const input = element("input", { id });
     input.type = "checkbox";
@@ -74,7 +74,9 @@ function controlFor({ kind }: OptionView, id: string): Control {
   }
   if ("choice" in kind) {
     const options = kind.choice.map(([value, label]) => {
-      const option = element("option", { text: label });
+      const option = element("option", {
+        text: ofTables(`choice_${shield}_${key}_${value}`, label),
+      });
       option.value = value;
       return option;
     });

@@ -1,6 +1,6 @@
 /** One shield: name, purpose, switch, counts, and what a person loses by it. */
 import type { SettingsView, ShieldView } from "../../browser/settings-core.ts";
-import { text } from "../../browser/api.ts";
+import { inDigits, ofTables, text } from "../../browser/messages.ts";
 import { allowList } from "./allow-list.ts";
 import { deviceNameField } from "./device-name-field.ts";
 import { button, element } from "./dom.ts";
@@ -42,10 +42,15 @@ export function shieldRow(
       throw error;
     }
   };
-  const name = element("h3", { id: `name-${id}`, text: first.name });
+  const title = nameOf(first);
+  const name = element("h3", { id: `name-${id}`, text: title });
   const lock = element("span", { class: "lock", text: text("lockedByOrganisation") });
   const tally = element("p", { class: "tally", id: `tally-${id}` });
-  const purpose = element("p", { id: `purpose-${id}`, class: "purpose", text: first.purpose });
+  const purpose = element("p", {
+    id: `purpose-${id}`,
+    class: "purpose",
+    text: ofTables(`shield_${id}_purpose`, first.purpose),
+  });
   const loses = element("p", { class: "loses" });
   const source = element("p", { class: "hint" });
   const modes = modeSwitch(first, (mode) => change({ type: "mode", shield: id, mode }));
@@ -54,7 +59,7 @@ export function shieldRow(
   });
   const fields = fieldsFor(first, change);
   const permission = first.everywhere === true ? [headersPermission(id)] : [];
-  const summary = element("summary", { "aria-label": text("detailsOf", first.name) });
+  const summary = element("summary", { "aria-label": text("detailsOf", title) });
   const about = [purpose, tally];
   const deep = [loses, source, restore, ...fields.map((field) => field.root)];
   const root = element("article", {
@@ -75,8 +80,8 @@ export function shieldRow(
   const update = (shield: ShieldView, settings: SettingsView): void => {
     trouble.textContent = "";
     lock.hidden = !shield.locked;
-    loses.textContent = text("youLose", shield.loses);
-    modes.root.title = text("youLose", shield.loses);
+    loses.textContent = text("youLose", ofTables(`shield_${id}_loses`, shield.loses));
+    modes.root.title = loses.textContent;
     source.textContent =
       shield.source === "policy"
         ? text("lockedByOrganisation")
@@ -95,10 +100,15 @@ export function shieldRow(
       total === 0
         ? text("countNothing")
         : here === undefined
-          ? text("countTotal", total.toLocaleString())
-          : text("countHere", here.toLocaleString(), total.toLocaleString());
+          ? text("countTotal", inDigits(total))
+          : text("countHere", inDigits(here), inDigits(total));
   };
   return { root, update, count };
+}
+
+/** In the person's language. */
+function nameOf({ id, name }: ShieldView): string {
+  return ofTables(`shield_${id}_name`, name);
 }
 
 interface Field {
@@ -110,7 +120,7 @@ function fieldsFor({ id, allow, options }: ShieldView, change: ChangeSetting): F
   return [
     ...(id === "device-name" ? [deviceNameField(change)] : []),
     ...options.map((option) => optionField(id, option, change)),
-    ...(allow === null ? [] : [allowList(id, allow, change)]),
+    ...(allow === null ? [] : [allowList(id, ofTables(`shield_${id}_allow`, allow), change)]),
   ];
 }
 
@@ -153,7 +163,7 @@ function onOffSwitch(shield: ShieldView, choose: (mode: Mode) => Promise<void>):
 
 function modeGroup(shield: ShieldView, choose: (mode: Mode) => Promise<void>): ModeSwitch {
   const root = element("fieldset", { class: "modes", "aria-describedby": `purpose-${shield.id}` });
-  root.append(element("legend", { text: text("modeOf", shield.name) }));
+  root.append(element("legend", { text: text("modeOf", nameOf(shield)) }));
   let current = shield.mode;
   const radios = shield.modes.map((mode) => {
     const radio = element("input", { title: text(`modeText_${mode}`) });

@@ -1,5 +1,6 @@
 /** Sites beside those built in: the person's own, and those the organisation names. */
-import { removeHost, requestHost, text } from "../../browser/api.ts";
+import { removeHost, requestHost } from "../../browser/api.ts";
+import { text } from "../../browser/messages.ts";
 import type { Site } from "../../browser/sites.ts";
 import { button, element } from "./dom.ts";
 

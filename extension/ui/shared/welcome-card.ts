@@ -1,6 +1,6 @@
 /** What everyone is told once, unless the organisation agreed for its users. */
 import type { SettingsView } from "../../browser/settings-core.ts";
-import { text } from "../../browser/api.ts";
+import { text } from "../../browser/messages.ts";
 import { changeSetting } from "./setting-change.ts";
 import { button, element } from "./dom.ts";
 

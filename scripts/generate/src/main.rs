@@ -2,7 +2,7 @@
 //!
 //! `mantle-generate --write` writes, `--check` fails when a file differs.
 
-use mantle_settings::{GENERAL_OPTIONS, OptionInfo, Profile};
+use mantle_settings::{GENERAL, GENERAL_OPTIONS, OptionInfo, OptionKind, Profile};
 use mantle_shields::catalogue::{LEAKS, SECTIONS};
 use mantle_shields::shields::{Info, Rule, SHIELDS, SITES, Shield};
 use mantle_wire::route::protected_patterns;
@@ -53,6 +53,7 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 fn files() -> Vec<(PathBuf, String)> {
     vec![
         ("extension/generated/tables.json".into(), pretty(&tables())),
+        ("extension/generated/texts.json".into(), pretty(&texts())),
         ("extension/generated/types.ts".into(), types::types()),
         ("extension/generated/protected.json".into(), pretty(&protected())),
         ("extension/generated/rules.json".into(), pretty(&rules())),
@@ -92,6 +93,41 @@ fn tables() -> Value {
         .map(|leak| json!({ "id": leak.id, "section": leak.section, "what": leak.what, "to": leak.to, "shield": leak.shield }))
         .collect();
     json!({ "sites": SITES, "sections": SECTIONS, "shields": shields, "leaks": leaks, "profiles": Profile::ALL, "general": GENERAL_OPTIONS.iter().map(option).collect::<Vec<_>>() })
+}
+
+/// What a person reads of the tables, in English: entries of a browser extension's table of texts.
+/// `extension/browser/messages.ts` looks them up by these names.
+fn texts() -> Value {
+    let mut texts = serde_json::Map::new();
+    let mut add = |name: String, text: &str| {
+        let name = name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "_");
+        texts.insert(name, json!({ "message": text }));
+    };
+    for info in SHIELDS.iter().map(|shield| shield.info()) {
+        let id = info.id;
+        add(format!("shield_{id}_name"), info.name);
+        add(format!("shield_{id}_purpose"), info.purpose);
+        add(format!("shield_{id}_loses"), info.loses);
+        if let Some(title) = info.allow {
+            add(format!("shield_{id}_allow"), title);
+        }
+    }
+    let of_shields = SHIELDS.iter().map(|shield| (shield.info().id, shield.info().options));
+    for (id, options) in of_shields.chain([(GENERAL, &GENERAL_OPTIONS[..])]) {
+        for option in options {
+            let key = option.key;
+            add(format!("option_{id}_{key}"), option.title);
+            if id == GENERAL {
+                add(format!("why_{id}_{key}"), option.why);
+            }
+            if let OptionKind::Choice(choices) = option.kind {
+                for (value, label) in choices {
+                    add(format!("choice_{id}_{key}_{value}"), label);
+                }
+            }
+        }
+    }
+    Value::Object(texts)
 }
 
 /// Of the catalogue, that most of the shield's leaks are in; the later one of two.

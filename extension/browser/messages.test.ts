@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { describe, test } from "node:test";
+
+import { LANGUAGES, languageFor } from "./messages.ts";
+
+type Table = Record<string, { message: string; description?: string }>;
+
+const EXTENSION = new URL("../", import.meta.url);
+const read = (path: string): Table =>
+  JSON.parse(readFileSync(new URL(path, EXTENSION), "utf8")) as Table;
+const tableOf = (language: string): Table => read(`_locales/${language}/messages.json`);
+
+/** With the texts of the Rust tables, as the build puts them together. */
+const english: Table = { ...tableOf("en"), ...read("generated/texts.json") };
+const FORM = /_(?:zero|one|two|few|many|other)$/;
+/** A text in each plural form: by its name without the form. */
+const isCounted = (name: string): boolean => `${name.replace(FORM, "")}_other` in english;
+const nameOf = (name: string): string =>
+  FORM.test(name) && isCounted(name) ? name.replace(FORM, "") : name;
+const placeholders = (message: string): string[] => [
+  ...new Set([...message.matchAll(/\$[1-9]/g)].map(String)),
+];
+
+describe("texts", () => {
+  test("are of the first language that a person wants and that has a table", () => {
+    for (const [wanted, chosen] of [
+      [["de-AT", "en"], "de"],
+      [["fr"], "fr"],
+      [["FR-ca"], "fr"],
+      [["tlh", "de"], "de"],
+      [["tlh"], "en"],
+      [[], "en"],
+      [["deu"], "en"],
+    ] as const) {
+      assert.equal(languageFor(wanted, ["en", "de", "fr"]), chosen, wanted.join());
+    }
+  });
+
+  test("lie in one table for each language that is offered, and in no other place", () => {
+    const folders = readdirSync(new URL("_locales", EXTENSION)).sort();
+    assert.deepEqual(folders, [...LANGUAGES].sort());
+  });
+
+  for (const language of LANGUAGES) {
+    test(`in ${language} are whole: every text, every plural form, every value`, () => {
+      const table = language === "en" ? english : tableOf(language);
+      assert.equal(table["language"]?.message, language);
+      assert.match(table["direction"]?.message ?? "", /^(?:ltr|rtl)$/);
+      const forms = new Intl.PluralRules(language).resolvedOptions().pluralCategories;
+      const wanted = Object.keys(english).flatMap((name) => {
+        const stem = nameOf(name);
+        return stem === name ? [name] : forms.map((form) => `${stem}_${form}`);
+      });
+      assert.deepEqual(Object.keys(table).sort(), [...new Set(wanted)].sort());
+      for (const [name, { message }] of Object.entries(table)) {
+        assert.equal(message.trim(), message, name);
+        assert.notEqual(message, "", name);
+        assert.match(name, /^[A-Za-z0-9_]+$/);
+        const source = english[name] ?? english[`${nameOf(name)}_other`];
+        const given = placeholders(message).sort();
+        const known = placeholders(source?.message ?? "").sort();
+        assert.deepEqual(given, known, `${name}: ${message}`);
+        // The browser reads the tables too, for which a lone sign would be a fault.
+        assert.doesNotMatch(message, /\$(?![1-9])/, name);
+      }
+    });
+  }
+});
