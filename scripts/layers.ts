@@ -30,12 +30,13 @@ function importsOf(file: string, text: string): string[] {
 }
 
 const generated = "extension/generated";
+const texts = "extension/_locales";
 const wasmText = "mantle-core-wasm";
 /** What a file or folder of the extension may import besides its own folder; the longest name wins. */
 const extensionLayers: Record<string, readonly string[]> = {
   protocol: [],
   // The browser's API and what is stored through it: for the extension's own worlds.
-  browser: ["protocol", generated],
+  browser: ["protocol", generated, texts],
   background: ["protocol", "browser", generated],
   relay: ["protocol", "browser"],
   "ui/shared": ["protocol", "browser", generated],
@@ -86,7 +87,8 @@ function extensionProblems(): string[] {
     }
     for (const used of importsOf(file, text)) {
       const allowed = layer === undefined ? [] : (extensionLayers[layer] ?? []);
-      const target = layerOf(used) ?? (used.startsWith(`${generated}/`) ? generated : used);
+      const written = [generated, texts].find((folder) => used.startsWith(`${folder}/`));
+      const target = layerOf(used) ?? written ?? used;
       const isForTests = isTest(file) && (used.startsWith("node:") || isTest(used));
       if (isTest(used) && !isTest(file)) {
         problems.push(`${file} imports ${used}; that is for tests only.`);
