@@ -25,6 +25,7 @@ import {
   readBackgroundMessage,
 } from "../protocol/relay-background.ts";
 import { type LearnedEffect } from "../protocol/reports.ts";
+import { browserRun } from "./browser-run.ts";
 import { moduleBytes } from "./modules.ts";
 import {
   EVERYWHERE,
@@ -74,6 +75,8 @@ onMessage((message, sender) => {
       return takeReport(known, sender);
     case "module-query":
       return moduleBytes(known.name);
+    case "run-query":
+      return browserRun().then((run) => ({ kind: "browser-run", run }));
     case "probe-query":
       return readCommonBrowser().then((common) => probe(known.urls, common));
     case "private-store":

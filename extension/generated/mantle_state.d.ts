@@ -61,7 +61,7 @@ export interface PendingWrite { pendingId: string; roomId: string | null; since:
 export interface SessionView {
     sessionId: string;
     isNew: boolean;
-    rotated?: "age" | "messages" | "member-left" | "device-removed" | "visibility" | "asked";
+    rotated?: "age" | "messages" | "member-left" | "device-removed" | "visibility" | "unproven" | "asked";
     shareWith: { userId: string; deviceId: string }[];
     refused: { userId: string; deviceId: string; why: "blocked" | "not-cross-signed" }[];
     withoutDevices: string[];
@@ -333,6 +333,10 @@ export class EncryptedState {
      * A sentence when its keys cannot be read.
      */
     setOwnDevice(json: string): void;
+    /**
+     * Says which run of the browser this is: known by its memory, never by its disk.
+     */
+    setRun(run: string): void;
     /**
      * These devices were sent the key.
      *

@@ -8,6 +8,7 @@ import {
   isKey,
   isArea,
   isModule,
+  isRun,
   readMediaUrls,
   areStatuses,
 } from "./requests.ts";
@@ -42,6 +43,8 @@ export type PageRequest =
   | { kind: "store"; id: number; area: StoreArea; key: string; value: string | null }
   | { kind: "load"; id: number; area: StoreArea }
   | { kind: "module"; id: number; name: ModuleName }
+  /** Which run of the browser this is. */
+  | { kind: "run"; id: number }
   /** Fetches media without credentials, past the page's service worker. */
   | { kind: "probe"; id: number; urls: string[] };
 
@@ -50,6 +53,7 @@ export type RelayAnswer =
   | { kind: "stored"; id: number }
   | { kind: "loaded"; id: number; entries: Record<string, string> }
   | { kind: "module-bytes"; id: number; base64: string }
+  | { kind: "browser-run"; id: number; run: string }
   /** HTTP status for each URL; 0: no answer that may be read. */
   | { kind: "probed"; id: number; statuses: number[] }
   /** With a sentence for people. */
@@ -92,6 +96,9 @@ function readPageRequest(value: Plain, id: number): PageRequest | undefined {
   if (kind === "load" && isArea(area)) {
     return { kind, id, area };
   }
+  if (kind === "run") {
+    return { kind, id };
+  }
   if (kind === "probe") {
     const urls = readMediaUrls(value["urls"]);
     return urls && { kind, id, urls };
@@ -112,6 +119,8 @@ export function readRelayAnswer(value: unknown): RelayAnswer | undefined {
       return isTexts(entries) ? { kind, id, entries } : undefined;
     case "module-bytes":
       return typeof base64 === "string" ? { kind, id, base64 } : undefined;
+    case "browser-run":
+      return isRun(value["run"]) ? { kind, id, run: value["run"] } : undefined;
     case "probed":
       return areStatuses(value["statuses"]) ? { kind, id, statuses: value["statuses"] } : undefined;
     case "refused":

@@ -4,7 +4,12 @@ import { describe, test } from "node:test";
 import { isCommonBrowser } from "./common-browser.ts";
 import { readPageMessage, readRelayAnswer, readSettingsMessage } from "./page-relay.ts";
 import { isPageQuery, readPageState } from "./popup-relay.ts";
-import { isReceipt, readBackgroundMessage, readPrivateAnswer } from "./relay-background.ts";
+import {
+  isReceipt,
+  readBackgroundMessage,
+  readBrowserRun,
+  readPrivateAnswer,
+} from "./relay-background.ts";
 import { effectsIn, readEffects } from "./reports.ts";
 import { MAX_KEY_LENGTH, MAX_VALUE_LENGTH, readMediaUrls } from "./requests.ts";
 import { readRoomsQuery, readRoomsSurvey, readRoomsWish } from "./rooms.ts";
@@ -37,6 +42,7 @@ describe("every reader", () => {
     readSettingsMessage,
     readBackgroundMessage,
     readPrivateAnswer,
+    readBrowserRun,
     readPageState,
     readRoomsQuery,
     readRoomsSurvey,
@@ -192,6 +198,7 @@ describe("what a page asks for", () => {
       { ...store, area: "__proto__" },
       { kind: "load", id: 1, area: "other" },
       { kind: "module", id: 1, name: "core" },
+      { kind: "runs", id: 1 },
       { kind: "probe", id: 1, urls: ["https://a.example/"] },
       { kind: "something new", id: 1 },
       { id: 1 },

@@ -9,6 +9,7 @@ import {
   isArea,
   isKey,
   isModule,
+  isRun,
 } from "./requests.ts";
 import { type Plain, isCount, isHost, isPlain, isText, isTexts } from "./shapes.ts";
 
@@ -24,6 +25,18 @@ export interface ProbeQuery {
   kind: "probe-query";
   relay: string;
   urls: string[];
+}
+
+/** relay → background: which run of the browser this is, answered by `BrowserRun`. */
+export interface RunQuery {
+  kind: "run-query";
+  relay: string;
+}
+
+/** background → relay. */
+export interface BrowserRun {
+  kind: "browser-run";
+  run: string;
 }
 
 /** background → relay. */
@@ -94,7 +107,15 @@ export interface Receipt {
 /** A message to the background, or `undefined` when it is none. */
 export function readBackgroundMessage(
   value: unknown,
-): EffectBatch | PageReport | ModuleQuery | ProbeQuery | SignedOut | PrivateQuery | undefined {
+):
+  | EffectBatch
+  | PageReport
+  | ModuleQuery
+  | RunQuery
+  | ProbeQuery
+  | SignedOut
+  | PrivateQuery
+  | undefined {
   if (!isPlain(value) || !isText(value["relay"], 64) || value["relay"] === "") {
     return undefined;
   }
@@ -110,6 +131,9 @@ export function readBackgroundMessage(
   if (value["kind"] === "module-query") {
     const { name } = value;
     return isModule(name) ? { kind: "module-query", relay, name } : undefined;
+  }
+  if (value["kind"] === "run-query") {
+    return { kind: "run-query", relay };
   }
   if (value["kind"] === "probe-query") {
     const urls = readMediaUrls(value["urls"]);
@@ -141,6 +165,13 @@ function readPrivateQuery(value: Plain, relay: string): PrivateQuery | undefined
   return isKey(key) && (content === null || isText(content, MAX_VALUE_LENGTH))
     ? { kind: "private-store", relay, area, key, value: content, ...partOf(value) }
     : undefined;
+}
+
+/** The background's answer to a `RunQuery`, or `undefined` when it is none. */
+export function readBrowserRun(value: unknown): BrowserRun | undefined {
+  if (!isPlain(value)) return undefined;
+  const { kind, run } = value;
+  return kind === "browser-run" && isRun(run) ? { kind, run } : undefined;
 }
 
 /** The background's answer to a `PrivateQuery`, or `undefined` when it is none. */

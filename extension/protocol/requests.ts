@@ -30,6 +30,11 @@ export function isArea(value: unknown): value is StoreArea {
   return typeof value === "string" && AREAS.includes(value);
 }
 
+/** The name of a run of the browser. */
+export function isRun(value: unknown): value is string {
+  return isText(value, 64) && value !== "";
+}
+
 export function isModule(value: unknown): value is ModuleName {
   return typeof value === "string" && MODULES.includes(value);
 }

@@ -14,7 +14,9 @@ import {
   type ModuleQuery,
   type PrivateQuery,
   type ProbeQuery,
+  type RunQuery,
   isReceipt,
+  readBrowserRun,
   readModuleBytes,
   readPrivateAnswer,
   readProbeAnswer,
@@ -121,6 +123,8 @@ async function answerTo(request: PageRequest | UnreadableRequest): Promise<Relay
       return { kind: "loaded", id, entries: await load(request.area) };
     case "module":
       return { kind: "module-bytes", id, base64: await loadModule(request.name) };
+    case "run":
+      return { kind: "browser-run", id, run: await browserRun() };
     case "probe":
       return { kind: "probed", id, statuses: await probe(request.urls) };
     case "unreadable":
@@ -202,6 +206,10 @@ async function loadModule(name: ModuleName): Promise<string> {
   return (await askBackground(message, readModuleBytes)).base64;
 }
 
+async function browserRun(): Promise<string> {
+  return (await askBackground({ kind: "run-query", relay }, readBrowserRun)).run;
+}
+
 async function probe(urls: string[]): Promise<number[]> {
   const message = { kind: "probe-query", relay, urls } as const;
   return (await askBackground(message, readProbeAnswer)).statuses;
@@ -209,7 +217,7 @@ async function probe(urls: string[]): Promise<number[]> {
 
 /** The background may be stopped at the very moment it is asked. */
 async function askBackground<Answer>(
-  message: ModuleQuery | ProbeQuery | PrivateQuery,
+  message: ModuleQuery | ProbeQuery | RunQuery | PrivateQuery,
   read: (value: unknown) => Answer | undefined,
 ): Promise<Answer> {
   for (const pause of [...RETRY_AFTER_MS.slice(0, 3), undefined]) {

@@ -330,6 +330,12 @@ impl StateEngine {
         self.known.set_clock(now);
     }
 
+    /// Says which run of the browser this is: any text that is the same in all tabs until the browser
+    /// ends, and lies on no disk. Without it, each tab encrypts with sessions of its own only.
+    pub fn set_run(&mut self, run: &str) {
+        self.outbound.set_run(run);
+    }
+
     /// Whether [`StateEngine::set_own_device`] was called.
     #[must_use]
     pub const fn has_own_device(&self) -> bool {

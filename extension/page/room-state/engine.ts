@@ -14,6 +14,7 @@ import {
   page,
 } from "../primordials/primordials.ts";
 import { bytesOfBase64 } from "../primordials/base64.ts";
+import { browserRun } from "../channel/browser-run.ts";
 import { loadModule } from "../channel/modules.ts";
 import { store } from "../channel/store.ts";
 import { ownDevice, runningClient } from "./element/client.ts";
@@ -41,6 +42,7 @@ export class StateEngine {
   #failure: unknown;
   #device = "";
   #key = "";
+  #run: string | undefined;
   /** Writes to the store and write operations, each one after the other. */
   #persisting: Promise<unknown> = NativePromise.resolve();
   #writing: Promise<unknown> = NativePromise.resolve();
@@ -181,6 +183,7 @@ export class StateEngine {
       await this.started();
       // Without crypto there is nothing to encrypt with; what needs it says so.
       if (client.getCrypto() !== undefined) await this.#learnDevice(client);
+      await this.#learnRun();
       return (await page.navigator.locks.request(LOCK, async () => {
         await this.persist();
         const stored = JSON.stringify(await store.load(AREA));
@@ -214,6 +217,7 @@ export class StateEngine {
       this.#settings?.stored ?? undefined,
       this.#settings?.managed ?? undefined,
     );
+    if (this.#run !== undefined) state.setRun(this.#run);
     this.#device = "";
     this.#state = state;
     return state;
@@ -251,6 +255,22 @@ export class StateEngine {
     if (page.localStorage.getItem(PICKLE_KEY) === null) {
       page.localStorage.setItem(PICKLE_KEY, this.#key);
     }
+  }
+
+  /**
+   * Tells Rust which run of the browser this is. Where that cannot be known, nothing is encrypted
+   * with what is stored, and this page makes sessions of its own.
+   */
+  async #learnRun(): Promise<void> {
+    if (this.#run !== undefined) return;
+    let run: string;
+    try {
+      run = await browserRun();
+    } catch {
+      return;
+    }
+    this.#run = run;
+    this.call((state) => state.setRun(run));
   }
 
   /** Tells Rust whose device this is, as soon as the page's crypto runs; false when it does not. */

@@ -135,9 +135,14 @@ export class StateSharing {
 
   /**
    * Makes or renews the room's session and gives its key to those who lack it. Age and use count
-   * where something new is set: what is sent again for them would bring about the next renewal.
+   * where something new is set: what is sent again for them would bring about the next renewal. Where
+   * nothing is going to be encrypted (`key`), one of before the browser's start will do.
    */
-  async #shareKeys(client: PageClient, room: PageRoom, what: "new" | "again"): Promise<Target[]> {
+  async #shareKeys(
+    client: PageClient,
+    room: PageRoom,
+    what: "new" | "again" | "key",
+  ): Promise<Target[]> {
     const { roomId } = room;
     const targets = await targetsOf(client, room);
     const members: string[] = [];
@@ -149,7 +154,8 @@ export class StateSharing {
           members,
           targets,
           now: now(),
-          keeps: what === "again",
+          keeps: what !== "new",
+          sharesOnly: what === "key",
           encryption: contentOf(room, "m.room.encryption"),
           historyVisibility:
             contentOf(room, "m.room.history_visibility")?.["history_visibility"] ?? null,
@@ -216,7 +222,7 @@ export class StateSharing {
     this.#keys.addRules(client, roomId);
     const delay = await this.#engine.writing(client, async () => {
       const isHeld = this.#engine.call((state) => state.sessions()).includes(roomId);
-      if (isHeld) await this.#shareKeys(client, room, "again");
+      if (isHeld) await this.#shareKeys(client, room, "key");
       const json = JSON.stringify({ members: await joinedMembers(room), now: now() });
       const again = this.#engine.call((state) => state.reencrypt(roomId, json));
       for (const event of again.events) await this.#sendAgain(client, room, event);

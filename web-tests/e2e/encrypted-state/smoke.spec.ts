@@ -374,6 +374,34 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       assert.equal(await explained(inviter), by === "alice" ? 0 : 1);
     });
 
+    it(`${by} goes on with a room's key after a reload, and not after the browser's end`, async () => {
+      const [someone, other] = pair();
+      const { roomId: id } = await drive(someone.page, "createRoom", {
+        name: `Year of ${by} ${CANARY}`,
+        encrypted: true,
+        invite: [other.credentials.userId],
+      });
+      await drive(other.page, "joinRoom", id);
+      const rename = async (word: string): Promise<string> => {
+        const name = `${word} of ${by} ${CANARY}`;
+        await drive(someone.page, "setRoomName", id, name);
+        await drive(other.page, "roomName", id, name);
+        return (await encryptedName(someone, id)).sessionId;
+      };
+      const first = await rename("Spring");
+      await reload(someone);
+      assert.equal(await rename("Summer"), first);
+      // What lies in the browser's memory alone ends with it.
+      const settings = await someone.browser.openExtensionPage("popup.html");
+      await callApi(settings, "storage.session.remove", "run");
+      await settings.close();
+      await reload(someone);
+      const second = await rename("Autumn");
+      assert.notEqual(second, first);
+      await reload(someone);
+      assert.equal(await rename("Winter"), second);
+    });
+
     it(`a guest in ${to}'s browser has the module asleep until the first room needs it`, async () => {
       const [inviter, { browser, recorder }] = pair();
       const size = statSync(join(testBuild(browser.kind), "mantle_state_bg.wasm")).size;

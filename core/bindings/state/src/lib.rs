@@ -74,7 +74,7 @@ export interface PendingWrite { pendingId: string; roomId: string | null; since:
 export interface SessionView {
   sessionId: string;
   isNew: boolean;
-  rotated?: "age" | "messages" | "member-left" | "device-removed" | "visibility" | "asked";
+  rotated?: "age" | "messages" | "member-left" | "device-removed" | "visibility" | "unproven" | "asked";
   shareWith: { userId: string; deviceId: string }[];
   refused: { userId: string; deviceId: string; why: "blocked" | "not-cross-signed" }[];
   withoutDevices: string[];
@@ -192,6 +192,12 @@ impl EncryptedState {
     #[wasm_bindgen(js_name = setOwnDevice)]
     pub fn set_own_device(&mut self, json: &str) -> Outcome {
         self.engine.set_own_device(json).map_err(error)
+    }
+
+    /// Says which run of the browser this is: known by its memory, never by its disk.
+    #[wasm_bindgen(js_name = setRun)]
+    pub fn set_run(&mut self, run: &str) {
+        self.engine.set_run(run);
     }
 
     /// Whether `setOwnDevice` was called.

@@ -364,7 +364,8 @@ impl StateEngine {
 
     /// The session to encrypt a room's state with, and who must get its key. Makes or replaces it
     /// where that is due; with `"keeps": true` neither for its age nor for its use, which only what
-    /// somebody sets anew asks for.
+    /// somebody sets anew asks for. With `"sharesOnly": true` nothing is going to be encrypted, so
+    /// one of an earlier run of the browser will do.
     ///
     /// # Errors
     ///
@@ -378,6 +379,7 @@ impl StateEngine {
         let encryption = get(json, &["encryption"])?.unwrap_or("{}");
         // What is encrypted once more after a rotation must not bring about the next one.
         let keeps = get(json, &["keeps"])? == Some("true");
+        let shares_only = get(json, &["sharesOnly"])? == Some("true");
         let policy = if keeps {
             RotationPolicy::NEVER
         } else {
@@ -437,6 +439,8 @@ impl StateEngine {
                     self.problem(&room_id, "index-used-twice", &session_id);
                     Some("asked")
                 }
+                // Before whatever may wait: it encrypts nothing in any case.
+                _ if !shares_only && !outbound.is_proven() => Some("unproven"),
                 Sharing::Rotate(reason) => Some(rotation_name(reason)),
                 // So that it is done by this device, as the others in the room think.
                 Sharing::Share(_) if self.is_stale_session(&room_id, &outbound.session_id()) => {
@@ -586,7 +590,7 @@ impl StateEngine {
         self.must_write()?;
         let device = self.device.as_ref().ok_or(EngineError::NoDevice)?;
         let outbound = self.outbound.get_mut(room_id).ok_or(EngineError::NoSession)?;
-        if !outbound.asked || !outbound.imported {
+        if !outbound.asked || !outbound.imported || !outbound.is_proven() {
             return Err(EngineError::NoSession);
         }
         if !outbound.reached {

@@ -4,6 +4,11 @@
 //! An index never goes down. What the store gives is compared with what is known here; a session
 //! whose index cannot be trusted (a write failed, the store gave an older one, an event came with an
 //! index not used here) is thrown away with all that was encrypted and not sent, and a new one made.
+//!
+//! A store cannot tell that it was wound back: a restored or copied profile, or a disk that lost its
+//! last writes with the power, looks as whole as any. So each session says in which run of the
+//! browser it was made, which is known by what lies in memory alone. One of another run still gives
+//! its key to those who lack it and encrypts nothing more.
 
 use serde::Serialize;
 
@@ -67,6 +72,10 @@ pub(crate) struct Outbound {
     expected: usize,
     // Whose devices the key is for, as the page said last: sorted. None since the page was loaded.
     members: Option<Vec<UserHash>>,
+    // The run of the browser it was made in; empty where that was not known.
+    run: String,
+    // Made by this tab, or in this run.
+    is_proven: bool,
 }
 
 impl Outbound {
@@ -85,11 +94,18 @@ impl Outbound {
             late: 0,
             expected: 0,
             members: None,
+            run: String::new(),
+            is_proven: true,
         }
     }
 
-    /// The session's stored form, and in it `"written": [[type, state key, time]]` and
-    /// `"shares_history"`.
+    /// Whether its index is known to be the highest that was ever used, as far as this device goes.
+    pub(crate) const fn is_proven(&self) -> bool {
+        self.is_proven
+    }
+
+    /// The session's stored form, and in it `"written": [[type, state key, time]]`,
+    /// `"shares_history"` and `"run"`.
     fn stored(&self, key: &PickleKey) -> String {
         let session = self.session.stored(key);
         let written: Vec<String> = self
@@ -102,6 +118,7 @@ impl Outbound {
         let edit = [
             Edit::set(&["written"], format!("[{}]", written.join(","))),
             Edit::set(&["shares_history"], self.shares_history.to_string()),
+            Edit::set(&["run"], quoted(&self.run)),
         ];
         json::apply(session.as_bytes(), &edit)
             .ok()
@@ -114,6 +131,8 @@ impl Outbound {
         let shares_history = get(stored, &["shares_history"]).ok()? != Some("false");
         let session = OutboundSession::restore(stored, key).ok()?;
         let mut outbound = Self::made(session, shares_history);
+        outbound.run = get_str(stored, &["run"]).ok()?.unwrap_or_default();
+        outbound.is_proven = false;
         // Of a session of before they are in it.
         let inside = outbound.session.holders().len();
         let count = get(stored, &["holders"]).ok()??.parse();
@@ -223,6 +242,8 @@ pub(crate) struct OutboundSessions {
     rooms: Map<String, Outbound>,
     tickets: Map<u32, Ticket>,
     next_ticket: u32,
+    // The browser's run of now; empty: not known, and then none of the store's sessions is of it.
+    run: String,
     // Sessions that must not be gone on with, whatever the store says.
     condemned: Set<String>,
     // By room and session: read, and not put together with the session yet.
@@ -232,7 +253,16 @@ pub(crate) struct OutboundSessions {
 impl OutboundSessions {
     pub(crate) fn clear(&mut self) {
         let condemned = std::mem::take(&mut self.condemned);
-        *self = Self { condemned, next_ticket: self.next_ticket, ..Self::default() };
+        let run = std::mem::take(&mut self.run);
+        *self = Self { condemned, run, next_ticket: self.next_ticket, ..Self::default() };
+    }
+
+    /// Says which run of the browser this is.
+    pub(crate) fn set_run(&mut self, run: &str) {
+        run.clone_into(&mut self.run);
+        for (_, outbound) in self.rooms.iter_mut() {
+            outbound.is_proven |= !run.is_empty() && outbound.run == run;
+        }
     }
 
     pub(crate) fn get(&self, room_id: &str) -> Option<&Outbound> {
@@ -252,8 +282,14 @@ impl OutboundSessions {
     }
 
     /// Puts a session in the place of the one that was, if there was one.
-    pub(crate) fn replace(&mut self, room_id: &str, outbound: Outbound, journal: &mut Journal) {
+    pub(crate) fn replace(
+        &mut self,
+        room_id: &str,
+        mut outbound: Outbound,
+        journal: &mut Journal,
+    ) {
         self.remove(room_id, journal);
+        outbound.run.clone_from(&self.run);
         self.rooms.insert(room_id.to_owned(), outbound);
         journal.touch(Prefix::Outbound, room_id);
     }
@@ -358,6 +394,7 @@ impl OutboundSessions {
         let mut outbound = Outbound::restore(value, key)?;
         let room_id = outbound.session.room_id().to_owned();
         let session_id = outbound.session_id();
+        outbound.is_proven = !self.run.is_empty() && outbound.run == self.run;
         if self.condemned.contains(&session_id) {
             // Known by now: it is not there any more for those that read it later.
             return None;
@@ -369,6 +406,7 @@ impl OutboundSessions {
                 self.condemn(&room_id, journal);
                 return None;
             }
+            outbound.is_proven |= known.is_proven;
             outbound.imported = known.imported;
             outbound.members = known.members.take();
             outbound.received = known.received;

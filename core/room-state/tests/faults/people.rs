@@ -23,6 +23,8 @@ pub struct Client {
     pub store: Map<String, Value>,
     pub user: String,
     pub device: Value,
+    /// The browser's run, which its tabs share.
+    pub run: u32,
 }
 
 impl Client {
@@ -32,6 +34,7 @@ impl Client {
             store: Map::new(),
             user: user.to_owned(),
             device: device(user, &format!("{}DEV", &user[1..2])),
+            run: 1,
         };
         client.log_in();
         client
@@ -45,7 +48,18 @@ impl Client {
             store: self.store.clone(),
             user: self.user.clone(),
             device: self.device.clone(),
+            run: self.run,
         };
+        tab.log_in();
+        tab
+    }
+
+    /// The same profile after the browser's end, with the store as it is now.
+    pub fn restarted(&self) -> Self {
+        let mut tab = self.tab();
+        tab.run += 1;
+        let stored = Value::Object(tab.store.clone()).to_string();
+        tab.engine = StateEngine::new(&[7; 32], &stored).unwrap();
         tab.log_in();
         tab
     }
@@ -54,6 +68,7 @@ impl Client {
         let mut own = self.device.clone();
         own["userId"] = json!(self.user);
         self.engine.set_own_device(&own.to_string()).unwrap();
+        self.engine.set_run(&self.run.to_string());
         self.engine.become_writer(&Value::Object(self.store.clone()).to_string()).unwrap();
     }
 

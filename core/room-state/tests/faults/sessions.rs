@@ -227,3 +227,121 @@ fn what_is_set_anew_never_waits_for_a_session_that_leaves_those_out_who_left() {
     crowd.pop();
     assert!(session_of(&mut alice, &crowd, (NOW - 3_600_000, true)).1);
 }
+
+#[test]
+fn a_profile_restored_from_an_earlier_copy_makes_a_new_session() {
+    let mut left = Left::default();
+    let mut one = Client::new(ALICE);
+    let mut store = Map::new();
+    left.add(&write(&mut one.engine, &mut store, "First", None).unwrap());
+    let copy = store.clone();
+    left.add(&write(&mut one.engine, &mut store, "Second", None).unwrap());
+    // The disk of before; the homeserver has shown nothing of its own yet.
+    one.store = copy.clone();
+    let mut two = one.restarted();
+    store = copy;
+    left.add(&write(&mut two.engine, &mut store, "Third", None).unwrap());
+    left.add(&write(&mut two.engine, &mut store, "Fourth", None).unwrap());
+}
+
+#[test]
+fn a_copy_of_a_profile_goes_on_with_none_of_its_sessions() {
+    let mut left = Left::default();
+    let mut one = Client::new(ALICE);
+    let mut store = Map::new();
+    left.add(&write(&mut one.engine, &mut store, "First", None).unwrap());
+    one.store.clone_from(&store);
+    let mut copy = one.restarted();
+    let mut copied = store.clone();
+    for round in 0..3 {
+        // Both are in use, and neither knows of the other.
+        left.add(&write(&mut one.engine, &mut store, &format!("Here {round}"), None).unwrap());
+        left.add(&write(&mut copy.engine, &mut copied, &format!("There {round}"), None).unwrap());
+    }
+}
+
+/// The session of what left.
+fn session_in(body: &str) -> String {
+    let content: Value = serde_json::from_str(body).unwrap();
+    content["session_id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_reload_goes_on_with_the_session_and_the_browsers_end_costs_one() {
+    let mut one = Client::new(ALICE);
+    let mut store = Map::new();
+    let first = session_in(&write(&mut one.engine, &mut store, "First", None).unwrap());
+    for round in 0..3 {
+        one.store.clone_from(&store);
+        one = one.tab();
+        let name = format!("After reload {round}");
+        let again = session_in(&write(&mut one.engine, &mut store, &name, None).unwrap());
+        assert_eq!(again, first);
+    }
+    one.store.clone_from(&store);
+    let mut one = one.restarted();
+    let second = session_in(&write(&mut one.engine, &mut store, "After restart", None).unwrap());
+    assert_ne!(second, first);
+    one.store.clone_from(&store);
+    let mut tab = one.tab();
+    let again = session_in(&write(&mut tab.engine, &mut store, "In another tab", None).unwrap());
+    assert_eq!(again, second);
+}
+
+#[test]
+fn a_tab_that_cannot_know_the_browsers_run_uses_sessions_of_its_own_only() {
+    let mut left = Left::default();
+    let mut one = Client::new(ALICE);
+    let mut store = Map::new();
+    left.add(&write(&mut one.engine, &mut store, "First", None).unwrap());
+    for _ in 0..3 {
+        let stored = Value::Object(store.clone()).to_string();
+        let mut tab = StateEngine::new(&[7; 32], &stored).unwrap();
+        let mut own = one.device.clone();
+        own["userId"] = json!(one.user);
+        tab.set_own_device(&own.to_string()).unwrap();
+        let body = write(&mut tab, &mut store, "Second", None).unwrap();
+        let again = write(&mut tab, &mut store, "Third", None).unwrap();
+        assert_eq!(message_index(&serde_json::from_str(&body).unwrap()), 0);
+        assert_eq!(session_in(&body), session_in(&again));
+        left.add(&body);
+        left.add(&again);
+    }
+}
+
+#[test]
+fn after_the_browsers_end_the_key_is_shared_and_nothing_encrypted_with_it() {
+    for is_old_form in [false, true] {
+        let mut alice = Client::new(ALICE);
+        let bob = Client::new(BOB);
+        let first = alice.session(ROOM, &[]);
+        alice.encrypt(ROOM, "m.room.name", &named("Secret"));
+        if is_old_form {
+            // As an earlier version stored it.
+            for (_, value) in alice.store.iter_mut() {
+                let mut entry: Value = serde_json::from_str(value.as_str().unwrap()).unwrap();
+                entry.as_object_mut().unwrap().remove("run");
+                *value = json!(entry.to_string());
+            }
+        }
+        let mut alice = alice.restarted();
+        let asked = |shares_only: bool| {
+            json!({"roomId": ROOM, "members": [ALICE, BOB], "targets": [bob.devices()],
+                "historyVisibility": "shared", "now": NOW, "sharesOnly": shares_only})
+            .to_string()
+        };
+        let shared = alice.engine.need_session(&asked(true)).unwrap();
+        assert_eq!((&shared.session_id, shared.rotated), (&first.session_id, None));
+        assert_eq!(shared.share_with.len(), 1);
+        alice.engine.imported(ROOM, &shared.session_id).unwrap();
+        let all = serde_json::to_string(&shared.share_with).unwrap();
+        alice.engine.shared(ROOM, &shared.session_id, &all).unwrap();
+        // Whatever the page does.
+        assert!(alice.engine.encrypt(ROOM, "m.room.name", "", "{}").is_err());
+        assert!(alice.engine.encrypt_again(ROOM, "m.room.name", "", "{}", "$base").is_err());
+        let renewed = alice.engine.need_session(&asked(false)).unwrap();
+        assert_ne!(renewed.session_id, first.session_id);
+        assert_eq!(renewed.rotated, Some("unproven"));
+        assert_eq!(alice.engine.need_session(&asked(false)).unwrap().rotated, None);
+    }
+}

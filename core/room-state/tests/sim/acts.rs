@@ -63,8 +63,16 @@ pub enum Act {
     Crashes {
         page: usize,
     },
-    /// All tabs of a device are, and come back.
+    /// All tabs of a device are, and come back with the browser.
     Restarts {
+        device: usize,
+    },
+    /// A backup is made of a profile.
+    Copies {
+        device: usize,
+    },
+    /// The browser ends, the profile becomes what the backup has, and the browser starts.
+    Restores {
         device: usize,
     },
     /// Someone signs in once more.
@@ -169,7 +177,7 @@ pub enum Act {
 impl Act {
     fn ordinary(chance: &mut Chance) -> Self {
         let (n, room) = (chance.below(64), chance.below(ROOMS.len()));
-        match chance.below(43) {
+        match chance.below(46) {
             0..=10 => Self::Names { page: n, room },
             11..=14 => Self::NamesInAllTabs { device: n, room },
             15..=16 => Self::Redacts { page: n, room },
@@ -189,6 +197,8 @@ impl Act {
                 requests: chance.below(2) as u32,
                 answers: chance.below(2) as u32,
             },
+            40 => Self::Copies { device: n },
+            41..=42 => Self::Restores { device: n },
             _ => Self::Waits { seconds: 1 + chance.next() % 90 },
         }
     }
@@ -215,9 +225,10 @@ impl Act {
             | Self::ServerWithholds { .. } => 9,
             Self::ServerReplays { .. }
             | Self::ServerRollsBack { .. }
-            | Self::ServerMovesRoom { .. }
-            | Self::ServerUnflags { .. } => 10,
+            | Self::ServerMovesRoom { .. } => 10,
             Self::ServerForgesClear { .. } => 11,
+            Self::Copies { .. } | Self::Restores { .. } => 12,
+            Self::ServerUnflags { .. } => 13,
             Self::Names { .. }
             | Self::NamesInAllTabs { .. }
             | Self::Waits { .. }
@@ -280,7 +291,11 @@ pub fn plan(seed: u64, kind: People) -> Vec<(Act, usize)> {
     let mut chance = Chance::new(seed);
     let length = 6 + chance.below(24);
     let is_whole = std::env::var_os("SIM_ALL").is_some();
-    let kinds = chance.next() & if is_whole { u64::MAX } else { !UNMENDED } | 1 << 31;
+    let mut kinds = chance.next() & if is_whole { u64::MAX } else { !UNMENDED } | 1 << 31;
+    if kinds >> 12 & 1 == 1 {
+        // A profile that was set back knows no more of a room's flag than a new device.
+        kinds &= !(1 << 13);
+    }
     let mut acts = Vec::new();
     while acts.len() < length {
         let act = if kind == People::Hostile && chance.one_in(3) {
@@ -314,6 +329,7 @@ pub struct Run {
     chance: Chance,
     steps: usize,
     is_hostile: bool,
+    is_restored: bool,
 }
 
 /// Keys as a device publishes them, from chance, with its own signature.
@@ -387,6 +403,7 @@ impl Run {
             chance: Chance::new(seed ^ 0x5eed),
             steps: 0,
             is_hostile,
+            is_restored: false,
         };
         run.sign_in(ALICE);
         run.sign_in(BOB);
@@ -554,16 +571,19 @@ impl Run {
                 }
             }
             Act::Restarts { device } => {
-                let device = device % self.devices.len();
-                let id = self.devices[device].id.clone();
-                let owners: Vec<usize> = self
-                    .pages
-                    .values()
-                    .filter(|page| page.device.id == id)
-                    .map(|page| page.owner)
-                    .collect();
-                owners.into_iter().for_each(|owner| self.close(owner));
-                self.open(device);
+                self.restarts(device % self.devices.len(), |_| {});
+            }
+            Act::Copies { device } => {
+                let device = self.device(device);
+                device.copy.replace(Some(device.disk.borrow().entries.clone()));
+            }
+            Act::Restores { device } => {
+                self.is_restored = true;
+                self.restarts(device % self.devices.len(), |device| {
+                    if let Some(copy) = &*device.copy.borrow() {
+                        device.disk.borrow_mut().entries.clone_from(copy);
+                    }
+                });
             }
             Act::SignsIn { user } => {
                 if self.devices.len() < 6 {
@@ -647,6 +667,21 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// The browser ends and starts again, with what was done to its profile meanwhile.
+    fn restarts(&mut self, number: usize, meanwhile: impl FnOnce(&Device)) {
+        let device = Rc::clone(&self.devices[number]);
+        let owners: Vec<usize> = self
+            .pages
+            .values()
+            .filter(|page| page.device.id == device.id)
+            .map(|page| page.owner)
+            .collect();
+        owners.into_iter().for_each(|owner| self.close(owner));
+        meanwhile(&device);
+        device.run.set(device.run.get() + 1);
+        self.open(number);
     }
 
     fn moves(&mut self, room_id: &str, sender: &str, from: &[&str], membership: &str) {
@@ -739,7 +774,8 @@ impl Run {
             }
         }
         self.passes(600_000);
-        if !self.is_hostile {
+        // Keys that a restored profile has lost go to new devices with the next name only.
+        if !self.is_hostile && !self.is_restored {
             for (room_id, _) in ROOMS {
                 let expected = self.current(room_id).and_then(|event| {
                     let ciphertext = event["content"]["ciphertext"].as_str()?;

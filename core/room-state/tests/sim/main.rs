@@ -31,7 +31,7 @@ mod truth;
 
 use std::time::{Duration, Instant};
 
-use acts::{People, plan, run, shrunk};
+use acts::{Act, People, plan, run, shrunk};
 use page::Sabotage;
 
 /// Tells a broken run so that it can be repeated; none where it kept every promise.
@@ -42,7 +42,11 @@ fn failure(seed: u64, kind: People, sabotage: Sabotage) -> Option<String> {
         return None;
     }
     let short = shrunk(seed, acts, sabotage);
-    let broken = run(seed, &short, sabotage).broken;
+    let report = run(seed, &short, sabotage);
+    if std::env::var_os("SIM_LOG").is_some() {
+        println!("{}", report.log.join("\n"));
+    }
+    let broken = report.broken;
     let told: Vec<String> =
         short.iter().map(|(act, steps)| format!("    {act:?}, then {steps} steps")).collect();
     Some(format!(
@@ -118,4 +122,24 @@ fn a_page_that_makes_mistakes_is_found_out() {
         });
         assert!(is_found, "{sabotage:?}");
     }
+}
+
+/// Where the homeserver shows what left, that tells too: here it does not.
+#[test]
+fn a_page_that_believes_a_restored_disk_is_found_out() {
+    let broken = |sabotage| {
+        (0..20).flat_map(move |seed| {
+            let acts = [
+                (Act::Names { page: 0, room: 0 }, 60),
+                (Act::Copies { device: 0 }, 5),
+                (Act::Names { page: 0, room: 0 }, 60),
+                (Act::ServerWithholds { user: 0, room: 0 }, 0),
+                (Act::Restores { device: 0 }, 100),
+                (Act::NamesInAllTabs { device: 0, room: 0 }, 60),
+            ];
+            run(seed, &acts, sabotage).broken
+        })
+    };
+    assert_eq!(broken(Sabotage::None).collect::<Vec<_>>(), Vec::<String>::new());
+    assert!(broken(Sabotage::BelievesTheDisk).any(|broken| broken.contains("left twice")));
 }

@@ -28,6 +28,10 @@ pub struct Device {
     /// Curve25519 and Ed25519, as published.
     pub keys: Value,
     pub disk: RefCell<Disk>,
+    /// What a backup has of it.
+    pub copy: RefCell<Option<BTreeMap<String, String>>>,
+    /// How often the browser was started.
+    pub run: Cell<u32>,
     pub crypto: RefCell<Crypto>,
     /// The Web Lock of the profile.
     lock: Rc<Lock>,
@@ -40,6 +44,8 @@ impl Device {
             id: id.to_owned(),
             keys,
             disk: RefCell::default(),
+            copy: RefCell::default(),
+            run: Cell::default(),
             crypto: RefCell::default(),
             lock: Rc::default(),
         }
@@ -71,6 +77,8 @@ pub enum Sabotage {
     NeedsNoLock,
     /// Shares no keys.
     KeepsKeys,
+    /// Takes what the disk says for what is.
+    BelievesTheDisk,
 }
 
 /// One tab.
@@ -148,6 +156,11 @@ impl Page {
         let mut own = self.device.keys.clone();
         own["userId"] = json!(self.device.user);
         engine.set_own_device(&own.to_string()).unwrap();
+        let run = match self.world.sabotage {
+            Sabotage::BelievesTheDisk => "always".to_owned(),
+            _ => self.device.run.get().to_string(),
+        };
+        engine.set_run(&run);
         *self.engine.borrow_mut() = Some(engine);
     }
 
@@ -307,7 +320,7 @@ impl Page {
 
     // sharing.ts
 
-    async fn share_keys(&self, room_id: &str, keeps: bool) -> Outcome {
+    async fn share_keys(&self, room_id: &str, (keeps, shares_only): (bool, bool)) -> Outcome {
         let members = self.members(room_id, &["join", "invite"]);
         self.breath().await;
         let targets = self.devices_of(&members, true);
@@ -316,7 +329,7 @@ impl Page {
             element.state(room_id, kind, "").map(|event| event["content"].clone())
         };
         let json = json!({"roomId": room_id, "members": members, "targets": targets,
-            "now": self.world.tasks.now(), "keeps": keeps,
+            "now": self.world.tasks.now(), "keeps": keeps, "sharesOnly": shares_only,
             "encryption": content("m.room.encryption"),
             "historyVisibility": "shared"});
         let session = self.call(|engine| engine.need_session(&json.to_string())).map_err(said)?;
@@ -417,7 +430,7 @@ impl Page {
                 let is_held =
                     self.call(|engine| engine.outbound_rooms()).contains(&room_id.to_owned());
                 if is_held {
-                    self.share_keys(room_id, true).await?;
+                    self.share_keys(room_id, (true, true)).await?;
                 }
                 let members = self.members(room_id, &["join"]);
                 let json = json!({"members": members, "now": self.world.tasks.now()});
@@ -436,7 +449,7 @@ impl Page {
     }
 
     async fn send_again(&self, room_id: &str, again: &mantle_room_state::Again) -> Outcome {
-        self.share_keys(room_id, true).await?;
+        self.share_keys(room_id, (true, false)).await?;
         self.breath().await;
         let is_there = {
             let server = self.world.server.borrow();
@@ -502,7 +515,7 @@ impl Page {
         let encrypted = match plan {
             Plan::Encrypt { event_type, state_key, .. } => {
                 self.writing(async || {
-                    self.share_keys(room_id, false).await?;
+                    self.share_keys(room_id, (false, false)).await?;
                     self.stored(&body, |engine| {
                         engine.encrypt(room_id, &event_type, &state_key, &body)
                     })

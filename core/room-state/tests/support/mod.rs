@@ -53,6 +53,7 @@ impl Client {
         let mut own = self.device.clone();
         own["userId"] = json!(self.user);
         self.engine.set_own_device(&own.to_string()).unwrap();
+        self.engine.set_run("run");
         self.engine.become_writer(&Value::Object(self.store.clone()).to_string()).unwrap();
     }
 

@@ -1,0 +1,12 @@
+/** Which run of the browser this is, by what lies in its memory alone. */
+import { NativeError } from "../primordials/primordials.ts";
+import { askRelay } from "./relay-requests.ts";
+
+const PATIENCE = 10_000;
+
+/** The same in all tabs until the browser ends. Rejects where that cannot be known. */
+export async function browserRun(): Promise<string> {
+  const answer = await askRelay({ kind: "run" }, PATIENCE);
+  if (answer.kind !== "browser-run") throw new NativeError("Mantle read something unexpected.");
+  return answer.run;
+}
