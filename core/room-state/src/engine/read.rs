@@ -196,6 +196,8 @@ pub(super) struct Answer {
     pub(super) invites: Vec<Entry>,
     // What a browser may read as state that is encrypted here, and nobody else can read.
     unreadable: Vec<Edit>,
+    // Redacted ones that claim to be current.
+    emptied: Vec<Entry>,
     // Ranges to be blanked in the second half of a split sync.
     delivered: Vec<Range<usize>>,
     number: u32,
@@ -399,6 +401,7 @@ impl StateEngine {
             && answer.clear.is_empty()
             && answer.invites.is_empty()
             && answer.unreadable.is_empty()
+            && answer.emptied.is_empty()
             && !answer.changed;
         if idle {
             return None;
@@ -481,6 +484,10 @@ impl StateEngine {
                     let event_id = entry.found.event_id.as_deref().unwrap_or_default();
                     if redactions::is_emptied(entry.found.text(&answer.body)) {
                         self.redact(&entry.room_id, event_id);
+                        if compose::emptied_slot(&entry).is_some() {
+                            answer.emptied.push(entry);
+                            continue;
+                        }
                     } else if !self.known.is_redacted(&entry.room_id, event_id) {
                         answer.encrypted.push(entry);
                         continue;
@@ -1257,7 +1264,10 @@ impl StateEngine {
     }
 
     fn place(&mut self, room_id: &str, opened: &OpenedState, arrival: Arrival) {
-        let slot = compose::slot(room_id, &opened.event_type, &opened.state_key);
+        self.place_slot(compose::slot(room_id, &opened.event_type, &opened.state_key), arrival);
+    }
+
+    fn place_slot(&mut self, slot: (String, String, String), arrival: Arrival) {
         let before = self.placed.get(&slot).copied();
         self.placed.insert(slot, before.map_or(arrival, |before| before.max(arrival)), 0);
     }
@@ -1524,6 +1534,7 @@ impl Answer {
             clear: Vec::new(),
             invites: Vec::new(),
             unreadable: Vec::new(),
+            emptied: Vec::new(),
             delivered: Vec::new(),
             number: 0,
             departed: Map::new(),

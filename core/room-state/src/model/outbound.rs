@@ -282,12 +282,7 @@ impl OutboundSessions {
     }
 
     /// Puts a session in the place of the one that was, if there was one.
-    pub(crate) fn replace(
-        &mut self,
-        room_id: &str,
-        mut outbound: Outbound,
-        journal: &mut Journal,
-    ) {
+    pub(crate) fn replace(&mut self, room_id: &str, mut outbound: Outbound, journal: &mut Journal) {
         self.remove(room_id, journal);
         outbound.run.clone_from(&self.run);
         self.rooms.insert(room_id.to_owned(), outbound);

@@ -170,3 +170,86 @@ fn who_may_not_redact_ends_nothing() {
     let url = format!("{HS}/rooms/{ROOM}/state/m.room.name");
     assert!(matches!(alice.engine.before("GET", &url), Before::Reply { .. }));
 }
+
+/// An answer's events as Element has them in the end: the content of the room's name.
+fn name_after(before: &str, shown: &Value) -> String {
+    let room = &shown["rooms"]["join"][ROOM];
+    let mut name = before.to_owned();
+    for list in ["state", "timeline"] {
+        for event in room[list]["events"].as_array().unwrap() {
+            if event["type"] == "m.room.name" {
+                name = event["content"]["name"].as_str().unwrap_or_default().to_owned();
+            }
+        }
+    }
+    name
+}
+
+#[test]
+fn where_the_newest_name_was_redacted_no_older_one_is_shown() {
+    for version in VERSIONS {
+        for is_before_known in [false, true] {
+            for places in ["timeline", "state", "alone"] {
+                for is_reloaded in [false, true] {
+                    let (mut alice, mut bob, _) = alice_and_bob(version);
+                    let (second, _) = alice.send(ROOM, &[&bob], "m.room.name", &named("Second"));
+                    let (mut third, _) = alice.send(ROOM, &[&bob], "m.room.name", &named("Third"));
+                    third["origin_server_ts"] = json!(NOW + 5);
+                    let gone = emptied(version, &third);
+                    let mut before = "Secret".to_owned();
+                    if is_before_known {
+                        let shown = bob.open("/sync?since=b", &sync(vec![], vec![second.clone()]));
+                        before = name_after(&before, &shown);
+                        assert_eq!(before, "Second");
+                    }
+                    let redacted = redaction(version, &third);
+                    let answer = match places {
+                        "timeline" => sync(vec![], vec![second, gone, redacted]),
+                        "state" => sync(vec![second], vec![gone, redacted]),
+                        // What came between was left out.
+                        _ => sync(vec![gone], vec![]),
+                    };
+                    let shown = bob.open("/sync?since=c", &answer);
+                    assert_eq!(name_after(&before, &shown), "", "{version} {places}");
+                    if is_reloaded {
+                        bob.reload();
+                    }
+                    assert_eq!(says(&mut bob), Vec::<&str>::new(), "{version} {places}");
+                    assert_eq!(sent_again(&mut bob, &[ALICE, BOB], NOW + 999_999), 0);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_redacted_name_of_before_takes_no_newer_one_away() {
+    let (mut alice, mut bob, first) = alice_and_bob("10");
+    let (mut second, _) = alice.send(ROOM, &[&bob], "m.room.name", &named("Secret too"));
+    second["origin_server_ts"] = json!(NOW + 3_600_000);
+    let gone = emptied("10", &first);
+    for answer in [
+        sync(vec![], vec![gone.clone(), second.clone()]),
+        sync(vec![gone.clone()], vec![second]),
+        // The homeserver goes back.
+        sync(vec![gone], vec![]),
+    ] {
+        let shown = bob.open("/sync?since=c", &answer);
+        assert_eq!(name_after("Secret too", &shown), "Secret too");
+        assert!(bob.knows_name());
+    }
+}
+
+#[test]
+fn a_name_whose_key_comes_after_a_newer_one_was_redacted_stays_history() {
+    let mut alice = Client::new(ALICE);
+    let mut bob = Client::new(BOB);
+    bob.knows(&[&alice]);
+    let (first, keys) = alice.send(ROOM, &[&bob], "m.room.name", &named("First"));
+    let (mut second, _) = alice.send(ROOM, &[&bob], "m.room.name", &named("Second"));
+    second["origin_server_ts"] = json!(NOW + 5);
+    bob.open("/sync?since=a", &sync(room_state(), vec![first]));
+    bob.open("/sync?since=b", &sync(vec![], vec![emptied("10", &second)]));
+    bob.engine.add_room_keys(&keys).unwrap();
+    assert_eq!(bob.healed(), Vec::<Value>::new());
+}

@@ -6,9 +6,10 @@ use super::{
 use crate::decrypt::decrypt::OpenedState;
 use crate::engine::again::Weighed;
 use crate::index::events::{Edit, Edited, Splice};
-use crate::model::precedence::{Precedence, STATE_ENCRYPTION_FLAGS};
+use crate::model::precedence::{Candidate, Precedence, STATE_ENCRYPTION_FLAGS};
+use crate::msc4362::eligible::check_eligible;
 use crate::msc4362::packed_key::WireKey;
-use crate::sorted::Map;
+use crate::sorted::{Map, Set};
 use mantle_wire::json::{self, elements, get, get_str, members, quoted, span};
 use mantle_wire::route::Endpoint;
 
@@ -69,6 +70,7 @@ impl StateEngine {
             }
         }
         let mut last: Map<Slot, (u8, usize)> = Map::new();
+        let emptied = self.judge_emptied(&answer, &slots, &mut edits);
         for (slot, claims) in slots.iter() {
             let newest = claims
                 .entries
@@ -77,6 +79,14 @@ impl StateEngine {
                 .max_by_key(|entry| order(entry));
             let Some(newest) = newest else { continue };
             last.insert(slot.clone(), order(newest));
+            if emptied.contains(slot) {
+                // Before what was redacted, all of them are history.
+                for entry in claims.entries.iter().filter_map(|at| answer.encrypted.get(*at)) {
+                    let Some(Ok(opened)) = &entry.opened else { continue };
+                    edits.extend(rewrite(&answer.body, entry, opened));
+                }
+                continue;
+            }
             let current = self.judge(&answer, newest);
             if current && let Some(left) = answer.departed.get(&slot.0) {
                 let event_id = newest.found.event_id.clone().unwrap_or_default();
@@ -145,6 +155,61 @@ impl StateEngine {
             }
         }
         (changed || answer.changed || answer.second).then_some(edited)
+    }
+
+    /// Slots whose newest event was redacted: they have no content, and none of an older event's. The
+    /// client is given what was redacted as an event that says so.
+    fn judge_emptied(
+        &mut self,
+        answer: &Answer,
+        slots: &Map<Slot, Claims>,
+        edits: &mut Vec<Edit>,
+    ) -> Set<Slot> {
+        let mut all: Map<Slot, &Entry> = Map::new();
+        for entry in &answer.emptied {
+            let Some(slot) = emptied_slot(entry) else { continue };
+            if all.get(&slot).is_none_or(|last| order(last) < order(entry)) {
+                all.insert(slot, entry);
+            }
+        }
+        let mut emptied = Set::new();
+        for (slot, entry) in all.iter() {
+            let claims = slots.get(slot).into_iter().flat_map(|claims| claims.entries.iter());
+            let mut others = claims.filter_map(|at| answer.encrypted.get(*at)).peekable();
+            let is_known = self.known.current(&slot.0, &slot.1, &slot.2).is_some();
+            // An older one may wait for its key.
+            let may_wait = self.known.encrypts_state(&slot.0);
+            let is_news = is_known || may_wait || others.peek().is_some();
+            if is_news && others.all(|other| order(other) < order(entry)) {
+                let event_id = entry.found.event_id.clone().unwrap_or_default();
+                let candidate = Candidate {
+                    event_id: event_id.clone(),
+                    origin_server_ts: entry.found.origin_server_ts.unwrap_or_default(),
+                    session_id: String::new(),
+                    message_index: 0,
+                };
+                let offered = self.known.offer_encrypted(&slot.0, &slot.1, &slot.2, candidate);
+                if offered == Precedence::Current {
+                    self.known.redact(&slot.0, &event_id);
+                    self.memory.remove(&slot.0, &(slot.1.clone(), slot.2.clone()));
+                    self.place_slot(slot.clone(), arrival(answer.number, entry));
+                    self.touch_room(&slot.0);
+                    emptied.insert(slot.clone());
+                }
+            }
+        }
+        for entry in &answer.emptied {
+            let slot = emptied_slot(entry).filter(|slot| emptied.contains(slot));
+            let is_empty = is_blank(entry.found.content(&answer.body));
+            match slot {
+                Some((_, event_type, state_key)) => {
+                    edits.extend(emptied_event(&answer.body, entry, &event_type, &state_key));
+                }
+                None if !is_empty => edits.push(neutral(&answer.body, entry)),
+                None => {}
+            }
+        }
+        emptied
     }
 
     fn weigh_entry(&mut self, answer: &Answer, entry: &Entry, opened: &OpenedState) {
@@ -288,6 +353,24 @@ fn order(entry: &Entry) -> (u8, usize) {
         Role::History | Role::Stripped => 0,
     };
     (weight, entry.found.range().start)
+}
+
+/// Of a redacted event that claims to be current: what its key says it was.
+pub(super) fn emptied_slot(entry: &Entry) -> Option<Slot> {
+    let Role::Current(_) = entry.role else { return None };
+    let Ok(WireKey::Packed(key)) = WireKey::read(&entry.found.state_key) else { return None };
+    check_eligible(key.event_type()).ok()?;
+    Some(slot(&entry.room_id, key.event_type(), key.state_key()))
+}
+
+fn emptied_event(body: &[u8], entry: &Entry, event_type: &str, state_key: &str) -> Option<Edit> {
+    let edits = [
+        json::Edit::replace(&["type"], quoted(event_type)),
+        json::Edit::replace(&["state_key"], quoted(state_key)),
+        json::Edit::replace(&["content"], "{}"),
+    ];
+    let event = json::apply(entry.found.text(body).as_bytes(), &edits).ok()??;
+    Some(Edit::of(&entry.found, Splice::Replace(event)))
 }
 
 fn arrival(answer: u32, entry: &Entry) -> Arrival {
