@@ -223,3 +223,18 @@ async function until(condition: () => boolean, what: string): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }
+
+/** The contents of messages of a room that this client can read, once one has this text in it. */
+export async function readContents(roomId: string, text: string): Promise<string[]> {
+  const limit = Date.now() + 30_000;
+  for (;;) {
+    const events = client().getRoom(roomId)?.getLiveTimeline().getEvents() ?? [];
+    await Promise.all(events.map((event) => client().decryptEventIfNeeded(event)));
+    const contents = events
+      .filter((event) => event.getType() === "m.room.message")
+      .map((event) => JSON.stringify(event.getContent()));
+    if (contents.some((content) => content.includes(text))) return contents;
+    if (Date.now() > limit) throw new Error(`no message with ${text} came`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}

@@ -66,6 +66,7 @@ pub struct Engine {
     active: ShieldSet,
     page_host: String,
     page_path: String,
+    page_folder: String,
     learned: Learned,
     unreported: Vec<Place>,
     kept: Vec<Kept>,
@@ -126,8 +127,11 @@ impl Engine {
         let address = Address::parse(document_url);
         let page_host = address.map(|address| address.host.to_owned()).unwrap_or_default();
         let page_path = address.map(|address| address.path.to_owned()).unwrap_or_default();
+        let folder = page_path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let scheme = address.map_or("https", |address| address.scheme);
+        let page_folder = format!("{scheme}://{page_host}{folder}/");
         let policy = EffectiveSettings::default().checked(settables());
-        let mut engine = Self { page_host, page_path, policy, ..Self::default() };
+        let mut engine = Self { page_host, page_path, page_folder, policy, ..Self::default() };
         engine.update_modes();
         // Element Call's page is told for whom it works, behind its address's `#?`.
         let parameters = document_url.split_once('#').and_then(|(_, rest)| rest.split_once('?'));
@@ -310,6 +314,7 @@ impl Engine {
                 return;
             }
             Ok(BodyStep::Edit(edits)) => json::apply(current, &edits),
+            Ok(BodyStep::Replace(text)) => Ok(Some(text.into_bytes())),
             Ok(BodyStep::Keep { key, content, member }) => {
                 if self.settle(shield, mode, Action::Rewritten, head) {
                     let id = self.keep(key, content);
@@ -840,6 +845,7 @@ impl Engine {
             policy: &self.policy,
             page_host: &self.page_host,
             page_path: &self.page_path,
+            page_folder: &self.page_folder,
             learned: &self.learned,
             kept: &self.kept,
         }

@@ -386,6 +386,8 @@ pub struct Context<'a> {
     pub page_host: &'a str,
     /// Path of the page's document.
     pub page_path: &'a str,
+    /// Where the page's Element lies: an address that ends with a slash.
+    pub page_folder: &'a str,
     /// What servers said so far.
     pub learned: &'a Learned,
     /// What stays on this device.
@@ -428,6 +430,8 @@ pub enum BodyStep {
     Pass,
     /// These edits.
     Edit(Vec<Edit>),
+    /// Send this text instead.
+    Replace(String),
     /// Keep this content on this device, and send `{<member>: "<id>"}` instead.
     Keep {
         /// What it replaces here.

@@ -1235,6 +1235,7 @@ fn messages_do_not_name_the_site_that_links_are_copied_for() {
         "body": "https://chat.example.org/app/#/user/@b:x and https://chat.example.org/app/welcome",
         "formatted_body": "<mx-reply><a href=\"https://chat.example.org/app/#/room/!r:x/$e\">x</a>",
         "m.new_content": {"body": "https://chat.example.org/app/#/room/#a:x"},
+        "org.matrix.msc1767.message": [{"m.text": "https://chat.example.org/app/#/room/#b:x"}],
         "url": "mxc://x/y",
     });
     let url = format!("{HS}/rooms/!r:x/send/m.room.message/t");
@@ -1250,6 +1251,7 @@ fn messages_do_not_name_the_site_that_links_are_copied_for() {
             "body": "https://matrix.to/#/@b:x and https://chat.example.org/app/welcome",
             "formatted_body": "<mx-reply><a href=\"https://matrix.to/#/!r:x/$e\">x</a>",
             "m.new_content": {"body": "https://matrix.to/#/#a:x"},
+            "org.matrix.msc1767.message": [{"m.text": "https://matrix.to/#/#b:x"}],
             "url": "mxc://x/y",
         })
     );
@@ -1524,4 +1526,42 @@ fn state_that_may_be_encrypted_is_handed_over_and_its_answers_back() {
     assert_eq!(noted(&mut off), [""; 0]);
     let noted = noted(&mut watching);
     assert_eq!(noted.len(), 2, "{noted:?}");
+}
+
+#[test]
+fn the_sites_address_is_the_one_the_page_has() {
+    for (page, folder) in [
+        ("https://chat.example.org", "https://chat.example.org/"),
+        ("https://chat.example.org/app/index.html?a=/b/#/c/d", "https://chat.example.org/app/"),
+        ("http://localhost:8080/#/home", "http://localhost:8080/"),
+    ] {
+        let mut engine = Engine::new(page);
+        engine.apply_settings(None, None);
+        let link = engine.link("https://matrix.to/#/@b:x").unwrap();
+        assert_eq!(link, format!("{folder}#/user/@b:x"));
+        let topic = format!("{HS}/rooms/!r:x/state/m.room.topic/");
+        let body = json!({"topic": format!("see {folder}#/room/!r:x")}).to_string();
+        engine.decide_body("PUT", &topic, "", body.as_bytes());
+        let sent = String::from_utf8(engine.take_body().unwrap()).unwrap();
+        assert_eq!(sent, r#"{"topic":"see https://matrix.to/#/!r:x"}"#);
+    }
+}
+
+#[test]
+fn a_prefix_that_only_repeats_matrix_to_is_none() {
+    let config = "https://chat.example.org/app/config.json";
+    let prefix = |given: Value| {
+        let body = given.to_string();
+        let changed = engine().response("GET", config, 200, body.as_bytes());
+        let read: Value = serde_json::from_slice(&changed.unwrap_or(body.into_bytes())).unwrap();
+        read["permalink_prefix"].clone()
+    };
+    for none in [json!(""), json!("https://matrix.to"), json!("https://matrix.to/"), json!(7)] {
+        let own = json!("https://chat.example.org/app");
+        assert_eq!(prefix(json!({ "permalink_prefix": none })), own, "{none}");
+        assert_eq!(prefix(json!({ "permalinkPrefix": none })), own, "{none}");
+    }
+    let chosen = json!("https://own.example.org");
+    assert_eq!(prefix(json!({ "permalink_prefix": chosen })), chosen);
+    assert_eq!(prefix(json!({ "permalinkPrefix": chosen })), Value::Null);
 }

@@ -1,12 +1,14 @@
 /**
- * Links in messages of encrypted rooms: no hook on the network can see them, so the page's own
- * crypto is asked to show us each event before it encrypts it. All of it is Element's code:
- * a client without such a method stays as it is.
+ * Messages of encrypted rooms: no hook on the network can see them, so the page's own crypto is
+ * asked to show us each event before it encrypts it, and the core judges it as one that leaves in
+ * clear. All of it is Element's code: a client without such a method stays as it is.
  */
 import {
   addListener,
   apply,
+  decodeText,
   defineProperty,
+  encodeText,
   NativeError,
   NativeWeakMap,
   indexOf,
@@ -17,7 +19,7 @@ import {
   weakSet,
 } from "../primordials/primordials.ts";
 import type { AnyFunction } from "../primordials/primordials.ts";
-import type { Gate } from "../intercept/decision.ts";
+import { type Gate, REWRITTEN } from "../intercept/decision.ts";
 import { runningClient } from "../room-state/element/client.ts";
 import { linkFate, NOT_SENT, OPEN_MEDIA } from "./link.ts";
 
@@ -52,15 +54,26 @@ function watchCrypto(gate: Gate): void {
   const native = crypto.encryptEvent;
   if (typeof native !== "function" || weakGet(watched, crypto) === true) return;
   weakSet(watched, crypto, true);
-  const send = `${client.baseUrl}/_matrix/client/v3/rooms/x/send/m.room.encrypted/x`;
+  const send = (type: string): string =>
+    `${client.baseUrl}/_matrix/client/v3/rooms/x/send/${type}/x`;
   defineProperty(crypto, "encryptEvent", {
     configurable: true,
     writable: true,
     value: async (...args: [OutgoingEvent, ...unknown[]]): Promise<unknown> => {
-      await lookInto(args[0], (action) => gate.note(SHIELD, action, "PUT", send));
+      asInClear(args[0], gate, send("m.room.message"));
+      await lookInto(args[0], (action) =>
+        gate.note(SHIELD, action, "PUT", send("m.room.encrypted")),
+      );
       return apply(native, crypto, args);
     },
   });
+}
+
+/** What the core makes of a message in clear. */
+function asInClear({ event }: OutgoingEvent, gate: Gate, url: string): void {
+  const content = encodeText(stringify(event.content ?? {}));
+  if ((gate.decideBody("PUT", url, "", content) & REWRITTEN) === 0) return;
+  event.content = parseJson(decodeText(gate.takeBody())) as object;
 }
 
 /** Throws where it is not to be sent; Element then offers to send it again. */

@@ -4,10 +4,15 @@ import { after, before, describe, it } from "node:test";
 import type { Page } from "puppeteer-core";
 import { bothBrowsers, launch } from "../../support/browsers.ts";
 import type { LaunchedBrowser } from "../../support/browsers.ts";
+import { drive } from "../../support/client-page.ts";
 import { startRecorder } from "../../support/recorder.ts";
 import type { Recorder, Route } from "../../support/recorder.ts";
+import { startWorld } from "../../support/world.ts";
+import type { World } from "../../support/world.ts";
 import { launchMantle, pause, storeSettings } from "../extension-pages.ts";
 import type { ExtensionBrowser } from "../extension-pages.ts";
+import { openSides } from "./sides.ts";
+import type { Sides } from "./sides.ts";
 
 const HOME = "https://chat.example.org/app/";
 const ROOM = "!room:hs.example.org/$event?via=hs.example.org";
@@ -146,5 +151,63 @@ for (const kind of bothBrowsers) {
       await storeSettings(settings, undefined);
       assert.equal((await visit(guarded, press("user"))).asked, 0);
     });
+  });
+}
+
+for (const kind of bothBrowsers) {
+  describe(`messages with own links in ${kind}`, { timeout: 240_000 }, () => {
+    let world: World;
+    let sides: Sides;
+
+    before(async () => {
+      world = await startWorld();
+      sides = await openSides(kind, world);
+      await Promise.all([sides.without.signIn(), sides.with.signIn()]);
+    });
+
+    after(async () => {
+      await sides?.close();
+      await world?.close();
+    });
+
+    for (const encrypted of [false, true]) {
+      it(`do not name the site in ${encrypted ? "encrypted" : "clear"} rooms`, async () => {
+        const [writer, reader] = [sides.with, sides.without];
+        // As Element puts it into a reply, by the prefix that its configuration names.
+        const linked = (author: string): Record<string, unknown> => {
+          const link = `https://chat.example.org/#/room/!r:hs.example.org/$e by ${author}`;
+          const html = `<mx-reply><blockquote><a href="${link}">In reply to</a></blockquote></mx-reply>`;
+          const body = `> ${link}`;
+          return {
+            msgtype: "m.text",
+            body,
+            format: "org.matrix.custom.html",
+            formatted_body: html,
+            "m.new_content": { msgtype: "m.text", body, formatted_body: html },
+            "org.matrix.msc1767.text": body,
+          };
+        };
+        const { roomId } = await drive(writer.page, "createRoom", {
+          name: "Links",
+          encrypted,
+          invite: [reader.account.userId],
+        });
+        await drive(reader.page, "joinRoom", roomId);
+        await drive(writer.page, "joined", roomId);
+        // Nothing is sent by a person before a key or a press.
+        await writer.page.keyboard.press("Shift");
+        await pause(1_000);
+        await drive(writer.page, "sendEvent", roomId, "m.room.message", linked("writer"));
+        await drive(reader.page, "sendEvent", roomId, "m.room.message", linked("reader"));
+        const told = await drive(reader.page, "readContents", roomId, "by writer");
+        const own = await drive(writer.page, "readContents", roomId, "by reader");
+        const naming = (list: string[], author: string): string[] =>
+          list.filter((one) => one.includes(author) && one.includes("chat.example.org"));
+        assert.equal(naming(own, "by reader").length, 1, "without Mantle nothing named the site");
+        assert.deepEqual(naming(told, "by writer"), []);
+        const sent = told.find((one) => one.includes("by writer")) ?? "";
+        assert.equal(sent.split("https://matrix.to/#/!r:hs.example.org/$e").length - 1, 5);
+      });
+    }
   });
 }

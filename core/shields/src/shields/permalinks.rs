@@ -7,7 +7,7 @@
 
 use super::{BodyStep, Context, Head, HeadStep, Info, ResponseStep, Shield, documented};
 use mantle_settings::{OptionInfo, OptionKind};
-use mantle_wire::json::{Document, Edit, JsonError, get_str, quoted, utf8};
+use mantle_wire::json::{Document, Edit, JsonError, quoted, utf8};
 use mantle_wire::route::Endpoint;
 use mantle_wire::url::percent_decoded;
 use std::borrow::Cow;
@@ -25,7 +25,7 @@ pub(super) static INFO: Info = Info {
     ),
     why: documented("Element shows the same room or person without asking another server."),
     options: &[COPIED],
-    endpoints: &[Endpoint::ElementConfig, Endpoint::Send],
+    endpoints: &[Endpoint::ElementConfig, Endpoint::Send, Endpoint::StateSend],
     ..Info::PLAIN
 };
 
@@ -37,16 +37,10 @@ const COPIED: OptionInfo = OptionInfo {
     why: documented("Otherwise everybody who opens them tells matrix.to."),
 };
 
-/// Where a message has text with links (Client-Server API, `m.room.message`).
-const TEXTS: [&[&str]; 4] = [
-    &["body"],
-    &["formatted_body"],
-    &["m.new_content", "body"],
-    &["m.new_content", "formatted_body"],
-];
-
-/// What Element puts before `/#/room/…` in links it makes; a missing one means matrix.to.
-const PREFIX: &str = "permalink_prefix";
+/// What Element puts before `/#/room/…` in links it makes; a missing one means matrix.to. It has an
+/// old name beside the present one.
+const PREFIXES: [&str; 2] = ["permalink_prefix", "permalinkPrefix"];
+const MATRIX_TO: &str = "https://matrix.to";
 
 impl Shield for Permalinks {
     fn info(&self) -> &'static Info {
@@ -61,13 +55,15 @@ impl Shield for Permalinks {
         {
             return HeadStep::Watch;
         }
-        if head.endpoint == Endpoint::Send && !context.page_host.is_empty() {
+        let is_event = matches!(head.endpoint, Endpoint::Send | Endpoint::StateSend);
+        if is_event && !context.page_host.is_empty() {
             return HeadStep::Body;
         }
         HeadStep::Pass
     }
 
-    /// Links that Element makes for messages say which site it is: they leave as matrix.to's.
+    /// Links that Element makes say which site it is: in messages and topics they leave as matrix.to's.
+    /// The page shows it what is about to be encrypted, too.
     fn body(
         &self,
         _head: &Head<'_>,
@@ -75,27 +71,20 @@ impl Shield for Permalinks {
         _headers: &str,
         body: &[u8],
     ) -> Result<BodyStep, JsonError> {
-        let site = own(context);
-        if memchr::memmem::find(body, site.as_bytes()).is_none() {
+        if memchr::memmem::find(body, context.page_folder.as_bytes()).is_none() {
             return Ok(BodyStep::Pass);
         }
-        let text = utf8(body)?;
-        let mut edits = Vec::new();
-        for path in TEXTS {
-            let Some(written) = get_str(text, path)? else { continue };
-            let mut sent = written.clone();
-            for kind in ["room", "user"] {
-                sent = sent.replace(&format!("{site}#/{kind}/"), "https://matrix.to/#/");
-            }
-            if sent != written {
-                edits.push(Edit::replace(path, quoted(&sent)));
-            }
+        let written = utf8(body)?;
+        let mut sent = written.to_owned();
+        for kind in ["room", "user"] {
+            let own = format!("{}#/{kind}/", context.page_folder);
+            sent = sent.replace(&own, &format!("{MATRIX_TO}/#/"));
         }
-        Ok(if edits.is_empty() { BodyStep::Pass } else { BodyStep::Edit(edits) })
+        Ok(if sent == written { BodyStep::Pass } else { BodyStep::Replace(sent) })
     }
 
     fn response_paths(&self, _head: &Head<'_>) -> Vec<Cow<'static, str>> {
-        vec![Cow::Borrowed(PREFIX)]
+        PREFIXES.map(Cow::Borrowed).to_vec()
     }
 
     fn response(
@@ -105,23 +94,20 @@ impl Shield for Permalinks {
         body: &Document<'_>,
     ) -> Result<ResponseStep, JsonError> {
         let mut step = ResponseStep::default();
+        let set = PREFIXES.iter().find_map(|prefix| body.get_str(prefix));
+        let is_chosen = set.is_some_and(|set| !matches!(set.trim_end_matches('/'), "" | MATRIX_TO));
         // Element takes an empty `config.<host>.json` for "not there".
-        if body.has_members() && body.get(PREFIX).is_none_or(|prefix| prefix == "null") {
-            step.edits.push(Edit::set(&[PREFIX], quoted(own(context).trim_end_matches('/'))));
+        if body.has_members() && !is_chosen {
+            let own = quoted(context.page_folder.trim_end_matches('/'));
+            step.edits.push(Edit::set(&PREFIXES[..1], own));
         }
         Ok(step)
     }
 
     fn link(&self, url: &str, context: &Context<'_>) -> Option<String> {
         let path = inside(url)?;
-        (!context.page_host.is_empty()).then(|| format!("{}{path}", own(context)))
+        (!context.page_host.is_empty()).then(|| format!("{}{path}", context.page_folder))
     }
-}
-
-/// The folder the page's Element lies in; sites are https.
-fn own(context: &Context<'_>) -> String {
-    let folder = context.page_path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    format!("https://{}{folder}/", context.page_host)
 }
 
 /// Where Element shows what a matrix.to link names.
