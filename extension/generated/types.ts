@@ -161,7 +161,7 @@ permission: string, };
 /**
  * A part of the page script that takes requests or answers over, asynchronously.
  */
-export type Handler = "state" | "media" | "ask";
+export type Handler = "state" | "media" | "ask" | "session";
 
 /**
  * What Mantle did, for the ledger.

@@ -19,7 +19,7 @@ import { askHandler, isPermitted } from "./dialogs/consent.ts";
 import { GuardedCore } from "./core/guarded-core.ts";
 import type { CoreStatus } from "./core/guarded-core.ts";
 import { installFetchHook } from "./intercept/fetch.ts";
-import { registerHandler } from "./intercept/handlers.ts";
+import { registerAnswerHandler, registerHandler } from "./intercept/handlers.ts";
 import { installCopyHook } from "./media/copied.ts";
 import { mediaHandler } from "./media/handler.ts";
 import { installOutgoingHook } from "./media/outgoing.ts";
@@ -117,6 +117,8 @@ function install(): void {
 
   registerHandler("ask", askHandler);
   registerHandler("media", mediaHandler);
+  registerHandler("session", core.sessions);
+  registerAnswerHandler("session", core.sessions);
   installResponseAccessors();
   installFetchHook(core);
   installXhrHook(core);

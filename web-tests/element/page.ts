@@ -36,7 +36,10 @@ export const ownBuild: string | undefined = process.env["MANTLE_ELEMENT"];
 const CONFIG = fileURLToPath(new URL("../client/config.json", import.meta.url));
 
 /** Serves the page as a web server serves Element: what has a hash in its name is kept for good. */
-export async function elementPage(own = ownBuild): Promise<Handler> {
+export async function elementPage(
+  own = ownBuild,
+  features: Readonly<Record<string, boolean>> = {},
+): Promise<Handler> {
   const folder = resolve(own ?? (await buildElement()));
   if (!existsSync(join(folder, "index.html"))) {
     throw new Error(`${folder} holds no built Element Web: it has no index.html.`);
@@ -53,7 +56,7 @@ export async function elementPage(own = ownBuild): Promise<Handler> {
       return;
     }
     // A build's own servers are not for tests.
-    const content = isConfig ? await elementConfig(CONFIG) : await readFile(file);
+    const content = isConfig ? await elementConfig(CONFIG, features) : await readFile(file);
     const isKept = /^(bundles|i18n)\//.test(name);
     response.writeHead(200, {
       "Content-Type": TYPES[extname(name)] ?? "text/plain",
@@ -64,9 +67,12 @@ export async function elementPage(own = ownBuild): Promise<Handler> {
 }
 
 /** The client page's configuration, but for guests and a notice that lies over the room list. */
-async function elementConfig(file: string): Promise<string> {
+async function elementConfig(
+  file: string,
+  wanted: Readonly<Record<string, boolean>>,
+): Promise<string> {
   const config = JSON.parse(await readFile(file, "utf8")) as Record<string, unknown>;
-  const features = { feature_release_announcement: false };
+  const features = { feature_release_announcement: false, ...wanted };
   return JSON.stringify({ ...config, disable_guests: true, features });
 }
 
@@ -81,6 +87,19 @@ export async function signIn(
   await fill(page, "#mx_LoginForm_username", user);
   await fill(page, "#mx_LoginForm_password", password);
   await click(page, ".mx_Login_submit:not(.mx_Login_submit_disabled)");
+  await putVerificationOff(page);
+}
+
+/** Signs in where the homeserver's authorisation server does it, whose page has one link: yes. */
+export async function signInElsewhere(page: Page): Promise<void> {
+  await page.goto(`${ELEMENT}#/login`, { waitUntil: "load", ...LIMIT });
+  await click(page, ".mx_Login_fullWidthButton");
+  await click(page, "#allow");
+  await putVerificationOff(page);
+}
+
+/** Waits until somebody is signed in, and puts verification off where it is asked for. */
+async function putVerificationOff(page: Page): Promise<void> {
   const next = ".mx_CompleteSecurity_skip, .mx_LeftPanel";
   await page.waitForSelector(next, { visible: true, ...LIMIT });
   if ((await page.$(".mx_LeftPanel")) === null) {

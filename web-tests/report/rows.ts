@@ -119,6 +119,7 @@ function openIdTokens(seen: Seen): string[] {
 }
 
 const UDP = "not a request: calls use UDP; e2e/shields/calls.spec.ts counts its packets";
+const TOKENS = "this session signs in by password; e2e/auth-server.spec.ts signs in at such a server";
 const NAVIGATION = "a click that leaves Element; nothing is sent while it runs";
 const WINDOWS = "messages between windows, no request";
 const CHOSEN = "readable unless its type is chosen; e2e/shields/asking.spec.ts shows it chosen";
@@ -316,6 +317,7 @@ export const ROWS: readonly Row[] = [
     id: "device-name-peers",
     leaks: (s) => s.elsewhere["device-name-peers"] ?? 0,
   },
+  { id: "device-name-token", notDriven: TOKENS },
   {
     id: "device-rename",
     leaks: (s) => hs(s, "PUT", /\/devices\//, bodyHas(s.canaries.deviceName)),

@@ -394,6 +394,13 @@ pub const LEAKS: &[Leak] = &[
         Some("device-name"),
     ),
     leak(
+        "device-name-token",
+        4,
+        "Your browser and system, in the name an authorisation server gives the session",
+        "homeserver and its users",
+        Some("device-name"),
+    ),
+    leak(
         "device-rename",
         4,
         "The name you give to a device",

@@ -267,8 +267,8 @@ impl Engine {
                 }
             }
             HeadStep::Handback(handler) => {
-                if mode != Mode::Flag && wanted.handback.is_none() {
-                    wanted.handback = Some(taker(shield, handler));
+                if mode != Mode::Flag {
+                    wanted.handback.get_or_insert(taker(shield, handler));
                 }
             }
         }
@@ -310,6 +310,14 @@ impl Engine {
                     self.settle(shield, mode, Action::Flagged, head);
                 } else {
                     wanted.handovers.push(taker(shield, handler));
+                }
+                return;
+            }
+            Ok(BodyStep::Handback(handler)) => {
+                if mode == Mode::Flag {
+                    self.settle(shield, mode, Action::Flagged, head);
+                } else {
+                    wanted.handback.get_or_insert(taker(shield, handler));
                 }
                 return;
             }

@@ -456,6 +456,8 @@ pub enum BodyStep {
     AskEdited(&'static Question, Vec<Edit>),
     /// A handler in the page takes it over, after every shield's edits.
     Handover(Handler),
+    /// A handler in the page sees the answer, before any shield does.
+    Handback(Handler),
 }
 
 /// A part of a body that stays on this device.

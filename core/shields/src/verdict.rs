@@ -33,6 +33,8 @@ pub enum Handler {
     Media,
     /// Asks the user whether it may leave.
     Ask,
+    /// Names sessions whose server named them.
+    Session,
 }
 
 /// A synthetic answer, shaped so that Element copes with it quietly.

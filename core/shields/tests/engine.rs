@@ -4,7 +4,7 @@
 // A test that fails to set up has failed.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use mantle_shields::verdict::flag;
+use mantle_shields::verdict::{Handler, flag};
 use mantle_shields::{Effect, Engine};
 use serde_json::{Value, json};
 
@@ -301,6 +301,46 @@ fn client_registration_names_a_plain_client() {
             send(&mut engine, "POST", "https://other.example/api", "", body.as_bytes()),
             Outcome::Sent
         );
+    }
+}
+
+#[test]
+fn the_first_token_of_a_session_is_handed_back_and_no_later_one() {
+    let mut engine = engine();
+    let mut flags = |url: &str, body: &str| {
+        let first = engine.decide("POST", url);
+        assert_eq!(first, flag::NEEDS_BODY, "{url}");
+        engine.decide_body("POST", url, "", body.as_bytes())
+    };
+    let token = "https://auth.example.org/oauth2/token";
+    for body in [
+        "grant_type=authorization_code&code=c&code_verifier=v",
+        "client_id=1&grant_type=authorization%5Fcode\n",
+        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&device_code=d",
+        "device_code=d&grant_type=urn:ietf:params:oauth:grant-type:device_code",
+    ] {
+        assert_eq!(flags(token, body), flag::HANDBACK, "{body}");
+        assert_eq!(flags("https://hs.example.org/_matrix/client/v9/token", body), flag::HANDBACK);
+    }
+    for body in [
+        "grant_type=refresh_token&refresh_token=r",
+        "a_grant_type=authorization_code",
+        "grant_type=authorization_codes",
+        "grant_type=",
+        "token=t&token_type_hint=authorization_code",
+        r#"{"grant_type":"authorization_code"}"#,
+    ] {
+        assert_eq!(flags(token, body), 0, "{body}");
+    }
+    let body = b"grant_type=authorization_code";
+    engine.decide_body("POST", token, "", body);
+    let taker = engine.take_handback().expect("nobody takes it");
+    assert_eq!((taker.handler, taker.shield), (Handler::Session, "device-name"));
+    for (mode, recorded) in [("off", 0), ("flag", 1)] {
+        let settings = format!(r#"{{"version":1,"shields":{{"device-name":"{mode}"}}}}"#);
+        let mut engine = with(Some(&settings));
+        assert_eq!(engine.decide_body("POST", token, "", body), 0, "{mode}");
+        assert_eq!(records(&mut engine).len(), recorded, "{mode}");
     }
 }
 

@@ -27,6 +27,7 @@ import type {
 import { refusal } from "../intercept/refusal.ts";
 import { fallbackAnswer, fallbackDecision } from "./fallback.ts";
 import { type KeptEntries, textOfEntries, withEntry } from "./kept-entries.ts";
+import { UnnamedSessions } from "./unnamed-sessions.ts";
 
 /** How long a request waits for settings before the strictest ones are taken. */
 const SETTINGS_WAIT = 2_000;
@@ -64,6 +65,8 @@ export interface CoreObserver {
  * twice is decided by the fallback; the next request gets a new core.
  */
 export class GuardedCore implements Gate {
+  /** Handles requests and answers for the handler "session". */
+  readonly sessions = new UnnamedSessions(this);
   readonly #observer: CoreObserver;
   readonly #documentUrl: string;
   #core: Core | undefined;
@@ -129,7 +132,7 @@ export class GuardedCore implements Gate {
     const flags = this.#attempt((core) => core.decide(method, url), undefined);
     if (flags === undefined) return this.#decideWithout(method, url);
     this.#notePending();
-    return flags;
+    return this.sessions.flags(flags, url);
   }
 
   forgetDecision(): void {
@@ -142,7 +145,7 @@ export class GuardedCore implements Gate {
     if (flags === undefined) return this.#decideWithout(method, url);
     if ((flags & REWRITTEN) !== 0) this.#keep();
     this.#notePending();
-    return flags;
+    return this.sessions.flags(flags, url);
   }
 
   takeReply(): SyntheticReply {
@@ -169,7 +172,7 @@ export class GuardedCore implements Gate {
   }
 
   takeHandovers(): readonly Taker[] {
-    return this.#attemptOnce((core) => core.takeHandovers()) ?? [];
+    return this.sessions.takers(this.#attemptOnce((core) => core.takeHandovers()) ?? []);
   }
 
   takeHandback(): Taker | undefined {

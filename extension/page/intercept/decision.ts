@@ -20,7 +20,7 @@ export const HANDBACK = 128;
 
 /** A handler that takes a request or an answer over, and the shield it does that for. */
 export interface Taker {
-  readonly handler: "state" | "media" | "ask";
+  readonly handler: "state" | "media" | "ask" | "session";
   /** Id, and title for people. */
   readonly shield: string;
   readonly name: string;

@@ -89,6 +89,7 @@ const fromCharCode = String.fromCharCode;
 const fromHex = parseInt;
 /** The letter whose number two hexadecimal digits are. */
 export const letterOf = (hex: string): string => fromCharCode(fromHex(hex, 16));
+export const encodeUriPart: (text: string) => string = encodeURIComponent;
 export const parseJson = JSON.parse as (text: string) => unknown;
 export const stringify = JSON.stringify as (value: unknown) => string;
 export const isArray = Array.isArray;

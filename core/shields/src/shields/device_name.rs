@@ -1,11 +1,15 @@
 //! Device names: one text for everybody instead of browser, system and host.
 //!
 //! Catalogue section 4. Covers login, registration (guests included),
-//! renaming a session, the stand-in for a device that is away (MSC3814), and dynamic client registration (RFC 7591, MSC2966).
+//! renaming a session, the stand-in for a device that is away (MSC3814), and dynamic client
+//! registration (RFC 7591, MSC2966). An authorisation server names a session itself when it is given
+//! its first token (MSC2964), so the page gives it another name before the session does anything.
 
 use super::{BodyStep, Context, Head, HeadStep, Info, Shield, documented};
+use crate::verdict::Handler;
 use mantle_wire::json::{Edit, JsonError, get, members, quoted};
 use mantle_wire::route::Endpoint;
+use mantle_wire::url::percent_decoded;
 
 pub(super) struct DeviceName;
 
@@ -43,8 +47,8 @@ impl Shield for DeviceName {
         match head.endpoint {
             Endpoint::Login | Endpoint::Register | Endpoint::DeviceUpdate => HeadStep::Body,
             Endpoint::DehydratedDevice if head.method == "PUT" => HeadStep::Body,
-            // Where the registration endpoint is, only the auth server says; its body is unmistakable,
-            // and so is that of a sign-in at a path that no row knows.
+            // Where the registration and token endpoints are, only the auth server says; their bodies
+            // are unmistakable, and so is that of a sign-in at a path that no row knows.
             Endpoint::Foreign | Endpoint::Unknown if head.method == "POST" => HeadStep::Body,
             _ => HeadStep::Pass,
         }
@@ -62,6 +66,9 @@ impl Shield for DeviceName {
         }
         let name = quoted(context.policy.device_name().value);
         if matches!(head.endpoint, Endpoint::Foreign | Endpoint::Unknown) {
+            if begins_session(body) {
+                return Ok(BodyStep::Handback(Handler::Session));
+            }
             return Ok(by_shape(body, &name).map_or(BodyStep::Pass, BodyStep::Edit));
         }
         Ok(BodyStep::Edit(match head.endpoint {
@@ -69,6 +76,20 @@ impl Shield for DeviceName {
             _ => vec![Edit::replace(&[DEVICE], name)],
         }))
     }
+}
+
+/// Whether this form asks for the first token of a session (RFC 6749, section 4.1.3; RFC 8628,
+/// section 3.4). One that asks for the next token does not.
+fn begins_session(form: &[u8]) -> bool {
+    let is_first = |kind: &str| {
+        matches!(
+            percent_decoded(kind).as_ref(),
+            "authorization_code" | "urn:ietf:params:oauth:grant-type:device_code"
+        )
+    };
+    std::str::from_utf8(form).is_ok_and(|form| {
+        form.trim().split('&').any(|pair| pair.strip_prefix("grant_type=").is_some_and(is_first))
+    })
 }
 
 /// Edits for a sign-in or a dynamic client registration; `None` when the body is anything else.
