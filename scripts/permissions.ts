@@ -6,7 +6,7 @@ import path from "node:path";
 import { type Browser, manifestFor, patternsOf } from "./manifest.ts";
 import { root } from "./process.ts";
 
-const agreed = ["activeTab", "declarativeNetRequest", "scripting", "storage"];
+const agreed = ["activeTab", "alarms", "declarativeNetRequest", "scripting", "storage"];
 /** Asked for one site at a time, by a person's click. */
 const agreedOptionalHosts = ["https://*/*", "http://*.localhost/*", "http://127.0.0.1/*"];
 /** Everything at the top of a manifest; a new key may open a door of its own. */

@@ -26,7 +26,7 @@ function readable(source: string): string[] {
     if (ts.isImportDeclaration(node) || ts.isThrowStatement(node) || ts.isTypeNode(node)) return;
     if (ts.isPropertyAssignment(node) && /^(?:class|role)$/.test(node.name.getText())) return;
     if (ts.isCallExpression(node) && UNREAD.test(calledName(node))) return;
-    if (ts.isStringLiteralLike(node) || ts.isTemplateExpression(node)) {
+    if ((ts.isStringLiteralLike(node) || ts.isTemplateExpression(node)) && !isClass(node)) {
       const literal = ts.isTemplateExpression(node)
         ? [node.head, ...node.templateSpans.map(({ literal }) => literal)]
             .map(({ text }) => text)
@@ -43,6 +43,14 @@ function readable(source: string): string[] {
 
 function calledName({ expression }: ts.CallExpression): string {
   return ts.isPropertyAccessExpression(expression) ? expression.name.text : "";
+}
+
+function isClass({ parent }: ts.Node): boolean {
+  return (
+    ts.isBinaryExpression(parent) &&
+    ts.isPropertyAccessExpression(parent.left) &&
+    parent.left.name.text === "className"
+  );
 }
 
 /** Also where it is one of two, as in `a ? "this" : "that"`. */
@@ -86,6 +94,7 @@ describe("texts of the pages", () => {
     for (const source of [
       'element("p", { class: "hint", text: text("nothing") })',
       'element("p", { class: a ? "shield brief" : "shield" })',
+      'card.className = "card bad"',
       'all.querySelector("a [hidden] b c")',
       'throw new Error("There is no such thing.")',
       'one.setAttribute("aria-hidden", "true")',

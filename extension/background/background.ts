@@ -18,6 +18,7 @@ import { forgetPart, forgetPrivatePages, loadForPage, putForPage } from "../brow
 import {
   type EffectBatch,
   type PageReport,
+  type PauseAnswer,
   type PrivateAnswer,
   type PrivateQuery,
   type Receipt,
@@ -31,6 +32,7 @@ import {
   EVERYWHERE,
   type Sender,
   hasHost,
+  onAlarm,
   onHostsAdded,
   onHostsRemoved,
   onInstalled,
@@ -39,12 +41,14 @@ import {
   onStartup,
   ownHost,
   readStorage,
+  setAlarm,
   setBadge,
   writeStorage,
 } from "../browser/api.ts";
 import { probe } from "./media-probe.ts";
 import { noteRefusedRules } from "../browser/rule-problems.ts";
 import { applyRules, wantedRules } from "./rules.ts";
+import { endPause, pauseOf, pausesInForce, watchPauses } from "../browser/pauses.ts";
 import { readSettings, watchSettings, writeSettings } from "../browser/settings-store.ts";
 import {
   addedSites,
@@ -65,6 +69,8 @@ onHostsAdded(() => void reconcile());
 onHostsRemoved((patterns) => void forgetSites(patterns));
 watchSettings(() => void reconcile());
 watchLearned(() => void reconcile());
+watchPauses(() => void reconcile());
+onAlarm(() => void reconcile());
 onPrivateWindowsGone(() => void forgetPrivate());
 onMessage((message, sender) => {
   const known = readBackgroundMessage(message);
@@ -79,6 +85,8 @@ onMessage((message, sender) => {
       return browserRun().then((run) => ({ kind: "browser-run", run }));
     case "probe-query":
       return readCommonBrowser().then((common) => probe(known.urls, common));
+    case "pause-query":
+      return answerPause(sender);
     case "private-store":
     case "private-load":
       return takePrivate(known, sender);
@@ -116,6 +124,41 @@ async function takeLearned(message: EffectBatch, sender: Sender): Promise<void> 
   const from = { site, part, inUse, isPrivate: sender.isPrivate };
   if (!(await siteHosts(await readSettings())).includes(site)) return;
   if (await learn(from, learned)) await reconcile();
+}
+
+/** Whether Mantle is paused where the page is, and until when. */
+async function answerPause(sender: Sender): Promise<PauseAnswer> {
+  const host = hostOf(sender.origin);
+  const settings = await describeSettings(await readSettings());
+  const pause = host === undefined ? undefined : await pauseOf(host);
+  if (pause === undefined || isLocked(settings)) {
+    // What is over may still have its rules.
+    await reconcile();
+    return { kind: "pause-answer", settings: null, until: null };
+  }
+  const shields = Object.fromEntries(settings.shields.map(({ id }) => [id, "off"]));
+  return {
+    kind: "pause-answer",
+    settings: JSON.stringify({ version: 1, shields }),
+    until: pause.until ?? null,
+  };
+}
+
+/** Where the organisation locks a shield, nobody pauses it with all others. */
+function isLocked({ shields }: SettingsView): boolean {
+  return shields.some(({ locked }) => locked);
+}
+
+/** Hosts of the pauses in force; the alarm is for the end of the first. */
+async function pausedHosts(settings: SettingsView): Promise<string[]> {
+  const pauses = await pausesInForce();
+  if (isLocked(settings)) {
+    for (const { host } of pauses) await endPause(host);
+    return [];
+  }
+  const ends = pauses.flatMap(({ until }) => until ?? []);
+  await setAlarm(ends.length === 0 ? undefined : Math.min(...ends));
+  return pauses.map(({ host }) => host);
 }
 
 /** Entries of pages in private windows: this browser's memory has them, no disk. */
@@ -196,6 +239,7 @@ async function reconcile(): Promise<void> {
       builtInHosts: builtInHosts(),
       addedHosts: [...new Set(added.map((site) => site.host))],
       learned: await readLearned(),
+      paused: await pausedHosts(settings),
       ownHost: ownHost(),
       common: (await hasHost(EVERYWHERE))
         ? commonBrowser(navigator.userAgent, navigator.languages)

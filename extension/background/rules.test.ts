@@ -19,6 +19,7 @@ interface Given {
   builtIn?: string[];
   added?: string[];
   common?: boolean;
+  paused?: string[];
 }
 
 function wanted(given: Given): ReturnType<typeof wantedRules> {
@@ -36,6 +37,7 @@ function wanted(given: Given): ReturnType<typeof wantedRules> {
       pathPrefix: "",
       ...entry,
     })),
+    paused: given.paused ?? [],
     ownHost: "own-extension-id",
     common: given.common === true ? { ...COMMON, languages: [...COMMON.languages] } : undefined,
   } as unknown as RuleInput);
@@ -89,6 +91,45 @@ describe("wanted rules", () => {
       assert.ok(Array.isArray(about) && about.length > 0, JSON.stringify(condition));
       assert.ok(!JSON.stringify(condition).includes("{{"), JSON.stringify(condition));
     }
+  });
+
+  test("on a paused site nothing is stopped, and on every other all is", () => {
+    const modes = {
+      identity: "on",
+      integrations: "on",
+      "third-party": "on",
+      referrer: "on",
+      "request-headers": "on",
+    };
+    const given: Given = {
+      modes,
+      added: ["example.org", "other.example"],
+      learned: [{}, { site: "example.org" }],
+      common: true,
+    };
+    const over = wanted({ ...given, paused: ["example.org"] });
+    const lifting = over.session.filter(({ priority }) => priority === 100);
+    assert.deepEqual(conditions(lifting), [
+      // A site below it is another site, and is not paused.
+      { initiatorDomains: ["example.org"], excludedInitiatorDomains: [SITE] },
+      {
+        requestDomains: ["example.org"],
+        excludedRequestDomains: [SITE],
+        resourceTypes: ["main_frame", "sub_frame"],
+      },
+    ]);
+    assert.ok(lifting.every(({ action }) => action.type === "allow"));
+    const rest = [...over.dynamic, ...over.session.filter((rule) => !lifting.includes(rule))];
+    assert.ok(rest.every(({ priority }) => (priority ?? 1) < 100));
+    assert.equal(JSON.stringify(rest).includes('"example.org"'), false);
+    assert.ok(JSON.stringify(rest).includes('"other.example"'));
+    // Of the built-in sites, too, and where no site is left.
+    const none = wanted({ modes, common: true, paused: [SITE] });
+    for (const condition of conditions([...none.dynamic, ...none.session])) {
+      const about = condition["initiatorDomains"] ?? condition["requestDomains"];
+      assert.ok(Array.isArray(about) && about.length > 0, JSON.stringify(condition));
+    }
+    assert.ok(wanted(given).session.every(({ priority }) => (priority ?? 1) < 100));
   });
 
   test("what was learned is for its own site, and only while that is one", () => {

@@ -29,6 +29,9 @@ const SITES = "{{sites}}";
 /** Whoever writes a `.well-known` could name a homeserver as a manager; its API stays reachable. */
 const MATRIX_API = "^https?://[^/?#]+(/[^?#]*)?/(_matrix/(client|media)|\\.well-known)/";
 
+/** Above that of any rule of a shield, and of exceptions to it. */
+const PAUSE_PRIORITY = 100;
+
 /** What the background asks a homeserver for. */
 const MEDIA_API = "^https?://[^/?#]+(/[^?#]*)?/_matrix/media/";
 
@@ -38,6 +41,8 @@ export interface RuleInput {
   builtInHosts: readonly string[];
   addedHosts: readonly string[];
   learned: readonly LearnedHost[];
+  /** Hosts of sites on which nothing is stopped for now. */
+  paused: readonly string[];
   /** Of the extension itself, whose requests look as those of pages do. */
   ownHost: string;
   /** What servers see in place of this browser, where it lets Mantle change requests to any host. */
@@ -55,7 +60,13 @@ export interface WantedRules {
 }
 
 /** What the browser should hold for these settings and sites. */
-export function wantedRules(input: RuleInput): WantedRules {
+export function wantedRules(given: RuleInput): WantedRules {
+  const isActive = (host: string): boolean => !given.paused.includes(host);
+  const input = {
+    ...given,
+    builtInHosts: given.builtInHosts.filter(isActive),
+    addedHosts: given.addedHosts.filter(isActive),
+  };
   const shields = input.settings.shields
     // What is asked about no rule names.
     .filter(({ id, mode }) => (mode === "on" || mode === "ask") && Object.hasOwn(RULESETS, id))
@@ -65,7 +76,10 @@ export function wantedRules(input: RuleInput): WantedRules {
     ...rulesForAddedSites(shield, input),
     ...exceptions(shield, input),
   ]);
-  const session = shields.flatMap((shield) => rulesForLearnedHosts(shield, input));
+  const session = [
+    ...shields.flatMap((shield) => rulesForLearnedHosts(shield, input)),
+    ...pauseRules(given),
+  ];
   const isOn = (id: string): boolean =>
     input.settings.shields.some((shield) => shield.id === id && shield.mode === "on");
   if (isOn("third-party")) dynamic.push(...firstPartyOnly(input));
@@ -162,6 +176,33 @@ function rulesForLearnedHosts(shield: string, input: RuleInput): DeclarativeRule
     });
 }
 
+/**
+ * Over all others, for what a paused site's pages start and for what it serves. Of the session, so
+ * that a pause outlives no browser that does not bring the rules up to date.
+ */
+function pauseRules({ paused, builtInHosts, addedHosts }: RuleInput): DeclarativeRule[] {
+  return paused.flatMap((host) => {
+    // A rule about a host is about its subdomains too, which may be sites of their own.
+    const others = [...builtInHosts, ...addedHosts].filter((site) => site.endsWith(`.${host}`));
+    const rule = (condition: object): DeclarativeRule =>
+      ({
+        id: 0,
+        priority: PAUSE_PRIORITY,
+        action: { type: "allow" },
+        condition,
+      }) as unknown as DeclarativeRule;
+    const but = (name: string): object => (others.length === 0 ? {} : { [name]: others });
+    return [
+      rule({ initiatorDomains: [host], ...but("excludedInitiatorDomains") }),
+      rule({
+        requestDomains: [host],
+        ...but("excludedRequestDomains"),
+        resourceTypes: ["main_frame", "sub_frame"],
+      }),
+    ];
+  });
+}
+
 /** An exception stands just above each rule it excepts from, and covers no more than that rule. */
 function exceptions(shield: string, input: RuleInput): DeclarativeRule[] {
   const allowed = allowedHosts(shield, input);
@@ -190,6 +231,7 @@ function exceptions(shield: string, input: RuleInput): DeclarativeRule[] {
  */
 function firstPartyOnly(input: RuleInput): DeclarativeRule[] {
   const sites = [...input.builtInHosts, ...input.addedHosts];
+  if (sites.length === 0) return [];
   const lists = input.settings.shields.flatMap(({ id }) => allowedHosts(id, input));
   return [
     {
@@ -234,7 +276,9 @@ function commonHeaders(common: CommonBrowser, input: RuleInput): DeclarativeRule
       condition,
     }) as unknown as DeclarativeRule;
   return [
-    rule(headers, { initiatorDomains: sites, excludedRequestDomains: sites }),
+    ...(sites.length === 0
+      ? []
+      : [rule(headers, { initiatorDomains: sites, excludedRequestDomains: sites })]),
     rule([...headers, remove("origin")], {
       initiatorDomains: [input.ownHost],
       regexFilter: MEDIA_API,

@@ -148,6 +148,21 @@ function originOf(url: string | undefined): string | undefined {
   return url !== undefined && URL.canParse(url) ? new URL(url).origin : undefined;
 }
 
+// --- Alarms ---
+
+const ALARM = "mantle";
+
+/** The one alarm there is; undefined: none. */
+export async function setAlarm(time: number | undefined): Promise<void> {
+  const { alarms } = api();
+  if (time === undefined) await alarms.clear(ALARM);
+  else await alarms.create(ALARM, { when: time });
+}
+
+export function onAlarm(listener: () => void): void {
+  api().alarms.onAlarm.addListener(listener);
+}
+
 // --- Storage ---
 
 /** A stored value; `undefined` when it is absent or the area is not available. */

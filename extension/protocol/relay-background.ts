@@ -11,7 +11,7 @@ import {
   isModule,
   isRun,
 } from "./requests.ts";
-import { type Plain, isCount, isHost, isPlain, isText, isTexts } from "./shapes.ts";
+import { type Plain, isCount, isHost, isPlain, isText, isTextOrNull, isTexts } from "./shapes.ts";
 
 /** relay → background: the bytes of a module, answered by `ModuleBytes`. */
 export interface ModuleQuery {
@@ -33,10 +33,25 @@ export interface RunQuery {
   relay: string;
 }
 
+/** relay → background: whether the person paused Mantle on this site, answered by `PauseAnswer`. */
+export interface PauseQuery {
+  kind: "pause-query";
+  relay: string;
+}
+
 /** background → relay. */
 export interface BrowserRun {
   kind: "browser-run";
   run: string;
+}
+
+/** background → relay. */
+export interface PauseAnswer {
+  kind: "pause-answer";
+  /** What is in force instead of the person's own, as JSON text; `null`: there is no pause. */
+  settings: string | null;
+  /** When to ask again, in milliseconds since the epoch; `null`: when told so. */
+  until: number | null;
 }
 
 /** background → relay. */
@@ -113,6 +128,7 @@ export function readBackgroundMessage(
   | ModuleQuery
   | RunQuery
   | ProbeQuery
+  | PauseQuery
   | SignedOut
   | PrivateQuery
   | undefined {
@@ -138,6 +154,9 @@ export function readBackgroundMessage(
   if (value["kind"] === "probe-query") {
     const urls = readMediaUrls(value["urls"]);
     return urls && { kind: "probe-query", relay, urls };
+  }
+  if (value["kind"] === "pause-query") {
+    return { kind: "pause-query", relay };
   }
   if (value["kind"] === "signed-out") {
     const { part } = value;
@@ -199,6 +218,15 @@ function areHosts(value: unknown): value is string[] {
 export function readProbeAnswer(value: unknown): ProbeAnswer | undefined {
   return isPlain(value) && value["kind"] === "probe-answer" && areStatuses(value["statuses"])
     ? { kind: "probe-answer", statuses: value["statuses"] }
+    : undefined;
+}
+
+/** The background's answer to a `PauseQuery`, or `undefined` when it is none. */
+export function readPauseAnswer(value: unknown): PauseAnswer | undefined {
+  if (!isPlain(value) || value["kind"] !== "pause-answer") return undefined;
+  const { settings, until } = value;
+  return isTextOrNull(settings) && (until === null || isCount(until))
+    ? { kind: "pause-answer", settings, until }
     : undefined;
 }
 

@@ -12,12 +12,14 @@ import {
 import { type PageState, isPageQuery } from "../protocol/popup-relay.ts";
 import {
   type ModuleQuery,
+  type PauseQuery,
   type PrivateQuery,
   type ProbeQuery,
   type RunQuery,
   isReceipt,
   readBrowserRun,
   readModuleBytes,
+  readPauseAnswer,
   readPrivateAnswer,
   readProbeAnswer,
 } from "../protocol/relay-background.ts";
@@ -35,6 +37,7 @@ import {
   putForPage,
 } from "../browser/page-store.ts";
 import { contextIsValid, isPrivateWindow, onMessage, sendToBackground } from "../browser/api.ts";
+import { mayBePaused, watchPauses } from "../browser/pauses.ts";
 import { PageStorage } from "./page-storage.ts";
 import { readSettings, watchSettings } from "../browser/settings-store.ts";
 
@@ -54,6 +57,9 @@ const relay = crypto.randomUUID();
 const nonce = crypto.randomUUID();
 const ports = new Set<MessagePort>();
 let settings: SettingsMessage | undefined;
+/** Times settings were read for the page: what an earlier reading finds late is no longer true. */
+let readings = 0;
+let pauseTimer: ReturnType<typeof setTimeout> | undefined;
 let status: PageStatus | undefined;
 let pageAnswered = false;
 let offers = 0;
@@ -217,7 +223,7 @@ async function probe(urls: string[]): Promise<number[]> {
 
 /** The background may be stopped at the very moment it is asked. */
 async function askBackground<Answer>(
-  message: ModuleQuery | ProbeQuery | RunQuery | PrivateQuery,
+  message: ModuleQuery | ProbeQuery | RunQuery | PrivateQuery | PauseQuery,
   read: (value: unknown) => Answer | undefined,
 ): Promise<Answer> {
   for (const pause of [...RETRY_AFTER_MS.slice(0, 3), undefined]) {
@@ -240,20 +246,46 @@ async function forwardSettings(): Promise<void> {
   if (!contextIsValid()) {
     return;
   }
+  readings += 1;
+  const reading = readings;
+  let read: SettingsMessage;
   try {
     // With the settings, so that no answer comes in before what belongs into it.
-    const [texts, kept, browser] = await Promise.all([
+    const [texts, kept, browser, paused] = await Promise.all([
       readSettings(),
       load("account-data").catch(() => ({})),
       readCommonBrowser(),
+      settingsOfPause(),
     ]);
-    settings = { kind: "settings", ...texts, kept, browser };
+    read =
+      paused === null
+        ? { kind: "settings", ...texts, kept, browser }
+        : { kind: "settings", stored: paused, managed: texts.managed, kept, browser: null };
   } catch {
     // The page keeps what it has; without any it turns to the strictest defaults by itself.
     return;
   }
+  if (reading !== readings) return;
+  settings = read;
   for (const port of ports) {
     port.postMessage(settings);
+  }
+}
+
+/** What holds while the person paused Mantle on this site; `null`: they did not. */
+async function settingsOfPause(): Promise<string | null> {
+  const { hostname } = new URL(origin);
+  if (!(await mayBePaused(hostname))) return null;
+  try {
+    const answer = await askBackground({ kind: "pause-query", relay }, readPauseAnswer);
+    clearTimeout(pauseTimer);
+    if (answer.until !== null) {
+      pauseTimer = setTimeout(() => void forwardSettings(), answer.until - Date.now());
+    }
+    return answer.settings;
+  } catch {
+    // Nobody says that it is paused.
+    return null;
   }
 }
 
@@ -352,6 +384,7 @@ afterwards.port1.onmessage = () => {
   afterwards.port1.close();
   watchSettings(() => void forwardSettings());
   watchCommonBrowser(() => void forwardSettings());
+  watchPauses(() => void forwardSettings());
   void forwardSettings();
   onMessage(answerQuery);
 };

@@ -201,7 +201,8 @@ for (const kind of bothBrowsers) {
       }
 
       const order = await over.$$eval("main > section", (all) => all.map(({ id }) => id));
-      assert.deepEqual(order.slice(0, 4), ["state", "happened", "needs", "shields"]);
+      const wanted = ["state", "happened", "needs", "checkup", "pause", "shields"];
+      assert.deepEqual(order.slice(0, 6), wanted);
       assert.ok((await over.$$("#happened > ul > li")).length <= 6);
       for (const dark of [false, true]) {
         await running.setDark(over, dark);

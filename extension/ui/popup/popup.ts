@@ -26,6 +26,7 @@ import { changeSetting, changeSites } from "../shared/setting-change.ts";
 import { part } from "../shared/dom.ts";
 import { type Families, showFamilies } from "../shared/family.ts";
 import { happenedCard } from "./happened.ts";
+import { type PauseCard, pauseCard } from "./pause-card.ts";
 import { type PageCondition, examine } from "./page-state.ts";
 import { shieldSearch } from "./shield-search.ts";
 import { forgetLearned } from "../../browser/learned.ts";
@@ -41,6 +42,9 @@ import { showWelcome } from "../shared/welcome-card.ts";
 const FIRST_SHOWN_TIMEOUT_MS = 300;
 
 let families: Families | undefined;
+/** Where the page is one of Element's: its pause. */
+let pause: PauseCard | undefined;
+let isLocked: boolean | undefined;
 const happened = happenedCard(part("happened"));
 /** Counts as they are now, once it is known which page they are of. */
 let refreshCounts: () => Promise<void> = () => Promise.resolve();
@@ -59,6 +63,8 @@ async function showSettings(): Promise<void> {
     shieldSearch(part("find"), part("families"));
   }
   families.update(settings);
+  isLocked = settings.shields.some(({ locked }) => locked);
+  pause?.setLocked(isLocked);
   const names = settings.shields.find(({ id }) => id === "device-name");
   happened.nameSessions(names?.mode === "on" ? settings.deviceName.value : undefined);
   showProblems(part("problems"), problemsOf(settings, await refusedRules()));
@@ -113,6 +119,13 @@ async function showPage(): Promise<void> {
   part("host").textContent = hostShown(tab);
   const condition = await examine(tab, await readSettings());
   showState(part("state"), condition, tab?.id, siteActions);
+  if (tab?.url !== undefined && condition.relay !== undefined) {
+    pause = pauseCard(part("pause"), part("state"), new URL(tab.url).hostname, (inForce) => {
+      const isStale = inForce === undefined && part("state").dataset["kind"] === "paused";
+      if (isStale) showState(part("state"), condition, tab.id, siteActions);
+    });
+    if (isLocked !== undefined) pause.setLocked(isLocked);
+  }
   await showCounts(tab, condition);
   // Profiles of the first painting, and the popup's spec, look for the two marks.
   performance.mark("happened");
