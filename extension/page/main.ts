@@ -35,6 +35,7 @@ import { installEncryptedState } from "./room-state/install.ts";
 import { installResponseAccessors } from "./intercept/response.ts";
 import { store } from "./channel/store.ts";
 import { disguise } from "./intercept/wrap.ts";
+import { installSignInHook } from "./intercept/sign-in-link.ts";
 import { installXhrHook } from "./intercept/xhr.ts";
 
 /** Effects are gathered for this long before they leave the page. */
@@ -126,6 +127,7 @@ function install(): void {
   installRtcHook(core, tellOnce);
   installFrameHook(core, tellOnce, isPermitted);
   installLinkHook(core, isPermitted);
+  installSignInHook(core);
   installCopyHook(core);
   installOutgoingHook(core);
   installPositionHook(core, isPermitted);

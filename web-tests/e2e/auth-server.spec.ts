@@ -138,7 +138,7 @@ async function visitor(world: World, kind: BrowserKind, extension?: string): Pro
   const recorder = await world.openRecorder();
   recorder.route(
     "chat.example.org",
-    await elementPage(undefined, { feature_oidc_native_flow: true }),
+    await elementPage(undefined, { features: { feature_oidc_native_flow: true } }),
   );
   recorder.route(AUTH, auth.handler);
   recorder.route(HOMESERVER, auth.homeserver);

@@ -35,11 +35,14 @@ const TYPES: Record<string, string> = {
 export const ownBuild: string | undefined = process.env["MANTLE_ELEMENT"];
 const CONFIG = fileURLToPath(new URL("../client/config.json", import.meta.url));
 
+/** What config.json says beside the client page's. */
+export interface ConfigChanges {
+  readonly features?: Readonly<Record<string, boolean>>;
+  readonly element_call?: Readonly<Record<string, unknown>>;
+}
+
 /** Serves the page as a web server serves Element: what has a hash in its name is kept for good. */
-export async function elementPage(
-  own = ownBuild,
-  features: Readonly<Record<string, boolean>> = {},
-): Promise<Handler> {
+export async function elementPage(own = ownBuild, changes: ConfigChanges = {}): Promise<Handler> {
   const folder = resolve(own ?? (await buildElement()));
   if (!existsSync(join(folder, "index.html"))) {
     throw new Error(`${folder} holds no built Element Web: it has no index.html.`);
@@ -56,7 +59,7 @@ export async function elementPage(
       return;
     }
     // A build's own servers are not for tests.
-    const content = isConfig ? await elementConfig(CONFIG, features) : await readFile(file);
+    const content = isConfig ? await elementConfig(CONFIG, changes) : await readFile(file);
     const isKept = /^(bundles|i18n)\//.test(name);
     response.writeHead(200, {
       "Content-Type": TYPES[extname(name)] ?? "text/plain",
@@ -67,13 +70,10 @@ export async function elementPage(
 }
 
 /** The client page's configuration, but for guests and a notice that lies over the room list. */
-async function elementConfig(
-  file: string,
-  wanted: Readonly<Record<string, boolean>>,
-): Promise<string> {
+async function elementConfig(file: string, changes: ConfigChanges): Promise<string> {
   const config = JSON.parse(await readFile(file, "utf8")) as Record<string, unknown>;
-  const features = { feature_release_announcement: false, ...wanted };
-  return JSON.stringify({ ...config, disable_guests: true, features });
+  const features = { feature_release_announcement: false, ...changes.features };
+  return JSON.stringify({ ...config, disable_guests: true, ...changes, features });
 }
 
 /** Signs in through the login form, puts verification off and waits for the list of rooms. */
@@ -95,6 +95,18 @@ export async function signInElsewhere(page: Page): Promise<void> {
   await page.goto(`${ELEMENT}#/login`, { waitUntil: "load", ...LIMIT });
   await click(page, ".mx_Login_fullWidthButton");
   await click(page, "#allow");
+  await putVerificationOff(page);
+}
+
+/** Opens an address of Element's, and signs in by the homeserver's own page, which says yes. */
+export async function signInBySso(page: Page, fragment: string): Promise<void> {
+  await page.goto(`${ELEMENT}${fragment}`, { waitUntil: "load", ...LIMIT });
+  // The first page's link to the form, which the tests' site does not have.
+  await page.waitForSelector(".mx_Welcome", { visible: true, ...LIMIT });
+  await page.evaluate(() => {
+    location.hash = "#/login";
+  });
+  await click(page, ".mx_SSOButton");
   await putVerificationOff(page);
 }
 

@@ -348,6 +348,7 @@ export const ROWS: readonly Row[] = [
   { id: "oidc-authorize", notDriven: NAVIGATION },
   { id: "oidc-manage", notDriven: NAVIGATION },
   { id: "sso-redirect", notDriven: NAVIGATION },
+  { id: "sso-room", notDriven: "a click that leaves Element; e2e/single-sign-on.spec.ts clicks it" },
   { id: "sso-login-token", notDriven: "the way back from such a sign-in; nothing is sent before it" },
   {
     id: "local-notification-settings",

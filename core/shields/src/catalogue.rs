@@ -442,12 +442,13 @@ pub const LEAKS: &[Leak] = &[
         "authorisation server",
         None,
     ),
+    leak("sso-redirect", 4, "Element's address and the provider you choose", "homeserver", None),
     leak(
-        "sso-redirect",
+        "sso-room",
         4,
-        "Element's address, the room you were about to open and the provider you choose",
+        "The room you were about to open, in the address to come back to",
         "homeserver",
-        None,
+        Some("account-data"),
     ),
     leak(
         "sso-login-token",

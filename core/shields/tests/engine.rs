@@ -305,6 +305,29 @@ fn client_registration_names_a_plain_client() {
 }
 
 #[test]
+fn the_room_one_comes_back_to_is_not_told_where_one_signs_in() {
+    let mut engine = engine();
+    let at = |path: &str| format!("https://hs.example.org/base/_matrix/client/{path}");
+    let back = "redirectUrl=https%3A%2F%2Fchat.example.org%2Fapp%2F";
+    for path in ["v3/login/sso/redirect", "r0/login/sso/redirect/oidc-x", "v3/login/cas/redirect"] {
+        for rest in ["&action=login", ""] {
+            let told = at(&format!("{path}?{back}%23%2Froom%2F!a%3Ab{rest}"));
+            assert_eq!(engine.link(&told), Some(at(&format!("{path}?{back}{rest}"))), "{told}");
+        }
+        let nowhere = at(&format!("{path}?{back}&idp=%23"));
+        assert_eq!(engine.link(&nowhere), None, "{nowhere}");
+    }
+    for other in ["https://other.example/login/sso/redirect", &at("v3/login/get_token")] {
+        assert_eq!(engine.link(&format!("{other}?{back}%23x")), None);
+    }
+    for mode in ["off", "flag"] {
+        let settings = format!(r#"{{"version":1,"shields":{{"account-data":"{mode}"}}}}"#);
+        let told = at(&format!("v3/login/sso/redirect?{back}%23x"));
+        assert_eq!(with(Some(&settings)).link(&told), None, "{mode}");
+    }
+}
+
+#[test]
 fn the_first_token_of_a_session_is_handed_back_and_no_later_one() {
     let mut engine = engine();
     let mut flags = |url: &str, body: &str| {

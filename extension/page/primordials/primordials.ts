@@ -156,6 +156,12 @@ export const decodeText = (bytes: Uint8Array): string => decodeWith(decoder, byt
 
 export const urlHost = capturedGetter<URL, string>(URL.prototype, "host");
 export const urlHref = capturedGetter<URL, string>(URL.prototype, "href");
+export const urlHash = capturedGetter<URL, string>(URL.prototype, "hash");
+const urlParameters = capturedGetter<URL, URLSearchParams>(URL.prototype, "searchParams");
+const parameterOf = uncurry(URLSearchParams.prototype.get);
+/** Unescaped; null where there is none. */
+export const urlParameter = (url: URL, name: string): string | null =>
+  parameterOf(urlParameters(url), name);
 export const searchParamsText = uncurry(URLSearchParams.prototype.toString);
 export const baseUri = capturedGetter<Node, string>(Node.prototype, "baseURI");
 

@@ -48,7 +48,8 @@ export async function showElement(
       startingFragmentQueryParams: initial.params,
       initialScreenAfterLogin: initial,
       defaultDeviceDisplayName,
-      onTokenLoginCompleted: () => history.replaceState(null, "", location.pathname),
+      onTokenLoginCompleted: () =>
+        history.replaceState(null, "", location.pathname + location.hash),
       onNewScreen: (screen: string, replaceLast: boolean) => {
         ownHash = `#/${screen}`;
         if (replaceLast) location.replace(ownHash);

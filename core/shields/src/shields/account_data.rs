@@ -87,6 +87,27 @@ impl Shield for AccountData {
         }
     }
 
+    /// A homeserver that signs people in elsewhere is told where to send them back: not to which room.
+    fn link(&self, url: &str, _context: &Context<'_>) -> Option<String> {
+        let head = Head::new("GET", url)?;
+        if head.endpoint != Endpoint::LoginOther || !head.address.path.contains("/redirect") {
+            return None;
+        }
+        let (base, query) = url.split_once('#').map_or(url, |(url, _)| url).split_once('?')?;
+        let mut is_cut = false;
+        let pairs: Vec<_> = query
+            .split('&')
+            .map(|pair| match pair.split_once("%23") {
+                Some((address, _)) if address.starts_with("redirectUrl=") => {
+                    is_cut = true;
+                    address
+                }
+                _ => pair,
+            })
+            .collect();
+        is_cut.then(|| format!("{base}?{}", pairs.join("&")))
+    }
+
     fn body(
         &self,
         head: &Head<'_>,
