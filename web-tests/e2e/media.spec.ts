@@ -1,6 +1,6 @@
 /** Uploads: what leaves, what is asked, against a homeserver that keeps media closed and one that does not. */
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -27,6 +27,28 @@ const NAME = `${canaries.filename}.jpg`;
 const CAMERA = `camera${canaries.keyword}`;
 const PHOTO = jpegWithPlace(CAMERA);
 const CLEAN = "Send without these details";
+const vectors = path.join(root, "core/media/tests/vectors/kinds");
+/** Files that are told, not cleaned, and the sentence for each. */
+const TELLING = [
+  {
+    name: "xmp.mp4",
+    type: "video/mp4",
+    noun: "film",
+    says: "This film says where it was made, when it was made and who made or changed it. It holds captions or comments.",
+  },
+  {
+    name: "path.xlsx",
+    type: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    noun: "document",
+    says: "This document says who made or changed it. It holds names of folders on a computer.",
+  },
+  {
+    name: "raw.rw2",
+    type: "image/x-panasonic-rw2",
+    noun: "raw photograph",
+    says: "This raw photograph says where it was made and with which device or program. It holds technical details.",
+  },
+] as const;
 
 /** Uploads of the page, without Mantle's own few bytes to try the server with. */
 const uploads = (side: Side): Exchange[] =>
@@ -178,6 +200,30 @@ for (const kind of bothBrowsers) {
       const outcome = await sending;
       assert.equal(outcome.ok, false);
       assert.deepEqual(uploads(sides.with), []);
+    });
+
+    it("asks about a raw photograph, and tells what a film says that it sends", async () => {
+      const { page } = sides.with;
+      sides.with.recorder.clear();
+      const read = async (name: string): Promise<string> =>
+        (await readFile(path.join(vectors, name))).toString("base64");
+      const raw = await read("subdirectory.nef");
+      const sending = tryToDrive(page, "uploadFile", "a.nef", "image/x-nikon-nef", raw);
+      const question = await openQuestion(page);
+      assert.equal(question.title, "Mantle cannot clean this raw photograph. Send it?");
+      await press(page, "Send it");
+      assert.equal((await sending).ok, true);
+      assert.deepEqual(uploads(sides.with)[0]?.body, Buffer.from(raw, "base64"));
+
+      sides.with.recorder.clear();
+      const film = await read("xmp.mp4");
+      assert.equal((await tryToDrive(page, "uploadFile", "a.mp4", "video/mp4", film)).ok, true);
+      assert.deepEqual(uploads(sides.with)[0]?.body, Buffer.from(film, "base64"));
+      const wanted = /^This film says where it was made, .*Mantle sent it as it is/;
+      await until(
+        async () => (await noticeTexts(page)).some((text) => wanted.test(text)),
+        "a notice about the film",
+      );
     });
 
     it("keeps names and details where the person wants that", async () => {
@@ -400,6 +446,25 @@ for (const kind of bothBrowsers) {
       assert.match(outcome.error, /You chose not to send this file/);
       assert.deepEqual(uploads(sides.with), []);
     });
+
+    for (const { name, type, noun, says } of TELLING) {
+      it(`says in words what a ${noun} tells`, async () => {
+        sides.with.recorder.clear();
+        const { page } = sides.with;
+        const file = (await readFile(path.join(vectors, name))).toString("base64");
+        const sending = tryToDrive(page, "uploadFile", name, type, file);
+        const question = await openQuestion(page);
+        assert.equal(question.title, `Anyone with the link could open this ${noun}. Send it?`);
+        assert.ok(question.text.includes(says), question.text.join("\n"));
+        assert.deepEqual(question.choices, ["Send it", "Do not send"]);
+        await page.screenshot({
+          path: path.join(shots, `media-${noun.split(" ")[0] ?? noun}-${kind}.png`),
+        });
+        await press(page, "Do not send");
+        assert.equal((await sending).ok, false);
+        assert.deepEqual(uploads(sides.with), []);
+      });
+    }
 
     it("treats Escape as no", async () => {
       const sending = uploadPhoto(sides.with);
