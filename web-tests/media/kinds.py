@@ -250,6 +250,12 @@ def opus(tags):
     return ogg_page(0, 2, head) + ogg_page(1, 0, b"OpusTags" + tags) + ogg_page(2, 4, b"\xf8\xff\xfe" * 4, 960)
 
 
+def vorbis(tags):
+    pages = [b"\x01vorbis" + bytes(23), b"\x03vorbis" + tags + b"\x01", b"\x05vorbis" + bytes(40)]
+    head = b"".join(ogg_page(number, 2 if number == 0 else 0, page) for number, page in enumerate(pages))
+    return head + ogg_page(3, 4, b"\xf8\xff\xfe" * 4, 960)
+
+
 def sounds():
     tag = id3((b"TPE1", b"\0" + WHO), (b"TSSE", b"\0" + WHO), (b"TDRC", b"\0002026"))
     ape = struct.pack("<II", 10, 0) + b"Artist\0" + WHO
@@ -274,7 +280,7 @@ def sounds():
 
     frames = b"\xff\xf8\x69\x08" + bytes(range(60))
     flac = b"fLaC" + stream + block(4, comment) + block(2, b"appl" + WHO) + block(1, bytes(40), True) + frames
-    m4a = box(b"ftyp", b"M4A \0\0\0\0M4A mp42") + box(b"moov", box(b"udta", full(b"meta", full(b"hdlr", bytes(4), b"mdirappl", bytes(9)), box(b"ilst", box(b"\xa9ART", box(b"data", struct.pack(">II", 1, 0), WHO)))))) + box(b"mdat", bytes(20))
+    m4a = box(b"ftyp", b"M4A \0\0\0\0M4A mp42") + box(b"moov", box(b"udta", full(b"meta", full(b"hdlr", bytes(4), b"mdirappl", bytes(9)), box(b"ilst", box(b"\xa9ART", box(b"data", struct.pack(">II", 1, 0), WHO)))))) + box(b"mdat", b"\xf8\xff\xfe" * 4)
     return {
         "tagged.mp3": (tag + FRAME * 4 + ape + old, "cleaned", {"names", "time", "text"}),
         "bare.mp3": (FRAME * 4, "unchanged", set()),
@@ -287,8 +293,8 @@ def sounds():
         "bare.flac": (b"fLaC" + block(0, stream[4:], True) + frames, "unchanged", set()),
         "voice.ogg": (opus(comments("encoder=" + CANARY, "LOCATION=" + CANARY)), "cleaned", {"place", "text"}),
         "silent.ogg": (opus(comments(vendor="")), "unchanged", set()),
-        "vorbis.ogg": (ogg_page(0, 2, b"\x01vorbis" + bytes(23)) + ogg_page(1, 0, b"\x03vorbis" + comments("ARTIST=" + CANARY)), "not-removable", {"names"}),
-        "tagged.m4a": (m4a, "not-removable", {"names"}),
+        "vorbis.ogg": (vorbis(comments("ARTIST=" + CANARY)), "cleaned", {"names"}),
+        "tagged.m4a": (m4a, "cleaned", {"names"}),
         "named.aiff": (b"FORM" + struct.pack(">I", 40) + b"AIFFAUTH" + struct.pack(">I", 10) + WHO + bytes(18), "not-removable", {"names"}),
         "phone.amr": (b"#!AMR\n" + bytes(range(1, 200)), "unchanged", set()),
     }

@@ -29,7 +29,22 @@ pub(super) fn four(bytes: &[u8], at: usize) -> Option<[u8; 4]> {
 }
 
 pub(super) fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    memchr::memmem::find(bytes, part).is_some()
+    find(bytes, part).is_some()
+}
+
+/// Every place where a short part of two bytes and more begins. `memchr::memmem` is some kilobytes of
+/// WASM more, for haystacks larger than those here. The second byte of a name is rarer than its first,
+/// which is a slash, a bracket or a zero in many.
+pub(super) fn find_iter<'a>(bytes: &'a [u8], part: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+    let second = part.get(1).copied().unwrap_or_default();
+    memchr::memchr_iter(second, bytes).filter_map(move |at| {
+        let start = at.checked_sub(1)?;
+        bytes.get(start..)?.starts_with(part).then_some(start)
+    })
+}
+
+pub(super) fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    find_iter(bytes, part).next()
 }
 
 /// Where a short part begins last. `memmem` for the way back would be three kilobytes of WASM for two

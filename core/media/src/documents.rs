@@ -1,11 +1,10 @@
 //! Documents: who made, changed and commented them, and where; told, not removed, since a document
 //! is its author's to edit.
 
-use super::bytes::{contains, last, le16, le32};
+use super::bytes::{contains, find, find_iter, last, le16, le32};
 use super::plan::Plan;
 use super::reader::{LONG_WINDOW, Reader};
 use super::{Findings, Kind, Refusal, exif};
-use memchr::memmem;
 use miniz_oxide::inflate::{decompress_to_vec_with_limit, decompress_to_vec_zlib_with_limit};
 
 /// A PDF is read whole up to this size; of a larger one so much of each end.
@@ -44,7 +43,7 @@ pub(super) async fn pdf(reader: &Reader, found: &mut Findings) -> Result<Plan, R
             note_pdf(&part, found);
             for mark in [&b"/ObjStm"[..], b"/Type/Metadata", b"/Type /Metadata"] {
                 let within = part.get(..usize::try_from(step).unwrap_or(0)).unwrap_or_default();
-                for place in memmem::find_iter(within, mark) {
+                for place in find_iter(within, mark) {
                     streams += 1;
                     if streams > MOST_STREAMS {
                         found.other = true;
@@ -65,7 +64,7 @@ async fn open_stream(reader: &Reader, at: u64, found: &mut Findings) -> Result<(
     let length = (reader.size() - at).min(MOST_PACKED.into());
     let bytes = reader.read_ahead(at, usize::try_from(length).unwrap_or(0), LONG_WINDOW).await?;
     let head = bytes.get(..2048).unwrap_or(&bytes);
-    let Some(start) = memmem::find(head, b"stream") else { return Ok(()) };
+    let Some(start) = find(head, b"stream") else { return Ok(()) };
     let mut packed = bytes.get(start + 6..).unwrap_or_default();
     packed = packed.strip_prefix(b"\r").unwrap_or(packed);
     packed = packed.strip_prefix(b"\n").unwrap_or(packed);
@@ -99,12 +98,12 @@ const NOTES: [&[u8]; 14] = [
 
 fn note_pdf(part: &[u8], found: &mut Findings) {
     for key in [&b"/Author"[..], b"/Company", b"/Manager", b"/SourceModified"] {
-        found.names |= memmem::find_iter(part, key).any(|at| {
+        found.names |= find_iter(part, key).any(|at| {
             let value = part.get(at + key.len()..).unwrap_or_default().trim_ascii_start();
             !value.starts_with(b"()") && !value.starts_with(b"<>")
         });
     }
-    for at in memmem::find_iter(part, b"/Subtype") {
+    for at in find_iter(part, b"/Subtype") {
         let kind = part.get(at + 8..at + 40).unwrap_or_default().trim_ascii_start();
         let kind = kind.strip_prefix(b"/").unwrap_or_default();
         if NOTES.iter().any(|note| {
@@ -114,7 +113,7 @@ fn note_pdf(part: &[u8], found: &mut Findings) {
             let start = part.get(..at).unwrap_or_default();
             let start = last(start, b"obj").unwrap_or(at.saturating_sub(4096));
             let rest = part.get(start.max(at.saturating_sub(4096))..).unwrap_or_default();
-            let end = memmem::find(rest, b"endobj").unwrap_or(rest.len()).min(16 << 10);
+            let end = find(rest, b"endobj").unwrap_or(rest.len()).min(16 << 10);
             let object = rest.get(..end).unwrap_or_default();
             found.names |=
                 [&b"/T("[..], b"/T (", b"/T<", b"/T <"].iter().any(|t| contains(object, t));
@@ -126,7 +125,7 @@ fn note_pdf(part: &[u8], found: &mut Findings) {
     // An archive behind it, which PDF readers do not show.
     found.hidden |= contains(part, b"PK\x05\x06");
     found.note_paths(part);
-    if let Some(at) = memmem::find(part, b"<x:xmpmeta") {
+    if let Some(at) = find(part, b"<x:xmpmeta") {
         exif::note_xmp(part.get(at..).unwrap_or_default(), found);
     }
     note_exif(part, found);
@@ -134,7 +133,7 @@ fn note_pdf(part: &[u8], found: &mut Findings) {
 
 /// A camera's block somewhere in other data.
 fn note_exif(part: &[u8], found: &mut Findings) {
-    for at in memmem::find_iter(part, b"Exif\0\0").take(16) {
+    for at in find_iter(part, b"Exif\0\0").take(16) {
         let block = part.get(at..).unwrap_or_default();
         exif::note(block.get(..PICTURE_PART).unwrap_or(block), found);
     }

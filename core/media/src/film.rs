@@ -1,14 +1,17 @@
-//! Films and sound files of the ISO base media kind (MP4, QuickTime, 3GP, M4A): what they tell. An
-//! index may hold place, device and time among much that is needed, so it is told, not removed.
+//! Films and sound files of the ISO base media kind (MP4, QuickTime, 3GP, M4A): what they tell. A
+//! film's cameras write in too many places, so it is told, not removed; of a sound file the tags
+//! become zeros in their place, since its index counts bytes.
 
 use super::bmff::{Bmff, header};
 use super::bytes::{be32, be64, contains, four};
-use super::plan::Plan;
+use super::plan::{Overlay, Plan};
 use super::reader::Reader;
 use super::tells::Tell;
 use super::{Findings, Refusal};
 
 const MOST_BOXES: usize = 20_000;
+/// Bytes of one table of places.
+const MOST_CHUNKS: u64 = 4 << 20;
 /// What is looked through of one piece of metadata.
 const MOST_TEXT: u64 = 1 << 18;
 
@@ -105,7 +108,35 @@ const TRACKS: &[&[u8; 4]] =
     &[b"gpmd", b"camm", b"rtmd", b"djmd", b"dbgi", b"CTMD", b"mebx", b"mett", b"metx", b"urim"];
 
 pub(super) async fn tell(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
+    match walk(reader, found).await? {
+        _ if !found.any() => Ok(Plan::unchanged(reader.size())),
+        _ => Err(Refusal::NotRemovable),
+    }
+}
+
+/// Sound alone: tags, dates and boxes that no player needs go.
+pub(super) async fn sound(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
+    let Film { overlay, media, chunks } = walk(reader, found).await?;
+    let is_media = |chunk: &u64| media.iter().any(|(from, to)| from <= chunk && chunk < to);
+    // Where the index does not point into the media data, nothing is known of what is played.
+    let overlay = overlay
+        .filter(|_| !media.is_empty() && chunks.iter().all(is_media))
+        .ok_or(Refusal::NotRemovable)?;
+    overlay.into_plan(reader.size(), reader.size())
+}
+
+#[derive(Default)]
+struct Film {
+    /// What goes; `None` where that is not all.
+    overlay: Option<Overlay>,
+    media: Vec<(u64, u64)>,
+    /// Where the index has pieces of sound begin.
+    chunks: Vec<u64>,
+}
+
+async fn walk(reader: &Reader, found: &mut Findings) -> Result<Film, Refusal> {
     let size = reader.size();
+    let mut film = Film { overlay: Some(Overlay::default()), ..Film::default() };
     let mut left = vec![(0, size)];
     let mut boxes = 0;
     while let Some((mut at, end)) = left.pop() {
@@ -113,25 +144,28 @@ pub(super) async fn tell(reader: &Reader, found: &mut Findings) -> Result<Plan, 
             boxes += 1;
             if boxes > MOST_BOXES {
                 found.other = true;
-                left.clear();
-                break;
+                film.overlay = None;
+                return Ok(film);
             }
             let length = usize::try_from(end - at).unwrap_or(16).min(16);
             let head = reader.read(at, length).await?;
             let Some(part) = header(&head, at, end) else {
                 // Four zeros may close user data; anything else is not for players.
-                found.hidden |= head.iter().any(|byte| *byte != 0);
+                if head.iter().any(|byte| *byte != 0) {
+                    found.hidden = true;
+                    film.overlay = None;
+                }
                 break;
             };
             at = part.end;
             if CONTAINERS.contains(&&part.name) {
                 left.push((inner(reader, &part).await, part.end));
             } else {
-                leaf(reader, &part, found).await;
+                leaf(reader, &part, &mut film, found).await;
             }
         }
     }
-    if found.any() { Err(Refusal::NotRemovable) } else { Ok(Plan::unchanged(size)) }
+    Ok(film)
 }
 
 /// Where the first box within a container stands: `meta` has a version before it, but in QuickTime.
@@ -142,7 +176,8 @@ async fn inner(reader: &Reader, part: &Bmff) -> u64 {
     if &part.name == b"meta" && !is_plain { part.content + 4 } else { part.content }
 }
 
-async fn leaf(reader: &Reader, part: &Bmff, found: &mut Findings) {
+async fn leaf(reader: &Reader, part: &Bmff, film: &mut Film, found: &mut Findings) {
+    let overlay = &mut film.overlay;
     let length = (part.end - part.content).min(MOST_TEXT);
     let sample = |length: u64| reader.read(part.content, usize::try_from(length).unwrap_or(0));
     match &part.name {
@@ -153,7 +188,13 @@ async fn leaf(reader: &Reader, part: &Bmff, found: &mut Findings) {
                 Some(1) => be64(&bytes, 4).zip(be64(&bytes, 12)),
                 _ => be32(&bytes, 4).zip(be32(&bytes, 8)).map(|(a, b)| (a.into(), b.into())),
             };
-            found.time |= times.is_some_and(|(made, changed)| made != 0 || changed != 0);
+            if times.is_some_and(|(made, changed)| made != 0 || changed != 0) {
+                found.time = true;
+                let length = if bytes.first() == Some(&1) { 16 } else { 8 };
+                if let Some(overlay) = overlay {
+                    overlay.zero(part.content + 4, part.content + 4 + length);
+                }
+            }
         }
         b"stsd" => {
             let Ok(bytes) = sample(length).await else { return };
@@ -161,19 +202,53 @@ async fn leaf(reader: &Reader, part: &Bmff, found: &mut Findings) {
                 found.place = true;
                 found.camera = true;
                 found.note_words(&bytes);
+                *overlay = None;
             }
         }
         b"free" | b"skip" | b"wide" => {
-            let Ok(bytes) = sample(length).await else { return };
-            // Cameras keep their own things there.
-            found.hidden |= bytes.iter().any(|byte| *byte != 0);
+            // Cameras keep their own things there. A free box within is how tags are left.
+            let Ok(bytes) = sample(length.min(8)).await else { return };
+            let is_own = bytes.get(4..) == Some(b"free")
+                && be32(&bytes, 0).map(u64::from) == Some(part.end - part.content);
+            let from = if is_own { part.content + 8 } else { part.content };
+            if !reader.is_zero(from, part.end).await.unwrap_or(true) {
+                found.hidden = true;
+                if let Some(overlay) = overlay {
+                    overlay.zero(part.content, part.end);
+                }
+            }
         }
+        b"mdat" => film.media.push((part.content, part.end)),
+        name @ (b"stco" | b"co64") => {
+            let width = if name == b"stco" { 4 } else { 8 };
+            let Ok(bytes) = sample((part.end - part.content).min(MOST_CHUNKS)).await else {
+                return;
+            };
+            film.chunks.extend(
+                bytes
+                    .get(8..)
+                    .unwrap_or_default()
+                    .chunks_exact(width)
+                    .map(|place| place.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))),
+            );
+        }
+        // Pieces of films have an index each.
+        b"trun" => *overlay = None,
         name if NEEDED.contains(&name) => {}
         name => {
             let tell = TAGS.iter().find(|(tag, _)| *tag == name).map(|(_, tell)| *tell);
             let Ok(bytes) = sample(length).await else { return };
-            if bytes.iter().all(|byte| *byte == 0) {
+            // How many samples before and behind the sound are none of it, among Apple's own tags.
+            if bytes.iter().all(|byte| *byte == 0) || contains(&bytes, b"\0iTunSMPB") {
                 return;
+            }
+            if let Some(overlay) = overlay {
+                // Readers look for a box within each tag.
+                let head = u32::try_from(part.end - part.content).unwrap_or(0).to_be_bytes();
+                let skip = if part.end - part.content < 8 { 0 } else { 8 };
+                overlay.put(part.start + 4, b"free".to_vec());
+                overlay.put(part.content, [head, *b"free"].concat().split_off(8 - skip));
+                overlay.zero(part.content + skip as u64, part.end);
             }
             found.tell(tell.unwrap_or(Tell::Other));
             found.note_words(&bytes);

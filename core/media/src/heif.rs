@@ -6,7 +6,7 @@
 //! pictures, gain and depth maps, names, groups and unknown boxes go.
 
 use super::bmff::{Bmff, MOST_INDEX, boxes_in, top_boxes};
-use super::bytes::{be16, be32, be64, contains, four};
+use super::bytes::{be16, be32, be64, contains, find_iter, four};
 use super::index::Index;
 use super::plan::{Kept, Overlay, Plan, gaps};
 use super::reader::Reader;
@@ -350,7 +350,7 @@ fn profiles(
     found: &mut Findings,
 ) -> Result<(), Refusal> {
     for name in [b"colrprof", b"colrrICC"] {
-        for at in memchr::memmem::find_iter(bytes, name) {
+        for at in find_iter(bytes, name) {
             let start = at.checked_sub(4).ok_or(Refusal::Malformed)?;
             let length = be32(bytes, start).and_then(|length| usize::try_from(length).ok());
             let to = start + length.ok_or(Refusal::Malformed)?;
@@ -447,6 +447,10 @@ impl<'a> Meta<'a> {
         // What an item leads to: its parts, and its transparency.
         let mut leads: Vec<(u32, u32)> = Vec::new();
         for reference in &self.references {
+            // A picture that belongs to another one: readers differ in which of them they show.
+            if reference.from == self.primary && matches!(&reference.name, b"thmb" | b"auxl") {
+                return Err(Refusal::Unsupported);
+            }
             if PARTS.contains(&&reference.name) {
                 leads.extend(reference.to.iter().map(|to| (reference.from, *to)));
             }

@@ -1,8 +1,8 @@
 //! Links to media that need no signing in, in text about to be sent or copied.
 
+use super::bytes::find_iter;
 use super::decision::{Ask, Choice};
 use mantle_settings::Mode;
-use memchr::memmem;
 use serde::Serialize;
 
 const MARK: &str = "/_matrix/media/";
@@ -70,10 +70,11 @@ pub enum LinkDecision {
 /// Decides about a text; `is_copied`: it lies on the clipboard already, and has not gone anywhere.
 #[must_use]
 pub fn decide(mode: Mode, text: &str, is_copied: bool) -> LinkDecision {
-    let mut hosts: Vec<String> = Vec::new();
-    for link in find(text) {
-        if !hosts.iter().any(|host| host == link.host()) {
-            hosts.push(link.host().to_owned());
+    let links = find(text);
+    let mut hosts: Vec<&str> = Vec::new();
+    for link in &links {
+        if !hosts.contains(&link.host()) {
+            hosts.push(link.host());
         }
     }
     match mode {
@@ -128,7 +129,7 @@ fn question(hosts: &str, is_copied: bool) -> Ask {
 #[must_use]
 pub fn find(text: &str) -> Vec<Link> {
     let mut links: Vec<Link> = Vec::new();
-    for at in memmem::find_iter(text.as_bytes(), MARK) {
+    for at in find_iter(text.as_bytes(), MARK.as_bytes()) {
         if let Some(link) = link_at(text, at)
             && links.last().is_none_or(|last| last.range.end <= link.range.start)
         {

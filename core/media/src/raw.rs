@@ -1,6 +1,6 @@
 //! Raw photographs: asked about, never rewritten, and what they tell is looked for.
 
-use super::bytes::{be32, four};
+use super::bytes::{be32, find, four};
 use super::plan::Plan;
 use super::reader::Reader;
 use super::{Findings, Refusal, exif, tiff};
@@ -22,7 +22,7 @@ pub(super) async fn tell(reader: &Reader, found: &mut Findings) -> Result<Plan, 
         if let Some((at, length)) = be32(&head, 84).zip(be32(&head, 88)) {
             note_preview(reader, u64::from(at), u64::from(length), found).await;
         }
-    } else if let Some(at) = memchr::memmem::find(&head, b"Exif\0\0") {
+    } else if let Some(at) = find(&head, b"Exif\0\0") {
         exif::note(head.get(at..).unwrap_or_default(), found);
     } else {
         // Canon's heap, Minolta, Sigma: the camera's number and the date are in all of them.
@@ -36,7 +36,7 @@ async fn note_preview(reader: &Reader, at: u64, length: u64, found: &mut Finding
     let length = length.min(MOST_PREVIEW).min(reader.size().saturating_sub(at));
     let Ok(start) = reader.read(at, usize::try_from(length).unwrap_or(0)).await else { return };
     found.preview = true;
-    if let Some(at) = memchr::memmem::find(&start, b"Exif\0\0") {
+    if let Some(at) = find(&start, b"Exif\0\0") {
         exif::note(start.get(at..).unwrap_or_default(), found);
     }
 }

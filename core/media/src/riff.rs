@@ -1,8 +1,9 @@
 //! RIFF (AVI, WAV): films tell what they hold; sounds are put together again without it.
 
-use super::bytes::{four, le32};
+use super::bytes::{contains, four, le32};
 use super::plan::Plan;
 use super::reader::Reader;
+use super::sound::note_frames;
 use super::tells::Tell;
 use super::{Findings, Refusal};
 
@@ -63,9 +64,19 @@ async fn note(
     if bytes.iter().all(|byte| matches!(byte, 0 | 0xff)) {
         return Ok(());
     }
-    let tell = TAGS.iter().find(|(tag, _)| *tag == name);
-    found.tell(tell.map_or(Tell::Other, |(_, tell)| *tell));
+    let is_list = name == b"LIST";
+    let mut is_known = false;
+    for (tag, tell) in TAGS {
+        if *tag == name || is_list && contains(&bytes, *tag) {
+            is_known = true;
+            found.tell(*tell);
+        }
+    }
+    found.other |= !is_known;
     found.note_words(&bytes);
+    if name.eq_ignore_ascii_case(b"id3 ") {
+        note_frames(&bytes, found);
+    }
     Ok(())
 }
 

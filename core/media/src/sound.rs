@@ -1,9 +1,10 @@
 //! MP3, FLAC and Ogg: tags go, the sound itself stays to the bit.
 
 use super::bytes::{be32, contains, le32};
-use super::plan::Plan;
+use super::plan::{Overlay, Plan};
 use super::reader::{LONG_WINDOW, Reader};
-use super::{Findings, Refusal};
+use super::tells::Tell;
+use super::{Findings, Kind, Refusal};
 
 /// Of one piece of tags.
 const MOST_TEXT: u64 = 1 << 18;
@@ -79,9 +80,15 @@ pub(super) async fn mp3(reader: &Reader, found: &mut Findings) -> Result<Plan, R
             break;
         }
     }
-    let start = usize::try_from(size.saturating_sub(from)).unwrap_or(usize::MAX).min(4);
+    let start = usize::try_from(size.saturating_sub(from)).unwrap_or(usize::MAX).min(4096);
     let first = reader.read(from, start).await?;
-    if frame_length(&first).is_none() && !first.starts_with(b"fLaC") && !is_adts(&first) {
+    if first.starts_with(b"fLaC") {
+        return flac(reader, from, found).await;
+    }
+    // What stays must still be known for sound where it begins the file.
+    let kind = Kind::of(&first, size - from);
+    let is_sound = frame_length(&first).is_some() || is_adts(&first);
+    if !(is_sound && (kind.is_unknown() || matches!(kind, Kind::Mp3 | Kind::Sound))) {
         // Another format under such tags, or nothing that plays.
         found.other = true;
         return Err(Refusal::Unsupported);
@@ -114,16 +121,40 @@ async fn note_text(
     let length = length.min(MOST_TEXT).min(reader.size().saturating_sub(from));
     let text = reader.read(from, usize::try_from(length).unwrap_or(0)).await?;
     found.note_words(&text);
-    for frame in [&b"TPE1"[..], b"TCOM", b"TOPE", b"TOWN", b"TCOP", b"TP1\0"] {
-        found.names |= contains(&text, frame);
-    }
-    found.time |=
-        [&b"TDRC"[..], b"TDRL", b"TYER", b"TDAT", b"TDEN"].iter().any(|f| contains(&text, f));
-    found.camera |= contains(&text, b"TSSE") || contains(&text, b"TENC");
-    found.preview |= contains(&text, b"APIC");
-    found.serial |= contains(&text, b"UFID") || contains(&text, b"PRIV");
+    note_frames(&text, found);
+    // ID3v1: the artist stands at its place.
+    found.names |= text.starts_with(b"TAG")
+        && text.get(33..63).is_some_and(|artist| artist.iter().any(|b| !matches!(b, 0 | b' ')));
     Ok(())
 }
+
+/// What the frames of an ID3 tag are named.
+pub(super) fn note_frames(text: &[u8], found: &mut Findings) {
+    for (frame, tell) in FRAMES {
+        if contains(text, *frame) {
+            found.tell(*tell);
+        }
+    }
+}
+
+const FRAMES: &[(&[u8; 4], Tell)] = &[
+    (b"TPE1", Tell::Names),
+    (b"TCOM", Tell::Names),
+    (b"TOPE", Tell::Names),
+    (b"TOWN", Tell::Names),
+    (b"TCOP", Tell::Names),
+    (b"TP1\0", Tell::Names),
+    (b"TDRC", Tell::Time),
+    (b"TDRL", Tell::Time),
+    (b"TYER", Tell::Time),
+    (b"TDAT", Tell::Time),
+    (b"TDEN", Tell::Time),
+    (b"TSSE", Tell::Camera),
+    (b"TENC", Tell::Camera),
+    (b"APIC", Tell::Preview),
+    (b"UFID", Tell::Serial),
+    (b"PRIV", Tell::Serial),
+];
 
 /// Of an ID3 tag at `at` (ID3v2.4, 3.1): seven bits of each of four bytes, and head and foot.
 async fn id3_length(reader: &Reader, at: u64) -> Option<u64> {
@@ -167,11 +198,15 @@ async fn tag_before(reader: &Reader, from: u64, to: u64) -> Result<Option<u64>, 
     Ok(None)
 }
 
-/// FLAC (RFC 9639): stream information and seek table stay.
-pub(super) async fn flac(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
+/// FLAC (RFC 9639) from `start` on: stream information and seek table stay.
+pub(super) async fn flac(
+    reader: &Reader,
+    start: u64,
+    found: &mut Findings,
+) -> Result<Plan, Refusal> {
     let size = reader.size();
     let mut kept: Vec<(u64, u64)> = Vec::new();
-    let mut at = 4;
+    let mut at = start + 4;
     let mut blocks = 0;
     loop {
         blocks += 1;
@@ -212,7 +247,7 @@ pub(super) async fn flac(reader: &Reader, found: &mut Findings) -> Result<Plan, 
         plan.put(vec![if index == last { kind | 0x80 } else { kind }]);
         plan.keep(from + 1, *to);
     }
-    if kept.first().is_none_or(|(from, _)| *from != 4) {
+    if kept.first().is_none_or(|(from, _)| *from != start + 4) {
         return Err(Refusal::Malformed);
     }
     let mut to = size;
@@ -230,68 +265,96 @@ async fn is_silent_comment(reader: &Reader, from: u64, to: u64) -> Result<bool, 
     Ok(to - from == 8 && reader.is_zero(from, to).await?)
 }
 
-/// Ogg (RFC 3533) with Opus or Vorbis: the page with the comments is written anew without any. It
-/// can be where the comments have pages of their own; anything else is told.
+/// Ogg (RFC 3533) with Opus or Vorbis: comments become zeros in their place, which readers of both
+/// take for padding, and their pages get new sums. Streams of other kinds, and several in one file,
+/// are told.
 pub(super) async fn ogg(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
     let size = reader.size();
-    let first = page(reader, 0).await?;
+    let first = page(reader, 0, WINDOW).await?;
     let start = reader.read(first.content, 8.min(first.length())).await?;
-    let is_opus = start.starts_with(b"OpusHead");
-    let second = page(reader, first.end).await?;
-    let sample = usize::try_from((second.end - second.content).min(MOST_TEXT)).unwrap_or(0);
-    let text = reader.read(second.content, sample).await?;
-    let mark: &[u8] = if is_opus { b"OpusTags" } else { b"\x03vorbis" };
-    let Some(comments) = text.strip_prefix(mark) else {
-        // Films, Speex, FLAC in Ogg, several streams.
-        found.note_words(&text);
-        found.other |= contains(&text, b"theora") || contains(&text, b"\x03vorbis");
-        return if found.any() { Err(Refusal::NotRemovable) } else { Ok(Plan::unchanged(size)) };
+    let empty: &[u8; 16] = match start.get(..7) {
+        Some(b"OpusHea") => b"OpusTags\0\0\0\0\0\0\0\0",
+        // A bit closes the list.
+        Some(b"\x01vorbis") => b"\x03vorbis\0\0\0\0\0\0\0\0\x01",
+        _ => b"................",
     };
-    if !holds_comments(comments) {
-        return Ok(Plan::unchanged(size));
+    let mut overlay = Overlay::default();
+    let mut at = first.end;
+    let mut is_first = true;
+    let mut is_done = false;
+    while !is_done {
+        let page = page(reader, at, WINDOW).await?;
+        let old = reader.read_ahead(at, page.length() + page.head(), WINDOW).await?;
+        let (head, content) = old.split_at_checked(page.head()).ok_or(Refusal::Truncated)?;
+        let part = content.get(..page.first_packet).unwrap_or_default();
+        if page.serial != first.serial
+            || page.is_continued == is_first
+            || is_first && part.get(..7) != empty.get(..7)
+            || is_first && part.len() < empty.len()
+        {
+            // Films, Speex, FLAC in Ogg, several streams.
+            found.note_words(content);
+            found.other |= !is_first
+                || contains(content, b"theora")
+                || contains(content, b"\x03vorbis")
+                || contains(content, b"OpusTags");
+            return told(size, found);
+        }
+        let mut made = [head, content].concat();
+        let body = made.get_mut(page.head()..page.head() + part.len()).unwrap_or_default();
+        body.fill(0);
+        if let (true, Some(start)) = (is_first, body.get_mut(..empty.len())) {
+            start.copy_from_slice(empty);
+        }
+        if made != old {
+            found.text = true;
+            note_comments(part, found);
+            made.get_mut(22..26).unwrap_or_default().fill(0);
+            overlay.put(at + 22, ogg_sum(&made).to_le_bytes().to_vec());
+            let skipped = if is_first { empty.len() } else { 0 };
+            if is_first {
+                overlay.put(page.content, empty.to_vec());
+            }
+            overlay.zero(page.content + skipped as u64, page.content + part.len() as u64);
+        }
+        is_done = page.ends_packet;
+        is_first = false;
+        at = page.end;
     }
-    found.text = true;
-    found.note_words(&text);
-    // One packet in one page, and Opus: Vorbis has its tables in the same pages.
-    let is_whole = second.packets == 1 && !second.is_continued && second.serial == first.serial;
-    if !is_opus || !is_whole || second.length() as u64 > MOST_TEXT {
-        return Err(Refusal::NotRemovable);
+    // A further stream has comments of its own; what is no page is not played.
+    while at < size {
+        match page(reader, at, LONG_WINDOW).await {
+            Ok(page) if page.serial == first.serial => at = page.end,
+            Err(Refusal::Truncated) => break,
+            _ => {
+                found.hidden = true;
+                return Err(Refusal::NotRemovable);
+            }
+        }
     }
-    let mut made = reader.read(first.end, 26).await?;
-    let body = [mark, &[0; 8]].concat();
-    made.extend([1, u8::try_from(body.len()).unwrap_or(0)]);
-    made.extend(body);
-    if let Some(sum) = made.get_mut(22..26) {
-        sum.fill(0);
-    }
-    let sum = ogg_sum(&made).to_le_bytes();
-    if let Some(place) = made.get_mut(22..26) {
-        place.copy_from_slice(&sum);
-    }
-    let mut plan = Plan::new(size);
-    plan.keep(0, first.end);
-    plan.put(made);
-    plan.keep(second.end, size);
-    Ok(plan)
+    overlay.into_plan(size, size)
 }
 
-/// Whether comments, or the name of a program, are there.
-fn holds_comments(comments: &[u8]) -> bool {
-    let vendor = le32(comments, 0).unwrap_or(0);
-    let count = usize::try_from(vendor)
-        .ok()
-        .and_then(|vendor| vendor.checked_add(4))
-        .and_then(|at| le32(comments, at))
-        .unwrap_or(0);
-    vendor > 0 || count > 0
+fn note_comments(comments: &[u8], found: &mut Findings) {
+    found.note_words(comments);
+    found.preview |= contains(comments, b"PICTURE") || contains(comments, b"COVERART");
 }
+
+fn told(size: u64, found: &Findings) -> Result<Plan, Refusal> {
+    if found.any() { Err(Refusal::NotRemovable) } else { Ok(Plan::unchanged(size)) }
+}
+
+const WINDOW: usize = 1 << 16;
 
 struct Page {
+    start: u64,
     content: u64,
     end: u64,
     serial: u32,
-    /// That end in it.
-    packets: usize,
+    /// Bytes of the packet that it begins with, and whether that ends here.
+    first_packet: usize,
+    ends_packet: bool,
+    /// Begins with the rest of a packet.
     is_continued: bool,
 }
 
@@ -299,27 +362,34 @@ impl Page {
     fn length(&self) -> usize {
         usize::try_from(self.end - self.content).unwrap_or(usize::MAX)
     }
+
+    fn head(&self) -> usize {
+        usize::try_from(self.content - self.start).unwrap_or(usize::MAX)
+    }
 }
 
-async fn page(reader: &Reader, at: u64) -> Result<Page, Refusal> {
-    let head = reader.read_ahead(at, 27, 1 << 16).await?;
+async fn page(reader: &Reader, at: u64, window: usize) -> Result<Page, Refusal> {
+    let head = reader.read_ahead(at, 27, window).await?;
     if !head.starts_with(b"OggS\0") {
         return Err(Refusal::Malformed);
     }
     let count = usize::from(head.get(26).copied().unwrap_or(0));
-    let table = reader.read_ahead(at + 27, count, 1 << 16).await?;
+    let table = reader.read_ahead(at + 27, count, window).await?;
     let content = at + 27 + count as u64;
-    let length: u64 = table.iter().map(|length| u64::from(*length)).sum();
-    let packets = table.iter().filter(|length| **length < 255).count();
+    let sum = |lengths: &[u8]| lengths.iter().map(|length| usize::from(*length)).sum::<usize>();
+    let length = sum(&table) as u64;
     if content + length > reader.size() {
         return Err(Refusal::Truncated);
     }
+    let last = table.iter().position(|length| *length < 255);
     Ok(Page {
+        start: at,
         content,
         end: content + length,
         serial: le32(&head, 14).unwrap_or(0),
-        packets,
-        is_continued: table.last() == Some(&255) || head.get(5).is_some_and(|flags| flags & 1 == 1),
+        first_packet: sum(last.and_then(|last| table.get(..=last)).unwrap_or(&table)),
+        ends_packet: last.is_some(),
+        is_continued: head.get(5).is_some_and(|flags| flags & 1 == 1),
     })
 }
 
@@ -356,5 +426,5 @@ pub(super) async fn other(reader: &Reader, found: &mut Findings) -> Result<Plan,
             }
         }
     }
-    if found.any() { Err(Refusal::NotRemovable) } else { Ok(Plan::unchanged(size)) }
+    told(size, found)
 }

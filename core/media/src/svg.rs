@@ -4,10 +4,10 @@
 //! Elements are emptied, not taken out, so that style sheets count the same ones. A file with
 //! anything that this reader does not know (entities, scripts, pictures within) is left as it is.
 
+use super::bytes::find;
 use super::plan::Plan;
 use super::reader::Reader;
 use super::{Findings, Refusal};
-use memchr::memmem;
 
 /// Larger drawings are not read whole.
 const MOST_SVG: u64 = 16 << 20;
@@ -37,7 +37,7 @@ pub(super) fn is_svg(head: &[u8]) -> bool {
                 return name == b"svg" || name.ends_with(b":svg");
             }
         };
-        let Some(at) = memmem::find(rest, end) else { return false };
+        let Some(at) = find(rest, end) else { return false };
         rest = rest.get(at + end.len()..).unwrap_or_default();
     }
 }
@@ -203,6 +203,9 @@ impl<'a> Drawing<'a, '_> {
             }
             if from(at).starts_with("/>") {
                 return Ok(Tag { name, attributes, is_empty: true, end: at + 2 });
+            }
+            if at == before {
+                return Err(Refusal::Malformed);
             }
             let name = token(at);
             let rest = from(at + name.len()).trim_ascii_start();

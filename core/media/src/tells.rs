@@ -2,7 +2,7 @@
 //! text, which every format with such text is looked through by.
 
 use super::Findings;
-use super::bytes::contains;
+use super::bytes::{contains, find_iter};
 
 /// One of the [`Findings`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Findings {
     pub(super) fn note_paths(&mut self, text: &[u8]) {
         self.path |= PATHS.iter().any(|path| contains(text, path))
             || HOMES.iter().any(|home| {
-                memchr::memmem::find_iter(text, home).any(|at| {
+                find_iter(text, home).any(|at| {
                     let before = at.checked_sub(1).and_then(|before| text.get(before));
                     before.is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'/')
                 })
@@ -98,6 +98,7 @@ const WORDS: &[(&[u8], Tell)] = &[
     (b"tiff:Make", Tell::Camera),
     (b"aux:Lens", Tell::Camera),
     (b"CreatorTool", Tell::Camera),
+    (b"Software", Tell::Camera),
     (b"modelName", Tell::Camera),
     (b"manufacturer", Tell::Camera),
     (b"MAKE", Tell::Camera),

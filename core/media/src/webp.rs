@@ -24,6 +24,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
     let mut body = Plan::new(size);
     let mut hint = None;
     let mut extended = None;
+    let mut has_picture = false;
     let mut at = 12;
     let mut chunks = 0;
     while at < end {
@@ -40,7 +41,10 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                 }
                 extended = Some(bytes);
             }
-            b"VP8 " | b"VP8L" | b"ALPH" | b"ANIM" => body.keep(at, next),
+            b"VP8 " | b"VP8L" | b"ALPH" | b"ANIM" => {
+                has_picture |= name.starts_with(b"VP8");
+                body.keep(at, next);
+            }
             b"ICCP" => {
                 let length = content.1 - content.0;
                 let whole = usize::try_from(length).ok().filter(|size| *size <= icc::MOST_PROFILE);
@@ -54,7 +58,10 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                     body.keep(at, next);
                 }
             }
-            b"ANMF" => frame(reader, at, content, &mut body, found).await?,
+            b"ANMF" => {
+                has_picture = true;
+                frame(reader, at, content, &mut body, found).await?;
+            }
             b"EXIF" => {
                 if content.1 - content.0 <= MOST_EXIF {
                     let whole = usize::try_from(content.1 - content.0).unwrap_or(0);
@@ -63,8 +70,9 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                     if hint.is_none() && turned != 1 {
                         hint = Some(exif::only_orientation_like(&block, turned));
                     }
+                } else {
+                    found.other = true;
                 }
-                found.other = true;
             }
             b"XMP " => {
                 let sample = usize::try_from(content.1 - content.0).unwrap_or(0).min(1 << 16);
@@ -77,6 +85,9 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
     }
     if !found.any() {
         return Ok(Plan::unchanged(size));
+    }
+    if !has_picture {
+        return Err(Refusal::Malformed);
     }
     assemble(size, extended, body, hint)
 }
@@ -141,15 +152,20 @@ async fn frame(
     let mut kept = Plan::new(content.1);
     let mut at_chunk = inner;
     let mut is_changed = false;
+    let mut has_picture = false;
     while at_chunk < content.1 {
         let (name, _, next) = chunk(reader, at_chunk, content.1).await?;
         if matches!(&name, b"ALPH" | b"VP8 " | b"VP8L") {
+            has_picture |= &name != b"ALPH";
             kept.keep(at_chunk, next);
         } else {
             found.other = true;
             is_changed = true;
         }
         at_chunk = next;
+    }
+    if !has_picture {
+        return Err(Refusal::Malformed);
     }
     if is_changed {
         let length = u32::try_from(16 + kept.new_size()).map_err(|_| Refusal::Malformed)?;
