@@ -1,0 +1,2 @@
+#![no_main]
+mantle_fuzz::law!(Kind::Wav);
