@@ -317,15 +317,19 @@ def seen(path):
     """What a viewer shows: every frame's pixels as stored and as turned, profile, orientation."""
     with Image.open(path) as image:
         orientation = image.getexif().get(0x0112, 1)
+        # Of the first picture; a second one may have its own.
+        profile = image.info.get("icc_profile")
         shown = []
-        for number in range(getattr(image, "n_frames", 1)):
+        # A HEIF file opens at the picture that is shown, which need not be its first.
+        first = image.tell()
+        for number in sorted(range(getattr(image, "n_frames", 1)), key=lambda number: number != first):
             image.seek(number)
             image.load()
             turned = ImageOps.exif_transpose(image)
             shown.append((image.mode, image.size, image.tobytes(), turned.size, image.info.get("duration")))
         metadata = {k: v for k, v in image.info.items() if k in ("xmp", "comment", "photoshop", "XML:com.adobe.xmp", "Author")}
         tags = [tag for tag in image.getexif() if tag in (0x010E, 0x010F, 0x0110, 0x0131, 0x013B, 0x8298, 0x8825)]
-        return shown, image.info.get("icc_profile"), orientation, metadata, tags
+        return shown, profile, orientation, metadata, tags
 
 
 SOUND = re.compile(rb"\xff[\xfb\xf8].{400}|\xff[\xf8]\x69.{60}|(?:\xf8\xff\xfe){4}", re.S)
@@ -363,7 +367,7 @@ TEXTS = (b"desc", b"cprt", b"dmnd", b"dmdd", b"vued", b"meta", b"mmod", b"dscm",
 
 def colours(profile):
     """What a colour profile computes with, without its texts."""
-    if profile is None:
+    if not profile:
         return None
     count = struct.unpack(">I", profile[128:132])[0]
     tags = [struct.unpack(">4sII", profile[at : at + 12]) for at in range(132, 132 + 12 * count, 12)]

@@ -12,8 +12,8 @@ import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import { promisify } from "node:util";
 import type * as Glue from "../../extension/generated/mantle_media.js";
-import { builtCoreWasm } from "../../scripts/core-wasm.ts";
 import { root } from "../../scripts/process.ts";
+import { clean, hasExiftool, mediaModule, readTags, telling, untold } from "./judges.ts";
 
 const run = promisify(execFile);
 const script = path.join(root, "web-tests/media/corpus.py");
@@ -25,19 +25,6 @@ interface Listing {
   files: Record<string, string>;
   tells: Record<string, string[]>;
 }
-
-/** Tags of exiftool that say something, and what Mantle has to tell of a file that has them. */
-const TELLING: readonly (readonly [string, RegExp])[] = [
-  ["place", /GPS|Location|Latitude|:City$/],
-  ["camera", /:(?:Make|Model|Software|DeviceManufacturer|DeviceModelName|LensModel)$/],
-  ["serial", /Serial(?:Number|No)$/],
-  [
-    "names",
-    /:(?:Author|Artist|Creator|By-line|Copyright|OwnerName|LastModifiedBy|Company|Manager|Performer)$/,
-  ],
-];
-/** Of the file on the disk, and worked out by exiftool from the others. */
-const APART = /^(?:SourceFile$|System:|ExifTool:|File:|Composite:)/;
 
 interface Compared {
   file: string;
@@ -65,12 +52,10 @@ describe("media corpus", { timeout: 120_000 }, () => {
     listing = JSON.parse(
       await readFile(path.join(folder, "before/corpus.json"), "utf8"),
     ) as Listing;
-    const { media } = builtCoreWasm().modules;
-    glue = (await import(path.join(root, media.glue))) as typeof Glue;
-    glue.initSync({ module: await readFile(path.join(root, media.wasm)) });
+    glue = await mediaModule();
     for (const name of Object.keys(listing.files)) {
       const file = await readFile(path.join(folder, "before", name));
-      const { outcome, made, told } = clean(file);
+      const { outcome, made, told } = clean(glue, file);
       outcomes.set(name, outcome);
       findings.set(name, told);
       if (made === undefined) continue;
@@ -80,40 +65,11 @@ describe("media corpus", { timeout: 120_000 }, () => {
   });
   after(() => rm(folder, { recursive: true, force: true }));
 
-  function clean(file: Buffer): {
-    outcome: string;
-    made?: Buffer;
-    told: Record<string, boolean>;
-  } {
-    const examination = new glue.Examination(file.length);
-    while (examination.next()) {
-      const { offset, length } = examination;
-      examination.supply(file.subarray(offset, offset + length));
-    }
-    const report = JSON.parse(examination.report() ?? "") as {
-      refusal: string | null;
-      isChanged: boolean;
-      findings: Record<string, boolean>;
-    };
-    const told = report.findings;
-    if (report.refusal !== null) return { outcome: report.refusal, told };
-    if (!report.isChanged) return { outcome: "unchanged", told };
-    const pieces = JSON.parse(examination.pieces() ?? "") as (
-      [number, number] | number | { bytes: number[] }
-    )[];
-    const parts = pieces.map((piece) => {
-      if (typeof piece === "number") return Buffer.alloc(piece);
-      return "bytes" in piece ? Buffer.from(piece.bytes) : file.subarray(piece[0], piece[1]);
-    });
-    examination.free();
-    return { outcome: "cleaned", made: Buffer.concat(parts), told };
-  }
-
   it("cleans every format and refuses hostile files with the right reason", () => {
     const names = Object.keys(listing.files);
     assert.ok(names.length > 170, `only ${names.length} files`);
     const endings = ["jpg", "png", "webp", "avif", "heic", "tiff", "gif", "jxl", "svg"];
-    for (const ending of [...endings, "mp3", "flac", "ogg", "wav"]) {
+    for (const ending of [...endings, "mp3", "flac", "ogg", "wav", "m4a"]) {
       assert.ok(
         [...cleaned.keys()].some((name) => name.endsWith(ending)),
         ending,
@@ -145,62 +101,34 @@ describe("media corpus", { timeout: 120_000 }, () => {
 
   it("has nothing left to clean the second time", () => {
     for (const [name, made] of cleaned) {
-      const { outcome, made: again } = clean(made);
+      const { outcome, made: again } = clean(glue, made);
       assert.ok(outcome === "unchanged" || again?.equals(made), `${name}: ${outcome}`);
     }
   });
 
   it("leaves nothing for exiftool to read, and nothing untold that it reads", async (test) => {
-    const isThere = await run("exiftool", ["-ver"]).then(
-      () => true,
-      () => false,
-    );
-    if (!isThere) return test.skip("exiftool is not installed: scripts/setup does it");
-    const read = async (
-      side: string,
-      names: Iterable<string>,
-    ): Promise<Map<string, Record<string, unknown>>> => {
-      const files = Array.from(names, (name) => path.join(folder, side, name));
-      // It ends with 1 where one of the files is not for it.
-      const args = ["-json", "-a", "-G1", "-u", ...files];
-      const { stdout } = await run("exiftool", args, { maxBuffer: 1 << 26 }).catch(
-        (error: { stdout: string }) => error,
-      );
-      const list = JSON.parse(stdout) as ({ SourceFile: string } & Record<string, unknown>)[];
-      return new Map(list.map((tags) => [path.basename(tags.SourceFile), tags]));
-    };
-    const tagsOf = (tags: Record<string, unknown>): [string, unknown][] =>
-      Object.entries(tags).filter(([tag]) => !APART.test(tag));
-    const untold: string[] = [];
+    if (!(await hasExiftool()))
+      return test.skip("exiftool is not installed: scripts/setup does it");
     // What cannot be read to its end is asked about as such.
     const isRead = (outcome: string): boolean =>
       /^(?:cleaned|unchanged|not-removable)$/.test(outcome);
     const understood = [...outcomes].filter(([, outcome]) => isRead(outcome));
-    const before = await read(
-      "before",
-      understood.map(([name]) => name),
-    );
+    const before = await readTags(understood.map(([name]) => path.join(folder, "before", name)));
     assert.ok(before.size > 100, `exiftool read only ${before.size} files`);
-    for (const [name, tags] of before) {
-      for (const [tag] of tagsOf(tags)) {
-        for (const [what, pattern] of TELLING) {
-          if (pattern.test(tag) && findings.get(name)?.[what] !== true) {
-            untold.push(`${name}: ${what} (${tag})`);
-          }
-        }
-      }
-    }
-    assert.deepEqual(untold, []);
-    const left: string[] = [];
-    const after = await read("after", cleaned.keys());
+    const missed = [...before].flatMap(([file, tags]) => {
+      const name = path.basename(file);
+      return untold(tags, findings.get(name) ?? {}).map((what) => `${name}: ${what}`);
+    });
+    assert.deepEqual(missed, []);
+    const after = await readTags(
+      Array.from(cleaned.keys(), (name) => path.join(folder, "after", name)),
+    );
     assert.equal(after.size, cleaned.size);
-    for (const [name, tags] of after) {
-      for (const [tag, value] of tagsOf(tags)) {
-        const isTelling = TELLING.some(([, pattern]) => pattern.test(tag));
-        const isNamed = JSON.stringify(value).includes(listing.canary);
-        if (isNamed || (isTelling && value !== "" && value !== 0)) left.push(`${name}: ${tag}`);
-      }
-    }
+    const left = [...after].flatMap(([file, tags]) => {
+      const named = tags.filter(([, value]) => JSON.stringify(value).includes(listing.canary));
+      const found = [...telling(tags), ...named.map(([tag]) => tag)];
+      return found.map((tag) => `${path.basename(file)}: ${tag}`);
+    });
     assert.deepEqual(left, []);
     console.info(`exiftool read ${before.size} files before and ${after.size} after`);
   });
