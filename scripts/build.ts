@@ -22,7 +22,7 @@ async function generate(): Promise<void> {
       "extension/generated/protected.json",
       ...["extension/generated/rules.json", "extension/generated/managed-schema.json"],
       "docs/policy.md",
-      "docs/leaks.md",
+      ...["docs/leaks.md", "docs/shields.md", "extension/generated/texts.json"],
     ]);
   if (isFresh(stamp, print())) return;
   await must(

@@ -59,6 +59,7 @@ fn files() -> Vec<(PathBuf, String)> {
         ("extension/generated/rules.json".into(), pretty(&rules())),
         ("extension/generated/managed-schema.json".into(), pretty(&schema::managed_schema())),
         ("docs/leaks.md".into(), leaks_page()),
+        ("docs/shields.md".into(), shields_page()),
         ("docs/policy.md".into(), schema::policy_page()),
     ]
 }
@@ -235,19 +236,26 @@ fn leaks_page() -> String {
             let _ = writeln!(page, "| `{}` | {} | {} | {shield} |", leak.id, leak.what, leak.to);
         }
     }
-    let _ = write!(
-        page,
-        "\n## Shields\n\n| id | what it does | what you lose | default | why |\n| --- | --- | --- | --- | --- |\n"
+    page
+}
+
+fn shields_page() -> String {
+    let mut page = String::from(
+        "# Shields\n\nGenerated from `core/shields`; do not edit.\n\n\
+         What each shield does, what you lose by it, and what it is set to where nobody chose, with the reason. \
+         [leaks.md](leaks.md) names the leaks it closes, [policy.md](policy.md) the keys that an organisation sets it by.\n\n\
+         | shield | what it does | what you lose | recommended | strict | why |\n| --- | --- | --- | --- | --- | --- |\n",
     );
-    for shield in SHIELDS {
-        let info = shield.info();
+    for info in SHIELDS.iter().map(|shield| shield.info()) {
         let _ = writeln!(
             page,
-            "| `{}` | {} | {} | {} | {} |",
+            "| {}<br>`{}` | {} | {} | {} | {} | {} |",
+            info.name,
             info.id,
             info.purpose,
             info.loses,
             info.default.name(),
+            info.strict.name(),
             info.why
         );
     }
