@@ -132,6 +132,8 @@ pub struct Need {
     pub length: usize,
 }
 
+/// Bytes that a kind is known by.
+const FIRST: usize = 4096;
 /// Each becomes a part of a `Blob` in the page.
 const MOST_PIECES: usize = 50_000;
 
@@ -188,14 +190,37 @@ async fn examine(reader: Reader) -> Report {
     let mut findings = Findings::default();
     let head = reader.head().await;
     let mut kind = Kind::of(&head, size);
-    let plan = cleaner(&reader, &head, &mut kind, &mut findings).await;
-    let plan = plan.and_then(|plan| match plan.pieces().len() {
+    let plan = match cleaner(&reader, &head, &mut kind, &mut findings).await {
         // Nothing to remove: not a byte changes.
-        _ if !findings.any() => Ok(Plan::unchanged(size)),
-        0..=MOST_PIECES => Ok(plan),
-        _ => Err(Refusal::TooComplex),
-    });
+        Ok(_) if !findings.any() => Ok(Plan::unchanged(size)),
+        Ok(plan) if plan.pieces().len() > MOST_PIECES => Err(Refusal::TooComplex),
+        Ok(plan) => still_known(&reader, kind, plan).await,
+        refused => refused,
+    };
     Report { kind, findings, plan }
+}
+
+/// Refuses a plan that makes a file which would be taken for another kind by its first bytes.
+async fn still_known(reader: &Reader, kind: Kind, plan: Plan) -> Result<Plan, Refusal> {
+    let mut head = Vec::new();
+    for piece in plan.pieces() {
+        let left = FIRST - head.len();
+        let most = |length: u64| usize::try_from(length).unwrap_or(left).min(left);
+        match piece {
+            Piece::Keep { from, to } => head.extend(reader.read(*from, most(to - from)).await?),
+            Piece::Bytes(bytes) => head.extend_from_slice(bytes.get(..left).unwrap_or(bytes)),
+            Piece::Zeros(length) => head.resize(head.len() + most(*length), 0),
+        }
+        if head.len() >= FIRST {
+            break;
+        }
+    }
+    let made = Kind::of(&head, plan.new_size());
+    if made.is_unknown() || made.noun() == kind.noun() {
+        Ok(plan)
+    } else {
+        Err(Refusal::Unsupported)
+    }
 }
 
 /// What goes through a file of this kind. Each kind's parser is a future of its own: as parts of one

@@ -138,6 +138,10 @@ pub(super) async fn sound(reader: &Reader, found: &mut Findings) -> Result<Plan,
         }
         let head = reader.read_ahead(at, 8, 4096).await?;
         let (name, content, next) = chunk(&head, at, end);
+        // Players go on behind the stated end where a chunk does.
+        if end < size && at + 8 + u64::from(le32(&head, 4).unwrap_or(0)) > end {
+            return Err(Refusal::Malformed);
+        }
         has.0 |= &name == b"fmt ";
         has.1 |= &name == b"data";
         if SOUND.contains(&&name) {

@@ -4,7 +4,7 @@ use super::bytes::{be32, contains, le32};
 use super::plan::{Overlay, Plan};
 use super::reader::{LONG_WINDOW, Reader};
 use super::tells::Tell;
-use super::{Findings, Kind, Refusal};
+use super::{Findings, Refusal};
 
 /// Of one piece of tags.
 const MOST_TEXT: u64 = 1 << 18;
@@ -80,15 +80,12 @@ pub(super) async fn mp3(reader: &Reader, found: &mut Findings) -> Result<Plan, R
             break;
         }
     }
-    let start = usize::try_from(size.saturating_sub(from)).unwrap_or(usize::MAX).min(4096);
+    let start = usize::try_from(size.saturating_sub(from)).unwrap_or(usize::MAX).min(4);
     let first = reader.read(from, start).await?;
     if first.starts_with(b"fLaC") {
         return flac(reader, from, found).await;
     }
-    // What stays must still be known for sound where it begins the file.
-    let kind = Kind::of(&first, size - from);
-    let is_sound = frame_length(&first).is_some() || is_adts(&first);
-    if !(is_sound && (kind.is_unknown() || matches!(kind, Kind::Mp3 | Kind::Sound))) {
+    if frame_length(&first).is_none() && !is_adts(&first) {
         // Another format under such tags, or nothing that plays.
         found.other = true;
         return Err(Refusal::Unsupported);
@@ -174,28 +171,35 @@ async fn tag_before(reader: &Reader, from: u64, to: u64) -> Result<Option<u64>, 
     if tail.len() == 128 && tail.starts_with(b"TAG") {
         return Ok(back(128));
     }
-    if let Some(foot) = tail.len().checked_sub(32).and_then(|at| tail.get(at..))
+    // The length that a tag's end states, and what its beginning says: else it would take sound along.
+    let foot = |length: usize| tail.len().checked_sub(length).and_then(|at| tail.get(at..));
+    let (length, mark): (u64, &[u8]) = if let Some(foot) = foot(32)
         && foot.starts_with(b"APETAGEX")
     {
         let length = u64::from(le32(foot, 12).unwrap_or(0));
-        let head = if le32(foot, 20).unwrap_or(0) >> 31 == 1 { 32 } else { 0 };
-        return back(length + head).map(Some).ok_or(Refusal::Malformed);
-    }
-    if let Some(foot) = tail.len().checked_sub(10).and_then(|at| tail.get(at..))
+        if le32(foot, 20).unwrap_or(0) >> 31 == 1 {
+            (length + 32, b"APETAGEX")
+        } else {
+            (length, b"")
+        }
+    } else if let Some(foot) = foot(10)
         && foot.starts_with(b"3DI")
     {
         let length = foot.get(6..10).unwrap_or_default();
         let length = length.iter().fold(0_u64, |sum, byte| (sum << 7) | u64::from(*byte & 0x7f));
-        return back(length + 20).map(Some).ok_or(Refusal::Malformed);
-    }
-    if let Some(foot) = tail.len().checked_sub(15).and_then(|at| tail.get(at..))
+        (length + 20, b"ID3")
+    } else if let Some(foot) = foot(15)
         && foot.ends_with(b"LYRICS200")
     {
         let length =
-            foot.get(..6).and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok());
-        return length.and_then(|length| back(length + 15)).map(Some).ok_or(Refusal::Malformed);
-    }
-    Ok(None)
+            foot.get(..6).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        (15 + length.unwrap_or(0_u64), b"LYRICSBEGIN")
+    } else {
+        return Ok(None);
+    };
+    let start = back(length).ok_or(Refusal::Malformed)?;
+    let head = reader.read(start, mark.len()).await?;
+    if length > 0 && head == mark { Ok(Some(start)) } else { Err(Refusal::Malformed) }
 }
 
 /// FLAC (RFC 9639) from `start` on: stream information and seek table stay.

@@ -410,3 +410,56 @@ fn a_drawing_that_no_browser_reads_is_left_as_it_is() {
     assert!(drawing(r#"e:a="1" d="M0 0""#).is_ok());
     assert_eq!(drawing(r#"e:a="1"d="M0 0""#), Err(Refusal::Malformed));
 }
+
+#[test]
+fn a_drawing_that_would_be_taken_for_another_kind_is_asked_about() {
+    let drawing = |mark: &str| {
+        format!("<?a?><svg xmlns=\"http://wwwwww{mark}/\" e=\"\0\"><!-- canary --></svg>")
+            .into_bytes()
+    };
+    assert_eq!(examine(&drawing("ARECOYX")).kind, Kind::Svg);
+    assert!(examine(&drawing("ARECOYX")).plan.is_ok());
+    // Without the instruction the mark stands at its twenty-fifth byte.
+    assert_eq!(examine(&drawing("ARECOYK")).plan, Err(Refusal::Unsupported));
+}
+
+#[test]
+fn sound_behind_the_stated_end_of_a_file_is_not_cut_off() {
+    let mut file = wav(&[(b"LIST", b"INFOIART\x06\0\0\0canary"), (b"data", &[5; 64])]);
+    file.extend([5; 8]);
+    assert!(examine(&file).plan.is_ok(), "what stands behind is none of the sound");
+    let at = memchr::memmem::find(&file, b"data").unwrap();
+    file[at + 4] = 72;
+    assert_eq!(examine(&file).plan, Err(Refusal::Malformed));
+}
+
+#[test]
+fn a_tag_without_its_beginning_takes_no_sound_along() {
+    let mut frame = vec![0xff, 0xfb, 0x90, 0];
+    frame.resize(417, 1);
+    let sound = frame.repeat(3);
+    let ape = |flags: u32| {
+        [b"APETAGEX\xd0\x07\0\0\x60\0\0\0\0\0\0\0".as_slice(), &flags.to_le_bytes(), &[0; 8]]
+            .concat()
+    };
+    let lyrics = b"000096LYRICS200".as_slice();
+    let id3 = b"3DI\x04\0\x10\0\0\0\x60".as_slice();
+    for (head, foot) in [
+        (b"APETAGEX".as_slice(), ape(0x8000_0000)),
+        (b"LYRICSBEGIN", lyrics.to_vec()),
+        (b"ID3", id3.to_vec()),
+    ] {
+        let length = match foot.len() {
+            32 => 96,
+            15 => 96,
+            _ => 106,
+        };
+        let mut tag = head.to_vec();
+        tag.resize(length, b'x');
+        let whole = [sound.as_slice(), &tag, &foot].concat();
+        let made = carry_out(&examine(&whole).plan.unwrap(), &whole);
+        assert_eq!(made, sound, "{head:?}");
+        let without = [sound.as_slice(), &foot].concat();
+        assert_eq!(examine(&without).plan, Err(Refusal::Malformed), "{head:?}");
+    }
+}
