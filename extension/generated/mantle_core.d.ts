@@ -93,9 +93,9 @@ export class Core {
      */
     remember(memory: string): void;
     /**
-     * What stays on this device, as `takeUnsaved` gave it before; `seed` makes this core's ids its own.
+     * What stays on this device, as `takeUnsaved` gave it before.
      */
-    restore(seed: string, kept: string): void;
+    restore(kept: string): void;
     /**
      * What a part of the page script has to know of a shield's settings: JSON text
      * `{"mode": …, "options": {…}, "allow": […]}`.
@@ -118,7 +118,7 @@ export class Core {
      */
     takeReply(): SyntheticReply;
     /**
-     * After `REWRITTEN`: what is to be kept on this device, JSON text `{key: {"id", "content"}}`.
+     * After `REWRITTEN`: what is to be kept on this device, JSON text `{key: {"content"}}`.
      */
     takeUnsaved(): string | undefined;
     /**

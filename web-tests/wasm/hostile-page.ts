@@ -37,7 +37,7 @@ const shapes = new Map<string, Shape>([
     sync('{"type":"m.identity_server","content":{"base_url":"https://is.example"}}'),
   ],
   ["manager events", sync(`{"type":"m.widgets","content":{${manager}}}`)],
-  ["kept events", sync('{"type":"io.element.recent_emoji","content":{"mantle":"one"}}')],
+  ["kept events", sync('{"type":"io.element.recent_emoji","content":{}}')],
   ["other events", sync('{"type":"a","content":{}}')],
   [
     "one list of managers",
@@ -113,7 +113,7 @@ const hostile = {
     if (shape === undefined) throw new Error(`There is no shape ${name}.`);
     const core = new window.boundary.Core("https://chat.example.org/");
     core.applySettings(undefined, undefined);
-    core.restore("seed", '{"@a:hs/io.element.recent_emoji":{"id":"one","content":{"mine":1}}}');
+    core.restore('{"@a:hs/io.element.recent_emoji":{"id":"one","content":{"mine":1}}}');
     let parse = Number.NaN;
     const own = sizes.map((size) => {
       const made = shape.make(size * 1_000_000);

@@ -73,8 +73,6 @@ pub struct Engine {
     /// Keys of those not handed out for storing yet, and of those no longer kept.
     unsaved: Vec<String>,
     dropped: Vec<String>,
-    seed: String,
-    placeholders: u32,
     /// Something was learned that [`Engine::memory`] has not handed out yet.
     fresh: bool,
     ledger: Ledger,
@@ -323,29 +321,14 @@ impl Engine {
             }
             Ok(BodyStep::Edit(edits)) => json::apply(current, &edits),
             Ok(BodyStep::Replace(text)) => Ok(Some(text.into_bytes())),
-            Ok(BodyStep::Keep { key, content, member }) => {
-                if self.settle(shield, mode, Action::Rewritten, head) {
-                    let id = self.keep(key, content);
-                    let (member, id) = (json::quoted(member), json::quoted(&id));
-                    wanted.body = Some(format!("{{{member}:{id}}}").into_bytes());
-                }
-                return;
-            }
-            Ok(BodyStep::KeepParts { parts, mut edits }) => {
-                if self.settle(shield, mode, Action::Rewritten, head) {
-                    for Part { key, content, placeholder } in parts {
-                        let id = self.keep(key, content);
-                        edits.extend(placeholder.map(|(member, mark)| {
-                            let id = json::quoted(&format!("{mark}{id}"));
-                            Edit::set(&[member], format!("[{id}]"))
-                        }));
-                    }
-                    // It was read a moment ago.
-                    if let Some(next) = json::apply(current, &edits).ok().flatten() {
-                        wanted.body = Some(next);
+            Ok(BodyStep::Keep { parts, sent }) => {
+                let is_changed = sent.as_bytes() != current;
+                if mode != Mode::Flag {
+                    for Part { key, content } in parts {
+                        self.keep(key, content);
                     }
                 }
-                return;
+                Ok(is_changed.then(|| sent.into_bytes()))
             }
             Err(error) => Err(error),
         };
@@ -745,14 +728,11 @@ impl Engine {
         }
     }
 
-    fn keep(&mut self, key: String, content: String) -> String {
-        self.placeholders = self.placeholders.wrapping_add(1);
-        let id = format!("{}{}", self.seed, self.placeholders);
+    fn keep(&mut self, key: String, content: String) {
         self.kept.retain(|kept| kept.key != key);
         self.unsaved.push(key.clone());
-        self.kept.push(Kept { key, id: id.clone(), content });
+        self.kept.push(Kept { key, content });
         self.evict();
-        id
     }
 
     /// The oldest of what is kept goes where it is too much.
@@ -780,23 +760,20 @@ impl Engine {
         self.fresh = true;
     }
 
-    /// What stays on this device: `{key: {"id": …, "content": …}}`, as [`Engine::take_unsaved`] gave it
-    /// before. `seed` begins the ids of this engine, so that two pages never use the same.
-    pub fn restore(&mut self, seed: &str, kept: &str) {
-        seed.clone_into(&mut self.seed);
+    /// What stays on this device: `{key: {"content": …}}`, as [`Engine::take_unsaved`] gave it before.
+    pub fn restore(&mut self, kept: &str) {
         for entry in json::members(kept).ok().flatten().unwrap_or_default() {
-            let id = json::get_str(entry.value, &["id"]).ok().flatten();
             let content = json::get(entry.value, &["content"]).ok().flatten();
-            if let (Some(id), Some(content)) = (id, content) {
+            if let Some(content) = content {
                 self.kept.retain(|kept| kept.key != entry.key);
-                self.kept.push(Kept { key: entry.key, id, content: content.to_owned() });
+                self.kept.push(Kept { key: entry.key, content: content.to_owned() });
             }
         }
         self.evict();
     }
 
-    /// What was kept since the last call, to be stored: `{key: {"id": …, "content": …}}`, with `null`
-    /// for what was dropped.
+    /// What was kept since the last call, to be stored: `{key: {"content": …}}`, with `null` for what was
+    /// dropped.
     pub fn take_unsaved(&mut self) -> Option<String> {
         let keys = std::mem::take(&mut self.unsaved);
         let dropped = std::mem::take(&mut self.dropped);
@@ -806,10 +783,7 @@ impl Engine {
             .kept
             .iter()
             .filter(|kept| keys.contains(&kept.key))
-            .map(|kept| {
-                let (key, id) = (json::quoted(&kept.key), json::quoted(&kept.id));
-                format!("{key}:{{\"id\":{id},\"content\":{}}}", kept.content)
-            })
+            .map(|kept| format!("{}:{{\"content\":{}}}", json::quoted(&kept.key), kept.content))
             .chain(dropped)
             .collect();
         (!entries.is_empty()).then(|| format!("{{{}}}", entries.join(",")))

@@ -349,13 +349,11 @@ pub struct OpenIdToken {
     pub issuer: String,
 }
 
-/// Content that stays on this device, and the id its placeholder has at the homeserver.
+/// Content that stays on this device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// One content per key.
     pub key: String,
-    /// In the placeholder.
-    pub id: String,
     /// JSON text.
     pub content: String,
 }
@@ -432,21 +430,12 @@ pub enum BodyStep {
     Edit(Vec<Edit>),
     /// Send this text instead.
     Replace(String),
-    /// Keep this content on this device, and send `{<member>: "<id>"}` instead.
+    /// Keep parts of it on this device, and send another text.
     Keep {
-        /// What it replaces here.
-        key: String,
-        /// JSON text.
-        content: String,
-        /// Name of the placeholder's one member.
-        member: &'static str,
-    },
-    /// Keep parts of it on this device, and send the rest with these edits.
-    KeepParts {
         /// What is kept.
         parts: Vec<Part>,
-        /// What else becomes of the body.
-        edits: Vec<Edit>,
+        /// JSON text.
+        sent: String,
     },
     /// Do not send; answer this.
     Reply(Action, Reply),
@@ -467,9 +456,6 @@ pub struct Part {
     pub key: String,
     /// JSON text.
     pub content: String,
-    /// A list, the body's member of this name, gives way to `["<mark><id>"]`; the mark tells that from
-    /// the list's own texts. `None`: the edits leave something that its reader knows.
-    pub placeholder: Option<(&'static str, &'static str)>,
 }
 
 /// What a shield learned from a response, or wants changed in it.

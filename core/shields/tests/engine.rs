@@ -1256,7 +1256,7 @@ fn habits_are_kept_by_account_and_gone_with_its_session() {
     let sync = br#"{"account_data":{"events":[{"type":"io.element.recent_emoji","content":{"mantle":"1"}}]}}"#;
     for url in [emoji("@bob:x"), format!("{HS}/sync")] {
         let mut bob = engine();
-        bob.restore("b", &saved);
+        bob.restore(&saved);
         // Whoever it is, no request has said that it is Alice.
         bob.decide("GET", &emoji("@bob:x"));
         let body = if url.ends_with("sync") { &sync[..] } else { br#"{"mantle":"1"}"# };
@@ -1348,57 +1348,55 @@ fn bug_reports_are_known_by_the_configured_address() {
 #[test]
 fn habits_stay_on_this_device_and_echo() {
     let mut engine = engine();
-    engine.restore("seed-", "{}");
+    engine.restore("{}");
     let url = format!("{HS}/user/%40a%3Ax/account_data/io.element.recent_emoji");
     let content = br#"{"recent_emoji":[["x",3]]}"#;
     let sync = format!("{HS}/sync?since=s1");
     assert_eq!(engine.decide("GET", &sync) & flag::WATCH, flag::WATCH);
-    assert_eq!(
-        send(&mut engine, "PUT", &url, "", content),
-        Outcome::Rewritten(r#"{"mantle":"seed-1"}"#.into())
-    );
+    assert_eq!(send(&mut engine, "PUT", &url, "", content), Outcome::Rewritten("{}".into()));
     let saved = engine.take_unsaved().unwrap();
     assert_eq!(engine.take_unsaved(), None);
 
-    let echo = br#"{"account_data":{"events":[{"type":"io.element.recent_emoji","content":{"mantle":"seed-1"}},{"type":"m.direct","content":{"mantle":"x"}}]}}"#;
+    let echo = br#"{"account_data":{"events":[{"type":"io.element.recent_emoji","content":{}},{"type":"m.direct","content":{"mantle":"x"}}]}}"#;
     let answer = |engine: &mut Engine, body: &[u8]| {
         String::from_utf8(engine.response("GET", &sync, 200, body).unwrap()).unwrap()
     };
     let expected = r#"{"account_data":{"events":[{"type":"io.element.recent_emoji","content":{"recent_emoji":[["x",3]]}},{"type":"m.direct","content":{"mantle":"x"}}]}}"#;
     assert_eq!(answer(&mut engine, echo), expected);
 
-    // After a reload, and for a placeholder of another device.
+    // After a reload, and for what earlier versions left there.
     let mut later = with(None);
-    later.restore("other-", &saved);
+    later.restore(&saved);
     let filter = format!("{HS}/user/@a:x/filter/1");
     later.decide("GET", &filter);
     assert_eq!(answer(&mut later, echo), expected);
-    let foreign = String::from_utf8_lossy(echo).replace("seed-1", "elsewhere-9");
-    assert_eq!(answer(&mut later, foreign.as_bytes()), expected);
-    let got = later.response("GET", &url, 200, br#"{"mantle":"seed-1"}"#).unwrap();
-    assert_eq!(got, content);
+    let earlier = String::from_utf8_lossy(echo).replace("{}", r#"{"mantle":"seed-1"}"#);
+    assert_eq!(answer(&mut later, earlier.as_bytes()), expected);
+    for at_the_server in [&b"{}"[..], br#"{"mantle":"seed-1"}"#] {
+        assert_eq!(later.response("GET", &url, 200, at_the_server).unwrap(), content);
+    }
+    let others = br#"{"recent_emoji":[["y",1]]}"#;
+    assert_eq!(later.response("GET", &url, 200, others), None);
     // Types that end in a device ID.
     let own = format!("{HS}/user/@a:x/account_data/io.element.matrix_client_information.DEV");
     let told = br#"{"name":"Element","url":"chat.example.org"}"#;
-    assert_eq!(
-        send(&mut later, "PUT", &own, "", told),
-        Outcome::Rewritten(r#"{"mantle":"other-1"}"#.into())
-    );
-    let echo = br#"{"account_data":{"events":[{"type":"io.element.matrix_client_information.DEV","content":{"mantle":"other-1"}}]}}"#;
+    assert_eq!(send(&mut later, "PUT", &own, "", told), Outcome::Rewritten("{}".into()));
+    let echo = br#"{"account_data":{"events":[{"type":"io.element.matrix_client_information.DEV","content":{}}]}}"#;
     assert!(answer(&mut later, echo).contains("chat.example.org"));
 
     // Nothing kept: an empty content is better than a placeholder.
     let mut fresh = with(None);
     let got = fresh.response("GET", &url, 200, br#"{"mantle":"seed-1"}"#).unwrap();
     assert_eq!(got, b"{}");
+    assert_eq!(fresh.response("GET", &url, 200, b"{}"), None);
 
     let settings = format!("{HS}/user/@a:x/account_data/im.vector.web.settings");
     let body = br#"{"a":1,"SpotlightSearch.recentSearches":["!r"]}"#;
-    let told = r#"{"a":1,"SpotlightSearch.recentSearches":["mantle seed-2"]}"#;
+    let told = r#"{"a":1,"SpotlightSearch.recentSearches":[]}"#;
     assert_eq!(send(&mut engine, "PUT", &settings, "", body), Outcome::Rewritten(told.into()));
     let saved = engine.take_unsaved().unwrap();
     let mut later = with(None);
-    later.restore("other-", &saved);
+    later.restore(&saved);
     later.decide("GET", &filter);
     // What other devices set beside it stays.
     let echo = told.replace(r#""a":1"#, r#""a":2"#);
@@ -1410,33 +1408,39 @@ fn habits_stay_on_this_device_and_echo() {
         )
     };
     assert_eq!(answer(&mut later, sync_of(&echo).as_bytes()), sync_of(shown));
-    for plain in [r#"{"a":1}"#, r#"{"SpotlightSearch.recentSearches":[]}"#, shown] {
+    let earlier = echo.replace("[]", r#"["mantle seed-2"]"#);
+    assert_eq!(answer(&mut later, sync_of(&earlier).as_bytes()), sync_of(shown));
+    for plain in [r#"{"a":1}"#, r#"{"SpotlightSearch.recentSearches":["!s"]}"#, shown] {
         assert_eq!(later.response("GET", &sync, 200, sync_of(plain).as_bytes()), None, "{plain}");
     }
-    for plain in [&br#"{"a":1}"#[..], br#"{"SpotlightSearch.recentSearches":[]}"#] {
-        assert_eq!(send(&mut engine, "PUT", &settings, "", plain), Outcome::Sent);
+    // What was emptied on purpose does not come back.
+    let emptied = r#"{"SpotlightSearch.recentSearches":[]}"#;
+    for plain in [r#"{"a":1}"#, emptied] {
+        assert_eq!(send(&mut engine, "PUT", &settings, "", plain.as_bytes()), Outcome::Sent);
     }
+    assert_eq!(engine.response("GET", &settings, 200, emptied.as_bytes()), None);
     let direct = format!("{HS}/user/@a:x/account_data/m.direct");
     assert_eq!(send(&mut engine, "PUT", &direct, "", content), Outcome::Sent);
     assert_eq!(send(&mut engine, "PUT", &url, "", b"{}"), Outcome::Sent);
+    assert_eq!(engine.response("GET", &url, 200, b"{}"), None);
+    assert_eq!(send(&mut fresh, "PUT", &url, "", b"{}"), Outcome::Sent);
 }
 
 #[test]
 fn emoji_stay_here_under_their_stable_name_too() {
     let mut engine = engine();
-    engine.restore("seed-", "{}");
+    engine.restore("{}");
     let url = format!("{HS}/user/%40a%3Ax/account_data/m.recent_emoji");
     let content = br#"{"recent_emoji":[{"emoji":"x","total":3}]}"#;
-    let told = r#"{"mantle":"seed-1"}"#;
-    assert_eq!(send(&mut engine, "PUT", &url, "", content), Outcome::Rewritten(told.into()));
-    assert_eq!(engine.response("GET", &url, 200, told.as_bytes()).unwrap(), content);
+    assert_eq!(send(&mut engine, "PUT", &url, "", content), Outcome::Rewritten("{}".into()));
+    assert_eq!(engine.response("GET", &url, 200, b"{}").unwrap(), content);
 }
 
 #[test]
 fn names_of_sections_and_sounds_stay_here() {
     const TAG: &str = "element.io.section.0b2c";
     let mut here = engine();
-    here.restore("seed-", "{}");
+    here.restore("{}");
     let url = format!("{HS}/user/%40a%3Ax/account_data/im.vector.web.settings");
     let section = |name: &str| {
         let sections = format!(r#"{{"{TAG}":{{"tag":"{TAG}","name":{name}}}}}"#);
@@ -1447,7 +1451,7 @@ fn names_of_sections_and_sounds_stay_here() {
     let saved = here.take_unsaved().unwrap();
     assert_eq!(saved.matches("Doc").count(), 1, "{saved}");
     let mut later = with(None);
-    later.restore("other-", &saved);
+    later.restore(&saved);
     later.decide("GET", &format!("{HS}/user/@a:x/filter/1"));
     assert_eq!(later.response("GET", &url, 200, told.as_bytes()).unwrap(), own.as_bytes());
     let sync = |content: &str| {
@@ -1472,7 +1476,7 @@ fn names_of_sections_and_sounds_stay_here() {
     }
     // Another account's are nobody else's.
     let mut other = with(None);
-    other.restore("other-", &saved);
+    other.restore(&saved);
     other.decide("GET", &format!("{HS}/user/@b:x/filter/1"));
     assert_eq!(read(&mut other, &told), None);
     // Called what it is called at the homeserver, from now on.

@@ -14,8 +14,7 @@ const CANARY: &str = "canary.example";
 fn engine() -> Engine {
     let mut engine = Engine::new("https://chat.example.org/app/");
     engine.apply_settings(None, None);
-    engine
-        .restore("seed", r#"{"@a:hs/io.element.recent_emoji":{"id":"one","content":{"mine":1}}}"#);
+    engine.restore(r#"{"@a:hs/io.element.recent_emoji":{"id":"one","content":{"mine":1}}}"#);
     // As Element does before it syncs.
     engine.decide("GET", "https://hs.example.org/_matrix/client/v3/user/@a:hs/filter/0");
     engine

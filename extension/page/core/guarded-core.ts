@@ -11,7 +11,6 @@ import {
   parseJson,
   push,
   quoteJson,
-  randomMark,
   setTimer,
 } from "../primordials/primordials.ts";
 import { bytesOfBase64 } from "../primordials/base64.ts";
@@ -244,9 +243,9 @@ export class GuardedCore implements Gate {
     }
   }
 
-  /** A new core has what stays on this device, and ids of its own. */
+  /** A new core has what stays on this device. */
   #restore(core: Core): void {
-    core.restore(randomMark(), textOfEntries(this.#kept ?? {}));
+    core.restore(textOfEntries(this.#kept ?? {}));
   }
 
   #keepEffects(): void {

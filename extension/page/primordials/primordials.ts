@@ -78,13 +78,6 @@ export const compileWasm: (bytes: Uint8Array<ArrayBuffer>) => Promise<WebAssembl
 
 export const now = Date.now;
 export const quoteJson = JSON.stringify as (value: unknown) => string;
-/** Eight hexadecimal digits that no other page has. */
-export const randomMark = (): string => {
-  const number = random(new Uint32Array(1))[0] ?? 0;
-  return slice(`0000000${toHex(number, 16)}`, -8);
-};
-const random = crypto.getRandomValues.bind(crypto) as (numbers: Uint32Array) => Uint32Array;
-const toHex = uncurry(Number.prototype.toString) as (number: number, base: number) => string;
 const fromCharCode = String.fromCharCode;
 const fromHex = parseInt;
 /** The letter whose number two hexadecimal digits are. */

@@ -234,12 +234,12 @@ impl Core {
         self.engine.remember(memory);
     }
 
-    /// What stays on this device, as `takeUnsaved` gave it before; `seed` makes this core's ids its own.
-    pub fn restore(&mut self, seed: &str, kept: &str) {
-        self.engine.restore(seed, kept);
+    /// What stays on this device, as `takeUnsaved` gave it before.
+    pub fn restore(&mut self, kept: &str) {
+        self.engine.restore(kept);
     }
 
-    /// After `REWRITTEN`: what is to be kept on this device, JSON text `{key: {"id", "content"}}`.
+    /// After `REWRITTEN`: what is to be kept on this device, JSON text `{key: {"content"}}`.
     #[wasm_bindgen(js_name = takeUnsaved)]
     pub fn take_unsaved(&mut self) -> Option<String> {
         self.engine.take_unsaved()

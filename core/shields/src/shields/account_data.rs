@@ -1,8 +1,8 @@
-//! Account data that only this device needs: kept here, a placeholder at the homeserver.
+//! Account data that only this device needs: kept here, empty at the homeserver.
 //!
 //! Catalogue sections 10 and 13, trap 4: Element waits for the echo of what it writes, so the write
-//! goes out with a placeholder (`{"mantle": "<id>"}`), and wherever the placeholder comes back in an
-//! answer, the content kept under its id is put in its place. Of Element's settings, which other
+//! goes out, with nothing in it, as clients leave what they delete; and wherever nothing comes back in
+//! an answer, what this device has of the account is put in its place. Of Element's settings, which other
 //! devices need, only the list of recent searches is treated so; sections of the room list keep their
 //! tags, which nobody can read anything from, and only their names are kept.
 
@@ -55,10 +55,10 @@ const SECTIONS: &str = "RoomList.CustomSectionData";
 const SECTION: &str = "Section";
 /// Of a sound that the person chose; Element plays it by its address.
 const SOUND: &str = "notificationSound";
-const PLACEHOLDER: &str = "mantle";
-/// Before an id in the list of searches: no room has such a name, so an Element without Mantle leaves
-/// it out.
-const MARK: &str = "mantle ";
+/// What earlier versions left at the homeserver: an object with this one member.
+const OLD_PLACEHOLDER: &str = "mantle";
+/// And a list of searches with one entry that begins so.
+const OLD_MARK: &str = "mantle ";
 
 impl Shield for AccountData {
     fn info(&self) -> &'static Info {
@@ -127,11 +127,12 @@ impl Shield for AccountData {
             return settings(text, key, sections_key, context);
         }
         let Some(members) = members(text)? else { return Ok(BodyStep::Pass) };
-        // Emptied on purpose: so it is at the homeserver too.
-        if members.is_empty() {
+        // Emptied on purpose: so it is here too.
+        if members.is_empty() && !context.kept.iter().any(|kept| kept.key == key) {
             return Ok(BodyStep::Pass);
         }
-        Ok(BodyStep::Keep { key, content: text.to_owned(), member: PLACEHOLDER })
+        let parts = vec![Part { key, content: text.to_owned() }];
+        Ok(BodyStep::Keep { parts, sent: "{}".to_owned() })
     }
 
     fn response(
@@ -185,11 +186,11 @@ fn own(
 ) -> Result<Option<String>, JsonError> {
     if event_type == SETTINGS {
         let mut edits = Vec::new();
-        if let Some(id) = listed_id(content)? {
-            let list = kept(&id, event_type, account, context).unwrap_or("[]");
-            edits.push(Edit::set(&[SEARCHES], list));
+        if is_emptied_list(content)? {
+            let list = kept(event_type, account, context).unwrap_or("[]");
+            edits.push(Edit::replace(&[SEARCHES], list));
         }
-        if let Some(names) = kept("", SECTIONS, account, context)
+        if let Some(names) = kept(SECTIONS, account, context)
             && let Some(sections) = named_sections(content, names)?
         {
             edits.push(Edit::set(&[SECTIONS], sections));
@@ -199,8 +200,12 @@ fn own(
             return Ok(edited.and_then(|bytes| String::from_utf8(bytes).ok()));
         }
     }
-    let Some(id) = get_str(content, &[PLACEHOLDER])? else { return Ok(None) };
-    Ok(Some(kept(&id, event_type, account, context).unwrap_or("{}").to_owned()))
+    let own = kept(event_type, account, context);
+    if get_str(content, &[OLD_PLACEHOLDER])?.is_some() {
+        return Ok(Some(own.unwrap_or("{}").to_owned()));
+    }
+    let is_empty = members(content)?.is_some_and(|members| members.is_empty());
+    Ok(own.filter(|own| is_empty && *own != content).map(str::to_owned))
 }
 
 /// What becomes of Element's settings on their way out.
@@ -213,13 +218,12 @@ fn settings(
     let (mut parts, mut edits) = (Vec::new(), vec![nameless_sound()]);
     if let Some(searches) = get(text, &[SEARCHES])? {
         match elements(searches) {
-            // Emptied, or none yet.
-            Ok(list) if list.is_empty() => {}
-            Ok(_) => parts.push(Part {
-                key,
-                content: searches.to_owned(),
-                placeholder: Some((SEARCHES, MARK)),
-            }),
+            // None yet.
+            Ok(list) if list.is_empty() && !context.kept.iter().any(|kept| kept.key == key) => {}
+            Ok(_) => {
+                parts.push(Part { key, content: searches.to_owned() });
+                edits.push(Edit::replace(&[SEARCHES], "[]"));
+            }
             Err(_) => edits.push(Edit::remove(&[SEARCHES])),
         }
     }
@@ -231,10 +235,14 @@ fn settings(
         let kept = context.kept.iter().find(|kept| kept.key == sections_key);
         // Without any, it is a device that was never told them.
         if kept.map_or(!names.is_empty(), |kept| kept.content != names.json()) {
-            parts.push(Part { key: sections_key, content: names.json(), placeholder: None });
+            parts.push(Part { key: sections_key, content: names.json() });
         }
     }
-    Ok(if parts.is_empty() { BodyStep::Edit(edits) } else { BodyStep::KeepParts { parts, edits } })
+    if parts.is_empty() {
+        return Ok(BodyStep::Edit(edits));
+    }
+    let sent = apply(text.as_bytes(), &edits)?.and_then(|bytes| String::from_utf8(bytes).ok());
+    Ok(BodyStep::Keep { parts, sent: sent.unwrap_or_else(|| text.to_owned()) })
 }
 
 /// Members of a JSON object that is being written.
@@ -304,12 +312,14 @@ fn nameless_sound() -> Edit {
     Edit::replace(&[SOUND, "name"], r#""""#)
 }
 
-/// The id in a list that holds nothing else.
-fn listed_id(content: &str) -> Result<Option<String>, JsonError> {
-    let Some(list) = get(content, &[SEARCHES])? else { return Ok(None) };
-    let [one] = elements(list).unwrap_or_default()[..] else { return Ok(None) };
-    let text = string(one.as_bytes()).unwrap_or_default();
-    Ok(text.strip_prefix(MARK).map(str::to_owned))
+/// Whether the list of searches is one that leaves here: empty, or as earlier versions wrote it.
+fn is_emptied_list(content: &str) -> Result<bool, JsonError> {
+    let Some(list) = get(content, &[SEARCHES])? else { return Ok(false) };
+    Ok(match elements(list).as_deref() {
+        Ok([]) => true,
+        Ok([one]) => string(one.as_bytes()).is_some_and(|text| text.starts_with(OLD_MARK)),
+        _ => false,
+    })
 }
 
 /// Whether something is kept for events of this type.
@@ -317,12 +327,9 @@ fn is_of_type(key: &str, event_type: &str) -> bool {
     key.rsplit_once('/').is_some_and(|(_, kind)| kind == event_type)
 }
 
-/// What is kept of this account under this id: JSON text.
-fn kept<'a>(id: &str, event_type: &str, account: &str, context: &Context<'a>) -> Option<&'a str> {
+/// What is kept of this account: JSON text.
+fn kept<'a>(event_type: &str, account: &str, context: &Context<'a>) -> Option<&'a str> {
     let is_theirs =
         |kept: &&Kept| kept.key.rsplit_once('/').is_some_and(|key| key == (account, event_type));
-    let mut theirs = context.kept.iter().filter(is_theirs);
-    let same_id = context.kept.iter().filter(is_theirs).find(|kept| kept.id == id);
-    // Another tab's or device's placeholder: what this device has of the account is the best there is.
-    same_id.or_else(|| theirs.next()).map(|kept| kept.content.as_str())
+    context.kept.iter().find(is_theirs).map(|kept| kept.content.as_str())
 }
