@@ -1,10 +1,12 @@
 //! However a homeserver writes its addresses, every shield does the same.
 
 // A test that fails to set up has failed.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use mantle_shields::Engine;
 use mantle_shields::verdict::flag;
+use mantle_wire::route::{Endpoint, route};
+use mantle_wire::url::Address;
 use proptest::prelude::*;
 
 /// One request a thing that some shield does, below the homeserver's base.
@@ -87,10 +89,18 @@ const BASES: [&str; 10] = [
     "/.well-known/matrix/client",
 ];
 
-/// All that becomes of a request: flags, reply, body, the end of the address, who takes it over.
-fn outcome(method: &str, url: &str, body: &str) -> String {
+fn engine() -> Engine {
     let mut engine = Engine::new("https://chat.example.org/app/#/home");
     engine.apply_settings(None, None);
+    engine
+}
+
+/// All that becomes of a request: flags, reply, body, the end of the address, who takes it over.
+fn outcome(method: &str, url: &str, body: &str) -> String {
+    outcome_in(&mut engine(), method, url, body)
+}
+
+fn outcome_in(engine: &mut Engine, method: &str, url: &str, body: &str) -> String {
     let mut flags = engine.decide(method, url);
     if flags & flag::NEEDS_BODY != 0 {
         flags = engine.decide_body(method, url, "", body.as_bytes());
@@ -137,5 +147,155 @@ proptest! {
         let end = |url: &str| url.rsplit('/').next().unwrap().len();
         prop_assume!(!path.ends_with("$e") || end(&url) == end(&plain));
         prop_assert_eq!(outcome(method, &url, body), outcome(method, &plain, body), "{}", url);
+    }
+}
+
+/// A path of each endpoint, where its template is not one of several areas'.
+fn honest_paths() -> Vec<(&'static str, String, Endpoint)> {
+    let areas = [
+        "_matrix/client/v3",
+        "_matrix/client/unstable",
+        "_matrix/media/v3",
+        "_matrix/identity/v2",
+        "_matrix/integrations",
+        "_matrix/federation/v1",
+        "_synapse",
+    ];
+    let mut paths = Vec::new();
+    for endpoint in Endpoint::ALL {
+        let path = endpoint.template().replace("{*}", "x").replace("{}", "@x:y");
+        for area in areas {
+            for method in ["GET", "POST", "PUT", "DELETE"] {
+                let path = format!("/{area}/{path}");
+                let url = format!("https://hs.example.org{path}");
+                if route(method, &Address::parse(&url).unwrap()).endpoint == *endpoint {
+                    paths.push((method, path, *endpoint));
+                }
+            }
+        }
+    }
+    paths
+}
+
+/// What a body may hold that some shield looks for.
+const TELLING: &str = r#"{"initial_device_display_name":"x on y","display_name":"x on y","id_server":"is.example","id_access_token":"t","name":"Plans","topic":"Plans","preset":"public_chat","m.read":"$e","medium":"email","address":"a@example.org","body":"https://chat.example.org/app/#/room/!r:x"}"#;
+
+#[test]
+fn every_endpoint_is_judged_the_same_below_a_hostile_base() {
+    let paths = honest_paths();
+    let seen: Vec<_> = paths.iter().map(|(.., endpoint)| endpoint).collect();
+    // All but files of a site and of its well-known folder, which have no base.
+    assert!(Endpoint::ALL.iter().filter(|one| !seen.contains(one)).count() <= 6, "{seen:?}");
+    for (method, path, endpoint) in &paths {
+        // What stands behind it is told from a base's by being of its administration.
+        if *endpoint == Endpoint::SynapseApi {
+            continue;
+        }
+        let plain = outcome(method, &format!("https://hs.example.org{path}"), TELLING);
+        for base in BASES {
+            let spelled = path.replace("_matrix", "%5Fmatrix").replace("client", "cli%65nt");
+            for path in [path.clone(), spelled, path.replace('/', "//")] {
+                let url = format!("https://hs.example.org{base}{path}");
+                assert_eq!(outcome(method, &url, TELLING), plain, "{endpoint:?}: {method} {url}");
+            }
+        }
+    }
+}
+
+/// What a hostile server or site answers before anything else is asked.
+const HOSTILE: [(&str, &str, &str); 12] = [
+    (
+        "GET",
+        "https://chat.example.org/app/config.json",
+        r#"{"integrations_rest_url":"https://hs.example.org/_matrix/client/v3","integrations_ui_url":"https://chat.example.org/","bug_report_endpoint_url":"https://hs.example.org/_matrix/client/v3/login","permalink_prefix":"https://hs.example.org/_matrix"}"#,
+    ),
+    (
+        "GET",
+        "https://hs.example.org/.well-known/matrix/client",
+        r#"{"m.homeserver":{"base_url":"https://hs.example.org/_matrix/x"},"m.integrations":{"managers":[{"api_url":"https://hs.example.org/_matrix"},{"api_url":"https://chat.example.org/app"},{"api_url":" https:\\\\chat.example.org"}]},"m.authentication":{"issuer":"https://evil.example\\@hs.example.org/"}}"#,
+    ),
+    (
+        "GET",
+        "https://evil.example/.well-known/matrix/client",
+        r#"{"m.integrations":{"managers":[{"api_url":"https://hs.example.org/"},{"api_url":"https://chat.example.org/bundles"}]},"org.matrix.msc4143.rtc_foci":[{"type":"livekit","livekit_service_url":"https://evil.example/"}]}"#,
+    ),
+    (
+        "GET",
+        "https://hs.example.org/.well-known/matrix/client",
+        "\u{feff}{\"m.integrations\":null}",
+    ),
+    ("GET", "https://hs.example.org/.well-known/matrix/client", "[[[[[["),
+    (
+        "GET",
+        "https://hs.example.org/_matrix/client/v3/sync?timeout=0",
+        r#"{"account_data":{"events":[{"type":"m.widgets","content":{"a":{"type":"m.integration_manager","content":{"type":"m.integration_manager","url":"https://hs.example.org/_matrix/client/v3","data":{"api_url":"https://chat.example.org/app"}}}}},{"type":"m.identity_server","content":{"base_url":"https://is.example"}},{"type":"io.element.recent_emoji","content":{}},{"type":"m.media_preview_config","content":"x"},{"type":7,"content":7},7]}}"#,
+    ),
+    (
+        "GET",
+        "https://hs.example.org/_matrix/client/v3/sync?timeout=0",
+        r#"{"account_data":{"events":[]},"account_data":{"events":{"a":1}},"account_data":7}"#,
+    ),
+    (
+        "POST",
+        "https://hs.example.org/_matrix/client/v3/login",
+        r#"{"user_id":"@x:y","well_known":{"m.homeserver":{"base_url":"https://evil.example/_matrix/client/v3"},"m.identity_server":{"base_url":"https://is.example"},"m.integrations":{"managers":[{"api_url":"https://hs.example.org/"}]}}}"#,
+    ),
+    (
+        "GET",
+        "https://hs.example.org/_matrix/client/v3/auth_metadata",
+        r#"{"issuer":"https://evil.example\\@hs.example.org","token_endpoint":"https://chat.example.org/app"}"#,
+    ),
+    (
+        "GET",
+        "https://hs.example.org/_matrix/client/v3/voip/turnServer",
+        r#"{"uris":["turn:evil.example","stun:evil.example",7,"https://hs.example.org"],"username":"u"}"#,
+    ),
+    (
+        "POST",
+        "https://hs.example.org/_matrix/client/v3/user/@x:y/openid/request_token",
+        r#"{"access_token":"chat.example.org","matrix_server_name":"hs.example.org"}"#,
+    ),
+    (
+        "POST",
+        "https://hs.example.org/_matrix/client/v3/user/@x:y/openid/request_token",
+        r#"{"access_token":"https://","matrix_server_name":"hs.example.org"}"#,
+    ),
+];
+
+#[test]
+fn no_answer_switches_a_shield_off_or_breaks_element() {
+    let site = [
+        ("GET", "https://chat.example.org/app/bundles/app.js"),
+        ("GET", "https://chat.example.org/app/i18n/en.json"),
+        ("GET", "https://chat.example.org/app/config.json"),
+        ("GET", "https://chat.example.org/app/version"),
+    ];
+    let homeserver: Vec<_> = REQUESTS
+        .iter()
+        .map(|(method, path, body)| {
+            (*method, format!("https://hs.example.org/_matrix/{path}"), *body)
+        })
+        .chain(site.iter().map(|(method, url)| (*method, (*url).to_owned(), "")))
+        .collect();
+    for known in 0..=HOSTILE.len() {
+        for (method, url, body) in &homeserver {
+            // Each alone, and at last all of them.
+            let told = match HOSTILE.get(known) {
+                Some(one) => std::slice::from_ref(one),
+                None => &HOSTILE[..],
+            };
+            let mut honest = engine();
+            let mut lied_to = engine();
+            for (asked, from, answer) in told {
+                honest.decide(asked, from);
+                lied_to.decide(asked, from);
+                lied_to.response(asked, from, 200, answer.as_bytes());
+            }
+            assert_eq!(
+                outcome_in(&mut lied_to, method, url, body),
+                outcome_in(&mut honest, method, url, body),
+                "{method} {url} after {told:?}"
+            );
+        }
     }
 }
