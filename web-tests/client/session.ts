@@ -16,6 +16,7 @@ import type {
   RegisterRequest,
   RegisterResponse,
 } from "matrix-js-sdk";
+import { SlidingSync } from "matrix-js-sdk/lib/sliding-sync";
 import { load } from "./discovery.ts";
 import type { Loaded } from "./discovery.ts";
 import { defaultDeviceDisplayName } from "./platform.ts";
@@ -117,6 +118,8 @@ export async function start(
     storage: "indexeddb" | "memory";
     /** js-sdk's own encrypted state (43 and later), as Element's labs flag switches it on. */
     encryptedState?: boolean;
+    /** Simplified sliding sync (MSC4186), as Element's labs flag switches it on. */
+    slidingSync?: boolean;
   },
 ): Promise<void> {
   const { homeserverUrl, identityServerUrl, config } = await loaded;
@@ -157,8 +160,15 @@ export async function start(
       ? {}
       : { clientWellKnownPollPeriod: 2 * 60 * 60 }),
     initialSyncLimit: 20,
+    ...(options.slidingSync === true ? { slidingSync: slidingSyncOf(created) } : {}),
   });
   await synced;
+}
+
+function slidingSyncOf(of: MatrixClient): SlidingSync {
+  const everything = { timeline_limit: 20, required_state: [["*", "*"]] };
+  const lists = new Map([["all", { ranges: [[0, 99]], ...everything }]]);
+  return new SlidingSync(of.baseUrl, lists, everything, of, 30_000);
 }
 
 async function tellServiceWorker(homeserverUrl: string, token: string): Promise<void> {

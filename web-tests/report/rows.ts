@@ -423,7 +423,7 @@ export const ROWS: readonly Row[] = [
   { id: "room-pins", notDriven: CHOSEN },
   {
     id: "room-upgrade",
-    leaks: (s) => hs(s, "GET", /\/sync$/, answersWith(s.canaries.roomUpgradeName)),
+    leaks: (s) => hs(s, "GET|POST", /\/sync$/, answersWith(s.canaries.roomUpgradeName)),
   },
   // 7 Room metadata: reads
   { id: "sync-room-name", leaks: (s) => hs(s, "GET", /\/sync$/, answersWith(s.canaries.roomName)) },

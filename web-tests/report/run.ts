@@ -44,7 +44,9 @@ export function testBuild(kind: BrowserKind): string {
 /** Runs the session in each browser without and with Mantle. */
 export async function makeReport(
   say: (line: string) => void,
+  options: { kinds?: readonly BrowserKind[]; slidingSync?: boolean } = {},
 ): Promise<{ report: Report; sessions: readonly SessionResult[] }> {
+  const kinds = options.kinds ?? bothBrowsers;
   const tables = await readTables();
   const extensions = new Map(bothBrowsers.map((kind) => [kind, testBuild(kind)]));
   const world = await startWorld({
@@ -53,10 +55,10 @@ export async function makeReport(
   });
   const sessions: SessionResult[] = [];
   try {
-    for (const kind of bothBrowsers) {
+    for (const kind of kinds) {
       for (const extension of [undefined, extensions.get(kind)]) {
         say(`${kind} ${extension === undefined ? "without" : "with"} Mantle …`);
-        sessions.push(await runSession(world, kind, extension));
+        sessions.push(await runSession(world, kind, extension, options));
       }
     }
   } finally {

@@ -6,7 +6,7 @@ import { isAsked, press } from "../support/question.ts";
 import { HOMESERVER, identityServer, MANAGER, OPEN_HOMESERVER } from "../support/world.ts";
 import type { World } from "../support/world.ts";
 import { DrivenSession, PASSWORD, runDriven } from "./driven.ts";
-import type { SessionResult } from "./driven.ts";
+import type { SessionResult, Stage } from "./driven.ts";
 
 const REST = `https://${MANAGER}/api`;
 const UI = `https://${MANAGER}/`;
@@ -25,12 +25,21 @@ export async function runSession(
   world: World,
   kind: BrowserKind,
   extension: string | undefined,
+  options: { slidingSync?: boolean } = {},
 ): Promise<SessionResult> {
   world.recorder.route("is.example.org", identityServer({ algorithms: ["none"] }));
-  return runDriven(world, world.recorder, kind, extension, (stage) => new Session(stage));
+  const begin = (stage: Stage): Session => new Session(stage, options.slidingSync ?? false);
+  return runDriven(world, world.recorder, kind, extension, begin);
 }
 
 class Session extends DrivenSession {
+  readonly #slidingSync: boolean;
+
+  constructor(stage: Stage, slidingSync: boolean) {
+    super(stage);
+    this.#slidingSync = slidingSync;
+  }
+
   async run(user: string): Promise<void> {
     await openClient(this.page);
     const deviceId = await this.#signIn(user);
@@ -74,7 +83,10 @@ class Session extends DrivenSession {
     this.userId = userId;
     const credentials = await drive(this.page, "login", user, PASSWORD);
     await this.check("synced", () =>
-      drive(this.page, "start", credentials, { storage: "indexeddb" }),
+      drive(this.page, "start", credentials, {
+        storage: this.#slidingSync ? "memory" : "indexeddb",
+        slidingSync: this.#slidingSync,
+      }),
     );
     await this.#try("login by e-mail", "homeserverCall", "POST", "/_matrix/client/v3/login", {
       type: "m.login.password",
