@@ -204,6 +204,8 @@ pub struct StateEngine {
     members_known: Set<String>,
     // Users whose devices the page has told.
     listed: Set<String>,
+    // Those of whom it also told what they have to do with their devices.
+    judged: Set<String>,
     // Their Curve25519 keys of now.
     current_devices: Map<String, Set<String>>,
     cache: Bounded<(String, String), Box<Cached>>,
@@ -262,6 +264,7 @@ impl StateEngine {
             rooms: Map::new(),
             members_known: Set::new(),
             listed: Set::new(),
+            judged: Set::new(),
             current_devices: Map::new(),
             cache: Bounded::new(MAX_CACHED, MAX_CACHED_BYTES),
             answers: Answers::default(),
@@ -292,6 +295,10 @@ impl StateEngine {
 
     /// Puts settings in force.
     pub fn apply_settings(&mut self, settings: StateSettings) {
+        if settings.trust != self.settings.trust {
+            // What was opened by other rules.
+            self.cache.clear();
+        }
         self.known.set_types(settings.types.clone());
         self.settings = settings;
     }
@@ -358,6 +365,7 @@ impl StateEngine {
         self.rooms.clear();
         self.members_known.clear();
         self.listed.clear();
+        self.judged.clear();
         self.current_devices.clear();
         self.cache.clear();
         self.answers = Answers::default();
@@ -451,6 +459,15 @@ fn sentence(code: &str) -> &'static str {
         }
         "gone-device" => {
             "A room's encrypted state was set from a device that no member has any more."
+        }
+        "unsigned-device" => {
+            "A room's name or topic was set from a device that its owner has not verified, so it may be someone else's; Mantle shows it and passes it on to nobody."
+        }
+        "untrusted-device" => {
+            "A room's name or topic was set from a device that its owner has not verified; Mantle does not show it until they have."
+        }
+        "not-passed-on" => {
+            "A room's name or topic was not taken along into the new room, because the device that set it is not verified: set it there yourself if it is right."
         }
         "index-used-twice" => {
             "A room's key was used by another copy of this session; Mantle makes a new one."

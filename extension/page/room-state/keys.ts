@@ -53,7 +53,7 @@ export class KeySupply {
     const tasks = [
       this.#supplyRules(client, needs.rooms),
       this.#supplySessions(client, needs.sessions),
-      this.#supplyDevices(client, needs.owners),
+      this.#supplyDevices(client, needs.owners, true),
       this.#supplyMembers(client, needs.memberDevices),
     ];
     const all = NativePromise.allSettled(tasks);
@@ -190,9 +190,13 @@ export class KeySupply {
     }
   }
 
-  async #supplyDevices(client: PageClient, users: readonly string[]): Promise<void> {
+  async #supplyDevices(
+    client: PageClient,
+    users: readonly string[],
+    areSenders: boolean,
+  ): Promise<void> {
     if (users.length === 0) return;
-    const devices = await deviceKeysOf(client, [...users]);
+    const devices = await deviceKeysOf(client, [...users], areSenders);
     this.#engine.call((state) => state.addDevices(jsonOf(devices)));
   }
 
@@ -203,7 +207,7 @@ export class KeySupply {
       await room.loadMembersIfNeeded?.();
       const users: string[] = [];
       for (const userId of Object.keys(room.currentState.members)) users.push(userId);
-      await this.#supplyDevices(client, users);
+      await this.#supplyDevices(client, users, false);
       this.#engine.call((state) => state.membersAdded(roomId));
     }
   }

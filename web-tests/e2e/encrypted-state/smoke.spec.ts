@@ -796,6 +796,22 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
         assert.equal(await peerHasKey(made.roomId), false);
         // Nor the name itself, which invites have.
         assert.ok(!told.includes("org.mantle.room_state"));
+        // What a device sets that its owner has not signed is not shown either, and that is said.
+        await promote(world, someone, made.roomId, [carol.userId]);
+        await carol.client.setRoomName(made.roomId, `Cellar of ${by} ${CANARY}`);
+        await until(
+          async () =>
+            (await noticeTexts(someone.page)).some((text) => /has not verified/.test(text)),
+          "the person is told",
+          LIMIT,
+        );
+        const shown = await drive(someone.page, "heldState", made.roomId, "m.room.name", "");
+        assert.equal(shown?.content["name"], name);
+        // What the other sets is.
+        await promote(world, someone, made.roomId, [userId]);
+        const next = `Attic of ${by} ${CANARY}`;
+        await drive(other.page, "setRoomName", made.roomId, next);
+        await drive(someone.page, "roomName", made.roomId, next);
       });
     });
 

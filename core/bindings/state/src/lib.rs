@@ -39,14 +39,14 @@ export interface UnopenedEvent {
   stateKey: string;
   ts: number;
   content: Record<string, unknown>;
-  reason: "session" | "index" | "owner" | "levels";
+  reason: "session" | "index" | "owner" | "levels" | "device";
 }
 export interface HealedEvent { roomId: string; event: Record<string, unknown> }
 export interface HealStep { events: HealedEvent[]; more: boolean }
 export type ProblemCode =
   | "rollback" | "replay" | "clear-over-encrypted" | "flag-removed" | "foreign-session"
   | "key-mismatch" | "room-mismatch" | "not-eligible" | "power-level" | "damaged"
-  | "gone-device" | "index-used-twice";
+  | "gone-device" | "unsigned-device" | "untrusted-device" | "not-passed-on" | "index-used-twice";
 export interface Problem { roomId: string; code: ProblemCode; sentence: string }
 export interface Tend {
   roomId: string;

@@ -51,6 +51,9 @@ pub enum OpenError {
     /// It is not known yet whose device made the session.
     #[error("it is not known yet whose device encrypted this event")]
     UnknownOwner,
+    /// The device's owner does not stand for it, or that is not known yet, where only such count.
+    #[error("the event comes from a device that its owner has not verified")]
+    UntrustedDevice,
     /// The room's power levels are not known yet.
     #[error("it is not known yet who may change this room")]
     UnknownLevels,
@@ -104,6 +107,7 @@ impl OpenError {
             Self::MissingSession
                 | Self::MissingIndex { .. }
                 | Self::UnknownOwner
+                | Self::UntrustedDevice
                 | Self::UnknownLevels
         )
     }

@@ -448,6 +448,14 @@ impl StateEngine {
             let is_own = maker == Some(device.curve25519());
             let is_there = members.binary_search(&sender).is_ok()
                 && maker.is_none_or(|maker| self.present_device(maker, &sender));
+            // What is not sure is signed by nobody else.
+            if !is_own
+                && !self.memory.is_sure(room_id, &slot)
+                && !self.is_sure(room_id, &current.session_id, &sender)
+            {
+                known_since.map(|since| stale.insert(current.event_id.clone(), since));
+                continue;
+            }
             let rotated = is_own && session.is_some();
             if !rotated && known_since.is_none() && is_there {
                 continue;

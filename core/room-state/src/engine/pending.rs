@@ -183,8 +183,13 @@ impl StateEngine {
     pub fn upgraded(&mut self, old: &str, new: &str, now: u64) -> Result<(), EngineError> {
         self.must_write()?;
         let mut events = Vec::new();
+        let mut is_kept_back = false;
         for ((event_type, state_key), event) in self.memory.room(old) {
             if !self.settings.types.contains(event_type) {
+                continue;
+            }
+            if !self.memory.is_sure(old, &(event_type.clone(), state_key.clone())) {
+                is_kept_back = true;
                 continue;
             }
             let content = get(event, &["content"]).ok().flatten().unwrap_or("{}");
@@ -194,6 +199,9 @@ impl StateEngine {
                 content_json: content.to_owned(),
                 source: get_str(event, &["event_id"]).ok().flatten().unwrap_or_default(),
             });
+        }
+        if is_kept_back {
+            self.problem(new, "not-passed-on", old);
         }
         if self.known.encrypts_state(old) {
             self.note_flag(new);

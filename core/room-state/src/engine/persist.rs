@@ -8,8 +8,9 @@ use crate::flow::request_filters::strings;
 use crate::ids::is_room_id;
 use crate::megolm::{is_first_form, seal, unseal};
 use crate::model::journal::{EntryId, MAX_ENTRY, Outcome, Prefix, entries, prefix_of};
-use crate::model::memory::named;
+use crate::model::memory::{named, restored};
 use crate::model::outbound::room_of_part;
+use crate::model::owners::Standing;
 use mantle_wire::json::{elements, get, get_str, members, quoted};
 
 /// Written into every entry.
@@ -336,7 +337,7 @@ impl StateEngine {
             let current = self.known.current(&room_id, &event_type, &state_key);
             let is_redacted = self.known.is_redacted(&room_id, &event_id);
             if !is_redacted && current.is_some_and(|current| current.event_id == event_id) {
-                self.memory.insert(&room_id, (event_type, state_key), event.to_owned());
+                self.memory.insert(&room_id, (event_type, state_key), restored(event));
             }
         }
         if let Some(rewrites) = rewrites {
@@ -350,10 +351,16 @@ impl StateEngine {
             .kept_owners
             .iter()
             .filter_map(|(keys, ())| {
-                let (user, is_proven) = self.owners.stored(keys)?;
-                let (curve25519, ed25519, user) = (quoted(&keys.0), quoted(&keys.1), quoted(user));
+                let (user_id, is_proven) = self.owners.stored(keys)?;
+                let (curve25519, ed25519) = (quoted(&keys.0), quoted(&keys.1));
+                let user = quoted(user_id);
                 let proof = if is_proven { r#","proven""# } else { "" };
-                Some(format!("[{curve25519},{ed25519},{user}{proof}]"))
+                let standing = match self.owners.standing(keys, user_id).text() {
+                    "" => String::new(),
+                    _ if !is_proven => String::new(),
+                    text => format!(",{}", quoted(text)),
+                };
+                Some(format!("[{curve25519},{ed25519},{user}{proof}{standing}]"))
             })
             .collect();
         (!list.is_empty())
@@ -362,8 +369,16 @@ impl StateEngine {
 
     fn load_owners(&mut self, value: &str) -> Option<()> {
         for owner in elements(get(value, &["owners"]).ok()??).ok()? {
-            // The fourth says that the device's signature was checked, which earlier versions did not.
-            let (keys, user) = if let Some([curve25519, ed25519, user, _]) = texts(owner) {
+            // The fourth says that the device's signature was checked, which earlier versions did not,
+            // the fifth what its owner has to do with it.
+            let (keys, user) = if let Some([curve25519, ed25519, user, _, text]) = texts(owner) {
+                let keys = (curve25519, ed25519);
+                self.owners.set_proven(&keys, &user);
+                if let Some(standing) = Standing::read(&text) {
+                    self.owners.set_standing(&keys, &user, standing);
+                }
+                (keys, user)
+            } else if let Some([curve25519, ed25519, user, _]) = texts(owner) {
                 let keys = (curve25519, ed25519);
                 self.owners.set_proven(&keys, &user);
                 (keys, user)

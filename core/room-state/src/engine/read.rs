@@ -32,7 +32,7 @@ use crate::index::sparse::{self, Cuts};
 use crate::index::structural::{self, Scan, Wanted};
 use crate::megolm::{InboundSession, KeyForm, MOST_TOGETHER, SessionOrigin};
 use crate::model::journal::Prefix;
-use crate::model::owners::{Claim, MAX_DEVICES, Owners};
+use crate::model::owners::{Claim, MAX_DEVICES, Owners, Standing};
 use crate::model::precedence::{Candidate, FlagChange, Precedence};
 use crate::msc4362::eligible::{DEFAULT_TYPES, check_eligible};
 use mantle_wire::chunked::Source;
@@ -668,6 +668,7 @@ impl StateEngine {
         self.members_known.clear();
         for user in users.iter() {
             self.listed.remove(user);
+            self.judged.remove(user);
         }
         for (room_id, outbound) in self.outbound.iter() {
             if users.iter().any(|user| outbound.concerns(user)) {
@@ -689,7 +690,7 @@ impl StateEngine {
                     session_id: session_id.clone(),
                 });
             }
-            if !self.listed.contains(&entry.found.sender) {
+            if self.is_to_be_looked_up(&entry.found.sender) {
                 owners.insert(entry.found.sender.clone());
             }
             if entry.role != Role::Stripped && !self.levels.contains_key(&entry.room_id) {
@@ -703,6 +704,11 @@ impl StateEngine {
             rooms: rooms.into_iter().collect(),
             member_devices: Vec::new(),
         }
+    }
+
+    /// Whether it is not known which devices a sender has, or what they have to do with them.
+    fn is_to_be_looked_up(&self, user_id: &str) -> bool {
+        !self.listed.contains(user_id) || !self.judged.contains(user_id)
     }
 
     /// Takes sessions out of the page's key export; how many were new or better than before. Those
@@ -746,8 +752,9 @@ impl StateEngine {
     }
 
     /// Says whose devices have which keys: `[{"userId", "devices": [{"deviceId", "algorithms", "keys",
-    /// "signature"}]}]`, with all that the device signs and its own signature. Nothing of it is taken
-    /// on trust.
+    /// "signature", "standing"}]}]`, with all that the device signs and its own signature. Nothing of
+    /// it is taken on trust but the standing, which the page's crypto has checked: `signed` by its
+    /// owner, `unsigned` where its owner signs others, `plain` where they sign none; none: not known.
     ///
     /// # Errors
     ///
@@ -758,6 +765,7 @@ impl StateEngine {
                 get_str(user, &["userId"])?.ok_or(EngineError::Input("devices: userId"))?;
             let devices = elements(get(user, &["devices"])?.unwrap_or("[]"))?;
             let mut current = Set::new();
+            let mut is_judged = devices.is_empty();
             let mut is_crowded = devices.len() > MAX_DEVICES;
             for device in devices.into_iter().take(MAX_DEVICES) {
                 let Some((keys, claim)) = Claim::read(&user_id, device)? else { continue };
@@ -767,9 +775,20 @@ impl StateEngine {
                 {
                     self.sessions.set_owner(&keys.0, &keys.1, owner);
                 }
+                let standing = get_str(device, &["standing"])?;
+                is_judged |= standing.is_some();
+                if let Some(standing) = standing.as_deref().and_then(Standing::read)
+                    && self.owners.set_standing(&keys, &user_id, standing)
+                    && self.kept_owners.contains_key(&keys)
+                {
+                    self.journal.touch(Prefix::Owners, "");
+                }
                 current.insert(keys.0);
             }
             self.owners.set_crowded(&user_id, is_crowded);
+            if is_judged {
+                self.judged.insert(user_id.clone());
+            }
             if is_crowded {
                 // Of whom not everything is known, nothing is gone.
                 self.current_devices.remove(&user_id);
@@ -937,8 +956,74 @@ impl StateEngine {
             Some(begun) => open_begun(event, begun, &mut self.sessions, &rules, &mut self.seen),
             None => open_by(event, &mut self.sessions, &rules, &mut self.seen),
         }?;
+        self.check_standing(event, &opened.session_id, role)?;
         self.opened(event, seen, &opened);
         Ok(opened)
+    }
+
+    /// What the sender has to do with the device that made a session: the best that is claimed.
+    pub(super) fn standing(&self, room_id: &str, session_id: &str, sender: &str) -> Standing {
+        let own = self.device.as_ref().filter(|device| device.user_id() == sender);
+        let claims = self.sessions.origins_of(room_id, session_id, sender);
+        claims
+            .map(|origin| {
+                let is_own = own.is_some_and(|own| {
+                    own.curve25519() == origin.sender_key && own.ed25519() == origin.claimed_ed25519
+                });
+                if is_own {
+                    return Standing::Signed;
+                }
+                let keys = (origin.sender_key.clone(), origin.claimed_ed25519.clone());
+                self.owners.standing(&keys, sender)
+            })
+            .max()
+            .unwrap_or(Standing::Unsigned)
+    }
+
+    /// Whether what was opened may be passed on: its sender stands for the device it came from, or
+    /// nobody can do so for theirs and the settings take all.
+    pub(super) fn is_sure(&self, room_id: &str, session_id: &str, sender: &str) -> bool {
+        match self.standing(room_id, session_id, sender) {
+            Standing::Signed => true,
+            Standing::Plain => self.settings.trust == Trust::All,
+            Standing::Unknown | Standing::Unsigned => false,
+        }
+    }
+
+    fn check_standing(
+        &mut self,
+        event: &ReceivedEvent<'_>,
+        session_id: &str,
+        role: Role,
+    ) -> Result<(), OpenError> {
+        let standing = self.standing(event.room_id, session_id, event.sender);
+        let is_gone =
+            self.sessions.origins_of(event.room_id, session_id, event.sender).count() == 0;
+        if role == Role::Stripped || (is_gone && self.settings.trust == Trust::All) {
+            // Nobody can know; or it is told that nobody has the device.
+            return Ok(());
+        }
+        self.judge_standing(event, standing)
+    }
+
+    /// Reading follows the trust of writing, and what is not sure is said.
+    fn judge_standing(
+        &mut self,
+        event: &ReceivedEvent<'_>,
+        standing: Standing,
+    ) -> Result<(), OpenError> {
+        match (self.settings.trust, standing) {
+            (_, Standing::Signed) | (Trust::All, Standing::Plain | Standing::Unknown) => Ok(()),
+            (Trust::All, Standing::Unsigned) => {
+                self.problem(event.room_id, "unsigned-device", event.sender);
+                Ok(())
+            }
+            (Trust::CrossSigned, Standing::Unknown) => Err(OpenError::UntrustedDevice),
+            (Trust::CrossSigned, Standing::Plain | Standing::Unsigned) => {
+                self.problem(event.room_id, "untrusted-device", event.sender);
+                Err(OpenError::UntrustedDevice)
+            }
+        }
     }
 
     /// Keeps what opening taught.
@@ -1030,7 +1115,7 @@ impl StateEngine {
                 }
                 _ => {}
             }
-            if !self.listed.contains(&waiting.sender) {
+            if self.is_to_be_looked_up(&waiting.sender) || waiting.reason == "device" {
                 owners.insert(waiting.sender.clone());
             }
             if !self.levels.contains_key(room_id) {
@@ -1174,7 +1259,9 @@ impl StateEngine {
             let begun = at.and_then(|at| begun.get_mut(at)?.take());
             let (room_id, event_id) = &key;
             let reopened = self.reopen(room_id, event_id, &waiting, begun);
-            if let Ok(opened) = &reopened {
+            if let Ok(opened) = &reopened
+                && self.is_sure(room_id, &opened.session_id, &waiting.sender)
+            {
                 let (ts, arrival) = (waiting.ts, waiting.arrival);
                 self.weigh(room_id, &Weighed { event_id, ts, opened, arrival, previous: None });
             }
@@ -1253,6 +1340,8 @@ impl StateEngine {
         );
         let seen = self.seen.count(room_id);
         let opened = check_decrypted(&event, &elsewhere, &rules, &mut self.seen)?;
+        let standing = self.owners.standing(&keys, event.sender);
+        self.judge_standing(&event, standing)?;
         self.opened(&event, seen, &opened);
         Ok(opened)
     }
@@ -1336,12 +1425,15 @@ impl StateEngine {
             quoted(event_id),
             opened.content,
         );
-        if self.memory.get(room_id, &slot) == Some(&event) {
+        let is_sure = self.is_sure(room_id, &opened.session_id, sender);
+        if self.memory.get(room_id, &slot) == Some(&event)
+            && self.memory.is_sure(room_id, &slot) == is_sure
+        {
             return;
         }
         let is_told = TOLD.contains(&slot.0.as_str());
         self.touch_room(room_id);
-        for room_id in self.memory.insert(room_id, slot, event) {
+        for room_id in self.memory.insert(room_id, slot, (event, is_sure)) {
             self.touch_room(&room_id);
         }
         if is_told && self.device.as_ref().is_some_and(|device| device.user_id() == sender) {
@@ -1355,7 +1447,10 @@ impl StateEngine {
         if !self.known.encrypts_state(room_id) {
             return None;
         }
-        invite_state::message(room_id, |event_type| self.memory.single(room_id, event_type))
+        invite_state::message(room_id, |event_type| {
+            // What is told is vouched for.
+            self.memory.single_sure(room_id, event_type)
+        })
     }
 
     /// A decrypted to-device message of that type. `sender` is who the Olm channel says.
@@ -1495,6 +1590,7 @@ fn reason(error: &OpenError) -> &'static str {
     match error {
         OpenError::MissingIndex { .. } => "index",
         OpenError::UnknownOwner => "owner",
+        OpenError::UntrustedDevice => "device",
         OpenError::UnknownLevels => "levels",
         _ => "session",
     }

@@ -97,6 +97,21 @@ impl SessionStore {
             .map(InboundSession::origin)
     }
 
+    /// Devices of that user that claim the session of that room and id.
+    pub(crate) fn origins_of<'a>(
+        &'a self,
+        room_id: &str,
+        session_id: &str,
+        user_id: &'a str,
+    ) -> impl Iterator<Item = &'a SessionOrigin> {
+        let claims = self.sessions.get(&(room_id.to_owned(), session_id.to_owned()));
+        claims
+            .into_iter()
+            .flatten()
+            .filter(move |session| session.owner() == Some(user_id))
+            .map(InboundSession::origin)
+    }
+
     /// Origins of the sessions whose owner is still to be looked up.
     pub fn without_owner(&self) -> impl Iterator<Item = &SessionOrigin> {
         self.sessions

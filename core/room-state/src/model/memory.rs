@@ -22,6 +22,8 @@ struct Held {
     event: String,
     // Of two, the one that came later has the higher.
     number: u64,
+    // Whether its sender stood for the device it came from: only such is passed on.
+    is_sure: bool,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +82,18 @@ impl Memory {
         held.map(|held| held.event.as_str())
     }
 
+    /// The same, where it may be passed on.
+    pub(crate) fn single_sure(&self, room_id: &str, event_type: &str) -> Option<&str> {
+        let slot = (event_type.to_owned(), String::new());
+        self.is_sure(room_id, &slot).then(|| self.single(room_id, event_type))?
+    }
+
+    /// Whether the event in a slot may be passed on.
+    pub(crate) fn is_sure(&self, room_id: &str, slot: &Slot) -> bool {
+        let held = self.rooms.get(room_id).and_then(|room| room.slots.get(slot));
+        held.is_some_and(|held| held.is_sure)
+    }
+
     /// All of a room, by type and state key.
     pub(crate) fn room(&self, room_id: &str) -> impl Iterator<Item = (&Slot, &str)> {
         let slots = self.rooms.get(room_id).into_iter().flat_map(|room| room.slots.iter());
@@ -87,7 +101,12 @@ impl Memory {
     }
 
     /// Keeps an event, and nothing in its slot where it is too long. Gives the rooms that lost one.
-    pub(crate) fn insert(&mut self, room_id: &str, slot: Slot, event: String) -> Vec<String> {
+    pub(crate) fn insert(
+        &mut self,
+        room_id: &str,
+        slot: Slot,
+        (event, is_sure): (String, bool),
+    ) -> Vec<String> {
         self.remove(room_id, &slot);
         let cost = cost(&slot, &event);
         if cost > MAX_EVENT_BYTES {
@@ -96,7 +115,7 @@ impl Memory {
         self.next += 1;
         let number = self.next;
         let room = self.rooms.or_default(room_id.to_owned());
-        room.slots.insert(slot.clone(), Held { event, number });
+        room.slots.insert(slot.clone(), Held { event, number, is_sure });
         room.bytes += cost;
         self.bytes += cost;
         while let Some(room) = self.rooms.get_mut(room_id)
@@ -135,13 +154,38 @@ impl Memory {
         }
     }
 
-    /// A room's stored form, to be sealed: events, oldest first.
+    /// A room's stored form, to be sealed: events, oldest first; `"sure": true` before all else in
+    /// those that may be passed on.
     pub(crate) fn stored_room(&self, room_id: &str) -> String {
         let mut held: Vec<&Held> =
             self.rooms.get(room_id).into_iter().flat_map(|room| room.slots.values()).collect();
         held.sort_by_key(|held| held.number);
-        let events: Vec<&str> = held.into_iter().map(|held| held.event.as_str()).collect();
-        format!("[{}]", events.join(","))
+        let mut all = String::from("[");
+        for held in held {
+            if all.len() > 1 {
+                all.push(',');
+            }
+            match held.event.strip_prefix('{').filter(|_| held.is_sure) {
+                Some(members) => {
+                    all.push_str(SURE);
+                    all.push_str(members);
+                }
+                None => all.push_str(&held.event),
+            }
+        }
+        all.push(']');
+        all
+    }
+}
+
+/// How what may be passed on begins in the store.
+const SURE: &str = r#"{"sure":true,"#;
+
+/// An event of the stored form, and whether it may be passed on.
+pub(crate) fn restored(stored: &str) -> (String, bool) {
+    match stored.strip_prefix(SURE) {
+        Some(members) => (format!("{{{members}"), true),
+        None => (stored.to_owned(), false),
     }
 }
 
@@ -162,10 +206,10 @@ mod tests {
     #[test]
     fn a_room_has_its_bound_and_its_name_gives_way_last() {
         let mut memory = Memory::default();
-        memory.insert("!a", slot("m.room.name", ""), "n".repeat(15_000));
+        memory.insert("!a", slot("m.room.name", ""), ("n".repeat(15_000), false));
         for number in 0..100 {
             let slot = slot("m.room.name", &format!("key{number:02}"));
-            memory.insert("!a", slot, "x".repeat(15_000));
+            memory.insert("!a", slot, ("x".repeat(15_000), false));
         }
         assert!(memory.bytes <= MAX_ROOM_BYTES);
         assert!(memory.single("!a", "m.room.name").is_some());
@@ -176,9 +220,13 @@ mod tests {
     #[test]
     fn further_types_do_not_push_out_the_name() {
         let mut memory = Memory::default();
-        memory.insert("!a", slot("m.room.name", ""), "n".repeat(15_000));
+        memory.insert("!a", slot("m.room.name", ""), ("n".repeat(15_000), false));
         for number in 0..20 {
-            memory.insert("!a", slot(&format!("org.example.{number}"), ""), "x".repeat(15_000));
+            memory.insert(
+                "!a",
+                slot(&format!("org.example.{number}"), ""),
+                ("x".repeat(15_000), false),
+            );
         }
         assert!(memory.single("!a", "m.room.name").is_some());
         assert!(memory.single("!a", "org.example.19").is_some());
@@ -187,11 +235,11 @@ mod tests {
     #[test]
     fn where_all_is_full_the_largest_room_gives_way() {
         let mut memory = Memory::default();
-        memory.insert("!small", slot("m.room.name", ""), "n".repeat(100));
+        memory.insert("!small", slot("m.room.name", ""), ("n".repeat(100), false));
         for room in 0..100 {
             for number in 0..8 {
                 let slot = slot("m.room.name", &format!("{number}"));
-                memory.insert(&format!("!{room}"), slot, "x".repeat(15_000));
+                memory.insert(&format!("!{room}"), slot, ("x".repeat(15_000), false));
             }
         }
         assert!(memory.bytes <= MAX_BYTES);
@@ -207,8 +255,29 @@ mod tests {
     #[test]
     fn what_is_too_long_is_not_remembered_and_what_was_there_is_over() {
         let mut memory = Memory::default();
-        memory.insert("!a", slot("m.room.name", ""), "old".to_owned());
-        memory.insert("!a", slot("m.room.name", ""), "x".repeat(MAX_EVENT_BYTES));
+        memory.insert("!a", slot("m.room.name", ""), ("old".to_owned(), false));
+        memory.insert("!a", slot("m.room.name", ""), ("x".repeat(MAX_EVENT_BYTES), false));
         assert_eq!(memory.get("!a", &slot("m.room.name", "")), None);
+    }
+
+    #[test]
+    fn what_may_be_passed_on_is_so_after_a_reload() {
+        let mut memory = Memory::default();
+        for (name, is_sure) in [("a", true), ("b", false), ("c", true)] {
+            let event = format!(r#"{{"type":"t","state_key":"{name}","event_id":"${name}"}}"#);
+            memory.insert("!a", slot("t", name), (event, is_sure));
+        }
+        let stored = memory.stored_room("!a");
+        let events = mantle_wire::json::elements(&stored).unwrap();
+        assert_eq!(events.len(), 3);
+        for (event, (name, is_sure)) in events.iter().zip([("a", true), ("b", false), ("c", true)])
+        {
+            let (event, is_sure_still) = restored(event);
+            assert_eq!(is_sure_still, is_sure);
+            assert_eq!(Some(event.as_str()), memory.get("!a", &slot("t", name)));
+            assert_eq!(named(&event).unwrap().1, format!("${name}"));
+        }
+        memory.insert("!a", slot("t", "a"), ("{}".to_owned(), false));
+        assert!(!memory.is_sure("!a", &slot("t", "a")));
     }
 }

@@ -2,6 +2,9 @@
 //! not follow, so anybody may list another's keys as their own: a claim counts once the signature
 //! that the device itself put under it is checked. That costs, so it is checked when it matters:
 //! where a session comes from the device, or two people claim one pair of keys.
+//!
+//! Whether its owner stands for the device is another question, since a homeserver may list one that
+//! it made up, with keys and signature of its own: only cross-signing tells. The page's crypto says.
 
 use vodozemac::{Ed25519PublicKey, Ed25519Signature};
 
@@ -16,6 +19,38 @@ const MAX_PAIRS: usize = 20_000;
 const MAX_CLAIM_BYTES: usize = 4 * 1024;
 /// Of all claims that are not proven yet.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Whether a device's owner stands for it, by the page's crypto. Worst first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    /// The owner signs their devices, and not this one; or the person has blocked it.
+    Unsigned,
+    /// Nobody has said.
+    #[default]
+    Unknown,
+    /// The owner signs no devices, so none can be told from one that is made up.
+    Plain,
+    /// The owner has signed it, or the person has compared its keys.
+    Signed,
+}
+
+impl Standing {
+    const ALL: [Self; 3] = [Self::Unsigned, Self::Plain, Self::Signed];
+
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Unsigned => "unsigned",
+            Self::Unknown => "",
+            Self::Plain => "plain",
+            Self::Signed => "signed",
+        }
+    }
+
+    /// As the page and the store say it.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|standing| standing.text() == text)
+    }
+}
 
 /// Nobody: whose events this would be sends none.
 const NOBODY: &str = "";
@@ -97,6 +132,8 @@ enum Owner {
 pub(crate) struct Owners {
     pairs: Map<Keys, Owner>,
     bytes: usize,
+    // By Curve25519 and Ed25519 key and whose device it is: anybody may sign another's keys as theirs.
+    standings: Map<(String, String, String), Standing>,
     // Users of whom not every device is here: nothing follows from one that is not.
     crowded: Set<String>,
 }
@@ -181,6 +218,26 @@ impl Owners {
             Owner::Stored(user_id) => Some((user_id, false)),
             Owner::Claimed(_) | Owner::Nobody => None,
         }
+    }
+
+    /// What the page's crypto says of a user's device; true where that is new. Only of keys that are
+    /// known here, so it has their bound.
+    pub(crate) fn set_standing(&mut self, keys: &Keys, user_id: &str, standing: Standing) -> bool {
+        let (curve25519, ed25519) = keys.clone();
+        let of = (curve25519, ed25519, user_id.to_owned());
+        let is_bounded = self.standings.len() < MAX_PAIRS || self.standings.contains_key(&of);
+        is_bounded
+            && self.pairs.contains_key(keys)
+            && self.standings.insert(of, standing) != Some(standing)
+    }
+
+    /// Whether that user stands for the device.
+    pub(crate) fn standing(&self, keys: &Keys, user_id: &str) -> Standing {
+        let of = (keys.0.as_str(), keys.1.as_str(), user_id);
+        let found = self
+            .standings
+            .find(|(curve25519, ed25519, user)| (&**curve25519, &**ed25519, &**user).cmp(&of));
+        found.copied().unwrap_or_default()
     }
 
     /// Says whether all of a user's devices have found a place.

@@ -23,4 +23,5 @@ mod order;
 mod redacted;
 mod sessions;
 mod stored;
+mod trust;
 mod waiting;

@@ -18,6 +18,8 @@ pub fn published(
     signed["user_id"] = json!(user);
     device["signature"] = json!(sign(signed.to_string().as_bytes()));
     device["deviceId"] = json!(id);
+    // As the page's crypto says of somebody who signs no devices.
+    device["standing"] = json!("plain");
     device["curve25519"] = json!(curve25519);
     device["ed25519"] = json!(ed25519);
     device

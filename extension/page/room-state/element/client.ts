@@ -65,6 +65,7 @@ interface PageCrypto {
     download?: boolean,
   ): Promise<Map<string, Map<string, PageDevice>>>;
   getDeviceVerificationStatus(userId: string, deviceId: string): Promise<PageVerification | null>;
+  userHasCrossSigningKeys?(userId: string): Promise<boolean>;
   encryptToDeviceMessages?(
     type: string,
     devices: { userId: string; deviceId: string }[],
@@ -311,29 +312,67 @@ async function devicesOf(
   }
 }
 
+/**
+ * What an owner has to do with a device: they have signed it (or the person has compared its keys);
+ * they sign their devices and not this one; they sign none, so that nobody can tell theirs from one
+ * that a homeserver made up.
+ */
+type Standing = "signed" | "unsigned" | "plain";
+
 /** What a device signs, and its own signature; the Rust half checks it. */
 export type DeviceList = {
   deviceId: string;
   algorithms: readonly string[];
   keys: Record<string, string>;
   signature: string | null;
+  standing?: Standing;
 }[];
 
-/** Identity keys by user, for binding a session to its owner. */
+async function standingsOf(
+  crypto: PageCrypto,
+  userId: string,
+  devices: readonly PageDevice[],
+): Promise<Map<string, Standing>> {
+  const standings = new Map<string, Standing>();
+  let isSigner = (await crypto.userHasCrossSigningKeys?.(userId)) ?? false;
+  for (const { deviceId, verified } of devices) {
+    const status = await crypto.getDeviceVerificationStatus(userId, deviceId);
+    const isSigned = status?.signedByOwner ?? status?.crossSigningVerified ?? false;
+    isSigner ||= isSigned;
+    const isGood = verified !== -1 && (isSigned || (status?.isVerified() ?? false));
+    standings.set(deviceId, isGood ? "signed" : verified === -1 ? "unsigned" : "plain");
+  }
+  for (const [deviceId, standing] of standings) {
+    if (isSigner && standing === "plain") standings.set(deviceId, "unsigned");
+  }
+  return standings;
+}
+
+/**
+ * Identity keys by user, for binding a session to its owner. With what its owner has to do with a
+ * device where that matters: it is a call for each.
+ */
 export async function deviceKeysOf(
   client: PageClient,
   userIds: string[],
+  isWithStanding: boolean,
 ): Promise<Map<string, DeviceList>> {
-  const known = await within(cryptoOf(client).getUserDeviceInfo(userIds, true), DEVICES_LIMIT);
+  const crypto = cryptoOf(client);
+  const known = await within(crypto.getUserDeviceInfo(userIds, true), DEVICES_LIMIT);
   const result = new Map<string, DeviceList>();
   for (const [userId, devices] of known) {
     const list: DeviceList = [];
+    const standings = isWithStanding
+      ? await within(standingsOf(crypto, userId, [...devices.values()]), CRYPTO_LIMIT)
+      : undefined;
     for (const { deviceId, keys, algorithms, signatures } of devices.values()) {
+      const standing = standings?.get(deviceId);
       list.push({
         deviceId,
         algorithms: algorithms ?? [],
         keys: Object.fromEntries(keys),
         signature: signatures?.get(userId)?.get(`ed25519:${deviceId}`) ?? null,
+        ...(standing === undefined ? {} : { standing }),
       });
     }
     result.set(userId, list);

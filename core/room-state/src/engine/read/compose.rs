@@ -55,6 +55,16 @@ impl StateEngine {
                         self.wait(&entry.room_id, &entry.found, &answer.body, reason, arrival);
                         if let Ok(WireKey::Packed(key)) = WireKey::read(&entry.found.state_key) {
                             let slot = slot(&entry.room_id, key.event_type(), key.state_key());
+                            if matches!(error, OpenError::UntrustedDevice)
+                                && entry.role != TIMELINE
+                                && self
+                                    .memory
+                                    .get(&slot.0, &(slot.1.clone(), slot.2.clone()))
+                                    .is_some()
+                            {
+                                // It may never count, and what does is known.
+                                edits.push(self.keep_known(&slot, entry));
+                            }
                             slots.or_default(slot).unopened = true;
                         }
                     }
@@ -214,7 +224,17 @@ impl StateEngine {
 
     fn weigh_entry(&mut self, answer: &Answer, entry: &Entry, opened: &OpenedState) {
         let before = entry.found.received_previous(&answer.body, Some(&entry.room_id));
-        let previous = before.and_then(|before| before.event_id).zip(entry.previous.as_ref());
+        let is_sure = |sender: &str, opened: &OpenedState| {
+            self.is_sure(&entry.room_id, &opened.session_id, sender)
+        };
+        if !is_sure(&entry.found.sender, opened) {
+            return;
+        }
+        let previous = before
+            .and_then(|before| Some((before.event_id?, before.sender)))
+            .zip(entry.previous.as_ref())
+            .filter(|((_, sender), opened)| is_sure(sender, opened))
+            .map(|((event_id, _), opened)| (event_id, opened));
         self.weigh(
             &entry.room_id,
             &Weighed {
