@@ -24,6 +24,8 @@ const TRY_AGAIN_AFTER = 500;
 const MOST_TRIES = 60;
 /** The Rust half keeps fewer waiting events; of those it lets go, nothing is kept here either. */
 const MOST_BELLS = 8_192;
+/** A room may have ten thousand members. */
+const USERS_IN_STEP = 200;
 /** State that says who may do what; no more of a room is looked at. */
 const RULES = [
   "m.room.create",
@@ -197,7 +199,12 @@ export class KeySupply {
   ): Promise<void> {
     if (users.length === 0) return;
     const devices = await deviceKeysOf(client, [...users], areSenders);
-    this.#engine.call((state) => state.addDevices(jsonOf(devices)));
+    const lists = [...devices];
+    for (let from = 0; from < lists.length; from += USERS_IN_STEP) {
+      if (from > 0) await breath();
+      const some = jsonOf(lists.slice(from, from + USERS_IN_STEP));
+      this.#engine.call((state) => state.addDevices(some));
+    }
   }
 
   async #supplyMembers(client: PageClient, rooms: readonly string[]): Promise<void> {
@@ -249,7 +256,7 @@ function duckOf(event: Unopened, arrived: () => void): EventDuck {
   };
 }
 
-function jsonOf(devices: Map<string, DeviceList>): string {
+function jsonOf(devices: readonly (readonly [string, DeviceList])[]): string {
   const users: object[] = [];
   for (const [userId, list] of devices) users.push({ userId, devices: list });
   return JSON.stringify(users);

@@ -39,6 +39,8 @@ pub enum AddError {
 #[derive(Debug, Default)]
 pub struct SessionStore {
     sessions: Map<(String, String), Vec<InboundSession>>,
+    // Rooms and ids of the sessions that a device made, by its two keys: lists of devices are long.
+    by_device: Map<(String, String), Vec<(String, String)>>,
 }
 
 impl SessionStore {
@@ -54,7 +56,7 @@ impl SessionStore {
     /// [`AddError`]; the store is unchanged then.
     pub fn add(&mut self, mut session: InboundSession) -> Result<Added, AddError> {
         let slot = (session.origin().room_id.clone(), session.session_id());
-        let claims = self.sessions.or_default(slot);
+        let claims = self.sessions.or_default(slot.clone());
         let sender_key = session.origin().sender_key.as_str();
         if let Some(known) = claims.iter_mut().find(|known| known.origin().sender_key == sender_key)
         {
@@ -70,7 +72,10 @@ impl SessionStore {
         if claims.len() >= MAX_CLAIMS {
             return Err(AddError::TooManyClaims);
         }
+        let SessionOrigin { sender_key, claimed_ed25519, .. } = session.origin();
+        let device = (sender_key.clone(), claimed_ed25519.clone());
         claims.push(session);
+        self.by_device.or_default(device).push(slot);
         Ok(Added::New)
     }
 
@@ -123,21 +128,25 @@ impl SessionStore {
 
     /// Whether a session says that it was made by the device with these two keys.
     pub(crate) fn has_origin(&self, sender_key: &str, ed25519: &str) -> bool {
-        self.sessions.values().flatten().any(|session| {
-            let origin = session.origin();
-            origin.sender_key == sender_key && origin.claimed_ed25519 == ed25519
-        })
+        self.made_by(sender_key, ed25519).is_some()
+    }
+
+    fn made_by(&self, sender_key: &str, ed25519: &str) -> Option<&Vec<(String, String)>> {
+        let device = (sender_key, ed25519);
+        self.by_device.find(|(curve25519, ed25519)| (&**curve25519, &**ed25519).cmp(&device))
     }
 
     /// Says whose device has these two keys, for all sessions that device made. The same care is
     /// due as with [`InboundSession::set_owner`]. The number of sessions that got an owner.
     pub fn set_owner(&mut self, sender_key: &str, ed25519: &str, user_id: &str) -> usize {
         let mut count = 0;
-        for session in self.sessions.values_mut().flatten() {
-            let origin = session.origin();
-            if origin.sender_key == sender_key && origin.claimed_ed25519 == ed25519 {
-                session.set_owner(user_id);
-                count += 1;
+        for slot in self.made_by(sender_key, ed25519).cloned().unwrap_or_default() {
+            for session in self.sessions.get_mut(&slot).into_iter().flatten() {
+                let origin = session.origin();
+                if origin.sender_key == sender_key && origin.claimed_ed25519 == ed25519 {
+                    session.set_owner(user_id);
+                    count += 1;
+                }
             }
         }
         count
