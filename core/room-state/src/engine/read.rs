@@ -484,7 +484,9 @@ impl StateEngine {
                     let event_id = entry.found.event_id.as_deref().unwrap_or_default();
                     if redactions::is_emptied(entry.found.text(&answer.body)) {
                         self.redact(&entry.room_id, event_id);
-                        if compose::emptied_slot(&entry).is_some() {
+                        // A mere lack of content is nobody's doing.
+                        let is_said = redactions::is_redacted(entry.found.text(&answer.body));
+                        if is_said && compose::emptied_slot(&entry).is_some() {
                             answer.emptied.push(entry);
                             continue;
                         }

@@ -132,13 +132,17 @@ fn redacts(event: &str, place: Place) -> Option<String> {
 
 /// True when the homeserver says that the event was redacted, or has emptied it.
 pub(crate) fn is_emptied(event: &str) -> bool {
+    let content =
+        || Members::read(event).is_some_and(|event| event.raw("content").is_some_and(is_empty));
+    is_redacted(event) || content()
+}
+
+/// True when the homeserver says that the event was redacted.
+pub(crate) fn is_redacted(event: &str) -> bool {
     let Some(event) = Members::read(event) else { return false };
     let unsigned = event.raw("unsigned").and_then(Members::read);
     let because = unsigned.and_then(|unsigned| unsigned.raw("redacted_because"));
-    if because.is_some_and(|because| because != "null") {
-        return true;
-    }
-    event.raw("content").is_some_and(is_empty)
+    because.is_some_and(|because| because != "null")
 }
 
 /// A content of which nothing is left.

@@ -253,3 +253,24 @@ fn a_name_whose_key_comes_after_a_newer_one_was_redacted_stays_history() {
     bob.engine.add_room_keys(&keys).unwrap();
     assert_eq!(bob.healed(), Vec::<Value>::new());
 }
+
+#[test]
+fn an_event_that_lacks_its_content_takes_no_name_away() {
+    for unsigned in [json!({}), json!({"redacted_because": null}), json!({"age": 1})] {
+        let (_, mut bob, event) = alice_and_bob("10");
+        let mut empty = event.clone();
+        empty["event_id"] = json!("$empty");
+        empty["origin_server_ts"] = json!(NOW + 5);
+        empty["content"] = json!({});
+        empty["unsigned"] = unsigned;
+        for answer in [
+            sync(vec![], vec![empty.clone()]),
+            sync(vec![empty.clone()], vec![]),
+            sync(vec![event.clone()], vec![empty.clone()]),
+        ] {
+            let shown = bob.open("/sync?since=c", &answer);
+            assert_eq!(name_after("Secret", &shown), "Secret");
+            assert!(bob.knows_name());
+        }
+    }
+}
