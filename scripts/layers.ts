@@ -41,6 +41,7 @@ const extensionLayers: Record<string, readonly string[]> = {
   relay: ["protocol", "browser"],
   "ui/shared": ["protocol", "browser", generated],
   "ui/popup": ["protocol", "browser", "ui/shared", generated],
+  "ui/ledger": ["protocol", "browser", "ui/shared", generated],
   "ui/options": ["protocol", "browser", "ui/shared", generated],
   "page/primordials": [],
   "page/intercept": ["protocol", "page/primordials"],

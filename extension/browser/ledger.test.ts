@@ -1,15 +1,19 @@
 import assert from "node:assert/strict";
-import { beforeEach, describe, test } from "node:test";
+import { beforeEach, describe, mock, test } from "node:test";
 
 import type { EffectBatch } from "../protocol/relay-background.ts";
 import type { RecordEffect } from "../protocol/reports.ts";
 import { fakeApi, type FakeApi } from "../testing/extension-api.ts";
 import {
   addBatch,
+  MAX_DAY_ROWS,
+  MAX_ENTRIES,
   clearLedger,
+  dayOf,
   forgetPrivateLedger,
   keepLedgerFor,
   notePage,
+  readDays,
   readLedger,
   totalOf,
 } from "./ledger.ts";
@@ -204,5 +208,80 @@ describe("the ledger", () => {
       await addBatch(batch(1, [record()], `relay ${JSON.stringify(stored)}`), top(1));
       assert.equal((await readLedger()).rows.length, 1);
     }
+  });
+});
+
+describe("the days of the ledger", () => {
+  const DATE = Date.UTC(2026, 5, 15, 12);
+  const at = async (time: number, task: () => Promise<unknown>): Promise<void> => {
+    mock.timers.enable({ apis: ["Date"], now: time });
+    try {
+      await task();
+    } finally {
+      mock.timers.reset();
+    }
+  };
+  const many = (count: number, more: Partial<RecordEffect> = {}): RecordEffect[] =>
+    Array.from({ length: count }, (_, index) => record({ host: `h${index}.example`, ...more }));
+
+  test("count each day by itself, and a batch once", async () => {
+    await at(DATE, () => addBatch(batch(1, [record({ time: 1 })]), top(1)));
+    await at(DATE + DAY, async () => {
+      await addBatch(batch(2, [record({ time: 2 }), record({ time: 3, count: 4 })]), top(1));
+      await addBatch(batch(2, [record({ time: 2 }), record({ time: 3, count: 4 })]), top(1));
+    });
+    const days = (await readDays()).map(({ day, count, last }) => [day, count, last]);
+    assert.deepEqual(days, [
+      [dayOf(DATE + DAY), 5, 3],
+      [dayOf(DATE), 1, 1],
+    ]);
+  });
+
+  test("hold no more than their bound, of a day and of all, and the oldest go", async () => {
+    await at(DATE, () => addBatch(batch(1, many(MAX_DAY_ROWS + 1)), top(1)));
+    const first = await readDays();
+    assert.equal(first.length, MAX_DAY_ROWS);
+    assert.equal(
+      first.some(({ host }) => host === "h0.example"),
+      false,
+    );
+    const days = MAX_ENTRIES / MAX_DAY_ROWS + 3;
+    for (let day = 1; day < days; day += 1) {
+      await at(DATE + day * DAY, () => addBatch(batch(day + 1, many(MAX_DAY_ROWS)), top(1)));
+      assert.ok((await readDays()).length <= MAX_ENTRIES);
+    }
+    const left = await readDays();
+    assert.equal(left.length, MAX_ENTRIES);
+    assert.equal(left[0]?.day, dayOf(DATE + (days - 1) * DAY));
+    assert.equal(left.at(-1)?.day, dayOf(DATE + 3 * DAY));
+  });
+
+  test("go when they are cleared, too old, or not wanted at all", async () => {
+    const fill = async (): Promise<void> => {
+      for (let day = 0; day < 4; day += 1) {
+        await at(DATE + day * DAY, () =>
+          addBatch(batch(day + 1, [record()], `${Math.random()}`), top(1)),
+        );
+      }
+    };
+    await fill();
+    await at(DATE + 3 * DAY, () => keepLedgerFor(1));
+    assert.deepEqual(
+      (await readDays()).map(({ day }) => day),
+      [dayOf(DATE + 3 * DAY), dayOf(DATE + 2 * DAY)],
+    );
+    await clearLedger();
+    assert.deepEqual(await readDays(), []);
+    await at(DATE, () => keepLedgerFor(0));
+    await fill();
+    assert.deepEqual(await readDays(), []);
+  });
+
+  test("of private windows are in memory only, and go with these", async () => {
+    await addBatch(batch(1, [record()]), top(1, true));
+    assert.deepEqual(Object.keys(api.local.values), []);
+    assert.equal((await readDays()).length, 1);
+    await forgetPrivateLedger();
+    assert.deepEqual(api.session.values, {});
   });
 });

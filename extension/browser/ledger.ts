@@ -1,11 +1,11 @@
 /**
  * What was decided, aggregated and bounded. One stored value holds rows, page counts and the marks
- * of delivered batches, so that each write is whole: a background killed in between loses nothing
- * and counts nothing twice.
+ * of delivered batches; another, written in the same step, the rows of the day. So each write is
+ * whole: a background killed in between loses nothing and counts nothing twice.
  */
 import type { EffectBatch } from "../protocol/relay-background.ts";
 import type { EffectAction, PageStatus, RecordEffect } from "../protocol/reports.ts";
-import { readStorage, removeStorage, writeStorage } from "./api.ts";
+import { readStorage, readStorageWhere, removeStorageWhere, writeStorage } from "./api.ts";
 
 export interface LedgerRow {
   shield: string;
@@ -17,6 +17,12 @@ export interface LedgerRow {
   first: number;
   /** Milliseconds since the epoch. */
   last: number;
+}
+
+/** What was counted on one day, as the ledger's page lists it. */
+export interface DayRow extends PageRow {
+  /** As 2026-01-31, by the device's clock. */
+  readonly day: string;
 }
 
 /** Requests of one kind that a page's shields stopped or changed. */
@@ -45,6 +51,10 @@ export interface Ledger {
 }
 
 const KEY = "ledger";
+const DAY_PREFIX = "ledger/";
+/** Of one day, and of all days together; the oldest go. A row has at most about 600 bytes. */
+export const MAX_DAY_ROWS = 500;
+export const MAX_ENTRIES = 10_000;
 const MOST_ROWS = 500;
 const MOST_PAGES = 64;
 /** Of one page; a row has at most about 600 bytes. */
@@ -60,9 +70,23 @@ export async function readLedger(): Promise<Ledger> {
   return { ...kept, rows: [...kept.rows, ...hidden.rows], pages: [...kept.pages, ...hidden.pages] };
 }
 
+/** Everything that was counted, day by day, the latest first. */
+export async function readDays(): Promise<DayRow[]> {
+  const stored = await Promise.all(
+    (["local", "session"] as const).map((area) => readStorageWhere(area, isDay)),
+  );
+  const rows = stored.flatMap((days) =>
+    Object.entries(days).flatMap(([name, list]) => {
+      const day = name.slice(DAY_PREFIX.length);
+      return Array.isArray(list) ? (list as PageRow[]).map((row) => ({ ...row, day })) : [];
+    }),
+  );
+  return rows.sort((a, b) => (a.day === b.day ? b.last - a.last : a.day < b.day ? 1 : -1));
+}
+
 /** Counts of private windows, once none is left. */
 export async function forgetPrivateLedger(): Promise<void> {
-  await removeStorage("session", KEY);
+  await removeStorageWhere("session", (name) => name === KEY || isDay(name));
 }
 
 /** Where a ledger lies; an empty one when there is none or it is damaged. */
@@ -84,7 +108,8 @@ export async function addBatch(
   message: EffectBatch,
   { tab, isTop, isPrivate }: { tab: number | undefined; isTop: boolean; isPrivate: boolean },
 ): Promise<PageCounts | undefined> {
-  return changeLedger(areaFor(isPrivate), (ledger) => {
+  const area = areaFor(isPrivate);
+  return changeLedger(area, async (ledger, also) => {
     const mark = ledger.taken.find((known) => known.relay === message.relay);
     if (mark !== undefined && mark.batch >= message.batch) {
       return undefined;
@@ -105,8 +130,49 @@ export async function addBatch(
       }
     }
     trim(ledger);
+    if (ledger.days !== 0) Object.assign(also, await dayWith(area, message.effects));
     return ledger.pages.find((known) => known.tab === tab);
   });
+}
+
+/** Today's rows with these effects, by the name they are stored under. */
+async function dayWith(
+  area: Area,
+  effects: EffectBatch["effects"],
+): Promise<Record<string, PageRow[]>> {
+  const name = DAY_PREFIX + dayOf(Date.now());
+  const stored = await readStorage(area, name);
+  if (stored === undefined) await makeRoom(area);
+  let rows: PageRow[] = Array.isArray(stored) ? (stored as PageRow[]) : [];
+  for (const effect of effects) {
+    if (effect.type === "record") rows = withEffect(rows, effect);
+  }
+  return { [name]: rows.slice(-MAX_DAY_ROWS) };
+}
+
+/** Takes out the oldest days, so that a whole new one fits in. */
+async function makeRoom(area: Area): Promise<void> {
+  const days = Object.entries(await readStorageWhere(area, isDay)).sort(([a], [b]) =>
+    a < b ? 1 : -1,
+  );
+  let left = MAX_ENTRIES - MAX_DAY_ROWS;
+  const gone = days.filter(([, rows]) => {
+    left -= Array.isArray(rows) ? rows.length : MAX_DAY_ROWS;
+    return left < 0;
+  });
+  const names = gone.map(([name]) => name);
+  await removeStorageWhere(area, (name) => names.includes(name));
+}
+
+function isDay(name: string): boolean {
+  return name.startsWith(DAY_PREFIX);
+}
+
+/** By the device's clock, as a person counts days. */
+export function dayOf(time: number): string {
+  const date = new Date(time);
+  const twoDigits = (part: number): string => String(part).padStart(2, "0");
+  return `${date.getFullYear()}-${twoDigits(date.getMonth() + 1)}-${twoDigits(date.getDate())}`;
 }
 
 /** Puts the setting in force; kept beside the rows, so that counting need not read settings. */
@@ -115,6 +181,9 @@ export async function keepLedgerFor(days: number): Promise<void> {
     ledger.days = days;
     trim(ledger);
   });
+  // Of the last day kept all is there.
+  const oldest = DAY_PREFIX + dayOf(Date.now() - days * DAY_MS);
+  await removeStorageWhere("local", (name) => isDay(name) && (days === 0 || name < oldest));
 }
 
 /** Notes a report of a tab's top frame; a relay not seen before starts the counts anew. */
@@ -135,6 +204,7 @@ export async function notePage(
 /** Sets every count to nothing. Marks of delivered batches stay: a late repeat is still one. */
 export async function clearLedger(): Promise<void> {
   for (const area of ["local", "session"] as const) {
+    await removeStorageWhere(area, isDay);
     await changeLedger(area, (ledger) => {
       ledger.rows = [];
       ledger.pages = ledger.pages.map((page) => ({ ...page, handled: {}, rows: [] }));
@@ -160,13 +230,14 @@ function areaFor(isPrivate: boolean): Area {
 
 async function changeLedger<Result>(
   area: Area,
-  change: (ledger: Ledger) => Result,
+  change: (ledger: Ledger, also: Record<string, unknown>) => Result | Promise<Result>,
 ): Promise<Result> {
   // The lock is the browser's: it also orders what two incarnations of the background do.
   return navigator.locks.request(KEY, async () => {
     const ledger = await readFrom(area);
-    const result = change(ledger);
-    await writeStorage(area, { [KEY]: ledger });
+    const also: Record<string, unknown> = {};
+    const result = await change(ledger, also);
+    await writeStorage(area, { [KEY]: ledger, ...also });
     return result;
   }) as Promise<Result>;
 }
@@ -210,13 +281,17 @@ function addToPage(page: PageCounts | undefined, effect: RecordEffect): void {
     return;
   }
   page.handled[effect.shield] = (page.handled[effect.shield] ?? 0) + effect.count;
+  page.rows = withEffect(page.rows ?? [], effect).slice(-MAX_PAGE_ROWS);
+}
+
+/** With what this effect tells of as the last row. */
+function withEffect(rows: readonly PageRow[], effect: RecordEffect): PageRow[] {
   const { shield, action, host, endpoint, count, time } = effect;
-  const rows = page.rows ?? [];
   const known = rows.find((row) => isOfKind(row, effect));
   const row = {
     ...{ shield, action, host, endpoint },
     count: (known?.count ?? 0) + count,
     last: Math.max(known?.last ?? 0, time),
   };
-  page.rows = [...rows.filter((other) => other !== known), row].slice(-MAX_PAGE_ROWS);
+  return [...rows.filter((other) => other !== known), row];
 }

@@ -153,6 +153,7 @@ async function start(): Promise<void> {
     void clearLedger();
     void forgetLearned(() => true);
   });
+  part("ledger").textContent = text("ledgerLink");
   const options = part("options");
   options.textContent = text("allSettings");
   options.addEventListener("click", () => void openOptionsPage());

@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+
+import type { DayRow } from "../../browser/ledger.ts";
+import { asCsv, asJson, barsOf, daysBack, handledIn, hostsOf, selected } from "./selection.ts";
+
+const row = (more: Partial<DayRow> = {}): DayRow => ({
+  day: "2026-03-28",
+  shield: "typing",
+  action: "answered",
+  host: "hs.example",
+  endpoint: "rooms/{}/typing/{}",
+  count: 1,
+  last: Date.UTC(2026, 2, 28, 10),
+  ...more,
+});
+
+describe("the ledger's page", () => {
+  test("selects by every filter at once", () => {
+    const rows = [
+      row(),
+      row({ host: "other.example" }),
+      row({ shield: "identity" }),
+      row({ day: "2026-03-01" }),
+    ];
+    const any = { words: [], shield: "", host: "", since: "" };
+    const words = ({ shield, host }: DayRow): string => `${shield} ${host}`;
+    const of = (filter: object): DayRow[] => selected(rows, { ...any, ...filter }, words);
+    assert.equal(of({}).length, 4);
+    assert.deepEqual(of({ shield: "identity" }), [rows[2]]);
+    assert.deepEqual(of({ host: "other.example" }), [rows[1]]);
+    assert.equal(of({ since: "2026-03-28" }).length, 3);
+    assert.deepEqual(of({ words: ["typing", "other"] }), [rows[1]]);
+    assert.deepEqual(of({ words: ["typing"], host: "other.example", since: "2026-03-29" }), []);
+  });
+
+  test("counts what was stopped or changed, by day and host, empty days and clock changes included", () => {
+    const rows = [
+      row({ count: 2 }),
+      row({ action: "flagged", count: 50 }),
+      row({ day: "2026-03-30", host: "other.example", count: 3 }),
+      row({ host: "", count: 1 }),
+    ];
+    assert.equal(handledIn(rows), 6);
+    assert.deepEqual(
+      barsOf(rows, "2026-03-27", "2026-03-30").map(({ from, count }) => [from, count]),
+      [
+        ["2026-03-27", 0],
+        ["2026-03-28", 3],
+        ["2026-03-29", 0],
+        ["2026-03-30", 3],
+      ],
+    );
+    const long = barsOf(rows, "2026-01-01", "2026-03-31");
+    assert.equal(long.length, 30);
+    assert.equal(
+      long.reduce((sum, { count }) => sum + count, 0),
+      6,
+    );
+    assert.deepEqual(hostsOf(rows, 1), [["other.example", 3]]);
+    assert.deepEqual(barsOf([row({ day: "x" })], "x", "2026-03-28"), []);
+  });
+
+  test("goes back whole days over the end of a month", () => {
+    assert.equal(daysBack("2026-03-01", 1), "2026-03-01");
+    assert.equal(daysBack("2026-03-01", 7), "2026-02-23");
+  });
+
+  test("exports what is shown, and no formula", () => {
+    const rows = [row({ endpoint: '=HYPERLINK("x")', last: Number.NaN }), row()];
+    assert.deepEqual(JSON.parse(asJson(rows)), [
+      { ...row(), endpoint: '=HYPERLINK("x")', last: "" },
+      { ...row(), last: "2026-03-28T10:00:00.000Z" },
+    ]);
+    const [head, first, second] = asCsv(rows).split("\r\n");
+    assert.equal(head, "day,shield,action,host,endpoint,count,last");
+    assert.equal(
+      first,
+      `"2026-03-28","typing","answered","hs.example","'=HYPERLINK(""x"")","1",""`,
+    );
+    assert.match(second ?? "", /"rooms\/\{\}\/typing\/\{\}","1","2026-03-28T10/);
+  });
+});
