@@ -10,7 +10,7 @@ import type english from "../_locales/en/messages.json";
 import { packagedFile } from "./api.ts";
 
 /** Languages there are tables for; English stands in for every other. */
-export const LANGUAGES: readonly string[] = ["en"];
+export const LANGUAGES: readonly string[] = ["en", "de", "fr"];
 
 export type MessageName = keyof typeof english;
 /** A text with a number in it: `name_one`, `name_other` and whatever forms a language has besides. */
