@@ -1,9 +1,105 @@
 /* tslint:disable */
 /* eslint-disable */
 
+import type { Account, CheckUpReport, CheckUpRequest, FindingId, RepairNext, RepairView } from "./types.ts";
+
+
+
 import type { SettingChange, SettingsView, Site, SiteLists } from "./types.ts";
 
 
+
+/**
+ * One look at an account.
+ */
+export class CheckUp {
+    free(): void;
+    [Symbol.dispose](): void;
+    /**
+     * The answer to what was asked last; status 0: there was none. `headers` is "name: value\n…". For
+     * how many milliseconds to wait before the next request.
+     */
+    answer(status: number, headers: string, body: string): number;
+    /**
+     * How many requests are still to be made, as far as is known.
+     */
+    left(): number;
+    /**
+     * Nothing is known yet.
+     *
+     * # Errors
+     * None that a person could mend.
+     */
+    constructor(account: Account);
+    /**
+     * What to ask the homeserver next; `undefined` once all is asked.
+     *
+     * # Errors
+     * None that a person could mend.
+     */
+    nextRequest(): CheckUpRequest | undefined;
+    /**
+     * The repair of a finding; `undefined` where Mantle has none.
+     *
+     * # Errors
+     * None that a person could mend.
+     */
+    repair(finding: FindingId): Repair | undefined;
+    /**
+     * What was found so far, worst first.
+     *
+     * # Errors
+     * None that a person could mend.
+     */
+    report(): CheckUpReport;
+}
+
+/**
+ * A repair of one finding, step by step.
+ */
+export class Repair {
+    private constructor();
+    free(): void;
+    [Symbol.dispose](): void;
+    /**
+     * The answer to what was asked last, or how the page fared with a room; see `CheckUp.answer`.
+     */
+    answered(now: number, status: number, headers: string, body: string): void;
+    /**
+     * As it was kept; `undefined` when the text is no repair of this account.
+     */
+    static fromText(text: string, user: string): Repair | undefined;
+    /**
+     * What to do at this time.
+     *
+     * # Errors
+     * None that a person could mend.
+     */
+    next(now: number): RepairNext;
+    /**
+     * The person wants a rest.
+     */
+    pause(): void;
+    /**
+     * Goes on, also after a cut.
+     */
+    resume(): void;
+    /**
+     * To be kept: names and former values, so that it can go on and be taken back.
+     */
+    text(): string;
+    /**
+     * From here on, what was done is taken back; false where nothing can be.
+     */
+    undo(): boolean;
+    /**
+     * For showing.
+     *
+     * # Errors
+     * None that a person could mend.
+     */
+    view(now: number): RepairView;
+}
 
 export function __wbg_reset_state(): void;
 

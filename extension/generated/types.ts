@@ -448,3 +448,237 @@ own: Array<Site>,
  * That the organisation names.
  */
 named: Array<Site>, };
+
+/**
+ * Whose account it is, as the page's session says.
+ */
+export type Account = { 
+/**
+ * Matrix ID.
+ */
+user: string, 
+/**
+ * Of the page's own session.
+ */
+device: string, 
+/**
+ * What sessions are to be called, by the settings in force.
+ */
+sessionName: string, 
+/**
+ * Rooms whose names the page's encrypted state can encrypt.
+ */
+convertible: Array<string>, 
+/**
+ * Milliseconds since the epoch.
+ */
+now: number, };
+
+/**
+ * One request to the homeserver.
+ */
+export type CheckUpRequest = { 
+/**
+ * `GET`, `PUT` or `DELETE`.
+ */
+method: string, 
+/**
+ * Begins with `/_matrix/`.
+ */
+path: string, 
+/**
+ * JSON.
+ */
+body: string | null, 
+/**
+ * With the session's access token; otherwise as somebody who has no account.
+ */
+signed: boolean, };
+
+/**
+ * What a request is made for.
+ */
+export type Topic = "sessions" | "sync" | "contacts" | "pushers" | "profile" | "presence" | "directory" | "media";
+
+/**
+ * What the account shows.
+ */
+export type FindingId = "session-names" | "readable-rooms" | "room-pictures" | "identity-server" | "integration-manager" | "account-widgets" | "room-widgets" | "keywords" | "open-history" | "listed-rooms" | "guest-access" | "public-profile" | "time-zone" | "open-media" | "presence" | "content-network" | "pushers" | "contacts" | "idle-sessions";
+
+/**
+ * Who can see it; the widest first.
+ */
+export type Audience = "everyone" | "people" | "third-party" | "homeservers" | "homeserver";
+
+/**
+ * How much it tells; the worst first.
+ */
+export type Grade = "high" | "medium" | "low";
+
+/**
+ * What a finding is made of: a session, a room, a word.
+ */
+export type FoundItem = { 
+/**
+ * Somebody else's text.
+ */
+name: string, 
+/**
+ * Where it belongs: a host, or a room.
+ */
+of: string | null, 
+/**
+ * Of rooms: `name`, `topic` or `picture`.
+ */
+parts: Array<string>, 
+/**
+ * Milliseconds since the epoch, where it is known.
+ */
+since: number | null, 
+/**
+ * Whether a repair takes it back.
+ */
+repairable: boolean, };
+
+/**
+ * A repair that could be made.
+ */
+export type RepairOffer = { 
+/**
+ * How many items.
+ */
+steps: number, 
+/**
+ * Whether it can be taken back.
+ */
+undo: boolean, };
+
+/**
+ * One thing that the account shows.
+ */
+export type Finding = { 
+/**
+ * Which.
+ */
+id: FindingId, 
+/**
+ * Who can see it.
+ */
+audience: Audience, 
+/**
+ * How much it tells.
+ */
+grade: Grade, 
+/**
+ * Of all items, also of those that are not listed.
+ */
+count: number, 
+/**
+ * The first ones.
+ */
+items: Array<FoundItem>, 
+/**
+ * The oldest, in milliseconds since the epoch.
+ */
+since: number | null, 
+/**
+ * What Mantle can do about it.
+ */
+repair: RepairOffer | null, };
+
+/**
+ * What was found.
+ */
+export type CheckUpReport = { 
+/**
+ * Worst first.
+ */
+findings: Array<Finding>, 
+/**
+ * Requests that were answered.
+ */
+requests: number, 
+/**
+ * What the homeserver did not tell, or not so that it could be read.
+ */
+unread: Array<Topic>, };
+
+/**
+ * Why a repair rests.
+ */
+export type RepairPause = "asked" | "unreachable" | "signed-out" | "failing" | "slow";
+
+/**
+ * How far a repair is.
+ */
+export type RepairState = { "is": "running" } | { "is": "paused", 
+/**
+ * Why.
+ */
+why: RepairPause, } | { "is": "ended" };
+
+/**
+ * What to do next.
+ */
+export type RepairNext = { "do": "ask", 
+/**
+ * To the homeserver.
+ */
+request: CheckUpRequest, } | { "do": "convert", 
+/**
+ * Its id.
+ */
+room: string, } | { "do": "wait", 
+/**
+ * Milliseconds since the epoch.
+ */
+until: number, } | { "do": "rest" };
+
+/**
+ * For showing.
+ */
+export type RepairView = { 
+/**
+ * What is repaired.
+ */
+finding: FindingId, 
+/**
+ * How far.
+ */
+state: RepairState, 
+/**
+ * It is being taken back, or was.
+ */
+undoing: boolean, 
+/**
+ * All steps; when it is taken back, those that were done.
+ */
+total: number, 
+/**
+ * Steps that need nothing more, however they ended.
+ */
+settled: number, 
+/**
+ * Steps that were done, or undone.
+ */
+done: number, 
+/**
+ * Steps of something that somebody changed meanwhile.
+ */
+changed: number, 
+/**
+ * Steps that the homeserver or the page refused.
+ */
+refused: number, 
+/**
+ * When the homeserver asked to wait: until then, in milliseconds since the epoch.
+ */
+waiting: number | null, 
+/**
+ * What the step under way is about.
+ */
+label: string | null, 
+/**
+ * Whether something of it could be taken back now.
+ */
+undoable: boolean, };

@@ -1,5 +1,6 @@
 //! TypeScript's types of what crosses the boundary, from the Rust ones.
 
+use mantle_check_up as check_up;
 use mantle_settings as settings;
 use mantle_shields::ledger::Record;
 use mantle_shields::shields::{self, FrameStep as FrameVerdict, PeerStep as PeerVerdict};
@@ -47,6 +48,20 @@ pub(crate) fn types() -> String {
         overview::TextView,
         overview::SettingsView,
         overview::SiteLists,
+        check_up::Account,
+        check_up::Request,
+        check_up::Topic,
+        check_up::FindingId,
+        check_up::Audience,
+        check_up::Grade,
+        check_up::Item,
+        check_up::Offer,
+        check_up::Finding,
+        check_up::Report,
+        check_up::Pause,
+        check_up::RepairState,
+        check_up::Next,
+        check_up::RepairView,
     );
     page
 }

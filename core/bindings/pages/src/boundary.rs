@@ -98,6 +98,6 @@ fn parse_site(text: &str) -> Option<Site> {
 }
 
 /// Maps become plain objects and nothing becomes null, as in JSON.
-fn to_js<T: Serialize>(value: &T) -> Result<JsValue, JsError> {
+pub(crate) fn to_js<T: Serialize>(value: &T) -> Result<JsValue, JsError> {
     Ok(value.serialize(&serde_wasm_bindgen::Serializer::json_compatible())?)
 }

@@ -1,0 +1,500 @@
+//! A repair, step by step: it can be paused, cut off at any moment and gone on with, waits as long as
+//! the homeserver asks, and takes its steps back where that is possible.
+//!
+//! A step that changes something reads it first. What is no longer as it was shown is left alone, in
+//! both directions; what is already as it should be counts as done, so that a step whose answer was
+//! lost may be made again.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{Account, FindingId, MAX_ITEMS, Request, Response, shortened};
+
+/// Longest repair that is kept, in bytes of JSON.
+pub(crate) const MAX_TEXT: usize = 256_000;
+const VERSION: u8 = 1;
+/// How often a step is tried that fails for no reason of its own, before the repair pauses.
+const MAX_TRIES: u32 = 5;
+/// How often in a row the homeserver may ask to wait.
+const MAX_WAITS: u32 = 100;
+/// A longer wait pauses the repair: nobody sits in front of it so long.
+const LONGEST_WAIT_MS: u64 = 15 * 60 * 1_000;
+const FIRST_WAIT_MS: u64 = 1_000;
+
+/// One thing that is taken back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub(crate) enum Step {
+    Change(Change),
+    /// The page's encrypted state does it.
+    Convert {
+        label: String,
+        room: String,
+    },
+}
+
+/// A value at the homeserver that becomes another; null: none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Change {
+    label: String,
+    path: String,
+    before: Value,
+    after: Value,
+    /// Nothing else may be in it. Otherwise only the members that are here count.
+    #[serde(default)]
+    whole: bool,
+    /// What is sent too, once the former value is back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    then: Option<(String, Value)>,
+}
+
+impl Change {
+    pub(crate) fn new(label: &str, path: String, before: Value, after: Value) -> Self {
+        Self { label: shortened(label), path, before, after, whole: false, then: None }
+    }
+
+    pub(crate) fn whole(self) -> Self {
+        Self { whole: true, ..self }
+    }
+
+    pub(crate) fn then(self, path: String, body: Value) -> Self {
+        Self { then: Some((path, body)), ..self }
+    }
+
+    fn is(&self, now: &Value, wanted: &Value) -> bool {
+        match (now, wanted) {
+            // What was emptied may be gone altogether.
+            (Value::Null, Value::Object(members)) => self.whole && members.is_empty(),
+            (Value::Object(now), Value::Object(wanted)) if !self.whole => has_all(now, wanted),
+            _ => now == wanted,
+        }
+    }
+}
+
+fn has_all(now: &Map<String, Value>, wanted: &Map<String, Value>) -> bool {
+    wanted.iter().all(|(key, value)| now.get(key) == Some(value))
+}
+
+impl Step {
+    pub(crate) const fn can_be_undone(&self) -> bool {
+        matches!(self, Self::Change(_))
+    }
+
+    /// In bytes, as it is kept.
+    pub(crate) fn size(&self) -> usize {
+        serde_json::to_string(self).map_or(usize::MAX, |text| text.len())
+    }
+
+    fn label(&self) -> &str {
+        match self {
+            Self::Change(change) => &change.label,
+            Self::Convert { label, .. } => label,
+        }
+    }
+
+    fn asks_homeserver_only(&self) -> bool {
+        let is_ours = |path: &str| path.starts_with("/_matrix/client/");
+        match self {
+            Self::Change(change) => {
+                is_ours(&change.path) && change.then.iter().all(|(path, _)| is_ours(path))
+            }
+            Self::Convert { .. } => true,
+        }
+    }
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Outcome {
+    Open,
+    Done,
+    /// Somebody changed it meanwhile.
+    Changed,
+    Refused,
+    Undone,
+    /// Done, but it could not be taken back.
+    Kept,
+}
+
+/// Where in a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Phase {
+    #[default]
+    Read,
+    Write,
+    Then,
+}
+
+/// Why a repair rests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS), ts(rename = "RepairPause"))]
+#[serde(rename_all = "kebab-case")]
+pub enum Pause {
+    /// The person wanted it.
+    Asked,
+    /// The page or its homeserver cannot be reached.
+    Unreachable,
+    /// The homeserver takes the session for signed out.
+    SignedOut,
+    /// The homeserver fails.
+    Failing,
+    /// The homeserver asks to wait for too long.
+    Slow,
+}
+
+/// How far a repair is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
+#[serde(rename_all = "kebab-case", tag = "is")]
+pub enum RepairState {
+    /// It goes on.
+    Running,
+    /// It rests until it is told to go on.
+    Paused {
+        /// Why.
+        why: Pause,
+    },
+    /// There is nothing left to do.
+    Ended,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS), ts(rename = "RepairNext"))]
+#[serde(rename_all = "kebab-case", tag = "do")]
+pub enum Next {
+    /// Send it, and hand in the answer.
+    Ask {
+        /// To the homeserver.
+        request: Request,
+    },
+    /// Let the page encrypt a room's name and topic, and hand in how that went, as a status of HTTP.
+    Convert {
+        /// Its id.
+        room: String,
+    },
+    /// Ask again then.
+    Wait {
+        /// Milliseconds since the epoch.
+        until: u64,
+    },
+    /// Nothing, until the person wants something.
+    Rest,
+}
+
+/// For showing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct RepairView {
+    /// What is repaired.
+    pub finding: FindingId,
+    /// How far.
+    pub state: RepairState,
+    /// It is being taken back, or was.
+    pub undoing: bool,
+    /// All steps; when it is taken back, those that were done.
+    pub total: usize,
+    /// Steps that need nothing more, however they ended.
+    pub settled: usize,
+    /// Steps that were done, or undone.
+    pub done: usize,
+    /// Steps of something that somebody changed meanwhile.
+    pub changed: usize,
+    /// Steps that the homeserver or the page refused.
+    pub refused: usize,
+    /// When the homeserver asked to wait: until then, in milliseconds since the epoch.
+    pub waiting: Option<u64>,
+    /// What the step under way is about.
+    pub label: Option<String>,
+    /// Whether something of it could be taken back now.
+    pub undoable: bool,
+}
+
+/// A text that is no repair of this account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unrestored;
+
+/// A repair of one finding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Repair {
+    version: u8,
+    user: String,
+    finding: FindingId,
+    steps: Vec<Step>,
+    outcomes: Vec<Outcome>,
+    undoing: bool,
+    state: RepairState,
+    #[serde(default)]
+    wait_until: u64,
+    #[serde(default)]
+    tries: u32,
+    #[serde(skip)]
+    phase: Phase,
+}
+
+impl Repair {
+    pub(crate) fn new(finding: FindingId, account: &Account, steps: Vec<Step>) -> Option<Self> {
+        if steps.is_empty() {
+            return None;
+        }
+        let outcomes = vec![Outcome::Open; steps.len()];
+        Some(Self {
+            version: VERSION,
+            user: account.user.clone(),
+            finding,
+            steps,
+            outcomes,
+            undoing: false,
+            state: RepairState::Running,
+            wait_until: 0,
+            tries: 0,
+            phase: Phase::Read,
+        })
+    }
+
+    /// As it was kept.
+    ///
+    /// # Errors
+    /// [`Unrestored`] when the text is another account's, of another version, too long or broken.
+    pub fn from_text(text: &str, user: &str) -> Result<Self, Unrestored> {
+        if text.len() > MAX_TEXT {
+            return Err(Unrestored);
+        }
+        let repair: Self = serde_json::from_str(text).map_err(|_| Unrestored)?;
+        let is_whole = repair.version == VERSION
+            && repair.user == user
+            && !repair.steps.is_empty()
+            && repair.steps.len() <= MAX_ITEMS
+            && repair.steps.len() == repair.outcomes.len()
+            && repair.steps.iter().all(Step::asks_homeserver_only);
+        if is_whole { Ok(repair) } else { Err(Unrestored) }
+    }
+
+    /// To be kept, before each request and after each answer.
+    #[must_use]
+    pub fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// What to do at this time, in milliseconds since the epoch.
+    pub fn next(&mut self, now: u64) -> Next {
+        if self.state != RepairState::Running {
+            return Next::Rest;
+        }
+        if now < self.wait_until {
+            return Next::Wait { until: self.wait_until };
+        }
+        let Some(index) = self.current() else {
+            self.state = RepairState::Ended;
+            return Next::Rest;
+        };
+        let Some(step) = self.steps.get(index) else { return Next::Rest };
+        match step {
+            Step::Convert { room, .. } => Next::Convert { room: room.clone() },
+            Step::Change(change) => Next::Ask { request: self.request(change) },
+        }
+    }
+
+    fn request(&self, change: &Change) -> Request {
+        let put = |path: &str, value: &Value| Request {
+            method: if value.is_null() { "DELETE" } else { "PUT" },
+            path: path.to_owned(),
+            body: (!value.is_null()).then(|| value.to_string()),
+            signed: true,
+        };
+        match (self.phase, &change.then) {
+            (Phase::Then, Some((path, value))) => put(path, value),
+            (Phase::Write, _) => put(&change.path, self.wanted(change)),
+            _ => Request::get(change.path.clone()),
+        }
+    }
+
+    /// The answer to the last request, or how the page fared with a room.
+    pub fn answered(&mut self, now: u64, response: Response<'_>) {
+        let Response { status, body, .. } = response;
+        let Some(index) = self.current() else { return };
+        let is_running = self.state == RepairState::Running;
+        match status {
+            429 => self.wait(now, response.retry_after()),
+            0 if is_running => self.again(now, Pause::Unreachable),
+            401 if is_running => self.again(now, Pause::SignedOut),
+            408 | 500..=599 if is_running => self.again(now, Pause::Failing),
+            0 | 401 | 408 | 500..=599 => {}
+            _ => {
+                self.tries = 0;
+                self.go_on(index, status, body);
+            }
+        }
+    }
+
+    fn go_on(&mut self, index: usize, status: u16, body: &str) {
+        let is_done = (200..300).contains(&status);
+        let Some(step) = self.steps.get(index) else { return };
+        let Step::Change(change) = step else {
+            self.settle(index, if is_done { Outcome::Done } else { Outcome::Refused });
+            return;
+        };
+        let wanted = self.wanted(change);
+        let reached = if self.undoing { Outcome::Undone } else { Outcome::Done };
+        let failed = |outcome| if self.undoing { Outcome::Kept } else { outcome };
+        let has_more = self.undoing && change.then.is_some();
+        let outcome = match self.phase {
+            Phase::Read => {
+                let value = match status {
+                    404 => Some(Value::Null),
+                    _ if is_done => serde_json::from_str(body).ok(),
+                    _ => None,
+                };
+                let former = if self.undoing { &change.after } else { &change.before };
+                match value {
+                    Some(value) if change.is(&value, wanted) && !has_more => reached,
+                    Some(value) if change.is(&value, former) || change.is(&value, wanted) => {
+                        self.phase = Phase::Write;
+                        return;
+                    }
+                    Some(_) => failed(Outcome::Changed),
+                    None => failed(Outcome::Refused),
+                }
+            }
+            Phase::Write if is_done || (status == 404 && wanted.is_null()) => {
+                if has_more {
+                    self.phase = Phase::Then;
+                    return;
+                }
+                reached
+            }
+            Phase::Write => failed(Outcome::Refused),
+            Phase::Then => reached,
+        };
+        self.settle(index, outcome);
+    }
+
+    /// The person wants a rest. What is under way is answered all the same.
+    pub fn pause(&mut self) {
+        if self.state == RepairState::Running {
+            self.state = RepairState::Paused { why: Pause::Asked };
+        }
+    }
+
+    /// Goes on, also after a cut.
+    pub fn resume(&mut self) {
+        if matches!(self.state, RepairState::Paused { .. }) {
+            self.state = RepairState::Running;
+            self.tries = 0;
+        }
+        self.phase = Phase::Read;
+    }
+
+    /// From here on, what was done is taken back, the last first; false where nothing can be.
+    pub fn undo(&mut self) -> bool {
+        if !self.is_undoable() {
+            return false;
+        }
+        self.undoing = true;
+        self.state = RepairState::Running;
+        self.tries = 0;
+        self.phase = Phase::Read;
+        true
+    }
+
+    /// For showing.
+    #[must_use]
+    pub fn view(&self, now: u64) -> RepairView {
+        let count = |wanted: &[Outcome]| {
+            self.outcomes.iter().filter(|outcome| wanted.contains(outcome)).count()
+        };
+        let left = self.steps.iter().enumerate().filter(|(index, _)| self.is_due(*index)).count();
+        let undone = count(&[Outcome::Undone]);
+        let kept = count(&[Outcome::Kept]);
+        let total = if self.undoing { left + undone + kept } else { self.steps.len() };
+        let is_waiting = self.state == RepairState::Running && now < self.wait_until;
+        let label = self.current().and_then(|index| self.steps.get(index));
+        RepairView {
+            finding: self.finding,
+            state: self.state,
+            undoing: self.undoing,
+            total,
+            settled: total - left,
+            done: if self.undoing { undone } else { count(&[Outcome::Done]) },
+            changed: if self.undoing { kept } else { count(&[Outcome::Changed]) },
+            refused: if self.undoing { 0 } else { count(&[Outcome::Refused]) },
+            waiting: is_waiting.then_some(self.wait_until),
+            label: label.map(|step| step.label().to_owned()),
+            undoable: self.is_undoable(),
+        }
+    }
+
+    fn is_undoable(&self) -> bool {
+        let done =
+            |(step, outcome): (&Step, &Outcome)| step.can_be_undone() && *outcome == Outcome::Done;
+        !self.undoing
+            && self.state != RepairState::Running
+            && self.steps.iter().zip(&self.outcomes).any(done)
+    }
+
+    /// The step under way, or the next one.
+    fn current(&self) -> Option<usize> {
+        let mut indices = 0..self.steps.len();
+        if self.undoing {
+            indices.rev().find(|index| self.is_due(*index))
+        } else {
+            indices.find(|index| self.is_due(*index))
+        }
+    }
+
+    fn is_due(&self, index: usize) -> bool {
+        let outcome = self.outcomes.get(index).copied();
+        if self.undoing {
+            outcome == Some(Outcome::Done) && self.steps.get(index).is_some_and(Step::can_be_undone)
+        } else {
+            outcome == Some(Outcome::Open)
+        }
+    }
+
+    const fn wanted<'a>(&self, change: &'a Change) -> &'a Value {
+        if self.undoing { &change.before } else { &change.after }
+    }
+
+    fn settle(&mut self, index: usize, outcome: Outcome) {
+        if let Some(known) = self.outcomes.get_mut(index) {
+            *known = outcome;
+        }
+        self.phase = Phase::Read;
+        self.tries = 0;
+        if self.current().is_none() {
+            self.state = RepairState::Ended;
+        }
+    }
+
+    fn wait(&mut self, now: u64, retry_after: Option<u64>) {
+        self.tries += 1;
+        let wait = retry_after.unwrap_or_else(|| growing(self.tries));
+        let is_long = wait > LONGEST_WAIT_MS || self.tries > MAX_WAITS;
+        if is_long && self.state == RepairState::Running {
+            self.rest(Pause::Slow);
+        }
+        // A long wait holds for the person's "go on" too.
+        self.wait_until = now.saturating_add(wait.min(24 * 60 * 60 * 1_000));
+    }
+
+    fn again(&mut self, now: u64, why: Pause) {
+        self.tries += 1;
+        if self.tries > MAX_TRIES {
+            self.rest(why);
+        } else {
+            self.wait_until = now.saturating_add(growing(self.tries));
+        }
+    }
+
+    const fn rest(&mut self, why: Pause) {
+        self.state = RepairState::Paused { why };
+        self.tries = 0;
+    }
+}
+
+/// Twice as long each time, half a minute at most.
+fn growing(tries: u32) -> u64 {
+    FIRST_WAIT_MS.saturating_mul(1 << tries.min(6)).min(30_000)
+}
