@@ -41,6 +41,7 @@ const extensionLayers: Record<string, readonly string[]> = {
   relay: ["protocol", "browser"],
   "ui/shared": ["protocol", "browser", generated],
   "ui/popup": ["protocol", "browser", "ui/shared", generated],
+  "ui/checkup": ["protocol", "browser", "ui/shared", generated],
   "ui/ledger": ["protocol", "browser", "ui/shared", generated],
   "ui/options": ["protocol", "browser", "ui/shared", generated],
   "page/primordials": [],
@@ -57,9 +58,12 @@ const extensionLayers: Record<string, readonly string[]> = {
     ...["protocol", "page/primordials", "page/intercept", "page/core", "page/channel"],
     ...["page/dialogs", "page/room-state/element", generated],
   ],
+  "page/checkup": [
+    ...["protocol", "page/primordials", "page/room-state", "page/room-state/element"],
+  ],
   "page/main.ts": [
     ...["protocol", "page/primordials", "page/intercept", "page/core", "page/channel"],
-    ...["page/dialogs", "page/room-state", "page/media"],
+    ...["page/dialogs", "page/room-state", "page/media", "page/checkup"],
   ],
 };
 /** For tests only: what node has not and a browser has. */

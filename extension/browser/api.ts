@@ -73,6 +73,11 @@ export async function openOptionsPage(): Promise<void> {
   await api().runtime.openOptionsPage();
 }
 
+/** One of the extension's own pages, in a new tab. */
+export async function openPage(path: string): Promise<void> {
+  await api().tabs.create({ url: packagedUrl(path) });
+}
+
 /** Whether this page is the toolbar button's own window, which is as wide as what is in it. */
 export function isToolbarPopup(): boolean {
   const { extension } = api() as Partial<Api>;
@@ -231,6 +236,12 @@ export async function activeTab(): Promise<Tab | undefined> {
 export async function tabById(id: number): Promise<Tab | undefined> {
   const tab = await api().tabs.get(id);
   return { id, url: tab.url };
+}
+
+/** Every tab there is; their addresses only where the extension may see them. */
+export async function allTabs(): Promise<Tab[]> {
+  const tabs = await api().tabs.query({});
+  return tabs.flatMap(({ id, url }) => (id === undefined ? [] : [{ id, url }]));
 }
 
 export async function reloadTab(id: number): Promise<void> {

@@ -33,6 +33,7 @@ import { connectShieldSettings, tellOfShieldSettings } from "./core/shield-setti
 import { installRtcHook } from "./intercept/rtc.ts";
 import { installEncryptedState } from "./room-state/install.ts";
 import { installResponseAccessors } from "./intercept/response.ts";
+import { runTask } from "./checkup/tasks.ts";
 import { store } from "./channel/store.ts";
 import { disguise } from "./intercept/wrap.ts";
 import { installSignInHook } from "./intercept/sign-in-link.ts";
@@ -102,6 +103,9 @@ function install(): void {
     },
     answer: takeAnswer,
     wish: (wish) => state.wish(wish),
+    checkUp: (command) => {
+      void runTask(state.conversion, command).then((answer) => channel.post(answer));
+    },
     settings: (settings) => {
       // Before anything that waited for settings goes on.
       showBrowser(settings.browser);

@@ -12,6 +12,7 @@ import {
   readMediaUrls,
   areStatuses,
 } from "./requests.ts";
+import { type CheckUpAnswer, readCheckUpAnswer } from "./check-up.ts";
 import { type RoomsSurvey, readRoomsSurvey } from "./rooms.ts";
 import { type Plain, isPlain, isText, isTextOrNull, isCount, isTexts } from "./shapes.ts";
 
@@ -68,7 +69,14 @@ export interface UnreadableRequest {
 /** A message from the page's hooks, or `undefined` when it is none. */
 export function readPageMessage(
   value: unknown,
-): EffectsMessage | StatusMessage | RoomsSurvey | PageRequest | UnreadableRequest | undefined {
+):
+  | EffectsMessage
+  | StatusMessage
+  | RoomsSurvey
+  | CheckUpAnswer
+  | PageRequest
+  | UnreadableRequest
+  | undefined {
   if (!isPlain(value)) {
     return undefined;
   }
@@ -82,7 +90,7 @@ export function readPageMessage(
   if (value["kind"] === "status" && isStatus(value["status"])) {
     return { kind: "status", status: value["status"] };
   }
-  return readRoomsSurvey(value);
+  return readRoomsSurvey(value) ?? readCheckUpAnswer(value);
 }
 
 function readPageRequest(value: Plain, id: number): PageRequest | undefined {

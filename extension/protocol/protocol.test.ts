@@ -12,6 +12,13 @@ import {
 } from "./relay-background.ts";
 import { effectsIn, readEffects } from "./reports.ts";
 import { MAX_KEY_LENGTH, MAX_VALUE_LENGTH, readMediaUrls } from "./requests.ts";
+import {
+  MAX_ANSWER_LENGTH,
+  readCheckUpAnswer,
+  readCheckUpCommand,
+  readCheckUpOutcome,
+  readCheckUpQuery,
+} from "./check-up.ts";
 import { readRoomsQuery, readRoomsSurvey, readRoomsWish } from "./rooms.ts";
 import { isHost } from "./shapes.ts";
 
@@ -47,6 +54,10 @@ describe("every reader", () => {
     readRoomsQuery,
     readRoomsSurvey,
     readRoomsWish,
+    readCheckUpAnswer,
+    readCheckUpCommand,
+    readCheckUpOutcome,
+    readCheckUpQuery,
   };
   for (const [name, read] of Object.entries(readers)) {
     test(`${name} takes nothing for a message that is none`, () => {
@@ -304,5 +315,67 @@ describe("what a relay tells the background", () => {
     ]) {
       assert.equal(readBackgroundMessage({ ...store, ...broken }), undefined);
     }
+  });
+});
+
+describe("the check-up", () => {
+  const request = { method: "GET", path: "/_matrix/client/v3/devices", body: null, signed: true };
+  const query = (task: unknown): unknown => readCheckUpQuery({ kind: "check-up-query", task });
+
+  test("asks the client-server API and nothing else", () => {
+    for (const path of [
+      "/_matrix/client/v3/sync?filter=%7B%7D&timeout=0",
+      "/_matrix/client/v3/user/%40a%3Ab/account_data/m.widgets",
+      "/_matrix/media/v3/download/hs.example/abc",
+    ]) {
+      assert.deepEqual(query({ do: "ask", request: { ...request, path } }), {
+        kind: "check-up-query",
+        task: { do: "ask", request: { ...request, path } },
+      });
+    }
+    for (const broken of [
+      { ...request, path: "/_synapse/admin/v1/users" },
+      { ...request, path: "https://evil.example/_matrix/client/v3/devices" },
+      { ...request, path: "//evil.example/_matrix/client/v3/devices" },
+      { ...request, path: "/_matrix/client/../../_synapse/admin/v1/users" },
+      { ...request, path: "/_matrix/client/v3/devices#x" },
+      { ...request, path: `/_matrix/client/${"x".repeat(8000)}` },
+      { ...request, method: "POST" },
+      { ...request, body: 5 },
+      { ...request, body: "x".repeat(MAX_VALUE_LENGTH + 1) },
+      { ...request, signed: undefined },
+    ]) {
+      assert.equal(query({ do: "ask", request: broken }), undefined);
+    }
+  });
+
+  test("keeps what is for the relay from the page", () => {
+    const task = { do: "keep", key: "repair keywords", value: "{}" };
+    assert.deepEqual(query(task), { kind: "check-up-query", task });
+    assert.equal(query({ ...task, value: "x".repeat(MAX_VALUE_LENGTH + 1) }), undefined);
+    assert.equal(query({ ...task, key: "x".repeat(MAX_KEY_LENGTH + 1) }), undefined);
+    assert.equal(readCheckUpCommand({ kind: "check-up", wish: 1, task }), undefined);
+    const account = { do: "account" };
+    assert.deepEqual(readCheckUpCommand({ kind: "check-up", wish: 1, task: account, more: 1 }), {
+      kind: "check-up",
+      wish: 1,
+      task: account,
+    });
+  });
+
+  test("takes answers up to their bound, and nothing besides", () => {
+    const answer = { is: "answer", status: 200, headers: "", body: "{}" };
+    assert.deepEqual(readCheckUpOutcome({ ...answer, token: "secret" }), answer);
+    const longest = { ...answer, body: "x".repeat(MAX_ANSWER_LENGTH) };
+    assert.deepEqual(readCheckUpOutcome(longest), longest);
+    assert.equal(readCheckUpOutcome({ ...longest, body: `${longest.body}x` }), undefined);
+    assert.equal(readCheckUpOutcome({ ...answer, status: -1 }), undefined);
+    assert.equal(readCheckUpOutcome({ is: "kept", entries: { a: 1 } }), undefined);
+    assert.equal(readCheckUpOutcome({ is: "preview", lines: Array(21).fill("x") }), undefined);
+    assert.deepEqual(readCheckUpAnswer({ kind: "check-up-answer", wish: 1, outcome: answer }), {
+      kind: "check-up-answer",
+      wish: 1,
+      outcome: answer,
+    });
   });
 });

@@ -2,12 +2,12 @@
 import { isText, isCount } from "./shapes.ts";
 
 /** Kinds of values that a page's handlers keep over reloads. */
-export type StoreArea = "state" | "media" | "account-data" | "answers";
+export type StoreArea = "state" | "media" | "account-data" | "answers" | "check-up";
 
 /** WASM that a page loads when it needs it. */
 export type ModuleName = "state" | "media";
 
-const AREAS: readonly string[] = ["state", "media", "account-data", "answers"];
+const AREAS: readonly string[] = ["state", "media", "account-data", "answers", "check-up"];
 
 const MODULES: readonly string[] = ["state", "media"];
 

@@ -26,6 +26,12 @@ import {
 import { type Effect, type PageStatus } from "../protocol/reports.ts";
 import { type ModuleName, type StoreArea } from "../protocol/requests.ts";
 import { type RoomsSurvey, type RoomsWish, readRoomsQuery } from "../protocol/rooms.ts";
+import {
+  type CheckUpKeeping,
+  type CheckUpOutcome,
+  type CheckUpTask,
+  readCheckUpQuery,
+} from "../protocol/check-up.ts";
 import { readCommonBrowser, watchCommonBrowser } from "../browser/common-browser-store.ts";
 import {
   type PagePlace,
@@ -47,6 +53,13 @@ const RETRY_AFTER_MS = [250, 1000, 4000, 15_000];
 /** How often the hooks may ask for a channel before they are connected. */
 const MOST_OFFERS = 3;
 const SURVEY_PATIENCE_MS = 5000;
+/** For the page's homeserver; encrypting a room waits as often as that asks. */
+const CHECK_UP_PATIENCE_MS = {
+  account: 45_000,
+  ask: 120_000,
+  preview: 600_000,
+  convert: 1_800_000,
+};
 /** Hooks that have not spoken by then never will. */
 const SILENCE_MS = 1000;
 
@@ -72,6 +85,8 @@ let signOutWatch: ReturnType<typeof setInterval> | undefined;
 let wishes = 0;
 /** The popup's surveys that the page has not answered. */
 const surveys = new Map<number, (survey: RoomsSurvey | undefined) => void>();
+/** The check-up's tasks that the page has not done. */
+const tasks = new Map<number, (outcome: CheckUpOutcome | undefined) => void>();
 
 function offerChannel(): void {
   offers += 1;
@@ -100,6 +115,8 @@ function receive(port: MessagePort, data: unknown): void {
     void report();
   } else if (message.kind === "rooms-survey") {
     surveys.get(message.wish)?.(message);
+  } else if (message.kind === "check-up-answer") {
+    tasks.get(message.wish)?.(message.outcome);
   } else {
     waiting.push(...message.effects);
     waiting.splice(0, Math.max(0, waiting.length - MOST_WAITING));
@@ -347,8 +364,40 @@ function answerQuery(message: unknown): Promise<unknown> | undefined {
     const state: PageState = { kind: "page-state", relay, status };
     return Promise.resolve(state);
   }
+  const checkUp = readCheckUpQuery(message);
+  if (checkUp !== undefined) {
+    const { task } = checkUp;
+    return task.do === "load" || task.do === "keep" ? keepForCheckUp(task) : passTask(task);
+  }
   const query = readRoomsQuery(message);
   return query && passWish(query.what);
+}
+
+/** What a repair needs to go on lies with the session's own entries, and goes with them. */
+async function keepForCheckUp(task: CheckUpKeeping): Promise<CheckUpOutcome> {
+  try {
+    if (task.do === "load") return { is: "kept", entries: await load("check-up") };
+    await put("check-up", task.key, task.value);
+    return { is: "kept", entries: {} };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { is: "failed", why: why.slice(0, 1000) };
+  }
+}
+
+/** To the page, whose session asks the homeserver. */
+async function passTask(task: CheckUpTask): Promise<CheckUpOutcome | undefined> {
+  wishes += 1;
+  const wish = wishes;
+  for (const port of ports) {
+    port.postMessage({ kind: "check-up", wish, task });
+  }
+  const outcome = await new Promise<CheckUpOutcome | undefined>((settle) => {
+    tasks.set(wish, settle);
+    setTimeout(() => settle(undefined), CHECK_UP_PATIENCE_MS[task.do]);
+  });
+  tasks.delete(wish);
+  return outcome;
 }
 
 /** To the page, which asks the person there; only a survey has an answer. */

@@ -13,6 +13,7 @@ import {
 } from "../primordials/primordials.ts";
 import { readRelayAnswer, readSettingsMessage } from "../../protocol/page-relay.ts";
 import { readRoomsWish } from "../../protocol/rooms.ts";
+import { readCheckUpCommand } from "../../protocol/check-up.ts";
 import type {
   EffectsMessage,
   PageRequest,
@@ -21,12 +22,13 @@ import type {
   StatusMessage,
 } from "../../protocol/page-relay.ts";
 import type { RoomsSurvey, RoomsWish } from "../../protocol/rooms.ts";
+import type { CheckUpAnswer, CheckUpCommand } from "../../protocol/check-up.ts";
 
 /** The page's end of the channel to the relay in the isolated world. */
 export interface Channel {
   isOpen(): boolean;
   /** Lost when the channel is not open. */
-  post(message: EffectsMessage | StatusMessage | RoomsSurvey | PageRequest): void;
+  post(message: EffectsMessage | StatusMessage | RoomsSurvey | CheckUpAnswer | PageRequest): void;
 }
 
 /**
@@ -38,6 +40,7 @@ export function openChannel(handlers: {
   settings: (message: SettingsMessage) => void;
   answer: (message: RelayAnswer) => void;
   wish: (message: RoomsWish) => void;
+  checkUp: (message: CheckUpCommand) => void;
 }): Channel {
   let nonce: string | undefined;
   let port: MessagePort | undefined;
@@ -70,7 +73,9 @@ export function openChannel(handlers: {
         const answer = readRelayAnswer(data);
         if (answer !== undefined) return handlers.answer(answer);
         const wish = readRoomsWish(data);
-        if (wish !== undefined) handlers.wish(wish);
+        if (wish !== undefined) return handlers.wish(wish);
+        const command = readCheckUpCommand(data);
+        if (command !== undefined) handlers.checkUp(command);
       });
       startPort(port);
       handlers.opened();

@@ -5,6 +5,7 @@ import { execute, NativeRegExp, page } from "../primordials/primordials.ts";
 import { showNotice } from "../dialogs/notice.ts";
 import { showProgress } from "../dialogs/progress.ts";
 import { ask } from "../dialogs/prompt.ts";
+import { shieldSettings } from "../core/shield-settings.ts";
 import {
   mayHaveState,
   PageCryptoError,
@@ -34,6 +35,9 @@ const MOST_PAGES = 50;
 /** Most people named in the preview. */
 const MOST_NAMED = 8;
 const ROOM_IN_HASH = new NativeRegExp("^#/room/([^/?]+)");
+
+/** A room that cannot be converted, in words. */
+export class RefusedRoom extends PageCryptoError {}
 
 export class RoomConversion {
   readonly #engine: StateEngine;
@@ -93,6 +97,30 @@ export class RoomConversion {
     await this.#convertAll(client, rooms, remember.includes("redact"));
   }
 
+  /** Rooms whose names could be encrypted; none where nothing would decrypt them afterwards. */
+  async convertible(): Promise<string[]> {
+    const mode = shieldSettings("encrypted-state")?.mode;
+    if (mode === "off" || mode === "flag") return [];
+    const client = await this.#sharing.readyClient();
+    await this.#engine.started();
+    await this.#engine.knowsDevice();
+    return this.#candidates(client).map(({ roomId }) => roomId);
+  }
+
+  /** Who will not see the names of these rooms. */
+  async preview(roomIds: readonly string[]): Promise<string[]> {
+    const client = await this.#sharing.readyClient();
+    const rooms = roomIds.map((roomId) => client.getRoom(roomId)).filter((room) => room !== null);
+    return preview(client, rooms);
+  }
+
+  /** Encrypts the name and topic of one room without asking; what is half done goes on. */
+  async convertOne(roomId: string): Promise<void> {
+    const client = await this.#sharing.readyClient();
+    await this.#engine.started();
+    await this.#convert(client, await this.#sharing.readyRoom(client, roomId));
+  }
+
   async #convertAll(client: PageClient, rooms: PageRoom[], isRedacting: boolean): Promise<void> {
     let failed = 0;
     let kept = 0;
@@ -148,7 +176,7 @@ export class RoomConversion {
       inTurn(plan.encrypt, (content) => this.#sharing.send(client, room, content));
     return this.#engine.writing(client, async () => {
       const plan = this.#plan(room, await this.#leftovers(client, room));
-      if (plan.kind === "refuse") throw new PageCryptoError(plan.sentence);
+      if (plan.kind === "refuse") throw new RefusedRoom(plan.sentence);
       if (plan.flag !== undefined) {
         const { path, body } = plan.flag;
         try {

@@ -22,6 +22,7 @@ export interface EncryptedStateParts {
   applySettings(settings: SettingsTexts): void;
   /** What the person asked for in the popup. */
   wish(wish: RoomsWish): void;
+  readonly conversion: RoomConversion;
 }
 
 /** Nothing is loaded before the first request that the core hands over, but for a known session. */
@@ -84,6 +85,7 @@ export function installEncryptedState(
   registerHandler("state", searchHandler, "search");
   const conversion = new RoomConversion(engine, sharing);
   return {
+    conversion,
     applySettings: (settings) => {
       engine.applySettings(settings);
       const mode = shieldSettings("encrypted-state")?.mode;

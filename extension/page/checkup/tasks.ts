@@ -1,0 +1,90 @@
+/** What the check-up page of the extension has Element's page do: ask its homeserver, as it would. */
+import { nativeFetch, page, stringify } from "../primordials/primordials.ts";
+import {
+  type CheckUpAnswer,
+  type CheckUpCommand,
+  type CheckUpOutcome,
+  type CheckUpTask,
+  type HomeserverRequest,
+  MAX_ANSWER_LENGTH,
+} from "../../protocol/check-up.ts";
+import { type PageClient, runningClient } from "../room-state/element/client.ts";
+import { RefusedRoom, type RoomConversion, sentenceOf } from "../room-state/conversion.ts";
+import { HomeserverError } from "../room-state/homeserver.ts";
+
+export async function runTask(
+  conversion: RoomConversion,
+  { wish, task }: CheckUpCommand,
+): Promise<CheckUpAnswer> {
+  let outcome: CheckUpOutcome;
+  try {
+    outcome = await outcomeOf(conversion, task);
+  } catch (error) {
+    outcome = { is: "failed", why: sentenceOf(error) };
+  }
+  return { kind: "check-up-answer", wish, outcome };
+}
+
+async function outcomeOf(conversion: RoomConversion, task: CheckUpTask): Promise<CheckUpOutcome> {
+  const client = runningClient();
+  const user = client?.getUserId();
+  if (client === undefined || typeof user !== "string" || client.getAccessToken() === null) {
+    return { is: "nobody" };
+  }
+  switch (task.do) {
+    case "account": {
+      const device = client.getDeviceId() ?? "";
+      const convertible = await conversion.convertible().catch(() => []);
+      return { is: "account", user, device, homeserver: client.baseUrl, convertible };
+    }
+    case "ask":
+      return ask(client, task.request);
+    case "preview":
+      return { is: "preview", lines: await conversion.preview(task.rooms) };
+    case "convert":
+      return convert(conversion, task.room);
+  }
+}
+
+async function ask(client: PageClient, request: HomeserverRequest): Promise<CheckUpOutcome> {
+  const base = client.baseUrl.endsWith("/") ? client.baseUrl.slice(0, -1) : client.baseUrl;
+  const headers: Record<string, string> = {};
+  if (request.signed) headers["Authorization"] = `Bearer ${client.getAccessToken() ?? ""}`;
+  if (request.body !== null) headers["Content-Type"] = "application/json";
+  try {
+    const response = await nativeFetch(page, `${base}${request.path}`, {
+      method: request.method,
+      headers,
+      credentials: "omit",
+      cache: "no-store",
+      ...(request.body === null ? {} : { body: request.body }),
+    });
+    const body = await response.text();
+    let lines = "";
+    response.headers.forEach((value, name) => {
+      lines += `${name}: ${value}\n`;
+    });
+    const isShort = body.length <= MAX_ANSWER_LENGTH;
+    return answered(isShort ? response.status : 0, isShort ? body : "", lines.slice(0, 100_000));
+  } catch {
+    return answered(0);
+  }
+}
+
+/** As a status of HTTP, which the repair knows what to do about. */
+async function convert(conversion: RoomConversion, room: string): Promise<CheckUpOutcome> {
+  try {
+    await conversion.convertOne(room);
+    return answered(200);
+  } catch (error) {
+    if (error instanceof HomeserverError) {
+      return answered(error.status, stringify({ retry_after_ms: error.retryAfter }));
+    }
+    // What the network or a page that is still starting does is tried again.
+    return answered(error instanceof RefusedRoom ? 403 : 0);
+  }
+}
+
+function answered(status: number, body = "", headers = ""): CheckUpOutcome {
+  return { is: "answer", status, headers, body };
+}
