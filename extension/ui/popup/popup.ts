@@ -25,6 +25,7 @@ import { type Site, addedSites } from "../../browser/sites.ts";
 import { changeSetting, changeSites } from "../shared/setting-change.ts";
 import { part } from "../shared/dom.ts";
 import { type Families, showFamilies } from "../shared/family.ts";
+import { showCheckUp } from "./check-up-card.ts";
 import { happenedCard } from "./happened.ts";
 import { type PauseCard, pauseCard } from "./pause-card.ts";
 import { type PageCondition, examine } from "./page-state.ts";
@@ -137,6 +138,7 @@ async function showPage(): Promise<void> {
   });
   if (tab !== undefined && condition.kind === "protected") {
     void showRooms(part("rooms"), tab.id);
+    void showCheckUp(part("check-up"), part("open-check-up"), tab.id);
   }
 }
 

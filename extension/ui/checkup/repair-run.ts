@@ -1,0 +1,156 @@
+/** Does what a repair says, one step after the other, and keeps how far it is. */
+import type { CheckUpOutcome } from "../../protocol/check-up.ts";
+import type { Repair } from "../../generated/mantle_pages.js";
+import type { FindingId, RepairNext, RepairView } from "../../generated/types.ts";
+import type { ElementTab } from "./element-tab.ts";
+
+/** How often the time left of a wait is shown anew. */
+const TICK_MS = 500;
+
+export interface Shown extends RepairView {
+  /** Another repair is before it. */
+  readonly isQueued: boolean;
+  /** The page was left in the middle. */
+  readonly isCut: boolean;
+}
+
+export class RepairRun {
+  readonly finding: FindingId;
+  readonly #repair: Repair;
+  readonly #tab: ElementTab;
+  readonly #user: string;
+  #isDriven = false;
+  #isQueued = false;
+  #isCut: boolean;
+  /** Ends a wait early. */
+  #wake: () => void = () => undefined;
+  changed: () => void = () => undefined;
+
+  constructor(repair: Repair, tab: ElementTab, user: string, isKept: boolean) {
+    this.#repair = repair;
+    this.#tab = tab;
+    this.#user = user;
+    const { finding, state } = repair.view(Date.now());
+    this.finding = finding;
+    this.#isCut = isKept && state.is === "running";
+  }
+
+  view(): Shown {
+    const isQueued = this.#isQueued;
+    return { ...this.#repair.view(Date.now()), isQueued, isCut: this.#isCut };
+  }
+
+  /** Nothing more can be done with it. */
+  isOver(): boolean {
+    const { state, undoable } = this.view();
+    return state.is === "ended" && !undoable;
+  }
+
+  /** From the beginning, or from where it was. */
+  async goOn(): Promise<void> {
+    this.#isCut = false;
+    this.#repair.resume();
+    await this.#drive();
+  }
+
+  pause(): void {
+    this.#repair.pause();
+    this.#wake();
+    this.changed();
+    // What is under way ends first; that is kept by whoever drives it.
+    if (!this.#isDriven) void this.#keep();
+  }
+
+  async undo(): Promise<void> {
+    this.#isCut = false;
+    if (this.#repair.undo()) await this.#drive();
+  }
+
+  /** Nothing of it is kept any more. */
+  async forget(): Promise<void> {
+    await this.#tab.run({ do: "keep", key: keyOf(this.finding), value: null });
+  }
+
+  /** One at a time for an account, in all tabs: two would ask the homeserver twice as fast. */
+  async #drive(): Promise<void> {
+    if (this.#isDriven) return;
+    this.#isDriven = true;
+    this.#isQueued = true;
+    this.changed();
+    try {
+      await navigator.locks.request(`check-up ${this.#user}`, async () => {
+        this.#isQueued = false;
+        await this.#keep();
+        await this.#doAll();
+      });
+    } finally {
+      this.#isQueued = false;
+      this.#isDriven = false;
+      this.changed();
+    }
+  }
+
+  async #doAll(): Promise<void> {
+    for (;;) {
+      const next = this.#repair.next(Date.now());
+      this.changed();
+      if (next.do === "rest") return;
+      if (next.do === "wait") {
+        await this.#sleep(Math.min(next.until - Date.now(), TICK_MS));
+        continue;
+      }
+      const { status, headers, body } = await this.#ask(next);
+      this.#repair.answered(Date.now(), status, headers, body);
+      await this.#keep();
+    }
+  }
+
+  async #ask(next: Extract<RepairNext, { do: "ask" | "convert" }>): Promise<Answer> {
+    const outcome = await this.#tab.run(
+      next.do === "convert"
+        ? { do: "convert", room: next.room }
+        : { do: "ask", request: { ...next.request, method: methodOf(next.request.method) } },
+    );
+    return answerIn(outcome);
+  }
+
+  async #keep(): Promise<void> {
+    await this.#tab.run({ do: "keep", key: keyOf(this.finding), value: this.#repair.text() });
+  }
+
+  #sleep(milliseconds: number): Promise<void> {
+    return new Promise((resume) => {
+      const timer = setTimeout(resume, Math.max(0, milliseconds));
+      this.#wake = () => {
+        clearTimeout(timer);
+        resume();
+      };
+    });
+  }
+}
+
+export interface Answer {
+  status: number;
+  headers: string;
+  body: string;
+}
+
+/** Whatever is no answer of the homeserver is none at all. */
+export function answerIn(outcome: CheckUpOutcome | undefined): Answer {
+  return outcome?.is === "answer" ? outcome : { status: 0, headers: "", body: "" };
+}
+
+export function methodOf(method: string): "GET" | "PUT" | "DELETE" {
+  return method === "PUT" || method === "DELETE" ? method : "GET";
+}
+
+const PREFIX = "repair ";
+
+function keyOf(finding: FindingId): string {
+  return `${PREFIX}${finding}`;
+}
+
+/** Whether an entry that is kept for the check-up is a repair. */
+export function isRepairKey(key: string): boolean {
+  return key.startsWith(PREFIX);
+}

@@ -1,0 +1,375 @@
+/** The check-up: what it finds, what it asks, and repairs against a real homeserver. */
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { Page } from "puppeteer-core";
+import { bothBrowsers } from "../support/browsers.ts";
+import { answerJson, forward } from "../support/recorder.ts";
+import type { Exchange } from "../support/recorder.ts";
+import type { Account } from "../support/synapse.ts";
+import { HOMESERVER, startWorld } from "../support/world.ts";
+import type { World } from "../support/world.ts";
+import { openGuarded } from "./encrypted-state/people.ts";
+import type { Guarded } from "./encrypted-state/people.ts";
+import {
+  type ExtensionBrowser,
+  callApi,
+  launchMantle,
+  pause,
+  tabShowing,
+  until,
+} from "./extension-pages.ts";
+
+const SITE = "chat.example.org";
+const PASSWORD = "correct horse battery staple";
+const SCREENSHOTS = fileURLToPath(new URL("../../build/screenshots", import.meta.url));
+const V3 = "/_matrix/client/v3";
+const MANAGER = "https://scalar.vector.im/";
+
+type Json = Record<string, unknown>;
+
+for (const kind of bothBrowsers) {
+  describe(`check-up in ${kind}`, { timeout: 880_000 }, () => {
+    let world: World;
+    let running: ExtensionBrowser;
+    let alice: Guarded;
+    let me: Account;
+    let checkUp: Page;
+
+    const call = (method: string, path: string, body?: unknown): Promise<Json> =>
+      world.synapse.call(me, method, path, body);
+    const accountData = (type: string): string => `${V3}/user/${me.userId}/account_data/${type}`;
+    const readData = (type: string): Promise<Json> => call("GET", accountData(type));
+    const state = (roomId: string, type: string): Promise<Json> =>
+      call("GET", `${V3}/rooms/${encodeURIComponent(roomId)}/state/${type}`);
+    const sessionNames = async (): Promise<unknown[]> => {
+      const { devices } = (await call("GET", `${V3}/devices`)) as { devices: Json[] };
+      // The one of the registration has none.
+      return devices.flatMap((device) => device["display_name"] ?? []).sort();
+    };
+    /** An old room, made before Mantle: encrypted, with a name that everyone on the way reads. */
+    const oldRoom = async (name: string, more: Json[] = []): Promise<string> => {
+      const encryption = { algorithm: "m.megolm.v1.aes-sha2" };
+      const { room_id: roomId } = await call("POST", `${V3}/createRoom`, {
+        name,
+        topic: `${name} topic`,
+        initial_state: [{ type: "m.room.encryption", state_key: "", content: encryption }, ...more],
+      });
+      return String(roomId);
+    };
+
+    before(async () => {
+      mkdirSync(SCREENSHOTS, { recursive: true });
+      world = await startWorld();
+      await world.synapse.register("alice", PASSWORD);
+      running = await launchMantle(kind, world.recorder.port);
+      alice = await openGuarded(running, {
+        label: "Alice",
+        site: SITE,
+        user: "alice",
+        password: PASSWORD,
+        encryptedState: false,
+      });
+      me = alice.credentials;
+    });
+    after(async () => {
+      await running?.close();
+      await world?.close();
+    });
+
+    async function openCheckUp(): Promise<Page> {
+      const first = await running.openExtensionPage("options.html");
+      const tab = await tabShowing(first, SITE);
+      await first.close();
+      const page = await running.openExtensionPage(`checkup.html?tab=${tab}`);
+      await page.setViewport({ width: 900, height: 1200 });
+      await page.waitForSelector("#check", { timeout: 30_000 });
+      return page;
+    }
+
+    async function check(): Promise<void> {
+      await checkUp.bringToFront();
+      await checkUp.click("#check");
+      await checkUp.waitForFunction(
+        () =>
+          document.querySelector("#check:not([disabled])") !== null &&
+          document.querySelector("#summary:not([hidden])") !== null,
+        { timeout: 60_000 },
+      );
+    }
+
+    async function findings(): Promise<Record<string, string[]>> {
+      const shown = await checkUp.$$eval("#findings .finding", (all) =>
+        all.map((one) => [
+          (one as HTMLElement).dataset["finding"] ?? "",
+          [...one.querySelectorAll("details li")].map((item) => item.textContent ?? ""),
+        ]),
+      );
+      const found = Object.fromEntries(shown) as Record<string, string[]>;
+      // Whether the homeserver takes her for there is a matter of seconds.
+      delete found["presence"];
+      return found;
+    }
+
+    async function press(finding: string, label: string): Promise<void> {
+      const found = await checkUp.waitForSelector(
+        `::-p-xpath(//*[@data-finding="${finding}"]//button[not(ancestor-or-self::*[@hidden])][normalize-space()="${label}"])`,
+        { timeout: 60_000 },
+      );
+      await found?.click();
+    }
+
+    async function repair(finding: string): Promise<void> {
+      await press(finding, "Repair…");
+      await press(finding, "Start");
+    }
+
+    async function reached(finding: string, wanted: string, limit = 60_000): Promise<string> {
+      await checkUp.waitForFunction(
+        (id: string, state: string) =>
+          document.querySelector(`[data-finding="${id}"] .repair[data-state="${state}"]`) !== null,
+        { timeout: limit },
+        finding,
+        wanted,
+      );
+      return checkUp.$eval(
+        `[data-finding="${finding}"] .repair`,
+        (card) => (card as HTMLElement).innerText,
+      );
+    }
+
+    const asked = (): string[] =>
+      world.recorder
+        .to(HOMESERVER)
+        .filter(isOfCheckUp)
+        .map(({ method, path }) => `${method} ${path.split("?")[0] ?? ""}`);
+
+    it("asks nothing before it is told to, and then its homeserver only", async () => {
+      checkUp = await openCheckUp();
+      world.recorder.clear();
+      const text = await checkUp.$eval("body", (body) => body.innerText);
+      assert.match(text, /Check-up of @alice:hs\.example\.org/);
+      assert.match(text, /What your homeserver hs\.example\.org is asked/);
+      await pause(500);
+      assert.deepEqual(asked(), []);
+      await check();
+      const user = encodeURIComponent(me.userId);
+      assert.deepEqual(asked(), [
+        `GET ${V3}/devices`,
+        `GET ${V3}/sync`,
+        `GET ${V3}/account/3pid`,
+        `GET ${V3}/pushers`,
+        `GET ${V3}/profile/${user}`,
+        `GET ${V3}/presence/${user}/status`,
+      ]);
+      const [profile] = world.recorder
+        .to(HOMESERVER)
+        .filter(({ path }) => path.includes("/profile/"));
+      assert.equal(profile?.headers.authorization, undefined, "as anybody asks");
+      const others = world.recorder.exchanges.filter(({ host }) => host !== HOMESERVER);
+      assert.deepEqual(
+        others.filter(({ host }) => host !== SITE).map(({ host }) => host),
+        [],
+      );
+      // The session was named by Mantle, so there is nothing to find but what every account shows.
+      assert.deepEqual(await findings(), { "public-profile": ["alice"] });
+    });
+
+    it("finds what older Elements left: names, servers, words, widgets", async () => {
+      for (const name of ["chat.example.org: Chrome on Windows", "Alice's telephone"]) {
+        const identifier = { type: "m.id.user", user: "alice" };
+        const login = { type: "m.login.password", identifier, password: PASSWORD };
+        await call("POST", `${V3}/login`, { ...login, initial_device_display_name: name });
+      }
+      await call("PUT", accountData("m.identity_server"), { base_url: "https://vector.im" });
+      await call("PUT", accountData("m.widgets"), {
+        integration_manager: {
+          content: { type: "m.integration_manager", url: MANAGER, name: "Manager" },
+        },
+        stickers: {
+          content: {
+            type: "m.stickerpicker",
+            url: "https://stickers.example.org/",
+            name: "Stickers",
+          },
+        },
+      });
+      const rule = { pattern: "orchard", actions: ["notify"] };
+      await call("PUT", `${V3}/pushrules/global/content/orchard`, rule);
+      const roomId = await oldRoom("Orchard plans", [
+        {
+          type: "im.vector.modular.widgets",
+          state_key: "pad",
+          content: { type: "m.custom", url: "https://pad.example.org/p/1", name: "Pad" },
+        },
+      ]);
+      // Its name can be encrypted once Element knows the room.
+      await alice.seeName(roomId, "Orchard plans");
+      await check();
+      const [manager, stickers, pad, ...sessions] = [
+        "Manager (scalar.vector.im)",
+        "Stickers (stickers.example.org)",
+        "pad.example.org (Orchard plans)",
+        "Alice's telephone",
+        "chat.example.org: Chrome on Windows",
+      ];
+      const found = await findings();
+      assert.deepEqual(found["session-names"]?.sort(), sessions);
+      delete found["session-names"];
+      assert.deepEqual(found, {
+        "public-profile": ["alice"],
+        "guest-access": ["Orchard plans"],
+        "readable-rooms": ["Orchard plans (name, topic)"],
+        "identity-server": ["vector.im"],
+        "integration-manager": [manager],
+        "account-widgets": [stickers],
+        "room-widgets": [pad],
+        keywords: ["orchard"],
+      });
+      await checkUp.screenshot({
+        path: join(SCREENSHOTS, `checkup-${kind}.png`),
+        fullPage: true,
+      });
+    });
+
+    it("renames sessions and gives them their names back", async () => {
+      world.recorder.clear();
+      await press("session-names", "Repair…");
+      assert.deepEqual(asked(), [], "a preview changes nothing");
+      await press("session-names", "Start");
+      assert.match(await reached("session-names", "ended"), /2 of 2 done[^]*Repaired\./);
+      assert.deepEqual(await sessionNames(), ["Element", "Element", "Element"]);
+      const puts = world.recorder.to(HOMESERVER).filter(({ method }) => method === "PUT");
+      assert.deepEqual(
+        puts.map(({ body }) => String(body)),
+        ['{"display_name":"Element"}', '{"display_name":"Element"}'],
+      );
+      await press("session-names", "Undo");
+      await until(async () => (await sessionNames()).includes("Alice's telephone"));
+      assert.match(await reached("session-names", "ended"), /2 of 2 taken back[^]*Taken back\./);
+      assert.deepEqual(await sessionNames(), [
+        "Alice's telephone",
+        "Element",
+        "chat.example.org: Chrome on Windows",
+      ]);
+      await press("session-names", "Close");
+      await check();
+    });
+
+    it("waits as long as the homeserver asks, and says so", async () => {
+      let refusedAt = 0;
+      const writes: Exchange[] = [];
+      world.recorder.route(HOMESERVER, (request, response) => {
+        if (request.method === "PUT" && request.path.startsWith(`${V3}/devices/`)) {
+          writes.push(request as Exchange);
+          if (refusedAt === 0) {
+            refusedAt = Date.now();
+            const error = { errcode: "M_LIMIT_EXCEEDED", retry_after_ms: 3_000 };
+            return answerJson(request, response, 429, error);
+          }
+        }
+        return forward(world.synapse.baseUrl, request, response);
+      });
+      await repair("session-names");
+      await checkUp.waitForFunction(
+        () => document.body.innerText.includes("Your homeserver wants it slower"),
+        { timeout: 10_000 },
+      );
+      await reached("session-names", "ended");
+      world.recorder.route(HOMESERVER, { forward: world.synapse.baseUrl });
+      assert.equal(writes.length, 3);
+      const waited = (writes[1]?.time ?? 0) - refusedAt;
+      assert.ok(waited >= 2_950, `tried again after ${waited} ms`);
+      assert.deepEqual(await sessionNames(), ["Element", "Element", "Element"]);
+    });
+
+    it("takes servers, words and widgets out, each with the way back", async () => {
+      const widgets = await readData("m.widgets");
+      await repair("identity-server");
+      await reached("identity-server", "ended");
+      assert.deepEqual(await readData("m.identity_server"), { base_url: null });
+      await press("identity-server", "Undo");
+      await until(async () => (await readData("m.identity_server"))["base_url"] !== null);
+
+      await repair("integration-manager");
+      await reached("integration-manager", "ended");
+      assert.deepEqual(Object.keys(await readData("m.widgets")), ["stickers"]);
+      await press("integration-manager", "Undo");
+      await until(async () => Object.keys(await readData("m.widgets")).length === 2);
+      assert.deepEqual(await readData("m.widgets"), widgets);
+
+      const rule = `${V3}/pushrules/global/content/orchard`;
+      const before = await call("GET", rule);
+      await repair("keywords");
+      await reached("keywords", "ended");
+      await assert.rejects(call("GET", rule), /404/);
+      await press("keywords", "Undo");
+      await until(async () => (await call("GET", rule))["pattern"] === "orchard");
+      assert.deepEqual(await call("GET", rule), before);
+
+      await repair("room-widgets");
+      await reached("room-widgets", "ended");
+      await check();
+      assert.equal((await findings())["room-widgets"], undefined);
+    });
+
+    it("leaves what was changed meanwhile", async () => {
+      for (const finding of ["identity-server"])
+        await press(finding, "Close").catch(() => undefined);
+      await check();
+      await call("PUT", accountData("m.identity_server"), { base_url: "https://is.example.org" });
+      await repair("identity-server");
+      assert.match(await reached("identity-server", "ended"), /changed by somebody meanwhile/);
+      assert.deepEqual(await readData("m.identity_server"), { base_url: "https://is.example.org" });
+    });
+
+    it("encrypts names of rooms, and says who will not see them", async () => {
+      const { joined_rooms: rooms } = await call("GET", `${V3}/joined_rooms`);
+      const [roomId = ""] = rooms as string[];
+      await press("readable-rooms", "Repair…");
+      await checkUp.waitForFunction(
+        () => document.body.innerText.includes("This cannot be taken back."),
+        { timeout: 60_000 },
+      );
+      await press("readable-rooms", "Start");
+      assert.match(await reached("readable-rooms", "ended"), /1 of 1 done/);
+      assert.equal((await state(roomId, "m.room.name"))["name"], "");
+      assert.equal((await state(roomId, "m.room.topic"))["topic"], "");
+      await alice.seeName(roomId, "Orchard plans");
+      await check();
+      assert.equal((await findings())["readable-rooms"], undefined);
+    });
+
+    it("is found from the popup, which says how much was found", async () => {
+      const tab = await tabShowing(checkUp, SITE);
+      const popup = await running.openExtensionPage(`popup.html?tab=${tab}`);
+      const card = await popup.waitForSelector("#check-up:not([hidden])", { timeout: 20_000 });
+      const shown = await checkUp.$$eval("#findings .finding", (all) => all.length);
+      const said = await card?.evaluate((one) => (one as HTMLElement).innerText);
+      assert.match(said ?? "", new RegExp(`^${shown} things? (?:is|are) known of you already`));
+      await popup.waitForSelector("#open-check-up:not([hidden])");
+      await popup.close();
+    });
+
+    it("keeps nothing of it once the session is over", async () => {
+      const kept = async (): Promise<string[]> => {
+        const all = await callApi<Record<string, string>>(checkUp, "storage.local.get", null);
+        return Object.keys(all).filter((name) => name.includes("/check-up/"));
+      };
+      assert.ok((await kept()).length > 0);
+      await alice.page.evaluate(() => localStorage.clear());
+      await until(async () => (await kept()).length === 0, "the end of what was kept", 20_000);
+    });
+  });
+}
+
+/** What the check-up asks for, and Element's own session does not while nothing happens. */
+function isOfCheckUp({ path }: Exchange): boolean {
+  return (
+    /\/v3\/(?:devices|account\/3pid|pushers|profile\/|presence\/)/.test(path) ||
+    /account_data\/|pushrules\/global\/content|\/state\//.test(path) ||
+    (path.startsWith(`${V3}/sync`) && path.includes("im.vector.modular.widgets"))
+  );
+}
