@@ -327,12 +327,13 @@ pub fn protected_patterns() -> Vec<(&'static str, String)> {
                 .filter(|route| PROTECTED.contains(&route.endpoint))
                 .filter(|route| route.area == area && route.methods & bit != 0)
                 .map(|route| {
-                    route.path.replace('.', r"\.").replace("{*}", "[^?#]*").replace("{}", "[^/?#]+")
+                    let path = route.path.replace('.', r"\.").replace('/', "/+");
+                    path.replace("{*}", "[^?#]*").replace("{}", "[^/?#]+")
                 })
                 .collect();
             if !paths.is_empty() {
                 let paths = paths.join("|");
-                let pattern = format!(r"/_matrix/{base}/([^?#]*/)?({paths})/?([?#]|$)");
+                let pattern = format!(r"^[^?#]*\??/_matrix/+{base}/+([^?#]*/)?({paths})/*([?#]|$)");
                 patterns.push((method, pattern));
             }
         }
@@ -473,6 +474,15 @@ fn is_same(segment: &str, text: &str) -> bool {
 /// The area, and where what follows its version begins.
 fn area(segments: &[&str]) -> Option<(Area, usize)> {
     let after = |at: usize, count: usize| segments.get(at.saturating_add(count)).copied();
+    // The browser's own rules block these wherever they stand, and so does a page without a core.
+    for (at, segment) in segments.iter().enumerate().rev() {
+        let Some(next) = after(at, 1).filter(|_| is_same(segment, "_matrix")) else { continue };
+        for (name, area) in BARRED_AREAS {
+            if is_same(next, name) {
+                return Some(versioned(area, segments, at.saturating_add(2)));
+            }
+        }
+    }
     let mut is_matrix = false;
     for (at, segment) in segments.iter().enumerate().rev() {
         let Some(next) = after(at, 1) else {
@@ -507,13 +517,11 @@ fn area(segments: &[&str]) -> Option<(Area, usize)> {
     (file.starts_with("config.") && file.ends_with(".json")).then_some((Area::Site, at))
 }
 
-const AREAS: [(&str, Area); 5] = [
-    ("client", Area::Client),
-    ("media", Area::Media),
-    ("identity", Area::Identity),
-    ("integrations", Area::Integrations),
-    ("federation", Area::Federation),
-];
+const BARRED_AREAS: [(&str, Area); 2] =
+    [("identity", Area::Identity), ("integrations", Area::Integrations)];
+
+const AREAS: [(&str, Area); 3] =
+    [("client", Area::Client), ("media", Area::Media), ("federation", Area::Federation)];
 
 /// The area, and where its paths begin after `api/` and a version, as servers write them.
 fn versioned(area: Area, segments: &[&str], mut at: usize) -> (Area, usize) {
@@ -650,7 +658,7 @@ mod tests {
     }
 
     /// Bases that a homeserver may give itself, or a proxy have.
-    const BASES: [&str; 24] = [
+    const BASES: [&str; 22] = [
         "",
         "/",
         "/base",
@@ -666,8 +674,6 @@ mod tests {
         "/_matrix/client/v3/rooms/!r:x/state/m.room.name",
         "/_matrix/client/unstable/org.matrix.msc9999",
         "/_matrix/media/v3/download",
-        "/_matrix/identity/v2",
-        "/_matrix/integrations/v1",
         "/%5Fmatrix/%63lient/v3",
         "/a%2F_matrix%2Fclient",
         "/_synapse/admin",
@@ -849,6 +855,98 @@ mod tests {
         );
         assert_eq!(at("GET", "https://x/.well-known/matrix/client"), Endpoint::WellKnownClient);
         assert_eq!(at("GET", "https://x/.well-known/matrix/server"), Endpoint::Foreign);
+    }
+
+    /// What a page without a core makes of a URL, as `extension/page/core/fallback.ts` does.
+    fn without_a_core(refuse: &[(&str, regex_lite::Regex)], method: &str, url: &str) -> bool {
+        let mut plain = String::new();
+        let mut rest = url;
+        while let Some((before, after)) = rest.split_once('%') {
+            plain.push_str(before);
+            let code = after.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+            match code.filter(|code| code.is_ascii_alphanumeric() || b"-._~".contains(code)) {
+                Some(code) => {
+                    plain.push(char::from(code));
+                    rest = after.get(2..).unwrap_or_default();
+                }
+                None => {
+                    plain.push('%');
+                    rest = after;
+                }
+            }
+        }
+        plain.push_str(rest);
+        refuse.iter().any(|(one, pattern)| *one == method && pattern.is_match(&plain))
+    }
+
+    /// Segments of which addresses are made that look like what they are not.
+    const PARTS: [&str; 30] = [
+        "_matrix",
+        "_matrix",
+        "_matrix",
+        "client",
+        "client",
+        "media",
+        "identity",
+        "integrations",
+        "v3",
+        "r0",
+        "v1",
+        "api",
+        "unstable",
+        "org.matrix.msc1",
+        "login",
+        "register",
+        "createRoom",
+        "rooms",
+        "!r:x",
+        "state",
+        "m.room.name",
+        "invite",
+        "upgrade",
+        "devices",
+        "ABC",
+        "user",
+        "account_data",
+        "m.widgets",
+        "upload",
+        "pushers",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+        #[test]
+        fn a_router_is_never_less_strict_than_a_page_without_a_core(
+            parts in proptest::collection::vec(0..PARTS.len(), 1..12),
+            method in proptest::sample::select(&["POST", "PUT", "DELETE", "GET"][..]),
+            mask in any::<u64>(),
+            is_doubled in any::<bool>(),
+            end in proptest::sample::select(&["", "/", "?x=/_matrix/client/v3/login", "?/_matrix/client/v3/login", "#/login"][..]),
+        ) {
+            let refuse: Vec<_> = protected_patterns()
+                .into_iter()
+                .map(|(method, pattern)| (method, regex_lite::Regex::new(&pattern).unwrap()))
+                .collect();
+            let parts: Vec<_> = parts.iter().map(|at| PARTS[*at]).collect();
+            let path = format!("/{}", parts.join("/"));
+            let url = format!("https://hs.example.org{}{end}", disguised(&path, mask, is_doubled));
+            let endpoint = at(method, &url);
+            let barred = parts.windows(2).any(|pair| {
+                pair[0] == "_matrix" && ["identity", "integrations"].contains(&pair[1])
+            });
+            let is_refused = without_a_core(&refuse, method, &url);
+            let is_barred = matches!(endpoint, Endpoint::IntegrationsApi)
+                || format!("{endpoint:?}").starts_with("Identity") && endpoint != Endpoint::IdentityAccountData;
+            prop_assert_eq!(barred, is_barred, "{} {}: {:?}", method, &url, endpoint);
+            if is_refused && !barred {
+                // What no row knows is judged by what it carries.
+                let is_seen = PROTECTED.contains(&endpoint) || endpoint == Endpoint::Unknown;
+                prop_assert!(is_seen, "{} {}: {:?}", method, url, endpoint);
+            }
+            if PROTECTED.contains(&endpoint) && method != "GET" {
+                prop_assert!(is_refused, "{} {} would leave without a core", method, url);
+            }
+        }
     }
 
     #[test]

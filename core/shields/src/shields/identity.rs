@@ -13,7 +13,7 @@ use mantle_wire::route::Endpoint;
 use std::borrow::Cow;
 
 /// The Identity Service API on any host, as an RE2 expression.
-const PATH_REGEX: &str = r"^(https?|wss?)://[^/?#]+(/[^?#]*)?/_matrix/identity(/|\?|#|$)";
+const PATH_REGEX: &str = r"^(https?|wss?)://[^/?#]+(/[^?#]*)?/_matrix/+identity(/|\?|#|$)";
 
 pub(super) struct Identity;
 

@@ -20,7 +20,7 @@ use std::borrow::Cow;
 /// Hosts of Element's own integration managers.
 const HOSTS: [&str; 3] = ["scalar.vector.im", "scalar-staging.vector.im", "scalar-staging.riot.im"];
 /// An integration manager's API on any host, as an RE2 expression.
-const PATH_REGEX: &str = r"^(https?|wss?)://[^/?#]+(/[^?#]*)?/_matrix/integrations(/|\?|#|$)";
+const PATH_REGEX: &str = r"^(https?|wss?)://[^/?#]+(/[^?#]*)?/_matrix/+integrations(/|\?|#|$)";
 /// A manager's token in the query, as an RE2 expression.
 const TOKEN_REGEX: &str = r"^(https?|wss?)://[^?#]+\?([^#]*&)?scalar_token=";
 
