@@ -55,11 +55,11 @@ const DAY_PREFIX = "ledger/";
 /** Of one day, and of all days together; the oldest go. A row has at most about 600 bytes. */
 export const MAX_DAY_ROWS = 500;
 export const MAX_ENTRIES = 10_000;
-const MOST_ROWS = 500;
-const MOST_PAGES = 64;
+const MAX_ROWS = 500;
+const MAX_PAGES = 64;
 /** Of one page; a row has at most about 600 bytes. */
 const MAX_PAGE_ROWS = 40;
-const MOST_RELAYS = 128;
+const MAX_RELAYS = 128;
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** Until the settings have been read once; equal to their default. */
 const FIRST_DAYS = 90;
@@ -117,11 +117,11 @@ export async function addBatch(
     ledger.taken = [
       ...ledger.taken.filter((known) => known !== mark),
       { relay: message.relay, batch: message.batch },
-    ].slice(-MOST_RELAYS);
+    ].slice(-MAX_RELAYS);
     let page = ledger.pages.find((known) => known.tab === tab);
     if (page === undefined && isTop && tab !== undefined) {
       page = { tab, relay: message.relay, handled: {}, status: undefined };
-      ledger.pages = [...ledger.pages, page].slice(-MOST_PAGES);
+      ledger.pages = [...ledger.pages, page].slice(-MAX_PAGES);
     }
     for (const effect of message.effects) {
       if (effect.type === "record") {
@@ -196,7 +196,7 @@ export async function notePage(
   return changeLedger(areaFor(isPrivate), (ledger) => {
     const known = ledger.pages.find((page) => page.tab === tab && page.relay === relay);
     const page = { ...(known ?? { tab, relay, handled: {} }), status };
-    ledger.pages = [...ledger.pages.filter((other) => other.tab !== tab), page].slice(-MOST_PAGES);
+    ledger.pages = [...ledger.pages.filter((other) => other.tab !== tab), page].slice(-MAX_PAGES);
     return page;
   });
 }
@@ -251,7 +251,7 @@ function trim(ledger: Ledger): void {
   ledger.rows = ledger.rows
     .filter(isKept)
     .sort((a, b) => b.last - a.last)
-    .slice(0, MOST_ROWS);
+    .slice(0, MAX_ROWS);
 }
 
 function addRow(ledger: Ledger, effect: RecordEffect): void {

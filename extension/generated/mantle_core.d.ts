@@ -2,8 +2,8 @@
 /* eslint-disable */
 
 // Derived from the Rust types; see scripts/generate.
-import type { Effect, FrameVerdict, PeerVerdict, Taker } from "./types.ts";
-export type { Action, Effect, FrameVerdict, PeerVerdict, Question, Taker } from "./types.ts";
+import type { Effect, FrameVerdict, PeerVerdict, Delegate } from "./types.ts";
+export type { Action, Effect, FrameVerdict, PeerVerdict, Question, Delegate } from "./types.ts";
 export interface SettingsReport { problems: string[] }
 export interface SyntheticReply {
     status: number;
@@ -36,7 +36,7 @@ export class Core {
      * Whether a request may leave, or with `answer` that may be handed over, without the module of
      * encrypted state, where no room with it is known. A long answer is not copied in.
      */
-    canRest(method: string, url: string, answer?: Uint8Array | null): boolean;
+    canStayUnloaded(method: string, url: string, answer?: Uint8Array | null): boolean;
     /**
      * Second look, with headers and body.
      */
@@ -53,11 +53,6 @@ export class Core {
      * For the address of a frame, fragment included; `undefined` to leave it alone.
      */
     frame(url: string): FrameVerdict | undefined;
-    /**
-     * Before a link is followed (its absolute address) and before the device's position is read
-     * (`position:`): what the person is asked; none where nobody minds.
-     */
-    inquire(what: string): Taker[];
     /**
      * For a link that is about to be followed: where to go instead; `undefined` to follow it.
      */
@@ -85,6 +80,11 @@ export class Core {
      */
     pending(): boolean;
     /**
+     * Before a link is followed (its absolute address) and before the device's position is read
+     * (`position:`): what the person is asked; none where nobody minds.
+     */
+    prompt(what: string): Delegate[];
+    /**
      * Whether settings are in force.
      */
     ready(): boolean;
@@ -106,23 +106,23 @@ export class Core {
      */
     takeBody(): Uint8Array;
     /**
-     * After `HANDBACK`: who takes the answer over; one or none.
+     * After `DELEGATE`: who takes the request over, one after the other.
      */
-    takeHandback(): Taker[];
-    /**
-     * After `HANDOVER`: who takes the request over, one after the other.
-     */
-    takeHandovers(): Taker[];
+    takeDelegates(): Delegate[];
     /**
      * The synthetic answer of the last decision.
      */
     takeReply(): SyntheticReply;
     /**
+     * After `DELEGATE_RESPONSE`: who takes the answer over; one or none.
+     */
+    takeResponseDelegate(): Delegate[];
+    /**
      * After `REWRITTEN`: what is to be kept on this device, JSON text `{key: {"content"}}`.
      */
     takeUnsaved(): string | undefined;
     /**
-     * After `RETARGET`: the absolute URL to send to.
+     * After `REDIRECT`: the absolute URL to send to.
      */
     takeUrl(): string | undefined;
 }

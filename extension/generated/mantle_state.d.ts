@@ -18,7 +18,7 @@ export type OpenStep =
 | { kind: "needs"; needs: Needs }
 | { kind: "done"; body?: Uint8Array }
 | { kind: "split"; first: Uint8Array };
-export interface UnopenedEvent {
+export interface UndecryptableEvent {
     roomId: string;
     eventId: string;
     sessionId: string;
@@ -28,8 +28,8 @@ export interface UnopenedEvent {
     content: Record<string, unknown>;
     reason: "session" | "index" | "owner" | "levels" | "device";
 }
-export interface HealedEvent { roomId: string; event: Record<string, unknown> }
-export interface HealStep { events: HealedEvent[]; more: boolean }
+export interface RetriedEvent { roomId: string; event: Record<string, unknown> }
+export interface RetryStep { events: RetriedEvent[]; more: boolean }
 export type ProblemCode =
 | "rollback" | "replay" | "clear-over-encrypted" | "flag-removed" | "foreign-session"
 | "key-mismatch" | "room-mismatch" | "not-eligible" | "power-level" | "damaged"
@@ -61,7 +61,7 @@ export interface PendingWrite { pendingId: string; roomId: string | null; since:
 export interface SessionView {
     sessionId: string;
     isNew: boolean;
-    rotated?: "age" | "messages" | "member-left" | "device-removed" | "visibility" | "unproven" | "asked";
+    rotated?: "age" | "messages" | "member-left" | "device-removed" | "visibility" | "unverified" | "asked";
     shareWith: { userId: string; deviceId: string }[];
     refused: { userId: string; deviceId: string; why: "blocked" | "not-cross-signed" }[];
     withoutDevices: string[];
@@ -77,7 +77,7 @@ export interface Reencryption {
 export type Conversion =
 | { kind: "refuse"; sentence: string }
 | { kind: "convert"; flag?: Put; encrypt: PendingEvent[]; blank: Put[]; redact: string[]; types: string[]; done: boolean };
-export interface InviteHint { type: "org.mantle.room_state"; content: Record<string, unknown> }
+export interface InvitePreview { type: "org.mantle.room_state"; content: Record<string, unknown> }
 
 
 
@@ -107,7 +107,7 @@ export class EncryptedState {
      * # Errors
      * A sentence when it is not that.
      */
-    addInviteHint(sender: string, content_json: string): void;
+    addInvitePreview(sender: string, content_json: string): void;
     /**
      * Keys exported from the page's crypto; how many were new or better.
      *
@@ -126,6 +126,13 @@ export class EncryptedState {
      * Puts stored settings and managed policy (JSON texts) in force.
      */
     applySettings(settings?: string | null, managed?: string | null): void;
+    /**
+     * Encrypted state events the running client holds.
+     *
+     * # Errors
+     * A sentence when the text is no array.
+     */
+    backfill(room_id: string, events: string): void;
     /**
      * Takes over what other tabs have stored; this tab may write.
      *
@@ -189,7 +196,7 @@ export class EncryptedState {
      */
     forgetAll(): void;
     /**
-     * Whether `healed` has something that no key is waited for.
+     * Whether `retried` has something that no key is waited for.
      */
     hasNews(): boolean;
     /**
@@ -199,15 +206,7 @@ export class EncryptedState {
     /**
      * Whether events wait that could not be opened yet.
      */
-    hasUnopened(): boolean;
-    /**
-     * What the waiting events need.
-     */
-    healNeeds(): Needs | undefined;
-    /**
-     * Tries at most `most` waiting events again: those that open now, clear.
-     */
-    healed(most: number): HealStep;
+    hasUndecryptable(): boolean;
     /**
      * The page's crypto has the session.
      *
@@ -216,13 +215,17 @@ export class EncryptedState {
      */
     imported(room_id: string, session_id: string): void;
     /**
+     * Request bodies that name what state they want; `undefined` where they need no change.
+     */
+    includeEncryptedType(method: string, url: string, body: Uint8Array | number[]): Uint8Array | undefined;
+    /**
      * A whole answer; `undefined` when its bytes go on as they are.
      */
     inspect(method: string, url: string, body: Uint8Array): Needs | undefined;
     /**
      * What to tell an invited user's devices.
      */
-    inviteHint(room_id: string): InviteHint | undefined;
+    invitePreview(room_id: string): InvitePreview | undefined;
     /**
      * False when the slot of a healed event has another one by now.
      */
@@ -234,7 +237,7 @@ export class EncryptedState {
     /**
      * Whether this event is one of them.
      */
-    isUnopened(room_id: string, event_id: string): boolean;
+    isUndecryptable(room_id: string, event_id: string): boolean;
     /**
      * Whether this tab may write.
      */
@@ -297,13 +300,6 @@ export class EncryptedState {
      */
     problems(): Problem[];
     /**
-     * Encrypted state events the running client holds.
-     *
-     * # Errors
-     * A sentence when the text is no array.
-     */
-    recall(room_id: string, events: string): void;
-    /**
      * An event was redacted, as the homeserver says.
      */
     redact(room_id: string, event_id: string): void;
@@ -314,6 +310,14 @@ export class EncryptedState {
      * A sentence.
      */
     reencrypt(room_id: string, json: string): Reencryption;
+    /**
+     * Tries at most `most` waiting events again: those that open now, clear.
+     */
+    retried(most: number): RetryStep;
+    /**
+     * What the waiting events need.
+     */
+    retryNeeds(): Needs | undefined;
     /**
      * Which of the plans below a request of the page needs.
      */
@@ -362,7 +366,7 @@ export class EncryptedState {
     /**
      * Those of them that were not given out yet.
      */
-    takeUnopened(): UnopenedEvent[];
+    takeUndecryptable(): UndecryptableEvent[];
     /**
      * Rooms to share or rotate keys in.
      */
@@ -374,10 +378,6 @@ export class EncryptedState {
      * A sentence.
      */
     upgraded(old_room_id: string, new_room_id: string, now: number): void;
-    /**
-     * Request bodies that name what state they want; `undefined` where they need no change.
-     */
-    widenBody(method: string, url: string, body: Uint8Array | number[]): Uint8Array | undefined;
     /**
      * The batch is on disk but for the entries with these keys.
      */

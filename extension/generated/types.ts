@@ -197,7 +197,7 @@ remember: string | null, };
 /**
  * Who takes a request or an answer over, and on whose behalf.
  */
-export type Taker = { 
+export type Delegate = { 
 /**
  * The part of the page script.
  */

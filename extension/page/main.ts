@@ -19,7 +19,7 @@ import { askHandler, isPermitted } from "./dialogs/consent.ts";
 import { GuardedCore } from "./core/guarded-core.ts";
 import type { CoreStatus } from "./core/guarded-core.ts";
 import { installFetchHook } from "./intercept/fetch.ts";
-import { registerAnswerHandler, registerHandler } from "./intercept/handlers.ts";
+import { registerResponseHandler, registerHandler } from "./intercept/handlers.ts";
 import { installCopyHook } from "./media/copied.ts";
 import { mediaHandler } from "./media/handler.ts";
 import { installOutgoingHook } from "./media/outgoing.ts";
@@ -35,7 +35,7 @@ import { installEncryptedState } from "./room-state/install.ts";
 import { installResponseAccessors } from "./intercept/response.ts";
 import { runTask } from "./checkup/tasks.ts";
 import { store } from "./channel/store.ts";
-import { disguise } from "./intercept/wrap.ts";
+import { maskAsNative } from "./intercept/wrap.ts";
 import { installSignInHook } from "./intercept/sign-in-link.ts";
 import { installXhrHook } from "./intercept/xhr.ts";
 
@@ -123,7 +123,7 @@ function install(): void {
   registerHandler("ask", askHandler);
   registerHandler("media", mediaHandler);
   registerHandler("session", core.sessions);
-  registerAnswerHandler("session", core.sessions);
+  registerResponseHandler("session", core.sessions);
   installResponseAccessors();
   installFetchHook(core);
   installXhrHook(core);
@@ -135,7 +135,7 @@ function install(): void {
   installCopyHook(core);
   installOutgoingHook(core);
   installPositionHook(core, isPermitted);
-  disguise();
+  maskAsNative();
   if (core.status !== "running") report(core.status);
 
   function tellOnce(sentence: string): void {

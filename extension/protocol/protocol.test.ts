@@ -19,7 +19,7 @@ import {
   readCheckUpOutcome,
   readCheckUpQuery,
 } from "./check-up.ts";
-import { readRoomsQuery, readRoomsSurvey, readRoomsWish } from "./rooms.ts";
+import { readRoomsQuery, readRoomsSurvey, readRoomsCommand } from "./rooms.ts";
 import { isHost } from "./shapes.ts";
 
 /** What any page script could post: none of it may throw, or pass as a message. */
@@ -53,7 +53,7 @@ describe("every reader", () => {
     readPageState,
     readRoomsQuery,
     readRoomsSurvey,
-    readRoomsWish,
+    readRoomsCommand,
     readCheckUpAnswer,
     readCheckUpCommand,
     readCheckUpOutcome,

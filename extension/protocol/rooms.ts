@@ -2,7 +2,7 @@
 import { isPlain, isText, isCount } from "./shapes.ts";
 
 /** relay → page, over the port: what the person wants of encrypted room names, in the popup. */
-export interface RoomsWish {
+export interface RoomsCommand {
   kind: "rooms-wish";
   /** Comes back with the answer. */
   wish: number;
@@ -25,7 +25,7 @@ export interface RoomsSurvey {
 /** popup → relay of the top frame; a `survey` is answered by a `RoomsSurvey`. */
 export interface RoomsQuery {
   kind: "rooms-query";
-  what: RoomsWish["what"];
+  what: RoomsCommand["what"];
 }
 
 const SHOWN: readonly string[] = ["encrypted", "possible", "impossible", "none"];
@@ -42,7 +42,7 @@ export function readRoomsSurvey(value: unknown): RoomsSurvey | undefined {
 }
 
 /** The person's wish from the relay, or `undefined` when it is none. For the page's hooks. */
-export function readRoomsWish(value: unknown): RoomsWish | undefined {
+export function readRoomsCommand(value: unknown): RoomsCommand | undefined {
   if (!isPlain(value) || value["kind"] !== "rooms-wish") {
     return undefined;
   }
@@ -62,6 +62,6 @@ function isShown(value: unknown): value is RoomsSurvey["shown"] {
   return typeof value === "string" && SHOWN.includes(value);
 }
 
-function isWhat(value: unknown): value is RoomsWish["what"] {
+function isWhat(value: unknown): value is RoomsCommand["what"] {
   return value === "survey" || value === "room" || value === "all";
 }

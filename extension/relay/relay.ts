@@ -25,7 +25,7 @@ import {
 } from "../protocol/relay-background.ts";
 import { type Effect, type PageStatus } from "../protocol/reports.ts";
 import { type ModuleName, type StoreArea } from "../protocol/requests.ts";
-import { type RoomsSurvey, type RoomsWish, readRoomsQuery } from "../protocol/rooms.ts";
+import { type RoomsSurvey, type RoomsCommand, readRoomsQuery } from "../protocol/rooms.ts";
 import {
   type CheckUpKeeping,
   type CheckUpOutcome,
@@ -48,10 +48,10 @@ import { PageStorage } from "./page-storage.ts";
 import { readSettings, watchSettings } from "../browser/settings-store.ts";
 
 /** Most effects kept while the background does not answer; the oldest go first. */
-const MOST_WAITING = 1000;
+const MAX_WAITING = 1000;
 const RETRY_AFTER_MS = [250, 1000, 4000, 15_000];
 /** How often the hooks may ask for a channel before they are connected. */
-const MOST_OFFERS = 3;
+const MAX_OFFERS = 3;
 const SURVEY_PATIENCE_MS = 5000;
 /** For the page's homeserver; encrypting a room waits as often as that asks. */
 const CHECK_UP_PATIENCE_MS = {
@@ -119,7 +119,7 @@ function receive(port: MessagePort, data: unknown): void {
     tasks.get(message.wish)?.(message.outcome);
   } else {
     waiting.push(...message.effects);
-    waiting.splice(0, Math.max(0, waiting.length - MOST_WAITING));
+    waiting.splice(0, Math.max(0, waiting.length - MAX_WAITING));
     void drain();
   }
 }
@@ -401,9 +401,9 @@ async function passTask(task: CheckUpTask): Promise<CheckUpOutcome | undefined> 
 }
 
 /** To the page, which asks the person there; only a survey has an answer. */
-async function passWish(what: RoomsWish["what"]): Promise<RoomsSurvey | undefined> {
+async function passWish(what: RoomsCommand["what"]): Promise<RoomsSurvey | undefined> {
   wishes += 1;
-  const wish: RoomsWish = { kind: "rooms-wish", wish: wishes, what };
+  const wish: RoomsCommand = { kind: "rooms-wish", wish: wishes, what };
   for (const port of ports) {
     port.postMessage(wish);
   }
@@ -420,7 +420,7 @@ async function passWish(what: RoomsWish["what"]): Promise<RoomsSurvey | undefine
 
 // The hooks ask when they came after us; nobody else has a reason to once they are connected.
 window.addEventListener("mantle-page", () => {
-  if (!pageAnswered && offers < MOST_OFFERS) {
+  if (!pageAnswered && offers < MAX_OFFERS) {
     offerChannel();
   }
 });

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type * as CoreGlue from "../../extension/generated/mantle_core.js";
 import type * as PagesGlue from "../../extension/generated/mantle_pages.js";
-import { FAIL, HANDOVER, NEEDS_BODY, REPLY } from "../../extension/page/intercept/decision.ts";
-import { RETARGET, REWRITTEN, WATCH } from "../../extension/page/intercept/decision.ts";
+import { FAIL, DELEGATE, NEEDS_BODY, REPLY } from "../../extension/page/intercept/decision.ts";
+import { REDIRECT, REWRITTEN, INSPECT_RESPONSE } from "../../extension/page/intercept/decision.ts";
 import { builtCoreWasm } from "../../scripts/core-wasm.ts";
 import { GPS_BYTES, holds } from "../support/canaries.ts";
 import type { Canaries } from "../support/canaries.ts";
@@ -150,18 +150,18 @@ function pass(
   }
   let sent = { ...exchange };
   if ((flags & REWRITTEN) !== 0) sent = { ...sent, body: Buffer.from(core.takeBody()) };
-  if ((flags & RETARGET) !== 0) {
+  if ((flags & REDIRECT) !== 0) {
     const { pathname, search } = new URL(core.takeUrl() ?? url);
     sent = { ...sent, path: pathname + search };
   }
-  if ((flags & HANDOVER) !== 0) {
-    for (const { shield, handler } of core.takeHandovers()) {
+  if ((flags & DELEGATE) !== 0) {
+    for (const { shield, handler } of core.takeDelegates()) {
       const taken = handled(handler, shield, sent, canaries);
       if (taken === undefined) return undefined;
       sent = taken;
     }
   }
-  if ((flags & WATCH) !== 0) core.answer(method, url, exchange.status, exchange.answer);
+  if ((flags & INSPECT_RESPONSE) !== 0) core.answer(method, url, exchange.status, exchange.answer);
   return sent;
 }
 

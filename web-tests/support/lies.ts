@@ -1,6 +1,6 @@
 /** A homeserver that lies: it forwards to a true one and changes what it tells its clients. */
 import { answerJson, corsHeaders, forward } from "./recorder.ts";
-import type { AnswerRewrite, Handler, RecordedRequest, Recorder } from "./recorder.ts";
+import type { ResponseRewrite, Handler, RecordedRequest, Recorder } from "./recorder.ts";
 
 /** A JSON object. */
 export type Plain = Record<string, unknown>;
@@ -50,7 +50,7 @@ export function lyingHomeserver(baseUrl: string): LyingHomeserver {
   const lies = new Set<Lie>();
   const failures = new Set<(request: RecordedRequest) => Failure | undefined>();
   const holds = new Set<(request: RecordedRequest) => Promise<void> | undefined>();
-  const rewrite: AnswerRewrite = (request, original) => {
+  const rewrite: ResponseRewrite = (request, original) => {
     // Preflights are answered with no JSON at all.
     if (lies.size === 0 || original.length === 0) return undefined;
     const answer: unknown = JSON.parse(original.toString("utf8"));

@@ -32,10 +32,10 @@ export type Handler = (request: RecordedRequest, response: ServerResponse) => vo
  * Changes a JSON answer on its way back, as a homeserver that lies would; undefined leaves it. What
  * a recorder keeps is what the browser was given.
  */
-export type AnswerRewrite = (request: RecordedRequest, answer: Buffer) => Buffer | undefined;
+export type ResponseRewrite = (request: RecordedRequest, answer: Buffer) => Buffer | undefined;
 
 /** Where the requests for one host go. */
-export type Route = Handler | { readonly forward: string; readonly rewrite?: AnswerRewrite };
+export type Route = Handler | { readonly forward: string; readonly rewrite?: ResponseRewrite };
 
 /** A proxy that sees, records and answers every request of a browser. */
 export interface Recorder {
@@ -222,7 +222,7 @@ export function forward(
   request: RecordedRequest,
   response: ServerResponse,
   agent?: Agent,
-  rewrite?: AnswerRewrite,
+  rewrite?: ResponseRewrite,
 ): Promise<void> {
   return new Promise((resolve) => {
     const upstream = httpRequest(

@@ -47,10 +47,10 @@ for (const kind of bothBrowsers) {
       assert.deepEqual(flags, {
         early: false,
         ready: true,
-        decided: decision.NEEDS_BODY | decision.WATCH,
-        rewritten: decision.REWRITTEN | decision.WATCH,
+        decided: decision.NEEDS_BODY | decision.INSPECT_RESPONSE,
+        rewritten: decision.REWRITTEN | decision.INSPECT_RESPONSE,
         reply: decision.REPLY,
-        watch: decision.WATCH,
+        watch: decision.INSPECT_RESPONSE,
       });
     });
 

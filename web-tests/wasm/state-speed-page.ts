@@ -17,7 +17,7 @@ import cryptoBase64 from "crypto-wasm";
 import stateBase64 from "mantle-state-wasm";
 
 import { EncryptedState, initSync } from "../../extension/generated/mantle_state.js";
-import { Pace, SESSIONS_IN_STEP } from "../../extension/page/room-state/time-slicing.ts";
+import { TimeSlicer, SESSIONS_IN_STEP } from "../../extension/page/room-state/time-slicing.ts";
 
 /** Medians over the rounds; times in ms. */
 export interface AnswerSpeed {
@@ -185,7 +185,7 @@ class Bench {
       withKeys.push(opened.time + exported + added);
       longestCall = Math.max(longestCall, opened.longestCall);
       state.free();
-      longestHealing = Math.max(longestHealing, this.#heal(bytes, keys));
+      longestHealing = Math.max(longestHealing, this.#retry(bytes, keys));
     }
     const perSecond = (times: readonly number[]): number => (encrypted * 1_000) / median(times);
     const ratio = (others: readonly number[], times: readonly number[]): number =>
@@ -204,7 +204,7 @@ class Bench {
   }
 
   /** The longest call while events that came without their keys are opened. */
-  #heal(bytes: Uint8Array, keys: string): number {
+  #retry(bytes: Uint8Array, keys: string): number {
     const state = this.#newState();
     this.#through(state, bytes);
     let longest = 0;
@@ -214,26 +214,26 @@ class Bench {
       longest = Math.max(longest, performance.now() - start);
       return result;
     };
-    const waiting = counted(() => state.takeUnopened()).length;
-    counted(() => state.healNeeds());
+    const waiting = counted(() => state.takeUndecryptable()).length;
+    counted(() => state.retryNeeds());
     const all = JSON.parse(keys) as unknown[];
     for (let from = 0; from < all.length; from += SESSIONS_IN_STEP) {
       const some = JSON.stringify(all.slice(from, from + SESSIONS_IN_STEP));
       counted(() => state.addRoomKeys(some));
     }
-    const pace = new Pace();
-    let healed = 0;
+    const slicer = new TimeSlicer();
+    let retried = 0;
     for (let isMore = true; isMore;) {
       const start = performance.now();
-      const step = counted(() => state.healed(pace.most));
-      pace.took(performance.now() - start);
-      healed += step.events.length;
+      const step = counted(() => state.retried(slicer.most));
+      slicer.took(performance.now() - start);
+      retried += step.events.length;
       isMore = step.more;
     }
     state.free();
     const wanted = this.#events.length;
-    if (waiting !== wanted || healed !== wanted) {
-      throw new Error(`${waiting} of ${wanted} waited, ${healed} were opened`);
+    if (waiting !== wanted || retried !== wanted) {
+      throw new Error(`${waiting} of ${wanted} waited, ${retried} were opened`);
     }
     return longest;
   }
@@ -263,7 +263,7 @@ class Bench {
     const bytes = answered.slice();
     let time = 0;
     let longestCall = 0;
-    const pace = new Pace();
+    const slicer = new TimeSlicer();
     const counted = <T>(call: () => T): T => {
       const start = performance.now();
       const result = call();
@@ -279,8 +279,8 @@ class Bench {
       for (const roomId of needs?.memberDevices ?? []) state.membersAdded(roomId);
       needs = undefined;
       const before = time;
-      const outcome = counted(() => state.open(answer, pace.most, bytes));
-      if (outcome.kind === "more") pace.took(time - before);
+      const outcome = counted(() => state.open(answer, slicer.most, bytes));
+      if (outcome.kind === "more") slicer.took(time - before);
       if (outcome.kind === "needs") needs = outcome.needs;
       if (outcome.kind === "done") return { body: outcome.body, time, longestCall };
     }

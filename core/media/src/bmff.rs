@@ -4,9 +4,9 @@ use super::bytes::{be32, be64, four};
 use super::reader::Reader;
 use super::{Kind, Refusal};
 
-const MOST_BOXES: usize = 10_000;
+const MAX_BOXES: usize = 10_000;
 /// Largest index read into memory.
-pub(super) const MOST_INDEX: u64 = 16 << 20;
+pub(super) const MAX_INDEX: u64 = 16 << 20;
 
 /// A box and where its content lies.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ pub(super) async fn top_boxes(reader: &Reader) -> Result<Vec<Bmff>, Refusal> {
     let mut boxes = Vec::new();
     let mut at = 0;
     while at < size {
-        if boxes.len() >= MOST_BOXES {
+        if boxes.len() >= MAX_BOXES {
             return Err(Refusal::TooComplex);
         }
         let length = usize::try_from(size - at).unwrap_or(16).min(16);
@@ -40,7 +40,7 @@ pub(super) fn boxes_in(bytes: &[u8], base: u64) -> Result<Vec<Bmff>, Refusal> {
     let mut boxes = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
-        if boxes.len() >= MOST_BOXES {
+        if boxes.len() >= MAX_BOXES {
             return Err(Refusal::TooComplex);
         }
         let rest = bytes.get(at..).unwrap_or_default();

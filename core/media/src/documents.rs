@@ -8,17 +8,17 @@ use super::{Findings, Kind, Refusal, exif};
 use miniz_oxide::inflate::{decompress_to_vec_with_limit, decompress_to_vec_zlib_with_limit};
 
 /// A PDF is read whole up to this size; of a larger one so much of each end.
-const MOST_PDF: u64 = 64 << 20;
+const MAX_PDF: u64 = 64 << 20;
 const PDF_PART: usize = 1 << 20;
 /// Dictionaries reach over the border of two parts.
 const PDF_OVERLAP: usize = 16 << 10;
-const MOST_STREAMS: u32 = 400;
-const MOST_INDEX: u64 = 8 << 20;
-const MOST_ENTRIES: usize = 50_000;
+const MAX_STREAMS: u32 = 400;
+const MAX_INDEX: u64 = 8 << 20;
+const MAX_ENTRIES: usize = 50_000;
 /// What is opened of one member of an archive, and of all together.
-const MOST_PACKED: u32 = 4 << 20;
-const MOST_MEMBER: usize = 8 << 20;
-const MOST_OPENED: usize = 48 << 20;
+const MAX_PACKED: u32 = 4 << 20;
+const MAX_MEMBER: usize = 8 << 20;
+const MAX_OPENED: usize = 48 << 20;
 /// Of pictures in documents: their first bytes have the camera's block.
 const PICTURE_PART: usize = 1 << 17;
 /// Of documents and pictures of kinds that are not known better.
@@ -27,10 +27,10 @@ const PART: u64 = 1 << 20;
 /// PDF (ISO 32000): `Info` dictionary, XMP `Metadata`, annotations, and pictures' Exif blocks.
 pub(super) async fn pdf(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
     let size = reader.size();
-    let ranges = if size <= MOST_PDF {
+    let ranges = if size <= MAX_PDF {
         [(0, size), (size, size)]
     } else {
-        [(0, MOST_PDF / 2), (size - MOST_PDF / 2, size)]
+        [(0, MAX_PDF / 2), (size - MAX_PDF / 2, size)]
     };
     let mut streams = 0;
     for (from, to) in ranges {
@@ -45,7 +45,7 @@ pub(super) async fn pdf(reader: &Reader, found: &mut Findings) -> Result<Plan, R
                 let within = part.get(..usize::try_from(step).unwrap_or(0)).unwrap_or_default();
                 for place in find_iter(within, mark) {
                     streams += 1;
-                    if streams > MOST_STREAMS {
+                    if streams > MAX_STREAMS {
                         found.other = true;
                         break;
                     }
@@ -61,14 +61,14 @@ pub(super) async fn pdf(reader: &Reader, found: &mut Findings) -> Result<Plan, R
 /// A stream whose dictionary has something at `at`: objects, or XMP. What cannot be opened is taken
 /// to name somebody.
 async fn open_stream(reader: &Reader, at: u64, found: &mut Findings) -> Result<(), Refusal> {
-    let length = (reader.size() - at).min(MOST_PACKED.into());
+    let length = (reader.size() - at).min(MAX_PACKED.into());
     let bytes = reader.read_ahead(at, usize::try_from(length).unwrap_or(0), LONG_WINDOW).await?;
     let head = bytes.get(..2048).unwrap_or(&bytes);
     let Some(start) = find(head, b"stream") else { return Ok(()) };
     let mut packed = bytes.get(start + 6..).unwrap_or_default();
     packed = packed.strip_prefix(b"\r").unwrap_or(packed);
     packed = packed.strip_prefix(b"\n").unwrap_or(packed);
-    match decompress_to_vec_zlib_with_limit(packed, MOST_MEMBER) {
+    match decompress_to_vec_zlib_with_limit(packed, MAX_MEMBER) {
         Ok(plain) => note_pdf(&plain, found),
         Err(error) if !error.output.is_empty() => note_pdf(&error.output, found),
         // XMP stands in clear.
@@ -154,7 +154,7 @@ pub(super) async fn office(
     let Some((at, length, count)) = central_directory(reader).await? else {
         return Err(Refusal::Malformed);
     };
-    if length > MOST_INDEX || count > MOST_ENTRIES {
+    if length > MAX_INDEX || count > MAX_ENTRIES {
         return Err(Refusal::TooComplex);
     }
     let index = reader.read(at, usize::try_from(length).unwrap_or(0)).await?;
@@ -167,7 +167,7 @@ pub(super) async fn office(
         return outcome(size, found);
     }
     *kind = Kind::Office;
-    let mut left = MOST_OPENED;
+    let mut left = MAX_OPENED;
     for (name, head) in members {
         let lower = name.to_ascii_lowercase();
         let is = |ends: &[&str]| ends.iter().any(|end| lower.ends_with(end));
@@ -178,7 +178,7 @@ pub(super) async fn office(
             && !PLAIN.iter().any(|p| name.starts_with(p))
         {
             let is_about = lower.starts_with("docprops/") || lower.contains("meta.xml");
-            match open(reader, head, MOST_MEMBER.min(left)).await {
+            match open(reader, head, MAX_MEMBER.min(left)).await {
                 Some((text, is_whole)) => {
                     left -= text.len();
                     note_xml(&text, found);
@@ -275,7 +275,7 @@ async fn open(reader: &Reader, head: &[u8], most: usize) -> Option<(Vec<u8>, boo
     let method = le16(head, 10)?;
     let packed = le32(head, 20)?;
     let at = u64::from(le32(head, 42)?);
-    if packed > MOST_PACKED && most > PICTURE_PART || most == 0 {
+    if packed > MAX_PACKED && most > PICTURE_PART || most == 0 {
         return None;
     }
     let local = reader.read(at, 30).await.ok()?;

@@ -9,11 +9,11 @@ use super::reader::Reader;
 use super::tells::Tell;
 use super::{Findings, Refusal};
 
-const MOST_BOXES: usize = 20_000;
+const MAX_BOXES: usize = 20_000;
 /// Bytes of one table of places.
-const MOST_CHUNKS: u64 = 4 << 20;
+const MAX_CHUNKS: u64 = 4 << 20;
 /// What is looked through of one piece of metadata.
-const MOST_TEXT: u64 = 1 << 18;
+const MAX_TEXT: u64 = 1 << 18;
 
 /// Boxes of boxes.
 const CONTAINERS: &[&[u8; 4]] = &[
@@ -142,7 +142,7 @@ async fn walk(reader: &Reader, found: &mut Findings) -> Result<Film, Refusal> {
     while let Some((mut at, end)) = left.pop() {
         while at < end {
             boxes += 1;
-            if boxes > MOST_BOXES {
+            if boxes > MAX_BOXES {
                 found.other = true;
                 film.overlay = None;
                 return Ok(film);
@@ -178,7 +178,7 @@ async fn inner(reader: &Reader, part: &Bmff) -> u64 {
 
 async fn leaf(reader: &Reader, part: &Bmff, film: &mut Film, found: &mut Findings) {
     let overlay = &mut film.overlay;
-    let length = (part.end - part.content).min(MOST_TEXT);
+    let length = (part.end - part.content).min(MAX_TEXT);
     let sample = |length: u64| reader.read(part.content, usize::try_from(length).unwrap_or(0));
     match &part.name {
         b"mvhd" | b"tkhd" | b"mdhd" => {
@@ -221,7 +221,7 @@ async fn leaf(reader: &Reader, part: &Bmff, film: &mut Film, found: &mut Finding
         b"mdat" => film.media.push((part.content, part.end)),
         name @ (b"stco" | b"co64") => {
             let width = if name == b"stco" { 4 } else { 8 };
-            let Ok(bytes) = sample((part.end - part.content).min(MOST_CHUNKS)).await else {
+            let Ok(bytes) = sample((part.end - part.content).min(MAX_CHUNKS)).await else {
                 return;
             };
             film.chunks.extend(

@@ -4,7 +4,7 @@ use super::plan::Plan;
 use super::reader::{LONG_WINDOW, Reader};
 use super::{Findings, Refusal, exif, icc};
 
-const MOST_BLOCKS: u32 = 5_000_000;
+const MAX_BLOCKS: u32 = 5_000_000;
 
 pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
     let size = reader.size();
@@ -12,7 +12,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
     let screen = reader.read(0, 13).await?;
     let mut at = 13 + table_length(screen.get(10).copied());
     plan.keep(0, at);
-    let mut left = MOST_BLOCKS;
+    let mut left = MAX_BLOCKS;
     let mut has_frame = false;
     loop {
         if at == size {

@@ -5,20 +5,20 @@
 //! properties that decoders know. Orientation is one of these (`irot`, `imir`). Thumbnails, further
 //! pictures, gain and depth maps, names, groups and unknown boxes go.
 
-use super::bmff::{Bmff, MOST_INDEX, boxes_in, top_boxes};
+use super::bmff::{Bmff, MAX_INDEX, boxes_in, top_boxes};
 use super::bytes::{be16, be32, be64, contains, find_iter, four};
 use super::index::Index;
 use super::plan::{Kept, Overlay, Plan, gaps};
 use super::reader::Reader;
 use super::{Findings, Refusal, exif, icc};
 
-const MOST_ITEMS: u32 = 65_535;
-const MOST_EXTENTS: usize = 200_000;
-const MOST_EXIF: u64 = 4 << 20;
+const MAX_ITEMS: u32 = 65_535;
+const MAX_EXTENTS: usize = 200_000;
+const MAX_EXIF: u64 = 4 << 20;
 /// `mdat` boxes.
-const MOST_AREAS: usize = 64;
+const MAX_AREAS: usize = 64;
 /// Largest number of samples of an image sequence.
-const MOST_SAMPLES: usize = 1_000_000;
+const MAX_SAMPLES: usize = 1_000_000;
 
 /// Coded pictures, and pictures put together from others.
 const PICTURES: &[&[u8; 4]] = &[
@@ -95,7 +95,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
         }
     }
     let index = index.ok_or(Refusal::Unsupported)?;
-    if index.end - index.start > MOST_INDEX {
+    if index.end - index.start > MAX_INDEX {
         return Err(Refusal::TooComplex);
     }
     let length = usize::try_from(index.end - index.start).unwrap_or(0);
@@ -108,7 +108,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
     let mut kept = Kept::default();
     let mut gone = Vec::new();
     let mut stored = Kept::default();
-    if media.len() > MOST_AREAS {
+    if media.len() > MAX_AREAS {
         return Err(Refusal::TooComplex);
     }
     for item in &meta.items {
@@ -209,7 +209,7 @@ async fn note_item(
 ) -> Result<Option<Vec<u8>>, Refusal> {
     let length = usize::try_from(range.1 - range.0).unwrap_or(usize::MAX);
     let sample = match &item.name {
-        b"Exif" if length as u64 <= MOST_EXIF => length,
+        b"Exif" if length as u64 <= MAX_EXIF => length,
         name if PICTURES.contains(&name) => {
             found.preview = true;
             return Ok(None);
@@ -262,7 +262,7 @@ async fn tracks(
     overlay: &mut Overlay,
     found: &mut Findings,
 ) -> Result<Kept, Refusal> {
-    if moov.end - moov.start > MOST_INDEX {
+    if moov.end - moov.start > MAX_INDEX {
         return Err(Refusal::TooComplex);
     }
     let length = usize::try_from(moov.end - moov.content).unwrap_or(0);
@@ -325,7 +325,7 @@ fn chunks<'a>(
 ) -> Option<()> {
     let find = |name: &[u8; 4]| table.iter().find(|part| &part.name == name).map(slice);
     let sizes = find(b"stsz")?;
-    let count = usize::try_from(be32(sizes, 8)?).ok().filter(|count| *count <= MOST_SAMPLES)?;
+    let count = usize::try_from(be32(sizes, 8)?).ok().filter(|count| *count <= MAX_SAMPLES)?;
     let total: u64 = match be32(sizes, 4)? {
         0 => {
             (0..count).map(|index| be32(sizes, 12 + 4 * index).map(u64::from)).sum::<Option<_>>()?
@@ -334,7 +334,7 @@ fn chunks<'a>(
     };
     let (offsets, width) =
         find(b"stco").map(|bytes| (bytes, 4)).or(find(b"co64").map(|b| (b, 8)))?;
-    let count = usize::try_from(be32(offsets, 4)?).ok().filter(|count| *count <= MOST_SAMPLES)?;
+    let count = usize::try_from(be32(offsets, 4)?).ok().filter(|count| *count <= MAX_SAMPLES)?;
     for index in 0..count {
         let at = number(offsets, &mut (8 + width * index), width)?;
         samples.add(at, at.checked_add(total)?);
@@ -780,7 +780,7 @@ fn read_items(bytes: &[u8]) -> Option<Vec<Item>> {
         0 => (u32::from(be16(bytes, 4)?), 6),
         _ => (be32(bytes, 4)?, 8),
     };
-    if count > MOST_ITEMS {
+    if count > MAX_ITEMS {
         return None;
     }
     let entries = split(bytes.get(at..)?)?;
@@ -816,7 +816,7 @@ fn read_places(bytes: &[u8]) -> Option<Vec<Item>> {
         [sizes >> 12, (sizes >> 8) & 15, (sizes >> 4) & 15, sizes & 15].map(usize::from);
     let mut at = 6;
     let count = number(bytes, &mut at, if version < 2 { 2 } else { 4 })?;
-    if version > 2 || count > u64::from(MOST_ITEMS) {
+    if version > 2 || count > u64::from(MAX_ITEMS) {
         return None;
     }
     let mut places: Vec<Item> = Vec::new();
@@ -840,7 +840,7 @@ fn read_places(bytes: &[u8]) -> Option<Vec<Item>> {
             let offset = number(bytes, &mut at, offset_size)?;
             let length = number(bytes, &mut at, length_size)?;
             // No length means the whole file.
-            if length == 0 || total > MOST_EXTENTS {
+            if length == 0 || total > MAX_EXTENTS {
                 return None;
             }
             item.extents.push((base.checked_add(offset)?, length));

@@ -5,8 +5,8 @@ use super::bytes::{be16, be32, four};
 use super::{Findings, Refusal};
 
 /// Profiles of screens and cameras have a few KB, those of presses up to some MB.
-pub(super) const MOST_PROFILE: usize = 4 << 20;
-const MOST_TAGS: usize = 1_000;
+pub(super) const MAX_PROFILE: usize = 4 << 20;
+const MAX_TAGS: usize = 1_000;
 const HEADER: usize = 128;
 
 /// Tags that colours are computed by.
@@ -23,7 +23,7 @@ const NAMED: &[&[u8; 4]] = &[b"desc", b"cprt"];
 pub(super) fn clean(profile: &mut [u8], found: &mut Findings) -> Result<bool, Refusal> {
     let before = profile.to_vec();
     let count = be32(profile, HEADER).and_then(|count| usize::try_from(count).ok());
-    let count = count.filter(|count| *count <= MOST_TAGS).ok_or(Refusal::Malformed)?;
+    let count = count.filter(|count| *count <= MAX_TAGS).ok_or(Refusal::Malformed)?;
     if four(profile, 36) != Some(*b"acsp") {
         return Err(Refusal::Malformed);
     }

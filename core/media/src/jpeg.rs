@@ -6,7 +6,7 @@ use super::reader::{LONG_WINDOW, Reader};
 use super::{Findings, Refusal, exif, icc};
 use memchr::memchr;
 
-const MOST_SEGMENTS: u32 = 50_000;
+const MAX_SEGMENTS: u32 = 50_000;
 const HEAD_WINDOW: usize = 1 << 17;
 
 const SOI: u8 = 0xd8;
@@ -33,7 +33,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
     let mut profile = Vec::new();
     loop {
         segments += 1;
-        if segments > MOST_SEGMENTS {
+        if segments > MAX_SEGMENTS {
             return Err(Refusal::TooComplex);
         }
         let Some((start, marker, is_stray)) = next_marker(reader, at).await? else {

@@ -6,7 +6,7 @@ use super::plan::Plan;
 use super::reader::Reader;
 use super::{Findings, Refusal, exif};
 
-const MOST_EXIF: u64 = 1 << 20;
+const MAX_EXIF: u64 = 1 << 20;
 
 pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
     let size = reader.size();
@@ -25,7 +25,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                 has_picture |= &part.name != b"jxli";
                 plan.keep(part.start, part.end);
             }
-            b"Exif" if part.end - part.content <= MOST_EXIF => {
+            b"Exif" if part.end - part.content <= MAX_EXIF => {
                 let length = usize::try_from(part.end - part.content).unwrap_or(0);
                 let block = reader.read(part.content, length).await?;
                 exif::note(block.get(4..).unwrap_or_default(), found);

@@ -135,7 +135,7 @@ pub struct Need {
 /// Bytes that a kind is known by.
 const FIRST: usize = 4096;
 /// Each becomes a part of a `Blob` in the page.
-const MOST_PIECES: usize = 50_000;
+const MAX_PIECES: usize = 50_000;
 
 /// One file under examination.
 pub struct Examination {
@@ -193,7 +193,7 @@ async fn examine(reader: Reader) -> Report {
     let plan = match cleaner(&reader, &head, &mut kind, &mut findings).await {
         // Nothing to remove: not a byte changes.
         Ok(_) if !findings.any() => Ok(Plan::unchanged(size)),
-        Ok(plan) if plan.pieces().len() > MOST_PIECES => Err(Refusal::TooComplex),
+        Ok(plan) if plan.pieces().len() > MAX_PIECES => Err(Refusal::TooComplex),
         Ok(plan) => still_known(&reader, kind, plan).await,
         refused => refused,
     };

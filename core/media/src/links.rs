@@ -7,8 +7,8 @@ use serde::Serialize;
 
 const MARK: &str = "/_matrix/media/";
 /// Bytes of a link before that mark, and behind it: more is looked at of none.
-const MOST_BASE: usize = 512;
-const MOST_PATH: usize = 2_048;
+const MAX_BASE: usize = 512;
+const MAX_PATH: usize = 2_048;
 
 /// Such a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,7 +163,7 @@ fn link_at(text: &str, at: usize) -> Option<Link> {
         .into_iter()
         .find(|action| path.strip_prefix(action).is_some_and(|rest| rest.starts_with('/')))?;
     let path_start = at + MARK.len() + version.len() + 1 + action.len() + 1;
-    let nearest = text.ceil_char_boundary(at.saturating_sub(MOST_BASE));
+    let nearest = text.ceil_char_boundary(at.saturating_sub(MAX_BASE));
     let before = text.get(nearest..at)?;
     let start = before.rfind(|c: char| is_end(c) || !c.is_ascii()).map_or(0, |end| {
         end + before.get(end..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8)
@@ -171,7 +171,7 @@ fn link_at(text: &str, at: usize) -> Option<Link> {
     // Of "a,https://b" the last one.
     let scheme = nearest + start + last_scheme(before.get(start..)?)?;
     let behind = text.get(path_start..)?;
-    let behind = behind.get(..behind.floor_char_boundary(MOST_PATH))?;
+    let behind = behind.get(..behind.floor_char_boundary(MAX_PATH))?;
     // Where another link begins, this one has ended.
     let path = behind.get(..first_scheme(behind).unwrap_or(behind.len()))?;
     let (server, rest) = path.split_once('/')?;

@@ -6,8 +6,8 @@ use super::tells::Tell;
 use super::{Findings, Refusal};
 
 /// Heads that are looked at; a long film has some thousands of clusters.
-const MOST_ELEMENTS: u32 = 12_000;
-const MOST_TEXT: u64 = 1 << 18;
+const MAX_ELEMENTS: u32 = 12_000;
+const MAX_TEXT: u64 = 1 << 18;
 
 const SEGMENT: u32 = 0x1853_8067;
 const CLUSTER: u32 = 0x1f43_b675;
@@ -42,7 +42,7 @@ pub(super) async fn tell(reader: &Reader, found: &mut Findings) -> Result<Plan, 
     while let Some((mut at, end)) = left.pop() {
         while at < end {
             elements += 1;
-            if elements > MOST_ELEMENTS {
+            if elements > MAX_ELEMENTS {
                 // Tags may stand behind all that.
                 found.other = true;
                 return outcome(size, found);
@@ -67,7 +67,7 @@ pub(super) async fn tell(reader: &Reader, found: &mut Findings) -> Result<Plan, 
             if CONTAINERS.contains(&id) {
                 left.push((content, next));
             } else if let Some((_, tell)) = TAGS.iter().find(|(tag, _)| *tag == id) {
-                let sample = usize::try_from((next - content).min(MOST_TEXT)).unwrap_or(0);
+                let sample = usize::try_from((next - content).min(MAX_TEXT)).unwrap_or(0);
                 let bytes = reader.read(content, sample).await?;
                 if bytes.iter().any(|byte| *byte != 0) {
                     found.tell(*tell);

@@ -6,11 +6,11 @@ use super::reader::{LONG_WINDOW, Reader};
 use super::{Findings, Refusal, exif, icc};
 use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 
-const MOST_CHUNKS: u32 = 2_000_000;
+const MAX_CHUNKS: u32 = 2_000_000;
 /// Larger Exif blocks are dropped unread.
-const MOST_EXIF: u64 = 1 << 20;
+const MAX_EXIF: u64 = 1 << 20;
 /// Of a colour profile, packed.
-const MOST_PACKED: u64 = 4 << 20;
+const MAX_PACKED: u64 = 4 << 20;
 
 pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
     let size = reader.size();
@@ -19,7 +19,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
     let mut at = 8;
     let mut is_oriented = false;
     let mut has_pixels = false;
-    for _ in 0..MOST_CHUNKS {
+    for _ in 0..MAX_CHUNKS {
         let head = match reader.read_ahead(at, 8, LONG_WINDOW).await {
             Err(Refusal::Truncated) if has_pixels => return ended(plan),
             head => head?,
@@ -57,7 +57,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                 plan.keep(at, end);
             }
             b"iCCP" => {
-                if length > MOST_PACKED {
+                if length > MAX_PACKED {
                     return Err(Refusal::TooComplex);
                 }
                 let whole = usize::try_from(length).unwrap_or(0);
@@ -68,7 +68,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                 }
             }
             b"eXIf" => {
-                if length <= MOST_EXIF {
+                if length <= MAX_EXIF {
                     let whole = usize::try_from(length).unwrap_or(0);
                     let block = reader.read_ahead(at + 8, whole, LONG_WINDOW).await?;
                     let turned = exif::note(&block, found);
@@ -109,7 +109,7 @@ fn profile(content: &[u8], found: &mut Findings) -> Result<Option<Vec<u8>>, Refu
     const NAME: &[u8] = b"icc\0\0";
     let end = content.iter().position(|byte| *byte == 0).ok_or(Refusal::Malformed)?;
     let packed = content.get(end + 2..).ok_or(Refusal::Malformed)?;
-    let mut plain = decompress_to_vec_zlib_with_limit(packed, icc::MOST_PROFILE)
+    let mut plain = decompress_to_vec_zlib_with_limit(packed, icc::MAX_PROFILE)
         .map_err(|_| Refusal::Malformed)?;
     let is_changed = icc::clean(&mut plain, found)?;
     if !is_changed && content.starts_with(NAME) {

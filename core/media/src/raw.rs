@@ -6,7 +6,7 @@ use super::reader::Reader;
 use super::{Findings, Refusal, exif, tiff};
 
 /// Of an embedded picture that has the camera's Exif block.
-const MOST_PREVIEW: u64 = 1 << 17;
+const MAX_PREVIEW: u64 = 1 << 17;
 
 pub(super) async fn tell(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
     found.camera = true;
@@ -33,7 +33,7 @@ pub(super) async fn tell(reader: &Reader, found: &mut Findings) -> Result<Plan, 
 }
 
 async fn note_preview(reader: &Reader, at: u64, length: u64, found: &mut Findings) {
-    let length = length.min(MOST_PREVIEW).min(reader.size().saturating_sub(at));
+    let length = length.min(MAX_PREVIEW).min(reader.size().saturating_sub(at));
     let Ok(start) = reader.read(at, usize::try_from(length).unwrap_or(0)).await else { return };
     found.preview = true;
     if let Some(at) = find(&start, b"Exif\0\0") {

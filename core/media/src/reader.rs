@@ -10,7 +10,7 @@ use std::task::Poll;
 /// First look at a file: enough for the metadata of most pictures.
 const HEAD: usize = 64 * 1024;
 /// Most ranges asked of one file; a file of 4 GB read through in the largest windows needs fewer.
-const MOST_NEEDS: u32 = 20_000;
+const MAX_NEEDS: u32 = 20_000;
 /// For parsers that go through a whole file. Browsers read large ranges much faster than small ones.
 pub(super) const LONG_WINDOW: usize = 8 << 20;
 
@@ -120,7 +120,7 @@ impl Reader {
         {
             let mut slot = self.slot.borrow_mut();
             slot.needs += 1;
-            if slot.needs > MOST_NEEDS {
+            if slot.needs > MAX_NEEDS {
                 return Err(Refusal::TooComplex);
             }
             // Long ones follow each other without gaps, so that the page can read the next in advance.

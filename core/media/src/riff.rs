@@ -7,8 +7,8 @@ use super::sound::note_frames;
 use super::tells::Tell;
 use super::{Findings, Refusal};
 
-const MOST_CHUNKS: u32 = 100_000;
-const MOST_TEXT: u64 = 1 << 18;
+const MAX_CHUNKS: u32 = 100_000;
+const MAX_TEXT: u64 = 1 << 18;
 const WINDOW: usize = 1 << 16;
 
 /// Needed to show a film; `LIST`s by their own names.
@@ -59,7 +59,7 @@ async fn note(
     content: (u64, u64),
     found: &mut Findings,
 ) -> Result<(), Refusal> {
-    let length = usize::try_from((content.1 - content.0).min(MOST_TEXT)).unwrap_or(0);
+    let length = usize::try_from((content.1 - content.0).min(MAX_TEXT)).unwrap_or(0);
     let bytes = reader.read_ahead(content.0, length, WINDOW).await?;
     if bytes.iter().all(|byte| matches!(byte, 0 | 0xff)) {
         return Ok(());
@@ -88,7 +88,7 @@ pub(super) async fn film(reader: &Reader, found: &mut Findings) -> Result<Plan, 
     while let Some((mut at, end)) = left.pop() {
         while at + 8 <= end {
             chunks += 1;
-            if chunks > MOST_CHUNKS {
+            if chunks > MAX_CHUNKS {
                 return Err(Refusal::TooComplex);
             }
             let length = usize::try_from(end - at).unwrap_or(12).min(12);
@@ -133,7 +133,7 @@ pub(super) async fn sound(reader: &Reader, found: &mut Findings) -> Result<Plan,
     let mut has = (false, false);
     while at + 8 <= end {
         chunks += 1;
-        if chunks > MOST_CHUNKS {
+        if chunks > MAX_CHUNKS {
             return Err(Refusal::TooComplex);
         }
         let head = reader.read_ahead(at, 8, 4096).await?;

@@ -7,8 +7,8 @@ use super::tells::Tell;
 use super::{Findings, Refusal};
 
 /// Of one piece of tags.
-const MOST_TEXT: u64 = 1 << 18;
-const MOST_TAGS: u32 = 64;
+const MAX_TEXT: u64 = 1 << 18;
+const MAX_TAGS: u32 = 64;
 
 /// Length of the MPEG audio frame that `bytes` starts with (ISO/IEC 11172-3, 13818-3).
 pub(super) fn frame_length(bytes: &[u8]) -> Option<usize> {
@@ -61,7 +61,7 @@ pub(super) async fn mp3(reader: &Reader, found: &mut Findings) -> Result<Plan, R
     let mut tags = 0;
     while let Some(length) = id3_length(reader, from).await {
         tags += 1;
-        if tags > MOST_TAGS {
+        if tags > MAX_TAGS {
             return Err(Refusal::TooComplex);
         }
         note_text(reader, from, length, found).await?;
@@ -93,7 +93,7 @@ pub(super) async fn mp3(reader: &Reader, found: &mut Findings) -> Result<Plan, R
     let mut to = size;
     while let Some(before) = tag_before(reader, from, to).await? {
         tags += 1;
-        if tags > MOST_TAGS {
+        if tags > MAX_TAGS {
             return Err(Refusal::TooComplex);
         }
         note_text(reader, before, to - before, found).await?;
@@ -115,7 +115,7 @@ async fn note_text(
     length: u64,
     found: &mut Findings,
 ) -> Result<(), Refusal> {
-    let length = length.min(MOST_TEXT).min(reader.size().saturating_sub(from));
+    let length = length.min(MAX_TEXT).min(reader.size().saturating_sub(from));
     let text = reader.read(from, usize::try_from(length).unwrap_or(0)).await?;
     found.note_words(&text);
     note_frames(&text, found);
@@ -214,7 +214,7 @@ pub(super) async fn flac(
     let mut blocks = 0;
     loop {
         blocks += 1;
-        if blocks > MOST_TAGS * 64 {
+        if blocks > MAX_TAGS * 64 {
             return Err(Refusal::TooComplex);
         }
         let head = reader.read(at, 4).await?;
@@ -409,7 +409,7 @@ fn ogg_sum(bytes: &[u8]) -> u32 {
 /// Other sound files and films: what their tags name.
 pub(super) async fn other(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
     let size = reader.size();
-    let part = size.min(MOST_TEXT);
+    let part = size.min(MAX_TEXT);
     for from in [0, size - part] {
         let window = LONG_WINDOW.min(usize::try_from(part).unwrap_or(0));
         let text = reader.read_ahead(from, usize::try_from(part).unwrap_or(0), window).await?;

@@ -10,8 +10,8 @@ use super::reader::Reader;
 use super::{Findings, Refusal};
 
 /// Larger drawings are not read whole.
-const MOST_SVG: u64 = 16 << 20;
-const MOST_DEPTH: usize = 1_000;
+const MAX_SVG: u64 = 16 << 20;
+const MAX_DEPTH: usize = 1_000;
 
 /// Whether the first element is an SVG's.
 pub(super) fn is_svg(head: &[u8]) -> bool {
@@ -48,7 +48,7 @@ fn is_name_end(byte: u8) -> bool {
 
 pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
     let size = reader.size();
-    if size > MOST_SVG {
+    if size > MAX_SVG {
         return Err(Refusal::TooComplex);
     }
     let length = usize::try_from(size).unwrap_or(0);
@@ -169,7 +169,7 @@ impl<'a> Drawing<'a, '_> {
                     continue;
                 }
                 open.push(tag.name);
-                if open.len() > MOST_DEPTH {
+                if open.len() > MAX_DEPTH {
                     return Err(Refusal::TooComplex);
                 }
                 if goes {

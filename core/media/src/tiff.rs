@@ -11,15 +11,15 @@ use super::reader::Reader;
 use super::tells::Tell;
 use super::{Findings, Kind, Refusal, exif, icc};
 
-const MOST_PAGES: usize = 4_096;
+const MAX_PAGES: usize = 4_096;
 /// Directories within directories: Exif and GPS.
-const MOST_INNER: usize = 64;
+const MAX_INNER: usize = 64;
 /// Bytes of one strip or tile table.
-const MOST_TABLE: u64 = 32 << 20;
-const MOST_XMP: usize = 1 << 16;
+const MAX_TABLE: u64 = 32 << 20;
+const MAX_XMP: usize = 1 << 16;
 /// Between parts of a file there are zeros, and at most so many other bytes.
-const MOST_GAP: usize = 4_096;
-const MOST_PADDING: usize = 8;
+const MAX_GAP: usize = 4_096;
+const MAX_PADDING: usize = 8;
 
 /// Tags of baseline and extended TIFF that say how to decode and show the pixels.
 const NEEDED: [u16; 52] = [
@@ -117,7 +117,7 @@ pub(super) async fn clean(
         if seen.contains(&next) {
             return Err(Refusal::Malformed);
         }
-        if seen.len() >= MOST_PAGES {
+        if seen.len() >= MAX_PAGES {
             return Err(Refusal::TooComplex);
         }
         seen.push(next);
@@ -136,7 +136,7 @@ pub(super) async fn clean(
     let mut count = 0;
     while let Some(at) = work.inner.pop() {
         count += 1;
-        if count > MOST_INNER {
+        if count > MAX_INNER {
             return Err(Refusal::TooComplex);
         }
         work.inner_directory(at, found).await?;
@@ -172,13 +172,13 @@ impl Work<'_> {
             }
             // Some writers leave a head before each page.
             let gap = match usize::try_from(to - from) {
-                Ok(length) if length <= MOST_GAP => self.reader.read(from, length).await?,
+                Ok(length) if length <= MAX_GAP => self.reader.read(from, length).await?,
                 _ => return Err(Refusal::Unsupported),
             };
             let is_set = |byte: &u8| *byte != 0;
             let first = gap.iter().position(is_set).unwrap_or(0);
             let last = gap.iter().rposition(is_set).unwrap_or(0);
-            if last - first >= MOST_PADDING {
+            if last - first >= MAX_PADDING {
                 return Err(Refusal::Unsupported);
             }
             found.hidden = true;
@@ -212,7 +212,7 @@ impl Work<'_> {
             let is_profile = entry.tag == PROFILE;
             if is_profile && !entry.is_inline {
                 let length = usize::try_from(entry.length).unwrap_or(usize::MAX);
-                if length > icc::MOST_PROFILE {
+                if length > icc::MAX_PROFILE {
                     return Err(Refusal::TooComplex);
                 }
                 let mut profile = self.reader.read(entry.at, length).await?;
@@ -284,7 +284,7 @@ impl Work<'_> {
         note(self.reader, entry, found).await?;
         if INNER.contains(&entry.tag) {
             let at = self.order.long(raw, 8).ok_or(Refusal::Truncated)?;
-            if self.inner.len() >= MOST_INNER || !entry.is_inline {
+            if self.inner.len() >= MAX_INNER || !entry.is_inline {
                 return Err(Refusal::Unsupported);
             }
             self.inner.push(u64::from(at));
@@ -317,7 +317,7 @@ impl Work<'_> {
     }
 
     async fn numbers(&self, entry: &Entry) -> Result<Vec<u64>, Refusal> {
-        if entry.length > MOST_TABLE {
+        if entry.length > MAX_TABLE {
             return Err(Refusal::TooComplex);
         }
         let length = usize::try_from(entry.length).unwrap_or(0);
@@ -400,7 +400,7 @@ const TELLS: &[(u16, Tell)] = &[
 
 async fn note(reader: &Reader, entry: &Entry, found: &mut Findings) -> Result<(), Refusal> {
     if entry.tag == 700 {
-        let sample = usize::try_from(entry.length).unwrap_or(MOST_XMP).min(MOST_XMP);
+        let sample = usize::try_from(entry.length).unwrap_or(MAX_XMP).min(MAX_XMP);
         exif::note_xmp(&reader.read(entry.at, sample).await?, found);
     }
     let tell = TELLS.iter().find(|(tag, _)| *tag == entry.tag);
@@ -420,7 +420,7 @@ pub(super) async fn note_raw(reader: &Reader, start: u64, found: &mut Findings) 
     let mut left = vec![u64::from(order.long(&offset, 0).unwrap_or(0))];
     let mut seen = Vec::new();
     while let Some(at) = left.pop() {
-        if at == 0 || seen.contains(&at) || seen.len() >= MOST_INNER {
+        if at == 0 || seen.contains(&at) || seen.len() >= MAX_INNER {
             continue;
         }
         seen.push(at);

@@ -5,8 +5,8 @@ use super::plan::Plan;
 use super::reader::Reader;
 use super::{Findings, Refusal, exif, icc};
 
-const MOST_CHUNKS: u32 = 100_000;
-const MOST_EXIF: u64 = 1 << 20;
+const MAX_CHUNKS: u32 = 100_000;
+const MAX_EXIF: u64 = 1 << 20;
 const WINDOW: usize = 1 << 17;
 
 const HAS_EXIF: u8 = 0x08;
@@ -29,7 +29,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
     let mut chunks = 0;
     while at < end {
         chunks += 1;
-        if chunks > MOST_CHUNKS {
+        if chunks > MAX_CHUNKS {
             return Err(Refusal::TooComplex);
         }
         let (name, content, next) = chunk(reader, at, end).await?;
@@ -47,7 +47,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
             }
             b"ICCP" => {
                 let length = content.1 - content.0;
-                let whole = usize::try_from(length).ok().filter(|size| *size <= icc::MOST_PROFILE);
+                let whole = usize::try_from(length).ok().filter(|size| *size <= icc::MAX_PROFILE);
                 let mut profile =
                     reader.read_ahead(content.0, whole.ok_or(Refusal::TooComplex)?, WINDOW).await?;
                 if icc::clean(&mut profile, found)? {
@@ -63,7 +63,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                 frame(reader, at, content, &mut body, found).await?;
             }
             b"EXIF" => {
-                if content.1 - content.0 <= MOST_EXIF {
+                if content.1 - content.0 <= MAX_EXIF {
                     let whole = usize::try_from(content.1 - content.0).unwrap_or(0);
                     let block = reader.read_ahead(content.0, whole, WINDOW).await?;
                     let turned = exif::note(&block, found);

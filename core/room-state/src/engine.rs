@@ -19,20 +19,22 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 pub use self::again::{Again, Reencryption};
-use self::again::{Rewrite, Stale};
+use self::again::{InFlightWrite, Stale};
 pub use self::convert::{Conversion, Put};
 use self::pending::Pending;
 pub use self::pending::{PendingEvent, PendingView};
 pub use self::persist::{PersistBatch, PersistEntry};
 use self::read::{Answers, Arrival};
-pub use self::read::{Before, HealStep, HealedEvent, Needs, OpenStep, SessionNeed, UnopenedEvent};
+pub use self::read::{
+    Before, Needs, OpenStep, RetriedEvent, RetryStep, SessionNeed, UndecryptableEvent,
+};
 use self::rooms::RoomFacts;
 pub use self::write::{
     CreatePlan, DeviceName, NewRooms, Plan, RefusedDevice, SessionView, WriteRoute,
 };
 use crate::decrypt::decrypt::OpenedState;
 use crate::decrypt::replay::SeenIndices;
-pub use crate::flow::invite_state::InviteHint;
+pub use crate::flow::invite_state::InvitePreview;
 use crate::flow::invite_state::InviteState;
 use crate::flow::retry::WaitingEvents;
 use crate::megolm::{DeviceKeyError, OwnDevice, PickleKey, SessionStore};
@@ -161,7 +163,7 @@ const MAX_TOLD: usize = 4_096;
 /// Rooms of which it is known when their session was renewed.
 const MAX_RENEWED: usize = 1_024;
 /// Re-encryptions that are followed.
-const MAX_REWRITES: usize = 256;
+const MAX_IN_FLIGHT: usize = 256;
 
 /// What was opened, with all that decided it.
 #[derive(Debug)]
@@ -212,12 +214,12 @@ pub struct StateEngine {
     answers: Answers,
     waiting: WaitingEvents,
     // Those of them still to be tried in this round, last to first.
-    healing: Vec<(String, String)>,
+    retrying: Vec<(String, String)>,
     // When the current event of a slot came: room, type, state key.
     placed: Bounded<(String, String, String), Arrival>,
     previews: InviteState,
     // Clear events without content, for what was redacted: the running client may hold it.
-    emptied: Vec<HealedEvent>,
+    emptied: Vec<RetriedEvent>,
     problems: Vec<Problem>,
     told: Bounded<(String, &'static str, String), ()>,
     tend: Map<String, &'static str>,
@@ -234,7 +236,7 @@ pub struct StateEngine {
     // By room.
     stale: Map<String, Stale>,
     // By room, type and state key.
-    rewrites: Bounded<(String, String, String), Rewrite>,
+    in_flight: Bounded<(String, String, String), InFlightWrite>,
     // By room and user: memberships of which a sync told.
     moved: Map<String, Bounded<String, String>>,
     // Store.
@@ -269,7 +271,7 @@ impl StateEngine {
             cache: Bounded::new(MAX_CACHED, MAX_CACHED_BYTES),
             answers: Answers::default(),
             waiting: WaitingEvents::default(),
-            healing: Vec::new(),
+            retrying: Vec::new(),
             placed: Bounded::new(MAX_PLACED, usize::MAX),
             previews: InviteState::default(),
             emptied: Vec::new(),
@@ -283,7 +285,7 @@ impl StateEngine {
             renewed: Bounded::new(MAX_RENEWED, usize::MAX),
             postponed: Map::new(),
             stale: Map::new(),
-            rewrites: Bounded::new(MAX_REWRITES, usize::MAX),
+            in_flight: Bounded::new(MAX_IN_FLIGHT, usize::MAX),
             moved: Map::new(),
             journal: Journal::new(),
             stored_owner: None,
@@ -325,7 +327,7 @@ impl StateEngine {
             self.journal.touch(Prefix::Device, "");
         }
         let keys = (device.curve25519().to_owned(), device.ed25519().to_owned());
-        self.owners.set_proven(&keys, device.user_id());
+        self.owners.set_verified(&keys, device.user_id());
         self.sessions.set_owner(&keys.0, &keys.1, device.user_id());
         self.device = Some(device);
         self.read_own_sessions();
@@ -370,7 +372,7 @@ impl StateEngine {
         self.cache.clear();
         self.answers = Answers::default();
         self.waiting.clear();
-        self.healing.clear();
+        self.retrying.clear();
         self.placed.clear();
         self.previews.clear();
         self.emptied.clear();
@@ -380,7 +382,7 @@ impl StateEngine {
         self.renewed.clear();
         self.postponed.clear();
         self.stale.clear();
-        self.rewrites.clear();
+        self.in_flight.clear();
         self.moved.clear();
         self.stored_owner = None;
     }

@@ -21,10 +21,10 @@ mod sorted;
 pub use decrypt::decrypt::{MAX_CONTENT_BYTES, OpenError, OpenedState, ReceivedEvent, open_state};
 pub use decrypt::replay::SeenIndices;
 pub use engine::{
-    Again, Before, Conversion, CreatePlan, DeviceName, EngineError, HealStep, HealedEvent,
-    InviteHint, Moved, Needs, NewRooms, OpenStep, Outgoing, PendingEvent, PendingView,
-    PersistBatch, PersistEntry, Plan, Problem, Put, Reencryption, RefusedDevice, SessionNeed,
-    SessionView, StateEngine, StateSettings, Tend, Trust, UnopenedEvent, WriteRoute,
+    Again, Before, Conversion, CreatePlan, DeviceName, EngineError, InvitePreview, Moved, Needs,
+    NewRooms, OpenStep, Outgoing, PendingEvent, PendingView, PersistBatch, PersistEntry, Plan,
+    Problem, Put, Reencryption, RefusedDevice, RetriedEvent, RetryStep, SessionNeed, SessionView,
+    StateEngine, StateSettings, Tend, Trust, UndecryptableEvent, WriteRoute,
 };
 pub use index::events::{
     ENCRYPTED_TYPE, Edited, FoundState, Part, Place, Splice, find_state, splice,

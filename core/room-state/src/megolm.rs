@@ -17,7 +17,7 @@ use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, PickleError};
 
 use mantle_wire::json::get;
 
-pub(crate) use batch_verify::{MOST_TOGETHER, Proven, Unproven, prove};
+pub(crate) use batch_verify::{MAX_BATCH, Unverified, Verified, verify};
 pub(crate) use inbound::{DecryptError, message_index};
 pub use inbound::{InboundSession, KeyForm, SessionError, SessionOrigin};
 pub use outbound::{OutboundSession, RotationPolicy, RotationReason};

@@ -11,7 +11,7 @@
 
 mod support;
 
-use mantle_room_state::{Before, CreatePlan, EngineError, UnopenedEvent};
+use mantle_room_state::{Before, CreatePlan, EngineError, UndecryptableEvent};
 use serde_json::{Value, json};
 use support::*;
 
@@ -28,18 +28,18 @@ fn preview(room_id: &str) -> String {
 fn a_strangers_preview_of_a_room_with_an_endless_id_stops_nothing() {
     let (mut alice, bob, _) = alice_and_bob();
     for room_id in [format!("!{}:x", "r".repeat(600)), format!("!{}", "\u{1F600}".repeat(126))] {
-        let _ = alice.engine.add_invite_hint(MALLORY, &preview(&room_id));
+        let _ = alice.engine.add_invite_preview(MALLORY, &preview(&room_id));
         assert!(alice.persist().is_empty(), "all was taken");
     }
     for room_id in ["room:x", "!a b:x", "!", "!\u{0}:x"] {
-        assert!(alice.engine.add_invite_hint(MALLORY, &preview(room_id)).is_err(), "{room_id}");
+        assert!(alice.engine.add_invite_preview(MALLORY, &preview(room_id)).is_err(), "{room_id}");
     }
     for sender in ["mallory", "@mallory", &format!("@{}:x", "m".repeat(600))] {
-        assert!(alice.engine.add_invite_hint(sender, &preview(ROOM)).is_err(), "{sender}");
+        assert!(alice.engine.add_invite_preview(sender, &preview(ROOM)).is_err(), "{sender}");
     }
     // Exactly as long as ids may be.
     let (longest, sender) = (format!("!{}", "r".repeat(254)), format!("@{}:x", "m".repeat(252)));
-    alice.engine.add_invite_hint(&sender, &preview(&longest)).unwrap();
+    alice.engine.add_invite_preview(&sender, &preview(&longest)).unwrap();
     assert!(alice.persist().is_empty());
     alice.send(&[&bob], "m.room.name", &name());
 }
@@ -48,7 +48,7 @@ fn a_strangers_preview_of_a_room_with_an_endless_id_stops_nothing() {
 fn an_entry_that_the_store_does_not_take_stops_no_write() {
     let (mut alice, bob, event) = alice_and_bob();
     alice.refuses = vec!["hint/", "room/", "owners"];
-    alice.engine.add_invite_hint(MALLORY, &preview(OTHER)).unwrap();
+    alice.engine.add_invite_preview(MALLORY, &preview(OTHER)).unwrap();
     alice.engine.note_flag(ROOM);
     alice.open("/sync", &sync(vec![event], vec![]));
     assert_eq!(alice.persist().len(), 2);
@@ -362,7 +362,7 @@ fn unreadable(room_id: &str, count: usize, bytes: usize) -> String {
     json!((0..count).map(event).collect::<Vec<Value>>()).to_string()
 }
 
-fn waiting(all: &[UnopenedEvent], room_id: &str) -> Vec<String> {
+fn waiting(all: &[UndecryptableEvent], room_id: &str) -> Vec<String> {
     let theirs = all.iter().filter(|event| event.room_id == room_id);
     theirs.map(|event| event.event_id.clone()).collect()
 }
@@ -373,10 +373,10 @@ fn of_what_waits_for_keys_the_oldest_of_the_largest_room_gives_way() {
     for (count, bytes) in [(5_000, 10), (600, 60_000)] {
         for small in ["!a:x", "!zz:x"] {
             let mut bob = Client::new(BOB);
-            bob.engine.recall(small, &unreadable(small, 3, 10)).unwrap();
-            bob.engine.recall("!big:x", &unreadable("!big:x", count, bytes)).unwrap();
-            bob.engine.recall("!late:x", &unreadable("!late:x", 3, 10)).unwrap();
-            let all = bob.engine.take_unopened();
+            bob.engine.backfill(small, &unreadable(small, 3, 10)).unwrap();
+            bob.engine.backfill("!big:x", &unreadable("!big:x", count, bytes)).unwrap();
+            bob.engine.backfill("!late:x", &unreadable("!late:x", 3, 10)).unwrap();
+            let all = bob.engine.take_undecryptable();
             assert_eq!(waiting(&all, small).len(), 3, "{small} {bytes}");
             assert_eq!(waiting(&all, "!late:x").len(), 3, "{small} {bytes}");
             let big = waiting(&all, "!big:x");

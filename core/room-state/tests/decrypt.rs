@@ -232,7 +232,7 @@ fn check_an_unknown_owner_waits() {
     let content = world.content_of(name_payload().to_string());
     let error = world.open(&event(NAME_KEY, &content)).unwrap_err();
     assert!(matches!(error, OpenError::UnknownOwner));
-    assert!(error.may_heal());
+    assert!(error.may_retry());
     assert_eq!(world.sessions.set_owner(alice.curve25519(), alice.ed25519(), ALICE), 1);
     assert!(world.open(&event(NAME_KEY, &content)).is_ok());
 }
@@ -312,7 +312,7 @@ fn a_missing_key_or_index_may_heal() {
     let content = world.content_of(name_payload().to_string());
     let error = late.open(&event(NAME_KEY, &content)).unwrap_err();
     assert!(matches!(error, OpenError::MissingSession));
-    assert!(error.may_heal());
+    assert!(error.may_retry());
 
     world.group.encrypt("two");
     let mut session = InboundSession::import(
@@ -326,7 +326,7 @@ fn a_missing_key_or_index_may_heal() {
     late.sessions.add(session).unwrap();
     let error = late.open(&event(NAME_KEY, &content)).unwrap_err();
     assert!(matches!(error, OpenError::MissingIndex { first: 3, got: 1 }), "{error:?}");
-    assert!(error.may_heal());
+    assert!(error.may_retry());
 
     let session =
         InboundSession::import(&id, &key_at_1, KeyForm::RoomKey, origin(&world.alice)).unwrap();
@@ -347,7 +347,7 @@ fn a_damaged_ciphertext_is_refused() {
         let text = content.to_string();
         let error = world.open(&event(NAME_KEY, &text)).unwrap_err();
         assert!(matches!(error, OpenError::Undecryptable), "{at}: {error:?}");
-        assert!(!error.may_heal());
+        assert!(!error.may_retry());
     }
 }
 

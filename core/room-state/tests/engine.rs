@@ -162,23 +162,23 @@ fn a_late_key_heals() {
     bob.knows(&[&alice]);
     let opened = bob.open("/sync", &sync(state, vec![]));
     assert_eq!(joined(&opened, "state")[4], event, "as it came");
-    let unopened = bob.engine.take_unopened();
-    assert_eq!(unopened.len(), 1);
-    assert_eq!(unopened[0].reason, "session");
-    assert_eq!(unopened[0].state_key, "m.room.name:");
-    assert!(bob.engine.healed(100).events.is_empty());
-    let needs = bob.engine.heal_needs().unwrap();
+    let undecryptable = bob.engine.take_undecryptable();
+    assert_eq!(undecryptable.len(), 1);
+    assert_eq!(undecryptable[0].reason, "session");
+    assert_eq!(undecryptable[0].state_key, "m.room.name:");
+    assert!(bob.engine.retried(100).events.is_empty());
+    let needs = bob.engine.retry_needs().unwrap();
     assert_eq!(needs.sessions[0].session_id, event["content"]["session_id"]);
     assert_eq!(bob.engine.add_room_keys(&keys).unwrap(), 1);
-    let healed = bob.engine.healed(100).events;
-    assert_eq!(healed.len(), 1);
-    let event: Value = serde_json::from_str(healed[0].event.get()).unwrap();
+    let retried = bob.engine.retried(100).events;
+    assert_eq!(retried.len(), 1);
+    let event: Value = serde_json::from_str(retried[0].event.get()).unwrap();
     assert_eq!(event["type"], "m.room.name");
     assert_eq!(event["content"], name());
     assert_eq!(event["room_id"], ROOM);
     assert_eq!(event["event_id"], "$1");
-    assert!(!bob.engine.has_unopened());
-    assert!(bob.engine.heal_needs().is_none());
+    assert!(!bob.engine.has_undecryptable());
+    assert!(bob.engine.retry_needs().is_none());
 }
 
 #[test]
@@ -202,13 +202,13 @@ fn a_key_that_comes_after_that_of_a_newer_event_changes_nothing() {
             carol.open("/sync", &sync(state, vec![older]));
             carol.open("/sync?since=s2", &sync(vec![], vec![newer]));
         }
-        assert_eq!(carol.engine.take_unopened().len(), 2);
+        assert_eq!(carol.engine.take_undecryptable().len(), 2);
         carol.engine.add_room_keys(&newer_key).unwrap();
-        let healed = carol.engine.healed(100).events;
-        assert_eq!(healed.len(), 1);
+        let retried = carol.engine.retried(100).events;
+        assert_eq!(retried.len(), 1);
         carol.engine.add_room_keys(&older_key).unwrap();
-        assert!(carol.engine.healed(100).events.is_empty(), "the newer name stays");
-        assert!(!carol.engine.has_unopened());
+        assert!(carol.engine.retried(100).events.is_empty(), "the newer name stays");
+        assert!(!carol.engine.has_undecryptable());
         assert!(carol.codes().is_empty());
     }
 }
@@ -234,15 +234,15 @@ fn healing_goes_in_steps_and_in_the_order_the_events_came() {
     bob.knows(&[&alice]);
     let (readable, encrypted) = state.split_at(4);
     bob.open("/sync", &sync(readable.to_vec(), encrypted.to_vec()));
-    assert_eq!(bob.engine.take_unopened().len(), 5);
+    assert_eq!(bob.engine.take_undecryptable().len(), 5);
     bob.engine.add_room_keys(&export).unwrap();
     let mut names = Vec::new();
     let mut steps = 0;
     loop {
-        let step = bob.engine.healed(1);
+        let step = bob.engine.retried(1);
         assert!(step.events.len() <= 1);
-        for healed in step.events {
-            let event: Value = serde_json::from_str(healed.event.get()).unwrap();
+        for retried in step.events {
+            let event: Value = serde_json::from_str(retried.event.get()).unwrap();
             names.push(event["content"]["name"].clone());
             let id = event["event_id"].as_str().unwrap();
             assert!(bob.engine.is_current(ROOM, "m.room.name", "", id));
@@ -258,15 +258,15 @@ fn healing_goes_in_steps_and_in_the_order_the_events_came() {
         (5, vec![json!("name 0"), json!("name 1"), json!("name 3"), json!("name 4")])
     );
     assert_eq!(bob.codes(), ["damaged"]);
-    let step = bob.engine.healed(1);
+    let step = bob.engine.retried(1);
     assert!(step.events.is_empty() && !step.more, "nothing is left");
 }
 
 #[test]
 fn what_the_clients_own_store_holds_unopened_heals_too() {
     let (_, mut bob, event) = alice_and_bob();
-    bob.engine.recall(ROOM, &json!([event]).to_string()).unwrap();
-    assert_eq!(bob.engine.healed(100).events.len(), 1);
+    bob.engine.backfill(ROOM, &json!([event]).to_string()).unwrap();
+    assert_eq!(bob.engine.retried(100).events.len(), 1);
 }
 
 #[test]
@@ -286,9 +286,9 @@ fn the_pages_own_crypto_can_open_and_every_check_still_runs() {
     };
     let stranger = Client::new("@mallory:example.org");
     bob.engine.add_decrypted(ROOM, "$1", &decrypted(ROOM, &stranger.device)).unwrap();
-    assert!(bob.engine.healed(100).events.is_empty(), "nobody's key");
+    assert!(bob.engine.retried(100).events.is_empty(), "nobody's key");
     bob.engine.add_decrypted(ROOM, "$1", &decrypted(ROOM, &alice.device)).unwrap();
-    assert_eq!(bob.engine.healed(100).events.len(), 1);
+    assert_eq!(bob.engine.retried(100).events.len(), 1);
 }
 
 #[test]
@@ -502,7 +502,7 @@ fn check_another_room() {
     let answer = json!({"rooms": {"join": {other: {"state": {"events": [event]}}}}});
     // The session is not one of that room, so the event waits for ever.
     assert_eq!(bob.open("/sync", &answer), answer);
-    assert_eq!(bob.engine.take_unopened().len(), 1);
+    assert_eq!(bob.engine.take_undecryptable().len(), 1);
 }
 
 #[test]
@@ -703,7 +703,7 @@ fn a_put_in_a_flagged_room_is_encrypted_and_elsewhere_it_passes() {
     assert_eq!(alice.engine.plan_put("PUT", &url, b"{}"), Plan::Pass);
     let url = format!("{HS}/rooms/{ROOM}/state/im.vector.modular.widgets/jitsi");
     let widget = br#"{"type":"jitsi","data":{"roomName":"Secret","domain":"x"}}"#;
-    let Plan::Rewrite { body } = alice.engine.plan_put("PUT", &url, widget) else {
+    let Plan::InFlightWrite { body } = alice.engine.plan_put("PUT", &url, widget) else {
         panic!("not rewritten")
     };
     assert_eq!(body, r#"{"type":"jitsi","data":{"domain":"x"}}"#);
@@ -1336,7 +1336,7 @@ fn a_readable_name_that_only_browsers_can_read_does_not_replace_the_encrypted_on
 #[test]
 fn a_stranger_with_many_words_does_not_keep_the_inviters_out() {
     let mut bob = Client::new(BOB);
-    let hint = |room: &str| {
+    let preview = |room: &str| {
         json!({"room_id": room, "state": [
         {"type": "m.room.name", "state_key": "", "content": {"name": "Secret"}}]})
         .to_string()
@@ -1344,10 +1344,10 @@ fn a_stranger_with_many_words_does_not_keep_the_inviters_out() {
     let mut taken = 0;
     for number in 0..300 {
         let room = format!("!{number}:x");
-        taken += usize::from(bob.engine.add_invite_hint("@mallory:x", &hint(&room)).is_ok());
+        taken += usize::from(bob.engine.add_invite_preview("@mallory:x", &preview(&room)).is_ok());
     }
     assert!(taken < 100, "{taken}");
-    bob.engine.add_invite_hint(ALICE, &hint(ROOM)).unwrap();
+    bob.engine.add_invite_preview(ALICE, &preview(ROOM)).unwrap();
 }
 
 #[test]
@@ -1366,12 +1366,12 @@ fn nobody_elses_word_takes_the_place_of_the_inviters() {
     for words in [[inviters, anothers], [anothers, inviters]] {
         let mut bob = Client::new(BOB);
         for (sender, name) in words {
-            bob.engine.add_invite_hint(sender, &word(name)).unwrap();
+            bob.engine.add_invite_preview(sender, &word(name)).unwrap();
         }
         // For an invite the client holds already, whose inviter it compares.
-        let healed: Vec<Value> = bob
+        let retried: Vec<Value> = bob
             .engine
-            .healed(100)
+            .retried(100)
             .events
             .iter()
             .map(|event| serde_json::from_str(event.event.get()).unwrap())
@@ -1379,7 +1379,7 @@ fn nobody_elses_word_takes_the_place_of_the_inviters() {
         for (sender, name) in words {
             let told =
                 |event: &Value| event["sender"] == sender && event["content"]["name"] == name;
-            assert_eq!(healed.iter().filter(|event| told(event)).count(), 1, "{healed:?}");
+            assert_eq!(retried.iter().filter(|event| told(event)).count(), 1, "{retried:?}");
         }
         for _ in 0..2 {
             let opened = bob.open("/sync", &invite).to_string();
@@ -1390,15 +1390,17 @@ fn nobody_elses_word_takes_the_place_of_the_inviters() {
     // One person's later word replaces the one before, and they are bounded all the same.
     let mut bob = Client::new(BOB);
     for name in ["Old", "Secret"] {
-        bob.engine.add_invite_hint(ALICE, &word(name)).unwrap();
+        bob.engine.add_invite_preview(ALICE, &word(name)).unwrap();
     }
     let opened = bob.open("/sync", &invite).to_string();
     assert!(opened.contains("Secret") && !opened.contains("Old"), "{opened}");
     let taken = (0..300)
-        .filter(|number| bob.engine.add_invite_hint(&format!("@{number}:x"), &word("Fake")).is_ok())
+        .filter(|number| {
+            bob.engine.add_invite_preview(&format!("@{number}:x"), &word("Fake")).is_ok()
+        })
         .count();
     assert_eq!(taken, 199);
-    bob.engine.add_invite_hint(ALICE, &word("Newer")).unwrap();
+    bob.engine.add_invite_preview(ALICE, &word("Newer")).unwrap();
 }
 
 #[test]
@@ -1583,14 +1585,14 @@ fn the_inviters_word_names_the_invite() {
     let mut state = room_state();
     state.push(event);
     alice.open("/sync", &sync(state, vec![]));
-    let hint = alice.engine.invite_hint(ROOM).unwrap();
-    assert_eq!(hint.r#type, "org.mantle.room_state");
+    let preview = alice.engine.invite_preview(ROOM).unwrap();
+    assert_eq!(preview.r#type, "org.mantle.room_state");
     for (sender, told) in [("@alice:example.org", true), ("@mallory:example.org", false)] {
         let mut carol = Client::new("@carol:example.org");
-        carol.engine.add_invite_hint(sender, hint.content.get()).unwrap();
+        carol.engine.add_invite_preview(sender, preview.content.get()).unwrap();
         // For an invite the client holds already, whose inviter it compares.
-        let healed = carol.engine.healed(100).events;
-        let event: Value = serde_json::from_str(healed[0].event.get()).unwrap();
+        let retried = carol.engine.retried(100).events;
+        let event: Value = serde_json::from_str(retried[0].event.get()).unwrap();
         assert_eq!((&event["room_id"], &event["sender"]), (&json!(ROOM), &json!(sender)));
         carol.reload();
         let invite = json!({"rooms": {"invite": {ROOM: {"invite_state": {"events": [
@@ -2001,7 +2003,7 @@ fn a_name_whose_key_comes_late_is_set_again_as_well() {
     alice.open("/sync?since=c", &sync(vec![], vec![event, sent]));
     assert_eq!(alice.sets_again(), []);
     alice.engine.add_room_keys(&keys).unwrap();
-    assert!(alice.engine.healed(100).events.is_empty(), "it is history");
+    assert!(alice.engine.retried(100).events.is_empty(), "it is history");
     assert_eq!(alice.sets_again(), [(r#"{"name":"Renamed"}"#.to_owned(), "$again".to_owned())]);
 }
 

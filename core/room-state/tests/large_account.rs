@@ -119,13 +119,13 @@ fn four_thousand_events_in_two_thousand_rooms_wait_open_and_are_stored() {
         let mut bob = Client::new(BOB);
         let start = spent();
         bob.open("/sync?since=a", &account.sync);
-        assert_eq!(bob.engine.take_unopened().len(), 2_000 * scale);
-        assert!(bob.engine.heal_needs().is_some());
+        assert_eq!(bob.engine.take_undecryptable().len(), 2_000 * scale);
+        assert!(bob.engine.retry_needs().is_some());
         bob.engine.add_room_keys(&account.keys).unwrap();
         bob.engine.add_devices(&account.devices).unwrap();
         let mut opened = 0;
         loop {
-            let step = bob.engine.healed(50);
+            let step = bob.engine.retried(50);
             opened += step.events.len();
             if !step.more {
                 break;

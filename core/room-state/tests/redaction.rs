@@ -69,7 +69,7 @@ fn is_gone(client: &mut Client, others: &[&Client], what: &str) {
         let url = format!("{HS}/rooms/{ROOM}/state/m.room.name/{version}");
         assert!(matches!(client.engine.before("GET", &url), Before::Send { .. }), "{what}: read");
     }
-    assert!(client.engine.invite_hint(ROOM).is_none(), "{what}: told");
+    assert!(client.engine.invite_preview(ROOM).is_none(), "{what}: told");
     let rooms = json!({"rooms": [{"room_id": ROOM}]});
     assert!(client.inspect("/rooms/!space:x/hierarchy", &rooms).is_none(), "{what}: summaries");
     let clear = json!({"type": "m.room.name", "state_key": "", "sender": BOB, "event_id": "$clear",
@@ -215,18 +215,18 @@ fn a_key_that_comes_after_the_redaction_shows_nothing() {
     let mut state = state_of("10");
     state.push(event.clone());
     bob.open("/sync", &sync(state, vec![]));
-    assert_eq!(bob.engine.take_unopened().len(), 1);
+    assert_eq!(bob.engine.take_undecryptable().len(), 1);
     bob.open("/sync?since=b", &sync(vec![], vec![redaction("10", "$1")]));
     bob.engine.add_room_keys(&keys).unwrap();
-    let healed = bob.engine.healed(100);
-    assert!(healed.events.iter().all(|event| !event.event.get().contains("Secret")));
-    assert!(!bob.engine.has_unopened());
+    let retried = bob.engine.retried(100);
+    assert!(retried.events.iter().all(|event| !event.event.get().contains("Secret")));
+    assert!(!bob.engine.has_undecryptable());
     // Nor when the running client still holds it, unopened or emptied.
-    bob.engine.recall(ROOM, &json!([event, emptied(&event)]).to_string()).unwrap();
-    assert!(!bob.engine.has_unopened());
+    bob.engine.backfill(ROOM, &json!([event, emptied(&event)]).to_string()).unwrap();
+    assert!(!bob.engine.has_undecryptable());
     let opened = bob.open("/sync?since=c", &sync(vec![event], vec![])).to_string();
     assert!(!opened.contains("Secret") && !opened.contains("ciphertext"), "{opened}");
-    assert!(bob.engine.invite_hint(ROOM).is_none());
+    assert!(bob.engine.invite_preview(ROOM).is_none());
 }
 
 #[test]
@@ -234,10 +234,10 @@ fn the_running_client_is_told_where_it_may_hold_the_name() {
     let (_, mut bob, _) = named("10");
     bob.open("/sync?since=b", &sync(vec![], vec![redaction("10", "$1")]));
     assert!(bob.engine.has_news());
-    let healed = bob.engine.healed(100).events;
+    let retried = bob.engine.retried(100).events;
     assert!(!bob.engine.has_news());
-    assert_eq!(healed.len(), 1);
-    let event: Value = serde_json::from_str(healed[0].event.get()).unwrap();
+    assert_eq!(retried.len(), 1);
+    let event: Value = serde_json::from_str(retried[0].event.get()).unwrap();
     assert_eq!(event["type"], "m.room.name");
     assert_eq!(event["event_id"], "$1");
     assert_eq!(event["content"], json!({}));

@@ -80,14 +80,14 @@ pub struct Engine {
     reply: Option<(&'static str, Reply)>,
     body: Option<Vec<u8>>,
     url: Option<String>,
-    handovers: Vec<Taker>,
-    handback: Option<Taker>,
+    delegates: Vec<Delegate>,
+    response_delegate: Option<Delegate>,
 }
 
 /// Who takes a request or an answer over, and on whose behalf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS))]
-pub struct Taker {
+pub struct Delegate {
     /// The part of the page script.
     pub handler: Handler,
     /// The shield's id.
@@ -112,8 +112,8 @@ struct SyncResponse {
 struct Wanted {
     flags: u32,
     url: Option<String>,
-    handovers: Vec<Taker>,
-    handback: Option<Taker>,
+    delegates: Vec<Delegate>,
+    response_delegate: Option<Delegate>,
     reply: Option<(&'static str, Reply)>,
     body: Option<Vec<u8>>,
 }
@@ -199,9 +199,9 @@ impl Engine {
             let mode = self.modes.get(place).copied().unwrap_or(Mode::On);
             match (shield.head(head, &self.context()), second) {
                 (HeadStep::Body, None) => wanted.flags |= flag::NEEDS_BODY,
-                (step @ (HeadStep::Body | HeadStep::Watch), Some((headers, body))) => {
-                    if step == HeadStep::Watch {
-                        wanted.flags |= flag::WATCH;
+                (step @ (HeadStep::Body | HeadStep::InspectResponse), Some((headers, body))) => {
+                    if step == HeadStep::InspectResponse {
+                        wanted.flags |= flag::INSPECT_RESPONSE;
                     }
                     self.look(shield, mode, head, headers, body, wanted);
                 }
@@ -234,7 +234,7 @@ impl Engine {
     ) {
         match step {
             HeadStep::Pass | HeadStep::Body => {}
-            HeadStep::Watch => wanted.flags |= flag::WATCH,
+            HeadStep::InspectResponse => wanted.flags |= flag::INSPECT_RESPONSE,
             HeadStep::Reply(action, reply) => {
                 if is_first || mode != Mode::Flag {
                     self.refuse(shield, mode, action, reply, head, wanted);
@@ -245,7 +245,7 @@ impl Engine {
                     self.ask(shield, mode, question, head, wanted);
                 }
             }
-            HeadStep::Retarget(url) => {
+            HeadStep::Redirect(url) => {
                 let done = match is_first {
                     true => self.settle(shield, mode, Action::Rewritten, head),
                     false => mode != Mode::Flag,
@@ -256,17 +256,17 @@ impl Engine {
             }
             // The page says what came of it: see `note`.
             // Uploads are looked at in any case: what is flagged depends on what they are.
-            HeadStep::Handover(handler) if mode != Mode::Flag || handler == Handler::Media => {
-                wanted.handovers.push(taker(shield, handler));
+            HeadStep::Delegate(handler) if mode != Mode::Flag || handler == Handler::Media => {
+                wanted.delegates.push(delegate(shield, handler));
             }
-            HeadStep::Handover(_) => {
+            HeadStep::Delegate(_) => {
                 if is_first {
                     self.settle(shield, mode, Action::Flagged, head);
                 }
             }
-            HeadStep::Handback(handler) => {
+            HeadStep::DelegateResponse(handler) => {
                 if mode != Mode::Flag {
-                    wanted.handback.get_or_insert(taker(shield, handler));
+                    wanted.response_delegate.get_or_insert(delegate(shield, handler));
                 }
             }
         }
@@ -303,19 +303,19 @@ impl Engine {
                 }
                 next
             }
-            Ok(BodyStep::Handover(handler)) => {
+            Ok(BodyStep::Delegate(handler)) => {
                 if mode == Mode::Flag {
                     self.settle(shield, mode, Action::Flagged, head);
                 } else {
-                    wanted.handovers.push(taker(shield, handler));
+                    wanted.delegates.push(delegate(shield, handler));
                 }
                 return;
             }
-            Ok(BodyStep::Handback(handler)) => {
+            Ok(BodyStep::DelegateResponse(handler)) => {
                 if mode == Mode::Flag {
                     self.settle(shield, mode, Action::Flagged, head);
                 } else {
-                    wanted.handback.get_or_insert(taker(shield, handler));
+                    wanted.response_delegate.get_or_insert(delegate(shield, handler));
                 }
                 return;
             }
@@ -375,29 +375,30 @@ impl Engine {
         wanted: &mut Wanted,
     ) {
         if mode == Mode::Ask {
-            wanted.handovers.push(asking(shield, question));
+            wanted.delegates.push(asking(shield, question));
         } else {
             self.refuse(shield, mode, Action::Answered, Reply::forbidden(NOT_SENT), head, wanted);
         }
     }
 
     fn conclude(&mut self, wanted: Wanted) -> u32 {
-        let Wanted { mut flags, url, handovers, handback, reply, body } = wanted;
+        let Wanted { mut flags, url, delegates, response_delegate, reply, body } = wanted;
         if reply.is_some() {
             self.reply = reply;
             return flag::REPLY;
         }
         for (is_set, bit) in [
-            (url.is_some(), flag::RETARGET),
-            (!handovers.is_empty(), flag::HANDOVER),
-            (handback.is_some(), flag::HANDBACK),
+            (url.is_some(), flag::REDIRECT),
+            (!delegates.is_empty(), flag::DELEGATE),
+            (response_delegate.is_some(), flag::DELEGATE_RESPONSE),
             (body.is_some(), flag::REWRITTEN),
         ] {
             if is_set {
                 flags |= bit;
             }
         }
-        (self.url, self.handovers, self.handback, self.body) = (url, handovers, handback, body);
+        (self.url, self.delegates, self.response_delegate, self.body) =
+            (url, delegates, response_delegate, body);
         flags
     }
 
@@ -438,13 +439,13 @@ impl Engine {
     }
 
     /// Who takes the request of the last decision over, in their order.
-    pub fn take_handovers(&mut self) -> Vec<Taker> {
-        std::mem::take(&mut self.handovers)
+    pub fn take_delegates(&mut self) -> Vec<Delegate> {
+        std::mem::take(&mut self.delegates)
     }
 
     /// Who takes the answer over.
-    pub const fn take_handback(&mut self) -> Option<Taker> {
-        self.handback.take()
+    pub const fn take_response_delegate(&mut self) -> Option<Delegate> {
+        self.response_delegate.take()
     }
 
     /// The synthetic answer of the last decision, with the shield it comes from.
@@ -545,7 +546,7 @@ impl Engine {
         let context = self.context();
         ShieldSet::concerned_by(head.endpoint)
             .and(self.active)
-            .filter(|(_, shield)| matches!(shield.head(head, &context), HeadStep::Watch))
+            .filter(|(_, shield)| matches!(shield.head(head, &context), HeadStep::InspectResponse))
             .map(|(place, shield)| (shield, self.modes.get(place).copied().unwrap_or(Mode::On)))
             .collect()
     }
@@ -694,20 +695,20 @@ impl Engine {
     }
 
     /// What the person is asked before the page does something that is no request of its own, see
-    /// [`Shield::inquiry`]; without a question it is refused. `None`: nobody minds.
-    pub fn inquire(&mut self, what: &str) -> Option<Taker> {
+    /// [`Shield::prompt`]; without a question it is refused. `None`: nobody minds.
+    pub fn prompt(&mut self, what: &str) -> Option<Delegate> {
         for &shield in SHIELDS {
             let mode = self.mode(shield);
-            let question = if mode == Mode::Off { None } else { shield.inquiry(what) };
+            let question = if mode == Mode::Off { None } else { shield.prompt(what) };
             let Some(question) = question else { continue };
-            let (action, taker) = match mode {
+            let (action, delegate) = match mode {
                 Mode::Ask => (Action::Asked, Some(asking(shield, question))),
-                Mode::On => (Action::Blocked, Some(taker(shield, Handler::Ask))),
+                Mode::On => (Action::Blocked, Some(delegate(shield, Handler::Ask))),
                 Mode::Flag | Mode::Off => (Action::Flagged, None),
             };
             let host = Address::parse(what).map_or(self.page_host.as_str(), |address| address.host);
             self.ledger.add(shield.info().id, action, host, "(leaving Element)");
-            return taker;
+            return delegate;
         }
         None
     }
@@ -899,13 +900,13 @@ fn account_of(key: &str) -> &str {
     key.rsplit_once('/').map_or("", |(account, _)| account)
 }
 
-fn taker(shield: &dyn Shield, handler: Handler) -> Taker {
+fn delegate(shield: &dyn Shield, handler: Handler) -> Delegate {
     let info = shield.info();
-    Taker { handler, shield: info.id, name: info.name, question: None }
+    Delegate { handler, shield: info.id, name: info.name, question: None }
 }
 
-fn asking(shield: &dyn Shield, question: &'static Question) -> Taker {
-    Taker { question: Some(question), ..taker(shield, Handler::Ask) }
+fn asking(shield: &dyn Shield, question: &'static Question) -> Delegate {
+    Delegate { question: Some(question), ..delegate(shield, Handler::Ask) }
 }
 
 /// Lets tests see a real trap.

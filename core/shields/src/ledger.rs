@@ -4,7 +4,7 @@ use crate::verdict::Action;
 use serde::Serialize;
 
 /// Rows with a host of their own until the next drain.
-const MOST_ROWS: usize = 256;
+const MAX_ROWS: usize = 256;
 /// Stands for every further host.
 const OTHER_HOSTS: &str = "(other hosts)";
 
@@ -42,7 +42,7 @@ impl Ledger {
         host: &str,
         endpoint: &'static str,
     ) {
-        let full = self.rows.len() >= MOST_ROWS && host != OTHER_HOSTS;
+        let full = self.rows.len() >= MAX_ROWS && host != OTHER_HOSTS;
         let known = self.rows.iter_mut().find(|row| {
             row.shield == shield
                 && row.action == action
@@ -102,7 +102,7 @@ mod tests {
             ledger.add("identity", Action::Blocked, &host.to_string(), "identity");
         }
         let rows = ledger.drain(0);
-        assert_eq!(rows.len(), MOST_ROWS + 1);
+        assert_eq!(rows.len(), MAX_ROWS + 1);
         assert_eq!(rows.iter().map(|row| row.count).sum::<u32>(), 1000);
     }
 }

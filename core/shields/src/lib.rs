@@ -14,5 +14,5 @@ pub mod overview;
 pub mod shields;
 pub mod verdict;
 
-pub use decide::{Effect, Engine, Taker};
-pub use needs_module::{can_rest, can_rest_after};
+pub use decide::{Delegate, Effect, Engine};
+pub use needs_module::{can_stay_unloaded, can_stay_unloaded_after};

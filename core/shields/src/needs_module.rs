@@ -6,7 +6,7 @@ use mantle_wire::route::{Endpoint, route};
 use mantle_wire::url::Address;
 
 /// Longer answers are for the module to judge.
-const MOST_BYTES: usize = 256 * 1024;
+const MAX_BYTES: usize = 256 * 1024;
 /// The type of encrypted state and the event that has its flag; the flag itself, under either name;
 /// and what begins the other spelling of a letter of these in JSON.
 const MARKS: [&[u8]; 3] = [b"m.room.encrypt", b"encrypt_state_events", b"\\u00"];
@@ -16,7 +16,7 @@ const MARKS: [&[u8]; 3] = [b"m.room.encrypt", b"encrypt_state_events", b"\\u00"]
 ///
 /// Client-server API, `GET /_matrix/client/v3/sync`.
 #[must_use]
-pub fn can_rest(method: &str, url: &str) -> bool {
+pub fn can_stay_unloaded(method: &str, url: &str) -> bool {
     let Some(address) = Address::parse(url) else { return false };
     let is_sync = route(method, &address).endpoint == Endpoint::Sync;
     let is_later = || address.parameter("since").is_some_and(|since| !since.is_empty());
@@ -32,14 +32,14 @@ pub fn can_rest(method: &str, url: &str) -> bool {
 /// module: it has nothing that the module would look at then. An ordinary encrypted message counts
 /// as such a thing. `read` gives the answer; one that is too long for this look is not read.
 #[must_use]
-pub fn can_rest_after(
+pub fn can_stay_unloaded_after(
     method: &str,
     url: &str,
     length: usize,
     read: impl FnOnce() -> Vec<u8>,
 ) -> bool {
     let is_quiet = |answer: &[u8]| MARKS.iter().all(|mark| memmem::find(answer, mark).is_none());
-    can_rest(method, url) && length <= MOST_BYTES && is_quiet(&read())
+    can_stay_unloaded(method, url) && length <= MAX_BYTES && is_quiet(&read())
 }
 
 #[cfg(test)]
@@ -55,7 +55,7 @@ mod tests {
             "https://hs/_matrix/client/r0/sync?since=s1",
             "https://hs/_matrix/client/v3/sync?since=s1&filter=aB-_9&set_presence=offline",
         ] {
-            assert!(can_rest("GET", url), "{url}");
+            assert!(can_stay_unloaded("GET", url), "{url}");
         }
     }
 
@@ -76,13 +76,14 @@ mod tests {
             ("GET", "https://hs/_matrix/client/v3/rooms/!r:hs/state?since=s1"),
             ("GET", "https://hs/_matrix/client/v3/events?since=s1"),
         ] {
-            assert!(!can_rest(method, url), "{method} {url}");
+            assert!(!can_stay_unloaded(method, url), "{method} {url}");
         }
     }
 
     #[test]
     fn answers_that_may_concern_state_are_looked_at() {
-        let rests = |answer: &[u8]| can_rest_after("GET", URL, answer.len(), || answer.to_vec());
+        let rests =
+            |answer: &[u8]| can_stay_unloaded_after("GET", URL, answer.len(), || answer.to_vec());
         let quiet = r#"{"next_batch":"s2","rooms":{"join":{"!r:hs":{"state":{"events":[{"type":"m.room.name","state_key":"","content":{"name":"Plain \ud83d\ude00"}}]}}}}}"#;
         assert!(rests(quiet.as_bytes()));
         assert!(rests(b"{}"));
@@ -103,15 +104,15 @@ mod tests {
     fn a_long_answer_is_not_even_read() {
         let reads = |url: &str, length: usize| {
             let mut is_read = false;
-            let rests = can_rest_after("GET", url, length, || {
+            let rests = can_stay_unloaded_after("GET", url, length, || {
                 is_read = true;
                 b"{}".to_vec()
             });
             assert_eq!(rests, is_read);
             is_read
         };
-        assert!(reads(URL, MOST_BYTES));
-        assert!(!reads(URL, MOST_BYTES + 1));
+        assert!(reads(URL, MAX_BYTES));
+        assert!(!reads(URL, MAX_BYTES + 1));
         assert!(!reads("https://hs/_matrix/client/v3/sync", 2));
     }
 }

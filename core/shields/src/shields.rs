@@ -278,7 +278,7 @@ pub fn mode_in(policy: &EffectiveSettings, shield: &str) -> Mode {
         })
 }
 
-/// For [`Shield::inquiry`]: the page wants to know where the device is.
+/// For [`Shield::prompt`]: the page wants to know where the device is.
 pub const POSITION: &str = "position:";
 
 /// A request's head, routed.
@@ -408,17 +408,17 @@ pub enum HeadStep {
     /// Show it the body and headers.
     Body,
     /// Show it the answer.
-    Watch,
+    InspectResponse,
     /// Do not send; answer this.
     Reply(Action, Reply),
     /// Send only if the person agrees; not at all while the shield is on.
     Ask(&'static Question),
     /// Send to this URL of the same origin instead; shields that follow see it.
-    Retarget(String),
+    Redirect(String),
     /// A handler in the page takes it over, after every shield's edits.
-    Handover(Handler),
+    Delegate(Handler),
     /// A handler in the page sees the answer, before any shield does.
-    Handback(Handler),
+    DelegateResponse(Handler),
 }
 
 /// What a shield wants, knowing the body.
@@ -444,9 +444,9 @@ pub enum BodyStep {
     /// The same, and with these edits where the person agrees.
     AskEdited(&'static Question, Vec<Edit>),
     /// A handler in the page takes it over, after every shield's edits.
-    Handover(Handler),
+    Delegate(Handler),
     /// A handler in the page sees the answer, before any shield does.
-    Handback(Handler),
+    DelegateResponse(Handler),
 }
 
 /// A part of a body that stays on this device.
@@ -532,7 +532,7 @@ pub trait Shield: Sync {
         Vec::new()
     }
 
-    /// A look at the response, after [`HeadStep::Watch`]; at a sync response only by
+    /// A look at the response, after [`HeadStep::InspectResponse`]; at a sync response only by
     /// [`Shield::account_data`].
     ///
     /// # Errors
@@ -552,7 +552,7 @@ pub trait Shield: Sync {
     }
 
     /// A look at one of the global account data events of a sync response, after
-    /// [`HeadStep::Watch`]: the JSON text to put in place of its content, or `None`. What it learns
+    /// [`HeadStep::InspectResponse`]: the JSON text to put in place of its content, or `None`. What it learns
     /// goes into `step`.
     ///
     /// # Errors
@@ -590,7 +590,7 @@ pub trait Shield: Sync {
 
     /// What the person is asked before the page does something that is no request of its own: the
     /// absolute address of a link, or [`POSITION`]. `None`: nothing.
-    fn inquiry(&self, _what: &str) -> Option<&'static Question> {
+    fn prompt(&self, _what: &str) -> Option<&'static Question> {
         None
     }
 }

@@ -13,13 +13,13 @@ pub mod flag {
     /// Send the rewritten body.
     pub const REWRITTEN: u32 = 8;
     /// Send, and pass the whole answer through the core.
-    pub const WATCH: u32 = 16;
+    pub const INSPECT_RESPONSE: u32 = 16;
     /// Send to another URL; the page sees the one it asked for.
-    pub const RETARGET: u32 = 32;
+    pub const REDIRECT: u32 = 32;
     /// A handler in the page takes the request over before it is sent.
-    pub const HANDOVER: u32 = 64;
+    pub const DELEGATE: u32 = 64;
     /// Once the answer is there, a handler in the page sees it before the core does.
-    pub const HANDBACK: u32 = 128;
+    pub const DELEGATE_RESPONSE: u32 = 128;
 }
 
 /// A part of the page script that takes requests or answers over, asynchronously.

@@ -111,8 +111,8 @@ fn outcome_in(engine: &mut Engine, method: &str, url: &str, body: &str) -> Strin
     format!(
         "{flags} {:?} {body:?} {private:?} {:?} {:?}",
         engine.take_reply(),
-        engine.take_handovers(),
-        engine.take_handback()
+        engine.take_delegates(),
+        engine.take_response_delegate()
     )
 }
 

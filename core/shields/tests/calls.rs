@@ -23,7 +23,7 @@ fn engine(stored: &str) -> Engine {
 /// The homeserver's answer as the page sees it.
 fn turn_answer(engine: &mut Engine, uris: &[&str]) -> Value {
     let url = format!("{HS}/voip/turnServer");
-    assert_eq!(engine.decide("GET", &url), flag::WATCH);
+    assert_eq!(engine.decide("GET", &url), flag::INSPECT_RESPONSE);
     let body = json!({"username": "u", "password": "p", "ttl": 60, "uris": uris}).to_string();
     let changed = engine.response("GET", &url, 200, body.as_bytes());
     serde_json::from_slice(changed.as_deref().unwrap_or(body.as_bytes())).unwrap()

@@ -47,7 +47,7 @@ fn send(engine: &mut Engine, method: &str, url: &str, headers: &str, body: &[u8]
 fn target(engine: &mut Engine, method: &str, url: &str) -> Option<String> {
     let flags = engine.decide(method, url);
     assert_eq!(flags & (flag::REPLY | flag::NEEDS_BODY), 0, "{url}");
-    (flags & flag::RETARGET != 0).then(|| engine.take_url().unwrap())
+    (flags & flag::REDIRECT != 0).then(|| engine.take_url().unwrap())
 }
 
 fn post(engine: &mut Engine, path: &str, body: &str) -> Outcome {
@@ -342,8 +342,11 @@ fn the_first_token_of_a_session_is_handed_back_and_no_later_one() {
         "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&device_code=d",
         "device_code=d&grant_type=urn:ietf:params:oauth:grant-type:device_code",
     ] {
-        assert_eq!(flags(token, body), flag::HANDBACK, "{body}");
-        assert_eq!(flags("https://hs.example.org/_matrix/client/v9/token", body), flag::HANDBACK);
+        assert_eq!(flags(token, body), flag::DELEGATE_RESPONSE, "{body}");
+        assert_eq!(
+            flags("https://hs.example.org/_matrix/client/v9/token", body),
+            flag::DELEGATE_RESPONSE
+        );
     }
     for body in [
         "grant_type=refresh_token&refresh_token=r",
@@ -357,8 +360,8 @@ fn the_first_token_of_a_session_is_handed_back_and_no_later_one() {
     }
     let body = b"grant_type=authorization_code";
     engine.decide_body("POST", token, "", body);
-    let taker = engine.take_handback().expect("nobody takes it");
-    assert_eq!((taker.handler, taker.shield), (Handler::Session, "device-name"));
+    let delegate = engine.take_response_delegate().expect("nobody takes it");
+    assert_eq!((delegate.handler, delegate.shield), (Handler::Session, "device-name"));
     for (mode, recorded) in [("off", 0), ("flag", 1)] {
         let settings = format!(r#"{{"version":1,"shields":{{"device-name":"{mode}"}}}}"#);
         let mut engine = with(Some(&settings));
@@ -481,7 +484,7 @@ fn a_well_known_cannot_make_a_homeserver_a_manager() {
 fn openid_tokens_are_followed_by_value() {
     let mut engine = engine();
     let url = format!("{HS}/user/@a:x/openid/request_token");
-    assert_eq!(engine.decide("POST", &url), flag::WATCH);
+    assert_eq!(engine.decide("POST", &url), flag::INSPECT_RESPONSE);
     let answer = br#"{"access_token":"SECRETsecret1","token_type":"Bearer","matrix_server_name":"x","expires_in":3600}"#;
     assert_eq!(engine.response("POST", &url, 200, answer), None);
     let other = "https://widget.example.net/auth";
@@ -562,7 +565,7 @@ fn calls_of_ones_own_homeserver_get_the_token() {
     assert_eq!(send(&mut trusting, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
     let list = br#"{"rtc_transports":[{"type":"livekit","livekit_service_url":"https://sfu.example.org"}]}"#;
     let transports = "https://x/_matrix/client/unstable/org.matrix.msc4143/rtc/transports";
-    assert_eq!(engine.decide("GET", transports), flag::WATCH);
+    assert_eq!(engine.decide("GET", transports), flag::INSPECT_RESPONSE);
     engine.response("GET", transports, 200, list);
     assert_eq!(send(&mut engine, "POST", other, "", b"SECRETsecret1"), Outcome::Sent);
 }
@@ -653,7 +656,7 @@ fn element_config_is_hardened_and_nothing_else_in_it() {
         "https://chat.example.org/app/config.json",
         "https://chat.example.org/app/config.chat.example.org.json?cachebuster=7",
     ] {
-        assert_ne!(engine.decide("GET", url) & flag::WATCH, 0);
+        assert_ne!(engine.decide("GET", url) & flag::INSPECT_RESPONSE, 0);
         let out = engine.response("GET", url, 200, config.as_bytes()).unwrap();
         let out: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(
@@ -747,8 +750,8 @@ fn login_answers_are_hardened_too() {
     let mut engine = engine();
     let url = format!("{HS}/login");
     let flags = engine.decide("POST", &url);
-    assert_eq!(flags, flag::NEEDS_BODY | flag::WATCH);
-    assert_eq!(engine.decide_body("POST", &url, "", b"{}"), flag::WATCH);
+    assert_eq!(flags, flag::NEEDS_BODY | flag::INSPECT_RESPONSE);
+    assert_eq!(engine.decide_body("POST", &url, "", b"{}"), flag::INSPECT_RESPONSE);
     let answer = r#"{"user_id":"@a:x","well_known":{"m.homeserver":{"base_url":"https://x"},"m.identity_server":{"base_url":"https://vector.im"}}}"#;
     let out = engine.response("POST", &url, 200, answer.as_bytes()).unwrap();
     assert_eq!(
@@ -951,8 +954,8 @@ fn services_for_usage_errors_reports_and_maps_are_known_by_host_or_path() {
     // Reports are asked about, and refused where nobody is to be asked.
     for url in ["https://element.io/bugreports/submit", "https://rageshakes.element.io/api/submit"]
     {
-        assert_eq!(engine.decide("POST", url) & flag::HANDOVER, flag::HANDOVER, "{url}");
-        assert_eq!(engine.take_handovers()[0].question.unwrap().id, "report", "{url}");
+        assert_eq!(engine.decide("POST", url) & flag::DELEGATE, flag::DELEGATE, "{url}");
+        assert_eq!(engine.take_delegates()[0].question.unwrap().id, "report", "{url}");
         let mut on = with(Some(r#"{"shields":{"telemetry":"on"}}"#));
         assert_eq!(errcode(&send(&mut on, "POST", url, "", b"")), "M_FORBIDDEN", "{url}");
     }
@@ -1047,7 +1050,7 @@ fn new_rooms_are_no_more_open_than_asked_for() {
     assert_eq!(made(json!([history("invited")])), json!([guests, history("invited")]));
 
     let well_known = "https://hs.example.org/.well-known/matrix/client";
-    assert_ne!(engine.decide("GET", well_known) & flag::WATCH, 0);
+    assert_ne!(engine.decide("GET", well_known) & flag::INSPECT_RESPONSE, 0);
     let order = br#"{"io.element.e2ee":{"default":false,"force_disable":true,"secure_backup_required":true},"im.vector.riot.e2ee":{"default":true}}"#;
     let seen = engine.response("GET", well_known, 200, order).unwrap();
     assert_eq!(
@@ -1077,7 +1080,7 @@ fn a_profile_does_not_say_that_one_is_in_a_call() {
         let all = format!(r#"{{"displayname":"","{name}":{{"call_joined_ts":1}}}}"#);
         let outcome = send(&mut engine, "PUT", &format!("{HS}/profile/@a:x"), "", all.as_bytes());
         assert_eq!(outcome, Outcome::Rewritten(r#"{"displayname":""}"#.into()), "{name}");
-        assert!(engine.take_handovers().is_empty());
+        assert!(engine.take_delegates().is_empty());
     }
 }
 
@@ -1148,8 +1151,11 @@ fn what_becomes_public_is_asked_about() {
     for (method, path, body, question) in cases {
         let url = format!("{HS}{path}");
         send(&mut asking, method, &url, "", body.as_bytes());
-        let ids: Vec<_> =
-            asking.take_handovers().iter().filter_map(|taker| Some(taker.question?.id)).collect();
+        let ids: Vec<_> = asking
+            .take_delegates()
+            .iter()
+            .filter_map(|delegate| Some(delegate.question?.id))
+            .collect();
         let wanted: &[&str] = if question.is_empty() { &[] } else { &[question] };
         assert_eq!(ids, wanted, "{method} {path} {body}");
         let refused = send(&mut refusing, method, &url, "", body.as_bytes());
@@ -1157,7 +1163,7 @@ fn what_becomes_public_is_asked_about() {
         assert_eq!(is_refused, !question.is_empty(), "{method} {path} {refused:?}");
         let watched = send(&mut watching, method, &url, "", body.as_bytes());
         assert!(!matches!(watched, Outcome::Replied(..)), "{method} {path} {watched:?}");
-        assert!(watching.take_handovers().is_empty(), "{method} {path}");
+        assert!(watching.take_delegates().is_empty(), "{method} {path}");
     }
     let flagged = records(&mut watching);
     assert!(flagged.iter().all(|record| record["action"] != "answered"), "{flagged:?}");
@@ -1212,7 +1218,9 @@ fn positions_and_map_links_are_asked_about() {
     const MAP: &str = "https://www.openstreetmap.org/?mlat=51.5&mlon=-0.1#map=16/51.5/-0.1";
     let mut asking = engine();
     let ids = |engine: &mut Engine, what: &str| {
-        engine.inquire(what).map(|taker| taker.question.map_or("refused", |question| question.id))
+        engine
+            .prompt(what)
+            .map(|delegate| delegate.question.map_or("refused", |question| question.id))
     };
     assert_eq!(ids(&mut asking, "position:"), Some("here"));
     assert_eq!(ids(&mut asking, MAP), Some("map"));
@@ -1337,12 +1345,12 @@ fn bug_reports_are_known_by_the_configured_address() {
         let mut engine = engine();
         let config = json!({ "bug_report_endpoint_url": configured }).to_string();
         engine.response("GET", "https://chat.example.org/app/config.json", 200, config.as_bytes());
-        assert_eq!(engine.decide("POST", report) & flag::HANDOVER, flag::HANDOVER, "{report}");
-        assert_eq!(engine.take_handovers()[0].question.unwrap().id, "report");
+        assert_eq!(engine.decide("POST", report) & flag::DELEGATE, flag::DELEGATE, "{report}");
+        assert_eq!(engine.take_delegates()[0].question.unwrap().id, "report");
     }
     // Before any configuration by what such a service's path looks like.
     let url = "https://support.example.org/rageshake/api/submit";
-    assert_eq!(engine().decide("POST", url) & flag::HANDOVER, flag::HANDOVER);
+    assert_eq!(engine().decide("POST", url) & flag::DELEGATE, flag::DELEGATE);
 }
 
 #[test]
@@ -1352,7 +1360,7 @@ fn habits_stay_on_this_device_and_echo() {
     let url = format!("{HS}/user/%40a%3Ax/account_data/io.element.recent_emoji");
     let content = br#"{"recent_emoji":[["x",3]]}"#;
     let sync = format!("{HS}/sync?since=s1");
-    assert_eq!(engine.decide("GET", &sync) & flag::WATCH, flag::WATCH);
+    assert_eq!(engine.decide("GET", &sync) & flag::INSPECT_RESPONSE, flag::INSPECT_RESPONSE);
     assert_eq!(send(&mut engine, "PUT", &url, "", content), Outcome::Rewritten("{}".into()));
     let saved = engine.take_unsaved().unwrap();
     assert_eq!(engine.take_unsaved(), None);
@@ -1516,7 +1524,7 @@ fn names_of_sections_and_sounds_stay_here() {
 fn state_that_may_be_encrypted_is_handed_over_and_its_answers_back() {
     let flags = |engine: &mut Engine, method: &str, path: &str| {
         engine.decide(method, &format!("{HS}{path}"))
-            & (flag::HANDOVER | flag::HANDBACK | flag::REPLY)
+            & (flag::DELEGATE | flag::DELEGATE_RESPONSE | flag::REPLY)
     };
     let over = [
         ("POST", "/createRoom"),
@@ -1547,10 +1555,10 @@ fn state_that_may_be_encrypted_is_handed_over_and_its_answers_back() {
     ];
     let mut on = engine();
     for (method, path) in over {
-        assert_eq!(flags(&mut on, method, path), flag::HANDOVER, "{path}");
+        assert_eq!(flags(&mut on, method, path), flag::DELEGATE, "{path}");
     }
     for (method, path) in back {
-        assert_eq!(flags(&mut on, method, path), flag::HANDBACK, "{path}");
+        assert_eq!(flags(&mut on, method, path), flag::DELEGATE_RESPONSE, "{path}");
     }
     for (method, path) in neither {
         assert_eq!(flags(&mut on, method, path), 0, "{path}");
@@ -1561,21 +1569,21 @@ fn state_that_may_be_encrypted_is_handed_over_and_its_answers_back() {
         "https://x/_matrix/client/api/v1/rooms/!r:x/state/m.room.name",
         "https://x/_matrix/client/v3/rooms/!r:x/state/m.room.name/a/b",
     ] {
-        assert_eq!(on.decide("PUT", url) & flag::HANDOVER, flag::HANDOVER, "{url}");
+        assert_eq!(on.decide("PUT", url) & flag::DELEGATE, flag::DELEGATE, "{url}");
     }
     // The search shield has a word before.
-    assert_eq!(flags(&mut on, "POST", "/search"), flag::HANDOVER | flag::HANDBACK);
+    assert_eq!(flags(&mut on, "POST", "/search"), flag::DELEGATE | flag::DELEGATE_RESPONSE);
     // Sliding sync asks in its body for types as well.
     let sliding =
         "https://hs.example.org/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
-    assert_eq!(on.decide("POST", sliding) & flag::HANDBACK, flag::HANDBACK);
+    assert_eq!(on.decide("POST", sliding) & flag::DELEGATE_RESPONSE, flag::DELEGATE_RESPONSE);
 
     let mut more = with(Some(
         r#"{"version":1,"options":{"encrypted-state":{"types":["m.room.pinned_events"]}}}"#,
     ));
     let pins = "/rooms/!r:x/state/m.room.pinned_events/";
     assert_eq!(flags(&mut on, "PUT", pins), 0);
-    assert_eq!(flags(&mut more, "PUT", pins), flag::HANDOVER);
+    assert_eq!(flags(&mut more, "PUT", pins), flag::DELEGATE);
 
     let mut off = with(Some(r#"{"version":1,"shields":{"encrypted-state":"off"}}"#));
     let mut watching = with(Some(r#"{"version":1,"shields":{"encrypted-state":"flag"}}"#));

@@ -136,7 +136,7 @@ fn sign_in_and_calls_reach_what_the_homeserver_names() {
         assert_eq!(refused(&mut engine, "POST", url), Some("third-party"), "{url}");
     }
     let metadata = "https://hs.example.org/_matrix/client/v1/auth_metadata";
-    assert_ne!(engine.decide("GET", metadata) & flag::WATCH, 0);
+    assert_ne!(engine.decide("GET", metadata) & flag::INSPECT_RESPONSE, 0);
     let body = br#"{"issuer":"https://auth.example.org/","token_endpoint":"https://auth.example.org/oauth2/token","device_authorization_endpoint":"https://codes.example.org/oauth2/device"}"#;
     assert_eq!(engine.response("GET", metadata, 200, body), None, "an answer that stays as it is");
     let well_known = "https://hs.example.org/.well-known/matrix/client";
@@ -148,7 +148,7 @@ fn sign_in_and_calls_reach_what_the_homeserver_names() {
     // Or by its own list of call servers, where a list of the person's does not name them.
     let transports =
         "https://hs.example.org/_matrix/client/unstable/org.matrix.msc4143/rtc/transports";
-    assert_ne!(engine.decide("GET", transports) & flag::WATCH, 0);
+    assert_ne!(engine.decide("GET", transports) & flag::INSPECT_RESPONSE, 0);
     let other = "https://sfu.example.org/sfu/get";
     assert_eq!(refused(&mut engine, "POST", other), Some("third-party"));
     let list = br#"{"rtc_transports":[{"type":"livekit","livekit_service_url":"https://sfu.example.org"}]}"#;
@@ -189,7 +189,7 @@ fn frames_and_scripts_come_from_the_own_site() {
 fn captchas_are_asked_about_unless_off() {
     let captcha = "https://www.recaptcha.net/recaptcha/api.js?onload=x&render=explicit";
     let asked = |settings: Option<&str>, url: &str| {
-        with(settings).inquire(url).map(|taker| (taker.shield, taker.question.is_some()))
+        with(settings).prompt(url).map(|delegate| (delegate.shield, delegate.question.is_some()))
     };
     for settings in [None, Some(STRICT)] {
         assert_eq!(asked(settings, captcha), Some(("captcha", true)), "{settings:?}");

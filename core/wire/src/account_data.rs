@@ -88,7 +88,7 @@ fn event<'a>(text: &'a [u8], cursor: &mut Cursor<'a>) -> Result<Option<Event<'a>
 const KEY: &[u8] = b"\"account_data\"";
 
 /// Of one room's account data, or all global ones, how much is looked at by itself.
-const MOST_BYTES: usize = 8 * 1024;
+const MAX_BYTES: usize = 8 * 1024;
 
 /// Where a part of a sync answer has account data, global or a room's, each as an answer that has
 /// nothing else; `None` where it reaches over the part's end, is long or broken. What is empty is left out.
@@ -110,7 +110,7 @@ pub fn mentions(endpoint: Endpoint, part: &[u8]) -> impl Iterator<Item = Option<
             if value.starts_with(br#"{"events":[]}"#) {
                 continue;
             }
-            let end = value.len().min(MOST_BYTES);
+            let end = value.len().min(MAX_BYTES);
             let length = (value.first() == Some(&b'{')).then(|| walk_on(value, 1, end)).flatten();
             let object = length.and_then(|end| std::str::from_utf8(value.get(..end)?).ok());
             let Some(object) = object else { return Some(None) };

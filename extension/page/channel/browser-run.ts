@@ -2,11 +2,11 @@
 import { NativeError } from "../primordials/primordials.ts";
 import { askRelay } from "./relay-requests.ts";
 
-const PATIENCE = 10_000;
+const ANSWER_TIMEOUT_MS = 10_000;
 
 /** The same in all tabs until the browser ends. Rejects where that cannot be known. */
 export async function browserRun(): Promise<string> {
-  const answer = await askRelay({ kind: "run" }, PATIENCE);
+  const answer = await askRelay({ kind: "run" }, ANSWER_TIMEOUT_MS);
   if (answer.kind !== "browser-run") throw new NativeError("Mantle read something unexpected.");
   return answer.run;
 }

@@ -12,7 +12,7 @@ import {
   stopEvent,
 } from "../primordials/primordials.ts";
 import { readRelayAnswer, readSettingsMessage } from "../../protocol/page-relay.ts";
-import { readRoomsWish } from "../../protocol/rooms.ts";
+import { readRoomsCommand } from "../../protocol/rooms.ts";
 import { readCheckUpCommand } from "../../protocol/check-up.ts";
 import type {
   EffectsMessage,
@@ -21,7 +21,7 @@ import type {
   SettingsMessage,
   StatusMessage,
 } from "../../protocol/page-relay.ts";
-import type { RoomsSurvey, RoomsWish } from "../../protocol/rooms.ts";
+import type { RoomsSurvey, RoomsCommand } from "../../protocol/rooms.ts";
 import type { CheckUpAnswer, CheckUpCommand } from "../../protocol/check-up.ts";
 
 /** The page's end of the channel to the relay in the isolated world. */
@@ -39,7 +39,7 @@ export function openChannel(handlers: {
   opened: () => void;
   settings: (message: SettingsMessage) => void;
   answer: (message: RelayAnswer) => void;
-  wish: (message: RoomsWish) => void;
+  wish: (message: RoomsCommand) => void;
   checkUp: (message: CheckUpCommand) => void;
 }): Channel {
   let nonce: string | undefined;
@@ -72,7 +72,7 @@ export function openChannel(handlers: {
         if (settings !== undefined) return handlers.settings(settings);
         const answer = readRelayAnswer(data);
         if (answer !== undefined) return handlers.answer(answer);
-        const wish = readRoomsWish(data);
+        const wish = readRoomsCommand(data);
         if (wish !== undefined) return handlers.wish(wish);
         const command = readCheckUpCommand(data);
         if (command !== undefined) handlers.checkUp(command);

@@ -5,7 +5,7 @@ import { askRelay } from "./relay-requests.ts";
 import type { ModuleName } from "../../protocol/requests.ts";
 
 /** The background may have to start first. */
-const PATIENCE = 15_000;
+const ANSWER_TIMEOUT_MS = 15_000;
 
 const loading: Partial<Record<ModuleName, Promise<WebAssembly.Module>>> = {};
 
@@ -26,7 +26,7 @@ export function loadModule(name: ModuleName): Promise<WebAssembly.Module> {
 }
 
 async function fetchAndCompile(name: ModuleName): Promise<WebAssembly.Module> {
-  const answer = await askRelay({ kind: "module", name }, PATIENCE);
+  const answer = await askRelay({ kind: "module", name }, ANSWER_TIMEOUT_MS);
   if (answer.kind !== "module-bytes") throw new NativeError("Mantle read something unexpected.");
   return compileWasm(bytesOfBase64(answer.base64));
 }

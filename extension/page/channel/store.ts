@@ -5,7 +5,7 @@ import { MAX_KEY_LENGTH, MAX_VALUE_LENGTH } from "../../protocol/requests.ts";
 import type { StoreArea } from "../../protocol/requests.ts";
 
 /** A disk may be slow; a page without a relay must not wait for ever. */
-const PATIENCE = 10_000;
+const ANSWER_TIMEOUT_MS = 10_000;
 /** Kept per origin of the page. Values are opaque: what is secret is encrypted before. */
 export const store = {
   /**
@@ -19,12 +19,12 @@ export const store = {
     if (value !== null && value.length > MAX_VALUE_LENGTH) {
       throw new NativeError("Mantle keeps at most 1 MB in one piece.");
     }
-    await askRelay({ kind: "store", area, key, value }, PATIENCE);
+    await askRelay({ kind: "store", area, key, value }, ANSWER_TIMEOUT_MS);
   },
 
   /** Everything under an area. */
   async load(area: StoreArea): Promise<Record<string, string>> {
-    const answer = await askRelay({ kind: "load", area }, PATIENCE);
+    const answer = await askRelay({ kind: "load", area }, ANSWER_TIMEOUT_MS);
     if (answer.kind !== "loaded") throw new NativeError("Mantle read something unexpected.");
     return answer.entries;
   },

@@ -17,11 +17,11 @@ import { bytesOfBase64 } from "../primordials/base64.ts";
 import { REWRITTEN } from "../intercept/decision.ts";
 import type {
   FrameVerdict,
-  Gate,
+  RequestPolicy,
   HandlerAction,
   PeerVerdict,
   SyntheticReply,
-  Taker,
+  Delegate,
 } from "../intercept/decision.ts";
 import { refusal } from "../intercept/refusal.ts";
 import { fallbackAnswer, fallbackDecision } from "./fallback.ts";
@@ -63,7 +63,7 @@ export interface CoreObserver {
  * The one place where the core is built, called and, when it traps, built again. A call that traps
  * twice is decided by the fallback; the next request gets a new core.
  */
-export class GuardedCore implements Gate {
+export class GuardedCore implements RequestPolicy {
   /** Handles requests and answers for the handler "session". */
   readonly sessions = new UnnamedSessions(this);
   readonly #observer: CoreObserver;
@@ -162,20 +162,20 @@ export class GuardedCore implements Gate {
   }
 
   /** Of a request, or of its answer too; without a working core nothing rests. */
-  canRest(method: string, url: string, answer?: Uint8Array): boolean {
-    return this.#attemptOnce((core) => core.canRest(method, url, answer)) ?? false;
+  canStayUnloaded(method: string, url: string, answer?: Uint8Array): boolean {
+    return this.#attemptOnce((core) => core.canStayUnloaded(method, url, answer)) ?? false;
   }
 
   takeUrl(): string | undefined {
     return this.#attemptOnce((core) => core.takeUrl());
   }
 
-  takeHandovers(): readonly Taker[] {
-    return this.sessions.takers(this.#attemptOnce((core) => core.takeHandovers()) ?? []);
+  takeDelegates(): readonly Delegate[] {
+    return this.sessions.delegates(this.#attemptOnce((core) => core.takeDelegates()) ?? []);
   }
 
-  takeHandback(): Taker | undefined {
-    return this.#attemptOnce((core) => core.takeHandback())?.[0];
+  takeResponseDelegate(): Delegate | undefined {
+    return this.#attemptOnce((core) => core.takeResponseDelegate())?.[0];
   }
 
   note(shield: string, action: HandlerAction, method: string, url: string): void {
@@ -213,10 +213,10 @@ export class GuardedCore implements Gate {
     return own;
   }
 
-  inquire(what: string): Taker | undefined {
-    const takers = this.#attempt<readonly Taker[]>((core) => core.inquire(what), []);
+  prompt(what: string): Delegate | undefined {
+    const delegates = this.#attempt<readonly Delegate[]>((core) => core.prompt(what), []);
     this.#notePending();
-    return takers[0];
+    return delegates[0];
   }
 
   /** Effects since the last call; empty without a working core. */

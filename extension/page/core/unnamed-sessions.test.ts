@@ -3,9 +3,9 @@ import "../../testing/page.ts";
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 
-import { HANDOVER, PASS, REPLY, REWRITTEN } from "../intercept/decision.ts";
-import type { Taker } from "../intercept/decision.ts";
-import type { HeldRequest } from "../intercept/handlers.ts";
+import { DELEGATE, PASS, REPLY, REWRITTEN } from "../intercept/decision.ts";
+import type { Delegate } from "../intercept/decision.ts";
+import type { PausedRequest } from "../intercept/handlers.ts";
 
 const HS = "https://hs.example.org/base";
 const WHOAMI = `${HS}/_matrix/client/v3/account/whoami`;
@@ -59,7 +59,7 @@ const bytes = (content: unknown): Uint8Array => new TextEncoder().encode(JSON.st
 const tokenRequest = { method: "POST", url: "https://mas.example.org/oauth2/token", headers: [] };
 const scope = (device: string): string =>
   `openid urn:matrix:org.matrix.msc2967.client:api:* urn:matrix:client:device:${device}`;
-const held = (token: string, url = WHOAMI): HeldRequest => ({
+const held = (token: string, url = WHOAMI): PausedRequest => ({
   method: "GET",
   url,
   headers: [["Authorization", `Bearer ${token}`]],
@@ -83,9 +83,9 @@ describe("a session that its server named", () => {
     await sessions.open(tokenRequest, 200, bytes({ access_token: "t", scope: scope("A/B") }));
     assert.equal(sessions.flags(PASS, "https://mas.example.org/oauth2/token"), PASS);
     assert.equal(sessions.flags(REPLY, WHOAMI), REPLY);
-    assert.equal(sessions.flags(PASS, WHOAMI), HANDOVER);
+    assert.equal(sessions.flags(PASS, WHOAMI), DELEGATE);
     assert.deepEqual(
-      sessions.takers([]).map(({ handler }) => handler),
+      sessions.delegates([]).map(({ handler }) => handler),
       ["session"],
     );
     assert.deepEqual(await sessions.handle(held("t")), { kind: "send" });
@@ -100,13 +100,13 @@ describe("a session that its server named", () => {
   test("comes before others that take the request over, who must be known", async () => {
     const sessions = begin();
     await sessions.open(tokenRequest, 200, bytes({ access_token: "t", scope: scope("A") }));
-    const other: Taker = { handler: "state", shield: "s", name: "s", question: null };
-    assert.equal(sessions.flags(HANDOVER, WHOAMI), HANDOVER);
+    const other: Delegate = { handler: "state", shield: "s", name: "s", question: null };
+    assert.equal(sessions.flags(DELEGATE, WHOAMI), DELEGATE);
     assert.deepEqual(
-      sessions.takers([other]).map(({ handler }) => handler),
+      sessions.delegates([other]).map(({ handler }) => handler),
       ["session", "state"],
     );
-    assert.deepEqual(sessions.takers([]), []);
+    assert.deepEqual(sessions.delegates([]), []);
   });
 
   test("is named once, however many requests come at once", async () => {

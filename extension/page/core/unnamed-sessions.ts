@@ -2,12 +2,12 @@
  * Sessions that an authorisation server named after the browser. The answer with a session's first
  * token passes here; the first request in its name then waits until the session has another name.
  */
-import { HANDOVER, REPLY, REWRITTEN } from "../intercept/decision.ts";
-import type { Gate, Taker } from "../intercept/decision.ts";
+import { DELEGATE, REPLY, REWRITTEN } from "../intercept/decision.ts";
+import type { RequestPolicy, Delegate } from "../intercept/decision.ts";
 import type {
   AnsweredRequest,
-  AnswerHandler,
-  HeldRequest,
+  ResponseHandler,
+  PausedRequest,
   Outcome,
   RequestHandler,
 } from "../intercept/handlers.ts";
@@ -62,11 +62,11 @@ interface UnnamedSession {
 }
 
 /** What it needs of the core. */
-type Names = Pick<Gate, "decideBody" | "takeBody" | "note"> & {
+type Names = Pick<RequestPolicy, "decideBody" | "takeBody" | "note"> & {
   shieldSettings(shield: string): { readonly mode: string } | undefined;
 };
 
-export class UnnamedSessions implements AnswerHandler, RequestHandler {
+export class UnnamedSessions implements ResponseHandler, RequestHandler {
   readonly #core: Names;
   readonly #wait: (milliseconds: number) => Promise<void>;
   readonly #sessions: UnnamedSession[] = [];
@@ -84,15 +84,15 @@ export class UnnamedSessions implements AnswerHandler, RequestHandler {
     this.#holds =
       this.#sessions.length > 0 && (flags & REPLY) === 0 && indexOf(url, CLIENT_API) !== -1;
     if (!this.#holds) return flags;
-    this.#holdsAlone = (flags & HANDOVER) === 0;
-    return flags | HANDOVER;
+    this.#holdsAlone = (flags & DELEGATE) === 0;
+    return flags | DELEGATE;
   }
 
   /** Who takes the request over; first of all a session has its name. */
-  takers(others: readonly Taker[]): readonly Taker[] {
+  delegates(others: readonly Delegate[]): readonly Delegate[] {
     // A core that cannot say who takes it over would not have let it out.
     if (!this.#holds || (others.length === 0 && !this.#holdsAlone)) return others;
-    const all: Taker[] = [namer];
+    const all: Delegate[] = [namer];
     for (let index = 0; index < others.length; index += 1) push(all, others[index]);
     return all;
   }
@@ -111,7 +111,7 @@ export class UnnamedSessions implements AnswerHandler, RequestHandler {
     return undefined;
   }
 
-  async handle(request: HeldRequest): Promise<Outcome> {
+  async handle(request: PausedRequest): Promise<Outcome> {
     const session = this.#sessionOf(request);
     if (session === undefined) return { kind: "send" };
     const base = slice(request.url, 0, indexOf(request.url, CLIENT_API));
@@ -126,7 +126,7 @@ export class UnnamedSessions implements AnswerHandler, RequestHandler {
     return { kind: "reply", status: 503, body: matrixError(NOT_NAMED, "M_UNKNOWN") };
   }
 
-  #sessionOf({ headers, url }: HeldRequest): UnnamedSession | undefined {
+  #sessionOf({ headers, url }: PausedRequest): UnnamedSession | undefined {
     let authorization = "";
     for (let index = 0; index < headers.length; index += 1) {
       const header = headers[index] as (typeof headers)[number];
@@ -206,7 +206,7 @@ interface Answer {
 }
 
 const JSON_HEADER = "content-type: application/json\n";
-const namer: Taker = { handler: "session", shield: SHIELD, name: "", question: null };
+const namer: Delegate = { handler: "session", shield: SHIELD, name: "", question: null };
 
 function waitFor(milliseconds: number): Promise<void> {
   return new NativePromise((done) => void setTimer(done, milliseconds));

@@ -3,8 +3,8 @@
  * they are shown, and lasting answers kept: under a hash, so that neither users nor rooms are named.
  */
 import { page } from "../primordials/primordials.ts";
-import type { Taker } from "../intercept/decision.ts";
-import type { HeldRequest, Outcome, RequestHandler } from "../intercept/handlers.ts";
+import type { Delegate } from "../intercept/decision.ts";
+import type { PausedRequest, Outcome, RequestHandler } from "../intercept/handlers.ts";
 import { Memory } from "../channel/memory.ts";
 import { answerKey } from "./answer-key.ts";
 import { ask } from "./prompt.ts";
@@ -21,7 +21,7 @@ type Consent = "asked" | "remembered" | undefined;
 
 /** Dismissing the question is a no. Without a question it is refused. */
 async function consentTo(
-  { shield, question }: Taker,
+  { shield, question }: Delegate,
   url: string,
   signal?: AbortSignal,
 ): Promise<Consent> {
@@ -55,15 +55,15 @@ function account(): string {
   }
 }
 
-/** For what `Gate.inquire` minds. */
-export async function isPermitted(taker: Taker): Promise<boolean> {
-  return (await consentTo(taker, "")) !== undefined;
+/** For what `RequestPolicy.prompt` minds. */
+export async function isPermitted(delegate: Delegate): Promise<boolean> {
+  return (await consentTo(delegate, "")) !== undefined;
 }
 
 /** Holds a request until the person has decided. */
 export const askHandler: RequestHandler = {
-  async handle({ url, signal }: HeldRequest, taker: Taker): Promise<Outcome> {
-    const consent = await consentTo(taker, url, signal);
+  async handle({ url, signal }: PausedRequest, delegate: Delegate): Promise<Outcome> {
+    const consent = await consentTo(delegate, url, signal);
     if (consent === undefined) return refused(NOT_SENT, "asked");
     return { kind: "send", noted: consent === "asked" ? "asked" : "flagged" };
   },

@@ -69,7 +69,7 @@ export interface Answer {
 /** A press that was meant for what lay there before the question does not answer it. */
 export const SETTLE_MS = 400;
 /** How often the page may throw the question out before that counts as dismissing it. */
-const MOST_RETURNS = 5;
+const MAX_RETURNS = 5;
 /** Lets a spec, or a person's own style, find the question's place; it holds nothing. */
 const MARK = "data-mantle-question";
 
@@ -213,7 +213,7 @@ function open(question: Question, resolve: (answer: Answer) => void): void {
     if (!isOpen || isConnected(host)) return;
     returns += 1;
     try {
-      if (returns <= MOST_RETURNS) present();
+      if (returns <= MAX_RETURNS) present();
     } catch {
       // Dismissed below.
     }

@@ -11,19 +11,19 @@ import {
 } from "../primordials/primordials.ts";
 import { takeBody } from "./request-body.ts";
 import type { TakenBody } from "./request-body.ts";
-import { FAIL, HANDOVER, NEEDS_BODY, REPLY, RETARGET, REWRITTEN } from "./decision.ts";
-import type { Gate } from "./decision.ts";
+import { FAIL, DELEGATE, NEEDS_BODY, REPLY, REDIRECT, REWRITTEN } from "./decision.ts";
+import type { RequestPolicy } from "./decision.ts";
 import { resolve } from "./resolve.ts";
 import { replaceMethod } from "./wrap.ts";
 
 /** Most bytes of requests that outlive their page; Chromium refuses larger beacons. */
-const MOST_KEEPALIVE_BYTES = 65_536;
+const MAX_KEEPALIVE_BYTES = 65_536;
 
 /**
  * `sendBeacon` wants to know at once whether the data was queued, and nobody reads the answer: a
  * beacon that is stopped counts as queued.
  */
-export function installBeaconHook(gate: Gate): void {
+export function installBeaconHook(gate: RequestPolicy): void {
   replaceMethod(page.navigator, "sendBeacon", (native, self, args) => {
     let url: string | undefined;
     try {
@@ -56,14 +56,19 @@ export function installBeaconHook(gate: Gate): void {
 }
 
 /** A body that cannot be read at once goes by fetch, as the browser would send the beacon. */
-function sendLater(gate: Gate, url: string, body: TakenBody, data: Blob | FormData): boolean {
+function sendLater(
+  gate: RequestPolicy,
+  url: string,
+  body: TakenBody,
+  data: Blob | FormData,
+): boolean {
   let size = 0;
   try {
     size = blobSize(data as Blob);
   } catch {
     // A form; its size is known only once it is read.
   }
-  if (size > MOST_KEEPALIVE_BYTES && !isGecko) return false;
+  if (size > MAX_KEEPALIVE_BYTES && !isGecko) return false;
   void then(
     body.read(),
     (bytes) => {
@@ -76,7 +81,7 @@ function sendLater(gate: Gate, url: string, body: TakenBody, data: Blob | FormDa
         body: content as Uint8Array<ArrayBuffer>,
         // A Blob would write its type, and with it a form's boundary, in lower case.
         headers: body.contentType === null ? [] : [["Content-Type", body.contentType]],
-        keepalive: content.length <= MOST_KEEPALIVE_BYTES,
+        keepalive: content.length <= MAX_KEEPALIVE_BYTES,
         priority: "low",
         credentials: "include",
         mode: isSafelisted(body.contentType) ? "no-cors" : "cors",
@@ -94,15 +99,15 @@ function sendLater(gate: Gate, url: string, body: TakenBody, data: Blob | FormDa
 
 /** A beacon cannot wait for a handler, and nobody would read its answer. */
 function isStopped(flags: number): boolean {
-  return (flags & (REPLY | FAIL | HANDOVER)) !== 0;
+  return (flags & (REPLY | FAIL | DELEGATE)) !== 0;
 }
 
 /** undefined: the core that wanted another URL is broken. */
-function targetOf(gate: Gate, flags: number, url: string): string | undefined {
-  return (flags & RETARGET) === 0 ? url : gate.takeUrl();
+function targetOf(gate: RequestPolicy, flags: number, url: string): string | undefined {
+  return (flags & REDIRECT) === 0 ? url : gate.takeUrl();
 }
 
-function changed(gate: Gate, body: TakenBody): Blob {
+function changed(gate: RequestPolicy, body: TakenBody): Blob {
   return new NativeBlob([gate.takeBody() as Uint8Array<ArrayBuffer>], {
     type: body.contentType ?? "",
   });

@@ -9,17 +9,17 @@ export const FAIL = 4;
 /** Send `takeBody()` instead of the body. */
 export const REWRITTEN = 8;
 /** Send, and pass the whole answer through `answer()`. */
-export const WATCH = 16;
+export const INSPECT_RESPONSE = 16;
 
 /** Send to `takeUrl()` instead; the page sees the URL it asked for. */
-export const RETARGET = 32;
-/** The handlers that `takeHandovers()` names take the request over before it is sent. */
-export const HANDOVER = 64;
-/** The handler that `takeHandback()` names sees the answer before `answer()` does. */
-export const HANDBACK = 128;
+export const REDIRECT = 32;
+/** The handlers that `takeDelegates()` names take the request over before it is sent. */
+export const DELEGATE = 64;
+/** The handler that `takeResponseDelegate()` names sees the answer before `answer()` does. */
+export const DELEGATE_RESPONSE = 128;
 
 /** A handler that takes a request or an answer over, and the shield it does that for. */
-export interface Taker {
+export interface Delegate {
   readonly handler: "state" | "media" | "ask" | "session";
   /** Id, and title for people. */
   readonly shield: string;
@@ -67,7 +67,7 @@ export interface FrameVerdict {
 }
 
 /** What the hooks ask about each request. Flags as above; nothing here ever throws. */
-export interface Gate {
+export interface RequestPolicy {
   /** False until settings arrived or were given up on. */
   isReady(): boolean;
   /** Resolves when ready, after a bounded time in any case. */
@@ -81,12 +81,12 @@ export interface Gate {
   takeReply(): SyntheticReply;
   /** After REWRITTEN, in the same synchronous run. */
   takeBody(): Uint8Array;
-  /** After RETARGET, in the same synchronous run; undefined: the core is broken. */
+  /** After REDIRECT, in the same synchronous run; undefined: the core is broken. */
   takeUrl(): string | undefined;
-  /** After HANDOVER, in the same synchronous run; empty: the core is broken. */
-  takeHandovers(): readonly Taker[];
-  /** After HANDBACK, in the same synchronous run. */
-  takeHandback(): Taker | undefined;
+  /** After DELEGATE, in the same synchronous run; empty: the core is broken. */
+  takeDelegates(): readonly Delegate[];
+  /** After DELEGATE_RESPONSE, in the same synchronous run. */
+  takeResponseDelegate(): Delegate | undefined;
   /** Counts what a handler did. */
   note(shield: string, action: HandlerAction, method: string, url: string): void;
   /** For a new peer connection with these ICE servers, one URL a line; undefined: as it is. */
@@ -96,7 +96,7 @@ export interface Gate {
   /** For the absolute address of a link about to be followed: where to go instead. */
   link(url: string): string | undefined;
   /** Before a link is followed, and before "position:" is read; undefined: nobody minds. */
-  inquire(what: string): Taker | undefined;
+  prompt(what: string): Delegate | undefined;
   /** The answer's bytes as the page shall see them; undefined: as they are. */
   answer(method: string, url: string, status: number, body: Uint8Array): Uint8Array | undefined;
 }

@@ -46,10 +46,10 @@ import {
   toUpperCase,
   urlHref,
 } from "../primordials/primordials.ts";
-import { NEEDS_BODY, WATCH } from "./decision.ts";
-import type { Gate, SyntheticReply } from "./decision.ts";
-import { beforeSending, handBack, handOver } from "./handlers.ts";
-import type { AnsweredRequest, Handled, HeldRequest } from "./handlers.ts";
+import { NEEDS_BODY, INSPECT_RESPONSE } from "./decision.ts";
+import type { RequestPolicy, SyntheticReply } from "./decision.ts";
+import { beforeSending, delegateResponse, delegateRequest } from "./handlers.ts";
+import type { AnsweredRequest, Handled, PausedRequest } from "./handlers.ts";
 import { headersFrom, pairsOf } from "../primordials/header-list.ts";
 import { takePlan } from "./plan.ts";
 import { resolve } from "./resolve.ts";
@@ -69,7 +69,7 @@ type NativeFetch = (input: unknown, init?: unknown) => Promise<Response>;
 
 const windowSelf = capturedGetter<Window, unknown>(page, "self");
 
-export function installFetchHook(gate: Gate): void {
+export function installFetchHook(gate: RequestPolicy): void {
   replaceMethod(page, "fetch", (native, self, args) => {
     let call: FetchCall | undefined;
     try {
@@ -82,7 +82,7 @@ export function installFetchHook(gate: Gate): void {
     if (flags === 0) return apply(native, self, args);
     const send: NativeFetch = (input, init) =>
       apply(native, self, init === undefined ? [input] : [input, init]) as Promise<Response>;
-    return new FetchInHand(
+    return new InterceptedFetch(
       gate,
       call,
       send,
@@ -129,14 +129,14 @@ function readCall(self: unknown, args: unknown[]): FetchCall | undefined {
 }
 
 /** One intercepted call, from decision to answer. */
-class FetchInHand {
-  readonly #gate: Gate;
+class InterceptedFetch {
+  readonly #gate: RequestPolicy;
   readonly #call: FetchCall;
   readonly #send: NativeFetch;
   readonly #sendAsCalled: () => Promise<Response>;
 
   constructor(
-    gate: Gate,
+    gate: RequestPolicy,
     call: FetchCall,
     send: NativeFetch,
     sendAsCalled: () => Promise<Response>,
@@ -165,13 +165,13 @@ class FetchInHand {
       const bytes = encodeText(text.body);
       plan = takePlan(this.#gate, this.#gate.decideBody(method, url, text.headerLines, bytes));
     } else {
-      if (flags === WATCH) return this.#watched(this.#sendAsCalled(), undefined);
+      if (flags === INSPECT_RESPONSE) return this.#watched(this.#sendAsCalled(), undefined);
       plan = takePlan(this.#gate, flags);
-      const isShown = plan.handback !== undefined && hasBody(method);
-      if (plan.handovers !== undefined || isShown) text = this.#textBody();
+      const isShown = plan.responseDelegate !== undefined && hasBody(method);
+      if (plan.delegates !== undefined || isShown) text = this.#textBody();
     }
-    const { isSettled, handovers, handback } = plan;
-    if (!isSettled && handovers === undefined && handback === undefined) {
+    const { isSettled, delegates, responseDelegate } = plan;
+    if (!isSettled && delegates === undefined && responseDelegate === undefined) {
       return this.#sendAlmostAsCalled(text, plan);
     }
     // Taken at once: what the page does to its body or headers from here on changes nothing.
@@ -250,14 +250,14 @@ class FetchInHand {
   /** Everything a plan can ask for. `bytes`: the page's body where it is at hand. */
   async #carryOut(snapshot: Request, plan: Plan, bytes?: Uint8Array): Promise<Response> {
     if (plan.isSettled) return this.#settle(snapshot, plan.reply);
-    if (plan.handovers === undefined && plan.handback === undefined) {
+    if (plan.delegates === undefined && plan.responseDelegate === undefined) {
       const { url, body } = plan;
       const request =
-        url === undefined ? withOtherBody(snapshot, body) : await retargeted(snapshot, url, body);
+        url === undefined ? withOtherBody(snapshot, body) : await redirected(snapshot, url, body);
       return this.#seen(this.#send(request), plan, undefined);
     }
     const signal = requestSignal(snapshot);
-    let held: HeldRequest = {
+    let held: PausedRequest = {
       method: this.#call.method,
       url: plan.url ?? this.#call.url,
       headers: pairsOf(requestHeaders(snapshot)),
@@ -265,23 +265,23 @@ class FetchInHand {
       signal,
     };
     // For a look at the answer alone the browser's own request stays as it is.
-    let isRebuilt = plan.handovers !== undefined;
+    let isRebuilt = plan.delegates !== undefined;
     if (isRebuilt && held.body === undefined && hasBody(held.method)) {
       const blob = await abortable(signal, () => requestBlob(snapshot));
       held = { ...held, body: blobSize(blob) === 0 ? undefined : blob };
     }
-    if (plan.handovers !== undefined) {
-      const takers = plan.handovers;
-      const handled = await abortable(signal, () => handOver(this.#gate, takers, held));
+    if (plan.delegates !== undefined) {
+      const delegates = plan.delegates;
+      const handled = await abortable(signal, () => delegateRequest(this.#gate, delegates, held));
       if (handled.kind !== "send") return this.#settle(snapshot, replyIn(handled));
       held = handled.request;
     }
-    if (plan.handback !== undefined && held.body === undefined && hasBody(held.method)) {
+    if (plan.responseDelegate !== undefined && held.body === undefined && hasBody(held.method)) {
       // Read from a copy: unless a handler changes it, the browser's own request is sent.
       const blob = await abortable(signal, () => requestBlob(requestClone(snapshot)));
       if (blobSize(blob) > 0) held = { ...held, body: blob };
     }
-    const early = plan.handback && beforeSending(this.#gate, plan.handback, held);
+    const early = plan.responseDelegate && beforeSending(this.#gate, plan.responseDelegate, held);
     if (early !== undefined) {
       const handled = await abortable(signal, () => early);
       if (handled.kind !== "send") return this.#settle(snapshot, replyIn(handled));
@@ -290,14 +290,14 @@ class FetchInHand {
     }
     let request: Request;
     if (isRebuilt) request = rebuilt(snapshot, held);
-    else if (plan.url !== undefined) request = await retargeted(snapshot, plan.url, plan.body);
+    else if (plan.url !== undefined) request = await redirected(snapshot, plan.url, plan.body);
     else request = withOtherBody(snapshot, plan.body);
     return this.#seen(this.#send(request), plan, held);
   }
 
   /** What the page sees of an answer. */
-  #seen(sent: Promise<Response>, plan: Plan, held: HeldRequest | undefined): Promise<Response> {
-    const { handback } = plan;
+  #seen(sent: Promise<Response>, plan: Plan, held: PausedRequest | undefined): Promise<Response> {
+    const { responseDelegate } = plan;
     let shown = sent;
     const wanted = held?.url ?? plan.url ?? this.#call.url;
     if (wanted !== this.#call.url) {
@@ -306,9 +306,10 @@ class FetchInHand {
         return response;
       });
     }
-    if (handback !== undefined && held !== undefined) {
+    if (responseDelegate !== undefined && held !== undefined) {
       const request: AnsweredRequest = { ...held, url: this.#call.url };
-      const open: Opener = (status, bytes) => handBack(handback, request, status, bytes);
+      const open: Opener = (status, bytes) =>
+        delegateResponse(responseDelegate, request, status, bytes);
       return this.#watched(shown, open, plan.isWatched);
     }
     return plan.isWatched ? this.#watched(shown, undefined) : shown;
@@ -387,7 +388,7 @@ function withOtherBody(snapshot: Request, body: Uint8Array | undefined): Request
   });
 }
 
-async function retargeted(
+async function redirected(
   snapshot: Request,
   url: string,
   changed: Uint8Array | undefined,
@@ -399,7 +400,7 @@ async function retargeted(
 }
 
 /** A request like the snapshot, with everything a handler may have changed. */
-function rebuilt(snapshot: Request, held: HeldRequest): Request {
+function rebuilt(snapshot: Request, held: PausedRequest): Request {
   const mode = requestMode(snapshot);
   const init = create(null) as RequestInit;
   init.method = held.method;

@@ -12,7 +12,7 @@ import {
   then,
   toLowerCase,
 } from "../primordials/primordials.ts";
-import type { Gate } from "./decision.ts";
+import type { RequestPolicy } from "./decision.ts";
 import { permissionFor } from "./permission.ts";
 import type { AskPerson } from "./permission.ts";
 import { resolve } from "./resolve.ts";
@@ -22,7 +22,7 @@ const nodeName = capturedGetter<Node, string>(page.Node.prototype, "nodeName");
 
 /** `tell` shows one sentence to the person. */
 export function installFrameHook(
-  gate: Gate,
+  gate: RequestPolicy,
   tell: (sentence: string) => void,
   askPerson: AskPerson,
 ): void {

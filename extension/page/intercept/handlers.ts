@@ -10,11 +10,11 @@ import {
   toUpperCase,
 } from "../primordials/primordials.ts";
 import type { HeaderList } from "../primordials/header-list.ts";
-import type { Gate, HandlerAction, SyntheticReply, Taker } from "./decision.ts";
+import type { RequestPolicy, HandlerAction, SyntheticReply, Delegate } from "./decision.ts";
 import { matrixError } from "./matrix-error.ts";
 
 /** A request of the page that has not left. */
-export interface HeldRequest {
+export interface PausedRequest {
   /** Upper case. */
   readonly method: string;
   /** Absolute. */
@@ -47,39 +47,39 @@ export type Outcome =
   | { readonly kind: "fail"; readonly noted?: HandlerAction };
 
 export interface RequestHandler {
-  /** A handler that throws has the request refused. `taker` says for which shield. */
-  handle(request: HeldRequest, taker: Taker): Promise<Outcome>;
+  /** A handler that throws has the request refused. `delegate` says for which shield. */
+  handle(request: PausedRequest, delegate: Delegate): Promise<Outcome>;
 }
 
 /** The request an answer belongs to. */
-export type AnsweredRequest = Pick<HeldRequest, "method" | "url" | "headers">;
+export type AnsweredRequest = Pick<PausedRequest, "method" | "url" | "headers">;
 
-export interface AnswerHandler {
+export interface ResponseHandler {
   /**
    * Sees every answer, errors included, before the core does. undefined, or a throw: the bytes as
    * they are. What it gives may stand in `body`, whose bytes are then gone.
    */
   open(request: AnsweredRequest, status: number, body: Uint8Array): Promise<Uint8Array | undefined>;
   /** Before sending: may answer without sending, or change the request. A throw: sent as it is. */
-  before?(request: HeldRequest): Promise<Outcome | undefined> | undefined;
+  before?(request: PausedRequest): Promise<Outcome | undefined> | undefined;
 }
 
-type HandlerName = Taker["handler"];
+type HandlerName = Delegate["handler"];
 
 const requestHandlers = create(null) as Record<string, RequestHandler | undefined>;
-const answerHandlers = create(null) as Record<string, AnswerHandler | undefined>;
+const responseHandlers = create(null) as Record<string, ResponseHandler | undefined>;
 
 /** With a shield's id: for that one alone, before the handler that serves all. */
 export function registerHandler(name: HandlerName, handler: RequestHandler, shield?: string): void {
   requestHandlers[keyOf(name, shield)] = handler;
 }
 
-export function registerAnswerHandler(
+export function registerResponseHandler(
   name: HandlerName,
-  handler: AnswerHandler,
+  handler: ResponseHandler,
   shield?: string,
 ): void {
-  answerHandlers[keyOf(name, shield)] = handler;
+  responseHandlers[keyOf(name, shield)] = handler;
 }
 
 function keyOf(name: HandlerName, shield: string | undefined): string {
@@ -88,13 +88,13 @@ function keyOf(name: HandlerName, shield: string | undefined): string {
 
 function handlerOf<Handler>(
   handlers: Record<string, Handler | undefined>,
-  { handler, shield }: Taker,
+  { handler, shield }: Delegate,
 ): Handler | undefined {
   return handlers[keyOf(handler, shield)] ?? handlers[handler];
 }
 
 /** The bytes of a held body; empty when there is none. */
-export async function bodyBytes(body: HeldRequest["body"]): Promise<Uint8Array> {
+export async function bodyBytes(body: PausedRequest["body"]): Promise<Uint8Array> {
   if (body === undefined) return new NativeUint8Array(0);
   if (body instanceof NativeUint8Array) return body;
   return new NativeUint8Array(await blobBuffer(body as Blob));
@@ -102,29 +102,29 @@ export async function bodyBytes(body: HeldRequest["body"]): Promise<Uint8Array> 
 
 /** What the hooks do with a request after its handlers. */
 export type Handled =
-  | { readonly kind: "send"; readonly request: HeldRequest }
+  | { readonly kind: "send"; readonly request: PausedRequest }
   | { readonly kind: "reply"; readonly reply: SyntheticReply }
   | { readonly kind: "fail" };
 
 /** Gives a request from handler to handler, until one answers it or all let it go. Never rejects. */
-export async function handOver(
-  gate: Gate,
-  takers: readonly Taker[],
-  held: HeldRequest,
+export async function delegateRequest(
+  gate: RequestPolicy,
+  delegates: readonly Delegate[],
+  held: PausedRequest,
 ): Promise<Handled> {
   // A core that cannot say who takes it over would not have let it out.
-  if (takers.length === 0) return { kind: "reply", reply: failure("mantle") };
+  if (delegates.length === 0) return { kind: "reply", reply: failure("mantle") };
   let request = held;
-  for (let index = 0; index < takers.length; index += 1) {
-    const taker = takers[index] as Taker;
+  for (let index = 0; index < delegates.length; index += 1) {
+    const delegate = delegates[index] as Delegate;
     let outcome: Outcome | undefined;
     try {
-      outcome = await handlerOf(requestHandlers, taker)?.handle(request, taker);
+      outcome = await handlerOf(requestHandlers, delegate)?.handle(request, delegate);
     } catch {
       // Refused below: a protected request does not leave unseen.
     }
-    const handled = settled(outcome, request, taker.shield);
-    note(gate, taker, outcome, request, handled);
+    const handled = settled(outcome, request, delegate.shield);
+    note(gate, delegate, outcome, request, handled);
     if (handled.kind !== "send") return handled;
     request = handled.request;
   }
@@ -133,11 +133,11 @@ export async function handOver(
 
 /** What the answer's handler wants done before the request is sent. Never rejects. */
 export function beforeSending(
-  gate: Gate,
-  taker: Taker,
-  held: HeldRequest,
+  gate: RequestPolicy,
+  delegate: Delegate,
+  held: PausedRequest,
 ): Promise<Handled> | undefined {
-  const handler = handlerOf(answerHandlers, taker);
+  const handler = handlerOf(responseHandlers, delegate);
   if (handler?.before === undefined) return undefined;
   try {
     const early = handler.before(held);
@@ -148,7 +148,7 @@ export function beforeSending(
       (outcome) =>
         outcome === undefined
           ? unchanged
-          : seenByCore(gate, held, settled(outcome, held, taker.shield)),
+          : seenByCore(gate, held, settled(outcome, held, delegate.shield)),
       () => unchanged,
     );
   } catch {
@@ -157,7 +157,11 @@ export function beforeSending(
 }
 
 /** An answer made here is one of the homeserver's to all other shields. */
-function seenByCore(gate: Gate, { method, url }: HeldRequest, handled: Handled): Handled {
+function seenByCore(
+  gate: RequestPolicy,
+  { method, url }: PausedRequest,
+  handled: Handled,
+): Handled {
   if (handled.kind !== "reply") return handled;
   const { reply } = handled;
   const seen = gate.answer(method, url, reply.status, encodeText(reply.body));
@@ -167,15 +171,15 @@ function seenByCore(gate: Gate, { method, url }: HeldRequest, handled: Handled):
 }
 
 /** The answer's bytes after its handler. Never rejects. */
-export function handBack(
-  taker: Taker,
+export function delegateResponse(
+  delegate: Delegate,
   request: AnsweredRequest,
   status: number,
   body: Uint8Array,
 ): Promise<Uint8Array | undefined> {
   const unchanged = (): undefined => undefined;
   try {
-    const opened = handlerOf(answerHandlers, taker)?.open(request, status, body);
+    const opened = handlerOf(responseHandlers, delegate)?.open(request, status, body);
     if (opened !== undefined) return then(opened, (bytes) => bytes, unchanged);
   } catch {
     // As it is.
@@ -183,7 +187,7 @@ export function handBack(
   return new NativePromise((resolve) => resolve(undefined));
 }
 
-function settled(outcome: Outcome | undefined, request: HeldRequest, shield: string): Handled {
+function settled(outcome: Outcome | undefined, request: PausedRequest, shield: string): Handled {
   switch (outcome?.kind) {
     case "send": {
       const { url, body, headers } = outcome;
@@ -208,10 +212,10 @@ function settled(outcome: Outcome | undefined, request: HeldRequest, shield: str
 }
 
 function note(
-  gate: Gate,
-  taker: Taker,
+  gate: RequestPolicy,
+  delegate: Delegate,
   outcome: Outcome | undefined,
-  before: HeldRequest,
+  before: PausedRequest,
   handled: Handled,
 ): void {
   let action = outcome?.noted;
@@ -224,7 +228,7 @@ function note(
       if (isChanged) action = "rewritten";
     }
   }
-  if (action !== undefined) gate.note(taker.shield, action, before.method, before.url);
+  if (action !== undefined) gate.note(delegate.shield, action, before.method, before.url);
 }
 
 /** A protected request whose handler broke or is missing. */

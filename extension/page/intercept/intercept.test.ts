@@ -7,49 +7,49 @@ import { headersFrom, pairsOf } from "../primordials/header-list.ts";
 import { bytesOfBase64 } from "../primordials/base64.ts";
 import {
   FAIL,
-  HANDBACK,
-  HANDOVER,
+  DELEGATE_RESPONSE,
+  DELEGATE,
   PASS,
   REPLY,
-  RETARGET,
+  REDIRECT,
   REWRITTEN,
-  WATCH,
-  type Gate,
-  type Taker,
+  INSPECT_RESPONSE,
+  type RequestPolicy,
+  type Delegate,
 } from "./decision.ts";
 import {
   beforeSending,
   bodyBytes,
-  handBack,
-  handOver,
-  registerAnswerHandler,
+  delegateResponse,
+  delegateRequest,
+  registerResponseHandler,
   registerHandler,
-  type HeldRequest,
+  type PausedRequest,
   type Outcome,
 } from "./handlers.ts";
 import { permissionFor } from "./permission.ts";
 import { takePlan } from "./plan.ts";
 
 const reply = { status: 403, statusText: "Forbidden", headers: [], body: "{}" };
-const taker = (handler: Taker["handler"], shield = "s"): Taker => ({
+const delegate = (handler: Delegate["handler"], shield = "s"): Delegate => ({
   handler,
   shield,
   name: shield,
   question: null,
 });
 const noted: string[] = [];
-const gate = (more: Partial<Gate> = {}): Gate =>
+const gate = (more: Partial<RequestPolicy> = {}): RequestPolicy =>
   ({
     takeReply: () => reply,
     takeBody: () => new Uint8Array([1]),
     takeUrl: () => "https://other.example/",
-    takeHandovers: () => [taker("ask")],
-    takeHandback: () => taker("state"),
+    takeDelegates: () => [delegate("ask")],
+    takeResponseDelegate: () => delegate("state"),
     note: (shield: string, action: string) => void noted.push(`${shield} ${action}`),
     answer: () => undefined,
     ...more,
-  }) as Gate;
-const held = (more: Partial<HeldRequest> = {}): HeldRequest => ({
+  }) as RequestPolicy;
+const held = (more: Partial<PausedRequest> = {}): PausedRequest => ({
   method: "PUT",
   url: "https://hs.example/x",
   headers: [["Authorization", "Bearer x"]],
@@ -64,7 +64,7 @@ describe("a plan", () => {
     const counting = new Proxy(gate(), {
       get: (target, name) => {
         asked.push(String(name));
-        return target[name as keyof Gate];
+        return target[name as keyof RequestPolicy];
       },
     });
     assert.deepEqual(takePlan(counting, PASS), {
@@ -72,18 +72,21 @@ describe("a plan", () => {
       reply: undefined,
       body: undefined,
       url: undefined,
-      handovers: undefined,
-      handback: undefined,
+      delegates: undefined,
+      responseDelegate: undefined,
       isWatched: false,
     });
     assert.deepEqual(asked, []);
-    takePlan(counting, REWRITTEN | WATCH);
+    takePlan(counting, REWRITTEN | INSPECT_RESPONSE);
     assert.deepEqual(asked, ["takeBody"]);
-    const all = takePlan(gate(), RETARGET | REWRITTEN | HANDOVER | HANDBACK | WATCH);
+    const all = takePlan(
+      gate(),
+      REDIRECT | REWRITTEN | DELEGATE | DELEGATE_RESPONSE | INSPECT_RESPONSE,
+    );
     assert.equal(all.url, "https://other.example/");
     assert.deepEqual(all.body, new Uint8Array([1]));
-    assert.equal(all.handovers?.length, 1);
-    assert.equal(all.handback?.handler, "state");
+    assert.equal(all.delegates?.length, 1);
+    assert.equal(all.responseDelegate?.handler, "state");
     assert.equal(all.isWatched, true);
     assert.equal(all.isSettled, false);
   });
@@ -96,7 +99,7 @@ describe("a plan", () => {
   });
 
   test("a core that cannot say where to send it has it refused", () => {
-    const broken = takePlan(gate({ takeUrl: () => undefined }), RETARGET);
+    const broken = takePlan(gate({ takeUrl: () => undefined }), REDIRECT);
     assert.equal(broken.isSettled, true);
     assert.deepEqual(broken.reply, reply);
   });
@@ -105,7 +108,7 @@ describe("a plan", () => {
 describe("handlers", () => {
   const outcome = async (made: unknown): Promise<unknown> => {
     registerHandler("ask", { handle: async () => made as Outcome }, "one");
-    return handOver(gate(), [taker("ask", "one")], held());
+    return delegateRequest(gate(), [delegate("ask", "one")], held());
   };
 
   test("one that is missing, throws or says nothing has the request refused", async () => {
@@ -115,16 +118,16 @@ describe("handlers", () => {
       assert.equal(made.status, 403);
       assert.match(made.body, /M_FORBIDDEN/);
     };
-    await refused(handOver(gate(), [], held()));
-    await refused(handOver(gate(), [taker("media", "nobody")], held()));
+    await refused(delegateRequest(gate(), [], held()));
+    await refused(delegateRequest(gate(), [delegate("media", "nobody")], held()));
     for (const made of [undefined, {}, { kind: "pass" }]) await refused(outcome(made));
     registerHandler("ask", { handle: () => Promise.reject(new Error("x")) }, "late");
-    await refused(handOver(gate(), [taker("ask", "late")], held()));
+    await refused(delegateRequest(gate(), [delegate("ask", "late")], held()));
     const atOnce = (): never => {
       throw new Error("x");
     };
     registerHandler("ask", { handle: atOnce }, "at-once");
-    await refused(handOver(gate(), [taker("ask", "at-once")], held()));
+    await refused(delegateRequest(gate(), [delegate("ask", "at-once")], held()));
   });
 
   test("each sees what the one before it made of the request, until one settles it", async () => {
@@ -149,8 +152,12 @@ describe("handlers", () => {
       },
       "second",
     );
-    const takers = [taker("media", "first"), taker("media", "second"), taker("media", "third")];
-    assert.deepEqual(await handOver(gate(), takers, held()), { kind: "fail" });
+    const delegates = [
+      delegate("media", "first"),
+      delegate("media", "second"),
+      delegate("media", "third"),
+    ];
+    assert.deepEqual(await delegateRequest(gate(), delegates, held()), { kind: "fail" });
     assert.deepEqual(seen, ["https://hs.example/x 2", "https://hs.example/x1 4"]);
   });
 
@@ -166,7 +173,7 @@ describe("handlers", () => {
       { kind: "fail", noted: "blocked" },
     ]) {
       registerHandler("ask", { handle: async () => made as Outcome }, "count");
-      await handOver(gate(), [taker("ask", "count")], request);
+      await delegateRequest(gate(), [delegate("ask", "count")], request);
     }
     assert.deepEqual(noted, ["count rewritten", "count asked", "count answered", "count blocked"]);
   });
@@ -174,20 +181,23 @@ describe("handlers", () => {
   test("an answer's handler that fails leaves the answer as it is", async () => {
     const bytes = new Uint8Array([1]);
     const request = { method: "GET", url: "https://hs.example/", headers: [] };
-    assert.equal(await handBack(taker("state", "none"), request, 200, bytes), undefined);
-    registerAnswerHandler("state", { open: () => Promise.reject(new Error("x")) }, "late");
-    assert.equal(await handBack(taker("state", "late"), request, 200, bytes), undefined);
+    assert.equal(await delegateResponse(delegate("state", "none"), request, 200, bytes), undefined);
+    registerResponseHandler("state", { open: () => Promise.reject(new Error("x")) }, "late");
+    assert.equal(await delegateResponse(delegate("state", "late"), request, 200, bytes), undefined);
     const open = (): never => {
       throw new Error("x");
     };
-    registerAnswerHandler("state", { open, before: open }, "at-once");
-    assert.equal(await handBack(taker("state", "at-once"), request, 200, bytes), undefined);
-    assert.equal(beforeSending(gate(), taker("state", "at-once"), held()), undefined);
-    assert.equal(beforeSending(gate(), taker("state", "late"), held()), undefined);
+    registerResponseHandler("state", { open, before: open }, "at-once");
+    assert.equal(
+      await delegateResponse(delegate("state", "at-once"), request, 200, bytes),
+      undefined,
+    );
+    assert.equal(beforeSending(gate(), delegate("state", "at-once"), held()), undefined);
+    assert.equal(beforeSending(gate(), delegate("state", "late"), held()), undefined);
   });
 
   test("an answer made here goes through the core as the homeserver's would", async () => {
-    registerAnswerHandler(
+    registerResponseHandler(
       "state",
       {
         open: async () => undefined,
@@ -197,7 +207,7 @@ describe("handlers", () => {
     );
     const answer = (_m: string, _u: string, status: number, body: Uint8Array): Uint8Array =>
       new TextEncoder().encode(`${status} ${new TextDecoder().decode(body)}`);
-    const handled = await beforeSending(gate({ answer }), taker("state", "early"), held());
+    const handled = await beforeSending(gate({ answer }), delegate("state", "early"), held());
     assert.equal(handled?.kind === "reply" ? handled.reply.body : "", '200 {"a":1}');
   });
 
@@ -210,9 +220,9 @@ describe("handlers", () => {
 
 describe("asking the person", () => {
   test("at once where settings are there, after them otherwise, and only where somebody minds", async () => {
-    const minds = (what: string): Taker | undefined =>
-      what === "position:" ? taker("ask") : undefined;
-    const ready = gate({ isReady: () => true, inquire: minds });
+    const minds = (what: string): Delegate | undefined =>
+      what === "position:" ? delegate("ask") : undefined;
+    const ready = gate({ isReady: () => true, prompt: minds });
     assert.equal(
       permissionFor(ready, "https://a.example/", async () => true),
       undefined,
@@ -222,11 +232,11 @@ describe("asking the person", () => {
     const later = gate({
       isReady: () => false,
       whenReady: () => new Promise((resolve) => (settle = resolve)),
-      inquire: minds,
+      prompt: minds,
     });
     const permission = permissionFor(later, "position:", async () => false);
     const other = permissionFor(
-      gate({ isReady: () => false, whenReady: async () => undefined, inquire: minds }),
+      gate({ isReady: () => false, whenReady: async () => undefined, prompt: minds }),
       "https://a.example/",
       async () => false,
     );

@@ -15,7 +15,7 @@ import {
   uncurry,
 } from "../primordials/primordials.ts";
 import type { AnyFunction } from "../primordials/primordials.ts";
-import type { Gate } from "./decision.ts";
+import type { RequestPolicy } from "./decision.ts";
 import type { AskPerson } from "./permission.ts";
 import { resolve } from "./resolve.ts";
 import { replaceMethod } from "./wrap.ts";
@@ -37,7 +37,7 @@ const heldShift = capturedGetter<MouseEvent, boolean>(MouseEvent.prototype, "shi
 
 const nativeOpen = page.open as AnyFunction;
 
-export function installLinkHook(gate: Gate, askPerson: AskPerson): void {
+export function installLinkHook(gate: RequestPolicy, askPerson: AskPerson): void {
   const follow = (event: Event): void => {
     // Element's own listeners came first.
     if (wasPrevented(event)) return;
@@ -61,10 +61,10 @@ export function installLinkHook(gate: Gate, askPerson: AskPerson): void {
   };
   /** A link that is followed, in a tab of its own, only if the person agrees. */
   const hold = (event: Event, href: string): void => {
-    const taker = gate.inquire(href);
-    if (taker === undefined) return;
+    const delegate = gate.prompt(href);
+    if (delegate === undefined) return;
     preventDefault(event);
-    void then(askPerson(taker), (isGranted) => {
+    void then(askPerson(delegate), (isGranted) => {
       if (isGranted) apply(nativeOpen, page, [href, "_blank", "noopener,noreferrer"]);
     });
   };

@@ -1,5 +1,13 @@
-import { FAIL, HANDBACK, HANDOVER, REPLY, RETARGET, REWRITTEN, WATCH } from "./decision.ts";
-import type { Gate, SyntheticReply, Taker } from "./decision.ts";
+import {
+  FAIL,
+  DELEGATE_RESPONSE,
+  DELEGATE,
+  REPLY,
+  REDIRECT,
+  REWRITTEN,
+  INSPECT_RESPONSE,
+} from "./decision.ts";
+import type { RequestPolicy, SyntheticReply, Delegate } from "./decision.ts";
 
 /** Everything a final decision left in the core. */
 export interface Plan {
@@ -10,23 +18,23 @@ export interface Plan {
   readonly body: Uint8Array | undefined;
   readonly url: string | undefined;
   /** Handlers that take the request over, one after the other; undefined: nobody does. */
-  readonly handovers: readonly Taker[] | undefined;
-  readonly handback: Taker | undefined;
+  readonly delegates: readonly Delegate[] | undefined;
+  readonly responseDelegate: Delegate | undefined;
   readonly isWatched: boolean;
 }
 
 /** Right after a decision that does not ask for the body, in the same synchronous run. */
-export function takePlan(gate: Gate, flags: number): Plan {
-  const url = (flags & RETARGET) === 0 ? undefined : gate.takeUrl();
+export function takePlan(gate: RequestPolicy, flags: number): Plan {
+  const url = (flags & REDIRECT) === 0 ? undefined : gate.takeUrl();
   // A core that cannot say where to send it would not have let the page's own URL out.
-  const isLost = (flags & RETARGET) !== 0 && url === undefined;
+  const isLost = (flags & REDIRECT) !== 0 && url === undefined;
   return {
     isSettled: isLost || (flags & (REPLY | FAIL)) !== 0,
     reply: isLost || (flags & REPLY) !== 0 ? gate.takeReply() : undefined,
     body: (flags & REWRITTEN) === 0 ? undefined : gate.takeBody(),
     url,
-    handovers: (flags & HANDOVER) === 0 ? undefined : gate.takeHandovers(),
-    handback: (flags & HANDBACK) === 0 ? undefined : gate.takeHandback(),
-    isWatched: (flags & WATCH) !== 0,
+    delegates: (flags & DELEGATE) === 0 ? undefined : gate.takeDelegates(),
+    responseDelegate: (flags & DELEGATE_RESPONSE) === 0 ? undefined : gate.takeResponseDelegate(),
+    isWatched: (flags & INSPECT_RESPONSE) !== 0,
   };
 }

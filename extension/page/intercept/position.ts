@@ -12,7 +12,7 @@ import {
   then,
 } from "../primordials/primordials.ts";
 import type { AnyFunction } from "../primordials/primordials.ts";
-import type { Gate } from "./decision.ts";
+import type { RequestPolicy } from "./decision.ts";
 import { permissionFor } from "./permission.ts";
 import type { AskPerson } from "./permission.ts";
 import { replaceMethod } from "./wrap.ts";
@@ -26,7 +26,7 @@ const NativeGeolocation = page.Geolocation as typeof Geolocation | undefined;
 const NativeRefusal = page.GeolocationPositionError as typeof GeolocationPositionError | undefined;
 
 /** Does nothing where the browser has no geolocation. */
-export function installPositionHook(gate: Gate, askPerson: AskPerson): void {
+export function installPositionHook(gate: RequestPolicy, askPerson: AskPerson): void {
   const prototype = NativeGeolocation?.prototype;
   if (prototype === undefined) return;
   /** By the page's number: the browser's, or undefined while the person is asked. */

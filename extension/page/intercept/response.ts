@@ -209,7 +209,7 @@ const toBeContinued = create(null) as TextDecodeOptions;
 toBeContinued.stream = true;
 
 /** The most that is set aside on a server's word, and that is held twice, as bytes and as text. */
-const MOST_EXPECTED = 1 << 26;
+const MAX_EXPECTED = 1 << 26;
 
 /**
  * Reads the body as it comes in; afterwards it reads as before. That takes less than a clone, of
@@ -223,7 +223,7 @@ export async function readWhole(
   let bytes: Uint8Array = new NativeUint8Array(0);
   if (body === null) return bytes;
   const told = +(headersGet(responseHeaders(response), "content-length") ?? 0);
-  const expected = told <= MOST_EXPECTED ? told : 0;
+  const expected = told <= MAX_EXPECTED ? told : 0;
   let length = 0;
   let text = isGecko ? undefined : "";
   try {
@@ -238,8 +238,7 @@ export async function readWhole(
       const wanted = length + value.length;
       if (text !== undefined) {
         // While the next part is under way.
-        text =
-          wanted > MOST_EXPECTED ? undefined : text + decodeWith(decoder, value, toBeContinued);
+        text = wanted > MAX_EXPECTED ? undefined : text + decodeWith(decoder, value, toBeContinued);
       }
       if (length === 0 && expected <= wanted) {
         bytes = value;

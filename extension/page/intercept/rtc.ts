@@ -18,7 +18,7 @@ import {
   push,
   stopEvent,
 } from "../primordials/primordials.ts";
-import type { Gate } from "./decision.ts";
+import type { RequestPolicy } from "./decision.ts";
 import { replaceConstructor, replaceMethod } from "./wrap.ts";
 
 /** Chromium's older name is the same constructor. */
@@ -42,7 +42,7 @@ const candidateType = capturedGetter<RTCIceCandidate, string | null>(
 );
 
 /** `tell` shows one sentence to the person. Does nothing where WebRTC is switched off. */
-export function installRtcHook(gate: Gate, tell: (sentence: string) => void): void {
+export function installRtcHook(gate: RequestPolicy, tell: (sentence: string) => void): void {
   if (NativePeerConnection === undefined) return;
   replaceConstructor(page, NAMES, (construct, args) => {
     const limits = limitsFor(gate, args[0]);
@@ -72,7 +72,7 @@ interface IceServer {
 }
 
 /** undefined: the configuration stays, or is one the browser refuses. Throws what the page's getters throw. */
-function limitsFor(gate: Gate, given: unknown): Limits | undefined {
+function limitsFor(gate: RequestPolicy, given: unknown): Limits | undefined {
   if (given !== undefined && given !== null && typeof given !== "object") return undefined;
   const configuration = given ?? (create(null) as object);
   const servers = readServers(getProperty(configuration, "iceServers"));

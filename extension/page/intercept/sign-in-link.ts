@@ -21,7 +21,7 @@ import {
   urlParameter,
   NativeURL,
 } from "../primordials/primordials.ts";
-import type { Gate } from "./decision.ts";
+import type { RequestPolicy } from "./decision.ts";
 
 /** In this tab's session storage. */
 const KEY = "mantle_after_sign_in";
@@ -50,7 +50,7 @@ const removeItem = uncurry(Storage.prototype.removeItem);
 const replaceState = uncurry(History.prototype.replaceState);
 const setLocation = capturedSetter<Location, string>(page.location, "href");
 
-export function installSignInHook(gate: Gate): void {
+export function installSignInHook(gate: RequestPolicy): void {
   if (page !== page.top) return;
   comeBack();
   if (navigation === undefined) return;

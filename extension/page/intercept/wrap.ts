@@ -111,7 +111,7 @@ export function replaceAccessor(
 }
 
 /** Makes replaced functions read as the native ones they stand for. */
-export function disguise(): void {
+export function maskAsNative(): void {
   replaceMethod(Function.prototype, "toString", (native, self, args) => {
     const original = weakGet(originals, self);
     if (original !== undefined) return apply(native, original, args);

@@ -28,7 +28,7 @@ import {
   viewBuffer,
   weakGet,
 } from "../primordials/primordials.ts";
-import type { Gate } from "./decision.ts";
+import type { RequestPolicy } from "./decision.ts";
 import { withoutFragment } from "./response.ts";
 import { replaceAccessor, replaceMethod } from "./wrap.ts";
 import {
@@ -51,7 +51,7 @@ const nativeResponse = capturedGetter<Xhr, unknown>(prototype, "response");
 
 const nativeText = capturedGetter<Xhr, string>(prototype, "responseText");
 
-export function installAnswerAccessors(gate: Gate): void {
+export function installAnswerAccessors(gate: RequestPolicy): void {
   /** Answers made here from their parts, others by the browser. */
   const madeOr = (name: string, value: (opened: Opened) => unknown): void => {
     replaceAccessor(prototype, name, {
@@ -159,7 +159,7 @@ function typeOf(xhr: Xhr, opened: Opened): XMLHttpRequestResponseType {
 }
 
 /** The answer's bytes as the page shall see them; null before the end and after an error. */
-function bytesOf(gate: Gate, xhr: Xhr, opened: Opened): Uint8Array | null {
+function bytesOf(gate: RequestPolicy, xhr: Xhr, opened: Opened): Uint8Array | null {
   if (opened.phase === "made") {
     return opened.state >= LOADING ? (opened.reply?.bytes ?? null) : null;
   }
@@ -181,7 +181,7 @@ function nativeBytes(xhr: Xhr, opened: Opened): Uint8Array | null {
 }
 
 function responseOf(
-  gate: Gate,
+  gate: RequestPolicy,
   xhr: Xhr,
   opened: Opened,
   type: XMLHttpRequestResponseType,
@@ -231,7 +231,7 @@ function valueOf(
 }
 
 function documentOf(
-  gate: Gate,
+  gate: RequestPolicy,
   xhr: Xhr,
   opened: Opened,
   type: XMLHttpRequestResponseType,

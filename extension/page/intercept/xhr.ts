@@ -40,11 +40,11 @@ import type { AnyFunction } from "../primordials/primordials.ts";
 import { takeBody } from "./request-body.ts";
 import type { TakenBody } from "./request-body.ts";
 import { NEEDS_BODY } from "./decision.ts";
-import type { Gate, SyntheticReply, Taker } from "./decision.ts";
+import type { RequestPolicy, SyntheticReply, Delegate } from "./decision.ts";
 import { refusal } from "./refusal.ts";
 import { resolve } from "./resolve.ts";
-import { beforeSending, handBack, handOver } from "./handlers.ts";
-import type { Handled, HeldRequest } from "./handlers.ts";
+import { beforeSending, delegateResponse, delegateRequest } from "./handlers.ts";
+import type { Handled, PausedRequest } from "./handlers.ts";
 import { headersFrom, pairsOf } from "../primordials/header-list.ts";
 import type { HeaderList } from "../primordials/header-list.ts";
 import { takePlan } from "./plan.ts";
@@ -90,7 +90,7 @@ const uploadOf = capturedGetter<Xhr, XMLHttpRequestUpload>(prototype, "upload");
  */
 const BEAT = 10_000;
 
-export function installXhrHook(gate: Gate): void {
+export function installXhrHook(gate: RequestPolicy): void {
   replaceMethod(prototype, "open", (native, self, args) => open(native, self as Xhr, args));
   replaceMethod(prototype, "send", (native, self, args) => {
     const opened = weakGet(openedBy, self);
@@ -200,7 +200,7 @@ function newOpened(
   };
 }
 
-function send(gate: Gate, xhr: Xhr, opened: Opened, args: unknown[]): unknown {
+function send(gate: RequestPolicy, xhr: Xhr, opened: Opened, args: unknown[]): unknown {
   if (!isSettable(opened)) {
     if (opened.isSent && isGecko) throw sendingError("send");
     return apply(nativeSend, unsent(), args);
@@ -238,7 +238,7 @@ function send(gate: Gate, xhr: Xhr, opened: Opened, args: unknown[]): unknown {
   return hold(xhr, opened, () => decideHeld(gate, xhr, opened, body));
 }
 
-function decideHeld(gate: Gate, xhr: Xhr, opened: Opened, body: TakenBody): void {
+function decideHeld(gate: RequestPolicy, xhr: Xhr, opened: Opened, body: TakenBody): void {
   const { method, url } = opened;
   void then(
     body.read(),
@@ -256,7 +256,7 @@ function decideHeld(gate: Gate, xhr: Xhr, opened: Opened, body: TakenBody): void
 
 /** `args` are those of a send that was not held; held ones send what was taken then. */
 function conclude(
-  gate: Gate,
+  gate: RequestPolicy,
   xhr: Xhr,
   opened: Opened,
   body: TakenBody,
@@ -264,7 +264,7 @@ function conclude(
   args: unknown[] | undefined,
 ): void {
   if (plan.isSettled) return make(xhr, opened, body, plan.reply && answerOf(plan.reply));
-  const isTaken = plan.handovers !== undefined || plan.handback !== undefined;
+  const isTaken = plan.delegates !== undefined || plan.responseDelegate !== undefined;
   if (isTaken && opened.isAsync) {
     const start = (): void => void takeOver(gate, xhr, opened, body, plan);
     if (opened.phase === "held") start();
@@ -272,7 +272,7 @@ function conclude(
     return;
   }
   // No handler can be asked while the page stands still.
-  if (plan.handovers !== undefined) return make(xhr, opened, body, answerOf(refusal));
+  if (plan.delegates !== undefined) return make(xhr, opened, body, answerOf(refusal));
   const isOtherBody = plan.body !== undefined || opened.phase === "held";
   const sent = isOtherBody
     ? [plan.body === undefined ? body.unchanged : body.replaced(plan.body)]
@@ -285,7 +285,7 @@ function conclude(
 
 /** Gives the request to its handlers, and carries out what they say. */
 async function takeOver(
-  gate: Gate,
+  gate: RequestPolicy,
   xhr: Xhr,
   opened: Opened,
   body: TakenBody,
@@ -295,7 +295,7 @@ async function takeOver(
   opened.controller = controller;
   const size = body.bytes?.length ?? 0;
   if (opened.hasUpload) beat(xhr, opened, size);
-  let held: HeldRequest;
+  let held: PausedRequest;
   try {
     held = {
       method: opened.method,
@@ -309,22 +309,22 @@ async function takeOver(
     return;
   }
   const given = held;
-  if (plan.handovers !== undefined) {
-    const handled = await handOver(gate, plan.handovers, held);
+  if (plan.delegates !== undefined) {
+    const handled = await delegateRequest(gate, plan.delegates, held);
     if (!isHeld(xhr, opened)) return;
     if (handled.kind !== "send") return make(xhr, opened, body, answerIn(handled));
     held = handled.request;
   }
-  const { handback } = plan;
-  if (handback !== undefined && !hasCredentialsOfItsOwn(opened)) {
-    const early = beforeSending(gate, handback, held);
+  const { responseDelegate } = plan;
+  if (responseDelegate !== undefined && !hasCredentialsOfItsOwn(opened)) {
+    const early = beforeSending(gate, responseDelegate, held);
     if (early !== undefined) {
       const handled = await early;
       if (!isHeld(xhr, opened)) return;
       if (handled.kind !== "send") return make(xhr, opened, body, answerIn(handled));
       held = handled.request;
     }
-    const answer = await fetched(gate, xhr, opened, held, handback, plan.isWatched);
+    const answer = await fetched(gate, xhr, opened, held, responseDelegate, plan.isWatched);
     if (isHeld(xhr, opened)) make(xhr, opened, body, answer);
     return;
   }
@@ -341,11 +341,11 @@ async function takeOver(
 
 /** Sends in the page's stead and gives the whole answer; undefined: a network error. */
 async function fetched(
-  gate: Gate,
+  gate: RequestPolicy,
   xhr: Xhr,
   opened: Opened,
-  held: HeldRequest,
-  handback: Taker,
+  held: PausedRequest,
+  responseDelegate: Delegate,
   isWatched: boolean,
 ): Promise<Answer | undefined> {
   try {
@@ -359,7 +359,7 @@ async function fetched(
     const status = responseStatus(response);
     const bytes = new NativeUint8Array(await responseBuffer(response));
     const shown = { method: opened.method, url: opened.url, headers: held.headers };
-    const seen = (await handBack(handback, shown, status, bytes)) ?? bytes;
+    const seen = (await delegateResponse(responseDelegate, shown, status, bytes)) ?? bytes;
     const changed = isWatched ? gate.answer(opened.method, opened.url, status, seen) : undefined;
     const final = changed ?? seen;
     const headers = headersFrom(pairsOf(responseHeaders(response)));

@@ -13,7 +13,7 @@ import {
   slice,
   uncurry,
 } from "../primordials/primordials.ts";
-import type { Gate } from "../intercept/decision.ts";
+import type { RequestPolicy } from "../intercept/decision.ts";
 import { showNotice } from "../dialogs/notice.ts";
 import { shieldSettings } from "../core/shield-settings.ts";
 import { replaceMethod } from "../intercept/wrap.ts";
@@ -34,7 +34,7 @@ const dataIn = uncurry(DataTransfer.prototype.getData);
 const clipboard = navigator.clipboard as Clipboard | undefined;
 const writeText = clipboard && uncurry(clipboard.writeText);
 
-export function installCopyHook(gate: Gate): void {
+export function installCopyHook(gate: RequestPolicy): void {
   if (page !== page.top || clipboard === undefined) return;
   const look = (text: string, written?: Promise<unknown>): void => {
     if (indexOf(text, OPEN_MEDIA) < 0) return;
@@ -69,7 +69,11 @@ function copiedText(event: ClipboardEvent): string {
   }
 }
 
-async function offer(gate: Gate, copied: string, written?: Promise<unknown>): Promise<void> {
+async function offer(
+  gate: RequestPolicy,
+  copied: string,
+  written?: Promise<unknown>,
+): Promise<void> {
   const mode = shieldSettings(SHIELD)?.mode;
   if (mode === undefined || mode === "off") return;
   try {

@@ -14,10 +14,10 @@ import {
   then,
   viewBuffer,
 } from "../primordials/primordials.ts";
-import type { HeldRequest } from "../intercept/handlers.ts";
+import type { PausedRequest } from "../intercept/handlers.ts";
 import { guarded, mediaModule } from "./module.ts";
 
-type Body = NonNullable<HeldRequest["body"]>;
+type Body = NonNullable<PausedRequest["body"]>;
 /** As `Examination.pieces()` tells them: a range to keep, bytes to put, or a number of zeros. */
 type Piece = [from: number, to: number] | { bytes: number[] } | number;
 

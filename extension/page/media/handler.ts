@@ -1,7 +1,7 @@
 /** Takes uploads, messages with links to open media, and new profile pictures over. */
 import { execute, NativeRegExp } from "../primordials/primordials.ts";
-import type { HeldRequest, Outcome, RequestHandler } from "../intercept/handlers.ts";
-import type { Taker } from "../intercept/decision.ts";
+import type { PausedRequest, Outcome, RequestHandler } from "../intercept/handlers.ts";
+import type { Delegate } from "../intercept/decision.ts";
 import { handlePicture } from "./picture.ts";
 import { handleLinks } from "./link.ts";
 import { handleUpload } from "./upload.ts";
@@ -10,10 +10,10 @@ const UPLOAD = new NativeRegExp("/_matrix/media/[^?#]*/upload(?:[/?#]|$)");
 const MESSAGE = new NativeRegExp("/rooms/[^/?#]+/send/");
 
 export const mediaHandler: RequestHandler = {
-  handle(request: HeldRequest, taker: Taker): Promise<Outcome> {
-    if (execute(UPLOAD, request.url) !== null) return handleUpload(request, taker);
+  handle(request: PausedRequest, delegate: Delegate): Promise<Outcome> {
+    if (execute(UPLOAD, request.url) !== null) return handleUpload(request, delegate);
     return execute(MESSAGE, request.url) === null
       ? handlePicture(request)
-      : handleLinks(request, taker);
+      : handleLinks(request, delegate);
   },
 };

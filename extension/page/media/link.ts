@@ -1,7 +1,7 @@
 import { decodeText, parseJson, stringify } from "../primordials/primordials.ts";
-import type { HandlerAction, Taker } from "../intercept/decision.ts";
+import type { HandlerAction, Delegate } from "../intercept/decision.ts";
 import { bodyBytes } from "../intercept/handlers.ts";
-import type { HeldRequest, Outcome } from "../intercept/handlers.ts";
+import type { PausedRequest, Outcome } from "../intercept/handlers.ts";
 import { ask } from "../dialogs/prompt.ts";
 import type { Question } from "../dialogs/prompt.ts";
 import { shieldSettings } from "../core/shield-settings.ts";
@@ -70,9 +70,9 @@ export async function linkFate(
 }
 
 /** A clear message that links to media which needs no signing in. */
-export async function handleLinks(request: HeldRequest, taker: Taker): Promise<Outcome> {
+export async function handleLinks(request: PausedRequest, delegate: Delegate): Promise<Outcome> {
   const body = decodeText(await bodyBytes(request.body));
-  const { isStopped, text, noted } = await linkFate(taker.shield, body, false, request.signal);
+  const { isStopped, text, noted } = await linkFate(delegate.shield, body, false, request.signal);
   if (isStopped) return refused(NOT_SENT, "asked");
   return {
     kind: "send",

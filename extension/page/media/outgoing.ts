@@ -19,7 +19,7 @@ import {
   weakSet,
 } from "../primordials/primordials.ts";
 import type { AnyFunction } from "../primordials/primordials.ts";
-import { type Gate, REWRITTEN } from "../intercept/decision.ts";
+import { type RequestPolicy, REWRITTEN } from "../intercept/decision.ts";
 import { runningClient } from "../room-state/element/client.ts";
 import { linkFate, NOT_SENT, OPEN_MEDIA } from "./link.ts";
 
@@ -33,7 +33,7 @@ interface OutgoingEvent {
 const watched = new NativeWeakMap<object, true>();
 
 /** Nothing is sent by a person before a key, a press, a drop or something pasted. */
-export function installOutgoingHook(gate: Gate): void {
+export function installOutgoingHook(gate: RequestPolicy): void {
   if (page !== page.top) return;
   const watch = (): void => {
     try {
@@ -47,7 +47,7 @@ export function installOutgoingHook(gate: Gate): void {
   }
 }
 
-function watchCrypto(gate: Gate): void {
+function watchCrypto(gate: RequestPolicy): void {
   const client = runningClient();
   const crypto = client?.getCrypto() as { encryptEvent?: AnyFunction } | undefined;
   if (client === undefined || crypto === undefined) return;
@@ -70,7 +70,7 @@ function watchCrypto(gate: Gate): void {
 }
 
 /** What the core makes of a message in clear. */
-function asInClear({ event }: OutgoingEvent, gate: Gate, url: string): void {
+function asInClear({ event }: OutgoingEvent, gate: RequestPolicy, url: string): void {
   const content = encodeText(stringify(event.content ?? {}));
   if ((gate.decideBody("PUT", url, "", content) & REWRITTEN) === 0) return;
   event.content = parseJson(decodeText(gate.takeBody())) as object;

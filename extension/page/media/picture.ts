@@ -1,5 +1,5 @@
 import { execute, NativeRegExp } from "../primordials/primordials.ts";
-import type { HeldRequest, Outcome } from "../intercept/handlers.ts";
+import type { PausedRequest, Outcome } from "../intercept/handlers.ts";
 import { showNotice } from "../dialogs/notice.ts";
 
 const ROOM = new NativeRegExp("/rooms/");
@@ -7,7 +7,7 @@ const ROOM = new NativeRegExp("/rooms/");
 const said = { room: false, profile: false };
 
 /** A new profile or room picture goes out as it is; who can see it is said. */
-export async function handlePicture(request: HeldRequest): Promise<Outcome> {
+export async function handlePicture(request: PausedRequest): Promise<Outcome> {
   const which = execute(ROOM, request.url) === null ? "profile" : "room";
   if (!said[which]) {
     said[which] = true;

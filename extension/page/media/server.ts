@@ -34,7 +34,7 @@ export interface ServerMedia {
 }
 
 const MXC = "mxc://";
-const PATIENCE = 8_000;
+const ANSWER_TIMEOUT_MS = 8_000;
 const PROBE_PATIENCE = 20_000;
 /** Size of what is uploaded to be fetched again without credentials. */
 const SAMPLE = 32;
@@ -136,7 +136,7 @@ async function fetchText(
   body: Uint8Array<ArrayBuffer> | undefined,
 ): Promise<string | undefined> {
   const controller = new NativeAbortController();
-  const timer = setTimer(() => abortController(controller), PATIENCE);
+  const timer = setTimer(() => abortController(controller), ANSWER_TIMEOUT_MS);
   try {
     const init = create(null) as RequestInit;
     init.method = method;

@@ -9,8 +9,8 @@ import {
   toLowerCase,
   urlHost,
 } from "../primordials/primordials.ts";
-import type { Taker } from "../intercept/decision.ts";
-import type { HeldRequest, Outcome } from "../intercept/handlers.ts";
+import type { Delegate } from "../intercept/decision.ts";
+import type { PausedRequest, Outcome } from "../intercept/handlers.ts";
 import type { HeaderList } from "../primordials/header-list.ts";
 import { ask } from "../dialogs/prompt.ts";
 import type { Answer, Choice } from "../dialogs/prompt.ts";
@@ -43,10 +43,10 @@ const BASE = new NativeRegExp("^(.*?)/_matrix/media/");
 const TOKEN = new NativeRegExp("[?&]access_token=([^&#]*)");
 
 /** Looks at an upload, and sends it, cleans it, asks about it or refuses it. */
-export async function handleUpload(request: HeldRequest, taker: Taker): Promise<Outcome> {
+export async function handleUpload(request: PausedRequest, delegate: Delegate): Promise<Outcome> {
   const glue = await mediaModule();
   const body = request.body ?? new NativeUint8Array(0);
-  const settings = stringify(shieldSettings(taker.shield) ?? {});
+  const settings = stringify(shieldSettings(delegate.shield) ?? {});
   const withoutName = guarded(() => glue.withoutName(request.url));
   const contentType = headerIn(request.headers, "content-type");
   const host = urlHost(new NativeURL(request.url));
@@ -56,7 +56,7 @@ export async function handleUpload(request: HeldRequest, taker: Taker): Promise<
   try {
     // Ciphertext, or a shield that only tells: nothing about the server matters.
     const isPlain = !guarded(() => examination.isCiphertext(stringify(early)));
-    const isActing = (shieldSettings(taker.shield)?.mode ?? "on") !== "flag";
+    const isActing = (shieldSettings(delegate.shield)?.mode ?? "on") !== "flag";
     const about =
       isPlain && isActing
         ? { ...early, ...(await around(request, host, room)), hasRoom: room !== undefined }
@@ -76,7 +76,7 @@ export async function handleUpload(request: HeldRequest, taker: Taker): Promise<
 }
 
 interface Upload {
-  readonly request: HeldRequest;
+  readonly request: PausedRequest;
   readonly body: Blob | Uint8Array;
   readonly examination: Examination;
   /** The URL without the file's name, where it has one. */
@@ -92,7 +92,7 @@ function decide(examination: Examination, settings: string, about: object): Deci
 
 /** What the server does, and what the person chose before. */
 async function around(
-  request: HeldRequest,
+  request: PausedRequest,
   host: string,
   room: string | undefined,
 ): Promise<object> {
@@ -157,7 +157,7 @@ function headerIn(headers: HeaderList, wanted: string): string {
 }
 
 /** The page's own credentials; older clients put them into the URL. */
-function authorizationOf(request: HeldRequest): HeaderList {
+function authorizationOf(request: PausedRequest): HeaderList {
   const header = headerIn(request.headers, "authorization");
   if (header !== "") return [["Authorization", header]];
   const token = execute(TOKEN, request.url)?.[1];

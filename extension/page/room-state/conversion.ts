@@ -28,12 +28,12 @@ type Conversion = Extract<ReturnType<EncryptedState["convertRoom"]>, { kind: "co
  */
 const AFTER_FLAG = 2_000;
 /** How often, and how long at most, a homeserver is waited for that says "not so fast". */
-const MOST_WAITS = 20;
+const MAX_WAITS = 20;
 const LONGEST_WAIT = 60_000;
 /** History is gone back so far, in answers of a hundred events. */
-const MOST_PAGES = 50;
+const MAX_PAGES = 50;
 /** Most people named in the preview. */
-const MOST_NAMED = 8;
+const MAX_NAMED = 8;
 const ROOM_IN_HASH = new NativeRegExp("^#/room/([^/?]+)");
 
 /** A room that cannot be converted, in words. */
@@ -173,23 +173,23 @@ export class RoomConversion {
   async #convert(client: PageClient, room: PageRoom): Promise<Conversion> {
     const { roomId } = room;
     const encrypted = (plan: Conversion): Promise<void> =>
-      inTurn(plan.encrypt, (content) => this.#sharing.send(client, room, content));
+      sequentially(plan.encrypt, (content) => this.#sharing.send(client, room, content));
     return this.#engine.writing(client, async () => {
       const plan = this.#plan(room, await this.#leftovers(client, room));
       if (plan.kind === "refuse") throw new RefusedRoom(plan.sentence);
       if (plan.flag !== undefined) {
         const { path, body } = plan.flag;
         try {
-          await patiently(() => sendAsClient(client, "PUT", path, body));
+          await withRetryAfter(() => sendAsClient(client, "PUT", path, body));
         } catch (error) {
-          if (!isFinal(error)) this.#engine.doubtFlag(roomId);
+          if (!isFinal(error)) this.#engine.markFlagUncertain(roomId);
           throw error;
         }
         this.#engine.call((state) => state.noteFlag(roomId));
         await pause(AFTER_FLAG);
       }
       await encrypted(plan);
-      await inTurn(plan.blank, ({ path, body }) => sendAsClient(client, "PUT", path, body));
+      await sequentially(plan.blank, ({ path, body }) => sendAsClient(client, "PUT", path, body));
       if (plan.blank.length > 0) await encrypted(plan);
       return plan;
     });
@@ -211,7 +211,7 @@ export class RoomConversion {
     if (!this.#engine.call((state) => state.encryptsState(room.roomId))) return [];
     const plan = this.#plan(room);
     const events: object[] = [];
-    await inTurn(plan.kind === "convert" ? plan.types : [], async (type) => {
+    await sequentially(plan.kind === "convert" ? plan.types : [], async (type) => {
       const path = `${pathOf(room.roomId)}/state/${encodeURIComponent(type)}/?format=event`;
       try {
         events.push((await sendAsClient(client, "GET", path)) as object);
@@ -237,24 +237,24 @@ function pathOf(roomId: string): string {
 }
 
 /** Once, and again when the homeserver wants it slower. */
-async function patiently<Result>(request: () => Promise<Result>): Promise<Result> {
+async function withRetryAfter<Result>(request: () => Promise<Result>): Promise<Result> {
   for (let waits = 0; ; waits += 1) {
     try {
       return await request();
     } catch (error) {
       const isHasty = error instanceof HomeserverError && error.status === 429;
-      if (!isHasty || waits >= MOST_WAITS) throw error;
+      if (!isHasty || waits >= MAX_WAITS) throw error;
       await pause(Math.min(error.retryAfter ?? 1_000, LONGEST_WAIT));
     }
   }
 }
 
-/** One step after the other, each `patiently`. */
-async function inTurn<Item>(
+/** One step after the other, each `withRetryAfter`. */
+async function sequentially<Item>(
   items: Iterable<Item>,
   step: (item: Item) => Promise<unknown>,
 ): Promise<void> {
-  for (const item of items) await patiently(() => step(item));
+  for (const item of items) await withRetryAfter(() => step(item));
 }
 
 /** Redacts what is readable of a room, now and in its history; how many the user may not. */
@@ -262,7 +262,7 @@ async function redact(client: PageClient, roomId: string, plan: Conversion): Pro
   const room = pathOf(roomId);
   let kept = 0;
   const events = new Set([...plan.redact, ...(await readableBefore(client, room, plan.types))]);
-  await inTurn(events, async (eventId) => {
+  await sequentially(events, async (eventId) => {
     const path = `${room}/redact/${encodeURIComponent(eventId)}/mantle${page.crypto.randomUUID()}`;
     try {
       await sendAsClient(client, "PUT", path, "{}");
@@ -283,10 +283,10 @@ async function readableBefore(
   const found: string[] = [];
   const filter = encodeURIComponent(JSON.stringify({ types }));
   let from: string | undefined = "";
-  for (let pages = 0; from !== undefined && pages < MOST_PAGES; pages += 1) {
+  for (let pages = 0; from !== undefined && pages < MAX_PAGES; pages += 1) {
     const start = from === "" ? "" : `&from=${encodeURIComponent(from)}`;
     const path = `${room}/messages?dir=b&limit=100&filter=${filter}${start}`;
-    const answer = (await patiently(() => sendAsClient(client, "GET", path))) as History;
+    const answer = (await withRetryAfter(() => sendAsClient(client, "GET", path))) as History;
     for (const { event_id: eventId, type, state_key: stateKey, content } of answer.chunk ?? []) {
       const isReadable = Object.values(content ?? {}).some((value) => value !== "");
       const isOurs = types.includes(type ?? "") && stateKey !== undefined && isReadable;
@@ -326,8 +326,8 @@ async function preview(client: PageClient, rooms: PageRoom[]): Promise<string[]>
       "Mantle and recent Element with encrypted state events can read them.",
   ];
   if (without.size > 0) {
-    const names = [...without].slice(0, MOST_NAMED).join(", ");
-    const more = without.size > MOST_NAMED ? ` and ${String(without.size - MOST_NAMED)} more` : "";
+    const names = [...without].slice(0, MAX_NAMED).join(", ");
+    const more = without.size > MAX_NAMED ? ` and ${String(without.size - MAX_NAMED)} more` : "";
     lines.push(
       `${String(without.size)} of ${String(everyone.size)} other people cannot be given the key ` +
         `now, for none of their devices may have it: ${names}${more}.`,

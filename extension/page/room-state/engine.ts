@@ -27,7 +27,7 @@ const PICKLE_KEY_BYTES = 32;
 const LOCK = "mantle-state";
 const KEY_LOCK = "mantle-state-key";
 /** Of writes to the store, one after the other: what changes all the time waits for the next. */
-const MOST_ROUNDS = 10;
+const MAX_ROUNDS = 10;
 /** After a failed start, the next one is not tried earlier. */
 const RETRY_AFTER = 10_000;
 
@@ -37,7 +37,7 @@ export class StateEngine {
   #isInitialised = false;
   #state: EncryptedState | undefined;
   #starting: Promise<EncryptedState> | undefined;
-  #isAsleep = false;
+  #isUnloaded = false;
   #failedAt = -Infinity;
   #failure: unknown;
   #device = "";
@@ -52,12 +52,12 @@ export class StateEngine {
    * The room's flag was sent and no answer came: the room may have it, so no name leaves there before
    * that is known.
    */
-  doubtFlag(roomId: string): void {
+  markFlagUncertain(roomId: string): void {
     this.#doubtful.add(roomId);
   }
 
   /** Before a write. Rejects while the homeserver cannot be asked; `ask` gives the room's state. */
-  async settleFlags(ask: (roomId: string) => Promise<string>): Promise<void> {
+  async resolveFlags(ask: (roomId: string) => Promise<string>): Promise<void> {
     for (const roomId of this.#doubtful) {
       try {
         const events = await ask(roomId);
@@ -81,7 +81,7 @@ export class StateEngine {
   /** The running Rust half. Rejects with a sentence when it cannot be had. */
   async started(): Promise<void> {
     if (this.#state !== undefined) return;
-    this.#isAsleep = false;
+    this.#isUnloaded = false;
     if (this.#starting === undefined) {
       if (now() - this.#failedAt < RETRY_AFTER) throw this.#failure;
       this.#starting = this.#start();
@@ -108,7 +108,7 @@ export class StateEngine {
       // Rooms, sessions, writes and hints have a slash in their name, the own device has none.
       const isNeeded = Object.keys(await store.load(AREA)).some((name) => name.includes("/"));
       const isIdle = this.#state === undefined && this.#starting === undefined;
-      if (isIdle && !isNeeded) this.#isAsleep = true;
+      if (isIdle && !isNeeded) this.#isUnloaded = true;
       else await this.started();
     };
     start().catch(() => {
@@ -117,8 +117,8 @@ export class StateEngine {
   }
 
   /** No room is known here, and nothing has needed the Rust half yet; until `started` is called. */
-  get isAsleep(): boolean {
-    return this.#isAsleep;
+  get isUnloaded(): boolean {
+    return this.#isUnloaded;
   }
 
   /** True once `started` has resolved, until a trap. */
@@ -155,7 +155,7 @@ export class StateEngine {
     const write = async (): Promise<readonly string[]> => {
       let failed: string[] = [];
       // A session that could not be stored is taken out at once, behind what may still be on its way.
-      for (let round = 0; round < MOST_ROUNDS; round += 1) {
+      for (let round = 0; round < MAX_ROUNDS; round += 1) {
         const batch = this.call((state) => (state.dirty() ? state.takePersist() : undefined));
         if (batch === undefined) break;
         failed = await putAll(batch.entries);

@@ -1,16 +1,16 @@
 /** Puts the page's half of encrypted state together and into the hooks. */
 import { NativeURL, now, page } from "../primordials/primordials.ts";
 import type { GuardedCore, SettingsTexts } from "../core/guarded-core.ts";
-import { registerAnswerHandler, registerHandler } from "../intercept/handlers.ts";
+import { registerResponseHandler, registerHandler } from "../intercept/handlers.ts";
 import type { EffectsMessage } from "../../protocol/page-relay.ts";
-import type { RoomsSurvey, RoomsWish } from "../../protocol/rooms.ts";
+import type { RoomsSurvey, RoomsCommand } from "../../protocol/rooms.ts";
 import { showNotice } from "../dialogs/notice.ts";
 import { onShieldSettings, shieldSettings } from "../core/shield-settings.ts";
 import { letEncryptionChange, runningClient, takeOverState } from "./element/client.ts";
 import { RoomConversion, sentenceOf } from "./conversion.ts";
 import { StateEngine } from "./engine.ts";
-import { InviteHints } from "./invites.ts";
-import { KeySupply } from "./keys.ts";
+import { InvitePreviews } from "./invites.ts";
+import { KeyFetcher } from "./keys.ts";
 import { PendingWrites } from "./pending.ts";
 import { searchHandler } from "./search.ts";
 import { StateReader } from "./responses.ts";
@@ -21,7 +21,7 @@ import { StateWriter } from "./writes.ts";
 export interface EncryptedStateParts {
   applySettings(settings: SettingsTexts): void;
   /** What the person asked for in the popup. */
-  wish(wish: RoomsWish): void;
+  wish(wish: RoomsCommand): void;
   readonly conversion: RoomConversion;
 }
 
@@ -31,8 +31,8 @@ export function installEncryptedState(
   post: (message: EffectsMessage | RoomsSurvey) => void,
 ): EncryptedStateParts {
   const engine = new StateEngine();
-  const keys = new KeySupply(engine);
-  const invites = new InviteHints(engine, keys);
+  const keys = new KeyFetcher(engine);
+  const invites = new InvitePreviews(engine, keys);
   const sharing = new StateSharing(engine, invites, keys);
   const pending = new PendingWrites(engine, sharing);
   const told = new Set<string>();
@@ -73,14 +73,17 @@ export function installEncryptedState(
         sharing.tendSoon();
         pending.resume();
         invites.listen();
-        keys.recall();
+        keys.backfill();
         const client = runningClient();
         if (client !== undefined) letEncryptionChange(client);
       })
       .catch(() => undefined);
   };
 
-  registerAnswerHandler("state", new StateReader(engine, keys, core, { asked: takeOver, looked }));
+  registerResponseHandler(
+    "state",
+    new StateReader(engine, keys, core, { asked: takeOver, looked }),
+  );
   registerHandler("state", new StateWriter(engine, { keys, sharing, pending }));
   registerHandler("state", searchHandler, "search");
   const conversion = new RoomConversion(engine, sharing);

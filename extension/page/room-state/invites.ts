@@ -2,7 +2,7 @@
 import { mayHaveState, runningClient, sendThroughOlm, targetsOf } from "./element/client.ts";
 import type { DeviceName, PageClient, PageRoom } from "./element/client.ts";
 import type { StateEngine } from "./engine.ts";
-import type { KeySupply } from "./keys.ts";
+import type { KeyFetcher } from "./keys.ts";
 
 /** matrix-js-sdk's `ReceivedToDeviceMessage`, from version 37. */
 interface ReceivedMessage {
@@ -17,13 +17,13 @@ interface ReceivedMessage {
 
 const TYPE = "org.mantle.room_state";
 
-export class InviteHints {
+export class InvitePreviews {
   readonly #engine: StateEngine;
-  readonly #keys: KeySupply;
+  readonly #keys: KeyFetcher;
   readonly #told = new Set<string>();
   #heard: PageClient | undefined;
 
-  constructor(engine: StateEngine, keys: KeySupply) {
+  constructor(engine: StateEngine, keys: KeyFetcher) {
     this.#engine = engine;
     this.#keys = keys;
   }
@@ -39,9 +39,9 @@ export class InviteHints {
       try {
         const content = JSON.stringify(message.content);
         const { sender } = encryptionInfo;
-        this.#engine.call((state) => state.addInviteHint(sender, content));
+        this.#engine.call((state) => state.addInvitePreview(sender, content));
         this.#engine.persistSoon();
-        this.#keys.ring();
+        this.#keys.scheduleRetry();
       } catch {
         // A malformed one says nothing.
       }
@@ -54,8 +54,8 @@ export class InviteHints {
    */
   async tellInvited(client: PageClient, room: PageRoom): Promise<void> {
     const { roomId } = room;
-    const hint = this.#engine.call((state) => state.inviteHint(roomId));
-    if (hint === undefined) return;
+    const preview = this.#engine.call((state) => state.invitePreview(roomId));
+    if (preview === undefined) return;
     const users: string[] = [];
     for (const member of room.getMembersWithMembership("invite")) {
       const isOwn = member.events.member?.getSender() === client.getUserId();
@@ -70,6 +70,6 @@ export class InviteHints {
         if (mayHaveState(device)) devices.push({ userId, deviceId: device.deviceId });
       }
     }
-    if (devices.length > 0) await sendThroughOlm(client, hint.type, devices, hint.content);
+    if (devices.length > 0) await sendThroughOlm(client, preview.type, devices, preview.content);
   }
 }

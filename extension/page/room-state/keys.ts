@@ -2,28 +2,28 @@
 import type { EncryptedState, Needs } from "../../generated/mantle_state.js";
 import { NativePromise, now, parseJson, setTimer } from "../primordials/primordials.ts";
 import { deliver, deviceKeysOf, exportSessions, runningClient, within } from "./element/client.ts";
-import type { DeviceList, EventDuck, PageClient } from "./element/client.ts";
+import type { DeviceList, EventStub, PageClient } from "./element/client.ts";
 import type { StateEngine } from "./engine.ts";
-import { breath, eachInSteps, Pace, SESSIONS_IN_STEP } from "./time-slicing.ts";
+import { yieldToPage, eachInSteps, TimeSlicer, SESSIONS_IN_STEP } from "./time-slicing.ts";
 
-type Healed = ReturnType<EncryptedState["healed"]>["events"][number];
-type Undelivered = Healed & { readonly tries: number };
-type Unopened = ReturnType<EncryptedState["takeUnopened"]>[number];
+type Retried = ReturnType<EncryptedState["retried"]>["events"][number];
+type Undelivered = Retried & { readonly tries: number };
+type Undecryptable = ReturnType<EncryptedState["takeUndecryptable"]>[number];
 
 /**
  * Longest wait for all that one answer needs; what comes later heals. An export reads all keys the
  * page has (about 0.3 ms each), and a sync with everyone's messages must not wait for that.
  */
-const SUPPLY_LIMIT = 1_500;
+const FETCH_TIMEOUT_MS = 1_500;
 /** The same for the first answer, before which there is nothing to show. */
-const FIRST_LIMIT = 8_000;
+const FIRST_FETCH_TIMEOUT_MS = 8_000;
 /** Bells that ring close together are one trip to the page's crypto. */
-const RING_DELAY = 60;
+const RETRY_DELAY_MS = 60;
 /** For events whose room the client does not have yet; an invite may never come. */
 const TRY_AGAIN_AFTER = 500;
-const MOST_TRIES = 60;
+const MAX_TRIES = 60;
 /** The Rust half keeps fewer waiting events; of those it lets go, nothing is kept here either. */
-const MOST_BELLS = 8_192;
+const MAX_KEY_LISTENERS = 8_192;
 /** A room may have ten thousand members. */
 const USERS_IN_STEP = 200;
 /** State that says who may do what; no more of a room is looked at. */
@@ -34,37 +34,37 @@ const RULES = [
   "m.room.history_visibility",
 ];
 
-export class KeySupply {
+export class KeyFetcher {
   readonly #engine: StateEngine;
   /** Events the page's crypto waits with, by event id. */
-  readonly #bells = new Map<string, EventDuck>();
-  readonly #pace = new Pace();
-  #isRinging = false;
-  #healing: Promise<void> = NativePromise.resolve();
+  readonly #keyListeners = new Map<string, EventStub>();
+  readonly #slicer = new TimeSlicer();
+  #isRetryScheduled = false;
+  #retrying: Promise<void> = NativePromise.resolve();
   #undelivered: Undelivered[] = [];
-  #recalled: PageClient | undefined;
+  #backfilled: PageClient | undefined;
 
   constructor(engine: StateEngine) {
     this.#engine = engine;
   }
 
   /** Supplies what it can within a bounded time; what fails is left for healing. */
-  async supply(needs: Needs): Promise<void> {
+  async fetchNeeded(needs: Needs): Promise<void> {
     const client = runningClient();
     if (client?.getCrypto() === undefined) return;
     const tasks = [
-      this.#supplyRules(client, needs.rooms),
-      this.#supplySessions(client, needs.sessions),
-      this.#supplyDevices(client, needs.owners, true),
-      this.#supplyMembers(client, needs.memberDevices),
+      this.#fetchRules(client, needs.rooms),
+      this.#fetchSessions(client, needs.sessions),
+      this.#fetchDevices(client, needs.owners, true),
+      this.#fetchMembers(client, needs.memberDevices),
     ];
     const all = NativePromise.allSettled(tasks);
-    const limit = client.isInitialSyncComplete() ? SUPPLY_LIMIT : FIRST_LIMIT;
+    const limit = client.isInitialSyncComplete() ? FETCH_TIMEOUT_MS : FIRST_FETCH_TIMEOUT_MS;
     try {
       await within(all, limit);
     } catch {
       // Too slow: the events pass as they are and open as soon as it is all there.
-      void all.then(() => this.ring());
+      void all.then(() => this.scheduleRetry());
     }
   }
 
@@ -72,15 +72,15 @@ export class KeySupply {
    * Once for each client: encrypted state that it holds already, from its own disk or from before
    * Mantle, is opened like one that comes.
    */
-  recall(): void {
+  backfill(): void {
     const client = runningClient();
-    if (client === undefined || client === this.#recalled || !client.isInitialSyncComplete())
+    if (client === undefined || client === this.#backfilled || !client.isInitialSyncComplete())
       return;
-    this.#recalled = client;
-    this.#recallAll(client).catch(() => undefined);
+    this.#backfilled = client;
+    this.#backfillAll(client).catch(() => undefined);
   }
 
-  async #recallAll(client: PageClient): Promise<void> {
+  async #backfillAll(client: PageClient): Promise<void> {
     let isAny = false;
     await eachInSteps(client.getRooms(), (room) => {
       const events: object[] = [];
@@ -89,9 +89,9 @@ export class KeySupply {
       if (events.length === 0) return;
       isAny = true;
       const json = JSON.stringify(events);
-      this.#engine.call((state) => state.recall(room.roomId, json));
+      this.#engine.call((state) => state.backfill(room.roomId, json));
     });
-    if (isAny) this.ring();
+    if (isAny) this.scheduleRetry();
   }
 
   /**
@@ -101,67 +101,67 @@ export class KeySupply {
   watch(): boolean {
     const crypto = runningClient()?.getCrypto();
     if (crypto === undefined) return false;
-    const fresh: Unopened[] = [];
-    for (const event of this.#engine.call((state) => state.takeUnopened())) {
+    const fresh: Undecryptable[] = [];
+    for (const event of this.#engine.call((state) => state.takeUndecryptable())) {
       if (event.reason !== "session" && event.reason !== "index") continue;
-      if (this.#bells.has(event.eventId)) continue;
-      this.#bells.set(
+      if (this.#keyListeners.has(event.eventId)) continue;
+      this.#keyListeners.set(
         event.eventId,
-        duckOf(event, () => this.ring()),
+        stubOf(event, () => this.scheduleRetry()),
       );
       fresh.push(event);
     }
     eachInSteps(fresh, ({ eventId }) => {
-      const duck = this.#bells.get(eventId);
+      const stub = this.#keyListeners.get(eventId);
       // The page's crypto keeps it until the key is there, asking the key backup meanwhile.
-      if (duck === undefined) return;
-      crypto.decryptEvent(duck).then(
-        () => this.ring(),
+      if (stub === undefined) return;
+      crypto.decryptEvent(stub).then(
+        () => this.scheduleRetry(),
         () => undefined,
       );
     }).catch(() => undefined);
-    if (this.#bells.size > MOST_BELLS) this.#dropBells();
-    return this.#engine.call((state) => state.hasUnopened());
+    if (this.#keyListeners.size > MAX_KEY_LISTENERS) this.#dropKeyListeners();
+    return this.#engine.call((state) => state.hasUndecryptable());
   }
 
   /** Soon: opens what can be opened now, and puts it into the running client. */
-  ring(delay = RING_DELAY): void {
-    if (this.#isRinging) return;
-    this.#isRinging = true;
+  scheduleRetry(delay = RETRY_DELAY_MS): void {
+    if (this.#isRetryScheduled) return;
+    this.#isRetryScheduled = true;
     setTimer(() => {
-      this.#isRinging = false;
-      const heal = (): Promise<void> => this.#heal();
-      this.#healing = this.#healing.then(heal).catch(() => undefined);
+      this.#isRetryScheduled = false;
+      const retry = (): Promise<void> => this.#retry();
+      this.#retrying = this.#retrying.then(retry).catch(() => undefined);
     }, delay);
   }
 
-  async #heal(): Promise<void> {
+  async #retry(): Promise<void> {
     const client = runningClient();
     if (client === undefined || !this.#engine.isRunning) return;
-    const needs = this.#engine.call((state) => state.healNeeds());
-    if (needs !== undefined) await this.supply(needs);
+    const needs = this.#engine.call((state) => state.retryNeeds());
+    if (needs !== undefined) await this.fetchNeeded(needs);
     // Those that came before the client had worked through their answer go first.
     const tried = this.#undelivered;
     this.#undelivered = [];
     await eachInSteps(tried, (one) => this.#deliver(client, one));
     for (;;) {
       const start = now();
-      const step = this.#engine.call((state) => state.healed(this.#pace.most));
-      this.#pace.took(now() - start);
+      const step = this.#engine.call((state) => state.retried(this.#slicer.most));
+      this.#slicer.took(now() - start);
       await eachInSteps(step.events, (one) => this.#deliver(client, { ...one, tries: 0 }));
       if (!step.more) break;
-      await breath();
+      await yieldToPage();
     }
-    if (this.#undelivered.length > 0) this.ring(TRY_AGAIN_AFTER);
-    this.#dropBells();
+    if (this.#undelivered.length > 0) this.scheduleRetry(TRY_AGAIN_AFTER);
+    this.#dropKeyListeners();
     this.#engine.persistSoon();
   }
 
   /** Those of events that wait no more. */
-  #dropBells(): void {
+  #dropKeyListeners(): void {
     this.#engine.call((state) => {
-      for (const [eventId, duck] of [...this.#bells]) {
-        if (!state.isUnopened(duck.getRoomId(), eventId)) this.#bells.delete(eventId);
+      for (const [eventId, stub] of [...this.#keyListeners]) {
+        if (!state.isUndecryptable(stub.getRoomId(), eventId)) this.#keyListeners.delete(eventId);
       }
     });
   }
@@ -175,24 +175,24 @@ export class KeySupply {
       !this.#engine.call((state) =>
         state.isCurrent(roomId, String(type), String(stateKey), eventId),
       );
-    if (isOld || deliver(client, roomId, event) || tries >= MOST_TRIES) return;
+    if (isOld || deliver(client, roomId, event) || tries >= MAX_TRIES) return;
     this.#undelivered.push({ ...one, tries: tries + 1 });
   }
 
-  async #supplySessions(client: PageClient, sessions: Needs["sessions"]): Promise<void> {
+  async #fetchSessions(client: PageClient, sessions: Needs["sessions"]): Promise<void> {
     if (sessions.length === 0) return;
     const wanted = new Set<string>();
     for (const { roomId, sessionId } of sessions) wanted.add(`${roomId}|${sessionId}`);
     const keys = parseJson(await exportSessions(client, wanted));
     const all = Array.isArray(keys) ? (keys as unknown[]) : [];
     for (let from = 0; from < all.length; from += SESSIONS_IN_STEP) {
-      if (from > 0) await breath();
+      if (from > 0) await yieldToPage();
       const some = JSON.stringify(all.slice(from, from + SESSIONS_IN_STEP));
       this.#engine.call((state) => state.addRoomKeys(some));
     }
   }
 
-  async #supplyDevices(
+  async #fetchDevices(
     client: PageClient,
     users: readonly string[],
     areSenders: boolean,
@@ -201,25 +201,25 @@ export class KeySupply {
     const devices = await deviceKeysOf(client, [...users], areSenders);
     const lists = [...devices];
     for (let from = 0; from < lists.length; from += USERS_IN_STEP) {
-      if (from > 0) await breath();
+      if (from > 0) await yieldToPage();
       const some = jsonOf(lists.slice(from, from + USERS_IN_STEP));
       this.#engine.call((state) => state.addDevices(some));
     }
   }
 
-  async #supplyMembers(client: PageClient, rooms: readonly string[]): Promise<void> {
+  async #fetchMembers(client: PageClient, rooms: readonly string[]): Promise<void> {
     for (const roomId of rooms) {
       const room = client.getRoom(roomId);
       if (room === null) continue;
       await room.loadMembersIfNeeded?.();
       const users: string[] = [];
       for (const userId of Object.keys(room.currentState.members)) users.push(userId);
-      await this.#supplyDevices(client, users, false);
+      await this.#fetchDevices(client, users, false);
       this.#engine.call((state) => state.membersAdded(roomId));
     }
   }
 
-  async #supplyRules(client: PageClient, rooms: readonly string[]): Promise<void> {
+  async #fetchRules(client: PageClient, rooms: readonly string[]): Promise<void> {
     for (const roomId of rooms) this.addRules(client, roomId);
     return NativePromise.resolve();
   }
@@ -239,7 +239,7 @@ export class KeySupply {
 }
 
 /** What matrix-js-sdk's crypto asks of an event it is to decrypt, and to try again later. */
-function duckOf(event: Unopened, arrived: () => void): EventDuck {
+function stubOf(event: Undecryptable, arrived: () => void): EventStub {
   return {
     getId: () => event.eventId,
     getWireType: () => "m.room.encrypted",

@@ -14,7 +14,7 @@ type Pending = ReturnType<EncryptedState["pendingWrites"]>[number];
 
 const PAUSES = [1_000, 3_000, 10_000, 30_000, 120_000];
 /** A page that makes a room is given this long before another one looks for it. */
-const ADOPT_AFTER = 120_000;
+const RECONCILE_AFTER_MS = 120_000;
 /** The homeserver's clock and ours may differ by this much. */
 const CLOCKS = 60_000;
 /** A room that did not turn up by then was not made; the person was told when it failed. */
@@ -201,9 +201,9 @@ export class PendingWrites {
     const client = runningClient();
     if (this.#isRunning || client?.getCrypto() === undefined) return;
     if (this.#list().length > 0) this.run();
-    const homeless = this.#engine.call((state) => state.pendingWrites()).filter(isHomeless);
-    for (const pending of homeless) {
-      if (now() - pending.since > ADOPT_AFTER) this.#adopt(client, pending, homeless);
+    const unresolved = this.#engine.call((state) => state.pendingWrites()).filter(isUnresolved);
+    for (const pending of unresolved) {
+      if (now() - pending.since > RECONCILE_AFTER_MS) this.#adopt(client, pending, unresolved);
     }
   }
 
@@ -211,22 +211,23 @@ export class PendingWrites {
    * A room was asked for and the answer never came: found again when only one can be meant. The name
    * of a room that was not made must not be told to the people of another one.
    */
-  #adopt(client: PageClient, pending: Pending, homeless: readonly Pending[]): void {
+  #adopt(client: PageClient, pending: Pending, unresolved: readonly Pending[]): void {
     const { pendingId, since, others } = pending;
     const own = client.getUserId();
     const found = client.getRooms().filter((room) => {
       if (others.includes(room.roomId) || isDirect(client, room)) return false;
       const made = room.currentState.getStateEvents("m.room.create", "");
       if (made === null || made.getSender() !== own || made.getTs() < since - CLOCKS) return false;
-      if (made.getTs() > since + ADOPT_AFTER || room.getMyMembership() !== "join") return false;
+      if (made.getTs() > since + RECONCILE_AFTER_MS || room.getMyMembership() !== "join")
+        return false;
       const isNamed = room.currentState.getStateEvents("m.room.name", "") !== null;
       return !isNamed && this.#engine.call((state) => state.encryptsState(room.roomId));
     });
     const [room] = found;
     // One of several with different names: which it is, nobody knows.
-    const isClear = homeless.every(
+    const isClear = unresolved.every(
       (other) =>
-        Math.abs(other.since - since) > ADOPT_AFTER + CLOCKS ||
+        Math.abs(other.since - since) > RECONCILE_AFTER_MS + CLOCKS ||
         JSON.stringify(other.events) === JSON.stringify(pending.events),
     );
     if (found.length !== 1 || room === undefined || !isClear) {
@@ -241,7 +242,7 @@ export class PendingWrites {
           const all = state.pendingWrites();
           const isTaken = all.some(({ roomId }) => roomId === room.roomId);
           const mine = all.find((other) => other.pendingId === pendingId);
-          if (isTaken || !isHomeless(mine) || mine.others.includes(room.roomId)) return;
+          if (isTaken || !isUnresolved(mine) || mine.others.includes(room.roomId)) return;
           state.created(pendingId, room.roomId);
         });
         return NativePromise.resolve();
@@ -261,7 +262,7 @@ export class PendingWrites {
 }
 
 /** Whether it waits for its room to turn up. */
-function isHomeless(pending: Pending | undefined): pending is Pending {
+function isUnresolved(pending: Pending | undefined): pending is Pending {
   return pending !== undefined && (pending.roomId ?? undefined) === undefined;
 }
 

@@ -3,17 +3,17 @@ import type { Needs } from "../../generated/mantle_state.js";
 import { decodeText, now, setTimer } from "../primordials/primordials.ts";
 import type { GuardedCore } from "../core/guarded-core.ts";
 import { bodyBytes } from "../intercept/handlers.ts";
-import type { AnswerHandler, HeldRequest, Outcome } from "../intercept/handlers.ts";
+import type { ResponseHandler, PausedRequest, Outcome } from "../intercept/handlers.ts";
 import type { StateEngine } from "./engine.ts";
-import type { KeySupply } from "./keys.ts";
-import { breath, Pace } from "./time-slicing.ts";
+import type { KeyFetcher } from "./keys.ts";
+import { yieldToPage, TimeSlicer } from "./time-slicing.ts";
 
 /** Events whose owner is not known yet are looked at again this often, as syncs pass. */
 const OWNER_RETRY = 20_000;
 /** After a sync that did not need the Rust half, it starts this much later, in the page's rest. */
 const WAKE_AFTER = 5_000;
 /** Rounds of "needs" for one answer; what is missing then heals later. */
-const MOST_ROUNDS = 3;
+const MAX_ROUNDS = 3;
 
 export interface ReadHooks {
   /** Before a request is sent whose answer carries state. */
@@ -22,19 +22,19 @@ export interface ReadHooks {
   looked(): void;
 }
 
-export class StateReader implements AnswerHandler {
+export class StateReader implements ResponseHandler {
   readonly #engine: StateEngine;
-  readonly #keys: KeySupply;
-  readonly #core: Pick<GuardedCore, "canRest">;
+  readonly #keys: KeyFetcher;
+  readonly #core: Pick<GuardedCore, "canStayUnloaded">;
   readonly #hooks: ReadHooks;
-  readonly #pace = new Pace();
+  readonly #slicer = new TimeSlicer();
   #ownersLookedAt = 0;
   #isWaking = false;
 
   constructor(
     engine: StateEngine,
-    keys: KeySupply,
-    core: Pick<GuardedCore, "canRest">,
+    keys: KeyFetcher,
+    core: Pick<GuardedCore, "canStayUnloaded">,
     hooks: ReadHooks,
   ) {
     this.#engine = engine;
@@ -43,10 +43,10 @@ export class StateReader implements AnswerHandler {
     this.#hooks = hooks;
   }
 
-  async before(request: HeldRequest): Promise<Outcome | undefined> {
+  async before(request: PausedRequest): Promise<Outcome | undefined> {
     const { method, url } = request;
     this.#hooks.asked();
-    if (this.#engine.isAsleep && this.#core.canRest(method, url)) return undefined;
+    if (this.#engine.isUnloaded && this.#core.canStayUnloaded(method, url)) return undefined;
     await this.#engine.started();
     const before = this.#engine.call((state) => state.before(method, url));
     switch (before.kind) {
@@ -65,7 +65,7 @@ export class StateReader implements AnswerHandler {
         // Sliding sync names the types it wants in its body.
         if (method !== "POST" || request.body === undefined) return undefined;
         const body = await bodyBytes(request.body);
-        const wider = this.#engine.call((state) => state.widenBody(method, url, body));
+        const wider = this.#engine.call((state) => state.includeEncryptedType(method, url, body));
         return wider === undefined ? undefined : { kind: "send", body: wider };
       }
       default:
@@ -79,7 +79,7 @@ export class StateReader implements AnswerHandler {
     body: Uint8Array,
   ): Promise<Uint8Array | undefined> {
     if (status !== 200) return undefined;
-    if (this.#engine.isAsleep && this.#core.canRest(method, url, body)) {
+    if (this.#engine.isUnloaded && this.#core.canStayUnloaded(method, url, body)) {
       this.#wakeSoon();
       return undefined;
     }
@@ -104,17 +104,17 @@ export class StateReader implements AnswerHandler {
     try {
       let needs = first;
       for (let round = 0; ;) {
-        if (needs !== undefined && round < MOST_ROUNDS) {
+        if (needs !== undefined && round < MAX_ROUNDS) {
           round += 1;
-          await this.#supply(needs);
+          await this.#fetchNeeded(needs);
         }
         needs = undefined;
         const start = now();
-        const step = this.#engine.call((state) => state.open(answer, this.#pace.most, into));
+        const step = this.#engine.call((state) => state.open(answer, this.#slicer.most, into));
         switch (step.kind) {
           case "more":
-            this.#pace.took(now() - start);
-            await breath();
+            this.#slicer.took(now() - start);
+            await yieldToPage();
             break;
           case "needs":
             needs = step.needs;
@@ -131,10 +131,10 @@ export class StateReader implements AnswerHandler {
     }
   }
 
-  async #supply(needs: Needs): Promise<void> {
+  async #fetchNeeded(needs: Needs): Promise<void> {
     const { sessions, owners, rooms, memberDevices } = needs;
     if (sessions.length + owners.length + rooms.length + memberDevices.length === 0) return;
-    await this.#keys.supply(needs);
+    await this.#keys.fetchNeeded(needs);
   }
 
   #wakeSoon(): void {
@@ -153,10 +153,10 @@ export class StateReader implements AnswerHandler {
     const isWaiting = this.#keys.watch();
     if (isWaiting && now() - this.#ownersLookedAt > OWNER_RETRY) {
       this.#ownersLookedAt = now();
-      this.#keys.ring();
+      this.#keys.scheduleRetry();
     }
     // Names of invites, and what was redacted: the client holds them, and no key is waited for.
-    if (this.#engine.call((state) => state.hasNews())) this.#keys.ring();
+    if (this.#engine.call((state) => state.hasNews())) this.#keys.scheduleRetry();
     this.#hooks.looked();
   }
 }

@@ -3,7 +3,7 @@ import "../../testing/page.ts";
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 
-import type { HeldRequest, Outcome } from "../intercept/handlers.ts";
+import type { PausedRequest, Outcome } from "../intercept/handlers.ts";
 import { searchHandler } from "./search.ts";
 
 const room = (roomId: string, isEncrypted: boolean) => ({
@@ -15,7 +15,7 @@ const page = window as unknown as Record<string, unknown>;
 
 const search = (body: unknown): Promise<Outcome> =>
   searchHandler.handle(
-    { body: new TextEncoder().encode(JSON.stringify(body)) } as unknown as HeldRequest,
+    { body: new TextEncoder().encode(JSON.stringify(body)) } as unknown as PausedRequest,
     {} as never,
   );
 const wanted = (filter: unknown, more: object = {}): object => ({
@@ -82,7 +82,7 @@ describe("what the homeserver is asked to search", () => {
   test("what is no search is refused by whoever called", async () => {
     await assert.rejects(
       searchHandler.handle(
-        { body: new TextEncoder().encode("{") } as unknown as HeldRequest,
+        { body: new TextEncoder().encode("{") } as unknown as PausedRequest,
         {} as never,
       ),
     );

@@ -11,7 +11,7 @@ import {
   stringify,
 } from "../primordials/primordials.ts";
 import { bodyBytes } from "../intercept/handlers.ts";
-import type { HeldRequest, Outcome, RequestHandler } from "../intercept/handlers.ts";
+import type { PausedRequest, Outcome, RequestHandler } from "../intercept/handlers.ts";
 import { matrixError } from "../intercept/matrix-error.ts";
 import { runningClient } from "./element/client.ts";
 import type { PageClient } from "./element/client.ts";
@@ -31,7 +31,7 @@ const UNKNOWN = matrixError(
 );
 
 export const searchHandler: RequestHandler = {
-  async handle({ body }: HeldRequest): Promise<Outcome> {
+  async handle({ body }: PausedRequest): Promise<Outcome> {
     const client = runningClient();
     if (client === undefined) return { kind: "reply", status: 403, body: UNKNOWN };
     const wanted = parseJson(decodeText(await bodyBytes(body))) as Wanted;

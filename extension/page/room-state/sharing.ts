@@ -13,8 +13,8 @@ import type { PageClient, PageRoom, Target } from "./element/client.ts";
 import { now, parseJson, setTimer } from "../primordials/primordials.ts";
 import { isFinal, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
-import type { InviteHints } from "./invites.ts";
-import type { KeySupply } from "./keys.ts";
+import type { InvitePreviews } from "./invites.ts";
+import type { KeyFetcher } from "./keys.ts";
 
 type Encrypted = ReturnType<EncryptedState["takeEncrypted"]>;
 type Moved = ReturnType<EncryptedState["tend"]>[number]["members"][number];
@@ -42,15 +42,15 @@ const AGAIN_AFTER = 60_000;
 
 export class StateSharing {
   readonly #engine: StateEngine;
-  readonly #invites: InviteHints;
-  readonly #keys: KeySupply;
+  readonly #invites: InvitePreviews;
+  readonly #keys: KeyFetcher;
   /** Rooms to tend, and what the client is to know of their members by then. */
   readonly #due = new Map<string, Moved[]>();
   /** Rooms to look at later, and when: others may do it before, or a device is not known yet. */
   readonly #waiting = new Map<string, number>();
   #isTending = false;
 
-  constructor(engine: StateEngine, invites: InviteHints, keys: KeySupply) {
+  constructor(engine: StateEngine, invites: InvitePreviews, keys: KeyFetcher) {
     this.#engine = engine;
     this.#invites = invites;
     this.#keys = keys;

@@ -3,36 +3,36 @@ import "../../testing/page.ts";
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import { breath, eachInSteps, Pace } from "./time-slicing.ts";
+import { yieldToPage, eachInSteps, TimeSlicer } from "./time-slicing.ts";
 
 describe("how many events a step has", () => {
   test("begins small, and fits what a step took into a frame", () => {
-    const pace = new Pace();
-    assert.equal(pace.most, 32);
-    pace.took(16);
-    assert.equal(pace.most, 32);
-    pace.took(32);
-    assert.equal(pace.most, 16);
-    pace.took(8);
-    assert.equal(pace.most, 32);
+    const slicer = new TimeSlicer();
+    assert.equal(slicer.most, 32);
+    slicer.took(16);
+    assert.equal(slicer.most, 32);
+    slicer.took(32);
+    assert.equal(slicer.most, 16);
+    slicer.took(8);
+    assert.equal(slicer.most, 32);
   });
 
   test("never more than twice the one before, never beyond its bounds", () => {
-    const pace = new Pace();
-    pace.took(0);
-    assert.equal(pace.most, 64);
-    for (let turn = 0; turn < 20; turn += 1) pace.took(0);
-    assert.equal(pace.most, 512);
-    pace.took(1e9);
-    assert.equal(pace.most, 4);
+    const slicer = new TimeSlicer();
+    slicer.took(0);
+    assert.equal(slicer.most, 64);
+    for (let turn = 0; turn < 20; turn += 1) slicer.took(0);
+    assert.equal(slicer.most, 512);
+    slicer.took(1e9);
+    assert.equal(slicer.most, 4);
   });
 
   test("a clock that goes back, or stands still, does no harm", () => {
     for (const time of [-1000, 0, Number.MIN_VALUE, Number.POSITIVE_INFINITY, Number.NaN]) {
-      const pace = new Pace();
-      pace.took(time);
-      assert.ok(pace.most >= 4 && pace.most <= 512, String(time));
-      assert.ok(Number.isInteger(pace.most), String(time));
+      const slicer = new TimeSlicer();
+      slicer.took(time);
+      assert.ok(slicer.most >= 4 && slicer.most <= 512, String(time));
+      assert.ok(Number.isInteger(slicer.most), String(time));
     }
   });
 });
@@ -65,7 +65,7 @@ describe("work in steps", () => {
 
   test("breaths come one after the other", async () => {
     const order: number[] = [];
-    await Promise.all([1, 2, 3].map((item) => breath().then(() => order.push(item))));
+    await Promise.all([1, 2, 3].map((item) => yieldToPage().then(() => order.push(item))));
     assert.deepEqual(order, [1, 2, 3]);
   });
 });

@@ -10,7 +10,7 @@ const FIRST = 32;
 /** Sessions taken in at a time: each costs some arithmetic on a curve. */
 export const SESSIONS_IN_STEP = 32;
 
-export class Pace {
+export class TimeSlicer {
   #most = FIRST;
 
   get most(): number {
@@ -26,7 +26,7 @@ export class Pace {
 }
 
 /** Lets the page paint and answer its person. */
-export function breath(): Promise<void> {
+export function yieldToPage(): Promise<void> {
   return new NativePromise((resume) => runInTask(resume));
 }
 
@@ -38,7 +38,7 @@ export async function eachInSteps<Item>(
   let start = now();
   for (const item of items) {
     if (now() - start >= STEP) {
-      await breath();
+      await yieldToPage();
       start = now();
     }
     work(item);

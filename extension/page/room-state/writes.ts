@@ -9,7 +9,7 @@ import {
 } from "../primordials/primordials.ts";
 import type { EncryptedState } from "../../generated/mantle_state.js";
 import { bodyBytes } from "../intercept/handlers.ts";
-import type { HeldRequest, Outcome, RequestHandler } from "../intercept/handlers.ts";
+import type { PausedRequest, Outcome, RequestHandler } from "../intercept/handlers.ts";
 import { refused } from "../intercept/refusal.ts";
 import { showNotice } from "../dialogs/notice.ts";
 import { ask } from "../dialogs/prompt.ts";
@@ -17,7 +17,7 @@ import { PageCryptoError, runningClient, sentenceIn, within } from "./element/cl
 import type { PageClient } from "./element/client.ts";
 import { sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
-import type { KeySupply } from "./keys.ts";
+import type { KeyFetcher } from "./keys.ts";
 import type { PendingWrites } from "./pending.ts";
 import type { StateSharing } from "./sharing.ts";
 
@@ -40,13 +40,13 @@ const START_LIMIT = 20_000;
 
 export class StateWriter implements RequestHandler {
   readonly #engine: StateEngine;
-  readonly #keys: KeySupply;
+  readonly #keys: KeyFetcher;
   readonly #sharing: StateSharing;
   readonly #pending: PendingWrites;
 
   constructor(
     engine: StateEngine,
-    parts: { keys: KeySupply; sharing: StateSharing; pending: PendingWrites },
+    parts: { keys: KeyFetcher; sharing: StateSharing; pending: PendingWrites },
   ) {
     this.#engine = engine;
     this.#keys = parts.keys;
@@ -54,7 +54,7 @@ export class StateWriter implements RequestHandler {
     this.#pending = parts.pending;
   }
 
-  async handle(request: HeldRequest): Promise<Outcome> {
+  async handle(request: PausedRequest): Promise<Outcome> {
     try {
       await within(this.#engine.started(), START_LIMIT);
       const { method, url } = request;
@@ -67,7 +67,7 @@ export class StateWriter implements RequestHandler {
         case "upgrade":
           return await this.#upgrade(request, route.roomId);
         default:
-          return await this.#widen(request);
+          return await this.#includeEncryptedType(request);
       }
     } catch (error) {
       if (request.signal?.aborted === true) return { kind: "fail" };
@@ -75,10 +75,10 @@ export class StateWriter implements RequestHandler {
     }
   }
 
-  async #put(request: HeldRequest): Promise<Outcome> {
+  async #put(request: PausedRequest): Promise<Outcome> {
     const { method, url } = request;
     const body = await bodyBytes(request.body);
-    await this.#engine.settleFlags(async (roomId) => {
+    await this.#engine.resolveFlags(async (roomId) => {
       const client = runningClient();
       if (client === undefined) throw new PageCryptoError(BROKEN);
       return roomState(client, roomId);
@@ -116,9 +116,9 @@ export class StateWriter implements RequestHandler {
   }
 
   /** The page itself turns encrypted state on: known before any further write of that room. */
-  async #flag(request: HeldRequest, body: Uint8Array, roomId: string): Promise<Outcome> {
+  async #flag(request: PausedRequest, body: Uint8Array, roomId: string): Promise<Outcome> {
     const answer = await send(request, body);
-    if (answer === undefined || answer.status >= 500) this.#engine.doubtFlag(roomId);
+    if (answer === undefined || answer.status >= 500) this.#engine.markFlagUncertain(roomId);
     if (answer === undefined) return { kind: "fail" };
     if (answer.status === 200) {
       this.#engine.call((state) => state.noteFlag(roomId));
@@ -136,7 +136,7 @@ export class StateWriter implements RequestHandler {
     this.#engine.call((state) => state.addRoomState(roomId, events));
   }
 
-  async #create(request: HeldRequest): Promise<Outcome> {
+  async #create(request: PausedRequest): Promise<Outcome> {
     const body = await bodyBytes(request.body);
     // Without this look, a room that is none of ours would wait for the crypto.
     const client = runningClient();
@@ -217,7 +217,7 @@ export class StateWriter implements RequestHandler {
     return choice === "dismissed" ? first : plan(choice);
   }
 
-  async #upgrade(request: HeldRequest, oldRoomId: string): Promise<Outcome> {
+  async #upgrade(request: PausedRequest, oldRoomId: string): Promise<Outcome> {
     const client = runningClient();
     if (client === undefined) return { kind: "send" };
     const answer = await send(request, await bodyBytes(request.body));
@@ -248,9 +248,11 @@ export class StateWriter implements RequestHandler {
   }
 
   /** Filters that name types would keep encrypted state away. */
-  async #widen(request: HeldRequest): Promise<Outcome> {
+  async #includeEncryptedType(request: PausedRequest): Promise<Outcome> {
     const body = await bodyBytes(request.body);
-    const wider = this.#engine.call((state) => state.widenBody(request.method, request.url, body));
+    const wider = this.#engine.call((state) =>
+      state.includeEncryptedType(request.method, request.url, body),
+    );
     return wider === undefined ? { kind: "send" } : { kind: "send", body: wider };
   }
 
@@ -271,7 +273,7 @@ async function roomState(client: PageClient, roomId: string): Promise<string> {
 
 /** Sends a held request now, for its answer; undefined when none came. */
 async function send(
-  request: HeldRequest,
+  request: PausedRequest,
   body: string | Uint8Array,
 ): Promise<{ status: number; text: string } | undefined> {
   try {

@@ -4,7 +4,7 @@ use mantle_check_up as check_up;
 use mantle_settings as settings;
 use mantle_shields::ledger::Record;
 use mantle_shields::shields::{self, FrameStep as FrameVerdict, PeerStep as PeerVerdict};
-use mantle_shields::{Effect, Taker, overview, verdict};
+use mantle_shields::{Delegate, Effect, overview, verdict};
 use ts_rs::{Config, TS};
 
 /// `extension/generated/types.ts`.
@@ -38,7 +38,7 @@ pub(crate) fn types() -> String {
         verdict::Handler,
         verdict::Action,
         shields::Question,
-        Taker,
+        Delegate,
         Record,
         Effect,
         PeerVerdict,

@@ -8,8 +8,8 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
 // Derived from the Rust types; see scripts/generate.
-import type { Effect, FrameVerdict, PeerVerdict, Taker } from "./types.ts";
-export type { Action, Effect, FrameVerdict, PeerVerdict, Question, Taker } from "./types.ts";
+import type { Effect, FrameVerdict, PeerVerdict, Delegate } from "./types.ts";
+export type { Action, Effect, FrameVerdict, PeerVerdict, Question, Delegate } from "./types.ts";
 export interface SettingsReport { problems: string[] }
 export interface SyntheticReply {
   status: number;
@@ -28,8 +28,8 @@ extern "C" {
     #[wasm_bindgen(typescript_type = "SyntheticReply")]
     pub type SyntheticReply;
     /// See the TypeScript section.
-    #[wasm_bindgen(typescript_type = "Taker[]")]
-    pub type Takers;
+    #[wasm_bindgen(typescript_type = "Delegate[]")]
+    pub type Delegates;
     /// See the TypeScript section.
     #[wasm_bindgen(typescript_type = "PeerVerdict | undefined")]
     pub type PeerVerdict;
@@ -144,34 +144,39 @@ impl Core {
 
     /// Whether a request may leave, or with `answer` that may be handed over, without the module of
     /// encrypted state, where no room with it is known. A long answer is not copied in.
-    #[wasm_bindgen(js_name = canRest)]
+    #[wasm_bindgen(js_name = canStayUnloaded)]
     #[must_use]
-    pub fn can_rest(&self, method: &str, url: &str, answer: Option<js_sys::Uint8Array>) -> bool {
+    pub fn can_stay_unloaded(
+        &self,
+        method: &str,
+        url: &str,
+        answer: Option<js_sys::Uint8Array>,
+    ) -> bool {
         match answer {
             Some(answer) => {
                 let length = answer.length() as usize;
-                mantle_shields::can_rest_after(method, url, length, || answer.to_vec())
+                mantle_shields::can_stay_unloaded_after(method, url, length, || answer.to_vec())
             }
-            None => mantle_shields::can_rest(method, url),
+            None => mantle_shields::can_stay_unloaded(method, url),
         }
     }
 
-    /// After `RETARGET`: the absolute URL to send to.
+    /// After `REDIRECT`: the absolute URL to send to.
     #[wasm_bindgen(js_name = takeUrl)]
     pub fn take_url(&mut self) -> Option<String> {
         self.engine.take_url()
     }
 
-    /// After `HANDOVER`: who takes the request over, one after the other.
-    #[wasm_bindgen(js_name = takeHandovers)]
-    pub fn take_handovers(&mut self) -> Takers {
-        to_js(&self.engine.take_handovers()).unchecked_into()
+    /// After `DELEGATE`: who takes the request over, one after the other.
+    #[wasm_bindgen(js_name = takeDelegates)]
+    pub fn take_delegates(&mut self) -> Delegates {
+        to_js(&self.engine.take_delegates()).unchecked_into()
     }
 
-    /// After `HANDBACK`: who takes the answer over; one or none.
-    #[wasm_bindgen(js_name = takeHandback)]
-    pub fn take_handback(&mut self) -> Takers {
-        to_js(&self.engine.take_handback().as_slice()).unchecked_into()
+    /// After `DELEGATE_RESPONSE`: who takes the answer over; one or none.
+    #[wasm_bindgen(js_name = takeResponseDelegate)]
+    pub fn take_response_delegate(&mut self) -> Delegates {
+        to_js(&self.engine.take_response_delegate().as_slice()).unchecked_into()
     }
 
     /// Counts what a handler did with the request it took over.
@@ -219,8 +224,8 @@ impl Core {
 
     /// Before a link is followed (its absolute address) and before the device's position is read
     /// (`position:`): what the person is asked; none where nobody minds.
-    pub fn inquire(&mut self, what: &str) -> Takers {
-        to_js(&self.engine.inquire(what).as_slice()).unchecked_into()
+    pub fn prompt(&mut self, what: &str) -> Delegates {
+        to_js(&self.engine.prompt(what).as_slice()).unchecked_into()
     }
 
     /// What was learned from answers, when it changed since the last call: for `remember` of the

@@ -31,7 +31,7 @@ export type OpenStep =
   | { kind: "needs"; needs: Needs }
   | { kind: "done"; body?: Uint8Array }
   | { kind: "split"; first: Uint8Array };
-export interface UnopenedEvent {
+export interface UndecryptableEvent {
   roomId: string;
   eventId: string;
   sessionId: string;
@@ -41,8 +41,8 @@ export interface UnopenedEvent {
   content: Record<string, unknown>;
   reason: "session" | "index" | "owner" | "levels" | "device";
 }
-export interface HealedEvent { roomId: string; event: Record<string, unknown> }
-export interface HealStep { events: HealedEvent[]; more: boolean }
+export interface RetriedEvent { roomId: string; event: Record<string, unknown> }
+export interface RetryStep { events: RetriedEvent[]; more: boolean }
 export type ProblemCode =
   | "rollback" | "replay" | "clear-over-encrypted" | "flag-removed" | "foreign-session"
   | "key-mismatch" | "room-mismatch" | "not-eligible" | "power-level" | "damaged"
@@ -74,7 +74,7 @@ export interface PendingWrite { pendingId: string; roomId: string | null; since:
 export interface SessionView {
   sessionId: string;
   isNew: boolean;
-  rotated?: "age" | "messages" | "member-left" | "device-removed" | "visibility" | "unproven" | "asked";
+  rotated?: "age" | "messages" | "member-left" | "device-removed" | "visibility" | "unverified" | "asked";
   shareWith: { userId: string; deviceId: string }[];
   refused: { userId: string; deviceId: string; why: "blocked" | "not-cross-signed" }[];
   withoutDevices: string[];
@@ -90,7 +90,7 @@ export interface Reencryption {
 export type Conversion =
   | { kind: "refuse"; sentence: string }
   | { kind: "convert"; flag?: Put; encrypt: PendingEvent[]; blank: Put[]; redact: string[]; types: string[]; done: boolean };
-export interface InviteHint { type: "org.mantle.room_state"; content: Record<string, unknown> }
+export interface InvitePreview { type: "org.mantle.room_state"; content: Record<string, unknown> }
 "#;
 
 #[wasm_bindgen]
@@ -108,11 +108,11 @@ extern "C" {
     #[wasm_bindgen(typescript_type = "OpenStep")]
     pub type Step;
     /// See the TypeScript section.
-    #[wasm_bindgen(typescript_type = "UnopenedEvent[]")]
-    pub type UnopenedEvents;
+    #[wasm_bindgen(typescript_type = "UndecryptableEvent[]")]
+    pub type UndecryptableEvents;
     /// See the TypeScript section.
-    #[wasm_bindgen(typescript_type = "HealStep")]
-    pub type HealStep;
+    #[wasm_bindgen(typescript_type = "RetryStep")]
+    pub type RetryStep;
     /// See the TypeScript section.
     #[wasm_bindgen(typescript_type = "Problem[]")]
     pub type Problems;
@@ -147,8 +147,8 @@ extern "C" {
     #[wasm_bindgen(typescript_type = "Conversion")]
     pub type Conversion;
     /// See the TypeScript section.
-    #[wasm_bindgen(typescript_type = "InviteHint | undefined")]
-    pub type InviteHint;
+    #[wasm_bindgen(typescript_type = "InvitePreview | undefined")]
+    pub type InvitePreview;
 }
 
 /// Encrypted state of one document. Sans-I/O: see `state/engine.rs`.
@@ -272,9 +272,9 @@ impl EncryptedState {
 
     /// Request bodies that name what state they want; `undefined` where they need no change.
     #[must_use]
-    #[wasm_bindgen(js_name = widenBody)]
-    pub fn widen_body(&self, method: &str, url: &str, body: &[u8]) -> Option<Vec<u8>> {
-        self.engine.widen_body(method, url, body)
+    #[wasm_bindgen(js_name = includeEncryptedType)]
+    pub fn include_encrypted_type(&self, method: &str, url: &str, body: &[u8]) -> Option<Vec<u8>> {
+        self.engine.include_encrypted_type(method, url, body)
     }
 
     /// A whole answer; `undefined` when its bytes go on as they are.
@@ -404,22 +404,22 @@ impl EncryptedState {
 
     /// Whether events wait that could not be opened yet.
     #[must_use]
-    #[wasm_bindgen(js_name = hasUnopened)]
-    pub fn has_unopened(&self) -> bool {
-        self.engine.has_unopened()
+    #[wasm_bindgen(js_name = hasUndecryptable)]
+    pub fn has_undecryptable(&self) -> bool {
+        self.engine.has_undecryptable()
     }
 
     /// Whether this event is one of them.
     #[must_use]
-    #[wasm_bindgen(js_name = isUnopened)]
-    pub fn is_unopened(&self, room_id: &str, event_id: &str) -> bool {
-        self.engine.is_unopened(room_id, event_id)
+    #[wasm_bindgen(js_name = isUndecryptable)]
+    pub fn is_undecryptable(&self, room_id: &str, event_id: &str) -> bool {
+        self.engine.is_undecryptable(room_id, event_id)
     }
 
     /// Those of them that were not given out yet.
-    #[wasm_bindgen(js_name = takeUnopened)]
-    pub fn take_unopened(&mut self) -> UnopenedEvents {
-        to_js(&self.engine.take_unopened()).unchecked_into()
+    #[wasm_bindgen(js_name = takeUndecryptable)]
+    pub fn take_undecryptable(&mut self) -> UndecryptableEvents {
+        to_js(&self.engine.take_undecryptable()).unchecked_into()
     }
 
     /// What the page's own crypto made of an event.
@@ -435,23 +435,23 @@ impl EncryptedState {
     ///
     /// # Errors
     /// A sentence when the text is no array.
-    pub fn recall(&mut self, room_id: &str, events: &str) -> Outcome {
-        self.engine.recall(room_id, events).map_err(error)
+    pub fn backfill(&mut self, room_id: &str, events: &str) -> Outcome {
+        self.engine.backfill(room_id, events).map_err(error)
     }
 
     /// What the waiting events need.
     #[must_use]
-    #[wasm_bindgen(js_name = healNeeds)]
-    pub fn heal_needs(&self) -> Needs {
-        optional(self.engine.heal_needs().as_ref()).unchecked_into()
+    #[wasm_bindgen(js_name = retryNeeds)]
+    pub fn retry_needs(&self) -> Needs {
+        optional(self.engine.retry_needs().as_ref()).unchecked_into()
     }
 
     /// Tries at most `most` waiting events again: those that open now, clear.
-    pub fn healed(&mut self, most: usize) -> HealStep {
-        to_js(&self.engine.healed(most)).unchecked_into()
+    pub fn retried(&mut self, most: usize) -> RetryStep {
+        to_js(&self.engine.retried(most)).unchecked_into()
     }
 
-    /// Whether `healed` has something that no key is waited for.
+    /// Whether `retried` has something that no key is waited for.
     #[must_use]
     #[wasm_bindgen(js_name = hasNews)]
     pub fn has_news(&self) -> bool {
@@ -658,18 +658,18 @@ impl EncryptedState {
 
     /// What to tell an invited user's devices.
     #[must_use]
-    #[wasm_bindgen(js_name = inviteHint)]
-    pub fn invite_hint(&self, room_id: &str) -> InviteHint {
-        optional(self.engine.invite_hint(room_id).as_ref()).unchecked_into()
+    #[wasm_bindgen(js_name = invitePreview)]
+    pub fn invite_preview(&self, room_id: &str) -> InvitePreview {
+        optional(self.engine.invite_preview(room_id).as_ref()).unchecked_into()
     }
 
     /// What an inviter told.
     ///
     /// # Errors
     /// A sentence when it is not that.
-    #[wasm_bindgen(js_name = addInviteHint)]
-    pub fn add_invite_hint(&mut self, sender: &str, content_json: &str) -> Outcome {
-        self.engine.add_invite_hint(sender, content_json).map_err(error)
+    #[wasm_bindgen(js_name = addInvitePreview)]
+    pub fn add_invite_preview(&mut self, sender: &str, content_json: &str) -> Outcome {
+        self.engine.add_invite_preview(sender, content_json).map_err(error)
     }
 }
 

@@ -9,8 +9,8 @@ use thiserror::Error;
 use crate::decrypt::replay::SeenIndices;
 use crate::index::events::Members;
 use crate::megolm::{
-    DecryptError, InboundSession, MEGOLM_V1, MOST_TOGETHER, Proven, SessionStore, Unproven,
-    message_index, prove,
+    DecryptError, InboundSession, MAX_BATCH, MEGOLM_V1, SessionStore, Unverified, Verified,
+    message_index, verify,
 };
 use crate::msc4362::eligible::{IneligibleType, check_eligible};
 pub use crate::msc4362::event::{OpenedState, ReceivedEvent};
@@ -101,7 +101,7 @@ pub enum OpenError {
 
 impl OpenError {
     /// True when the event may open later, without any change to it.
-    pub const fn may_heal(&self) -> bool {
+    pub const fn may_retry(&self) -> bool {
         matches!(
             self,
             Self::MissingSession
@@ -148,7 +148,7 @@ struct EncryptedContent {
 ///
 /// # Errors
 ///
-/// [`OpenError`]: one variant for each check; [`OpenError::may_heal`] tells those to try again.
+/// [`OpenError`]: one variant for each check; [`OpenError::may_retry`] tells those to try again.
 pub fn open_state(
     event: &ReceivedEvent<'_>,
     sessions: &mut SessionStore,
@@ -166,60 +166,60 @@ pub(crate) fn open_by(
     rules: &Rules<'_>,
     seen: &mut SeenIndices,
 ) -> Result<OpenedState, OpenError> {
-    open_begun(event, Begun::new(event), sessions, rules, seen)
+    finish_decryption(event, Decryption::new(event), sessions, rules, seen)
 }
 
 /// An event that is being opened, up to where its signature counts.
 #[derive(Debug)]
-pub(crate) struct Begun {
+pub(crate) struct Decryption {
     content: Result<EncryptedContent, OpenError>,
-    unproven: Option<Unproven>,
-    proven: Option<Proven>,
+    unverified: Option<Unverified>,
+    verified: Option<Verified>,
     by_gone_device: bool,
 }
 
-impl Begun {
+impl Decryption {
     fn new(event: &ReceivedEvent<'_>) -> Self {
         let content = read_content(event);
-        Self { content, unproven: None, proven: None, by_gone_device: false }
+        Self { content, unverified: None, verified: None, by_gone_device: false }
     }
 
-    /// Decrypts ahead, for [`prove_all`].
+    /// Decrypts ahead, for [`verify_all`].
     #[inline(never)]
     pub(crate) fn ahead(
         event: &ReceivedEvent<'_>,
         sessions: &mut SessionStore,
         gone_devices: bool,
     ) -> Self {
-        let mut begun = Self::new(event);
-        let Ok(content) = &begun.content else { return begun };
+        let mut decryption = Self::new(event);
+        let Ok(content) = &decryption.content else { return decryption };
         let claims = sessions.claims(event.room_id, &content.session_id);
         for gone in [false, true] {
             let fits = |session: &&mut InboundSession| {
                 rank(session, event.sender, gone_devices) == Some(gone)
             };
             if let Some(session) = claims.iter_mut().find(fits) {
-                begun.unproven = session.decrypt_unproven(&content.ciphertext);
-                begun.by_gone_device = gone;
+                decryption.unverified = session.decrypt_unverified(&content.ciphertext);
+                decryption.by_gone_device = gone;
                 break;
             }
         }
-        begun
+        decryption
     }
 }
 
-/// Checks the signatures of events that were begun [`Begun::ahead`], many at a time. Where one is
+/// Checks the signatures of events that were begun [`Decryption::ahead`], many at a time. Where one is
 /// not good, its whole group is left to be opened one by one; how many events that are.
-pub(crate) fn prove_all(events: &mut [Begun]) -> usize {
+pub(crate) fn verify_all(events: &mut [Decryption]) -> usize {
     let mut left = 0;
-    for group in events.chunks_mut(MOST_TOGETHER) {
+    for group in events.chunks_mut(MAX_BATCH) {
         let mut waiting: Vec<_> =
-            group.iter_mut().filter(|event| event.unproven.is_some()).collect();
-        let unproven = waiting.iter_mut().filter_map(|event| event.unproven.take()).collect();
-        match prove(unproven) {
-            Some(proven) => {
-                for (event, proven) in waiting.into_iter().zip(proven) {
-                    event.proven = Some(proven);
+            group.iter_mut().filter(|event| event.unverified.is_some()).collect();
+        let unverified = waiting.iter_mut().filter_map(|event| event.unverified.take()).collect();
+        match verify(unverified) {
+            Some(verified) => {
+                for (event, verified) in waiting.into_iter().zip(verified) {
+                    event.verified = Some(verified);
                 }
             }
             None => left += waiting.len(),
@@ -230,17 +230,19 @@ pub(crate) fn prove_all(events: &mut [Begun]) -> usize {
 
 /// [`open_by`] for an event that was begun.
 #[inline(never)]
-pub(crate) fn open_begun(
+pub(crate) fn finish_decryption(
     event: &ReceivedEvent<'_>,
-    begun: Begun,
+    decryption: Decryption,
     sessions: &mut SessionStore,
     rules: &Rules<'_>,
     seen: &mut SeenIndices,
 ) -> Result<OpenedState, OpenError> {
-    let content = begun.content?;
+    let content = decryption.content?;
     let key = WireKey::read(event.state_key)?;
-    let (payload, message_index, by_gone_device) = match begun.proven {
-        Some(Proven { payload, message_index }) => (payload, message_index, begun.by_gone_device),
+    let (payload, message_index, by_gone_device) = match decryption.verified {
+        Some(Verified { payload, message_index }) => {
+            (payload, message_index, decryption.by_gone_device)
+        }
         None => decrypt(event, &content, sessions, rules.gone_devices)?,
     };
     let decrypted = Decrypted {

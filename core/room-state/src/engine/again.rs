@@ -33,11 +33,11 @@ const TURN_MS: u64 = 60_000;
 const DEVICE_TURN_MS: u64 = 10_000;
 /// The least time between two sessions of a room that are made because somebody has gone.
 pub(super) const RENEWAL_MS: u64 = 20_000;
-const MOST_DEVICE_TURNS: u64 = 5;
+const MAX_DEVICE_TURNS: u64 = 5;
 /// By then what was sent has come back by sync, or will not.
 const UNDER_WAY_MS: u64 = 60_000;
 /// Of a room; more of its events are not followed.
-const MOST_STALE: usize = 64;
+const MAX_STALE: usize = 64;
 
 /// Events by id that someone can read who is gone, and since when that is known: milliseconds, 0 for
 /// not asked about yet.
@@ -88,7 +88,7 @@ impl Reencryption {
 
 /// What this device has encrypted once more in a slot, until somebody sets it anew.
 #[derive(Debug)]
-pub(super) struct Rewrite {
+pub(super) struct InFlightWrite {
     // What was current, and its time.
     base: String,
     base_ts: u64,
@@ -96,25 +96,25 @@ pub(super) struct Rewrite {
     session_id: String,
     message_index: u32,
     content: String,
-    came_back: Option<Arrival>,
+    remote_echo: Option<Arrival>,
     // What somebody set between the two: the last of it.
-    undone: Option<Undone>,
+    lost_update: Option<LostUpdate>,
 }
 
 /// What somebody set while an older value was on its way once more.
 #[derive(Debug)]
-struct Undone {
+struct LostUpdate {
     arrival: Arrival,
     content: String,
     // Its event, or what redacted the older value; empty where that is not known.
     event_id: String,
 }
 
-impl Rewrite {
+impl InFlightWrite {
     /// Sealed by whoever stores it. Arrivals are left out: they count answers since the page was
     /// loaded.
     fn stored(&self, event_type: &str, state_key: &str) -> String {
-        let undone = self.undone.as_ref();
+        let lost_update = self.lost_update.as_ref();
         format!(
             r#"{{"type":{},"state_key":{},"base":{},"base_ts":{},"session_id":{},"message_index":{},"content":{},"undone":{}}}"#,
             quoted(event_type),
@@ -124,7 +124,8 @@ impl Rewrite {
             quoted(&self.session_id),
             self.message_index,
             quoted(&self.content),
-            undone.map_or_else(|| "null".to_owned(), |undone| quoted(&undone.content)),
+            lost_update
+                .map_or_else(|| "null".to_owned(), |lost_update| quoted(&lost_update.content)),
         )
     }
 
@@ -137,8 +138,8 @@ impl Rewrite {
             session_id: text("session_id")?,
             message_index: number(stored, "message_index").ok()?.try_into().ok()?,
             content: text("content")?,
-            came_back: None,
-            undone: text("undone").map(|content| Undone {
+            remote_echo: None,
+            lost_update: text("undone").map(|content| LostUpdate {
                 arrival: Arrival::default(),
                 content,
                 event_id: String::new(),
@@ -153,7 +154,7 @@ impl Rewrite {
 }
 
 /// An opened event that claims to be current, or did when it was sent.
-pub(super) struct Weighed<'a> {
+pub(super) struct Reconciled<'a> {
     pub(super) event_id: &'a str,
     pub(super) ts: u64,
     pub(super) opened: &'a OpenedState,
@@ -181,16 +182,16 @@ impl StateEngine {
         let ticket = self.encrypt(room_id, event_type, state_key, content)?;
         let current = self.known.current(room_id, event_type, state_key);
         let base_ts = current.map_or(0, |current| current.origin_server_ts);
-        let out = self.rewrites.insert(
+        let out = self.in_flight.insert(
             slot(room_id, event_type, state_key),
-            Rewrite {
+            InFlightWrite {
                 base: base.to_owned(),
                 base_ts,
                 session_id,
                 message_index,
                 content: content.to_owned(),
-                came_back: None,
-                undone: None,
+                remote_echo: None,
+                lost_update: None,
             },
             0,
         );
@@ -203,21 +204,21 @@ impl StateEngine {
 
     /// What is followed in a room, for its store: a JSON array with contents in clear, to be sealed.
     /// `None` where nothing is.
-    pub(super) fn stored_rewrites(&self, room_id: &str) -> Option<String> {
-        let rewrites: Vec<String> = self
-            .rewrites
+    pub(super) fn stored_in_flight(&self, room_id: &str) -> Option<String> {
+        let in_flight: Vec<String> = self
+            .in_flight
             .iter()
             .filter(|((room, ..), _)| room == room_id)
             .map(|((_, event_type, state_key), rewrite)| rewrite.stored(event_type, state_key))
             .collect();
-        (!rewrites.is_empty()).then(|| format!("[{}]", rewrites.join(",")))
+        (!in_flight.is_empty()).then(|| format!("[{}]", in_flight.join(",")))
     }
 
-    /// Goes on following what [`StateEngine::stored_rewrites`] gave, where the room's state is the one
+    /// Goes on following what [`StateEngine::stored_in_flight`] gave, where the room's state is the one
     /// of then. After the events in clear.
     pub(super) fn restore_rewrites(&mut self, room_id: &str, stored: &str) {
         for rewrite in elements(stored).unwrap_or_default() {
-            let Some((event_type, state_key, rewrite)) = Rewrite::restore(rewrite) else {
+            let Some((event_type, state_key, rewrite)) = InFlightWrite::restore(rewrite) else {
                 continue;
             };
             let Some(current) = self.known.current(room_id, &event_type, &state_key) else {
@@ -226,17 +227,18 @@ impl StateEngine {
             let is_ours = rewrite.is_it(&current.session_id, current.message_index);
             let event = self.memory.get(room_id, &(event_type.clone(), state_key.clone()));
             let content = event.and_then(|event| get(event, &["content"]).ok().flatten());
-            let undone = rewrite.undone.as_ref().map(|undone| undone.content.as_str());
-            let is_undone = undone.is_some() && undone == content;
+            let lost_update =
+                rewrite.lost_update.as_ref().map(|lost_update| lost_update.content.as_str());
+            let is_undone = lost_update.is_some() && lost_update == content;
             if !is_ours && !is_undone && current.event_id != rewrite.base {
                 continue;
             }
-            if is_ours && rewrite.undone.is_some() {
+            if is_ours && rewrite.lost_update.is_some() {
                 self.tend.or_insert_with(room_id.to_owned(), || "stale");
             }
             let slot = slot(room_id, &event_type, &state_key);
-            if !self.rewrites.contains_key(&slot) {
-                self.rewrites.insert(slot, rewrite, 0);
+            if !self.in_flight.contains_key(&slot) {
+                self.in_flight.insert(slot, rewrite, 0);
             }
         }
     }
@@ -244,53 +246,53 @@ impl StateEngine {
     /// Looks whether an event is what was encrypted once more, or what somebody set before that
     /// arrived. A clock that goes behind the one of the event before is not believed: what looks
     /// older is not set again.
-    pub(super) fn weigh(&mut self, room_id: &str, event: &Weighed<'_>) {
-        if self.rewrites.is_empty() {
+    pub(super) fn reconcile(&mut self, room_id: &str, event: &Reconciled<'_>) {
+        if self.in_flight.is_empty() {
             return;
         }
-        let Weighed { event_id, ts, opened, arrival, previous } = *event;
+        let Reconciled { event_id, ts, opened, arrival, previous } = *event;
         let slot = slot(room_id, &opened.event_type, &opened.state_key);
         let was_replaced = |id| self.known.was_replaced(room_id, &slot.1, &slot.2, id);
         let is_past = was_replaced(event_id);
         let previous = previous.filter(|(id, _)| !was_replaced(id));
-        let Some(rewrite) = self.rewrites.get_mut(&slot) else { return };
+        let Some(rewrite) = self.in_flight.get_mut(&slot) else { return };
         let mut changed = false;
         if event_id == rewrite.base {
             return;
         }
         if rewrite.is_it(&opened.session_id, opened.message_index) {
-            rewrite.came_back.get_or_insert(arrival);
+            rewrite.remote_echo.get_or_insert(arrival);
             if let Some((id, previous)) = previous
                 && id != rewrite.base
                 && previous.content != rewrite.content
-                && rewrite.undone.is_none()
+                && rewrite.lost_update.is_none()
             {
                 let (answer, weight, place) = arrival;
                 let before = (answer, weight, place.saturating_sub(1));
-                rewrite.undone = Some(Undone {
+                rewrite.lost_update = Some(LostUpdate {
                     arrival: before,
                     content: previous.content.clone(),
                     event_id: id.to_owned(),
                 });
                 changed = true;
             }
-        } else if rewrite.came_back.is_some_and(|came_back| came_back < arrival) {
-            self.rewrites.remove(&slot);
+        } else if rewrite.remote_echo.is_some_and(|remote_echo| remote_echo < arrival) {
+            self.in_flight.remove(&slot);
             self.touch_room(room_id);
             return;
         } else if !is_past
             && ts >= rewrite.base_ts
             && opened.content != rewrite.content
-            && rewrite.undone.as_ref().is_none_or(|undone| undone.arrival < arrival)
+            && rewrite.lost_update.as_ref().is_none_or(|lost_update| lost_update.arrival < arrival)
         {
-            rewrite.undone = Some(Undone {
+            rewrite.lost_update = Some(LostUpdate {
                 arrival,
                 content: opened.content.clone(),
                 event_id: event_id.to_owned(),
             });
             changed = true;
         }
-        if rewrite.came_back.is_some() && rewrite.undone.is_some() {
+        if rewrite.remote_echo.is_some() && rewrite.lost_update.is_some() {
             self.tend.or_insert_with(room_id.to_owned(), || "stale");
         }
         if changed {
@@ -303,13 +305,17 @@ impl StateEngine {
     pub(super) fn redact_rewrites(&mut self, room_id: &str, event_id: &str) {
         let mut changed = false;
         let mut gone = None;
-        for (slot, rewrite) in self.rewrites.iter_mut().filter(|(slot, _)| slot.0 == room_id) {
-            if rewrite.undone.as_ref().is_some_and(|undone| undone.event_id == event_id) {
-                rewrite.undone = None;
+        for (slot, rewrite) in self.in_flight.iter_mut().filter(|(slot, _)| slot.0 == room_id) {
+            if rewrite
+                .lost_update
+                .as_ref()
+                .is_some_and(|lost_update| lost_update.event_id == event_id)
+            {
+                rewrite.lost_update = None;
                 changed = true;
             }
             if rewrite.base == event_id {
-                rewrite.undone = Some(Undone {
+                rewrite.lost_update = Some(LostUpdate {
                     arrival: Arrival::default(),
                     content: "{}".to_owned(),
                     event_id: String::new(),
@@ -326,7 +332,7 @@ impl StateEngine {
             }
         }
         if let Some(slot) = gone {
-            self.rewrites.remove(&slot);
+            self.in_flight.remove(&slot);
             changed = true;
         }
         if changed {
@@ -336,10 +342,19 @@ impl StateEngine {
     }
 
     /// What somebody had set when this current event of ours took its place.
-    fn undone(&self, room_id: &str, slot: &(String, String), current: &Candidate) -> Option<&str> {
-        let rewrite = self.rewrites.get(&self::slot(room_id, &slot.0, &slot.1))?;
+    fn lost_update(
+        &self,
+        room_id: &str,
+        slot: &(String, String),
+        current: &Candidate,
+    ) -> Option<&str> {
+        let rewrite = self.in_flight.get(&self::slot(room_id, &slot.0, &slot.1))?;
         let is_it = rewrite.is_it(&current.session_id, current.message_index);
-        rewrite.undone.as_ref().filter(|_| is_it).map(|undone| undone.content.as_str())
+        rewrite
+            .lost_update
+            .as_ref()
+            .filter(|_| is_it)
+            .map(|lost_update| lost_update.content.as_str())
     }
 
     /// Somebody who was in the room has left it: what is known of its state by now was for them too.
@@ -353,10 +368,10 @@ impl StateEngine {
 
     /// What a sync says of a member: the page's own client takes its time to know it.
     pub(super) fn moved(&mut self, room_id: &str, user_id: &str, content: &str) {
-        const MOST_MOVED: usize = 1_000;
+        const MAX_MOVED: usize = 1_000;
         let Ok(Some(membership)) = get_str(content, &["membership"]) else { return };
         let moved =
-            self.moved.or_insert_with(room_id.to_owned(), || Bounded::new(MOST_MOVED, usize::MAX));
+            self.moved.or_insert_with(room_id.to_owned(), || Bounded::new(MAX_MOVED, usize::MAX));
         moved.insert(user_id.to_owned(), membership, 0);
     }
 
@@ -370,7 +385,7 @@ impl StateEngine {
 
     pub(super) fn mark_stale(&mut self, room_id: &str, event_id: String) {
         let stale = self.stale.or_default(room_id.to_owned());
-        if stale.len() < MOST_STALE && !stale.contains_key(&event_id) {
+        if stale.len() < MAX_STALE && !stale.contains_key(&event_id) {
             stale.insert(event_id, 0);
             self.touch_room(room_id);
         }
@@ -426,7 +441,7 @@ impl StateEngine {
             let slot = (event_type.to_owned(), state_key.to_owned());
             let known_since = before.get(&current.event_id).copied();
             let Some(event) = self.memory.get(room_id, &slot) else { continue };
-            if let Some(content) = self.undone(room_id, &slot, current) {
+            if let Some(content) = self.lost_update(room_id, &slot, current) {
                 all.events.extend(again(room_id, slot, current, content));
                 continue;
             }
@@ -514,7 +529,7 @@ impl StateEngine {
         }
         let Some(keys) = self.current_devices.get(device.user_id()) else { return 0 };
         let goes_before = |key: &&String| maker == Some(key.as_str()) || key.as_str() < own;
-        u64::try_from(keys.iter().filter(goes_before).count()).unwrap_or(0).min(MOST_DEVICE_TURNS)
+        u64::try_from(keys.iter().filter(goes_before).count()).unwrap_or(0).min(MAX_DEVICE_TURNS)
     }
 
     /// False when the user's devices were told and none of them has this key.

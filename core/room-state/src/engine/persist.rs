@@ -219,7 +219,7 @@ impl StateEngine {
             Prefix::Pending => {
                 self.pending.get(id).map(|pending| pending.stored(&entry.name(), &self.key))
             }
-            Prefix::Hint => self.previews.value(id, &entry.name(), &self.key),
+            Prefix::Preview => self.previews.value(id, &entry.name(), &self.key),
             Prefix::Unreadable => None,
         };
         // What the store would refuse as well: nothing else is held up by it.
@@ -247,7 +247,7 @@ impl StateEngine {
                 self.pending.insert(rest.to_owned(), pending);
                 rest.to_owned()
             }),
-            Prefix::Hint => self.previews.load(value, (name, rest), &self.key),
+            Prefix::Preview => self.previews.load(value, (name, rest), &self.key),
             Prefix::Unreadable => None,
         };
         let Some(id) = id else {
@@ -279,11 +279,11 @@ impl StateEngine {
             .map(|(event_id, since)| format!(r#"[{},"{since}"]"#, quoted(event_id)))
             .collect();
         let sealed = |part: &str, text: &str| quoted(&seal(text, (entry, part), &self.key));
-        let rewrites = self.stored_rewrites(room_id).map_or_else(String::new, |rewrites| {
-            format!(r#","rewrites":{}"#, sealed("rewrites", &rewrites))
+        let in_flight = self.stored_in_flight(room_id).map_or_else(String::new, |in_flight| {
+            format!(r#","rewrites":{}"#, sealed("rewrites", &in_flight))
         });
         Some(format!(
-            r#"{{"version":{VERSION},"room_id":{},"known":{},"stale":[{}],"events":{}{rewrites}}}"#,
+            r#"{{"version":{VERSION},"room_id":{},"known":{},"stale":[{}],"events":{}{in_flight}}}"#,
             quoted(room_id),
             self.known.stored_room(room_id),
             stale.join(","),
@@ -312,7 +312,7 @@ impl StateEngine {
         let room_id = Self::room_of(value, rest)?;
         let sealed = get_str(value, &["events"]).ok()??;
         let events = unseal(&sealed, (entry, "events"), &self.key).ok()?;
-        let rewrites = match get_str(value, &["rewrites"]).ok()? {
+        let in_flight = match get_str(value, &["rewrites"]).ok()? {
             Some(sealed) => Some(unseal(&sealed, (entry, "rewrites"), &self.key).ok()?),
             None => None,
         };
@@ -340,8 +340,8 @@ impl StateEngine {
                 self.memory.insert(&room_id, (event_type, state_key), restored(event));
             }
         }
-        if let Some(rewrites) = rewrites {
-            self.restore_rewrites(&room_id, rewrites.expose());
+        if let Some(in_flight) = in_flight {
+            self.restore_rewrites(&room_id, in_flight.expose());
         }
         Some(room_id)
     }
@@ -351,13 +351,13 @@ impl StateEngine {
             .kept_owners
             .iter()
             .filter_map(|(keys, ())| {
-                let (user_id, is_proven) = self.owners.stored(keys)?;
+                let (user_id, is_verified) = self.owners.stored(keys)?;
                 let (curve25519, ed25519) = (quoted(&keys.0), quoted(&keys.1));
                 let user = quoted(user_id);
-                let proof = if is_proven { r#","proven""# } else { "" };
+                let proof = if is_verified { r#","proven""# } else { "" };
                 let standing = match self.owners.standing(keys, user_id).text() {
                     "" => String::new(),
-                    _ if !is_proven => String::new(),
+                    _ if !is_verified => String::new(),
                     text => format!(",{}", quoted(text)),
                 };
                 Some(format!("[{curve25519},{ed25519},{user}{proof}{standing}]"))
@@ -373,14 +373,14 @@ impl StateEngine {
             // the fifth what its owner has to do with it.
             let (keys, user) = if let Some([curve25519, ed25519, user, _, text]) = texts(owner) {
                 let keys = (curve25519, ed25519);
-                self.owners.set_proven(&keys, &user);
+                self.owners.set_verified(&keys, &user);
                 if let Some(standing) = Standing::read(&text) {
                     self.owners.set_standing(&keys, &user, standing);
                 }
                 (keys, user)
             } else if let Some([curve25519, ed25519, user, _]) = texts(owner) {
                 let keys = (curve25519, ed25519);
-                self.owners.set_proven(&keys, &user);
+                self.owners.set_verified(&keys, &user);
                 (keys, user)
             } else {
                 let [curve25519, ed25519, user] = texts(owner)?;
@@ -404,7 +404,7 @@ fn is_outdated(prefix: Prefix, value: &str) -> bool {
         Prefix::Room => {
             get_str(value, &["events"]).ok().flatten().is_some_and(|events| is_first_form(&events))
         }
-        Prefix::Pending | Prefix::Hint => is_first_form(value),
+        Prefix::Pending | Prefix::Preview => is_first_form(value),
         _ => false,
     }
 }

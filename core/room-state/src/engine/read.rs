@@ -10,12 +10,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub(super) use self::compose::slot;
-use super::again::Weighed;
+use super::again::Reconciled;
 use super::rooms::RoomFacts;
-use super::{Cached, EngineError, InviteHint, StateEngine, Trust};
+use super::{Cached, EngineError, InvitePreview, StateEngine, Trust};
 use crate::decrypt::decrypt::{
-    Begun, DecryptedElsewhere, Levels, OpenError, OpenedState, ReceivedEvent, Rules,
-    check_decrypted, open_begun, open_by, prove_all,
+    DecryptedElsewhere, Decryption, Levels, OpenError, OpenedState, ReceivedEvent, Rules,
+    check_decrypted, finish_decryption, open_by, verify_all,
 };
 use crate::flow::invite_state::{self, TOLD};
 use crate::flow::redactions::{self, Redacted};
@@ -30,7 +30,7 @@ use crate::index::events::{
 use crate::index::prefilter;
 use crate::index::sparse::{self, Cuts};
 use crate::index::structural::{self, Scan, Wanted};
-use crate::megolm::{InboundSession, KeyForm, MOST_TOGETHER, SessionOrigin};
+use crate::megolm::{InboundSession, KeyForm, MAX_BATCH, SessionOrigin};
 use crate::model::journal::Prefix;
 use crate::model::owners::{Claim, MAX_DEVICES, Owners, Standing};
 use crate::model::precedence::{Candidate, FlagChange, Precedence};
@@ -118,7 +118,7 @@ pub enum OpenStep {
 /// An encrypted state event that could not be opened yet.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct UnopenedEvent {
+pub struct UndecryptableEvent {
     /// Its room.
     pub room_id: String,
     /// Its id.
@@ -137,11 +137,11 @@ pub struct UnopenedEvent {
     pub reason: &'static str,
 }
 
-/// What one step of [`StateEngine::healed`] gives.
+/// What one step of [`StateEngine::retried`] gives.
 #[derive(Debug, Serialize)]
-pub struct HealStep {
+pub struct RetryStep {
     /// For the running client, in this order.
-    pub events: Vec<HealedEvent>,
+    pub events: Vec<RetriedEvent>,
     /// Call again.
     pub more: bool,
 }
@@ -149,7 +149,7 @@ pub struct HealStep {
 /// A clear state event for the running client.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct HealedEvent {
+pub struct RetriedEvent {
     /// Its room.
     pub room_id: String,
     /// The whole event.
@@ -222,7 +222,7 @@ enum Started {
     /// It was opened before.
     Known(OpenedState),
     /// Its place among those that are to be proven.
-    Begun(usize),
+    Decryption(usize),
 }
 
 impl StateEngine {
@@ -253,7 +253,7 @@ impl StateEngine {
             }
             _ => {}
         }
-        Before::Send { url: request_filters::widen_url(url) }
+        Before::Send { url: request_filters::include_in_url(url) }
     }
 
     /// `GET …/state/{type}/{key}` of something known better here.
@@ -391,7 +391,7 @@ impl StateEngine {
                 quoted(&slot.1),
                 quoted(event_id),
             );
-            self.emptied.extend(healed_event(room_id, with_room(&event, room_id)));
+            self.emptied.extend(retried_event(room_id, with_room(&event, room_id)));
         }
     }
 
@@ -418,10 +418,10 @@ impl StateEngine {
     }
 
     /// Request bodies that name what state they want; `None` where they need no change.
-    pub fn widen_body(&self, method: &str, url: &str, body: &[u8]) -> Option<Vec<u8>> {
+    pub fn include_encrypted_type(&self, method: &str, url: &str, body: &[u8]) -> Option<Vec<u8>> {
         match route(method, &Address::parse(url)?).endpoint {
-            Endpoint::Filter if method == "POST" => request_filters::widen_filter(body),
-            Endpoint::SlidingSync => request_filters::widen_sliding(body),
+            Endpoint::Filter if method == "POST" => request_filters::include_in_filter(body),
+            Endpoint::SlidingSync => request_filters::include_in_sliding(body),
             _ => None,
         }
     }
@@ -822,7 +822,7 @@ impl StateEngine {
                 self.answers.open.insert(id, answer);
                 return Ok(OpenStep::More);
             }
-            left = left.saturating_sub(self.open_some(&mut answer, left.min(MOST_TOGETHER)));
+            left = left.saturating_sub(self.open_some(&mut answer, left.min(MAX_BATCH)));
         }
         let unknown: Set<String> = answer
             .encrypted
@@ -855,7 +855,7 @@ impl StateEngine {
 
     /// Opens the next events of an answer; what that cost, in events.
     fn open_some(&mut self, answer: &mut Answer, most: usize) -> usize {
-        let mut begun = Vec::new();
+        let mut decryption = Vec::new();
         let mut opening = Vec::new();
         while opening.len() < most
             && let Some(entry) = answer.encrypted.get(answer.cursor)
@@ -869,23 +869,23 @@ impl StateEngine {
             let is_over = |event_id| self.known.is_redacted(&entry.room_id, event_id);
             let previous = previous.filter(|event| !event.event_id.is_some_and(is_over));
             let mut start = |event: Option<ReceivedEvent<'_>>| {
-                Some(self.start(&event?, entry.role, &mut begun))
+                Some(self.start(&event?, entry.role, &mut decryption))
             };
             let event = start(entry.found.received(&answer.body, room));
             let previous = start(previous);
             opening.push((answer.cursor - 1, event, previous));
         }
-        let alone = prove_all(&mut begun);
-        let mut begun: Vec<_> = begun.into_iter().map(Some).collect();
+        let alone = verify_all(&mut decryption);
+        let mut decryption: Vec<_> = decryption.into_iter().map(Some).collect();
         let cost = opening.len() + (ALONE - 1) * alone;
         for (at, event, previous) in opening {
             let Some(entry) = answer.encrypted.get_mut(at) else { continue };
             let role = entry.role;
             let mut finish = |received: Option<ReceivedEvent<'_>>, started| match started? {
                 Started::Known(opened) => Some(Ok(opened)),
-                Started::Begun(at) => {
-                    let begun = begun.get_mut(at).and_then(Option::take);
-                    Some(self.open_received(&received?, role, begun))
+                Started::Decryption(at) => {
+                    let decryption = decryption.get_mut(at).and_then(Option::take);
+                    Some(self.open_received(&received?, role, decryption))
                 }
             };
             let room = Some(entry.room_id.as_str());
@@ -915,7 +915,12 @@ impl StateEngine {
 
     /// Adds what was begun of an event that was not opened before.
     #[inline(never)]
-    fn start(&mut self, event: &ReceivedEvent<'_>, role: Role, begun: &mut Vec<Begun>) -> Started {
+    fn start(
+        &mut self,
+        event: &ReceivedEvent<'_>,
+        role: Role,
+        decryption: &mut Vec<Decryption>,
+    ) -> Started {
         if let Some(opened) = self.cached(event) {
             return Started::Known(opened.clone());
         }
@@ -928,8 +933,8 @@ impl StateEngine {
             event,
             role,
         );
-        begun.push(Begun::ahead(event, &mut self.sessions, rules.gone_devices));
-        Started::Begun(begun.len() - 1)
+        decryption.push(Decryption::ahead(event, &mut self.sessions, rules.gone_devices));
+        Started::Decryption(decryption.len() - 1)
     }
 
     #[inline(never)]
@@ -937,9 +942,9 @@ impl StateEngine {
         &mut self,
         event: &ReceivedEvent<'_>,
         role: Role,
-        begun: Option<Begun>,
+        decryption: Option<Decryption>,
     ) -> Result<OpenedState, OpenError> {
-        if begun.is_none()
+        if decryption.is_none()
             && let Some(opened) = self.cached(event)
         {
             return Ok(opened.clone());
@@ -954,8 +959,10 @@ impl StateEngine {
             role,
         );
         let seen = self.seen.count(event.room_id);
-        let opened = match begun {
-            Some(begun) => open_begun(event, begun, &mut self.sessions, &rules, &mut self.seen),
+        let opened = match decryption {
+            Some(decryption) => {
+                finish_decryption(event, decryption, &mut self.sessions, &rules, &mut self.seen)
+            }
             None => open_by(event, &mut self.sessions, &rules, &mut self.seen),
         }?;
         self.check_standing(event, &opened.session_id, role)?;
@@ -1066,23 +1073,23 @@ impl StateEngine {
 
     /// Whether events wait whose key, owner or room is not known yet.
     #[must_use]
-    pub const fn has_unopened(&self) -> bool {
+    pub const fn has_undecryptable(&self) -> bool {
         !self.waiting.is_empty()
     }
 
     /// Whether this event is one of them.
     #[must_use]
-    pub fn is_unopened(&self, room_id: &str, event_id: &str) -> bool {
+    pub fn is_undecryptable(&self, room_id: &str, event_id: &str) -> bool {
         self.waiting.contains(room_id, event_id)
     }
 
     /// Those of them that were not given out before, or for another reason.
-    pub fn take_unopened(&mut self) -> Vec<UnopenedEvent> {
+    pub fn take_undecryptable(&mut self) -> Vec<UndecryptableEvent> {
         self.waiting
             .take_fresh()
             .filter_map(|((room_id, event_id), waiting)| {
                 let content = get(&waiting.event, &["content"]).ok()??;
-                Some(UnopenedEvent {
+                Some(UndecryptableEvent {
                     room_id: room_id.clone(),
                     event_id: event_id.clone(),
                     session_id: waiting.session_id.clone(),
@@ -1097,7 +1104,7 @@ impl StateEngine {
     }
 
     /// What the waiting events need.
-    pub fn heal_needs(&self) -> Option<Needs> {
+    pub fn retry_needs(&self) -> Option<Needs> {
         if self.waiting.is_empty() {
             return None;
         }
@@ -1164,7 +1171,7 @@ impl StateEngine {
     /// # Errors
     ///
     /// [`EngineError::Input`] when the text is no array.
-    pub fn recall(&mut self, room_id: &str, events: &str) -> Result<(), EngineError> {
+    pub fn backfill(&mut self, room_id: &str, events: &str) -> Result<(), EngineError> {
         let list = events.as_bytes();
         elements(events)?;
         for found in find_state(list, ENCRYPTED_TYPE) {
@@ -1214,62 +1221,65 @@ impl StateEngine {
     /// Tries the waiting events again, at most `most` in a step: those that are current and open now,
     /// as clear events, in the order they came; and in the end the names of invites that hints came
     /// for. One whose key comes after that of an event that replaced it is history.
-    pub fn healed(&mut self, most: usize) -> HealStep {
-        if self.healing.is_empty() {
+    pub fn retried(&mut self, most: usize) -> RetryStep {
+        if self.retrying.is_empty() {
             let mut keys: Vec<_> =
                 self.waiting.iter().map(|(key, waiting)| (waiting.arrival, key.clone())).collect();
             // The next one is taken from the end.
             keys.sort_by(|one, other| other.cmp(one));
-            self.healing = keys.into_iter().map(|(_, key)| key).collect();
+            self.retrying = keys.into_iter().map(|(_, key)| key).collect();
         }
         let mut events = Vec::new();
         let mut left = most.max(1);
-        while left > 0 && !self.healing.is_empty() {
-            left = left.saturating_sub(self.heal_some(left.min(MOST_TOGETHER), &mut events));
+        while left > 0 && !self.retrying.is_empty() {
+            left = left.saturating_sub(self.retry_some(left.min(MAX_BATCH), &mut events));
         }
-        let more = !self.healing.is_empty();
+        let more = !self.retrying.is_empty();
         if !more {
-            events.extend(self.healed_invites());
+            events.extend(self.retried_invites());
             events.append(&mut self.emptied);
         }
-        HealStep { events, more }
+        RetryStep { events, more }
     }
 
     /// Tries the next events; what that cost, in events.
-    fn heal_some(&mut self, most: usize, healed: &mut Vec<HealedEvent>) -> usize {
+    fn retry_some(&mut self, most: usize, retried: &mut Vec<RetriedEvent>) -> usize {
         let mut tried = Vec::new();
         while tried.len() < most
-            && let Some(key) = self.healing.pop()
+            && let Some(key) = self.retrying.pop()
         {
             let Some(waiting) = self.waiting.remove(&key) else { continue };
             tried.push((key, waiting));
         }
-        let mut begun = Vec::new();
+        let mut decryption = Vec::new();
         let begun_at: Vec<_> = tried
             .iter()
             .map(|((room_id, event_id), waiting)| {
-                match self.start(&waiting.received(room_id, event_id), TIMELINE, &mut begun) {
+                match self.start(&waiting.received(room_id, event_id), TIMELINE, &mut decryption) {
                     Started::Known(_) => None,
-                    Started::Begun(at) => Some(at),
+                    Started::Decryption(at) => Some(at),
                 }
             })
             .collect();
-        let alone = prove_all(&mut begun);
-        let mut begun: Vec<_> = begun.into_iter().map(Some).collect();
+        let alone = verify_all(&mut decryption);
+        let mut decryption: Vec<_> = decryption.into_iter().map(Some).collect();
         let cost = tried.len() + (ALONE - 1) * alone;
         for ((key, mut waiting), at) in tried.into_iter().zip(begun_at) {
-            let begun = at.and_then(|at| begun.get_mut(at)?.take());
+            let decryption = at.and_then(|at| decryption.get_mut(at)?.take());
             let (room_id, event_id) = &key;
-            let reopened = self.reopen(room_id, event_id, &waiting, begun);
+            let reopened = self.reopen(room_id, event_id, &waiting, decryption);
             if let Ok(opened) = &reopened
                 && self.is_sure(room_id, &opened.session_id, &waiting.sender)
             {
                 let (ts, arrival) = (waiting.ts, waiting.arrival);
-                self.weigh(room_id, &Weighed { event_id, ts, opened, arrival, previous: None });
+                self.reconcile(
+                    room_id,
+                    &Reconciled { event_id, ts, opened, arrival, previous: None },
+                );
             }
             match reopened {
-                Ok(opened) => healed.extend(self.heal(room_id, event_id, &waiting, &opened)),
-                Err(error) if error.may_heal() => {
+                Ok(opened) => retried.extend(self.retry(room_id, event_id, &waiting, &opened)),
+                Err(error) if error.may_retry() => {
                     waiting.reason = reason(&error);
                     self.waiting.insert(key, waiting);
                 }
@@ -1280,13 +1290,13 @@ impl StateEngine {
     }
 
     /// The clear event, if it is current.
-    fn heal(
+    fn retry(
         &mut self,
         room_id: &str,
         event_id: &str,
         waiting: &Waiting,
         opened: &OpenedState,
-    ) -> Option<HealedEvent> {
+    ) -> Option<RetriedEvent> {
         if self.is_replaced(room_id, opened, waiting.arrival) {
             return None;
         }
@@ -1299,7 +1309,7 @@ impl StateEngine {
         let previous = get(&waiting.event, &["unsigned", "prev_content"]);
         let has_previous = previous.is_ok_and(|previous| previous.is_some());
         let event = clear_event(&waiting.event, opened, None, has_previous)?;
-        healed_event(room_id, with_room(&String::from_utf8(event).ok()?, room_id))
+        retried_event(room_id, with_room(&String::from_utf8(event).ok()?, room_id))
     }
 
     /// False when the slot of a state event that was healed has another event by now.
@@ -1320,11 +1330,11 @@ impl StateEngine {
         room_id: &str,
         event_id: &str,
         waiting: &Waiting,
-        begun: Option<Begun>,
+        decryption: Option<Decryption>,
     ) -> Result<OpenedState, OpenError> {
         let event = waiting.received(room_id, event_id);
-        let error = match self.open_received(&event, TIMELINE, begun) {
-            Err(error) if error.may_heal() => error,
+        let error = match self.open_received(&event, TIMELINE, decryption) {
+            Err(error) if error.may_retry() => error,
             other => return other,
         };
         let Some(decrypted) = &waiting.decrypted else { return Err(error) };
@@ -1445,7 +1455,7 @@ impl StateEngine {
     }
 
     /// What to tell the devices of a user who is being invited; `None` when there is nothing.
-    pub fn invite_hint(&self, room_id: &str) -> Option<InviteHint> {
+    pub fn invite_preview(&self, room_id: &str) -> Option<InvitePreview> {
         if !self.known.encrypts_state(room_id) {
             return None;
         }
@@ -1460,7 +1470,7 @@ impl StateEngine {
     /// # Errors
     ///
     /// [`EngineError::Input`] when the content is none, or there is no room for it.
-    pub fn add_invite_hint(&mut self, sender: &str, content: &str) -> Result<(), EngineError> {
+    pub fn add_invite_preview(&mut self, sender: &str, content: &str) -> Result<(), EngineError> {
         self.previews
             .add(sender, content, &mut self.journal)
             .map_err(|_| EngineError::Input("invite"))
@@ -1507,18 +1517,18 @@ impl StateEngine {
             && text(&["content", "membership"]).as_deref() == Some("invite")
     }
 
-    /// Whether [`StateEngine::healed`] has something that no key is waited for.
+    /// Whether [`StateEngine::retried`] has something that no key is waited for.
     #[must_use]
     pub fn has_news(&self) -> bool {
         self.previews.has_fresh() || !self.emptied.is_empty()
     }
 
     /// Names for invites the running client may hold already.
-    fn healed_invites(&mut self) -> Vec<HealedEvent> {
+    fn retried_invites(&mut self) -> Vec<RetriedEvent> {
         self.previews
             .take_fresh()
             .into_iter()
-            .filter_map(|(room_id, event)| healed_event(&room_id, with_room(&event, &room_id)))
+            .filter_map(|(room_id, event)| retried_event(&room_id, with_room(&event, &room_id)))
             .collect()
     }
 
@@ -1692,6 +1702,6 @@ pub(super) fn with_room(event: &str, room_id: &str) -> String {
         .unwrap_or_else(|| event.to_owned())
 }
 
-pub(super) fn healed_event(room_id: &str, event: String) -> Option<HealedEvent> {
-    Some(HealedEvent { room_id: room_id.to_owned(), event: RawValue::from_string(event).ok()? })
+pub(super) fn retried_event(room_id: &str, event: String) -> Option<RetriedEvent> {
+    Some(RetriedEvent { room_id: room_id.to_owned(), event: RawValue::from_string(event).ok()? })
 }

@@ -74,7 +74,7 @@ pub enum WriteRoute {
         /// The room.
         room_id: String,
     },
-    /// Its body may name what state it wants: [`StateEngine::widen_body`].
+    /// Its body may name what state it wants: [`StateEngine::include_encrypted_type`].
     Body,
 }
 
@@ -85,7 +85,7 @@ pub enum Plan {
     /// Send it as it is.
     Pass,
     /// Send this body instead: the room's name was in it in passing.
-    Rewrite {
+    InFlightWrite {
         /// JSON.
         body: String,
     },
@@ -440,7 +440,7 @@ impl StateEngine {
                     Some("asked")
                 }
                 // Before whatever may wait: it encrypts nothing in any case.
-                _ if !shares_only && !outbound.is_proven() => Some("unproven"),
+                _ if !shares_only && !outbound.is_verified() => Some("unproven"),
                 Sharing::Rotate(reason) => Some(rotation_name(reason)),
                 // So that it is done by this device, as the others in the room think.
                 Sharing::Share(_) if self.is_stale_session(&room_id, &outbound.session_id()) => {
@@ -590,7 +590,7 @@ impl StateEngine {
         self.must_write()?;
         let device = self.device.as_ref().ok_or(EngineError::NoDevice)?;
         let outbound = self.outbound.get_mut(room_id).ok_or(EngineError::NoSession)?;
-        if !outbound.asked || !outbound.imported || !outbound.is_proven() {
+        if !outbound.asked || !outbound.imported || !outbound.is_verified() {
             return Err(EngineError::NoSession);
         }
         if !outbound.reached {
@@ -675,7 +675,7 @@ fn without_room_name(body: &[u8]) -> Plan {
     let edits = [Edit::remove(&["data", "roomName"])];
     match json::apply(body, &edits) {
         Ok(Some(body)) => match String::from_utf8(body) {
-            Ok(body) => Plan::Rewrite { body },
+            Ok(body) => Plan::InFlightWrite { body },
             Err(_) => Plan::Pass,
         },
         Ok(None) => Plan::Pass,

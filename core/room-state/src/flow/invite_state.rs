@@ -33,7 +33,7 @@ pub(crate) struct Preview {
 
 /// A to-device message to send.
 #[derive(Debug, Serialize)]
-pub struct InviteHint {
+pub struct InvitePreview {
     /// Its type.
     pub r#type: &'static str,
     /// Its content.
@@ -96,7 +96,7 @@ fn read_events(text: &str) -> Option<Map<String, String>> {
 pub(crate) fn message<'a>(
     room_id: &str,
     remembered: impl Fn(&str) -> Option<&'a str>,
-) -> Option<InviteHint> {
+) -> Option<InvitePreview> {
     let state: Vec<String> = TOLD
         .iter()
         .filter_map(|event_type| {
@@ -108,7 +108,7 @@ pub(crate) fn message<'a>(
         return None;
     }
     let content = format!(r#"{{"room_id":{},"state":[{}]}}"#, quoted(room_id), state.join(","));
-    Some(InviteHint { r#type: TYPE, content: RawValue::from_string(content).ok()? })
+    Some(InvitePreview { r#type: TYPE, content: RawValue::from_string(content).ok()? })
 }
 
 /// What inviters told, until the person is in the room.
@@ -154,7 +154,7 @@ impl InviteState {
             self.make_room(sender, journal)?;
         }
         self.insert(Preview { room_id, sender: sender.to_owned(), events, number: 0 });
-        journal.touch(Prefix::Hint, &id);
+        journal.touch(Prefix::Preview, &id);
         self.fresh.insert(id);
         Ok(())
     }
@@ -190,7 +190,7 @@ impl InviteState {
 
     fn remove(&mut self, id: &str, journal: &mut Journal) {
         if self.previews.remove(id).is_some() {
-            journal.touch(Prefix::Hint, id);
+            journal.touch(Prefix::Preview, id);
         }
     }
 

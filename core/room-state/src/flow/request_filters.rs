@@ -46,21 +46,21 @@ pub(crate) fn parameter(address: &Address<'_>, name: &str) -> Option<String> {
 }
 
 /// The URL with encrypted state in its inline filter; `None` where it needs no change.
-pub(crate) fn widen_url(url: &str) -> Option<String> {
+pub(crate) fn include_in_url(url: &str) -> Option<String> {
     let address = Address::parse(url)?;
     let pair = address.query.split('&').find(|pair| pair.starts_with("filter="))?;
     let filter = parameter(&address, "filter")?;
     if !filter.trim_start().starts_with('{') {
         return None;
     }
-    let widened = String::from_utf8(widen_filter(filter.as_bytes())?).ok()?;
+    let widened = String::from_utf8(include_in_filter(filter.as_bytes())?).ok()?;
     let place = span(url, pair);
     Some(json::splice(url, place, &format!("filter={}", encoded(&widened))))
 }
 
 /// The filter with encrypted state wherever it names types of state; `None` where it needs no
 /// change. Room event filters (for `/messages` and `/context`) are read too.
-pub(crate) fn widen_filter(filter: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn include_in_filter(filter: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(filter).ok()?;
     let mut edits = Vec::new();
     let whole = get(text, &["room"]).ok()?.is_some();
@@ -85,7 +85,7 @@ pub(crate) fn widen_filter(filter: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A sliding sync request that asks for encrypted state too; `None` where it needs no change.
-pub(crate) fn widen_sliding(body: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn include_in_sliding(body: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(body).ok()?;
     let mut out: Option<String> = None;
     // From the back, so that earlier places stay right.
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     fn widened(filter: &str) -> Option<String> {
-        widen_filter(filter.as_bytes()).map(|bytes| String::from_utf8(bytes).unwrap())
+        include_in_filter(filter.as_bytes()).map(|bytes| String::from_utf8(bytes).unwrap())
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn inline_filters_are_widened_in_place() {
         let url = "https://hs/_matrix/client/v3/sync?timeout=1&filter=%7B%22room%22%3A%7B%22state%22%3A%7B%22types%22%3A%5B%22m.room.name%22%5D%7D%7D%7D&since=s";
-        let widened = widen_url(url).unwrap();
+        let widened = include_in_url(url).unwrap();
         let address = Address::parse(&widened).unwrap();
         assert_eq!(
             parameter(&address, "filter").unwrap(),
@@ -212,19 +212,19 @@ mod tests {
         for url in
             ["https://hs/_matrix/client/v3/sync?filter=0", "https://hs/_matrix/client/v3/sync"]
         {
-            assert_eq!(widen_url(url), None);
+            assert_eq!(include_in_url(url), None);
         }
     }
 
     #[test]
     fn sliding_sync_asks_for_encrypted_state() {
         let body = r#"{"lists":{"a":{"required_state":[["m.room.name",""]]},"b":{"required_state":[["*","*"]]}},"room_subscriptions":{"!r":{"required_state":[["m.room.member","$ME"]]},"!s":{"required_state":[["m.room.topic",""]]}}}"#;
-        let widened = String::from_utf8(widen_sliding(body.as_bytes()).unwrap()).unwrap();
+        let widened = String::from_utf8(include_in_sliding(body.as_bytes()).unwrap()).unwrap();
         assert_eq!(
             widened,
             r#"{"lists":{"a":{"required_state":[["m.room.encrypted","*"],["m.room.name",""]]},"b":{"required_state":[["*","*"]]}},"room_subscriptions":{"!r":{"required_state":[["m.room.member","$ME"]]},"!s":{"required_state":[["m.room.encrypted","*"],["m.room.topic",""]]}}}"#
         );
-        assert_eq!(widen_sliding(widened.as_bytes()), None);
+        assert_eq!(include_in_sliding(widened.as_bytes()), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use mantle_wire::chunked::{Source, Window};
 /// `unsigned`.
 const REACH: usize = 96 * 1024;
 /// Events over a part's edge are looked at once more; many of them are no honest answer.
-const MOST_EDGES: usize = 64;
+const MAX_EDGES: usize = 64;
 
 const FLAG_END: &[u8] = b"encrypt_state_events\"";
 
@@ -28,7 +28,7 @@ pub(crate) fn finds(source: &mut Source<'_>, is_known: &dyn Fn(&str) -> bool) ->
                 Look::Concern => true,
                 Look::Edge => {
                     edges.push(from + mark);
-                    edges.len() > MOST_EDGES
+                    edges.len() > MAX_EDGES
                 }
             }
         })

@@ -23,7 +23,7 @@ use sha2::{Digest, Sha512};
 use crate::sorted::Map;
 
 /// Most events in one check: more save little, and when it fails all of them are checked singly.
-pub(crate) const MOST_TOGETHER: usize = 128;
+pub(crate) const MAX_BATCH: usize = 128;
 
 /// A key that can take part. Making it costs as much as a good part of a check.
 #[derive(Clone)]
@@ -78,30 +78,30 @@ fn is_reduced(point: &[u8; 32]) -> bool {
 
 /// An event whose MAC is good, and whose signature is still to be checked; it keeps its payload to
 /// itself until then.
-pub(crate) struct Unproven {
+pub(crate) struct Unverified {
     signature: Signature,
-    message: Proven,
+    message: Verified,
 }
 
 /// A payload and its index, all of it authentic.
-pub(crate) struct Proven {
+pub(crate) struct Verified {
     pub(crate) payload: Vec<u8>,
     pub(crate) message_index: u32,
 }
 
-impl fmt::Debug for Unproven {
+impl fmt::Debug for Unverified {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Unproven").finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Proven {
+impl fmt::Debug for Verified {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Proven").finish_non_exhaustive()
     }
 }
 
-impl Unproven {
+impl Unverified {
     /// `None` when the signature cannot be good.
     pub(super) fn new(
         signer: &Signer,
@@ -111,12 +111,12 @@ impl Unproven {
         message_index: u32,
     ) -> Option<Self> {
         let signature = Signature::new(signer, signed, signature)?;
-        Some(Self { signature, message: Proven { payload, message_index } })
+        Some(Self { signature, message: Verified { payload, message_index } })
     }
 }
 
 /// All of them when each is good; `None` when one is not.
-pub(crate) fn prove(events: Vec<Unproven>) -> Option<Vec<Proven>> {
+pub(crate) fn verify(events: Vec<Unverified>) -> Option<Vec<Verified>> {
     let (signatures, messages): (Vec<_>, Vec<_>) =
         events.into_iter().map(|event| (event.signature, event.message)).unzip();
     are_good(&signatures).then_some(messages)
@@ -237,32 +237,32 @@ mod tests {
         }
     }
 
-    fn begin(session: &mut InboundSession, message: &[u8]) -> Option<Unproven> {
-        session.decrypt_unproven(&base64_encode(message))
+    fn begin(session: &mut InboundSession, message: &[u8]) -> Option<Unverified> {
+        session.decrypt_unverified(&base64_encode(message))
     }
 
     /// What it makes of one event.
     fn alone(session: &mut InboundSession, message: &[u8]) -> Option<(Vec<u8>, u32)> {
-        let proven = prove(vec![begin(session, message)?])?.pop().unwrap();
-        Some((proven.payload, proven.message_index))
+        let verified = verify(vec![begin(session, message)?])?.pop().unwrap();
+        Some((verified.payload, verified.message_index))
     }
 
     #[test]
     fn good_events_of_several_sessions_are_proven_together() {
         let makers = [Maker::new(), Maker::new(), Maker::new()];
         let mut sessions: Vec<_> = makers.iter().map(Maker::session).collect();
-        let mut unproven = Vec::new();
+        let mut unverified = Vec::new();
         // Not in order, and many in one session.
         for (index, at) in [(3, 0), (0, 1), (1, 0), (700, 2), (2, 0), (699, 2), (3, 1)] {
             let message = makers[at].message(index, format!("{at} {index}").as_bytes());
-            unproven.push(begin(&mut sessions[at], &message).unwrap());
+            unverified.push(begin(&mut sessions[at], &message).unwrap());
         }
-        let proven = prove(unproven).unwrap();
+        let verified = verify(unverified).unwrap();
         let payloads: Vec<_> =
-            proven.iter().map(|one| std::str::from_utf8(&one.payload).unwrap()).collect();
+            verified.iter().map(|one| std::str::from_utf8(&one.payload).unwrap()).collect();
         assert_eq!(payloads, ["0 3", "1 0", "0 1", "2 700", "0 2", "2 699", "1 3"]);
-        assert_eq!(proven[3].message_index, 700);
-        assert!(prove(Vec::new()).unwrap().is_empty());
+        assert_eq!(verified[3].message_index, 700);
+        assert!(verify(Vec::new()).unwrap().is_empty());
     }
 
     #[test]
@@ -278,11 +278,11 @@ mod tests {
             assert_eq!(alone(&mut session, &good).unwrap().0, b"good");
             assert!(begin(&mut session, &bad).is_some(), "the MAC is good");
             assert!(alone(&mut session, &bad).is_none());
-            let mut unproven: Vec<_> = (3..40)
+            let mut unverified: Vec<_> = (3..40)
                 .map(|index| begin(&mut session, &maker.message(index, b"good")).unwrap())
                 .collect();
-            unproven.insert(20, begin(&mut session, &bad).unwrap());
-            assert!(prove(unproven).is_none());
+            unverified.insert(20, begin(&mut session, &bad).unwrap());
+            assert!(verify(unverified).is_none());
             assert!(matches!(session.decrypt(&base64_encode(&bad)), Err(DecryptError::Forged(_))));
         }
     }
@@ -291,18 +291,18 @@ mod tests {
     fn errors_that_cancel_out_are_seen() {
         let maker = Maker::new();
         let mut session = maker.session();
-        let mut unproven: Vec<_> = (0..4)
+        let mut unverified: Vec<_> = (0..4)
             .map(|index| begin(&mut session, &maker.message(index, b"good")).unwrap())
             .collect();
-        unproven[0].signature.s += Scalar::ONE;
-        unproven[1].signature.s -= Scalar::ONE;
-        assert!(prove(unproven).is_none());
-        let mut unproven: Vec<_> = (0..2)
+        unverified[0].signature.s += Scalar::ONE;
+        unverified[1].signature.s -= Scalar::ONE;
+        assert!(verify(unverified).is_none());
+        let mut unverified: Vec<_> = (0..2)
             .map(|index| begin(&mut session, &maker.message(index, b"good")).unwrap())
             .collect();
-        unproven[0].signature.r += ED25519_BASEPOINT_POINT;
-        unproven[1].signature.r -= ED25519_BASEPOINT_POINT;
-        assert!(prove(unproven).is_none());
+        unverified[0].signature.r += ED25519_BASEPOINT_POINT;
+        unverified[1].signature.r -= ED25519_BASEPOINT_POINT;
+        assert!(verify(unverified).is_none());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use vodozemac::megolm::{
 };
 use vodozemac::{Curve25519PublicKey, DecodeError, Ed25519PublicKey};
 
-use super::batch_verify::{Signer, Unproven};
+use super::batch_verify::{Signer, Unverified};
 use super::{DeviceKeyError, PickleKey, RestoreError, check_version};
 
 const STORED_VERSION: u32 = 1;
@@ -208,7 +208,7 @@ impl InboundSession {
 
     /// Decrypts, but leaves the signature to be checked with others. `None` when something is wrong,
     /// or only unusual: [`InboundSession::decrypt`] is the judge then.
-    pub(crate) fn decrypt_unproven(&mut self, ciphertext: &str) -> Option<Unproven> {
+    pub(crate) fn decrypt_unverified(&mut self, ciphertext: &str) -> Option<Unverified> {
         let bytes = vodozemac::base64_decode(ciphertext).ok()?;
         let message = MegolmMessage::from_bytes(&bytes).ok()?;
         // MAC and signature are about the bytes as vodozemac would write them.
@@ -232,7 +232,7 @@ impl InboundSession {
             InboundGroupSession::import(&key, SessionConfig::version_1()).get_cipher_at(index)?;
         cipher.verify_truncated_mac(authenticated, mac).ok()?;
         let payload = cipher.decrypt(message.ciphertext()).ok()?;
-        Unproven::new(signer, signed, signature, payload, index)
+        Unverified::new(signer, signed, signature, payload, index)
     }
 
     /// The stored form: JSON with a version; all key material in it is encrypted with `key`.

@@ -35,14 +35,14 @@ pub(crate) enum Prefix {
     /// State that waits to be sent.
     Pending,
     /// What an inviter told.
-    Hint,
+    Preview,
     /// An entry nobody can read: its whole name, only to be taken out.
     Unreadable,
 }
 
 impl Prefix {
     const NAMED: [Self; 6] =
-        [Self::Room, Self::Seen, Self::Outbound, Self::Holders, Self::Pending, Self::Hint];
+        [Self::Room, Self::Seen, Self::Outbound, Self::Holders, Self::Pending, Self::Preview];
 
     const fn text(self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl Prefix {
             Self::Outbound => "outbound",
             Self::Holders => "holders",
             Self::Pending => "pending",
-            Self::Hint => "hint",
+            Self::Preview => "hint",
             Self::Unreadable => "",
         }
     }
@@ -84,7 +84,7 @@ impl EntryId {
             Prefix::Unreadable => self.id.clone(),
             // Numbers of our own.
             Prefix::Pending => format!("{prefix}/{}", self.id),
-            Prefix::Room | Prefix::Seen | Prefix::Outbound | Prefix::Holders | Prefix::Hint => {
+            Prefix::Room | Prefix::Seen | Prefix::Outbound | Prefix::Holders | Prefix::Preview => {
                 let mut name = format!("{prefix}/");
                 for byte in Sha256::digest(&self.id) {
                     // Writing to a string cannot fail.
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn names_are_short_whatever_they_stand_for() {
-        for prefix in [Prefix::Room, Prefix::Outbound, Prefix::Holders, Prefix::Hint] {
+        for prefix in [Prefix::Room, Prefix::Outbound, Prefix::Holders, Prefix::Preview] {
             let long = EntryId::new(prefix, &"\u{1F600}".repeat(5_000)).name();
             assert!(long.len() < 100, "{long}");
             assert_ne!(long, EntryId::new(prefix, "!other:x").name());

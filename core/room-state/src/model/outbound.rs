@@ -75,7 +75,7 @@ pub(crate) struct Outbound {
     // The run of the browser it was made in; empty where that was not known.
     run: String,
     // Made by this tab, or in this run.
-    is_proven: bool,
+    is_verified: bool,
 }
 
 impl Outbound {
@@ -95,13 +95,13 @@ impl Outbound {
             expected: 0,
             members: None,
             run: String::new(),
-            is_proven: true,
+            is_verified: true,
         }
     }
 
     /// Whether its index is known to be the highest that was ever used, as far as this device goes.
-    pub(crate) const fn is_proven(&self) -> bool {
-        self.is_proven
+    pub(crate) const fn is_verified(&self) -> bool {
+        self.is_verified
     }
 
     /// The session's stored form, and in it `"written": [[type, state key, time]]`,
@@ -132,7 +132,7 @@ impl Outbound {
         let session = OutboundSession::restore(stored, key).ok()?;
         let mut outbound = Self::made(session, shares_history);
         outbound.run = get_str(stored, &["run"]).ok()?.unwrap_or_default();
-        outbound.is_proven = false;
+        outbound.is_verified = false;
         // Of a session of before they are in it.
         let inside = outbound.session.holders().len();
         let count = get(stored, &["holders"]).ok()??.parse();
@@ -261,7 +261,7 @@ impl OutboundSessions {
     pub(crate) fn set_run(&mut self, run: &str) {
         run.clone_into(&mut self.run);
         for (_, outbound) in self.rooms.iter_mut() {
-            outbound.is_proven |= !run.is_empty() && outbound.run == run;
+            outbound.is_verified |= !run.is_empty() && outbound.run == run;
         }
     }
 
@@ -389,7 +389,7 @@ impl OutboundSessions {
         let mut outbound = Outbound::restore(value, key)?;
         let room_id = outbound.session.room_id().to_owned();
         let session_id = outbound.session_id();
-        outbound.is_proven = !self.run.is_empty() && outbound.run == self.run;
+        outbound.is_verified = !self.run.is_empty() && outbound.run == self.run;
         if self.condemned.contains(&session_id) {
             // Known by now: it is not there any more for those that read it later.
             return None;
@@ -401,7 +401,7 @@ impl OutboundSessions {
                 self.condemn(&room_id, journal);
                 return None;
             }
-            outbound.is_proven |= known.is_proven;
+            outbound.is_verified |= known.is_verified;
             outbound.imported = known.imported;
             outbound.members = known.members.take();
             outbound.received = known.received;

@@ -102,7 +102,7 @@ impl Claim {
     }
 
     /// Whether the device with this key signed it.
-    fn is_proven(&self, ed25519: &str) -> bool {
+    fn is_verified(&self, ed25519: &str) -> bool {
         let (Ok(key), Ok(signature)) = (
             Ed25519PublicKey::from_base64(ed25519),
             Ed25519Signature::from_base64(&self.signature),
@@ -122,7 +122,7 @@ enum Owner {
     Claimed(Box<Claim>),
     // In the store since before signatures were checked: any proof goes before it.
     Stored(String),
-    Proven(String),
+    Verified(String),
     // Two have proven it.
     Nobody,
 }
@@ -145,7 +145,7 @@ impl Owners {
 
     /// Takes what a user says. False where there is no place for it.
     pub(crate) fn claim(&mut self, keys: &Keys, claim: Claim) -> bool {
-        let is_proven = |claim: &Claim| claim.is_proven(&keys.1);
+        let is_verified = |claim: &Claim| claim.is_verified(&keys.1);
         let Some(known) = self.pairs.get_mut(keys) else {
             let cost = claim.cost();
             if cost > MAX_CLAIM_BYTES {
@@ -160,17 +160,17 @@ impl Owners {
         };
         let next = match &*known {
             Owner::Claimed(before) if **before == claim => return true,
-            Owner::Claimed(before) => match (is_proven(before), is_proven(&claim)) {
+            Owner::Claimed(before) => match (is_verified(before), is_verified(&claim)) {
                 (true, true) if before.user_id != claim.user_id => Some(Owner::Nobody),
-                (true, _) => Some(Owner::Proven(before.user_id.clone())),
-                (false, true) => Some(Owner::Proven(claim.user_id)),
+                (true, _) => Some(Owner::Verified(before.user_id.clone())),
+                (false, true) => Some(Owner::Verified(claim.user_id)),
                 (false, false) => None,
             },
-            Owner::Proven(user_id) if *user_id != claim.user_id && is_proven(&claim) => {
+            Owner::Verified(user_id) if *user_id != claim.user_id && is_verified(&claim) => {
                 Some(Owner::Nobody)
             }
-            Owner::Stored(_) if is_proven(&claim) => Some(Owner::Proven(claim.user_id)),
-            Owner::Proven(_) | Owner::Stored(_) | Owner::Nobody => return true,
+            Owner::Stored(_) if is_verified(&claim) => Some(Owner::Verified(claim.user_id)),
+            Owner::Verified(_) | Owner::Stored(_) | Owner::Nobody => return true,
         };
         self.set(keys, next);
         true
@@ -186,8 +186,8 @@ impl Owners {
     }
 
     /// Of the person's own device, or of what was proven when it was stored.
-    pub(crate) fn set_proven(&mut self, keys: &Keys, user_id: &str) {
-        self.set(keys, Some(Owner::Proven(user_id.to_owned())));
+    pub(crate) fn set_verified(&mut self, keys: &Keys, user_id: &str) {
+        self.set(keys, Some(Owner::Verified(user_id.to_owned())));
     }
 
     /// What a store of before says.
@@ -200,12 +200,12 @@ impl Owners {
     /// Whose device has both keys: no sender's where two have proven it. A claim is checked now.
     pub(crate) fn of(&mut self, keys: &Keys) -> Option<&str> {
         if let Owner::Claimed(claim) = self.pairs.get(keys)? {
-            let is_proven = claim.is_proven(&keys.1);
-            let owner = is_proven.then(|| Owner::Proven(claim.user_id.clone()));
+            let is_verified = claim.is_verified(&keys.1);
+            let owner = is_verified.then(|| Owner::Verified(claim.user_id.clone()));
             self.set(keys, owner);
         }
         match self.pairs.get(keys)? {
-            Owner::Proven(user_id) | Owner::Stored(user_id) => Some(user_id),
+            Owner::Verified(user_id) | Owner::Stored(user_id) => Some(user_id),
             Owner::Nobody => Some(NOBODY),
             Owner::Claimed(_) => None,
         }
@@ -214,7 +214,7 @@ impl Owners {
     /// The owner to be stored, and whether that is proven.
     pub(crate) fn stored(&self, keys: &Keys) -> Option<(&str, bool)> {
         match self.pairs.get(keys)? {
-            Owner::Proven(user_id) => Some((user_id, true)),
+            Owner::Verified(user_id) => Some((user_id, true)),
             Owner::Stored(user_id) => Some((user_id, false)),
             Owner::Claimed(_) | Owner::Nobody => None,
         }

@@ -14,8 +14,8 @@ pub const BOB: &str = "@bob:example.org";
 pub const CAROL: &str = "@carol:example.org";
 
 /// What the relay takes, in UTF-16 units (`extension/protocol/requests.ts`).
-pub const LONGEST_VALUE: usize = 1_000_000;
-pub const LONGEST_KEY: usize = 500;
+pub const MAX_VALUE_LENGTH: usize = 1_000_000;
+pub const MAX_KEY_LENGTH: usize = 500;
 
 /// A user's device with an engine and a store.
 pub struct Client {
@@ -174,14 +174,14 @@ impl Client {
         }
     }
 
-    pub fn healed(&mut self) -> Vec<Value> {
+    pub fn retried(&mut self) -> Vec<Value> {
         let mut all = Vec::new();
         loop {
-            let step = self.engine.healed(500);
+            let step = self.engine.retried(500);
             all.extend(
                 step.events
                     .iter()
-                    .map(|healed| serde_json::from_str::<Value>(healed.event.get()).unwrap()),
+                    .map(|retried| serde_json::from_str::<Value>(retried.event.get()).unwrap()),
             );
             if !step.more {
                 return all;

@@ -37,7 +37,7 @@ fn says(client: &mut Client) -> Vec<&'static str> {
             said.push("single read");
         }
     }
-    if client.engine.invite_hint(ROOM).is_some() {
+    if client.engine.invite_preview(ROOM).is_some() {
         said.push("invites");
     }
     let url = "https://hs.example.org/_matrix/client/v1/rooms/!space:x/hierarchy";
@@ -137,9 +137,9 @@ fn a_redacted_event_that_waits_for_its_key_never_opens() {
     bob.open("/sync?since=a", &sync(state, vec![]));
     bob.open("/sync?since=b", &sync(vec![], vec![redaction("10", &event)]));
     bob.engine.add_room_keys(&keys).unwrap();
-    let healed = bob.healed();
-    assert!(healed.is_empty(), "{healed:?}");
-    assert!(!bob.engine.has_unopened());
+    let retried = bob.retried();
+    assert!(retried.is_empty(), "{retried:?}");
+    assert!(!bob.engine.has_undecryptable());
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn a_name_whose_key_comes_after_a_newer_one_was_redacted_stays_history() {
     bob.open("/sync?since=a", &sync(room_state(), vec![first]));
     bob.open("/sync?since=b", &sync(vec![], vec![emptied("10", &second)]));
     bob.engine.add_room_keys(&keys).unwrap();
-    assert_eq!(bob.healed(), Vec::<Value>::new());
+    assert_eq!(bob.retried(), Vec::<Value>::new());
 }
 
 #[test]

@@ -10,11 +10,11 @@ fn too_large(batch: &PersistBatch) -> Vec<String> {
         .entries
         .iter()
         .filter(|entry| {
-            entry.key.encode_utf16().count() > LONGEST_KEY
+            entry.key.encode_utf16().count() > MAX_KEY_LENGTH
                 || entry
                     .value
                     .as_ref()
-                    .is_some_and(|value| value.encode_utf16().count() > LONGEST_VALUE)
+                    .is_some_and(|value| value.encode_utf16().count() > MAX_VALUE_LENGTH)
         })
         .map(|entry| {
             let length = entry.value.as_ref().map_or(0, String::len);
@@ -31,7 +31,7 @@ fn a_strangers_word_with_a_long_room_id_can_be_stored_or_is_refused() {
         let word = json!({"room_id": format!("!{}:x", "r".repeat(length)), "state": [
             {"type": "m.room.name", "state_key": "", "content": {"name": "x"}}]});
         let mallory = format!("@{}:x", "m".repeat(240));
-        let taken = bob.engine.add_invite_hint(&mallory, &word.to_string());
+        let taken = bob.engine.add_invite_preview(&mallory, &word.to_string());
         assert!(length < 256 || taken.is_err(), "{length}: no room has such an id");
         if let Some(batch) = bob.engine.take_persist() {
             assert_eq!(too_large(&batch), [] as [String; 0], "{length}");

@@ -45,7 +45,7 @@ fn sends_again(bob: &mut Client) -> usize {
 
 fn is_passed_on(bob: &mut Client) -> Vec<&'static str> {
     let mut passed = Vec::new();
-    if bob.engine.invite_hint(ROOM).is_some() {
+    if bob.engine.invite_preview(ROOM).is_some() {
         passed.push("invites");
     }
     bob.engine.upgraded(ROOM, "!new:example.org", NOW).unwrap();
@@ -68,13 +68,13 @@ fn where_cross_signed_devices_count_a_made_up_one_names_nothing_and_the_person_i
         assert_eq!(bob.codes(), ["untrusted-device"]);
         assert_eq!(is_passed_on(&mut bob), Vec::<&str>::new());
         // Told once.
-        bob.healed();
+        bob.retried();
         assert_eq!(bob.codes(), Vec::<&str>::new());
         // Its owner has verified it meanwhile.
         learns(&mut bob, &standing(&alice, "signed"));
-        let healed = bob.healed();
-        assert_eq!(healed.len(), 1, "{made_up}");
-        assert_eq!(healed[0]["content"], named("Secret"));
+        let retried = bob.retried();
+        assert_eq!(retried.len(), 1, "{made_up}");
+        assert_eq!(retried[0]["content"], named("Secret"));
         assert!(bob.knows_name());
     }
 }
@@ -116,9 +116,9 @@ fn where_it_is_not_known_whether_a_device_is_signed_the_name_waits_without_a_wor
     learns(&mut bob, &standing(&alice, ""));
     assert!(!sees(&mut bob, &event, &keys));
     assert_eq!(bob.codes(), Vec::<&str>::new());
-    assert_eq!(bob.engine.heal_needs().unwrap().owners, [ALICE]);
+    assert_eq!(bob.engine.retry_needs().unwrap().owners, [ALICE]);
     learns(&mut bob, &standing(&alice, "signed"));
-    assert_eq!(bob.healed().len(), 1);
+    assert_eq!(bob.retried().len(), 1);
 }
 
 #[test]

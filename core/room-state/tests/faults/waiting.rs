@@ -28,8 +28,8 @@ fn a_room_with_thousands_of_waiting_events_costs_no_other_room_its_name() {
             bob.open("/sync?since=b", &sync_of(flooded, flood, vec![]));
         }
         bob.engine.add_room_keys(&keys).unwrap();
-        let healed = bob.healed();
-        assert!(healed.iter().any(|event| event["content"] == named("Secret")), "{flooded}");
+        let retried = bob.retried();
+        assert!(retried.iter().any(|event| event["content"] == named("Secret")), "{flooded}");
     }
 }
 
@@ -41,7 +41,7 @@ fn waiting_events_have_a_bound_in_bytes() {
         bob.open("/sync?since=b", &sync_of("!a:example.org", flood, vec![]));
     }
     let held: usize =
-        bob.engine.take_unopened().iter().map(|event| event.content.get().len()).sum();
+        bob.engine.take_undecryptable().iter().map(|event| event.content.get().len()).sum();
     assert!(held <= 16 * 1024 * 1024, "{held} bytes handed out at once");
 }
 
@@ -50,7 +50,7 @@ fn an_event_is_handed_out_once() {
     let mut bob = Client::new(BOB);
     let flood = (0..100).map(|number| unopenable(number, 100)).collect();
     bob.open("/sync?since=b", &sync_of("!a:example.org", flood, vec![]));
-    assert_eq!(bob.engine.take_unopened().len(), 100);
+    assert_eq!(bob.engine.take_undecryptable().len(), 100);
     bob.open("/sync?since=c", &sync_of("!a:example.org", vec![unopenable(100, 100)], vec![]));
-    assert_eq!(bob.engine.take_unopened().len(), 1, "the others are known to the page");
+    assert_eq!(bob.engine.take_undecryptable().len(), 1, "the others are known to the page");
 }

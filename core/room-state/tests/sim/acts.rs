@@ -26,7 +26,7 @@ const ROOMS: [(&str, &str); 2] = [("!one:example.org", "10"), ("!two:example.org
 /// What is refused so long after a fault of disk or network is no wonder.
 const PATIENCE: u64 = 120_000;
 /// Steps of a run; a run that needs more does not end.
-const MOST_STEPS: usize = 60_000;
+const MAX_STEPS: usize = 60_000;
 
 /// What may happen in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -467,7 +467,7 @@ impl Run {
         let until = self.world.tasks.now() + milliseconds;
         while self.world.tasks.now() < until {
             self.steps += 1;
-            if self.steps > MOST_STEPS {
+            if self.steps > MAX_STEPS {
                 self.breaks("the run does not come to rest".to_owned());
                 return;
             }
@@ -513,9 +513,9 @@ impl Run {
         let (page, world) = (Rc::clone(page), Rc::clone(&self.world));
         let (room_id, given) = (room_id.to_owned(), name.clone());
         self.world.tasks.spawn(page.owner, async move {
-            let begun = world.tasks.now();
+            let decryption = world.tasks.now();
             let outcome = page.sets_name(&room_id, &given).await;
-            let is_told = |at: Option<u64>| at.is_some_and(|at| at + PATIENCE > begun);
+            let is_told = |at: Option<u64>| at.is_some_and(|at| at + PATIENCE > decryption);
             let disk = page.device.disk.borrow();
             let is_excused = is_told(disk.failed_at)
                 || is_told(world.lost_at.get())

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// In UTF-16 units (`extension/protocol/requests.ts`).
-const LONGEST_VALUE: usize = 1_000_000;
-const LONGEST_KEY: usize = 500;
+const MAX_VALUE_LENGTH: usize = 1_000_000;
+const MAX_KEY_LENGTH: usize = 500;
 
 /// What happens to the next writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +34,9 @@ pub struct Disk {
 impl Disk {
     pub fn put(&mut self, now: u64, key: &str, value: Option<&str>) -> Result<(), &'static str> {
         let length = |text: &str| text.encode_utf16().count();
-        if length(key) > LONGEST_KEY || value.is_some_and(|value| length(value) > LONGEST_VALUE) {
+        if length(key) > MAX_KEY_LENGTH
+            || value.is_some_and(|value| length(value) > MAX_VALUE_LENGTH)
+        {
             let start: String = key.chars().take(30).collect();
             self.misfits.insert(format!("{start} ({} long)", value.map_or(0, length)));
             return Err("Mantle keeps at most 1 MB in one piece.");

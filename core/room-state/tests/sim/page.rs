@@ -17,7 +17,7 @@ use crate::truth::Truth;
 pub const HS: &str = "https://hs.example.org/_matrix/client/v3";
 const PICKLE_KEY: [u8; 32] = [7; 32];
 const TEND_DELAY: u64 = 400;
-const RING_DELAY: u64 = 60;
+const RETRY_DELAY_MS: u64 = 60;
 const AGAIN_AFTER: u64 = 60_000;
 const IDLE: u64 = 4_000;
 
@@ -93,7 +93,7 @@ pub struct Page {
     due: RefCell<BTreeSet<String>>,
     later: RefCell<BTreeSet<String>>,
     is_tending: Cell<bool>,
-    is_ringing: Cell<bool>,
+    is_retry_scheduled: Cell<bool>,
     pub codes: RefCell<BTreeMap<&'static str, usize>>,
 }
 
@@ -116,7 +116,7 @@ impl Page {
             due: RefCell::default(),
             later: RefCell::default(),
             is_tending: Cell::default(),
-            is_ringing: Cell::default(),
+            is_retry_scheduled: Cell::default(),
             codes: RefCell::default(),
         });
         page.spawn(Self::syncs);
@@ -483,10 +483,10 @@ impl Page {
     // invites.ts
 
     async fn tell_invited(&self, room_id: &str) {
-        let hint = self.call(|engine| engine.invite_hint(room_id));
+        let preview = self.call(|engine| engine.invite_preview(room_id));
         let invited = self.members(room_id, &["invite"]);
-        let Some(hint) = hint.filter(|_| !invited.is_empty()) else { return };
-        let content: Value = serde_json::from_str(hint.content.get()).unwrap();
+        let Some(preview) = preview.filter(|_| !invited.is_empty()) else { return };
+        let content: Value = serde_json::from_str(preview.content.get()).unwrap();
         let mut to = Vec::new();
         for user in self.devices_of(&invited, true).as_array().unwrap() {
             for device in user["devices"].as_array().unwrap() {
@@ -494,7 +494,7 @@ impl Page {
                 to.push((text(&user["userId"]), text(&device["deviceId"])));
             }
         }
-        self.send_through_olm(hint.r#type, &to, &content).await;
+        self.send_through_olm(preview.r#type, &to, &content).await;
     }
 
     // writes.ts
@@ -634,7 +634,7 @@ impl Page {
                 // What the Olm channel says of its sender.
                 _ => {
                     let sender = event["sender"].as_str().unwrap();
-                    let _ = self.call(|engine| engine.add_invite_hint(sender, text));
+                    let _ = self.call(|engine| engine.add_invite_preview(sender, text));
                 }
             }
         }
@@ -648,29 +648,29 @@ impl Page {
             *self.codes.borrow_mut().entry(problem.code).or_default() += 1;
         }
         self.tend_soon();
-        self.ring(RING_DELAY);
+        self.schedule_retry(RETRY_DELAY_MS);
     }
 
-    fn ring(self: &Rc<Self>, delay: u64) {
-        if self.is_ringing.replace(true) {
+    fn schedule_retry(self: &Rc<Self>, delay: u64) {
+        if self.is_retry_scheduled.replace(true) {
             return;
         }
         self.spawn(|page| async move {
             page.world.tasks.sleep(delay).await;
-            page.is_ringing.set(false);
-            page.heals().await;
+            page.is_retry_scheduled.set(false);
+            page.retries().await;
         });
     }
 
-    async fn heals(self: &Rc<Self>) {
-        if let Some(needs) = self.call(|engine| engine.heal_needs()) {
+    async fn retries(self: &Rc<Self>) {
+        if let Some(needs) = self.call(|engine| engine.retry_needs()) {
             self.supplies(&needs).await;
         }
         loop {
-            let step = self.call(|engine| engine.healed(50));
-            for healed in step.events {
-                let event: Value = serde_json::from_str(healed.event.get()).unwrap();
-                self.delivers(&healed.room_id, event);
+            let step = self.call(|engine| engine.retried(50));
+            for retried in step.events {
+                let event: Value = serde_json::from_str(retried.event.get()).unwrap();
+                self.delivers(&retried.room_id, event);
             }
             if !step.more {
                 break;
@@ -679,8 +679,8 @@ impl Page {
         }
         self.checks_what_is_shown();
         self.persist_soon();
-        if self.call(|engine| engine.heal_needs()).is_some() {
-            self.ring(IDLE);
+        if self.call(|engine| engine.retry_needs()).is_some() {
+            self.schedule_retry(IDLE);
         }
     }
 

@@ -67,14 +67,14 @@ impl Shield for AccountData {
 
     fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
         match head.endpoint {
-            Endpoint::Sync | Endpoint::SlidingSync => HeadStep::Watch,
+            Endpoint::Sync | Endpoint::SlidingSync => HeadStep::InspectResponse,
             Endpoint::AccountData => {
                 let event_type = event_type(head);
                 let is_kept = is_kept(&event_type, context);
                 let is_known = is_kept || event_type == SETTINGS;
                 match head.method {
                     "PUT" if is_known => HeadStep::Body,
-                    "GET" if is_known => HeadStep::Watch,
+                    "GET" if is_known => HeadStep::InspectResponse,
                     _ => HeadStep::Pass,
                 }
             }

@@ -89,7 +89,7 @@ impl Shield for Calls {
 
     fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
         match head.endpoint {
-            Endpoint::TurnServer => HeadStep::Watch,
+            Endpoint::TurnServer => HeadStep::InspectResponse,
             Endpoint::StateSend if is_widget(head) => HeadStep::Body,
             Endpoint::Send if is_call_event(head) => HeadStep::Body,
             Endpoint::JitsiWellKnown

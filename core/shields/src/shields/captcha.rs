@@ -41,7 +41,7 @@ impl Shield for Captcha {
         HeadStep::Pass
     }
 
-    fn inquiry(&self, what: &str) -> Option<&'static Question> {
+    fn prompt(&self, what: &str) -> Option<&'static Question> {
         let address = Address::parse(what)?;
         let is_captcha = ["recaptcha.net", "google.com"].iter().any(|one| address.is_within(one))
             && ["/recaptcha/api.js", "/recaptcha/enterprise.js"].contains(&address.path);

@@ -222,11 +222,11 @@ impl Shield for Config {
             Endpoint::ElementConfig
                 if context.page_host.is_empty() || context.page_host == head.address.host =>
             {
-                HeadStep::Watch
+                HeadStep::InspectResponse
             }
-            Endpoint::WellKnownClient | Endpoint::Login => HeadStep::Watch,
+            Endpoint::WellKnownClient | Endpoint::Login => HeadStep::InspectResponse,
             // UIA answers 401 with flows first; only the final answer may hold `well_known`.
-            Endpoint::Register => HeadStep::Watch,
+            Endpoint::Register => HeadStep::InspectResponse,
             _ => HeadStep::Pass,
         }
     }

@@ -67,7 +67,7 @@ impl Shield for DeviceName {
         let name = quoted(context.policy.device_name().value);
         if matches!(head.endpoint, Endpoint::Foreign | Endpoint::Unknown) {
             if begins_session(body) {
-                return Ok(BodyStep::Handback(Handler::Session));
+                return Ok(BodyStep::DelegateResponse(Handler::Session));
             }
             return Ok(by_shape(body, &name).map_or(BodyStep::Pass, BodyStep::Edit));
         }

@@ -91,9 +91,9 @@ impl Shield for EncryptedState {
     fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
         match head.endpoint {
             Endpoint::StateSend if is_encrypted_type(head, context) => {
-                HeadStep::Handover(Handler::State)
+                HeadStep::Delegate(Handler::State)
             }
-            Endpoint::CreateRoom => HeadStep::Handover(Handler::State),
+            Endpoint::CreateRoom => HeadStep::Delegate(Handler::State),
             Endpoint::Unknown if !matches!(head.method, "GET" | "HEAD") => {
                 if TYPES.iter().any(|kind| head.route.mentions(kind)) {
                     let reply = Reply::forbidden(UNKNOWN_REFUSED);
@@ -103,8 +103,8 @@ impl Shield for EncryptedState {
             }
             // Nothing of these is worth a record where the shield only watches.
             _ if mode_in(context.policy, ID) == Mode::Flag => HeadStep::Pass,
-            Endpoint::Upgrade => HeadStep::Handover(Handler::State),
-            Endpoint::Filter if head.method == "POST" => HeadStep::Handover(Handler::State),
+            Endpoint::Upgrade => HeadStep::Delegate(Handler::State),
+            Endpoint::Filter if head.method == "POST" => HeadStep::Delegate(Handler::State),
             Endpoint::Sync
             | Endpoint::SlidingSync
             | Endpoint::Events
@@ -112,7 +112,7 @@ impl Shield for EncryptedState {
             | Endpoint::History
             | Endpoint::Notifications
             | Endpoint::Search
-            | Endpoint::Hierarchy => HeadStep::Handback(Handler::State),
+            | Endpoint::Hierarchy => HeadStep::DelegateResponse(Handler::State),
             _ => HeadStep::Pass,
         }
     }

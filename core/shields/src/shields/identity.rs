@@ -88,8 +88,10 @@ impl Shield for Identity {
             Endpoint::Foreign if head.method == "POST" && head.address.has_parameter("mxid") => {
                 Reply::forbidden(SIGN_REFUSED)
             }
-            Endpoint::Sync | Endpoint::SlidingSync => return HeadStep::Watch,
-            Endpoint::IdentityAccountData if head.method != "PUT" => return HeadStep::Watch,
+            Endpoint::Sync | Endpoint::SlidingSync => return HeadStep::InspectResponse,
+            Endpoint::IdentityAccountData if head.method != "PUT" => {
+                return HeadStep::InspectResponse;
+            }
             // Any of these may carry UIA `auth` (Client-Server API, 'User-Interactive Authentication').
             Endpoint::Register
             | Endpoint::Password

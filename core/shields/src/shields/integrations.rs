@@ -69,10 +69,10 @@ impl Shield for Integrations {
             | Endpoint::Sync
             | Endpoint::SlidingSync
             | Endpoint::ElementConfig
-            | Endpoint::WellKnownClient => HeadStep::Watch,
-            Endpoint::RtcTransports => HeadStep::Watch,
+            | Endpoint::WellKnownClient => HeadStep::InspectResponse,
+            Endpoint::RtcTransports => HeadStep::InspectResponse,
             Endpoint::WidgetsAccountData if head.method == "PUT" => HeadStep::Body,
-            Endpoint::WidgetsAccountData => HeadStep::Watch,
+            Endpoint::WidgetsAccountData => HeadStep::InspectResponse,
             // Whether an identity server may know you is its own shield's to say.
             Endpoint::IdentityOther => HeadStep::Pass,
             _ => token_step(head, context),

@@ -48,7 +48,7 @@ impl Shield for Location {
         HeadStep::Pass
     }
 
-    fn inquiry(&self, what: &str) -> Option<&'static Question> {
+    fn prompt(&self, what: &str) -> Option<&'static Question> {
         if what == POSITION {
             return Some(&HERE);
         }

@@ -61,7 +61,7 @@ impl Shield for Media {
 
     fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
         match head.endpoint {
-            Endpoint::Upload => HeadStep::Handover(Handler::Media),
+            Endpoint::Upload => HeadStep::Delegate(Handler::Media),
             // Encrypted ones cannot be looked into.
             Endpoint::Send if !head.route.is_parameter(1, "m.room.encrypted") => HeadStep::Body,
             // The page tells people who can see such a picture, unless a question does.
@@ -70,10 +70,10 @@ impl Shield for Media {
                     && head.route.is_parameter(1, "avatar_url")
                     && !matches!(mode_in(context.policy, "profile"), Mode::Ask | Mode::On) =>
             {
-                HeadStep::Handover(Handler::Media)
+                HeadStep::Delegate(Handler::Media)
             }
             Endpoint::StateSend if head.route.is_parameter(1, "m.room.avatar") => {
-                HeadStep::Handover(Handler::Media)
+                HeadStep::Delegate(Handler::Media)
             }
             _ => HeadStep::Pass,
         }
@@ -87,6 +87,6 @@ impl Shield for Media {
         body: &[u8],
     ) -> Result<BodyStep, JsonError> {
         let has_link = memchr::memmem::find(body, OPEN_MEDIA).is_some();
-        Ok(if has_link { BodyStep::Handover(Handler::Media) } else { BodyStep::Pass })
+        Ok(if has_link { BodyStep::Delegate(Handler::Media) } else { BodyStep::Pass })
     }
 }

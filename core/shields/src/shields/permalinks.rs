@@ -53,7 +53,7 @@ impl Shield for Permalinks {
             && is_own
             && context.policy.option_flag(INFO.id, COPIED.key)
         {
-            return HeadStep::Watch;
+            return HeadStep::InspectResponse;
         }
         let is_event = matches!(head.endpoint, Endpoint::Send | Endpoint::StateSend);
         if is_event && !context.page_host.is_empty() {

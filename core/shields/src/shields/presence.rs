@@ -34,7 +34,7 @@ impl Shield for Presence {
             }
             Endpoint::Sync | Endpoint::SlidingSync => {
                 with_parameter(head.url, "set_presence", "offline")
-                    .map_or(HeadStep::Pass, HeadStep::Retarget)
+                    .map_or(HeadStep::Pass, HeadStep::Redirect)
             }
             _ => HeadStep::Pass,
         }

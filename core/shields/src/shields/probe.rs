@@ -30,12 +30,12 @@ impl Shield for Probe {
             return HeadStep::Pass;
         }
         match self.0 {
-            "moved" => HeadStep::Retarget(head.url.replace("mantle-probe", "mantle-there")),
+            "moved" => HeadStep::Redirect(head.url.replace("mantle-probe", "mantle-there")),
             "body" => HeadStep::Body,
-            "over" => HeadStep::Handover(Handler::Media),
-            "over2" => HeadStep::Handover(Handler::State),
-            "back" => HeadStep::Handback(Handler::State),
-            _ => HeadStep::Watch,
+            "over" => HeadStep::Delegate(Handler::Media),
+            "over2" => HeadStep::Delegate(Handler::State),
+            "back" => HeadStep::DelegateResponse(Handler::State),
+            _ => HeadStep::InspectResponse,
         }
     }
 

@@ -35,7 +35,7 @@ impl Shield for Receipts {
     fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
         match head.endpoint {
             Endpoint::ReadMarkers => HeadStep::Body,
-            Endpoint::Receipts => private_receipt(head).map_or(HeadStep::Pass, HeadStep::Retarget),
+            Endpoint::Receipts => private_receipt(head).map_or(HeadStep::Pass, HeadStep::Redirect),
             _ => HeadStep::Pass,
         }
     }

@@ -37,7 +37,7 @@ impl Shield for RoomDefaults {
     fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
         match head.endpoint {
             Endpoint::CreateRoom => HeadStep::Body,
-            Endpoint::WellKnownClient => HeadStep::Watch,
+            Endpoint::WellKnownClient => HeadStep::InspectResponse,
             _ => HeadStep::Pass,
         }
     }

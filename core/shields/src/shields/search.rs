@@ -43,7 +43,7 @@ impl Shield for Search {
 
     fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
         match head.endpoint {
-            Endpoint::Search => HeadStep::Handover(Handler::State),
+            Endpoint::Search => HeadStep::Delegate(Handler::State),
             Endpoint::UserDirectory => HeadStep::Body,
             _ => HeadStep::Pass,
         }

@@ -79,7 +79,9 @@ impl Shield for Telemetry {
 
     fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep {
         match head.endpoint {
-            Endpoint::ElementConfig if head.address.host == context.page_host => HeadStep::Watch,
+            Endpoint::ElementConfig if head.address.host == context.page_host => {
+                HeadStep::InspectResponse
+            }
             Endpoint::Foreign if !context.policy.is_allowed(INFO.id, head.address.host) => {
                 let reply = match service(head, context) {
                     None => return HeadStep::Pass,

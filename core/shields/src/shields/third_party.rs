@@ -82,7 +82,7 @@ impl Shield for ThirdParty {
                 HeadStep::Reply(Action::Blocked, Reply::forbidden(REFUSED))
             }
             Endpoint::AuthMetadata | Endpoint::OpenIdConfiguration | Endpoint::WellKnownClient => {
-                HeadStep::Watch
+                HeadStep::InspectResponse
             }
             _ => HeadStep::Pass,
         }

@@ -45,7 +45,7 @@ impl Shield for UnaskedMedia {
     fn head(&self, head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
         // Later ones tell only what changed.
         match head.endpoint {
-            Endpoint::Sync if !head.address.has_parameter("since") => HeadStep::Watch,
+            Endpoint::Sync if !head.address.has_parameter("since") => HeadStep::InspectResponse,
             _ => HeadStep::Pass,
         }
     }

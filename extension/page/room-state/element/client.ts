@@ -41,7 +41,7 @@ interface ExportedSession {
 }
 
 /** Plain object with which the page's crypto waits for a key, see `KeyBell`. */
-export interface EventDuck {
+export interface EventStub {
   getId(): string;
   getWireType(): string;
   getSender(): string;
@@ -73,7 +73,7 @@ interface PageCrypto {
   ): Promise<ToDeviceBatch>;
   importRoomKeysAsJson(keys: string): Promise<void>;
   exportRoomKeysAsJson?(): Promise<string>;
-  decryptEvent(event: EventDuck): Promise<unknown>;
+  decryptEvent(event: EventStub): Promise<unknown>;
   prepareToEncrypt(room: PageRoom): void;
   /** By room id; not part of `CryptoApi`. */
   readonly roomEncryptors?: Record<string, RoomEncryptor | undefined>;
@@ -174,7 +174,7 @@ export interface OwnDevice {
 export class PageCryptoError extends Error {}
 
 /** Most devices in one to-device request; what matrix-sdk-crypto takes as well. */
-const MOST_IN_REQUEST = 100;
+const MAX_IN_REQUEST = 100;
 /** How long an answer of the page's crypto is waited for. */
 const CRYPTO_LIMIT = 15_000;
 /** How long for the devices of a user the page has not followed until now. */
@@ -419,8 +419,8 @@ export async function sendThroughOlm(
 ): Promise<DeviceName[]> {
   checkCanShare(client);
   const reached: DeviceName[] = [];
-  for (let from = 0; from < devices.length; from += MOST_IN_REQUEST) {
-    const some = devices.slice(from, from + MOST_IN_REQUEST);
+  for (let from = 0; from < devices.length; from += MAX_IN_REQUEST) {
+    const some = devices.slice(from, from + MAX_IN_REQUEST);
     for (const batch of await encryptFor(cryptoOf(client), type, some, content)) {
       if (batch.batch.length === 0) continue;
       const messages = new Map<string, Map<string, object>>();

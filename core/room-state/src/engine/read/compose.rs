@@ -4,7 +4,7 @@ use super::{
     Answer, Arrival, Entry, MAX_TENDED_BYTES, OpenError, Role, StateEngine, TIMELINE, reason,
 };
 use crate::decrypt::decrypt::OpenedState;
-use crate::engine::again::Weighed;
+use crate::engine::again::Reconciled;
 use crate::index::events::{Edit, Edited, Splice};
 use crate::model::precedence::{Candidate, Precedence, STATE_ENCRYPTION_FLAGS};
 use crate::msc4362::eligible::check_eligible;
@@ -25,7 +25,7 @@ struct Claims {
     /// Encrypted events that claim to be current, by their place in the answer's list.
     entries: Vec<usize>,
     /// One that cannot be opened yet stands for it, if its key is right.
-    unopened: bool,
+    undecryptable: bool,
 }
 
 impl StateEngine {
@@ -37,7 +37,7 @@ impl StateEngine {
             match &entry.opened {
                 Some(Ok(opened)) => match entry.role {
                     Role::Current(_) => {
-                        self.weigh_entry(&answer, entry, opened);
+                        self.reconcile_entry(&answer, entry, opened);
                         let slot = slot(&entry.room_id, &opened.event_type, &opened.state_key);
                         slots.or_default(slot).entries.push(index);
                     }
@@ -48,7 +48,7 @@ impl StateEngine {
                         edits.extend(rewrite(&answer.body, entry, opened));
                     }
                 },
-                Some(Err(error)) if error.may_heal() => {
+                Some(Err(error)) if error.may_retry() => {
                     if let Role::Current(_) = entry.role {
                         let arrival = arrival(answer.number, entry);
                         let reason = reason(error);
@@ -65,7 +65,7 @@ impl StateEngine {
                                 // It may never count, and what does is known.
                                 edits.push(self.keep_known(&slot, entry));
                             }
-                            slots.or_default(slot).unopened = true;
+                            slots.or_default(slot).undecryptable = true;
                         }
                     }
                 }
@@ -124,7 +124,7 @@ impl StateEngine {
             }
             let slot = slot(&entry.room_id, &entry.found.event_type, &entry.found.state_key);
             let known = self.known.current(&slot.0, &slot.1, &slot.2).is_some();
-            let waits = slots.get(&slot).is_some_and(|claims| claims.unopened)
+            let waits = slots.get(&slot).is_some_and(|claims| claims.undecryptable)
                 && self.known.encrypts_state(&slot.0);
             if !known && !waits {
                 continue;
@@ -222,7 +222,7 @@ impl StateEngine {
         emptied
     }
 
-    fn weigh_entry(&mut self, answer: &Answer, entry: &Entry, opened: &OpenedState) {
+    fn reconcile_entry(&mut self, answer: &Answer, entry: &Entry, opened: &OpenedState) {
         let before = entry.found.received_previous(&answer.body, Some(&entry.room_id));
         let is_sure = |sender: &str, opened: &OpenedState| {
             self.is_sure(&entry.room_id, &opened.session_id, sender)
@@ -235,9 +235,9 @@ impl StateEngine {
             .zip(entry.previous.as_ref())
             .filter(|((_, sender), opened)| is_sure(sender, opened))
             .map(|((event_id, _), opened)| (event_id, opened));
-        self.weigh(
+        self.reconcile(
             &entry.room_id,
-            &Weighed {
+            &Reconciled {
                 event_id: entry.found.event_id.as_deref().unwrap_or_default(),
                 ts: entry.found.origin_server_ts.unwrap_or_default(),
                 opened,
