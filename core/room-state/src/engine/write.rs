@@ -85,7 +85,7 @@ pub enum Plan {
     /// Send it as it is.
     Pass,
     /// Send this body instead: the room's name was in it in passing.
-    InFlightWrite {
+    Rewrite {
         /// JSON.
         body: String,
     },
@@ -675,7 +675,7 @@ fn without_room_name(body: &[u8]) -> Plan {
     let edits = [Edit::remove(&["data", "roomName"])];
     match json::apply(body, &edits) {
         Ok(Some(body)) => match String::from_utf8(body) {
-            Ok(body) => Plan::InFlightWrite { body },
+            Ok(body) => Plan::Rewrite { body },
             Err(_) => Plan::Pass,
         },
         Ok(None) => Plan::Pass,
