@@ -348,6 +348,19 @@ async function standingsOf(
   return standings;
 }
 
+/** undefined: the page's crypto does not say. One user of whom it does not is no other's matter. */
+async function knownStandings(
+  crypto: PageCrypto,
+  userId: string,
+  devices: ReadonlyMap<string, PageDevice>,
+): Promise<Map<string, Standing> | undefined> {
+  try {
+    return await within(standingsOf(crypto, userId, [...devices.values()]), CRYPTO_LIMIT);
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Identity keys by user, for binding a session to its owner. With what its owner has to do with a
  * device where that matters: it is a call for each.
@@ -362,9 +375,7 @@ export async function deviceKeysOf(
   const result = new Map<string, DeviceList>();
   for (const [userId, devices] of known) {
     const list: DeviceList = [];
-    const standings = isWithStanding
-      ? await within(standingsOf(crypto, userId, [...devices.values()]), CRYPTO_LIMIT)
-      : undefined;
+    const standings = isWithStanding ? await knownStandings(crypto, userId, devices) : undefined;
     for (const { deviceId, keys, algorithms, signatures } of devices.values()) {
       const standing = standings?.get(deviceId);
       list.push({
