@@ -195,4 +195,19 @@ describe("a session that its server named", () => {
     await sessions.handle(held("t1"));
     assert.equal(asked.length, 1);
   });
+
+  test("is not lost to a device's name or a token that no address can hold", async () => {
+    const sessions = begin();
+    await sessions.open(tokenRequest, 200, bytes({ access_token: "t" }));
+    answers = [json(200, { device_id: "\ud800" })];
+    const outcome = await sessions.handle(held("t"));
+    assert.equal(outcome.kind === "reply" && outcome.status, 503);
+    // The next request of it tries again.
+    answers = [json(200, { device_id: "A" })];
+    assert.deepEqual(await sessions.handle(held("t")), { kind: "send" });
+
+    await sessions.open(tokenRequest, 200, bytes({ access_token: "\udc00", scope: scope("A") }));
+    assert.deepEqual(await sessions.handle(held("of another account")), { kind: "send" });
+    assert.equal(asked.length, 3);
+  });
 });

@@ -55,6 +55,8 @@ const NOT_NAMED =
 
 interface UnnamedSession {
   readonly token: string;
+  /** As addresses have it. */
+  readonly inQuery: string;
   /** Where the answer with the token said it. */
   readonly deviceId: string | undefined;
   /** While it is given a name; true: the session may go on. */
@@ -106,8 +108,15 @@ export class UnnamedSessions implements ResponseHandler, RequestHandler {
     };
     if (typeof token !== "string" || token === "") return undefined;
     const deviceId = typeof scope === "string" ? execute(DEVICE, scope)?.[1] : undefined;
+    let inQuery: string;
+    try {
+      inQuery = `access_token=${encodeUriPart(token)}`;
+    } catch {
+      // Half a character: neither a header nor an address can hold it, so nothing is asked with it.
+      return undefined;
+    }
     if (this.#sessions.length >= MAX_SESSIONS) shift(this.#sessions);
-    push(this.#sessions, { token, deviceId, naming: undefined });
+    push(this.#sessions, { token, inQuery, deviceId, naming: undefined });
     return undefined;
   }
 
@@ -115,7 +124,7 @@ export class UnnamedSessions implements ResponseHandler, RequestHandler {
     const session = this.#sessionOf(request);
     if (session === undefined) return { kind: "send" };
     const base = slice(request.url, 0, indexOf(request.url, CLIENT_API));
-    session.naming ??= this.#name(session, base);
+    session.naming ??= this.#tryToName(session, base);
     const isNamed = await session.naming;
     if (isNamed) {
       this.#forget(session);
@@ -134,9 +143,8 @@ export class UnnamedSessions implements ResponseHandler, RequestHandler {
     }
     for (let index = 0; index < this.#sessions.length; index += 1) {
       const session = this.#sessions[index] as UnnamedSession;
-      const { token } = session;
-      const inQuery = indexOf(url, `access_token=${encodeUriPart(token)}`) !== -1;
-      if (authorization === `Bearer ${token}` || inQuery) return session;
+      const isInQuery = indexOf(url, session.inQuery) !== -1;
+      if (authorization === `Bearer ${session.token}` || isInQuery) return session;
     }
     return undefined;
   }
@@ -148,7 +156,16 @@ export class UnnamedSessions implements ResponseHandler, RequestHandler {
     }
   }
 
-  /** False where the homeserver gave no answer that would stay the same. Never rejects. */
+  /** Never rejects: a device's name from the server may be none that an address can hold. */
+  async #tryToName(session: UnnamedSession, base: string): Promise<boolean> {
+    try {
+      return await this.#name(session, base);
+    } catch {
+      return false;
+    }
+  }
+
+  /** False where the homeserver gave no answer that would stay the same. */
   async #name(session: UnnamedSession, base: string): Promise<boolean> {
     const api = `${base}${CLIENT_API}v3/`;
     const known = session.deviceId;
