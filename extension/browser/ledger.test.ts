@@ -277,6 +277,27 @@ describe("the days of the ledger", () => {
     assert.deepEqual(await readDays(), []);
   });
 
+  test("stay gone, whatever is being counted while they go", async () => {
+    const ways: [boolean, () => Promise<void>][] = [
+      [false, clearLedger],
+      [true, clearLedger],
+      [false, () => keepLedgerFor(0)],
+      [true, forgetPrivateLedger],
+    ];
+    for (const [isPrivate, forget] of ways) {
+      // At whatever point of the counting it begins.
+      for (let turns = 0; turns < 40; turns += 1) {
+        fakeApi();
+        await addBatch(batch(1, [record()]), top(1, isPrivate));
+        const counting = addBatch(batch(2, [record()]), top(1, isPrivate));
+        for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+        await Promise.all([forget(), counting]);
+        assert.deepEqual(await readDays(), [], `${forget.name} ${turns}`);
+        assert.deepEqual((await readLedger()).rows, [], `${forget.name} ${turns}`);
+      }
+    }
+  });
+
   test("of private windows are in memory only, and go with these", async () => {
     await addBatch(batch(1, [record()]), top(1, true));
     assert.deepEqual(Object.keys(api.local.values), []);

@@ -86,7 +86,7 @@ export async function readDays(): Promise<DayRow[]> {
 
 /** Counts of private windows, once none is left. */
 export async function forgetPrivateLedger(): Promise<void> {
-  await removeStorageWhere("session", (name) => name === KEY || isDay(name));
+  await locked(() => removeStorageWhere("session", (name) => name === KEY || isDay(name)));
 }
 
 /** Where a ledger lies; an empty one when there is none or it is damaged. */
@@ -177,13 +177,13 @@ export function dayOf(time: number): string {
 
 /** Puts the setting in force; kept beside the rows, so that counting need not read settings. */
 export async function keepLedgerFor(days: number): Promise<void> {
-  await changeLedger("local", (ledger) => {
+  await changeLedger("local", async (ledger) => {
     ledger.days = days;
     trim(ledger);
+    // Of the last day kept all is there.
+    const oldest = DAY_PREFIX + dayOf(Date.now() - days * DAY_MS);
+    await removeStorageWhere("local", (name) => isDay(name) && (days === 0 || name < oldest));
   });
-  // Of the last day kept all is there.
-  const oldest = DAY_PREFIX + dayOf(Date.now() - days * DAY_MS);
-  await removeStorageWhere("local", (name) => isDay(name) && (days === 0 || name < oldest));
 }
 
 /** Notes a report of a tab's top frame; a relay not seen before starts the counts anew. */
@@ -204,8 +204,8 @@ export async function notePage(
 /** Sets every count to nothing. Marks of delivered batches stay: a late repeat is still one. */
 export async function clearLedger(): Promise<void> {
   for (const area of ["local", "session"] as const) {
-    await removeStorageWhere(area, isDay);
-    await changeLedger(area, (ledger) => {
+    await changeLedger(area, async (ledger) => {
+      await removeStorageWhere(area, isDay);
       ledger.rows = [];
       ledger.pages = ledger.pages.map((page) => ({ ...page, handled: {}, rows: [] }));
     });
@@ -232,14 +232,21 @@ async function changeLedger<Result>(
   area: Area,
   change: (ledger: Ledger, also: Record<string, unknown>) => Result | Promise<Result>,
 ): Promise<Result> {
-  // The lock is the browser's: it also orders what two incarnations of the background do.
-  return navigator.locks.request(KEY, async () => {
+  return locked(async () => {
     const ledger = await readFrom(area);
     const also: Record<string, unknown> = {};
     const result = await change(ledger, also);
     await writeStorage(area, { [KEY]: ledger, ...also });
     return result;
-  }) as Promise<Result>;
+  });
+}
+
+/**
+ * Whatever writes or removes, or a batch that is being counted writes again what was just taken out.
+ * The lock is the browser's: it also orders what two incarnations of the background do.
+ */
+async function locked<Result>(task: () => Promise<Result>): Promise<Result> {
+  return navigator.locks.request(KEY, task) as Promise<Result>;
 }
 
 function trim(ledger: Ledger): void {
