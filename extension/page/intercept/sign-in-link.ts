@@ -67,6 +67,8 @@ export function installSignInHook(gate: RequestPolicy): void {
 
 function remember(url: string): void {
   try {
+    // Of an earlier try in this tab.
+    removeItem(page.sessionStorage, KEY);
     const back = urlParameter(new NativeURL(url), PARAMETER);
     const fragment = back === null ? "" : urlHash(new NativeURL(back));
     if (fragment.length > MAX_FRAGMENT) return;
