@@ -54,7 +54,11 @@ describe("devices of senders", () => {
   test("are known of everyone where the page's crypto never judges those of one", async () => {
     mock.timers.enable({ apis: ["setTimeout"] });
     try {
-      const all = deviceKeysOf(clientWith(() => new Promise(() => undefined)), USERS, true);
+      const all = deviceKeysOf(
+        clientWith(() => new Promise(() => undefined)),
+        USERS,
+        true,
+      );
       // What comes before the wait takes a few turns.
       for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
       mock.timers.tick(15_000);
