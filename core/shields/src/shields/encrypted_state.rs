@@ -40,7 +40,7 @@ pub const OPTIONS: [OptionInfo; 3] = [
     },
     OptionInfo {
         key: "trust",
-        title: "Who is given the keys",
+        title: "Whose devices count",
         kind: OptionKind::Choice(&[
             ("all", "every device of a member, but blocked ones"),
             ("cross-signed", "devices their owner has verified"),
