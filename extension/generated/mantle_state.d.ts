@@ -227,7 +227,7 @@ export class EncryptedState {
      */
     invitePreview(room_id: string): InvitePreview | undefined;
     /**
-     * False when the slot of a healed event has another one by now.
+     * False when the slot of an event that was decrypted late has another one by now.
      */
     isCurrent(room_id: string, event_type: string, state_key: string, event_id: string): boolean;
     /**

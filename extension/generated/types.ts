@@ -211,8 +211,8 @@ shield: string,
  */
 name: string, 
 /**
- * What the person is asked; `None` where the handler has its own words, and for an inquiry
- * that is refused without asking.
+ * What the person is asked; `None` where the handler has its own words, and for a prompt that
+ * is refused without asking.
  */
 question: Question | null, };
 

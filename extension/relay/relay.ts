@@ -52,7 +52,7 @@ const MAX_WAITING = 1000;
 const RETRY_AFTER_MS = [250, 1000, 4000, 15_000];
 /** How often the hooks may ask for a channel before they are connected. */
 const MAX_OFFERS = 3;
-const SURVEY_PATIENCE_MS = 5000;
+const SURVEY_TIMEOUT_MS = 5000;
 /** For the page's homeserver; encrypting a room waits as often as that asks. */
 const CHECK_UP_PATIENCE_MS = {
   account: 45_000,
@@ -412,7 +412,7 @@ async function passWish(what: RoomsCommand["what"]): Promise<RoomsSurvey | undef
   }
   const survey = await new Promise<RoomsSurvey | undefined>((settle) => {
     surveys.set(wish.wish, settle);
-    setTimeout(() => settle(undefined), SURVEY_PATIENCE_MS);
+    setTimeout(() => settle(undefined), SURVEY_TIMEOUT_MS);
   });
   surveys.delete(wish.wish);
   return survey;

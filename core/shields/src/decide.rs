@@ -94,8 +94,8 @@ pub struct Delegate {
     pub shield: &'static str,
     /// Its title.
     pub name: &'static str,
-    /// What the person is asked; `None` where the handler has its own words, and for an inquiry
-    /// that is refused without asking.
+    /// What the person is asked; `None` where the handler has its own words, and for a prompt that
+    /// is refused without asking.
     pub question: Option<&'static Question>,
 }
 

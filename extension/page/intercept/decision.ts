@@ -24,7 +24,7 @@ export interface Delegate {
   /** Id, and title for people. */
   readonly shield: string;
   readonly name: string;
-  /** null: the handler has its own words; for an inquiry: refused without asking. */
+  /** null: the handler has its own words; for a prompt: refused without asking. */
   readonly question: Wording | null;
 }
 

@@ -35,7 +35,7 @@ export interface ServerMedia {
 
 const MXC = "mxc://";
 const ANSWER_TIMEOUT_MS = 8_000;
-const PROBE_PATIENCE = 20_000;
+const PROBE_TIMEOUT_MS = 20_000;
 /** Size of what is uploaded to be fetched again without credentials. */
 const SAMPLE = 32;
 
@@ -111,7 +111,7 @@ async function tryWithout(base: string, authorization: HeaderList): Promise<Uint
       // The page's service worker would add the token to the first; no one does to this.
       `${base}/_matrix/media/r0/download/${uri}`,
     ];
-    const probed = await askRelay({ kind: "probe", urls }, PROBE_PATIENCE);
+    const probed = await askRelay({ kind: "probe", urls }, PROBE_TIMEOUT_MS);
     return probed.kind === "probed" ? new NativeUint16Array(probed.statuses) : none;
   } catch {
     return none;

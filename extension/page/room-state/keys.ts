@@ -11,13 +11,14 @@ type Undelivered = Retried & { readonly tries: number };
 type Undecryptable = ReturnType<EncryptedState["takeUndecryptable"]>[number];
 
 /**
- * Longest wait for all that one answer needs; what comes later heals. An export reads all keys the
- * page has (about 0.3 ms each), and a sync with everyone's messages must not wait for that.
+ * Longest wait for all that one answer needs; what comes later is decrypted by a retry. An export
+ * reads all keys the page has (about 0.3 ms each), and a sync with everyone's messages must not wait
+ * for that.
  */
 const FETCH_TIMEOUT_MS = 1_500;
 /** The same for the first answer, before which there is nothing to show. */
 const FIRST_FETCH_TIMEOUT_MS = 8_000;
-/** Bells that ring close together are one trip to the page's crypto. */
+/** Keys that arrive close together are retried together, in one trip to the page's crypto. */
 const RETRY_DELAY_MS = 60;
 /** For events whose room the client does not have yet; an invite may never come. */
 const TRY_AGAIN_AFTER = 500;
@@ -48,7 +49,7 @@ export class KeyFetcher {
     this.#engine = engine;
   }
 
-  /** Supplies what it can within a bounded time; what fails is left for healing. */
+  /** Supplies what it can within a bounded time; what fails is decrypted when it is retried. */
   async fetchNeeded(needs: Needs): Promise<void> {
     const client = runningClient();
     if (client?.getCrypto() === undefined) return;

@@ -463,7 +463,7 @@ impl EncryptedState {
         self.engine.redact(room_id, event_id);
     }
 
-    /// False when the slot of a healed event has another one by now.
+    /// False when the slot of an event that was decrypted late has another one by now.
     #[must_use]
     #[wasm_bindgen(js_name = isCurrent)]
     pub fn is_current(

@@ -1165,8 +1165,8 @@ impl StateEngine {
         Ok(())
     }
 
-    /// Encrypted state events that the running client holds unopened (from its own store, or from
-    /// before Mantle was there): a JSON array. They wait like those of an answer.
+    /// Encrypted state events that the running client holds undecrypted (from its own store, or
+    /// from before Mantle was there): a JSON array. They wait like those of an answer.
     ///
     /// # Errors
     ///
@@ -1312,7 +1312,7 @@ impl StateEngine {
         retried_event(room_id, with_room(&String::from_utf8(event).ok()?, room_id))
     }
 
-    /// False when the slot of a state event that was healed has another event by now.
+    /// False when the slot of a state event that was decrypted late has another event by now.
     #[must_use]
     pub fn is_current(
         &self,

@@ -40,7 +40,7 @@ interface ExportedSession {
   readonly roomId: { toString(): string };
 }
 
-/** Plain object with which the page's crypto waits for a key, see `KeyBell`. */
+/** Plain object with which the page's crypto waits for a key, see `KeyFetcher`. */
 export interface EventStub {
   getId(): string;
   getWireType(): string;
