@@ -26,6 +26,7 @@ import {
   readBackgroundMessage,
 } from "../protocol/relay-background.ts";
 import { type LearnedEffect } from "../protocol/reports.ts";
+import { whyOf } from "../protocol/shapes.ts";
 import { browserRun } from "./browser-run.ts";
 import { moduleBytes } from "./modules.ts";
 import {
@@ -175,8 +176,7 @@ async function takePrivate(query: PrivateQuery, sender: Sender): Promise<Private
     await putForPage(place, query.area, query.key, query.value);
     return { kind: "private-entries", entries: {} };
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    return { kind: "private-refused", why: why.slice(0, 1000) };
+    return { kind: "private-refused", why: whyOf(error) };
   }
 }
 

@@ -35,4 +35,10 @@ export function isTexts(value: unknown): value is Record<string, string> {
   return isPlain(value) && keysOf(value).every((key) => typeof value[key] === "string");
 }
 
+/** What an error says, no longer than answers may say it. */
+export function whyOf(error: unknown): string {
+  const why = error instanceof Error ? error.message : String(error);
+  return why.slice(0, 1000);
+}
+
 const keysOf = Object.keys;

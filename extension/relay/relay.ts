@@ -26,6 +26,7 @@ import {
 import { type Effect, type PageStatus } from "../protocol/reports.ts";
 import { type ModuleName, type StoreArea } from "../protocol/requests.ts";
 import { type RoomsSurvey, type RoomsCommand, readRoomsQuery } from "../protocol/rooms.ts";
+import { whyOf } from "../protocol/shapes.ts";
 import {
   type CheckUpKeeping,
   type CheckUpOutcome,
@@ -126,10 +127,11 @@ function receive(port: MessagePort, data: unknown): void {
 
 async function answer(port: MessagePort, request: PageRequest | UnreadableRequest): Promise<void> {
   port.postMessage(
-    await answerTo(request).catch((error: unknown): RelayAnswer => {
-      const why = error instanceof Error ? error.message : String(error);
-      return { kind: "refused", id: request.id, why: why.slice(0, 1000) };
-    }),
+    await answerTo(request).catch((error: unknown): RelayAnswer => ({
+      kind: "refused",
+      id: request.id,
+      why: whyOf(error),
+    })),
   );
 }
 
@@ -380,8 +382,7 @@ async function keepForCheckUp(task: CheckUpKeeping): Promise<CheckUpOutcome> {
     await put("check-up", task.key, task.value);
     return { is: "kept", entries: {} };
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    return { is: "failed", why: why.slice(0, 1000) };
+    return { is: "failed", why: whyOf(error) };
   }
 }
 

@@ -3,42 +3,38 @@
  * Service does: Element's own interface, from the registration of the client to the sign-out.
  */
 import assert from "node:assert/strict";
-import path from "node:path";
 import { after, before, describe, it } from "node:test";
-import type { Page } from "puppeteer-core";
 import { elementInstalled } from "../element/build.ts";
 import { createRoom, elementPage, sendMessage, signInElsewhere } from "../element/page.ts";
 import { signOut } from "../element/session.ts";
+import { visitor } from "../element/visitor.ts";
+import type { Visitor } from "../element/visitor.ts";
 import { AUTH, startAuthServer } from "../support/auth-server.ts";
 import type { AuthServer, AuthSession } from "../support/auth-server.ts";
-import { bothBrowsers, launch } from "../support/browsers.ts";
+import { bothBrowsers } from "../support/browsers.ts";
 import type { BrowserKind } from "../support/browsers.ts";
-import type { Exchange, Recorder } from "../support/recorder.ts";
+import type { Exchange } from "../support/recorder.ts";
 import type { Account } from "../support/synapse.ts";
 import { HOMESERVER, startWorld } from "../support/world.ts";
 import type { World } from "../support/world.ts";
 import { until } from "./extension-pages.ts";
 
-const root = path.resolve(import.meta.dirname, "../..");
 const PASSWORD = "correct horse battery staple";
 const PLAIN = "Element";
 const TELLING = /(Firefox|Chrome) on Linux$/;
 const skip = elementInstalled() ? false : "run scripts/setup --with element";
 if (skip !== false) console.log(`Element's interface is not installed: ${skip}`);
 
-interface Visitor {
-  readonly recorder: Recorder;
+interface Person extends Visitor {
   readonly auth: AuthServer;
-  readonly page: Page;
   readonly account: Account;
-  close(): Promise<void>;
 }
 
 for (const kind of bothBrowsers) {
   describe(`an authorisation server in ${kind}`, { skip, timeout: 300_000 }, () => {
     let world: World;
-    let without: Visitor;
-    let withMantle: Visitor;
+    let without: Person;
+    let withMantle: Person;
     let peer: Account;
 
     before(async () => {
@@ -48,8 +44,8 @@ for (const kind of bothBrowsers) {
           refreshable_access_token_lifetime: "1h",
         },
       });
-      without = await visitor(world, kind);
-      withMantle = await visitor(world, kind, path.join(root, "build/test", kind));
+      without = await person(world, kind, false);
+      withMantle = await person(world, kind, true);
       peer = await world.synapse.register("peer", PASSWORD);
     });
 
@@ -112,7 +108,7 @@ for (const kind of bothBrowsers) {
     });
 
     /** What others see of a session, once it has uploaded its keys. */
-    async function nameForPeers(one: Visitor): Promise<string> {
+    async function nameForPeers(one: Person): Promise<string> {
       const { deviceId } = session(one);
       let name: string | undefined;
       await until(
@@ -131,28 +127,21 @@ for (const kind of bothBrowsers) {
   });
 }
 
-async function visitor(world: World, kind: BrowserKind, extension?: string): Promise<Visitor> {
-  const user = extension === undefined ? "without" : "with";
+async function person(world: World, kind: BrowserKind, isWithMantle: boolean): Promise<Person> {
+  const user = isWithMantle ? "with" : "without";
   const account = await world.synapse.register(user, PASSWORD);
   const auth = startAuthServer(world.synapse, user, PASSWORD);
-  const recorder = await world.openRecorder();
-  recorder.route(
-    "chat.example.org",
-    await elementPage(undefined, { features: { feature_oidc_native_flow: true } }),
-  );
-  recorder.route(AUTH, auth.handler);
-  recorder.route(HOMESERVER, auth.homeserver);
-  const browser = await launch(kind, {
-    proxyPort: recorder.port,
-    ...(extension === undefined ? {} : { extension }),
+  const features = { feature_oidc_native_flow: true };
+  const one = await visitor(world, kind, isWithMantle, {
+    "chat.example.org": await elementPage(undefined, { features }),
+    [AUTH]: auth.handler,
+    [HOMESERVER]: auth.homeserver,
   });
-  const page = await browser.newPage();
-  await page.setViewport({ width: 1280, height: 800 });
-  return { recorder, auth, page, account, close: () => browser.close() };
+  return { ...one, auth, account };
 }
 
 /** The one that began last. */
-function session({ auth }: Visitor): AuthSession {
+function session({ auth }: Person): AuthSession {
   const last = auth.sessions.at(-1);
   assert.ok(last !== undefined, "nobody signed in");
   return last;
@@ -166,7 +155,7 @@ function asSession({ recorder }: Visitor): Exchange[] {
   );
 }
 
-function renaming(one: Visitor): string {
+function renaming(one: Person): string {
   const { deviceId } = one.auth.sessions[0] ?? session(one);
   return `PUT /_matrix/client/v3/devices/${encodeURIComponent(deviceId)}`;
 }
