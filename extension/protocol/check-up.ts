@@ -5,6 +5,7 @@ import { MAX_VALUE_LENGTH, isKey } from "./requests.ts";
 /** Longest answer of a homeserver that is handed on, in UTF-16 units. */
 export const MAX_ANSWER_LENGTH = 16_000_000;
 const MAX_ROOMS = 5_000;
+const MAX_USER_LENGTH = 300;
 const MAX_PATH_LENGTH = 8_000;
 /** Of a homeserver's client-server API and nothing else. */
 const PATH = /^\/_matrix\/(?:client|media)\/[^#\\\s]*$/;
@@ -20,18 +21,22 @@ export interface HomeserverRequest {
   signed: boolean;
 }
 
-/** What the page does for the check-up. */
+/**
+ * What the page does for the check-up. `user` is whose check-up it is: nothing is done in the name of
+ * whoever else is signed in by then.
+ */
 export type CheckUpTask =
   /** Says who is signed in, and whose names its encrypted state can encrypt. */
   | { do: "account" }
-  | { do: "ask"; request: HomeserverRequest }
+  | { do: "ask"; user: string; request: HomeserverRequest }
   /** Says who will not see the encrypted names of these rooms. */
-  | { do: "preview"; rooms: string[] }
+  | { do: "preview"; user: string; rooms: string[] }
   /** Encrypts a room's name and topic. */
-  | { do: "convert"; room: string };
+  | { do: "convert"; user: string; room: string };
 
 /** What the relay does for it, with what is kept of repairs while the session lasts. */
-export type CheckUpKeeping = { do: "load" } | { do: "keep"; key: string; value: string | null };
+export type CheckUpKeeping =
+  { do: "load" } | { do: "keep"; user: string; key: string; value: string | null };
 
 /** check-up page → relay of the top frame; answered by a `CheckUpOutcome`. */
 export interface CheckUpQuery {
@@ -49,7 +54,7 @@ export interface CheckUpCommand {
 
 export type CheckUpOutcome =
   | { is: "account"; user: string; device: string; homeserver: string; convertible: string[] }
-  /** Nobody is signed in. */
+  /** Nobody is signed in, or somebody else. */
   | { is: "nobody" }
   /** Status 0: there was no answer. `headers` is "name: value\n…". */
   | { is: "answer"; status: number; headers: string; body: string }
@@ -111,7 +116,7 @@ export function readCheckUpOutcome(value: unknown): CheckUpOutcome | undefined {
   const { is, user, device, homeserver, convertible, status, headers, body, lines, why } = value;
   switch (is) {
     case "account":
-      return isText(user, 300) &&
+      return isText(user, MAX_USER_LENGTH) &&
         isText(device, 300) &&
         isText(homeserver, 2_000) &&
         isList(convertible, MAX_ROOMS, 300)
@@ -138,31 +143,32 @@ export function readCheckUpOutcome(value: unknown): CheckUpOutcome | undefined {
 }
 
 function readTask(value: Plain): CheckUpTask | undefined {
-  const { room, rooms } = value;
+  const { user, room, rooms } = value;
+  if (value["do"] === "account") return { do: "account" };
+  if (!isText(user, MAX_USER_LENGTH)) return undefined;
   switch (value["do"]) {
-    case "account":
-      return { do: "account" };
     case "ask": {
       const request = isPlain(value["request"]) ? readRequest(value["request"]) : undefined;
-      return request && { do: "ask", request };
+      return request && { do: "ask", user, request };
     }
     case "preview":
-      return isList(rooms, MAX_ROOMS, 300) ? { do: "preview", rooms } : undefined;
+      return isList(rooms, MAX_ROOMS, 300) ? { do: "preview", user, rooms } : undefined;
     case "convert":
-      return isText(room, 300) ? { do: "convert", room } : undefined;
+      return isText(room, 300) ? { do: "convert", user, room } : undefined;
     default:
       return undefined;
   }
 }
 
 function readKeeping(value: Plain): CheckUpKeeping | undefined {
-  const { key } = value;
+  const { user, key } = value;
   const content = value["value"];
   if (value["do"] === "load") return { do: "load" };
   return value["do"] === "keep" &&
+    isText(user, MAX_USER_LENGTH) &&
     isKey(key) &&
     (content === null || isText(content, MAX_VALUE_LENGTH))
-    ? { do: "keep", key, value: content }
+    ? { do: "keep", user, key, value: content }
     : undefined;
 }
 

@@ -319,6 +319,7 @@ describe("what a relay tells the background", () => {
 });
 
 describe("the check-up", () => {
+  const user = "@alice:hs.example.org";
   const request = { method: "GET", path: "/_matrix/client/v3/devices", body: null, signed: true };
   const query = (task: unknown): unknown => readCheckUpQuery({ kind: "check-up-query", task });
 
@@ -328,9 +329,9 @@ describe("the check-up", () => {
       "/_matrix/client/v3/user/%40a%3Ab/account_data/m.widgets",
       "/_matrix/media/v3/download/hs.example/abc",
     ]) {
-      assert.deepEqual(query({ do: "ask", request: { ...request, path } }), {
+      assert.deepEqual(query({ do: "ask", user, request: { ...request, path } }), {
         kind: "check-up-query",
-        task: { do: "ask", request: { ...request, path } },
+        task: { do: "ask", user, request: { ...request, path } },
       });
     }
     for (const broken of [
@@ -345,12 +346,12 @@ describe("the check-up", () => {
       { ...request, body: "x".repeat(MAX_VALUE_LENGTH + 1) },
       { ...request, signed: undefined },
     ]) {
-      assert.equal(query({ do: "ask", request: broken }), undefined);
+      assert.equal(query({ do: "ask", user, request: broken }), undefined);
     }
   });
 
   test("keeps what is for the relay from the page", () => {
-    const task = { do: "keep", key: "repair keywords", value: "{}" };
+    const task = { do: "keep", user, key: "repair keywords", value: "{}" };
     assert.deepEqual(query(task), { kind: "check-up-query", task });
     assert.equal(query({ ...task, value: "x".repeat(MAX_VALUE_LENGTH + 1) }), undefined);
     assert.equal(query({ ...task, key: "x".repeat(MAX_KEY_LENGTH + 1) }), undefined);
@@ -361,6 +362,20 @@ describe("the check-up", () => {
       wish: 1,
       task: account,
     });
+  });
+
+  test("does nothing without saying for whom", () => {
+    for (const task of [
+      { do: "ask", user, request },
+      { do: "preview", user, rooms: ["!a"] },
+      { do: "convert", user, room: "!a" },
+      { do: "keep", user, key: "found", value: null },
+    ]) {
+      assert.deepEqual(query(task), { kind: "check-up-query", task });
+      for (const wrong of [undefined, 5, "x".repeat(301)]) {
+        assert.equal(query({ ...task, user: wrong }), undefined, task.do);
+      }
+    }
   });
 
   test("takes answers up to their bound, and nothing besides", () => {

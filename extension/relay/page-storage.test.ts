@@ -107,3 +107,12 @@ test("a document without storage, or whose storage is full, keeps nothing and th
   );
   assert.equal((await full.named()).part, undefined);
 });
+
+test("is somebody's while they are signed in, and nobody else's", () => {
+  const storage = tab();
+  assert.equal(storage.isOf("@alice:hs.example.org"), false);
+  values.setItem("mx_user_id", "@alice:hs.example.org");
+  assert.equal(storage.isOf("@alice:hs.example.org"), true);
+  values.setItem("mx_user_id", "@bob:hs.example.org");
+  assert.equal(storage.isOf("@alice:hs.example.org"), false);
+});

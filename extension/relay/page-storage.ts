@@ -55,6 +55,11 @@ export class PageStorage {
     return this.#read(USER_KEY) !== null;
   }
 
+  /** Whether this person is signed in here. */
+  isOf(user: string): boolean {
+    return this.#read(USER_KEY) === user;
+  }
+
   /** The storage that was there and is emptied, as by signing out; told once. */
   takeGone(): PagePlace | undefined {
     const known = this.#known;

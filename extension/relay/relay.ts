@@ -379,6 +379,9 @@ function answerQuery(message: unknown): Promise<unknown> | undefined {
 async function keepForCheckUp(task: CheckUpKeeping): Promise<CheckUpOutcome> {
   try {
     if (task.do === "load") return { is: "kept", entries: await load("check-up") };
+    await storageOpened();
+    // One person's repair is nothing for another's storage.
+    if (!pageStorage.isOf(task.user)) return { is: "nobody" };
     await put("check-up", task.key, task.value);
     return { is: "kept", entries: {} };
   } catch (error) {

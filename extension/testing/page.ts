@@ -57,6 +57,11 @@ const missing: Record<string, unknown> = {
   Document: emptyClass("Document", ["querySelector"]),
   Element: emptyClass("Element"),
   HTMLAnchorElement: emptyClass("HTMLAnchorElement"),
+  HTMLElement: emptyClass("HTMLElement"),
+  HTMLDialogElement: emptyClass("HTMLDialogElement"),
+  HTMLInputElement: emptyClass("HTMLInputElement"),
+  ShadowRoot: emptyClass("ShadowRoot"),
+  CSSStyleSheet: emptyClass("CSSStyleSheet"),
   MouseEvent: emptyClass("MouseEvent"),
 };
 

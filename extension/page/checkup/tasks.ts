@@ -31,6 +31,7 @@ async function outcomeOf(conversion: RoomConversion, task: CheckUpTask): Promise
   if (client === undefined || typeof user !== "string" || client.getAccessToken() === null) {
     return { is: "nobody" };
   }
+  if (task.do !== "account" && task.user !== user) return { is: "nobody" };
   switch (task.do) {
     case "account": {
       const device = client.getDeviceId() ?? "";
@@ -40,9 +41,9 @@ async function outcomeOf(conversion: RoomConversion, task: CheckUpTask): Promise
     case "ask":
       return ask(client, task.request);
     case "preview":
-      return { is: "preview", lines: await conversion.preview(task.rooms) };
+      return { is: "preview", lines: await conversion.preview(user, task.rooms) };
     case "convert":
-      return convert(conversion, task.room);
+      return convert(conversion, user, task.room);
   }
 }
 
@@ -72,9 +73,13 @@ async function ask(client: PageClient, request: HomeserverRequest): Promise<Chec
 }
 
 /** As a status of HTTP, which the repair knows what to do about. */
-async function convert(conversion: RoomConversion, room: string): Promise<CheckUpOutcome> {
+async function convert(
+  conversion: RoomConversion,
+  user: string,
+  room: string,
+): Promise<CheckUpOutcome> {
   try {
-    await conversion.convertOne(room);
+    await conversion.convertOne(user, room);
     return answered(200);
   } catch (error) {
     if (error instanceof HomeserverError) {

@@ -108,17 +108,24 @@ export class RoomConversion {
   }
 
   /** Who will not see the names of these rooms. */
-  async preview(roomIds: readonly string[]): Promise<string[]> {
-    const client = await this.#sharing.readyClient();
+  async preview(user: string, roomIds: readonly string[]): Promise<string[]> {
+    const client = await this.#clientOf(user);
     const rooms = roomIds.map((roomId) => client.getRoom(roomId)).filter((room) => room !== null);
     return preview(client, rooms);
   }
 
   /** Encrypts the name and topic of one room without asking; what is half done goes on. */
-  async convertOne(roomId: string): Promise<void> {
-    const client = await this.#sharing.readyClient();
+  async convertOne(user: string, roomId: string): Promise<void> {
+    const client = await this.#clientOf(user);
     await this.#engine.started();
     await this.#convert(client, await this.#sharing.readyRoom(client, roomId));
+  }
+
+  /** The client, if it is this person's by the time that it is ready. */
+  async #clientOf(user: string): Promise<PageClient> {
+    const client = await this.#sharing.readyClient();
+    if (client.getUserId() === user) return client;
+    throw new PageCryptoError("Somebody else is signed in now, so nothing was sent.");
   }
 
   async #convertAll(client: PageClient, rooms: PageRoom[], isRedacting: boolean): Promise<void> {

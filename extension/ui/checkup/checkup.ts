@@ -105,7 +105,7 @@ class Page {
       if (request === undefined) break;
       const asked = { ...request, method: methodOf(request.method) };
       const { status, headers, body } = answerIn(
-        await this.#tab.run({ do: "ask", request: asked }),
+        await this.#tab.run({ do: "ask", user, request: asked }),
       );
       const wait = await withPages(() => checkUp.answer(status, headers, body));
       if (wait > 0) await new Promise((resume) => setTimeout(resume, wait));
@@ -153,13 +153,13 @@ class Page {
     );
     this.#place();
     const value = JSON.stringify({ count: findings.length });
-    void this.#tab.run({ do: "keep", key: FOUND_KEY, value });
+    void this.#tab.run({ do: "keep", user: this.#user, key: FOUND_KEY, value });
   }
 
   async #preview({ id }: Finding): Promise<string[]> {
     if (id !== "readable-rooms") return [];
     const rooms = this.#person.convertible;
-    const outcome = await this.#tab.run({ do: "preview", rooms });
+    const outcome = await this.#tab.run({ do: "preview", user: this.#user, rooms });
     return outcome?.is === "preview" ? outcome.lines : [];
   }
 

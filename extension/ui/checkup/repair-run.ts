@@ -68,7 +68,7 @@ export class RepairRun {
 
   /** Nothing of it is kept any more. */
   async forget(): Promise<void> {
-    await this.#tab.run({ do: "keep", key: keyOf(this.finding), value: null });
+    await this.#tab.run({ do: "keep", user: this.#user, key: keyOf(this.finding), value: null });
   }
 
   /** One at a time for an account, in all tabs: two would ask the homeserver twice as fast. */
@@ -108,14 +108,23 @@ export class RepairRun {
   async #ask(next: Extract<RepairNext, { do: "ask" | "convert" }>): Promise<Answer> {
     const outcome = await this.#tab.run(
       next.do === "convert"
-        ? { do: "convert", room: next.room }
-        : { do: "ask", request: { ...next.request, method: methodOf(next.request.method) } },
+        ? { do: "convert", user: this.#user, room: next.room }
+        : {
+            do: "ask",
+            user: this.#user,
+            request: { ...next.request, method: methodOf(next.request.method) },
+          },
     );
     return answerIn(outcome);
   }
 
   async #keep(): Promise<void> {
-    await this.#tab.run({ do: "keep", key: keyOf(this.finding), value: this.#repair.text() });
+    await this.#tab.run({
+      do: "keep",
+      user: this.#user,
+      key: keyOf(this.finding),
+      value: this.#repair.text(),
+    });
   }
 
   #sleep(milliseconds: number): Promise<void> {
@@ -135,8 +144,9 @@ export interface Answer {
   body: string;
 }
 
-/** Whatever is no answer of the homeserver is none at all. */
+/** Whatever is no answer of the homeserver is none at all; without this person there is no session. */
 export function answerIn(outcome: CheckUpOutcome | undefined): Answer {
+  if (outcome?.is === "nobody") return { status: 401, headers: "", body: "" };
   return outcome?.is === "answer" ? outcome : { status: 0, headers: "", body: "" };
 }
 
