@@ -232,6 +232,9 @@ pub struct Repair {
     tries: u32,
     #[serde(skip)]
     phase: Phase,
+    /// The answer that comes in is this step's, in this phase.
+    #[serde(skip)]
+    is_asked: bool,
 }
 
 impl Repair {
@@ -251,6 +254,7 @@ impl Repair {
             wait_until: 0,
             tries: 0,
             phase: Phase::Read,
+            is_asked: false,
         })
     }
 
@@ -280,6 +284,12 @@ impl Repair {
 
     /// What to do at this time, in milliseconds since the epoch.
     pub fn next(&mut self, now: u64) -> Next {
+        let next = self.due(now);
+        self.is_asked |= matches!(next, Next::Ask { .. } | Next::Convert { .. });
+        next
+    }
+
+    fn due(&mut self, now: u64) -> Next {
         if self.state != RepairState::Running {
             return Next::Rest;
         }
@@ -311,8 +321,12 @@ impl Repair {
         }
     }
 
-    /// The answer to the last request, or how the page fared with a room.
+    /// The answer to the last request, or how the page fared with a room. One that comes after
+    /// [`Repair::resume`] or [`Repair::undo`] answers what is asked no longer, and is left out.
     pub fn answered(&mut self, now: u64, response: Response<'_>) {
+        if !std::mem::take(&mut self.is_asked) {
+            return;
+        }
         let Response { status, body, .. } = response;
         let Some(index) = self.current() else { return };
         let is_running = self.state == RepairState::Running;
@@ -385,6 +399,7 @@ impl Repair {
             self.tries = 0;
         }
         self.phase = Phase::Read;
+        self.is_asked = false;
     }
 
     /// From here on, what was done is taken back, the last first; false where nothing can be.
@@ -396,6 +411,7 @@ impl Repair {
         self.state = RepairState::Running;
         self.tries = 0;
         self.phase = Phase::Read;
+        self.is_asked = false;
         true
     }
 

@@ -2,7 +2,8 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 use mantle_check_up::{
-    Account, Audience, CheckUp, Finding, FindingId, MAX_ITEMS, Next, Report, Response, Topic,
+    Account, Audience, CheckUp, Finding, FindingId, MAX_ITEMS, Next, Repair, Report, Response,
+    Topic,
 };
 use serde_json::{Value, json};
 
@@ -39,6 +40,12 @@ fn checked(account: Account, answers: &[(&str, &str)]) -> CheckUp {
 
 fn answer(status: u16, body: &str) -> Response<'_> {
     Response { status, headers: "", body }
+}
+
+/// The answer to what the repair asks next.
+fn handed(repair: &mut Repair, response: Response<'_>) {
+    repair.next(0);
+    repair.answered(0, response);
 }
 
 const DEVICES: &str = "/_matrix/client/v3/devices";
@@ -125,11 +132,11 @@ fn sessions_are_findings_by_their_names_and_renamed_to_what_the_settings_say() {
     assert_eq!((offer.steps, offer.undo), (2, true));
 
     let mut repair = check.repair(FindingId::SessionNames).unwrap();
-    repair.answered(0, answer(200, r#"{"display_name":"chat.example.org: Firefox on Linux"}"#));
+    handed(&mut repair, answer(200, r#"{"display_name":"chat.example.org: Firefox on Linux"}"#));
     let Next::Ask { request } = repair.next(0) else { panic!("no request") };
     assert_eq!((request.method, request.path.as_str()), ("PUT", "/_matrix/client/v3/devices/HERE"));
     assert_eq!(request.body.as_deref(), Some(r#"{"display_name":"Element"}"#));
-    repair.answered(0, answer(200, "{}"));
+    handed(&mut repair, answer(200, "{}"));
     let Next::Ask { request } = repair.next(0) else { panic!("no request") };
     assert_eq!(
         (request.method, request.path.as_str()),
@@ -186,7 +193,7 @@ fn an_identity_server_goes_by_saying_that_there_is_none() {
     let server = found(&report, FindingId::IdentityServer).unwrap();
     assert_eq!(server.items[0].name, "vector.im:8443");
     let mut repair = check.repair(FindingId::IdentityServer).unwrap();
-    repair.answered(0, answer(200, &content.to_string()));
+    handed(&mut repair, answer(200, &content.to_string()));
     let Next::Ask { request } = repair.next(0) else { panic!("no request") };
     assert_eq!(
         request.path,
@@ -217,7 +224,7 @@ fn managers_and_other_widgets_of_the_account_go_apart_and_the_rest_stays() {
     assert_eq!(others[0].of.as_deref(), Some("stickers.example"));
 
     let mut repair = check.repair(FindingId::IntegrationManager).unwrap();
-    repair.answered(0, answer(200, &content.to_string()));
+    handed(&mut repair, answer(200, &content.to_string()));
     let Next::Ask { request } = repair.next(0) else { panic!("no request") };
     let left: Value = serde_json::from_str(request.body.as_deref().unwrap()).unwrap();
     let mut expected = content.clone();
@@ -283,7 +290,7 @@ fn words_to_be_notified_of_are_deleted_and_come_back_as_they_were() {
                 }
             };
             sent.push((request.method, request.path, request.body.unwrap_or_default()));
-            repair.answered(0, answer(status, &body));
+            handed(&mut repair, answer(status, &body));
         }
     }
     let path = "/_matrix/client/v3/pushrules/global/content/gar%2Fden";
@@ -393,7 +400,7 @@ fn rooms_that_are_open_to_everyone_are_findings_where_one_may_close_them() {
             .replace("shared", "world_readable")
             .replace("forbidden", "can_join")
             .replace("private", "public");
-        repair.answered(0, answer(200, &before));
+        handed(&mut repair, answer(200, &before));
         let Next::Ask { request } = repair.next(0) else { panic!("no request") };
         assert_eq!((request.method, request.path), ("PUT", format!("{HERE}/{path}")));
         assert_eq!(request.body.as_deref(), Some(body));
@@ -431,7 +438,7 @@ fn what_anybody_is_told_is_asked_without_an_account() {
         assert_eq!((shown.count, &shown.repair), (2, &None));
         assert_eq!(found(&report, FindingId::OpenMedia).is_some(), media_is_open);
         let mut repair = check.repair(FindingId::TimeZone).unwrap();
-        repair.answered(0, answer(200, r#"{"us.cloke.msc4175.tz":"Europe/Paris"}"#));
+        handed(&mut repair, answer(200, r#"{"us.cloke.msc4175.tz":"Europe/Paris"}"#));
         let Next::Ask { request } = repair.next(0) else { panic!("no request") };
         assert_eq!(
             (request.method, request.path.as_str()),

@@ -200,6 +200,7 @@ fn a_wait_is_told_by_matrix_or_by_http() {
         ("", "Too many requests", 2_000),
     ] {
         let mut repair = Homeserver::new(1).repair();
+        repair.next(0);
         repair.answered(0, Response { status: 429, headers, body });
         assert_eq!(repair.next(0), Next::Wait { until }, "{headers} {body}");
     }
@@ -208,15 +209,19 @@ fn a_wait_is_told_by_matrix_or_by_http() {
 #[test]
 fn a_wait_that_nobody_sits_out_pauses_and_holds_for_who_goes_on() {
     let mut repair = Homeserver::new(1).repair();
+    repair.next(0);
     repair.answered(0, limited(&format!("{{\"retry_after_ms\":{}}}", 3_600_000)));
     assert_eq!(repair.view(0).state, RepairState::Paused { why: Pause::Slow });
     assert_eq!(repair.next(0), Next::Rest);
     repair.resume();
     assert_eq!(repair.next(0), Next::Wait { until: 3_600_000 });
+    let mut now = 3_600_000;
     for absurd in [u64::MAX, u64::MAX - 5] {
-        repair.answered(5, limited(&format!("{{\"retry_after_ms\":{}}}", absurd)));
+        repair.next(now);
+        repair.answered(now, limited(&format!("{{\"retry_after_ms\":{}}}", absurd)));
         repair.resume();
-        assert_eq!(repair.next(5), Next::Wait { until: 5 + 86_400_000 }, "a day at most");
+        assert_eq!(repair.next(now), Next::Wait { until: now + 86_400_000 }, "a day at most");
+        now += 86_400_000;
     }
 }
 
@@ -274,6 +279,35 @@ fn pausing_keeps_what_was_under_way() {
     assert_eq!((view.done, view.state), (1, RepairState::Paused { why: Pause::Asked }));
     assert!(view.undoable, "a paused repair may be taken back");
     repair.resume();
+    run(&mut repair, &mut server, 100);
+    assert!(server.all_are("Element"));
+}
+
+#[test]
+fn an_answer_to_what_is_asked_no_longer_is_nobody_s() {
+    let mut server = Homeserver::new(2);
+    let mut repair = server.repair();
+    run(&mut repair, &mut server, 2);
+    let Next::Ask { request } = repair.next(0) else { panic!("no request") };
+    assert_eq!((request.method, request.path.ends_with("S001")), ("GET", true));
+    let (status, body) = server.take(&request);
+    repair.pause();
+    assert!(repair.undo());
+    repair.answered(0, answer(status, &body));
+    let Next::Ask { request } = repair.next(0) else { panic!("no request") };
+    assert!(request.path.ends_with("S000"), "the undo is not over by another's answer");
+    run(&mut repair, &mut server, 100);
+    assert_eq!(server.names["S000"], "Chrome 0");
+
+    let mut repair = server.repair();
+    run(&mut repair, &mut server, 1);
+    let Next::Ask { request } = repair.next(0) else { panic!("no request") };
+    assert_eq!(request.method, "PUT");
+    repair.pause();
+    repair.resume();
+    repair.answered(0, answer(200, "{}"));
+    repair.answered(0, answer(200, "{}"));
+    assert_eq!(repair.view(0).changed, 0);
     run(&mut repair, &mut server, 100);
     assert!(server.all_are("Element"));
 }

@@ -22,6 +22,13 @@ export class RepairRun {
   #isDriven = false;
   #isQueued = false;
   #isCut: boolean;
+  #isForgotten = false;
+  /** Ends once nothing is under way. */
+  #driving: Promise<void> = Promise.resolve();
+  /** What is kept is written in order. */
+  #keeping: Promise<unknown> = Promise.resolve();
+  /** Counts what the person pressed: what was pressed last counts. */
+  #pressed = 0;
   /** Ends a wait early. */
   #wake: () => void = () => undefined;
   changed: () => void = () => undefined;
@@ -48,12 +55,13 @@ export class RepairRun {
 
   /** From the beginning, or from where it was. */
   async goOn(): Promise<void> {
-    this.#isCut = false;
-    this.#repair.resume();
-    await this.#drive();
+    if (this.#isDriven && this.view().state.is === "running") return;
+    await this.#continue(() => this.#repair.resume());
   }
 
   pause(): void {
+    this.#pressed += 1;
+    if (this.#isForgotten) return;
     this.#repair.pause();
     this.#wake();
     this.changed();
@@ -62,18 +70,35 @@ export class RepairRun {
   }
 
   async undo(): Promise<void> {
-    this.#isCut = false;
-    if (this.#repair.undo()) await this.#drive();
+    await this.#continue(() => void this.#repair.undo());
   }
 
   /** Nothing of it is kept any more. */
   async forget(): Promise<void> {
+    this.#isForgotten = true;
+    await this.#untilAnswered();
+    await this.#keeping;
     await this.#tab.run({ do: "keep", user: this.#user, key: keyOf(this.finding), value: null });
+  }
+
+  async #continue(turn: () => void): Promise<void> {
+    this.#pressed += 1;
+    const pressed = this.#pressed;
+    await this.#untilAnswered();
+    if (this.#isForgotten || pressed !== this.#pressed) return;
+    this.#isCut = false;
+    turn();
+    if (!this.#isDriven) this.#driving = this.#drive();
+    await this.#driving;
+  }
+
+  /** The answer to a step that is out must find the repair as it was then. Who waits for others has none. */
+  async #untilAnswered(): Promise<void> {
+    if (!this.#isQueued) await this.#driving;
   }
 
   /** One at a time for an account, in all tabs: two would ask the homeserver twice as fast. */
   async #drive(): Promise<void> {
-    if (this.#isDriven) return;
     this.#isDriven = true;
     this.#isQueued = true;
     this.changed();
@@ -92,6 +117,7 @@ export class RepairRun {
 
   async #doAll(): Promise<void> {
     for (;;) {
+      if (this.#isForgotten) return;
       const next = this.#repair.next(Date.now());
       this.changed();
       if (next.do === "rest") return;
@@ -118,13 +144,13 @@ export class RepairRun {
     return answerIn(outcome);
   }
 
-  async #keep(): Promise<void> {
-    await this.#tab.run({
-      do: "keep",
-      user: this.#user,
-      key: keyOf(this.finding),
-      value: this.#repair.text(),
+  #keep(): Promise<unknown> {
+    this.#keeping = this.#keeping.then(async () => {
+      if (this.#isForgotten) return;
+      const value = this.#repair.text();
+      await this.#tab.run({ do: "keep", user: this.#user, key: keyOf(this.finding), value });
     });
+    return this.#keeping;
   }
 
   #sleep(milliseconds: number): Promise<void> {
