@@ -36,6 +36,10 @@ const MAX_PAGES = 50;
 const MAX_NAMED = 8;
 const ROOM_IN_HASH = new NativeRegExp("^#/room/([^/?]+)");
 
+const OFF =
+  "Encrypted room names are turned off here, or Mantle is paused, so nothing was sent: turn them on " +
+  "in Mantle's settings, or end the pause.";
+
 /** A room that cannot be converted, in words. */
 export class RefusedRoom extends PageCryptoError {}
 
@@ -99,8 +103,7 @@ export class RoomConversion {
 
   /** Rooms whose names could be encrypted; none where nothing would decrypt them afterwards. */
   async convertible(): Promise<string[]> {
-    const mode = shieldSettings("encrypted-state")?.mode;
-    if (mode === "off" || mode === "flag") return [];
+    if (!isOn()) return [];
     const client = await this.#sharing.readyClient();
     await this.#engine.started();
     await this.#engine.knowsDevice();
@@ -116,6 +119,7 @@ export class RoomConversion {
 
   /** Encrypts the name and topic of one room without asking; what is half done goes on. */
   async convertOne(user: string, roomId: string): Promise<void> {
+    if (!isOn()) throw new RefusedRoom(OFF);
     const client = await this.#clientOf(user);
     await this.#engine.started();
     await this.#convert(client, await this.#sharing.readyRoom(client, roomId));
@@ -237,6 +241,12 @@ export class RoomConversion {
     const events = JSON.stringify([...roomStateOf(room), ...leftovers]);
     return this.#engine.call((state) => state.convertRoom(room.roomId, events));
   }
+}
+
+/** Whether anything would decrypt a room's name afterwards; while Mantle is paused nothing would. */
+function isOn(): boolean {
+  const mode = shieldSettings("encrypted-state")?.mode;
+  return mode !== "off" && mode !== "flag";
 }
 
 function pathOf(roomId: string): string {
