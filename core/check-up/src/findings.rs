@@ -457,20 +457,17 @@ fn state_step(room: &Room, kind: &str, key: &str, before: &str, after: &str) -> 
     Step::Change(Change::new(&room.shown(), path, content(before), content(after)))
 }
 
-/// Account data without its managers, or without all else.
+/// Account data without its managers, or without its other widgets.
 fn widgets_step(facts: &Facts, managers: bool, path: String) -> Vec<Step> {
     let entries = facts.account_widgets(managers);
     let (Some(content), false) = (&facts.widgets, entries.is_empty()) else { return Vec::new() };
-    let gone: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
-    let left: Map<String, Value> = content
+    let before: Map<String, Value> = entries
         .iter()
-        .filter(|(key, _)| !gone.contains(key.as_str()))
-        .map(|(key, entry)| (key.clone(), entry.clone()))
+        .filter_map(|entry| Some((entry.key.clone(), content.get(&entry.key)?.clone())))
         .collect();
     let hosts: Vec<String> = entries.iter().take(3).map(|entry| host_of(&entry.url)).collect();
-    let before = Value::Object(content.clone());
-    let change = Change::new(&hosts.join(", "), path, before, Value::Object(left));
-    vec![Step::Change(change.whole())]
+    let change = Change::new(&hosts.join(", "), path, Value::Object(before), json!({}));
+    vec![Step::Change(change.entries())]
 }
 
 fn telling_sessions<'a>(

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::rooms::MAX_CONTENT;
 use crate::{Account, FindingId, MAX_ITEMS, Request, Response, shortened};
 
 /// Longest repair that is kept, in bytes of JSON.
@@ -43,6 +44,10 @@ pub(crate) struct Change {
     /// Nothing else may be in it. Otherwise only the members that are here count.
     #[serde(default)]
     whole: bool,
+    /// Of an object: only the members of `before` are compared and edited, each by itself; what else
+    /// is in it by then is written as it was read.
+    #[serde(default)]
+    entries: bool,
     /// What is sent too, once the former value is back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     then: Option<(String, Value)>,
@@ -50,15 +55,51 @@ pub(crate) struct Change {
 
 impl Change {
     pub(crate) fn new(label: &str, path: String, before: Value, after: Value) -> Self {
-        Self { label: shortened(label), path, before, after, whole: false, then: None }
+        Self {
+            label: shortened(label),
+            path,
+            before,
+            after,
+            whole: false,
+            entries: false,
+            then: None,
+        }
     }
 
     pub(crate) fn whole(self) -> Self {
         Self { whole: true, ..self }
     }
 
+    pub(crate) fn entries(self) -> Self {
+        Self { entries: true, ..self }
+    }
+
     pub(crate) fn then(self, path: String, body: Value) -> Self {
         Self { then: Some((path, body)), ..self }
+    }
+
+    /// Whether each entry is as it is in one of these.
+    fn is_among(&self, now: &Value, all: &[&Value]) -> bool {
+        if !self.entries {
+            return all.iter().any(|one| self.is(now, one));
+        }
+        let is_known = |key: &String| all.iter().any(|one| now.get(key) == one.get(key));
+        is_content(now) && self.before.as_object().is_some_and(|own| own.keys().all(is_known))
+    }
+
+    /// What is written in place of what was read.
+    fn written(&self, read: &Map<String, Value>, wanted: &Value) -> Value {
+        if !self.entries {
+            return wanted.clone();
+        }
+        let mut content = read.clone();
+        for key in self.before.as_object().into_iter().flat_map(Map::keys) {
+            match wanted.get(key) {
+                Some(entry) => content.insert(key.clone(), entry.clone()),
+                None => content.remove(key),
+            };
+        }
+        Value::Object(content)
     }
 
     fn is(&self, now: &Value, wanted: &Value) -> bool {
@@ -69,6 +110,11 @@ impl Change {
             _ => now == wanted,
         }
     }
+}
+
+/// Content of account data; null: there is none.
+const fn is_content(value: &Value) -> bool {
+    matches!(value, Value::Object(_) | Value::Null)
 }
 
 fn has_all(now: &Map<String, Value>, wanted: &Map<String, Value>) -> bool {
@@ -235,6 +281,9 @@ pub struct Repair {
     /// The answer that comes in is this step's, in this phase.
     #[serde(skip)]
     is_asked: bool,
+    /// What the step under way read, where it edits a part of that.
+    #[serde(skip)]
+    read: Map<String, Value>,
 }
 
 impl Repair {
@@ -255,6 +304,7 @@ impl Repair {
             tries: 0,
             phase: Phase::Read,
             is_asked: false,
+            read: Map::new(),
         })
     }
 
@@ -316,7 +366,9 @@ impl Repair {
         };
         match (self.phase, &change.then) {
             (Phase::Then, Some((path, value))) => put(path, value),
-            (Phase::Write, _) => put(&change.path, self.wanted(change)),
+            (Phase::Write, _) => {
+                put(&change.path, &change.written(&self.read, self.wanted(change)))
+            }
             _ => Request::get(change.path.clone()),
         }
     }
@@ -330,16 +382,17 @@ impl Repair {
         let Response { status, body, .. } = response;
         let Some(index) = self.current() else { return };
         let is_running = self.state == RepairState::Running;
+        // What is written later is read anew first.
+        if self.phase == Phase::Write && matches!(status, 0 | 401 | 408 | 429 | 500..=599) {
+            self.phase = Phase::Read;
+        }
         match status {
             429 => self.wait(now, response.retry_after()),
             0 if is_running => self.again(now, Pause::Unreachable),
             401 if is_running => self.again(now, Pause::SignedOut),
             408 | 500..=599 if is_running => self.again(now, Pause::Failing),
             0 | 401 | 408 | 500..=599 => {}
-            _ => {
-                self.tries = 0;
-                self.go_on(index, status, body);
-            }
+            _ => self.go_on(index, status, body),
         }
     }
 
@@ -358,13 +411,18 @@ impl Repair {
             Phase::Read => {
                 let value = match status {
                     404 => Some(Value::Null),
+                    // What is too long to be written again is not touched.
+                    _ if change.entries && body.len() > MAX_CONTENT => None,
                     _ if is_done => serde_json::from_str(body).ok(),
                     _ => None,
                 };
                 let former = if self.undoing { &change.after } else { &change.before };
                 match value {
-                    Some(value) if change.is(&value, wanted) && !has_more => reached,
-                    Some(value) if change.is(&value, former) || change.is(&value, wanted) => {
+                    Some(value) if change.is_among(&value, &[wanted]) && !has_more => reached,
+                    Some(value) if change.is_among(&value, &[former, wanted]) => {
+                        if let (true, Value::Object(read)) = (change.entries, value) {
+                            self.read = read;
+                        }
                         self.phase = Phase::Write;
                         return;
                     }
@@ -478,6 +536,7 @@ impl Repair {
             *known = outcome;
         }
         self.phase = Phase::Read;
+        self.read = Map::new();
         self.tries = 0;
         if self.current().is_none() {
             self.state = RepairState::Ended;

@@ -232,6 +232,108 @@ fn managers_and_other_widgets_of_the_account_go_apart_and_the_rest_stays() {
     assert_eq!(left, expected);
 }
 
+/// Account data behind a repair: runs it to its end.
+fn run_on(repair: &mut Repair, data: &mut Value) {
+    for _ in 0..10 {
+        let Next::Ask { request } = repair.next(0) else { return };
+        let body = data.to_string();
+        if let Some(sent) = &request.body {
+            *data = serde_json::from_str(sent).unwrap();
+        }
+        repair.answered(0, answer(200, &body));
+    }
+    panic!("no end");
+}
+
+#[test]
+fn two_repairs_of_the_same_account_data_leave_each_other_and_others_alone() {
+    let widget =
+        |kind: &str, url: &str| json!({ "content": { "type": kind, "url": url, "name": "N" } });
+    let content = json!({
+        "manager": widget("m.integration_manager", "https://scalar.vector.im/"),
+        "stickers": widget("m.stickerpicker", "https://stickers.example/"),
+        "clock": widget("m.custom", "https://clock.example/"),
+        "odd": 5,
+    });
+    let data = json!([{ "type": "m.widgets", "content": content }]);
+    let check = checked(account(&[]), &[(SYNC, &sync(&data, &json!({})))]);
+    for undo in [[0, 1], [1, 0]] {
+        let mut now = content.clone();
+        let mut repairs = [FindingId::IntegrationManager, FindingId::AccountWidgets]
+            .map(|id| check.repair(id).unwrap());
+        // Somebody adds one, and takes one out that was to go anyway.
+        run_on(&mut repairs[0], &mut now);
+        now["new"] = json!({ "content": {} });
+        now.as_object_mut().unwrap().remove("clock");
+        run_on(&mut repairs[1], &mut now);
+        assert_eq!(now, json!({ "odd": 5, "new": { "content": {} } }));
+        for index in undo {
+            assert_eq!(repairs[index].view(0).changed, 0);
+            assert!(repairs[index].undo());
+            run_on(&mut repairs[index], &mut now);
+            let view = repairs[index].view(0);
+            assert_eq!((view.changed, view.settled), (0, 1));
+        }
+        let mut expected = content.clone();
+        expected["new"] = json!({ "content": {} });
+        assert_eq!(now, expected);
+    }
+}
+
+#[test]
+fn an_account_widget_that_somebody_changed_meanwhile_stays() {
+    let widget = |url: &str| json!({ "content": { "type": "m.custom", "url": url, "name": "N" } });
+    let content = json!({ "clock": widget("https://clock.example/") });
+    let data = json!([{ "type": "m.widgets", "content": content }]);
+    let check = checked(account(&[]), &[(SYNC, &sync(&data, &json!({})))]);
+    let long = json!({ "clock": widget("https://clock.example/"), "more": "x".repeat(40_000) });
+    let changed = json!({ "clock": widget("https://other.example/") });
+    for (mut now, outcome) in [(changed, (1, 0)), (json!([]), (1, 0)), (long, (0, 1))] {
+        let before = now.clone();
+        let mut repair = check.repair(FindingId::AccountWidgets).unwrap();
+        run_on(&mut repair, &mut now);
+        let view = repair.view(0);
+        assert_eq!((view.changed, view.refused), outcome);
+        assert_eq!(now, before);
+    }
+}
+
+#[test]
+fn what_is_written_late_was_read_late() {
+    let widget = |url: &str| json!({ "content": { "type": "m.custom", "url": url, "name": "N" } });
+    let content = json!({ "clock": widget("https://clock.example/") });
+    let data = json!([{ "type": "m.widgets", "content": content }]);
+    let check = checked(account(&[]), &[(SYNC, &sync(&data, &json!({})))]);
+    for status in [503, 429, 0] {
+        let mut repair = check.repair(FindingId::AccountWidgets).unwrap();
+        handed(&mut repair, answer(200, &content.to_string()));
+        let Next::Ask { request } = repair.next(0) else { panic!("no request") };
+        assert_eq!(request.method, "PUT");
+        repair.answered(0, answer(status, ""));
+        let Next::Wait { until } = repair.next(0) else { panic!("no wait") };
+        let Next::Ask { request } = repair.next(until) else { panic!("no request") };
+        assert_eq!(request.method, "GET", "{status}");
+    }
+    // A homeserver that reads and never writes has an end.
+    let mut repair = check.repair(FindingId::AccountWidgets).unwrap();
+    let (mut now, mut writes) = (0, 0);
+    loop {
+        match repair.next(now) {
+            Next::Wait { until } => now = until,
+            Next::Ask { request } if request.method == "GET" => {
+                repair.answered(now, answer(200, &content.to_string()));
+            }
+            Next::Ask { .. } => {
+                writes += 1;
+                assert!(writes < 100);
+                repair.answered(now, answer(503, ""));
+            }
+            _ => break,
+        }
+    }
+    assert_eq!(writes, 6);
+}
+
 #[test]
 fn widgets_in_rooms_are_taken_out_where_one_put_them_in_and_still_may() {
     let widget = |key: &str, sender: &str| {
