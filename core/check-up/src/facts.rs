@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::rooms::{Events, MAX_CONTENT, Room, url_of};
-use crate::{MAX_ANSWER, MAX_ITEMS, Response, Topic, directory_path, encoded, shortened};
+use crate::{MAX_ANSWER, MAX_ITEMS, Response, Topic, directory_path, encoded, shortened, time};
 
 /// Fields of a profile that hold a time zone.
 const TIME_ZONES: [&str; 2] = ["m.tz", "us.cloke.msc4175.tz"];
@@ -59,7 +59,7 @@ pub(crate) struct Facts {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Contact {
     pub(crate) address: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "time")]
     pub(crate) added_at: Option<u64>,
 }
 
@@ -88,7 +88,7 @@ pub(crate) struct Session {
     pub(crate) id: String,
     #[serde(rename = "display_name", default)]
     pub(crate) name: Option<String>,
-    #[serde(rename = "last_seen_ts", default)]
+    #[serde(rename = "last_seen_ts", default, deserialize_with = "time")]
     pub(crate) last_seen: Option<u64>,
 }
 

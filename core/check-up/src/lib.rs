@@ -13,7 +13,7 @@ mod rooms;
 
 use std::collections::{BTreeSet, VecDeque};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use findings::{Audience, Finding, FindingId, Grade, Item, Offer, Report};
 pub use repair::{Next, Pause, Repair, RepairState, RepairView, Unrestored};
@@ -29,6 +29,8 @@ const MAX_WAITS: u32 = 10;
 const MAX_WAIT_MS: u64 = 60_000;
 /// Most letters of a name that is shown.
 const MAX_NAME: usize = 200;
+/// The latest date of JavaScript, in milliseconds since the epoch.
+const LATEST: u64 = 8_640_000_000_000_000;
 /// Largest answer that is read, in bytes; a page does not hand on more.
 pub const MAX_ANSWER: usize = 48_000_000;
 
@@ -239,6 +241,13 @@ fn profile_path(user: &str) -> String {
 
 fn directory_path(room: &str) -> String {
     format!("/_matrix/client/v3/directory/list/room/{}", encoded(room))
+}
+
+/// A time of a homeserver, in milliseconds since the epoch: nothing where it is none, and no later
+/// than JavaScript has dates.
+fn time<'de, From: Deserializer<'de>>(from: From) -> Result<Option<u64>, From::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(value.as_u64().map(|time| time.min(LATEST)))
 }
 
 /// At most [`MAX_NAME`] letters of a text.

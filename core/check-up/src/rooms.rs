@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::{encoded, shortened};
+use crate::{encoded, shortened, time};
 
 /// Most rooms that are looked at.
 const MAX_ROOMS: usize = 5_000;
@@ -65,8 +65,8 @@ struct Event {
     content: Map<String, Value>,
     #[serde(default)]
     sender: String,
-    #[serde(default)]
-    origin_server_ts: u64,
+    #[serde(default, deserialize_with = "time")]
+    origin_server_ts: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -139,7 +139,8 @@ impl Room {
     }
 
     fn take(&mut self, event: Event) {
-        let Event { kind, state_key, content, sender, origin_server_ts: since } = event;
+        let Event { kind, state_key, content, sender, origin_server_ts } = event;
+        let since = origin_server_ts.unwrap_or(0);
         let text = |key: &str| {
             let text = content.get(key)?.as_str()?.trim();
             (!text.is_empty()).then(|| Text { text: shortened(text), since })

@@ -620,6 +620,45 @@ fn contacts_pushers_presence_and_unused_sessions_are_told() {
     );
 }
 
+/// JavaScript has no such numbers, and no such dates.
+#[test]
+fn times_that_are_none_cost_themselves_alone() {
+    let latest = 8_640_000_000_000_000;
+    for (time, shown) in [
+        ("18446744073709551615", latest),
+        ("9007199254740993", latest),
+        ("8640000000000000", latest),
+        ("8639999999999999", latest - 1),
+        ("-5", 0),
+        ("1e300", 0),
+        ("\"soon\"", 0),
+        ("null", 0),
+    ] {
+        let name =
+            json!({ "type": "m.room.name", "state_key": "", "content": { "name": "Orchard" } });
+        let name = name.to_string().replacen('{', &format!("{{\"origin_server_ts\":{time},"), 1);
+        let encryption = state("m.room.encryption", "", json!({ "algorithm": "m.megolm.v1" }));
+        let rooms = format!(
+            r#"{{"rooms":{{"join":{{"!a":{{"state":{{"events":[{name},{encryption}]}}}}}}}}}}"#
+        );
+        let contacts = format!(r#"{{"threepids":[{{"address":"a@b","added_at":{time}}}]}}"#);
+        let devices = format!(
+            r#"{{"devices":[{{"device_id":"A","display_name":"Chrome","last_seen_ts":{time}}}]}}"#
+        );
+        let check = checked(
+            account(&[]),
+            &[(SYNC, &rooms), ("/_matrix/client/v3/account/3pid", &contacts), (DEVICES, &devices)],
+        );
+        let report = check.report();
+        for id in [FindingId::ReadableRooms, FindingId::Contacts] {
+            let finding = found(&report, id).unwrap();
+            assert_eq!(finding.items[0].since.unwrap_or(0), shown, "{time}");
+            assert_eq!(finding.since.unwrap_or(0), shown, "{time}");
+        }
+        assert_eq!(found(&report, FindingId::SessionNames).unwrap().count, 1, "{time}");
+    }
+}
+
 #[test]
 fn a_content_network_shows_itself_in_the_headers_of_any_answer() {
     for (headers, network) in [
