@@ -4,7 +4,10 @@ import { MAX_VALUE_LENGTH, isKey } from "./requests.ts";
 
 /** Longest answer of a homeserver that is handed on, in UTF-16 units. */
 export const MAX_ANSWER_LENGTH = 16_000_000;
-const MAX_ROOMS = 5_000;
+/** Most rooms that are told of, or asked about, at once. */
+export const MAX_ROOMS = 5_000;
+/** A preview names eight people, by Matrix IDs of up to 255 letters. */
+const MAX_LINE_LENGTH = 4_000;
 const MAX_USER_LENGTH = 300;
 const MAX_PATH_LENGTH = 8_000;
 /** Of a homeserver's client-server API and nothing else. */
@@ -103,12 +106,17 @@ export function readCheckUpCommand(value: unknown): CheckUpCommand | undefined {
   return task && isCount(wish) ? { kind: "check-up", wish, task } : undefined;
 }
 
-/** An answer of the page's hooks, or `undefined` when it is none. */
+/**
+ * An answer of the page's hooks, or `undefined` when it is none. One that says something else than it
+ * may is told as failed, since somebody waits for it.
+ */
 export function readCheckUpAnswer(value: unknown): CheckUpAnswer | undefined {
   if (!isPlain(value) || value["kind"] !== "check-up-answer") return undefined;
   const { wish } = value;
-  const outcome = readCheckUpOutcome(value["outcome"]);
-  return outcome && isCount(wish) ? { kind: "check-up-answer", wish, outcome } : undefined;
+  if (!isCount(wish)) return undefined;
+  const why = "Mantle read something unexpected.";
+  const outcome = readCheckUpOutcome(value["outcome"]) ?? { is: "failed", why };
+  return { kind: "check-up-answer", wish, outcome };
 }
 
 export function readCheckUpOutcome(value: unknown): CheckUpOutcome | undefined {
@@ -132,7 +140,7 @@ export function readCheckUpOutcome(value: unknown): CheckUpOutcome | undefined {
         ? { is, status, headers, body }
         : undefined;
     case "preview":
-      return isList(lines, 20, 2_000) ? { is, lines } : undefined;
+      return isList(lines, 20, MAX_LINE_LENGTH) ? { is, lines } : undefined;
     case "kept":
       return isEntries(value["entries"]) ? { is, entries: value["entries"] } : undefined;
     case "failed":

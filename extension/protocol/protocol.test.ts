@@ -378,6 +378,23 @@ describe("the check-up", () => {
     }
   });
 
+  test("takes the longest line of a preview, and says at once what cannot be read", () => {
+    // Eight people with the longest Matrix IDs, and the sentence about them.
+    const preview = { is: "preview", lines: ["x".repeat(8 * 255 + 300)] };
+    assert.deepEqual(readCheckUpOutcome(preview), preview);
+    const failed = { is: "failed", why: "Mantle read something unexpected." };
+    for (const outcome of [
+      undefined,
+      { is: "preview", lines: ["x".repeat(4_001)] },
+      { is: "answer", status: 200, headers: "", body: 5 },
+      { is: "later" },
+    ]) {
+      const answer = { kind: "check-up-answer", wish: 1, outcome };
+      assert.deepEqual(readCheckUpAnswer(answer), { ...answer, outcome: failed });
+    }
+    assert.equal(readCheckUpAnswer({ kind: "check-up-answer", wish: -1 }), undefined);
+  });
+
   test("takes answers up to their bound, and nothing besides", () => {
     const answer = { is: "answer", status: 200, headers: "", body: "{}" };
     assert.deepEqual(readCheckUpOutcome({ ...answer, token: "secret" }), answer);

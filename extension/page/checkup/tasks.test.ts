@@ -6,7 +6,11 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, beforeEach, describe, test } from "node:test";
 
-import type { CheckUpOutcome, CheckUpTask } from "../../protocol/check-up.ts";
+import {
+  type CheckUpOutcome,
+  type CheckUpTask,
+  readCheckUpOutcome,
+} from "../../protocol/check-up.ts";
 import type { RoomConversion } from "../room-state/conversion.ts";
 import { runTask } from "./tasks.ts";
 
@@ -18,7 +22,9 @@ let base = "";
 let asked: string[] = [];
 let signedIn = ALICE;
 let converted: string[] = [];
+let rooms: string[] = [];
 const conversion = {
+  convertible: () => Promise.resolve(rooms),
   preview: (user: string, rooms: string[]) => Promise.resolve([`${user} ${rooms.join()}`]),
   convertOne: (user: string, room: string) => {
     converted.push(`${user} ${room}`);
@@ -68,6 +74,14 @@ describe("a task of the check-up", () => {
     assert.deepEqual(outcomes, ["answer", "preview", "answer"]);
     assert.deepEqual(asked, [request.path]);
     assert.deepEqual(converted, [`${ALICE} !a`]);
+  });
+
+  test("tells of no more rooms than may be told of", async () => {
+    rooms = Array.from({ length: 6_000 }, (_, index) => `!${String(index)}`);
+    const outcome = await run({ do: "account" });
+    assert.ok(outcome.is === "account");
+    assert.equal(outcome.convertible.length, 5_000);
+    assert.deepEqual(readCheckUpOutcome(outcome), outcome);
   });
 
   test("is not done in the name of somebody else", async () => {

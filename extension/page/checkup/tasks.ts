@@ -7,6 +7,7 @@ import {
   type CheckUpTask,
   type HomeserverRequest,
   MAX_ANSWER_LENGTH,
+  MAX_ROOMS,
 } from "../../protocol/check-up.ts";
 import { type PageClient, runningClient } from "../room-state/element/client.ts";
 import { RefusedRoom, type RoomConversion, sentenceOf } from "../room-state/conversion.ts";
@@ -36,7 +37,8 @@ async function outcomeOf(conversion: RoomConversion, task: CheckUpTask): Promise
     case "account": {
       const device = client.getDeviceId() ?? "";
       const convertible = await conversion.convertible().catch(() => []);
-      return { is: "account", user, device, homeserver: client.baseUrl, convertible };
+      const some = convertible.slice(0, MAX_ROOMS);
+      return { is: "account", user, device, homeserver: client.baseUrl, convertible: some };
     }
     case "ask":
       return ask(client, task.request);
