@@ -438,7 +438,8 @@ impl Repair {
                 reached
             }
             Phase::Write => failed(Outcome::Refused),
-            Phase::Then => reached,
+            Phase::Then if is_done => reached,
+            Phase::Then => Outcome::Kept,
         };
         self.settle(index, outcome);
     }

@@ -411,6 +411,26 @@ fn words_to_be_notified_of_are_deleted_and_come_back_as_they_were() {
 }
 
 #[test]
+fn a_word_that_cannot_be_switched_off_again_is_not_back_as_it_was() {
+    let rule = json!({ "rule_id": "garden", "pattern": "garden", "actions": [], "enabled": false });
+    let rules = json!({ "global": { "content": [rule] } });
+    let data = json!([{ "type": "m.push_rules", "content": rules }]);
+    let check = checked(account(&[]), &[(SYNC, &sync(&data, &json!({})))]);
+    for (status, kept) in [(200, 0), (403, 1), (404, 1)] {
+        let mut repair = check.repair(FindingId::Keywords).unwrap();
+        handed(&mut repair, answer(404, "{}"));
+        assert!(repair.undo());
+        handed(&mut repair, answer(404, "{}"));
+        handed(&mut repair, answer(200, "{}"));
+        let Next::Ask { request } = repair.next(0) else { panic!("no request") };
+        assert!(request.path.ends_with("/enabled"));
+        repair.answered(0, answer(status, "{}"));
+        let view = repair.view(0);
+        assert_eq!((view.changed, view.settled), (kept, 1), "{status}");
+    }
+}
+
+#[test]
 fn answers_that_are_none_cost_themselves_alone() {
     let deep = format!("{}{}", "[".repeat(500_000), "]".repeat(500_000));
     let devices = r#"{"devices":[{"device_id":"A","display_name":"Chrome"}]}"#;
