@@ -276,6 +276,9 @@ pub struct Repair {
     wait_until: u64,
     #[serde(default)]
     tries: u32,
+    /// The step under way was tried before, and the repair paused for it.
+    #[serde(default)]
+    has_failed: bool,
     #[serde(skip)]
     phase: Phase,
     /// The answer that comes in is this step's, in this phase.
@@ -302,6 +305,7 @@ impl Repair {
             state: RepairState::Running,
             wait_until: 0,
             tries: 0,
+            has_failed: false,
             phase: Phase::Read,
             is_asked: false,
             read: Map::new(),
@@ -388,9 +392,9 @@ impl Repair {
         }
         match status {
             429 => self.wait(now, response.retry_after()),
-            0 if is_running => self.again(now, Pause::Unreachable),
-            401 if is_running => self.again(now, Pause::SignedOut),
-            408 | 500..=599 if is_running => self.again(now, Pause::Failing),
+            0 if is_running => self.again(index, now, Pause::Unreachable),
+            401 if is_running => self.again(index, now, Pause::SignedOut),
+            408 | 500..=599 if is_running => self.again(index, now, Pause::Failing),
             0 | 401 | 408 | 500..=599 => {}
             _ => self.go_on(index, status, body),
         }
@@ -469,6 +473,7 @@ impl Repair {
         self.undoing = true;
         self.state = RepairState::Running;
         self.tries = 0;
+        self.has_failed = false;
         self.phase = Phase::Read;
         self.is_asked = false;
         true
@@ -539,6 +544,7 @@ impl Repair {
         self.phase = Phase::Read;
         self.read = Map::new();
         self.tries = 0;
+        self.has_failed = false;
         if self.current().is_none() {
             self.state = RepairState::Ended;
         }
@@ -555,10 +561,16 @@ impl Repair {
         self.wait_until = now.saturating_add(wait.min(24 * 60 * 60 * 1_000));
     }
 
-    fn again(&mut self, now: u64, why: Pause) {
+    fn again(&mut self, index: usize, now: u64, why: Pause) {
         self.tries += 1;
         if self.tries > MAX_TRIES {
-            self.rest(why);
+            if self.has_failed && why != Pause::SignedOut {
+                // It may be this step alone that fails, for ever: those behind it get their turn.
+                self.settle(index, if self.undoing { Outcome::Kept } else { Outcome::Refused });
+            } else {
+                self.has_failed = why != Pause::SignedOut;
+                self.rest(why);
+            }
         } else {
             self.wait_until = now.saturating_add(growing(self.tries));
         }

@@ -283,6 +283,58 @@ fn pausing_keeps_what_was_under_way() {
     assert!(server.all_are("Element"));
 }
 
+/// Runs on while one session answers with this status only.
+fn run_past(repair: &mut Repair, server: &mut Homeserver, id: &str, status: u16) {
+    let mut now = 0;
+    for _ in 0..1_000 {
+        match repair.next(now) {
+            Next::Wait { until } => now = until,
+            Next::Ask { request } if request.path.ends_with(id) => {
+                repair.answered(now, answer(status, ""));
+            }
+            Next::Ask { request } => {
+                let (status, body) = server.take(&request);
+                repair.answered(now, answer(status, &body));
+            }
+            _ => return,
+        }
+    }
+    panic!("no end");
+}
+
+#[test]
+fn one_step_that_never_succeeds_does_not_hold_up_all_behind_it() {
+    for (status, why) in [(0, Pause::Unreachable), (503, Pause::Failing)] {
+        let mut server = Homeserver::new(3);
+        let mut repair = server.repair();
+        run_past(&mut repair, &mut server, "S001", status);
+        assert_eq!(repair.view(0).state, RepairState::Paused { why });
+        assert_eq!(repair.view(0).settled, 1);
+        let mut repair = Repair::from_text(&repair.text(), ME).unwrap();
+        repair.resume();
+        run_past(&mut repair, &mut server, "S001", status);
+        let view = repair.view(0);
+        assert_eq!((view.state, view.refused), (RepairState::Ended, 1), "{status}");
+        assert_eq!(server.names["S002"], "Element");
+
+        assert!(repair.undo());
+        run_past(&mut repair, &mut server, "S002", status);
+        assert_eq!(repair.view(0).state, RepairState::Paused { why });
+        repair.resume();
+        run_past(&mut repair, &mut server, "S002", status);
+        assert_eq!((repair.view(0).state, repair.view(0).changed), (RepairState::Ended, 1));
+        assert_eq!(server.names["S000"], "Chrome 0");
+    }
+    // Nothing is refused to somebody who is signed out.
+    let mut server = Homeserver::new(3);
+    let mut repair = server.repair();
+    for _ in 0..3 {
+        run_past(&mut repair, &mut server, "S000", 401);
+        assert_eq!(repair.view(0).state, RepairState::Paused { why: Pause::SignedOut });
+        repair.resume();
+    }
+}
+
 #[test]
 fn an_answer_to_what_is_asked_no_longer_is_nobody_s() {
     let mut server = Homeserver::new(2);

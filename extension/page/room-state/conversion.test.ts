@@ -18,7 +18,13 @@ const room = {
   getMyMembership: () => "join",
   hasEncryptionStateEvent: () => true,
 };
-const client = { getUserId: () => ALICE, getRooms: () => [room], getRoom: () => room };
+let isSynced = true;
+const client = {
+  getUserId: () => ALICE,
+  getRooms: () => [room],
+  getRoom: (roomId: string) => (roomId === room.roomId ? room : null),
+  isInitialSyncComplete: () => isSynced,
+};
 const state = {
   encryptsState: () => false,
   convertRoom: (roomId: string) => {
@@ -66,4 +72,12 @@ test("no room is converted in the name of somebody who was not asked", async () 
   await assert.rejects(conversion.convertOne("@bob:hs.example.org", "!a"), /Somebody else/);
   await assert.rejects(conversion.preview("@bob:hs.example.org", ["!a"]), /Somebody else/);
   assert.deepEqual(planned, []);
+});
+
+test("a room that the client does not have once it has all of them is refused at once", async () => {
+  shieldIs("on");
+  await assert.rejects(conversion.convertOne(ALICE, "!gone"), RefusedRoom);
+  isSynced = false;
+  await conversion.convertOne(ALICE, "!gone");
+  assert.equal(planned.length, 1, "before that it is waited for");
 });

@@ -122,6 +122,9 @@ export class RoomConversion {
     if (!isOn()) throw new RefusedRoom(OFF);
     const client = await this.#clientOf(user);
     await this.#engine.started();
+    if (client.isInitialSyncComplete() && client.getRoom(roomId) === null) {
+      throw new RefusedRoom("This account is not in the room any more, so nothing was sent.");
+    }
     await this.#convert(client, await this.#sharing.readyRoom(client, roomId));
   }
 
