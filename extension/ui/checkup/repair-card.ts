@@ -2,7 +2,7 @@
 import { button, element } from "../shared/dom.ts";
 import type { RepairRun, Shown } from "./repair-run.ts";
 import { counted, inDigits, language, text } from "../../browser/messages.ts";
-import { PAUSES } from "./texts.ts";
+import { PAUSES, forgetText } from "./texts.ts";
 
 export interface RepairCard {
   readonly root: HTMLElement;
@@ -43,7 +43,7 @@ export function repairCard(run: RepairRun, forgotten: () => void): RepairCard {
     goOn.hidden = !view.isCut && view.state.is !== "paused";
     undo.hidden = !view.undoable || isRunning;
     forget.hidden = isRunning;
-    forget.textContent = text(view.undoable ? "checkupForgetUndo" : "checkupForget");
+    forget.textContent = text(forgetText(view));
     // The button under the person's fingers must not take the focus with it.
     if (hadFocus?.hidden === true) {
       [pause, goOn, undo, forget].find((one) => !one.hidden)?.focus();

@@ -1,6 +1,13 @@
 /** Names of the texts that stand for what Rust says. */
 import type { CountedName, MessageName } from "../../browser/messages.ts";
-import type { Audience, FindingId, Grade, RepairPause, Topic } from "../../generated/types.ts";
+import type {
+  Audience,
+  FindingId,
+  Grade,
+  RepairPause,
+  RepairView,
+  Topic,
+} from "../../generated/types.ts";
 
 interface FindingTexts {
   /** Of its repair, where that stands alone. */
@@ -159,6 +166,15 @@ export const UNREAD: Readonly<Record<Topic, MessageName>> = {
   directory: "checkupUnreadDirectory",
   media: "checkupUnreadMedia",
 };
+
+/** Of the button after which nothing of a repair is kept. */
+export function forgetText({
+  state,
+  undoable,
+}: Pick<RepairView, "state" | "undoable">): MessageName {
+  if (state.is !== "ended") return "checkupDiscard";
+  return undoable ? "checkupForgetUndo" : "checkupForget";
+}
 
 export const PAUSES: Readonly<Record<RepairPause, MessageName>> = {
   asked: "checkupPauseAsked",
