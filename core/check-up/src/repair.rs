@@ -126,6 +126,23 @@ impl Step {
         matches!(self, Self::Change(_))
     }
 
+    /// Takes out all that it tells of the person: nothing will be done with it any more.
+    fn spend(&mut self) {
+        *self = match self {
+            Self::Change(_) => {
+                Self::Change(Change::new("", String::new(), Value::Null, Value::Null))
+            }
+            Self::Convert { .. } => Self::Convert { label: String::new(), room: String::new() },
+        };
+    }
+
+    const fn is_spent(&self) -> bool {
+        match self {
+            Self::Change(change) => change.path.is_empty(),
+            Self::Convert { room, .. } => room.is_empty(),
+        }
+    }
+
     /// In bytes, as it is kept.
     pub(crate) fn size(&self) -> usize {
         serde_json::to_string(self).map_or(usize::MAX, |text| text.len())
@@ -326,7 +343,8 @@ impl Repair {
             && !repair.steps.is_empty()
             && repair.steps.len() <= MAX_ITEMS
             && repair.steps.len() == repair.outcomes.len()
-            && repair.steps.iter().all(Step::asks_homeserver_only);
+            && (repair.state == RepairState::Ended || !repair.steps.iter().any(Step::is_spent))
+            && repair.steps.iter().all(|step| step.is_spent() || step.asks_homeserver_only());
         if is_whole { Ok(repair) } else { Err(Unrestored) }
     }
 
@@ -351,7 +369,7 @@ impl Repair {
             return Next::Wait { until: self.wait_until };
         }
         let Some(index) = self.current() else {
-            self.state = RepairState::Ended;
+            self.end();
             return Next::Rest;
         };
         let Some(step) = self.steps.get(index) else { return Next::Rest };
@@ -507,11 +525,14 @@ impl Repair {
     }
 
     fn is_undoable(&self) -> bool {
-        let done =
-            |(step, outcome): (&Step, &Outcome)| step.can_be_undone() && *outcome == Outcome::Done;
         !self.undoing
             && self.state != RepairState::Running
-            && self.steps.iter().zip(&self.outcomes).any(done)
+            && (0..self.steps.len()).any(|index| self.can_be_undone(index))
+    }
+
+    fn can_be_undone(&self, index: usize) -> bool {
+        self.outcomes.get(index) == Some(&Outcome::Done)
+            && self.steps.get(index).is_some_and(Step::can_be_undone)
     }
 
     /// The step under way, or the next one.
@@ -525,11 +546,10 @@ impl Repair {
     }
 
     fn is_due(&self, index: usize) -> bool {
-        let outcome = self.outcomes.get(index).copied();
         if self.undoing {
-            outcome == Some(Outcome::Done) && self.steps.get(index).is_some_and(Step::can_be_undone)
+            self.can_be_undone(index)
         } else {
-            outcome == Some(Outcome::Open)
+            self.outcomes.get(index) == Some(&Outcome::Open)
         }
     }
 
@@ -546,7 +566,18 @@ impl Repair {
         self.tries = 0;
         self.has_failed = false;
         if self.current().is_none() {
-            self.state = RepairState::Ended;
+            self.end();
+        }
+    }
+
+    /// From here on nothing is kept but the way back, where there is one, and how the steps ended.
+    fn end(&mut self) {
+        self.state = RepairState::Ended;
+        for index in 0..self.steps.len() {
+            let is_kept = !self.undoing && self.can_be_undone(index);
+            if let (false, Some(step)) = (is_kept, self.steps.get_mut(index)) {
+                step.spend();
+            }
         }
     }
 

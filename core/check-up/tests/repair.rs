@@ -336,6 +336,49 @@ fn one_step_that_never_succeeds_does_not_hold_up_all_behind_it() {
 }
 
 #[test]
+fn of_what_is_over_and_cannot_be_taken_back_nothing_is_kept_but_how_it_ended() {
+    let mut server = Homeserver::new(3);
+    let mut repair = server.repair();
+    server.names.insert("S001".to_owned(), "Named just now".to_owned());
+    run(&mut repair, &mut server, 100);
+    let text = repair.text();
+    assert!(text.contains("Chrome 0") && text.contains("S002"), "the way back is");
+    assert!(!text.contains("Chrome 1") && !text.contains("S001"), "{text}");
+    let mut repair = Repair::from_text(&text, ME).expect("it was kept");
+    assert!(repair.undo());
+    assert!(repair.text().contains("Chrome 0"));
+    run(&mut repair, &mut server, 100);
+    assert_eq!(server.names["S000"], "Chrome 0");
+    let text = repair.text();
+    assert!(!text.contains("Chrome") && !text.contains("S00"), "{text}");
+    let kept = Repair::from_text(&text, ME).expect("it was kept");
+    assert_eq!(kept.view(0), repair.view(0));
+    assert!(Repair::from_text(&text.replace("\"ended\"", "\"running\""), ME).is_err());
+
+    let rooms: Vec<String> = (0..2).map(|index| format!("!secret{index}:hs")).collect();
+    let event =
+        |kind: &str, content: Value| json!({ "type": kind, "state_key": "", "content": content });
+    let state = json!({ "state": { "events": [
+        event("m.room.encryption", json!({ "algorithm": "m" })),
+        event("m.room.name", json!({ "name": "Orchard" })),
+    ] } });
+    let joined: BTreeMap<_, _> = rooms.iter().map(|id| (id.clone(), state.clone())).collect();
+    let body = json!({ "rooms": { "join": joined } }).to_string();
+    let mut check = CheckUp::new(Account { convertible: rooms, ..account() });
+    while let Some(request) = check.next_request() {
+        check.answer(answer(200, if request.path.contains("/sync") { &body } else { "{}" }));
+    }
+    let mut repair = check.repair(FindingId::ReadableRooms).unwrap();
+    while let Next::Convert { .. } = repair.next(0) {
+        assert!(repair.text().contains("secret1"));
+        repair.answered(0, answer(200, ""));
+    }
+    let text = repair.text();
+    assert!(!text.contains("Orchard") && !text.contains("secret"), "{text}");
+    assert_eq!(Repair::from_text(&text, ME).unwrap().view(0), repair.view(0));
+}
+
+#[test]
 fn an_answer_to_what_is_asked_no_longer_is_nobody_s() {
     let mut server = Homeserver::new(2);
     let mut repair = server.repair();

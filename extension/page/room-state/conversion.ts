@@ -52,7 +52,7 @@ export class RoomConversion {
     this.#sharing = sharing;
   }
 
-  /** What the popup may offer; without names, which never leave the page. */
+  /** What the popup may offer; without names, which leave the page for the check-up's page only. */
   async survey(): Promise<Omit<RoomsSurvey, "kind" | "wish">> {
     const client = runningClient();
     if (client?.getCrypto() === undefined) return { shown: "none", sentence: "", possible: 0 };
