@@ -2,9 +2,9 @@ import "../../testing/page.ts";
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
-import type { Server } from "node:http";
+import type { Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { after, before, beforeEach, describe, test } from "node:test";
+import { after, before, beforeEach, describe, mock, test } from "node:test";
 
 import {
   type CheckUpOutcome,
@@ -20,6 +20,7 @@ const REQUEST = { method: "GET", path: "/_matrix/client/v3/devices", body: null,
 let server: Server;
 let base = "";
 let asked: string[] = [];
+let reply: (response: ServerResponse) => void;
 let signedIn = ALICE;
 let converted: string[] = [];
 let rooms: string[] = [];
@@ -39,7 +40,7 @@ async function run(task: CheckUpTask): Promise<CheckUpOutcome> {
 before(async () => {
   server = createServer((request, response) => {
     asked.push(request.url ?? "");
-    response.end("{}");
+    reply(response);
   });
   await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
   base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -53,9 +54,13 @@ before(async () => {
   };
   Object.assign(window, { mxMatrixClientPeg: { get: () => client } });
 });
-after(() => server.close());
+after(() => {
+  server.closeAllConnections();
+  server.close();
+});
 beforeEach(() => {
   asked = [];
+  reply = (response) => response.end("{}");
   converted = [];
   signedIn = ALICE;
 });
@@ -74,6 +79,31 @@ describe("a task of the check-up", () => {
     assert.deepEqual(outcomes, ["answer", "preview", "answer"]);
     assert.deepEqual(asked, [request.path]);
     assert.deepEqual(converted, [`${ALICE} !a`]);
+  });
+
+  test("an answer that is too long, or does not end, is none", async () => {
+    const ask = { do: "ask", user: ALICE, request } as const;
+    const none = { is: "answer", status: 0, headers: "", body: "" };
+    // More than is read, and then nothing: whoever read on would wait for ever.
+    reply = (response) => {
+      for (let sent = 0; sent < 17; sent += 1) response.write("x".repeat(1_000_000));
+    };
+    const late = new Promise((resume) => setTimeout(resume, 5_000, "late").unref());
+    assert.deepEqual(await Promise.race([run(ask), late]), none);
+    reply = (response) => response.end("\u00fc".repeat(3));
+    const outcome = await run(ask);
+    assert.equal(outcome.is === "answer" && outcome.body, "\u00fc".repeat(3));
+  });
+
+  test("has an end, also where the homeserver never answers", async () => {
+    reply = () => undefined;
+    mock.timers.enable({ apis: ["setTimeout"] });
+    const asking = run({ do: "ask", user: ALICE, request });
+    await new Promise((resume) => setImmediate(resume));
+    mock.timers.tick(110_000);
+    mock.timers.reset();
+    const outcome = await asking;
+    assert.deepEqual(outcome, { is: "answer", status: 0, headers: "", body: "" });
   });
 
   test("tells of no more rooms than may be told of", async () => {

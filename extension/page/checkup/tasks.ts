@@ -1,5 +1,23 @@
 /** What the check-up page of the extension has Element's page do: ask its homeserver, as it would. */
-import { nativeFetch, page, stringify } from "../primordials/primordials.ts";
+import {
+  abortController,
+  clearTimer,
+  controllerSignal,
+  decodeWith,
+  headersForEach,
+  NativeAbortController,
+  nativeFetch,
+  NativeTextDecoder,
+  page,
+  readChunk,
+  responseBody,
+  responseHeaders,
+  responseStatus,
+  setTimer,
+  slice,
+  streamReader,
+  stringify,
+} from "../primordials/primordials.ts";
 import {
   type CheckUpAnswer,
   type CheckUpCommand,
@@ -12,6 +30,10 @@ import {
 import { type PageClient, runningClient } from "../room-state/element/client.ts";
 import { RefusedRoom, type RoomConversion, sentenceOf } from "../room-state/conversion.ts";
 import { HomeserverError } from "../room-state/homeserver.ts";
+
+const NOTHING = new Uint8Array(0);
+/** The relay waits a little longer. */
+const ASK_LIMIT_MS = 110_000;
 
 export async function runTask(
   conversion: RoomConversion,
@@ -54,23 +76,45 @@ async function ask(client: PageClient, request: HomeserverRequest): Promise<Chec
   const headers: Record<string, string> = {};
   if (request.signed) headers["Authorization"] = `Bearer ${client.getAccessToken() ?? ""}`;
   if (request.body !== null) headers["Content-Type"] = "application/json";
+  const controller = new NativeAbortController();
+  const timer = setTimer(() => abortController(controller), ASK_LIMIT_MS);
   try {
     const response = await nativeFetch(page, `${base}${request.path}`, {
       method: request.method,
       headers,
       credentials: "omit",
       cache: "no-store",
+      signal: controllerSignal(controller),
       ...(request.body === null ? {} : { body: request.body }),
     });
-    const body = await response.text();
+    const body = await textOf(response);
+    if (body === undefined) return answered(0);
     let lines = "";
-    response.headers.forEach((value, name) => {
+    headersForEach(responseHeaders(response), (value, name) => {
       lines += `${name}: ${value}\n`;
     });
-    const isShort = body.length <= MAX_ANSWER_LENGTH;
-    return answered(isShort ? response.status : 0, isShort ? body : "", lines.slice(0, 100_000));
+    return answered(responseStatus(response), body, slice(lines, 0, 100_000));
   } catch {
     return answered(0);
+  } finally {
+    clearTimer(timer);
+    // What is left of a body that is too long is not fetched.
+    abortController(controller);
+  }
+}
+
+/** The text of an answer; nothing, as soon as it is too long. */
+async function textOf(response: Response): Promise<string | undefined> {
+  const stream = responseBody(response);
+  if (stream === null) return "";
+  const reader = streamReader(stream);
+  const decoder = new NativeTextDecoder();
+  let text = "";
+  for (;;) {
+    const { done, value } = await readChunk(reader);
+    text += done ? decodeWith(decoder, NOTHING) : decodeWith(decoder, value, { stream: true });
+    if (text.length > MAX_ANSWER_LENGTH) return undefined;
+    if (done) return text;
   }
 }
 
