@@ -1,6 +1,8 @@
 /**
  * The Rust module of the extension's own pages and background, a file of the package. Its answers are
- * plain values; it keeps no state, so a fresh instance after a trap is as good as the first.
+ * plain values, but for the check-up it keeps no state, and a fresh instance after a trap is as good as
+ * the first. The handles `CheckUp` and `Repair` are of one instance: after a trap each of their calls
+ * throws, and the check-up's page makes them again.
  */
 import init, * as glue from "../generated/mantle_pages.js";
 import { packagedUrl } from "./api.ts";

@@ -7,13 +7,13 @@ import { readSettings } from "../../browser/settings-store.ts";
 import { type MessageName, counted, readMessages, text } from "../../browser/messages.ts";
 import { pagesModule, withPages } from "../../browser/pages-module.ts";
 import { button, element, part } from "../shared/dom.ts";
-import type { CheckUp } from "../../generated/mantle_pages.js";
+import type { CheckUp, Repair } from "../../generated/mantle_pages.js";
 import type { CheckUpReport, Finding, FindingId } from "../../generated/types.ts";
 import { type CheckUpOutcome, FOUND_KEY } from "../../protocol/check-up.ts";
 import { ElementTab } from "./element-tab.ts";
 import { type FindingCard, findingCard } from "./finding-card.ts";
 import { type RepairCard, repairCard } from "./repair-card.ts";
-import { RepairRun, answerIn, isRepairKey, methodOf } from "./repair-run.ts";
+import { type RepairPlace, RepairRun, answerIn, isRepairKey, methodOf } from "./repair-run.ts";
 import { FINDINGS, UNREAD } from "./texts.ts";
 
 /** What will be asked, before it is. */
@@ -29,6 +29,8 @@ type Person = Extract<CheckUpOutcome, { is: "account" }>;
 class Page {
   readonly #tab: ElementTab;
   readonly #user: string;
+  /** For repairs. */
+  readonly #runsIn: RepairPlace;
   readonly #repairs = new Map<FindingId, RepairCard>();
   #cards = new Map<FindingId, FindingCard>();
   #person: Person;
@@ -39,6 +41,14 @@ class Page {
     this.#tab = tab;
     this.#person = person;
     this.#user = person.user;
+    this.#runsIn = {
+      tab,
+      pages: {
+        use: (call) => withPages(call),
+        take: (text) => withPages((module) => module.Repair.fromText(text, person.user)),
+      },
+      user: person.user,
+    };
   }
 
   async open(): Promise<void> {
@@ -69,7 +79,7 @@ class Page {
     for (const [key, value] of Object.entries(kept.entries)) {
       if (!isRepairKey(key)) continue;
       const repair = module.Repair.fromText(value, this.#user);
-      if (repair !== undefined) this.#add(new RepairRun(repair, this.#tab, this.#user, true));
+      if (repair !== undefined) this.#add(new RepairRun(repair, this.#runsIn, true));
     }
     this.#place();
   }
@@ -110,8 +120,13 @@ class Page {
       const wait = await withPages(() => checkUp.answer(status, headers, body));
       if (wait > 0) await new Promise((resume) => setTimeout(resume, wait));
     }
-    this.#checkUp?.free();
+    const former = this.#checkUp;
     this.#checkUp = checkUp;
+    try {
+      former?.free();
+    } catch {
+      // It went with a trap.
+    }
     this.#sessionName = sessionName;
     return withPages(() => checkUp.report());
   }
@@ -164,9 +179,15 @@ class Page {
   }
 
   #start({ id }: Finding): void {
-    const repair = this.#checkUp?.repair(id);
+    let repair: Repair | undefined;
+    try {
+      repair = this.#checkUp?.repair(id);
+    } catch {
+      // It went with a trap: the next check makes a new one.
+      part("state").textContent = text("checkupFailed");
+    }
     if (repair === undefined) return;
-    const card = this.#add(new RepairRun(repair, this.#tab, this.#user, false));
+    const card = this.#add(new RepairRun(repair, this.#runsIn, false));
     this.#place();
     card.root.querySelector<HTMLElement>("button:not([hidden])")?.focus();
     void card.run.goOn();

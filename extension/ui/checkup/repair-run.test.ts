@@ -10,11 +10,13 @@ import { RepairRun } from "./repair-run.ts";
 /** Says what is done with it; it has steps for ever. */
 class FakeRepair {
   state: RepairState = { is: "running" };
+  isStale = false;
 
   text(): string {
     return "text";
   }
   next(): RepairNext {
+    if (this.isStale) throw new Error("Invalid stale object from previous Wasm instance");
     if (this.state.is !== "running") return { do: "rest" };
     log.push("next");
     return { do: "convert", room: "!a" };
@@ -35,6 +37,7 @@ class FakeRepair {
     return true;
   }
   view(): RepairView {
+    if (this.isStale) throw new Error("Invalid stale object from previous Wasm instance");
     return {
       finding: "session-names",
       state: this.state,
@@ -55,6 +58,9 @@ let log: string[] = [];
 /** Answers what is out. */
 let reply: ((outcome: CheckUpOutcome) => void) | undefined;
 let run: RepairRun;
+let repair: FakeRepair;
+const runOf = (of: FakeRepair): RepairRun =>
+  new RepairRun(of as unknown as Repair, { tab, pages, user: "@alice:hs" }, false);
 let isLocked = false;
 let unlock: () => void = () => undefined;
 
@@ -73,6 +79,14 @@ const tab = {
   },
 } as unknown as ElementTab;
 
+const pages = {
+  use: <Result>(call: () => Result): Promise<Result> => new Promise((resume) => resume(call())),
+  take: (text: string): Promise<Repair | undefined> => {
+    log.push(`taken up ${text}`);
+    return Promise.resolve(new FakeRepair() as unknown as Repair);
+  },
+};
+
 const settled = (): Promise<void> => new Promise((resume) => setTimeout(resume, 5));
 
 async function answer(): Promise<void> {
@@ -90,7 +104,8 @@ beforeEach(async () => {
   log = [];
   reply = undefined;
   isLocked = false;
-  run = new RepairRun(new FakeRepair() as unknown as Repair, tab, "@alice:hs", false);
+  repair = new FakeRepair();
+  run = runOf(repair);
   void run.goOn();
   await settled();
   assert.deepEqual(log, ["resume", "kept", "next"]);
@@ -140,7 +155,7 @@ describe("while a step is out", () => {
 
 test("a repair that waits for another is forgotten at once", async () => {
   isLocked = true;
-  run = new RepairRun(new FakeRepair() as unknown as Repair, tab, "@alice:hs", false);
+  run = runOf(new FakeRepair());
   void run.goOn();
   await settled();
   assert.equal(run.view().isQueued, true);
@@ -150,4 +165,30 @@ test("a repair that waits for another is forgotten at once", async () => {
   unlock();
   await settled();
   assert.equal(log.at(-1), "forgotten");
+});
+
+describe("after a trap of the module", () => {
+  test("what was under way shows as cut off, and goes on from what was kept", async () => {
+    repair.isStale = true;
+    await answer();
+    assert.equal(run.view().isCut, true);
+    log = [];
+    void run.goOn();
+    await settled();
+    assert.equal(run.view().isCut, false);
+    assert.deepEqual(log, ["taken up text", "resume", "kept", "next"]);
+  });
+
+  test("what rested is still shown, and can be taken back", async () => {
+    run.pause();
+    await answer();
+    repair.isStale = true;
+    assert.deepEqual(run.view().state, { is: "paused", why: "asked" });
+    assert.equal(run.view().isCut, false);
+    run.pause();
+    log = [];
+    void run.undo();
+    await settled();
+    assert.deepEqual(log, ["taken up text", "undo", "kept", "next"]);
+  });
 });

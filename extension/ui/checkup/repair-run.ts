@@ -14,10 +14,29 @@ export interface Shown extends RepairView {
   readonly isCut: boolean;
 }
 
+/** What a repair is run with. */
+export interface RepairPlace {
+  readonly tab: ElementTab;
+  readonly pages: {
+    /** Calls into the module, as `withPages` does. */
+    use<Result>(call: () => Result): Promise<Result>;
+    /** A repair as it was kept. */
+    take(text: string): Promise<Repair | undefined>;
+  };
+  readonly user: string;
+}
+
 export class RepairRun {
   readonly finding: FindingId;
-  readonly #repair: Repair;
+  #repair: Repair;
   readonly #tab: ElementTab;
+  readonly #pages: RepairPlace["pages"];
+  /** As it was kept last. */
+  #text: string;
+  /** As it was shown last. */
+  #view: RepairView;
+  /** A trap of the module took the repair with it; it is made again from its text. */
+  #isStale = false;
   readonly #user: string;
   #isDriven = false;
   #isQueued = false;
@@ -33,18 +52,21 @@ export class RepairRun {
   #wake: () => void = () => undefined;
   changed: () => void = () => undefined;
 
-  constructor(repair: Repair, tab: ElementTab, user: string, isKept: boolean) {
+  constructor(repair: Repair, { tab, pages, user }: RepairPlace, isKept: boolean) {
     this.#repair = repair;
     this.#tab = tab;
+    this.#pages = pages;
     this.#user = user;
-    const { finding, state } = repair.view(Date.now());
+    this.#text = repair.text();
+    this.#view = repair.view(Date.now());
+    const { finding, state } = this.#view;
     this.finding = finding;
     this.#isCut = isKept && state.is === "running";
   }
 
   view(): Shown {
-    const isQueued = this.#isQueued;
-    return { ...this.#repair.view(Date.now()), isQueued, isCut: this.#isCut };
+    this.#look();
+    return { ...this.#view, isQueued: this.#isQueued, isCut: this.#isCut };
   }
 
   /** Nothing more can be done with it. */
@@ -61,10 +83,11 @@ export class RepairRun {
 
   pause(): void {
     this.#pressed += 1;
-    if (this.#isForgotten) return;
+    this.#look();
+    if (this.#isForgotten || this.#isStale) return;
     this.#repair.pause();
     this.#wake();
-    this.changed();
+    this.#tell();
     // What is under way ends first; that is kept by whoever drives it.
     if (!this.#isDriven) void this.#keep();
   }
@@ -85,11 +108,35 @@ export class RepairRun {
     this.#pressed += 1;
     const pressed = this.#pressed;
     await this.#untilAnswered();
-    if (this.#isForgotten || pressed !== this.#pressed) return;
+    this.#look();
+    if (this.#isStale) await this.#takeUp();
+    if (this.#isForgotten || this.#isStale || pressed !== this.#pressed) return;
     this.#isCut = false;
     turn();
     if (!this.#isDriven) this.#driving = this.#drive();
     await this.#driving;
+  }
+
+  #look(): void {
+    if (this.#isStale) return;
+    try {
+      this.#view = this.#repair.view(Date.now());
+    } catch {
+      this.#isStale = true;
+      this.#isCut ||= this.#view.state.is === "running";
+    }
+  }
+
+  #tell(): void {
+    this.#look();
+    this.changed();
+  }
+
+  async #takeUp(): Promise<void> {
+    const repair = await this.#pages.take(this.#text).catch(() => undefined);
+    if (repair === undefined) return;
+    this.#repair = repair;
+    this.#isStale = false;
   }
 
   /** The answer to a step that is out must find the repair as it was then. Who waits for others has none. */
@@ -101,32 +148,35 @@ export class RepairRun {
   async #drive(): Promise<void> {
     this.#isDriven = true;
     this.#isQueued = true;
-    this.changed();
+    this.#tell();
     try {
       await navigator.locks.request(`check-up ${this.#user}`, async () => {
         this.#isQueued = false;
         await this.#keep();
         await this.#doAll();
       });
+    } catch {
+      this.#isStale = true;
+      this.#isCut = true;
     } finally {
       this.#isQueued = false;
       this.#isDriven = false;
-      this.changed();
+      this.#tell();
     }
   }
 
   async #doAll(): Promise<void> {
     for (;;) {
       if (this.#isForgotten) return;
-      const next = this.#repair.next(Date.now());
-      this.changed();
+      const next = await this.#pages.use(() => this.#repair.next(Date.now()));
+      this.#tell();
       if (next.do === "rest") return;
       if (next.do === "wait") {
         await this.#sleep(Math.min(next.until - Date.now(), TICK_MS));
         continue;
       }
       const { status, headers, body } = await this.#ask(next);
-      this.#repair.answered(Date.now(), status, headers, body);
+      await this.#pages.use(() => this.#repair.answered(Date.now(), status, headers, body));
       await this.#keep();
     }
   }
@@ -145,9 +195,10 @@ export class RepairRun {
   }
 
   #keep(): Promise<unknown> {
+    const value = this.#repair.text();
+    this.#text = value;
     this.#keeping = this.#keeping.then(async () => {
       if (this.#isForgotten) return;
-      const value = this.#repair.text();
       await this.#tab.run({ do: "keep", user: this.#user, key: keyOf(this.finding), value });
     });
     return this.#keeping;
