@@ -21,10 +21,6 @@ export class CheckUp {
      */
     answer(status: number, headers: string, body: string): number;
     /**
-     * How many requests are still to be made, as far as is known.
-     */
-    left(): number;
-    /**
      * Nothing is known yet.
      *
      * # Errors

@@ -528,7 +528,7 @@ name: string,
  */
 of: string | null, 
 /**
- * Of rooms: `name`, `topic` or `picture`.
+ * Of rooms: `name` or `topic`.
  */
 parts: Array<string>, 
 /**
@@ -658,10 +658,6 @@ total: number,
  * Steps that need nothing more, however they ended.
  */
 settled: number, 
-/**
- * Steps that were done, or undone.
- */
-done: number, 
 /**
  * Steps of something that somebody changed meanwhile.
  */

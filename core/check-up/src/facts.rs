@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mantle_wire::url::encoded;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::rooms::{Events, MAX_CONTENT, Room, url_of};
-use crate::{MAX_ANSWER, MAX_ITEMS, Response, Topic, directory_path, encoded, shortened, time};
+use crate::{MAX_ANSWER, MAX_ITEMS, Response, Topic, directory_path, shortened, time};
 
 /// Fields of a profile that hold a time zone.
 const TIME_ZONES: [&str; 2] = ["m.tz", "us.cloke.msc4175.tz"];

@@ -3,13 +3,14 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use mantle_wire::url::encoded;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::facts::{AccountWidget, Facts, Session};
 use crate::repair::{Change, MAX_TEXT, Step};
 use crate::rooms::{MAX_CONTENT, Room, Widget, host_of, url_of};
-use crate::{Account, MAX_ITEMS, Topic, directory_path, encoded, profile_path, shortened};
+use crate::{Account, MAX_ITEMS, Topic, directory_path, profile_path, shortened};
 
 /// What the account shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -120,7 +121,7 @@ pub struct Item {
     pub name: String,
     /// Where it belongs: a host, or a room.
     pub of: Option<String>,
-    /// Of rooms: `name`, `topic` or `picture`.
+    /// Of rooms: `name` or `topic`.
     pub parts: Vec<&'static str>,
     /// Milliseconds since the epoch, where it is known.
     pub since: Option<u64>,

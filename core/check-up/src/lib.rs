@@ -19,6 +19,7 @@ pub use findings::{Audience, Finding, FindingId, Grade, Item, Offer, Report};
 pub use repair::{Next, Pause, Repair, RepairState, RepairView, Unrestored};
 
 use facts::Facts;
+use mantle_wire::url::encoded;
 
 /// Most items of one finding that are told and repaired; the count is of all.
 pub const MAX_ITEMS: usize = 1_000;
@@ -179,12 +180,6 @@ impl CheckUp {
         Some(request)
     }
 
-    /// How many requests are still to be made, as far as is known.
-    #[must_use]
-    pub fn left(&self) -> usize {
-        self.waiting.len()
-    }
-
     /// The answer to what was asked last; for how many milliseconds to wait before the next request.
     pub fn answer(&mut self, response: Response<'_>) -> u64 {
         let Some((topic, request)) = self.asked.take() else { return 0 };
@@ -260,21 +255,4 @@ fn shortened(text: &str) -> String {
         short.push('…');
     }
     short
-}
-
-/// A part of a path, as `encodeURIComponent` writes it.
-fn encoded(part: &str) -> String {
-    let mut path = String::with_capacity(part.len());
-    for byte in part.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            const HEX: &[u8; 16] = b"0123456789ABCDEF";
-            path.push('%');
-            for digit in [byte >> 4, byte & 15] {
-                path.extend(HEX.get(usize::from(digit)).map(|hex| char::from(*hex)));
-            }
-        }
-    }
-    path
 }

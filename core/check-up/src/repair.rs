@@ -261,8 +261,6 @@ pub struct RepairView {
     pub total: usize,
     /// Steps that need nothing more, however they ended.
     pub settled: usize,
-    /// Steps that were done, or undone.
-    pub done: usize,
     /// Steps of something that somebody changed meanwhile.
     pub changed: usize,
     /// Steps that the homeserver or the page refused.
@@ -515,7 +513,6 @@ impl Repair {
             undoing: self.undoing,
             total,
             settled: total - left,
-            done: if self.undoing { undone } else { count(&[Outcome::Done]) },
             changed: if self.undoing { kept } else { count(&[Outcome::Changed]) },
             refused: if self.undoing { 0 } else { count(&[Outcome::Refused]) },
             waiting: is_waiting.then_some(self.wait_until),

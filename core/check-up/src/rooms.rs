@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use mantle_wire::url::encoded;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::{encoded, shortened, time};
+use crate::{shortened, time};
 
 /// Most rooms that are looked at.
 const MAX_ROOMS: usize = 5_000;

@@ -496,7 +496,7 @@ fn rooms_that_are_open_to_everyone_are_findings_where_one_may_close_them() {
         "!theirs": state_room(vec![history(), guests(), public()], "11"),
         "!closed": state_room(vec![state("m.room.history_visibility", "", json!({ "history_visibility": "shared" }))], "12"),
     });
-    let directory = format!("{HERE}/directory/list/room/!mine");
+    let directory = format!("{HERE}/directory/list/room/%21mine");
     let check = checked(
         account(&[]),
         &[(SYNC, &sync(&json!([]), &rooms)), (&directory, r#"{"visibility":"public"}"#)],
@@ -505,15 +505,15 @@ fn rooms_that_are_open_to_everyone_are_findings_where_one_may_close_them() {
     for (id, path, body) in [
         (
             FindingId::OpenHistory,
-            "rooms/!mine/state/m.room.history_visibility/",
+            "rooms/%21mine/state/m.room.history_visibility/",
             r#"{"history_visibility":"shared"}"#,
         ),
         (
             FindingId::GuestAccess,
-            "rooms/!mine/state/m.room.guest_access/",
+            "rooms/%21mine/state/m.room.guest_access/",
             r#"{"guest_access":"forbidden"}"#,
         ),
-        (FindingId::ListedRooms, "directory/list/room/!mine", r#"{"visibility":"private"}"#),
+        (FindingId::ListedRooms, "directory/list/room/%21mine", r#"{"visibility":"private"}"#),
     ] {
         let finding = found(&report, id).unwrap();
         assert_eq!((finding.count, finding.audience), (1, Audience::Everyone), "{id:?}");

@@ -44,7 +44,6 @@ class FakeRepair {
       undoing: false,
       total: 9,
       settled: 0,
-      done: 0,
       changed: 0,
       refused: 0,
       waiting: null,

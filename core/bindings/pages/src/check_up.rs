@@ -39,12 +39,6 @@ impl CheckUpHandle {
         self.0.next_request().map_or(Ok(JsValue::UNDEFINED), |request| to_js(&request))
     }
 
-    /// How many requests are still to be made, as far as is known.
-    #[must_use]
-    pub fn left(&self) -> usize {
-        self.0.left()
-    }
-
     /// The answer to what was asked last; status 0: there was none. `headers` is "name: value\n…". For
     /// how many milliseconds to wait before the next request.
     #[allow(clippy::cast_precision_loss)]
