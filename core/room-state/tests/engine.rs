@@ -703,7 +703,7 @@ fn a_put_in_a_flagged_room_is_encrypted_and_elsewhere_it_passes() {
     assert_eq!(alice.engine.plan_put("PUT", &url, b"{}"), Plan::Pass);
     let url = format!("{HS}/rooms/{ROOM}/state/im.vector.modular.widgets/jitsi");
     let widget = br#"{"type":"jitsi","data":{"roomName":"Secret","domain":"x"}}"#;
-    let Plan::InFlightWrite { body } = alice.engine.plan_put("PUT", &url, widget) else {
+    let Plan::Rewrite { body } = alice.engine.plan_put("PUT", &url, widget) else {
         panic!("not rewritten")
     };
     assert_eq!(body, r#"{"type":"jitsi","data":{"domain":"x"}}"#);
