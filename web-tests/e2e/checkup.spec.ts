@@ -73,6 +73,8 @@ for (const kind of bothBrowsers) {
         encryptedState: false,
       });
       me = alice.credentials;
+      // Where Element says who is signed in: what a repair needs is kept for nobody else.
+      await alice.page.evaluate((userId) => localStorage.setItem("mx_user_id", userId), me.userId);
     });
     after(async () => {
       await running?.close();
