@@ -10,7 +10,8 @@ import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Page } from "puppeteer-core";
 import { type BrowserKind, bothBrowsers } from "../support/browsers.ts";
-import { type Recorder, type Route, startRecorder } from "../support/recorder.ts";
+import { type Recorder, startRecorder } from "../support/recorder.ts";
+import { elementPage } from "./element-page.ts";
 import {
   type ExtensionBrowser,
   callApi,
@@ -24,11 +25,6 @@ type Table = Record<string, { message: string }>;
 
 const ELEMENT = "chat.example.org";
 const SCREENSHOTS = fileURLToPath(new URL("../../build/screenshots", import.meta.url));
-
-const element: Route = (_request, response) => {
-  response.writeHead(200, { "Content-Type": "text/html" });
-  response.end('<!doctype html><meta name="application-name" content="Element">');
-};
 
 const tableOf = (kind: BrowserKind, language: string): Table =>
   JSON.parse(
@@ -65,7 +61,7 @@ for (const kind of bothBrowsers) {
 
     before(async () => {
       mkdirSync(SCREENSHOTS, { recursive: true });
-      recorder = await startRecorder({ hosts: { [ELEMENT]: element } });
+      recorder = await startRecorder({ hosts: { [ELEMENT]: elementPage } });
     });
 
     after(() => recorder?.close());

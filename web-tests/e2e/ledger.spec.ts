@@ -6,7 +6,8 @@ import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Page } from "puppeteer-core";
 import { bothBrowsers } from "../support/browsers.ts";
-import { type Recorder, type Route, startRecorder } from "../support/recorder.ts";
+import { type Recorder, startRecorder } from "../support/recorder.ts";
+import { elementPage } from "./element-page.ts";
 import { type ExtensionBrowser, callApi, launchMantle, pause, until } from "./extension-pages.ts";
 import { reaches } from "./page-requests.ts";
 
@@ -15,11 +16,6 @@ const MANAGER = "https://scalar.vector.im/api/register?scalar_token=secret-token
 const SCREENSHOTS = fileURLToPath(new URL("../../build/screenshots", import.meta.url));
 const ENTRIES = 10_000;
 const DAYS = 25;
-
-const element: Route = (_request, response) => {
-  response.writeHead(200, { "Content-Type": "text/html" });
-  response.end('<!doctype html><meta name="application-name" content="Element">');
-};
 
 interface TraceEvent {
   name: string;
@@ -40,7 +36,7 @@ for (const kind of bothBrowsers) {
 
     before(async () => {
       mkdirSync(SCREENSHOTS, { recursive: true });
-      recorder = await startRecorder({ hosts: { [ELEMENT]: element } });
+      recorder = await startRecorder({ hosts: { [ELEMENT]: elementPage } });
       running = await launchMantle(kind, recorder.port);
       page = await running.newPage();
       await page.goto(`https://${ELEMENT}/`);

@@ -10,6 +10,7 @@ import { after, before, describe, it } from "node:test";
 import type { Page } from "puppeteer-core";
 import { bothBrowsers } from "../support/browsers.ts";
 import { type Recorder, type Route, startRecorder } from "../support/recorder.ts";
+import { ELEMENT_HTML } from "./element-page.ts";
 import {
   type ExtensionBrowser,
   type Json,
@@ -46,9 +47,7 @@ const fixture: Route = (request, response) => {
     return;
   }
   response.writeHead(200, { "Content-Type": "text/html" });
-  response.end(
-    '<!doctype html><meta name="application-name" content="Element"><div id="matrixchat"></div>',
-  );
+  response.end(ELEMENT_HTML);
 };
 
 for (const kind of bothBrowsers) {

@@ -7,13 +7,8 @@ import { after, before, beforeEach, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Page } from "puppeteer-core";
 import { bothBrowsers } from "../support/browsers.ts";
-import {
-  type Recorder,
-  type Route,
-  answerJson,
-  startRecorder,
-  withPreflight,
-} from "../support/recorder.ts";
+import { type Recorder, startRecorder } from "../support/recorder.ts";
+import { elementPage, signsInAnybody } from "./element-page.ts";
 import {
   type ExtensionBrowser,
   FIREFOX_ID,
@@ -34,16 +29,6 @@ const MANAGER = "scalar.vector.im";
 const ENTRY = `pause/${ELEMENT}`;
 const SCREENSHOTS = fileURLToPath(new URL("../../build/screenshots", import.meta.url));
 
-const element: Route = (_request, response) => {
-  response.writeHead(200, { "Content-Type": "text/html" });
-  response.end(
-    '<!doctype html><meta name="application-name" content="Element"><div id="matrixchat"></div>',
-  );
-};
-const homeserver = withPreflight((request, response) =>
-  answerJson(request, response, 200, { user_id: "@a:hs.example.org" }),
-);
-
 for (const kind of bothBrowsers) {
   describe(`a pause in ${kind}`, () => {
     let recorder: Recorder;
@@ -55,7 +40,7 @@ for (const kind of bothBrowsers) {
     before(async () => {
       mkdirSync(SCREENSHOTS, { recursive: true });
       recorder = await startRecorder({
-        hosts: { [ELEMENT]: element, [OTHER]: element, [HOMESERVER]: homeserver },
+        hosts: { [ELEMENT]: elementPage, [OTHER]: elementPage, [HOMESERVER]: signsInAnybody },
       });
       running = await launchMantle(kind, recorder.port);
       other = await running.newPage();

@@ -8,14 +8,8 @@ import { fileURLToPath } from "node:url";
 import type { Page } from "puppeteer-core";
 import { bothBrowsers } from "../support/browsers.ts";
 import { readTables } from "../report/run.ts";
-import {
-  type Exchange,
-  type Recorder,
-  type Route,
-  answerJson,
-  startRecorder,
-  withPreflight,
-} from "../support/recorder.ts";
+import { type Exchange, type Recorder, type Route, startRecorder } from "../support/recorder.ts";
+import { ELEMENT_HTML, signsInAnybody } from "./element-page.ts";
 import {
   type ExtensionBrowser,
   FIREFOX_ID,
@@ -42,18 +36,12 @@ const element: Route = (request, response) => {
       ? { "Content-Security-Policy": "script-src 'self'; connect-src *" }
       : {}),
   });
-  response.end(
-    '<!doctype html><meta name="application-name" content="Element"><div id="matrixchat"></div>',
-  );
+  response.end(ELEMENT_HTML);
 };
 const plain: Route = (_request, response) => {
   response.writeHead(200, { "Content-Type": "text/html" });
   response.end("<!doctype html><title>A page</title>");
 };
-const homeserver = withPreflight((request, response) =>
-  answerJson(request, response, 200, { user_id: "@a:hs.example.org" }),
-);
-
 for (const kind of bothBrowsers) {
   describe(`popup in ${kind}`, () => {
     let recorder: Recorder;
@@ -68,7 +56,7 @@ for (const kind of bothBrowsers) {
           [ELEMENT]: element,
           [UNKNOWN_ELEMENT]: element,
           [PLAIN]: plain,
-          [HOMESERVER]: homeserver,
+          [HOMESERVER]: signsInAnybody,
         },
       });
       running = await launchMantle(kind, recorder.port);

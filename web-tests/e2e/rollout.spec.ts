@@ -16,14 +16,9 @@ import { packagesOf } from "../../scripts/packages.ts";
 import { billOfMaterials } from "../../scripts/sbom.ts";
 import { bothBrowsers } from "../support/browsers.ts";
 import { type PolicyScope, noPolicyBecause, openPolicyScope } from "../support/managed-browsers.ts";
-import {
-  type Recorder,
-  type Route,
-  answerJson,
-  startRecorder,
-  withPreflight,
-} from "../support/recorder.ts";
+import { type Recorder, type Route, startRecorder } from "../support/recorder.ts";
 import { identityServer } from "../support/world.ts";
+import { elementPage, signsInAnybody } from "./element-page.ts";
 import {
   FIREFOX_ID,
   type Json,
@@ -55,13 +50,6 @@ const SYSTEM_FOLDERS = ["/etc/chromium", "/etc/firefox", "/etc/firefox-esr"];
 const VECTORS = new URL("../../core/shields/tests/vectors/settings/", import.meta.url);
 
 type Values = Record<string, Json>;
-
-const element: Route = (_request, response) => {
-  response.writeHead(200, { "Content-Type": "text/html" });
-  response.end(
-    '<!doctype html><meta name="application-name" content="Element"><div id="matrixchat"></div>',
-  );
-};
 
 function listing(): string[] {
   return SYSTEM_FOLDERS.filter((folder) => existsSync(folder)).flatMap((folder) =>
@@ -98,14 +86,12 @@ for (const kind of bothBrowsers) {
         };
         recorder = await startRecorder({
           hosts: {
-            [ELEMENT]: element,
-            [WANTED]: element,
+            [ELEMENT]: elementPage,
+            [WANTED]: elementPage,
             "intranet.example.org": files,
             "contacts.example.org": identityServer(),
             "vector.im": identityServer(),
-            [HOMESERVER]: withPreflight((request, response) =>
-              answerJson(request, response, 200, { user_id: "@a:hs.example.org" }),
-            ),
+            [HOMESERVER]: signsInAnybody,
           },
         });
         // Firefox fetches what policy names before a test can have it trust the recorder's
