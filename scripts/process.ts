@@ -8,6 +8,12 @@ import { fileURLToPath } from "node:url";
 /** The top of the checkout. */
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
 
+/** Where a browser may be; what the environment names comes first. */
+export const programs = {
+  chromium: [process.env["CHROMIUM"], "/usr/bin/chromium", "/usr/bin/chromium-browser"],
+  firefox: [process.env["FIREFOX"], "/usr/bin/firefox-esr", "/usr/bin/firefox"],
+};
+
 export interface RunOptions {
   /** After this many seconds the program and its children are killed. */
   timeoutSeconds: number;

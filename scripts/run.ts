@@ -7,14 +7,9 @@ import { parseArgs } from "node:util";
 import puppeteer, { type Browser, type LaunchOptions } from "puppeteer-core";
 
 import { patternsOf } from "./manifest.ts";
-import { Failure, main, must, root } from "./process.ts";
+import { Failure, main, must, programs, root } from "./process.ts";
 
 const usage = "usage: scripts/run URL [--browser chromium|firefox]";
-
-const programs = {
-  chromium: [process.env["CHROMIUM"], "/usr/bin/chromium", "/usr/bin/chromium-browser"],
-  firefox: [process.env["FIREFOX"], "/usr/bin/firefox-esr", "/usr/bin/firefox"],
-};
 
 function siteOf(text: string): string {
   let url: URL;
