@@ -225,6 +225,9 @@ pub(super) async fn any(reader: &Reader, found: &mut Findings) -> Result<Plan, R
             b"\\manager ",
             b"%%For:",
             b"%%Author:",
+            // An archive that cannot be opened, of a document.
+            b"[Content_Types].xml",
+            b"mimetypeapplication/",
         ] {
             found.names |= contains(&text, mark);
         }

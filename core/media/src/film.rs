@@ -10,8 +10,8 @@ use super::tells::Tell;
 use super::{Findings, Refusal};
 
 const MAX_BOXES: usize = 20_000;
-/// Bytes of one table of places.
-const MAX_CHUNKS: u64 = 4 << 20;
+/// Bytes of all tables of samples.
+const MAX_INDEX: u64 = 16 << 20;
 /// What is looked through of one piece of metadata.
 const MAX_TEXT: u64 = 1 << 18;
 
@@ -108,20 +108,17 @@ const TRACKS: &[&[u8; 4]] =
     &[b"gpmd", b"camm", b"rtmd", b"djmd", b"dbgi", b"CTMD", b"mebx", b"mett", b"metx", b"urim"];
 
 pub(super) async fn tell(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
-    match walk(reader, found).await? {
-        _ if !found.any() => Ok(Plan::unchanged(reader.size())),
-        _ => Err(Refusal::NotRemovable),
-    }
+    walk(reader, None, found).await?;
+    if found.any() { Err(Refusal::NotRemovable) } else { Ok(Plan::unchanged(reader.size())) }
 }
 
 /// Sound alone: tags, dates and boxes that no player needs go.
 pub(super) async fn sound(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
-    let Film { overlay, media, chunks } = walk(reader, found).await?;
-    let is_media = |chunk: &u64| media.iter().any(|(from, to)| from <= chunk && chunk < to);
+    let mut film = walk(reader, Some(Overlay::default()), found).await?;
+    film.media.sort_unstable();
     // Where the index does not point into the media data, nothing is known of what is played.
-    let overlay = overlay
-        .filter(|_| !media.is_empty() && chunks.iter().all(is_media))
-        .ok_or(Refusal::NotRemovable)?;
+    let is_whole = !film.media.is_empty() && film.tables.iter().all(|t| t.lies_in(&film.media));
+    let overlay = film.overlay.filter(|_| is_whole).ok_or(Refusal::NotRemovable)?;
     overlay.into_plan(reader.size(), reader.size())
 }
 
@@ -130,16 +127,61 @@ struct Film {
     /// What goes; `None` where that is not all.
     overlay: Option<Overlay>,
     media: Vec<(u64, u64)>,
-    /// Where the index has pieces of sound begin.
-    chunks: Vec<u64>,
+    /// One for each box of boxes, as a track has its tables in one.
+    tables: Vec<Tables>,
+    /// Bytes of all of them.
+    indexed: u64,
 }
 
-async fn walk(reader: &Reader, found: &mut Findings) -> Result<Film, Refusal> {
+/// Where a track's samples lie: the content of `stsz`, `stsc`, and `stco` or `co64`.
+#[derive(Default)]
+struct Tables {
+    sizes: Vec<u8>,
+    runs: Vec<u8>,
+    places: Vec<u8>,
+    /// Bytes of one place.
+    width: usize,
+}
+
+impl Tables {
+    /// Whether all pieces of sound lie in the media data, whose ranges are in order.
+    fn lies_in(&self, media: &[(u64, u64)]) -> bool {
+        let size = be32(&self.sizes, 4).unwrap_or(0);
+        let mut sizes = self.sizes.get(12..).unwrap_or_default().chunks_exact(4);
+        let mut run = 8;
+        let places = self.places.get(8..).unwrap_or_default().chunks_exact(self.width.max(1));
+        places.zip(1_u32..).all(|(place, number)| {
+            while be32(&self.runs, run + 12).is_some_and(|first| first <= number) {
+                run += 12;
+            }
+            let count = be32(&self.runs, run + 4).unwrap_or(0);
+            let length = match size {
+                0 => sizes.by_ref().take(count as usize).map(number_of).sum(),
+                size => u64::from(size) * u64::from(count),
+            };
+            let from = number_of(place);
+            let area = media.partition_point(|(start, _)| *start <= from).checked_sub(1);
+            area.and_then(|area| media.get(area))
+                .is_some_and(|(_, to)| from < *to && from.saturating_add(length) <= *to)
+        })
+    }
+}
+
+fn number_of(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+}
+
+async fn walk(
+    reader: &Reader,
+    overlay: Option<Overlay>,
+    found: &mut Findings,
+) -> Result<Film, Refusal> {
     let size = reader.size();
-    let mut film = Film { overlay: Some(Overlay::default()), ..Film::default() };
+    let mut film = Film { overlay, ..Film::default() };
     let mut left = vec![(0, size)];
     let mut boxes = 0;
     while let Some((mut at, end)) = left.pop() {
+        film.tables.push(Tables::default());
         while at < end {
             boxes += 1;
             if boxes > MAX_BOXES {
@@ -219,21 +261,31 @@ async fn leaf(reader: &Reader, part: &Bmff, film: &mut Film, found: &mut Finding
             }
         }
         b"mdat" => film.media.push((part.content, part.end)),
-        name @ (b"stco" | b"co64") => {
-            let width = if name == b"stco" { 4 } else { 8 };
-            let Ok(bytes) = sample((part.end - part.content).min(MAX_CHUNKS)).await else {
-                return;
+        name @ (b"stco" | b"co64" | b"stsz" | b"stsc") if overlay.is_some() => {
+            let length = part.end - part.content;
+            film.indexed += length;
+            let bytes = if film.indexed > MAX_INDEX {
+                Err(())
+            } else {
+                sample(length).await.map_err(|_| ())
             };
-            film.chunks.extend(
-                bytes
-                    .get(8..)
-                    .unwrap_or_default()
-                    .chunks_exact(width)
-                    .map(|place| place.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))),
-            );
+            let Some(tables) = film.tables.last_mut() else { return };
+            let table = match name {
+                b"stsz" => &mut tables.sizes,
+                b"stsc" => &mut tables.runs,
+                _ => {
+                    tables.width = if name == b"stco" { 4 } else { 8 };
+                    &mut tables.places
+                }
+            };
+            match bytes {
+                // Two of a kind: players differ in which of them they take.
+                Ok(bytes) if table.is_empty() => *table = bytes,
+                _ => *overlay = None,
+            }
         }
-        // Pieces of films have an index each.
-        b"trun" => *overlay = None,
+        // Pieces of films have an index each; sizes of four bits are not looked into.
+        b"trun" | b"stz2" => *overlay = None,
         name if NEEDED.contains(&name) => {}
         name => {
             let tell = TAGS.iter().find(|(tag, _)| *tag == name).map(|(_, tell)| *tell);

@@ -195,7 +195,13 @@ async fn examine(reader: Reader) -> Report {
         Ok(_) if !findings.any() => Ok(Plan::unchanged(size)),
         Ok(plan) if plan.pieces().len() > MAX_PIECES => Err(Refusal::TooComplex),
         Ok(plan) => still_known(&reader, kind, plan).await,
-        refused => refused,
+        Err(refusal) => {
+            if refusal != Refusal::NotRemovable && !kind.is_picture() {
+                // Not gone through to its end, and sent unasked: told is what its ends say.
+                let _ = documents::any(&reader, &mut findings).await;
+            }
+            Err(refusal)
+        }
     };
     Report { kind, findings, plan }
 }

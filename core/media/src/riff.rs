@@ -18,8 +18,7 @@ const FILM: &[&[u8; 4]] = &[
 ];
 const LISTS: &[&[u8; 4]] = &[b"hdrl", b"strl", b"odml", b"INFO", b"exif", b"ncdt", b"hydt"];
 /// Needed to play a sound, with the marks and loops of samples.
-const SOUND: &[&[u8; 4]] =
-    &[b"fmt ", b"fact", b"data", b"cue ", b"smpl", b"inst", b"plst", b"wavl"];
+const SOUND: &[&[u8; 4]] = &[b"fmt ", b"fact", b"data", b"cue ", b"smpl", b"inst", b"plst"];
 
 const TAGS: &[(&[u8; 4], Tell)] = &[
     (b"IART", Tell::Names),
@@ -93,7 +92,11 @@ pub(super) async fn film(reader: &Reader, found: &mut Findings) -> Result<Plan, 
             }
             let length = usize::try_from(end - at).unwrap_or(12).min(12);
             let head = reader.read(at, length).await?;
-            let (name, content, next) = chunk(&head, at, end);
+            let (name, mut content, mut next) = chunk(&head, at, end);
+            // Recorders write the length at last.
+            if &name == b"RIFF" && content.0 == content.1 {
+                (content.1, next) = (end, end);
+            }
             // A long film is several RIFFs.
             let form = four(&head, 8).unwrap_or_default();
             let is_list = &name == b"LIST" && LISTS.contains(&&form);
@@ -116,10 +119,11 @@ fn chunk(head: &[u8], at: u64, end: u64) -> ([u8; 4], (u64, u64), u64) {
     let name = four(head, 0).unwrap_or_default();
     let length = u64::from(le32(head, 4).unwrap_or(0));
     let content = ((at + 8).min(end), (at + 8 + length).min(end));
-    (name, content, (content.1 + (length & 1)).min(end))
+    (name, content, content.1 + (length & 1))
 }
 
-/// WAV: form and samples stay.
+/// WAV: form and samples stay. Players differ in which of two they take, and in whether they read on
+/// behind the stated end: a file with one of these is left as it is.
 pub(super) async fn sound(reader: &Reader, found: &mut Findings) -> Result<Plan, Refusal> {
     let size = reader.size();
     let head = reader.read(0, 12).await?;
@@ -131,27 +135,38 @@ pub(super) async fn sound(reader: &Reader, found: &mut Findings) -> Result<Plan,
     let mut at = 12;
     let mut chunks = 0;
     let mut has = (false, false);
-    while at + 8 <= end {
+    let mut is_odd = false;
+    while at + 8 <= size {
         chunks += 1;
         if chunks > MAX_CHUNKS {
             return Err(Refusal::TooComplex);
         }
-        let head = reader.read_ahead(at, 8, 4096).await?;
-        let (name, content, next) = chunk(&head, at, end);
-        // Players go on behind the stated end where a chunk does.
-        if end < size && at + 8 + u64::from(le32(&head, 4).unwrap_or(0)) > end {
-            return Err(Refusal::Malformed);
-        }
+        let length = usize::try_from(size - at).unwrap_or(12).min(12);
+        let head = reader.read_ahead(at, length, 4096).await?;
+        let is_behind = at >= end;
+        let (name, content, next) = chunk(&head, at, if is_behind { size } else { end });
+        let is_sound = SOUND.contains(&&name);
+        let length = u64::from(le32(&head, 4).unwrap_or(0));
+        is_odd |= if is_behind {
+            is_sound
+        } else {
+            end < size && at + 8 + length > end
+                // What is longer than it says looks like chunks.
+                || !name.iter().all(|byte| matches!(byte, b' '..=b'~'))
+                || &name == b"fmt " && has.0
+                || &name == b"data" && (has != (true, false) || length == 0)
+                || four(&head, 8) == Some(*b"wavl")
+        };
         has.0 |= &name == b"fmt ";
         has.1 |= &name == b"data";
-        if SOUND.contains(&&name) {
-            body.keep(at, next);
+        if is_sound && !is_behind {
+            body.keep(at, next.min(end));
         } else {
             note(reader, &name, content, found).await?;
         }
         at = next;
     }
-    if has != (true, true) {
+    if is_odd || has != (true, true) {
         return Err(Refusal::Malformed);
     }
     if stated != end {

@@ -326,17 +326,30 @@ pub(super) async fn ogg(reader: &Reader, found: &mut Findings) -> Result<Plan, R
         at = page.end;
     }
     // A further stream has comments of its own; what is no page is not played.
+    let mut is_alone = true;
     while at < size {
-        match page(reader, at, LONG_WINDOW).await {
-            Ok(page) if page.serial == first.serial => at = page.end,
-            Err(Refusal::Truncated) => break,
-            _ => {
-                found.hidden = true;
-                return Err(Refusal::NotRemovable);
+        let (to, is_own) = match page(reader, at, LONG_WINDOW).await {
+            Ok(page) => (page.end, page.serial == first.serial),
+            // Cut, and no player minds.
+            Err(Refusal::Truncated)
+                if reader.read(at, 4).await.is_ok_and(|mark| mark == b"OggS") =>
+            {
+                break;
+            }
+            Err(_) => (size, false),
+        };
+        if !is_own {
+            is_alone = false;
+            found.hidden = true;
+            let length = usize::try_from((to - at).min(MAX_TEXT)).unwrap_or(0);
+            let part = reader.read_ahead(at, length, LONG_WINDOW).await?;
+            if to == size || contains(&part, b"OpusTags") || contains(&part, b"\x03vorbis") {
+                found.note_words(&part);
             }
         }
+        at = to;
     }
-    overlay.into_plan(size, size)
+    if is_alone { overlay.into_plan(size, size) } else { Err(Refusal::NotRemovable) }
 }
 
 fn note_comments(comments: &[u8], found: &mut Findings) {

@@ -22,6 +22,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
     // An odd last chunk may lack its padding in the count.
     found.hidden |= end + 1 < size;
     let mut body = Plan::new(size);
+    // Readers go by the first block.
     let mut hint = None;
     let mut extended = None;
     let mut has_picture = false;
@@ -67,11 +68,12 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
                     let whole = usize::try_from(content.1 - content.0).unwrap_or(0);
                     let block = reader.read_ahead(content.0, whole, WINDOW).await?;
                     let turned = exif::note(&block, found);
-                    if hint.is_none() && turned != 1 {
-                        hint = Some(exif::only_orientation_like(&block, turned));
-                    }
+                    hint.get_or_insert_with(|| {
+                        (turned != 1).then(|| exif::only_orientation_like(&block, turned))
+                    });
                 } else {
                     found.other = true;
+                    hint.get_or_insert(None);
                 }
             }
             b"XMP " => {
@@ -89,7 +91,7 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
     if !has_picture {
         return Err(Refusal::Malformed);
     }
-    assemble(size, extended, body, hint)
+    assemble(size, extended, body, hint.flatten())
 }
 
 /// Header and flags anew, for what is left.
@@ -102,9 +104,10 @@ fn assemble(
     let mut head = b"RIFF\0\0\0\0WEBP".to_vec();
     if let Some(mut bytes) = extended {
         if let Some(flags) = bytes.get_mut(8) {
+            let announced = *flags & HAS_EXIF;
             *flags &= !(HAS_EXIF | HAS_XMP);
             if let Some(block) = hint {
-                *flags |= HAS_EXIF;
+                *flags |= announced;
                 #[allow(clippy::cast_possible_truncation)]
                 let length = (block.len() as u32).to_le_bytes();
                 body.put([b"EXIF".as_slice(), &length, &block].concat());

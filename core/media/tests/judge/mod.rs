@@ -238,7 +238,11 @@ fn samples(file: &[u8]) -> Option<Vec<&[u8]>> {
     let mut at = 12;
     while let Some(head) = file.get(at..at + 8) {
         let length = u32::from_le_bytes(head[4..].try_into().unwrap()) as usize;
-        let end = (at + 8).saturating_add(length).min(file.len());
+        let mut end = (at + 8).saturating_add(length).min(file.len());
+        if &head[..4] == b"data" && length == 0 {
+            // Of no stated length: players read on.
+            end = file.len();
+        }
         if matches!(&head[..4], b"fmt " | b"data" | b"fact") {
             made.push(&head[..4]);
             made.push(&file[at + 8..end]);
