@@ -5,20 +5,23 @@ use super::bytes::{contains, find, find_iter, last, le16, le32};
 use super::plan::Plan;
 use super::reader::{LONG_WINDOW, Reader};
 use super::{Findings, Kind, Refusal, exif};
-use miniz_oxide::inflate::{decompress_to_vec_with_limit, decompress_to_vec_zlib_with_limit};
+use miniz_oxide::inflate::{
+    TINFLStatus, decompress_to_vec_with_limit, decompress_to_vec_zlib_with_limit,
+};
 
 /// A PDF is read whole up to this size; of a larger one so much of each end.
 const MAX_PDF: u64 = 64 << 20;
 const PDF_PART: usize = 1 << 20;
 /// Dictionaries reach over the border of two parts.
 const PDF_OVERLAP: usize = 16 << 10;
-const MAX_STREAMS: u32 = 400;
 const MAX_INDEX: u64 = 8 << 20;
 const MAX_ENTRIES: usize = 50_000;
-/// What is opened of one member of an archive, and of all together.
+/// What is opened of one stream or member of an archive, and of all together.
 const MAX_PACKED: u32 = 4 << 20;
 const MAX_MEMBER: usize = 8 << 20;
 const MAX_OPENED: usize = 48 << 20;
+/// What a stream of a PDF counts at least.
+const MIN_STREAM: usize = 1 << 10;
 /// Of pictures in documents: their first bytes have the camera's block.
 const PICTURE_PART: usize = 1 << 17;
 /// Of documents and pictures of kinds that are not known better.
@@ -32,7 +35,7 @@ pub(super) async fn pdf(reader: &Reader, found: &mut Findings) -> Result<Plan, R
     } else {
         [(0, MAX_PDF / 2), (size - MAX_PDF / 2, size)]
     };
-    let mut streams = 0;
+    let mut left = MAX_OPENED;
     for (from, to) in ranges {
         let mut at = from;
         while at < to {
@@ -43,13 +46,26 @@ pub(super) async fn pdf(reader: &Reader, found: &mut Findings) -> Result<Plan, R
             note_pdf(&part, found);
             for mark in [&b"/ObjStm"[..], b"/Type/Metadata", b"/Type /Metadata"] {
                 let within = part.get(..usize::try_from(step).unwrap_or(0)).unwrap_or_default();
+                let mut ends = find_iter(&part, b"endstream").peekable();
                 for place in find_iter(within, mark) {
-                    streams += 1;
-                    if streams > MAX_STREAMS {
-                        found.other = true;
-                        break;
+                    while ends.next_if(|end| *end < place).is_some() {}
+                    let whole = ends.peek().and_then(|end| part.get(place..*end));
+                    let read;
+                    let bytes = if let Some(whole) = whole {
+                        whole
+                    } else {
+                        let start = at + place as u64;
+                        let most = MAX_PACKED.min(u32::try_from(left).unwrap_or(MAX_PACKED));
+                        let length = usize::try_from((size - start).min(most.into())).unwrap_or(0);
+                        read = reader.read_ahead(start, length, LONG_WINDOW).await?;
+                        &read
+                    };
+                    let opened = open_stream(bytes, MAX_MEMBER.min(left), found);
+                    left = left.saturating_sub(bytes.len().max(MIN_STREAM) + opened);
+                    if left == 0 {
+                        found.names = true;
+                        return outcome(size, found);
                     }
-                    open_stream(reader, at + place as u64, found).await?;
                 }
             }
             at += step;
@@ -58,24 +74,24 @@ pub(super) async fn pdf(reader: &Reader, found: &mut Findings) -> Result<Plan, R
     outcome(size, found)
 }
 
-/// A stream whose dictionary has something at `at`: objects, or XMP. What cannot be opened is taken
-/// to name somebody.
-async fn open_stream(reader: &Reader, at: u64, found: &mut Findings) -> Result<(), Refusal> {
-    let length = (reader.size() - at).min(MAX_PACKED.into());
-    let bytes = reader.read_ahead(at, usize::try_from(length).unwrap_or(0), LONG_WINDOW).await?;
-    let head = bytes.get(..2048).unwrap_or(&bytes);
-    let Some(start) = find(head, b"stream") else { return Ok(()) };
+/// A stream by the end of its dictionary on: objects, or XMP. Gives how many bytes were packed in it;
+/// what cannot be opened is taken to name somebody.
+fn open_stream(bytes: &[u8], most: usize, found: &mut Findings) -> usize {
+    let head = bytes.get(..2048).unwrap_or(bytes);
+    let Some(start) = find(head, b"stream") else { return 0 };
     let mut packed = bytes.get(start + 6..).unwrap_or_default();
     packed = packed.strip_prefix(b"\r").unwrap_or(packed);
     packed = packed.strip_prefix(b"\n").unwrap_or(packed);
-    match decompress_to_vec_zlib_with_limit(packed, MAX_MEMBER) {
-        Ok(plain) => note_pdf(&plain, found),
-        Err(error) if !error.output.is_empty() => note_pdf(&error.output, found),
-        // XMP stands in clear.
-        Err(_) if packed.starts_with(b"<") => {}
-        Err(_) => found.names = true,
+    // XMP stands in clear.
+    if packed.starts_with(b"<") {
+        return 0;
     }
-    Ok(())
+    let plain = decompress_to_vec_zlib_with_limit(packed, most).unwrap_or_else(|error| {
+        found.names |= error.output.is_empty() || error.status != TINFLStatus::Adler32Mismatch;
+        error.output
+    });
+    note_pdf(&plain, found);
+    plain.len()
 }
 
 /// Kinds of annotations that have an author (`T`), which fields of forms use for their own names.
@@ -103,18 +119,25 @@ fn note_pdf(part: &[u8], found: &mut Findings) {
             !value.starts_with(b"()") && !value.starts_with(b"<>")
         });
     }
+    // How far objects were looked through.
+    let mut done = 0;
     for at in find_iter(part, b"/Subtype") {
+        if at < done {
+            continue;
+        }
         let kind = part.get(at + 8..at + 40).unwrap_or_default().trim_ascii_start();
         let kind = kind.strip_prefix(b"/").unwrap_or_default();
         if NOTES.iter().any(|note| {
             let end = kind.get(note.len());
             kind.starts_with(note) && end.is_none_or(|byte| !byte.is_ascii_alphanumeric())
         }) {
-            let start = part.get(..at).unwrap_or_default();
-            let start = last(start, b"obj").unwrap_or(at.saturating_sub(4096));
-            let rest = part.get(start.max(at.saturating_sub(4096))..).unwrap_or_default();
-            let end = find(rest, b"endobj").unwrap_or(rest.len()).min(16 << 10);
-            let object = rest.get(..end).unwrap_or_default();
+            let from = at.saturating_sub(4096).max(done);
+            let start = from + last(part.get(from..at).unwrap_or_default(), b"obj").unwrap_or(0);
+            let end = part.len().min(start + (16 << 10));
+            let rest = part.get(start..end).unwrap_or_default();
+            let object =
+                rest.get(..find(rest, b"endobj").unwrap_or(rest.len())).unwrap_or_default();
+            done = start + object.len();
             found.names |=
                 [&b"/T("[..], b"/T (", b"/T<", b"/T <"].iter().any(|t| contains(object, t));
         }
@@ -339,17 +362,23 @@ fn note_xml(text: &[u8], found: &mut Findings) {
 
 /// Whether an XML element of that name, whatever its prefix, holds text.
 fn has_value(text: &str, name: &str) -> bool {
+    // The next bracket, looked for once for all names before it, and whether text follows it.
+    let (mut bracket, mut is_followed) = (0, false);
     text.match_indices(name).any(|(at, _)| {
-        let before = text.get(..at).and_then(|text| text.chars().next_back());
-        let rest = text.get(at + name.len()..).unwrap_or_default();
-        let is_whole = rest.starts_with(|c: char| c == '>' || c.is_ascii_whitespace());
-        let value = rest
-            .split_once('>')
-            .and_then(|(tag, value)| (!tag.ends_with('/') && !tag.contains('<')).then_some(value));
-        matches!(before, Some(':' | '<'))
-            && is_whole
-            && value.is_some_and(|value| {
-                !value.trim_start().is_empty() && !value.trim_start().starts_with('<')
-            })
+        let end = at + name.len();
+        let rest = text.get(end..).unwrap_or_default();
+        if bracket < end {
+            let length = rest.find(['<', '>']).unwrap_or(rest.len());
+            bracket = end + length;
+            is_followed = rest
+                .get(length..)
+                .and_then(|rest| rest.strip_prefix('>'))
+                .and_then(|value| value.trim_start().chars().next())
+                .is_some_and(|first| first != '<');
+        }
+        is_followed
+            && rest.starts_with(|c: char| c == '>' || c.is_ascii_whitespace())
+            && text.get(..at).is_some_and(|before| before.ends_with([':', '<']))
+            && !text.get(..bracket).unwrap_or_default().ends_with('/')
     })
 }

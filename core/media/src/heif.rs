@@ -175,12 +175,16 @@ pub(super) async fn clean(reader: &Reader, found: &mut Findings) -> Result<Plan,
             media.iter().flat_map(|(from, to)| gaps(&kept, *from, *to)).collect()
         }
     };
+    let mut listed = Kept::default();
+    gone.iter().for_each(|(_, range)| listed.add(range.0, range.1));
+    let listed = listed.joined();
     for (from, to) in areas {
         if reader.is_zero(from, to).await? {
             continue;
         }
         // What no item refers to.
-        found.hidden |= !gone.iter().any(|(_, range)| range.0 < to && from < range.1);
+        let item = listed.partition_point(|range| range.1 <= from);
+        found.hidden |= listed.get(item).is_none_or(|range| range.0 >= to);
         match &turned {
             Some((_, at, left)) if from <= *at && at + left.len() as u64 <= to => {
                 overlay.zero(from, *at);

@@ -11,6 +11,10 @@ use std::task::Poll;
 const HEAD: usize = 64 * 1024;
 /// Most ranges asked of one file; a file of 4 GB read through in the largest windows needs fewer.
 const MAX_NEEDS: u32 = 20_000;
+/// Most bytes handed out of one file, and how often all of it: no parser needs more, but one that parts
+/// of a made-up file send to the same place again and again.
+const MAX_READ: u64 = 16 << 20;
+const MAX_PASSES: u64 = 8;
 /// For parsers that go through a whole file. Browsers read large ranges much faster than small ones.
 pub(super) const LONG_WINDOW: usize = 8 << 20;
 
@@ -21,6 +25,7 @@ pub(super) struct Slot {
     start: u64,
     bytes: Vec<u8>,
     needs: u32,
+    handed_out: u64,
 }
 
 impl Slot {
@@ -77,7 +82,12 @@ impl Reader {
         window: usize,
     ) -> Result<Vec<u8>, Refusal> {
         self.ensure(at, length, window).await?;
-        self.slot.borrow().from(at).get(..length).map(<[u8]>::to_vec).ok_or(Refusal::Truncated)
+        let mut slot = self.slot.borrow_mut();
+        slot.handed_out += length as u64;
+        if slot.handed_out / MAX_PASSES > self.size + MAX_READ / MAX_PASSES {
+            return Err(Refusal::TooComplex);
+        }
+        slot.from(at).get(..length).map(<[u8]>::to_vec).ok_or(Refusal::Truncated)
     }
 
     /// Looks at the bytes from `at` on, at least one and at most `window`, without copying them.

@@ -12,6 +12,8 @@ use super::{Findings, Refusal};
 /// Larger drawings are not read whole.
 const MAX_SVG: u64 = 16 << 20;
 const MAX_DEPTH: usize = 1_000;
+/// Prefixes of namespaces.
+const MAX_SPACES: usize = 100;
 
 /// Whether the first element is an SVG's.
 pub(super) fn is_svg(head: &[u8]) -> bool {
@@ -233,6 +235,7 @@ impl<'a> Drawing<'a, '_> {
             match self.spaces.iter().find(|(known, _)| *known == prefix) {
                 Some((_, space)) if *space != attribute.value => return Err(Refusal::Unsupported),
                 Some(_) => {}
+                None if self.spaces.len() >= MAX_SPACES => return Err(Refusal::TooComplex),
                 None => self.spaces.push((prefix, attribute.value)),
             }
         }

@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     clippy::panic,
+    clippy::cloned_ref_to_slice_refs,
     missing_docs,
     reason = "tests may panic"
 )]
