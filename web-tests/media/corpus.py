@@ -283,7 +283,7 @@ def documents():
         "author.pdf": (b"%PDF-1.4\n1 0 obj\n<</Author (" + CANARY.encode() + b")>>\nendobj\ntrailer<</Info 1 0 R>>\n%%EOF", True),
         "nobody.pdf": (b"%PDF-1.4\n1 0 obj\n<</Type /Catalog>>\nendobj\ntrailer<</Root 1 0 R>>\n%%EOF", False),
         "cut.pdf": (b"%PDF-1.4\n1 0 obj\n<</Author (" + CANARY.encode(), "not-removable"),
-        "bomb.pdf": (b"%PDF-1.5\n1 0 obj\n<</Type /ObjStm /N 1 /First 4 /Filter /FlateDecode /Length 9>>stream\n" + zlib.compress(b"\0" * 30_000_000, 9) + b"\nendstream endobj\ntrailer<</Root 1 0 R>>\n%%EOF", "unchanged"),
+        "bomb.pdf": (b"%PDF-1.5\n1 0 obj\n<</Type /ObjStm /N 1 /First 4 /Filter /FlateDecode /Length 9>>stream\n" + zlib.compress(b"\0" * 30_000_000, 9) + b"\nendstream endobj\ntrailer<</Root 1 0 R>>\n%%EOF", "not-removable"),
         "archive-and-document.pdf": (b"%PDF-1.4\n1 0 obj\n<</Type /Catalog>>\nendobj\ntrailer<</Root 1 0 R>>\n%%EOF" + zip_of({"[Content_Types].xml": "<x/>", "docProps/core.xml": core}), "not-removable"),
         "cut.docx": (zip_of({"[Content_Types].xml": "<x/>", "docProps/core.xml": core})[:-30], "malformed"),
         "many.docx": (zip_of({"[Content_Types].xml": "<x/>", "docProps/core.xml": core})[:-22] + b"PK\5\6\0\0\0\0" + b"\xff" * 12 + b"\0\0", "malformed"),
