@@ -3,7 +3,7 @@ import "../../testing/page.ts";
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import { FAIL, PASS, REPLY } from "../intercept/decision.ts";
+import { FAIL, PASS, REPLY, UNREADABLE } from "../intercept/decision.ts";
 import { fallbackAnswer, fallbackDecision } from "./fallback.ts";
 
 const flags = (method: string, url: string): number => fallbackDecision(method, url).flags;
@@ -54,7 +54,10 @@ describe("without a working core", () => {
     ] as const) {
       assert.equal(flags(method, url), PASS, url);
     }
-    assert.equal(fallbackAnswer(), undefined);
+  });
+
+  test("a response that was to be looked at is not shown", () => {
+    assert.equal(fallbackAnswer(), UNREADABLE);
   });
 
   test("a base path, another version or a slash at the end change nothing", () => {

@@ -1,6 +1,6 @@
 import protectedRequests from "../../generated/protected.json";
 import { execute, indexOf, letterOf, NativeRegExp, slice } from "../primordials/primordials.ts";
-import { FAIL, PASS, REPLY } from "../intercept/decision.ts";
+import { FAIL, PASS, REPLY, UNREADABLE } from "../intercept/decision.ts";
 import type { SyntheticReply } from "../intercept/decision.ts";
 import { refusal } from "../intercept/refusal.ts";
 
@@ -32,9 +32,9 @@ export function fallbackDecision(
   return { flags: PASS };
 }
 
-/** Answers pass as they are: what they could lead to is refused or blocked when it is asked for. */
-export function fallbackAnswer(): undefined {
-  return undefined;
+/** A response that the core asked to see is not shown unseen; without a core none is asked for. */
+export function fallbackAnswer(): typeof UNREADABLE {
+  return UNREADABLE;
 }
 
 /**

@@ -20,6 +20,7 @@ import type {
   RequestPolicy,
   HandlerAction,
   PeerVerdict,
+  SeenBody,
   SyntheticReply,
   Delegate,
 } from "../intercept/decision.ts";
@@ -183,15 +184,14 @@ export class GuardedCore implements RequestPolicy {
     this.#notePending();
   }
 
-  answer(method: string, url: string, status: number, body: Uint8Array): Uint8Array | undefined {
-    const trapped = { trapped: true } as const;
-    const answer = this.#attempt<Uint8Array | undefined | typeof trapped>(
+  answer(method: string, url: string, status: number, body: Uint8Array): SeenBody {
+    const answer = this.#attempt<SeenBody>(
       (core) => core.answer(method, url, status, body),
-      trapped,
+      fallbackAnswer(),
     );
     this.#memory = this.#attemptOnce((core) => core.memory()) ?? this.#memory;
     this.#notePending();
-    return answer === trapped ? fallbackAnswer() : (answer as Uint8Array | undefined);
+    return answer;
   }
 
   peer(urls: string): PeerVerdict | undefined {

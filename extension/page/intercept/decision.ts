@@ -66,6 +66,12 @@ export interface FrameVerdict {
   readonly sentence: string | null;
 }
 
+/** Of a response that was to be looked at and could not be: the page is not to have it. */
+export const UNREADABLE = "unreadable";
+
+/** A response's bytes as the page shall see them; undefined: as they are. */
+export type SeenBody = Uint8Array | typeof UNREADABLE | undefined;
+
 /** What the hooks ask about each request. Flags as above; nothing here ever throws. */
 export interface RequestPolicy {
   /** False until settings arrived or were given up on. */
@@ -97,6 +103,6 @@ export interface RequestPolicy {
   link(url: string): string | undefined;
   /** Before a link is followed, and before "position:" is read; undefined: nobody minds. */
   prompt(what: string): Delegate | undefined;
-  /** The answer's bytes as the page shall see them; undefined: as they are. */
-  answer(method: string, url: string, status: number, body: Uint8Array): Uint8Array | undefined;
+  /** `body` is what the page would read, in UTF-8. */
+  answer(method: string, url: string, status: number, body: Uint8Array): SeenBody;
 }

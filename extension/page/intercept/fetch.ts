@@ -46,7 +46,7 @@ import {
   toUpperCase,
   urlHref,
 } from "../primordials/primordials.ts";
-import { NEEDS_BODY, INSPECT_RESPONSE } from "./decision.ts";
+import { NEEDS_BODY, UNREADABLE, INSPECT_RESPONSE } from "./decision.ts";
 import type { RequestPolicy, SyntheticReply } from "./decision.ts";
 import { beforeSending, delegateResponse, delegateRequest } from "./handlers.ts";
 import type { AnsweredRequest, Handled, PausedRequest } from "./handlers.ts";
@@ -354,8 +354,9 @@ class InterceptedFetch {
     const status = responseStatus(response);
     const opened = open && (await open(status, bytes));
     const shown = opened ?? bytes;
-    const changed =
-      (isWatched ? this.#gate.answer(method, url, status, shown) : undefined) ?? opened;
+    const seen = isWatched ? this.#gate.answer(method, url, status, shown) : undefined;
+    if (seen === UNREADABLE) throw networkError();
+    const changed = seen ?? opened;
     return changed === undefined ? response : withBody(response, changed);
   }
 }

@@ -10,6 +10,7 @@ import {
   toUpperCase,
 } from "../primordials/primordials.ts";
 import type { HeaderList } from "../primordials/header-list.ts";
+import { UNREADABLE } from "./decision.ts";
 import type { RequestPolicy, HandlerAction, SyntheticReply, Delegate } from "./decision.ts";
 import { matrixError } from "./matrix-error.ts";
 
@@ -165,6 +166,7 @@ function seenByCore(
   if (handled.kind !== "reply") return handled;
   const { reply } = handled;
   const seen = gate.answer(method, url, reply.status, encodeText(reply.body));
+  if (seen === UNREADABLE) return { kind: "fail" };
   return seen === undefined
     ? handled
     : { kind: "reply", reply: { ...reply, body: decodeText(seen) } };

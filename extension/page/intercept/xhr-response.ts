@@ -3,6 +3,7 @@ import {
   capturedGetter,
   charCodeAt,
   copyBytes,
+  decodeText,
   decodeWith,
   encodeText,
   findElement,
@@ -28,6 +29,7 @@ import {
   viewBuffer,
   weakGet,
 } from "../primordials/primordials.ts";
+import { UNREADABLE } from "./decision.ts";
 import type { RequestPolicy } from "./decision.ts";
 import { withoutFragment } from "./response.ts";
 import { replaceAccessor, replaceMethod } from "./wrap.ts";
@@ -41,7 +43,7 @@ import {
   prototype,
   unsent,
 } from "./xhr-state.ts";
-import type { Opened, Xhr } from "./xhr-state.ts";
+import type { Opened, SeenText, Xhr } from "./xhr-state.ts";
 
 const nativeStatus = capturedGetter<Xhr, number>(prototype, "status");
 
@@ -50,6 +52,13 @@ const nativeHeader = uncurry(prototype.getResponseHeader);
 const nativeResponse = capturedGetter<Xhr, unknown>(prototype, "response");
 
 const nativeText = capturedGetter<Xhr, string>(prototype, "responseText");
+
+const decoderEncoding = capturedGetter<TextDecoder, string>(
+  NativeTextDecoder.prototype,
+  "encoding",
+);
+
+const nativeXml = capturedGetter<Xhr, Document | null>(prototype, "responseXML");
 
 export function installAnswerAccessors(gate: RequestPolicy): void {
   /** Answers made here from their parts, others by the browser. */
@@ -110,7 +119,7 @@ export function installAnswerAccessors(gate: RequestPolicy): void {
       if (opened?.watchedType === undefined) return apply(native, self, args);
       const type = NativeString(args[0]);
       // Throws once the answer is coming in.
-      apply(native, self, ["arraybuffer"]);
+      apply(native, self, [isResponseType(type) ? watchedAs(type) : type]);
       if (isResponseType(type)) opened.watchedType = type;
       return undefined;
     },
@@ -158,27 +167,57 @@ function typeOf(xhr: Xhr, opened: Opened): XMLHttpRequestResponseType {
   return opened.watchedType ?? nativeType(xhr);
 }
 
-/** The answer's bytes as the page shall see them; null before the end and after an error. */
-function bytesOf(gate: RequestPolicy, xhr: Xhr, opened: Opened): Uint8Array | null {
+/**
+ * What the browser collects while the core is to see a response. The page's text only the browser can
+ * make, as charsets and byte order marks have it; other forms are made of bytes.
+ */
+export function watchedAs(type: XMLHttpRequestResponseType): XMLHttpRequestResponseType {
+  return isText(type) ? type : "arraybuffer";
+}
+
+/** Whether the page is given text in the charset that the response or the page names. */
+export function readsText(xhr: Xhr): boolean {
+  return isText(nativeType(xhr));
+}
+
+function isText(type: XMLHttpRequestResponseType): boolean {
+  return type === "" || type === "text";
+}
+
+/** What the page shall see of a response; null before the end and after an error. */
+function seenBy(gate: RequestPolicy, xhr: Xhr, opened: Opened): SeenText | Uint8Array | null {
   if (opened.phase === "made") {
     return opened.state >= LOADING ? (opened.reply?.bytes ?? null) : null;
   }
   if (nativeState(xhr) !== DONE) return null;
-  if (opened.body === undefined) {
-    const bytes = nativeBytes(xhr, opened);
-    const changed =
-      bytes === null ? undefined : gate.answer(opened.method, opened.url, nativeStatus(xhr), bytes);
-    opened.body = { bytes: changed ?? bytes };
-  }
-  return opened.body.bytes;
+  opened.body ??= { seen: nativeStatus(xhr) === 0 ? null : lookedAt(gate, xhr, opened) };
+  return opened.body.seen;
 }
 
-function nativeBytes(xhr: Xhr, opened: Opened): Uint8Array | null {
-  if (nativeStatus(xhr) === 0) return null;
-  if (!opened.isAsync) return encodeText(nativeText(xhr));
+function lookedAt(gate: RequestPolicy, xhr: Xhr, opened: Opened): SeenText | Uint8Array | null {
+  const { method, url } = opened;
+  const status = nativeStatus(xhr);
+  if (isText(nativeType(xhr))) {
+    const text = nativeText(xhr);
+    const changed = gate.answer(method, url, status, utf8Of(text));
+    if (changed === UNREADABLE) return null;
+    return changed === undefined
+      ? { text, isChanged: false }
+      : { text: decodeText(changed), isChanged: true };
+  }
   const buffer = nativeResponse(xhr) as ArrayBuffer | null;
-  return buffer === null ? null : new NativeUint8Array(buffer);
+  if (buffer === null) return null;
+  const bytes = new NativeUint8Array(buffer);
+  const changed = gate.answer(method, url, status, bytes);
+  return changed === UNREADABLE ? null : (changed ?? bytes);
 }
+
+/** Reads as the text when it is decoded: a mark at its start would be left out. */
+export function utf8Of(text: string): Uint8Array {
+  return encodeText(charCodeAt(text, 0) === MARK ? `\ufeff${text}` : text);
+}
+
+const MARK = 0xfeff;
 
 function responseOf(
   gate: RequestPolicy,
@@ -186,23 +225,29 @@ function responseOf(
   opened: Opened,
   type: XMLHttpRequestResponseType,
 ): unknown {
-  const bytes = bytesOf(gate, xhr, opened);
-  if (type === "" || type === "text") {
-    if (bytes === null) return "";
+  const seen = seenBy(gate, xhr, opened);
+  if (isText(type)) {
+    if (seen === null) return "";
     if (opened.value?.type !== "text") {
-      opened.value = { type: "text", value: textOf(bytes, charsetOf(mimeOf(xhr, opened))) };
+      const value = seen instanceof NativeUint8Array ? madeText(seen, xhr, opened) : seen.text;
+      opened.value = { type: "text", value };
     }
     return opened.value.value;
   }
   const isDone = opened.phase === "made" ? opened.state === DONE : true;
-  if (bytes === null || !isDone) return null;
+  if (!(seen instanceof NativeUint8Array) || !isDone) return null;
   if (opened.value?.type !== type) {
-    const value = valueOf(xhr, opened, type, bytes);
+    const value = valueOf(xhr, opened, type, seen);
     // Chromium parses anew each time it is asked.
     if (type === "json" && !isGecko) return value;
     opened.value = { type, value };
   }
   return opened.value.value;
+}
+
+function madeText(bytes: Uint8Array, xhr: Xhr, opened: Opened): string {
+  const isUtf8 = opened.phase === "made" && opened.reply?.isUtf8 === true;
+  return textOf(bytes, isUtf8 ? "utf-8" : charsetOf(mimeShown(xhr, opened)));
 }
 
 function valueOf(
@@ -211,7 +256,7 @@ function valueOf(
   type: XMLHttpRequestResponseType,
   bytes: Uint8Array,
 ): unknown {
-  const mime = mimeOf(xhr, opened);
+  const mime = mimeShown(xhr, opened);
   switch (type) {
     case "arraybuffer":
       return viewBuffer(copyBytes(bytes));
@@ -237,10 +282,12 @@ function documentOf(
   type: XMLHttpRequestResponseType,
 ): unknown {
   if (type === "document") return responseOf(gate, xhr, opened, type);
-  const bytes = bytesOf(gate, xhr, opened);
+  const seen = seenBy(gate, xhr, opened);
   const isDone = opened.phase === "made" ? opened.state === DONE : true;
-  if (bytes === null || !isDone) return null;
-  return parsed(bytes, mimeOf(xhr, opened), false);
+  if (seen === null || !isDone) return null;
+  const mime = mimeShown(xhr, opened);
+  if (seen instanceof NativeUint8Array) return parsed(seen, mime, false);
+  return seen.isChanged ? parsed(utf8Of(seen.text), essenceOf(mime), false) : nativeXml(xhr);
 }
 
 /** A document of HTML, where that is wanted, or XML; null for other types. */
@@ -259,13 +306,14 @@ function parsed(bytes: Uint8Array, mime: string, mayBeHtml: boolean): Document |
   return isXml && findElement(result, "parsererror") !== null ? null : result;
 }
 
-function mimeOf(xhr: Xhr, opened: Opened): string {
-  if (opened.mimeOverride !== undefined) return opened.mimeOverride;
-  const header =
-    opened.phase === "made"
-      ? opened.reply && headersGet(opened.reply.headers, "content-type")
-      : nativeHeader(xhr, "content-type");
-  return header ?? "";
+function mimeShown(xhr: Xhr, opened: Opened): string {
+  if (opened.phase === "made") return mimeOf(opened, opened.reply?.headers);
+  return opened.mimeOverride ?? nativeHeader(xhr, "content-type") ?? "";
+}
+
+/** The type that counts for a response made here. */
+export function mimeOf(opened: Opened, headers: Headers | undefined): string {
+  return opened.mimeOverride ?? (headers && headersGet(headers, "content-type")) ?? "";
 }
 
 function essenceOf(mime: string): string {
@@ -284,14 +332,30 @@ function charsetOf(mime: string): string {
   return charCodeAt(value, 0) === 0x22 ? slice(value, 1, -1) : value;
 }
 
+/**
+ * The page's text of bytes that are not UTF-8 to it: a mark counts before the charset that is named
+ * (XMLHttpRequest, 'text response'), and a charset that nobody knows is UTF-8. undefined: they are.
+ */
+export function otherText(bytes: Uint8Array, mime: string): string | undefined {
+  const first = ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0);
+  let charset = charsetOf(mime);
+  if (first === 0xfeff) charset = "utf-16be";
+  else if (first === 0xfffe) charset = "utf-16le";
+  else if (first === 0xefbb && bytes[2] === 0xbf) charset = "utf-8";
+  const decoder = decoderOf(charset);
+  return decoderEncoding(decoder) === "utf-8" ? undefined : decodeWith(decoder, bytes);
+}
+
 function textOf(bytes: Uint8Array, charset: string): string {
-  let decoder: TextDecoder;
+  return decodeWith(decoderOf(charset), bytes);
+}
+
+function decoderOf(charset: string): TextDecoder {
   try {
-    decoder = new NativeTextDecoder(charset);
+    return new NativeTextDecoder(charset);
   } catch {
-    decoder = new NativeTextDecoder();
+    return new NativeTextDecoder();
   }
-  return decodeWith(decoder, bytes);
 }
 
 function isResponseType(type: string): type is XMLHttpRequestResponseType {

@@ -60,8 +60,14 @@ export interface Opened {
   watchedType: XMLHttpRequestResponseType | undefined;
   isWatched: boolean;
   /** The answer as the page sees it, once looked at. */
-  body: { bytes: Uint8Array | null } | undefined;
+  body: { readonly seen: SeenText | Uint8Array | null } | undefined;
   value: { type: XMLHttpRequestResponseType; value: unknown } | undefined;
+}
+
+/** What the browser decoded; `isChanged`: and the core changed. */
+export interface SeenText {
+  readonly text: string;
+  readonly isChanged: boolean;
 }
 
 /** An answer that this side plays. */
@@ -70,6 +76,8 @@ export interface Answer {
   readonly statusText: string;
   readonly headers: Headers;
   readonly bytes: Uint8Array;
+  /** They were in the page's charset, and are in UTF-8 now. */
+  readonly isUtf8: boolean;
   /** undefined: the one the page asked for. */
   readonly url: string | undefined;
 }

@@ -39,7 +39,7 @@ import {
 import type { AnyFunction } from "../primordials/primordials.ts";
 import { takeBody } from "./request-body.ts";
 import type { TakenBody } from "./request-body.ts";
-import { NEEDS_BODY } from "./decision.ts";
+import { NEEDS_BODY, UNREADABLE } from "./decision.ts";
 import type { RequestPolicy, SyntheticReply, Delegate } from "./decision.ts";
 import { refusal } from "./refusal.ts";
 import { resolve } from "./resolve.ts";
@@ -51,7 +51,15 @@ import { takePlan } from "./plan.ts";
 import type { Plan } from "./plan.ts";
 import { headersOf } from "./response.ts";
 import { replaceMethod } from "./wrap.ts";
-import { installAnswerAccessors, installHeaderMethods } from "./xhr-response.ts";
+import {
+  installAnswerAccessors,
+  installHeaderMethods,
+  mimeOf,
+  otherText,
+  readsText,
+  utf8Of,
+  watchedAs,
+} from "./xhr-response.ts";
 import {
   DONE,
   HEADERS_RECEIVED,
@@ -357,12 +365,15 @@ async function fetched(
     if (held.signal !== undefined) init.signal = held.signal;
     const response = await nativeFetch(page, held.url, init);
     const status = responseStatus(response);
-    const bytes = new NativeUint8Array(await responseBuffer(response));
+    const given = new NativeUint8Array(await responseBuffer(response));
+    const headers = headersFrom(pairsOf(responseHeaders(response)));
+    const text = readsText(xhr) ? otherText(given, mimeOf(opened, headers)) : undefined;
+    const bytes = text === undefined ? given : utf8Of(text);
     const shown = { method: opened.method, url: opened.url, headers: held.headers };
     const seen = (await delegateResponse(responseDelegate, shown, status, bytes)) ?? bytes;
     const changed = isWatched ? gate.answer(opened.method, opened.url, status, seen) : undefined;
+    if (changed === UNREADABLE) return undefined;
     const final = changed ?? seen;
-    const headers = headersFrom(pairsOf(responseHeaders(response)));
     if (headersHas(headers, "content-length")) {
       headersSet(headers, "content-length", `${final.length}`);
     }
@@ -371,6 +382,7 @@ async function fetched(
       statusText: responseStatusText(response),
       headers,
       bytes: final,
+      isUtf8: text !== undefined,
       url: responseRedirected(response) ? responseUrl(response) : undefined,
     };
   } catch {
@@ -442,9 +454,8 @@ function sendNatively(xhr: Xhr, opened: Opened, args: unknown[], isWatched: bool
   if (isWatched) {
     opened.isWatched = true;
     if (opened.isAsync) {
-      // Bytes are the one form the core can look at; the page's form is made from them.
       opened.watchedType = nativeType(xhr);
-      setNativeType(xhr, "arraybuffer");
+      setNativeType(xhr, watchedAs(opened.watchedType));
     }
   }
   opened.isSent = true;
@@ -601,7 +612,14 @@ function isHeld(xhr: Xhr, opened: Opened): boolean {
 function answerOf(reply: SyntheticReply): Answer {
   const bytes = encodeText(reply.body);
   const { status, statusText } = reply;
-  return { status, statusText, headers: headersOf(reply, bytes.length), bytes, url: undefined };
+  return {
+    status,
+    statusText,
+    headers: headersOf(reply, bytes.length),
+    bytes,
+    isUtf8: false,
+    url: undefined,
+  };
 }
 
 /** "name: value\n…" */
