@@ -16,6 +16,7 @@ import { build, type Plugin } from "esbuild";
 
 import { type CoreWasm, moduleNames } from "./core-wasm.ts";
 import { filesBelow } from "./fingerprint.ts";
+import { pageLanguages, pageTexts } from "./page-texts.ts";
 import { type Browser, manifestFor, patternsOf } from "./manifest.ts";
 import { Failure, root } from "./process.ts";
 
@@ -85,6 +86,9 @@ export async function bundleExtension(
     }
     copyAssets("extension/icons", path.join(fresh, "icons"), [".png"]);
     putTexts(put);
+    for (const language of pageLanguages()) {
+      put(`page-texts/${language}.json`, JSON.stringify(pageTexts(language)));
+    }
     for (const [shield, rules] of Object.entries(rulesets)) {
       put(`rules/${shield}.json`, rulesForSites(rules, sites));
     }

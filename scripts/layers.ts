@@ -45,25 +45,31 @@ const extensionLayers: Record<string, readonly string[]> = {
   "ui/ledger": ["protocol", "browser", "ui/shared", generated],
   "ui/options": ["protocol", "browser", "ui/shared", generated],
   "page/primordials": [],
-  "page/intercept": ["protocol", "page/primordials"],
-  "page/core": ["protocol", "page/primordials", "page/intercept", generated, wasmText],
-  "page/channel": ["protocol", "page/primordials"],
-  "page/dialogs": ["page/primordials", "page/intercept", "page/channel"],
-  "page/room-state/element": ["protocol", "page/primordials", "page/intercept", "page/core"],
+  "page/texts": ["page/primordials"],
+  "page/intercept": ["protocol", "page/primordials", "page/texts"],
+  "page/core": [
+    ...["protocol", "page/primordials", "page/texts", "page/intercept", generated, wasmText],
+  ],
+  "page/channel": ["protocol", "page/primordials", "page/texts"],
+  "page/dialogs": ["page/primordials", "page/texts", "page/intercept", "page/channel"],
+  "page/room-state/element": [
+    ...["protocol", "page/primordials", "page/texts", "page/intercept", "page/core"],
+  ],
   "page/room-state": [
     ...["protocol", "page/primordials", "page/intercept", "page/core", "page/channel"],
-    ...["page/dialogs", "page/room-state/element", generated],
+    ...["page/dialogs", "page/texts", "page/room-state/element", generated],
   ],
   "page/media": [
     ...["protocol", "page/primordials", "page/intercept", "page/core", "page/channel"],
-    ...["page/dialogs", "page/room-state/element", generated],
+    ...["page/dialogs", "page/texts", "page/room-state/element", generated],
   ],
   "page/checkup": [
-    ...["protocol", "page/primordials", "page/room-state", "page/room-state/element"],
+    ...["protocol", "page/primordials", "page/texts"],
+    ...["page/room-state", "page/room-state/element"],
   ],
   "page/main.ts": [
     ...["protocol", "page/primordials", "page/intercept", "page/core", "page/channel"],
-    ...["page/dialogs", "page/room-state", "page/media", "page/checkup"],
+    ...["page/dialogs", "page/texts", "page/room-state", "page/media", "page/checkup"],
   ],
 };
 /** For tests only: what node has not and a browser has. */

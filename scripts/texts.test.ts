@@ -4,6 +4,8 @@ import { describe, test } from "node:test";
 
 import ts from "typescript";
 
+import { pageTable } from "./page-texts.ts";
+
 const UI = new URL("../extension/ui/", import.meta.url);
 const files = (of: URL, ending: string): string[] =>
   readdirSync(of, { recursive: true, encoding: "utf8" }).filter(
@@ -17,6 +19,8 @@ const SHOWN =
 const SET = /^(?:textContent|innerText|innerHTML|title|placeholder|alt|ariaLabel)$/;
 /** Calls whose texts no person reads. */
 const UNREAD = /^(?:querySelector|querySelectorAll|closest|matches|getPropertyValue)$/;
+/** A sentence of a script or a module, as against names, patterns and code. */
+const SENTENCE = /^\p{Lu}.*\p{L} \p{L}.*[.?]$/su;
 
 /** Literals of a source that a person would read. */
 function readable(source: string): string[] {
@@ -141,5 +145,152 @@ describe("texts of the pages", () => {
       );
     });
     assert.deepEqual(unused, []);
+  });
+});
+
+/** A text that a button, a title or an element of a dialog is given, or that is read out. */
+const SHOWN_IN_PAGE =
+  /(?:\b(?:label|title): |\bsetText\([^,()]+, |\btextElement\([^,()]+, |"aria-label", )["`]\p{L}/u;
+
+describe("texts of Element's page", () => {
+  const EXTENSION = new URL("../", UI);
+  const PAGE = new URL("page/", EXTENSION);
+  const sentences = pageTable("sentences");
+  const values = new Set(Object.values(sentences));
+
+  /** Sentences of the browser itself, which its own errors have and Mantle's must not differ from. */
+  const ofBrowsers =
+    /^(?:XMLHttpRequest\.|Failed to |NetworkError |The operation was aborted|A network error|User denied)/;
+
+  /** Every literal, whether it is thrown, shown or kept in a constant. */
+  function literals(source: string): string[] {
+    const tree = ts.createSourceFile("a.ts", source, ts.ScriptTarget.Latest, true);
+    const found: string[] = [];
+    const visit = (node: ts.Node): void => {
+      if (ts.isBinaryExpression(node) && isText(node)) {
+        found.push(joined(node));
+        return;
+      }
+      if (ts.isStringLiteralLike(node)) found.push(node.text);
+      if (ts.isTemplateExpression(node)) {
+        found.push(
+          node.head.text + node.templateSpans.map(({ literal }) => `x${literal.text}`).join(""),
+        );
+      }
+      ts.forEachChild(node, visit);
+    };
+    const isText = (node: ts.Node): boolean =>
+      ts.isStringLiteralLike(node) ||
+      (ts.isBinaryExpression(node) &&
+        node.operatorToken.kind === ts.SyntaxKind.PlusToken &&
+        isText(node.left) &&
+        isText(node.right));
+    const joined = (node: ts.Node): string =>
+      ts.isBinaryExpression(node)
+        ? joined(node.left) + joined(node.right)
+        : (node as ts.StringLiteral).text;
+    visit(tree);
+    return found;
+  }
+
+  /** What a Rust file says outside its tests and its documentation, with `$1`, `$2` for what is put in. */
+  function saidByRust(source: string): string[] {
+    const code = source
+      .replace(/\n#\[cfg\(test\)\]\s*mod [^]*$/, "")
+      .replace(/^\s*\/\/.*$/gm, "")
+      .replace(/b?'(?:\\.|[^'\\])'/g, "''")
+      .replace(/\bb?r(#*)"[^]*?"\1/g, '""')
+      // Generated in English, and of the extension's own pages.
+      .replace(/documented\(\s*"(?:[^"\\]|\\[^])*"/g, "");
+    return [...code.matchAll(/"((?:[^"\\]|\\[^])*)"/g)].map(([, text = ""]) => {
+      let hole = 0;
+      return text
+        .replace(/\\\n\s*/g, "")
+        .replace(/\\"/g, '"')
+        .replace(/\{[^{}]*\}/g, () => `$${(hole += 1)}`);
+    });
+  }
+
+  test("would be found in code", () => {
+    const source =
+      'a("You chose this."); const b = "Mantle could " + "not do it."; c(`Room ${n} of it.`);';
+    for (const shown of [
+      '{ label: "Send" }',
+      'setText(tab, "Open")',
+      'set(a, "aria-label", `Close`)',
+    ]) {
+      assert.match(shown, SHOWN_IN_PAGE);
+    }
+    assert.equal(literals(source).filter((one) => SENTENCE.test(one)).length, 3);
+    const rust =
+      'const A: &str = "Mantle did \\\n    not \\"send\\" this.";\n// "No. One of it."\nformat!("It is {x} of {}.")\n' +
+      '#[cfg(test)]\nmod tests { "Only a test of it." }';
+    assert.deepEqual(saidByRust(rust), ['Mantle did not "send" this.', "It is $1 of $2."]);
+  });
+
+  test("stand in no script", () => {
+    for (const file of files(PAGE, ".ts")) {
+      const said = literals(read(file, PAGE)).filter(
+        // What lies below the tables is translated where it is shown, as a module's sentences are.
+        (one) => SENTENCE.test(one) && !ofBrowsers.test(one) && !values.has(one),
+      );
+      assert.deepEqual(said, [], file);
+      // Of what is shown, a word is enough.
+      assert.doesNotMatch(read(file, PAGE), SHOWN_IN_PAGE, file);
+    }
+  });
+
+  test("are all used", () => {
+    const code = files(PAGE, ".ts")
+      .map((file) => read(file, PAGE))
+      .join("\n");
+    const used = new Set([...code.matchAll(/"(\w+)"/g)].map(([, word = ""]) => word));
+    const unused = Object.keys(pageTable("en"))
+      .map((name) => name.replace(/_(?:one|other)$/, ""))
+      .filter((name) => !used.has(name) && name !== "language" && name !== "direction");
+    assert.deepEqual(unused, []);
+  });
+
+  test("of relay and background, which pages are refused with, have their translation", () => {
+    for (const folder of ["relay", "protocol"]) {
+      const of = new URL(`${folder}/`, EXTENSION);
+      for (const file of files(of, ".ts")) {
+        const said = literals(read(file, of)).filter((one) => SENTENCE.test(one));
+        const known = new Set([...values, pageTable("en")["unexpected"]]);
+        assert.deepEqual(
+          said.filter((one) => !known.has(one)),
+          [],
+          file,
+        );
+      }
+    }
+  });
+
+  test("of the modules have their translation, and there is none for what nobody says", () => {
+    const said = new Set<string>();
+    for (const crate of ["shields", "media", "room-state", "bindings/shields", "bindings/state"]) {
+      const of = new URL(`../core/${crate}/src/`, EXTENSION);
+      for (const file of files(of, ".rs")) {
+        const found = saidByRust(read(file, of));
+        for (const one of found) said.add(one);
+        // Tables of the documentation, and what no one but a developer meets.
+        if (/catalogue\.rs$|probe\.rs$/.test(file)) continue;
+        assert.deepEqual(
+          found.filter((one) => SENTENCE.test(one) && !values.has(one)),
+          [],
+          `core/${crate}/src/${file}`,
+        );
+      }
+    }
+    for (const folder of ["relay", "browser", "background", "page/primordials"]) {
+      const of = new URL(`${folder}/`, EXTENSION);
+      for (const file of files(of, ".ts"))
+        for (const one of literals(read(file, of))) said.add(one);
+    }
+    const lists = ["part_and", "part_comma"];
+    const silent = Object.entries(sentences).filter(
+      ([name, one]) => !said.has(one) && !lists.includes(name),
+    );
+    assert.deepEqual(silent, []);
   });
 });

@@ -50,6 +50,7 @@ import { probe } from "./media-probe.ts";
 import { noteRefusedRules } from "../browser/rule-problems.ts";
 import { applyRules, wantedRules } from "./rules.ts";
 import { endPause, pauseOf, pausesInForce, watchPauses } from "../browser/pauses.ts";
+import { writePageTexts } from "../browser/page-texts.ts";
 import { readSettings, watchSettings, writeSettings } from "../browser/settings-store.ts";
 import {
   addedSites,
@@ -249,6 +250,7 @@ async function reconcile(): Promise<void> {
       applyRules(wanted),
       registerAddedSites(texts),
       keepLedger(settings),
+      writePageTexts(),
     ]);
     for (const { id, condition } of refused) {
       console.warn(`The browser does not take rule ${id}: ${JSON.stringify(condition)}`);

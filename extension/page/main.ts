@@ -7,6 +7,7 @@ import {
   pageDocument,
   baseUri,
   preventDefault,
+  push,
   setTimer,
   startsWith,
   stopEvent,
@@ -38,24 +39,20 @@ import { store } from "./channel/store.ts";
 import { maskAsNative } from "./intercept/wrap.ts";
 import { installSignInHook } from "./intercept/sign-in-link.ts";
 import { installXhrHook } from "./intercept/xhr.ts";
+import { type PageText, text, useTexts } from "./texts/texts.ts";
 
 /** Effects are gathered for this long before they leave the page. */
 const EFFECTS_DELAY = 250;
 /** Asks whether hooks are in place already; they cancel it. */
 const PRESENCE = "mantle-presence";
 
-const sentences = {
-  trapped:
-    "Mantle stopped working on this page, so logins, uploads and changes to rooms are refused: " +
-    "reload the page.",
-  "no-wasm":
-    "Mantle cannot run on this page because the page's security policy forbids WebAssembly, so " +
-    "logins, uploads and changes to rooms are refused: ask whoever runs this site to allow " +
-    "'wasm-unsafe-eval'.",
-  "no-wasm-in-browser":
-    "Mantle cannot run on this page because WebAssembly is turned off in this browser, so logins, " +
-    "uploads and changes to rooms are refused: turn it on and reload the page.",
-};
+const SENTENCES = {
+  trapped: "trapped",
+  "no-wasm": "noWasm",
+  "no-wasm-in-browser": "noWasmInBrowser",
+} as const satisfies Record<string, PageText>;
+/** A page without Mantle's other half says what it has to say in English. */
+const TEXTS_TIMEOUT_MS = 2_000;
 
 if (dispatch(page, new NativeEvent(PRESENCE, { cancelable: true }))) install();
 
@@ -72,6 +69,7 @@ function install(): void {
 
   let isDraining = false;
   let told: string | undefined;
+  let waiting: (() => void)[] | undefined = [];
   const drain = (): void => {
     isDraining = false;
     if (!channel.isOpen()) return;
@@ -108,6 +106,8 @@ function install(): void {
     },
     settings: (settings) => {
       // Before anything that waited for settings goes on.
+      useTexts(settings.texts);
+      tellWaiting();
       showBrowser(settings.browser);
       core.applySettings(settings);
       tellOfShieldSettings();
@@ -144,12 +144,29 @@ function install(): void {
     showNotice(sentence);
   }
 
+  /** Runs what speaks once it is known in which language. */
+  function withTexts(speak: () => void): void {
+    if (waiting === undefined) {
+      speak();
+      return;
+    }
+    push(waiting, speak);
+    setTimer(tellWaiting, TEXTS_TIMEOUT_MS);
+  }
+
+  function tellWaiting(): void {
+    const speaking = waiting ?? [];
+    waiting = undefined;
+    for (let index = 0; index < speaking.length; index += 1) speaking[index]?.();
+  }
+
   function report(status: CoreStatus): void {
     channel.post({ kind: "status", status });
     // Frames inside are part of a page that says it already.
     if (status === "running" || page !== page.top) return;
     const isTurnedOff = status === "no-wasm" && NativeWebAssembly === undefined;
-    showNotice(sentences[isTurnedOff ? "no-wasm-in-browser" : status]);
+    const name = SENTENCES[isTurnedOff ? "no-wasm-in-browser" : status];
+    withTexts(() => showNotice(text(name)));
   }
 }
 

@@ -25,6 +25,8 @@ export interface SettingsMessage {
   kept: Record<string, string>;
   /** What servers are shown in place of this browser; `null`: itself. */
   browser: CommonBrowser | null;
+  /** What the page says to people, JSON; `null`: in English. */
+  texts: string | null;
 }
 
 /** page → relay, over the port. */
@@ -145,7 +147,8 @@ export function readSettingsMessage(value: unknown): SettingsMessage | undefined
   }
   const { stored, managed, kept } = value;
   const browser = isCommonBrowser(value["browser"]) ? value["browser"] : null;
+  const texts = typeof value["texts"] === "string" ? value["texts"] : null;
   return isTextOrNull(stored) && isTextOrNull(managed) && isTexts(kept)
-    ? { kind: "settings", stored, managed, kept, browser }
+    ? { kind: "settings", stored, managed, kept, browser, texts }
     : undefined;
 }

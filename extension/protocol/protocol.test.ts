@@ -279,8 +279,12 @@ describe("what comes back to a page", () => {
       assert.deepEqual(readSettingsMessage({ ...settings, browser }), {
         ...settings,
         browser: null,
+        texts: null,
       });
     }
+    const texts = '{"cancel":"Abbrechen"}';
+    assert.equal(readSettingsMessage({ ...settings, texts })?.texts, texts);
+    assert.equal(readSettingsMessage({ ...settings, texts: { cancel: "x" } })?.texts, null);
     for (const broken of [{ stored: 1 }, { managed: {} }, { kept: { a: 1 } }, { kept: null }]) {
       assert.equal(readSettingsMessage({ ...settings, ...broken }), undefined);
     }

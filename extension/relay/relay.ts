@@ -46,6 +46,7 @@ import {
 import { contextIsValid, isPrivateWindow, onMessage, sendToBackground } from "../browser/api.ts";
 import { mayBePaused, watchPauses } from "../browser/pauses.ts";
 import { PageStorage } from "./page-storage.ts";
+import { readPageTexts, watchPageTexts } from "../browser/page-texts.ts";
 import { readSettings, watchSettings } from "../browser/settings-store.ts";
 
 /** Most effects kept while the background does not answer; the oldest go first. */
@@ -270,16 +271,17 @@ async function forwardSettings(): Promise<void> {
   let read: SettingsMessage;
   try {
     // With the settings, so that no answer comes in before what belongs into it.
-    const [texts, kept, browser, paused] = await Promise.all([
+    const [layers, texts, kept, browser, paused] = await Promise.all([
       readSettings(),
+      readPageTexts(),
       load("account-data").catch(() => ({})),
       readCommonBrowser(),
       settingsOfPause(),
     ]);
     read =
       paused === null
-        ? { kind: "settings", ...texts, kept, browser }
-        : { kind: "settings", stored: paused, managed: texts.managed, kept, browser: null };
+        ? { kind: "settings", ...layers, kept, browser, texts }
+        : { kind: "settings", stored: paused, managed: layers.managed, kept, browser: null, texts };
   } catch {
     // The page keeps what it has; without any it turns to the strictest defaults by itself.
     return;
@@ -437,6 +439,7 @@ afterwards.port1.onmessage = () => {
   afterwards.port1.close();
   watchSettings(() => void forwardSettings());
   watchCommonBrowser(() => void forwardSettings());
+  watchPageTexts(() => void forwardSettings());
   watchPauses(() => void forwardSettings());
   void forwardSettings();
   onMessage(answerQuery);

@@ -10,8 +10,10 @@ import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Page } from "puppeteer-core";
 import { type BrowserKind, bothBrowsers } from "../support/browsers.ts";
-import { type Recorder, startRecorder } from "../support/recorder.ts";
-import { elementPage } from "./element-page.ts";
+import { type Recorder, type Route, startRecorder } from "../support/recorder.ts";
+import { insideRoot, noQuestion, noticeTexts, openQuestion } from "../support/question.ts";
+import { pageTable, pageTexts } from "../../scripts/page-texts.ts";
+import { ELEMENT_HTML, signsInAnybody } from "./element-page.ts";
 import {
   type ExtensionBrowser,
   callApi,
@@ -19,11 +21,16 @@ import {
   pause,
   tabShowing,
   testBuild,
+  until,
 } from "./extension-pages.ts";
 
 type Table = Record<string, { message: string }>;
 
 const ELEMENT = "chat.example.org";
+const HOMESERVER = "hs.example.org";
+const API = `https://${HOMESERVER}/_matrix/client`;
+/** Where no WebAssembly may run, which Mantle says in a notice. */
+const NO_WASM = `https://${ELEMENT}/no-wasm`;
 const SCREENSHOTS = fileURLToPath(new URL("../../build/screenshots", import.meta.url));
 
 const tableOf = (kind: BrowserKind, language: string): Table =>
@@ -55,13 +62,74 @@ function pseudo(table: Table, direction: "ltr" | "rtl"): Table {
   );
 }
 
+const element: Route = (request, response) => {
+  response.writeHead(200, {
+    "Content-Type": "text/html",
+    ...(request.path === "/no-wasm"
+      ? { "Content-Security-Policy": "script-src 'self'; connect-src *" }
+      : {}),
+  });
+  response.end(ELEMENT_HTML);
+};
+
+/** What Mantle says inside Element's page. */
+interface SaidInPage {
+  /** A question of a shield, with its buttons. */
+  question: string[];
+  dialog: { lang: string; dir: string; isWide: boolean };
+  /** What Element is told when the person says no, and when a shield does. */
+  refusals: string[];
+  notice: string[];
+}
+
+async function saidInPage(page: Page, picture: string): Promise<SaidInPage> {
+  const errorOf = (url: string, method: string, body: string): Promise<string> =>
+    page.evaluate(
+      async (to, by, sent) => {
+        const init = { method: by, headers: { "Content-Type": "application/json" } };
+        const answer = await fetch(to, sent === "" ? init : { ...init, body: sent });
+        return ((await answer.json()) as { error?: string }).error ?? "";
+      },
+      url,
+      method,
+      body,
+    );
+  await page.bringToFront();
+  await page.setViewport({ width: 320, height: 700 });
+  const answer = errorOf(
+    `${API}/v3/profile/@a:${HOMESERVER}/displayname`,
+    "PUT",
+    '{"displayname":"A"}',
+  );
+  const { title, text, choices, remember } = await openQuestion(page);
+  const dialog = await insideRoot(page, "[data-mantle-question]", (root) => {
+    const shown = root.querySelector("dialog");
+    return {
+      lang: shown?.lang ?? "",
+      dir: shown?.dir ?? "",
+      isWide: (shown?.scrollWidth ?? 0) > (shown?.clientWidth ?? 0),
+    };
+  });
+  await page.screenshot({ path: picture });
+  await page.keyboard.press("Escape");
+  await noQuestion(page);
+  const preview = await errorOf(`${API}/v1/media/preview_url?url=https://a.example`, "GET", "");
+  const refusals = [await answer, preview];
+  await page.goto(NO_WASM);
+  await until(async () => (await noticeTexts(page)).length > 0, "the notice");
+  const notice = await noticeTexts(page);
+  return { question: [title, ...text, ...choices, ...remember], dialog, refusals, notice };
+}
+
 for (const kind of bothBrowsers) {
   describe(`languages in ${kind}`, () => {
     let recorder: Recorder;
 
     before(async () => {
       mkdirSync(SCREENSHOTS, { recursive: true });
-      recorder = await startRecorder({ hosts: { [ELEMENT]: elementPage } });
+      recorder = await startRecorder({
+        hosts: { [ELEMENT]: element, [HOMESERVER]: signsInAnybody },
+      });
     });
 
     after(() => recorder?.close());
@@ -71,15 +139,23 @@ for (const kind of bothBrowsers) {
       languages: string,
       extension: string | undefined,
       look: (page: Page, name: string) => Promise<void>,
+      hear: (said: SaidInPage) => void,
     ): Promise<void> {
       const running: ExtensionBrowser = await launchMantle(kind, recorder.port, {
         languages,
         ...(extension === undefined ? {} : { extension }),
       });
       try {
+        const first = await running.openExtensionPage("popup.html");
+        await until(async () => {
+          const stored = await callApi<object>(first, "storage.local.get", "page-texts");
+          return "page-texts" in stored;
+        }, "the background to have the texts");
         const site = await running.newPage();
         await site.goto(`https://${ELEMENT}/`);
-        const first = await running.openExtensionPage("popup.html");
+        const name320 = `question-${kind}-${languages.slice(0, 2)}${extension === undefined ? "" : "-pseudo"}-320.png`;
+        hear(await saidInPage(site, join(SCREENSHOTS, name320)));
+        await site.goto(`https://${ELEMENT}/`);
         const tab = await tabShowing(first, ELEMENT);
         const row = { shield: "typing", action: "answered", host: "hs.example", endpoint: "x" };
         const day = new Date();
@@ -129,15 +205,29 @@ for (const kind of bothBrowsers) {
           .filter(([name, { message }]) => !same.has(name) && / \p{L}+ /u.test(message))
           .map(([, { message }]) => message)
           .filter((message) => !message.includes("$"));
-        await eachPage(`${language}-CH,en`, undefined, async (page, name) => {
-          assert.equal(await page.$eval("html", (html) => html.lang), language);
-          const said = await page.$eval("body", (body) => body.textContent ?? "");
-          const left = foreign.filter((message) => said.includes(message));
-          assert.deepEqual(left, [], name);
-          assert.deepEqual(await sideways(page), [], name);
-          const path = join(SCREENSHOTS, `${name}-${kind}-${language}-320.png`);
-          await page.screenshot({ path, fullPage: true });
-        });
+        await eachPage(
+          `${language}-CH,en`,
+          undefined,
+          async (page, name) => {
+            assert.equal(await page.$eval("html", (html) => html.lang), language);
+            const said = await page.$eval("body", (body) => body.textContent ?? "");
+            const left = foreign.filter((message) => said.includes(message));
+            assert.deepEqual(left, [], name);
+            assert.deepEqual(await sideways(page), [], name);
+            const path = join(SCREENSHOTS, `${name}-${kind}-${language}-320.png`);
+            await page.screenshot({ path, fullPage: true });
+          },
+          ({ question, dialog, refusals, notice }) => {
+            const table = pageTable(language);
+            const [title, text, send, remember] = ["Title", "Text", "Send", "Remember"].map(
+              (part) => table[`core_profile${part}`] ?? "",
+            );
+            assert.deepEqual(question, [title, text, send, table["cancel"], remember]);
+            assert.deepEqual(dialog, { lang: language, dir: "ltr", isWide: false });
+            assert.deepEqual(refusals, [table["notSent"], table["core_previews"]]);
+            assert.deepEqual(notice, [table["noWasm"]]);
+          },
+        );
       });
     }
 
@@ -154,19 +244,43 @@ for (const kind of bothBrowsers) {
             extensionDescription: { message: "Mantle" },
           };
           writeFileSync(join(folder, "_locales/fr/messages.json"), JSON.stringify(table));
-          await eachPage("fr,en", folder, async (page, name) => {
-            assert.equal(await page.$eval("html", (html) => html.dir), direction);
-            assert.deepEqual(await sideways(page), [], name);
-            const bare = await page.$$eval("body *", (all) =>
-              all
-                .filter((one) => one.children.length === 0 && one.checkVisibility())
-                .map((one) => (one.textContent ?? "").trim())
-                .filter((said) => /\p{L}+ \p{L}+/u.test(said) && !said.includes("⟦")),
-            );
-            assert.deepEqual(bare, [], name);
-            const path = join(SCREENSHOTS, `${name}-${kind}-pseudo-${direction}-320.png`);
-            await page.screenshot({ path, fullPage: true });
-          });
+          const inPage = Object.entries(pageTexts("fr")).map(([name, message]) => [
+            name,
+            { message },
+          ]);
+          const said = Object.entries(pseudo(Object.fromEntries(inPage) as Table, direction)).map(
+            ([name, { message }]) => [name, message],
+          );
+          const texts = {
+            ...Object.fromEntries(said),
+            language: table.language.message,
+            direction,
+          };
+          writeFileSync(join(folder, "page-texts/fr.json"), JSON.stringify(texts));
+          await eachPage(
+            "fr,en",
+            folder,
+            async (page, name) => {
+              assert.equal(await page.$eval("html", (html) => html.dir), direction);
+              assert.deepEqual(await sideways(page), [], name);
+              const bare = await page.$$eval("body *", (all) =>
+                all
+                  .filter((one) => one.children.length === 0 && one.checkVisibility())
+                  .map((one) => (one.textContent ?? "").trim())
+                  .filter((said) => /\p{L}+ \p{L}+/u.test(said) && !said.includes("⟦")),
+              );
+              assert.deepEqual(bare, [], name);
+              const path = join(SCREENSHOTS, `${name}-${kind}-pseudo-${direction}-320.png`);
+              await page.screenshot({ path, fullPage: true });
+            },
+            ({ question, dialog, refusals, notice }) => {
+              assert.deepEqual(dialog, { lang: texts.language, dir: direction, isWide: false });
+              const bare = [...question, ...refusals, ...notice].filter(
+                (one) => !one.startsWith("⟦"),
+              );
+              assert.deepEqual(bare, []);
+            },
+          );
         } finally {
           rmSync(folder, { recursive: true, force: true });
         }

@@ -3,6 +3,7 @@ import { compileWasm, NativeError, then } from "../primordials/primordials.ts";
 import { bytesOfBase64 } from "../primordials/base64.ts";
 import { askRelay } from "./relay-requests.ts";
 import type { ModuleName } from "../../protocol/requests.ts";
+import { text } from "../texts/texts.ts";
 
 /** The background may have to start first. */
 const ANSWER_TIMEOUT_MS = 15_000;
@@ -27,6 +28,6 @@ export function loadModule(name: ModuleName): Promise<WebAssembly.Module> {
 
 async function fetchAndCompile(name: ModuleName): Promise<WebAssembly.Module> {
   const answer = await askRelay({ kind: "module", name }, ANSWER_TIMEOUT_MS);
-  if (answer.kind !== "module-bytes") throw new NativeError("Mantle read something unexpected.");
+  if (answer.kind !== "module-bytes") throw new NativeError(text("unexpected"));
   return compileWasm(bytesOfBase64(answer.base64));
 }

@@ -9,6 +9,7 @@ import {
   setTimer,
 } from "../primordials/primordials.ts";
 import type { PageRequest, RelayAnswer } from "../../protocol/page-relay.ts";
+import { text, translated } from "../texts/texts.ts";
 
 interface Waiting {
   settle(answer: RelayAnswer): void;
@@ -36,7 +37,7 @@ export function askRelay(question: Question, milliseconds: number): Promise<Rela
   return new NativePromise<RelayAnswer>((settle, fail) => {
     const timer = setTimer(() => {
       waiting[message.id] = undefined;
-      fail(new NativeError("Mantle's other half does not answer on this page: reload the page."));
+      fail(new NativeError(text("relaySilent")));
     }, milliseconds);
     waiting[message.id] = { settle, fail, timer };
     if (post === undefined) push(early, message);
@@ -57,6 +58,6 @@ export function takeAnswer(answer: RelayAnswer): void {
   if (known === undefined) return;
   waiting[answer.id] = undefined;
   clearTimer(known.timer);
-  if (answer.kind === "refused") known.fail(new NativeError(answer.why));
+  if (answer.kind === "refused") known.fail(new NativeError(translated(answer.why)));
   else known.settle(answer);
 }

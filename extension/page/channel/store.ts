@@ -3,6 +3,7 @@ import { NativeError } from "../primordials/primordials.ts";
 import { askRelay } from "./relay-requests.ts";
 import { MAX_KEY_LENGTH, MAX_VALUE_LENGTH } from "../../protocol/requests.ts";
 import type { StoreArea } from "../../protocol/requests.ts";
+import { text } from "../texts/texts.ts";
 
 /** A disk may be slow; a page without a relay must not wait for ever. */
 const ANSWER_TIMEOUT_MS = 10_000;
@@ -14,10 +15,10 @@ export const store = {
    */
   async put(area: StoreArea, key: string, value: string | null): Promise<void> {
     if (key === "" || key.length > MAX_KEY_LENGTH) {
-      throw new NativeError("Mantle cannot keep an entry with such a name.");
+      throw new NativeError(text("entryName"));
     }
     if (value !== null && value.length > MAX_VALUE_LENGTH) {
-      throw new NativeError("Mantle keeps at most 1 MB in one piece.");
+      throw new NativeError(text("entrySize"));
     }
     await askRelay({ kind: "store", area, key, value }, ANSWER_TIMEOUT_MS);
   },
@@ -25,7 +26,7 @@ export const store = {
   /** Everything under an area. */
   async load(area: StoreArea): Promise<Record<string, string>> {
     const answer = await askRelay({ kind: "load", area }, ANSWER_TIMEOUT_MS);
-    if (answer.kind !== "loaded") throw new NativeError("Mantle read something unexpected.");
+    if (answer.kind !== "loaded") throw new NativeError(text("unexpected"));
     return answer.entries;
   },
 };

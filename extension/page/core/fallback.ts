@@ -27,7 +27,7 @@ export function fallbackDecision(
     const pattern = patterns[index] as Pattern;
     if (pattern.methods !== undefined && !includes(pattern.methods, method)) continue;
     if (execute(pattern.expression, plain) === null) continue;
-    return pattern.isRefused ? { flags: REPLY, reply: refusal } : { flags: FAIL };
+    return pattern.isRefused ? { flags: REPLY, reply: refusal() } : { flags: FAIL };
   }
   return { flags: PASS };
 }

@@ -25,6 +25,7 @@ import type {
   Delegate,
 } from "../intercept/decision.ts";
 import { refusal } from "../intercept/refusal.ts";
+import { translatedError } from "../texts/texts.ts";
 import { fallbackAnswer, fallbackDecision } from "./fallback.ts";
 import { type KeptEntries, textOfEntries, withEntry } from "./kept-entries.ts";
 import { UnnamedSessions } from "./unnamed-sessions.ts";
@@ -149,7 +150,9 @@ export class GuardedCore implements RequestPolicy {
   }
 
   takeReply(): SyntheticReply {
-    return this.#fallback ?? this.#attemptOnce((core) => core.takeReply()) ?? refusal;
+    if (this.#fallback !== undefined) return this.#fallback;
+    const reply = this.#attemptOnce((core) => core.takeReply());
+    return reply === undefined ? refusal() : { ...reply, body: translatedError(reply.body) };
   }
 
   takeBody(): Uint8Array {

@@ -32,6 +32,7 @@ import {
   then,
   toLowerCase,
 } from "../primordials/primordials.ts";
+import { text } from "../texts/texts.ts";
 
 /** Sessions that wait for a name at once; the oldest goes. */
 const MAX_SESSIONS = 8;
@@ -49,9 +50,6 @@ const CLIENT_API = "/_matrix/client/";
 const DEVICE = new NativeRegExp(
   "(?:^| )urn:matrix:(?:org[.]matrix[.]msc2967[.])?client:device:([^ ]+)",
 );
-const NOT_NAMED =
-  "Mantle could not give your new session a plain name, because the homeserver did not take it; " +
-  "try again in a moment.";
 
 interface UnnamedSession {
   readonly token: string;
@@ -132,7 +130,7 @@ export class UnnamedSessions implements ResponseHandler, RequestHandler {
     }
     // The next request of it tries again.
     session.naming = undefined;
-    return { kind: "reply", status: 503, body: matrixError(NOT_NAMED, "M_UNKNOWN") };
+    return { kind: "reply", status: 503, body: matrixError(text("sessionNotNamed"), "M_UNKNOWN") };
   }
 
   #sessionOf({ headers, url }: PausedRequest): UnnamedSession | undefined {

@@ -9,8 +9,8 @@ import { Memory } from "../channel/memory.ts";
 import { answerKey } from "./answer-key.ts";
 import { ask } from "./prompt.ts";
 import { refused } from "../intercept/refusal.ts";
+import { text } from "../texts/texts.ts";
 
-const NOT_SENT = "You chose not to send this.";
 const SEND = "send";
 const memory = new Memory("answers");
 /** Where Element says who is signed in. */
@@ -26,15 +26,15 @@ async function consentTo(
   signal?: AbortSignal,
 ): Promise<Consent> {
   if (question === null) return undefined;
-  const { id, title, text, send, remember } = question;
+  const { id, title, text: said, send, remember } = question;
   const key = remember === null ? undefined : await answerKey(account(), shield, id, url);
   if (key !== undefined && (await memory.recall(key)) === SEND) return "remembered";
   const answer = await ask({
     title,
-    text: [text],
+    text: [said],
     choices: [
       { id: SEND, label: send, kind: "primary" },
-      { id: "cancel", label: "Cancel", kind: "plain" },
+      { id: "cancel", label: text("cancel"), kind: "plain" },
     ],
     ...(key === undefined || remember === null
       ? {}
@@ -64,7 +64,7 @@ export async function isPermitted(delegate: Delegate): Promise<boolean> {
 export const askHandler: RequestHandler = {
   async handle({ url, signal }: PausedRequest, delegate: Delegate): Promise<Outcome> {
     const consent = await consentTo(delegate, url, signal);
-    if (consent === undefined) return refused(NOT_SENT, "asked");
+    if (consent === undefined) return refused(text("notSent"), "asked");
     return { kind: "send", noted: consent === "asked" ? "asked" : "flagged" };
   },
 };

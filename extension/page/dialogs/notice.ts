@@ -10,6 +10,7 @@ import {
   whenRooted,
 } from "../primordials/dom.ts";
 import { addListener, clearTimer, isTrusted, setTimer } from "../primordials/primordials.ts";
+import { direction, language, text, translated } from "../texts/texts.ts";
 
 /** A sentence that nobody closes goes to the window's edge after this long. */
 const SHOWN_MS = 12_000;
@@ -132,10 +133,12 @@ function emptyShelf(): Shelf {
   const host = createElement("div");
   const root = closedRoot(host, STYLE);
   const shelf = createElement("div");
+  setAttribute(shelf, "lang", language());
+  setAttribute(shelf, "dir", direction());
   setAttribute(shelf, "class", "shelf");
   const tab = createElement("button");
   setAttribute(tab, "type", "button");
-  setAttribute(tab, "aria-label", "Show what Mantle has to say");
+  setAttribute(tab, "aria-label", text("showNotices"));
   setText(tab, "!");
   const list = createElement("div");
   setAttribute(list, "class", "list");
@@ -163,12 +166,12 @@ function emptyShelf(): Shelf {
 function put(shelf: Shelf, sentence: string, kind: NoticeKind): void {
   const notice = createElement("div");
   setAttribute(notice, "role", kind === "alarm" ? "alert" : "status");
-  const text = createElement("p");
-  setText(text, sentence);
+  const said = createElement("p");
+  setText(said, translated(sentence));
   const dismiss = createElement("button");
   setAttribute(dismiss, "type", "button");
   setAttribute(dismiss, "class", "dismiss");
-  setAttribute(dismiss, "aria-label", "Dismiss");
+  setAttribute(dismiss, "aria-label", text("dismiss"));
   setText(dismiss, "×");
   addListener(dismiss, "click", (event) => {
     if (!isTrusted(event)) return;
@@ -176,7 +179,7 @@ function put(shelf: Shelf, sentence: string, kind: NoticeKind): void {
     shelf.count -= 1;
     if (shelf.count === 0) removeNode(shelf.host);
   });
-  append(notice, text);
+  append(notice, said);
   append(notice, dismiss);
   // In its place before it speaks: a screen reader announces what changes, not what comes shown.
   setAttribute(shelf.shelf, "data-open", "");

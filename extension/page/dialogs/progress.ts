@@ -12,6 +12,7 @@ import {
   whenRooted,
 } from "../primordials/dom.ts";
 import { clearTimer, page, setTimer } from "../primordials/primordials.ts";
+import { direction, language } from "../texts/texts.ts";
 
 export interface Progress {
   update(text: string): void;
@@ -50,8 +51,8 @@ const STYLE = `
 `;
 
 /** Shows the line soon, until `done`. Nothing is shown in frames. */
-export function showProgress(text: string): Progress {
-  let shown = text;
+export function showProgress(sentence: string): Progress {
+  let shown = sentence;
   let isDone = false;
   let line: HTMLElement | undefined;
   let host: HTMLElement | undefined;
@@ -62,7 +63,8 @@ export function showProgress(text: string): Progress {
       host = createElement("div");
       line = createElement("div");
       setAttribute(line, "role", "status");
-      setAttribute(line, "lang", "en");
+      setAttribute(line, "lang", language());
+      setAttribute(line, "dir", direction());
       append(closedRoot(host, STYLE), line);
       append(root, host);
       // After it is in place, so that a screen reader says it.

@@ -37,6 +37,7 @@ import {
   signalAborted,
   then,
 } from "../primordials/primordials.ts";
+import { direction, language, text, translated } from "../texts/texts.ts";
 
 /** One button. */
 export interface Choice {
@@ -46,7 +47,7 @@ export interface Choice {
   readonly kind?: "primary" | "danger" | "plain";
 }
 
-/** What is asked; all texts are shown as text. */
+/** What is asked; all texts are shown as text, and a module's in the person's language. */
 export interface Question {
   readonly title: string;
   /** One paragraph each. */
@@ -230,23 +231,23 @@ function layOut(
   ticked: { id: string; box: HTMLInputElement }[],
   chosen: (event: Event, id: string) => void,
 ): void {
-  setAttribute(dialog, "lang", "en");
-  setAttribute(dialog, "dir", "ltr");
+  setAttribute(dialog, "lang", language());
+  setAttribute(dialog, "dir", direction());
   setAttribute(dialog, "tabindex", "-1");
   setAttribute(dialog, "aria-modal", "true");
   setAttribute(dialog, "aria-labelledby", "title");
   setAttribute(dialog, "aria-describedby", "text");
-  append(dialog, textElement("p", "Mantle asks", "sender"));
-  const title = textElement("h2", question.title);
+  append(dialog, textElement("p", text("asks"), "sender"));
+  const title = textElement("h2", translated(question.title));
   setAttribute(title, "id", "title");
   append(dialog, title);
 
-  const text = createElement("div");
-  setAttribute(text, "id", "text");
+  const about = createElement("div");
+  setAttribute(about, "id", "text");
   for (let index = 0; index < question.text.length; index += 1) {
-    append(text, textElement("p", question.text[index] ?? ""));
+    append(about, textElement("p", translated(question.text[index] ?? "")));
   }
-  append(dialog, text);
+  append(dialog, about);
 
   const remember = question.remember ?? [];
   for (let index = 0; index < remember.length; index += 1) {
@@ -256,7 +257,7 @@ function layOut(
     const box = createElement("input");
     setType(box, "checkbox");
     append(label, box);
-    append(label, textElement("span", one.label));
+    append(label, textElement("span", translated(one.label)));
     append(dialog, label);
     push(ticked, { id: one.id, box });
   }
@@ -266,7 +267,7 @@ function layOut(
   for (let index = 0; index < question.choices.length; index += 1) {
     const choice = question.choices[index];
     if (choice === undefined) continue;
-    const button = textElement("button", choice.label, choice.kind ?? "plain");
+    const button = textElement("button", translated(choice.label), choice.kind ?? "plain");
     setAttribute(button, "type", "button");
     addListener(button, "click", (event) => chosen(event, choice.id));
     append(row, button);

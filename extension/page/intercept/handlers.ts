@@ -13,6 +13,7 @@ import type { HeaderList } from "../primordials/header-list.ts";
 import { UNREADABLE } from "./decision.ts";
 import type { RequestPolicy, HandlerAction, SyntheticReply, Delegate } from "./decision.ts";
 import { matrixError } from "./matrix-error.ts";
+import { text } from "../texts/texts.ts";
 
 /** A request of the page that has not left. */
 export interface PausedRequest {
@@ -235,12 +236,8 @@ function note(
 
 /** A protected request whose handler broke or is missing. */
 function failure(shield: string): SyntheticReply {
-  return replyOf(403, unhandled, shield);
+  return replyOf(403, matrixError(text("unhandled")), shield);
 }
-
-const unhandled = matrixError(
-  "Mantle could not protect this request, so it did not leave: reload the page.",
-);
 
 function replyOf(status: number, body: string, shield: string): SyntheticReply {
   return {

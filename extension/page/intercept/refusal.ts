@@ -1,14 +1,17 @@
 import type { SyntheticReply } from "./decision.ts";
 import type { Outcome } from "./handlers.ts";
 import { matrixError } from "./matrix-error.ts";
+import { text } from "../texts/texts.ts";
 
 /** The answer to a protected write that no core can look at. */
-export const refusal: SyntheticReply = {
-  status: 403,
-  statusText: "Forbidden",
-  headers: [["Content-Type", "application/json"]],
-  body: matrixError("Mantle stopped working and did not let this change leave: reload the page."),
-};
+export function refusal(): SyntheticReply {
+  return {
+    status: 403,
+    statusText: "Forbidden",
+    headers: [["Content-Type", "application/json"]],
+    body: matrixError(text("stopped")),
+  };
+}
 
 /** What Element makes an error message of; a file stays where the person took it from. */
 export function refused(

@@ -280,7 +280,7 @@ function conclude(
     return;
   }
   // No handler can be asked while the page stands still.
-  if (plan.delegates !== undefined) return make(xhr, opened, body, answerOf(refusal));
+  if (plan.delegates !== undefined) return make(xhr, opened, body, answerOf(refusal()));
   const isOtherBody = plan.body !== undefined || opened.phase === "held";
   const sent = isOtherBody
     ? [plan.body === undefined ? body.unchanged : body.replaced(plan.body)]

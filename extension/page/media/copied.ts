@@ -18,6 +18,7 @@ import { showNotice } from "../dialogs/notice.ts";
 import { shieldSettings } from "../core/shield-settings.ts";
 import { replaceMethod } from "../intercept/wrap.ts";
 import { linkFate, OPEN_MEDIA } from "./link.ts";
+import { text } from "../texts/texts.ts";
 
 const SHIELD = "media";
 
@@ -36,10 +37,10 @@ const writeText = clipboard && uncurry(clipboard.writeText);
 
 export function installCopyHook(gate: RequestPolicy): void {
   if (page !== page.top || clipboard === undefined) return;
-  const look = (text: string, written?: Promise<unknown>): void => {
-    if (indexOf(text, OPEN_MEDIA) < 0) return;
+  const look = (copied: string, written?: Promise<unknown>): void => {
+    if (indexOf(copied, OPEN_MEDIA) < 0) return;
     // Not before the browser itself has copied: the question takes the selection away.
-    runInTask(() => void offer(gate, text, written));
+    runInTask(() => void offer(gate, copied, written));
   };
   for (const type of ["copy", "cut"]) {
     // After Element's own listeners, which may put something else there.
@@ -78,15 +79,13 @@ async function offer(
   if (mode === undefined || mode === "off") return;
   try {
     await written;
-    const { host, text, sentence, noted } = await linkFate(SHIELD, copied, true);
+    const { host, text: changed, sentence, noted } = await linkFate(SHIELD, copied, true);
     const address = `https://${host}${OPEN_MEDIA}v3/download/x/x`;
     if (noted !== undefined) gate.note(SHIELD, noted, "GET", address);
-    if (text === undefined || clipboard === undefined || writeText === undefined) return;
-    await writeText(clipboard, text);
+    if (changed === undefined || clipboard === undefined || writeText === undefined) return;
+    await writeText(clipboard, changed);
     if (sentence !== undefined) showNotice(sentence);
   } catch {
-    showNotice(
-      "The link you copied can be opened by anyone who has it, and Mantle could not change it.",
-    );
+    showNotice(text("linkUnchanged"));
   }
 }

@@ -7,10 +7,11 @@ import type { Question } from "../dialogs/prompt.ts";
 import { shieldSettings } from "../core/shield-settings.ts";
 import { guarded, mediaModule } from "./module.ts";
 import { refused } from "../intercept/refusal.ts";
+import { text } from "../texts/texts.ts";
 
 /** Beginning of the paths that need no signing in; a text without it is not looked into. */
 export const OPEN_MEDIA = "/_matrix/media/";
-export const NOT_SENT = "You chose not to send this message.";
+export const notSent = (): string => text("notSentMessage");
 
 /** As `decideLinks()` tells it. */
 type Decision = { host: string | null } & (
@@ -36,15 +37,17 @@ export interface LinkFate {
 /** Decides as the shield is set, and asks the person where it says so. */
 export async function linkFate(
   shield: string,
-  text: string,
+  given: string,
   isCopied: boolean,
   signal?: AbortSignal,
 ): Promise<LinkFate> {
   const glue = await mediaModule();
   const settings = stringify(shieldSettings(shield) ?? {});
-  const decision = parseJson(guarded(() => glue.decideLinks(settings, text, isCopied))) as Decision;
+  const decision = parseJson(
+    guarded(() => glue.decideLinks(settings, given, isCopied)),
+  ) as Decision;
   const replaced = (isAuthenticated: boolean): string =>
-    guarded(() => glue.replaceLinks(text, isAuthenticated));
+    guarded(() => glue.replaceLinks(given, isAuthenticated));
   const host = decision.host ?? "";
   switch (decision.kind) {
     case "pass":
@@ -60,7 +63,8 @@ export async function linkFate(
         noted: "rewritten",
       };
     case "ask": {
-      const asked = signal === undefined ? decision.question : { ...decision.question, signal };
+      const { question } = decision;
+      const asked = signal === undefined ? question : { ...question, signal };
       const { choice } = await ask(asked);
       const isStopped = choice !== "send" && choice !== "mxc" && choice !== "authenticated";
       if (isStopped || choice === "send") return { host, isStopped, noted: "asked" };
@@ -72,11 +76,12 @@ export async function linkFate(
 /** A clear message that links to media which needs no signing in. */
 export async function handleLinks(request: PausedRequest, delegate: Delegate): Promise<Outcome> {
   const body = decodeText(await bodyBytes(request.body));
-  const { isStopped, text, noted } = await linkFate(delegate.shield, body, false, request.signal);
-  if (isStopped) return refused(NOT_SENT, "asked");
+  const fate = await linkFate(delegate.shield, body, false, request.signal);
+  const { isStopped, noted } = fate;
+  if (isStopped) return refused(notSent(), "asked");
   return {
     kind: "send",
-    ...(text === undefined ? {} : { body: text }),
+    ...(fate.text === undefined ? {} : { body: fate.text }),
     ...(noted === undefined ? {} : { noted }),
   };
 }

@@ -1,6 +1,7 @@
 import * as glue from "../../generated/mantle_media.js";
 import { NativeError } from "../primordials/primordials.ts";
 import { loadModule } from "../channel/modules.ts";
+import { text } from "../texts/texts.ts";
 
 let isReady = false;
 
@@ -21,6 +22,6 @@ export function guarded<Result>(call: () => Result): Result {
   } catch {
     isReady = false;
     glue.__wbg_reset_state();
-    throw new NativeError("Mantle could not look into this file.");
+    throw new NativeError(text("fileUnread"));
   }
 }

@@ -21,7 +21,7 @@ import {
 import type { AnyFunction } from "../primordials/primordials.ts";
 import { type RequestPolicy, REWRITTEN } from "../intercept/decision.ts";
 import { runningClient } from "../room-state/element/client.ts";
-import { linkFate, NOT_SENT, OPEN_MEDIA } from "./link.ts";
+import { linkFate, notSent, OPEN_MEDIA } from "./link.ts";
 
 const SHIELD = "media";
 
@@ -85,6 +85,6 @@ async function lookInto(
   if (indexOf(content, OPEN_MEDIA) < 0) return;
   const { isStopped, text, noted } = await linkFate(SHIELD, content, false);
   if (noted === "asked" || noted === "rewritten" || noted === "flagged") note(noted);
-  if (isStopped) throw new NativeError(NOT_SENT);
+  if (isStopped) throw new NativeError(notSent());
   if (text !== undefined) event.content = parseJson(text) as object;
 }

@@ -22,6 +22,7 @@ import type { Remembered } from "./memory.ts";
 import { guarded, mediaModule } from "./module.ts";
 import { refused } from "../intercept/refusal.ts";
 import { serverMedia } from "./server.ts";
+import { text } from "../texts/texts.ts";
 
 /** As `Examination.decide()` tells it. */
 type Decision =
@@ -86,8 +87,8 @@ interface Upload {
 }
 
 function decide(examination: Examination, settings: string, about: object): Decision {
-  const text = guarded(() => examination.decide(settings, stringify(about)));
-  return parseJson(text ?? "null") as Decision;
+  const decision = guarded(() => examination.decide(settings, stringify(about)));
+  return parseJson(decision ?? "null") as Decision;
 }
 
 /** What the server does, and what the person chose before. */
@@ -119,14 +120,12 @@ async function carryOut(decision: Decision, upload: Upload): Promise<Outcome> {
         ...(signal === undefined ? {} : { signal }),
       });
       const { choice } = answer;
-      if (choice !== "clean" && choice !== "send") return refused(NOT_SENT, "asked");
+      if (choice !== "clean" && choice !== "send") return refused(text("notSentFile"), "asked");
       await keep(answer, choice, upload);
       return { ...sent(upload, choice === "clean", decision.withoutName), noted: "asked" };
     }
   }
 }
-
-const NOT_SENT = "You chose not to send this file.";
 
 async function keep(answer: Answer, choice: Remembered, upload: Upload): Promise<void> {
   for (let index = 0; index < answer.remember.length; index += 1) {

@@ -19,6 +19,7 @@ import type { PageClient, PageRoom } from "./element/client.ts";
 import { HomeserverError, isFinal, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { StateSharing } from "./sharing.ts";
+import { counted, text, translated } from "../texts/texts.ts";
 
 type Conversion = Extract<ReturnType<EncryptedState["convertRoom"]>, { kind: "convert" }>;
 
@@ -35,10 +36,6 @@ const MAX_PAGES = 50;
 /** Most people named in the preview. */
 const MAX_NAMED = 8;
 const ROOM_IN_HASH = new NativeRegExp("^#/room/([^/?]+)");
-
-const OFF =
-  "Encrypted room names are turned off here, or Mantle is paused, so nothing was sent: turn them on " +
-  "in Mantle's settings, or end the pause.";
 
 /** A room that cannot be converted, in words. */
 export class RefusedRoom extends PageCryptoError {}
@@ -63,7 +60,7 @@ export class RoomConversion {
     if (room === undefined) return { shown: "none", sentence: "", possible };
     const conversion = this.#plan(room, await this.#leftovers(client, room));
     if (conversion.kind === "refuse") {
-      return { shown: "impossible", sentence: conversion.sentence, possible };
+      return { shown: "impossible", sentence: translated(conversion.sentence), possible };
     }
     return { shown: conversion.done ? "encrypted" : "possible", sentence: "", possible };
   }
@@ -75,10 +72,10 @@ export class RoomConversion {
     const room = shownRoom(client);
     const rooms = scope === "all" ? this.#candidates(client) : room === undefined ? [] : [room];
     if (rooms.length === 0) {
-      showNotice("No room is shown whose name could be encrypted: open one and try again.");
+      showNotice(text("noRoomShown"));
       return;
     }
-    const looking = showProgress("Mantle is looking who will see the encrypted names…");
+    const looking = showProgress(text("lookingWho"));
     let lines: string[];
     try {
       lines = await preview(client, rooms);
@@ -86,16 +83,13 @@ export class RoomConversion {
       looking.done();
     }
     const { choice, remember } = await ask({
-      title:
-        rooms.length === 1
-          ? "Encrypt this room's name and topic?"
-          : `Encrypt the names and topics of ${String(rooms.length)} rooms?`,
+      title: rooms.length === 1 ? text("encryptRoom") : counted("encryptRooms", rooms.length),
       text: lines,
       choices: [
-        { id: "encrypt", label: "Encrypt", kind: "primary" },
-        { id: "cancel", label: "Cancel", kind: "plain" },
+        { id: "encrypt", label: text("encrypt"), kind: "primary" },
+        { id: "cancel", label: text("cancel"), kind: "plain" },
       ],
-      remember: [{ id: "redact", label: "Also remove the readable name and topic from history" }],
+      remember: [{ id: "redact", label: text("redactToo") }],
     });
     if (choice !== "encrypt") return;
     await this.#convertAll(client, rooms, remember.includes("redact"));
@@ -119,11 +113,11 @@ export class RoomConversion {
 
   /** Encrypts the name and topic of one room without asking; what is half done goes on. */
   async convertOne(user: string, roomId: string): Promise<void> {
-    if (!isOn()) throw new RefusedRoom(OFF);
+    if (!isOn()) throw new RefusedRoom(text("stateTurnedOff"));
     const client = await this.#clientOf(user);
     await this.#engine.started();
     if (client.isInitialSyncComplete() && client.getRoom(roomId) === null) {
-      throw new RefusedRoom("This account is not in the room any more, so nothing was sent.");
+      throw new RefusedRoom(text("notInRoom"));
     }
     await this.#convert(client, await this.#sharing.readyRoom(client, roomId));
   }
@@ -132,20 +126,18 @@ export class RoomConversion {
   async #clientOf(user: string): Promise<PageClient> {
     const client = await this.#sharing.readyClient();
     if (client.getUserId() === user) return client;
-    throw new PageCryptoError("Somebody else is signed in now, so nothing was sent.");
+    throw new PageCryptoError(text("otherAccount"));
   }
 
   async #convertAll(client: PageClient, rooms: PageRoom[], isRedacting: boolean): Promise<void> {
     let failed = 0;
     let kept = 0;
     let sentence = "";
-    const progress = showProgress("Mantle is encrypting the room's name and topic…");
+    const progress = showProgress(text("encrypting"));
     try {
       for (const [index, room] of rooms.entries()) {
         if (rooms.length > 1) {
-          progress.update(
-            `Mantle is encrypting names and topics: room ${String(index + 1)} of ${String(rooms.length)}…`,
-          );
+          progress.update(text("encryptingOf", String(index + 1), String(rooms.length)));
         }
         try {
           const plan = await this.#convert(client, room);
@@ -159,23 +151,18 @@ export class RoomConversion {
       progress.done();
     }
     if (kept > 0) {
-      showNotice(
-        `${String(kept)} readable names or topics stay in the rooms' history: ask somebody who may ` +
-          "remove other people's messages to remove them.",
-      );
+      showNotice(counted("leftReadable", kept));
     }
     if (failed === 0) {
       showNotice(
-        rooms.length === 1
-          ? "The room's name and topic are encrypted now."
-          : `The names and topics of ${String(rooms.length)} rooms are encrypted now.`,
+        rooms.length === 1 ? text("encryptedRoom") : counted("encryptedRooms", rooms.length),
         "note",
       );
     } else {
       showNotice(
         rooms.length === 1
           ? sentence
-          : `${String(failed)} of ${String(rooms.length)} rooms stay as they were or half done; the last reason: ${sentence}`,
+          : counted("roomsFailed", failed, String(rooms.length), sentence),
       );
     }
   }
@@ -339,21 +326,14 @@ async function preview(client: PageClient, rooms: PageRoom[]): Promise<string[]>
       if (!devices.some(mayHaveState)) without.add(userId);
     }
   }
-  const lines = [
-    "The homeserver keeps what it knows already, but its readable copies become empty and it " +
-      "learns no new names and topics.",
-    "People whose app cannot read encrypted room names will see the members' names instead; " +
-      "Mantle and recent Element with encrypted state events can read them.",
-  ];
+  const lines = [text("previewServer"), text("previewOthers")];
   if (without.size > 0) {
     const names = [...without].slice(0, MAX_NAMED).join(", ");
-    const more = without.size > MAX_NAMED ? ` and ${String(without.size - MAX_NAMED)} more` : "";
-    lines.push(
-      `${String(without.size)} of ${String(everyone.size)} other people cannot be given the key ` +
-        `now, for none of their devices may have it: ${names}${more}.`,
-    );
+    const more = without.size - MAX_NAMED;
+    const all = more > 0 ? text("namesAndMore", names, String(more)) : names;
+    lines.push(counted("previewWithout", without.size, String(everyone.size), all));
   } else if (everyone.size > 0) {
-    lines.push(`All ${String(everyone.size)} other people are given the key.`);
+    lines.push(counted("previewAll", everyone.size));
   }
   return lines;
 }
@@ -370,7 +350,7 @@ function shownRoom(client: PageClient): PageRoom | undefined {
 /** What went wrong, for people. */
 export function sentenceOf(error: unknown): string {
   if (error instanceof HomeserverError) {
-    return "The homeserver refused a step: ask whoever runs the room for the right to change it.";
+    return text("stepRefused");
   }
-  return sentenceIn(error) ?? "The network or the page failed: try again.";
+  return translated(sentenceIn(error) ?? text("failed"));
 }

@@ -20,6 +20,7 @@ import { store } from "../channel/store.ts";
 import { ownDevice, runningClient } from "./element/client.ts";
 import type { PageClient } from "./element/client.ts";
 import { isFinal } from "./homeserver.ts";
+import { text } from "../texts/texts.ts";
 
 const AREA = "state";
 const PICKLE_KEY = "mantle_state_key";
@@ -132,7 +133,7 @@ export class StateEngine {
    */
   call<Result>(call: (state: EncryptedState) => Result): Result {
     const state = this.#state;
-    if (state === undefined) throw new Error("Mantle's encrypted state is not running: try again.");
+    if (state === undefined) throw new Error(text("stateNotRunning"));
     try {
       // What it is told next is judged by the time at which it comes.
       state.setClock(now());
@@ -140,7 +141,7 @@ export class StateEngine {
     } catch (error) {
       if (NativeWebAssembly !== undefined && error instanceof NativeWebAssembly.RuntimeError) {
         this.#state = undefined;
-        throw new Error("Mantle's encrypted state had a fault and starts anew: try again.");
+        throw new Error(text("stateFault"));
       }
       throw error;
     }

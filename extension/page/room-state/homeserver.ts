@@ -1,6 +1,7 @@
 /** Requests Mantle itself makes of the homeserver, in the name of the running client. */
 import { nativeFetch, page, parseJson } from "../primordials/primordials.ts";
 import type { PageClient } from "./element/client.ts";
+import { text } from "../texts/texts.ts";
 
 /** An answer that is not 2xx. */
 export class HomeserverError extends Error {
@@ -14,7 +15,7 @@ export class HomeserverError extends Error {
       errcode?: unknown;
       retry_after_ms?: unknown;
     };
-    super("The homeserver refused it.");
+    super(text("homeserverRefused"));
     this.status = status;
     this.errcode = typeof errcode === "string" ? errcode : "";
     const isWait = typeof wait === "number" && wait >= 0 && wait < Infinity;

@@ -9,6 +9,7 @@ import type { PageClient } from "./element/client.ts";
 import { isFinal, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { StateSharing } from "./sharing.ts";
+import { text } from "../texts/texts.ts";
 
 type Pending = ReturnType<EncryptedState["pendingWrites"]>[number];
 
@@ -24,13 +25,6 @@ const CHANNEL = "mantle-state";
 /** A tab that is still open is done with it by then. */
 const TAKE_OVER_AFTER = 45_000;
 const JOINED = "/_matrix/client/v3/joined_rooms";
-const DOING = "Mantle is encrypting the room's name and topic…";
-const LATER =
-  "Mantle could not send the room's encrypted name yet, because of the network, the homeserver or " +
-  "this device's storage: it goes on trying.";
-const REFUSED =
-  "The homeserver refused the encrypted name of a room, so the room has none: set it again in the " +
-  "room's settings.";
 
 export class PendingWrites {
   readonly #engine: StateEngine;
@@ -108,7 +102,7 @@ export class PendingWrites {
       while (this.#isAsked || failures > 0) {
         this.#isAsked = false;
         if (!this.#engine.isRunning || this.#list().length + this.#made.size === 0) return;
-        progress ??= showProgress(DOING);
+        progress ??= showProgress(text("encrypting"));
         if (await this.#tryAll()) {
           failures = 0;
           progress.done();
@@ -116,7 +110,7 @@ export class PendingWrites {
           continue;
         }
         failures += 1;
-        progress.update(LATER);
+        progress.update(text("nameLater"));
         await this.#pause(PAUSES[Math.min(failures, PAUSES.length) - 1] ?? 0);
       }
     } finally {
@@ -180,7 +174,7 @@ export class PendingWrites {
           await this.#sharing.send(client, room, { eventType, stateKey, contentJson });
         } catch (error) {
           if (!isFinal(error)) throw error;
-          if (!(await hasLeft(client, roomId))) showNotice(REFUSED);
+          if (!(await hasLeft(client, roomId))) showNotice(text("nameRefused"));
         }
         this.#engine.call((state) => state.pendingSent(pendingId, eventType, stateKey));
       });

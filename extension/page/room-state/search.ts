@@ -15,6 +15,7 @@ import type { PausedRequest, Outcome, RequestHandler } from "../intercept/handle
 import { matrixError } from "../intercept/matrix-error.ts";
 import { runningClient } from "./element/client.ts";
 import type { PageClient } from "./element/client.ts";
+import { text } from "../texts/texts.ts";
 
 /** Client-Server API, `POST search`. */
 interface Wanted {
@@ -26,14 +27,12 @@ interface Wanted {
 const NOTHING = stringify({
   search_categories: { room_events: { count: 0, results: [], highlights: [] } },
 });
-const UNKNOWN = matrixError(
-  "Mantle could not tell which rooms are encrypted, so it did not search: reload the page.",
-);
 
 export const searchHandler: RequestHandler = {
   async handle({ body }: PausedRequest): Promise<Outcome> {
     const client = runningClient();
-    if (client === undefined) return { kind: "reply", status: 403, body: UNKNOWN };
+    if (client === undefined)
+      return { kind: "reply", status: 403, body: matrixError(text("searchUnknown")) };
     const wanted = parseJson(decodeText(await bodyBytes(body))) as Wanted;
     const categories = wanted.search_categories;
     const events = categories?.room_events;

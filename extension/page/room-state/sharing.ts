@@ -15,6 +15,7 @@ import { isFinal, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { InvitePreviews } from "./invites.ts";
 import type { KeyFetcher } from "./keys.ts";
+import { text } from "../texts/texts.ts";
 
 type Encrypted = ReturnType<EncryptedState["takeEncrypted"]>;
 type Moved = ReturnType<EncryptedState["tend"]>[number]["members"][number];
@@ -26,9 +27,6 @@ export interface StateContent {
   readonly contentJson: string;
 }
 
-const NOT_KEPT =
-  "This device could not store the room's key, so nothing was sent: free some space on it and try " +
-  "again.";
 /** How long a write waits for Element's crypto and for the room to come. */
 export const READY_LIMIT = 20_000;
 /** Changes of membership and devices come in showers. */
@@ -60,9 +58,7 @@ export class StateSharing {
   async readyClient(): Promise<PageClient> {
     const client = await cryptoClient(READY_LIMIT);
     if (client === undefined) {
-      throw new PageCryptoError(
-        "Element's encryption is not ready, so nothing was sent: try again in a moment.",
-      );
+      throw new PageCryptoError(text("cryptoNotReady"));
     }
     checkCanShare(client);
     return client;
@@ -74,9 +70,7 @@ export class StateSharing {
       const room = client.getRoom(roomId);
       if (room !== null && room.hasEncryptionStateEvent()) return room;
       if (waited >= READY_LIMIT) {
-        throw new PageCryptoError(
-          "Element does not know this room yet, so nothing was sent: try again in a moment.",
-        );
+        throw new PageCryptoError(text("roomUnknown"));
       }
       await pause(100);
     }
@@ -102,7 +96,7 @@ export class StateSharing {
     try {
       return this.#engine.call((state) => state.takeEncrypted(ticket));
     } catch (error) {
-      throw failed.length > 0 ? new PageCryptoError(NOT_KEPT) : error;
+      throw failed.length > 0 ? new PageCryptoError(text("roomKeyNotKept")) : error;
     }
   }
 

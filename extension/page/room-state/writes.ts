@@ -20,21 +20,10 @@ import type { StateEngine } from "./engine.ts";
 import type { KeyFetcher } from "./keys.ts";
 import type { PendingWrites } from "./pending.ts";
 import type { StateSharing } from "./sharing.ts";
+import { text } from "../texts/texts.ts";
 
 /** In the page's localStorage: the first encrypted room was explained. */
 const TOLD = "mantle_state_told";
-const FIRST_ROOM =
-  "Mantle encrypts the name and topic of new rooms. People whose app cannot read encrypted room " +
-  "names see the members' names instead.";
-const BROKEN =
-  "Mantle could not protect this change of the room, so it was not sent: try again, and reload " +
-  "the page if this stays.";
-const NOT_NAMED =
-  "Mantle could not keep the upgraded room's name and topic, so the new room has none: set them in " +
-  "its settings.";
-const NOT_KEPT =
-  "This device could not store the room's name, so the room was not made: free some space on it and " +
-  "try again.";
 /** Longest wait for the engine itself. */
 const START_LIMIT = 20_000;
 
@@ -80,7 +69,7 @@ export class StateWriter implements RequestHandler {
     const body = await bodyBytes(request.body);
     await this.#engine.resolveFlags(async (roomId) => {
       const client = runningClient();
-      if (client === undefined) throw new PageCryptoError(BROKEN);
+      if (client === undefined) throw new PageCryptoError(text("changeNotProtected"));
       return roomState(client, roomId);
     });
     let plan = this.#engine.call((state) => state.planPut(method, url, body));
@@ -107,7 +96,7 @@ export class StateWriter implements RequestHandler {
     const room = await this.#sharing.readyRoom(client, roomId);
     const contentJson = decodeText(body);
     const encrypted = await this.#engine.writing(client, async () => {
-      if (request.signal?.aborted === true) throw new PageCryptoError("The change was taken back.");
+      if (request.signal?.aborted === true) throw new PageCryptoError(text("changeTakenBack"));
       const made = await this.#sharing.encrypt(client, room, { eventType, stateKey, contentJson });
       this.#pending.replace(roomId, eventType, stateKey);
       return made;
@@ -140,13 +129,13 @@ export class StateWriter implements RequestHandler {
     const body = await bodyBytes(request.body);
     // Without this look, a room that is none of ours would wait for the crypto.
     const client = runningClient();
-    if (client === undefined) throw new PageCryptoError(BROKEN);
+    if (client === undefined) throw new PageCryptoError(text("changeNotProtected"));
     const plan = await this.#planCreate(body, client);
     switch (plan.kind) {
       case "pass":
         return plan.why === "public" ? { kind: "send", noted: "flagged" } : { kind: "send" };
       case "ask":
-        return refused("The room was not made, because you chose to wait.", "blocked");
+        return refused(text("roomWaits"), "blocked");
       default:
     }
     const { pendingId } = plan;
@@ -194,7 +183,7 @@ export class StateWriter implements RequestHandler {
           await this.#engine.persist();
           const isKept = (state: EncryptedState): boolean =>
             made.pendingId === "" || state.isPendingStored(made.pendingId);
-          if (!this.#engine.call(isKept)) throw new PageCryptoError(NOT_KEPT);
+          if (!this.#engine.call(isKept)) throw new PageCryptoError(text("roomNameNotKept"));
         } catch (error) {
           this.#engine.call((state) => state.createFailed(made.pendingId));
           throw error;
@@ -204,14 +193,11 @@ export class StateWriter implements RequestHandler {
     const first = await plan();
     if (first.kind !== "ask") return first;
     const { choice } = await ask({
-      title: "Encrypt this room's name and topic?",
-      text: [
-        "The homeserver would then not learn them.",
-        "People whose app cannot read encrypted room names see the members' names instead.",
-      ],
+      title: text("encryptRoom"),
+      text: [text("encryptRoomText"), text("encryptRoomOthers")],
       choices: [
-        { id: "yes", label: "Encrypt", kind: "primary" },
-        { id: "no", label: "Leave readable", kind: "plain" },
+        { id: "yes", label: text("encrypt"), kind: "primary" },
+        { id: "no", label: text("leaveReadable"), kind: "plain" },
       ],
     });
     return choice === "dismissed" ? first : plan(choice);
@@ -222,8 +208,8 @@ export class StateWriter implements RequestHandler {
     if (client === undefined) return { kind: "send" };
     const answer = await send(request, await bodyBytes(request.body));
     if (answer === undefined) return { kind: "fail" };
-    const { status, text } = answer;
-    const newRoomId = status === 200 ? roomIdOf(text, "replacement_room") : undefined;
+    const { status } = answer;
+    const newRoomId = status === 200 ? roomIdOf(answer.text, "replacement_room") : undefined;
     if (newRoomId !== undefined) {
       try {
         await this.#engine.writing(client, async () => {
@@ -236,15 +222,15 @@ export class StateWriter implements RequestHandler {
               .every(
                 ({ roomId, pendingId }) => roomId !== newRoomId || state.isPendingStored(pendingId),
               );
-          if (!this.#engine.call(isKept)) throw new PageCryptoError(NOT_NAMED);
+          if (!this.#engine.call(isKept)) throw new PageCryptoError(text("upgradeNotNamed"));
         });
         this.#pending.begin();
       } catch {
         // A refusal would have the room upgraded once more.
-        showNotice(NOT_NAMED);
+        showNotice(text("upgradeNotNamed"));
       }
     }
-    return { kind: "reply", status, body: text, noted: "rewritten" };
+    return { kind: "reply", status, body: answer.text, noted: "rewritten" };
   }
 
   /** Filters that name types would keep encrypted state away. */
@@ -259,7 +245,7 @@ export class StateWriter implements RequestHandler {
   #tellOnce(): void {
     if (page.localStorage.getItem(TOLD) !== null) return;
     page.localStorage.setItem(TOLD, "1");
-    showNotice(FIRST_ROOM, "note");
+    showNotice(text("firstRoom"), "note");
   }
 }
 
@@ -299,5 +285,5 @@ function roomIdOf(text: string, field: string): string | undefined {
 }
 
 function refusal(error: unknown): Outcome {
-  return refused(sentenceIn(error) ?? BROKEN, "blocked");
+  return refused(sentenceIn(error) ?? text("changeNotProtected"), "blocked");
 }

@@ -12,6 +12,7 @@ import {
   setTimer,
 } from "../../primordials/primordials.ts";
 import { shieldSettings } from "../../core/shield-settings.ts";
+import { text } from "../../texts/texts.ts";
 
 /** A device as `CryptoApi.getUserDeviceInfo` gives it (matrix-js-sdk `Device`). */
 interface PageDevice {
@@ -221,7 +222,7 @@ export async function within<Value>(promise: Promise<Value>, limit: number): Pro
   try {
     return await new NativePromise<Value>((resolve, reject) => {
       timer = setTimer(() => {
-        reject(new PageCryptoError("Element's encryption did not answer in time: try again."));
+        reject(new PageCryptoError(text("cryptoSilent")));
       }, limit);
       promise.then(resolve, reject);
     });
@@ -243,10 +244,7 @@ export async function ownDevice(client: PageClient): Promise<OwnDevice> {
 /** Throws in words when this Element cannot hand out keys. */
 export function checkCanShare(client: PageClient): void {
   if (typeof cryptoOf(client).encryptToDeviceMessages !== "function") {
-    throw new PageCryptoError(
-      "This Element is too old for encrypted room names, so nothing was sent: ask for " +
-        "Element Web 1.11.84 or newer.",
-    );
+    throw new PageCryptoError(text("elementTooOld"));
   }
 }
 
@@ -562,9 +560,7 @@ export function deliver(
 function cryptoOf(client: PageClient): PageCrypto {
   const crypto = client.getCrypto();
   if (crypto === undefined) {
-    throw new PageCryptoError(
-      "Element's encryption is not ready yet, so nothing was sent: try again in a moment.",
-    );
+    throw new PageCryptoError(text("cryptoNotReadyYet"));
   }
   return crypto;
 }
