@@ -13,6 +13,7 @@ import {
   stopEvent,
   then,
 } from "./primordials/primordials.ts";
+import { installCallPageHook } from "./intercept/call-page.ts";
 import { installBeaconHook } from "./intercept/beacon.ts";
 import type { Effect } from "../protocol/reports.ts";
 import { openChannel } from "./channel/channel.ts";
@@ -130,6 +131,7 @@ function install(): void {
   installBeaconHook(core);
   installRtcHook(core, tellOnce);
   installFrameHook(core, tellOnce, isPermitted);
+  installCallPageHook(core);
   installLinkHook(core, isPermitted);
   installSignInHook(core);
   installCopyHook(core);
