@@ -33,6 +33,8 @@ export interface ExtensionBrowserOptions {
   home?: string;
   /** The person's, as in `Accept-Language` without weights. */
   languages?: string;
+  /** Gives pages a camera and a microphone that are none, without asking. */
+  fakeMedia?: boolean;
 }
 
 /** Values that pass between a spec and the extension API. */
@@ -136,6 +138,8 @@ async function inFirefox(options: ExtensionBrowserOptions): Promise<ExtensionBro
       // Calls between pages of one machine.
       "media.peerconnection.ice.loopback": true,
       "media.peerconnection.ice.obfuscate_host_addresses": false,
+      "media.navigator.streams.fake": options.fakeMedia ?? false,
+      "media.navigator.permission.disabled": options.fakeMedia ?? false,
       "privacy.trackingprotection.enabled": false,
     },
   });

@@ -37,6 +37,9 @@ export type ResponseRewrite = (request: RecordedRequest, answer: Buffer) => Buff
 /** Where the requests for one host go. */
 export type Route = Handler | { readonly forward: string; readonly rewrite?: ResponseRewrite };
 
+/** Takes a WebSocket, or refuses it; gives the status it answered. */
+export type SocketHandler = (incoming: IncomingMessage, socket: Duplex, head: Buffer) => number;
+
 /** A proxy that sees, records and answers every request of a browser. */
 export interface Recorder {
   readonly port: number;
@@ -45,6 +48,8 @@ export interface Recorder {
   readonly connections: { time: number; host: string }[];
   /** Replaces the route of a host; without one the host is answered 404. */
   route(host: string, route: Route | undefined): void;
+  /** Who takes WebSockets to a host; without one they are answered 404. */
+  routeSocket(host: string, handler: SocketHandler): void;
   /** Exchanges with one host, preflights left out. */
   to(host: string): Exchange[];
   clear(): void;
@@ -60,6 +65,7 @@ const BROWSER_OWN_HOSTS =
 /** Starts a recorder on a free loopback port. */
 export async function startRecorder(options: { hosts?: Record<string, Route> }): Promise<Recorder> {
   const routes = new Map<string, Route>(Object.entries(options.hosts ?? {}));
+  const socketRoutes = new Map<string, SocketHandler>();
   const exchanges: Exchange[] = [];
   const connections: { time: number; host: string }[] = [];
   const sockets = new Set<Duplex>();
@@ -105,9 +111,9 @@ export async function startRecorder(options: { hosts?: Record<string, Route> }):
     };
   const upgrade =
     (scheme: "wss" | "ws") =>
-    (incoming: IncomingMessage, socket: Duplex): void => {
+    (incoming: IncomingMessage, socket: Duplex, head: Buffer): void => {
       const target = new URL(incoming.url ?? "/", `http://${incoming.headers.host ?? "unknown"}`);
-      exchanges.push({
+      const exchange: Exchange = {
         time: Date.now(),
         scheme,
         host: target.host,
@@ -117,8 +123,11 @@ export async function startRecorder(options: { hosts?: Record<string, Route> }):
         body: Buffer.alloc(0),
         status: 404,
         answer: Buffer.alloc(0),
-      });
-      socket.end(WEBSOCKET_REFUSAL);
+      };
+      exchanges.push(exchange);
+      const handler = socketRoutes.get(target.host);
+      if (handler === undefined) socket.end(WEBSOCKET_REFUSAL);
+      else exchange.status = handler(incoming, socket, head);
     };
 
   const secure = createTlsServer({ key, cert }, serve("https"));
@@ -165,6 +174,9 @@ export async function startRecorder(options: { hosts?: Record<string, Route> }):
     route: (host, route) => {
       if (route === undefined) routes.delete(host);
       else routes.set(host, route);
+    },
+    routeSocket: (host, handler) => {
+      socketRoutes.set(host, handler);
     },
     to: (host) =>
       exchanges.filter((exchange) => exchange.host === host && exchange.method !== "OPTIONS"),

@@ -182,7 +182,8 @@ function configuration(
         type: "http",
         bind_addresses: ["127.0.0.1"],
         x_forwarded: true,
-        resources: [{ names: ["client"], compress: false }],
+        // The second for those who are given an OpenID token.
+        resources: [{ names: ["client", "openid"], compress: false }],
       },
     ],
     database: { name: "sqlite3", args: { database: join(folder, "homeserver.db") } },

@@ -6,6 +6,7 @@ import SdkConfig from "element:matrix-react-sdk/src/SdkConfig";
 import MatrixChat from "element:matrix-react-sdk/src/components/structures/MatrixChat";
 import dispatcher from "element:matrix-react-sdk/src/dispatcher/dispatcher";
 import AutoDiscoveryUtils from "element:matrix-react-sdk/src/utils/AutoDiscoveryUtils";
+import { serveCallPage } from "./call-page.ts";
 
 type Params = Record<string, string>;
 
@@ -29,6 +30,8 @@ export async function showElement(
   dispatcher.register(({ action }) => {
     if (action === "client_started") giveTokenToWorker();
   });
+
+  serveCallPage();
 
   const chat = createRef<Chat>();
   let ownHash = location.hash;

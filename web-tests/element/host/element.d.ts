@@ -74,8 +74,34 @@ declare module "element:matrix-react-sdk/src/dispatcher/dispatcher" {
 
 declare module "element:matrix-react-sdk/src/MatrixClientPeg" {
   export const MatrixClientPeg: {
-    get(): { baseUrl: string; getAccessToken(): string | null } | null;
+    get(): {
+      baseUrl: string;
+      getAccessToken(): string | null;
+      http: {
+        authedRequest(
+          method: string,
+          path: string,
+          query: undefined,
+          body: undefined,
+          options: { prefix: string },
+        ): Promise<unknown>;
+      };
+    } | null;
   };
+}
+
+declare module "element:matrix-react-sdk/src/stores/widgets/StopGapWidgetDriver" {
+  type Method = (this: Driver, ...args: unknown[]) => Promise<unknown>;
+  interface Driver {
+    getRtcTransports: Method;
+    readStickyEvents: Method;
+    sendDelayedEvent: Method;
+    updateDelayedEvent: Method;
+    cancelScheduledDelayedEvent: Method;
+    restartScheduledDelayedEvent: Method;
+    sendScheduledDelayedEvent: Method;
+  }
+  export const StopGapWidgetDriver: { readonly prototype: Driver };
 }
 
 declare module "element:matrix-react-sdk/src/utils/AutoDiscoveryUtils" {
