@@ -1,5 +1,46 @@
 //! Ids as others send them. What has not their form is nobody's id, and nothing is kept under it.
 
+/// A room's id, where another text stands beside it that must not be taken for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RoomId<'a>(pub(crate) &'a str);
+
+/// A Megolm session of a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SessionId<'a> {
+    pub(crate) room_id: &'a str,
+    pub(crate) id: &'a str,
+}
+
+/// An event of a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EventId<'a> {
+    pub(crate) room_id: &'a str,
+    pub(crate) id: &'a str,
+}
+
+/// What a state event of a room stands for: its type and state key there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slot {
+    pub(crate) room_id: String,
+    pub(crate) event_type: String,
+    pub(crate) state_key: String,
+}
+
+impl Slot {
+    pub(crate) fn new(room: RoomId<'_>, event_type: &str, state_key: &str) -> Self {
+        Self {
+            room_id: room.0.to_owned(),
+            event_type: event_type.to_owned(),
+            state_key: state_key.to_owned(),
+        }
+    }
+
+    /// Type and state key alone, for what is ordered by rooms already.
+    pub(crate) fn in_room(&self) -> (String, String) {
+        (self.event_type.clone(), self.state_key.clone())
+    }
+}
+
 /// The longest id of a room, user or event, in bytes (appendices, "Common identifier format").
 const MAX_ID_BYTES: usize = 255;
 

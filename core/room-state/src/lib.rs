@@ -10,22 +10,26 @@
 
 mod decrypt;
 mod engine;
+mod error;
 mod flow;
 mod ids;
 mod index;
 mod megolm;
 mod model;
 mod msc4362;
+mod paths;
 mod sorted;
 
 pub use decrypt::decrypt::{MAX_CONTENT_BYTES, OpenError, OpenedState, ReceivedEvent, open_state};
 pub use decrypt::replay::SeenIndices;
-pub use engine::{
-    Again, Before, Conversion, CreatePlan, DeviceName, EngineError, InvitePreview, Moved, Needs,
-    NewRooms, OpenStep, Outgoing, PendingEvent, PendingView, PersistBatch, PersistEntry, Plan,
-    Problem, Put, Reencryption, RefusedDevice, RetriedEvent, RetryStep, SessionNeed, SessionView,
-    StateEngine, StateSettings, Tend, Trust, UndecryptableEvent, WriteRoute,
-};
+pub use engine::StateEngine;
+pub use error::EngineError;
+pub use flow::convert::{Conversion, Put};
+pub use flow::plan_write::{CreatePlan, Plan, WriteRoute};
+pub use flow::reencrypt::{Again, Reencryption};
+pub use flow::responses::{Before, OpenStep};
+pub use flow::retry::{RetriedEvent, RetryStep, UndecryptableEvent};
+pub use flow::share_keys::{DeviceName, RefusedDevice, SessionView};
 pub use index::events::{
     ENCRYPTED_TYPE, Edited, FoundState, Part, Place, Splice, find_state, splice,
 };
@@ -38,10 +42,18 @@ pub use megolm::{
     OutboundSession, OwnDevice, PickleKey, Recipients, RestoreError, RotationPolicy,
     RotationReason, SessionError, SessionOrigin, SessionStore, Sharing,
 };
+pub use model::invite_state::InvitePreview;
+pub use model::needs::{Needs, SessionNeed};
+pub use model::outbound::Outgoing;
+pub use model::pending::{PendingEvent, PendingView};
 pub use model::precedence::{
     CLOCK_TOLERANCE_MS, Candidate, FlagChange, KnownState, Precedence, STATE_ENCRYPTION_FLAGS,
     StoredStateError,
 };
+pub use model::settings::{NewRooms, StateSettings, Trust};
+pub use model::sharing_due::{Moved, Tend};
+pub use model::store::{PersistBatch, PersistEntry};
+pub use model::warnings::Problem;
 pub use msc4362::eligible::{
     DEFAULT_TYPES, EncryptedTypes, IneligibleType, PROTOCOL_TYPES, SERVER_TYPES, check_eligible,
 };

@@ -21,6 +21,9 @@ use crate::msc4362::power_levels::PowerLevels;
 /// "Size limits").
 pub const MAX_CONTENT_BYTES: usize = 65_536;
 
+/// An event that is opened alone takes as long as so many that are opened together.
+pub(crate) const ALONE: usize = 4;
+
 /// Why an encrypted state event is not opened.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -99,17 +102,49 @@ pub enum OpenError {
     Replay,
 }
 
+/// What an event lacks that may come later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Its session.
+    Session,
+    /// Its session from an earlier index on.
+    Index,
+    /// Whose device made the session.
+    Owner,
+    /// Its sender's word for that device.
+    Device,
+    /// The room's power levels.
+    Levels,
+}
+
+impl Missing {
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Index => "index",
+            Self::Owner => "owner",
+            Self::Device => "device",
+            Self::Levels => "levels",
+        }
+    }
+}
+
 impl OpenError {
     /// True when the event may open later, without any change to it.
     pub const fn may_retry(&self) -> bool {
-        matches!(
-            self,
-            Self::MissingSession
-                | Self::MissingIndex { .. }
-                | Self::UnknownOwner
-                | Self::UntrustedDevice
-                | Self::UnknownLevels
-        )
+        self.missing().is_some()
+    }
+
+    /// What has to come so that the event opens; `None` where nothing helps.
+    pub(crate) const fn missing(&self) -> Option<Missing> {
+        match self {
+            Self::MissingSession => Some(Missing::Session),
+            Self::MissingIndex { .. } => Some(Missing::Index),
+            Self::UnknownOwner => Some(Missing::Owner),
+            Self::UntrustedDevice => Some(Missing::Device),
+            Self::UnknownLevels => Some(Missing::Levels),
+            _ => None,
+        }
     }
 }
 

@@ -2,54 +2,17 @@
 //!
 //! Client-server API, "Filtering"; MSC4186's `required_state`.
 
+use crate::model::stored::strings;
 use crate::msc4362::eligible::{DEFAULT_TYPES, ENCRYPTED_TYPE, check_eligible};
 use mantle_wire::json::{self, Edit, elements, get, quoted, span};
-pub(crate) use mantle_wire::url::encoded;
-use mantle_wire::url::{Address, percent_decoded};
-
-/// A path below `…/rooms/{roomId}/`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RoomPath {
-    /// Decoded.
-    pub(crate) room_id: String,
-    /// The decoded segments after it; a final slash counts for nothing.
-    pub(crate) rest: Vec<String>,
-    /// How many segments of the path end with the room.
-    pub(crate) depth: usize,
-}
-
-/// Reads the room and what follows it.
-#[inline(never)]
-pub(crate) fn room_path(address: &Address<'_>) -> Option<RoomPath> {
-    let segments: Vec<_> = address
-        .path
-        .split('/')
-        .map(percent_decoded)
-        .enumerate()
-        .filter(|(_, segment)| !segment.is_empty())
-        .collect();
-    // A homeserver's base may have such segments of its own: the last ones count, as in `route`.
-    let client = segments.windows(2).rposition(
-        |pair| matches!(pair, [(_, one), (_, next)] if one == "_matrix" && next == "client"),
-    )?;
-    let mut segments = segments.into_iter().skip(client);
-    segments.find(|(_, segment)| segment == "rooms")?;
-    let (at, room_id) = segments.next().filter(|(_, room_id)| room_id.starts_with('!'))?;
-    let room_id = room_id.into_owned();
-    let rest = segments.map(|(_, segment)| segment.into_owned()).collect();
-    Some(RoomPath { room_id, rest, depth: at + 1 })
-}
-
-/// A parameter of the query, decoded.
-pub(crate) fn parameter(address: &Address<'_>, name: &str) -> Option<String> {
-    address.parameter(name)
-}
+use mantle_wire::route::{Endpoint, route};
+use mantle_wire::url::{Address, encoded};
 
 /// The URL with encrypted state in its inline filter; `None` where it needs no change.
 pub(crate) fn include_in_url(url: &str) -> Option<String> {
     let address = Address::parse(url)?;
     let pair = address.query.split('&').find(|pair| pair.starts_with("filter="))?;
-    let filter = parameter(&address, "filter")?;
+    let filter = address.parameter("filter")?;
     if !filter.trim_start().starts_with('{') {
         return None;
     }
@@ -58,9 +21,18 @@ pub(crate) fn include_in_url(url: &str) -> Option<String> {
     Some(json::splice(url, place, &format!("filter={}", encoded(&widened))))
 }
 
+/// Request bodies that name what state they want; `None` where they need no change.
+pub(crate) fn include_in_body((method, url): (&str, &str), body: &[u8]) -> Option<Vec<u8>> {
+    match route(method, &Address::parse(url)?).endpoint {
+        Endpoint::Filter if method == "POST" => include_in_filter(body),
+        Endpoint::SlidingSync => include_in_sliding(body),
+        _ => None,
+    }
+}
+
 /// The filter with encrypted state wherever it names types of state; `None` where it needs no
 /// change. Room event filters (for `/messages` and `/context`) are read too.
-pub(crate) fn include_in_filter(filter: &[u8]) -> Option<Vec<u8>> {
+fn include_in_filter(filter: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(filter).ok()?;
     let mut edits = Vec::new();
     let whole = get(text, &["room"]).ok()?.is_some();
@@ -85,7 +57,7 @@ pub(crate) fn include_in_filter(filter: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A sliding sync request that asks for encrypted state too; `None` where it needs no change.
-pub(crate) fn include_in_sliding(body: &[u8]) -> Option<Vec<u8>> {
+fn include_in_sliding(body: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(body).ok()?;
     let mut out: Option<String> = None;
     // From the back, so that earlier places stay right.
@@ -148,13 +120,8 @@ fn covers(item: &str) -> bool {
         || item.strip_suffix('*').is_some_and(|prefix| ENCRYPTED_TYPE.starts_with(prefix))
 }
 
-/// The strings of a JSON array; `None` when something else is among them.
-pub(crate) fn strings(list: &str) -> Option<Vec<String>> {
-    elements(list).ok()?.into_iter().map(|item| serde_json::from_str(item).ok()).collect()
-}
-
 /// Strings as a JSON array.
-pub(crate) fn written<'a>(list: impl Iterator<Item = &'a str>) -> String {
+fn written<'a>(list: impl Iterator<Item = &'a str>) -> String {
     format!("[{}]", list.map(quoted).collect::<Vec<_>>().join(","))
 }
 
@@ -204,7 +171,7 @@ mod tests {
         let widened = include_in_url(url).unwrap();
         let address = Address::parse(&widened).unwrap();
         assert_eq!(
-            parameter(&address, "filter").unwrap(),
+            address.parameter("filter").unwrap(),
             r#"{"room":{"state":{"types":["m.room.name","m.room.encrypted"]}}}"#
         );
         assert!(widened.starts_with("https://hs/_matrix/client/v3/sync?timeout=1&filter=%7B"));
@@ -225,20 +192,5 @@ mod tests {
             r#"{"lists":{"a":{"required_state":[["m.room.encrypted","*"],["m.room.name",""]]},"b":{"required_state":[["*","*"]]}},"room_subscriptions":{"!r":{"required_state":[["m.room.member","$ME"]]},"!s":{"required_state":[["m.room.encrypted","*"],["m.room.topic",""]]}}}"#
         );
         assert_eq!(include_in_sliding(widened.as_bytes()), None);
-    }
-
-    #[test]
-    fn room_paths_are_read_decoded() {
-        let path = |url| room_path(&Address::parse(url).unwrap());
-        assert_eq!(
-            path("https://hs/x/_matrix/client/r0/rooms/%21r%3Ax/state/m.room.name/"),
-            Some(RoomPath {
-                room_id: "!r:x".to_owned(),
-                rest: vec!["state".to_owned(), "m.room.name".to_owned()],
-                depth: 7,
-            })
-        );
-        assert_eq!(path("https://hs/_matrix/client/v3/rooms/nonsense/state"), None);
-        assert_eq!(path("https://hs/_matrix/client/v3/sync"), None);
     }
 }

@@ -1,132 +1,366 @@
-//! Events that wait for their keys, to be tried again: bounded by number and by bytes. Where there is
-//! no room, the oldest of the largest room gives way, so that one room fills nobody else's place.
+//! Events that could not be decrypted are tried again when what they lack may be there.
 
-use crate::decrypt::decrypt::ReceivedEvent;
-use crate::sorted::Map;
-use mantle_wire::json::get;
+mod waiting;
 
-/// How many events may wait.
-const MAX_WAITING: usize = 4_096;
-/// And how many bytes of them.
-const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
+use serde::Serialize;
+use serde_json::value::RawValue;
 
-/// When an event came: the number of its answer, the weight of its list, its place.
-pub(crate) type Arrival = (u32, u8, usize);
+use self::waiting::{Key, Waiting, WaitingEvents};
+use crate::decrypt::decrypt::{ALONE, Decryption, Missing, OpenError, OpenedState, verify_all};
+use crate::error::EngineError;
+use crate::ids::{EventId, RoomId, SessionId};
+use crate::index::events::{ENCRYPTED_TYPE, clear_event, find_state};
+use crate::index::redactions;
+use crate::megolm::MAX_BATCH;
+use crate::model::Model;
+use crate::model::current::Opened;
+use crate::model::decryption::{ByPage, Started, TIMELINE};
+use crate::model::in_flight::{Arrival, Reconciled};
+use crate::model::needs::{Needs, SessionNeed};
+use crate::model::observation::{Observation, Undecryptable};
+use crate::model::precedence::Precedence;
+use crate::model::warnings::Warning;
+use crate::msc4362::event::with_room;
+use crate::sorted::Set;
+use mantle_wire::json::{elements, get, get_str};
 
-/// Room and event.
-type Key = (String, String);
-
-/// What the page's own crypto made of an event.
-#[derive(Debug)]
-pub(crate) struct Decrypted {
-    pub(crate) payload: String,
-    pub(crate) curve25519: String,
-    pub(crate) ed25519: String,
+/// An encrypted state event that could not be opened yet.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UndecryptableEvent {
+    /// Its room.
+    pub room_id: String,
+    /// Its id.
+    pub event_id: String,
+    /// The session it wants.
+    pub session_id: String,
+    /// Its sender.
+    pub sender: String,
+    /// Its outer state key.
+    pub state_key: String,
+    /// `origin_server_ts`, milliseconds.
+    pub ts: u64,
+    /// The wire content.
+    pub content: Box<RawValue>,
+    /// `session`, `index`, `owner`, `device` or `levels`: what is missing.
+    pub reason: &'static str,
 }
 
-/// An event that waits for its key.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    pub(crate) arrival: Arrival,
-    pub(crate) event: String,
-    pub(crate) state_key: String,
-    pub(crate) sender: String,
-    pub(crate) session_id: String,
-    pub(crate) ts: u64,
-    pub(crate) reason: &'static str,
-    /// The reason for which the page was given it.
-    pub(crate) given_out: Option<&'static str>,
-    pub(crate) decrypted: Option<Decrypted>,
+/// What one step of [`StateEngine::retried`](crate::StateEngine::retried) gives.
+#[derive(Debug, Serialize)]
+pub struct RetryStep {
+    /// For the running client, in this order.
+    pub events: Vec<RetriedEvent>,
+    /// Call again.
+    pub more: bool,
 }
 
-impl Waiting {
-    pub(crate) fn received<'a>(&'a self, room_id: &'a str, event_id: &'a str) -> ReceivedEvent<'a> {
-        ReceivedEvent {
-            room_id,
-            event_id: Some(event_id),
-            sender: &self.sender,
-            state_key: &self.state_key,
-            content: get(&self.event, &["content"]).ok().flatten().unwrap_or_default(),
-        }
-    }
+/// A clear state event for the running client.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RetriedEvent {
+    /// Its room.
+    pub room_id: String,
+    /// The whole event.
+    pub event: Box<RawValue>,
+}
 
-    const fn cost(&self) -> usize {
-        self.event.len() + self.state_key.len() + self.sender.len() + self.session_id.len()
+impl RetriedEvent {
+    /// `None` for what is no JSON.
+    fn of(room_id: &str, event: &str) -> Option<Self> {
+        let event = RawValue::from_string(with_room(event, RoomId(room_id))).ok()?;
+        Some(Self { room_id: room_id.to_owned(), event })
     }
 }
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct WaitingEvents {
-    events: Map<Key, Box<Waiting>>,
-    bytes: usize,
+pub(crate) struct Retry {
+    waiting: WaitingEvents,
+    // Those of them still to be tried in this round, last to first.
+    round: Vec<Key>,
+    // Clear events without content, for what was redacted: the running client may hold it.
+    emptied: Vec<RetriedEvent>,
 }
 
-impl WaitingEvents {
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+impl Retry {
+    /// Whether events wait whose key, owner or room is not known yet.
+    pub(crate) const fn has_undecryptable(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.events.is_empty()
+    /// Whether this event is one of them.
+    pub(crate) fn is_undecryptable(&self, event: EventId<'_>) -> bool {
+        self.waiting.contains(event)
     }
 
-    /// By room and event.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Waiting)> {
-        self.events.iter().map(|(key, waiting)| (key, &**waiting))
+    /// Whether a step has something that no key is waited for.
+    pub(crate) const fn has_emptied(&self) -> bool {
+        !self.emptied.is_empty()
     }
 
-    pub(crate) fn contains(&self, room_id: &str, event_id: &str) -> bool {
-        let key = (room_id, event_id);
-        self.events.find(|(room, id)| (room.as_str(), id.as_str()).cmp(&key)).is_some()
+    /// What another flow has seen.
+    pub(crate) fn observe(&mut self, observation: Observation) {
+        match observation {
+            Observation::Undecryptable(event) => self.wait(*event),
+            Observation::Current { room_id, event_id } => {
+                self.waiting.remove(&(room_id, event_id));
+            }
+            Observation::Redacted { room_id, event_id, emptied } => {
+                let emptied = emptied.and_then(|event| RetriedEvent::of(&room_id, &event));
+                self.emptied.extend(emptied);
+                self.waiting.remove(&(room_id, event_id));
+            }
+        }
     }
 
-    /// Those that were not given out yet, or for another reason; from now on they were.
-    pub(crate) fn take_fresh(&mut self) -> impl Iterator<Item = (&Key, &Waiting)> {
-        self.events.iter_mut().filter_map(|(key, waiting)| {
-            let is_fresh = waiting.given_out != Some(waiting.reason);
-            waiting.given_out = Some(waiting.reason);
-            is_fresh.then_some((key, &**waiting))
+    /// One that waits already keeps what is known of it, and its latest place.
+    fn wait(&mut self, event: Undecryptable) {
+        let key = (event.room_id, event.event_id);
+        let before = self.waiting.remove(&key);
+        let arrival = event.arrival;
+        let arrival = before.as_ref().map_or(arrival, |before| before.arrival.max(arrival));
+        let given_out = before.as_ref().and_then(|before| before.given_out);
+        let by_page = before.and_then(|waiting| waiting.by_page);
+        self.waiting.insert(
+            key,
+            Box::new(Waiting {
+                arrival,
+                event: event.event,
+                state_key: event.state_key,
+                sender: event.sender,
+                session_id: event.session_id,
+                ts: event.ts,
+                missing: event.missing,
+                given_out,
+                by_page,
+            }),
+        );
+    }
+
+    /// Encrypted state events that the running client holds undecrypted (from its own store, or
+    /// from before Mantle was there): a JSON array. They wait like those of a response.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Input`] when the text is no array.
+    pub(crate) fn backfill(
+        &mut self,
+        model: &Model,
+        room: RoomId<'_>,
+        events: &str,
+    ) -> Result<(), EngineError> {
+        let list = events.as_bytes();
+        elements(events)?;
+        for found in find_state(list, ENCRYPTED_TYPE) {
+            let Some(event_id) = found.event_id.clone() else { continue };
+            let key = (room.0.to_owned(), event_id);
+            let is_over = model.states.known().is_redacted(room.0, &key.1)
+                || redactions::is_emptied(found.text(list));
+            if is_over || model.decrypted.contains(&key) {
+                continue;
+            }
+            let arrival = Arrival { place: found.range().start, ..Arrival::default() };
+            let why = (Missing::Session, arrival);
+            self.wait(Undecryptable::of(id(&key), &found, list, why));
+        }
+        Ok(())
+    }
+
+    /// Those that wait and were not given out before, or lacked something else then.
+    pub(crate) fn take_undecryptable(&mut self) -> Vec<UndecryptableEvent> {
+        self.waiting
+            .take_fresh()
+            .filter_map(|((room_id, event_id), waiting)| {
+                let content = get(&waiting.event, &["content"]).ok()??;
+                Some(UndecryptableEvent {
+                    room_id: room_id.clone(),
+                    event_id: event_id.clone(),
+                    session_id: waiting.session_id.clone(),
+                    sender: waiting.sender.clone(),
+                    state_key: waiting.state_key.clone(),
+                    ts: waiting.ts,
+                    content: serde_json::from_str(content).ok()?,
+                    reason: waiting.missing.text(),
+                })
+            })
+            .collect()
+    }
+
+    /// What the waiting events need.
+    pub(crate) fn needs(&self, model: &Model) -> Option<Needs> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let (mut sessions, mut owners) = (Set::new(), Set::new());
+        let (mut rooms, mut member_devices) = (Set::new(), Set::new());
+        for ((room_id, _), waiting) in self.waiting.iter() {
+            match waiting.missing {
+                Missing::Session | Missing::Index => {
+                    sessions.insert(SessionNeed {
+                        room_id: room_id.clone(),
+                        session_id: waiting.session_id.clone(),
+                    });
+                }
+                Missing::Owner if !model.devices.is_complete(room_id) => {
+                    member_devices.insert(room_id.clone());
+                }
+                _ => {}
+            }
+            if model.devices.is_to_be_looked_up(&waiting.sender)
+                || waiting.missing == Missing::Device
+            {
+                owners.insert(waiting.sender.clone());
+            }
+            if model.rooms.levels(room_id).is_none() {
+                rooms.insert(room_id.clone());
+            }
+        }
+        Some(Needs {
+            answer: 0,
+            sessions: sessions.into_iter().collect(),
+            owners: owners.into_iter().collect(),
+            rooms: rooms.into_iter().collect(),
+            member_devices: member_devices.into_iter().collect(),
         })
     }
 
-    pub(crate) fn get_mut(&mut self, key: &Key) -> Option<&mut Waiting> {
-        self.events.get_mut(key).map(|waiting| &mut **waiting)
+    /// What the page's own crypto made of an event: `{"clearEvent", "senderCurve25519Key",
+    /// "claimedEd25519Key"}`.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Input`] when the text is not that.
+    pub(crate) fn add_decrypted(
+        &mut self,
+        event: EventId<'_>,
+        json: &str,
+    ) -> Result<(), EngineError> {
+        let field = |name: &'static str| {
+            get_str(json, &[name])?.ok_or(EngineError::Input("decrypted event"))
+        };
+        let payload = get(json, &["clearEvent"])?.ok_or(EngineError::Input("decrypted event"))?;
+        let by_page = ByPage {
+            payload: payload.to_owned(),
+            keys: (field("senderCurve25519Key")?, field("claimedEd25519Key")?),
+        };
+        let key = (event.room_id.to_owned(), event.id.to_owned());
+        if let Some(waiting) = self.waiting.get_mut(&key) {
+            waiting.by_page = Some(by_page);
+        }
+        Ok(())
     }
 
-    pub(crate) fn remove(&mut self, key: &Key) -> Option<Box<Waiting>> {
-        let waiting = self.events.remove(key)?;
-        self.bytes -= waiting.cost();
-        Some(waiting)
+    /// Tries the waiting events again, at most `most` in a step: those that are current and open now,
+    /// as clear events, in the order they came; and in the end what nobody waits for a key of. One
+    /// whose key comes after that of an event that replaced it is history.
+    pub(crate) fn step(&mut self, model: &mut Model, most: usize) -> RetryStep {
+        if self.round.is_empty() {
+            let mut keys: Vec<_> =
+                self.waiting.iter().map(|(key, waiting)| (waiting.arrival, key.clone())).collect();
+            // The next one is taken from the end.
+            keys.sort_by(|one, other| other.cmp(one));
+            self.round = keys.into_iter().map(|(_, key)| key).collect();
+        }
+        let mut events = Vec::new();
+        let mut left = most.max(1);
+        while left > 0 && !self.round.is_empty() {
+            left = left.saturating_sub(self.retry_some(model, left.min(MAX_BATCH), &mut events));
+        }
+        let more = !self.round.is_empty();
+        if !more {
+            // Names for invites the running client may hold already.
+            let invites = model.invites.take_fresh().into_iter();
+            events.extend(invites.filter_map(|(room, event)| RetriedEvent::of(&room, &event)));
+            events.append(&mut self.emptied);
+        }
+        RetryStep { events, more }
     }
 
-    pub(crate) fn insert(&mut self, key: Key, waiting: Box<Waiting>) {
-        self.remove(&key);
-        self.bytes += waiting.cost();
-        self.events.insert(key, waiting);
-        while (self.events.len() > MAX_WAITING || self.bytes > MAX_WAITING_BYTES)
-            && let Some(out) = self.next_out()
+    /// Tries the next events; what that cost, in events.
+    fn retry_some(
+        &mut self,
+        model: &mut Model,
+        most: usize,
+        retried: &mut Vec<RetriedEvent>,
+    ) -> usize {
+        let mut tried = Vec::new();
+        while tried.len() < most
+            && let Some(key) = self.round.pop()
         {
-            self.remove(&out);
+            let Some(waiting) = self.waiting.remove(&key) else { continue };
+            tried.push((key, waiting));
         }
+        let mut decryption = Vec::new();
+        let started_at: Vec<_> = tried
+            .iter()
+            .map(|(key, waiting)| match model.start(&waiting.received(id(key)), &mut decryption) {
+                Started::Known(_) => None,
+                Started::Decryption(at) => Some(at),
+            })
+            .collect();
+        let alone = verify_all(&mut decryption);
+        let mut decryption: Vec<_> = decryption.into_iter().map(Some).collect();
+        let cost = tried.len() + (ALONE - 1) * alone;
+        for ((key, mut waiting), at) in tried.into_iter().zip(started_at) {
+            let decryption = at.and_then(|at| decryption.get_mut(at)?.take());
+            match finish(model, id(&key), &waiting, decryption) {
+                Ok(opened) => retried.extend(current(model, id(&key), &waiting, &opened)),
+                Err(error) => match error.missing() {
+                    Some(missing) => {
+                        waiting.missing = missing;
+                        self.waiting.insert(key, waiting);
+                    }
+                    None => model.warnings.refused(id(&key), &error),
+                },
+            }
+        }
+        cost.max(1)
     }
+}
 
-    /// The oldest of the room that takes most.
-    fn next_out(&self) -> Option<Key> {
-        let mut largest: Option<(usize, &str)> = None;
-        let mut events = self.events.iter().peekable();
-        while let Some(((room_id, _), first)) = events.next() {
-            // All of a room stand together. Short ones take their place too.
-            let mut bytes = first.cost() + MAX_WAITING_BYTES / MAX_WAITING;
-            while let Some((_, further)) = events.next_if(|((other, _), _)| other == room_id) {
-                bytes += further.cost() + MAX_WAITING_BYTES / MAX_WAITING;
-            }
-            if largest.is_none_or(|(most, _)| bytes > most) {
-                largest = Some((bytes, room_id));
-            }
-        }
-        let (_, room_id) = largest?;
-        let theirs = self.events.iter().filter(|((room, _), _)| room == room_id);
-        theirs.min_by_key(|(_, waiting)| waiting.arrival).map(|(key, _)| key.clone())
+fn id((room_id, id): &Key) -> EventId<'_> {
+    EventId { room_id, id }
+}
+
+/// With our own keys, else with what the page's crypto made of it.
+fn finish(
+    model: &mut Model,
+    id: EventId<'_>,
+    waiting: &Waiting,
+    decryption: Option<Decryption>,
+) -> Result<OpenedState, OpenError> {
+    let event = waiting.received(id);
+    match (model.finish(&event, TIMELINE, decryption), &waiting.by_page) {
+        (Err(error), Some(by_page)) if error.may_retry() => model.finish_by_page(&event, by_page),
+        (result, _) => result,
     }
+}
+
+/// The clear event, if it is current.
+fn current(
+    model: &mut Model,
+    event: EventId<'_>,
+    waiting: &Waiting,
+    state: &OpenedState,
+) -> Option<RetriedEvent> {
+    let (room, arrival, ts) = (RoomId(event.room_id), waiting.arrival, waiting.ts);
+    let session = SessionId { room_id: event.room_id, id: &state.session_id };
+    if model.is_sure(session, &waiting.sender) {
+        let event_id = event.id;
+        let opened = Reconciled { event_id, ts, opened: state, arrival, previous: None };
+        model.reconcile(room, &opened);
+    }
+    let opened = Opened { event, sender: &waiting.sender, ts, state };
+    if model.states.is_replaced(&opened.slot(), arrival) {
+        return None;
+    }
+    if model.offer(&opened, arrival) != Precedence::Current {
+        model.warnings.warn(room, Warning::Rollback, event.id);
+        return None;
+    }
+    let previous = get(&waiting.event, &["unsigned", "prev_content"]);
+    let has_previous = previous.is_ok_and(|previous| previous.is_some());
+    let clear = clear_event(&waiting.event, state, None, has_previous)?;
+    RetriedEvent::of(event.room_id, &String::from_utf8(clear).ok()?)
 }

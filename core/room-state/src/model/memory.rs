@@ -65,10 +65,6 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
     /// The room's event in a slot.
     pub(crate) fn get(&self, room_id: &str, slot: &Slot) -> Option<&str> {
         Some(&self.rooms.get(room_id)?.slots.get(slot)?.event)

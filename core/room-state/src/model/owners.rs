@@ -139,10 +139,6 @@ pub(crate) struct Owners {
 }
 
 impl Owners {
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
     /// Takes what a user says. False where there is no place for it.
     pub(crate) fn claim(&mut self, keys: &Keys, claim: Claim) -> bool {
         let is_verified = |claim: &Claim| claim.is_verified(&keys.1);

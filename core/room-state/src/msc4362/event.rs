@@ -1,5 +1,8 @@
 //! An encrypted state event from outside, and what it is inside.
 
+use crate::ids::RoomId;
+use mantle_wire::json::{self, Edit, quoted};
+
 /// An `m.room.encrypted` state event as the server gave it.
 #[derive(Clone, Copy, Debug)]
 pub struct ReceivedEvent<'a> {
@@ -40,4 +43,14 @@ impl std::fmt::Debug for OpenedState {
             .field("message_index", &self.message_index)
             .finish_non_exhaustive()
     }
+}
+
+/// The event with its room's id, which sync responses leave out.
+pub(crate) fn with_room(event: &str, room: RoomId<'_>) -> String {
+    let edit = [Edit::set(&["room_id"], quoted(room.0))];
+    json::apply(event.as_bytes(), &edit)
+        .ok()
+        .flatten()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .unwrap_or_else(|| event.to_owned())
 }

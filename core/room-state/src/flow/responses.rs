@@ -1,0 +1,444 @@
+//! Responses that may hold state: from a response to what it needs, and from there to what the page
+//! gets.
+
+mod compose;
+mod fill;
+mod invites;
+mod look;
+mod split;
+mod verify;
+
+use std::ops::Range;
+
+use serde::Serialize;
+
+use crate::decrypt::decrypt::{OpenError, OpenedState};
+use crate::error::EngineError;
+use crate::ids::{EventId, RoomId};
+use crate::index::events::{Edit, Edited, FoundState, Survey};
+use crate::index::prefilter;
+use crate::index::redactions::{self, Redacted};
+use crate::index::sparse::{self, Cuts};
+use crate::megolm::MAX_BATCH;
+use crate::model::Model;
+use crate::model::decryption::Role;
+use crate::model::needs::{Needs, SessionNeed};
+use crate::model::observation::Observation;
+use crate::paths::room_path;
+use crate::sorted::{Map, Set};
+use mantle_wire::chunked::Source;
+use mantle_wire::route::{Endpoint, route};
+use mantle_wire::url::Address;
+
+/// Changes of members, and forks, are looked for in responses up to this size; larger ones are first
+/// syncs.
+const MAX_TENDED_BYTES: usize = 4 * 1024 * 1024;
+
+/// Smaller responses are cheaper to take in whole than to look at in parts first.
+const MIN_GLANCED_BYTES: usize = 256 * 1024;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What to do with a request for an answer that may hold state.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Before {
+    /// Send it; to another URL where one is named.
+    Send {
+        /// The whole URL.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+    },
+    /// Do not send; this is the 200 answer.
+    Reply {
+        /// JSON.
+        body: String,
+    },
+    /// Do not send; the answer is here already: go on as after [`StateEngine::inspect`](crate::StateEngine::inspect).
+    Held {
+        /// What [`StateEngine::open`](crate::StateEngine::open) wants to know.
+        answer: u32,
+        /// As of [`StateEngine::inspect`](crate::StateEngine::inspect).
+        needs: Needs,
+    },
+}
+
+/// How far an answer is.
+#[derive(Debug)]
+pub enum OpenStep {
+    /// Call again.
+    More,
+    /// Supply this, then call again.
+    Needs(Needs),
+    /// Finished; without a body the original bytes are right.
+    Done(Option<Edited>),
+    /// Give the page this; the rest follows on its next sync with the same `since`.
+    Split(Vec<u8>),
+}
+
+/// An event of a response.
+#[derive(Debug)]
+struct Entry {
+    found: FoundState,
+    room_id: String,
+    role: Role,
+    session_id: String,
+    opened: Option<Result<OpenedState, OpenError>>,
+    previous: Option<OpenedState>,
+}
+
+impl Entry {
+    const fn room(&self) -> RoomId<'_> {
+        RoomId(self.room_id.as_str())
+    }
+
+    /// Its id; an empty one where it has none.
+    fn id(&self) -> EventId<'_> {
+        let id = self.found.event_id.as_deref().unwrap_or_default();
+        EventId { room_id: &self.room_id, id }
+    }
+
+    fn lacks_key(&self) -> bool {
+        matches!(self.opened, Some(Err(OpenError::MissingSession | OpenError::MissingIndex { .. })))
+    }
+
+    const fn is_open(&self) -> bool {
+        matches!(self.opened, Some(Ok(_)))
+    }
+}
+
+/// A response that something is to be done with.
+#[derive(Debug)]
+struct Response {
+    endpoint: Endpoint,
+    request_room: Option<String>,
+    since: Option<String>,
+    url: String,
+    // Of a large first sync, what matters of it.
+    body: Vec<u8>,
+    cuts: Option<Cuts>,
+    survey: Option<Survey>,
+    encrypted: Vec<Entry>,
+    clear: Vec<Entry>,
+    // Stripped state of rooms of which an inviter told.
+    invites: Vec<Entry>,
+    // What a browser may read as state that is encrypted here, and nobody else can read.
+    unreadable: Vec<Edit>,
+    // Redacted ones that claim to be current.
+    emptied: Vec<Entry>,
+    // Ranges to be blanked in the second half of a split sync.
+    delivered: Vec<Range<usize>>,
+    number: u32,
+    // When somebody left a room last, by room: what was sent before was for them too.
+    departed: Map<String, u64>,
+    cursor: usize,
+    // The devices of all members were asked for.
+    has_asked: bool,
+    // The second half of a split sync.
+    is_second: bool,
+    // Bytes differ from the original already.
+    has_changed: bool,
+}
+
+impl Response {
+    fn new(endpoint: Endpoint, address: &Address<'_>, url: &str, body: Vec<u8>) -> Self {
+        Self {
+            endpoint,
+            request_room: room_path(address).map(|path| path.room_id),
+            since: address.parameter("since"),
+            url: url.to_owned(),
+            body,
+            cuts: None,
+            survey: None,
+            encrypted: Vec::new(),
+            clear: Vec::new(),
+            invites: Vec::new(),
+            unreadable: Vec::new(),
+            emptied: Vec::new(),
+            delivered: Vec::new(),
+            number: 0,
+            departed: Map::new(),
+            cursor: 0,
+            has_asked: false,
+            is_second: false,
+            has_changed: false,
+        }
+    }
+
+    const fn is_sync(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Sync | Endpoint::SlidingSync)
+    }
+
+    fn is_initial_sync(&self) -> bool {
+        Address::parse(&self.url)
+            .is_some_and(|address| address.path.trim_end_matches('/').ends_with("/initialSync"))
+    }
+
+    /// Nothing is to be done with it.
+    const fn is_idle(&self) -> bool {
+        self.encrypted.is_empty()
+            && self.clear.is_empty()
+            && self.invites.is_empty()
+            && self.unreadable.is_empty()
+            && self.emptied.is_empty()
+            && !self.has_changed
+    }
+
+    /// What is to be supplied before its events are decrypted.
+    fn needs(&self, model: &Model, id: u32) -> Needs {
+        let mut sessions = Set::new();
+        let mut owners = Set::new();
+        let mut rooms = Set::new();
+        for entry in self.encrypted.iter().filter(|entry| !entry.is_open()) {
+            let session_id = &entry.session_id;
+            let lacks = !model.sessions.contains(&entry.room_id, session_id) || entry.lacks_key();
+            if !session_id.is_empty() && lacks {
+                sessions.insert(SessionNeed {
+                    room_id: entry.room_id.clone(),
+                    session_id: session_id.clone(),
+                });
+            }
+            if model.devices.is_to_be_looked_up(&entry.found.sender) {
+                owners.insert(entry.found.sender.clone());
+            }
+            if entry.role != Role::Stripped && model.rooms.levels(&entry.room_id).is_none() {
+                rooms.insert(entry.room_id.clone());
+            }
+        }
+        Needs {
+            answer: id,
+            sessions: sessions.into_iter().collect(),
+            owners: owners.into_iter().collect(),
+            rooms: rooms.into_iter().collect(),
+            member_devices: Vec::new(),
+        }
+    }
+
+    /// Rooms of which it matters whether a member has a device any more.
+    fn rooms_of_unknown_owners(&self, model: &Model) -> Set<String> {
+        self.encrypted
+            .iter()
+            .filter(|entry| matches!(entry.opened, Some(Err(OpenError::UnknownOwner))))
+            .map(|entry| entry.room_id.clone())
+            .filter(|room_id| !model.devices.is_complete(room_id))
+            .collect()
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Responses {
+    open: Map<u32, Response>,
+    next: u32,
+    // The second half of a split sync.
+    held: Option<u32>,
+}
+
+impl Responses {
+    /// Before a request is sent whose response may hold state.
+    pub(crate) fn before(&mut self, model: &Model, (method, url): (&str, &str)) -> Before {
+        let send = Before::Send { url: None };
+        let Some(address) = Address::parse(url) else { return send };
+        match route(method, &address).endpoint {
+            Endpoint::Sync => self.second_half(model, &address).unwrap_or(send),
+            Endpoint::StateRead => fill::known_state(model.states.memory(), &address)
+                .map_or(send, |body| Before::Reply { body }),
+            _ => send,
+        }
+    }
+
+    /// What was held back of a sync, when the page comes for it.
+    fn second_half(&mut self, model: &Model, address: &Address<'_>) -> Option<Before> {
+        let since = address.parameter("since");
+        let id = self.held.take()?;
+        let mut response = self.open.remove(&id)?;
+        if response.since != since || since.is_none() {
+            return None;
+        }
+        response.is_second = true;
+        response.cursor = 0;
+        response.has_asked = false;
+        let needs = response.needs(model, id);
+        self.open.insert(id, response);
+        Some(Before::Held { answer: id, needs })
+    }
+
+    /// As [`Responses::inspect`], of a response of `length` bytes that stays where it is: `read` fills
+    /// the buffer with its bytes from a position on, `whole` gives all of them. What does not concern
+    /// state is not copied; of a large first sync, only what does.
+    pub(crate) fn inspect_there(
+        &mut self,
+        model: &mut Model,
+        (method, url): (&str, &str),
+        length: usize,
+        read: &mut dyn FnMut(usize, &mut [u8]),
+        whole: impl FnOnce() -> Vec<u8>,
+        observed: &mut Vec<Observation>,
+    ) -> Option<Needs> {
+        let address = Address::parse(url)?;
+        let endpoint = route(method, &address).endpoint;
+        if !may_concern(model, endpoint, &address, &mut Source { length, read }) {
+            return None;
+        }
+        let is_first_sync = endpoint == Endpoint::Sync
+            && length > MAX_TENDED_BYTES
+            && model.invites.is_empty()
+            && address.parameter("since").is_none();
+        if is_first_sync
+            && let Some(excerpt) = sparse::of(&mut Source { length, read })
+            && (!excerpt.scan.may_hide || model.states.known().is_empty())
+        {
+            let mut response = Response::new(endpoint, &address, url, excerpt.bytes);
+            response.cuts = Some(excerpt.cuts);
+            look::look_at(model, &mut response, excerpt.scan, observed);
+            return self.keep(model, response);
+        }
+        self.inspect(model, (method, url), whole(), observed)
+    }
+
+    /// A whole response with status 200. `None`: its bytes go on as they are. Else it is kept until
+    /// [`Responses::open`] is done with it, or [`Responses::drop_response`].
+    pub(crate) fn inspect(
+        &mut self,
+        model: &mut Model,
+        (method, url): (&str, &str),
+        mut body: Vec<u8>,
+        observed: &mut Vec<Observation>,
+    ) -> Option<Needs> {
+        let address = Address::parse(url)?;
+        let endpoint = route(method, &address).endpoint;
+        if !carries_state(endpoint) {
+            return None;
+        }
+        // Browsers take it away.
+        let is_marked = body.starts_with(BYTE_ORDER_MARK);
+        let body = if is_marked { body.split_off(BYTE_ORDER_MARK.len()) } else { body };
+        let mut response = Response::new(endpoint, &address, url, body);
+        response.has_changed = is_marked;
+        let states = &model.states;
+        if endpoint == Endpoint::Hierarchy {
+            response.has_changed |= fill::summaries(states.memory(), &mut response.body);
+        } else {
+            if endpoint == Endpoint::SlidingSync && !states.known().is_empty() {
+                response.has_changed |= fill::rooms(states.memory(), &mut response.body);
+            }
+            take_redactions(model, &response, observed);
+            look::look(model, &mut response, observed);
+        }
+        self.keep(model, response)
+    }
+
+    /// Keeps a response that something is to be done with.
+    fn keep(&mut self, model: &Model, mut response: Response) -> Option<Needs> {
+        if response.is_idle() {
+            return None;
+        }
+        self.next = self.next.wrapping_add(1).max(1);
+        let id = self.next;
+        // Only syncs come one after the other.
+        if response.is_sync() {
+            response.number = id;
+        }
+        let needs = response.needs(model, id);
+        self.open.insert(id, response);
+        Some(needs)
+    }
+
+    /// Goes on with a response: decrypts at most `most` events, then puts it together.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Unknown`] for one that is done or was dropped.
+    pub(crate) fn open(
+        &mut self,
+        model: &mut Model,
+        id: u32,
+        most: usize,
+        observed: &mut Vec<Observation>,
+    ) -> Result<OpenStep, EngineError> {
+        let mut response = self.open.remove(&id).ok_or(EngineError::Unknown)?;
+        let mut left = most.max(1);
+        while response.cursor < response.encrypted.len() {
+            if left == 0 {
+                self.open.insert(id, response);
+                return Ok(OpenStep::More);
+            }
+            let cost = verify::decrypt_some(model, &mut response, left.min(MAX_BATCH));
+            left = left.saturating_sub(cost);
+        }
+        let unknown = response.rooms_of_unknown_owners(model);
+        if !response.has_asked && !unknown.is_empty() {
+            response.has_asked = true;
+            response.cursor = 0;
+            self.open.insert(id, response);
+            let member_devices = unknown.into_iter().collect();
+            return Ok(OpenStep::Needs(Needs { answer: id, member_devices, ..Needs::default() }));
+        }
+        if !response.is_second
+            && response.encrypted.iter().any(Entry::lacks_key)
+            && let Some((first, delivered)) = split::first_half(&response)
+        {
+            response.delivered = delivered;
+            // One split at a time; an earlier one the page never came back for is gone.
+            if let Some(old) = self.held.replace(id) {
+                self.open.remove(&old);
+            }
+            self.open.insert(id, response);
+            return Ok(OpenStep::Split(first));
+        }
+        Ok(OpenStep::Done(compose::compose(model, response, observed)))
+    }
+
+    /// Gives a response up.
+    pub(crate) fn drop_response(&mut self, id: u32) {
+        self.open.remove(&id);
+    }
+}
+
+fn may_concern(
+    model: &Model,
+    endpoint: Endpoint,
+    address: &Address<'_>,
+    source: &mut Source<'_>,
+) -> bool {
+    if !carries_state(endpoint) {
+        return false;
+    }
+    let length = source.length;
+    let known = model.states.known();
+    let is_tended = !model.outbound.is_empty() && length <= MAX_TENDED_BYTES;
+    let is_known = room_path(address).is_some_and(|path| !known.is_unknown(&path.room_id));
+    endpoint == Endpoint::Hierarchy
+        || length < MIN_GLANCED_BYTES
+        || is_tended
+        || is_known
+        || !model.invites.is_empty()
+        || prefilter::finds(source, &|room_id| !known.is_unknown(room_id))
+}
+
+const fn carries_state(endpoint: Endpoint) -> bool {
+    matches!(
+        endpoint,
+        Endpoint::Sync
+            | Endpoint::SlidingSync
+            | Endpoint::Events
+            | Endpoint::History
+            | Endpoint::StateRead
+            | Endpoint::Search
+            | Endpoint::Notifications
+            | Endpoint::Hierarchy
+    )
+}
+
+/// What a response says was redacted.
+fn take_redactions(model: &mut Model, response: &Response, observed: &mut Vec<Observation>) {
+    if model.states.known().is_empty() {
+        return;
+    }
+    let place = |room_id: &str| redactions::Place::of(model.rooms.version(room_id).as_deref());
+    let room = response.request_room.as_deref();
+    let all = redactions::find(response.endpoint, &response.body, room, place);
+    for Redacted { room_id, event_id } in all {
+        observed.extend(model.redact(EventId { room_id: &room_id, id: &event_id }));
+    }
+}

@@ -1,0 +1,120 @@
+//! Events that wait for their keys, to be tried again: bounded by number and by bytes. Where there is
+//! no room, the oldest of the largest room gives way, so that one room fills nobody else's place.
+
+use crate::decrypt::decrypt::{Missing, ReceivedEvent};
+use crate::ids::EventId;
+use crate::model::decryption::ByPage;
+use crate::model::in_flight::Arrival;
+use crate::sorted::Map;
+use mantle_wire::json::get;
+
+/// How many events may wait.
+const MAX_WAITING: usize = 4_096;
+/// And how many bytes of them.
+const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
+
+/// Room and event.
+pub(super) type Key = (String, String);
+
+/// An event that waits for its key.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) arrival: Arrival,
+    pub(super) event: String,
+    pub(super) state_key: String,
+    pub(super) sender: String,
+    pub(super) session_id: String,
+    pub(super) ts: u64,
+    pub(super) missing: Missing,
+    /// What it lacked when the page was given it.
+    pub(super) given_out: Option<Missing>,
+    pub(super) by_page: Option<ByPage>,
+}
+
+impl Waiting {
+    pub(super) fn received<'a>(&'a self, event: EventId<'a>) -> ReceivedEvent<'a> {
+        ReceivedEvent {
+            room_id: event.room_id,
+            event_id: Some(event.id),
+            sender: &self.sender,
+            state_key: &self.state_key,
+            content: get(&self.event, &["content"]).ok().flatten().unwrap_or_default(),
+        }
+    }
+
+    const fn cost(&self) -> usize {
+        self.event.len() + self.state_key.len() + self.sender.len() + self.session_id.len()
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct WaitingEvents {
+    events: Map<Key, Box<Waiting>>,
+    bytes: usize,
+}
+
+impl WaitingEvents {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// By room and event.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Waiting)> {
+        self.events.iter().map(|(key, waiting)| (key, &**waiting))
+    }
+
+    pub(super) fn contains(&self, event: EventId<'_>) -> bool {
+        let key = (event.room_id, event.id);
+        self.events.find(|(room, id)| (room.as_str(), id.as_str()).cmp(&key)).is_some()
+    }
+
+    /// Those that were not given out yet, or for another reason; from now on they were.
+    pub(super) fn take_fresh(&mut self) -> impl Iterator<Item = (&Key, &Waiting)> {
+        self.events.iter_mut().filter_map(|(key, waiting)| {
+            let is_fresh = waiting.given_out != Some(waiting.missing);
+            waiting.given_out = Some(waiting.missing);
+            is_fresh.then_some((key, &**waiting))
+        })
+    }
+
+    pub(super) fn get_mut(&mut self, key: &Key) -> Option<&mut Waiting> {
+        self.events.get_mut(key).map(|waiting| &mut **waiting)
+    }
+
+    pub(super) fn remove(&mut self, key: &Key) -> Option<Box<Waiting>> {
+        let waiting = self.events.remove(key)?;
+        self.bytes -= waiting.cost();
+        Some(waiting)
+    }
+
+    pub(super) fn insert(&mut self, key: Key, waiting: Box<Waiting>) {
+        self.remove(&key);
+        self.bytes += waiting.cost();
+        self.events.insert(key, waiting);
+        while (self.events.len() > MAX_WAITING || self.bytes > MAX_WAITING_BYTES)
+            && let Some(out) = self.next_out()
+        {
+            self.remove(&out);
+        }
+    }
+
+    /// The oldest of the room that takes most.
+    fn next_out(&self) -> Option<Key> {
+        let mut largest: Option<(usize, &str)> = None;
+        let mut events = self.events.iter().peekable();
+        while let Some(((room_id, _), first)) = events.next() {
+            // All of a room stand together. Short ones take their place too.
+            let mut bytes = first.cost() + MAX_WAITING_BYTES / MAX_WAITING;
+            while let Some((_, further)) = events.next_if(|((other, _), _)| other == room_id) {
+                bytes += further.cost() + MAX_WAITING_BYTES / MAX_WAITING;
+            }
+            if largest.is_none_or(|(most, _)| bytes > most) {
+                largest = Some((bytes, room_id));
+            }
+        }
+        let (_, room_id) = largest?;
+        let theirs = self.events.iter().filter(|((room, _), _)| room == room_id);
+        theirs.min_by_key(|(_, waiting)| waiting.arrival).map(|(key, _)| key.clone())
+    }
+}

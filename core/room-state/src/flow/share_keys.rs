@@ -1,0 +1,412 @@
+//! A room's session: made or renewed where that is due, and its key given to whoever may read.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::error::EngineError;
+use crate::ids::{RoomId, SessionId, Slot};
+use crate::megolm::encrypt::{encrypt_state, room_key_content, room_keys_for_import};
+use crate::megolm::{
+    DeviceKey, OutboundSession, OwnDevice, Recipients, RotationPolicy, RotationReason, Sharing,
+};
+use crate::model::Model;
+use crate::model::outbound::{Outbound, Outgoing};
+use crate::model::settings::Trust;
+use crate::model::stored::number;
+use crate::model::warnings::Warning;
+use crate::paths::encrypted_path;
+use crate::sorted::Set;
+use mantle_wire::json::{elements, get, get_str};
+
+/// A user's device by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceName {
+    /// Whose.
+    pub user_id: String,
+    /// Which.
+    pub device_id: String,
+}
+
+/// A device that gets no key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedDevice {
+    /// Whose.
+    pub user_id: String,
+    /// Which.
+    pub device_id: String,
+    /// `blocked` or `not-cross-signed`.
+    pub why: &'static str,
+}
+
+/// The session of a room, and who must get its key first.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionView {
+    /// Its id.
+    pub session_id: String,
+    /// It was made just now.
+    pub is_new: bool,
+    /// Why the one before was given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotated: Option<&'static str>,
+    /// Devices to send `room_key_content` to.
+    pub share_with: Vec<DeviceName>,
+    /// Devices that get none.
+    pub refused: Vec<RefusedDevice>,
+    /// Members none of whose devices gets the key.
+    pub without_devices: Vec<String>,
+    /// Content of `m.room_key`. Secret.
+    pub room_key_content: Box<RawValue>,
+    /// For the page's `importRoomKeysAsJson`. Secret.
+    pub import_json: String,
+    /// The page's crypto may not have it yet.
+    pub should_import: bool,
+}
+
+impl std::fmt::Debug for SessionView {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("SessionView")
+            .field("is_new", &self.is_new)
+            .field("share_with", &self.share_with)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a session is given up for a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Renewal {
+    /// Its index was used elsewhere.
+    Asked,
+    /// It may be that of a restored profile.
+    Unverified,
+    Rotation(RotationReason),
+    /// Its key decrypts, for those who join, what they may not read.
+    Visibility,
+}
+
+impl Renewal {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Unverified => "unproven",
+            Self::Rotation(RotationReason::Age) => "age",
+            Self::Rotation(RotationReason::Messages) => "messages",
+            Self::Rotation(RotationReason::MemberLeft) => "member-left",
+            Self::Rotation(RotationReason::DeviceRemoved) => "device-removed",
+            Self::Visibility => "visibility",
+        }
+    }
+
+    /// Somebody has gone who has the key.
+    const fn is_departure(self) -> bool {
+        matches!(self, Self::Rotation(RotationReason::MemberLeft | RotationReason::DeviceRemoved))
+    }
+}
+
+/// What the page says when it needs a session.
+struct Request {
+    room_id: String,
+    now: u64,
+    policy: RotationPolicy,
+    // What is encrypted once more after a rotation must not bring about the next one.
+    is_repeat: bool,
+    // Nothing is going to be encrypted.
+    shares_only: bool,
+    // Whoever joins may read what was before.
+    shares_history: bool,
+}
+
+impl Request {
+    fn read(json: &str) -> Result<Self, EngineError> {
+        let room_id = get_str(json, &["roomId"])?.ok_or(EngineError::Input("room"))?;
+        let now = number(json, "now").ok_or(EngineError::Input("time"))?;
+        let encryption = get(json, &["encryption"])?.unwrap_or("{}");
+        let is_repeat = get(json, &["keeps"])? == Some("true");
+        let shares_only = get(json, &["sharesOnly"])? == Some("true");
+        let policy = if is_repeat {
+            RotationPolicy::NEVER
+        } else {
+            RotationPolicy::from_encryption_content(encryption)
+        };
+        let shares_history = matches!(
+            get_str(json, &["historyVisibility"])?.as_deref(),
+            None | Some("shared" | "world_readable")
+        );
+        Ok(Self { room_id, now, policy, is_repeat, shares_only, shares_history })
+    }
+}
+
+/// The session to encrypt a room's state with, and who must get its key. Makes or replaces it
+/// where that is due; with `"keeps": true` neither for its age nor for its use, which only what
+/// somebody sets anew asks for. With `"sharesOnly": true` nothing is going to be encrypted, so
+/// one of an earlier run of the browser will do.
+///
+/// # Errors
+///
+/// [`EngineError`] where this tab or the device cannot encrypt, or the text is not what it
+/// should be.
+pub(crate) fn need_session(model: &mut Model, json: &str) -> Result<SessionView, EngineError> {
+    model.must_write()?;
+    let device = model.devices.own().cloned().ok_or(EngineError::NoDevice)?;
+    let request = Request::read(json)?;
+    let (room_id, now) = (request.room_id.as_str(), request.now);
+    let (allowed, refused) = recipients(model, &device, RoomId(room_id), json)?;
+    let renewal = renewal(model, &request, &allowed);
+    let is_new = renewal.is_some() || model.outbound.get(room_id).is_none();
+    if is_new {
+        let session = OutboundSession::make(room_id, now);
+        let made = Outbound::made(session, request.shares_history);
+        // Our own sessions open our own events. A contradiction is somebody else's key under our
+        // session's id; ours came first or stands beside it.
+        let _ = model.sessions.add(made.session.to_inbound(&device));
+        model.outbound.replace(room_id, made, &mut model.journal);
+    }
+    let outbound = model.outbound.get_mut(room_id).ok_or(EngineError::NoSession)?;
+    let missing = match outbound.session.sharing(&allowed, &request.policy, now) {
+        Sharing::Share(missing) => missing,
+        // A session that is to be replaced soon: those who came get the key of the next.
+        Sharing::Rotate(_) => Recipients::new(),
+    };
+    let share_with = missing
+        .iter()
+        .map(|(user_id, device)| DeviceName {
+            user_id: user_id.to_owned(),
+            device_id: device.device_id.clone(),
+        })
+        .collect();
+    // On disk before the first of them is sent the key: the page may be closed in between.
+    let changed = outbound.session.mark_intended(&missing);
+    outbound.reached = missing.is_empty();
+    outbound.wanted = missing;
+    outbound.asked = true;
+    outbound.now = now;
+    outbound.note_members(&allowed);
+    let session = &outbound.session;
+    // As of when it was made, whatever is so now.
+    let shares_history = request.shares_history && outbound.shares_history;
+    let view = SessionView {
+        session_id: session.session_id(),
+        is_new,
+        rotated: renewal.map(Renewal::text),
+        share_with,
+        refused,
+        without_devices: allowed
+            .users_without_devices()
+            .filter(|user| *user != device.user_id())
+            .map(str::to_owned)
+            .collect(),
+        room_key_content: raw(room_key_content(session, shares_history), |secret| {
+            secret.expose().to_owned()
+        })?,
+        import_json: room_keys_for_import(session, &device, shares_history)
+            .map_err(|_| EngineError::NoSession)?
+            .expose()
+            .to_owned(),
+        should_import: !outbound.imported,
+    };
+    if let Some(first) = changed {
+        model.outbound.touch_holders(room_id, first, &mut model.journal);
+    }
+    Ok(view)
+}
+
+/// Who may have the key, and whose devices may not.
+fn recipients(
+    model: &Model,
+    own: &OwnDevice,
+    room: RoomId<'_>,
+    json: &str,
+) -> Result<(Recipients, Vec<RefusedDevice>), EngineError> {
+    let mut allowed = Recipients::new();
+    let mut refused = Vec::new();
+    for member in elements(get(json, &["members"])?.ok_or(EngineError::Input("members"))?)? {
+        let member: String =
+            serde_json::from_str(member).map_err(|_| EngineError::Input("members"))?;
+        if !model.due.is_away(room, &member) {
+            allowed.add_user(&member);
+        }
+    }
+    for user in elements(get(json, &["targets"])?.ok_or(EngineError::Input("targets"))?)? {
+        let user_id = get_str(user, &["userId"])?.ok_or(EngineError::Input("targets"))?;
+        if !allowed.has_user(&user_id) {
+            continue;
+        }
+        for target in elements(get(user, &["devices"])?.unwrap_or("[]"))? {
+            let text = |key| get_str(target, &[key]).map(Option::unwrap_or_default);
+            let (device_id, curve25519) = (text("deviceId")?, text("curve25519")?);
+            let is_self = user_id == own.user_id() && device_id == own.device_id();
+            if is_self || device_id.is_empty() || curve25519.is_empty() {
+                continue;
+            }
+            match refusal(model, target)? {
+                Some(why) => {
+                    refused.push(RefusedDevice { user_id: user_id.clone(), device_id, why });
+                }
+                None => allowed.add(&user_id, DeviceKey { device_id, curve25519 }),
+            }
+        }
+    }
+    Ok((allowed, refused))
+}
+
+/// Why a device gets no key.
+fn refusal(model: &Model, target: &str) -> Result<Option<&'static str>, EngineError> {
+    let says = |key| get(target, &[key]).map(|value| value == Some("true"));
+    Ok(if says("blocked")? {
+        Some("blocked")
+    } else if model.settings.trust == Trust::CrossSigned
+        && !says("crossSigned")?
+        && !says("verified")?
+    {
+        Some("not-cross-signed")
+    } else {
+        None
+    })
+}
+
+/// Why the room's session is to be given up now.
+fn renewal(model: &mut Model, request: &Request, allowed: &Recipients) -> Option<Renewal> {
+    let room_id = request.room_id.as_str();
+    let outbound = model.outbound.get(room_id)?;
+    let session_id = outbound.session_id();
+    let stale = || model.states.is_stale_session(RoomId(room_id), &session_id);
+    let renewal = match outbound.session.sharing(allowed, &request.policy, request.now) {
+        _ if outbound.is_behind() => {
+            model.warnings.warn(RoomId(room_id), Warning::IndexUsedTwice, &session_id);
+            Some(Renewal::Asked)
+        }
+        // Before whatever may wait: it encrypts nothing in any case.
+        _ if !request.shares_only && !outbound.is_verified() => Some(Renewal::Unverified),
+        Sharing::Rotate(reason) => Some(Renewal::Rotation(reason)),
+        // So that it is done by this device, as the others in the room think.
+        Sharing::Share(_) if stale() => Some(Renewal::Rotation(RotationReason::MemberLeft)),
+        Sharing::Share(_) if outbound.shares_history && !request.shares_history => {
+            Some(Renewal::Visibility)
+        }
+        Sharing::Share(_) => None,
+    };
+    // What is sent again tells nobody anything new. What is set anew waits for nothing.
+    renewal.filter(|renewal| {
+        !renewal.is_departure() || model.due.renews(room_id, request.now, request.is_repeat)
+    })
+}
+
+/// The page's own crypto has the session.
+///
+/// # Errors
+///
+/// [`EngineError::NotWriter`] or [`EngineError::NoSession`].
+pub(crate) fn imported(model: &mut Model, session: SessionId<'_>) -> Result<(), EngineError> {
+    model.must_write()?;
+    current(model, session)?.imported = true;
+    Ok(())
+}
+
+/// These devices have been sent the key: `[{"userId", "deviceId"}]`. Others than were to get it
+/// are passed over.
+///
+/// # Errors
+///
+/// [`EngineError`] for another session than the one of now, or a text that is no such list.
+pub(crate) fn shared(
+    model: &mut Model,
+    session: SessionId<'_>,
+    devices: &str,
+) -> Result<(), EngineError> {
+    model.must_write()?;
+    let own = model.devices.own().map(|device| device.user_id().to_owned());
+    let outbound = current(model, session)?;
+    let mut parts = Set::new();
+    for device in elements(devices)? {
+        let text = |key| get_str(device, &[key]).map(Option::unwrap_or_default);
+        let (user_id, device_id) = (text("userId")?, text("deviceId")?);
+        let Some(device) = outbound.wanted.device(&user_id, &device_id).cloned() else {
+            continue;
+        };
+        let has_key = outbound.session.holders().has_user(&user_id);
+        if !has_key && own.as_deref() != Some(&user_id) {
+            outbound.note_given(&user_id);
+        }
+        parts.insert(outbound.session.mark_given(&user_id, &device));
+        outbound.reached = true;
+    }
+    model.outbound.touch_parts(session.room_id, &parts, &mut model.journal);
+    Ok(())
+}
+
+/// The room's session, where it is still this one.
+fn current<'a>(
+    model: &'a mut Model,
+    session: SessionId<'_>,
+) -> Result<&'a mut Outbound, EngineError> {
+    model
+        .outbound
+        .get_mut(session.room_id)
+        .filter(|outbound| outbound.session_id() == session.id)
+        .ok_or(EngineError::NoSession)
+}
+
+/// An event that was encrypted, for whoever follows it.
+#[derive(Debug)]
+pub(crate) struct Encrypted {
+    /// Gives it out once its index is stored.
+    pub(crate) ticket: u32,
+    pub(crate) session_id: String,
+    pub(crate) message_index: u32,
+}
+
+/// Encrypts one state event.
+///
+/// # Errors
+///
+/// [`EngineError`]; nothing was used up then.
+pub(crate) fn encrypt(
+    model: &mut Model,
+    slot: &Slot,
+    content: &str,
+) -> Result<Encrypted, EngineError> {
+    model.must_write()?;
+    let Slot { room_id, event_type, state_key } = slot;
+    let device = model.devices.own().ok_or(EngineError::NoDevice)?;
+    let outbound = model.outbound.get_mut(room_id).ok_or(EngineError::NoSession)?;
+    if !outbound.asked || !outbound.imported || !outbound.is_verified() {
+        return Err(EngineError::NoSession);
+    }
+    if !outbound.reached {
+        return Err(EngineError::NotShared);
+    }
+    let (session_id, message_index) = (outbound.session_id(), outbound.message_index());
+    let encrypted = encrypt_state(&mut outbound.session, device, event_type, state_key, content)
+        .map_err(|error| EngineError::Encrypt(error.to_string()))?;
+    outbound.note_written(slot.in_room());
+    let outgoing =
+        Outgoing { path: encrypted_path(room_id, &encrypted.key), body: encrypted.content };
+    let ticket = model.outbound.hold(room_id, outgoing, &mut model.journal);
+    Ok(Encrypted { ticket, session_id, message_index })
+}
+
+/// The encrypted event, once; after its index was stored.
+///
+/// # Errors
+///
+/// [`EngineError::NotStored`]: the ticket stays good. [`EngineError::Unknown`], also where its
+/// session could not be stored.
+pub(crate) fn take_encrypted(model: &mut Model, ticket: u32) -> Result<Outgoing, EngineError> {
+    match model.outbound.take(ticket) {
+        Some(Ok(outgoing)) => Ok(outgoing),
+        Some(Err(())) => Err(EngineError::NotStored),
+        None => Err(EngineError::Unknown),
+    }
+}
+
+fn raw<T>(
+    text: Result<T, serde_json::Error>,
+    expose: impl Fn(&T) -> String,
+) -> Result<Box<RawValue>, EngineError> {
+    text.ok()
+        .and_then(|text| RawValue::from_string(expose(&text)).ok())
+        .ok_or(EngineError::NoSession)
+}

@@ -1,0 +1,174 @@
+//! What becomes of a decrypted event that claims to be current, and of one that was redacted.
+
+use crate::error::EngineError;
+use crate::ids::{EventId, RoomId, SessionId, Slot, is_event_id};
+use crate::model::Model;
+use crate::model::in_flight::{Arrival, Reconciled};
+use crate::model::invite_state::TOLD;
+use crate::model::journal::Prefix;
+use crate::model::observation::Observation;
+use crate::model::precedence::{Candidate, FlagChange, Precedence};
+use crate::model::rooms::Fact;
+use crate::model::sharing_due::Due;
+use crate::model::warnings::Warning;
+use crate::msc4362::event::OpenedState;
+use mantle_wire::json::{elements, get, get_str, quoted};
+
+/// A decrypted event, with what stands around it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opened<'a> {
+    pub(crate) event: EventId<'a>,
+    pub(crate) sender: &'a str,
+    pub(crate) ts: u64,
+    pub(crate) state: &'a OpenedState,
+}
+
+impl Opened<'_> {
+    pub(crate) fn slot(&self) -> Slot {
+        Slot::new(RoomId(self.event.room_id), &self.state.event_type, &self.state.state_key)
+    }
+
+    const fn session(&self) -> SessionId<'_> {
+        SessionId { room_id: self.event.room_id, id: self.state.session_id.as_str() }
+    }
+}
+
+impl Model {
+    /// Offers an event as its slot's current one. Where it is, it is kept for when a server hides it.
+    pub(crate) fn offer(&mut self, opened: &Opened<'_>, arrival: Arrival) -> Precedence {
+        let precedence = self.judge(opened);
+        if precedence == Precedence::Current {
+            self.states.place(opened.slot(), arrival);
+            self.remember(opened);
+        }
+        precedence
+    }
+
+    fn judge(&mut self, opened: &Opened<'_>) -> Precedence {
+        let Opened { event, state, .. } = *opened;
+        let ts = self.date(event.room_id, opened.ts, state);
+        let candidate = Candidate {
+            event_id: event.id.to_owned(),
+            origin_server_ts: ts,
+            session_id: state.session_id.clone(),
+            message_index: state.message_index,
+        };
+        let slot = (state.event_type.as_str(), state.state_key.as_str());
+        let known = self.states.known().current(event.room_id, slot.0, slot.1);
+        if known == Some(&candidate) {
+            return Precedence::Current;
+        }
+        let place = (state.session_id.as_str(), state.message_index);
+        let is_known = known.is_some_and(|known| known.event_id == event.id);
+        if known.is_some() && !is_known && self.seen.is_behind(event.room_id, place, slot) {
+            return Precedence::Rollback;
+        }
+        self.states.offer(&opened.slot(), candidate, &mut self.journal)
+    }
+
+    /// The earliest date that an event, decrypted just now, was ever seen with.
+    pub(crate) fn date(&mut self, room_id: &str, ts: u64, opened: &OpenedState) -> u64 {
+        let place = (opened.session_id.as_str(), opened.message_index);
+        let (date, is_new) = self.seen.date(room_id, place, ts);
+        if is_new {
+            self.journal.touch(Prefix::Seen, room_id);
+        }
+        date
+    }
+
+    fn remember(&mut self, opened: &Opened<'_>) {
+        let Opened { event, sender, ts, state } = *opened;
+        // Of others than Mantle encrypts itself, nothing is sent, filled in or kept.
+        if !self.settings.types.contains(&state.event_type) {
+            return;
+        }
+        let clear = format!(
+            r#"{{"type":{},"state_key":{},"sender":{},"event_id":{},"origin_server_ts":{ts},"content":{},"unsigned":{{}}}}"#,
+            quoted(&state.event_type),
+            quoted(&state.state_key),
+            quoted(sender),
+            quoted(event.id),
+            state.content,
+        );
+        let is_sure = self.is_sure(opened.session(), sender);
+        let is_new = self.states.remember(&opened.slot(), (clear, is_sure), &mut self.journal);
+        let is_told = TOLD.contains(&state.event_type.as_str());
+        if is_new && is_told && self.devices.is_self(sender) {
+            // Those who were invited before there was a name are told of it.
+            self.due.note(event.room_id, Due::Name);
+        }
+    }
+
+    /// What a decrypted event means for what this device has sent once more.
+    pub(crate) fn reconcile(&mut self, room: RoomId<'_>, event: &Reconciled<'_>) {
+        self.states.reconcile(room, event, (&mut self.journal, &mut self.due));
+    }
+
+    /// Reads the room's flag; warns where it would be taken away, of `about`.
+    pub(crate) fn observe_encryption(
+        &mut self,
+        room: RoomId<'_>,
+        content: &str,
+        about: &str,
+    ) -> FlagChange {
+        let change = self.states.observe_encryption(room, content, &mut self.journal);
+        if change == FlagChange::RemovalIgnored {
+            self.warnings.warn(room, Warning::FlagRemoved, about);
+        }
+        change
+    }
+
+    /// Readable state events of a room as the running client has them: a JSON array.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Input`] when the text is no array.
+    pub(crate) fn add_room_state(
+        &mut self,
+        room: RoomId<'_>,
+        events: &str,
+    ) -> Result<(), EngineError> {
+        let mut all = Vec::new();
+        for event in elements(events)? {
+            let text = |key| get_str(event, &[key]).map(Option::unwrap_or_default);
+            let (event_type, state_key) = (text("type")?, text("state_key")?);
+            let content = get(event, &["content"])?.unwrap_or("{}");
+            if state_key.is_empty() {
+                all.push((event_type, text("sender")?, content));
+            }
+        }
+        let facts: Vec<Fact<'_>> = all
+            .iter()
+            .map(|(event_type, sender, content)| Fact { event_type, sender, content })
+            .collect();
+        self.rooms.learn(room, &facts);
+        for fact in facts.iter().filter(|fact| fact.event_type == "m.room.encryption") {
+            self.observe_encryption(room, fact.content, "state");
+        }
+        Ok(())
+    }
+
+    /// An event was redacted: whatever came of it is over.
+    pub(crate) fn redact(&mut self, event: EventId<'_>) -> Option<Observation> {
+        let room = RoomId(event.room_id);
+        let known = self.states.known();
+        if !is_event_id(event.id) || known.is_unknown(room.0) || known.is_redacted(room.0, event.id)
+        {
+            return None;
+        }
+        self.pending.drop_copies(event.id, &mut self.journal);
+        let key = (room.0.to_owned(), event.id.to_owned());
+        self.decrypted.remove(&key);
+        let emptied = self.states.redact(room, event.id, (&mut self.journal, &mut self.due));
+        let emptied = emptied.map(|slot| {
+            format!(
+                r#"{{"type":{},"state_key":{},"sender":"","event_id":{},"origin_server_ts":0,"content":{{}},"unsigned":{{}}}}"#,
+                quoted(&slot.event_type),
+                quoted(&slot.state_key),
+                quoted(event.id),
+            )
+        });
+        let (room_id, event_id) = key;
+        Some(Observation::Redacted { room_id, event_id, emptied })
+    }
+}

@@ -1,0 +1,305 @@
+//! Decrypts an event with what is known, and keeps what that taught.
+
+use crate::decrypt::decrypt::{
+    DecryptedElsewhere, Decryption, Levels, OpenError, OpenedState, ReceivedEvent, Rules,
+    check_decrypted, finish_decryption, open_by,
+};
+use crate::ids::{RoomId, SessionId};
+use crate::model::Model;
+use crate::model::journal::Prefix;
+use crate::model::owners::{Keys, Standing};
+use crate::model::rooms::Rooms;
+use crate::model::settings::Trust;
+use crate::model::warnings::Warning;
+use crate::sorted::Bounded;
+
+/// How many decrypted events are kept, so that a response that comes again is not decrypted again.
+const MAX_CACHED: usize = 4_096;
+/// And how many bytes of them.
+const MAX_CACHED_BYTES: usize = 16 * 1024 * 1024;
+
+/// What an event's place makes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// Claims to be the room's state of now; later lists count more.
+    Current(u8),
+    /// History: decrypted, but says nothing about now.
+    History,
+    /// Stripped state of a room the user is not in.
+    Stripped,
+}
+
+/// The list whose events may be older than state and newer than it.
+pub(crate) const TIMELINE: Role = Role::Current(1);
+
+/// How far an event is.
+#[derive(Debug)]
+pub(crate) enum Started {
+    /// It was decrypted before.
+    Known(OpenedState),
+    /// Its place among those that are to be verified.
+    Decryption(usize),
+}
+
+/// What was decrypted, with all that decided it.
+#[derive(Debug)]
+struct Cached {
+    content: String,
+    sender: String,
+    state_key: String,
+    opened: OpenedState,
+}
+
+impl Cached {
+    const fn cost(&self) -> usize {
+        let opened = &self.opened;
+        self.content.len()
+            + self.sender.len()
+            + self.state_key.len()
+            + opened.event_type.len()
+            + opened.state_key.len()
+            + opened.content.len()
+            + opened.session_id.len()
+    }
+}
+
+/// Decrypted events, by room and event.
+#[derive(Debug)]
+pub(crate) struct DecryptedEvents(Bounded<(String, String), Box<Cached>>);
+
+impl DecryptedEvents {
+    pub(crate) const fn new() -> Self {
+        Self(Bounded::new(MAX_CACHED, MAX_CACHED_BYTES))
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    fn get(&self, event: &ReceivedEvent<'_>) -> Option<&OpenedState> {
+        let key = (event.room_id, event.event_id?);
+        let cached = self.0.find(|(room, id)| (room.as_str(), id.as_str()).cmp(&key))?;
+        let is_same = cached.content == event.content
+            && cached.sender == event.sender
+            && cached.state_key == event.state_key;
+        is_same.then_some(&cached.opened)
+    }
+
+    fn insert(&mut self, event: &ReceivedEvent<'_>, opened: &OpenedState) {
+        let Some(event_id) = event.event_id else { return };
+        let cached = Cached {
+            content: event.content.to_owned(),
+            sender: event.sender.to_owned(),
+            state_key: event.state_key.to_owned(),
+            opened: opened.clone(),
+        };
+        let cost = cached.cost();
+        let key = (event.room_id.to_owned(), event_id.to_owned());
+        self.0.insert(key, Box::new(cached), cost);
+    }
+
+    /// Whether the event was decrypted, whatever it was then.
+    pub(crate) fn contains(&self, key: &(String, String)) -> bool {
+        self.0.contains_key(key)
+    }
+
+    pub(crate) fn remove(&mut self, key: &(String, String)) {
+        self.0.remove(key);
+    }
+}
+
+/// What the page's own crypto made of an event.
+#[derive(Debug)]
+pub(crate) struct ByPage {
+    /// The clear event's JSON.
+    pub(crate) payload: String,
+    /// The keys of the device that made its session.
+    pub(crate) keys: Keys,
+}
+
+/// By whose levels an event is judged.
+fn levels<'a>(rooms: &'a Rooms, room: RoomId<'_>, role: Role) -> Levels<'a> {
+    match (role, rooms.levels(room.0)) {
+        (Role::Stripped, _) => Levels::NotAsked,
+        (_, Some(levels)) => Levels::Known(levels),
+        (_, None) => Levels::Unknown,
+    }
+}
+
+impl Model {
+    /// Adds what was begun of an event that was not decrypted before.
+    #[inline(never)]
+    pub(crate) fn start(
+        &mut self,
+        event: &ReceivedEvent<'_>,
+        decryption: &mut Vec<Decryption>,
+    ) -> Started {
+        if let Some(opened) = self.decrypted.get(event) {
+            return Started::Known(opened.clone());
+        }
+        let gone_devices = self.may_be_gone(event);
+        decryption.push(Decryption::ahead(event, &mut self.sessions, gone_devices));
+        Started::Decryption(decryption.len() - 1)
+    }
+
+    /// Decrypts an event and checks it.
+    #[inline(never)]
+    pub(crate) fn finish(
+        &mut self,
+        event: &ReceivedEvent<'_>,
+        role: Role,
+        decryption: Option<Decryption>,
+    ) -> Result<OpenedState, OpenError> {
+        if decryption.is_none()
+            && let Some(opened) = self.decrypted.get(event)
+        {
+            return Ok(opened.clone());
+        }
+        let rules = Rules {
+            levels: levels(&self.rooms, RoomId(event.room_id), role),
+            opaque_keys: self.takes_opaque_keys(event),
+            gone_devices: self.may_be_gone(event),
+        };
+        let seen = self.seen.count(event.room_id);
+        let opened = match decryption {
+            Some(decryption) => {
+                finish_decryption(event, decryption, &mut self.sessions, &rules, &mut self.seen)
+            }
+            None => open_by(event, &mut self.sessions, &rules, &mut self.seen),
+        }?;
+        self.check_standing(event, &opened.session_id, role)?;
+        self.keep_opened(event, seen, &opened);
+        Ok(opened)
+    }
+
+    /// Checks a current event that the page's own crypto has decrypted.
+    pub(crate) fn finish_by_page(
+        &mut self,
+        event: &ReceivedEvent<'_>,
+        by_page: &ByPage,
+    ) -> Result<OpenedState, OpenError> {
+        let owner = self.devices.owner(&by_page.keys).map(str::to_owned);
+        let elsewhere = DecryptedElsewhere { payload: &by_page.payload, owner: owner.as_deref() };
+        let rules = Rules {
+            levels: levels(&self.rooms, RoomId(event.room_id), TIMELINE),
+            opaque_keys: self.takes_opaque_keys(event),
+            gone_devices: self.may_be_gone(event),
+        };
+        let seen = self.seen.count(event.room_id);
+        let opened = check_decrypted(event, &elsewhere, &rules, &mut self.seen)?;
+        let standing = self.devices.standing(&by_page.keys, event.sender);
+        self.judge_standing(event, standing)?;
+        self.keep_opened(event, seen, &opened);
+        Ok(opened)
+    }
+
+    fn takes_opaque_keys(&self, event: &ReceivedEvent<'_>) -> bool {
+        !self.states.known().encrypts_state(event.room_id)
+    }
+
+    fn may_be_gone(&self, event: &ReceivedEvent<'_>) -> bool {
+        self.settings.trust == Trust::All
+            && self.devices.may_be_gone(RoomId(event.room_id), event.sender)
+    }
+
+    /// What the sender has to do with the device that made a session: the best that is claimed.
+    fn standing(&self, session: SessionId<'_>, sender: &str) -> Standing {
+        let own = self.devices.own().filter(|device| device.user_id() == sender);
+        let claims = self.sessions.origins_of(session.room_id, session.id, sender);
+        claims
+            .map(|origin| {
+                let is_own = own.is_some_and(|own| {
+                    own.curve25519() == origin.sender_key && own.ed25519() == origin.claimed_ed25519
+                });
+                if is_own {
+                    return Standing::Signed;
+                }
+                let keys = (origin.sender_key.clone(), origin.claimed_ed25519.clone());
+                self.devices.standing(&keys, sender)
+            })
+            .max()
+            .unwrap_or(Standing::Unsigned)
+    }
+
+    /// Whether what was decrypted may be passed on: its sender stands for the device it came from, or
+    /// nobody can do so for theirs and the settings take all.
+    pub(crate) fn is_sure(&self, session: SessionId<'_>, sender: &str) -> bool {
+        match self.standing(session, sender) {
+            Standing::Signed => true,
+            Standing::Plain => self.settings.trust == Trust::All,
+            Standing::Unknown | Standing::Unsigned => false,
+        }
+    }
+
+    fn check_standing(
+        &mut self,
+        event: &ReceivedEvent<'_>,
+        session_id: &str,
+        role: Role,
+    ) -> Result<(), OpenError> {
+        let session = SessionId { room_id: event.room_id, id: session_id };
+        let standing = self.standing(session, event.sender);
+        let is_gone =
+            self.sessions.origins_of(event.room_id, session_id, event.sender).count() == 0;
+        if role == Role::Stripped || (is_gone && self.settings.trust == Trust::All) {
+            // Nobody can know; or it is told that nobody has the device.
+            return Ok(());
+        }
+        self.judge_standing(event, standing)
+    }
+
+    /// Reading follows the trust of writing, and what is not sure is said.
+    fn judge_standing(
+        &mut self,
+        event: &ReceivedEvent<'_>,
+        standing: Standing,
+    ) -> Result<(), OpenError> {
+        let room = RoomId(event.room_id);
+        match (self.settings.trust, standing) {
+            (_, Standing::Signed) | (Trust::All, Standing::Plain | Standing::Unknown) => Ok(()),
+            (Trust::All, Standing::Unsigned) => {
+                self.warnings.warn(room, Warning::UnsignedDevice, event.sender);
+                Ok(())
+            }
+            (Trust::CrossSigned, Standing::Unknown) => Err(OpenError::UntrustedDevice),
+            (Trust::CrossSigned, Standing::Plain | Standing::Unsigned) => {
+                self.warnings.warn(room, Warning::UntrustedDevice, event.sender);
+                Err(OpenError::UntrustedDevice)
+            }
+        }
+    }
+
+    /// Keeps what decrypting taught.
+    fn keep_opened(&mut self, event: &ReceivedEvent<'_>, seen_before: usize, opened: &OpenedState) {
+        if self.seen.count(event.room_id) != seen_before {
+            self.journal.touch(Prefix::Seen, event.room_id);
+        }
+        if opened.by_gone_device {
+            let room = RoomId(event.room_id);
+            self.warnings.warn(room, Warning::GoneDevice, &opened.session_id);
+        }
+        let origin = self
+            .sessions
+            .claims(event.room_id, &opened.session_id)
+            .iter()
+            .find(|session| session.owner() == Some(event.sender))
+            .map(|session| session.origin().clone());
+        if let Some(origin) = origin {
+            let keys = (origin.sender_key, origin.claimed_ed25519);
+            self.devices.keep(keys, event.sender, &mut self.journal);
+        }
+        self.note_own_index(event.room_id, opened);
+        self.decrypted.insert(event, opened);
+    }
+
+    /// An event of our own session with an index we have not used was made by a copy of this
+    /// profile: the session must not go on. Whether we have used it is known when the store was
+    /// read last, so it is judged when the session is needed.
+    fn note_own_index(&mut self, room_id: &str, opened: &OpenedState) {
+        if let Some(outbound) = self.outbound.get_mut(room_id)
+            && outbound.session_id() == opened.session_id
+        {
+            outbound.note_received(Some(opened.message_index));
+        }
+    }
+}
