@@ -2,6 +2,7 @@
 //! through the journal.
 
 pub(crate) mod current;
+pub(crate) mod decrypted;
 pub(crate) mod decryption;
 pub(crate) mod devices;
 pub(crate) mod in_flight;
@@ -29,7 +30,7 @@ use zeroize::Zeroizing;
 use crate::decrypt::replay::SeenIndices;
 use crate::error::EngineError;
 use crate::megolm::{OwnDevice, PickleKey, SessionStore};
-use crate::model::decryption::DecryptedEvents;
+use crate::model::decrypted::DecryptedEvents;
 use crate::model::devices::Devices;
 use crate::model::invite_state::InviteState;
 use crate::model::journal::Journal;

@@ -5,34 +5,28 @@ mod compose;
 mod fill;
 mod invites;
 mod look;
+mod response;
 mod split;
 mod verify;
 
-use std::ops::Range;
-
 use serde::Serialize;
 
-use crate::decrypt::decrypt::{OpenError, OpenedState};
+use self::response::{Entry, MAX_TENDED_BYTES, Response};
 use crate::error::EngineError;
-use crate::ids::{EventId, RoomId};
-use crate::index::events::{Edit, Edited, FoundState, Survey};
+use crate::ids::EventId;
+use crate::index::events::Edited;
 use crate::index::prefilter;
 use crate::index::redactions::{self, Redacted};
-use crate::index::sparse::{self, Cuts};
+use crate::index::sparse;
 use crate::megolm::MAX_BATCH;
 use crate::model::Model;
-use crate::model::decryption::Role;
-use crate::model::needs::{Needs, SessionNeed};
+use crate::model::needs::Needs;
 use crate::model::observation::Observation;
 use crate::paths::room_path;
-use crate::sorted::{Map, Set};
+use crate::sorted::Map;
 use mantle_wire::chunked::Source;
 use mantle_wire::route::{Endpoint, route};
 use mantle_wire::url::Address;
-
-/// Changes of members, and forks, are looked for in responses up to this size; larger ones are first
-/// syncs.
-const MAX_TENDED_BYTES: usize = 4 * 1024 * 1024;
 
 /// Smaller responses are cheaper to take in whole than to look at in parts first.
 const MIN_GLANCED_BYTES: usize = 256 * 1024;
@@ -74,155 +68,6 @@ pub enum OpenStep {
     Done(Option<Edited>),
     /// Give the page this; the rest follows on its next sync with the same `since`.
     Split(Vec<u8>),
-}
-
-/// An event of a response.
-#[derive(Debug)]
-struct Entry {
-    found: FoundState,
-    room_id: String,
-    role: Role,
-    session_id: String,
-    opened: Option<Result<OpenedState, OpenError>>,
-    previous: Option<OpenedState>,
-}
-
-impl Entry {
-    const fn room(&self) -> RoomId<'_> {
-        RoomId(self.room_id.as_str())
-    }
-
-    /// Its id; an empty one where it has none.
-    fn id(&self) -> EventId<'_> {
-        let id = self.found.event_id.as_deref().unwrap_or_default();
-        EventId { room_id: &self.room_id, id }
-    }
-
-    fn lacks_key(&self) -> bool {
-        matches!(self.opened, Some(Err(OpenError::MissingSession | OpenError::MissingIndex { .. })))
-    }
-
-    const fn is_open(&self) -> bool {
-        matches!(self.opened, Some(Ok(_)))
-    }
-}
-
-/// A response that something is to be done with.
-#[derive(Debug)]
-struct Response {
-    endpoint: Endpoint,
-    request_room: Option<String>,
-    since: Option<String>,
-    url: String,
-    // Of a large first sync, what matters of it.
-    body: Vec<u8>,
-    cuts: Option<Cuts>,
-    survey: Option<Survey>,
-    encrypted: Vec<Entry>,
-    clear: Vec<Entry>,
-    // Stripped state of rooms of which an inviter told.
-    invites: Vec<Entry>,
-    // What a browser may read as state that is encrypted here, and nobody else can read.
-    unreadable: Vec<Edit>,
-    // Redacted ones that claim to be current.
-    emptied: Vec<Entry>,
-    // Ranges to be blanked in the second half of a split sync.
-    delivered: Vec<Range<usize>>,
-    number: u32,
-    // When somebody left a room last, by room: what was sent before was for them too.
-    departed: Map<String, u64>,
-    cursor: usize,
-    // The devices of all members were asked for.
-    has_asked: bool,
-    // The second half of a split sync.
-    is_second: bool,
-    // Bytes differ from the original already.
-    has_changed: bool,
-}
-
-impl Response {
-    fn new(endpoint: Endpoint, address: &Address<'_>, url: &str, body: Vec<u8>) -> Self {
-        Self {
-            endpoint,
-            request_room: room_path(address).map(|path| path.room_id),
-            since: address.parameter("since"),
-            url: url.to_owned(),
-            body,
-            cuts: None,
-            survey: None,
-            encrypted: Vec::new(),
-            clear: Vec::new(),
-            invites: Vec::new(),
-            unreadable: Vec::new(),
-            emptied: Vec::new(),
-            delivered: Vec::new(),
-            number: 0,
-            departed: Map::new(),
-            cursor: 0,
-            has_asked: false,
-            is_second: false,
-            has_changed: false,
-        }
-    }
-
-    const fn is_sync(&self) -> bool {
-        matches!(self.endpoint, Endpoint::Sync | Endpoint::SlidingSync)
-    }
-
-    fn is_initial_sync(&self) -> bool {
-        Address::parse(&self.url)
-            .is_some_and(|address| address.path.trim_end_matches('/').ends_with("/initialSync"))
-    }
-
-    /// Nothing is to be done with it.
-    const fn is_idle(&self) -> bool {
-        self.encrypted.is_empty()
-            && self.clear.is_empty()
-            && self.invites.is_empty()
-            && self.unreadable.is_empty()
-            && self.emptied.is_empty()
-            && !self.has_changed
-    }
-
-    /// What is to be supplied before its events are decrypted.
-    fn needs(&self, model: &Model, id: u32) -> Needs {
-        let mut sessions = Set::new();
-        let mut owners = Set::new();
-        let mut rooms = Set::new();
-        for entry in self.encrypted.iter().filter(|entry| !entry.is_open()) {
-            let session_id = &entry.session_id;
-            let lacks = !model.sessions.contains(&entry.room_id, session_id) || entry.lacks_key();
-            if !session_id.is_empty() && lacks {
-                sessions.insert(SessionNeed {
-                    room_id: entry.room_id.clone(),
-                    session_id: session_id.clone(),
-                });
-            }
-            if model.devices.is_to_be_looked_up(&entry.found.sender) {
-                owners.insert(entry.found.sender.clone());
-            }
-            if entry.role != Role::Stripped && model.rooms.levels(&entry.room_id).is_none() {
-                rooms.insert(entry.room_id.clone());
-            }
-        }
-        Needs {
-            answer: id,
-            sessions: sessions.into_iter().collect(),
-            owners: owners.into_iter().collect(),
-            rooms: rooms.into_iter().collect(),
-            member_devices: Vec::new(),
-        }
-    }
-
-    /// Rooms of which it matters whether a member has a device any more.
-    fn rooms_of_unknown_owners(&self, model: &Model) -> Set<String> {
-        self.encrypted
-            .iter()
-            .filter(|entry| matches!(entry.opened, Some(Err(OpenError::UnknownOwner))))
-            .map(|entry| entry.room_id.clone())
-            .filter(|room_id| !model.devices.is_complete(room_id))
-            .collect()
-    }
 }
 
 /// See the module.

@@ -11,12 +11,6 @@ use crate::model::owners::{Keys, Standing};
 use crate::model::rooms::Rooms;
 use crate::model::settings::Trust;
 use crate::model::warnings::Warning;
-use crate::sorted::Bounded;
-
-/// How many decrypted events are kept, so that a response that comes again is not decrypted again.
-const MAX_CACHED: usize = 4_096;
-/// And how many bytes of them.
-const MAX_CACHED_BYTES: usize = 16 * 1024 * 1024;
 
 /// What an event's place makes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,73 +33,6 @@ pub(crate) enum Started {
     Known(OpenedState),
     /// Its place among those that are to be verified.
     Decryption(usize),
-}
-
-/// What was decrypted, with all that decided it.
-#[derive(Debug)]
-struct Cached {
-    content: String,
-    sender: String,
-    state_key: String,
-    opened: OpenedState,
-}
-
-impl Cached {
-    const fn cost(&self) -> usize {
-        let opened = &self.opened;
-        self.content.len()
-            + self.sender.len()
-            + self.state_key.len()
-            + opened.event_type.len()
-            + opened.state_key.len()
-            + opened.content.len()
-            + opened.session_id.len()
-    }
-}
-
-/// Decrypted events, by room and event.
-#[derive(Debug)]
-pub(crate) struct DecryptedEvents(Bounded<(String, String), Box<Cached>>);
-
-impl DecryptedEvents {
-    pub(crate) const fn new() -> Self {
-        Self(Bounded::new(MAX_CACHED, MAX_CACHED_BYTES))
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    fn get(&self, event: &ReceivedEvent<'_>) -> Option<&OpenedState> {
-        let key = (event.room_id, event.event_id?);
-        let cached = self.0.find(|(room, id)| (room.as_str(), id.as_str()).cmp(&key))?;
-        let is_same = cached.content == event.content
-            && cached.sender == event.sender
-            && cached.state_key == event.state_key;
-        is_same.then_some(&cached.opened)
-    }
-
-    fn insert(&mut self, event: &ReceivedEvent<'_>, opened: &OpenedState) {
-        let Some(event_id) = event.event_id else { return };
-        let cached = Cached {
-            content: event.content.to_owned(),
-            sender: event.sender.to_owned(),
-            state_key: event.state_key.to_owned(),
-            opened: opened.clone(),
-        };
-        let cost = cached.cost();
-        let key = (event.room_id.to_owned(), event_id.to_owned());
-        self.0.insert(key, Box::new(cached), cost);
-    }
-
-    /// Whether the event was decrypted, whatever it was then.
-    pub(crate) fn contains(&self, key: &(String, String)) -> bool {
-        self.0.contains_key(key)
-    }
-
-    pub(crate) fn remove(&mut self, key: &(String, String)) {
-        self.0.remove(key);
-    }
 }
 
 /// What the page's own crypto made of an event.

@@ -1,6 +1,7 @@
 //! The response the page gets: decrypted events in place, and of each slot the one that counts.
 
-use super::{Entry, MAX_TENDED_BYTES, Response, fill, invites};
+use super::response::{Entry, MAX_TENDED_BYTES, Response};
+use super::{fill, invites};
 use crate::decrypt::decrypt::{Missing, OpenError, OpenedState};
 use crate::ids::{SessionId, Slot};
 use crate::index::events::{Edit, Edited, Splice};

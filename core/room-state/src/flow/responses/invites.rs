@@ -1,6 +1,6 @@
 //! Puts what inviters told into the invites of a response they belong to.
 
-use super::{Entry, Response};
+use super::response::{Entry, Response};
 use crate::index::events::{Edit, Splice, Survey};
 use crate::model::Model;
 use crate::sorted::Map;

@@ -2,7 +2,8 @@
 
 use memchr::memmem;
 
-use super::{Entry, MAX_TENDED_BYTES, Response, compose};
+use super::compose;
+use super::response::{Entry, MAX_TENDED_BYTES, Response};
 use crate::ids::{RoomId, is_event_id, is_room_id};
 use crate::index::events::{
     ENCRYPTED_TYPE, Edit, FoundState, Place, Splice, Survey, may_be_encrypted, unhidden,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Response;
+use super::response::Response;
 use mantle_wire::json::{elements, get, members, quoted, span};
 use mantle_wire::route::Endpoint;
 

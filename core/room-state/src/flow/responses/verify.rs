@@ -1,6 +1,6 @@
 //! Events of a response are decrypted many at a time, since their signatures are verified together.
 
-use super::Response;
+use super::response::Response;
 use crate::decrypt::decrypt::{ALONE, ReceivedEvent, verify_all};
 use crate::model::Model;
 use crate::model::decryption::Started;

@@ -1,0 +1,168 @@
+//! A response that something is to be done with, and its events.
+
+use std::ops::Range;
+
+use crate::decrypt::decrypt::{OpenError, OpenedState};
+use crate::ids::{EventId, RoomId};
+use crate::index::events::{Edit, FoundState, Survey};
+use crate::index::sparse::Cuts;
+use crate::model::Model;
+use crate::model::decryption::Role;
+use crate::model::needs::{Needs, SessionNeed};
+use crate::paths::room_path;
+use crate::sorted::{Map, Set};
+use mantle_wire::route::Endpoint;
+use mantle_wire::url::Address;
+
+/// Changes of members, and forks, are looked for in responses up to this size; larger ones are first
+/// syncs.
+pub(super) const MAX_TENDED_BYTES: usize = 4 * 1024 * 1024;
+
+/// An event of a response.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) found: FoundState,
+    pub(super) room_id: String,
+    pub(super) role: Role,
+    pub(super) session_id: String,
+    pub(super) opened: Option<Result<OpenedState, OpenError>>,
+    pub(super) previous: Option<OpenedState>,
+}
+
+impl Entry {
+    pub(super) const fn room(&self) -> RoomId<'_> {
+        RoomId(self.room_id.as_str())
+    }
+
+    /// Its id; an empty one where it has none.
+    pub(super) fn id(&self) -> EventId<'_> {
+        let id = self.found.event_id.as_deref().unwrap_or_default();
+        EventId { room_id: &self.room_id, id }
+    }
+
+    pub(super) fn lacks_key(&self) -> bool {
+        matches!(self.opened, Some(Err(OpenError::MissingSession | OpenError::MissingIndex { .. })))
+    }
+
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.opened, Some(Ok(_)))
+    }
+}
+
+/// A response that something is to be done with.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub(super) endpoint: Endpoint,
+    pub(super) request_room: Option<String>,
+    pub(super) since: Option<String>,
+    pub(super) url: String,
+    // Of a large first sync, what matters of it.
+    pub(super) body: Vec<u8>,
+    pub(super) cuts: Option<Cuts>,
+    pub(super) survey: Option<Survey>,
+    pub(super) encrypted: Vec<Entry>,
+    pub(super) clear: Vec<Entry>,
+    // Stripped state of rooms of which an inviter told.
+    pub(super) invites: Vec<Entry>,
+    // What a browser may read as state that is encrypted here, and nobody else can read.
+    pub(super) unreadable: Vec<Edit>,
+    // Redacted ones that claim to be current.
+    pub(super) emptied: Vec<Entry>,
+    // Ranges to be blanked in the second half of a split sync.
+    pub(super) delivered: Vec<Range<usize>>,
+    pub(super) number: u32,
+    // When somebody left a room last, by room: what was sent before was for them too.
+    pub(super) departed: Map<String, u64>,
+    pub(super) cursor: usize,
+    // The devices of all members were asked for.
+    pub(super) has_asked: bool,
+    // The second half of a split sync.
+    pub(super) is_second: bool,
+    // Bytes differ from the original already.
+    pub(super) has_changed: bool,
+}
+
+impl Response {
+    pub(super) fn new(endpoint: Endpoint, address: &Address<'_>, url: &str, body: Vec<u8>) -> Self {
+        Self {
+            endpoint,
+            request_room: room_path(address).map(|path| path.room_id),
+            since: address.parameter("since"),
+            url: url.to_owned(),
+            body,
+            cuts: None,
+            survey: None,
+            encrypted: Vec::new(),
+            clear: Vec::new(),
+            invites: Vec::new(),
+            unreadable: Vec::new(),
+            emptied: Vec::new(),
+            delivered: Vec::new(),
+            number: 0,
+            departed: Map::new(),
+            cursor: 0,
+            has_asked: false,
+            is_second: false,
+            has_changed: false,
+        }
+    }
+
+    pub(super) const fn is_sync(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Sync | Endpoint::SlidingSync)
+    }
+
+    pub(super) fn is_initial_sync(&self) -> bool {
+        Address::parse(&self.url)
+            .is_some_and(|address| address.path.trim_end_matches('/').ends_with("/initialSync"))
+    }
+
+    /// Nothing is to be done with it.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.encrypted.is_empty()
+            && self.clear.is_empty()
+            && self.invites.is_empty()
+            && self.unreadable.is_empty()
+            && self.emptied.is_empty()
+            && !self.has_changed
+    }
+
+    /// What is to be supplied before its events are decrypted.
+    pub(super) fn needs(&self, model: &Model, id: u32) -> Needs {
+        let mut sessions = Set::new();
+        let mut owners = Set::new();
+        let mut rooms = Set::new();
+        for entry in self.encrypted.iter().filter(|entry| !entry.is_open()) {
+            let session_id = &entry.session_id;
+            let lacks = !model.sessions.contains(&entry.room_id, session_id) || entry.lacks_key();
+            if !session_id.is_empty() && lacks {
+                sessions.insert(SessionNeed {
+                    room_id: entry.room_id.clone(),
+                    session_id: session_id.clone(),
+                });
+            }
+            if model.devices.is_to_be_looked_up(&entry.found.sender) {
+                owners.insert(entry.found.sender.clone());
+            }
+            if entry.role != Role::Stripped && model.rooms.levels(&entry.room_id).is_none() {
+                rooms.insert(entry.room_id.clone());
+            }
+        }
+        Needs {
+            answer: id,
+            sessions: sessions.into_iter().collect(),
+            owners: owners.into_iter().collect(),
+            rooms: rooms.into_iter().collect(),
+            member_devices: Vec::new(),
+        }
+    }
+
+    /// Rooms of which it matters whether a member has a device any more.
+    pub(super) fn rooms_of_unknown_owners(&self, model: &Model) -> Set<String> {
+        self.encrypted
+            .iter()
+            .filter(|entry| matches!(entry.opened, Some(Err(OpenError::UnknownOwner))))
+            .map(|entry| entry.room_id.clone())
+            .filter(|room_id| !model.devices.is_complete(room_id))
+            .collect()
+    }
+}
