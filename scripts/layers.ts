@@ -63,13 +63,18 @@ const extensionLayers: Record<string, readonly string[]> = {
     ...["protocol", "page/primordials", "page/intercept", "page/core", "page/channel"],
     ...["page/dialogs", "page/texts", "page/room-state/element", generated],
   ],
+  "page/relations": [
+    ...["protocol", "page/primordials", "page/intercept", "page/core", "page/channel"],
+    ...["page/dialogs", "page/room-state/element"],
+  ],
   "page/checkup": [
     ...["protocol", "page/primordials", "page/texts"],
     ...["page/room-state", "page/room-state/element"],
   ],
   "page/main.ts": [
     ...["protocol", "page/primordials", "page/intercept", "page/core", "page/channel"],
-    ...["page/dialogs", "page/texts", "page/room-state", "page/media", "page/checkup"],
+    ...["page/dialogs", "page/texts", "page/room-state", "page/media", "page/relations"],
+    "page/checkup",
   ],
 };
 /** For tests only: what node has not and a browser has. */

@@ -22,7 +22,7 @@ export interface PagePlace {
 /** Storages of one origin whose entries are kept; those unused the longest go. */
 export const MAX_PARTS = 8;
 
-const PARTED: readonly StoreArea[] = ["state", "account-data", "check-up"];
+const PARTED: readonly StoreArea[] = ["state", "account-data", "check-up", "relations"];
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** Whether entries of the area belong to one storage of the page. */

@@ -34,6 +34,7 @@ import { connectRequests, takeAnswer } from "./channel/relay-requests.ts";
 import { connectShieldSettings, tellOfShieldSettings } from "./core/shield-settings.ts";
 import { installRtcHook } from "./intercept/rtc.ts";
 import { installEncryptedState } from "./room-state/install.ts";
+import { installRelations } from "./relations/install.ts";
 import { installResponseAccessors } from "./intercept/response.ts";
 import { runTask } from "./checkup/tasks.ts";
 import { store } from "./channel/store.ts";
@@ -85,6 +86,7 @@ function install(): void {
   const core = new GuardedCore(documentUrl(), {
     status: report,
     pending: drainSoon,
+    asked: installRelations(),
     kept: (key, value) => {
       // Lost at worst are habits, and only where the disk is full or the extension gone.
       void then(

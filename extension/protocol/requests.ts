@@ -2,12 +2,14 @@
 import { isText, isCount } from "./shapes.ts";
 
 /** Kinds of values that a page's handlers keep over reloads. */
-export type StoreArea = "state" | "media" | "account-data" | "answers" | "check-up";
+export type StoreArea = "state" | "media" | "account-data" | "answers" | "check-up" | "relations";
 
 /** WASM that a page loads when it needs it. */
 export type ModuleName = "state" | "media";
 
-const AREAS: readonly string[] = ["state", "media", "account-data", "answers", "check-up"];
+const AREAS: readonly string[] = [
+  ...["state", "media", "account-data", "answers", "check-up", "relations"],
+];
 
 const MODULES: readonly string[] = ["state", "media"];
 

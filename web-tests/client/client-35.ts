@@ -2,6 +2,7 @@
 import { logger } from "matrix-js-sdk/lib/logger";
 import { installDriver } from "./driver.ts";
 import * as encryptedState from "./encrypted-state.ts";
+import * as relations from "./relations.ts";
 import * as rooms from "./rooms.ts";
 import * as session from "./session.ts";
 
@@ -14,6 +15,7 @@ installDriver({
   start: session.start,
   stop: () => session.client().stopClient(),
   ...encryptedState,
+  ...relations,
   ...rooms,
   setRoomName: (roomId: string, name: string) => session.client().setRoomName(roomId, name),
   setRoomTopic: (roomId: string, topic: string) => session.client().setRoomTopic(roomId, topic),

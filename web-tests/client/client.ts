@@ -5,6 +5,7 @@ import * as encryptedState from "./encrypted-state.ts";
 import * as identity from "./identity.ts";
 import * as integrations from "./integrations.ts";
 import * as media from "./media.ts";
+import * as relations from "./relations.ts";
 import * as rooms from "./rooms.ts";
 import * as session from "./session.ts";
 import * as thirdParties from "./third-parties.ts";
@@ -42,6 +43,7 @@ const calls = {
 
   ...account,
   ...encryptedState,
+  ...relations,
   ...rooms,
   ...media,
   ...thirdParties,

@@ -57,6 +57,8 @@ export interface CoreObserver {
   status(status: CoreStatus): void;
   /** The core has effects to fetch. */
   pending(): void;
+  /** The page is about to send something. */
+  asked(): void;
   /** Something is to stay on this device: JSON text for the store, by key; `null`: no longer. */
   kept(key: string, value: string | null): void;
 }
@@ -128,6 +130,7 @@ export class GuardedCore implements RequestPolicy {
   }
 
   decide(method: string, url: string): number {
+    this.#observer.asked();
     this.#fallback = undefined;
     if (!this.isReady()) this.#keepEffects();
     const flags = this.#attempt((core) => core.decide(method, url), undefined);

@@ -1,0 +1,72 @@
+/** matrix-js-sdk as it runs in the page, as far as relations use it: of 34 to 43. */
+import type { Plain } from "./relation.ts";
+
+/** An event as matrix-js-sdk holds it. */
+export interface PageEvent {
+  readonly event: {
+    readonly type?: string;
+    readonly event_id?: string;
+    readonly state_key?: string;
+    readonly content?: Plain;
+    readonly unsigned?: { readonly redacted_because?: unknown };
+  };
+  /** What decryption gave, or what was encrypted here; or a text that says why it cannot be read. */
+  readonly clearEvent?: { readonly type?: unknown; readonly content?: unknown };
+  /** null: it is not on its way out. */
+  readonly status: string | null;
+  getId(): string | undefined;
+  getType(): string;
+  getSender(): string | undefined;
+  /** Identity key of the device that the session came from. */
+  getSenderKey(): string | null;
+  getRoomId(): string | undefined;
+  getWireContent(): Plain;
+  isDecryptionFailure(): boolean;
+  getDecryptionPromise?(): Promise<void> | null;
+  makeRedacted(redaction: unknown, room: unknown): void;
+}
+
+/** What all events of a page share. */
+export type EventPrototype = Pick<PageEvent, "getType" | "getWireContent" | "makeRedacted">;
+
+interface Timeline {
+  getEvents(): PageEvent[];
+}
+
+interface TimelineSet {
+  getTimelines(): Timeline[];
+}
+
+export interface RelationsRoom {
+  readonly roomId: string;
+  readonly relations?: {
+    aggregateChildEvent(event: PageEvent, timelineSet: TimelineSet): void;
+  };
+  getUnfilteredTimelineSet(): TimelineSet;
+  getTimelineSets(): TimelineSet[];
+  findEventById(eventId: string): PageEvent | undefined;
+}
+
+export interface RelationsCrypto {
+  decryptEvent(event: PageEvent): Promise<{ readonly clearEvent: Clear }>;
+  getEncryptionInfoForEvent?(event: PageEvent): Promise<{
+    readonly shieldReason: number | null;
+  } | null>;
+  userHasCrossSigningKeys?(userId: string): Promise<boolean>;
+  getUserDeviceInfo(
+    userIds: string[],
+    download: boolean,
+  ): Promise<Map<string, Map<string, { deviceId: string; keys: Map<string, string> }>>>;
+}
+
+export interface Clear {
+  readonly type: unknown;
+  readonly content: unknown;
+}
+
+export interface RelationsClient {
+  getCrypto(): RelationsCrypto | undefined;
+  getRoom(roomId: string | undefined): RelationsRoom | null;
+  getRooms(): RelationsRoom[];
+  getEventMapper(options: object): (event: object) => PageEvent;
+}

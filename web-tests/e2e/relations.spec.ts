@@ -1,0 +1,333 @@
+/**
+ * Reactions and replies after MSC4392, among people with Mantle (matrix-js-sdk 43 and 35) and without.
+ * Each step goes on where the one before ended.
+ */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { bothBrowsers } from "../support/browsers.ts";
+import { clientPage, drive, unhandled } from "../support/client-page.ts";
+import { forge } from "../support/hostile-member.ts";
+import {
+  aboutRoom,
+  holdToDevice,
+  homeserverFront,
+  lyingHomeserver,
+  toClient,
+} from "../support/lies.ts";
+import type { LyingHomeserver, Plain, WireEvent } from "../support/lies.ts";
+import { startPeer } from "../support/peer.ts";
+import type { Peer } from "../support/peer.ts";
+import type { Recorder } from "../support/recorder.ts";
+import type { Account } from "../support/synapse.ts";
+import { HOMESERVER, startWorld } from "../support/world.ts";
+import type { World } from "../support/world.ts";
+import { openGuarded } from "./encrypted-state/people.ts";
+import type { Guarded } from "./encrypted-state/people.ts";
+import { launchExtensionBrowser, testBuild, until } from "./extension-pages.ts";
+import type { ExtensionBrowser } from "./extension-pages.ts";
+
+const PASSWORD = "correct horse battery staple";
+/** Longest wait for something that must happen. */
+const LIMIT = 45_000;
+/** A site that no build of Mantle knows. */
+const WITHOUT_MANTLE = "element.example.net";
+/** More than a first sync brings. */
+const MANY = 30;
+
+const replyTo = (id: string): Plain => ({ "m.in_reply_to": { event_id: id } });
+const reactionTo = (id: string, key: string): Plain => ({
+  "m.relates_to": { rel_type: "m.annotation", event_id: id, key },
+});
+
+for (const kind of bothBrowsers) {
+  describe(`relations in ${kind}`, { timeout: 600_000 }, () => {
+    let world: World;
+    let recorder: Recorder;
+    let liar: LyingHomeserver;
+    let browser: ExtensionBrowser;
+    /** With Mantle; Erin's Element is of 2024. */
+    let alice: Guarded;
+    let bob: Guarded;
+    let erin: Guarded;
+    /** Nobody with Mantle: a page, and a client outside any browser that speaks MSC4392. */
+    let dave: Guarded;
+    let carol: Peer;
+    let carolAccount: Account;
+    let readers: Guarded[];
+    let roomId: string;
+    /** What is reacted and replied to. */
+    let messageId: string;
+
+    before(async () => {
+      world = await startWorld();
+      recorder = await world.openRecorder();
+      liar = lyingHomeserver(world.synapse.baseUrl);
+      recorder.route(HOMESERVER, liar.route);
+      recorder.route("chat.mozilla.org", await clientPage({ sdk: "35" }));
+      recorder.route(WITHOUT_MANTLE, await clientPage());
+      const baseUrl = homeserverFront(recorder, liar.route);
+      browser = await launchExtensionBrowser(kind, {
+        extension: testBuild(kind),
+        proxyPort: recorder.port,
+      });
+      const page = async (user: string, site: string): Promise<Guarded> => {
+        await world.synapse.register(user, PASSWORD);
+        return openGuarded(browser, {
+          label: user,
+          site,
+          user,
+          password: PASSWORD,
+          encryptedState: false,
+        });
+      };
+      alice = await page("alice", "chat.example.org");
+      bob = await page("bob", "app.element.io");
+      erin = await page("erin", "chat.mozilla.org");
+      dave = await page("dave", WITHOUT_MANTLE);
+      readers = [alice, bob, erin];
+      carolAccount = await world.synapse.register("carol", PASSWORD);
+      carol = await startPeer(world.synapse, carolAccount, { baseUrl });
+      ({ roomId } = await drive(alice.page, "createRoom", {
+        name: "Garden",
+        encrypted: true,
+        invite: [bob.userId, erin.userId, dave.userId, carol.userId],
+      }));
+      for (const { page: one } of [bob, erin, dave]) await drive(one, "joinRoom", roomId);
+      await carol.join(roomId);
+      ({ eventId: messageId } = await drive(alice.page, "sendText", roomId, "Who waters today?"));
+      for (const { page: one } of [bob, erin, dave]) {
+        await drive(one, "seeEvent", roomId, messageId, "Who waters today?");
+      }
+      await carol.receive(roomId, "Who waters today?");
+    });
+
+    after(async () => {
+      carol?.stop();
+      await browser?.close();
+      await world?.close();
+    });
+
+    /** Ciphertext of the peer's, with nothing beside it but what is given. */
+    const sealed = async (type: string, content: Plain, outer?: Plain): Promise<Plain> => {
+      const { "m.relates_to": _copied, ...wire } = await forge(carol, roomId, {
+        type,
+        content: JSON.stringify(content),
+        asMessage: true,
+      });
+      return outer === undefined ? wire : { ...wire, "m.relates_to": outer };
+    };
+    const put = async (content: Plain): Promise<string> => {
+      const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/send/m.room.encrypted`;
+      const answer = await world.synapse.call(
+        carolAccount,
+        "PUT",
+        `${path}/carol${String(Math.random())}`,
+        content,
+      );
+      return String(answer["event_id"]);
+    };
+    const send = async (type: string, content: Plain, outer?: Plain): Promise<string> =>
+      put(await sealed(type, content, outer));
+    const text = (body: string, relation?: Plain): Plain => ({
+      msgtype: "m.text",
+      body,
+      ...(relation === undefined ? {} : { "m.relates_to": relation }),
+    });
+    /** The room's event with this ciphertext is told otherwise. */
+    const lieAbout = (content: Plain, lie: (event: WireEvent) => void): (() => void) =>
+      liar.tell(
+        aboutRoom(roomId, ({ timeline }) => {
+          const found = timeline.filter(
+            (event) => (event.content as Plain)["ciphertext"] === content["ciphertext"],
+          );
+          for (const event of found) lie(event);
+          return found.length > 0;
+        }),
+      );
+    const everybodySees = async (people: Guarded[], expected: Record<string, string[]>) => {
+      for (const { page } of people) {
+        await drive(page, "seeReactions", roomId, messageId, expected);
+      }
+    };
+
+    it("an encrypted reaction is shown with Mantle, and to others nothing", async () => {
+      await send("m.reaction", reactionTo(messageId, "👍"));
+      await everybodySees(readers, { "👍": [carol.userId] });
+      // What comes after it is there, so it was.
+      const next = await send("m.room.message", text("I do"));
+      await drive(dave.page, "seeEvent", roomId, next, "I do");
+      assert.deepEqual(await drive(dave.page, "reactionsTo", roomId, messageId), {});
+      assert.deepEqual(await unhandled(dave.page), []);
+    });
+
+    it("an encrypted reply is shown as one with Mantle, and to others as a message", async () => {
+      const id = await send("m.room.message", text("Me", replyTo(messageId)));
+      for (const { page } of readers) {
+        const shown = await drive(page, "seeEvent", roomId, id, "Me");
+        assert.equal(shown.replyTo, messageId);
+      }
+      assert.equal((await drive(dave.page, "seeEvent", roomId, id, "Me")).replyTo, null);
+    });
+
+    it("a reply in a thread is one there, and what it answers comes from inside", async () => {
+      const thread = { rel_type: "m.thread", event_id: messageId };
+      const inner = { ...thread, ...replyTo(messageId), is_falling_back: true };
+      const id = await send("m.room.message", text("Here", inner), thread);
+      for (const { page } of readers) {
+        const shown = await drive(page, "seeEvent", roomId, id, "Here");
+        assert.deepEqual([shown.thread, shown.replyTo], [messageId, messageId]);
+      }
+    });
+
+    it("plain and encrypted reactions add up", async () => {
+      await drive(dave.page, "react", roomId, messageId, "👍");
+      await send("m.reaction", reactionTo(messageId, "🌱"));
+      const expected = { "👍": [carol.userId, dave.userId], "🌱": [carol.userId] };
+      await everybodySees(readers, expected);
+    });
+
+    it("they are there after a reload, and from an empty cache", async () => {
+      const expected = { "👍": [carol.userId, dave.userId], "🌱": [carol.userId] };
+      for (const one of readers) await one.restart({ reload: true });
+      await everybodySees(readers, expected);
+      for (const one of readers) await one.restart({ reload: true, clearCache: true });
+      await everybodySees(readers, expected);
+    });
+
+    it("a removed one leaves nothing, live and after a reload", async () => {
+      const id = await send("m.reaction", reactionTo(messageId, "🐌"));
+      const before = { "👍": [carol.userId, dave.userId], "🌱": [carol.userId] };
+      await everybodySees(readers, { ...before, "🐌": [carol.userId] });
+      const remove = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/redact`;
+      await world.synapse.call(carolAccount, "PUT", `${remove}/${encodeURIComponent(id)}/gone`, {});
+      await everybodySees(readers, before);
+      // A removed event of this type has no line in Element, others have.
+      const isNothing = ({ page, label }: Guarded): Promise<void> =>
+        until(
+          async () => {
+            const shown = await drive(page, "shownEvent", roomId, id);
+            return shown?.isRemoved === true && shown.type === "m.reaction";
+          },
+          `${label} knows the removed event as a reaction`,
+          LIMIT,
+        );
+      for (const one of readers) await isNothing(one);
+      for (const clearCache of [false, true]) {
+        for (const one of readers) {
+          await one.restart({ reload: true, clearCache });
+          await isNothing(one);
+          await drive(one.page, "seeReactions", roomId, messageId, before);
+        }
+      }
+      await dave.restart({ reload: true, clearCache: true });
+      assert.equal((await drive(dave.page, "seeEvent", roomId, id)).type, "m.room.encrypted");
+      // Again, by the same person.
+      await send("m.reaction", reactionTo(messageId, "🐌"));
+      await everybodySees(readers, { ...before, "🐌": [carol.userId] });
+    });
+
+    it("keys that come late bring reaction and quote", async () => {
+      const { lie, release, held } = holdToDevice();
+      const end = liar.tell(toClient(alice.accessToken(), lie));
+      await carol.client.getCrypto()?.forceDiscardSession(roomId);
+      const before = await drive(alice.page, "reactionsTo", roomId, messageId);
+      const reactionId = await send("m.reaction", reactionTo(messageId, "⏳"));
+      const id = await send("m.room.message", text("Late", replyTo(messageId)));
+      await drive(bob.page, "seeEvent", roomId, id, "Late");
+      await until(
+        async () => (await drive(alice.page, "undecryptable", roomId)) >= 2 && held() > 0,
+        "both wait for their key",
+        LIMIT,
+      );
+      assert.deepEqual(await drive(alice.page, "reactionsTo", roomId, messageId), before);
+      release();
+      // The next answer brings the keys.
+      await carol.send(roomId, "Soon");
+      await drive(alice.page, "seeReactions", roomId, messageId, {
+        ...before,
+        "⏳": [carol.userId],
+      });
+      assert.equal((await drive(alice.page, "seeEvent", roomId, id, "Late")).replyTo, messageId);
+      assert.equal((await drive(alice.page, "seeEvent", roomId, reactionId)).type, "m.reaction");
+      end();
+    });
+
+    it("those of older messages come with their history", async () => {
+      const oldId = await carol.send(roomId, "Old");
+      await send("m.reaction", reactionTo(oldId, "🦕"));
+      let last = "";
+      for (let count = 1; count <= MANY; count += 1) last = await carol.send(roomId, `${count}`);
+      for (const one of [alice, erin]) {
+        await one.restart({ reload: true, clearCache: true });
+        await drive(one.page, "seeEvent", roomId, last, String(MANY));
+        assert.equal(await drive(one.page, "shownEvent", roomId, oldId), null);
+        await drive(one.page, "loadAll", roomId);
+        await drive(one.page, "seeReactions", roomId, oldId, { "🦕": [carol.userId] });
+      }
+    });
+
+    it("a homeserver's outer relation does not change what is shown", async () => {
+      const elsewhere = await carol.send(roomId, "Elsewhere");
+      const quote = await sealed("m.room.message", text("Quote", replyTo(messageId)));
+      const plain = await sealed("m.room.message", text("No reaction"));
+      const edit = await sealed("m.room.message", text("No edit"));
+      const unkeyed = await sealed("m.reaction", {});
+      const reaction = await sealed("m.reaction", reactionTo(messageId, "🎯"));
+      const outer = (relation: Plain) => (event: WireEvent) => {
+        (event.content as Plain)["m.relates_to"] = relation;
+      };
+      const forged = { rel_type: "m.annotation", event_id: elsewhere, key: "👎" };
+      const ends = [
+        lieAbout(quote, outer(replyTo(elsewhere))),
+        lieAbout(plain, outer(forged)),
+        lieAbout(edit, outer({ rel_type: "m.replace", event_id: elsewhere })),
+        lieAbout(unkeyed, outer(forged)),
+        lieAbout(reaction, outer(forged)),
+      ];
+      const quoteId = await put(quote);
+      for (const content of [plain, edit, unkeyed]) await put(content);
+      const expected = await drive(bob.page, "reactionsTo", roomId, messageId);
+      await put(reaction);
+      const last = await send("m.room.message", text("After the lies"));
+      for (const { page } of readers) {
+        await drive(page, "seeEvent", roomId, last, "After the lies");
+        await drive(page, "seeReactions", roomId, messageId, {
+          ...expected,
+          "🎯": [carol.userId],
+        });
+        assert.equal((await drive(page, "seeEvent", roomId, quoteId)).replyTo, messageId);
+        assert.equal((await drive(page, "seeEvent", roomId, elsewhere)).body, "Elsewhere");
+        assert.deepEqual(await drive(page, "reactionsTo", roomId, elsewhere), {});
+      }
+      // Without Mantle the homeserver is believed.
+      await drive(dave.page, "seeEvent", roomId, last, "After the lies");
+      assert.equal((await drive(dave.page, "seeEvent", roomId, quoteId)).replyTo, elsewhere);
+      assert.notDeepEqual(await drive(dave.page, "reactionsTo", roomId, elsewhere), {});
+      for (const end of ends) end();
+    });
+
+    it("a reaction that somebody else signed is not shown", async () => {
+      const expected = await drive(alice.page, "reactionsTo", roomId, messageId);
+      const forged = await sealed("m.reaction", reactionTo(messageId, "👎"));
+      const end = lieAbout(forged, (event) => {
+        event.sender = bob.userId;
+      });
+      await put(forged);
+      const honest = await send("m.reaction", reactionTo(messageId, "🤝"));
+      const last = await send("m.room.message", text("Signed"));
+      for (const { page } of readers) {
+        await drive(page, "seeEvent", roomId, last, "Signed");
+        await drive(page, "seeReactions", roomId, messageId, {
+          ...expected,
+          "🤝": [carol.userId],
+        });
+        assert.equal((await drive(page, "seeEvent", roomId, honest)).type, "m.reaction");
+      }
+      end();
+    });
+
+    it("no page had an error", async () => {
+      for (const { page } of [...readers, dave]) assert.deepEqual(await unhandled(page), []);
+    });
+  });
+}
