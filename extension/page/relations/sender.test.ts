@@ -1,0 +1,60 @@
+import "../../testing/page.ts";
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import {
+  AUTHENTICITY_NOT_GUARANTEED,
+  isSenderBelieved,
+  UNSIGNED_DEVICE,
+  UNVERIFIED_IDENTITY,
+} from "./sender.ts";
+import type { PageEvent, RelationsCrypto } from "./sdk.ts";
+
+const SENDER = "@bob:hs";
+const KEY = "key of Bob's";
+
+/** Whether a reaction of Bob's is shown, whose session came from a device with this key. */
+function isShown(
+  reason: number | null | undefined,
+  { key = KEY as string | null, signs = false, fails = false } = {},
+): Promise<boolean> {
+  const crypto = {
+    getEncryptionInfoForEvent: () =>
+      Promise.resolve(reason === undefined ? null : { shieldReason: reason }),
+    userHasCrossSigningKeys: (user: string) => Promise.resolve(user === SENDER && signs),
+    getUserDeviceInfo: ([user]: string[]) =>
+      fails
+        ? Promise.reject(new Error("offline"))
+        : Promise.resolve(
+            new Map([
+              [user, new Map([["D", { deviceId: "D", keys: new Map([["curve25519:D", KEY]]) }]])],
+            ]),
+          ),
+  };
+  const event = { getSender: () => SENDER, getSenderKey: () => key };
+  return isSenderBelieved(crypto as unknown as RelationsCrypto, event as unknown as PageEvent);
+}
+
+test("a reaction is shown where a message would have no mark that warns", async () => {
+  assert.equal(await isShown(null), true);
+  assert.equal(await isShown(UNVERIFIED_IDENTITY), true);
+});
+
+test("a device that its owner did not sign is believed of those alone who sign none", async () => {
+  assert.equal(await isShown(UNSIGNED_DEVICE), true);
+  assert.equal(await isShown(UNSIGNED_DEVICE, { signs: true }), false);
+  assert.equal(await isShown(UNSIGNED_DEVICE, { key: "key of Carol's" }), false);
+  assert.equal(await isShown(UNSIGNED_DEVICE, { key: null }), false);
+});
+
+test("a key from a backup has to be that of a device of the sender", async () => {
+  assert.equal(await isShown(AUTHENTICITY_NOT_GUARANTEED), true);
+  assert.equal(await isShown(AUTHENTICITY_NOT_GUARANTEED, { key: "key of Carol's" }), false);
+  await assert.rejects(isShown(AUTHENTICITY_NOT_GUARANTEED, { fails: true }));
+});
+
+test("nothing is shown of what the crypto says nothing of, or warns of", async () => {
+  assert.equal(await isShown(undefined), false);
+  for (const reason of [0, 3, 5, 6, 7, 8, 99]) assert.equal(await isShown(reason), false);
+});
