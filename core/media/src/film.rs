@@ -144,11 +144,13 @@ struct Tables {
 }
 
 impl Tables {
-    /// Whether all pieces of sound lie in the media data, whose ranges are in order.
+    /// Whether all pieces of sound lie in the media data, whose ranges are in order, one behind the
+    /// other: of pieces that overlap, players read the second elsewhere.
     fn lies_in(&self, media: &[(u64, u64)]) -> bool {
         let size = be32(&self.sizes, 4).unwrap_or(0);
         let mut sizes = self.sizes.get(12..).unwrap_or_default().chunks_exact(4);
         let mut run = 8;
+        let mut behind = 0;
         let places = self.places.get(8..).unwrap_or_default().chunks_exact(self.width.max(1));
         places.zip(1_u32..).all(|(place, number)| {
             while be32(&self.runs, run + 12).is_some_and(|first| first <= number) {
@@ -160,9 +162,11 @@ impl Tables {
                 size => u64::from(size) * u64::from(count),
             };
             let from = number_of(place);
+            let is_next = from >= behind;
+            behind = from.saturating_add(length);
             let area = media.partition_point(|(start, _)| *start <= from).checked_sub(1);
             area.and_then(|area| media.get(area))
-                .is_some_and(|(_, to)| from < *to && from.saturating_add(length) <= *to)
+                .is_some_and(|(_, to)| is_next && from < *to && behind <= *to)
         })
     }
 }

@@ -305,15 +305,40 @@ impl Work<'_> {
             if starts.len() != sizes.len() {
                 return Err(Refusal::Malformed);
             }
-            for (start, size) in starts.into_iter().zip(sizes) {
+            let rows = if offsets.tag == STRIP_OFFSETS { self.rows(entries).await? } else { None };
+            for (index, (start, size)) in (0_u64..).zip(starts.into_iter().zip(sizes)) {
                 if start + size > self.reader.size() {
                     return Err(Refusal::Truncated);
+                }
+                // Readers go on into what stands behind a strip that is too short.
+                if let Some((row, rows, height)) = rows {
+                    let above = index % height.div_ceil(rows) * rows;
+                    if row.saturating_mul(rows.min(height - above)) > size {
+                        return Err(Refusal::Unsupported);
+                    }
                 }
                 self.kept.add(start, start + size);
             }
             is_there = true;
         }
         if is_there { Ok(()) } else { Err(Refusal::Malformed) }
+    }
+
+    /// Of a picture without compression or shared colours: bytes of a row, rows of a strip, and of
+    /// all of it.
+    async fn rows(&self, entries: &[Entry]) -> Result<Option<(u64, u64, u64)>, Refusal> {
+        let mut values = [1, 1, 1, 1, 1, 1, u32::MAX.into(), 1];
+        let tags = [COMPRESSION, PHOTOMETRIC, 256, 257, 258, 277, 278, 284];
+        for (value, tag) in values.iter_mut().zip(tags) {
+            if let Some(entry) = entries.iter().find(|entry| entry.tag == tag) {
+                *value = self.numbers(entry).await?.first().copied().unwrap_or(1);
+            }
+        }
+        let [compression, photometric, width, height, bits, samples, rows, planes] = values;
+        let samples = if planes == 2 { 1 } else { samples };
+        let row = width.saturating_mul(bits * samples).div_ceil(8);
+        let rows = rows.clamp(1, height.max(1));
+        Ok((compression == 1 && photometric != 6).then_some((row, rows, height.max(1))))
     }
 
     async fn numbers(&self, entry: &Entry) -> Result<Vec<u64>, Refusal> {

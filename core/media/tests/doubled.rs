@@ -205,6 +205,7 @@ fn sound_of_apple_whose_last_piece_reaches_into_a_tag_is_left() {
     assert!(!cleaned(&file(9, &[[1, 4, 1], [2, 5, 1]], &[start, start + 32])), "a sample more");
     assert!(!cleaned(&file(8, &[[1, 4, 1]], &[start, start + 40])), "a piece that begins later");
     assert!(!cleaned(&file(8, &[[1, 8, 1]], &[start + 8])), "one piece");
+    assert!(!cleaned(&file(8, &[[1, 4, 1]], &[start, start + 16])), "pieces that overlap");
 }
 
 #[test]
@@ -234,4 +235,64 @@ fn what_is_not_understood_is_told_all_the_same() {
     let archive = b"PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\0\0\0\0\x02\0\0\0\x02\0\0\0\x13\0\0\0[Content_Types].xml<>";
     assert_eq!(examine(archive).plan, Err(Refusal::Malformed));
     is_told_and_left(archive, "a document without an index");
+}
+
+/// A grey picture without compression, eight pixels wide, and a program's name behind its pixels.
+fn tiff(height: u32, rows: u32, strips: &[u32], compression: u32, kind: u32) -> Vec<u8> {
+    let entries = |at: u32| {
+        let pixels = at + 4 * 2 * strips.len() as u32;
+        let end = pixels + strips.iter().sum::<u32>();
+        let many = strips.len() as u32;
+        let inline = |table: u32, alone: u32| if many > 1 { table } else { alone };
+        [
+            [256, 4, 1, 8],
+            [257, 4, 1, height],
+            [258, 3, 1, 8],
+            [259, 3, 1, compression],
+            [262, 3, 1, kind],
+            [273, 4, many, inline(at, pixels)],
+            [277, 3, 1, 1],
+            [278, 4, 1, rows],
+            [279, 4, many, inline(at + 4 * many, strips[0])],
+            [305, 2, 200, end],
+        ]
+    };
+    let at = 8 + 2 + 10 * 12 + 4;
+    let mut file = b"II*\0\x08\0\0\0\x0a\0".to_vec();
+    for [tag, form, count, value] in entries(at) {
+        file.extend((tag as u16).to_le_bytes());
+        file.extend((form as u16).to_le_bytes());
+        file.extend(count.to_le_bytes());
+        file.extend(value.to_le_bytes());
+    }
+    file.extend([0; 4]);
+    let mut place = at + 8 * strips.len() as u32;
+    for length in strips {
+        file.extend(place.to_le_bytes());
+        place += length;
+    }
+    strips.iter().for_each(|length| file.extend(length.to_le_bytes()));
+    file.extend((0..strips.iter().sum::<u32>()).map(|index| index as u8 | 1));
+    file.extend(b"canary".repeat(34).iter().take(200));
+    file
+}
+
+#[test]
+fn a_picture_whose_pixels_end_before_its_rows_is_left() {
+    let is_cleaned = |file: &[u8], what: &str| {
+        let report = examine(file);
+        assert_eq!(report.kind, Kind::Tiff);
+        assert!(report.findings.camera, "{what}: {:?}", report.findings);
+        check(file, what, true).0
+    };
+    assert!(is_cleaned(&tiff(8, 8, &[64], 1, 1), "one strip"));
+    assert!(is_cleaned(&tiff(8, 8, &[70], 1, 1), "padded"));
+    assert!(is_cleaned(&tiff(8, 5, &[40, 24], 1, 1), "two strips"));
+    assert!(is_cleaned(&tiff(8, u32::MAX, &[64], 1, 1), "all rows in one"));
+    // Readers go on into what stands behind.
+    assert!(!is_cleaned(&tiff(8, 8, &[60], 1, 1), "one strip too short"));
+    assert!(!is_cleaned(&tiff(9, 9, &[64], 1, 1), "a row more"));
+    assert!(!is_cleaned(&tiff(8, 5, &[24, 40], 1, 1), "the first too short"));
+    assert!(!is_cleaned(&tiff(8, 5, &[40, 20], 1, 1), "the last too short"));
+    assert!(!is_cleaned(&tiff(u32::MAX, u32::MAX, &[64], 1, 1), "far too short"));
 }
