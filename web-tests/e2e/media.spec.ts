@@ -34,7 +34,7 @@ const TELLING = [
     name: "xmp.mp4",
     type: "video/mp4",
     noun: "film",
-    says: "This film says where it was made, when it was made and who made or changed it. It holds captions or comments.",
+    says: "This film says where it was made, when it was made and who made or changed it. It holds titles or comments.",
   },
   {
     name: "path.xlsx",
@@ -46,7 +46,7 @@ const TELLING = [
     name: "raw.rw2",
     type: "image/x-panasonic-rw2",
     noun: "raw photograph",
-    says: "This raw photograph says where it was made and with which device or program. It holds technical details.",
+    says: "This raw photograph says where it was made and which device or program made it. It holds technical details.",
   },
 ] as const;
 

@@ -243,7 +243,7 @@ fn question(
     if is_stuck {
         text.push(stuck_sentence(upload, report));
     }
-    if let Some(sentence) = told(&report.findings, noun) {
+    if let Some(sentence) = told(&report.findings, report.kind) {
         text.push(sentence);
     }
     text.push(
@@ -305,19 +305,26 @@ fn stuck_sentence(upload: &Upload, report: &Report) -> String {
     }
 }
 
-/// "This film says where it was made and with which camera or program."
-fn told(findings: &Findings, noun: &str) -> Option<String> {
+/// "This film says where it was made and which device or program made it." No part has a comma or
+/// "and" in it but the last picture's: the page translates part by part.
+fn told(findings: &Findings, kind: Kind) -> Option<String> {
+    let noun = kind.noun();
+    // Only the pictures in a document have a place.
+    let place =
+        if noun == "document" { "where a picture in it was made" } else { "where it was made" };
+    let preview =
+        if kind.is_picture() { "a second, smaller picture" } else { "a cover or preview picture" };
     let says = [
-        (findings.place, "where it was made"),
+        (findings.place, place),
         (findings.time, "when it was made"),
-        (findings.camera, "with which device or program"),
+        (findings.camera, "which device or program made it"),
         (findings.names, "who made or changed it"),
     ];
     let holds = [
-        (findings.serial, "serial numbers"),
+        (findings.serial, "serial or other unique numbers"),
         (findings.path, "names of folders on a computer"),
-        (findings.text, "captions or comments"),
-        (findings.preview, "a second, smaller picture"),
+        (findings.text, "titles or comments"),
+        (findings.preview, preview),
         (findings.hidden, "hidden data"),
         (findings.other, "technical details"),
     ];
@@ -347,8 +354,7 @@ fn warning(report: &Report) -> Option<String> {
     if !(place || camera || serial || names || path) {
         return None;
     }
-    let noun = report.kind.noun();
-    let said = told(&report.findings, noun)?;
+    let said = told(&report.findings, report.kind)?;
     Some(format!("{said} Mantle sent it as it is. Delete the message if others should not know."))
 }
 

@@ -314,7 +314,7 @@ impl Work<'_> {
                 if let Some((row, rows, height)) = rows {
                     let above = index % height.div_ceil(rows) * rows;
                     if row.saturating_mul(rows.min(height - above)) > size {
-                        return Err(Refusal::Unsupported);
+                        return Err(Refusal::Malformed);
                     }
                 }
                 self.kept.add(start, start + size);

@@ -17,6 +17,7 @@
 use image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::{AnimationDecoder, Delay, ImageDecoder, ImageFormat, ImageReader};
 use mantle_media::{Examination, Kind, Piece, Report};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Cursor;
 use symphonia::core::formats::FormatOptions;
 use symphonia::core::formats::probe::Hint;
@@ -53,8 +54,15 @@ pub fn carry_out(report: &Report, file: &[u8]) -> Option<Vec<u8>> {
 
 #[derive(PartialEq)]
 struct Shown {
-    frames: Vec<(u32, u32, Vec<u8>, Option<Delay>)>,
+    /// Width, height, what the pixels come to, and for how long: pixels of both sides would not fit.
+    frames: Vec<(u32, u32, u64, Option<Delay>)>,
     orientation: u8,
+}
+
+fn digest(pixels: &[u8]) -> u64 {
+    let mut digest = DefaultHasher::new();
+    pixels.hash(&mut digest);
+    digest.finish()
 }
 
 /// What a decoder of the `image` crate shows; `None` where it shows nothing.
@@ -76,7 +84,7 @@ fn shown(kind: Kind, file: &[u8]) -> Option<Shown> {
     let mut decoder = reader.into_decoder().ok()?;
     let orientation = decoder.orientation().map_or(1, image::metadata::Orientation::to_exif);
     let still = image::DynamicImage::from_decoder(decoder).ok()?;
-    let first = (still.width(), still.height(), still.as_bytes().to_vec(), None);
+    let first = (still.width(), still.height(), digest(still.as_bytes()), None);
     let animation = match kind {
         Kind::Gif => GifDecoder::new(Cursor::new(file)).ok().map(AnimationDecoder::into_frames),
         Kind::WebP => WebPDecoder::new(Cursor::new(file))
@@ -94,7 +102,7 @@ fn shown(kind: Kind, file: &[u8]) -> Option<Shown> {
     for frame in animation.into_iter().flatten().map_while(Result::ok).take(20) {
         let delay = frame.delay();
         let buffer = frame.into_buffer();
-        frames.push((buffer.width(), buffer.height(), buffer.into_raw(), Some(delay)));
+        frames.push((buffer.width(), buffer.height(), digest(buffer.as_raw()), Some(delay)));
     }
     Some(Shown { frames, orientation })
 }
