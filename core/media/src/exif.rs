@@ -1,9 +1,11 @@
 //! Exif blocks (CIPA DC-008) and XMP packets: what they tell, and the one line that must stay.
 
 use super::Findings;
-use exif::{Context, In, Tag};
+use super::tiff::{self, Order};
 
 const MARK: &[u8] = b"Exif\0\0";
+/// The picture's, its preview's, the camera's own and the place's.
+const MAX_DIRECTORIES: u32 = 8;
 
 /// What a block is worth: notes it in `found`, gives its orientation (1 to 8).
 pub(super) fn note(block: &[u8], found: &mut Findings) -> u8 {
@@ -13,37 +15,64 @@ pub(super) fn note(block: &[u8], found: &mut Findings) -> u8 {
         return turned;
     }
     found.other = true;
-    let mut reader = exif::Reader::new();
-    reader.continue_on_error(true);
-    let read = match reader.read_raw(block.to_vec()) {
-        Ok(read) => Some(read),
-        Err(error) => error.distill_partial_result(|_| ()).ok(),
-    };
-    let Some(read) = read else { return 1 };
-    for field in read.fields() {
-        if field.ifd_num != In::PRIMARY {
-            found.preview = true;
-            continue;
+    read(block, found).unwrap_or(1)
+}
+
+/// What a directory is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Picture,
+    Preview,
+    Camera,
+    Place,
+}
+
+/// Goes through the directories as far as they can be read.
+fn read(block: &[u8], found: &mut Findings) -> Option<u8> {
+    let order = Order { is_big: block.starts_with(b"MM") };
+    if !(order.is_big || block.starts_with(b"II")) || order.short(block, 2)? != 42 {
+        return None;
+    }
+    let mut turned = 1;
+    let mut left = vec![(order.long(block, 4)?, Part::Picture)];
+    let mut count = 0;
+    while let Some((at, part)) = left.pop() {
+        count += 1;
+        if count > MAX_DIRECTORIES {
+            break;
         }
-        match field.tag {
-            Tag::Make | Tag::Model | Tag::LensMake | Tag::LensModel | Tag::Software => {
-                found.camera = true;
+        let start = usize::try_from(at).ok()?.checked_add(2)?;
+        let entries = usize::from(order.short(block, start - 2).unwrap_or(0));
+        for index in 0..entries {
+            let at = start + 12 * index;
+            let Some(raw) = block.get(at..at + 12) else { break };
+            let tag = order.short(raw, 0)?;
+            let value = order.long(raw, 8)?;
+            match (part, tag) {
+                (Part::Preview, _) => found.preview = true,
+                // The version of this part is there without a place.
+                (Part::Place, 1..=6 | 19..=28) => found.place = true,
+                (Part::Place, 7 | 29) => found.time = true,
+                (Part::Place, _) => {}
+                (_, 34_665) => left.push((value, Part::Camera)),
+                (_, 34_853) => left.push((value, Part::Place)),
+                // Browsers heed a single number of two bytes.
+                (Part::Picture, 274) if order.short(raw, 2) == Some(3) => {
+                    let value = u8::try_from(order.short(raw, 8)?).unwrap_or(1);
+                    if order.long(raw, 4) == Some(1) && matches!(value, 1..=8) {
+                        turned = value;
+                    }
+                }
+                _ => found.tell(tiff::tell(tag)),
             }
-            Tag::BodySerialNumber | Tag::LensSerialNumber | Tag::ImageUniqueID | Tag::MakerNote => {
-                found.serial = true;
-            }
-            Tag::DateTime | Tag::DateTimeOriginal | Tag::DateTimeDigitized => found.time = true,
-            Tag::Artist | Tag::Copyright | Tag::CameraOwnerName => found.names = true,
-            Tag::ImageDescription | Tag::UserComment => found.text = true,
-            tag if tag.context() == Context::Gps => found.place = true,
-            _ => {}
+        }
+        if part == Part::Picture
+            && let Some(next) = order.long(block, start + 12 * entries).filter(|next| *next != 0)
+        {
+            left.push((next, Part::Preview));
         }
     }
-    read.get_field(Tag::Orientation, In::PRIMARY)
-        .and_then(|field| field.value.get_uint(0))
-        .and_then(|value| u8::try_from(value).ok())
-        .filter(|value| (1..=8).contains(value))
-        .unwrap_or(1)
+    Some(turned)
 }
 
 /// A block that holds nothing but the orientation.

@@ -47,16 +47,16 @@ const COMPRESSIONS: [u16; 14] =
 const PHOTOMETRICS: [u16; 10] = [0, 1, 2, 3, 4, 5, 6, 8, 9, 10];
 
 #[derive(Debug, Clone, Copy)]
-struct Order {
-    is_big: bool,
+pub(super) struct Order {
+    pub(super) is_big: bool,
 }
 
 impl Order {
-    fn short(self, bytes: &[u8], at: usize) -> Option<u16> {
+    pub(super) fn short(self, bytes: &[u8], at: usize) -> Option<u16> {
         if self.is_big { be16(bytes, at) } else { le16(bytes, at) }
     }
 
-    fn long(self, bytes: &[u8], at: usize) -> Option<u32> {
+    pub(super) fn long(self, bytes: &[u8], at: usize) -> Option<u32> {
         if self.is_big { be32(bytes, at) } else { le32(bytes, at) }
     }
 
@@ -428,9 +428,13 @@ async fn note(reader: &Reader, entry: &Entry, found: &mut Findings) -> Result<()
         let sample = usize::try_from(entry.length).unwrap_or(MAX_XMP).min(MAX_XMP);
         exif::note_xmp(&reader.read(entry.at, sample).await?, found);
     }
-    let tell = TELLS.iter().find(|(tag, _)| *tag == entry.tag);
-    found.tell(tell.map_or(Tell::Other, |(_, tell)| *tell));
+    found.tell(tell(entry.tag));
     Ok(())
+}
+
+/// What a tag tells.
+pub(super) fn tell(tag: u16) -> Tell {
+    TELLS.iter().find(|(known, _)| *known == tag).map_or(Tell::Other, |(_, tell)| *tell)
 }
 
 /// What a raw photograph's directories tell, as far as they can be read. The first one's offset
