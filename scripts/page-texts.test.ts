@@ -97,6 +97,15 @@ describe("texts of Element's page", () => {
       ),
       "Mantle hat diese Datei (Film) nicht gesendet. hs.example gibt hochgeladene Dateien jedem mit dem Link, ohne Anmeldung (GET /_matrix/media/v3/download versucht). Ändere „Medien“ in Mantles Einstellungen, um stattdessen gefragt zu werden.",
     );
+    // A notice that was put together of others.
+    assert.equal(
+      translated(
+        "This document says where a picture in it was made and which device or program made it. " +
+          "It holds titles or comments, a cover or preview picture and names of folders on a computer. " +
+          "Mantle sent it as it is. Delete the message if others should not know.",
+      ),
+      "Diese Datei (Dokument) verrät, wo ein Bild darin entstand und mit welchem Gerät oder Programm sie entstand. Sie enthält Titel oder Kommentare, ein Titel- oder Vorschaubild und Namen von Ordnern eines Computers. Mantle hat sie gesendet, wie sie ist. Lösche die Nachricht, wenn andere es nicht wissen sollen.",
+    );
     for (const other of ["", "x", "a and b", "a, b", "constructor", "Somebody wrote this.", "$1"]) {
       assert.equal(translated(other), other);
     }

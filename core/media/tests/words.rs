@@ -376,3 +376,29 @@ fn the_reason_why_a_picture_cannot_be_cleaned_is_a_sentence() {
         assert!(said.starts_with(&format!("{stuck}{wanted}")), "{said}");
     }
 }
+
+/// What the page says in other languages, it finds by these words.
+#[test]
+fn every_part_is_known_to_the_tables_of_other_languages() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../extension/page/texts/sentences.json");
+    let table: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let known: Vec<&str> = table.as_object().unwrap().values().filter_map(|v| v.as_str()).collect();
+    for part in [
+        "where it was made",
+        "where a picture in it was made",
+        "when it was made",
+        "which device or program made it",
+        "who made or changed it",
+        "serial or other unique numbers",
+        "names of folders on a computer",
+        "titles or comments",
+        "a second, smaller picture",
+        "a cover or preview picture",
+        "hidden data",
+        "technical details",
+        "$1 Mantle sent it as it is. Delete the message if others should not know.",
+    ] {
+        assert!(known.contains(&part), "{part}");
+    }
+}
