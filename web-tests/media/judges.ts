@@ -91,7 +91,8 @@ export async function readTags(files: readonly string[]): Promise<Map<string, Ta
 /** What exiftool reads and Mantle did not tell. */
 export function untold(tags: Tags, told: Readonly<Record<string, boolean>>): string[] {
   return tags.flatMap(([tag, value]) =>
-    value === "" || value === 0
+    // The version of the place's part is there without a place.
+    value === "" || value === 0 || tag === "GPS:GPSVersionID"
       ? []
       : TELLING.filter(([what, pattern]) => pattern.test(tag) && told[what] !== true).map(
           ([what]) => `${what} (${tag})`,
