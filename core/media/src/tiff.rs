@@ -81,8 +81,8 @@ struct Work<'a> {
     reader: &'a Reader,
     order: Order,
     kept: Kept,
-    /// Directories of pages, some of which are written anew.
-    directories: Vec<(u64, u64)>,
+    /// Directories of pages and colour profiles, some of which are written anew.
+    written: Vec<(u64, u64)>,
     /// Values and inner directories that go.
     dropped: Kept,
     overlay: Overlay,
@@ -105,7 +105,7 @@ pub(super) async fn clean(
         reader,
         order,
         kept: Kept::default(),
-        directories: Vec::new(),
+        written: Vec::new(),
         dropped: Kept::default(),
         overlay: Overlay::default(),
         inner: Vec::new(),
@@ -148,14 +148,13 @@ impl Work<'_> {
     /// Zeros over what goes, if all of the file is accounted for.
     async fn finish(mut self, found: &mut Findings) -> Result<Plan, Refusal> {
         let size = self.reader.size();
-        self.directories.sort_unstable();
-        let pairs = self.directories.iter().zip(self.directories.iter().skip(1));
-        if pairs.into_iter().any(|(one, next)| one.1 > next.0)
-            || self.kept.overlaps(&self.directories)
+        self.written.sort_unstable();
+        let pairs = self.written.iter().zip(self.written.iter().skip(1));
+        if pairs.into_iter().any(|(one, next)| one.1 > next.0) || self.kept.overlaps(&self.written)
         {
             return Err(Refusal::Unsupported);
         }
-        for (from, to) in &self.directories {
+        for (from, to) in &self.written {
             self.kept.add(*from, *to);
         }
         let dropped = self.dropped.joined();
@@ -210,6 +209,7 @@ impl Work<'_> {
             let from = 2 + 12 * index;
             let raw = bytes.get(from..from + 12).ok_or(Refusal::Truncated)?;
             let is_profile = entry.tag == PROFILE;
+            let mut is_written = false;
             if is_profile && !entry.is_inline {
                 let length = usize::try_from(entry.length).unwrap_or(usize::MAX);
                 if length > icc::MAX_PROFILE {
@@ -218,12 +218,14 @@ impl Work<'_> {
                 let mut profile = self.reader.read(entry.at, length).await?;
                 if icc::clean(&mut profile, found)? {
                     self.overlay.put(entry.at, profile);
+                    self.written.push((entry.at, entry.at + entry.length));
+                    is_written = true;
                 }
             }
             if NEEDED.contains(&entry.tag) || is_profile {
                 directory.extend(raw);
                 left += 1;
-                if !entry.is_inline {
+                if !entry.is_inline && !is_written {
                     self.kept.add(entry.at, entry.at + entry.length);
                 }
             } else {
@@ -233,7 +235,7 @@ impl Work<'_> {
         let length = bytes.len();
         let next = order.long(&bytes, length - 4).ok_or(Refusal::Truncated)?;
         self.pixels(&entries).await?;
-        self.directories.push((at, at + length as u64));
+        self.written.push((at, at + length as u64));
         if usize::from(left) < entries.len() {
             let mut written = order.put_short(left).to_vec();
             written.extend(directory);

@@ -296,3 +296,35 @@ fn a_picture_whose_pixels_end_before_its_rows_is_left() {
     assert!(!is_cleaned(&tiff(8, 5, &[40, 20], 1, 1), "the last too short"));
     assert!(!is_cleaned(&tiff(u32::MAX, u32::MAX, &[64], 1, 1), "far too short"));
 }
+
+#[test]
+fn a_picture_whose_colour_profile_reaches_into_its_pixels_is_left() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors");
+    let file = std::fs::read(format!("{folder}/iptc.tiff")).unwrap();
+    assert_eq!(check(&file, "as it was", true), (true, true));
+    let number = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
+    let entry = |tag: u16| {
+        let directory = number(4) as usize;
+        (0..60)
+            .map(|index| directory + 2 + 12 * index)
+            .find(|at| file[*at..*at + 2] == tag.to_le_bytes())
+            .unwrap()
+    };
+    // Both are put behind the file, one after the other.
+    let mut moved = file.clone();
+    let mut put_behind = |tag: u16, length: usize| {
+        let at = entry(tag) + 8;
+        let from = number(at) as usize;
+        let place = (moved.len() as u32).to_le_bytes();
+        moved.extend_from_slice(&file[from..from + length]);
+        moved[from..from + length].fill(0);
+        moved[at..at + 4].copy_from_slice(&place);
+    };
+    let profile = entry(34_675);
+    let length = number(profile + 4);
+    put_behind(34_675, length as usize);
+    put_behind(273, number(entry(279) + 8) as usize);
+    assert!(check(&moved, "one after the other", true).0);
+    moved[profile + 4..profile + 8].copy_from_slice(&(length + 32).to_le_bytes());
+    assert!(!check(&moved, "reaches into them", true).0);
+}
