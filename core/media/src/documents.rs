@@ -57,7 +57,11 @@ pub(super) async fn pdf(reader: &Reader, found: &mut Findings) -> Result<Plan, R
                         let start = at + place as u64;
                         let most = MAX_PACKED.min(u32::try_from(left).unwrap_or(MAX_PACKED));
                         let length = usize::try_from((size - start).min(most.into())).unwrap_or(0);
-                        read = reader.read_ahead(start, length, LONG_WINDOW).await?;
+                        let Ok(whole) = reader.read_ahead(start, length, LONG_WINDOW).await else {
+                            found.names = true;
+                            return outcome(size, found);
+                        };
+                        read = whole;
                         &read
                     };
                     let opened = open_stream(bytes, MAX_MEMBER.min(left), found);

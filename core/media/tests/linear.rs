@@ -117,6 +117,17 @@ fn streams_without_an_end_are_not_read_each_to_the_end() {
 }
 
 #[test]
+fn what_is_not_read_for_its_length_is_told() {
+    let packed = compress_to_vec_zlib(b"<<>>", 6);
+    let object = [b"<</Type/ObjStm>>stream\n".as_slice(), &packed].concat();
+    let mut file = pdf(&vec![object; 1_000]);
+    file.resize(3 << 20, b' ');
+    let report = examine(&file).0;
+    assert!(report.findings.names, "{:?}", report.plan);
+    assert_eq!(report.plan, Err(Refusal::NotRemovable));
+}
+
+#[test]
 fn annotations_without_objects_are_gone_over_once() {
     let notes = b"/Subtype/Text ".repeat(150_000);
     for file in [pdf(&[notes.clone()]), pdf(&[stream(&notes)])] {
