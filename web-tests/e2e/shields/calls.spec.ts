@@ -437,6 +437,32 @@ for (const kind of bothBrowsers) {
       assert.ok(!both.with.value.some((url) => user.test(url)), both.with.value.join(" "));
     });
 
+    it("tells a Jitsi page no more where the call has a window of its own", async () => {
+      // As Element opens it: its wrapper, on its own site, with everything behind the #.
+      const call = new URLSearchParams({
+        conferenceDomain: "meet.element.io",
+        conferenceId: "garden",
+        displayName: "Robin",
+        userId: "@robin:hs.example.org",
+        roomName: "jitsi room name",
+      });
+      const both = await onBoth(sides, async ({ page }) => {
+        const own = await page.browser().newPage();
+        const addresses = frameAddresses(own);
+        await own.goto(`https://chat.example.org/jitsi.html#${call.toString()}`);
+        const told = await addresses("https://meet.element.io/");
+        await own.close();
+        return told.filter((url) => url.startsWith("https://meet.element.io/"));
+      });
+      for (const { value } of [both.without, both.with]) assert.notEqual(value.length, 0);
+      const who = /robin(:|%3A|%253A)hs|jitsi(\+|%20|%2520)room/i;
+      assert.ok(both.without.value.every((url) => who.test(url)));
+      assert.ok(
+        both.with.value.every((url) => !who.test(url)),
+        both.with.value.join(" "),
+      );
+    });
+
     it("tells the call page that Element brings along no IDs for statistics", async () => {
       const given = "https://chat.example.org/widgets/element-call/index.html#?userId=a&lang=de";
       const both = await onBoth(sides, ({ page }) =>
