@@ -43,7 +43,7 @@ export interface Synapse {
 }
 
 const SERVER_NAME = "hs.example.org";
-const START_LIMIT_MS = 60_000;
+const START_LIMIT_MS = 180_000;
 
 // The kernel ends Synapse when the test process dies in whatever way.
 const STARTER = `

@@ -44,7 +44,11 @@ export async function startWorld(
   });
   const openMedia =
     options.withOpenMedia === true
-      ? await startSynapse({ enableAuthenticatedMedia: false })
+      ? await startSynapse({ enableAuthenticatedMedia: false }).catch(async (error: unknown) => {
+          // Left alone, the other one would keep this process from ending.
+          await synapse.stop();
+          throw error;
+        })
       : undefined;
   const hosts: Record<string, Route> = {
     "chat.example.org": page,
