@@ -54,9 +54,10 @@ const stripped = ["--strip-debug", "--strip-producers"];
 
 /** Where a crate of a module is optimised otherwise than `Cargo.toml` says for all of them. */
 const levels: Readonly<Record<ModuleName, Readonly<Record<string, string>>>> = {
-  core: {},
+  // It goes over whole responses, whatever a server makes of them.
+  core: { "mantle-json": "3" },
   // Its boundary only hands on.
-  state: { "mantle-wire": "3", "mantle-room-state": "3", "mantle-state-wasm": '"z"' },
+  state: { "mantle-json": "3", "mantle-wire": "3", "mantle-room-state": "3", "mantle-state-wasm": '"z"' },
   // Uploads wait for the network, not for a search in them.
   media: { memchr: '"z"' },
   pages: {},

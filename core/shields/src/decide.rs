@@ -14,7 +14,7 @@ use mantle_settings::{EffectiveSettings, Mode};
 use mantle_wire::account_data;
 use mantle_wire::chunked::Source;
 use mantle_wire::ice::IceServer;
-use mantle_wire::json::{self, Document, Edit, Splices};
+use mantle_wire::json::{self, Document, Opening, Splices};
 use mantle_wire::route::Endpoint;
 use mantle_wire::url::{Address, percent_decoded};
 use serde::Serialize;
@@ -526,19 +526,43 @@ impl Engine {
         let paths = watching.iter().flat_map(|(shield, _)| shield.response_paths(&head));
         let document = Document::read(body, paths).ok()?;
         let mut edited: Option<Vec<u8>> = None;
+        let mut edits = Vec::new();
         for (shield, mode) in watching {
-            let Ok(step) = shield.response(&head, &self.context(), &document) else { continue };
-            let mut next = step.replaced.clone().map(String::into_bytes);
-            if !step.edits.is_empty() {
-                let base = next.as_deref().or(edited.as_deref()).unwrap_or(body);
-                next = json::apply_to_response(base, &step.edits).ok().flatten().or(next);
-            }
+            let Ok(mut step) = shield.response(&head, &self.context(), &document) else { continue };
+            let replaced = step.replaced.take().map(String::into_bytes);
+            let own = std::mem::take(&mut step.edits);
             self.learn(shield, step, &head);
-            if next.is_some() && self.settle(shield, mode, Action::Rewritten, &head) {
-                edited = next;
+            if replaced.is_some() && self.settle(shield, mode, Action::Rewritten, &head) {
+                edited = replaced;
+            }
+            if !own.is_empty() {
+                edits.push((shield, mode, own));
             }
         }
-        edited
+        // All that is in force at once; what is only watched sees the response as it came.
+        let is_watched = |mode: Mode| mode == Mode::Flag;
+        let (watched, applied): (Vec<_>, Vec<_>) =
+            edits.into_iter().partition(|(_, mode, _)| is_watched(*mode));
+        for (shield, mode, own) in watched {
+            if json::apply_to_response(body, &own).is_ok_and(|next| next.is_some()) {
+                self.settle(shield, mode, Action::Rewritten, &head);
+            }
+        }
+        let all: Vec<_> = applied.iter().map(|(_, _, own)| own.as_slice()).collect();
+        if all.is_empty() {
+            return edited;
+        }
+        let outcome = match edited.as_deref() {
+            None => document.edited(&all),
+            Some(edited) => Document::read(edited, [""]).and_then(|document| document.edited(&all)),
+        };
+        let Ok((next, changed)) = outcome else { return edited };
+        for ((shield, mode, _), is_changed) in applied.into_iter().zip(changed) {
+            if is_changed {
+                self.settle(shield, mode, Action::Rewritten, &head);
+            }
+        }
+        next.or(edited)
     }
 
     /// The shields that see the response to a request, and their modes.
@@ -561,26 +585,29 @@ impl Engine {
     ) -> Option<SyncResponse> {
         let context = self.context();
         let mut steps = vec![(ResponseStep::default(), false); watching.len()];
+        let concerned: Vec<_> =
+            watching.iter().map(|(shield, _)| shield.account_data_types(&context)).collect();
         let mut missing: Vec<_> =
             watching.iter().map(|(shield, _)| shield.missing_account_data()).collect();
         let mut splices = Splices::new(text);
         let mut grown = 0_usize;
-        let list = account_data::each(head.endpoint, text, |event| {
+        let opening = account_data::each(head.endpoint, text, |event| {
             // Few events concern anybody, and only those are read.
             let mut content: Option<Cow<'_, str>> = None;
             let mut is_other = false;
-            let watching = watching.iter().zip(&mut steps).zip(&mut missing);
-            for (((shield, mode), (step, is_changed)), missing) in watching {
-                if missing.iter().any(|(event_type, _)| *event_type == event.event_type) {
+            let watching = watching.iter().zip(&mut steps).zip(&mut missing).zip(&concerned);
+            for ((((shield, mode), (step, is_changed)), missing), types) in watching {
+                if missing.iter().any(|(kind, _)| kind.as_bytes() == &*event.event_type) {
                     *missing = &[];
                 }
-                if !shield.is_account_data_edited(&event.event_type, &context) {
+                if !types.iter().any(|kind| kind.is(&event.event_type)) {
                     continue;
                 }
                 let content = content.get_or_insert_with(|| {
                     String::from_utf8_lossy(text.get(event.content.clone()).unwrap_or_default())
                 });
-                let next = shield.account_data(&event.event_type, content, &context, step);
+                let kind = String::from_utf8_lossy(&event.event_type);
+                let next = shield.account_data(&kind, content, &context, step);
                 if let Some(next) = next.ok().flatten().filter(|next| next != content) {
                     *is_changed = true;
                     if *mode != Mode::Flag {
@@ -605,18 +632,11 @@ impl Engine {
                 added.extend(missing.iter().map(|(_, event)| *event));
             }
         }
-        let added = added.join(",");
-        if let Some(list) = list.filter(|_| !added.is_empty()) {
-            let comma = if list.is_empty { "" } else { "," };
-            splices.replace(list.end..list.end, format!("{comma}{added}").as_bytes());
+        if let Some(opening) = opening.filter(|_| !added.is_empty()) {
+            let Opening { place, before, after } = opening;
+            splices.replace(place, format!("{before}{}{after}", added.join(",")).as_bytes());
         }
-        let mut edited = splices.finish();
-        if list.is_none() && !added.is_empty() {
-            let path: Vec<_> = account_data::path(head.endpoint)?.split('/').collect();
-            let edit = Edit::set(&path, format!("[{added}]"));
-            edited = json::apply_to_response(text, &[edit]).ok()?;
-        }
-        Some(SyncResponse { text: edited, steps })
+        Some(SyncResponse { text: splices.finish(), steps })
     }
 
     /// A look at a new peer connection's ICE servers; `None` to leave it alone.

@@ -349,6 +349,28 @@ pub struct OpenIdToken {
     pub issuer: String,
 }
 
+/// One type of account data, or some.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventTypes<'a> {
+    /// This one.
+    One(&'a str),
+    /// This one, and with a dot and more behind it: some end in a device ID.
+    AndBelow(&'a str),
+}
+
+impl EventTypes<'_> {
+    /// Whether this type is one of them.
+    #[must_use]
+    pub fn is(&self, event_type: &[u8]) -> bool {
+        match self {
+            Self::One(one) => one.as_bytes() == event_type,
+            Self::AndBelow(one) => event_type
+                .strip_prefix(one.as_bytes())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(b".")),
+        }
+    }
+}
+
 /// Content that stays on this device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
@@ -546,9 +568,9 @@ pub trait Shield: Sync {
         Ok(ResponseStep::default())
     }
 
-    /// Whether [`Shield::account_data`] wants to see events of this type.
-    fn is_account_data_edited(&self, _event_type: &str, _context: &Context<'_>) -> bool {
-        false
+    /// The types of the events that [`Shield::account_data`] wants to see.
+    fn account_data_types<'a>(&self, _context: &Context<'a>) -> Vec<EventTypes<'a>> {
+        Vec::new()
     }
 
     /// A look at one of the global account data events of a sync response, after

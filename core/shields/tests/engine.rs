@@ -394,6 +394,40 @@ fn integration_managers_are_known_by_host_path_and_token() {
 }
 
 #[test]
+fn of_more_managers_than_anybody_has_none_is_left() {
+    let mut engine = Engine::new("https://chat.example.org/app/");
+    let stored = r#"{"version":1,"allow":{"integrations":["own.example"]}}"#;
+    engine.apply_settings(Some(stored), None);
+    let widget = |number: usize, host: &str| {
+        format!(
+            r#""w{number}" : {{"type":"m.integration\u005fmanager","content":{{"url":"https://{host}/ui"}}}}"#
+        )
+    };
+    let sync = |widgets: &[String]| {
+        let widgets = widgets.join(" , ");
+        format!(
+            r#"{{"account_data":{{"events":[{{"type":"m.widgets","content":{{"s":{{"type":"m.stickerpicker"}},{widgets}}}}}]}}}}"#
+        )
+    };
+    let url = format!("{HS}/sync?since=s1");
+    let mut shown = |body: &str| {
+        let shown = engine.response("GET", &url, 200, body.as_bytes());
+        shown.map_or_else(|| body.to_owned(), |bytes| String::from_utf8(bytes).unwrap())
+    };
+    // As many as anybody may have, allowed ones, stay as they are, byte for byte.
+    let allowed: Vec<_> = (0..64).map(|number| widget(number, "own.example")).collect();
+    assert_eq!(shown(&sync(&allowed)), sync(&allowed));
+    // Of more, each that is not looked at goes, and what is no manager stays.
+    for hosts in [["own.example", "m.example"], ["m.example", "own.example"]] {
+        let many: Vec<_> = (0..400).map(|number| widget(number, hosts[number / 200])).collect();
+        let left = shown(&sync(&many));
+        assert!(!left.contains("m.example"), "{left}");
+        assert!(left.contains(r#""s":{"type":"m.stickerpicker"}"#), "{left}");
+        assert!(left.matches("own.example").count() <= 64, "{left}");
+    }
+}
+
+#[test]
 fn integration_managers_are_learned() {
     let mut engine = engine();
     let config = br#"{"integrations_ui_url":"https://dim.example.net/riot","integrations_rest_url":"https://dim.example.net/api/v1/scalar","integrations_widgets_urls":["https://dim.example.net/widgets"]}"#;

@@ -1,6 +1,6 @@
 //! Global account data in the answers that carry it (Client-Server API, 'Client Config').
 
-use crate::json::{Cursor, Document, JsonError, string_in, walk_on};
+use crate::json::{Cursor, Document, JsonError, Opening, string_bytes, walk_on};
 use crate::route::Endpoint;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -19,23 +19,14 @@ pub const fn path(endpoint: Endpoint) -> Option<&'static str> {
 /// A global account data event that has content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// Its type.
-    pub event_type: Cow<'a, str>,
+    /// Its type, unescaped.
+    pub event_type: Cow<'a, [u8]>,
     /// Where its content stands in the answer.
     pub content: Range<usize>,
 }
 
-/// The list that holds them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct List {
-    /// Position of the bracket that closes it.
-    pub end: usize,
-    /// Whether anything is in it.
-    pub is_empty: bool,
-}
-
-/// Shows the global account data events of a sync answer, in their order; `None` where it has no list
-/// of them. The text is without byte order mark.
+/// Shows the global account data events of a sync answer, in their order. Returns where more can
+/// be put; `None` where the answer cannot have any. The text is without byte order mark.
 ///
 /// # Errors
 /// [`JsonError`] when the answer is not JSON.
@@ -43,16 +34,16 @@ pub fn each<'a>(
     endpoint: Endpoint,
     text: &'a [u8],
     mut show: impl FnMut(Event<'a>),
-) -> Result<Option<List>, JsonError> {
+) -> Result<Option<Opening>, JsonError> {
     let Some(path) = path(endpoint) else { return Ok(None) };
     // Most answers have none: this is faster than to go over them.
     if memchr::memmem::find(text, KEY).is_none() && !hides_letters(text) {
-        return Ok(None);
+        return Ok(Opening::in_object(text, path));
     }
-    let Some(range) = Document::read(text, [path])?.range(path) else { return Ok(None) };
-    let mut cursor = Cursor::from(text, range.start);
+    let document = Document::read(text, [path])?;
+    let mut cursor = Cursor::from(text, document.range(path).map_or(text.len(), |list| list.start));
     if cursor.peek() != Some(b'[') {
-        return Ok(None);
+        return Ok(document.opening(path));
     }
     let has_any = cursor.first_element()?;
     let mut has_next = has_any;
@@ -62,7 +53,9 @@ pub fn each<'a>(
         }
         has_next = cursor.next_element()?;
     }
-    Ok(Some(List { end: cursor.at().saturating_sub(1), is_empty: !has_any }))
+    let end = cursor.at().saturating_sub(1);
+    let before = String::from(if has_any { "," } else { "" });
+    Ok(Some(Opening { place: end..end, before, after: String::new() }))
 }
 
 /// The event that comes next; `None` where it is none.
@@ -76,7 +69,7 @@ fn event<'a>(text: &'a [u8], cursor: &mut Cursor<'a>) -> Result<Option<Event<'a>
     while let Some(key) = next {
         let value = cursor.value()?;
         if key.is("type") {
-            event_type = text.get(value).and_then(string_in);
+            event_type = text.get(value).and_then(string_bytes);
         } else if key.is("content") {
             content = Some(value);
         }
@@ -137,6 +130,7 @@ pub fn hides_letters(part: &[u8]) -> bool {
 #[allow(clippy::string_slice, reason = "a slice that splits a letter is a failed test")]
 mod tests {
     use super::*;
+    use crate::json;
 
     #[test]
     fn account_data_is_found_in_a_part() {
@@ -174,24 +168,30 @@ mod tests {
             let mut seen = Vec::new();
             let list = each(endpoint, text.as_bytes(), |event| {
                 seen.push((
-                    event.event_type.to_string(),
+                    String::from_utf8_lossy(&event.event_type).into_owned(),
                     text.get(event.content.clone()).unwrap().to_owned(),
                 ));
             })
             .unwrap();
-            assert!(list.is_none_or(|list| text.get(list.end..).unwrap().starts_with(']')));
-            (list.map(|list| list.is_empty), seen)
+            let Opening { place, before, after } = list.unwrap();
+            let added = json::splice(text, place, &format!("{before}9{after}"));
+            let path: Vec<_> = path(endpoint).unwrap().split('/').collect();
+            let list = json::get(&added, &path).unwrap().unwrap();
+            let list = json::elements(list).unwrap();
+            assert_eq!(list.last(), Some(&"9"));
+            (list.len() - 1, seen)
         };
         let event = |kind: &str, content: &str| (kind.to_owned(), content.to_owned());
         let text = r#"{"extensions":{"account_data":{"global":[{"type":"a","content":{"x":1}},{"content":2,"t\u0079pe":"\u0062"},3,{"type":"c"},{"type":"d","type":"e","content":4,"content":[5]} ]}}}"#;
         assert_eq!(
             found(Endpoint::SlidingSync, text),
-            (Some(false), vec![event("a", r#"{"x":1}"#), event("b", "2"), event("e", "[5]")])
+            (5, vec![event("a", r#"{"x":1}"#), event("b", "2"), event("e", "[5]")])
         );
-        assert_eq!(found(Endpoint::Sync, text), (None, vec![]));
+        assert_eq!(found(Endpoint::Sync, text), (0, vec![]));
+        assert_eq!(found(Endpoint::Sync, r#"{"x":1}"#), (0, vec![]));
         let twice = r#"{"account_data":{"events":[{"type":"a","content":1}]},"account\u005fdata":{"events":[]}}"#;
-        assert_eq!(found(Endpoint::Sync, twice), (Some(true), vec![]));
+        assert_eq!(found(Endpoint::Sync, twice), (0, vec![]));
         let other = r#"{"account_data":{"events":[{"type":"a","content":1}]},"account_data":{"events":{}}}"#;
-        assert_eq!(found(Endpoint::Sync, other), (None, vec![]));
+        assert_eq!(found(Endpoint::Sync, other), (0, vec![]));
     }
 }

@@ -3,7 +3,8 @@
 pub mod account_data;
 pub mod chunked;
 pub mod ice;
-pub mod json;
 pub mod route;
 pub mod secret;
 pub mod url;
+
+pub use mantle_json as json;

@@ -7,11 +7,13 @@
 //! tags, which nobody can read anything from, and only their names are kept.
 
 use super::{
-    BodyStep, Context, Head, HeadStep, Info, Kept, Part, ResponseStep, Shield, documented,
+    BodyStep, Context, EventTypes, Head, HeadStep, Info, Kept, Part, ResponseStep, Shield,
+    documented,
 };
 use mantle_settings::{Item, OptionInfo, OptionKind};
 use mantle_wire::json::{
-    Document, Edit, JsonError, apply, elements, get, get_str, members, quoted, string, utf8,
+    Document, Edit, JsonError, apply, elements, get, get_str, is_empty_object, members, quoted,
+    string, utf8,
 };
 use mantle_wire::route::Endpoint;
 use std::borrow::Cow;
@@ -146,10 +148,12 @@ impl Shield for AccountData {
         Ok(ResponseStep { replaced, ..ResponseStep::default() })
     }
 
-    fn is_account_data_edited(&self, event_type: &str, context: &Context<'_>) -> bool {
-        event_type == SETTINGS
-            || is_kept(event_type, context)
-            || context.kept.iter().any(|kept| is_of_type(&kept.key, event_type))
+    fn account_data_types<'a>(&self, context: &Context<'a>) -> Vec<EventTypes<'a>> {
+        let mut types = vec![EventTypes::One(SETTINGS)];
+        types.extend(kept_types(context));
+        let kept = context.kept.iter().filter_map(|kept| kept.key.rsplit_once('/'));
+        types.extend(kept.map(|(_, kind)| EventTypes::One(kind)));
+        types
     }
 
     fn account_data(
@@ -169,12 +173,13 @@ fn event_type<'a>(head: &Head<'a>) -> Cow<'a, str> {
 }
 
 /// Some types end in a dot and a device ID; those of every device count.
+fn kept_types<'a>(context: &Context<'a>) -> impl Iterator<Item = EventTypes<'a>> {
+    let types = context.policy.option_list(INFO.id, "types").iter();
+    types.map(|kept| EventTypes::AndBelow(kept))
+}
+
 fn is_kept(event_type: &str, context: &Context<'_>) -> bool {
-    context.policy.option_list(INFO.id, "types").iter().any(|kept| {
-        event_type
-            .strip_prefix(kept.as_str())
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    })
+    kept_types(context).any(|kept| kept.is(event_type.as_bytes()))
 }
 
 /// What stands here for a placeholder; `None` for any other content.
@@ -204,7 +209,7 @@ fn own(
     if get_str(content, &[OLD_PLACEHOLDER])?.is_some() {
         return Ok(Some(own.unwrap_or("{}").to_owned()));
     }
-    let is_empty = members(content)?.is_some_and(|members| members.is_empty());
+    let is_empty = is_empty_object(content.as_bytes());
     Ok(own.filter(|own| is_empty && *own != content).map(str::to_owned))
 }
 
@@ -320,11 +325,6 @@ fn is_emptied_list(content: &str) -> Result<bool, JsonError> {
         Ok([one]) => string(one.as_bytes()).is_some_and(|text| text.starts_with(OLD_MARK)),
         _ => false,
     })
-}
-
-/// Whether something is kept for events of this type.
-fn is_of_type(key: &str, event_type: &str) -> bool {
-    key.rsplit_once('/').is_some_and(|(_, kind)| kind == event_type)
 }
 
 /// What is kept of this account: JSON text.

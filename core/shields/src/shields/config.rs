@@ -485,11 +485,12 @@ fn is_allowed(row: &Row<'_>, root: &str, context: &Context<'_>, body: &Document<
         return true;
     }
     // One allowed manager keeps the whole family of keys.
-    probes(row.shield).iter().any(|probe| {
-        let url = body.get_str(&format!("{root}{probe}"));
-        let place = url.as_deref().and_then(Place::of);
-        place.is_some_and(|place| policy.is_allowed(row.shield, &place.host))
-    })
+    policy.allowed(row.shield).next().is_some()
+        && probes(row.shield).iter().any(|probe| {
+            let url = body.get_str(&format!("{root}{probe}"));
+            let place = url.as_deref().and_then(Place::of);
+            place.is_some_and(|place| policy.is_allowed(row.shield, &place.host))
+        })
 }
 
 /// Shields of which one allowed host keeps all keys.

@@ -4,8 +4,8 @@
 //! empty ping, "nobody found", otherwise 403.
 
 use super::{
-    BodyStep, Context, Head, HeadStep, Info, Place, ResponseStep, Rule, Shield, declared,
-    documented,
+    BodyStep, Context, EventTypes, Head, HeadStep, Info, Place, ResponseStep, Rule, Shield,
+    declared, documented,
 };
 use crate::verdict::{Action, Reply};
 use mantle_wire::json::{Document, Edit, JsonError, elements, get, get_str, members, utf8};
@@ -215,8 +215,8 @@ impl Shield for Identity {
         Ok(ResponseStep { replaced, ..ResponseStep::default() })
     }
 
-    fn is_account_data_edited(&self, event_type: &str, _context: &Context<'_>) -> bool {
-        event_type == "m.identity_server"
+    fn account_data_types<'a>(&self, _context: &Context<'a>) -> Vec<EventTypes<'a>> {
+        vec![EventTypes::One("m.identity_server")]
     }
 
     fn account_data(
@@ -234,6 +234,8 @@ impl Shield for Identity {
 /// Whether the account may name this identity server, or names none.
 fn is_kept(base_url: Option<String>, context: &Context<'_>) -> bool {
     base_url.is_none_or(|url| {
-        Place::of(&url).is_some_and(|place| context.policy.is_allowed(INFO.id, &place.host))
+        // An address is read only where a list could have it.
+        context.policy.allowed(INFO.id).next().is_some()
+            && Place::of(&url).is_some_and(|place| context.policy.is_allowed(INFO.id, &place.host))
     })
 }

@@ -6,12 +6,13 @@
 //! by value.
 
 use super::{
-    BodyStep, Context, FrameStep, Head, HeadStep, Info, Place, ResponseStep, Rule, Shield,
-    declared, documented,
+    BodyStep, Context, EventTypes, FrameStep, Head, HeadStep, Info, Place, ResponseStep, Rule,
+    Shield, declared, documented,
 };
 use crate::verdict::{Action, Reply};
 use mantle_wire::json::{
-    Document, JsonError, first_elements, get_str, members, quoted, ranges, string, string_in, utf8,
+    Cursor, Document, JsonError, first_elements, get_str, is_string, ranges_in_next, string,
+    string_in, utf8,
 };
 use mantle_wire::route::Endpoint;
 use mantle_wire::secret::Secret;
@@ -95,10 +96,8 @@ impl Shield for Integrations {
             return Ok(BodyStep::Pass);
         }
         let text = utf8(body)?;
-        for widget in members(text)?.unwrap_or_default() {
-            if forbidden_places(widget.value, context)?.is_some() {
-                return Ok(BodyStep::Reply(Action::Answered, Reply::forbidden(WIDGETS_REFUSED)));
-            }
+        if names_forbidden(text, context)? {
+            return Ok(BodyStep::Reply(Action::Answered, Reply::forbidden(WIDGETS_REFUSED)));
         }
         Ok(BodyStep::Pass)
     }
@@ -163,8 +162,8 @@ impl Shield for Integrations {
         Ok(step)
     }
 
-    fn is_account_data_edited(&self, event_type: &str, _context: &Context<'_>) -> bool {
-        event_type == "m.widgets"
+    fn account_data_types<'a>(&self, _context: &Context<'a>) -> Vec<EventTypes<'a>> {
+        vec![EventTypes::One("m.widgets")]
     }
 
     fn account_data(
@@ -174,11 +173,7 @@ impl Shield for Integrations {
         context: &Context<'_>,
         step: &mut ResponseStep,
     ) -> Result<Option<String>, JsonError> {
-        let mut managers = Vec::new();
-        let replaced = without_managers(content, context, &mut managers);
-        forget_site(&mut managers, context);
-        step.managers.append(&mut managers);
-        replaced
+        without_managers(content, context, &mut step.managers)
     }
 }
 
@@ -201,7 +196,11 @@ const TRANSPORTS: &str = "rtc_transports";
 
 /// A manager at the root of the site itself cannot be told from the site.
 fn forget_site(managers: &mut Vec<Place>, context: &Context<'_>) {
-    managers.retain(|place| place.path_prefix != "/" || place.host != context.page_host);
+    managers.retain(|place| !is_site(place, context));
+}
+
+fn is_site(place: &Place, context: &Context<'_>) -> bool {
+    place.path_prefix == "/" && place.host == context.page_host
 }
 
 fn is_manager(head: &Head<'_>, context: &Context<'_>) -> bool {
@@ -272,26 +271,34 @@ fn rtc_hosts(list: &str) -> Result<Vec<String>, JsonError> {
     Ok(hosts)
 }
 
-/// The places a widget entry of type `m.integration_manager` names; `None` for other widgets.
-fn manager_places(widget: &str) -> Result<Option<Vec<Place>>, JsonError> {
+/// The places a widget entry of type `m.integration_manager` names; `None` for other widgets. The entry
+/// comes next, and is gone over.
+fn manager_places(
+    text: &[u8],
+    cursor: &mut Cursor<'_>,
+    may_read: bool,
+) -> Result<Option<Vec<Place>>, JsonError> {
     let paths: [&[&str]; 4] =
         [&["type"], &["content", "type"], &["content", "url"], &["content", "data", "api_url"]];
-    let found = ranges(widget.as_bytes(), &paths)?;
+    let found = ranges_in_next(cursor, &paths)?;
     let [own, inner, url, api] =
-        found.map(|range| string_in(widget.as_bytes().get(range?).unwrap_or_default()));
-    if own.as_deref() != Some(MANAGER) && inner.as_deref() != Some(MANAGER) {
+        found.map(|range| range.and_then(|range| text.get(range)).unwrap_or_default());
+    if !is_string(own, MANAGER) && !is_string(inner, MANAGER) {
         return Ok(None);
     }
-    Ok(Some([url, api].iter().flatten().filter_map(|url| Place::of(url)).collect()))
+    let urls = [url, api].into_iter().filter(|_| may_read).filter_map(string_in);
+    Ok(Some(urls.filter_map(|url| Place::of(&url)).collect()))
 }
 
-/// What a widget entry names, where that is a manager and not all of it is allowed.
-fn forbidden_places(widget: &str, context: &Context<'_>) -> Result<Option<Vec<Place>>, JsonError> {
-    let is_forbidden = |places: &Vec<Place>| {
-        places.is_empty()
-            || places.iter().any(|place| !context.policy.is_allowed(INFO.id, &place.host))
-    };
-    Ok(manager_places(widget)?.filter(is_forbidden))
+/// Whether a manager is one that is not on the list; one without an address is.
+fn is_forbidden(places: &[Place], context: &Context<'_>) -> bool {
+    places.is_empty() || places.iter().any(|place| !context.policy.is_allowed(INFO.id, &place.host))
+}
+
+/// Whether account data `m.widgets` names a manager that is not on the list.
+fn names_forbidden(content: &str, context: &Context<'_>) -> Result<bool, JsonError> {
+    let mut learned = Vec::new();
+    Ok(without_managers(content, context, &mut learned)?.is_some())
 }
 
 /// Account data `m.widgets` without forbidden managers; `None` when there were none.
@@ -300,21 +307,34 @@ fn without_managers(
     context: &Context<'_>,
     learned: &mut Vec<Place>,
 ) -> Result<Option<String>, JsonError> {
+    let text = content.as_bytes();
+    let mut cursor = Cursor::new(text);
+    if cursor.peek() != Some(b'{') {
+        return Ok(None);
+    }
     let mut kept = String::from("{");
     let mut dropped = false;
-    for widget in members(content)?.unwrap_or_default() {
-        if let Some(places) = forbidden_places(widget.value, context)? {
-            let room = MAX_LISTED.saturating_sub(learned.len());
-            learned.extend(places.into_iter().take(room));
-            dropped = true;
-            continue;
+    let mut managers = 0;
+    let mut next = cursor.first_key()?;
+    while let Some(key) = next {
+        // Of more than anybody has, none is looked at, and each goes.
+        let may_read = managers < MAX_LISTED && learned.len() < MAX_LISTED;
+        let places = manager_places(text, &mut cursor, may_read)?;
+        managers += usize::from(places.is_some());
+        match places.filter(|places| is_forbidden(places, context)) {
+            Some(places) => {
+                dropped = true;
+                let places = places.into_iter().filter(|place| !is_site(place, context));
+                learned.extend(places.take(MAX_LISTED.saturating_sub(learned.len())));
+            }
+            None => {
+                if kept.len() > 1 {
+                    kept.push(',');
+                }
+                kept.push_str(content.get(key.at..cursor.at()).unwrap_or_default());
+            }
         }
-        if kept.len() > 1 {
-            kept.push(',');
-        }
-        kept.push_str(&quoted(&widget.key));
-        kept.push(':');
-        kept.push_str(widget.value);
+        next = cursor.next_key()?;
     }
     kept.push('}');
     Ok(dropped.then_some(kept))

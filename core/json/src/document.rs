@@ -1,7 +1,8 @@
 //! A body of which many things are asked, gone over once.
 
-use super::cursor::{Cursor, JsonError, Key};
-use super::read::{decoded, string, without_mark};
+use super::cursor::{Cursor, JsonError, Key, Lengths};
+use super::edit::{Edit, Outcome, edited};
+use super::read::{decoded, quoted, string, without_mark};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -12,6 +13,58 @@ use std::ops::Range;
 pub struct Document<'a> {
     text: &'a [u8],
     nodes: Vec<Node>,
+    /// Long values that nobody asked what is in them.
+    long: Vec<Range<usize>>,
+}
+
+/// Of a value, in bytes, from where on it is not gone over again.
+const LONG: usize = 256;
+
+/// Where elements of a list can be put that is not there yet, and what has to stand around them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// What gives way.
+    pub place: Range<usize>,
+    /// Before the elements.
+    pub before: String,
+    /// Behind them.
+    pub after: String,
+}
+
+impl Opening {
+    /// In an object that has nothing under the first key of the path; `None` where the text is none.
+    #[must_use]
+    pub fn in_object(text: &[u8], path: &str) -> Option<Self> {
+        let start = text.len().saturating_sub(text.trim_ascii_start().len());
+        let end = text.trim_ascii_end().len();
+        let is_object =
+            text.get(start) == Some(&b'{') && text.get(end.checked_sub(1)?) == Some(&b'}');
+        if !is_object || end.saturating_sub(start) < 2 {
+            return None;
+        }
+        Self::within(text, start..end, &path.split('/').collect::<Vec<_>>())
+    }
+
+    /// In an object, under these keys that it does not have, or in place of any other value.
+    fn within(text: &[u8], around: Range<usize>, keys: &[&str]) -> Option<Self> {
+        let inner = around.start.saturating_add(1)..around.end.saturating_sub(1);
+        let is_object = text.get(around.start) == Some(&b'{') && !keys.is_empty();
+        let has_members = is_object
+            && text.get(inner.clone()).is_some_and(|inner| !inner.trim_ascii().is_empty());
+        let mut before = String::from(if has_members { "," } else { "" });
+        for (at, key) in keys.iter().enumerate() {
+            if at > 0 || !is_object {
+                before.push('{');
+            }
+            before.push_str(&quoted(key));
+            before.push(':');
+        }
+        before.push('[');
+        let braces = keys.len().saturating_sub(usize::from(is_object));
+        let after = format!("]{}", "}".repeat(braces));
+        let place = if is_object { inner.end..inner.end } else { around };
+        Some(Self { place, before, after })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -19,6 +72,7 @@ struct Node {
     key: String,
     /// By their keys.
     children: Vec<usize>,
+    lengths: Lengths,
     value: Option<Range<usize>>,
 }
 
@@ -33,7 +87,8 @@ impl<'a> Document<'a> {
         body: &'a [u8],
         paths: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<Self, JsonError> {
-        let mut document = Self { text: without_mark(body), nodes: vec![Node::default()] };
+        let mut document =
+            Self { text: without_mark(body), nodes: vec![Node::default()], long: Vec::new() };
         for path in paths {
             let mut node = ROOT;
             for key in path.as_ref().split('/') {
@@ -85,6 +140,27 @@ impl<'a> Document<'a> {
         self.nodes.get(node)?.value.clone()
     }
 
+    /// Where a list is to be put that shall stand at a path; `None` where the text is no object, or the
+    /// path was not asked for. What stands there already gives way.
+    #[must_use]
+    pub fn opening(&self, path: &str) -> Option<Opening> {
+        let mut node = ROOT;
+        let mut around = self.nodes.get(ROOT)?.value.clone()?;
+        let mut keys = path.split('/').peekable();
+        while self.text.get(around.start) == Some(&b'{')
+            && let Some(key) = keys.peek()
+        {
+            let child = self.place(node, key.as_bytes()).ok()?;
+            let Some(range) = self.nodes.get(child)?.value.clone() else { break };
+            (node, around) = (child, range);
+            keys.next();
+        }
+        if node == ROOT && self.text.get(around.start) != Some(&b'{') {
+            return None;
+        }
+        Opening::within(self.text, around, &keys.collect::<Vec<_>>())
+    }
+
     fn bytes(&self, path: &str) -> Option<&'a [u8]> {
         self.text.get(self.range(path)?)
     }
@@ -105,11 +181,15 @@ impl<'a> Document<'a> {
         self.nodes.push(Node { key: key.to_owned(), ..Node::default() });
         if let Some(node) = self.nodes.get_mut(node) {
             node.children.insert(place, child);
+            node.lengths.add(key);
         }
         child
     }
 
     fn child(&self, node: usize, key: &Key<'_>) -> Option<usize> {
+        if !self.nodes.get(node)?.lengths.may_have(key) {
+            return None;
+        }
         match key.is_escaped {
             true => self.place(node, key.text().as_bytes()).ok(),
             false => self.place(node, key.raw).ok(),
@@ -122,7 +202,7 @@ impl<'a> Document<'a> {
         let start = cursor.at();
         let is_leaf = self.nodes.get(node).is_none_or(|node| node.children.is_empty());
         if is_leaf || starts != Some(b'{') {
-            cursor.value()?;
+            self.pass(cursor)?;
         } else {
             let mut next = cursor.first_key()?;
             while let Some(key) = next {
@@ -131,9 +211,7 @@ impl<'a> Document<'a> {
                         self.forget(child);
                         self.visit(cursor, child)?;
                     }
-                    None => {
-                        cursor.value()?;
-                    }
+                    None => self.pass(cursor)?,
                 }
                 next = cursor.next_key()?;
             }
@@ -142,6 +220,23 @@ impl<'a> Document<'a> {
             node.value = Some(start..cursor.at());
         }
         Ok(())
+    }
+
+    /// Over a value in which nothing was asked for.
+    fn pass(&mut self, cursor: &mut Cursor<'a>) -> Result<(), JsonError> {
+        let value = cursor.value()?;
+        if value.len() >= LONG {
+            self.long.push(value);
+        }
+        Ok(())
+    }
+
+    /// The same text with edits, one after the other, and by number whose edits changed something.
+    ///
+    /// # Errors
+    /// [`JsonError`] never, since the text could be read.
+    pub fn edited(&self, edits: &[&[Edit]]) -> Result<Outcome, JsonError> {
+        edited(self.text, &self.long, edits)
     }
 
     /// Of a key that repeats, nothing counts but what its last value holds.
@@ -161,7 +256,8 @@ impl<'a> Document<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::read::get;
+    use super::super::edit::{apply, splice};
+    use super::super::read::{get, tests::scraps};
     use super::*;
     use proptest::prelude::*;
 
@@ -196,7 +292,53 @@ mod tests {
         })
     }
 
+    fn with(text: &str, opening: &Opening, elements: &str) -> String {
+        let Opening { place, before, after } = opening;
+        splice(text, place.clone(), &format!("{before}{elements}{after}"))
+    }
+
+    #[test]
+    fn a_list_is_put_where_none_is() {
+        for (text, expected) in [
+            ("{}", r#"{"a":{"b":[1]}}"#),
+            (r#" { "x" : 2 } "#, r#" { "x" : 2 ,"a":{"b":[1]}} "#),
+            (r#"{"a":{ }}"#, r#"{"a":{ "b":[1]}}"#),
+            (r#"{"a":{"a":3}}"#, r#"{"a":{"a":3,"b":[1]}}"#),
+            (r#"{"a":null,"x":2}"#, r#"{"a":{"b":[1]},"x":2}"#),
+            (r#"{"a":{"b":{}},"x":2}"#, r#"{"a":{"b":[1]},"x":2}"#),
+            (r#"{"a":{"b":4},"a":5}"#, r#"{"a":{"b":4},"a":{"b":[1]}}"#),
+        ] {
+            let opening = read(text.as_bytes()).unwrap().opening("a/b").unwrap();
+            assert_eq!(with(text, &opening, "1"), expected);
+        }
+        for text in ["[]", "1", "null", "\"x\""] {
+            assert_eq!(read(text.as_bytes()).unwrap().opening("a/b"), None);
+            assert_eq!(Opening::in_object(text.as_bytes(), "a/b"), None);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_list_is_put_as_an_edit_would(text in objects()) {
+            let opening = read(text.as_bytes()).unwrap().opening("a/b");
+            prop_assert_eq!(opening.is_some(), text.starts_with('{'));
+            let Some(opening) = opening else { return Ok(()) };
+            let opened = with(&text, &opening, "7");
+            prop_assert_eq!(get(&opened, &["a", "b"]), Ok(Some("[7]")), "{}", &opened);
+            let edit = Edit::set(&["a", "b"], "[7]");
+            let edited = apply(text.as_bytes(), &[edit]).unwrap().unwrap();
+            let parsed = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).unwrap();
+            prop_assert_eq!(parsed(opened.as_bytes()), parsed(&edited));
+        }
+
+        #[test]
+        fn no_text_becomes_an_object_by_what_is_put_into_it(text in scraps()) {
+            if let Some(opening) = Opening::in_object(text.as_bytes(), "z/z") {
+                let is_json = get(&text, &[]).is_ok();
+                prop_assert_eq!(get(&with(&text, &opening, "7"), &[]).is_ok(), is_json, "{:?}", text);
+            }
+        }
+
         #[test]
         fn each_path_is_read_as_alone(text in objects()) {
             let document = read(text.as_bytes()).unwrap();

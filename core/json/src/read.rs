@@ -86,11 +86,23 @@ pub fn ranges<const COUNT: usize>(
     text: &[u8],
     paths: &[&[&str]; COUNT],
 ) -> Result<[Option<Range<usize>>; COUNT], JsonError> {
+    let mut cursor = Cursor::new(text);
+    let found = ranges_in_next(&mut cursor, paths)?;
+    cursor.end()?;
+    Ok(found)
+}
+
+/// The same of the value that comes next, which is gone over.
+///
+/// # Errors
+/// [`JsonError::Malformed`] when it is none.
+pub fn ranges_in_next<const COUNT: usize>(
+    cursor: &mut Cursor<'_>,
+    paths: &[&[&str]; COUNT],
+) -> Result<[Option<Range<usize>>; COUNT], JsonError> {
     let mut found = [const { None }; COUNT];
     let all = (0..COUNT.min(32)).fold(0, |all, at| all | 1 << at);
-    let mut cursor = Cursor::new(text);
-    find(&mut cursor, paths, all, 0, &mut found)?;
-    cursor.end()?;
+    find(cursor, paths, all, 0, &mut found)?;
     Ok(found)
 }
 
@@ -198,6 +210,31 @@ pub fn string_in(value: &[u8]) -> Option<Cow<'_, str>> {
     })
 }
 
+/// The same as bytes, of which what is no UTF-8 is not replaced.
+#[must_use]
+pub fn string_bytes(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let raw = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    Some(match raw.contains(&b'\\') {
+        true => Cow::Owned(unescaped(raw).into_bytes()),
+        false => Cow::Borrowed(raw),
+    })
+}
+
+/// Whether this JSON text is the string `wanted`.
+#[must_use]
+pub fn is_string(value: &[u8], wanted: &str) -> bool {
+    // No byte is written with more than six; longer ones are not unescaped.
+    value.len() <= wanted.len().saturating_mul(6).saturating_add(2)
+        && string_in(value).is_some_and(|text| text == wanted)
+}
+
+/// Whether this JSON text is an object that has no members.
+#[must_use]
+pub fn is_empty_object(value: &[u8]) -> bool {
+    let inner = value.trim_ascii().strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
+    inner.is_some_and(|inner| inner.trim_ascii().is_empty())
+}
+
 /// `text` as a JSON string literal.
 #[must_use]
 #[inline(never)]
@@ -302,7 +339,7 @@ fn unit(digits: &[u8]) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
@@ -386,7 +423,7 @@ mod tests {
     }
 
     /// Pieces that make JSON more often than letters do.
-    pub(super) fn scraps() -> impl Strategy<Value = String> {
+    pub(crate) fn scraps() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
             4 => prop::sample::select(vec![
                 "{", "}", "[", "]", ",", ":", "\"", "\"a\"", "\"b\":", "\"\\u0061\":", "\"\\ud83d\\ude00\"", "1",

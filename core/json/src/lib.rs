@@ -1,5 +1,6 @@
 //! JSON as text, read as the browser reads it and edited in place, so that what nobody understands
-//! stays as it was.
+//! stays as it was. A crate of its own, since it is what goes over whole responses, and is compiled for
+//! speed where the rest is for size.
 
 mod cursor;
 mod document;
@@ -8,7 +9,7 @@ mod read;
 mod skip;
 
 pub use cursor::{Cursor, JsonError, Key};
-pub use document::Document;
+pub use document::{Document, Opening};
 pub use edit::*;
 pub use read::*;
 pub use skip::{string_end, walk_on};

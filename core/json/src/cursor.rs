@@ -28,6 +28,21 @@ pub struct Key<'a> {
     pub at: usize,
 }
 
+/// How long the keys are that are looked for: most others need no more of a look.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Lengths(u64);
+
+impl Lengths {
+    pub(crate) const fn add(&mut self, key: &str) {
+        self.0 |= 1 << (key.len() % 64);
+    }
+
+    /// False where none of them can be this key.
+    pub(crate) const fn may_have(self, key: &Key<'_>) -> bool {
+        key.is_escaped || self.0 >> (key.raw.len() % 64) & 1 == 1
+    }
+}
+
 /// Reads JSON text from front to back.
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
@@ -35,19 +50,38 @@ pub struct Cursor<'a> {
     at: usize,
     /// What closes the arrays and objects around the present value, kept for its memory.
     nesting: Vec<u8>,
+    /// Values that follow and were gone over before, in their order.
+    known: &'a [Range<usize>],
 }
 
 impl<'a> Cursor<'a> {
     /// At the start of a text.
     #[must_use]
     pub const fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0, nesting: Vec::new() }
+        Self::from(text, 0)
     }
 
     /// At a position of a text, where a value begins.
     #[must_use]
     pub const fn from(text: &'a [u8], at: usize) -> Self {
-        Self { text, at, nesting: Vec::new() }
+        Self { text, at, nesting: Vec::new(), known: &[] }
+    }
+
+    /// At the start of a text of which these values, in their order, need not be gone over again.
+    #[must_use]
+    pub(crate) const fn knowing(text: &'a [u8], known: &'a [Range<usize>]) -> Self {
+        Self { text, at: 0, nesting: Vec::new(), known }
+    }
+
+    /// The end of the value that starts here, where it was gone over before.
+    fn known_end(&mut self) -> Option<usize> {
+        while let Some((first, rest)) = self.known.split_first() {
+            if first.start >= self.at {
+                return (first.start == self.at).then_some(first.end);
+            }
+            self.known = rest;
+        }
+        None
     }
 
     /// Position of the next byte.
@@ -79,8 +113,17 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// [`JsonError::Malformed`] when it is none.
     pub fn value(&mut self) -> Result<Range<usize>, JsonError> {
-        self.peek();
+        let next = self.peek();
         let start = self.at;
+        if let Some(end) = self.known_end() {
+            self.at = end;
+            return Ok(start..end);
+        }
+        match next {
+            Some(b'"') => return self.string().map(|_| start..self.at),
+            Some(b'-' | b'0'..=b'9') => return self.number().map(|()| start..self.at),
+            _ => {}
+        }
         self.nesting.clear();
         loop {
             match self.peek() {
@@ -199,7 +242,6 @@ impl<'a> Cursor<'a> {
         let mut is_escaped = false;
         self.at += 1;
         loop {
-            self.plain();
             match self.text.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
@@ -207,20 +249,28 @@ impl<'a> Cursor<'a> {
                 }
                 Some(b'\\') => {
                     is_escaped = true;
-                    let digits = match self.text.get(self.at + 1) {
-                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 0..0,
-                        Some(b'u') => self.at + 2..self.at + 6,
-                        _ => return self.fail(),
-                    };
-                    self.at += 2 + digits.len();
-                    let is_hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
-                    if !self.text.get(digits).is_some_and(is_hex) {
-                        return self.fail();
-                    }
+                    self.escape()?;
                 }
+                Some(b' '..) => self.plain(),
                 _ => return self.fail(),
             }
         }
+    }
+
+    /// Over the escape that starts here.
+    fn escape(&mut self) -> Result<(), JsonError> {
+        match self.text.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
+            Some(b'u') => {
+                let digits = self.text.get(self.at + 2..).and_then(<[u8]>::first_chunk::<4>);
+                self.at += 6;
+                if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+                    return self.fail();
+                }
+            }
+            _ => return self.fail(),
+        }
+        Ok(())
     }
 
     /// Over what needs no look inside a string: eight bytes at a time, up to a quote, a backslash or

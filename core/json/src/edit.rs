@@ -1,6 +1,6 @@
 //! Edits of JSON text that leave every other byte as it was.
 
-use super::cursor::{Cursor, JsonError, Key};
+use super::cursor::{Cursor, JsonError, Key, Lengths};
 use super::read::{quoted, utf8, without_mark};
 use std::ops::Range;
 
@@ -55,7 +55,7 @@ impl Edit {
 #[inline(never)]
 pub fn apply(body: &[u8], edits: &[Edit]) -> Result<Option<Vec<u8>>, JsonError> {
     utf8(body)?;
-    edited(body, edits)
+    Ok(edited(body, &[], &[edits])?.0)
 }
 
 /// The same to a response, which a browser reads without its byte order mark, and whatever bytes its
@@ -64,26 +64,36 @@ pub fn apply(body: &[u8], edits: &[Edit]) -> Result<Option<Vec<u8>>, JsonError> 
 /// # Errors
 /// [`JsonError::Malformed`] when the browser takes it for no JSON either.
 pub fn apply_to_response(body: &[u8], edits: &[Edit]) -> Result<Option<Vec<u8>>, JsonError> {
-    edited(without_mark(body), edits)
+    Ok(edited(without_mark(body), &[], &[edits])?.0)
 }
+
+/// The text, where it is another one, and by number who changed it.
+pub type Outcome = (Option<Vec<u8>>, Vec<bool>);
 
 /// The text is gone over once for all edits that do not touch each other, which is once for all where
 /// nobody names a member twice.
-fn edited(text: &[u8], edits: &[Edit]) -> Result<Option<Vec<u8>>, JsonError> {
+pub(crate) fn edited(
+    text: &[u8],
+    known: &[Range<usize>],
+    edits: &[&[Edit]],
+) -> Result<Outcome, JsonError> {
     let mut current: Option<Vec<u8>> = None;
-    let mut rest = edits;
+    let mut changed = vec![false; edits.len()];
+    let each = edits.iter().enumerate();
+    let each = each.flat_map(|(owner, edits)| edits.iter().map(move |edit| (owner, edit)));
+    let mut edits = each.peekable();
     loop {
         let mut plan = Plan::default();
-        let count = rest.iter().take_while(|edit| plan.add(&edit.path, &edit.change)).count();
+        while edits.next_if(|(owner, edit)| plan.add(&edit.path, &edit.change, *owner)).is_some() {}
         let base = current.as_deref().unwrap_or(text);
-        let mut cursor = Cursor::new(base);
+        let known = if current.is_some() { &[] } else { known };
+        let mut cursor = Cursor::knowing(base, known);
         let mut splices = Splices::new(base);
-        plan.visit(&mut cursor, &mut splices)?;
+        plan.visit(&mut cursor, &mut splices, &mut changed)?;
         cursor.end()?;
         current = splices.finish().or(current);
-        rest = rest.get(count..).unwrap_or_default();
-        if rest.is_empty() {
-            return Ok(current);
+        if edits.peek().is_none() {
+            return Ok((current, changed));
         }
     }
 }
@@ -111,8 +121,12 @@ impl<'a> Splices<'a> {
             self.out.reserve(self.text.len().saturating_add(with.len()));
             self.is_changed = true;
         }
-        self.out.extend_from_slice(self.text.get(self.done..range.start).unwrap_or_default());
-        self.out.extend_from_slice(with);
+        // An empty copy is not for nothing in WASM, and ranges may touch.
+        for part in [self.text.get(self.done..range.start).unwrap_or_default(), with] {
+            if !part.is_empty() {
+                self.out.extend_from_slice(part);
+            }
+        }
         self.done = range.end.max(self.done);
     }
 
@@ -129,15 +143,18 @@ impl<'a> Splices<'a> {
 struct Plan<'e> {
     key: &'e str,
     change: Option<&'e Change>,
+    /// Whose change it is.
+    owner: usize,
     /// In the order of their first edits, in which new members are added.
     children: Vec<Plan<'e>>,
     /// The same by their keys.
     sorted: Vec<usize>,
+    lengths: Lengths,
 }
 
 impl<'e> Plan<'e> {
     /// False where another edit is of the same member, or of one around or inside it.
-    fn add(&mut self, path: &'e [String], change: &'e Change) -> bool {
+    fn add(&mut self, path: &'e [String], change: &'e Change, owner: usize) -> bool {
         if self.change.is_some() {
             return false;
         }
@@ -146,16 +163,20 @@ impl<'e> Plan<'e> {
             if !self.children.is_empty() {
                 return false;
             }
-            self.change = Some(change);
+            (self.change, self.owner) = (Some(change), owner);
             return true;
         };
         if let Ok(child) = self.place(key.as_bytes()) {
-            return self.children.get_mut(child).is_some_and(|child| child.add(rest, change));
+            return self
+                .children
+                .get_mut(child)
+                .is_some_and(|child| child.add(rest, change, owner));
         }
         let mut child = Plan { key, ..Plan::default() };
-        child.add(rest, change);
+        child.add(rest, change, owner);
         let place = self.place(key.as_bytes()).unwrap_or_else(|place| place);
         self.sorted.insert(place, self.children.len());
+        self.lengths.add(key);
         self.children.push(child);
         true
     }
@@ -169,6 +190,9 @@ impl<'e> Plan<'e> {
     }
 
     fn child(&self, key: &Key<'_>) -> Option<usize> {
+        if !self.lengths.may_have(key) {
+            return None;
+        }
         match key.is_escaped {
             true => self.place(key.text().as_bytes()).ok(),
             false => self.place(key.raw).ok(),
@@ -177,23 +201,34 @@ impl<'e> Plan<'e> {
 
     /// The value to put where nothing is that could be edited: members set, in their parents; `None`
     /// where none is set.
-    fn made(&self) -> Option<String> {
+    fn made(&self, changed: &mut [bool]) -> Option<String> {
         if let Some(change) = self.change {
-            return match change {
-                Change::Set(json) => Some(json.clone()),
-                Change::Remove | Change::Replace(_) => None,
-            };
+            let Change::Set(json) = change else { return None };
+            self.mark(changed);
+            return Some(json.clone());
         }
-        let members: Vec<_> = self.children.iter().filter_map(Plan::made_member).collect();
+        let members = self.children.iter().filter_map(|child| child.made_member(changed));
+        let members: Vec<_> = members.collect();
         (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
     }
 
-    fn made_member(&self) -> Option<String> {
-        Some(format!("{}:{}", quoted(self.key), self.made()?))
+    fn made_member(&self, changed: &mut [bool]) -> Option<String> {
+        Some(format!("{}:{}", quoted(self.key), self.made(changed)?))
+    }
+
+    fn mark(&self, changed: &mut [bool]) {
+        if let Some(is_changed) = changed.get_mut(self.owner) {
+            *is_changed = true;
+        }
     }
 
     /// Goes over an object, or over any other value, which stays as it is.
-    fn visit(&self, cursor: &mut Cursor<'_>, splices: &mut Splices<'_>) -> Result<(), JsonError> {
+    fn visit(
+        &self,
+        cursor: &mut Cursor<'_>,
+        splices: &mut Splices<'_>,
+        changed: &mut [bool],
+    ) -> Result<(), JsonError> {
         if self.children.is_empty() || cursor.peek() != Some(b'{') {
             return cursor.value().map(drop);
         }
@@ -211,8 +246,11 @@ impl<'e> Plan<'e> {
             }
             let child = child.and_then(|child| self.children.get(child));
             let is_cut = child.is_some_and(|child| child.change == Some(&Change::Remove));
+            if let Some(child) = child.filter(|_| is_cut) {
+                child.mark(changed);
+            }
             match child {
-                Some(child) => end = child.edit(cursor, splices)?,
+                Some(child) => end = child.edit(cursor, splices, changed)?,
                 None => end = cursor.value()?.end,
             }
             if !is_cut {
@@ -231,7 +269,7 @@ impl<'e> Plan<'e> {
         }
         let absent = self.children.iter().zip(&seen).filter(|(_, seen)| !**seen);
         for (child, _) in absent {
-            let Some(member) = child.made_member() else { continue };
+            let Some(member) = child.made_member(changed) else { continue };
             let comma = if is_kept { "," } else { "" };
             splices.replace(end..end, format!("{comma}{member}").as_bytes());
             is_kept = true;
@@ -240,15 +278,20 @@ impl<'e> Plan<'e> {
     }
 
     /// Edits the value of this member that comes next; where it ended.
-    fn edit(&self, cursor: &mut Cursor<'_>, splices: &mut Splices<'_>) -> Result<usize, JsonError> {
+    fn edit(
+        &self,
+        cursor: &mut Cursor<'_>,
+        splices: &mut Splices<'_>,
+        changed: &mut [bool],
+    ) -> Result<usize, JsonError> {
         let is_object = cursor.peek() == Some(b'{');
         let start = cursor.at();
         match self.change {
-            None if is_object => self.visit(cursor, splices)?,
+            None if is_object => self.visit(cursor, splices, changed)?,
             None => {
                 let place = cursor.value()?;
                 // An object is put in place of what has no members.
-                if let Some(made) = self.made() {
+                if let Some(made) = self.made(changed) {
                     splices.replace(place, made.as_bytes());
                 }
             }
@@ -258,6 +301,7 @@ impl<'e> Plan<'e> {
                     let place = start..cursor.at();
                     if splices.text.get(place.clone()) != Some(json.as_bytes()) {
                         splices.replace(place, json.as_bytes());
+                        self.mark(changed);
                     }
                 }
             }
@@ -285,6 +329,7 @@ pub fn splice(text: &str, range: Range<usize>, with: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::document::Document;
     use super::*;
     use proptest::prelude::*;
 
@@ -369,8 +414,12 @@ mod tests {
 
     /// Objects in which keys repeat, also escaped.
     fn repeating() -> impl Strategy<Value = String> {
-        let leaf =
-            prop::sample::select(vec!["1", "[{}]", "{}", "null", "\"a\""]).prop_map(str::to_owned);
+        let leaf = prop::sample::select(vec!["1", "[{}]", "{}", "null", "\"a\"", "long"]).prop_map(
+            |leaf| match leaf {
+                "long" => format!("[\"{}\"]", "x".repeat(300)),
+                leaf => leaf.to_owned(),
+            },
+        );
         let object = |inner: BoxedStrategy<String>| {
             prop::collection::vec((prop::sample::select(&KEYS[..]), inner), 0..5).prop_map(
                 |members| {
@@ -395,6 +444,28 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn edits_of_many_are_those_of_each_in_turn(
+            text in repeating(),
+            all in prop::collection::vec(prop::collection::vec(edits(), 0..3), 0..4),
+        ) {
+            let edits: Vec<_> = all.iter().map(Vec::as_slice).collect();
+            let document = Document::read(text.as_bytes(), ["a/b", "c"]).unwrap();
+            let (together, changed) = document.edited(&edits).unwrap();
+            let mut alone: Option<Vec<u8>> = None;
+            for (edits, changed) in all.iter().zip(changed) {
+                let base = alone.as_deref().unwrap_or(text.as_bytes());
+                let next = apply_to_response(base, edits).unwrap();
+                prop_assert_eq!(next.is_some(), changed, "{} {:?}", text, edits);
+                alone = next.or(alone);
+            }
+            // Which of two new members comes first is no difference to a reader.
+            let read = |text: Option<Vec<u8>>| -> Option<serde_json::Value> {
+                text.map(|text| serde_json::from_slice(&text).unwrap())
+            };
+            prop_assert_eq!(read(together), read(alone));
+        }
+
         #[test]
         fn only_the_named_member_changes(value in object(), key in "[abc]{1,2}", pretty: bool) {
             let text = if pretty { serde_json::to_string_pretty(&value).unwrap() } else { value.to_string() };
