@@ -56,18 +56,12 @@ const stripped = ["--strip-debug", "--strip-producers"];
 const levels: Readonly<Record<ModuleName, Readonly<Record<string, string>>>> = {
   // It goes over whole responses, whatever a server makes of them.
   core: { "mantle-json": "3" },
-  // Its boundary only hands on.
-  state: { "mantle-json": "3", "mantle-wire": "3", "mantle-room-state": "3", "mantle-state-wasm": '"z"' },
+  // What goes over every byte of a response is in these two; the rest judges the few events in it.
+  state: { "mantle-index": "3", "mantle-json": "3" },
   // Uploads wait for the network, not for a search in them.
   media: { memchr: '"z"' },
   pages: {},
 };
-
-/**
- * Where a module's own code is optimised for speed. That of encrypted state runs over whole answers
- * and is loaded on demand; the core is parsed at each start of a page.
- */
-const isFast = (name: ModuleName): boolean => name === "state";
 
 /** The crate with a module's boundary. */
 const packageOf: Readonly<Record<ModuleName, string>> = {
@@ -285,7 +279,7 @@ async function compile(
         path.join(root, "node_modules/binaryen/bin/wasm-opt"),
         unoptimised,
         ...wasmFeatures,
-        ...(isFast(name) ? ["-O3"] : ["-Oz", "--converge"]),
+        ...["-Oz", "--converge"],
         ...stripped,
         ...["-o", bound],
       ],

@@ -2,6 +2,7 @@
 //! stays as it was. A crate of its own, since it is what goes over whole responses, and is compiled for
 //! speed where the rest is for size.
 
+pub mod chunked;
 mod cursor;
 mod document;
 mod edit;

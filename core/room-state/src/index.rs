@@ -3,5 +3,3 @@
 pub(crate) mod events;
 pub(crate) mod prefilter;
 pub(crate) mod redactions;
-pub(crate) mod sparse;
-pub(crate) mod structural;

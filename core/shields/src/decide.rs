@@ -12,8 +12,8 @@ use crate::shields::{
 use crate::verdict::{Action, Handler, Reply, flag};
 use mantle_settings::{EffectiveSettings, Mode};
 use mantle_wire::account_data;
-use mantle_wire::chunked::Source;
 use mantle_wire::ice::IceServer;
+use mantle_wire::json::chunked::Source;
 use mantle_wire::json::{self, Document, Opening, Splices};
 use mantle_wire::route::Endpoint;
 use mantle_wire::url::{Address, percent_decoded};

@@ -1,7 +1,6 @@
 //! Matrix on the wire: addresses, routes and JSON text. No policy and no cryptography.
 
 pub mod account_data;
-pub mod chunked;
 pub mod ice;
 pub mod route;
 pub mod secret;

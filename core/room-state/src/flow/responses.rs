@@ -17,14 +17,14 @@ use crate::ids::EventId;
 use crate::index::events::Edited;
 use crate::index::prefilter;
 use crate::index::redactions::{self, Redacted};
-use crate::index::sparse;
 use crate::megolm::MAX_BATCH;
 use crate::model::Model;
 use crate::model::needs::Needs;
 use crate::model::observation::Observation;
 use crate::paths::room_path;
 use crate::sorted::Map;
-use mantle_wire::chunked::Source;
+use mantle_index::sparse;
+use mantle_wire::json::chunked::Source;
 use mantle_wire::route::{Endpoint, route};
 use mantle_wire::url::Address;
 

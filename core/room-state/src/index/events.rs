@@ -1,6 +1,6 @@
 //! Finding state events in answers and putting others in their place.
 //!
-//! Answers may have tens of megabytes and are never parsed as a whole: [`crate::index::structural`] says where
+//! Answers may have tens of megabytes and are never parsed as a whole: [`mantle_index::structural`] says where
 //! objects with a state key stand, and only those of interest are parsed. All bytes outside replaced
 //! events stay as they were. What cannot be understood is not found, and so passes untouched.
 
@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use memchr::{memmem, memrchr};
 
-use crate::index::sparse::Cuts;
-use crate::index::structural::{self, Layout, Wanted};
 pub use crate::msc4362::eligible::ENCRYPTED_TYPE;
 use crate::msc4362::event::{OpenedState, ReceivedEvent};
+use mantle_index::sparse::Cuts;
+use mantle_index::structural::{self, Layout, Wanted};
 use mantle_wire::json;
 use mantle_wire::json::walk_on;
 

@@ -4,8 +4,8 @@
 use memchr::{memchr, memmem};
 
 use crate::index::events::{ENCRYPTED_TYPE, object_around, walk_budget};
-use crate::index::structural::{self, Value};
-use mantle_wire::chunked::{Source, Window};
+use mantle_index::structural::{self, Value};
+use mantle_wire::json::chunked::{Source, Window};
 
 /// How far from a state key its event's ends may be; events have at most 64 KiB, and some more in
 /// `unsigned`.

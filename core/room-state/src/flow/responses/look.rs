@@ -9,7 +9,6 @@ use crate::index::events::{
     ENCRYPTED_TYPE, Edit, FoundState, Place, Splice, Survey, may_be_encrypted, unhidden,
 };
 use crate::index::redactions;
-use crate::index::structural::{self, Scan, Wanted};
 use crate::model::Model;
 use crate::model::decryption::{Role, TIMELINE};
 use crate::model::observation::Observation;
@@ -19,6 +18,7 @@ use crate::model::sharing_due::{Due, Member};
 use crate::model::warnings::Warning;
 use crate::msc4362::eligible::{DEFAULT_TYPES, check_eligible};
 use crate::sorted::{Map, Set};
+use mantle_index::structural::{self, Scan, Wanted};
 use mantle_wire::json::{elements, get, get_str, quoted};
 use mantle_wire::route::Endpoint;
 

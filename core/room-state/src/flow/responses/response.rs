@@ -5,12 +5,12 @@ use std::ops::Range;
 use crate::decrypt::decrypt::{OpenError, OpenedState};
 use crate::ids::{EventId, RoomId};
 use crate::index::events::{Edit, FoundState, Survey};
-use crate::index::sparse::Cuts;
 use crate::model::Model;
 use crate::model::decryption::Role;
 use crate::model::needs::{Needs, SessionNeed};
 use crate::paths::room_path;
 use crate::sorted::{Map, Set};
+use mantle_index::sparse::Cuts;
 use mantle_wire::route::Endpoint;
 use mantle_wire::url::Address;
 

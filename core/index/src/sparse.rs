@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use crate::index::structural::{self, Layout, Node, Scan, Wanted};
-use mantle_wire::chunked::Source;
+use crate::structural::{self, Layout, Node, Scan, Wanted};
+use mantle_json::chunked::Source;
 
 /// Bytes kept before what is the value of a key: the key, or there is no excerpt.
 const KEY_REACH: usize = 512;
@@ -16,7 +16,7 @@ const GAP: usize = 64;
 
 /// Where the bytes of an excerpt stand in the answer.
 #[derive(Debug)]
-pub(crate) struct Cuts {
+pub struct Cuts {
     // Where a part starts, here and in the answer; ascending, the first is that of both.
     parts: Vec<(usize, usize)>,
     // Of excerpt and answer.
@@ -26,15 +26,18 @@ pub(crate) struct Cuts {
 
 /// An excerpt: what a scan of the answer found, with positions in these bytes.
 #[derive(Debug)]
-pub(crate) struct Excerpt {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) scan: Scan,
-    pub(crate) cuts: Cuts,
+pub struct Excerpt {
+    /// What was taken of the answer, one piece after another.
+    pub bytes: Vec<u8>,
+    /// What stands in them.
+    pub scan: Scan,
+    /// Where they were taken from.
+    pub cuts: Cuts,
 }
 
 impl Cuts {
     /// Bytes of the whole answer.
-    pub(crate) const fn length(&self) -> usize {
+    pub const fn length(&self) -> usize {
         self.length
     }
 
@@ -53,7 +56,7 @@ impl Cuts {
 
     /// Where in the answer these bytes stand; `None` when they are not in one part. An empty range is
     /// behind the byte before it.
-    pub(crate) fn original(&self, here: Range<usize>) -> Option<Range<usize>> {
+    pub fn original(&self, here: Range<usize>) -> Option<Range<usize>> {
         let Some(last) = here.end.checked_sub(1) else { return Some(0..0) };
         let end = self.original_of(last)? + 1;
         if here.is_empty() {
@@ -73,7 +76,7 @@ impl Cuts {
 }
 
 /// The excerpt of an answer; `None` when only the whole tells what is in it.
-pub(crate) fn of(source: &mut Source<'_>) -> Option<Excerpt> {
+pub fn of(source: &mut Source<'_>) -> Option<Excerpt> {
     let scan = structural::scan_parts(source, Wanted::NotUsers)?;
     let layout = scan.layout?;
     let (bytes, cuts) = read(source, &wanted_ranges(&layout, source.length)?);

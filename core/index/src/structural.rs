@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use mantle_wire::chunked::{Source, Window};
+use mantle_json::chunked::{Source, Window};
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd;
@@ -28,7 +28,7 @@ const PAIR: usize = 2 * BLOCK;
 
 /// Which `state_key`s are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub enum Wanted {
     /// All but those that start with `@`: members are most of all state, and never encrypted.
     NotUsers,
     /// All.
@@ -37,27 +37,31 @@ pub(crate) enum Wanted {
 
 /// An object or array on the way to a hit.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Node {
-    pub(crate) open: usize,
-    pub(crate) is_object: bool,
+pub struct Node {
+    /// Where its bracket opens.
+    pub open: usize,
+    /// Else an array.
+    pub is_object: bool,
     /// After its last byte; 0 while it is not known.
-    pub(crate) end: usize,
-    pub(crate) parent: Option<usize>,
+    pub end: usize,
+    /// The node it stands in, by its place among the nodes.
+    pub parent: Option<usize>,
 }
 
 /// The objects of an answer that have the key `state_key`, and all that holds them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Layout {
-    pub(crate) nodes: Vec<Node>,
+pub struct Layout {
+    /// In the order in which they open.
+    pub nodes: Vec<Node>,
     /// Indices into `nodes`, in the answer's order, each once.
-    pub(crate) objects: Vec<usize>,
+    pub objects: Vec<usize>,
 }
 
 const KEY: &[u8] = b"\"state_key\"";
 
 /// What stands behind a key `"state_key"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Value {
+pub enum Value {
     /// No string.
     None,
     /// The bytes end before that can be said.
@@ -106,12 +110,12 @@ fn add_hits(window: &Window<'_>, wanted: Wanted, hits: &mut Vec<usize>) -> bool 
 
 /// Those of `hits` whose value is neither empty nor a user's id: the only ones an encrypted event may
 /// have.
-pub(crate) fn with_key(answer: &[u8], hits: &[usize]) -> Vec<usize> {
+pub fn with_key(answer: &[u8], hits: &[usize]) -> Vec<usize> {
     hits.iter().copied().filter(|hit| value_after(answer, *hit) == Value::Other).collect()
 }
 
 /// What stands behind a key `"state_key"` that starts at `mark`.
-pub(crate) fn state_key_at(answer: &[u8], mark: usize) -> Option<Value> {
+pub fn state_key_at(answer: &[u8], mark: usize) -> Option<Value> {
     answer.get(mark..)?.starts_with(KEY).then(|| value_after(answer, mark))
 }
 
@@ -119,7 +123,7 @@ pub(crate) fn state_key_at(answer: &[u8], mark: usize) -> Option<Value> {
 /// with a room's id or an escape, and of a quote with a `k` seven bytes behind it, as `"state_key"`
 /// has. Those of users are left out, as far as that can be seen from one byte.
 #[inline(never)]
-pub(crate) fn any_mark(answer: &[u8], within: Range<usize>, is: impl FnMut(usize) -> bool) -> bool {
+pub fn any_mark(answer: &[u8], within: Range<usize>, is: impl FnMut(usize) -> bool) -> bool {
     any_of::<true>(answer, within, false, is)
 }
 
@@ -166,13 +170,13 @@ fn is_users(answer: &[u8], mark: usize) -> bool {
 
 /// What one pass over an answer finds.
 #[derive(Debug)]
-pub(crate) struct Scan {
+pub struct Scan {
     /// Positions of the keys `"state_key"` that are wanted and whose value is a string.
-    pub(crate) hits: Vec<usize>,
+    pub hits: Vec<usize>,
     /// The objects that directly hold them. `None` when the structure up to their ends is broken.
-    pub(crate) layout: Option<Layout>,
+    pub layout: Option<Layout>,
     /// An escape by number may hide what is looked for.
-    pub(crate) may_hide: bool,
+    pub may_hide: bool,
 }
 
 /// How much is looked at in one go: what was read for the keys is still in the processor's cache for
@@ -181,7 +185,7 @@ pub(crate) struct Scan {
 const TILE: usize = 64 * 1024;
 
 /// One pass over an answer.
-pub(crate) fn scan(answer: &[u8], wanted: Wanted) -> Scan {
+pub fn scan(answer: &[u8], wanted: Wanted) -> Scan {
     let mut walk = Walk::default();
     // A key whose value would come after the end has none.
     let _ = walk.go_over(&Window { bytes: answer, from: 0, own: 0..answer.len() }, wanted);
@@ -189,7 +193,7 @@ pub(crate) fn scan(answer: &[u8], wanted: Wanted) -> Scan {
 }
 
 /// The same of an answer that stays where it is; `None` when only a look at the whole can tell.
-pub(crate) fn scan_parts(source: &mut Source<'_>, wanted: Wanted) -> Option<Scan> {
+pub fn scan_parts(source: &mut Source<'_>, wanted: Wanted) -> Option<Scan> {
     let mut walk = Walk::default();
     let is_unclear = source.any(|window| !walk.go_over(window, wanted) || walk.is_broken);
     (!is_unclear).then(|| walk.done())
@@ -421,7 +425,7 @@ struct Masks {
 
 /// Where the key of the member stands whose value, an object or array, opens at `open`: the raw text
 /// between the quotes. `None` for an array's element.
-pub(crate) fn key_before(answer: &[u8], open: usize) -> Option<Range<usize>> {
+pub fn key_before(answer: &[u8], open: usize) -> Option<Range<usize>> {
     let before = answer.get(..open)?.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end();
     let key = before.strip_suffix(b"\"")?;
     let mut end = key.len();
