@@ -241,7 +241,7 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       await clickInPopup(someone, "room");
       const question = await openQuestion(someone.page);
       assert.match(question.title, /Encrypt this room's name/);
-      assert.match(question.text.join(" "), /All 1 other people are given the key/);
+      assert.match(question.text.join(" "), /1 other person is given the key/);
       const before = (await stateOf(someone, oldId)).find(({ type }) => type === "m.room.name");
       if (name === "bob") {
         await press(someone.page, "Also remove the readable name and topic from history");
