@@ -70,6 +70,17 @@ export class InvitePreviews {
         if (mayHaveState(device)) devices.push({ userId, deviceId: device.deviceId });
       }
     }
-    if (devices.length > 0) await sendThroughOlm(client, preview.type, devices, preview.content);
+    if (devices.length === 0) return;
+    const untold = new Set<string>();
+    for (const { userId } of devices) untold.add(userId);
+    try {
+      await sendThroughOlm(client, preview.type, devices, preview.content, (reached) => {
+        for (const { userId } of reached) untold.delete(userId);
+      });
+    } catch (error) {
+      // They are told with the next look at the room.
+      for (const userId of untold) this.#told.delete(`${roomId}|${userId}`);
+      throw error;
+    }
   }
 }

@@ -19,6 +19,7 @@ import { text } from "../texts/texts.ts";
 
 type Encrypted = ReturnType<EncryptedState["takeEncrypted"]>;
 type Moved = ReturnType<EncryptedState["tend"]>[number]["members"][number];
+type SessionView = ReturnType<EncryptedState["needSession"]>;
 type Again = ReturnType<EncryptedState["reencrypt"]>["events"][number];
 
 export interface StateContent {
@@ -163,11 +164,25 @@ export class StateSharing {
       this.#engine.call((state) => state.imported(roomId, sessionId));
     }
     if (shareWith.length > 0) {
-      const reached = await sendThroughOlm(client, "m.room_key", shareWith, session.roomKeyContent);
-      this.#engine.call((state) => state.shared(roomId, sessionId, JSON.stringify(reached)));
+      await this.#give(client, roomId, session);
     }
     await this.#engine.persist();
     return targets;
+  }
+
+  /** What fails in the midst of it takes nothing back: the rest is given later. */
+  async #give(client: PageClient, roomId: string, session: SessionView): Promise<void> {
+    const { sessionId, shareWith, roomKeyContent } = session;
+    try {
+      await sendThroughOlm(client, "m.room_key", shareWith, roomKeyContent, (reached) => {
+        this.#engine.call((state) => state.shared(roomId, sessionId, JSON.stringify(reached)));
+      });
+    } catch (error) {
+      this.#lookLater(roomId, AGAIN_AFTER);
+      throw error;
+    } finally {
+      this.#engine.persistSoon();
+    }
   }
 
   /** After an answer: rooms in which someone came, left or changed devices. */

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mantle_room_state::{PersistBatch, StateEngine};
+use mantle_room_state::{PersistBatch, SessionView, StateEngine};
 use serde_json::{Map, Value, json};
 
 use crate::people::*;
@@ -343,5 +343,43 @@ fn after_the_browsers_end_the_key_is_shared_and_nothing_encrypted_with_it() {
         assert_ne!(renewed.session_id, first.session_id);
         assert_eq!(renewed.rotated, Some("unproven"));
         assert_eq!(alice.engine.need_session(&asked(false)).unwrap().rotated, None);
+    }
+}
+
+/// Everyone's devices as the page tells them, without the marks of a first sharing.
+fn wants_session(alice: &mut Client, crowd: &[Client], shares_only: bool) -> SessionView {
+    let members: Vec<Value> =
+        std::iter::once(json!(ALICE)).chain(crowd.iter().map(|one| json!(one.user))).collect();
+    let targets: Vec<Value> = crowd.iter().map(Client::devices).collect();
+    let json = json!({"roomId": ROOM, "members": members, "targets": targets,
+        "historyVisibility": "shared", "now": NOW, "sharesOnly": shares_only});
+    alice.engine.need_session(&json.to_string()).unwrap()
+}
+
+#[test]
+fn what_remains_of_a_sharing_cut_in_its_midst_is_shared_later_and_by_the_same_session() {
+    for reloads in [false, true] {
+        let mut alice = Client::new(ALICE);
+        let crowd: Vec<Client> =
+            (0..5).map(|number| Client::new(&format!("@m{number}:example.org"))).collect();
+        let first = wants_session(&mut alice, &crowd, false);
+        assert_eq!(first.share_with.len(), 5);
+        alice.engine.imported(ROOM, &first.session_id).unwrap();
+        alice.persist();
+        // The homeserver took the first request with keys and wanted the second later.
+        let some = serde_json::to_string(&first.share_with[..2]).unwrap();
+        alice.engine.shared(ROOM, &first.session_id, &some).unwrap();
+        if reloads {
+            alice.reload();
+        }
+        let rest = wants_session(&mut alice, &crowd, true);
+        assert_eq!(rest.session_id, first.session_id, "reloads: {reloads}");
+        assert_eq!(rest.share_with, first.share_with[2..], "reloads: {reloads}");
+        let all = serde_json::to_string(&rest.share_with).unwrap();
+        alice.engine.shared(ROOM, &rest.session_id, &all).unwrap();
+        if reloads {
+            alice.reload();
+        }
+        assert_eq!(wants_session(&mut alice, &crowd, true).share_with, []);
     }
 }

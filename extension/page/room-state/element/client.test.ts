@@ -3,8 +3,8 @@ import "../../../testing/page.ts";
 import assert from "node:assert/strict";
 import { describe, mock, test } from "node:test";
 
-import type { DeviceList, PageClient } from "./client.ts";
-import { deviceKeysOf } from "./client.ts";
+import type { DeviceList, DeviceName, PageClient } from "./client.ts";
+import { deviceKeysOf, sendThroughOlm } from "./client.ts";
 
 const BAD = "@bad:hs";
 const USERS = ["@first:hs", BAD, "@last:hs"];
@@ -72,5 +72,132 @@ describe("devices of senders", () => {
     const never = () => Promise.reject(new Error("asked"));
     const known = await deviceKeysOf(clientWith(never), USERS, false);
     assert.deepEqual(standings(known), [undefined, undefined, undefined]);
+  });
+});
+
+const DEVICES: DeviceName[] = Array.from({ length: 250 }, (_, at) => ({
+  userId: `@user${at}:hs`,
+  deviceId: "D",
+}));
+
+/** A homeserver's answer as matrix-js-sdk throws it. */
+const refusal = (httpStatus: number, wait?: number): Error =>
+  Object.assign(new Error("refused"), {
+    httpStatus,
+    data: wait === undefined ? {} : { retry_after_ms: wait },
+  });
+
+type Sent = Map<string, Map<string, object>>;
+
+/**
+ * A client whose homeserver answers as `answers` says, one after the other, and then with success.
+ * What went out and was taken, and how often something was encrypted.
+ */
+function sender(
+  answers: (Error | undefined)[],
+  refusesKeys: (Error | undefined)[] = [],
+): { client: PageClient; taken: string[]; encrypted: () => number } {
+  const taken: string[] = [];
+  let encrypted = 0;
+  const crypto = {
+    encryptToDeviceMessages: async (_type: string, devices: DeviceName[]) => {
+      const refused = refusesKeys.shift();
+      if (refused !== undefined) throw refused;
+      encrypted += devices.length;
+      return { batch: devices.map((device) => ({ ...device, payload: { at: encrypted } })) };
+    },
+  };
+  const client = {
+    getCrypto: () => crypto,
+    sendToDevice: async (_type: string, messages: Sent) => {
+      const refused = answers.shift();
+      if (refused !== undefined) throw refused;
+      taken.push(...messages.keys());
+    },
+  } as unknown as PageClient;
+  return { client, taken, encrypted: () => encrypted };
+}
+
+/** Lets time go by until it is over; how much that was, in milliseconds. */
+async function passing(done: Promise<unknown>): Promise<number> {
+  let isOver = false;
+  let passed = 0;
+  done.then(
+    () => (isOver = true),
+    () => (isOver = true),
+  );
+  for (;;) {
+    for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+    if (isOver) return passed;
+    mock.timers.tick(500);
+    passed += 500;
+  }
+}
+
+describe("keys for many devices", () => {
+  const all = DEVICES.map(({ userId }) => userId);
+  const send = (client: PageClient, reached: string[]): Promise<void> =>
+    sendThroughOlm(client, "m.room_key", DEVICES, {}, (some) => {
+      for (const { userId } of some) reached.push(userId);
+    });
+
+  test("reach all of them, each once, where the homeserver wants them slower", async () => {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    try {
+      const { client, taken, encrypted } = sender([undefined, refusal(429, 4_000), refusal(429)]);
+      const reached: string[] = [];
+      const passed = await passing(send(client, reached));
+      assert.deepEqual(reached, all);
+      assert.deepEqual(taken, all);
+      assert.equal(encrypted(), all.length, "what waited was not encrypted anew");
+      assert.ok(passed >= 4_000 && passed <= 10_000, `${passed} ms`);
+    } finally {
+      mock.timers.reset();
+    }
+  });
+
+  test("that the homeserver refuses in the midst of them count where they arrived", async () => {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    try {
+      for (const [answers, atLeast, atMost] of [
+        // For ever, and for longer than anybody waits.
+        [Array.from({ length: 99 }, () => refusal(429, 2_000)), 10_000, 60_000],
+        [[refusal(429, 3_600_000)], 0, 1_000],
+        [[refusal(429, -1), refusal(500)], 0, 5_000],
+        [[refusal(403)], 0, 0],
+        [[new TypeError("Failed to fetch")], 0, 0],
+      ] as const) {
+        const { client, taken } = sender([undefined, ...answers]);
+        const reached: string[] = [];
+        const sending = send(client, reached);
+        const passed = await passing(sending);
+        await assert.rejects(sending);
+        assert.deepEqual(reached, all.slice(0, 100));
+        assert.deepEqual(taken, all.slice(0, 100));
+        assert.ok(passed >= atLeast && passed <= atMost, `${passed} ms`);
+      }
+    } finally {
+      mock.timers.reset();
+    }
+  });
+
+  test("are asked for together again where one-time keys are wanted slower", async () => {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    try {
+      const { client, encrypted } = sender([], [refusal(429, 1_000)]);
+      const reached: string[] = [];
+      assert.ok((await passing(send(client, reached))) >= 1_000);
+      assert.deepEqual(reached, all);
+      assert.equal(encrypted(), all.length);
+    } finally {
+      mock.timers.reset();
+    }
+  });
+
+  test("go one by one where one device has no keys left", async () => {
+    const { client } = sender([], [new Error("no one-time key"), new Error("this one")]);
+    const reached: string[] = [];
+    await send(client, reached);
+    assert.deepEqual(reached, all.slice(1));
   });
 });

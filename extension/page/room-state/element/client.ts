@@ -178,6 +178,8 @@ export class PageCryptoError extends Error {}
 const MAX_IN_REQUEST = 100;
 /** How long an answer of the page's crypto is waited for. */
 const CRYPTO_LIMIT = 15_000;
+/** How long a homeserver that wants requests slower may hold up all of one sending. */
+const RETRY_LIMIT = 30_000;
 /** How long for the devices of a user the page has not followed until now. */
 const DEVICES_LIMIT = 6_000;
 
@@ -417,32 +419,69 @@ export async function importSession(client: PageClient, keys: string): Promise<v
 }
 
 /**
- * Sends a to-device event through the page's Olm channel. Resolves with the devices the homeserver
- * has it for: those that could not be reached are not among them.
+ * Sends a to-device event through the page's Olm channel. `reached` is told, part by part, which
+ * devices the homeserver has it for: what fails later takes none of that back, and those that could
+ * not be reached are not among them.
  */
 export async function sendThroughOlm(
   client: PageClient,
   type: string,
   devices: readonly DeviceName[],
   content: object,
-): Promise<DeviceName[]> {
+  reached: (devices: DeviceName[]) => void,
+): Promise<void> {
   checkCanShare(client);
-  const reached: DeviceName[] = [];
+  const waits = new RetryWaits();
   for (let from = 0; from < devices.length; from += MAX_IN_REQUEST) {
     const some = devices.slice(from, from + MAX_IN_REQUEST);
-    for (const batch of await encryptFor(cryptoOf(client), type, some, content)) {
+    for (const batch of await encryptFor(cryptoOf(client), type, some, content, waits)) {
       if (batch.batch.length === 0) continue;
       const messages = new Map<string, Map<string, object>>();
+      const names: DeviceName[] = [];
       for (const { userId, deviceId, payload } of batch.batch) {
         const mine = messages.get(userId) ?? new Map<string, object>();
         messages.set(userId, mine.set(deviceId, payload));
+        names.push({ userId, deviceId });
       }
       // Not `queueToDevice`: that resolves before the homeserver has anything.
-      await within(client.sendToDevice("m.room.encrypted", messages), CRYPTO_LIMIT);
-      for (const { userId, deviceId } of batch.batch) reached.push({ userId, deviceId });
+      await waits.within(() =>
+        within(client.sendToDevice("m.room.encrypted", messages), CRYPTO_LIMIT),
+      );
+      reached(names);
     }
   }
-  return reached;
+}
+
+/** Asks again when the homeserver wants requests slower; the waits together have a limit. */
+class RetryWaits {
+  #left = RETRY_LIMIT;
+
+  async within<Value>(request: () => Promise<Value>): Promise<Value> {
+    for (;;) {
+      try {
+        return await request();
+      } catch (error) {
+        const wait = retryAfter(error);
+        if (wait === undefined || wait > this.#left) throw error;
+        this.#left -= wait;
+        await pause(wait);
+      }
+    }
+  }
+}
+
+/**
+ * How long the homeserver wants requests to wait, from what matrix-js-sdk throws; undefined where it
+ * was something else. One that does not say so is asked again after a second.
+ */
+function retryAfter(error: unknown): number | undefined {
+  const { httpStatus, data } = (error ?? {}) as {
+    httpStatus?: unknown;
+    data?: { retry_after_ms?: unknown } | null;
+  };
+  if (httpStatus !== 429) return undefined;
+  const wait = data?.retry_after_ms;
+  return typeof wait === "number" && wait > 0 ? wait : 1_000;
 }
 
 /** One batch, or one for each device when a single one spoils it (no one-time keys left). */
@@ -451,6 +490,7 @@ async function encryptFor(
   type: string,
   devices: readonly DeviceName[],
   content: object,
+  waits: RetryWaits,
 ): Promise<ToDeviceBatch[]> {
   const encrypt = async (some: readonly DeviceName[]): Promise<ToDeviceBatch> =>
     within(
@@ -459,10 +499,11 @@ async function encryptFor(
       CRYPTO_LIMIT,
     );
   try {
-    return [await encrypt(devices)];
+    return [await waits.within(() => encrypt(devices))];
   } catch (error) {
+    // Hundred requests in place of one would be refused as well.
+    if (error instanceof PageCryptoError || retryAfter(error) !== undefined) throw error;
     if (devices.length === 1) return [];
-    if (error instanceof PageCryptoError) throw error;
   }
   const batches: ToDeviceBatch[] = [];
   for (const device of devices) {

@@ -1,0 +1,126 @@
+import "../../testing/page.ts";
+
+import assert from "node:assert/strict";
+import { describe, mock, test } from "node:test";
+
+import type { EncryptedState } from "../../generated/mantle_state.js";
+import type { PageClient, PageRoom } from "./element/client.ts";
+import type { StateEngine } from "./engine.ts";
+import type { InvitePreviews } from "./invites.ts";
+import type { KeyFetcher } from "./keys.ts";
+import { StateSharing } from "./sharing.ts";
+
+const ROOM = "!room:hs";
+const USERS = Array.from({ length: 150 }, (_, at) => `@user${at}:hs`);
+
+type Name = { userId: string; deviceId: string };
+
+/** The Rust half as far as sharing goes: who has the key, and what is encrypted. */
+class State {
+  readonly given: string[] = [];
+  encrypted = 0;
+  isDue = false;
+
+  needSession(): object {
+    const shareWith: Name[] = [];
+    for (const userId of USERS) {
+      if (!this.given.includes(userId)) shareWith.push({ userId, deviceId: "D" });
+    }
+    return { sessionId: "s", shareWith, roomKeyContent: {}, shouldImport: false };
+  }
+
+  shared(_room: string, _session: string, devices: string): void {
+    for (const { userId } of JSON.parse(devices) as Name[]) this.given.push(userId);
+  }
+
+  encrypt(): number {
+    return (this.encrypted += 1);
+  }
+
+  takeEncrypted(): object {
+    return { path: "/_matrix/client/v3/rooms/x/state/m.room.encrypted/x", body: "{}" };
+  }
+
+  sessions(): string[] {
+    return [ROOM];
+  }
+
+  reencrypt(): object {
+    return { delayMs: 0, events: [] };
+  }
+}
+
+const refusal = Object.assign(new Error("refused"), {
+  httpStatus: 429,
+  data: { retry_after_ms: 3_600_000 },
+});
+
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
+}
+
+describe("a homeserver that wants keys slower than anybody waits", () => {
+  test("gets the rest of them a minute later, and those it has never again", async () => {
+    mock.timers.enable({ apis: ["setTimeout", "Date"] });
+    const state = new State();
+    const taken: string[] = [];
+    let requests = 0;
+    const device = { deviceId: "D", verified: 0, keys: new Map<string, string>() };
+    device.keys.set("curve25519:D", "c").set("ed25519:D", "e");
+    const crypto = {
+      getUserDeviceInfo: async (users: string[]) =>
+        new Map(users.map((userId) => [userId, new Map([["D", device]])])),
+      getDeviceVerificationStatus: async () => null,
+      encryptToDeviceMessages: async (_type: string, devices: Name[]) => ({
+        batch: devices.map((name) => ({ ...name, payload: {} })),
+      }),
+    };
+    const room = {
+      roomId: ROOM,
+      currentState: { getStateEvents: () => null },
+      getMyMembership: () => "join",
+      getEncryptionTargetMembers: async () => USERS.map((userId) => ({ userId })),
+      hasEncryptionStateEvent: () => true,
+    } as unknown as PageRoom;
+    const client = {
+      getCrypto: () => crypto,
+      getRoom: () => room,
+      getUserId: () => "@me:hs",
+      getDeviceId: () => "ME",
+      sendToDevice: async (_type: string, messages: Map<string, unknown>) => {
+        requests += 1;
+        if (requests === 2) throw refusal;
+        taken.push(...messages.keys());
+      },
+    } as unknown as PageClient;
+    (globalThis as unknown as { window: object }).window = Object.assign(
+      (globalThis as unknown as { window: object }).window,
+      { mxMatrixClientPeg: { get: () => client } },
+    );
+    const engine = {
+      call: (call: (state: EncryptedState) => unknown) => call(state as unknown as EncryptedState),
+      persist: async () => [],
+      persistSoon: () => undefined,
+      writing: (_client: PageClient, task: () => Promise<unknown>) => task(),
+    } as unknown as StateEngine;
+    const sharing = new StateSharing(
+      engine,
+      { tellInvited: async () => undefined } as unknown as InvitePreviews,
+      { addRules: () => true } as unknown as KeyFetcher,
+    );
+    try {
+      const content = { eventType: "m.room.name", stateKey: "", contentJson: "{}" };
+      await assert.rejects(sharing.encrypt(client, room, content));
+      assert.equal(state.encrypted, 0, "nothing is encrypted before its key is out");
+      assert.deepEqual(state.given, USERS.slice(0, 100));
+      for (let waited = 0; waited < 62_000; waited += 1_000) {
+        mock.timers.tick(1_000);
+        await turns();
+      }
+      assert.deepEqual(state.given, USERS);
+      assert.deepEqual(taken, USERS);
+    } finally {
+      mock.timers.reset();
+    }
+  });
+});
