@@ -123,6 +123,10 @@ export class EncryptedState {
      */
     addRoomState(room_id: string, events: string): void;
     /**
+     * The device's signature under that text.
+     */
+    addSignature(signature: string): void;
+    /**
      * Puts stored settings and managed policy (JSON texts) in force.
      */
     applySettings(settings?: string | null, managed?: string | null): void;
@@ -331,6 +335,10 @@ export class EncryptedState {
      */
     setClock(now: number): void;
     /**
+     * Whether this Element encrypts all of a flagged room's state by itself where it is let.
+     */
+    setEncryptsAll(encrypts_all: boolean): void;
+    /**
      * Says which device this is.
      *
      * # Errors
@@ -371,6 +379,10 @@ export class EncryptedState {
      * Rooms to share or rotate keys in.
      */
     tend(): Tend[];
+    /**
+     * What the device is to sign of the event that is encrypted next; none where it goes unsigned.
+     */
+    textToSign(room_id: string, event_type: string, state_key: string, content_json: string, now: number): string | undefined;
     /**
      * The room has a successor.
      *

@@ -101,6 +101,12 @@ impl StateEngine {
         self.model.due.take()
     }
 
+    /// Says whether the running Element encrypts by itself, where it is let, whatever MSC4362 lets be
+    /// encrypted in rooms with the flag. Then that leaves encrypted here as well.
+    pub fn set_encrypts_all(&mut self, encrypts_all: bool) {
+        self.model.encrypts_all = encrypts_all;
+    }
+
     /// Whether the room's flag was ever seen.
     #[must_use]
     pub fn encrypts_state(&self, room_id: &str) -> bool {

@@ -33,6 +33,7 @@ pub use flow::share_keys::{DeviceName, RefusedDevice, SessionView};
 pub use index::events::{
     ENCRYPTED_TYPE, Edited, FoundState, Part, Place, Splice, find_state, splice,
 };
+pub use megolm::authorship::{AUTHORSHIP, Authorship, SlotOrder, signed_payload, text_to_sign};
 pub use megolm::encrypt::{
     EncryptError, EncryptedState, MAX_PAYLOAD_BYTES, encrypt_state, history_is_shared,
     room_key_content, room_keys_for_import,

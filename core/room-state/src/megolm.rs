@@ -3,6 +3,7 @@
 //! State has an outbound session of its own in each room, never the timeline's: so its key at index
 //! 0 may go to a later joiner, who can then read the room's state and nothing else.
 
+pub(crate) mod authorship;
 mod batch_verify;
 pub(crate) mod encrypt;
 pub(crate) mod holders;

@@ -20,6 +20,7 @@ pub(crate) mod room_states;
 pub(crate) mod rooms;
 pub(crate) mod settings;
 pub(crate) mod sharing_due;
+pub(crate) mod signing;
 pub(crate) mod stale;
 pub(crate) mod store;
 pub(crate) mod stored;
@@ -40,6 +41,7 @@ use crate::model::room_states::RoomStates;
 use crate::model::rooms::Rooms;
 use crate::model::settings::StateSettings;
 use crate::model::sharing_due::SharingDue;
+use crate::model::signing::Signing;
 use crate::model::warnings::Warnings;
 
 /// All parts, for the flows, which have few data of their own.
@@ -49,6 +51,8 @@ pub(crate) struct Model {
     // Whether this tab may write what all tabs share.
     is_writer: bool,
     pub(crate) settings: StateSettings,
+    // The running Element encrypts all state of rooms with the flag where it is let.
+    pub(crate) encrypts_all: bool,
     pub(crate) journal: Journal,
     pub(crate) warnings: Warnings,
     pub(crate) sessions: SessionStore,
@@ -60,6 +64,8 @@ pub(crate) struct Model {
     pub(crate) invites: InviteState,
     pub(crate) due: SharingDue,
     pub(crate) outbound: OutboundSessions,
+    // What is encrypted next, with its device's signature.
+    pub(crate) signing: Option<Signing>,
     pub(crate) pending: PendingWrites,
 }
 
@@ -69,6 +75,7 @@ impl Model {
             key: Zeroizing::new(key),
             is_writer: false,
             settings: StateSettings::default(),
+            encrypts_all: false,
             journal: Journal::new(),
             warnings: Warnings::new(),
             sessions: SessionStore::new(),
@@ -80,6 +87,7 @@ impl Model {
             invites: InviteState::default(),
             due: SharingDue::new(),
             outbound: OutboundSessions::default(),
+            signing: None,
             pending: PendingWrites::default(),
         }
     }
@@ -122,6 +130,7 @@ impl Model {
         self.invites.clear();
         self.due = SharingDue::new();
         self.outbound.clear();
+        self.signing = None;
         self.pending.clear();
     }
 

@@ -246,6 +246,8 @@ fn an_event_is_rewritten_in_place() {
         content: json!({"name": name}).to_string(),
         session_id: "s".to_owned(),
         message_index: 0,
+        order: None,
+        author: None,
         by_gone_device: false,
     };
     let rewritten = found.rewritten(text.as_bytes(), &opened("New"), Some(&opened("Old"))).unwrap();

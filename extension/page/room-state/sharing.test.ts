@@ -33,6 +33,10 @@ class State {
     for (const { userId } of JSON.parse(devices) as Name[]) this.given.push(userId);
   }
 
+  textToSign(): undefined {
+    return undefined;
+  }
+
   encrypt(): number {
     return (this.encrypted += 1);
   }

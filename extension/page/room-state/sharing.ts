@@ -7,6 +7,7 @@ import {
   PageCryptoError,
   pause,
   sendThroughOlm,
+  signAsDevice,
   targetsOf,
 } from "./element/client.ts";
 import type { PageClient, PageRoom, Target } from "./element/client.ts";
@@ -87,7 +88,19 @@ export class StateSharing {
     { eventType, stateKey, contentJson }: StateContent,
   ): Promise<Encrypted> {
     await this.#shareKeys(client, room, "new");
+    await this.#sign(client, room.roomId, { eventType, stateKey, contentJson });
     return this.#stored((state) => state.encrypt(room.roomId, eventType, stateKey, contentJson));
+  }
+
+  /** Says with the device's own key who sets it, and after what. Right before it is encrypted. */
+  async #sign(client: PageClient, roomId: string, content: StateContent): Promise<void> {
+    const { eventType, stateKey, contentJson } = content;
+    const text = this.#engine.call((state) =>
+      state.textToSign(roomId, eventType, stateKey, contentJson, now()),
+    );
+    if (text === undefined) return;
+    const signature = await signAsDevice(client, text);
+    if (signature !== undefined) this.#engine.call((state) => state.addSignature(signature));
   }
 
   /** What a ticket stands for, once that is on disk. */
@@ -122,6 +135,7 @@ export class StateSharing {
     }
     if (found !== "same") return;
     const { eventType, stateKey, contentJson, eventId } = again;
+    await this.#sign(client, room.roomId, { eventType, stateKey, contentJson });
     const encrypted = await this.#stored((state) =>
       state.encryptAgain(room.roomId, eventType, stateKey, contentJson, eventId),
     );

@@ -1,6 +1,7 @@
 /** The page's own writes of state: encrypted where they are to be, refused in words where they cannot. */
 import {
   decodeText,
+  isArray,
   nativeFetch,
   NativePromise,
   now,
@@ -13,7 +14,14 @@ import type { PausedRequest, Outcome, RequestHandler } from "../intercept/handle
 import { refused } from "../intercept/refusal.ts";
 import { showNotice } from "../dialogs/notice.ts";
 import { ask } from "../dialogs/prompt.ts";
-import { PageCryptoError, runningClient, sentenceIn, within } from "./element/client.ts";
+import { shieldSettings } from "../core/shield-settings.ts";
+import {
+  encryptsAll,
+  PageCryptoError,
+  runningClient,
+  sentenceIn,
+  within,
+} from "./element/client.ts";
 import type { PageClient } from "./element/client.ts";
 import { sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
@@ -26,6 +34,26 @@ import { text } from "../texts/texts.ts";
 const TOLD = "mantle_state_told";
 /** Longest wait for the engine itself. */
 const START_LIMIT = 20_000;
+
+/** What the module looks at in every room. */
+const OWN_TYPES = [
+  "m.room.name",
+  "m.room.topic",
+  "m.room.encryption",
+  "im.vector.modular.widgets",
+  "m.widget",
+];
+/** A change of state, its type written as it is; anything else is for the module to judge. */
+const STATE_TYPE =
+  /^https?:\/\/[^/?#]+(?:\/[A-Za-z0-9._-]+)*\/_matrix\/client\/[a-z0-9]+\/rooms\/[^/?#]+\/state\/([A-Za-z0-9._-]+)(?:\/[^/?#]*)?(?:\?[^#]*)?$/;
+
+/** Whether it sets state that is encrypted only where it is so already. */
+function isOther(url: string): boolean {
+  const [, type] = STATE_TYPE.exec(url) ?? [];
+  if (type === undefined || OWN_TYPES.includes(type)) return false;
+  const more = shieldSettings("encrypted-state")?.options["types"];
+  return !isArray(more) || !more.includes(type);
+}
 
 export class StateWriter implements RequestHandler {
   readonly #engine: StateEngine;
@@ -44,6 +72,8 @@ export class StateWriter implements RequestHandler {
   }
 
   async handle(request: PausedRequest): Promise<Outcome> {
+    // No room here has anything encrypted, so the module would let it pass.
+    if (this.#engine.isUnloaded && !encryptsAll() && isOther(request.url)) return { kind: "send" };
     try {
       await within(this.#engine.started(), START_LIMIT);
       const { method, url } = request;
@@ -72,6 +102,7 @@ export class StateWriter implements RequestHandler {
       if (client === undefined) throw new PageCryptoError(text("changeNotProtected"));
       return roomState(client, roomId);
     });
+    this.#engine.call((state) => state.setEncryptsAll(encryptsAll()));
     let plan = this.#engine.call((state) => state.planPut(method, url, body));
     if (plan.kind === "needRoom") {
       await this.#learnRoom(plan.roomId);

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { DecryptionSettings, RoomId, TrustRequirement } from "@matrix-org/matrix-sdk-crypto-wasm";
+import type { OlmMachine } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { ClientEvent } from "matrix-js-sdk";
 import type { Page } from "puppeteer-core";
 import { bothBrowsers } from "../../support/browsers.ts";
@@ -69,6 +71,18 @@ interface StoredEvent {
   readonly event_id: string;
   readonly state_key: string;
   readonly content: { readonly session_id: string };
+}
+
+/** What stands inside an encrypted state event. */
+interface Payload {
+  readonly content: unknown;
+  readonly authorship?: {
+    readonly user_id: string;
+    readonly device_id: string;
+    readonly session_id: string;
+    readonly counter: number;
+  };
+  readonly signatures?: Record<string, Record<string, string>>;
 }
 
 interface LedgerRow {
@@ -219,6 +233,29 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
     await drive(alice.page, "setRoomName", roomId, `Heath ${CANARY}`);
     await drive(bob.page, "roomName", roomId, `Heath ${CANARY}`);
     await carol.seeName(roomId, `Heath ${CANARY}`);
+  });
+
+  it("a name says inside who set it and after what, signed by their device", async () => {
+    let counter = 0;
+    for (const someone of [alice, bob]) {
+      const { userId } = someone.credentials;
+      const name = `Hill of ${someone.user} ${CANARY}`;
+      await drive(someone.page, "setRoomName", roomId, name);
+      // Who writes next has read this one.
+      for (const reader of [alice, bob]) await drive(reader.page, "roomName", roomId, name);
+      await carol.seeName(roomId, name);
+      const state = await stateOf(someone, roomId);
+      const event = state.find((one) => one.state_key === "m.room.name:");
+      const payload = await insideOf(carol, roomId, event);
+      assert.deepEqual(payload.content, { name });
+      const { authorship, signatures } = payload;
+      assert.equal(authorship?.user_id, userId);
+      assert.equal(authorship.session_id, event?.content.session_id);
+      assert.ok(authorship.counter > counter, `${authorship.counter} after ${counter}`);
+      counter = authorship.counter;
+      const [keyId, ...others] = Object.keys(signatures?.[userId] ?? {});
+      assert.deepEqual([keyId, others], [`ed25519:${authorship.device_id}`, []]);
+    }
   });
 
   for (const name of ["alice", "bob"] as const) {
@@ -866,6 +903,17 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
     for (const { page } of [alice, bob]) assert.deepEqual(await unhandled(page), []);
   });
 });
+
+/** As the unmodified crypto of a peer reads it. */
+async function insideOf(peer: Peer, roomId: string, event: unknown): Promise<Payload> {
+  const { olmMachine } = peer.client.getCrypto() as unknown as { olmMachine: OlmMachine };
+  const wire = JSON.stringify({ ...(event as object), room_id: roomId });
+  const settings = new DecryptionSettings(TrustRequirement.Untrusted);
+  const decrypted = await olmMachine.decryptRoomEvent(wire, new RoomId(roomId), settings);
+  const payload = JSON.parse(decrypted.event) as Payload;
+  const authorship = (payload as unknown as Record<string, unknown>)["org.mantle.authorship"];
+  return { ...payload, ...(authorship === undefined ? {} : { authorship }) } as Payload;
+}
 
 async function person(world: World, kind: BrowserKind, user: string): Promise<Person> {
   const recorder = await world.openRecorder();

@@ -486,6 +486,12 @@ impl EncryptedState {
         to_js(&self.engine.tend()).unchecked_into()
     }
 
+    /// Whether this Element encrypts all of a flagged room's state by itself where it is let.
+    #[wasm_bindgen(js_name = setEncryptsAll)]
+    pub fn set_encrypts_all(&mut self, encrypts_all: bool) {
+        self.engine.set_encrypts_all(encrypts_all);
+    }
+
     /// Whether the room's flag was ever seen.
     #[must_use]
     #[wasm_bindgen(js_name = encryptsState)]
@@ -592,6 +598,25 @@ impl EncryptedState {
     /// A sentence.
     pub fn shared(&mut self, room_id: &str, session_id: &str, devices: &str) -> Outcome {
         self.engine.shared(room_id, session_id, devices).map_err(error)
+    }
+
+    /// What the device is to sign of the event that is encrypted next; none where it goes unsigned.
+    #[wasm_bindgen(js_name = textToSign)]
+    pub fn text_to_sign(
+        &mut self,
+        room_id: &str,
+        event_type: &str,
+        state_key: &str,
+        content_json: &str,
+        now: f64,
+    ) -> Option<String> {
+        self.engine.text_to_sign(room_id, (event_type, state_key), content_json, millis(now))
+    }
+
+    /// The device's signature under that text.
+    #[wasm_bindgen(js_name = addSignature)]
+    pub fn add_signature(&mut self, signature: &str) {
+        self.engine.add_signature(signature);
     }
 
     /// Encrypts an event; the ticket gives it out once its index is stored.

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::decrypt::replay::SeenIndices;
 use crate::index::events::Members;
+use crate::megolm::authorship::{AUTHORSHIP, Authorship};
 use crate::megolm::{
     DecryptError, InboundSession, MAX_BATCH, MEGOLM_V1, SessionStore, Unverified, Verified,
     message_index, verify,
@@ -97,6 +98,9 @@ pub enum OpenError {
     /// The sender may send `m.room.encrypted` state, but not state of the type inside.
     #[error("the sender may not change this")]
     PowerLevel,
+    /// The payload says who set it, and not in a way that can be true.
+    #[error("the event's author inside is not whom it names")]
+    Authorship,
     /// The same ciphertext was seen in another event.
     #[error("the event repeats the ciphertext of another event")]
     Replay,
@@ -191,7 +195,22 @@ pub fn open_state(
     seen: &mut SeenIndices,
 ) -> Result<OpenedState, OpenError> {
     let rules = Rules { levels: Levels::Known(levels), opaque_keys: true, gone_devices: false };
-    open_by(event, sessions, &rules, seen)
+    open_by(event, sessions, &rules, seen, &mut |_| None)
+}
+
+/// Whose device has these keys, by what that device signed: Curve25519 and Ed25519.
+pub(crate) type OwnerOf<'a> = dyn FnMut(&(String, String)) -> Option<String> + 'a;
+
+/// Who gave a session's key.
+#[derive(Debug)]
+enum Giver {
+    /// A device of the event's sender.
+    Sender,
+    /// A device that nobody has, where that is allowed.
+    Gone,
+    /// Somebody else, or one who is not known: then the author inside must be the sender for sure.
+    /// With what is to be said where it is not.
+    Other(OpenError),
 }
 
 /// [`open_state`] by other rules.
@@ -200,8 +219,9 @@ pub(crate) fn open_by(
     sessions: &mut SessionStore,
     rules: &Rules<'_>,
     seen: &mut SeenIndices,
+    owner_of: &mut OwnerOf<'_>,
 ) -> Result<OpenedState, OpenError> {
-    finish_decryption(event, Decryption::new(event), sessions, rules, seen)
+    finish_decryption(event, Decryption::new(event), sessions, rules, (seen, owner_of))
 }
 
 /// An event that is being opened, up to where its signature counts.
@@ -270,23 +290,20 @@ pub(crate) fn finish_decryption(
     decryption: Decryption,
     sessions: &mut SessionStore,
     rules: &Rules<'_>,
-    seen: &mut SeenIndices,
+    (seen, owner_of): (&mut SeenIndices, &mut OwnerOf<'_>),
 ) -> Result<OpenedState, OpenError> {
     let content = decryption.content?;
     let key = WireKey::read(event.state_key)?;
-    let (payload, message_index, by_gone_device) = match decryption.verified {
+    let (payload, message_index, giver) = match decryption.verified {
         Some(Verified { payload, message_index }) => {
-            (payload, message_index, decryption.by_gone_device)
+            let giver = if decryption.by_gone_device { Giver::Gone } else { Giver::Sender };
+            (payload, message_index, giver)
         }
         None => decrypt(event, &content, sessions, rules.gone_devices)?,
     };
-    let decrypted = Decrypted {
-        payload: &payload,
-        session_id: content.session_id,
-        message_index,
-        by_gone_device,
-    };
-    check(event, &key, decrypted, rules, seen)
+    let decrypted =
+        Decrypted { payload: &payload, session_id: content.session_id, message_index, giver };
+    check(event, &key, decrypted, rules, (seen, owner_of))
 }
 
 /// What the page's own crypto decrypted.
@@ -303,24 +320,20 @@ pub(crate) fn check_decrypted(
     event: &ReceivedEvent<'_>,
     decrypted: &DecryptedElsewhere<'_>,
     rules: &Rules<'_>,
-    seen: &mut SeenIndices,
+    (seen, owner_of): (&mut SeenIndices, &mut OwnerOf<'_>),
 ) -> Result<OpenedState, OpenError> {
     let content = read_content(event)?;
     let key = WireKey::read(event.state_key)?;
     let message_index = message_index(&content.ciphertext).ok_or(OpenError::Undecryptable)?;
-    let by_gone_device = decrypted.owner.is_none();
-    match decrypted.owner {
-        Some(owner) if owner != event.sender => return Err(OpenError::ForeignSession),
-        None if !rules.gone_devices => return Err(OpenError::UnknownOwner),
-        _ => {}
-    }
-    let decrypted = Decrypted {
-        payload: decrypted.payload.as_bytes(),
-        session_id: content.session_id,
-        message_index,
-        by_gone_device,
+    let giver = match decrypted.owner {
+        Some(owner) if owner != event.sender => Giver::Other(OpenError::ForeignSession),
+        Some(_) => Giver::Sender,
+        None if rules.gone_devices => Giver::Gone,
+        None => Giver::Other(OpenError::UnknownOwner),
     };
-    check(event, &key, decrypted, rules, seen)
+    let payload = decrypted.payload.as_bytes();
+    let decrypted = Decrypted { payload, session_id: content.session_id, message_index, giver };
+    check(event, &key, decrypted, rules, (seen, owner_of))
 }
 
 fn read_content(event: &ReceivedEvent<'_>) -> Result<EncryptedContent, OpenError> {
@@ -339,7 +352,46 @@ struct Decrypted<'a> {
     payload: &'a [u8],
     session_id: String,
     message_index: u32,
-    by_gone_device: bool,
+    giver: Giver,
+}
+
+/// Whether the author a payload names is the event's sender, and for sure where that matters. Gives
+/// what became of that: the author's word, whether nobody has their device, and the device's keys
+/// where its signature was checked.
+fn check_author(
+    event: &ReceivedEvent<'_>,
+    payload: &str,
+    author: Option<&Authorship>,
+    decrypted: (&str, Giver),
+    owner_of: &mut OwnerOf<'_>,
+) -> Result<(bool, Option<(String, String)>), OpenError> {
+    let (session_id, giver) = decrypted;
+    if author.is_some_and(|author| author.user_id != event.sender) {
+        return Err(OpenError::ForeignSession);
+    }
+    if author.is_some_and(|author| author.session_id != session_id) {
+        return Err(OpenError::Authorship);
+    }
+    // Whose session it is has said it all.
+    if matches!(giver, Giver::Sender) {
+        return Ok((false, None));
+    }
+    let by_gone = |giver| match giver {
+        Giver::Other(error) => Err(error),
+        Giver::Gone | Giver::Sender => Ok((true, None)),
+    };
+    let Some(author) = author else { return by_gone(giver) };
+    let keys = (author.curve25519.clone(), author.ed25519.clone());
+    match owner_of(&keys) {
+        Some(owner) if owner != event.sender => Err(OpenError::ForeignSession),
+        Some(_) if author.is_signed(payload) => Ok((false, Some(keys))),
+        Some(_) => Err(OpenError::Authorship),
+        None => match giver {
+            // Their device may be told yet.
+            Giver::Other(_) if author.is_signed(payload) => Err(OpenError::UnknownOwner),
+            giver => by_gone(giver),
+        },
+    }
 }
 
 #[inline(never)]
@@ -348,12 +400,18 @@ fn check(
     key: &WireKey,
     decrypted: Decrypted<'_>,
     rules: &Rules<'_>,
-    seen: &mut SeenIndices,
+    (seen, owner_of): (&mut SeenIndices, &mut OwnerOf<'_>),
 ) -> Result<OpenedState, OpenError> {
-    let payload = std::str::from_utf8(decrypted.payload)
-        .ok()
-        .and_then(Members::read)
-        .ok_or(OpenError::Payload)?;
+    let payload_text = std::str::from_utf8(decrypted.payload).map_err(|_| OpenError::Payload)?;
+    let payload = Members::read(payload_text).ok_or(OpenError::Payload)?;
+    let author = Authorship::read(payload.raw(AUTHORSHIP)).map_err(|()| OpenError::Authorship)?;
+    let (by_gone_device, proven) = check_author(
+        event,
+        payload_text,
+        author.as_ref(),
+        (&decrypted.session_id, decrypted.giver),
+        owner_of,
+    )?;
     let text = |key| payload.string(key).ok_or(OpenError::Payload);
     let (room_id, event_type) = (text("room_id")?, text("type")?);
     let content = payload.raw("content").ok_or(OpenError::Payload)?;
@@ -404,43 +462,56 @@ fn check(
         content: content.to_owned(),
         session_id: decrypted.session_id,
         message_index: decrypted.message_index,
-        by_gone_device: decrypted.by_gone_device,
+        by_gone_device,
+        order: author.map(|author| author.order),
+        author: proven,
     })
 }
 
-/// Decrypts with a session made by a device of the event's sender, and with no other; except, where
-/// that is allowed, one whose device nobody has. True for such.
+/// Decrypts with a session made by a device of the event's sender; where that is allowed, with one
+/// whose device nobody has; else with any, for an author inside.
 #[inline(never)]
 fn decrypt(
     event: &ReceivedEvent<'_>,
     content: &EncryptedContent,
     sessions: &mut SessionStore,
     gone_devices: bool,
-) -> Result<(Vec<u8>, u32, bool), OpenError> {
+) -> Result<(Vec<u8>, u32, Giver), OpenError> {
     let claims = sessions.claims(event.room_id, &content.session_id);
-    let mut result = Err(if claims.is_empty() {
+    let mut error = if claims.is_empty() {
         OpenError::MissingSession
     } else if claims.iter().any(|session| session.owner().is_none()) {
         OpenError::UnknownOwner
     } else {
         OpenError::ForeignSession
-    });
+    };
     for gone in [false, true] {
         let fits =
             |session: &&mut InboundSession| rank(session, event.sender, gone_devices) == Some(gone);
         for session in claims.iter_mut().filter(fits) {
             match session.decrypt(&content.ciphertext) {
-                Ok((payload, index)) => return Ok((payload, index, gone)),
+                Ok((payload, index)) => {
+                    let giver = if gone { Giver::Gone } else { Giver::Sender };
+                    return Ok((payload, index, giver));
+                }
                 Err(DecryptError::UnknownIndex { first, got }) => {
-                    result = Err(OpenError::MissingIndex { first, got });
+                    error = OpenError::MissingIndex { first, got };
                 }
                 Err(DecryptError::Message(_) | DecryptError::Forged(_)) => {
-                    result = Err(OpenError::Undecryptable);
+                    error = OpenError::Undecryptable;
                 }
             }
         }
     }
-    result
+    // Somebody may have given another's key as his own, first.
+    for session in claims.iter_mut() {
+        if rank(session, event.sender, gone_devices).is_none()
+            && let Ok((payload, index)) = session.decrypt(&content.ciphertext)
+        {
+            return Ok((payload, index, Giver::Other(error)));
+        }
+    }
+    Err(error)
 }
 
 /// Whether a session may open events of that sender; true for one whose device nobody has.

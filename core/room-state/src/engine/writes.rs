@@ -76,6 +76,27 @@ impl StateEngine {
         share_keys::shared(&mut self.model, SessionId { room_id, id: session_id }, devices)
     }
 
+    /// What this device's key is to sign of an event that is encrypted next, so that nobody has to ask
+    /// who gave the session's key and when; `None` where it goes unsigned. `now`: milliseconds since
+    /// the epoch.
+    pub fn text_to_sign(
+        &mut self,
+        room_id: &str,
+        (event_type, state_key): (&str, &str),
+        content: &str,
+        now: u64,
+    ) -> Option<String> {
+        let slot = Slot::new(RoomId(room_id), event_type, state_key);
+        share_keys::text_to_sign(&mut self.model, &slot, content, now)
+    }
+
+    /// The device's signature under that text, in unpadded base64.
+    pub fn add_signature(&mut self, signature: &str) {
+        if let Some(signing) = &mut self.model.signing {
+            signing.sign(signature);
+        }
+    }
+
     /// Encrypts one state event; the ticket gives it out once its index is stored.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::model::pending::PendingEvent;
 use crate::model::precedence::{STATE_ENCRYPTION_FLAGS, is_flagged};
 use crate::model::settings::NewRooms;
-use crate::msc4362::eligible::DEFAULT_TYPES;
+use crate::msc4362::eligible::{DEFAULT_TYPES, check_eligible};
 use crate::msc4362::packed_key::PackedKey;
 use crate::paths::room_path;
 use crate::sorted::Map;
@@ -142,7 +142,8 @@ pub(crate) fn plan_put(model: &Model, (method, url): (&str, &str), body: &[u8]) 
         return if flagged { Plan::Flag { room_id } } else { Plan::Pass };
     }
     let is_widget = WIDGET_TYPES.contains(&event_type.as_str());
-    if !model.settings.types.contains(event_type) && !is_widget {
+    let is_encrypted = is_encrypted_in(model, &room_id, event_type, &state_key);
+    if !is_encrypted && !is_widget {
         return Plan::Pass;
     }
     if !model.states.known().encrypts_state(&room_id) {
@@ -156,7 +157,7 @@ pub(crate) fn plan_put(model: &Model, (method, url): (&str, &str), body: &[u8]) 
             }
         };
     }
-    if !model.settings.types.contains(event_type) {
+    if !is_encrypted {
         return without_room_name(body);
     }
     if !matches!(std::str::from_utf8(body).map(members), Ok(Ok(Some(_)))) {
@@ -178,6 +179,18 @@ pub(crate) fn plan_put(model: &Model, (method, url): (&str, &str), body: &[u8]) 
     let url =
         format!("{site}{}/state/{ENCRYPTED_TYPE}/{}{query}", room.join("/"), key.to_path_segment());
     Plan::Encrypt { room_id, event_type: event_type.clone(), state_key, url }
+}
+
+/// Whether state is encrypted where the room has the flag: what the settings say, what is encrypted
+/// there already (in clear nobody would see it, and everybody's server could read it), and all that
+/// may be, where the running Element would have done so.
+fn is_encrypted_in(model: &Model, room_id: &str, event_type: &str, state_key: &str) -> bool {
+    let known = model.states.known();
+    model.settings.types.contains(event_type)
+        || check_eligible(event_type).is_ok()
+            && (model.encrypts_all
+                || known.encrypts_state(room_id)
+                    && known.current(room_id, event_type, state_key).is_some())
 }
 
 /// A `createRoom`, before it is sent. `consent` is the person's answer to

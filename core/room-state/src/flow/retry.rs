@@ -311,7 +311,10 @@ impl Retry {
                         waiting.missing = missing;
                         self.waiting.insert(key, waiting);
                     }
-                    None => model.warnings.refused(id(&key), &error),
+                    None => {
+                        model.states.forget_awaited(RoomId(&key.0), &waiting.state_key);
+                        model.warnings.refused(id(&key), &error);
+                    }
                 },
             }
         }
@@ -355,6 +358,7 @@ fn current(
     if model.states.is_replaced(&opened.slot(), arrival) {
         return None;
     }
+    model.states.forget_awaited(room, &waiting.state_key);
     if model.offer(&opened, arrival) != Precedence::Current {
         model.warnings.warn(room, Warning::Rollback, event.id);
         return None;

@@ -5,13 +5,17 @@ use serde_json::value::RawValue;
 
 use crate::error::EngineError;
 use crate::ids::{RoomId, SessionId, Slot};
-use crate::megolm::encrypt::{encrypt_state, room_key_content, room_keys_for_import};
+use crate::megolm::authorship::{MAX_INTEGER, SlotOrder};
+use crate::megolm::encrypt::{
+    encrypt_payload, encrypt_state, room_key_content, room_keys_for_import,
+};
 use crate::megolm::{
     DeviceKey, OutboundSession, OwnDevice, Recipients, RotationPolicy, RotationReason, Sharing,
 };
 use crate::model::Model;
 use crate::model::outbound::{Outbound, Outgoing};
 use crate::model::settings::Trust;
+use crate::model::signing::Signing;
 use crate::model::stored::number;
 use crate::model::warnings::Warning;
 use crate::paths::encrypted_path;
@@ -358,6 +362,25 @@ pub(crate) struct Encrypted {
     pub(crate) message_index: u32,
 }
 
+/// What this device's key is to sign of an event that is encrypted next.
+pub(crate) fn text_to_sign(
+    model: &mut Model,
+    slot: &Slot,
+    content: &str,
+    now: u64,
+) -> Option<String> {
+    let Slot { room_id, event_type, state_key } = slot;
+    let device = model.devices.own()?;
+    let session_id = model.outbound.get(room_id)?.session_id();
+    let highest = model.states.known().highest(room_id, event_type, state_key);
+    let counter = highest.map_or(0, |highest| highest.counter).saturating_add(1);
+    let order = SlotOrder { counter: counter.min(MAX_INTEGER), ts: now.min(MAX_INTEGER) };
+    let signing = Signing::of(device, (slot, content), session_id, order)?;
+    let text = signing.text().to_owned();
+    model.signing = Some(signing);
+    Some(text)
+}
+
 /// Encrypts one state event.
 ///
 /// # Errors
@@ -379,8 +402,14 @@ pub(crate) fn encrypt(
         return Err(EngineError::NotShared);
     }
     let (session_id, message_index) = (outbound.session_id(), outbound.message_index());
-    let encrypted = encrypt_state(&mut outbound.session, device, event_type, state_key, content)
-        .map_err(|error| EngineError::Encrypt(error.to_string()))?;
+    let signing = model.signing.take();
+    let payload = signing.and_then(|signing| signing.payload((slot, content), &session_id, device));
+    let session = &mut outbound.session;
+    let encrypted = match payload {
+        Some(payload) => encrypt_payload(session, device, (event_type, state_key), &payload),
+        None => encrypt_state(session, device, event_type, state_key, content),
+    }
+    .map_err(|error| EngineError::Encrypt(error.to_string()))?;
     outbound.note_written(slot.in_room());
     let outgoing =
         Outgoing { path: encrypted_path(room_id, &encrypted.key), body: encrypted.content };

@@ -105,25 +105,36 @@ pub fn encrypt_state(
     state_key: &str,
     content: &str,
 ) -> Result<EncryptedState, EncryptError> {
-    let key = PackedKey::pack(event_type, state_key)?;
     let content: &RawValue = serde_json::from_str(content).map_err(|_| EncryptError::Json)?;
     if !content.get().starts_with('{') {
         return Err(EncryptError::NotAnObject);
     }
-    let payload = serde_json::to_vec(&Payload {
+    let payload = serde_json::to_string(&Payload {
         room_id: session.room_id(),
         r#type: event_type,
         state_key,
         content,
     })
     .map_err(|_| EncryptError::Json)?;
+    encrypt_payload(session, device, (event_type, state_key), &payload)
+}
+
+/// The same for a payload that is ready, as [`signed_payload`](super::authorship::signed_payload)
+/// makes it.
+pub(crate) fn encrypt_payload(
+    session: &mut OutboundSession,
+    device: &OwnDevice,
+    (event_type, state_key): (&str, &str),
+    payload: &str,
+) -> Result<EncryptedState, EncryptError> {
+    let key = PackedKey::pack(event_type, state_key)?;
     if payload.len() > MAX_PAYLOAD_BYTES {
         return Err(EncryptError::TooLong(payload.len()));
     }
     let session_id = session.session_id();
     let content = serde_json::to_string(&EncryptedContent {
         algorithm: session.algorithm(),
-        ciphertext: &session.encrypt(&payload),
+        ciphertext: &session.encrypt(payload.as_bytes()),
         session_id: &session_id,
         sender_key: device.curve25519(),
         device_id: device.device_id(),

@@ -44,15 +44,32 @@ impl Model {
         precedence
     }
 
-    fn judge(&mut self, opened: &Opened<'_>) -> Precedence {
+    /// Of an event that counts as older: whether the homeserver has settled on it in a fork. Then it is
+    /// current.
+    pub(crate) fn settle(&mut self, opened: &Opened<'_>, arrival: Arrival) -> bool {
+        let candidate = self.candidate(opened);
+        let has_settled = self.states.settle(&opened.slot(), candidate, &mut self.journal);
+        if has_settled {
+            self.states.place(opened.slot(), arrival);
+            self.remember(opened);
+        }
+        has_settled
+    }
+
+    fn candidate(&mut self, opened: &Opened<'_>) -> Candidate {
         let Opened { event, state, .. } = *opened;
-        let ts = self.date(event.room_id, opened.ts, state);
-        let candidate = Candidate {
+        Candidate {
             event_id: event.id.to_owned(),
-            origin_server_ts: ts,
+            origin_server_ts: self.date(event.room_id, opened.ts, state),
             session_id: state.session_id.clone(),
             message_index: state.message_index,
-        };
+            order: state.order,
+        }
+    }
+
+    fn judge(&mut self, opened: &Opened<'_>) -> Precedence {
+        let Opened { event, state, .. } = *opened;
+        let candidate = self.candidate(opened);
         let slot = (state.event_type.as_str(), state.state_key.as_str());
         let known = self.states.known().current(event.room_id, slot.0, slot.1);
         if known == Some(&candidate) {
@@ -92,6 +109,11 @@ impl Model {
         );
         let is_sure = self.is_sure(opened.session(), sender);
         let is_new = self.states.remember(&opened.slot(), (clear, is_sure), &mut self.journal);
+        if is_new && self.outbound.is_condemned(&state.session_id) {
+            let room = RoomId(event.room_id);
+            self.states.mark_stale(room, event.id.to_owned(), &mut self.journal);
+            self.due.note(event.room_id, Due::Stale);
+        }
         let is_told = TOLD.contains(&state.event_type.as_str());
         if is_new && is_told && self.devices.is_self(sender) {
             // Those who were invited before there was a name are told of it.
@@ -108,10 +130,10 @@ impl Model {
     pub(crate) fn observe_encryption(
         &mut self,
         room: RoomId<'_>,
-        content: &str,
+        (content, sent): (&str, Option<u64>),
         about: &str,
     ) -> FlagChange {
-        let change = self.states.observe_encryption(room, content, &mut self.journal);
+        let change = self.states.observe_encryption(room, (content, sent), &mut self.journal);
         if change == FlagChange::RemovalIgnored {
             self.warnings.warn(room, Warning::FlagRemoved, about);
         }
@@ -133,17 +155,20 @@ impl Model {
             let text = |key| get_str(event, &[key]).map(Option::unwrap_or_default);
             let (event_type, state_key) = (text("type")?, text("state_key")?);
             let content = get(event, &["content"])?.unwrap_or("{}");
+            let sent = get(event, &["origin_server_ts"])?.and_then(|sent| sent.parse().ok());
             if state_key.is_empty() {
-                all.push((event_type, text("sender")?, content));
+                all.push((event_type, text("sender")?, content, sent));
             }
         }
         let facts: Vec<Fact<'_>> = all
             .iter()
-            .map(|(event_type, sender, content)| Fact { event_type, sender, content })
+            .map(|(event_type, sender, content, _)| Fact { event_type, sender, content })
             .collect();
         self.rooms.learn(room, &facts);
-        for fact in facts.iter().filter(|fact| fact.event_type == "m.room.encryption") {
-            self.observe_encryption(room, fact.content, "state");
+        for (event_type, _, content, sent) in &all {
+            if event_type == "m.room.encryption" {
+                self.observe_encryption(room, (content, *sent), "state");
+            }
         }
         Ok(())
     }

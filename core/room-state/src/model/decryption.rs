@@ -1,7 +1,7 @@
 //! Decrypts an event with what is known, and keeps what that taught.
 
 use crate::decrypt::decrypt::{
-    DecryptedElsewhere, Decryption, Levels, OpenError, OpenedState, ReceivedEvent, Rules,
+    DecryptedElsewhere, Decryption, Levels, OpenError, OpenedState, OwnerOf, ReceivedEvent, Rules,
     check_decrypted, finish_decryption, open_by,
 };
 use crate::ids::{RoomId, SessionId};
@@ -88,13 +88,16 @@ impl Model {
             gone_devices: self.may_be_gone(event),
         };
         let seen = self.seen.count(event.room_id);
+        let (devices, seen_indices) = (&mut self.devices, &mut self.seen);
+        let owner_of = &mut |keys: &Keys| devices.owner(keys).map(str::to_owned);
         let opened = match decryption {
             Some(decryption) => {
-                finish_decryption(event, decryption, &mut self.sessions, &rules, &mut self.seen)
+                let checks = (seen_indices, owner_of as &mut OwnerOf<'_>);
+                finish_decryption(event, decryption, &mut self.sessions, &rules, checks)
             }
-            None => open_by(event, &mut self.sessions, &rules, &mut self.seen),
+            None => open_by(event, &mut self.sessions, &rules, seen_indices, owner_of),
         }?;
-        self.check_standing(event, &opened.session_id, role)?;
+        self.check_standing(event, &opened, role)?;
         self.keep_opened(event, seen, &opened);
         Ok(opened)
     }
@@ -113,8 +116,11 @@ impl Model {
             gone_devices: self.may_be_gone(event),
         };
         let seen = self.seen.count(event.room_id);
-        let opened = check_decrypted(event, &elsewhere, &rules, &mut self.seen)?;
-        let standing = self.devices.standing(&by_page.keys, event.sender);
+        let devices = &mut self.devices;
+        let owner_of = &mut |keys: &Keys| devices.owner(keys).map(str::to_owned);
+        let opened = check_decrypted(event, &elsewhere, &rules, (&mut self.seen, owner_of))?;
+        let author = opened.author.as_ref().unwrap_or(&by_page.keys);
+        let standing = self.devices.standing(author, event.sender);
         self.judge_standing(event, standing)?;
         self.keep_opened(event, seen, &opened);
         Ok(opened)
@@ -161,9 +167,14 @@ impl Model {
     fn check_standing(
         &mut self,
         event: &ReceivedEvent<'_>,
-        session_id: &str,
+        opened: &OpenedState,
         role: Role,
     ) -> Result<(), OpenError> {
+        if let Some(author) = opened.author.as_ref().filter(|_| role != Role::Stripped) {
+            let standing = self.devices.standing(author, event.sender);
+            return self.judge_standing(event, standing);
+        }
+        let session_id = opened.session_id.as_str();
         let session = SessionId { room_id: event.room_id, id: session_id };
         let standing = self.standing(session, event.sender);
         let is_gone =

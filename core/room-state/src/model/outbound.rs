@@ -246,6 +246,8 @@ pub(crate) struct OutboundSessions {
     run: String,
     // Sessions that must not be gone on with, whatever the store says.
     condemned: Set<String>,
+    // Room and session of those that nobody has been told of yet.
+    lost: Vec<(String, String)>,
     // By room and session: read, and not put together with the session yet.
     parts: Map<(String, String), Parts>,
 }
@@ -306,7 +308,19 @@ impl OutboundSessions {
                 self.condemned.clear();
             }
             self.condemned.insert(outbound.session_id());
+            self.lost.push((room_id.to_owned(), outbound.session_id()));
         }
+    }
+
+    /// Room and session of those thrown away since the last call: nobody can be given their key any
+    /// more.
+    pub(crate) fn take_lost(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Whether this tab has thrown the session away.
+    pub(crate) fn is_condemned(&self, session_id: &str) -> bool {
+        self.condemned.contains(session_id)
     }
 
     /// The first part of the room's holders that changed, and what comes after it.

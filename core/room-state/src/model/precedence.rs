@@ -2,18 +2,23 @@
 //!
 //! A slot is a room's (type, state key). Within one session the message index gives the order and
 //! nobody can forge it; between sessions `origin_server_ts` does, which servers set: clocks differ,
-//! so only a large step back counts as a rollback, and an event once replaced never comes back.
+//! so only a large step back counts as a rollback, and an event once replaced never comes back, but
+//! where neither of the two knew of the other and the homeserver settles on the earlier. Where
+//! authors say their order (`docs/encrypted-state.md`), that counts instead of servers' dates.
 //! Only events that claim to be the current state are asked about here, not history.
 
 use std::collections::VecDeque;
 
 pub use crate::decrypt::replay::StoredStateError;
 use crate::msc4362::eligible::EncryptedTypes;
+use crate::msc4362::event::SlotOrder;
 use crate::sorted::Map;
 use mantle_wire::json::{JsonError, elements, get, quoted};
 
 /// How far apart the clocks of two homeservers may be: ten minutes.
 pub const CLOCK_TOLERANCE_MS: u64 = 10 * 60 * 1000;
+/// Events sent within so many milliseconds may not know of one another.
+const FORK_MS: u64 = 60_000;
 
 /// How many replaced events are remembered for each slot.
 const MAX_REPLACED: usize = 64;
@@ -40,6 +45,8 @@ pub struct Candidate {
     pub session_id: String,
     /// Its index in that session.
     pub message_index: u32,
+    /// Its place in the slot, where its author says that.
+    pub order: Option<SlotOrder>,
 }
 
 /// What becomes of a candidate.
@@ -68,11 +75,56 @@ pub enum FlagChange {
 struct Slot {
     current: Candidate,
     replaced: VecDeque<String>,
+    // The highest place that an author gave.
+    highest: Option<SlotOrder>,
+}
+
+impl Slot {
+    fn new(current: Candidate) -> Self {
+        let highest = current.order;
+        Self { current, replaced: VecDeque::new(), highest }
+    }
+
+    fn is_older(&self, candidate: &Candidate) -> bool {
+        let is_replaced = self.replaced.contains(&candidate.event_id);
+        let highest = self.highest.filter(|_| self.current.order.is_some());
+        match (candidate.order, highest) {
+            (Some(order), Some(highest)) if order.counter > highest.counter => false,
+            // Whoever sets a name twice while another does has counted further, so that alone is no
+            // older one.
+            (Some(order), Some(highest)) => {
+                is_replaced
+                    || order.ts.saturating_add(CLOCK_TOLERANCE_MS) < highest.ts
+                    || candidate.session_id == self.current.session_id
+                        && candidate.message_index < self.current.message_index
+            }
+            _ => is_replaced || is_older(candidate, &self.current),
+        }
+    }
+
+    fn replace(&mut self, candidate: Candidate) {
+        if let Some(order) = candidate.order
+            && self
+                .highest
+                .is_none_or(|highest| (highest.counter, highest.ts) < (order.counter, order.ts))
+        {
+            self.highest = Some(order);
+        }
+        let replaced = std::mem::replace(&mut self.current, candidate);
+        self.replaced.push_back(replaced.event_id);
+        while self.replaced.len() > MAX_REPLACED
+            || self.replaced.iter().map(String::len).sum::<usize>() > MAX_REPLACED_BYTES
+        {
+            self.replaced.pop_front();
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Room {
     encrypts_state: bool,
+    // When that was set, as far as anybody said: the earliest.
+    flagged_at: Option<u64>,
     // Type, then state key.
     slots: Map<String, Map<String, Slot>>,
     // Ids, oldest first.
@@ -161,7 +213,8 @@ impl KnownState {
         let clock = self.clock.unwrap_or(u64::MAX);
         let dated = |candidate: Candidate| {
             let origin_server_ts = candidate.origin_server_ts.min(clock);
-            Candidate { origin_server_ts, ..candidate }
+            let order = candidate.order.map(|order| SlotOrder { ts: order.ts.min(clock), ..order });
+            Candidate { origin_server_ts, order, ..candidate }
         };
         let room = self.rooms.or_default(room_id.to_owned());
         let known = room.slots.get(event_type).is_some_and(|slots| slots.contains_key(state_key));
@@ -170,26 +223,54 @@ impl KnownState {
         }
         let slots = room.slots.or_default(event_type.to_owned());
         let Some(slot) = slots.get_mut(state_key) else {
-            slots.insert(
-                state_key.to_owned(),
-                Slot { current: dated(candidate), replaced: VecDeque::new() },
-            );
+            slots.insert(state_key.to_owned(), Slot::new(dated(candidate)));
             return Precedence::Current;
         };
         if candidate.event_id == slot.current.event_id {
             return Precedence::Current;
         }
-        if slot.replaced.contains(&candidate.event_id) || is_older(&candidate, &slot.current) {
+        if slot.is_older(&candidate) {
             return Precedence::Rollback;
         }
-        let replaced = std::mem::replace(&mut slot.current, dated(candidate));
-        slot.replaced.push_back(replaced.event_id);
-        while slot.replaced.len() > MAX_REPLACED
-            || slot.replaced.iter().map(String::len).sum::<usize>() > MAX_REPLACED_BYTES
-        {
-            slot.replaced.pop_front();
-        }
+        slot.replace(dated(candidate));
         Precedence::Current
+    }
+
+    /// Of an event that counts as older: whether the homeserver has settled on it in a fork, and then
+    /// it is current. Neither event knew of the other: they are of two sessions and were set within a
+    /// minute. Nothing else comes back.
+    pub(crate) fn settle(
+        &mut self,
+        room_id: &str,
+        event_type: &str,
+        state_key: &str,
+        candidate: Candidate,
+    ) -> bool {
+        let slots = self.rooms.get_mut(room_id).and_then(|room| room.slots.get_mut(event_type));
+        let Some(slot) = slots.and_then(|slots| slots.get_mut(state_key)) else { return false };
+        let current = &slot.current;
+        let apart = match (candidate.order, current.order) {
+            (Some(one), Some(other)) => one.ts.abs_diff(other.ts),
+            _ => candidate.origin_server_ts.abs_diff(current.origin_server_ts),
+        };
+        let is_fork = candidate.session_id != current.session_id
+            && !current.session_id.is_empty()
+            && apart <= FORK_MS;
+        if is_fork {
+            slot.replaced.retain(|replaced| *replaced != candidate.event_id);
+            slot.replace(candidate);
+        }
+        is_fork
+    }
+
+    /// The highest place in a slot that an author gave.
+    pub(crate) fn highest(
+        &self,
+        room_id: &str,
+        event_type: &str,
+        state_key: &str,
+    ) -> Option<SlotOrder> {
+        self.rooms.get(room_id)?.slots.get(event_type)?.get(state_key)?.highest
     }
 
     /// Notes that an event was redacted. Its type and state key, where it is current: it stays so, as
@@ -254,7 +335,24 @@ impl KnownState {
 
     /// Notes that the room's flag is on, without an event: the user has just set it.
     pub fn note_flag(&mut self, room_id: &str) {
-        self.rooms.or_default(room_id.to_owned()).encrypts_state = true;
+        let clock = self.clock;
+        let room = self.rooms.or_default(room_id.to_owned());
+        room.encrypts_state = true;
+        room.flagged_at = room.flagged_at.or(clock);
+    }
+
+    /// Notes when an event with the flag was sent; true where that is earlier than what was known.
+    pub(crate) fn note_flag_date(&mut self, room_id: &str, sent: Option<u64>) -> bool {
+        let Some(room) = self.rooms.get_mut(room_id).filter(|room| room.encrypts_state) else {
+            return false;
+        };
+        let earliest = [room.flagged_at, sent].into_iter().flatten().min();
+        std::mem::replace(&mut room.flagged_at, earliest) != earliest
+    }
+
+    /// When the room's flag was set, where that is known.
+    pub(crate) fn flagged_at(&self, room_id: &str) -> Option<u64> {
+        self.rooms.get(room_id)?.flagged_at
     }
 
     /// The slots of a room for which an encrypted event is known: type, state key, event.
@@ -283,27 +381,31 @@ impl KnownState {
         self.rooms.remove(room_id);
     }
 
-    /// A room's stored form: `{"flag", "slots": [[type, state key, event id, time, session, index,
-    /// [replaced event ids]], …], "redacted": [event ids]}`.
+    /// A room's stored form: `{"flag", "flag_at" where known, "slots": [[type, state key, event id, time, session, index,
+    /// [replaced event ids], author's order], …], "redacted": [event ids]}`; the order, where there is
+    /// one: `[counter, time, highest counter, its time]`.
     pub fn stored_room(&self, room_id: &str) -> String {
         let mut slots = Vec::new();
         for (event_type, state_key, slot) in self.all_slots(room_id) {
-            let Candidate { event_id, origin_server_ts, session_id, message_index } = &slot.current;
+            let Candidate { event_id, origin_server_ts, session_id, message_index, order } =
+                &slot.current;
             let replaced: Vec<String> = slot.replaced.iter().map(|id| quoted(id)).collect();
             slots.push(format!(
-                "[{},{},{},{origin_server_ts},{},{message_index},[{}]]",
+                "[{},{},{},{origin_server_ts},{},{message_index},[{}]{}]",
                 quoted(event_type),
                 quoted(state_key),
                 quoted(event_id),
                 quoted(session_id),
-                replaced.join(",")
+                replaced.join(","),
+                stored_order(*order, slot.highest),
             ));
         }
         let redacted = self.rooms.get(room_id).into_iter().flat_map(|room| room.redacted.iter());
         let redacted: Vec<String> = redacted.map(|id| quoted(id)).collect();
         format!(
-            r#"{{"flag":{},"slots":[{}],"redacted":[{}]}}"#,
+            r#"{{"flag":{}{},"slots":[{}],"redacted":[{}]}}"#,
             self.encrypts_state(room_id),
+            self.flagged_at(room_id).map_or_else(String::new, |at| format!(r#","flag_at":{at}"#)),
             slots.join(","),
             redacted.join(",")
         )
@@ -331,6 +433,8 @@ impl KnownState {
         }
         let room = self.rooms.or_default(room_id.to_owned());
         room.encrypts_state |= part("flag")? == "true";
+        let flagged_at = get(stored, &["flag_at"]).map_err(bad)?.and_then(|at| at.parse().ok());
+        room.flagged_at = [room.flagged_at, flagged_at].into_iter().flatten().min();
         for (event_type, state_key, slot) in slots {
             let known = room.slots.or_default(event_type);
             match known.get(&state_key) {
@@ -345,8 +449,25 @@ impl KnownState {
     }
 }
 
+/// With a comma before it; nothing where no author ever gave an order.
+fn stored_order(order: Option<SlotOrder>, highest: Option<SlotOrder>) -> String {
+    let Some(highest) = highest else { return String::new() };
+    let stored = |order: SlotOrder| format!("{},{}", order.counter, order.ts);
+    format!(",[{},{}]", order.map_or_else(|| "null,null".to_owned(), stored), stored(highest))
+}
+
+fn read_order(stored: &str) -> Option<(Option<SlotOrder>, Option<SlotOrder>)> {
+    let numbers: Vec<Option<u64>> =
+        elements(stored).ok()?.into_iter().map(|number| number.parse().ok()).collect();
+    let &[counter, ts, highest, highest_ts] = numbers.as_slice() else { return None };
+    let order =
+        |(counter, ts): (Option<u64>, Option<u64>)| Some(SlotOrder { counter: counter?, ts: ts? });
+    Some((order((counter, ts)), order((highest, highest_ts))))
+}
+
 fn read_slot(slot: &str) -> Option<(String, String, Slot)> {
-    let parts = elements(slot).ok()?;
+    let mut parts = elements(slot).ok()?;
+    let (order, highest) = if parts.len() > 7 { read_order(parts.pop()?)? } else { (None, None) };
     let &[event_type, state_key, event_id, time, session_id, index, replaced] = parts.as_slice()
     else {
         return None;
@@ -361,8 +482,9 @@ fn read_slot(slot: &str) -> Option<(String, String, Slot)> {
         origin_server_ts: time.parse().ok()?,
         session_id: text(session_id)?,
         message_index: index.parse().ok()?,
+        order,
     };
-    Some((text(event_type)?, text(state_key)?, Slot { current, replaced: ids }))
+    Some((text(event_type)?, text(state_key)?, Slot { current, replaced: ids, highest }))
 }
 
 /// Whether the content of an `m.room.encryption` event has the flag.
@@ -394,7 +516,113 @@ mod tests {
             origin_server_ts: ts,
             session_id: session_id.to_owned(),
             message_index: index,
+            order: None,
         }
+    }
+
+    fn ordered(event_id: &str, ts: u64, session_id: &str, counter: u64) -> Candidate {
+        // What servers say of its date is of no account.
+        let order = Some(SlotOrder { counter, ts });
+        Candidate { order, ..candidate(event_id, START + 1_000_000_000, session_id, 0) }
+    }
+
+    const MONTH: u64 = 30 * 24 * 3_600_000;
+
+    #[test]
+    fn what_its_author_says_goes_before_a_servers_date() {
+        let mut known = KnownState::new();
+        offer(&mut known, ordered("$5", START, "s", 5));
+        let old = Candidate {
+            origin_server_ts: START + 2 * MONTH,
+            ..ordered("$1", START - MONTH, "t", 1)
+        };
+        assert_eq!(offer(&mut known, old.clone()), Precedence::Rollback);
+        let new = Candidate { origin_server_ts: 0, ..ordered("$6", 0, "t", 6) };
+        assert_eq!(offer(&mut known, new), Precedence::Current, "its device's clock stands still");
+        assert_eq!(offer(&mut known, ordered("$5", START, "s", 5)), Precedence::Rollback);
+        let stored = known.stored_room("!r");
+        let mut known = KnownState::new();
+        known.restore_room("!r", &stored).unwrap();
+        assert_eq!(known.stored_room("!r"), stored);
+        assert_eq!(known.highest("!r", "m.room.name", "").unwrap().counter, 6);
+        assert_eq!(offer(&mut known, ordered("$7", START, "u", 7)), Precedence::Current);
+    }
+
+    #[test]
+    fn who_counted_less_while_another_set_it_twice_is_no_rollback() {
+        let mut known = KnownState::new();
+        offer(&mut known, ordered("$6", START, "s", 6));
+        offer(&mut known, ordered("$7", START + 5_000, "s", 7));
+        assert_eq!(offer(&mut known, ordered("$6b", START + 4_000, "t", 6)), Precedence::Current);
+        assert_eq!(known.highest("!r", "m.room.name", "").unwrap().counter, 7);
+        assert_eq!(offer(&mut known, ordered("$8", START + 9_000, "s", 8)), Precedence::Current);
+    }
+
+    #[test]
+    fn nobody_counts_so_far_that_others_cannot_set_it_any_more() {
+        let mut known = KnownState::new();
+        known.set_clock(START);
+        let last = crate::megolm::authorship::MAX_INTEGER;
+        offer(&mut known, ordered("$m", START + 400 * MONTH, "m", last));
+        known.set_clock(START + MONTH);
+        assert_eq!(offer(&mut known, ordered("$n", START + MONTH, "n", last)), Precedence::Current);
+        offer(&mut known, candidate("$plain", START + MONTH, "p", 0));
+        assert_eq!(known.current("!r", "m.room.name", "").unwrap().event_id, "$plain");
+        let now = START + MONTH;
+        let next = Candidate { origin_server_ts: now, ..ordered("$o", now, "o", last) };
+        assert_eq!(offer(&mut known, next), Precedence::Current);
+    }
+
+    #[test]
+    fn events_without_an_order_are_judged_as_ever() {
+        let mut known = KnownState::new();
+        offer(&mut known, ordered("$5", START, "s", 5));
+        let plain = candidate("$plain", START + 2_000_000_000, "t", 0);
+        assert_eq!(offer(&mut known, plain), Precedence::Current);
+        let late = Candidate { origin_server_ts: START, ..ordered("$4", START + MONTH, "u", 4) };
+        assert_eq!(offer(&mut known, late), Precedence::Rollback);
+    }
+
+    fn settle(known: &mut KnownState, candidate: Candidate) -> bool {
+        known.settle("!r", "m.room.name", "", candidate)
+    }
+
+    #[test]
+    fn a_fork_settles_on_either_of_two_that_did_not_know_of_one_another() {
+        let [early, late] =
+            [candidate("$1", START, "s", 0), candidate("$2", START + 50_000, "t", 0)];
+        let mut known = KnownState::new();
+        offer(&mut known, early.clone());
+        offer(&mut known, late.clone());
+        assert_eq!(offer(&mut known, early.clone()), Precedence::Rollback);
+        for one in [&early, &late, &early] {
+            assert!(settle(&mut known, one.clone()));
+            assert_eq!(known.current("!r", "m.room.name", ""), Some(one));
+        }
+        assert_eq!(offer(&mut known, late), Precedence::Rollback, "not as a new event");
+        assert_eq!(offer(&mut known, candidate("$3", START + 60_000, "t", 1)), Precedence::Current);
+    }
+
+    #[test]
+    fn what_knew_of_the_other_or_came_long_after_it_settles_nothing() {
+        let current = candidate("$2", START + 61_000, "t", 5);
+        for old in [
+            candidate("$1", START, "s", 0),
+            candidate("$1", START + 60_000, "t", 4),
+            // Said by its author to be old, whatever a server says.
+            ordered("$1", START - MONTH, "s", 1),
+        ] {
+            let current = match old.order {
+                Some(_) => ordered("$2", START, "t", 2),
+                None => current.clone(),
+            };
+            let mut known = KnownState::new();
+            offer(&mut known, old.clone());
+            offer(&mut known, current.clone());
+            assert!(!settle(&mut known, old));
+            assert_eq!(known.current("!r", "m.room.name", ""), Some(&current));
+        }
+        assert!(!settle(&mut KnownState::new(), current));
     }
 
     fn offer(known: &mut KnownState, candidate: Candidate) -> Precedence {

@@ -1,7 +1,7 @@
 //! The encrypted state of rooms: which events are current, their contents in clear, and what of it
 //! is to be encrypted once more. One entry of the store for each room; whatever changes it touches it.
 
-use crate::ids::{RoomId, Slot};
+use crate::ids::{RoomId, SessionId, Slot};
 use crate::megolm::{PickleKey, seal, unseal};
 use crate::model::in_flight::{Arrival, InFlightWrites, Reconciled, Sent};
 use crate::model::journal::{Journal, Prefix};
@@ -26,6 +26,8 @@ pub(crate) struct RoomStates {
     in_flight: InFlightWrites,
     // When the current event of a slot came.
     placed: Bounded<Slot, Arrival>,
+    // Rooms and packed keys of events that claim to be current and wait for their key.
+    awaited: Bounded<(String, String), ()>,
 }
 
 impl RoomStates {
@@ -36,6 +38,7 @@ impl RoomStates {
             stale: StaleEvents::default(),
             in_flight: InFlightWrites::new(),
             placed: Bounded::new(MAX_PLACED, usize::MAX),
+            awaited: Bounded::new(MAX_PLACED, usize::MAX),
         }
     }
 
@@ -67,15 +70,66 @@ impl RoomStates {
     pub(crate) fn observe_encryption(
         &mut self,
         room: RoomId<'_>,
-        content: &str,
+        (content, sent): (&str, Option<u64>),
         journal: &mut Journal,
     ) -> FlagChange {
         let before = self.known.encrypts_state(room.0);
         let change = self.known.observe_encryption(room.0, content);
-        if change == FlagChange::On && !before {
+        if change == FlagChange::On && (self.known.note_flag_date(room.0, sent) || !before) {
             journal.touch(Prefix::Room, room.0);
         }
         change
+    }
+
+    /// An event that claims to be current waits for its key, under that packed key.
+    pub(crate) fn note_awaited(&mut self, room: RoomId<'_>, packed_key: &str) {
+        self.awaited.insert((room.0.to_owned(), packed_key.to_owned()), (), 0);
+    }
+
+    /// It does so no more.
+    pub(crate) fn forget_awaited(&mut self, room: RoomId<'_>, packed_key: &str) {
+        self.awaited.remove(&(room.0.to_owned(), packed_key.to_owned()));
+    }
+
+    /// Whether one does in that slot.
+    pub(crate) fn is_awaited(&self, slot: &Slot) -> bool {
+        let packed_key = format!("{}:{}", slot.event_type, slot.state_key);
+        self.awaited.contains_key(&(slot.room_id.clone(), packed_key))
+    }
+
+    /// Where a session was thrown away, nobody else can be given its key: what is current and encrypted
+    /// with it is encrypted once more with the next, or a later device would not see it until somebody
+    /// sets it anew.
+    pub(crate) fn mark_lost(
+        &mut self,
+        session: SessionId<'_>,
+        (journal, due): (&mut Journal, &mut SharingDue),
+    ) {
+        let ids: Vec<String> = self
+            .known
+            .slots(session.room_id)
+            .filter(|(_, _, current)| current.session_id == session.id)
+            .map(|(_, _, current)| current.event_id.clone())
+            .collect();
+        for id in ids {
+            self.mark_stale(RoomId(session.room_id), id, journal);
+            due.note(session.room_id, Due::Stale);
+        }
+    }
+
+    /// Of an event that counts as older: whether it is current, since a fork has settled on it.
+    pub(crate) fn settle(
+        &mut self,
+        slot: &Slot,
+        candidate: Candidate,
+        journal: &mut Journal,
+    ) -> bool {
+        let Slot { room_id, event_type, state_key } = slot;
+        let has_settled = self.known.settle(room_id, event_type, state_key, candidate);
+        if has_settled {
+            journal.touch(Prefix::Room, room_id);
+        }
+        has_settled
     }
 
     /// Judges a decrypted event that claims to be current, and remembers it.

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use crate::error::EngineError;
+use crate::ids::SessionId;
 use crate::megolm::is_first_form;
 use crate::model::Model;
 use crate::model::journal::{EntryId, MAX_ENTRY, Outcome, Prefix, entries, prefix_of};
@@ -78,6 +79,15 @@ impl Model {
                 Prefix::Holders => self.outbound.condemn(room_of_part(&id), &mut self.journal),
                 _ => {}
             }
+        }
+        self.mark_lost();
+    }
+
+    /// Sessions were thrown away.
+    fn mark_lost(&mut self) {
+        for (room_id, session_id) in self.outbound.take_lost() {
+            let session = SessionId { room_id: &room_id, id: &session_id };
+            self.states.mark_lost(session, (&mut self.journal, &mut self.due));
         }
     }
 
@@ -160,6 +170,7 @@ impl Model {
             }
         }
         self.read_own_sessions();
+        self.mark_lost();
     }
 
     /// Another tab may write from now on. A session that is not stored as it is is thrown away.
@@ -171,6 +182,7 @@ impl Model {
                 self.outbound.condemn(&room_id, &mut self.journal);
             }
         }
+        self.mark_lost();
         self.is_writer = false;
     }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::decrypt::decrypt::OpenError;
 use crate::ids::{EventId, RoomId};
+use crate::msc4362::eligible::IneligibleType;
 use crate::sorted::Bounded;
 
 /// Warnings that are not given a second time.
@@ -30,6 +31,10 @@ pub(crate) enum Warning {
     Replay,
     /// A readable event in the place of an encrypted one.
     ClearOverEncrypted,
+    /// The same of what Mantle does not encrypt by itself.
+    ReadableState,
+    /// A readable name in a room that encrypted it by then.
+    ReadableName,
     /// The room's flag was to be taken away.
     FlagRemoved,
     /// A session of somebody else than the sender.
@@ -38,6 +43,8 @@ pub(crate) enum Warning {
     KeyMismatch,
     /// Made for another room.
     RoomMismatch,
+    /// A type that servers act on.
+    ServerState,
     /// A type that is never encrypted.
     NotEligible,
     /// The sender lacks the right.
@@ -72,6 +79,14 @@ impl Warning {
                 "clear-over-encrypted",
                 "The server sent a readable name or topic for a room whose name is encrypted; Mantle keeps the encrypted one.",
             ),
+            Self::ReadableState => (
+                "readable-state",
+                "Part of a room's settings was set readable where it is encrypted; Mantle keeps the encrypted one.",
+            ),
+            Self::ReadableName => (
+                "readable-name",
+                "The server sent a readable name or topic for a room that encrypts them; Mantle does not show it, since anybody could have written it on the way: set it once more if it is right.",
+            ),
             Self::FlagRemoved => (
                 "flag-removed",
                 "The server says a room no longer encrypts its name; Mantle goes on encrypting it.",
@@ -87,6 +102,10 @@ impl Warning {
             Self::RoomMismatch => {
                 ("room-mismatch", "Encrypted state was made for another room; Mantle ignored it.")
             }
+            Self::ServerState => (
+                "server-state",
+                "An app has encrypted a setting of a room that servers act on, such as its address or which rooms belong to a space; it has no effect there, so Mantle leaves it out.",
+            ),
             Self::NotEligible => (
                 "not-eligible",
                 "Encrypted state tried to change what only readable state may change; Mantle ignored it.",
@@ -148,11 +167,12 @@ impl Warnings {
     pub(crate) fn refused(&mut self, event: EventId<'_>, error: &OpenError) {
         let warning = match error {
             OpenError::Replay => Warning::Replay,
-            OpenError::ForeignSession => Warning::ForeignSession,
+            OpenError::ForeignSession | OpenError::Authorship => Warning::ForeignSession,
             OpenError::TypeMismatch | OpenError::StateKeyMismatch | OpenError::OpaqueKey => {
                 Warning::KeyMismatch
             }
             OpenError::RoomMismatch => Warning::RoomMismatch,
+            OpenError::Ineligible(IneligibleType::Server) => Warning::ServerState,
             OpenError::Ineligible(_) | OpenError::StateKey(_) => Warning::NotEligible,
             OpenError::PowerLevel | OpenError::ForeignStateKey => Warning::PowerLevel,
             _ => Warning::Damaged,

@@ -18,6 +18,15 @@ pub struct ReceivedEvent<'a> {
     pub content: &'a str,
 }
 
+/// An event's place among those of its slot, by its author.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotOrder {
+    /// One more than the highest that the author knew of in the slot.
+    pub counter: u64,
+    /// The author's clock, milliseconds since the epoch.
+    pub ts: u64,
+}
+
 /// What a state event is inside.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OpenedState {
@@ -33,6 +42,11 @@ pub struct OpenedState {
     pub message_index: u32,
     /// No member has the device any more that made the session, so only the room says who sent it.
     pub by_gone_device: bool,
+    /// Its place in the slot, where its author says that.
+    pub order: Option<SlotOrder>,
+    /// Curve25519 and Ed25519 key of the sender's device that signed it, where that was checked: only
+    /// if somebody else gave the session's key as his own, or nobody has its device.
+    pub author: Option<(String, String)>,
 }
 
 impl std::fmt::Debug for OpenedState {

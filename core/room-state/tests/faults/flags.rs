@@ -102,3 +102,134 @@ fn an_opaque_key_is_understood_in_a_room_without_the_flag() {
     let shown = bob.open("/sync?since=a", &sync(state, vec![])).to_string();
     assert!(shown.contains("Secret"), "{shown}");
 }
+
+/// A change of a room's picture, and where it goes.
+fn picture(client: &Client) -> Plan {
+    let url = format!("{HS}/rooms/{ROOM}/state/m.room.avatar/");
+    client.engine.plan_put("PUT", &url, br#"{"url":"mxc://example.org/secret"}"#)
+}
+
+#[test]
+fn what_is_encrypted_in_a_room_stays_so_whatever_its_type() {
+    let (mut alice, mut bob) = (Client::new(ALICE), Client::new(BOB));
+    bob.knows(&[&alice]);
+    bob.open("/sync?since=a", &sync(room_state(), vec![]));
+    assert_eq!(picture(&bob), Plan::Pass, "nothing is encrypted there but the name");
+    let content = json!({"url": "mxc://example.org/first"});
+    let (mut event, keys) = alice.send(ROOM, &[&bob], "m.room.avatar", &content);
+    event["state_key"] = json!("m.room.avatar:");
+    bob.engine.add_room_keys(&keys).unwrap();
+    bob.open("/sync?since=b", &sync(vec![], vec![event]));
+    for reloads in [false, true] {
+        if reloads {
+            bob.reload();
+        }
+        let plan = picture(&bob);
+        assert!(matches!(plan, Plan::Encrypt { .. }), "reloads: {reloads}: {plan:?}");
+        let topic = format!("{HS}/rooms/{ROOM}/state/org.example.other/");
+        assert_eq!(bob.engine.plan_put("PUT", &topic, b"{}"), Plan::Pass);
+    }
+}
+
+#[test]
+fn where_element_encrypts_by_itself_all_that_may_be_leaves_encrypted() {
+    let mut alice = Client::new(ALICE);
+    alice.engine.set_encrypts_all(true);
+    assert!(matches!(picture(&alice), Plan::NeedRoom { .. }), "the room may have the flag");
+    alice.open("/sync?since=a", &sync(room_state(), vec![]));
+    assert!(matches!(picture(&alice), Plan::Encrypt { .. }));
+    for never in ["m.room.member", "m.room.power_levels", "m.space.child", "m.room.tombstone"] {
+        let url = format!("{HS}/rooms/{ROOM}/state/{never}/");
+        assert_eq!(alice.engine.plan_put("PUT", &url, b"{}"), Plan::Pass, "{never}");
+    }
+    let mut state = room_state();
+    state[2]["content"] = json!({"algorithm": "m.megolm.v1.aes-sha2"});
+    let mut alice = Client::new(ALICE);
+    alice.engine.set_encrypts_all(true);
+    alice.engine.add_room_state(ROOM, &json!(state).to_string()).unwrap();
+    assert_eq!(picture(&alice), Plan::Pass, "without the flag nothing is");
+}
+
+#[test]
+fn what_only_native_clients_encrypt_blames_no_server() {
+    let (mut alice, mut bob) = (Client::new(ALICE), Client::new(BOB));
+    bob.knows(&[&alice]);
+    let (picture, keys) =
+        alice.send(ROOM, &[&bob], "m.room.avatar", &json!({"url": "mxc://example.org/first"}));
+    bob.engine.add_room_keys(&keys).unwrap();
+    let clear = json!({"type": "m.room.avatar", "state_key": "", "sender": ALICE,
+        "event_id": "$clear", "origin_server_ts": NOW, "content": {"url": "mxc://example.org/c"}});
+    bob.open("/sync?since=a", &sync(room_state(), vec![picture]));
+    bob.open("/sync?since=b", &sync(vec![], vec![clear]));
+    let problems = bob.engine.problems();
+    let codes: Vec<&str> = problems.iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, ["readable-state"]);
+    assert!(!problems[0].sentence.contains("server"), "{}", problems[0].sentence);
+}
+
+fn readable(name: &str, at: u64) -> Value {
+    json!({"type": "m.room.name", "state_key": "", "sender": ALICE, "event_id": "$readable",
+        "origin_server_ts": at, "content": {"name": name}})
+}
+
+/// A room with the flag since `NOW`, of which no encrypted name is known.
+fn flagged_client() -> (Client, Vec<Value>) {
+    let mut state = room_state();
+    state[2]["origin_server_ts"] = json!(NOW);
+    (Client::new(BOB), state)
+}
+
+#[test]
+fn a_readable_name_in_a_room_that_encrypts_names_is_shown_only_if_it_was_there_before() {
+    const DAY: u64 = 24 * 3_600_000;
+    for list in ["state", "timeline"] {
+        for (first, at, is_shown) in [
+            (true, NOW + DAY, false),
+            (false, NOW + DAY, false),
+            (true, NOW - DAY, true),
+            (false, NOW - DAY, true),
+            // Made together with the room.
+            (true, NOW + 5_000, true),
+        ] {
+            let (mut bob, mut state) = flagged_client();
+            if !first {
+                bob.open("/sync?since=a", &sync(state.clone(), vec![]));
+                bob.reload();
+                state.clear();
+            }
+            let name = readable("Forged", at);
+            let answer = match list {
+                "state" => sync([state, vec![name]].concat(), vec![]),
+                _ => sync(state, vec![name]),
+            };
+            let shown = bob.open("/sync?since=b", &answer).to_string();
+            assert_eq!(shown.contains("Forged"), is_shown, "{list} {first} {at}: {shown}");
+            assert_eq!(bob.codes().contains(&"readable-name"), !is_shown, "{list} {first} {at}");
+        }
+    }
+}
+
+#[test]
+fn a_readable_name_does_not_stand_for_one_whose_key_is_awaited() {
+    let mut alice = Client::new(ALICE);
+    let (mut bob, state) = flagged_client();
+    bob.knows(&[&alice]);
+    let (event, keys) = alice.send(ROOM, &[&bob], "m.room.name", &named("Secret"));
+    bob.open("/sync?since=a", &sync(state, vec![event]));
+    let shown = bob.open("/sync?since=b", &sync(vec![], vec![readable("Forged", NOW - 9)]));
+    assert!(!shown.to_string().contains("Forged"), "{shown}");
+    bob.engine.add_room_keys(&keys).unwrap();
+    let step = bob.engine.retried(10);
+    assert!(step.events.iter().any(|event| event.event.get().contains("Secret")));
+}
+
+#[test]
+fn a_readable_state_that_nobody_encrypts_is_shown_as_ever() {
+    let (mut bob, state) = flagged_client();
+    let mut picture = readable("x", NOW + 99_000_000);
+    picture["type"] = json!("m.room.avatar");
+    picture["content"] = json!({"url": "mxc://example.org/shown"});
+    let shown = bob.open("/sync?since=a", &sync([state, vec![picture]].concat(), vec![]));
+    assert!(shown.to_string().contains("mxc://example.org/shown"), "{shown}");
+    assert_eq!(bob.codes(), [] as [&str; 0]);
+}

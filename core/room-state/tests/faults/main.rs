@@ -17,6 +17,7 @@
 mod device;
 mod people;
 
+mod authorship;
 mod devices;
 mod flags;
 mod order;

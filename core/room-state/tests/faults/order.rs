@@ -104,3 +104,56 @@ fn a_new_name_counts_after_history_was_seen() {
         assert_eq!(name_of(&shown), Some(format!("Name {}", before.len())), "{groups:?}");
     }
 }
+
+/// Two names of two devices that did not know of one another; Bob has seen both.
+fn forked() -> (Vec<Value>, Client) {
+    let (events, mut bob) = named_by(&[1, 1]);
+    let [early, late] = [dated(&events[0], NOW), dated(&events[1], NOW + 20_000)];
+    let mut state = room_state();
+    state.push(early.clone());
+    bob.open("/sync?since=a", &sync(state, vec![]));
+    let shown = bob.open("/sync?since=b", &sync(vec![], vec![late.clone()]));
+    assert_eq!(name_of(&shown).as_deref(), Some("Name 1"));
+    (vec![early, late], bob)
+}
+
+fn state_after(event: &Value) -> Value {
+    json!({"next_batch": "s9", "rooms": {"join": {ROOM: {
+        "state_after": {"events": [event]}, "timeline": {"events": []}}}}})
+}
+
+#[test]
+fn a_fork_that_settles_on_the_earlier_of_two_names_shows_it() {
+    let (events, mut bob) = forked();
+    for (event, name) in [(&events[0], "Name 0"), (&events[1], "Name 1"), (&events[0], "Name 0")] {
+        let shown = bob.open("/sync?since=c", &state_after(event)).to_string();
+        assert!(shown.contains(name), "{shown}");
+        let read = bob.open(&format!("/rooms/{ROOM}/state"), &json!([event])).to_string();
+        assert!(read.contains(name), "{read}");
+    }
+    assert_eq!(bob.codes(), [] as [&str; 0]);
+    bob.reload();
+    let url = format!("{HS}/rooms/{ROOM}/state/m.room.name");
+    let known = serde_json::to_string(&bob.engine.before("GET", &url)).unwrap();
+    assert!(known.contains("Name 0"), "{known}");
+}
+
+#[test]
+fn the_state_before_a_timeline_settles_no_fork_nor_does_an_old_name() {
+    let (events, mut bob) = forked();
+    // As servers send it whose `state` is that before the timeline.
+    let shown = bob.open("/sync?since=c", &sync(vec![events[0].clone()], vec![]));
+    assert_ne!(name_of(&shown).as_deref(), Some("Name 0"), "{shown}");
+    let shown = bob.open("/sync?since=d", &sync(vec![], vec![events[0].clone()]));
+    assert_ne!(name_of(&shown).as_deref(), Some("Name 0"), "{shown}");
+    // Set minutes apart, the second knew of the first.
+    let (events, mut bob) = named_by(&[1, 1]);
+    let [early, late] = [dated(&events[0], NOW), dated(&events[1], NOW + 120_000)];
+    let mut state = room_state();
+    state.push(early.clone());
+    bob.open("/sync?since=a", &sync(state, vec![]));
+    bob.open("/sync?since=b", &sync(vec![], vec![late]));
+    let shown = bob.open("/sync?since=c", &state_after(&early)).to_string();
+    assert!(!shown.contains("Name 0"), "{shown}");
+    assert!(bob.codes().contains(&"rollback"));
+}

@@ -383,3 +383,45 @@ fn what_remains_of_a_sharing_cut_in_its_midst_is_shared_later_and_by_the_same_se
         assert_eq!(wants_session(&mut alice, &crowd, true).share_with, []);
     }
 }
+
+#[test]
+fn what_a_session_encrypted_that_could_not_be_stored_is_sent_again_for_who_comes_later() {
+    for (comes_back, reloads) in [(0, false), (0, true), (1, false), (1, true)] {
+        let mut alice = Client::new(ALICE);
+        let mut store = Map::new();
+        let state = json!(room_state()).to_string();
+        alice.engine.add_room_state(ROOM, &state).unwrap();
+        let body = write(&mut alice.engine, &mut store, "First", None).unwrap();
+        let event = json!({"type": "m.room.encrypted", "state_key": "m.room.name:", "sender": ALICE,
+            "origin_server_ts": NOW, "event_id": "$first",
+            "content": serde_json::from_str::<Value>(&body).unwrap()});
+        // The name comes back by sync before the disk fails, or after.
+        let answer = sync(vec![], vec![event]);
+        if comes_back == 0 {
+            alice.open("/sync?since=a", &answer);
+        }
+        // The batch that has the session: what came back is stored before it.
+        let fails_at = Some(1 - comes_back);
+        assert!(write(&mut alice.engine, &mut store, "Lost", fails_at).is_none());
+        if comes_back == 1 {
+            alice.open("/sync?since=a", &answer);
+        }
+        persist_soon(&mut alice.engine, &mut store);
+        if reloads {
+            alice.store.clone_from(&store);
+            alice = alice.tab();
+            alice.engine.add_room_state(ROOM, &state).unwrap();
+        }
+        let due: Vec<String> = alice.engine.tend().into_iter().map(|tend| tend.room_id).collect();
+        assert_eq!(due, [ROOM], "{comes_back} {reloads}");
+        // As the page tends a room: what it holds is shared first.
+        if alice.engine.outbound_rooms().contains(&ROOM.to_owned()) {
+            wants_session(&mut alice, &[], true);
+        }
+        let json = json!({"members": [ALICE], "now": NOW}).to_string();
+        let again = alice.engine.reencrypt(ROOM, &json).unwrap();
+        let ids: Vec<&str> = again.events.iter().map(|event| event.event_id.as_str()).collect();
+        assert_eq!(ids, ["$first"], "{comes_back} {reloads}");
+        assert_eq!(again.events[0].content_json, named("First").to_string());
+    }
+}

@@ -17,6 +17,23 @@ const TYPES: [&str; 2] = ["m.room.name", "m.room.topic"];
 /// Looked at as well: the flag that turns encrypted state on, and Jitsi widgets, which repeat the
 /// room's name.
 const OTHERS: [&str; 3] = ["m.room.encryption", "im.vector.modular.widgets", "m.widget"];
+/// Never encrypted, as in `core/room-state/src/msc4362/eligible.rs`.
+const NEVER: [&str; 14] = [
+    "m.room.encrypted",
+    "m.room.create",
+    "m.room.member",
+    "m.room.join_rules",
+    "m.room.power_levels",
+    "m.room.third_party_invite",
+    "m.room.history_visibility",
+    "m.room.guest_access",
+    "m.room.server_acl",
+    "m.room.tombstone",
+    "m.room.canonical_alias",
+    "m.space.child",
+    "m.space.parent",
+    "m.room.retention",
+];
 
 /// What can be set beside the mode; the page's module reads the same.
 pub const OPTIONS: [OptionInfo; 3] = [
@@ -93,6 +110,12 @@ impl Shield for EncryptedState {
             Endpoint::StateSend if is_encrypted_type(head, context) => {
                 HeadStep::Delegate(Handler::State)
             }
+            // What is encrypted in its room already, or by this Element itself; the module knows.
+            Endpoint::StateSend
+                if mode_in(context.policy, ID) != Mode::Flag && may_be_encrypted(head) =>
+            {
+                HeadStep::Delegate(Handler::State)
+            }
             Endpoint::CreateRoom => HeadStep::Delegate(Handler::State),
             Endpoint::Unknown if !matches!(head.method, "GET" | "HEAD") => {
                 if TYPES.iter().any(|kind| head.route.mentions(kind)) {
@@ -134,6 +157,11 @@ impl Shield for EncryptedState {
             false => BodyStep::Pass,
         })
     }
+}
+
+/// Whether it names a type that a room may have encrypted: what servers need is never.
+fn may_be_encrypted(head: &Head<'_>) -> bool {
+    head.route.parameter(1).is_some_and(|event_type| !NEVER.contains(&event_type.as_ref()))
 }
 
 /// Whether `…/rooms/{roomId}/state/{type}[/{key}]` names a type that may have to leave encrypted.

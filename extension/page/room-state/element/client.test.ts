@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, mock, test } from "node:test";
 
 import type { DeviceList, DeviceName, PageClient } from "./client.ts";
-import { deviceKeysOf, sendThroughOlm } from "./client.ts";
+import { deviceKeysOf, sendThroughOlm, signAsDevice } from "./client.ts";
 
 const BAD = "@bad:hs";
 const USERS = ["@first:hs", BAD, "@last:hs"];
@@ -199,5 +199,55 @@ describe("keys for many devices", () => {
     const reached: string[] = [];
     await send(client, reached);
     assert.deepEqual(reached, all.slice(1));
+  });
+});
+
+describe("a signature of the device", () => {
+  const signer = (sign: unknown): PageClient =>
+    ({
+      getCrypto: () => ({ olmMachine: { sign } }),
+      getUserId: () => "@me:hs",
+      getDeviceId: () => "ME",
+    }) as unknown as PageClient;
+  const all = { "@me:hs": { "ed25519:MASTER": "the person's", "ed25519:ME": "the device's" } };
+
+  test("is the device's own, not the person's", async () => {
+    let asked = "";
+    const client = signer(async (text: string) => {
+      asked = text;
+      return { asJSON: () => JSON.stringify(all) };
+    });
+    assert.equal(await signAsDevice(client, "text"), "the device's");
+    assert.equal(asked, "text");
+  });
+
+  test("is none where this Element gives none", async () => {
+    for (const sign of [
+      undefined,
+      () => Promise.reject(new Error("not ready")),
+      () => {
+        throw new Error("gone");
+      },
+      async () => ({ asJSON: () => "no JSON" }),
+      async () => ({ asJSON: () => "null" }),
+      async () => ({ asJSON: () => JSON.stringify({ "@me:hs": { "ed25519:ME": 1 } }) }),
+      async () => ({ asJSON: () => JSON.stringify({ "@other:hs": { "ed25519:ME": "x" } }) }),
+    ]) {
+      assert.equal(await signAsDevice(signer(sign), "text"), undefined);
+    }
+  });
+
+  test("holds nothing up", async () => {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    try {
+      const signing = signAsDevice(
+        signer(() => new Promise(() => undefined)),
+        "text",
+      );
+      assert.ok((await passing(signing)) <= 5_000);
+      assert.equal(await signing, undefined);
+    } finally {
+      mock.timers.reset();
+    }
   });
 });

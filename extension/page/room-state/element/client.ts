@@ -59,6 +59,8 @@ interface PageCrypto {
   readonly globalBlacklistUnverifiedDevices?: boolean;
   readonly olmMachine?: {
     exportRoomKeys?(predicate: (session: ExportedSession) => boolean): Promise<string>;
+    /** With the device's key, and the person's where it is there; so are key backups signed. */
+    sign?(message: string): Promise<{ asJSON(): string; free?(): void }>;
   };
   getOwnDeviceKeys(): Promise<{ ed25519: string; curve25519: string }>;
   getUserDeviceInfo(
@@ -178,6 +180,8 @@ export class PageCryptoError extends Error {}
 const MAX_IN_REQUEST = 100;
 /** How long an answer of the page's crypto is waited for. */
 const CRYPTO_LIMIT = 15_000;
+/** The same for a signature, without which a change goes out as well. */
+const SIGN_LIMIT = 3_000;
 /** How long a homeserver that wants requests slower may hold up all of one sending. */
 const RETRY_LIMIT = 30_000;
 /** How long for the devices of a user the page has not followed until now. */
@@ -241,6 +245,25 @@ export async function ownDevice(client: PageClient): Promise<OwnDevice> {
     curve25519,
     ed25519,
   };
+}
+
+/**
+ * The device's signature under a text, by the page's own crypto, which has the key; undefined where
+ * it does not sign.
+ */
+export async function signAsDevice(client: PageClient, text: string): Promise<string | undefined> {
+  const machine = cryptoOf(client).olmMachine;
+  if (typeof machine?.sign !== "function") return undefined;
+  try {
+    const signatures = await within(machine.sign(text), SIGN_LIMIT);
+    const all = parseJson(signatures.asJSON()) as Record<string, Record<string, unknown>>;
+    signatures.free?.();
+    const own = all[client.getUserId() ?? ""]?.[`ed25519:${client.getDeviceId() ?? ""}`];
+    return typeof own === "string" ? own : undefined;
+  } catch {
+    // What is not signed is judged by who gave its key, as everybody's was before.
+    return undefined;
+  }
 }
 
 /** Throws in words when this Element cannot hand out keys. */
@@ -542,6 +565,14 @@ export function isDirect(client: PageClient, room: PageRoom): boolean {
 
 /** The client whose own encrypted state Mantle has taken over. */
 let takenOver: PageClient | undefined;
+
+/** Whether the running client would encrypt by itself all that MSC4362 lets be encrypted. */
+export function encryptsAll(): boolean {
+  const client = runningClient();
+  return (
+    client !== undefined && (takenOver === client || client.enableEncryptedStateEvents === true)
+  );
+}
 
 /**
  * matrix-js-sdk's own encrypted state uses the session of the messages, whose key nobody gets who

@@ -10,9 +10,9 @@ use crate::model::current::Opened;
 use crate::model::decryption::{Role, TIMELINE};
 use crate::model::in_flight::{Arrival, Reconciled};
 use crate::model::observation::{Observation, Undecryptable};
-use crate::model::precedence::{Candidate, Precedence, STATE_ENCRYPTION_FLAGS};
+use crate::model::precedence::{CLOCK_TOLERANCE_MS, Candidate, Precedence, STATE_ENCRYPTION_FLAGS};
 use crate::model::warnings::Warning;
-use crate::msc4362::eligible::check_eligible;
+use crate::msc4362::eligible::{DEFAULT_TYPES, check_eligible};
 use crate::msc4362::packed_key::WireKey;
 use crate::sorted::{Map, Set};
 use mantle_wire::json::{self, elements, get, members, quoted};
@@ -110,6 +110,7 @@ fn place_encrypted(
                             edits.push(keep_known(model, &slot, entry));
                         }
                         slots.or_default(slot).is_undecryptable = true;
+                        model.states.note_awaited(entry.room(), &entry.found.state_key);
                     }
                 } else if matches!(error, OpenError::Content)
                     && entry.found.content(&response.body).trim_ascii() == "{}"
@@ -199,9 +200,12 @@ fn judge_clear(
         let slot = Slot::new(entry.room(), &entry.found.event_type, &entry.found.state_key);
         let known = model.states.known();
         let is_known = known.current(&slot.room_id, &slot.event_type, &slot.state_key).is_some();
-        let is_awaited = slots.get(&slot).is_some_and(|claims| claims.is_undecryptable)
-            && known.encrypts_state(&slot.room_id);
-        if !is_known && !is_awaited {
+        let is_awaited = known.encrypts_state(&slot.room_id)
+            && (slots.get(&slot).is_some_and(|claims| claims.is_undecryptable)
+                || model.states.is_awaited(&slot));
+        let is_blank = is_blank(entry.found.content(&response.body));
+        let is_late = !is_known && !is_awaited && !is_blank && is_readable_late(model, entry);
+        if !is_known && !is_awaited && !is_late {
             continue;
         }
         // Before the encrypted event that replaced it, a readable one is history.
@@ -209,8 +213,13 @@ fn judge_clear(
         if entry.role == TIMELINE && is_replaced {
             continue;
         }
-        if is_known && !is_blank(entry.found.content(&response.body)) {
-            model.warnings.warn(entry.room(), Warning::ClearOverEncrypted, entry.id().id);
+        if (is_known || is_late) && !is_blank {
+            let warning = match DEFAULT_TYPES.contains(&slot.event_type.as_str()) {
+                _ if is_late => Warning::ReadableName,
+                true => Warning::ClearOverEncrypted,
+                false => Warning::ReadableState,
+            };
+            model.warnings.warn(entry.room(), warning, entry.id().id);
         }
         let is_substituted = entry.role != TIMELINE && !last.contains_key(&slot);
         edits.push(if is_substituted {
@@ -219,6 +228,15 @@ fn judge_clear(
             Edit::of(&entry.found, Splice::Remove)
         });
     }
+}
+
+/// Whether a readable event sets what Mantle encrypts, in a room that encrypted it by then: so nobody
+/// can tell who has written it. What was set before the room had the flag stays.
+fn is_readable_late(model: &Model, entry: &Entry) -> bool {
+    let Some(flagged_at) = model.states.known().flagged_at(&entry.room_id) else { return false };
+    let limit = flagged_at.saturating_add(CLOCK_TOLERANCE_MS);
+    model.settings.types.contains(&entry.found.event_type)
+        && entry.found.origin_server_ts.is_none_or(|sent| sent > limit)
 }
 
 /// Slots whose newest event was redacted: they have no content, and none of an older event's. The
@@ -252,6 +270,7 @@ fn judge_emptied(
                 origin_server_ts: entry.found.origin_server_ts.unwrap_or_default(),
                 session_id: String::new(),
                 message_index: 0,
+                order: None,
             };
             let arrival = arrival(response.number, entry);
             if model.states.empty(slot, candidate, arrival, &mut model.journal) {
@@ -305,8 +324,16 @@ fn judge(
     let event = entry.id();
     let ts = entry.found.origin_server_ts.unwrap_or_default();
     let opened = Opened { event, sender: &entry.found.sender, ts, state };
-    match model.offer(&opened, arrival(response.number, entry)) {
+    let arrival = arrival(response.number, entry);
+    let precedence = match model.offer(&opened, arrival) {
+        Precedence::Rollback if says_now(response, entry) && model.settle(&opened, arrival) => {
+            Precedence::Current
+        }
+        precedence => precedence,
+    };
+    match precedence {
         Precedence::Current => {
+            model.states.forget_awaited(entry.room(), &entry.found.state_key);
             let (room_id, event_id) = (event.room_id.to_owned(), event.id.to_owned());
             observed.push(Observation::Current { room_id, event_id });
             true
@@ -318,6 +345,14 @@ fn judge(
             false
         }
     }
+}
+
+/// Whether the response says what the room's state of now is. What a sync has before its timeline
+/// does not.
+fn says_now(response: &Response, entry: &Entry) -> bool {
+    let is_now = entry.role == Role::Current(2)
+        || entry.role == Role::Current(0) && response.since.is_none();
+    is_now && entry.found.origin_server_ts.is_some()
 }
 
 /// Whether an older event may come from an honest server: the `state` of a sync is that before

@@ -118,9 +118,9 @@ fn sort_clear(
     model: &mut Model,
     response: &mut Response,
     survey: &mut Survey,
-    (objects, rooms): (Vec<usize>, Set<String>),
+    (objects, mut rooms): (Vec<usize>, Set<String>),
 ) {
-    let mut facts: Map<String, Vec<Entry>> = Map::new();
+    let mut placed = Vec::new();
     for object in objects {
         let room_id = match survey.place(&response.body, object) {
             Some(Place::Room { room_id, .. }) => room_id,
@@ -135,10 +135,18 @@ fn sort_clear(
                 .bytes(&response.body, object)
                 .is_some_and(|bytes| memmem::find(bytes, FLAG_END).is_some())
         };
+        // What is readable there may stand before the flag.
+        let is_known = rooms.contains(&room_id) || !model.states.known().is_unknown(&room_id);
+        if !is_known && mentions_flag() {
+            rooms.insert(room_id.clone());
+        }
+        placed.push((object, room_id));
+    }
+    let mut facts: Map<String, Vec<Entry>> = Map::new();
+    for (object, room_id) in placed {
         let is_interesting = rooms.contains(&room_id)
             || !model.states.known().is_unknown(&room_id)
-            || model.invites.has(&room_id)
-            || mentions_flag();
+            || model.invites.has(&room_id);
         if !is_interesting {
             continue;
         }
@@ -197,6 +205,8 @@ fn note_own(model: &mut Model, room: RoomId<'_>, user_id: &str) {
     if model.devices.is_self(user_id) && model.due.is_away(room, user_id) {
         model.states.forget_contents(room.0, &mut model.journal);
         model.outbound.condemn(room.0, &mut model.journal);
+        // None of what it encrypts is this device's to send again.
+        model.outbound.take_lost();
     }
 }
 
@@ -245,7 +255,9 @@ fn learn(model: &mut Model, response: &mut Response, room_id: &str, mut events: 
     let is_encryption = |entry: &Entry| entry.found.event_type == "m.room.encryption";
     let Some(entry) = events.into_iter().rfind(is_encryption) else { return };
     let content = entry.found.content(&response.body);
-    if model.observe_encryption(room, content, entry.id().id) == FlagChange::RemovalIgnored {
+    let sent = entry.found.origin_server_ts;
+    let change = model.observe_encryption(room, (content, sent), entry.id().id);
+    if change == FlagChange::RemovalIgnored {
         response.clear.push(entry);
     }
 }
