@@ -253,8 +253,14 @@ impl KnownState {
             (Some(one), Some(other)) => one.ts.abs_diff(other.ts),
             _ => candidate.origin_server_ts.abs_diff(current.origin_server_ts),
         };
+        // Who has counted further has read the other, or one as far.
+        let knew = match (candidate.order, current.order) {
+            (Some(one), Some(other)) => one.counter < other.counter,
+            _ => false,
+        };
         let is_fork = candidate.session_id != current.session_id
             && !current.session_id.is_empty()
+            && !knew
             && apart <= FORK_MS;
         if is_fork {
             slot.replaced.retain(|replaced| *replaced != candidate.event_id);
@@ -601,6 +607,19 @@ mod tests {
         }
         assert_eq!(offer(&mut known, late), Precedence::Rollback, "not as a new event");
         assert_eq!(offer(&mut known, candidate("$3", START + 60_000, "t", 1)), Precedence::Current);
+    }
+
+    #[test]
+    fn a_fork_among_those_who_say_their_order_is_of_two_that_counted_as_far() {
+        for (counter, is_fork) in [(4, false), (5, true)] {
+            let early = ordered("$1", START, "s", counter);
+            let late = ordered("$2", START + 5_000, "t", 5);
+            let mut known = KnownState::new();
+            offer(&mut known, early.clone());
+            offer(&mut known, late);
+            assert_eq!(offer(&mut known, early.clone()), Precedence::Rollback);
+            assert_eq!(settle(&mut known, early), is_fork, "{counter}");
+        }
     }
 
     #[test]
