@@ -1,9 +1,10 @@
 /** The settings in force and how they change; only the Rust module knows what the texts hold. */
-import type { SettingChange, SettingsView } from "../generated/types.ts";
+import type { ImportError, SettingChange, SettingsView } from "../generated/types.ts";
 import { withPages } from "./pages-module.ts";
 import type { SettingsTexts } from "./settings-store.ts";
 
 export type {
+  ImportError,
   OptionValue,
   OptionView,
   Profile,
@@ -23,4 +24,12 @@ export async function changedSettings(
   setting: SettingChange,
 ): Promise<string> {
   return withPages(({ change }) => change(stored, managed, setting));
+}
+
+/** The stored text that a file stands for, or what is wrong with the file. */
+export async function importedSettings(
+  { stored }: SettingsTexts,
+  file: string,
+): Promise<string | ImportError> {
+  return withPages(({ importSettings }) => importSettings(stored, file));
 }

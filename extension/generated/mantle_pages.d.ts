@@ -5,7 +5,7 @@ import type { Account, CheckUpReport, CheckUpRequest, FindingId, RepairNext, Rep
 
 
 
-import type { SettingChange, SettingsView, Site, SiteLists } from "./types.ts";
+import type { ImportError, SettingChange, SettingsView, Site, SiteLists } from "./types.ts";
 
 
 
@@ -119,6 +119,14 @@ export function describe(stored?: string | null, policy?: string | null): Settin
  * A host as the browser writes it in addresses, with a port at most; `undefined` for anything else.
  */
 export function host(text: string): string | undefined;
+
+/**
+ * The stored form that a person's file stands for, in place of the one that is there.
+ *
+ * # Errors
+ * None that a person could mend: what is wrong with the file is in what it returns.
+ */
+export function importSettings(stored: string | null | undefined, file: string): string | ImportError;
 
 /**
  * An origin where Element may live, with a path at most; `undefined` for anything else.

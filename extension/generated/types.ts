@@ -138,6 +138,11 @@ key: string,
 value: OptionValue | null, };
 
 /**
+ * Why a file was not taken; the options page has the sentences.
+ */
+export type ImportError = { "why": "noSettings" } | { "why": "unknown", "name": string } | { "why": "value", "name": string };
+
+/**
  * A place where Element lives.
  */
 export type Site = { 

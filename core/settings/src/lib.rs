@@ -6,12 +6,14 @@
 mod change;
 mod coerce;
 mod effective;
+mod import;
 mod layer;
 mod schema;
 pub mod validate;
 
 pub use change::{Change, ChangeError, change};
 pub use effective::{EffectiveSettings, InForce, Source};
+pub use import::{ImportError, MAX_IMPORT, import};
 pub use schema::{
     DEFAULT_DEVICE_NAME, GENERAL, GENERAL_OPTIONS, Item, Mode, OptionInfo, OptionKind, OptionValue,
     Profile, Settable, general,

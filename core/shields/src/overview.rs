@@ -2,8 +2,8 @@
 
 use crate::shields::{INFOS, settables};
 use mantle_settings::{
-    Change, ChangeError, EffectiveSettings, GENERAL, GENERAL_OPTIONS, InForce, Mode, OptionInfo,
-    OptionValue, Profile, Site, Source, validate,
+    Change, ChangeError, EffectiveSettings, GENERAL, GENERAL_OPTIONS, ImportError, InForce, Mode,
+    OptionInfo, OptionValue, Profile, Site, Source, validate,
 };
 use serde::{Serialize, Serializer};
 
@@ -182,4 +182,13 @@ pub fn change(
 ) -> Result<String, ChangeError> {
     let settables: Vec<_> = settables().collect();
     mantle_settings::change(stored, managed, change, &settables)
+}
+
+/// The stored form that a file stands for, in place of the one that is there.
+///
+/// # Errors
+/// [`ImportError`] when anything in the file is not understood.
+pub fn import(stored: Option<&str>, file: &str) -> Result<String, ImportError> {
+    let settables: Vec<_> = settables().collect();
+    mantle_settings::import(stored, file, &settables)
 }

@@ -1,4 +1,5 @@
 /** The ledger: what was counted, day by day, to be searched, exported and cleared. */
+import { download } from "../shared/download.ts";
 import { onStorageChanged } from "../../browser/api.ts";
 import { forgetLearned } from "../../browser/learned.ts";
 import { type DayRow, clearLedger, dayOf, isHandled, readDays } from "../../browser/ledger.ts";
@@ -256,14 +257,6 @@ function addActions(): void {
   });
   clear.id = "clear";
   part("actions").append(json, csv, clear);
-}
-
-function download(name: string, type: string, content: string): void {
-  const link = element("a");
-  link.href = URL.createObjectURL(new Blob([content], { type }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
 void readMessages().then(start);

@@ -10,12 +10,15 @@ import { type Families, showFamilies } from "../shared/family.ts";
 import { type OptionField, optionField } from "../shared/option-field.ts";
 import { showSites } from "../shared/site-list.ts";
 import { showWelcome } from "../shared/welcome-card.ts";
-import { forgetLearned } from "../../browser/learned.ts";
+import { forgetLearned, watchLearned } from "../../browser/learned.ts";
 import { refusedRules, watchRuleProblems } from "../../browser/rule-problems.ts";
 import { problemsOf, showProblems } from "../shared/problems.ts";
 import { changeSetting } from "../shared/setting-change.ts";
 import { isAnswerName, showAnswers } from "./answer-list.ts";
 import { profileField } from "./profile-field.ts";
+import { shieldSearch } from "../shared/shield-search.ts";
+import { showLearned } from "./learned-list.ts";
+import { showTransfer } from "./transfer.ts";
 
 /** Asked once on a card of its own. */
 const CARD = "consent";
@@ -33,6 +36,7 @@ function build(settings: SettingsView): void {
     isOpen: () => true,
     isBrief: false,
   });
+  shieldSearch(part("find"), part("shields"));
 
   part("general").append(element("h2", { text: text("general") }));
   const trouble = element("p", { class: "trouble", role: "alert" });
@@ -68,6 +72,7 @@ async function showSettings(): Promise<void> {
   part("managed").hidden = texts.managed === null;
   showProblems(part("problems"), problemsOf(settings, await refusedRules()));
   showWelcome(part("welcome"), settings);
+  await showLearned(part("learned"), settings);
   showSites(part("sites"), await addedSites(texts), await sitesToAllow(texts), () => {
     void showSettings();
   });
@@ -97,7 +102,9 @@ async function start(): Promise<void> {
   await showSettings();
   await showCounts();
   await showAnswers(part("answers"));
+  showTransfer(part("transfer"));
   watchSettings(() => void showSettings());
+  watchLearned(() => void showSettings());
   watchRuleProblems(() => void showSettings());
   onStorageChanged((area, keys) => {
     if (area !== "managed" && keys.includes("ledger")) {

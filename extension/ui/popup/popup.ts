@@ -29,7 +29,7 @@ import { showCheckUp } from "./check-up-card.ts";
 import { happenedCard } from "./happened.ts";
 import { type PauseCard, pauseCard } from "./pause-card.ts";
 import { type PageCondition, examine } from "./page-state.ts";
-import { shieldSearch } from "./shield-search.ts";
+import { shieldSearch } from "../shared/shield-search.ts";
 import { forgetLearned } from "../../browser/learned.ts";
 import { refusedRules, watchRuleProblems } from "../../browser/rule-problems.ts";
 import { problemsOf, showProblems } from "../shared/problems.ts";

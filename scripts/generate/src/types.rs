@@ -34,6 +34,7 @@ pub(crate) fn types() -> String {
         settings::OptionInfo,
         settings::OptionValue,
         settings::Change,
+        settings::ImportError,
         settings::Site,
         verdict::Handler,
         verdict::Action,

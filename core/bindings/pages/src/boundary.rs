@@ -10,7 +10,7 @@ use web_sys::Url;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-import type { SettingChange, SettingsView, Site, SiteLists } from "./types.ts";
+import type { ImportError, SettingChange, SettingsView, Site, SiteLists } from "./types.ts";
 "#;
 
 /// A panic says its place in the console, in builds where panics have messages (`scripts/wasm-toolchain`).
@@ -56,6 +56,18 @@ pub fn change(
     }
     overview::change(stored.as_deref(), policy.as_deref(), change)
         .map_err(|error| JsError::new(&error.to_string()))
+}
+
+/// The stored form that a person's file stands for, in place of the one that is there.
+///
+/// # Errors
+/// None that a person could mend: what is wrong with the file is in what it returns.
+#[wasm_bindgen(js_name = importSettings, unchecked_return_type = "string | ImportError")]
+pub fn import_settings(stored: Option<String>, file: &str) -> Result<JsValue, JsError> {
+    match overview::import(stored.as_deref(), file) {
+        Ok(stored) => Ok(stored.into()),
+        Err(error) => to_js(&error),
+    }
 }
 
 /// A host as the browser writes it in addresses, with a port at most; `undefined` for anything else.

@@ -1,6 +1,6 @@
 /** The field that leaves only the shields whose texts hold every word a person typed. */
 import { counted, inDigits, text } from "../../browser/messages.ts";
-import { element } from "../shared/dom.ts";
+import { element } from "./dom.ts";
 
 /** Built over the families once they are there; folds are as they were when the field is empty. */
 export function shieldSearch(parent: HTMLElement, families: HTMLElement): void {
