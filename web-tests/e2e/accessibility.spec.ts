@@ -1,0 +1,284 @@
+/**
+ * Mantle's own pages for everybody: no rule of WCAG 2.2 AA that axe knows is broken, light or dark;
+ * nothing is wider than a screen of 320 pixels, which is 400 % of 1280; what people come for is done
+ * by keyboard alone. And the options page's lists and files.
+ */
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { ElementHandle, Page } from "puppeteer-core";
+import { tabTo as tabToElement, violations } from "../support/axe.ts";
+import { bothBrowsers } from "../support/browsers.ts";
+import { type Recorder, startRecorder } from "../support/recorder.ts";
+import { elementPage } from "./element-page.ts";
+import {
+  type ExtensionBrowser,
+  callApi,
+  launchMantle,
+  storeSettings,
+  tabShowing,
+  until,
+} from "./extension-pages.ts";
+
+const ELEMENT = "chat.example.org";
+const MANAGER = "manager.example.net";
+const SCREENSHOTS = fileURLToPath(new URL("../../build/screenshots", import.meta.url));
+/** Goes on with the Tab key until it is on what the selector finds. */
+async function tabTo(page: Page, selector: string): Promise<void> {
+  const wanted = await page.waitForSelector(selector);
+  if (wanted === null) throw new Error(`There is no ${selector}.`);
+  assert.ok(await tabToElement(page, wanted), selector);
+}
+
+for (const kind of bothBrowsers) {
+  describe(`accessibility in ${kind}`, () => {
+    let recorder: Recorder;
+    let running: ExtensionBrowser;
+    let page: Page;
+    let tab: number;
+
+    before(async () => {
+      mkdirSync(SCREENSHOTS, { recursive: true });
+      recorder = await startRecorder({ hosts: { [ELEMENT]: elementPage } });
+      running = await launchMantle(kind, recorder.port);
+      const site = await running.newPage();
+      await site.goto(`https://${ELEMENT}/`);
+      page = await running.openExtensionPage("popup.html");
+      tab = await tabShowing(page, ELEMENT);
+      const day = new Date();
+      const name = [day.getFullYear(), day.getMonth() + 1, day.getDate()]
+        .map((part) => String(part).padStart(2, "0"))
+        .join("-");
+      const row = { shield: "integrations", action: "blocked", host: MANAGER, endpoint: "x" };
+      await callApi(page, "storage.local.set", {
+        [`ledger/${name}`]: [{ ...row, count: 3, last: Date.now() }],
+      });
+    });
+
+    after(async () => {
+      await running?.close();
+      await recorder?.close();
+    });
+
+    const open = async (path: string): Promise<void> => {
+      await page.close();
+      page = await running.openExtensionPage(path);
+      const ready = path.startsWith("ledger")
+        ? "[role=row]"
+        : path.startsWith("checkup")
+          ? "#state:not(:empty)"
+          : "[data-shield]";
+      await page.waitForSelector(ready, { timeout: 30_000 });
+    };
+
+    async function stored(): Promise<Record<string, unknown>> {
+      const found = await callApi<{ settings?: string }>(page, "storage.local.get", "settings");
+      return JSON.parse(found.settings ?? "{}") as Record<string, unknown>;
+    }
+
+    it("would find what breaks a rule", async () => {
+      await open("options.html");
+      await page.$eval("main", (main) => {
+        main.append(document.createElement("button"));
+      });
+      assert.match((await violations(page)).join(), /^button-name: /);
+    });
+
+    for (const name of ["popup", "options", "ledger", "checkup"]) {
+      it(`breaks no rule of WCAG 2.2 AA in ${name}, and fits 320 pixels`, async () => {
+        await open(`${name}.html?tab=${tab}`);
+        for (const width of [320, 900]) {
+          await page.setViewport({ width, height: 900 });
+          for (const dark of [false, true]) {
+            await running.setDark(page, dark);
+            await page.waitForFunction(
+              (wanted) => matchMedia("(prefers-color-scheme: dark)").matches === wanted,
+              {},
+              dark,
+            );
+            for (const isOpen of [false, true]) {
+              await page.$$eval(
+                "details",
+                (all, open) => {
+                  for (const fold of all) fold.open = open;
+                },
+                isOpen,
+              );
+              const where = `${name} ${width} ${dark ? "dark" : "light"} ${isOpen ? "open" : "shut"}`;
+              assert.deepEqual(await violations(page), [], where);
+              const isWide = await page.evaluate(
+                () =>
+                  document.documentElement.scrollWidth > document.documentElement.clientWidth + 1,
+              );
+              assert.equal(isWide, false, where);
+            }
+            const picture = `a11y-${name}-${kind}-${width}-${dark ? "dark" : "light"}.png`;
+            await page.screenshot({ path: join(SCREENSHOTS, picture) });
+          }
+        }
+        await running.setDark(page, false);
+      });
+    }
+
+    it("shows what is chosen where the person's own colours replace Mantle's", async (test) => {
+      if (kind === "firefox") {
+        test.skip("the driver has no word for it");
+        return;
+      }
+      await open(`popup.html?tab=${tab}`);
+      const session = await page.createCDPSession();
+      await session.send("Emulation.setEmulatedMedia", {
+        features: [{ name: "forced-colors", value: "active" }],
+      });
+      const outlines = await page.$$eval(
+        '.modes input:checked + span, button.switch[aria-checked="true"]',
+        (all) => all.map((one) => getComputedStyle(one).outlineStyle),
+      );
+      assert.ok(outlines.length > 0);
+      assert.deepEqual([...new Set(outlines)], ["solid"]);
+      await session.detach();
+    });
+
+    it("by keyboard alone: why stickers are gone, and their manager allowed", async () => {
+      await storeSettings(page, { version: 1, options: { general: { consent: true } } });
+      await open(`popup.html?tab=${tab}`);
+      await page.bringToFront();
+      await tabTo(page, "#search");
+      await page.keyboard.type("sticker");
+      const shown = (): Promise<string[]> =>
+        page.$$eval("[data-shield]:not([hidden])", (rows) =>
+          rows
+            .filter((row) => row.closest("[hidden]") === null)
+            .map((row) => (row as HTMLElement).dataset["shield"] ?? ""),
+        );
+      await until(async () => (await shown()).join() === "integrations", "the one switch");
+      await tabTo(page, '[data-shield="integrations"] summary');
+      await page.keyboard.press("Enter");
+      const why = await page.$eval('[data-shield="integrations"] .loses', (one) =>
+        one.checkVisibility() ? one.textContent : "",
+      );
+      assert.match(why ?? "", /[Ss]ticker/);
+      await tabTo(page, "#allow-integrations");
+      await page.keyboard.type(MANAGER);
+      await tabTo(page, '[data-shield="integrations"] .buttons button');
+      await page.keyboard.press("Enter");
+      await until(async () => "allow" in (await stored()), "the stored host");
+      assert.deepEqual((await stored())["allow"], { integrations: [MANAGER] });
+    });
+
+    describe("options", () => {
+      let folder: string;
+
+      before(async () => {
+        folder = mkdtempSync(join(tmpdir(), "mantle-options-"));
+        await open("options.html");
+      });
+      after(() => rmSync(folder, { recursive: true, force: true }));
+
+      async function importFile(content: string): Promise<string> {
+        const file = join(folder, "settings.json");
+        writeFileSync(file, content);
+        await page.$$eval("#transfer .outcome, #transfer .trouble", (all) => {
+          for (const one of all) one.textContent = "";
+        });
+        const input = (await page.$("#import-file")) as ElementHandle<HTMLInputElement>;
+        await input.uploadFile(file);
+        const said = await page.waitForFunction(() => {
+          const all = [...document.querySelectorAll("#transfer .outcome, #transfer .trouble")];
+          return all.map((one) => one.textContent).join("");
+        });
+        return (await said.jsonValue()) as string;
+      }
+
+      it("takes settings from a file whole, or not at all and says why", async () => {
+        const mine = { version: 1, options: { general: { consent: true } } };
+        await storeSettings(page, mine);
+        for (const [content, why] of [
+          ["no settings", /holds no settings of Mantle/],
+          ['{"version":1,"shields":{"tea":"on"}}', /does not know “shields.tea”/],
+          ['{"version":1,"shields":{"typing":"off"},"allow":{"maps":["a b"]}}', /cannot use “a b”/],
+        ] as const) {
+          assert.match(await importFile(content), why);
+          assert.deepEqual(await stored(), mine);
+        }
+        const file = { version: 1, shields: { typing: "off" }, allow: { maps: ["Maps.example"] } };
+        assert.equal(
+          await importFile(JSON.stringify(file)),
+          "The settings of the file are in force.",
+        );
+        assert.deepEqual(await stored(), {
+          version: 1,
+          shields: { typing: "off" },
+          allow: { maps: ["maps.example"] },
+          options: { general: { consent: true } },
+        });
+        await page.waitForSelector(
+          '[data-shield="typing"] [aria-checked="false"], [data-shield="typing"] input[value="off"]:checked',
+        );
+      });
+
+      it("gives the settings as a file that it takes back", async () => {
+        await page.evaluate(() => {
+          URL.createObjectURL = (file) => {
+            const window_ = globalThis as unknown as { exported?: Promise<string> };
+            window_.exported = (file as Blob).text();
+            return "data:,";
+          };
+        });
+        await tabTo(page, "#transfer .buttons button");
+        await page.keyboard.press("Enter");
+        await page.waitForFunction(() => "exported" in globalThis);
+        const file = await page.evaluate(
+          () => (globalThis as unknown as { exported: Promise<string> }).exported,
+        );
+        assert.deepEqual(JSON.parse(file), await stored());
+        assert.equal(await importFile(file), "The settings of the file are in force.");
+        assert.deepEqual(await stored(), JSON.parse(file));
+      });
+
+      it("finds a switch by what it is about", async () => {
+        await page.focus("#search");
+        await page.keyboard.type("sticker");
+        await until(
+          () =>
+            page.$$eval(
+              "[data-shield]",
+              (rows) => rows.filter((row) => row.checkVisibility()).length === 1,
+            ),
+          "the one switch",
+        );
+        await page.$eval("#search", (field) => {
+          (field as HTMLInputElement).value = "";
+          field.dispatchEvent(new Event("input"));
+        });
+      });
+
+      it("lists the hosts that sites named, and forgets them", async () => {
+        const one = { site: ELEMENT, part: "", isPrivate: false, pathPrefix: "/" };
+        await callApi(page, "storage.session.set", {
+          learned: [
+            { ...one, shield: "integrations", host: "m.example" },
+            { ...one, shield: "integrations", host: "m.example", part: "0".repeat(32) },
+            { ...one, shield: "identity", host: "id.example" },
+          ],
+        });
+        const hosts = (): Promise<string[]> =>
+          page.$$eval("#learned li span", (all) => all.map((at) => at.textContent ?? ""));
+        await until(async () => (await hosts()).length === 2, "the two hosts");
+        assert.match((await hosts())[0] ?? "", /^m\.example, named on chat\.example\.org \(/);
+        await tabTo(page, '[aria-label="Forget m.example"]');
+        await page.keyboard.press("Enter");
+        await until(async () => (await hosts()).length === 1, "one host less");
+        await page.$eval("#learned > button", (all) => {
+          (all as HTMLButtonElement).click();
+        });
+        await page.waitForSelector("#learned", { hidden: true });
+        const kept = await callApi<{ learned: unknown[] }>(page, "storage.session.get", "learned");
+        assert.deepEqual(kept.learned, []);
+      });
+    });
+  });
+}

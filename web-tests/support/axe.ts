@@ -1,0 +1,42 @@
+/** A page of Mantle's as people use it who see or point otherwise than most. */
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import type { ElementHandle, Page } from "puppeteer-core";
+
+interface Axe {
+  run(
+    where: Document,
+    options: object,
+  ): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>;
+}
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+/** WCAG 2.2 AA, with what it took over from its earlier versions. */
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+/** No page has as many stops. */
+const MAX_TABS = 600;
+
+/** What breaks a rule, with the rule. */
+export async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(`${AXE}; undefined`);
+  return page.evaluate(async (values) => {
+    const { axe } = globalThis as unknown as { axe: Axe };
+    const found = await axe.run(document, { runOnly: { type: "tag", values } });
+    return found.violations.flatMap(({ id, nodes }) =>
+      nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary}`),
+    );
+  }, RULES);
+}
+
+/** Goes on with the Tab key until it is there; false when the page took it away meanwhile. */
+export async function tabTo(page: Page, wanted: ElementHandle): Promise<boolean> {
+  for (let tabs = 0; tabs < MAX_TABS; tabs += 1) {
+    const [isThere, isGone] = await wanted.evaluate((one) => [
+      document.activeElement === one,
+      !one.isConnected,
+    ]);
+    if (isThere === true || isGone === true) return isThere === true;
+    await page.keyboard.press("Tab");
+  }
+  throw new Error("The Tab key does not come there.");
+}
