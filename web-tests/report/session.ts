@@ -1,8 +1,11 @@
+import { createHash } from "node:crypto";
+import type { Page } from "puppeteer-core";
 import type { Calls } from "../client/client.ts";
 import type { BrowserKind } from "../support/browsers.ts";
 import { jpegWithPlace, pictureHolding } from "../support/canaries.ts";
 import { drive, openClient, tryToDrive, unhandled } from "../support/client-page.ts";
 import { isAsked, press } from "../support/question.ts";
+import { AUTH, startAuthServer } from "../support/auth-server.ts";
 import { HOMESERVER, identityServer, MANAGER, OPEN_HOMESERVER } from "../support/world.ts";
 import type { World } from "../support/world.ts";
 import { DrivenSession, PASSWORD, runDriven } from "./driven.ts";
@@ -10,6 +13,7 @@ import type { SessionResult, Stage } from "./driven.ts";
 
 const REST = `https://${MANAGER}/api`;
 const UI = `https://${MANAGER}/`;
+const SITE = "https://chat.example.org/";
 const IDENTITY = "https://vector.im";
 const PHONE = "07700900123";
 
@@ -30,6 +34,24 @@ export async function runSession(
   world.recorder.route("is.example.org", identityServer({ algorithms: ["none"] }));
   const begin = (stage: Stage): Session => new Session(stage, options.slidingSync ?? false);
   return runDriven(world, world.recorder, kind, extension, begin);
+}
+
+/** What the page's own script is answered. */
+function post(
+  tab: Page,
+  url: string,
+  content: { type: string; body: string },
+): Promise<Record<string, unknown>> {
+  return tab.evaluate(
+    async (address: string, type: string, body: string) => {
+      const headers = { "Content-Type": type };
+      const answer = await fetch(address, { method: "POST", headers, body });
+      return (await answer.json()) as Record<string, unknown>;
+    },
+    url,
+    content.type,
+    content.body,
+  );
 }
 
 class Session extends DrivenSession {
@@ -59,7 +81,83 @@ class Session extends DrivenSession {
       const errors = await unhandled(this.page);
       if (errors.length > 0) throw new Error(errors.join("; "));
     });
+    await this.#signInElsewhere();
     await this.#leave();
+  }
+
+  /** Two ways to sign in that leave Element's page, up to where they begin to tell. */
+  async #signInElsewhere(): Promise<void> {
+    const tab = await this.page.browser().newPage();
+    await this.check("an authorisation server signed a session in", async () => {
+      this.elsewhere["device-name-token"] = await this.#signInByTokens(tab);
+    });
+    // As Element does it: the homeserver is told where to come back to, a room's address here.
+    await tab.goto(`${SITE}#/room/!room:hs.example.org`);
+    await tab.evaluate((homeserver: string) => {
+      const back = encodeURIComponent(location.href);
+      location.href = `${homeserver}/_matrix/client/v3/login/sso/redirect?redirectUrl=${back}`;
+    }, `https://${HOMESERVER}`);
+    await this.check("the homeserver's sign-in page was asked for", async () => {
+      const limit = Date.now() + 30_000;
+      const isAsked = (): boolean =>
+        this.world.recorder.to(HOMESERVER).some(({ path }) => path.includes("/login/sso/redirect"));
+      while (!isAsked()) {
+        if (Date.now() > limit) throw new Error("it was not, within half a minute");
+        await new Promise((resume) => setTimeout(resume, 50));
+      }
+    });
+    await tab.close();
+  }
+
+  /** As OAuth does it; gives how many sessions are called after the browser in the end. */
+  async #signInByTokens(tab: Page): Promise<number> {
+    const { synapse, recorder } = this.world;
+    const user = `tokens-${Math.random().toString(36).slice(2, 8)}`;
+    const account = await synapse.register(user, PASSWORD);
+    recorder.route(AUTH, startAuthServer(synapse, user, PASSWORD).handler);
+    await tab.goto(SITE);
+    const client = await post(tab, `https://${AUTH}/oauth2/registration`, {
+      type: "application/json",
+      body: JSON.stringify({ client_name: "Example Org Chat", redirect_uris: [SITE] }),
+    });
+    const verifier = "verifier".repeat(8);
+    const device = `TOKENS${user.slice(-6).toUpperCase()}`;
+    const query = new URLSearchParams({
+      response_type: "code",
+      client_id: String(client["client_id"]),
+      redirect_uri: SITE,
+      scope:
+        "urn:matrix:org.matrix.msc2967.client:api:* " +
+        `urn:matrix:org.matrix.msc2967.client:device:${device}`,
+      code_challenge: createHash("sha256").update(verifier).digest("base64url"),
+      code_challenge_method: "S256",
+    });
+    await tab.goto(`https://${AUTH}/authorize?${query.toString()}`);
+    const back = await tab.$eval("#allow", (link) => (link as HTMLAnchorElement).href);
+    await tab.goto(SITE);
+    const tokens = await post(tab, `https://${AUTH}/oauth2/token`, {
+      type: "application/x-www-form-urlencoded",
+      body: new URLSearchParams({
+        grant_type: "authorization_code",
+        client_id: String(client["client_id"]),
+        code: new URL(back).searchParams.get("code") ?? "",
+        redirect_uri: SITE,
+        code_verifier: verifier,
+      }).toString(),
+    });
+    const status = await tab.evaluate(
+      async (homeserver: string, token: string) => {
+        const headers = { Authorization: `Bearer ${token}` };
+        const url = `${homeserver}/_matrix/client/v3/account/whoami`;
+        return (await fetch(url, { headers })).status;
+      },
+      `https://${HOMESERVER}`,
+      String(tokens["access_token"]),
+    );
+    if (status !== 200) throw new Error(`the homeserver answered ${status} to the new session`);
+    const path = `/_matrix/client/v3/devices/${device}`;
+    const { display_name: name } = await synapse.call(account, "GET", path);
+    return /Chrome|Firefox/.test(String(name)) ? 1 : 0;
   }
 
   /** A link Element did not make its own, and the same one opened by another program. */
