@@ -65,7 +65,7 @@ const extensionLayers: Record<string, readonly string[]> = {
   ],
   "page/relations": [
     ...["protocol", "page/primordials", "page/intercept", "page/core", "page/channel"],
-    ...["page/dialogs", "page/room-state/element"],
+    ...["page/dialogs", "page/texts", "page/room-state/element"],
   ],
   "page/checkup": [
     ...["protocol", "page/primordials", "page/texts"],

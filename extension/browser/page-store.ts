@@ -118,14 +118,14 @@ export interface RememberedAnswer {
   readonly about: "server" | "room" | "other";
   /** The server, where it is one. */
   readonly server: string;
-  readonly choice: "clean" | "send";
+  readonly choice: "clean" | "send" | "encrypt" | "readable";
   /** Day, as 2026-01-31; undefined where an earlier Mantle kept none. */
   readonly day: string | undefined;
 }
 
 const ANSWER_NAME = /^page\/(https?:\/\/[^/]+)\/(media\/room|media\/server|answers)\/(.+)$/;
-/** As `rememberChoice` of extension/page/media/memory.ts writes it. */
-const ANSWER = /^(clean|send)(?: (\d{4}-\d{2}-\d{2}))?$/;
+/** As `rememberChoice` of extension/page/media/memory.ts and relations/choices.ts write it. */
+const ANSWER = /^(clean|send|encrypt|readable)(?: (\d{4}-\d{2}-\d{2}))?$/;
 
 /** Every such answer, of all pages. */
 export async function rememberedAnswers(): Promise<RememberedAnswer[]> {
@@ -134,9 +134,17 @@ export async function rememberedAnswers(): Promise<RememberedAnswer[]> {
   for (const [name, value] of Object.entries(stored)) {
     const [, origin = "", area, of = ""] = ANSWER_NAME.exec(name) ?? [];
     const [, choice, day] = ANSWER.exec(String(value)) ?? [];
-    if (choice !== "clean" && choice !== "send") continue;
+    if (choice === undefined) continue;
     const about = area === "media/server" ? "server" : area === "media/room" ? "room" : "other";
-    answers.push({ name, origin, about, server: about === "server" ? of : "", choice, day });
+    const server = about === "server" ? of : "";
+    answers.push({
+      name,
+      origin,
+      about,
+      server,
+      choice: choice as RememberedAnswer["choice"],
+      day,
+    });
   }
   return answers;
 }

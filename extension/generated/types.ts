@@ -166,7 +166,7 @@ permission: string, };
 /**
  * A part of the page script that takes requests or answers over, asynchronously.
  */
-export type Handler = "state" | "media" | "ask" | "session";
+export type Handler = "state" | "media" | "ask" | "session" | "relations";
 
 /**
  * What Mantle did, for the ledger.

@@ -110,6 +110,14 @@ export function ownReaction(roomId: string, eventId: string, key: string): strin
   return found?.getId() ?? null;
 }
 
+/** Sends again what did not leave; gives how many that were. */
+export async function sendAgain(roomId: string): Promise<number> {
+  const room = client().getRoom(roomId);
+  const failed = room?.getPendingEvents().filter((event) => event.status === "not_sent") ?? [];
+  if (room !== null) for (const event of failed) await client().resendEvent(event, room);
+  return failed.length;
+}
+
 async function until(condition: () => boolean, what: () => string): Promise<void> {
   const limit = Date.now() + LIMIT_MS;
   while (!condition()) {

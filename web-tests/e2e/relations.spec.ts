@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { bothBrowsers } from "../support/browsers.ts";
-import { clientPage, drive, unhandled } from "../support/client-page.ts";
+import { clientPage, drive, tryToDrive, unhandled } from "../support/client-page.ts";
 import { forge } from "../support/hostile-member.ts";
 import {
   aboutRoom,
@@ -17,13 +17,14 @@ import {
 import type { LyingHomeserver, Plain, WireEvent } from "../support/lies.ts";
 import { startPeer } from "../support/peer.ts";
 import type { Peer } from "../support/peer.ts";
+import { openQuestion, press } from "../support/question.ts";
 import type { Recorder } from "../support/recorder.ts";
 import type { Account } from "../support/synapse.ts";
 import { HOMESERVER, startWorld } from "../support/world.ts";
 import type { World } from "../support/world.ts";
 import { openGuarded } from "./encrypted-state/people.ts";
 import type { Guarded } from "./encrypted-state/people.ts";
-import { launchExtensionBrowser, testBuild, until } from "./extension-pages.ts";
+import { launchExtensionBrowser, storeSettings, testBuild, until } from "./extension-pages.ts";
 import type { ExtensionBrowser } from "./extension-pages.ts";
 
 const PASSWORD = "correct horse battery staple";
@@ -326,6 +327,207 @@ for (const kind of bothBrowsers) {
         assert.equal((await drive(page, "seeEvent", roomId, honest)).type, "m.reaction");
       }
       end();
+    });
+
+    describe("are written", () => {
+      /** What the homeserver was told of reactions and of what is answered, since `recorder.clear()`. */
+      const told = (): { reactions: number; replies: number; reactedInside: number } => {
+        const puts = recorder.exchanges.filter(
+          ({ method, path }) => method === "PUT" && path.includes("/send/"),
+        );
+        const bodies = puts.map(({ body }) => body.toString("utf8"));
+        return {
+          reactions: puts.filter(({ path }) => path.includes("/send/m.reaction/")).length,
+          replies: bodies.filter((body) => body.includes("m.in_reply_to")).length,
+          reactedInside: bodies.filter((body) => body.includes("m.annotation")).length,
+        };
+      };
+      const NOTHING = { reactions: 0, replies: 0, reactedInside: 0 };
+      const outside = (): Plain[] =>
+        recorder.exchanges
+          .filter(({ method, path }) => method === "PUT" && path.includes("/send/"))
+          .map(({ body }) => JSON.parse(body.toString("utf8")) as Plain)
+          .filter((body) => body["m.relates_to"] !== undefined)
+          .map((body) => body["m.relates_to"] as Plain);
+      const set = async (mode: string): Promise<void> => {
+        const options = await browser.openExtensionPage("options.html");
+        await storeSettings(options, { version: 1, shields: { relations: mode } });
+        await options.close();
+        for (const one of readers) await one.restart({ reload: true });
+      };
+      const withOuter = [
+        { rel_type: "m.thread", what: "thread" },
+        { rel_type: "m.replace", what: "edit" },
+      ];
+      let answeredId: string;
+
+      it("in clear while the shield is off, which shows what it is for", async () => {
+        recorder.clear();
+        answeredId = (await drive(alice.page, "sendText", roomId, "Off")).eventId;
+        await drive(alice.page, "react", roomId, answeredId, "🌧");
+        await drive(alice.page, "sendReply", roomId, answeredId, "Readable");
+        assert.deepEqual(told(), { reactions: 1, replies: 1, reactedInside: 1 });
+      });
+
+      it("inside the ciphertext while it is on, and everybody with Mantle sees them", async () => {
+        await set("on");
+        recorder.clear();
+        const { eventId } = await drive(alice.page, "sendText", roomId, "On");
+        for (const { page } of readers) await drive(page, "seeEvent", roomId, eventId, "On");
+        const replies = new Map<string, string>();
+        for (const { page, label } of readers) {
+          await drive(page, "react", roomId, eventId, "☔");
+          const answer = await drive(page, "sendReply", roomId, eventId, `from ${label}`);
+          replies.set(answer.eventId, `from ${label}`);
+        }
+        const senders = readers.map(({ userId }) => userId);
+        for (const { page } of readers) {
+          await drive(page, "seeReactions", roomId, eventId, { "☔": senders });
+          for (const [id, body] of replies) {
+            assert.equal((await drive(page, "seeEvent", roomId, id, body)).replyTo, eventId);
+          }
+        }
+        // Those without Mantle read the text and stay healthy.
+        for (const [id, body] of replies) {
+          assert.equal((await drive(dave.page, "seeEvent", roomId, id, body)).replyTo, null);
+          await carol.receive(roomId, body);
+        }
+        assert.deepEqual(await drive(dave.page, "reactionsTo", roomId, eventId), {});
+        assert.deepEqual(told(), NOTHING);
+        assert.deepEqual(outside(), []);
+        answeredId = eventId;
+      });
+
+      it("one's own can be taken back and given again, also after a reload", async () => {
+        for (const one of [alice, erin]) {
+          await one.restart({ reload: true });
+          const others = readers.map(({ userId }) => userId).filter((id) => id !== one.userId);
+          await drive(one.page, "seeReactions", roomId, answeredId, {
+            "☔": [...others, one.userId],
+          });
+          const own = await drive(one.page, "ownReaction", roomId, answeredId, "☔");
+          assert.match(own ?? "", /^\$/);
+          await drive(one.page, "removeEvent", roomId, own ?? "");
+          for (const { page } of readers) {
+            await drive(page, "seeReactions", roomId, answeredId, { "☔": others });
+          }
+          assert.equal(await drive(one.page, "ownReaction", roomId, answeredId, "☔"), null);
+          await until(
+            async () => {
+              const shown = await drive(one.page, "shownEvent", roomId, own ?? "");
+              return shown?.isRemoved === true && shown.type === "m.reaction";
+            },
+            "what was taken back leaves no line",
+            LIMIT,
+          );
+          recorder.clear();
+          await drive(one.page, "react", roomId, answeredId, "☔");
+          for (const { page } of readers) {
+            await drive(page, "seeReactions", roomId, answeredId, {
+              "☔": [...others, one.userId],
+            });
+          }
+          assert.deepEqual(told(), NOTHING);
+        }
+      });
+
+      it("with what a homeserver needs for threads and edits outside", async () => {
+        recorder.clear();
+        for (const { rel_type, what } of withOuter) {
+          await drive(alice.page, "sendEvent", roomId, "m.room.message", {
+            msgtype: "m.text",
+            body: `a new ${what}`,
+            "m.new_content": { msgtype: "m.text", body: `a new ${what}` },
+            "m.relates_to":
+              rel_type === "m.thread"
+                ? { rel_type, event_id: answeredId, ...replyTo(answeredId), is_falling_back: true }
+                : { rel_type, event_id: answeredId },
+          });
+        }
+        assert.deepEqual(
+          outside(),
+          withOuter.map(({ rel_type }) => ({ rel_type, event_id: answeredId })),
+        );
+        for (const { page } of [...readers, dave]) {
+          await drive(page, "seeEvent", roomId, answeredId, "a new edit");
+        }
+      });
+
+      it("and again, as they were, where the homeserver failed", async () => {
+        const { eventId } = await drive(bob.page, "sendText", roomId, "Stormy");
+        recorder.clear();
+        for (const how of ["reaction", "reply"] as const) {
+          const end = liar.fail(
+            ({ method, path }) => method === "PUT" && path.includes("/send/m.room.encrypted/"),
+            "502",
+          );
+          const failed =
+            how === "reaction"
+              ? tryToDrive(bob.page, "react", roomId, eventId, "⚡")
+              : tryToDrive(bob.page, "sendReply", roomId, eventId, "Again");
+          await until(() => recorder.exchanges.some(({ status }) => status === 502), "it failed");
+          assert.equal((await failed).ok, false);
+          assert.ok(end() > 0);
+          assert.equal(await drive(bob.page, "sendAgain", roomId), 1);
+        }
+        assert.deepEqual(told(), NOTHING);
+        assert.deepEqual(outside(), []);
+        for (const { page } of readers) {
+          await drive(page, "seeReactions", roomId, eventId, { "⚡": [bob.userId] });
+        }
+      });
+
+      it("in clear in a room without encryption", async () => {
+        const { roomId: clear } = await drive(alice.page, "createRoom", {
+          name: "Square",
+          encrypted: false,
+        });
+        recorder.clear();
+        const { eventId } = await drive(alice.page, "sendText", clear, "Hello");
+        await drive(alice.page, "react", clear, eventId, "👋");
+        await drive(alice.page, "sendReply", clear, eventId, "Hello");
+        await drive(alice.page, "seeReactions", clear, eventId, { "👋": [alice.userId] });
+        assert.deepEqual(told(), { reactions: 1, replies: 1, reactedInside: 1 });
+      });
+
+      it("after a question once a room, which says who will not see them", async () => {
+        await set("ask");
+        const { eventId } = await drive(alice.page, "sendText", roomId, "Ask");
+        recorder.clear();
+        const refused = tryToDrive(alice.page, "react", roomId, eventId, "❓");
+        const question = await openQuestion(alice.page);
+        assert.match(question.title, /Encrypt reactions and replies in this room/);
+        assert.match(question.text.join(" "), new RegExp(dave.userId));
+        assert.doesNotMatch(question.text.join(" "), new RegExp(carol.userId));
+        await press(alice.page, "Do not send");
+        assert.equal((await refused).ok, false);
+        assert.deepEqual(told(), NOTHING);
+        const sent = drive(alice.page, "sendReply", roomId, eventId, "Asked");
+        await openQuestion(alice.page);
+        await press(alice.page, "Encrypt them");
+        await sent;
+        await drive(alice.page, "react", roomId, eventId, "❗");
+        assert.deepEqual(told(), NOTHING);
+        await alice.restart({ reload: true });
+        await drive(alice.page, "react", roomId, eventId, "💤");
+        assert.deepEqual(told(), NOTHING);
+        await drive(bob.page, "seeReactions", roomId, eventId, {
+          "❗": [alice.userId],
+          "💤": [alice.userId],
+        });
+        // Another room is another question.
+        const { roomId: other } = await drive(alice.page, "createRoom", {
+          name: "Cellar",
+          encrypted: true,
+        });
+        const first = await drive(alice.page, "sendText", other, "Here");
+        const plain = drive(alice.page, "react", other, first.eventId, "👀");
+        await openQuestion(alice.page);
+        await press(alice.page, "Leave them readable");
+        await plain;
+        await drive(alice.page, "react", other, first.eventId, "🙈");
+        assert.equal(told().reactions, 2);
+      });
     });
 
     it("no page had an error", async () => {

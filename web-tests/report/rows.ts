@@ -494,7 +494,11 @@ export const ROWS: readonly Row[] = [
   { id: "reaction", leaks: (s) => hs(s, "PUT", /\/send\/m\.reaction\//) },
   {
     id: "relation",
-    leaks: (s) => hs(s, "PUT", /\/send\/m\.room\.encrypted\//, sends("m.relates_to")),
+    leaks: (s) => hs(s, "PUT", /\/send\/m\.room\.encrypted\//, bodyHas('"m.in_reply_to"')),
+  },
+  {
+    id: "relation-kept",
+    leaks: (s) => hs(s, "PUT", /\/send\/m\.room\.encrypted\//, bodyHas('"m.replace"')),
   },
   { id: "redaction-reason", leaks: (s) => hs(s, "PUT", /\/redact\//, bodyHas(s.canaries.redactionReason)) },
   {

@@ -251,6 +251,12 @@ class Session extends DrivenSession {
     });
     await this.#try("reply", "sendReply", roomId, eventId, "a reply");
     await this.#try("reaction", "react", roomId, eventId, "👍");
+    await this.#try("edit", "sendEvent", roomId, "m.room.message", {
+      msgtype: "m.text",
+      body: "* another message",
+      "m.new_content": { msgtype: "m.text", body: "another message" },
+      "m.relates_to": { rel_type: "m.replace", event_id: eventId },
+    });
     const { eventId: mistake } = await drive(this.page, "sendText", roomId, "a mistake");
     await this.#try("redaction", "redact", roomId, mistake, this.canaries.redactionReason);
     return { roomId, eventId };

@@ -191,6 +191,19 @@ function handled(
       body: exchange.body.includes(GPS_BYTES) ? Buffer.alloc(0) : exchange.body,
     };
   }
+  if (handler === "relations") {
+    const { "m.relates_to": _inside, ...body } = JSON.parse(exchange.body.toString("utf8")) as {
+      "m.relates_to"?: { rel_type?: string };
+    };
+    const isKept = !/\/send\/m\.reaction\//.test(exchange.path) && _inside?.rel_type !== undefined;
+    return isKept
+      ? exchange
+      : {
+          ...exchange,
+          path: exchange.path.replace("/send/m.reaction/", "/send/m.room.encrypted/"),
+          body: Buffer.from(JSON.stringify(body)),
+        };
+  }
   if (handler === "ask") return undefined;
   throw new Error(`The replay does not know the handler "${handler}" of ${shield}.`);
 }

@@ -38,6 +38,7 @@ mod profile;
 mod push;
 mod receipts;
 mod referrer;
+mod relations;
 mod request_headers;
 mod room_defaults;
 mod search;
@@ -87,6 +88,7 @@ shields! {
     media::Media;
     unasked_media::UnaskedMedia;
     encrypted_state::EncryptedState;
+    relations::Relations;
     // After all that know a third party by name.
     third_party::ThirdParty;
     #[cfg(feature = "fault-injection")]

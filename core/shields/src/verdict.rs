@@ -35,6 +35,8 @@ pub enum Handler {
     Ask,
     /// Names sessions whose server named them.
     Session,
+    /// Reactions and replies.
+    Relations,
 }
 
 /// A synthetic answer, shaped so that Element copes with it quietly.

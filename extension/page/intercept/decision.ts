@@ -20,7 +20,7 @@ export const DELEGATE_RESPONSE = 128;
 
 /** A handler that takes a request or an answer over, and the shield it does that for. */
 export interface Delegate {
-  readonly handler: "state" | "media" | "ask" | "session";
+  readonly handler: "state" | "media" | "ask" | "session" | "relations";
   /** Id, and title for people. */
   readonly shield: string;
   readonly name: string;

@@ -70,6 +70,11 @@ export class RelationReader {
     this.#removed.load().catch(() => undefined);
   }
 
+  /** Whether the relation that is inside such an event will be found there. */
+  isReading(event: PageEvent): boolean {
+    return getPrototypeOf(event) === this.#prototype;
+  }
+
   /** Shows the relation of an event that was encrypted here. */
   trust(event: PageEvent): void {
     const content = event.clearEvent?.content;
@@ -127,7 +132,7 @@ export class RelationReader {
   #changeCrypto(client: RelationsClient, crypto: RelationsCrypto): void {
     const native = crypto.decryptEvent;
     crypto.decryptEvent = async (event: PageEvent) => {
-      if (getPrototypeOf(event) !== this.#prototype) return native.call(crypto, event);
+      if (!this.isReading(event)) return native.call(crypto, event);
       this.#isStripped = false;
       this.#decrypting = event;
       let decrypting: ReturnType<RelationsCrypto["decryptEvent"]>;

@@ -7,7 +7,7 @@ export interface PageEvent {
     readonly type?: string;
     readonly event_id?: string;
     readonly state_key?: string;
-    readonly content?: Plain;
+    content?: Plain;
     readonly unsigned?: { readonly redacted_because?: unknown };
   };
   /** What decryption gave, or what was encrypted here; or a text that says why it cannot be read. */
@@ -45,9 +45,16 @@ export interface RelationsRoom {
   getUnfilteredTimelineSet(): TimelineSet;
   getTimelineSets(): TimelineSet[];
   findEventById(eventId: string): PageEvent | undefined;
+  /** An event that is on its way out. */
+  getEventForTxnId?(txnId: string): PageEvent | undefined;
+  hasEncryptionStateEvent(): boolean;
+  getJoinedMembers(): { readonly userId: string }[];
+  loadMembersIfNeeded(): Promise<unknown>;
 }
 
 export interface RelationsCrypto {
+  encryptEvent(event: PageEvent, room: RelationsRoom): Promise<void>;
+  isEncryptionEnabledInRoom(roomId: string): Promise<boolean>;
   decryptEvent(event: PageEvent): Promise<{ readonly clearEvent: Clear }>;
   getEncryptionInfoForEvent?(event: PageEvent): Promise<{
     readonly shieldReason: number | null;
@@ -65,6 +72,7 @@ export interface Clear {
 }
 
 export interface RelationsClient {
+  getUserId(): string | null;
   getCrypto(): RelationsCrypto | undefined;
   getRoom(roomId: string | undefined): RelationsRoom | null;
   getRooms(): RelationsRoom[];

@@ -1,0 +1,216 @@
+/**
+ * Reactions and replies as they leave (MSC4392): a reaction becomes an encrypted event, and what an
+ * encrypted event answers stays inside. Nothing is taken away outside that is not inside for certain.
+ */
+import {
+  decodeText,
+  execute,
+  fillRandom,
+  NativeRegExp,
+  NativeUint8Array,
+  parseJson,
+} from "../primordials/primordials.ts";
+import { shieldSettings } from "../core/shield-settings.ts";
+import { ask } from "../dialogs/prompt.ts";
+import { bodyBytes } from "../intercept/handlers.ts";
+import type { Outcome, PausedRequest, RequestHandler } from "../intercept/handlers.ts";
+import { refused } from "../intercept/refusal.ts";
+import { counted, text } from "../texts/texts.ts";
+import { within } from "../room-state/element/client.ts";
+import { choiceKey, recallChoice, rememberChoice } from "./choices.ts";
+import type { RoomChoice } from "./choices.ts";
+import type { RelationReader } from "./reader.ts";
+import { ENCRYPTED, isPlain, REACTION, RELATES_TO, relationOf } from "./relation.ts";
+import type { Plain } from "./relation.ts";
+import type { RelationsClient, RelationsCrypto, RelationsRoom } from "./sdk.ts";
+import { isSame, outerContent, padded, RANDOM_BYTES } from "./wire.ts";
+
+const PATH = new NativeRegExp("^(.*/rooms/([^/?#]+)/send/)([^/?#]+)/([^/?#]+)([?#].*)?$");
+/** A new session may have to reach a thousand devices first. */
+const ENCRYPTION_LIMIT_MS = 60_000;
+/** Named in the question; all are counted. */
+const MAX_NAMED = 5;
+
+interface Target {
+  readonly before: string;
+  readonly roomId: string;
+  readonly type: string;
+  readonly txnId: string;
+  readonly after: string;
+}
+
+/** What of a request is taken over. */
+interface Sending extends Target {
+  readonly client: RelationsClient;
+  readonly crypto: RelationsCrypto;
+  readonly room: RelationsRoom;
+  readonly body: Plain;
+  readonly request: PausedRequest;
+}
+
+export class RelationWriter implements RequestHandler {
+  readonly #reader: RelationReader;
+  readonly #runningClient: () => RelationsClient | undefined;
+  /** Rooms that are being asked about. */
+  readonly #asking = new Map<string, Promise<RoomChoice | undefined>>();
+
+  constructor(reader: RelationReader, runningClient: () => RelationsClient | undefined) {
+    this.#reader = reader;
+    this.#runningClient = runningClient;
+  }
+
+  async handle(request: PausedRequest): Promise<Outcome> {
+    const client = this.#runningClient();
+    const crypto = client?.getCrypto();
+    const target = targetOf(request.url);
+    // An Element that does not let its client be seen can show nothing of the kind.
+    if (client === undefined || crypto === undefined || target === undefined) {
+      return { kind: "send", noted: "flagged" };
+    }
+    this.#reader.attach(client);
+    const body = parseJson(decodeText(await bodyBytes(request.body)));
+    if (!isPlain(body)) return { kind: "send" };
+    const room = client.getRoom(target.roomId);
+    const isReaction = target.type === REACTION;
+    if (!isReaction && outerContent(body) === undefined) return { kind: "send" };
+    if (room === null)
+      return refused(
+        isReaction ? text("reactionNotEncrypted") : text("replyNotCertain"),
+        "blocked",
+      );
+    if (isReaction && !(await isEncryptedRoom(crypto, room))) return { kind: "send" };
+    const choice = await this.#choice(client, room, request);
+    if (choice === undefined) return refused(text("notSent"), "asked");
+    if (choice === "readable") return { kind: "send", noted: "flagged" };
+    const sending = { ...target, client, crypto, room, body, request };
+    return isReaction ? this.#sendReaction(sending) : this.#sendReply(sending);
+  }
+
+  /** Encrypts the event as Element holds it, so that it is known again when it comes back. */
+  async #sendReaction(sending: Sending): Promise<Outcome> {
+    const { crypto, room, body, before, txnId, after } = sending;
+    const echo = room.getEventForTxnId?.(txnId);
+    if (echo === undefined || !this.#reader.isReading(echo)) {
+      return refused(text("reactionNotEncrypted"), "blocked");
+    }
+    if (echo.event.type !== ENCRYPTED) {
+      const content = echo.event.content ?? {};
+      const relation = relationOf(content[RELATES_TO]);
+      // What Element shows as sent is what is encrypted.
+      if (echo.event.type !== REACTION || !isSame(relation, relationOf(body[RELATES_TO]))) {
+        return refused(text("reactionNotEncrypted"), "blocked");
+      }
+      const random = fillRandom(new NativeUint8Array(RANDOM_BYTES));
+      const changed = padded(content, random);
+      echo.event.content = changed;
+      try {
+        await within(crypto.encryptEvent(echo, room), ENCRYPTION_LIMIT_MS);
+      } catch {
+        // It stays in Element as it was; a second try begins anew.
+        if (echo.event.content === changed) echo.event.content = content;
+        return refused(text("reactionNotEncrypted"), "blocked");
+      }
+    }
+    const { content } = echo.event;
+    if ((echo.event.type as string) !== ENCRYPTED || typeof content?.["ciphertext"] !== "string") {
+      return refused(text("reactionNotEncrypted"), "blocked");
+    }
+    this.#reader.trust(echo);
+    return {
+      kind: "send",
+      url: `${before}${ENCRYPTED}/${encodeURIComponent(txnId)}${after}`,
+      body: JSON.stringify(outerContent(content) ?? content),
+      noted: "rewritten",
+    };
+  }
+
+  async #sendReply({ room, body, txnId }: Sending): Promise<Outcome> {
+    const echo = room.getEventForTxnId?.(txnId);
+    const inner = echo?.clearEvent?.content;
+    const isInside =
+      echo !== undefined &&
+      this.#reader.isReading(echo) &&
+      echo.event.content?.["ciphertext"] === body["ciphertext"] &&
+      isPlain(inner) &&
+      isSame(relationOf(inner[RELATES_TO]), relationOf(body[RELATES_TO]));
+    if (!isInside) return refused(text("replyNotCertain"), "blocked");
+    this.#reader.trust(echo);
+    return { kind: "send", body: JSON.stringify(outerContent(body)), noted: "rewritten" };
+  }
+
+  /** undefined: not to be sent. */
+  async #choice(
+    client: RelationsClient,
+    room: RelationsRoom,
+    request: PausedRequest,
+  ): Promise<RoomChoice | undefined> {
+    if (shieldSettings("relations")?.mode !== "ask") return "encrypt";
+    const running = this.#asking.get(room.roomId);
+    if (running !== undefined) return running;
+    const asking = this.#ask(client, room, request).finally(() => {
+      this.#asking.delete(room.roomId);
+    });
+    this.#asking.set(room.roomId, asking);
+    return asking;
+  }
+
+  async #ask(
+    client: RelationsClient,
+    room: RelationsRoom,
+    { url, signal }: PausedRequest,
+  ): Promise<RoomChoice | undefined> {
+    const key = await choiceKey(client.getUserId() ?? "", url);
+    const known = key === undefined ? undefined : await recallChoice(key);
+    if (known !== undefined) return known;
+    await within(room.loadMembersIfNeeded(), ENCRYPTION_LIMIT_MS).catch(() => undefined);
+    const others: string[] = [];
+    for (const { userId } of room.getJoinedMembers()) {
+      if (userId !== client.getUserId()) others.push(userId);
+    }
+    const { choice } = await ask({
+      title: text("relationsTitle"),
+      text: [
+        text("relationsWhat"),
+        whoWillNotSee(others, this.#reader.speakers),
+        text("relationsKept"),
+      ],
+      choices: [
+        { id: "encrypt", label: text("relationsEncrypt"), kind: "primary" },
+        { id: "readable", label: text("relationsReadable"), kind: "plain" },
+        { id: "cancel", label: text("relationsCancel"), kind: "plain" },
+      ],
+      ...(signal === undefined ? {} : { signal }),
+    });
+    if (choice !== "encrypt" && choice !== "readable") return undefined;
+    if (key !== undefined) await rememberChoice(key, choice);
+    return choice;
+  }
+}
+
+/** By what their clients showed before. */
+export function whoWillNotSee(others: readonly string[], speakers: ReadonlySet<string>): string {
+  const unseen = others.filter((userId) => !speakers.has(userId)).sort();
+  if (unseen.length === 0) return text("relationsAll");
+  return counted("relationsUnseen", unseen.length, unseen.slice(0, MAX_NAMED).join(", "));
+}
+
+async function isEncryptedRoom(crypto: RelationsCrypto, room: RelationsRoom): Promise<boolean> {
+  if (room.hasEncryptionStateEvent()) return true;
+  return within(crypto.isEncryptionEnabledInRoom(room.roomId), ENCRYPTION_LIMIT_MS);
+}
+
+function targetOf(url: string): Target | undefined {
+  const [, before, roomId, type, txnId, after] = execute(PATH, url) ?? [];
+  if (before === undefined || roomId === undefined || type === undefined) return undefined;
+  try {
+    return {
+      before,
+      roomId: decodeURIComponent(roomId),
+      type: decodeURIComponent(type),
+      txnId: decodeURIComponent(txnId ?? ""),
+      after: after ?? "",
+    };
+  } catch {
+    return undefined;
+  }
+}
