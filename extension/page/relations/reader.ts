@@ -122,6 +122,8 @@ export class RelationReader {
       judgement = judge(clearEvent as Clear, wire, false);
       this.#judgements.set(event, judgement);
     }
+    // Most events relate to nothing.
+    if (judgement.relation === undefined && wire[RELATES_TO] === undefined) return wire;
     if (judgement.wire !== wire || judgement.shown === undefined) {
       judgement.wire = wire;
       judgement.shown = withRelation(wire, judgement.relation);
