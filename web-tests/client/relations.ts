@@ -110,6 +110,16 @@ export function ownReaction(roomId: string, eventId: string, key: string): strin
   return found?.getId() ?? null;
 }
 
+/** Waits until all that was sent has come back: what has not is taken for unsent after a reload. */
+export async function allCameBack(roomId: string): Promise<void> {
+  const waiting = (): string[] =>
+    (client().getRoom(roomId)?.getPendingEvents() ?? []).map(({ status }) => `${status}`);
+  await until(
+    () => waiting().length === 0,
+    () => `everything came back, but ${waiting().join(", ")}`,
+  );
+}
+
 /** Sends again what did not leave; gives how many that were. */
 export async function sendAgain(roomId: string): Promise<number> {
   const room = client().getRoom(roomId);

@@ -508,6 +508,7 @@ for (const kind of bothBrowsers) {
         await sent;
         await drive(alice.page, "react", roomId, eventId, "❗");
         assert.deepEqual(told(), NOTHING);
+        await drive(alice.page, "allCameBack", roomId);
         await alice.restart({ reload: true });
         await drive(alice.page, "react", roomId, eventId, "💤");
         assert.deepEqual(told(), NOTHING);

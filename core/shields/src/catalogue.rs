@@ -749,7 +749,7 @@ pub const LEAKS: &[Leak] = &[
     leak(
         "relation-kept",
         9,
-        "Which message you edit or vote on, and in which thread you write",
+        "Which message you edit, vote on or refer to otherwise (live locations, verification, calls), and in which thread you write",
         "homeserver, members' servers",
         None,
     ),

@@ -29,6 +29,8 @@ import { isSenderBelieved } from "./sender.ts";
 /** What an event is shown to relate to, and the content last made of it. */
 interface Judgement {
   readonly relation: Relation | undefined;
+  /** It was encrypted here. */
+  readonly isOwn?: true;
   wire?: Plain;
   shown?: Plain;
 }
@@ -79,7 +81,7 @@ export class RelationReader {
   trust(event: PageEvent): void {
     const content = event.clearEvent?.content;
     if (!isPlain(content)) return;
-    this.#judgements.set(event, { relation: relationOf(content[RELATES_TO]) });
+    this.#judgements.set(event, { relation: relationOf(content[RELATES_TO]), isOwn: true });
   }
 
   #changePrototype(prototype: EventPrototype): void {
@@ -114,10 +116,12 @@ export class RelationReader {
       return wire[RELATES_TO] === undefined ? wire : withRelation(wire, undefined);
     }
     let judgement = this.#judgements.get(event);
+    // What is on its way out is sent as it is, also what was decrypted after a reload before that.
+    if (event.status !== null && judgement?.isOwn !== true) return wire;
     if (judgement === undefined) {
       const { clearEvent } = event;
-      // What is on its way out is sent as it is; what is not open has nothing else.
-      const isOpen = event.status === null && clearEvent !== undefined;
+      // What is not decrypted has nothing else.
+      const isOpen = clearEvent !== undefined;
       if (!isOpen || !isPlain(clearEvent.content) || event.isDecryptionFailure()) return wire;
       judgement = judge(clearEvent as Clear, wire, false);
       this.#judgements.set(event, judgement);
@@ -199,7 +203,8 @@ export class RelationReader {
       if (event.clearEvent === undefined) return;
       this.#judgements.set(event, judgement);
     }
-    if (isSpeaker) this.#noteSpeaker(event.getSender());
+    // A homeserver can take away what stands outside; nobody else encrypts reactions.
+    if (isSpeaker && isReaction) this.#noteSpeaker(event.getSender());
     const { relation } = judgement;
     if (relation?.rel_type === undefined || relation.event_id === undefined) return;
     const room = client.getRoom(event.getRoomId());

@@ -59,6 +59,16 @@ describe("the relation that is shown", () => {
     assert.deepEqual(shown(TEXT, undefined, edit, { content: { "m.new_content": {} } }), edit);
   });
 
+  test("of an edit of what was not sent yet is the outer one, which has its name", () => {
+    const edit = (id: string) => ({ rel_type: "m.replace", event_id: id });
+    const unsent = edit("~!r:hs:m1.0");
+    const content = { "m.new_content": {} };
+    assert.deepEqual(shown(TEXT, unsent, edit("$1"), { content }), edit("$1"));
+    assert.equal(shown(TEXT, unsent, edit("$1")), undefined);
+    assert.deepEqual(shown(TEXT, unsent, reply("$1"), { content }), unsent);
+    assert.deepEqual(shown(TEXT, edit("$2"), edit("$1"), { content }), edit("$2"));
+  });
+
   test("is none where only the homeserver can have put it outside", () => {
     assert.equal(shown(REACTION, undefined, reaction("$1")), undefined);
     assert.equal(shown(TEXT, undefined, reaction("$1")), undefined);

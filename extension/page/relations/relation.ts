@@ -66,6 +66,11 @@ export function isInnerOnly({ content, outer }: Decrypted): boolean {
 export function shownRelation(decrypted: Decrypted): Relation | undefined {
   const { type, content, isInnerCertain } = decrypted;
   const outer = relationOf(decrypted.outer);
+  // What was edited while it was on its way out had a name that only its sender's client knew. That is
+  // what is inside; matrix-js-sdk puts the one outside right.
+  if (outer?.rel_type === REPLACE && isOfUnsent(relationOf(content[RELATES_TO]))) {
+    return isPlain(content["m.new_content"]) ? outer : undefined;
+  }
   const hasInner = content[RELATES_TO] !== undefined;
   if (hasInner && (isInnerCertain || decrypted.outer === undefined || type !== REACTION)) {
     const inner = relationOf(content[RELATES_TO]);
@@ -80,6 +85,11 @@ export function shownRelation(decrypted: Decrypted): Relation | undefined {
   if (outer.rel_type === REPLACE && !isPlain(content["m.new_content"])) return undefined;
   // Clients before MSC4392 may have it outside alone.
   return outer;
+}
+
+/** An edit of what has only the name that matrix-js-sdk gives to what is not sent yet. */
+function isOfUnsent(relation: Relation | undefined): boolean {
+  return relation?.rel_type === REPLACE && relation.event_id?.[0] === "~";
 }
 
 /** A content with this relation in place of its own. */

@@ -2,14 +2,18 @@
  * Reactions that were removed. A removed event says nothing of what it was, so Element shows a line for
  * an encrypted one where a plain one leaves nothing; whoever saw it before knows better.
  */
-import { isArray, page, parseJson } from "../primordials/primordials.ts";
+import { execute, isArray, NativeRegExp, page, parseJson } from "../primordials/primordials.ts";
 import { store } from "../channel/store.ts";
 
 const AREA = "relations";
 const NAME = "removed";
-/** Ids are some 44 characters each; the oldest go. */
+/** The oldest go. */
 export const MAX_REMOVED = 4_000;
-const MAX_ID_LENGTH = 255;
+/**
+ * Ids of rooms since version 3 have 44 letters; what servers choose otherwise is not kept, since it
+ * could be longer than fits the store.
+ */
+const ID = new NativeRegExp("^\\$[A-Za-z0-9_.:+/=-]{1,63}$");
 const LOCK = "mantle-relations";
 
 export class RemovedReactions {
@@ -28,7 +32,7 @@ export class RemovedReactions {
   }
 
   add(eventId: string): void {
-    if (this.#ids.has(eventId) || eventId.length > MAX_ID_LENGTH) return;
+    if (this.#ids.has(eventId) || execute(ID, eventId) === null) return;
     this.#keep(eventId);
     this.#fresh.push(eventId);
     if (this.#isWriting) return;
@@ -69,7 +73,7 @@ function idsIn(text: string | undefined): string[] {
     const list = parseJson(text);
     if (!isArray(list)) return [];
     return (list as unknown[]).filter(
-      (id): id is string => typeof id === "string" && id.length <= MAX_ID_LENGTH,
+      (id): id is string => typeof id === "string" && execute(ID, id) !== null,
     );
   } catch {
     return [];

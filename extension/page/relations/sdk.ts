@@ -24,6 +24,8 @@ export interface PageEvent {
   isDecryptionFailure(): boolean;
   getDecryptionPromise?(): Promise<void> | null;
   makeRedacted(redaction: unknown, room: unknown): void;
+  on(name: "Event.status", listener: () => void): void;
+  off(name: "Event.status", listener: () => void): void;
 }
 
 /** What all events of a page share. */
@@ -59,6 +61,7 @@ export interface RelationsCrypto {
   getEncryptionInfoForEvent?(event: PageEvent): Promise<{
     readonly shieldReason: number | null;
   } | null>;
+  getOwnDeviceKeys?(): Promise<{ readonly curve25519: string }>;
   userHasCrossSigningKeys?(userId: string): Promise<boolean>;
   getUserDeviceInfo(
     userIds: string[],
@@ -76,5 +79,6 @@ export interface RelationsClient {
   getCrypto(): RelationsCrypto | undefined;
   getRoom(roomId: string | undefined): RelationsRoom | null;
   getRooms(): RelationsRoom[];
+  cancelPendingEvent(event: PageEvent): void;
   getEventMapper(options: object): (event: object) => PageEvent;
 }

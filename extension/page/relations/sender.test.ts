@@ -17,9 +17,10 @@ const KEY = "key of Bob's";
 /** Whether a reaction of Bob's is shown, whose session came from a device with this key. */
 function isShown(
   reason: number | null | undefined,
-  { key = KEY as string | null, signs = false, fails = false } = {},
+  { key = KEY as string | null, signs = false, fails = false, own = "" } = {},
 ): Promise<boolean> {
   const crypto = {
+    getOwnDeviceKeys: () => Promise.resolve({ curve25519: own }),
     getEncryptionInfoForEvent: () =>
       Promise.resolve(reason === undefined ? null : { shieldReason: reason }),
     userHasCrossSigningKeys: (user: string) => Promise.resolve(user === SENDER && signs),
@@ -46,6 +47,24 @@ test("a device that its owner did not sign is believed of those alone who sign n
   assert.equal(await isShown(UNSIGNED_DEVICE, { signs: true }), false);
   assert.equal(await isShown(UNSIGNED_DEVICE, { key: "key of Carol's" }), false);
   assert.equal(await isShown(UNSIGNED_DEVICE, { key: null }), false);
+});
+
+test("what this very device encrypted is shown, signed or not", async () => {
+  assert.equal(await isShown(UNSIGNED_DEVICE, { signs: true, own: KEY }), true);
+});
+
+test("a sender is looked up once for all of their events", async () => {
+  let asked = 0;
+  const crypto = {
+    getEncryptionInfoForEvent: () => Promise.resolve({ shieldReason: AUTHENTICITY_NOT_GUARANTEED }),
+    getUserDeviceInfo: () => {
+      asked += 1;
+      return Promise.resolve(new Map());
+    },
+  } as unknown as RelationsCrypto;
+  const event = { getSender: () => SENDER, getSenderKey: () => KEY } as unknown as PageEvent;
+  await Promise.all(Array.from({ length: 200 }, () => isSenderBelieved(crypto, event)));
+  assert.equal(asked, 1);
 });
 
 test("a key from a backup has to be that of a device of the sender", async () => {

@@ -186,6 +186,14 @@ describe("an encrypted event", () => {
       noted: "flagged",
     });
   });
+
+  test("is no reaction in clear where Element's crypto is missing and the room is encrypted", async () => {
+    const blind = { ...client, getCrypto: () => undefined } as unknown as RelationsClient;
+    const body = { "m.relates_to": REACTION };
+    assert.equal((await send("m.reaction", body, blind)).kind, "reply");
+    isEncrypted = false;
+    assert.equal((await send("m.reaction", body, blind)).kind, "send");
+  });
 });
 
 test("the question counts who has shown nothing, and names some", () => {

@@ -9,6 +9,7 @@ import {
   NativeRegExp,
   NativeUint8Array,
   parseJson,
+  setTimer,
 } from "../primordials/primordials.ts";
 import { shieldSettings } from "../core/shield-settings.ts";
 import { ask } from "../dialogs/prompt.ts";
@@ -22,7 +23,7 @@ import type { RoomChoice } from "./choices.ts";
 import type { RelationReader } from "./reader.ts";
 import { ENCRYPTED, isPlain, REACTION, RELATES_TO, relationOf } from "./relation.ts";
 import type { Plain } from "./relation.ts";
-import type { RelationsClient, RelationsCrypto, RelationsRoom } from "./sdk.ts";
+import type { PageEvent, RelationsClient, RelationsCrypto, RelationsRoom } from "./sdk.ts";
 import { isSame, outerContent, padded, RANDOM_BYTES } from "./wire.ts";
 
 const PATH = new NativeRegExp("^(.*/rooms/([^/?#]+)/send/)([^/?#]+)/([^/?#]+)([?#].*)?$");
@@ -64,8 +65,15 @@ export class RelationWriter implements RequestHandler {
     const crypto = client?.getCrypto();
     const target = targetOf(request.url);
     // An Element that does not let its client be seen can show nothing of the kind.
-    if (client === undefined || crypto === undefined || target === undefined) {
-      return { kind: "send", noted: "flagged" };
+    if (client === undefined) return { kind: "send", noted: "flagged" };
+    if (target === undefined) return refused(text("replyNotCertain"), "blocked");
+    if (crypto === undefined) {
+      // Element sends nothing but reactions to an encrypted room without its crypto.
+      const isEncrypted = (): boolean =>
+        client.getRoom(target.roomId)?.hasEncryptionStateEvent() !== false;
+      return target.type === REACTION && isEncrypted()
+        ? refused(text("reactionNotEncrypted"), "blocked")
+        : { kind: "send", noted: "flagged" };
     }
     this.#reader.attach(client);
     const body = parseJson(decodeText(await bodyBytes(request.body)));
@@ -80,7 +88,11 @@ export class RelationWriter implements RequestHandler {
       );
     if (isReaction && !(await isEncryptedRoom(crypto, room))) return { kind: "send" };
     const choice = await this.#choice(client, room, request);
-    if (choice === undefined) return refused(text("notSent"), "asked");
+    if (choice === undefined) {
+      const echo = isReaction ? room.getEventForTxnId?.(target.txnId) : undefined;
+      if (echo !== undefined) withdrawUnsent(client, echo);
+      return refused(text("notSent"), "asked");
+    }
     if (choice === "readable") return { kind: "send", noted: "flagged" };
     const sending = { ...target, client, crypto, room, body, request };
     return isReaction ? this.#sendReaction(sending) : this.#sendReply(sending);
@@ -185,6 +197,22 @@ export class RelationWriter implements RequestHandler {
     if (key !== undefined) await rememberChoice(key, choice);
     return choice;
   }
+}
+
+/**
+ * What its sender does not want to send after all is not kept as unsent: it would hold up all that
+ * they send in the room after it. A reply stays, with what they typed.
+ */
+function withdrawUnsent(client: RelationsClient, event: PageEvent): void {
+  const onStatus = (): void => {
+    if (event.status === "sending" || event.status === "encrypting") return;
+    event.off("Event.status", onStatus);
+    // Not while Element still hears that it was not sent.
+    setTimer(() => {
+      if (event.status === "not_sent") client.cancelPendingEvent(event);
+    }, 0);
+  };
+  event.on("Event.status", onStatus);
 }
 
 /** By what their clients showed before. */
