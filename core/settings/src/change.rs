@@ -5,6 +5,7 @@ use crate::schema::{Mode, Profile, STORED_VERSION, Settable, list};
 use crate::validate::{self, MAX_DEVICE_NAME};
 use mantle_wire::json::{Edit, apply, get, members, quoted};
 use serde::{Deserialize, Deserializer};
+use std::collections::BTreeSet;
 
 /// One change a person makes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -152,10 +153,10 @@ pub fn change(
             put(&["options", &shield, &key], value)
         }
         Change::Sites { sites } => {
-            let mut valid = Vec::new();
+            let (mut valid, mut seen) = (Vec::new(), BTreeSet::new());
             for site in sites {
                 let url = validate::site(&site).ok_or(ChangeError::Site(site))?.url;
-                if !valid.contains(&url) {
+                if seen.insert(url.clone()) {
                     valid.push(url);
                 }
             }

@@ -4,9 +4,12 @@ use crate::change::{Change, ChangeError, change};
 use crate::schema::{GENERAL, Mode, Profile, STORED_VERSION, Settable};
 use mantle_wire::json::{elements, get, members, string};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Longest file that is read, in bytes.
 pub const MAX_IMPORT: usize = 256 * 1024;
+/// Most characters of a name in an error.
+const MAX_NAME: usize = 100;
 /// What a person agrees to is agreed to in their own browser.
 const CONSENT: &str = "consent";
 
@@ -26,7 +29,8 @@ pub enum ImportError {
 /// The stored form that a file stands for; it takes the place of `stored`.
 ///
 /// Made by the same changes a person makes, one after the other, so that nothing gets in that the
-/// pages would refuse. What a policy locks stays locked: the stored form never overrules it.
+/// pages would refuse. What a policy locks stays locked: the stored form never overrules it. A key
+/// that is there twice says two things, so it is refused, which also bounds the number of changes.
 ///
 /// # Errors
 /// [`ImportError`] when anything in the file is not understood.
@@ -35,12 +39,33 @@ pub fn import(
     file: &str,
     settables: &[Settable],
 ) -> Result<String, ImportError> {
+    read(stored, file, settables).map_err(|error| match error {
+        ImportError::NoSettings => ImportError::NoSettings,
+        ImportError::Unknown(name) => ImportError::Unknown(in_a_sentence(&name)),
+        ImportError::Value(name) => ImportError::Value(in_a_sentence(&name)),
+    })
+}
+
+/// What a file says, cut to what fits a sentence, and without what would turn or break its line.
+fn in_a_sentence(name: &str) -> String {
+    let turns = |letter: char| matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    name.chars().filter(|letter| !letter.is_control() && !turns(*letter)).take(MAX_NAME).collect()
+}
+
+fn read(stored: Option<&str>, file: &str, settables: &[Settable]) -> Result<String, ImportError> {
     let file = file.trim_start_matches('\u{feff}');
     let is_long = file.len() > MAX_IMPORT;
     let fields = members(file).ok().flatten().filter(|_| !is_long);
     let fields = fields.ok_or(ImportError::NoSettings)?;
-    if !fields.iter().any(|field| field.key == "version" && field.value.parse::<u64>().is_ok()) {
-        return Err(ImportError::NoSettings);
+    let version = fields.iter().find(|field| field.key == "version");
+    let version = version.ok_or(ImportError::NoSettings)?.value;
+    refuse_repeated(fields.iter().map(|field| field.key.as_str()), "")?;
+    match version.parse::<u64>() {
+        Ok(STORED_VERSION) => {}
+        Ok(newer) if newer > STORED_VERSION => {
+            return Err(ImportError::Unknown(format!("version {newer}")));
+        }
+        _ => return Err(ImportError::Value("version".to_owned())),
     }
     let mut made = format!(r#"{{"version":{STORED_VERSION}}}"#);
     let mut put = |name: String, one: Change| {
@@ -69,7 +94,7 @@ pub fn import(
                 put(key.clone(), Change::Sites { sites })?;
             }
             "shields" => {
-                for (shield, json) in entries(field.value).ok_or_else(value)? {
+                for (shield, json) in entries(field.value, &key)? {
                     let name = format!("shields.{shield}");
                     let known =
                         settables.iter().any(|one| one.id == shield && !one.modes.is_empty());
@@ -82,8 +107,8 @@ pub fn import(
                 }
             }
             "options" => {
-                for (shield, json) in entries(field.value).ok_or_else(value)? {
-                    for (key, json) in entries(json).ok_or_else(value)? {
+                for (shield, json) in entries(field.value, &key)? {
+                    for (key, json) in entries(json, &format!("options.{shield}"))? {
                         let name = format!("options.{shield}.{key}");
                         let known = settables.iter().any(|one| {
                             one.id == shield && one.options.iter().any(|option| option.key == key)
@@ -92,6 +117,7 @@ pub fn import(
                             return Err(ImportError::Unknown(name));
                         }
                         if shield == GENERAL && key == CONSENT {
+                            typed::<bool>(json).ok_or(ImportError::Value(name))?;
                             continue;
                         }
                         let value = Some(json.to_owned());
@@ -100,7 +126,7 @@ pub fn import(
                 }
             }
             "allow" => {
-                for (shield, json) in entries(field.value).ok_or_else(value)? {
+                for (shield, json) in entries(field.value, &key)? {
                     let name = format!("allow.{shield}");
                     if !settables.iter().any(|one| one.id == shield && one.has_list) {
                         return Err(ImportError::Unknown(name));
@@ -136,9 +162,21 @@ fn texts(json: &str) -> Option<Vec<String>> {
     elements(json).ok().filter(|_| is_list)?.into_iter().map(text).collect()
 }
 
-fn entries(json: &str) -> Option<Vec<(String, &str)>> {
-    let members = members(json).ok()??;
-    Some(members.into_iter().map(|member| (member.key, member.value)).collect())
+/// The entries of the object that stands at `path`.
+fn entries<'a>(json: &'a str, path: &str) -> Result<Vec<(String, &'a str)>, ImportError> {
+    let found = members(json).ok().flatten();
+    let found = found.ok_or_else(|| ImportError::Value(path.to_owned()))?;
+    refuse_repeated(found.iter().map(|member| member.key.as_str()), &format!("{path}."))?;
+    Ok(found.into_iter().map(|member| (member.key, member.value)).collect())
+}
+
+fn refuse_repeated<'a>(
+    mut keys: impl Iterator<Item = &'a str>,
+    before: &str,
+) -> Result<(), ImportError> {
+    let mut seen = BTreeSet::new();
+    keys.find(|key| !seen.insert(*key))
+        .map_or(Ok(()), |key| Err(ImportError::Value(format!("{before}{key}"))))
 }
 
 #[cfg(test)]
@@ -211,8 +249,95 @@ mod tests {
     #[test]
     fn what_is_no_settings_is_refused() {
         let long = format!(r#"{{"version":1,"deviceName":"{}"}}"#, "x".repeat(MAX_IMPORT));
-        for file in ["", "1", "[]", "{", "{}", r#"{"version":"x"}"#, "\u{0}", "PK\u{3}", &long] {
+        for file in ["", "1", "[]", "{", "{}", "\u{0}", "PK\u{3}", &long] {
             assert_eq!(taken(file), Err(ImportError::NoSettings));
+        }
+    }
+
+    #[test]
+    fn the_version_is_the_one_that_is_written() {
+        for version in ["\"x\"", "\"1\"", "0", "1.0", "-1", "null", "[1]", "{}"] {
+            let file = format!(r#"{{"version":{version}}}"#);
+            assert_eq!(taken(&file), Err(ImportError::Value("version".to_owned())), "{file}");
+        }
+        let newer = r#"{"version":2,"shields":{"media":"ask"}}"#;
+        assert_eq!(taken(newer), Err(ImportError::Unknown("version 2".to_owned())));
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_refuses_all() {
+        for (file, name) in [
+            (r#"{"version":1,"version":1}"#, "version"),
+            (r#"{"version":1,"version":2}"#, "version"),
+            (r#"{"version":1,"deviceName":"a","deviceName":"b"}"#, "deviceName"),
+            (r#"{"version":1,"shields":{},"sh\u0069elds":{}}"#, "shields"),
+            (r#"{"version":1,"shields":{"media":"on","media":"off"}}"#, "shields.media"),
+            (r#"{"version":1,"options":{"media":{},"media":{}}}"#, "options.media"),
+            (
+                r#"{"version":1,"options":{"media":{"types":[],"types":["a.b"]}}}"#,
+                "options.media.types",
+            ),
+            (r#"{"version":1,"allow":{"media":[],"media":["a.example"]}}"#, "allow.media"),
+            (
+                r#"{"version":1,"options":{"general":{"consent":{"a":1,"a":2}}}}"#,
+                "options.general.consent",
+            ),
+        ] {
+            assert_eq!(taken(file), Err(ImportError::Value(name.to_owned())), "{file}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_the_largest_size_is_soon_read() {
+        let full = |part: &str| part.repeat((MAX_IMPORT - 100) / part.len());
+        let repeated = [
+            r#""deviceName":"a""#,
+            r#""sites":["https://a.example"]"#,
+            r#""shields":{"media":"on"}"#,
+        ]
+        .map(|part| full(&format!(",{part}")))
+        .map(|parts| format!(r#"{{"version":1{parts}}}"#));
+        let sites: Vec<_> = (0..11_000).map(|one| format!(r#""https://{one:05}.be""#)).collect();
+        let many = format!(r#"{{"version":1,"sites":[{}]}}"#, sites.join(","));
+        assert!(many.len() < MAX_IMPORT);
+        let begun = std::time::Instant::now();
+        for file in &repeated {
+            assert!(file.len() > MAX_IMPORT - 200 && file.len() <= MAX_IMPORT);
+            assert!(matches!(taken(file), Err(ImportError::Value(_))));
+        }
+        assert!(taken(&many).unwrap().ends_with(r#""https://10999.be"]}"#));
+        // Unoptimised, on a busy machine; all of the file over again for each key took minutes.
+        assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_in_100_characters_that_stay_in_their_line() {
+        let name = |key: &str| match taken(&format!(r#"{{"version":1,"{key}":0}}"#)) {
+            Err(ImportError::Unknown(name)) => name,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(name(&"é".repeat(100)), "é".repeat(100));
+        assert_eq!(name(&"é".repeat(101)), "é".repeat(100));
+        assert_eq!(name(r"a\u0000\u0007\n\r\t\u001b\u007f\u0085b"), "ab");
+        assert_eq!(
+            name(
+                "a\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2069}b"
+            ),
+            "ab"
+        );
+        assert_eq!(name(r"a\u2028\u2029\u202eb"), "ab");
+        let long = "x".repeat(1000);
+        for file in [
+            format!(r#"{{"version":1,"shields":{{"{long}\u202e":"on"}}}}"#),
+            format!(r#"{{"version":1,"options":{{"media":{{"{long}":"on"}}}}}}"#),
+            format!(r#"{{"version":1,"allow":{{"media":["\u202e{long} {long}"]}}}}"#),
+            format!(r#"{{"version":1,"sites":["http://\u0000{long}"]}}"#),
+        ] {
+            let Err(ImportError::Unknown(name) | ImportError::Value(name)) = taken(&file) else {
+                panic!("{file}");
+            };
+            assert_eq!(name.chars().count(), 100, "{file}");
+            assert!(name.chars().all(|letter| letter.is_ascii_graphic()), "{file}");
         }
     }
 }
