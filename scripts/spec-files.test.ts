@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import path from "node:path";
 import { describe, it } from "node:test";
 
-import { buildsFor, nodeTests, testFiles } from "./spec-files.ts";
+import { root } from "./process.ts";
+import { alone, buildsFor, nodeTests, ownPages, testFiles } from "./spec-files.ts";
 
 describe("what a test file needs", () => {
   const folders = (...files: string[]): string[] => buildsFor(files).map(({ folder }) => folder);
@@ -20,6 +23,23 @@ describe("what a test file needs", () => {
       specs.filter((file) => file.includes("node_modules")),
       [],
     );
+  });
+
+  it("is a spec that there is, where it is run by itself or once more", () => {
+    const specs = testFiles(".spec.ts", "web-tests");
+    assert.deepEqual(
+      [...ownPages, ...alone].filter((file) => !specs.includes(file)),
+      [],
+    );
+  });
+
+  it("is no look at what a server was told, where a failed assertion is tried once more", () => {
+    for (const file of ownPages) {
+      const source = readFileSync(path.join(root, file), "utf8");
+      const looks =
+        /\brecorder\.(?!close|port|ts")\w|\bexchanges\b|\bnameAtLogin\(|(?<!^\s*(?:for \(.*\) )?await )\breaches\(/m;
+      assert.doesNotMatch(source, looks, file);
+    }
   });
 
   it("is run by name where only some tests are asked for", () => {

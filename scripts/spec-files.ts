@@ -23,6 +23,34 @@ export const testBuilds: readonly TestBuild[] = [
   },
 ];
 
+const spec = (name: string): string => path.join("web-tests/e2e", `${name}.spec.ts`);
+
+/**
+ * What these specs assert is what Mantle's own pages show and store; none asserts on what Element
+ * told a server.
+ */
+export const ownPages: readonly string[] = [
+  "accessibility",
+  "languages",
+  "ledger",
+  "rollout-options",
+].map(spec);
+
+/**
+ * These have the machine to themselves: they hold both browsers busy at once, or what they assert
+ * depends on how soon something comes. All others run two at a time: they wait for homeservers,
+ * browsers and clocks, use a third to a half of one processor, and have a homeserver, browsers and a
+ * recorder each.
+ */
+export const alone: readonly string[] = [
+  "encrypted-state/attacks",
+  "handlers",
+  "hooks",
+  "leak-report",
+  "lifecycle",
+  "question",
+].map(spec);
+
 /** All test files below these folders of the checkout, sorted; `.spec.ts` drives a browser. */
 export function testFiles(
   ending: ".spec.ts" | ".test.ts",

@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 
 import { filesBelow } from "./fingerprint.ts";
 import { Failure, main, root, run, type RunResult } from "./process.ts";
-import { nodeTests, testBuilds, testFiles } from "./spec-files.ts";
+import { alone, nodeTests, ownPages, testBuilds, testFiles } from "./spec-files.ts";
 
 interface Counts {
   passed: number;
@@ -111,10 +111,6 @@ function nodeCounts(name: string): Counts | undefined {
   };
 }
 
-/** What these specs assert is what Mantle's own pages show and ask, never what Element told a server. */
-const ownPages =
-  /^web-tests\/e2e\/(accessible|checkup|first-run|languages|ledger|popup|rollout-options)\.spec\.ts$/;
-
 /**
  * The spec files that failed, when all that went wrong is that a browser or a wait ran out of time,
  * or that a page of Mantle's showed something too early: on a crowded machine that tells little.
@@ -141,7 +137,7 @@ function specsAgain(name: string): Again | undefined {
     const ranOut =
       /not within|not .* in time|timed? ?out|Protocol error|Target closed|Connection closed/i;
     const asserted = /^ *code: 'ERR_ASSERTION'$/m.test(body);
-    if (asserted ? !ownPages.test(file) : !ranOut.test(error)) return undefined;
+    if (asserted ? !ownPages.includes(file) : !ranOut.test(error)) return undefined;
     failures.push(`${groups?.["name"] ?? ""}: ${error.replace(/\s+/g, " ").trim().slice(0, 200)}`);
   }
   if (failures.length === 0 || files.size > 3) return undefined;
@@ -218,15 +214,6 @@ function oracle(): Group {
   };
 }
 
-/**
- * These have the machine to themselves: they hold both browsers busy at once, or what they assert
- * depends on how soon something comes. All others run two at a time: they wait for homeservers,
- * browsers and clocks, use a third to a half of one processor, and have a homeserver, browsers and a
- * recorder each.
- */
-const alone =
-  /^web-tests\/e2e\/(encrypted-state\/attacks|handlers|hooks|leak-report|lifecycle|question)\.spec\.ts$/;
-
 async function wholeGate(): Promise<Group[]> {
   const specs = testFiles(".spec.ts", "web-tests");
   return [
@@ -259,13 +246,13 @@ async function wholeGate(): Promise<Group[]> {
     nodeGroup(
       "specs, two at a time",
       "specs-paired",
-      specs.filter((file) => !alone.test(file)),
+      specs.filter((file) => !alone.includes(file)),
       { concurrency: 2, timeoutSeconds: 3_600, again: true },
     ),
     nodeGroup(
       "specs, one at a time",
       "specs",
-      specs.filter((file) => alone.test(file)),
+      specs.filter((file) => alone.includes(file)),
       { concurrency: 1, timeoutSeconds: 3_600, again: true },
     ),
   ];
