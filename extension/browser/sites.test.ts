@@ -122,9 +122,24 @@ describe("sites that were added", () => {
     const named = texts(["https://a.example", "http://localhost:8080"], ["https://b.example"]);
     assert.deepEqual(urls(await addedSites(named)), ["https://a.example", "https://b.example"]);
     assert.deepEqual(urls(await addedSites(texts([]))), []);
-    assert.deepEqual(urls(await sitesToAllow(named)), []);
+    assert.deepEqual(urls(await sitesToAllow(named)), ["http://localhost:8080"]);
     const local = texts([], ["http://localhost:8080"]);
     assert.deepEqual(urls(await sitesToAllow(local)), ["http://localhost:8080"]);
+  });
+
+  test("those named without permission can be allowed, the person's own too, each once", async () => {
+    api.granted = ["https://a.example/*"];
+    const own = ["https://a.example", "https://b.example/element", "https://c.example"];
+    const named = texts(own, ["https://c.example", "https://d.example"]);
+    assert.deepEqual(urls(await sitesToAllow(named)).sort(), [
+      "https://b.example/element",
+      "https://c.example",
+      "https://d.example",
+    ]);
+    assert.deepEqual(urls(await sitesToAllow(texts(own))), [
+      "https://b.example/element",
+      "https://c.example",
+    ]);
   });
 
   test("the same host over http is another site", async () => {

@@ -64,15 +64,14 @@ export function storedSites(text: string | null): Site[] {
 }
 
 /**
- * Sites that the person or the organisation named and that permission was given for. A host with permission that the settings do not
- * name counts whole: lost settings must not take the protection away.
+ * Sites that the person or the organisation named and that permission was given for. A host with
+ * permission that the settings do not name counts whole: lost settings must not take the protection
+ * away.
  */
 export async function addedSites(texts: SettingsTexts): Promise<Site[]> {
   const builtIn = manifestMatches().map(permissionOf);
   const granted = await grantedHosts();
-  const named = new Map(
-    [...storedSites(texts.managed), ...storedSites(texts.stored)].map((site) => [site.url, site]),
-  );
+  const named = namedSites(texts);
   const permissions = [
     ...granted.flatMap((pattern) => permissionOf(pattern) ?? []),
     // Permission for every site, given for its own reason, covers those named, and adds none.
@@ -84,10 +83,16 @@ export async function addedSites(texts: SettingsTexts): Promise<Site[]> {
   });
 }
 
-/** Sites that the organisation names and that the person has not given permission for. */
+/** Sites that the organisation or the person named and that permission was not given for. */
 export async function sitesToAllow(texts: SettingsTexts): Promise<Site[]> {
   const granted = await grantedHosts();
-  return storedSites(texts.managed).filter((site) => !isCovered(site.permission, granted));
+  return [...namedSites(texts).values()].filter((site) => !isCovered(site.permission, granted));
+}
+
+/** By their address, those of the organisation first. */
+function namedSites({ stored, managed }: SettingsTexts): Map<string, Site> {
+  const sites = [...storedSites(managed), ...storedSites(stored)];
+  return new Map(sites.map((site) => [site.url, site]));
 }
 
 /** Every host whose pages Mantle works in. */

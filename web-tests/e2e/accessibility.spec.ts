@@ -25,6 +25,7 @@ import {
 
 const ELEMENT = "chat.example.org";
 const MANAGER = "manager.example.net";
+const TAKEN = "Mantle took the file's settings; what your organisation locks stays.";
 const SCREENSHOTS = fileURLToPath(new URL("../../build/screenshots", import.meta.url));
 /** Goes on with the Tab key until it is on what the selector finds. */
 async function tabTo(page: Page, selector: string): Promise<void> {
@@ -205,10 +206,7 @@ for (const kind of bothBrowsers) {
           assert.deepEqual(await stored(), mine);
         }
         const file = { version: 1, shields: { typing: "off" }, allow: { maps: ["Maps.example"] } };
-        assert.equal(
-          await importFile(JSON.stringify(file)),
-          "The settings of the file are in force.",
-        );
+        assert.equal(await importFile(JSON.stringify(file)), TAKEN);
         assert.deepEqual(await stored(), {
           version: 1,
           shields: { typing: "off" },
@@ -218,6 +216,21 @@ for (const kind of bothBrowsers) {
         await page.waitForSelector(
           '[data-shield="typing"] [aria-checked="false"], [data-shield="typing"] input[value="off"]:checked',
         );
+      });
+
+      it("offers to allow the sites of a file, and to leave them out", async () => {
+        const before = (await stored()) as object;
+        const site = "https://new.example.net/element";
+        assert.equal(
+          await importFile(JSON.stringify({ ...before, sites: [site] })),
+          `${TAKEN} Allow its sites above.`,
+        );
+        await page.waitForSelector(`#sites [data-wanted="${site}"] .primary`);
+        await page.$eval(`#sites [data-wanted="${site}"] .quiet`, (remove) =>
+          (remove as HTMLElement).click(),
+        );
+        await page.waitForFunction(() => document.querySelector("[data-wanted]") === null);
+        assert.deepEqual(await stored(), { ...before, sites: [] });
       });
 
       it("gives the settings as a file that it takes back", async () => {
@@ -235,7 +248,7 @@ for (const kind of bothBrowsers) {
           () => (globalThis as unknown as { exported: Promise<string> }).exported,
         );
         assert.deepEqual(JSON.parse(file), await stored());
-        assert.equal(await importFile(file), "The settings of the file are in force.");
+        assert.equal(await importFile(file), TAKEN);
         assert.deepEqual(await stored(), JSON.parse(file));
       });
 

@@ -1,4 +1,4 @@
-/** What the person answered once and for all when files were to be sent; each can be taken back. */
+/** What the person answered once and for all before something was sent; each can be taken back. */
 import {
   type RememberedAnswer,
   rememberedAnswers,
@@ -15,12 +15,12 @@ export async function showAnswers(section: HTMLElement): Promise<void> {
   section.hidden = answers.length === 0;
   const list = element("ul");
   for (const answer of answers) {
-    const said = sentence(answer);
+    const line = answerText(answer);
     const forget = button(text("answersForget"), "quiet", () => {
       void takeAnswerBack(answer).then(() => showAnswers(section));
     });
-    forget.setAttribute("aria-label", text("answersForgetOf", said));
-    list.append(element("li", {}, element("span", { text: said }), forget));
+    forget.setAttribute("aria-label", text("answersForgetOf", line));
+    list.append(element("li", {}, element("span", { text: line }), forget));
   }
   section.replaceChildren(
     element("h2", { text: text("answers") }),
@@ -30,9 +30,13 @@ export async function showAnswers(section: HTMLElement): Promise<void> {
 }
 
 /** "Files to hs.example.org, asked on …: sent as they are (2026-01-31)". */
-function sentence({ origin, about, server, choice, day }: RememberedAnswer): string {
+export function answerText({ origin, about, server, choice, day }: RememberedAnswer): string {
   const site = new URL(origin).host;
   const when = day === undefined ? "" : ` (${day})`;
+  if (choice === "encrypt" || choice === "readable") {
+    const how = text(choice === "encrypt" ? "answersEncrypt" : "answersReadable");
+    return `${text("answersRelations", site)}: ${how}${when}`;
+  }
   if (about === "other") return `${text("answersOther", site)}${when}`;
   const where = about === "room" ? text("answersRoom", site) : text("answersServer", server, site);
   return `${where}: ${text(choice === "clean" ? "answersClean" : "answersSend")}${when}`;

@@ -8,12 +8,12 @@ export async function showLearned(section: HTMLElement, settings: SettingsView):
   const learned = await readLearned();
   section.hidden = learned.length === 0;
   const list = element("ul");
-  const said = new Set<string>();
+  const lines = new Set<string>();
   for (const entry of learned) {
-    const line = sentence(entry, settings);
+    const line = learnedText(entry, settings);
     // The same host, named in another container or at another path.
-    if (said.has(line)) continue;
-    said.add(line);
+    if (lines.has(line)) continue;
+    lines.add(line);
     const forget = button(text("learnedForget"), "quiet", () => {
       void forgetLearned((other) => isSame(other, entry));
     });
@@ -31,7 +31,7 @@ export async function showLearned(section: HTMLElement, settings: SettingsView):
   );
 }
 
-function sentence({ host, site, shield }: LearnedHost, { shields }: SettingsView): string {
+function learnedText({ host, site, shield }: LearnedHost, { shields }: SettingsView): string {
   const name = shields.find(({ id }) => id === shield)?.name ?? shield;
   return text("learnedHost", host, site, ofTables(`shield_${shield}_name`, name));
 }

@@ -4,7 +4,7 @@ import { clearLedger, isHandled, readLedger } from "../../browser/ledger.ts";
 import { onStorageChanged } from "../../browser/api.ts";
 import { ofTables, readMessages, text } from "../../browser/messages.ts";
 import { readSettings, watchSettings } from "../../browser/settings-store.ts";
-import { addedSites, sitesToAllow } from "../../browser/sites.ts";
+import { addedSites, sitesToAllow, storedSites } from "../../browser/sites.ts";
 import { element, part } from "../shared/dom.ts";
 import { type Families, showFamilies } from "../shared/family.ts";
 import { type OptionField, optionField } from "../shared/option-field.ts";
@@ -73,7 +73,12 @@ async function showSettings(): Promise<void> {
   showProblems(part("problems"), problemsOf(settings, await refusedRules()));
   showWelcome(part("welcome"), settings);
   await showLearned(part("learned"), settings);
-  showSites(part("sites"), await addedSites(texts), await sitesToAllow(texts), () => {
+  const ofPolicy = storedSites(texts.managed).map((site) => site.url);
+  const wanted = (await sitesToAllow(texts)).map((site) => ({
+    ...site,
+    isOwn: !ofPolicy.includes(site.url),
+  }));
+  showSites(part("sites"), await addedSites(texts), wanted, () => {
     void showSettings();
   });
 }

@@ -4,6 +4,7 @@ import { text } from "../../browser/messages.ts";
 import { readSettings, writeSettings } from "../../browser/settings-store.ts";
 import { button, element } from "../shared/dom.ts";
 import { download } from "../shared/download.ts";
+import { importedText } from "./imported-text.ts";
 
 /** More is no file of Mantle's; see `MAX_IMPORT` in core/settings. */
 const MAX_BYTES = 256 * 1024;
@@ -12,15 +13,15 @@ const NOTHING = '{"version":1}';
 
 export function showTransfer(section: HTMLElement): void {
   const outcome = element("p", { class: "outcome", role: "status" });
-  const trouble = element("p", { class: "trouble", role: "alert" });
-  const say = (done: string, refused: string): void => {
+  const error = element("p", { class: "trouble", role: "alert" });
+  const show = (done: string, refused: string): void => {
     outcome.textContent = done;
-    trouble.textContent = refused;
+    error.textContent = refused;
   };
   const take = button(text("exportSettings"), "secondary", () => {
     void readSettings().then(({ stored }) => {
       download("mantle-settings.json", "application/json", `${stored ?? NOTHING}\n`);
-      say(text("exported"), "");
+      show(text("exported"), "");
     });
   });
   const file = element("input", { id: "import-file", class: "unseen", "aria-hidden": "true" });
@@ -33,8 +34,8 @@ export function showTransfer(section: HTMLElement): void {
     file.value = "";
     if (chosen === undefined) return;
     importFrom(chosen).then(
-      (refused) => say(refused === "" ? text("imported") : "", refused),
-      () => say("", text("settingsUnreadable")),
+      ({ done, refused }) => show(done, refused),
+      () => show("", text("settingsUnreadable")),
     );
   });
   const put = button(text("importSettings"), "secondary", () => file.click());
@@ -43,23 +44,30 @@ export function showTransfer(section: HTMLElement): void {
     element("p", { class: "hint", text: text("transferText") }),
     element("div", { class: "buttons" }, take, put, file),
     outcome,
-    trouble,
+    error,
   );
 }
 
-/** Empty when the settings are in force; otherwise why they are not. */
-async function importFrom(file: File): Promise<string> {
-  if (file.size > MAX_BYTES) return text("importRefused_noSettings");
+interface Outcome {
+  /** Empty when nothing was taken. */
+  readonly done: string;
+  readonly refused: string;
+}
+
+async function importFrom(file: File): Promise<Outcome> {
+  if (file.size > MAX_BYTES) return { done: "", refused: text("importRefused_noSettings") };
   const content = await file.text();
-  const step = navigator.locks.request("change-setting", async () => {
+  const step = navigator.locks.request("change-setting", async (): Promise<Outcome> => {
     const made = await importedSettings(await readSettings(), content);
     if (typeof made !== "string") {
-      return made.why === "noSettings"
-        ? text("importRefused_noSettings")
-        : text(`importRefused_${made.why}`, made.name);
+      const refused =
+        made.why === "noSettings"
+          ? text("importRefused_noSettings")
+          : text(`importRefused_${made.why}`, made.name);
+      return { done: "", refused };
     }
     await writeSettings(made);
-    return "";
+    return { done: await importedText(made), refused: "" };
   });
-  return step as unknown as Promise<string>;
+  return step as unknown as Promise<Outcome>;
 }
