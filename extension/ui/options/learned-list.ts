@@ -23,12 +23,19 @@ export async function showLearned(section: HTMLElement, settings: SettingsView):
   const all = button(text("learnedForgetAll"), "secondary", () => {
     void forgetLearned(() => true);
   });
+  const focused = section.contains(document.activeElement) ? document.activeElement : null;
+  const label = focused?.getAttribute("aria-label") ?? focused?.textContent;
   section.replaceChildren(
     element("h2", { text: text("learned") }),
     element("p", { class: "hint", text: text("learnedText") }),
     list,
     all,
   );
+  // Who goes through the list by keyboard stays in it, also when a line went.
+  if (focused === null) return;
+  const buttons = [...section.querySelectorAll("button")];
+  const same = buttons.find((one) => one.getAttribute("aria-label") === label);
+  (same ?? buttons[0])?.focus();
 }
 
 function learnedText({ host, site, shield }: LearnedHost, { shields }: SettingsView): string {
