@@ -1,5 +1,5 @@
 /** What a person chose or a server did before, kept on this device. */
-import { create, keysOf } from "../primordials/primordials.ts";
+import { create, keysOf, pinned } from "../primordials/primordials.ts";
 import type { StoreArea } from "../../protocol/requests.ts";
 import { store } from "./store.ts";
 
@@ -12,13 +12,13 @@ export class Memory {
   }
 
   async recall(key: string): Promise<string | undefined> {
-    return (await this.all())[key];
+    return (await pinned(this.all()))[key];
   }
 
   /** What cannot be stored is asked or tried again the next time: no harm. */
   async remember(key: string, value: string): Promise<void> {
     try {
-      await store.put(this.#area, key, value);
+      await pinned(store.put(this.#area, key, value));
     } catch {
       // See above.
     }
@@ -29,7 +29,7 @@ export class Memory {
     // Without a prototype: nothing is there but what was kept.
     const all = create(null) as Record<string, string>;
     try {
-      const entries = await store.load(this.#area);
+      const entries = await pinned(store.load(this.#area));
       const keys = keysOf(entries);
       for (let index = 0; index < keys.length; index += 1) {
         const key = keys[index] as string;

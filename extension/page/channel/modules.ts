@@ -1,5 +1,5 @@
 /** The WASM that a page loads only when it needs it. */
-import { compileWasm, NativeError, then } from "../primordials/primordials.ts";
+import { compileWasm, NativeError, pinned, result, then } from "../primordials/primordials.ts";
 import { bytesOfBase64 } from "../primordials/base64.ts";
 import { askRelay } from "./relay-requests.ts";
 import type { ModuleName } from "../../protocol/requests.ts";
@@ -14,7 +14,7 @@ const loading: Partial<Record<ModuleName, Promise<WebAssembly.Module>>> = {};
 export function loadModule(name: ModuleName): Promise<WebAssembly.Module> {
   const known = loading[name];
   if (known !== undefined) return known;
-  const module = fetchAndCompile(name);
+  const module = pinned(fetchAndCompile(name));
   loading[name] = module;
   void then(
     module,
@@ -29,5 +29,5 @@ export function loadModule(name: ModuleName): Promise<WebAssembly.Module> {
 async function fetchAndCompile(name: ModuleName): Promise<WebAssembly.Module> {
   const answer = await askRelay({ kind: "module", name }, ANSWER_TIMEOUT_MS);
   if (answer.kind !== "module-bytes") throw new NativeError(text("unexpected"));
-  return compileWasm(bytesOfBase64(answer.base64));
+  return result(await pinned(compileWasm(bytesOfBase64(answer.base64))));
 }

@@ -5,7 +5,9 @@ import {
   NativePromise,
   now,
   NativeError,
+  pinned,
   push,
+  result,
   setTimer,
 } from "../primordials/primordials.ts";
 import type { PageRequest, RelayAnswer } from "../../protocol/page-relay.ts";
@@ -34,7 +36,7 @@ export type Question = PageRequest extends infer Kind
 export function askRelay(question: Question, milliseconds: number): Promise<RelayAnswer> {
   last += 1;
   const message = { ...question, id: last } as PageRequest;
-  return new NativePromise<RelayAnswer>((settle, fail) => {
+  const answer = new NativePromise<RelayAnswer>((settle, fail) => {
     const timer = setTimer(() => {
       waiting[message.id] = undefined;
       fail(new NativeError(text("relaySilent")));
@@ -43,6 +45,7 @@ export function askRelay(question: Question, milliseconds: number): Promise<Rela
     if (post === undefined) push(early, message);
     else post(message);
   });
+  return pinned(answer);
 }
 
 /** The channel stands: from here on requests leave through it. */
@@ -59,5 +62,5 @@ export function takeAnswer(answer: RelayAnswer): void {
   waiting[answer.id] = undefined;
   clearTimer(known.timer);
   if (answer.kind === "refused") known.fail(new NativeError(translated(answer.why)));
-  else known.settle(answer);
+  else known.settle(result(answer));
 }

@@ -1,5 +1,5 @@
 /** What the page's handlers keep over reloads, in the extension's storage on this device. */
-import { NativeError } from "../primordials/primordials.ts";
+import { NativeError, own } from "../primordials/primordials.ts";
 import { askRelay } from "./relay-requests.ts";
 import { MAX_KEY_LENGTH, MAX_VALUE_LENGTH } from "../../protocol/requests.ts";
 import type { StoreArea } from "../../protocol/requests.ts";
@@ -27,6 +27,6 @@ export const store = {
   async load(area: StoreArea): Promise<Record<string, string>> {
     const answer = await askRelay({ kind: "load", area }, ANSWER_TIMEOUT_MS);
     if (answer.kind !== "loaded") throw new NativeError(text("unexpected"));
-    return answer.entries;
+    return own(answer.entries);
   },
 };

@@ -23,9 +23,12 @@ import {
   NativeRegExp,
   page,
   parseJson,
+  own,
+  pinned,
   push,
   responseStatus,
   responseText,
+  result,
   setTimer,
   shift,
   slice,
@@ -120,17 +123,18 @@ export class UnnamedSessions implements ResponseHandler, RequestHandler {
 
   async handle(request: PausedRequest): Promise<Outcome> {
     const session = this.#sessionOf(request);
-    if (session === undefined) return { kind: "send" };
+    if (session === undefined) return result<Outcome>({ kind: "send" });
     const base = slice(request.url, 0, indexOf(request.url, CLIENT_API));
     session.naming ??= this.#tryToName(session, base);
-    const isNamed = await session.naming;
+    const isNamed = await pinned(session.naming);
     if (isNamed) {
       this.#forget(session);
-      return { kind: "send" };
+      return result<Outcome>({ kind: "send" });
     }
     // The next request of it tries again.
     session.naming = undefined;
-    return { kind: "reply", status: 503, body: matrixError(text("sessionNotNamed"), "M_UNKNOWN") };
+    const body = matrixError(text("sessionNotNamed"), "M_UNKNOWN");
+    return result<Outcome>({ kind: "reply", status: 503, body });
   }
 
   #sessionOf({ headers, url }: PausedRequest): UnnamedSession | undefined {
@@ -157,7 +161,7 @@ export class UnnamedSessions implements ResponseHandler, RequestHandler {
   /** Never rejects: a device's name from the server may be none that an address can hold. */
   async #tryToName(session: UnnamedSession, base: string): Promise<boolean> {
     try {
-      return await this.#name(session, base);
+      return await pinned(this.#name(session, base));
     } catch {
       return false;
     }
@@ -171,7 +175,7 @@ export class UnnamedSessions implements ResponseHandler, RequestHandler {
       this.#ask(session.token, method, `${api}${path}`, body);
     let deviceId = known;
     if (deviceId === undefined) {
-      const answer = await ask("GET", "account/whoami");
+      const answer = await pinned(ask("GET", "account/whoami"));
       if (answer === undefined) return false;
       const said = (answer.content as { device_id?: unknown } | null | undefined)?.device_id;
       // Whose token this is the request itself will be told.
@@ -185,7 +189,7 @@ export class UnnamedSessions implements ResponseHandler, RequestHandler {
     const flags = this.#core.decideBody("PUT", `${api}${path}`, JSON_HEADER, empty);
     if ((flags & REPLY) !== 0) return false;
     const body = (flags & REWRITTEN) === 0 ? empty : this.#core.takeBody();
-    const answer = await ask("PUT", path, body);
+    const answer = await pinned(ask("PUT", path, body));
     if (answer === undefined) return false;
     // It lets nobody rename a session: nothing to wait for.
     if (answer.status > 299) this.#core.note(SHIELD, "flagged", "PUT", `${api}${path}`);
@@ -201,14 +205,14 @@ export class UnnamedSessions implements ResponseHandler, RequestHandler {
   ): Promise<Answer | undefined> {
     let pause = FIRST_WAIT_MS;
     for (let tries = 1; ; tries += 1) {
-      const answer = await answerTo(token, method, url, body);
+      const answer = await pinned(answerTo(token, method, url, body));
       const status = answer?.status ?? 0;
       if (status >= 200 && status < 500 && status !== 408 && status !== 429) return answer;
       if (tries === MAX_TRIES) return undefined;
       const wanted = (answer?.content as { retry_after_ms?: unknown } | null | undefined)
         ?.retry_after_ms;
       if (typeof wanted === "number" && wanted > pause) pause = wanted;
-      await this.#wait(pause < MAX_WAIT_MS ? pause : MAX_WAIT_MS);
+      await pinned(this.#wait(pause < MAX_WAIT_MS ? pause : MAX_WAIT_MS));
       pause *= 2;
     }
   }
@@ -237,16 +241,16 @@ function answerTo(
   const headers: Record<string, string> = { Authorization: `Bearer ${token}` };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const read = async (): Promise<Answer> => {
-    const init = body === undefined ? { method, headers } : { method, headers, body };
-    const response = await nativeFetch(page, url, init as RequestInit);
-    const text = await responseText(response);
+    const init = own(body === undefined ? { method, headers } : { method, headers, body });
+    const response = await pinned(nativeFetch(page, url, init as RequestInit));
+    const text = await pinned(responseText(response));
     let content: unknown;
     try {
       content = parseJson(text);
     } catch {
       // An error page, or nothing.
     }
-    return { status: responseStatus(response), content };
+    return result({ status: responseStatus(response), content });
   };
   return new NativePromise((done) => {
     setTimer(() => done(undefined), ANSWER_TIMEOUT_MS);

@@ -2,7 +2,7 @@
  * Asks before something leaves. The shield has the words (`Question` in core/shields/src/shields.rs); here
  * they are shown, and lasting answers kept: under a hash, so that neither users nor rooms are named.
  */
-import { page } from "../primordials/primordials.ts";
+import { page, pinned, result } from "../primordials/primordials.ts";
 import type { Delegate } from "../intercept/decision.ts";
 import type { PausedRequest, Outcome, RequestHandler } from "../intercept/handlers.ts";
 import { Memory } from "../channel/memory.ts";
@@ -27,8 +27,8 @@ async function consentTo(
 ): Promise<Consent> {
   if (question === null) return undefined;
   const { id, title, text: said, send, remember } = question;
-  const key = remember === null ? undefined : await answerKey(account(), shield, id, url);
-  if (key !== undefined && (await memory.recall(key)) === SEND) return "remembered";
+  const key = remember === null ? undefined : await pinned(answerKey(account(), shield, id, url));
+  if (key !== undefined && (await pinned(memory.recall(key))) === SEND) return "remembered";
   const answer = await ask({
     title,
     text: [said],
@@ -42,7 +42,7 @@ async function consentTo(
     ...(signal === undefined ? {} : { signal }),
   });
   if (answer.choice !== SEND) return undefined;
-  if (key !== undefined && answer.remember.length > 0) await memory.remember(key, SEND);
+  if (key !== undefined && answer.remember.length > 0) await pinned(memory.remember(key, SEND));
   return "asked";
 }
 
@@ -57,14 +57,14 @@ function account(): string {
 
 /** For what `RequestPolicy.prompt` minds. */
 export async function isPermitted(delegate: Delegate): Promise<boolean> {
-  return (await consentTo(delegate, "")) !== undefined;
+  return (await pinned(consentTo(delegate, ""))) !== undefined;
 }
 
 /** Holds a request until the person has decided. */
 export const askHandler: RequestHandler = {
   async handle({ url, signal }: PausedRequest, delegate: Delegate): Promise<Outcome> {
-    const consent = await consentTo(delegate, url, signal);
+    const consent = await pinned(consentTo(delegate, url, signal));
     if (consent === undefined) return refused(text("notSent"), "asked");
-    return { kind: "send", noted: consent === "asked" ? "asked" : "flagged" };
+    return result<Outcome>({ kind: "send", noted: consent === "asked" ? "asked" : "flagged" });
   },
 };

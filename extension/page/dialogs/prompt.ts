@@ -29,13 +29,15 @@ import {
   NativeMutationObserver,
   NativePromise,
   now,
+  own,
   page,
   pageDocument,
+  pinned,
   preventDefault,
   push,
   removeListener,
+  shift,
   signalAborted,
-  then,
 } from "../primordials/primordials.ts";
 import { direction, language, text, translated } from "../texts/texts.ts";
 
@@ -74,7 +76,7 @@ const MAX_RETURNS = 5;
 /** Lets a spec, or a person's own style, find the question's place; it holds nothing. */
 const MARK = "data-mantle-question";
 
-const DISMISSED: Answer = { choice: "dismissed", remember: [] };
+const DISMISSED: Answer = own({ choice: "dismissed", remember: [] });
 
 const STYLE = `
 :host { all: initial !important; display: block !important; position: fixed !important; }
@@ -128,33 +130,50 @@ button:focus-visible, input:focus-visible { outline: 3px solid var(--accent); ou
 }
 `;
 
-/** The last of those waiting; the next is shown after it. */
-let last: Promise<unknown> = new NativePromise<void>((done) => done());
+/** Those that wait until the one before them is answered. */
+const waiting: (() => void)[] = [];
+let isShowing = false;
 
-/** Shows the question when those before it are answered. Never rejects. */
+/**
+ * Shows the question when those before it are answered. Never rejects. Between the person and the
+ * caller is one promise and no other, and an answer that the page's prototypes say nothing of.
+ */
 export function ask(question: Question): Promise<Answer> {
-  // A frame cannot be sure that the person sees it, and its host page may lie over it.
-  if (page !== page.top) return new NativePromise((resolve) => resolve(DISMISSED));
-  const answer = then(last, () => show(question));
-  last = answer;
-  return answer;
+  return pinned(
+    new NativePromise((resolve) => {
+      // A frame cannot be sure that the person sees it, and its host page may lie over it.
+      if (page !== page.top) return resolve(DISMISSED);
+      const asked = own(question);
+      push(waiting, () => {
+        let isAnswered = false;
+        show(asked, (answer) => {
+          if (isAnswered) return;
+          isAnswered = true;
+          resolve(answer);
+          showNext();
+        });
+      });
+      if (!isShowing) showNext();
+    }),
+  );
 }
 
-function show(question: Question): Promise<Answer> {
-  return new NativePromise((resolve) => {
-    const { signal } = question;
-    if (signal !== undefined && signalAborted(signal)) {
-      resolve(DISMISSED);
-      return;
+function showNext(): void {
+  const next = shift(waiting);
+  isShowing = next !== undefined;
+  next?.();
+}
+
+function show(question: Question, answered: (answer: Answer) => void): void {
+  const { signal } = question;
+  if (signal !== undefined && signalAborted(signal)) return answered(DISMISSED);
+  whenRooted(() => {
+    try {
+      open(question, answered);
+    } catch {
+      // A document that cannot show it cannot be answered either.
+      answered(DISMISSED);
     }
-    whenRooted(() => {
-      try {
-        open(question, resolve);
-      } catch {
-        // A document that cannot show it cannot be answered either.
-        resolve(DISMISSED);
-      }
-    });
   });
 }
 
@@ -185,7 +204,7 @@ function open(question: Question, resolve: (answer: Answer) => void): void {
       // It was thrown out before it was shown.
     }
     removeNode(host);
-    resolve(choice === undefined ? DISMISSED : { choice, remember });
+    resolve(choice === undefined ? DISMISSED : own({ choice, remember }));
   };
   const takeBack = (): void => finish(undefined);
 
@@ -267,7 +286,7 @@ function layOut(
   for (let index = 0; index < question.choices.length; index += 1) {
     const choice = question.choices[index];
     if (choice === undefined) continue;
-    const button = textElement("button", translated(choice.label), choice.kind ?? "plain");
+    const button = textElement("button", translated(choice.label), own(choice).kind ?? "plain");
     setAttribute(button, "type", "button");
     addListener(button, "click", (event) => chosen(event, choice.id));
     append(row, button);

@@ -42,6 +42,7 @@ import {
   signalAborted,
   signalReason,
   startsWith,
+  pinned,
   then,
   toUpperCase,
   urlHref,
@@ -352,7 +353,7 @@ class InterceptedFetch {
     }
     const { method, url } = this.#call;
     const status = responseStatus(response);
-    const opened = open && (await open(status, bytes));
+    const opened = open && (await pinned(open(status, bytes)));
     const shown = opened ?? bytes;
     const seen = isWatched ? this.#gate.answer(method, url, status, shown) : undefined;
     if (seen === UNREADABLE) throw networkError();
@@ -433,7 +434,7 @@ function isReadOnce(headers: HeadersInit | undefined): boolean {
 /** Starts work unless the signal is aborted; rejects with its reason when it is in the meantime. */
 function abortable<Value>(signal: AbortSignal, work: () => Promise<Value>): Promise<Value> {
   if (signalAborted(signal)) return reject(signalReason(signal));
-  return new NativePromise<Value>((resolveWith, rejectWith) => {
+  const done = new NativePromise<Value>((resolveWith, rejectWith) => {
     const abort = (): void => rejectWith(signalReason(signal));
     addListener(signal, "abort", abort);
     void then(
@@ -448,6 +449,7 @@ function abortable<Value>(signal: AbortSignal, work: () => Promise<Value>): Prom
       },
     );
   });
+  return pinned(done);
 }
 
 /** An init that reads like the page's, but for a few members. */

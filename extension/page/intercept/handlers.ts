@@ -6,6 +6,9 @@ import {
   encodeText,
   NativePromise,
   NativeUint8Array,
+  own,
+  pinned,
+  result,
   then,
   toUpperCase,
 } from "../primordials/primordials.ts";
@@ -97,9 +100,9 @@ function handlerOf<Handler>(
 
 /** The bytes of a held body; empty when there is none. */
 export async function bodyBytes(body: PausedRequest["body"]): Promise<Uint8Array> {
-  if (body === undefined) return new NativeUint8Array(0);
-  if (body instanceof NativeUint8Array) return body;
-  return new NativeUint8Array(await blobBuffer(body as Blob));
+  if (body === undefined) return result(new NativeUint8Array(0));
+  if (body instanceof NativeUint8Array) return result(body);
+  return result(new NativeUint8Array(await pinned(blobBuffer(body as Blob))));
 }
 
 /** What the hooks do with a request after its handlers. */
@@ -115,13 +118,14 @@ export async function delegateRequest(
   held: PausedRequest,
 ): Promise<Handled> {
   // A core that cannot say who takes it over would not have let it out.
-  if (delegates.length === 0) return { kind: "reply", reply: failure("mantle") };
+  if (delegates.length === 0) return result<Handled>({ kind: "reply", reply: failure("mantle") });
   let request = held;
   for (let index = 0; index < delegates.length; index += 1) {
     const delegate = delegates[index] as Delegate;
     let outcome: Outcome | undefined;
     try {
-      outcome = await handlerOf(requestHandlers, delegate)?.handle(request, delegate);
+      const handler = handlerOf(requestHandlers, delegate);
+      if (handler !== undefined) outcome = await pinned(handler.handle(request, delegate));
     } catch {
       // Refused below: a protected request does not leave unseen.
     }
@@ -130,7 +134,7 @@ export async function delegateRequest(
     if (handled.kind !== "send") return handled;
     request = handled.request;
   }
-  return { kind: "send", request };
+  return result<Handled>({ kind: "send", request });
 }
 
 /** What the answer's handler wants done before the request is sent. Never rejects. */
@@ -144,7 +148,7 @@ export function beforeSending(
   try {
     const early = handler.before(held);
     if (early === undefined) return undefined;
-    const unchanged: Handled = { kind: "send", request: held };
+    const unchanged = result<Handled>({ kind: "send", request: held });
     return then(
       early,
       (outcome) =>
@@ -167,10 +171,10 @@ function seenByCore(
   if (handled.kind !== "reply") return handled;
   const { reply } = handled;
   const seen = gate.answer(method, url, reply.status, encodeText(reply.body));
-  if (seen === UNREADABLE) return { kind: "fail" };
+  if (seen === UNREADABLE) return result<Handled>({ kind: "fail" });
   return seen === undefined
     ? handled
-    : { kind: "reply", reply: { ...reply, body: decodeText(seen) } };
+    : result<Handled>({ kind: "reply", reply: { ...reply, body: decodeText(seen) } });
 }
 
 /** The answer's bytes after its handler. Never rejects. */
@@ -183,14 +187,18 @@ export function delegateResponse(
   const unchanged = (): undefined => undefined;
   try {
     const opened = handlerOf(responseHandlers, delegate)?.open(request, status, body);
-    if (opened !== undefined) return then(opened, (bytes) => bytes, unchanged);
+    if (opened !== undefined) return then(opened, (bytes) => bytes && result(bytes), unchanged);
   } catch {
     // As it is.
   }
   return new NativePromise((resolve) => resolve(undefined));
 }
 
-function settled(outcome: Outcome | undefined, request: PausedRequest, shield: string): Handled {
+function settled(given: Outcome | undefined, request: PausedRequest, shield: string): Handled {
+  return result(handledBy(given && own(given), request, shield));
+}
+
+function handledBy(outcome: Outcome | undefined, request: PausedRequest, shield: string): Handled {
   switch (outcome?.kind) {
     case "send": {
       const { url, body, headers } = outcome;
@@ -221,7 +229,7 @@ function note(
   before: PausedRequest,
   handled: Handled,
 ): void {
-  let action = outcome?.noted;
+  let action = outcome && own(outcome).noted;
   if (action === undefined) {
     if (handled.kind !== "send") {
       action = "answered";

@@ -1,3 +1,4 @@
+import { result } from "../primordials/primordials.ts";
 import type { SyntheticReply } from "./decision.ts";
 import type { Outcome } from "./handlers.ts";
 import { matrixError } from "./matrix-error.ts";
@@ -19,5 +20,5 @@ export function refused(
   noted: "asked" | "blocked",
   errcode = "M_FORBIDDEN",
 ): Outcome {
-  return { kind: "reply", status: 403, body: matrixError(error, errcode), noted };
+  return result<Outcome>({ kind: "reply", status: 403, body: matrixError(error, errcode), noted });
 }

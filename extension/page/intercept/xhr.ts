@@ -29,6 +29,7 @@ import {
   runInTask,
   setTimer,
   startsWith,
+  pinned,
   then,
   toLowerCase,
   toUpperCase,
@@ -318,7 +319,7 @@ async function takeOver(
   }
   const given = held;
   if (plan.delegates !== undefined) {
-    const handled = await delegateRequest(gate, plan.delegates, held);
+    const handled = await pinned(delegateRequest(gate, plan.delegates, held));
     if (!isHeld(xhr, opened)) return;
     if (handled.kind !== "send") return make(xhr, opened, body, answerIn(handled));
     held = handled.request;
@@ -327,7 +328,7 @@ async function takeOver(
   if (responseDelegate !== undefined && !hasCredentialsOfItsOwn(opened)) {
     const early = beforeSending(gate, responseDelegate, held);
     if (early !== undefined) {
-      const handled = await early;
+      const handled = await pinned(early);
       if (!isHeld(xhr, opened)) return;
       if (handled.kind !== "send") return make(xhr, opened, body, answerIn(handled));
       held = handled.request;
@@ -370,7 +371,7 @@ async function fetched(
     const text = readsText(xhr) ? otherText(given, mimeOf(opened, headers)) : undefined;
     const bytes = text === undefined ? given : utf8Of(text);
     const shown = { method: opened.method, url: opened.url, headers: held.headers };
-    const seen = (await delegateResponse(responseDelegate, shown, status, bytes)) ?? bytes;
+    const seen = (await pinned(delegateResponse(responseDelegate, shown, status, bytes))) ?? bytes;
     const changed = isWatched ? gate.answer(opened.method, opened.url, status, seen) : undefined;
     if (changed === UNREADABLE) return undefined;
     const final = changed ?? seen;

@@ -7,8 +7,10 @@ import {
   apply,
   capturedGetter,
   indexOf,
+  own,
   page,
   pageDocument,
+  pinned,
   runInTask,
   slice,
   uncurry,
@@ -79,7 +81,12 @@ async function offer(
   if (mode === undefined || mode === "off") return;
   try {
     await written;
-    const { host, text: changed, sentence, noted } = await linkFate(SHIELD, copied, true);
+    const {
+      host,
+      text: changed,
+      sentence,
+      noted,
+    } = own(await pinned(linkFate(SHIELD, copied, true)));
     const address = `https://${host}${OPEN_MEDIA}v3/download/x/x`;
     if (noted !== undefined) gate.note(SHIELD, noted, "GET", address);
     if (changed === undefined || clipboard === undefined || writeText === undefined) return;

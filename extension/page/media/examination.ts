@@ -8,7 +8,9 @@ import {
   NativeBlob,
   NativeUint8Array,
   parseJson,
+  pinned,
   push,
+  result,
   shift,
   subarray,
   then,
@@ -41,7 +43,7 @@ interface Range {
 
 /** Looks into a body, range by range; the file itself is never held. */
 export async function examine(body: Body): Promise<Examination> {
-  const glue = await mediaModule();
+  const glue = await pinned(mediaModule());
   const size = sizeOf(body);
   const examination = guarded(() => new glue.Examination(size));
   const ahead: (Range | undefined)[] = [];
@@ -61,12 +63,12 @@ export async function examine(body: Body): Promise<Examination> {
         at = to;
       }
     }
-    const bytes = await current.bytes;
+    const bytes = await pinned(current.bytes);
     guarded(() => examination.supply(bytes));
     // At once: browsers let hundreds of MB pile up before they look for what nobody needs.
     if (isBlob(body)) freeBuffer(viewBuffer(bytes) as ArrayBuffer);
   }
-  return examination;
+  return result(examination);
 }
 
 function startReading(body: Body, from: number, to: number): Range {
@@ -79,8 +81,8 @@ function startReading(body: Body, from: number, to: number): Range {
 const ignore = (): undefined => undefined;
 
 async function read(body: Body, from: number, to: number): Promise<Uint8Array> {
-  if (!isBlob(body)) return subarray(body, from, to);
-  return new NativeUint8Array(await blobBuffer(blobSlice(body, from, to)));
+  if (!isBlob(body)) return result(subarray(body, from, to));
+  return result(new NativeUint8Array(await pinned(blobBuffer(blobSlice(body, from, to)))));
 }
 
 /** The body as the examination wants it: made of slices of the first one, which stay where they are. */

@@ -1,4 +1,11 @@
-import { decodeText, parseJson, stringify } from "../primordials/primordials.ts";
+import {
+  decodeText,
+  own,
+  parseJson,
+  pinned,
+  result,
+  stringify,
+} from "../primordials/primordials.ts";
 import type { HandlerAction, Delegate } from "../intercept/decision.ts";
 import { bodyBytes } from "../intercept/handlers.ts";
 import type { PausedRequest, Outcome } from "../intercept/handlers.ts";
@@ -41,7 +48,7 @@ export async function linkFate(
   isCopied: boolean,
   signal?: AbortSignal,
 ): Promise<LinkFate> {
-  const glue = await mediaModule();
+  const glue = await pinned(mediaModule());
   const settings = stringify(shieldSettings(shield) ?? {});
   const decision = parseJson(
     guarded(() => glue.decideLinks(settings, given, isCopied)),
@@ -51,37 +58,40 @@ export async function linkFate(
   const host = decision.host ?? "";
   switch (decision.kind) {
     case "pass":
-      return { host, isStopped: false };
+      return result<LinkFate>({ host, isStopped: false });
     case "flag":
-      return { host, isStopped: false, noted: "flagged" };
+      return result<LinkFate>({ host, isStopped: false, noted: "flagged" });
     case "replace":
-      return {
+      return result<LinkFate>({
         host,
         isStopped: false,
         text: replaced(false),
         sentence: decision.sentence,
         noted: "rewritten",
-      };
+      });
     case "ask": {
       const { question } = decision;
       const asked = signal === undefined ? question : { ...question, signal };
       const { choice } = await ask(asked);
       const isStopped = choice !== "send" && choice !== "mxc" && choice !== "authenticated";
-      if (isStopped || choice === "send") return { host, isStopped, noted: "asked" };
-      return { host, isStopped, text: replaced(choice === "authenticated"), noted: "asked" };
+      if (isStopped || choice === "send") {
+        return result<LinkFate>({ host, isStopped, noted: "asked" });
+      }
+      const text = replaced(choice === "authenticated");
+      return result<LinkFate>({ host, isStopped, text, noted: "asked" });
     }
   }
 }
 
 /** A clear message that links to media which needs no signing in. */
 export async function handleLinks(request: PausedRequest, delegate: Delegate): Promise<Outcome> {
-  const body = decodeText(await bodyBytes(request.body));
-  const fate = await linkFate(delegate.shield, body, false, request.signal);
-  const { isStopped, noted } = fate;
+  const body = decodeText(await pinned(bodyBytes(request.body)));
+  const fate = await pinned(linkFate(delegate.shield, body, false, request.signal));
+  const { isStopped, noted, text: changed } = own(fate);
   if (isStopped) return refused(notSent(), "asked");
-  return {
+  return result<Outcome>({
     kind: "send",
-    ...(fate.text === undefined ? {} : { body: fate.text }),
+    ...(changed === undefined ? {} : { body: changed }),
     ...(noted === undefined ? {} : { noted }),
-  };
+  });
 }

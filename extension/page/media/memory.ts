@@ -4,6 +4,7 @@ import {
   NativeRegExp,
   now,
   page,
+  pinned,
   toIsoDay,
 } from "../primordials/primordials.ts";
 import { Memory } from "../channel/memory.ts";
@@ -24,7 +25,7 @@ export async function recallChoice(
   room: string | undefined,
   server: string,
 ): Promise<Remembered | undefined> {
-  const entries = await memory.all();
+  const entries = await pinned(memory.all());
   const found =
     execute(ANSWER, entries[room ?? ""] ?? "") ?? execute(ANSWER, entries[server] ?? "");
   return found?.[1] as Remembered | undefined;
@@ -39,6 +40,6 @@ export async function rememberChoice(key: string, choice: Remembered): Promise<v
 export async function roomKey(): Promise<string | undefined> {
   const room = execute(ROOM, page.location.hash)?.[1];
   if (room === undefined) return undefined;
-  const hash = await digestText(room);
+  const hash = await pinned(digestText(room));
   return hash === undefined ? undefined : `room/${hash}`;
 }

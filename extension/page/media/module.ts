@@ -1,5 +1,5 @@
 import * as glue from "../../generated/mantle_media.js";
-import { NativeError } from "../primordials/primordials.ts";
+import { NativeError, pinned, result } from "../primordials/primordials.ts";
 import { loadModule } from "../channel/modules.ts";
 import { text } from "../texts/texts.ts";
 
@@ -7,12 +7,12 @@ let isReady = false;
 
 /** The media module, loaded when the first request needs it. Rejects with a sentence. */
 export async function mediaModule(): Promise<typeof glue> {
-  const module = await loadModule("media");
+  const module = await pinned(loadModule("media"));
   if (!isReady) {
     glue.initSync({ module });
     isReady = true;
   }
-  return glue;
+  return result(glue);
 }
 
 /** Runs calls into the module; one that traps is thrown away, and the next gets a new one. */

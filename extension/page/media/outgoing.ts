@@ -13,7 +13,9 @@ import {
   NativeWeakMap,
   indexOf,
   page,
+  own,
   parseJson,
+  pinned,
   stringify,
   weakGet,
   weakSet,
@@ -61,8 +63,8 @@ function watchCrypto(gate: RequestPolicy): void {
     writable: true,
     value: async (...args: [OutgoingEvent, ...unknown[]]): Promise<unknown> => {
       asInClear(args[0], gate, send("m.room.message"));
-      await lookInto(args[0], (action) =>
-        gate.note(SHIELD, action, "PUT", send("m.room.encrypted")),
+      await pinned(
+        lookInto(args[0], (action) => gate.note(SHIELD, action, "PUT", send("m.room.encrypted"))),
       );
       return apply(native, crypto, args);
     },
@@ -83,7 +85,7 @@ async function lookInto(
 ): Promise<void> {
   const content = stringify(event.content ?? {});
   if (indexOf(content, OPEN_MEDIA) < 0) return;
-  const { isStopped, text, noted } = await linkFate(SHIELD, content, false);
+  const { isStopped, text, noted } = own(await pinned(linkFate(SHIELD, content, false)));
   if (noted === "asked" || noted === "rewritten" || noted === "flagged") note(noted);
   if (isStopped) throw new NativeError(notSent());
   if (text !== undefined) event.content = parseJson(text) as object;

@@ -1,4 +1,4 @@
-import { execute, NativeRegExp } from "../primordials/primordials.ts";
+import { execute, NativeRegExp, result } from "../primordials/primordials.ts";
 import type { PausedRequest, Outcome } from "../intercept/handlers.ts";
 import { showNotice } from "../dialogs/notice.ts";
 import { text } from "../texts/texts.ts";
@@ -14,5 +14,5 @@ export async function handlePicture(request: PausedRequest): Promise<Outcome> {
     said[which] = true;
     showNotice(which === "profile" ? text("pictureProfile") : text("pictureRoom"));
   }
-  return { kind: "send", noted: "flagged" };
+  return result<Outcome>({ kind: "send", noted: "flagged" });
 }

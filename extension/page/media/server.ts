@@ -11,8 +11,10 @@ import {
   now,
   page,
   parseJson,
+  pinned,
   responseStatus,
   responseText,
+  result,
   setTimer,
   slice,
   startsWith,
@@ -49,7 +51,7 @@ const triesOf = create(null) as Record<string, Promise<ServerMedia> | undefined>
 export function serverMedia(base: string, authorization: HeaderList): Promise<ServerMedia> {
   const running = triesOf[base];
   if (running !== undefined) return running;
-  const tried = find(base, authorization);
+  const tried = pinned(find(base, authorization));
   triesOf[base] = tried;
   void forgetWhenDone(base, tried);
   return tried;
@@ -64,23 +66,23 @@ async function forgetWhenDone(base: string, tried: Promise<ServerMedia>): Promis
 }
 
 async function find(base: string, authorization: HeaderList): Promise<ServerMedia> {
-  const glue = await mediaModule();
-  versionsOf[base] ??= fetchText(`${base}/_matrix/client/versions`, "GET", [], undefined);
+  const glue = await pinned(mediaModule());
+  versionsOf[base] ??= pinned(fetchText(`${base}/_matrix/client/versions`, "GET", [], undefined));
   const versions = await versionsOf[base];
   // Asked again by the next upload.
   if (versions === undefined) versionsOf[base] = undefined;
   const key = `probe/${base}`;
-  const known = await recall(key);
+  const known = await pinned(recall(key));
   const print = guarded(() => glue.fingerprint(versions ?? ""));
   const isKnown =
     known !== undefined &&
     (versions === undefined || guarded(() => glue.isFresh(known, now(), print)));
   if (isKnown) return readTried(known);
   const promises = guarded(() => glue.promisesAuthentication(versions ?? "{}"));
-  const statuses = await tryWithout(base, authorization);
+  const statuses = await pinned(tryWithout(base, authorization));
   const tried = guarded(() => glue.tried(statuses, promises, print, now()));
-  if (tried === undefined) return { server: "unknown", promises, tried: "" };
-  await remember(key, tried);
+  if (tried === undefined) return result<ServerMedia>({ server: "unknown", promises, tried: "" });
+  await pinned(remember(key, tried));
   return readTried(tried);
 }
 
@@ -90,19 +92,21 @@ function readTried(text: string): ServerMedia {
     promises: boolean;
     time: number;
   };
-  return { server: media, promises, tried: toIsoDay(time) };
+  return result({ server: media, promises, tried: toIsoDay(time) });
 }
 
 /** HTTP statuses that a stranger gets for a new item; empty where none could be made. */
 async function tryWithout(base: string, authorization: HeaderList): Promise<Uint16Array> {
-  const none = new NativeUint16Array(0);
+  const none = result(new NativeUint16Array(0));
   const sample = new NativeUint8Array(SAMPLE);
   fillRandom(sample);
   const headers: HeaderList = [
     authorization[0] ?? ["Accept", "application/json"],
     ["Content-Type", "application/octet-stream"],
   ];
-  const answer = await fetchText(`${base}/_matrix/media/v3/upload`, "POST", headers, sample);
+  const answer = await pinned(
+    fetchText(`${base}/_matrix/media/v3/upload`, "POST", headers, sample),
+  );
   const uri = uriIn(answer);
   if (uri === undefined) return none;
   try {
@@ -112,7 +116,7 @@ async function tryWithout(base: string, authorization: HeaderList): Promise<Uint
       `${base}/_matrix/media/r0/download/${uri}`,
     ];
     const probed = await askRelay({ kind: "probe", urls }, PROBE_TIMEOUT_MS);
-    return probed.kind === "probed" ? new NativeUint16Array(probed.statuses) : none;
+    return probed.kind === "probed" ? result(new NativeUint16Array(probed.statuses)) : none;
   } catch {
     return none;
   }
@@ -145,8 +149,8 @@ async function fetchText(
     init.cache = "no-store";
     init.signal = controllerSignal(controller);
     if (body !== undefined) init.body = body;
-    const response = await nativeFetch(page, url, init);
-    return responseStatus(response) === 200 ? await responseText(response) : undefined;
+    const response = await pinned(nativeFetch(page, url, init));
+    return responseStatus(response) === 200 ? await pinned(responseText(response)) : undefined;
   } catch {
     return undefined;
   } finally {

@@ -5,6 +5,8 @@ import {
   NativeUint8Array,
   NativeURL,
   parseJson,
+  pinned,
+  result,
   stringify,
   toLowerCase,
   urlHost,
@@ -45,32 +47,27 @@ const TOKEN = new NativeRegExp("[?&]access_token=([^&#]*)");
 
 /** Looks at an upload, and sends it, cleans it, asks about it or refuses it. */
 export async function handleUpload(request: PausedRequest, delegate: Delegate): Promise<Outcome> {
-  const glue = await mediaModule();
+  const glue = await pinned(mediaModule());
   const body = request.body ?? new NativeUint8Array(0);
   const settings = stringify(shieldSettings(delegate.shield) ?? {});
   const withoutName = guarded(() => glue.withoutName(request.url));
   const contentType = headerIn(request.headers, "content-type");
   const host = urlHost(new NativeURL(request.url));
   const early = { host, contentType, hasName: withoutName !== undefined };
-  const room = await roomKey();
-  const examination = await examine(body);
+  const room = await pinned(roomKey());
+  const examination = await pinned(examine(body));
   try {
     // Ciphertext, or a shield that only tells: nothing about the server matters.
     const isPlain = !guarded(() => examination.isCiphertext(stringify(early)));
     const isActing = (shieldSettings(delegate.shield)?.mode ?? "on") !== "flag";
     const about =
       isPlain && isActing
-        ? { ...early, ...(await around(request, host, room)), hasRoom: room !== undefined }
+        ? { ...early, ...(await pinned(around(request, host, room))), hasRoom: room !== undefined }
         : early;
     const decision = decide(examination, settings, about);
-    return await carryOut(decision, {
-      request,
-      body,
-      examination,
-      withoutName,
-      serverKey: `server/${host}`,
-      room,
-    });
+    const serverKey = `server/${host}`;
+    const upload = { request, body, examination, withoutName, serverKey, room };
+    return await pinned(carryOut(decision, upload));
   } finally {
     examination.free();
   }
@@ -99,8 +96,8 @@ async function around(
 ): Promise<object> {
   const base = execute(BASE, request.url)?.[1] ?? "";
   const server = await serverMedia(base, authorizationOf(request));
-  const remembered = await recallChoice(room, `server/${host}`);
-  return remembered === undefined ? server : { ...server, remembered };
+  const remembered = await pinned(recallChoice(room, `server/${host}`));
+  return result(remembered === undefined ? { ...server } : { ...server, remembered });
 }
 
 async function carryOut(decision: Decision, upload: Upload): Promise<Outcome> {
@@ -109,7 +106,7 @@ async function carryOut(decision: Decision, upload: Upload): Promise<Outcome> {
       const { clean, flagged } = decision;
       const outcome = sent(upload, clean, decision.withoutName);
       if (decision.sentence !== null) showNotice(decision.sentence);
-      return flagged ? { ...outcome, noted: "flagged" } : outcome;
+      return result<Outcome>(flagged ? { ...outcome, noted: "flagged" } : outcome);
     }
     case "refuse":
       return refused(decision.sentence, "blocked");
@@ -121,8 +118,9 @@ async function carryOut(decision: Decision, upload: Upload): Promise<Outcome> {
       });
       const { choice } = answer;
       if (choice !== "clean" && choice !== "send") return refused(text("notSentFile"), "asked");
-      await keep(answer, choice, upload);
-      return { ...sent(upload, choice === "clean", decision.withoutName), noted: "asked" };
+      await pinned(keep(answer, choice, upload));
+      const outcome = sent(upload, choice === "clean", decision.withoutName);
+      return result<Outcome>({ ...outcome, noted: "asked" });
     }
   }
 }

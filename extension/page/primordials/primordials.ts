@@ -47,6 +47,7 @@ export function capturedSetter<This extends object, Value>(
 export const page = window;
 export const pageDocument = document;
 export const NativeString = String;
+export const NativeNumber = Number;
 export const NativeProxy = Proxy;
 export const NativeWeakMap = WeakMap;
 export const NativePromise = Promise;
@@ -96,11 +97,77 @@ export const setTimer = window.setTimeout.bind(window) as (
 ) => number;
 export const clearTimer = window.clearTimeout.bind(window) as (timer: number) => void;
 
-export const then = uncurry(Promise.prototype.then) as <Value, Result>(
+const defineOwn = Reflect.defineProperty;
+const ownConstructor = { __proto__: null, value: NativePromise } as PropertyDescriptor;
+/**
+ * A promise of Mantle's own, as it is to be awaited: `await` asks it for its constructor, and where
+ * the page replaced that, calls the `then` that the page put in place. Not for promises of the page.
+ */
+export function pinned<Value>(promise: Promise<Value>): Promise<Value> {
+  defineOwn(promise, "constructor", ownConstructor);
+  return promise;
+}
+
+const thenNative = uncurry(
+  Promise.prototype.then as (
+    this: Promise<unknown>,
+    fulfilled: (value: never) => void,
+    rejected: (reason: unknown) => void,
+  ) => Promise<unknown>,
+);
+const promisePrototype: object = Promise.prototype;
+/**
+ * As `promise.then`. What the engine makes for the result comes from a constructor that the page may
+ * have put in place, and what a handler returns it would ask for a `then` of the page's: neither is
+ * used, so that the page is given no result and gives none.
+ */
+export const then = <Value, Result>(
   promise: Promise<Value>,
   fulfilled: (value: Value) => Result | Promise<Result>,
   rejected?: (reason: unknown) => Result | Promise<Result>,
-) => Promise<Result>;
+): Promise<Result> =>
+  new NativePromise<Result>((resolve, fail) => {
+    const settle = (given: Result | Promise<Result>): void => {
+      const isPromise = typeof given === "object" && given !== null;
+      if (isPromise && getPrototypeOf(given) === promisePrototype) {
+        thenNative(pinned(given as Promise<Result>), resolve, fail);
+      } else {
+        resolve(given);
+      }
+    };
+    thenNative(
+      promise,
+      (value: Value) => {
+        try {
+          settle(fulfilled(value));
+        } catch (error) {
+          fail(error);
+        }
+      },
+      (reason) => {
+        if (rejected === undefined) return fail(reason);
+        try {
+          settle(rejected(reason));
+        } catch (error) {
+          fail(error);
+        }
+      },
+    );
+  });
+
+const noThen = { __proto__: null, value: undefined } as PropertyDescriptor;
+/**
+ * An object as a promise may be resolved with it, or an asynchronous function return it: otherwise
+ * the engine asks every object's prototype for a `then`, with which the page reads and replaces it.
+ */
+export function result<Value extends object>(value: Value): Value {
+  defineOwn(value, "then", noThen);
+  return value;
+}
+
+/** A copy in which nothing is but what was said: no `then`, and no other value of the page's. */
+export const own = <Value extends object>(value: Value): Value =>
+  ({ __proto__: null, ...value }) as Value;
 
 export const weakGet = uncurry(WeakMap.prototype.get) as <Key extends object, Value>(
   map: WeakMap<Key, Value>,
@@ -126,7 +193,14 @@ export const slice = uncurry(String.prototype.slice) as (
 ) => string;
 export const trim = uncurry(String.prototype.trim);
 export const charCodeAt = uncurry(String.prototype.charCodeAt);
-export const push = uncurry(Array.prototype.push as (this: unknown[], item: unknown) => number);
+/** As an entry of its own: the native method calls what a page set for an index in all lists. */
+export function push(list: unknown[], item: unknown): void {
+  const entry = { __proto__: null, value: item } as PropertyDescriptor;
+  entry.writable = true;
+  entry.enumerable = true;
+  entry.configurable = true;
+  defineProperty(list, list.length, entry);
+}
 export const shift = uncurry(Array.prototype.shift as (this: unknown[]) => unknown) as <Item>(
   list: Item[],
 ) => Item | undefined;
@@ -355,7 +429,9 @@ const digest =
 /** SHA-256 of a text in hexadecimal; undefined where the browser gives pages no cryptography. */
 export async function digestText(text: string): Promise<string | undefined> {
   if (nativeSubtle === undefined || digest === undefined) return undefined;
-  const bytes = new NativeUint8Array(await digest(nativeSubtle, "SHA-256", encodeText(text)));
+  const bytes = new NativeUint8Array(
+    await pinned(digest(nativeSubtle, "SHA-256", encodeText(text))),
+  );
   let hex = "";
   for (let index = 0; index < bytes.length; index += 1) {
     const byte = bytes[index] ?? 0;

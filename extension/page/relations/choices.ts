@@ -1,5 +1,13 @@
 /** What the person chose for a room, under a hash that names no room. */
-import { keysOf, now, NativeRegExp, execute, toIsoDay } from "../primordials/primordials.ts";
+import {
+  execute,
+  keysOf,
+  NativeRegExp,
+  now,
+  pinned,
+  push,
+  toIsoDay,
+} from "../primordials/primordials.ts";
 import { Memory } from "../channel/memory.ts";
 import { store } from "../channel/store.ts";
 import { answerKey } from "../dialogs/answer-key.ts";
@@ -19,25 +27,29 @@ export function choiceKey(account: string, url: string): Promise<string | undefi
 }
 
 export async function recallChoice(key: string): Promise<RoomChoice | undefined> {
-  return choiceIn(await memory.recall(key))?.choice;
+  return choiceIn(await pinned(memory.recall(key)))?.choice;
 }
 
 export async function rememberChoice(key: string, choice: RoomChoice): Promise<void> {
-  const all = await memory.all();
+  const all = await pinned(memory.all());
   const kept: { name: string; day: string }[] = [];
-  for (const name of keysOf(all)) {
+  const names = keysOf(all);
+  for (let index = 0; index < names.length; index += 1) {
+    const name = names[index] ?? "";
     const found = choiceIn(all[name]);
-    if (found !== undefined && name !== key) kept.push({ name, day: found.day });
+    if (found !== undefined && name !== key) push(kept, { name, day: found.day });
   }
   kept.sort((a, b) => (a.day < b.day ? -1 : a.day > b.day ? 1 : 0));
   for (const { name } of kept.slice(0, Math.max(0, kept.length + 1 - MAX_ROOMS))) {
     await store.put(AREA, name, null).catch(() => undefined);
   }
-  await memory.remember(key, `${choice} ${toIsoDay(now())}`);
+  await pinned(memory.remember(key, `${choice} ${toIsoDay(now())}`));
 }
 
 function choiceIn(text: string | undefined): { choice: RoomChoice; day: string } | undefined {
-  const [, choice, day] = execute(CHOICE, text ?? "") ?? [];
+  const found = execute(CHOICE, text ?? "");
+  const choice = found?.[1];
+  const day = found?.[2];
   return choice === undefined || day === undefined
     ? undefined
     : { choice: choice as RoomChoice, day };

@@ -3,13 +3,18 @@
  * encrypted event answers stays inside. Nothing is taken away outside that is not inside for certain.
  */
 import {
+  create,
   decodeText,
+  encodeUriPart,
   execute,
   fillRandom,
   NativeRegExp,
   NativeUint8Array,
   parseJson,
+  pinned,
+  result,
   setTimer,
+  stringify,
 } from "../primordials/primordials.ts";
 import { shieldSettings } from "../core/shield-settings.ts";
 import { ask } from "../dialogs/prompt.ts";
@@ -53,7 +58,7 @@ export class RelationWriter implements RequestHandler {
   readonly #reader: RelationReader;
   readonly #runningClient: () => RelationsClient | undefined;
   /** Rooms that are being asked about. */
-  readonly #asking = new Map<string, Promise<RoomChoice | undefined>>();
+  readonly #asking = create(null) as Record<string, Promise<RoomChoice | undefined>>;
 
   constructor(reader: RelationReader, runningClient: () => RelationsClient | undefined) {
     this.#reader = reader;
@@ -65,7 +70,7 @@ export class RelationWriter implements RequestHandler {
     const crypto = client?.getCrypto();
     const target = targetOf(request.url);
     // An Element that does not let its client be seen can show nothing of the kind.
-    if (client === undefined) return { kind: "send", noted: "flagged" };
+    if (client === undefined) return result<Outcome>({ kind: "send", noted: "flagged" });
     if (target === undefined) return refused(text("replyNotCertain"), "blocked");
     if (crypto === undefined) {
       // Element sends nothing but reactions to an encrypted room without its crypto.
@@ -73,29 +78,30 @@ export class RelationWriter implements RequestHandler {
         client.getRoom(target.roomId)?.hasEncryptionStateEvent() !== false;
       return target.type === REACTION && isEncrypted()
         ? refused(text("reactionNotEncrypted"), "blocked")
-        : { kind: "send", noted: "flagged" };
+        : result<Outcome>({ kind: "send", noted: "flagged" });
     }
     this.#reader.attach(client);
-    const body = parseJson(decodeText(await bodyBytes(request.body)));
-    if (!isPlain(body)) return { kind: "send" };
+    const body = parseJson(decodeText(await pinned(bodyBytes(request.body))));
+    if (!isPlain(body)) return result<Outcome>({ kind: "send" });
     const room = client.getRoom(target.roomId);
     const isReaction = target.type === REACTION;
-    if (!isReaction && outerContent(body) === undefined) return { kind: "send" };
+    if (!isReaction && outerContent(body) === undefined) return result<Outcome>({ kind: "send" });
     if (room === null)
       return refused(
         isReaction ? text("reactionNotEncrypted") : text("replyNotCertain"),
         "blocked",
       );
-    if (isReaction && !(await isEncryptedRoom(crypto, room))) return { kind: "send" };
-    const choice = await this.#choice(client, room, request);
+    if (isReaction && !(await pinned(isEncryptedRoom(crypto, room))))
+      return result<Outcome>({ kind: "send" });
+    const choice = await pinned(this.#choice(client, room, request));
     if (choice === undefined) {
       const echo = isReaction ? room.getEventForTxnId?.(target.txnId) : undefined;
       if (echo !== undefined) withdrawUnsent(client, echo);
       return refused(text("notSent"), "asked");
     }
-    if (choice === "readable") return { kind: "send", noted: "flagged" };
+    if (choice === "readable") return result<Outcome>({ kind: "send", noted: "flagged" });
     const sending = { ...target, client, crypto, room, body, request };
-    return isReaction ? this.#sendReaction(sending) : this.#sendReply(sending);
+    return isReaction ? await pinned(this.#sendReaction(sending)) : this.#sendReply(sending);
   }
 
   /** Encrypts the event as Element holds it, so that it is known again when it comes back. */
@@ -128,15 +134,15 @@ export class RelationWriter implements RequestHandler {
       return refused(text("reactionNotEncrypted"), "blocked");
     }
     this.#reader.trust(echo);
-    return {
+    return result<Outcome>({
       kind: "send",
-      url: `${before}${ENCRYPTED}/${encodeURIComponent(txnId)}${after}`,
-      body: JSON.stringify(outerContent(content) ?? content),
+      url: `${before}${ENCRYPTED}/${encodeUriPart(txnId)}${after}`,
+      body: stringify(outerContent(content) ?? content),
       noted: "rewritten",
-    };
+    });
   }
 
-  async #sendReply({ room, body, txnId }: Sending): Promise<Outcome> {
+  #sendReply({ room, body, txnId }: Sending): Outcome {
     const echo = room.getEventForTxnId?.(txnId);
     const inner = echo?.clearEvent?.content;
     const isInside =
@@ -147,7 +153,11 @@ export class RelationWriter implements RequestHandler {
       isSame(relationOf(inner[RELATES_TO]), relationOf(body[RELATES_TO]));
     if (!isInside) return refused(text("replyNotCertain"), "blocked");
     this.#reader.trust(echo);
-    return { kind: "send", body: JSON.stringify(outerContent(body)), noted: "rewritten" };
+    return result<Outcome>({
+      kind: "send",
+      body: stringify(outerContent(body)),
+      noted: "rewritten",
+    });
   }
 
   /** undefined: not to be sent. */
@@ -157,13 +167,16 @@ export class RelationWriter implements RequestHandler {
     request: PausedRequest,
   ): Promise<RoomChoice | undefined> {
     if (shieldSettings("relations")?.mode !== "ask") return "encrypt";
-    const running = this.#asking.get(room.roomId);
-    if (running !== undefined) return running;
-    const asking = this.#ask(client, room, request).finally(() => {
-      this.#asking.delete(room.roomId);
-    });
-    this.#asking.set(room.roomId, asking);
-    return asking;
+    const { roomId } = room;
+    const running = this.#asking[roomId];
+    if (running !== undefined) return await running;
+    const asking = pinned(this.#ask(client, room, request));
+    this.#asking[roomId] = asking;
+    try {
+      return await asking;
+    } finally {
+      delete this.#asking[roomId];
+    }
   }
 
   async #ask(
@@ -171,8 +184,8 @@ export class RelationWriter implements RequestHandler {
     room: RelationsRoom,
     { url, signal }: PausedRequest,
   ): Promise<RoomChoice | undefined> {
-    const key = await choiceKey(client.getUserId() ?? "", url);
-    const known = key === undefined ? undefined : await recallChoice(key);
+    const key = await pinned(choiceKey(client.getUserId() ?? "", url));
+    const known = key === undefined ? undefined : await pinned(recallChoice(key));
     if (known !== undefined) return known;
     await within(room.loadMembersIfNeeded(), ENCRYPTION_LIMIT_MS).catch(() => undefined);
     const others: string[] = [];
@@ -194,7 +207,7 @@ export class RelationWriter implements RequestHandler {
       ...(signal === undefined ? {} : { signal }),
     });
     if (choice !== "encrypt" && choice !== "readable") return undefined;
-    if (key !== undefined) await rememberChoice(key, choice);
+    if (key !== undefined) await pinned(rememberChoice(key, choice));
     return choice;
   }
 }

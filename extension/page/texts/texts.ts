@@ -9,6 +9,7 @@ import {
   getOwnPropertyDescriptor,
   indexOf,
   keysOf,
+  NativeNumber,
   NativeRegExp,
   parseJson,
   push,
@@ -127,6 +128,7 @@ function knownPatterns(): readonly string[] {
     const name = names[index] ?? "";
     if (execute(HOLE, name) === null) continue;
     let at = found.length;
+    push(found, name);
     for (; at > 0 && (found[at - 1]?.length ?? 0) < name.length; at -= 1) {
       found[at] = found[at - 1] ?? "";
     }
@@ -184,7 +186,10 @@ function filled(message: string, values: readonly string[]): string {
   for (;;) {
     const hole = execute(HOLE, left);
     if (hole === null) return done + left;
-    done += slice(left, 0, hole.index) + (values[Number(hole[1]) - 1] ?? "");
+    const at = NativeNumber(hole[1]) - 1;
+    // Past the end would be what the page put into all lists.
+    const value = at < values.length ? values[at] : undefined;
+    done += slice(left, 0, hole.index) + (value ?? "");
     left = slice(left, hole.index + 2);
   }
 }
