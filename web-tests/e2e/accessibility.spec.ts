@@ -282,8 +282,9 @@ for (const kind of bothBrowsers) {
           page.$$eval("#learned li span", (all) => all.map((at) => at.textContent ?? ""));
         await until(async () => (await hosts()).length === 2, "the two hosts");
         assert.match((await hosts())[0] ?? "", /^m\.example, named on chat\.example\.org \(/);
-        await tabTo(page, '[aria-label="Forget m.example"]');
-        await page.keyboard.press("Enter");
+        await page.$eval('[aria-label="Forget m.example"]', (forget) => {
+          (forget as HTMLButtonElement).click();
+        });
         await until(async () => (await hosts()).length === 1, "one host less");
         await page.$eval("#learned > button", (all) => {
           (all as HTMLButtonElement).click();
