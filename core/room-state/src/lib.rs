@@ -56,7 +56,8 @@ pub use model::sharing_due::{Moved, Tend};
 pub use model::store::{PersistBatch, PersistEntry};
 pub use model::warnings::Problem;
 pub use msc4362::eligible::{
-    DEFAULT_TYPES, EncryptedTypes, IneligibleType, PROTOCOL_TYPES, SERVER_TYPES, check_eligible,
+    CALL_TYPES, DEFAULT_TYPES, EncryptedTypes, IneligibleType, PROTOCOL_TYPES, SERVER_TYPES,
+    check_eligible,
 };
 pub use msc4362::packed_key::{MAX_STATE_KEY_BYTES, PackError, PackedKey, WireKey};
 pub use msc4362::power_levels::PowerLevels;

@@ -1619,7 +1619,12 @@ fn state_that_may_be_encrypted_is_handed_over_and_its_answers_back() {
     // The room may have it encrypted already.
     assert_eq!(flags(&mut on, "PUT", pins), flag::DELEGATE);
     assert_eq!(flags(&mut more, "PUT", pins), flag::DELEGATE);
-    for never in ["m.room.member/@a:x", "m.room.power_levels/", "m.space.child/!s:x"] {
+    for never in [
+        "m.room.member/@a:x",
+        "m.room.power_levels/",
+        "m.space.child/!s:x",
+        "org.matrix.msc3401.call.member/_@a:x_D_m.call",
+    ] {
         assert_eq!(flags(&mut on, "PUT", &format!("/rooms/!r:x/state/{never}")), 0, "{never}");
     }
 

@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::model::pending::PendingEvent;
 use crate::model::precedence::{STATE_ENCRYPTION_FLAGS, is_flagged};
 use crate::model::settings::NewRooms;
-use crate::msc4362::eligible::{DEFAULT_TYPES, check_eligible};
+use crate::msc4362::eligible::{DEFAULT_TYPES, check_sendable};
 use crate::msc4362::packed_key::PackedKey;
 use crate::paths::room_path;
 use crate::sorted::Map;
@@ -19,6 +19,10 @@ use mantle_wire::url::Address;
 
 /// The widgets Element writes the room's name into (`data.roomName`).
 const WIDGET_TYPES: [&str; 2] = ["im.vector.modular.widgets", "m.widget"];
+
+/// What a change is sent later by (MSC4140).
+const DELAYS: [&str; 3] =
+    ["org.matrix.msc4140.delay", "org.matrix.msc4140.parent_delay_id", "delay"];
 
 /// What a request of the page may have to be changed for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -160,6 +164,13 @@ pub(crate) fn plan_put(model: &Model, (method, url): (&str, &str), body: &[u8]) 
     if !is_encrypted {
         return without_room_name(body);
     }
+    // What is encrypted now has a place before all that is set until the homeserver sends it.
+    if DELAYS.iter().any(|name| address.has_parameter(name)) {
+        return Plan::Refuse {
+            errcode: "M_FORBIDDEN",
+            sentence: "This room encrypts its state, and what is to be sent later cannot be encrypted now: send it at once instead.".to_owned(),
+        };
+    }
     if !matches!(std::str::from_utf8(body).map(members), Ok(Ok(Some(_)))) {
         return Plan::Refuse {
             errcode: "M_BAD_JSON",
@@ -183,11 +194,11 @@ pub(crate) fn plan_put(model: &Model, (method, url): (&str, &str), body: &[u8]) 
 
 /// Whether state is encrypted where the room has the flag: what the settings say, what is encrypted
 /// there already (in clear nobody would see it, and everybody's server could read it), and all that
-/// may be, where the running Element would have done so.
+/// may be, where the running Element would have done so. Never what says who is in a call.
 fn is_encrypted_in(model: &Model, room_id: &str, event_type: &str, state_key: &str) -> bool {
     let known = model.states.known();
     model.settings.types.contains(event_type)
-        || check_eligible(event_type).is_ok()
+        || check_sendable(event_type).is_ok()
             && (model.encrypts_all
                 || known.encrypts_state(room_id)
                     && known.current(room_id, event_type, state_key).is_some())

@@ -33,6 +33,20 @@ pub const SERVER_TYPES: [&str; 6] = [
     "m.room.retention",
 ];
 
+/// Who is in a call, and what call there is: never sent encrypted. A client has the homeserver say
+/// later that it has left (MSC4140), before it says that it has joined, so that one has no place
+/// after the other, and whoever cannot open either takes the person for being in the call.
+pub const CALL_TYPES: [&str; 8] = [
+    "org.matrix.msc3401.call",
+    "org.matrix.msc3401.call.member",
+    "m.call",
+    "m.call.member",
+    "org.matrix.msc4143.rtc.slot",
+    "org.matrix.msc4143.rtc.member",
+    "m.rtc.slot",
+    "m.rtc.member",
+];
+
 /// Encrypted unless a setting says otherwise.
 pub const DEFAULT_TYPES: [&str; 2] = ["m.room.name", "m.room.topic"];
 
@@ -46,6 +60,9 @@ pub enum IneligibleType {
     /// One of [`SERVER_TYPES`].
     #[error("homeservers act on this type, so it stays in clear")]
     Server,
+    /// One of [`CALL_TYPES`]; encrypted ones are opened.
+    #[error("this type says who is in a call, which is set ahead of time, so it stays in clear")]
+    Call,
     /// `m.room.encrypted` inside `m.room.encrypted`.
     #[error("an encrypted event cannot hold another encrypted event")]
     Nested,
@@ -78,6 +95,18 @@ pub fn check_eligible(event_type: &str) -> Result<(), IneligibleType> {
     }
 }
 
+/// Says whether a type may be sent encrypted.
+///
+/// # Errors
+///
+/// [`IneligibleType`] with the reason.
+pub(crate) fn check_sendable(event_type: &str) -> Result<(), IneligibleType> {
+    if CALL_TYPES.contains(&event_type) {
+        return Err(IneligibleType::Call);
+    }
+    check_eligible(event_type)
+}
+
 /// The types this user encrypts: name and topic, and what a setting adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncryptedTypes(Set<String>);
@@ -99,7 +128,7 @@ impl EncryptedTypes {
         let mut refused = Vec::new();
         for addition in additions {
             let event_type = addition.as_ref().trim();
-            match check_eligible(event_type) {
+            match check_sendable(event_type) {
                 Ok(()) => {
                     types.0.insert(event_type.to_owned());
                 }
@@ -164,6 +193,7 @@ mod tests {
             " m.room.avatar ",
             "m.room.power_levels",
             "m.space.child",
+            "m.call.member",
             "m.room.name",
         ]);
         assert!(types.contains("m.room.avatar"));
@@ -174,6 +204,7 @@ mod tests {
             [
                 ("m.room.power_levels".to_owned(), IneligibleType::Protocol),
                 ("m.space.child".to_owned(), IneligibleType::Server),
+                ("m.call.member".to_owned(), IneligibleType::Call),
             ]
         );
     }

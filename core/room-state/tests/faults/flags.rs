@@ -1,6 +1,6 @@
 //! The room's flag means what it says, in the way every client reads it.
 
-use mantle_room_state::Plan;
+use mantle_room_state::{CALL_TYPES, EncryptedTypes, Plan, StateSettings};
 use serde_json::{Value, json};
 
 use crate::people::*;
@@ -232,4 +232,42 @@ fn a_readable_state_that_nobody_encrypts_is_shown_as_ever() {
     let shown = bob.open("/sync?since=a", &sync([state, vec![picture]].concat(), vec![]));
     assert!(shown.to_string().contains("mxc://example.org/shown"), "{shown}");
     assert_eq!(bob.codes(), [] as [&str; 0]);
+}
+
+#[test]
+fn who_is_in_a_call_leaves_readable_whatever_else_is_encrypted() {
+    for call in CALL_TYPES {
+        let (mut alice, mut bob) = (Client::new(ALICE), Client::new(BOB));
+        bob.knows(&[&alice]);
+        let (mut event, keys) = alice.send(ROOM, &[&bob], call, &json!({"joined": true}));
+        event["state_key"] = json!(format!("{call}:"));
+        bob.engine.add_room_keys(&keys).unwrap();
+        bob.engine.set_encrypts_all(true);
+        let (types, _) = EncryptedTypes::with_additions([call]);
+        bob.engine.apply_settings(StateSettings { types, ..StateSettings::default() });
+        bob.open("/sync?since=a", &sync(room_state(), vec![event]));
+        for query in ["", "?org.matrix.msc4140.delay=8000"] {
+            let url = format!("{HS}/rooms/{ROOM}/state/{call}/{query}");
+            assert_eq!(bob.engine.plan_put("PUT", &url, b"{}"), Plan::Pass, "{call} {query}");
+        }
+        let left = json!({"type": call, "state_key": "", "sender": ALICE, "event_id": "$left",
+            "origin_server_ts": NOW + 9, "content": {}});
+        let shown = bob.open("/sync?since=b", &sync(vec![], vec![left])).to_string();
+        assert!(shown.contains("$left"), "{shown}");
+        assert_eq!(bob.codes(), [] as [&str; 0]);
+    }
+}
+
+#[test]
+fn what_is_to_be_sent_later_is_not_encrypted_before_what_is_sent_now() {
+    let mut alice = Client::new(ALICE);
+    alice.engine.set_encrypts_all(true);
+    alice.open("/sync?since=a", &sync(room_state(), vec![]));
+    for kind in ["m.room.name", "m.room.avatar"] {
+        for query in ["org.matrix.msc4140.delay=8000", "a=b&delay=1"] {
+            let url = format!("{HS}/rooms/{ROOM}/state/{kind}/?{query}");
+            let plan = alice.engine.plan_put("PUT", &url, br#"{"name":"Secret"}"#);
+            assert!(matches!(plan, Plan::Refuse { .. }), "{kind} {query}: {plan:?}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ const TYPES: [&str; 2] = ["m.room.name", "m.room.topic"];
 /// room's name.
 const OTHERS: [&str; 3] = ["m.room.encryption", "im.vector.modular.widgets", "m.widget"];
 /// Never encrypted, as in `core/room-state/src/msc4362/eligible.rs`.
-const NEVER: [&str; 14] = [
+const NEVER: [&str; 22] = [
     "m.room.encrypted",
     "m.room.create",
     "m.room.member",
@@ -33,6 +33,14 @@ const NEVER: [&str; 14] = [
     "m.space.child",
     "m.space.parent",
     "m.room.retention",
+    "org.matrix.msc3401.call",
+    "org.matrix.msc3401.call.member",
+    "m.call",
+    "m.call.member",
+    "org.matrix.msc4143.rtc.slot",
+    "org.matrix.msc4143.rtc.member",
+    "m.rtc.slot",
+    "m.rtc.member",
 ];
 
 /// What can be set beside the mode; the page's module reads the same.

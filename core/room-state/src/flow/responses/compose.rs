@@ -12,7 +12,7 @@ use crate::model::in_flight::{Arrival, Reconciled};
 use crate::model::observation::{Observation, Undecryptable};
 use crate::model::precedence::{CLOCK_TOLERANCE_MS, Candidate, Precedence, STATE_ENCRYPTION_FLAGS};
 use crate::model::warnings::Warning;
-use crate::msc4362::eligible::{DEFAULT_TYPES, check_eligible};
+use crate::msc4362::eligible::{CALL_TYPES, DEFAULT_TYPES, check_eligible};
 use crate::msc4362::packed_key::WireKey;
 use crate::sorted::{Map, Set};
 use mantle_wire::json::{self, elements, get, members, quoted};
@@ -195,6 +195,10 @@ fn judge_clear(
         let Role::Current(_) = entry.role else { continue };
         if entry.found.event_type == "m.room.encryption" {
             edits.extend(flagged(&response.body, entry));
+            continue;
+        }
+        // Clients that encrypt it all send that they left in clear: it was given ahead of time.
+        if CALL_TYPES.contains(&entry.found.event_type.as_str()) {
             continue;
         }
         let slot = Slot::new(entry.room(), &entry.found.event_type, &entry.found.state_key);
