@@ -57,9 +57,21 @@ export class StateEngine {
     this.#doubtful.add(roomId);
   }
 
-  /** Before a write. Rejects while the homeserver cannot be asked; `ask` gives the room's state. */
-  async resolveFlags(ask: (roomId: string) => Promise<string>): Promise<void> {
+  /** Whether the room may have the flag, and nobody could be asked yet. */
+  isFlagUncertain(roomId: string): boolean {
+    return this.#doubtful.has(roomId);
+  }
+
+  /**
+   * Before a write in `room`, or in one that cannot be told. Rejects while the homeserver cannot be
+   * asked; `ask` gives a room's state.
+   */
+  async resolveFlags(
+    room: string | undefined,
+    ask: (roomId: string) => Promise<string>,
+  ): Promise<void> {
     for (const roomId of this.#doubtful) {
+      if (room !== undefined && room !== roomId) continue;
       try {
         const events = await ask(roomId);
         this.call((state) => state.addRoomState(roomId, events));

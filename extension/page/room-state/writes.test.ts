@@ -12,7 +12,12 @@ import { StateWriter } from "./writes.ts";
 /** The module is asked for by whatever does not pass at once; here it cannot be had. */
 class Unloaded {
   asked = 0;
-  readonly isUnloaded = true;
+  isUnloaded = true;
+  uncertain = "";
+
+  isFlagUncertain(roomId: string): boolean {
+    return this.uncertain === roomId;
+  }
 
   started(): Promise<void> {
     this.asked += 1;
@@ -22,8 +27,10 @@ class Unloaded {
 
 const HS = "https://hs.example.org";
 
-function handled(url: string): { engine: Unloaded; outcome: Promise<{ kind: string }> } {
-  const engine = new Unloaded();
+function handled(
+  url: string,
+  engine = new Unloaded(),
+): { engine: Unloaded; outcome: Promise<{ kind: string }> } {
   const parts = {} as ConstructorParameters<typeof StateWriter>[1];
   const writer = new StateWriter(engine as unknown as StateEngine, parts);
   const request = { method: "PUT", url, headers: [], body: undefined, signal: undefined };
@@ -65,6 +72,51 @@ describe("state of other types, where no room has anything encrypted", () => {
       const { engine, outcome } = handled(HS + path);
       assert.notEqual((await outcome).kind, "send", path);
       assert.equal(engine.asked, 1, path);
+    }
+  });
+});
+
+describe("state of other types, where the module does not start", () => {
+  const FLAG = "io.element.msc4362.encrypt_state_events";
+  const encryptions: Record<string, object | null> = {
+    "!plain:hs": null,
+    "!readable:hs": { algorithm: "m.megolm.v1.aes-sha2" },
+    "!flagged:hs": { [FLAG]: true },
+    "!stable:hs": { encrypt_state_events: 1 },
+  };
+  const room = (roomId: string) => ({
+    currentState: {
+      getStateEvents: (type: string) => {
+        if (type === "m.room.create") return {};
+        const content = encryptions[roomId];
+        return content == null ? null : { getContent: () => content };
+      },
+    },
+  });
+  const client = {
+    enableEncryptedStateEvents: true,
+    getRoom: (roomId: string) => (roomId in encryptions ? room(roomId) : null),
+  };
+  const sent = async (roomId: string, type: string, uncertain = ""): Promise<boolean> => {
+    const engine = Object.assign(new Unloaded(), { isUnloaded: false, uncertain });
+    const peg = { mxMatrixClientPeg: { get: () => client } };
+    Object.assign((globalThis as unknown as { window: object }).window, peg);
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/${type}/`;
+    return (await handled(HS + path, engine).outcome).kind === "send";
+  };
+
+  test("passes in rooms that do not encrypt their state", async () => {
+    for (const roomId of ["!plain:hs", "!readable:hs"]) {
+      assert.equal(await sent(roomId, "m.room.avatar"), true, roomId);
+      assert.equal(await sent(roomId, "m.room.name"), false, "never what Mantle encrypts itself");
+      assert.equal(await sent(roomId, "org.example.chosen"), false);
+      assert.equal(await sent(roomId, "m.room.avatar", roomId), false, "which may have the flag");
+    }
+  });
+
+  test("is refused in all others", async () => {
+    for (const roomId of ["!flagged:hs", "!stable:hs", "!unknown:hs"]) {
+      assert.equal(await sent(roomId, "m.room.avatar"), false, roomId);
     }
   });
 });

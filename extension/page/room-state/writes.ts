@@ -23,7 +23,7 @@ import {
   within,
 } from "./element/client.ts";
 import type { PageClient } from "./element/client.ts";
-import { sendAsClient } from "./homeserver.ts";
+import { isFinal, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { KeyFetcher } from "./keys.ts";
 import type { PendingWrites } from "./pending.ts";
@@ -34,6 +34,10 @@ import { text } from "../texts/texts.ts";
 const TOLD = "mantle_state_told";
 /** Longest wait for the engine itself. */
 const START_LIMIT = 20_000;
+/** Longest wait for a room's state, where its flag was sent and no answer came. */
+const FLAG_LIMIT = 15_000;
+/** MSC4362's, unstable and stable. */
+const STATE_FLAGS = ["io.element.msc4362.encrypt_state_events", "encrypt_state_events"];
 
 /** What the module looks at in every room. */
 const OWN_TYPES = [
@@ -45,14 +49,37 @@ const OWN_TYPES = [
 ];
 /** A change of state, its type written as it is; anything else is for the module to judge. */
 const STATE_TYPE =
-  /^https?:\/\/[^/?#]+(?:\/[A-Za-z0-9._-]+)*\/_matrix\/client\/[a-z0-9]+\/rooms\/[^/?#]+\/state\/([A-Za-z0-9._-]+)(?:\/[^/?#]*)?(?:\?[^#]*)?$/;
+  /^https?:\/\/[^/?#]+(?:\/[A-Za-z0-9._-]+)*\/_matrix\/client\/[a-z0-9]+\/rooms\/([^/?#]+)\/state\/([A-Za-z0-9._-]+)(?:\/[^/?#]*)?(?:\?[^#]*)?$/;
 
 /** Whether it sets state that is encrypted only where it is so already. */
 function isOther(url: string): boolean {
-  const [, type] = STATE_TYPE.exec(url) ?? [];
+  const [, , type] = STATE_TYPE.exec(url) ?? [];
   if (type === undefined || OWN_TYPES.includes(type)) return false;
   const more = shieldSettings("encrypted-state")?.options["types"];
   return !isArray(more) || !more.includes(type);
+}
+
+/** The room whose state it changes, where that can be told for sure. */
+function roomOf(url: string): string | undefined {
+  const [, room] = STATE_TYPE.exec(url) ?? [];
+  // With a homeserver below such a path, the room would be another.
+  if (room === undefined || url.split("/_matrix/").length !== 2) return undefined;
+  try {
+    return decodeURIComponent(room);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the running client has the room, and that it does not encrypt its state. */
+function isKnownReadable(roomId: string): boolean {
+  const state = runningClient()?.getRoom(roomId)?.currentState;
+  if (state?.getStateEvents("m.room.create", "") == null) return false;
+  const content = (state.getStateEvents("m.room.encryption", "")?.getContent() ?? {}) as Record<
+    string,
+    unknown
+  >;
+  return !STATE_FLAGS.some((flag) => Boolean(content[flag]));
 }
 
 export class StateWriter implements RequestHandler {
@@ -76,6 +103,11 @@ export class StateWriter implements RequestHandler {
     if (this.#engine.isUnloaded && !encryptsAll() && isOther(request.url)) return { kind: "send" };
     try {
       await within(this.#engine.started(), START_LIMIT);
+    } catch (error) {
+      if (request.signal?.aborted === true) return { kind: "fail" };
+      return this.#needsNoEngine(request.url) ? { kind: "send" } : refusal(error);
+    }
+    try {
       const { method, url } = request;
       const route = this.#engine.call((state) => state.routeWrite(method, url));
       switch (route.kind) {
@@ -94,13 +126,28 @@ export class StateWriter implements RequestHandler {
     }
   }
 
+  /** Without the module: state that only rooms with the flag may have encrypted, elsewhere. */
+  #needsNoEngine(url: string): boolean {
+    const roomId = isOther(url) ? roomOf(url) : undefined;
+    if (roomId === undefined || this.#engine.isFlagUncertain(roomId)) return false;
+    try {
+      return isKnownReadable(roomId);
+    } catch {
+      return false;
+    }
+  }
+
   async #put(request: PausedRequest): Promise<Outcome> {
     const { method, url } = request;
     const body = await bodyBytes(request.body);
-    await this.#engine.resolveFlags(async (roomId) => {
+    await this.#engine.resolveFlags(roomOf(url), async (roomId) => {
       const client = runningClient();
       if (client === undefined) throw new PageCryptoError(text("changeNotProtected"));
-      return roomState(client, roomId);
+      try {
+        return await within(roomState(client, roomId), FLAG_LIMIT);
+      } catch (error) {
+        throw isFinal(error) ? error : new PageCryptoError(text("changeNotProtected"));
+      }
     });
     this.#engine.call((state) => state.setEncryptsAll(encryptsAll()));
     let plan = this.#engine.call((state) => state.planPut(method, url, body));
