@@ -162,6 +162,7 @@ describe("keys for many devices", () => {
       for (const [answers, atLeast, atMost] of [
         // For ever, and for longer than anybody waits.
         [Array.from({ length: 99 }, () => refusal(429, 2_000)), 10_000, 60_000],
+        [Array.from({ length: 99 }, () => refusal(429, 1)), 10_000, 60_000],
         [[refusal(429, 3_600_000)], 0, 1_000],
         [[refusal(429, -1), refusal(500)], 0, 5_000],
         [[refusal(403)], 0, 0],

@@ -7,6 +7,7 @@ import {
   getPrototypeOf,
   isArray,
   NativePromise,
+  now,
   page,
   parseJson,
   setTimer,
@@ -184,6 +185,8 @@ const CRYPTO_LIMIT = 15_000;
 const SIGN_LIMIT = 3_000;
 /** How long a homeserver that wants requests slower may hold up all of one sending. */
 const RETRY_LIMIT = 30_000;
+/** Between two requests of which the first was refused as one too many. */
+const MIN_WAIT = 500;
 /** How long for the devices of a user the page has not followed until now. */
 const DEVICES_LIMIT = 6_000;
 
@@ -475,8 +478,12 @@ export async function sendThroughOlm(
   }
 }
 
-/** Asks again when the homeserver wants requests slower; the waits together have a limit. */
+/**
+ * Asks again when the homeserver wants requests slower, until the time for all of them is over: by
+ * the clock, and by what was waited for, so that a clock that is set back does not matter.
+ */
 class RetryWaits {
+  readonly #until = now() + RETRY_LIMIT;
   #left = RETRY_LIMIT;
 
   async within<Value>(request: () => Promise<Value>): Promise<Value> {
@@ -484,8 +491,11 @@ class RetryWaits {
       try {
         return await request();
       } catch (error) {
-        const wait = retryAfter(error);
-        if (wait === undefined || wait > this.#left) throw error;
+        const asked = retryAfter(error);
+        if (asked === undefined) throw error;
+        // A homeserver that says "at once" must not be asked thousands of times.
+        const wait = asked < MIN_WAIT ? MIN_WAIT : asked;
+        if (wait > this.#left || now() + wait > this.#until) throw error;
         this.#left -= wait;
         await pause(wait);
       }
