@@ -20,13 +20,21 @@ class State {
   readonly given: string[] = [];
   encrypted = 0;
   isDue = false;
+  isLost = false;
+  isNew = false;
 
   needSession(): object {
     const shareWith: Name[] = [];
     for (const userId of USERS) {
       if (!this.given.includes(userId)) shareWith.push({ userId, deviceId: "D" });
     }
-    return { sessionId: "s", shareWith, roomKeyContent: {}, shouldImport: false };
+    return {
+      sessionId: "s",
+      shareWith,
+      roomKeyContent: {},
+      shouldImport: this.isNew,
+      importJson: "[]",
+    };
   }
 
   shared(_room: string, _session: string, devices: string): void {
@@ -46,7 +54,11 @@ class State {
   }
 
   sessions(): string[] {
-    return [ROOM];
+    return this.isLost ? [] : [ROOM];
+  }
+
+  imported(): void {
+    // It need not know.
   }
 
   reencrypt(): object {
@@ -126,5 +138,43 @@ describe("a homeserver that wants keys slower than anybody waits", () => {
     } finally {
       mock.timers.reset();
     }
+  });
+});
+
+describe("a room's key that this device cannot store", () => {
+  test("is given to nobody, nor to Element", async () => {
+    const state = new State();
+    let imported = 0;
+    const crypto = {
+      getUserDeviceInfo: async () => new Map(),
+      importRoomKeysAsJson: async () => {
+        imported += 1;
+      },
+      encryptToDeviceMessages: () => Promise.reject(new Error("asked")),
+    };
+    const room = {
+      roomId: ROOM,
+      currentState: { getStateEvents: () => null },
+      getEncryptionTargetMembers: async () => [],
+    } as unknown as PageRoom;
+    const client = { getCrypto: () => crypto, sendToDevice: () => 0 } as unknown as PageClient;
+    const engine = {
+      call: (call: (state: EncryptedState) => unknown) => call(state as unknown as EncryptedState),
+      persist: async () => {
+        state.isLost = true;
+        return ["outbound/x"];
+      },
+      persistSoon: () => undefined,
+    } as unknown as StateEngine;
+    const sharing = new StateSharing(
+      engine,
+      { tellInvited: async () => undefined } as unknown as InvitePreviews,
+      { addRules: () => true } as unknown as KeyFetcher,
+    );
+    state.isNew = true;
+    const content = { eventType: "m.room.name", stateKey: "", contentJson: "{}" };
+    await assert.rejects(sharing.encrypt(client, room, content), /could not store/);
+    assert.equal(imported, 0);
+    assert.equal(state.encrypted, 0);
   });
 });

@@ -39,6 +39,8 @@ const DEVICES_AFTER = 4_000;
 const MEMBERS_LIMIT = 10_000;
 /** When the network failed. */
 const AGAIN_AFTER = 60_000;
+/** When the store or Element's crypto has failed many times. */
+const LONGEST_AFTER = 3_600_000;
 
 export class StateSharing {
   readonly #engine: StateEngine;
@@ -48,6 +50,8 @@ export class StateSharing {
   readonly #due = new Map<string, Moved[]>();
   /** Rooms to look at later, and when: others may do it before, or a device is not known yet. */
   readonly #waiting = new Map<string, number>();
+  /** How often in a row a room could not be tended. */
+  readonly #failures = new Map<string, number>();
   #isTending = false;
 
   constructor(engine: StateEngine, invites: InvitePreviews, keys: KeyFetcher) {
@@ -173,6 +177,10 @@ export class StateSharing {
     );
     const { sessionId, shareWith } = session;
     await this.#engine.persist();
+    // A session that could not be stored is thrown away: nobody gets its key, Element neither.
+    if (!this.#engine.call((state) => state.sessions()).includes(roomId)) {
+      throw new PageCryptoError(text("roomKeyNotKept"));
+    }
     if (session.shouldImport) {
       await importSession(client, session.importJson);
       this.#engine.call((state) => state.imported(roomId, sessionId));
@@ -229,10 +237,13 @@ export class StateSharing {
     while (this.#due.size > 0) {
       const [[roomId, members]] = this.#due as unknown as [[string, Moved[]]];
       this.#due.delete(roomId);
-      this.#tend(client, roomId, members).catch((error: unknown) => {
-        // Sharing is also made good before the next write.
-        if (!isFinal(error)) this.#lookLater(roomId, AGAIN_AFTER);
-      });
+      this.#tend(client, roomId, members).then(
+        () => this.#failures.delete(roomId),
+        (error: unknown) => {
+          // Sharing is also made good before the next write.
+          if (!isFinal(error)) this.#lookLater(roomId, this.#patience(roomId, error));
+        },
+      );
     }
   }
 
@@ -253,6 +264,15 @@ export class StateSharing {
     });
     this.#lookLater(roomId, delay);
     await this.#invites.tellInvited(client, room);
+  }
+
+  /** How long until a room is tried again: longer each time where this device is what fails. */
+  #patience(roomId: string, error: unknown): number {
+    if (!(error instanceof PageCryptoError)) return AGAIN_AFTER;
+    const failures = this.#failures.get(roomId) ?? 0;
+    this.#failures.set(roomId, failures + 1);
+    const delay = AGAIN_AFTER * 2 ** failures;
+    return delay < LONGEST_AFTER ? delay : LONGEST_AFTER;
   }
 
   /** Looks at a room again, unless that comes sooner in any case. */
