@@ -45,8 +45,11 @@ impl Model {
     }
 
     /// Of an event that counts as older: whether the homeserver has settled on it in a fork. Then it is
-    /// current.
+    /// current. What its own author has replaced in the same session is in no fork.
     pub(crate) fn settle(&mut self, opened: &Opened<'_>, arrival: Arrival) -> bool {
+        if self.is_behind(opened) {
+            return false;
+        }
         let candidate = self.candidate(opened);
         let has_settled = self.states.settle(&opened.slot(), candidate, &mut self.journal);
         if has_settled {
@@ -75,12 +78,18 @@ impl Model {
         if known == Some(&candidate) {
             return Precedence::Current;
         }
-        let place = (state.session_id.as_str(), state.message_index);
         let is_known = known.is_some_and(|known| known.event_id == event.id);
-        if known.is_some() && !is_known && self.seen.is_behind(event.room_id, place, slot) {
+        if known.is_some() && !is_known && self.is_behind(opened) {
             return Precedence::Rollback;
         }
         self.states.offer(&opened.slot(), candidate, &mut self.journal)
+    }
+
+    /// Whether something later of the same session was seen for that type and state key.
+    fn is_behind(&self, opened: &Opened<'_>) -> bool {
+        let Opened { event, state, .. } = *opened;
+        let place = (state.session_id.as_str(), state.message_index);
+        self.seen.is_behind(event.room_id, place, (&state.event_type, &state.state_key))
     }
 
     /// The earliest date that an event, decrypted just now, was ever seen with.

@@ -210,12 +210,8 @@ impl KnownState {
         state_key: &str,
         candidate: Candidate,
     ) -> Precedence {
-        let clock = self.clock.unwrap_or(u64::MAX);
-        let dated = |candidate: Candidate| {
-            let origin_server_ts = candidate.origin_server_ts.min(clock);
-            let order = candidate.order.map(|order| SlotOrder { ts: order.ts.min(clock), ..order });
-            Candidate { origin_server_ts, order, ..candidate }
-        };
+        let clock = self.clock;
+        let dated = |candidate| dated(candidate, clock);
         let room = self.rooms.or_default(room_id.to_owned());
         let known = room.slots.get(event_type).is_some_and(|slots| slots.contains_key(state_key));
         if !known {
@@ -238,7 +234,7 @@ impl KnownState {
 
     /// Of an event that counts as older: whether the homeserver has settled on it in a fork, and then
     /// it is current. Neither event knew of the other: they are of two sessions and were set within a
-    /// minute. Nothing else comes back.
+    /// minute. Nothing else comes back, and nothing after what is current was redacted.
     pub(crate) fn settle(
         &mut self,
         room_id: &str,
@@ -246,9 +242,14 @@ impl KnownState {
         state_key: &str,
         candidate: Candidate,
     ) -> bool {
-        let slots = self.rooms.get_mut(room_id).and_then(|room| room.slots.get_mut(event_type));
+        let candidate = dated(candidate, self.clock);
+        let Some(room) = self.rooms.get_mut(room_id) else { return false };
+        let slots = room.slots.get_mut(event_type);
         let Some(slot) = slots.and_then(|slots| slots.get_mut(state_key)) else { return false };
         let current = &slot.current;
+        if room.redacted.contains(&current.event_id) {
+            return false;
+        }
         let apart = match (candidate.order, current.order) {
             (Some(one), Some(other)) => one.ts.abs_diff(other.ts),
             _ => candidate.origin_server_ts.abs_diff(current.origin_server_ts),
@@ -493,6 +494,14 @@ fn read_slot(slot: &str) -> Option<(String, String, Slot)> {
     Some((text(event_type)?, text(state_key)?, Slot { current, replaced: ids, highest }))
 }
 
+/// As of now: what comes with a later date counts as sent when it came.
+fn dated(candidate: Candidate, clock: Option<u64>) -> Candidate {
+    let clock = clock.unwrap_or(u64::MAX);
+    let origin_server_ts = candidate.origin_server_ts.min(clock);
+    let order = candidate.order.map(|order| SlotOrder { ts: order.ts.min(clock), ..order });
+    Candidate { origin_server_ts, order, ..candidate }
+}
+
 /// Whether the content of an `m.room.encryption` event has the flag.
 pub(crate) fn is_flagged(content: &str) -> bool {
     STATE_ENCRYPTION_FLAGS
@@ -642,6 +651,31 @@ mod tests {
             assert_eq!(known.current("!r", "m.room.name", ""), Some(&current));
         }
         assert!(!settle(&mut KnownState::new(), current));
+    }
+
+    #[test]
+    fn a_fork_settles_on_nothing_after_a_redaction() {
+        let [early, late] = [candidate("$1", START, "s", 0), candidate("$2", START + 9, "t", 0)];
+        let mut known = KnownState::new();
+        offer(&mut known, early.clone());
+        offer(&mut known, late.clone());
+        known.redact("!r", "$2");
+        assert!(!settle(&mut known, early));
+        assert_eq!(known.current("!r", "m.room.name", ""), Some(&late));
+    }
+
+    #[test]
+    fn what_a_fork_settles_on_counts_as_sent_when_it_came() {
+        let [early, late] = [ordered("$1", START, "s", 5), ordered("$2", START + 9, "t", 5)];
+        let mut known = KnownState::new();
+        known.set_clock(START + 10_000);
+        offer(&mut known, early.clone());
+        offer(&mut known, late);
+        assert!(settle(&mut known, early));
+        let current = known.current("!r", "m.room.name", "").unwrap();
+        assert_eq!(current.origin_server_ts, START + 10_000);
+        let plain = candidate("$3", START + 20_000, "u", 0);
+        assert_eq!(offer(&mut known, plain), Precedence::Current);
     }
 
     fn offer(known: &mut KnownState, candidate: Candidate) -> Precedence {

@@ -157,3 +157,29 @@ fn the_state_before_a_timeline_settles_no_fork_nor_does_an_old_name() {
     assert!(!shown.contains("Name 0"), "{shown}");
     assert!(bob.codes().contains(&"rollback"));
 }
+
+#[test]
+fn a_fork_settles_on_nothing_that_its_own_author_has_replaced() {
+    let (events, mut bob) = named_by(&[2, 1]);
+    for (at, event) in events.iter().enumerate() {
+        let at = u64::try_from(at).unwrap();
+        let event = dated(event, NOW + at * 10_000);
+        let before = if at == 0 { room_state() } else { vec![] };
+        bob.open(&format!("/sync?since=a{at}"), &sync(before, vec![event]));
+    }
+    let shown = bob.open("/sync?since=c", &state_after(&dated(&events[0], NOW))).to_string();
+    assert!(!shown.contains("Name 0"), "{shown}");
+    let shown = bob.open("/sync?since=d", &state_after(&dated(&events[1], NOW + 10_000)));
+    assert!(shown.to_string().contains("Name 1"), "{shown}");
+}
+
+#[test]
+fn a_fork_settles_on_nothing_where_what_counts_was_redacted() {
+    let (events, mut bob) = forked();
+    let redaction = json!({"type": "m.room.redaction", "sender": ALICE, "event_id": "$gone",
+        "origin_server_ts": NOW + 30_000, "redacts": events[1]["event_id"],
+        "content": {"redacts": events[1]["event_id"]}});
+    bob.open("/sync?since=c", &sync(vec![], vec![redaction]));
+    let shown = bob.open("/sync?since=d", &state_after(&events[0])).to_string();
+    assert!(!shown.contains("Name 0"), "{shown}");
+}
