@@ -93,8 +93,11 @@ impl Slot {
             // Whoever sets a name twice while another does has counted further, so that alone is no
             // older one.
             (Some(order), Some(highest)) => {
+                // One that is current has counted less as well, but was set later.
+                let newest =
+                    self.current.order.map_or(highest.ts, |order| order.ts.max(highest.ts));
                 is_replaced
-                    || order.ts.saturating_add(CLOCK_TOLERANCE_MS) < highest.ts
+                    || order.ts.saturating_add(CLOCK_TOLERANCE_MS) < newest
                     || candidate.session_id == self.current.session_id
                         && candidate.message_index < self.current.message_index
             }
@@ -676,6 +679,15 @@ mod tests {
         assert_eq!(current.origin_server_ts, START + 10_000);
         let plain = candidate("$3", START + 20_000, "u", 0);
         assert_eq!(offer(&mut known, plain), Precedence::Current);
+    }
+
+    #[test]
+    fn who_counted_less_is_older_than_a_later_one_that_counted_less_too() {
+        let mut known = KnownState::new();
+        offer(&mut known, ordered("$7", START, "s", 7));
+        let later = ordered("$6", START + 3_600_000, "t", 6);
+        assert_eq!(offer(&mut known, later), Precedence::Current);
+        assert_eq!(offer(&mut known, ordered("$5", START + 1, "u", 5)), Precedence::Rollback);
     }
 
     fn offer(known: &mut KnownState, candidate: Candidate) -> Precedence {
