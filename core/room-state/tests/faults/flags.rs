@@ -271,3 +271,18 @@ fn what_is_to_be_sent_later_is_not_encrypted_before_what_is_sent_now() {
         }
     }
 }
+
+#[test]
+fn what_nobody_may_have_set_hides_no_readable_name() {
+    for (level, is_shown) in [(0, true), (50, false)] {
+        let mut carol = Client::new(CAROL);
+        let (mut bob, mut state) = flagged_client();
+        bob.knows(&[&carol]);
+        state[1]["content"] = json!({"users": {ALICE: 100, CAROL: level}, "state_default": 50,
+            "events": {"m.room.encrypted": 0}});
+        let (event, _) = carol.send(ROOM, &[&bob], "m.room.name", &named("Never"));
+        bob.open("/sync?since=a", &sync(state, vec![event]));
+        let shown = bob.open("/sync?since=b", &sync(vec![], vec![readable("Readable", NOW - 9)]));
+        assert_eq!(shown.to_string().contains("Readable"), is_shown, "{level}: {shown}");
+    }
+}

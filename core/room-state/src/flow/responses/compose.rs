@@ -109,8 +109,15 @@ fn place_encrypted(
                             // It may never count, and what does is known.
                             edits.push(keep_known(model, &slot, entry));
                         }
-                        slots.or_default(slot).is_undecryptable = true;
-                        model.states.note_awaited(entry.room(), &entry.found.state_key);
+                        // Of somebody who may not set it nothing would count, were it ever opened.
+                        let levels = model.rooms.levels(&entry.room_id);
+                        let may_count = levels.is_none_or(|levels| {
+                            levels.may_have_sent(&entry.found.sender, &slot.event_type)
+                        });
+                        if may_count {
+                            slots.or_default(slot).is_undecryptable = true;
+                            model.states.note_awaited(entry.room(), &entry.found.state_key);
+                        }
                     }
                 } else if matches!(error, OpenError::Content)
                     && entry.found.content(&response.body).trim_ascii() == "{}"
