@@ -8,13 +8,14 @@ import {
   encodeUriPart,
   execute,
   fillRandom,
+  NativePromise,
   NativeRegExp,
   NativeUint8Array,
   parseJson,
   pinned,
   result,
-  setTimer,
   stringify,
+  then,
 } from "../primordials/primordials.ts";
 import { shieldSettings } from "../core/shield-settings.ts";
 import { ask } from "../dialogs/prompt.ts";
@@ -212,6 +213,10 @@ export class RelationWriter implements RequestHandler {
   }
 }
 
+const settled = new NativePromise<void>((resolve) => {
+  resolve();
+});
+
 /**
  * What its sender does not want to send after all is not kept as unsent: it would hold up all that
  * they send in the room after it. A reply stays, with what they typed.
@@ -220,10 +225,10 @@ function withdrawUnsent(client: RelationsClient, event: PageEvent): void {
   const onStatus = (): void => {
     if (event.status === "sending" || event.status === "encrypting") return;
     event.off("Event.status", onStatus);
-    // Not while Element still hears that it was not sent.
-    setTimer(() => {
+    // Not while Element still hears that it was not sent; and not by a timer, which waits in a tab behind.
+    void then(settled, () => {
       if (event.status === "not_sent") client.cancelPendingEvent(event);
-    }, 0);
+    });
   };
   event.on("Event.status", onStatus);
 }
