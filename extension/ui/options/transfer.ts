@@ -25,6 +25,7 @@ export function showTransfer(section: HTMLElement): void {
     });
   });
   const file = element("input", { id: "import-file", class: "unseen", "aria-hidden": "true" });
+  file.setAttribute("aria-label", text("importSettings"));
   file.type = "file";
   file.accept = ".json,application/json";
   // The button beside it is what a keyboard and a screen reader find.
