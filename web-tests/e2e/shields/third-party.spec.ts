@@ -260,6 +260,7 @@ for (const kind of bothBrowsers) {
     const all = (list: readonly (readonly [string, string])[]): string[] =>
       list.map(([way, url]) => `${way} ${url}`);
 
+    // The person speaks German, for what the next shields change.
     it("a captcha is loaded once the person agrees", async () => {
       const url = `https://${CAPTCHA}/recaptcha/api.js?asked`;
       const loads = (): number => recorder.to(CAPTCHA).length;
@@ -275,14 +276,14 @@ for (const kind of bothBrowsers) {
               `window.running = visit(${JSON.stringify(way)}, ${JSON.stringify(url)}); null`,
             );
           await begin();
-          assert.match((await openQuestion(page)).title, /captcha/);
-          await press(page, "Cancel");
+          assert.match((await openQuestion(page)).title, /captcha/i);
+          await press(page, "Abbrechen");
           await noQuestion(page);
           // A script that comes after it is loaded and asked about no more than before.
           await visit(page, way, `https://${WIDGET}/after.js`);
           assert.equal(loads(), 0, "loaded although refused");
           await begin();
-          await press(page, "Load captcha");
+          await press(page, "Captcha laden");
           await page.evaluate("window.running");
           assert.equal(loads(), 1, "not loaded although allowed");
         });
@@ -293,7 +294,7 @@ for (const kind of bothBrowsers) {
           async () => {
             // Asked about as long as the settings are not there.
             await page.evaluate(`void visit("script", ${JSON.stringify(url)})`);
-            if (await isAsked(page)) await press(page, "Cancel");
+            if (await isAsked(page)) await press(page, "Abbrechen");
             return loads() > 1;
           },
           "the captcha, unasked",
