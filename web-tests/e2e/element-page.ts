@@ -5,8 +5,14 @@ import { type Route, answerJson, withPreflight } from "../support/recorder.ts";
 export const ELEMENT_HTML =
   '<!doctype html><meta name="application-name" content="Element"><div id="matrixchat"></div>';
 
-export const elementPage: Route = (_request, response) => {
-  response.writeHead(200, { "Content-Type": "text/html" });
+/** At `/no-wasm` a page that forbids WebAssembly. */
+export const elementPage: Route = (request, response) => {
+  response.writeHead(200, {
+    "Content-Type": "text/html",
+    ...(request.path === "/no-wasm"
+      ? { "Content-Security-Policy": "script-src 'self'; connect-src *" }
+      : {}),
+  });
   response.end(ELEMENT_HTML);
 };
 

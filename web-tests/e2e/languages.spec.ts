@@ -10,10 +10,10 @@ import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Page } from "puppeteer-core";
 import { type BrowserKind, bothBrowsers } from "../support/browsers.ts";
-import { type Recorder, type Route, startRecorder } from "../support/recorder.ts";
+import { type Recorder, startRecorder } from "../support/recorder.ts";
 import { insideRoot, noQuestion, noticeTexts, openQuestion } from "../support/question.ts";
 import { pageTable, pageTexts } from "../../scripts/page-texts.ts";
-import { ELEMENT_HTML, signsInAnybody } from "./element-page.ts";
+import { elementPage, signsInAnybody } from "./element-page.ts";
 import {
   type ExtensionBrowser,
   callApi,
@@ -61,16 +61,6 @@ function pseudo(table: Table, direction: "ltr" | "rtl"): Table {
     }),
   );
 }
-
-const element: Route = (request, response) => {
-  response.writeHead(200, {
-    "Content-Type": "text/html",
-    ...(request.path === "/no-wasm"
-      ? { "Content-Security-Policy": "script-src 'self'; connect-src *" }
-      : {}),
-  });
-  response.end(ELEMENT_HTML);
-};
 
 /** What Mantle says inside Element's page. */
 interface SaidInPage {
@@ -128,7 +118,7 @@ for (const kind of bothBrowsers) {
     before(async () => {
       mkdirSync(SCREENSHOTS, { recursive: true });
       recorder = await startRecorder({
-        hosts: { [ELEMENT]: element, [HOMESERVER]: signsInAnybody },
+        hosts: { [ELEMENT]: elementPage, [HOMESERVER]: signsInAnybody },
       });
     });
 

@@ -9,7 +9,7 @@ import type { Page } from "puppeteer-core";
 import { bothBrowsers } from "../support/browsers.ts";
 import { readTables } from "../report/run.ts";
 import { type Exchange, type Recorder, type Route, startRecorder } from "../support/recorder.ts";
-import { ELEMENT_HTML, signsInAnybody } from "./element-page.ts";
+import { elementPage, signsInAnybody } from "./element-page.ts";
 import {
   type ExtensionBrowser,
   FIREFOX_ID,
@@ -29,15 +29,6 @@ const HOMESERVER = "hs.example.org";
 const PING = "https://vector.im/_matrix/identity/v2";
 const SCREENSHOTS = fileURLToPath(new URL("../../build/screenshots", import.meta.url));
 
-const element: Route = (request, response) => {
-  response.writeHead(200, {
-    "Content-Type": "text/html",
-    ...(request.path === "/no-wasm"
-      ? { "Content-Security-Policy": "script-src 'self'; connect-src *" }
-      : {}),
-  });
-  response.end(ELEMENT_HTML);
-};
 const plain: Route = (_request, response) => {
   response.writeHead(200, { "Content-Type": "text/html" });
   response.end("<!doctype html><title>A page</title>");
@@ -53,8 +44,8 @@ for (const kind of bothBrowsers) {
       mkdirSync(SCREENSHOTS, { recursive: true });
       recorder = await startRecorder({
         hosts: {
-          [ELEMENT]: element,
-          [UNKNOWN_ELEMENT]: element,
+          [ELEMENT]: elementPage,
+          [UNKNOWN_ELEMENT]: elementPage,
           [PLAIN]: plain,
           [HOMESERVER]: signsInAnybody,
         },

@@ -9,29 +9,13 @@
     reason = "tests may panic"
 )]
 
-use mantle_media::{Examination, Kind, Piece, Plan, Refusal, Report};
+mod support;
+
+use mantle_media::{Kind, Refusal, Report};
+use support::carry_out;
 
 fn examine(file: &[u8]) -> Report {
-    let mut examination = Examination::new(file.len() as u64);
-    while let Some(need) = examination.need() {
-        let from = usize::try_from(need.offset).unwrap();
-        examination.supply(&file[from..from + need.length]);
-    }
-    examination.report().unwrap().clone()
-}
-
-fn carry_out(plan: &Plan, file: &[u8]) -> Vec<u8> {
-    let mut made = Vec::new();
-    for piece in plan.pieces() {
-        match piece {
-            Piece::Keep { from, to } => made.extend_from_slice(
-                &file[usize::try_from(*from).unwrap()..usize::try_from(*to).unwrap()],
-            ),
-            Piece::Bytes(bytes) => made.extend_from_slice(bytes),
-            Piece::Zeros(length) => made.resize(made.len() + usize::try_from(*length).unwrap(), 0),
-        }
-    }
-    made
+    support::examine(file).0
 }
 
 fn vector(name: &str) -> Vec<u8> {

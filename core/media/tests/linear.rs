@@ -13,20 +13,11 @@
     reason = "tests may panic"
 )]
 
-use mantle_media::{Examination, Kind, Refusal, Report};
-use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
+mod support;
 
-/// Examines as the page does; counts the bytes that were asked for.
-fn examine(file: &[u8]) -> (Report, usize) {
-    let mut examination = Examination::new(file.len() as u64);
-    let mut read = 0;
-    while let Some(need) = examination.need() {
-        let from = usize::try_from(need.offset).unwrap();
-        read += need.length;
-        examination.supply(&file[from..from + need.length]);
-    }
-    (examination.report().unwrap().clone(), read)
-}
+use mantle_media::{Kind, Refusal};
+use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
+use support::examine;
 
 fn pdf(objects: &[Vec<u8>]) -> Vec<u8> {
     [b"%PDF-1.7\n".as_slice(), &objects.concat(), b"\ntrailer<</Root 1 0 R>>\n%%EOF"].concat()

@@ -9,40 +9,15 @@
     reason = "tests may panic"
 )]
 
+mod support;
+
 use mantle_media::{
-    Decision, Examination, Kind, Piece, Plan, Refusal, Remembered, Report, ServerMedia, Settings,
-    Upload, decide, links, server, without_name,
+    Decision, Kind, Refusal, Remembered, ServerMedia, Settings, Upload, decide, links, server,
+    without_name,
 };
 use mantle_settings::Mode;
 use proptest::prelude::*;
-
-/// Examines as the page does; counts the bytes that were asked for.
-fn examine(file: &[u8]) -> (Report, u64) {
-    let mut examination = Examination::new(file.len() as u64);
-    let mut read = 0;
-    while let Some(need) = examination.need() {
-        assert!(need.length > 0 && need.offset + need.length as u64 <= file.len() as u64);
-        let from = usize::try_from(need.offset).unwrap();
-        read += need.length as u64;
-        examination.supply(&file[from..from + need.length]);
-    }
-    (examination.report().unwrap().clone(), read)
-}
-
-fn carry_out(plan: &Plan, file: &[u8]) -> Vec<u8> {
-    let mut made = Vec::new();
-    for piece in plan.pieces() {
-        match piece {
-            Piece::Keep { from, to } => made.extend_from_slice(
-                &file[usize::try_from(*from).unwrap()..usize::try_from(*to).unwrap()],
-            ),
-            Piece::Bytes(bytes) => made.extend_from_slice(bytes),
-            Piece::Zeros(length) => made.resize(made.len() + usize::try_from(*length).unwrap(), 0),
-        }
-    }
-    assert_eq!(made.len() as u64, plan.new_size());
-    made
-}
+use support::{carry_out, examine};
 
 /// Made by web-tests/media/corpus.py; each says [`CANARY`] where a file can say something.
 const SEEDS: [(&str, &[u8]); 11] = [
@@ -134,7 +109,7 @@ fn parts_on_the_border_of_two_windows_are_read_whole() {
     let cleaned = carry_out(report.plan.as_ref().unwrap(), &file);
     assert!(holds(&cleaned, &expected[..1 << 20]) && cleaned.len() > expected.len());
     assert!(!holds(&cleaned[keep_from.min(cleaned.len())..], b"tEXt"));
-    assert!(read < file.len() as u64 * 3 / 2, "{read} of {}", file.len());
+    assert!(read < file.len() * 3 / 2, "{read} of {}", file.len());
 }
 
 #[test]
@@ -429,7 +404,7 @@ proptest! {
             file.truncate(cut.index(file.len()));
         }
         let (report, read) = examine(&file);
-        prop_assert!(read <= 64 * (file.len() as u64 + 4096));
+        prop_assert!(read <= 64 * (file.len() + 4096));
         if let Ok(plan) = &report.plan {
             carry_out(plan, &file);
         }

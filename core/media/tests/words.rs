@@ -10,15 +10,12 @@
     reason = "tests may panic"
 )]
 
-use mantle_media::{Decision, Examination, Report, ServerMedia, Settings, Upload, decide};
+mod support;
+
+use mantle_media::{Decision, Report, ServerMedia, Settings, Upload, decide};
 
 fn examine(file: &[u8]) -> Report {
-    let mut examination = Examination::new(file.len() as u64);
-    while let Some(need) = examination.need() {
-        let from = usize::try_from(need.offset).unwrap();
-        examination.supply(&file[from..from + need.length]);
-    }
-    examination.report().unwrap().clone()
+    support::examine(file).0
 }
 
 fn decided(report: &Report, mode: &str, server: ServerMedia) -> Decision {
