@@ -2,53 +2,15 @@
 //!
 //! [MSC4362](https://github.com/matrix-org/matrix-spec-proposals/pull/4362) names eight types that
 //! never are. Mantle adds the types a homeserver acts on: encrypting those would change what the
-//! server does. The same list holds when reading, so that no hidden `m.room.power_levels` or
+//! server does. The same lists hold when reading, so that no hidden `m.room.power_levels` or
 //! `m.room.tombstone` ever takes effect.
 
 use crate::sorted::Set;
 use thiserror::Error;
 
-/// The type of every encrypted event.
-pub const ENCRYPTED_TYPE: &str = "m.room.encrypted";
-
-/// The types MSC4362 keeps in clear because the protocol depends on them.
-pub const PROTOCOL_TYPES: [&str; 8] = [
-    "m.room.create",
-    "m.room.member",
-    "m.room.join_rules",
-    "m.room.power_levels",
-    "m.room.third_party_invite",
-    "m.room.history_visibility",
-    "m.room.guest_access",
-    "m.room.encryption",
-];
-
-/// Further types that stay in clear because homeservers act on them.
-pub const SERVER_TYPES: [&str; 6] = [
-    "m.room.server_acl",
-    "m.room.tombstone",
-    "m.room.canonical_alias",
-    "m.space.child",
-    "m.space.parent",
-    "m.room.retention",
-];
-
-/// Who is in a call, and what call there is: never sent encrypted. A client has the homeserver say
-/// later that it has left (MSC4140), before it says that it has joined, so that one has no place
-/// after the other, and whoever cannot open either takes the person for being in the call.
-pub const CALL_TYPES: [&str; 8] = [
-    "org.matrix.msc3401.call",
-    "org.matrix.msc3401.call.member",
-    "m.call",
-    "m.call.member",
-    "org.matrix.msc4143.rtc.slot",
-    "org.matrix.msc4143.rtc.member",
-    "m.rtc.slot",
-    "m.rtc.member",
-];
-
-/// Encrypted unless a setting says otherwise.
-pub const DEFAULT_TYPES: [&str; 2] = ["m.room.name", "m.room.topic"];
+pub use mantle_wire::state_types::{
+    CALL_TYPES, DEFAULT_TYPES, ENCRYPTED_TYPE, PROTOCOL_TYPES, SERVER_TYPES,
+};
 
 /// Why a type may not be encrypted, or not be opened.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -88,7 +50,7 @@ pub fn check_eligible(event_type: &str) -> Result<(), IneligibleType> {
         Err(IneligibleType::Protocol)
     } else if SERVER_TYPES.contains(&event_type) {
         Err(IneligibleType::Server)
-    } else if event_type == "m.room.encrypted" {
+    } else if event_type == ENCRYPTED_TYPE {
         Err(IneligibleType::Nested)
     } else {
         Ok(())

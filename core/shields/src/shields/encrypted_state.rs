@@ -8,40 +8,14 @@ use crate::verdict::{Action, Handler, Reply};
 use mantle_settings::{Item, Mode, OptionInfo, OptionKind};
 use mantle_wire::json::{JsonError, members};
 use mantle_wire::route::Endpoint;
+use mantle_wire::state_types::{DEFAULT_TYPES, stays_clear};
 
 pub(super) struct EncryptedState;
 
 const ID: &str = "encrypted-state";
-/// Types that are encrypted wherever a room encrypts its state.
-const TYPES: [&str; 2] = ["m.room.name", "m.room.topic"];
 /// Looked at as well: the flag that turns encrypted state on, and Jitsi widgets, which repeat the
 /// room's name.
 const OTHERS: [&str; 3] = ["m.room.encryption", "im.vector.modular.widgets", "m.widget"];
-/// Never encrypted, as in `core/room-state/src/msc4362/eligible.rs`.
-const NEVER: [&str; 22] = [
-    "m.room.encrypted",
-    "m.room.create",
-    "m.room.member",
-    "m.room.join_rules",
-    "m.room.power_levels",
-    "m.room.third_party_invite",
-    "m.room.history_visibility",
-    "m.room.guest_access",
-    "m.room.server_acl",
-    "m.room.tombstone",
-    "m.room.canonical_alias",
-    "m.space.child",
-    "m.space.parent",
-    "m.room.retention",
-    "org.matrix.msc3401.call",
-    "org.matrix.msc3401.call.member",
-    "m.call",
-    "m.call.member",
-    "org.matrix.msc4143.rtc.slot",
-    "org.matrix.msc4143.rtc.member",
-    "m.rtc.slot",
-    "m.rtc.member",
-];
 
 /// What can be set beside the mode; the page's module reads the same.
 pub const OPTIONS: [OptionInfo; 3] = [
@@ -126,7 +100,7 @@ impl Shield for EncryptedState {
             }
             Endpoint::CreateRoom => HeadStep::Delegate(Handler::State),
             Endpoint::Unknown if !matches!(head.method, "GET" | "HEAD") => {
-                if TYPES.iter().any(|kind| head.route.mentions(kind)) {
+                if DEFAULT_TYPES.iter().any(|kind| head.route.mentions(kind)) {
                     let reply = Reply::forbidden(UNKNOWN_REFUSED);
                     return HeadStep::Reply(Action::Answered, reply);
                 }
@@ -169,13 +143,13 @@ impl Shield for EncryptedState {
 
 /// Whether it names a type that a room may have encrypted: what servers need is never.
 fn may_be_encrypted(head: &Head<'_>) -> bool {
-    head.route.parameter(1).is_some_and(|event_type| !NEVER.contains(&event_type.as_ref()))
+    head.route.parameter(1).is_some_and(|event_type| !stays_clear(&event_type))
 }
 
 /// Whether `…/rooms/{roomId}/state/{type}[/{key}]` names a type that may have to leave encrypted.
 fn is_encrypted_type(head: &Head<'_>, context: &Context<'_>) -> bool {
     let Some(event_type) = head.route.parameter(1) else { return false };
-    TYPES.contains(&event_type.as_ref())
+    DEFAULT_TYPES.contains(&event_type.as_ref())
         || OTHERS.contains(&event_type.as_ref())
         || context.policy.option_list(ID, "types").iter().any(|other| *other == event_type)
 }
