@@ -322,11 +322,7 @@ for (const kind of bothBrowsers) {
         await visit(page, "script by attribute", `https://${CAPTCHA}/api.js`);
         const said = (): Promise<string> =>
           insideRoot(page, "html > div:empty", (root) => root.textContent ?? "");
-        await until(
-          async () => /captcha.*Third parties/.test(await said()),
-          "the sentence",
-          30_000,
-        );
+        await until(async () => /Captcha.*„Dritte“/.test(await said()), "the sentence", 30_000);
       });
     });
 
