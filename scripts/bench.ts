@@ -22,6 +22,7 @@ import { clientPage, drive, openClient } from "../web-tests/support/client-page.
 import type { Handler, Recorder } from "../web-tests/support/recorder.ts";
 import { startWorld, type World } from "../web-tests/support/world.ts";
 import type {} from "../web-tests/wasm/boundary-page.ts";
+import { asLine, type Figure, isOver, PERFORMANCE, writePerformance } from "./bench-figures.ts";
 import { hostileTimes, type HostileTimes } from "./bench-hostile.ts";
 import { stateTimes, type StateTimes } from "./bench-state.ts";
 import { coreModules } from "./bundle.ts";
@@ -577,15 +578,11 @@ async function firstSync(page: Page): Promise<number> {
   return Number(await answered.jsonValue());
 }
 
-/** One line per figure; returns those over their limit. */
-function print(report: Report): string[] {
-  const over: string[] = [];
+/** All that was measured, in the order in which it is told. */
+function figuresOf(report: Report): Figure[] {
+  const figures: Figure[] = [];
   const line = (what: string, value: number, unit: string, limit?: number): void => {
-    const digits = unit === "bytes" || unit === "" ? 0 : 2;
-    const bound = limit === undefined ? "" : `  (limit ${limit.toFixed(digits)})`;
-    console.log(`${what.padEnd(58)} ${value.toFixed(digits).padStart(10)} ${unit}${bound}`);
-    // A figure that is no number must not pass.
-    if (limit !== undefined && !(value <= limit)) over.push(what);
+    figures.push({ what, value, unit, limit });
   };
   line("WASM", report.sizes.wasm, "bytes", limits.wasmBytes);
   line("WASM, gzip", report.sizes.wasmGzip, "bytes", limits.wasmGzipBytes);
@@ -595,7 +592,6 @@ function print(report: Report): string[] {
   line("WASM of media, gzip", report.sizes.mediaGzip, "bytes");
   line("page.js", report.sizes.page, "bytes");
   line("page.js, gzip", report.sizes.pageGzip, "bytes");
-  if (report.page !== "") console.log(`The warm start is that of ${report.page}.`);
   for (const kind of bothBrowsers) {
     const decision = report.decision[kind];
     if (decision !== undefined) {
@@ -678,7 +674,7 @@ function print(report: Report): string[] {
     );
     line(`${kind}: rewrite of ${mega(large.bytes)}, longest step`, large.longestCall, "ms");
   }
-  return over;
+  return figures;
 }
 
 const mega = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
@@ -689,6 +685,7 @@ main("bench", async () => {
       check: { type: "boolean", default: false },
       runs: { type: "string" },
       only: { type: "string" },
+      write: { type: "boolean", default: false },
     },
   });
   const runs = Number(values.runs ?? "11");
@@ -741,10 +738,19 @@ main("bench", async () => {
       await world.close();
     }
   }
-  const over = print(report);
+  if (report.page !== "") console.log(`The warm start is that of ${report.page}.`);
+  const figures = figuresOf(report);
+  for (const figure of figures) console.log(asLine(figure));
+  const over = figures.filter(isOver).map(({ what }) => what);
   mkdirSync(path.join(root, "build"), { recursive: true });
   writeFileSync(path.join(root, "build/bench.json"), `${JSON.stringify(report, null, 2)}\n`);
   console.log("bench: wrote build/bench.json");
+  if (values.write) {
+    if (values.only !== undefined) throw new Error("--write wants all figures of one run.");
+    const about = { machine: report.machine, page: report.page, day: new Date() };
+    await writePerformance(figures, about);
+    console.log(`bench: wrote ${PERFORMANCE}`);
+  }
   for (const what of over) console.log(`bench: over its limit: ${what}`);
   return values.check && over.length > 0 ? 1 : 0;
 });
