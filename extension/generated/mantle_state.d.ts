@@ -88,13 +88,6 @@ export class EncryptedState {
     free(): void;
     [Symbol.dispose](): void;
     /**
-     * What the page's own crypto made of an event.
-     *
-     * # Errors
-     * A sentence when the text is not that.
-     */
-    addDecrypted(room_id: string, event_id: string, json: string): void;
-    /**
      * Devices of users.
      *
      * # Errors

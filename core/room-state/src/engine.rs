@@ -304,21 +304,6 @@ impl StateEngine {
         self.retry.needs(&self.model)
     }
 
-    /// What the page's own crypto made of an event: `{"clearEvent", "senderCurve25519Key",
-    /// "claimedEd25519Key"}`.
-    ///
-    /// # Errors
-    ///
-    /// [`EngineError::Input`] when the text is not that.
-    pub fn add_decrypted(
-        &mut self,
-        room_id: &str,
-        event_id: &str,
-        json: &str,
-    ) -> Result<(), EngineError> {
-        self.retry.add_decrypted(EventId { room_id, id: event_id }, json)
-    }
-
     /// Encrypted state events that the running client holds undecrypted (from its own store, or
     /// from before Mantle was there): a JSON array. They wait like those of an answer.
     ///

@@ -19,7 +19,7 @@ use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, PickleError};
 use mantle_wire::json::get;
 
 pub(crate) use batch_verify::{MAX_BATCH, Unverified, Verified, verify};
-pub(crate) use inbound::{DecryptError, message_index};
+pub(crate) use inbound::DecryptError;
 pub use inbound::{InboundSession, KeyForm, SessionError, SessionOrigin};
 pub use outbound::{OutboundSession, RotationPolicy, RotationReason};
 pub use recipients::{DeviceKey, Recipients, Sharing};

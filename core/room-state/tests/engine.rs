@@ -270,28 +270,6 @@ fn what_the_clients_own_store_holds_unopened_heals_too() {
 }
 
 #[test]
-fn the_pages_own_crypto_can_open_and_every_check_still_runs() {
-    let mut alice = Client::new("@alice:example.org");
-    let mut bob = Client::new("@bob:example.org");
-    let (event, _) = alice.send(&[&bob], "m.room.name", &name());
-    let mut state = room_state();
-    state.push(event);
-    bob.knows(&[&alice]);
-    bob.open("/sync", &sync(state, vec![]));
-    let decrypted = |room: &str, keys: &Value| {
-        json!({"clearEvent": {"room_id": room, "type": "m.room.name", "state_key": "",
-            "content": name()}, "senderCurve25519Key": keys["curve25519"],
-            "claimedEd25519Key": keys["ed25519"]})
-        .to_string()
-    };
-    let stranger = Client::new("@mallory:example.org");
-    bob.engine.add_decrypted(ROOM, "$1", &decrypted(ROOM, &stranger.device)).unwrap();
-    assert!(bob.engine.retried(100).events.is_empty(), "nobody's key");
-    bob.engine.add_decrypted(ROOM, "$1", &decrypted(ROOM, &alice.device)).unwrap();
-    assert_eq!(bob.engine.retried(100).events.len(), 1);
-}
-
-#[test]
 fn keys_in_the_same_answer_are_delivered_first() {
     let mut alice = Client::new("@alice:example.org");
     let mut bob = Client::new("@bob:example.org");

@@ -422,15 +422,6 @@ impl EncryptedState {
         to_js(&self.engine.take_undecryptable()).unchecked_into()
     }
 
-    /// What the page's own crypto made of an event.
-    ///
-    /// # Errors
-    /// A sentence when the text is not that.
-    #[wasm_bindgen(js_name = addDecrypted)]
-    pub fn add_decrypted(&mut self, room_id: &str, event_id: &str, json: &str) -> Outcome {
-        self.engine.add_decrypted(room_id, event_id, json).map_err(error)
-    }
-
     /// Encrypted state events the running client holds.
     ///
     /// # Errors

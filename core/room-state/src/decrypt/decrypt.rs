@@ -10,8 +10,7 @@ use crate::decrypt::replay::SeenIndices;
 use crate::index::events::Members;
 use crate::megolm::authorship::{AUTHORSHIP, Authorship};
 use crate::megolm::{
-    DecryptError, InboundSession, MAX_BATCH, MEGOLM_V1, SessionStore, Unverified, Verified,
-    message_index, verify,
+    DecryptError, InboundSession, MAX_BATCH, MEGOLM_V1, SessionStore, Unverified, Verified, verify,
 };
 use crate::msc4362::eligible::{IneligibleType, check_eligible};
 pub use crate::msc4362::event::{OpenedState, ReceivedEvent};
@@ -303,36 +302,6 @@ pub(crate) fn finish_decryption(
     };
     let decrypted =
         Decrypted { payload: &payload, session_id: content.session_id, message_index, giver };
-    check(event, &key, decrypted, rules, (seen, owner_of))
-}
-
-/// What the page's own crypto decrypted.
-#[derive(Debug)]
-pub(crate) struct DecryptedElsewhere<'a> {
-    /// The clear event's JSON.
-    pub(crate) payload: &'a str,
-    /// Whose device made the session, where that is known.
-    pub(crate) owner: Option<&'a str>,
-}
-
-/// [`open_by`] for an event that something else decrypted: every check but the cipher's own.
-pub(crate) fn check_decrypted(
-    event: &ReceivedEvent<'_>,
-    decrypted: &DecryptedElsewhere<'_>,
-    rules: &Rules<'_>,
-    (seen, owner_of): (&mut SeenIndices, &mut OwnerOf<'_>),
-) -> Result<OpenedState, OpenError> {
-    let content = read_content(event)?;
-    let key = WireKey::read(event.state_key)?;
-    let message_index = message_index(&content.ciphertext).ok_or(OpenError::Undecryptable)?;
-    let giver = match decrypted.owner {
-        Some(owner) if owner != event.sender => Giver::Other(OpenError::ForeignSession),
-        Some(_) => Giver::Sender,
-        None if rules.gone_devices => Giver::Gone,
-        None => Giver::Other(OpenError::UnknownOwner),
-    };
-    let payload = decrypted.payload.as_bytes();
-    let decrypted = Decrypted { payload, session_id: content.session_id, message_index, giver };
     check(event, &key, decrypted, rules, (seen, owner_of))
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use self::waiting::{Key, Waiting, WaitingEvents};
-use crate::decrypt::decrypt::{ALONE, Decryption, Missing, OpenError, OpenedState, verify_all};
+use crate::decrypt::decrypt::{ALONE, Missing, OpenedState, verify_all};
 use crate::error::EngineError;
 use crate::ids::{EventId, RoomId, SessionId};
 use crate::index::events::{ENCRYPTED_TYPE, clear_event, find_state};
@@ -14,7 +14,7 @@ use crate::index::redactions;
 use crate::megolm::MAX_BATCH;
 use crate::model::Model;
 use crate::model::current::Opened;
-use crate::model::decryption::{ByPage, Started, TIMELINE};
+use crate::model::decryption::{Started, TIMELINE};
 use crate::model::in_flight::{Arrival, Reconciled};
 use crate::model::needs::{Needs, SessionNeed};
 use crate::model::observation::{Observation, Undecryptable};
@@ -22,7 +22,7 @@ use crate::model::precedence::Precedence;
 use crate::model::warnings::Warning;
 use crate::msc4362::event::with_room;
 use crate::sorted::Set;
-use mantle_wire::json::{elements, get, get_str};
+use mantle_wire::json::{elements, get};
 
 /// An encrypted state event that could not be opened yet.
 #[derive(Debug, Serialize)]
@@ -120,8 +120,7 @@ impl Retry {
         let before = self.waiting.remove(&key);
         let arrival = event.arrival;
         let arrival = before.as_ref().map_or(arrival, |before| before.arrival.max(arrival));
-        let given_out = before.as_ref().and_then(|before| before.given_out);
-        let by_page = before.and_then(|waiting| waiting.by_page);
+        let given_out = before.and_then(|before| before.given_out);
         self.waiting.insert(
             key,
             Box::new(Waiting {
@@ -133,7 +132,6 @@ impl Retry {
                 ts: event.ts,
                 missing: event.missing,
                 given_out,
-                by_page,
             }),
         );
     }
@@ -225,32 +223,6 @@ impl Retry {
         })
     }
 
-    /// What the page's own crypto made of an event: `{"clearEvent", "senderCurve25519Key",
-    /// "claimedEd25519Key"}`.
-    ///
-    /// # Errors
-    ///
-    /// [`EngineError::Input`] when the text is not that.
-    pub(crate) fn add_decrypted(
-        &mut self,
-        event: EventId<'_>,
-        json: &str,
-    ) -> Result<(), EngineError> {
-        let field = |name: &'static str| {
-            get_str(json, &[name])?.ok_or(EngineError::Input("decrypted event"))
-        };
-        let payload = get(json, &["clearEvent"])?.ok_or(EngineError::Input("decrypted event"))?;
-        let by_page = ByPage {
-            payload: payload.to_owned(),
-            keys: (field("senderCurve25519Key")?, field("claimedEd25519Key")?),
-        };
-        let key = (event.room_id.to_owned(), event.id.to_owned());
-        if let Some(waiting) = self.waiting.get_mut(&key) {
-            waiting.by_page = Some(by_page);
-        }
-        Ok(())
-    }
-
     /// Tries the waiting events again, at most `most` in a step: those that are current and open now,
     /// as clear events, in the order they came; and in the end what nobody waits for a key of. One
     /// whose key comes after that of an event that replaced it is history.
@@ -304,7 +276,7 @@ impl Retry {
         let cost = tried.len() + (ALONE - 1) * alone;
         for ((key, mut waiting), at) in tried.into_iter().zip(started_at) {
             let decryption = at.and_then(|at| decryption.get_mut(at)?.take());
-            match finish(model, id(&key), &waiting, decryption) {
+            match model.finish(&waiting.received(id(&key)), TIMELINE, decryption) {
                 Ok(opened) => retried.extend(current(model, id(&key), &waiting, &opened)),
                 Err(error) => match error.missing() {
                     Some(missing) => {
@@ -324,20 +296,6 @@ impl Retry {
 
 fn id((room_id, id): &Key) -> EventId<'_> {
     EventId { room_id, id }
-}
-
-/// With our own keys, else with what the page's crypto made of it.
-fn finish(
-    model: &mut Model,
-    id: EventId<'_>,
-    waiting: &Waiting,
-    decryption: Option<Decryption>,
-) -> Result<OpenedState, OpenError> {
-    let event = waiting.received(id);
-    match (model.finish(&event, TIMELINE, decryption), &waiting.by_page) {
-        (Err(error), Some(by_page)) if error.may_retry() => model.finish_by_page(&event, by_page),
-        (result, _) => result,
-    }
 }
 
 /// The clear event, if it is current.

@@ -70,11 +70,6 @@ pub(crate) enum DecryptError {
     Forged(#[source] DecryptionError),
 }
 
-/// The index a ciphertext says it has; proven only by decrypting it.
-pub(crate) fn message_index(ciphertext: &str) -> Option<u32> {
-    MegolmMessage::from_base64(ciphertext).ok().map(|message| message.message_index())
-}
-
 /// A session to open state events with. Its key material is zeroized when dropped.
 pub struct InboundSession {
     session: InboundGroupSession,

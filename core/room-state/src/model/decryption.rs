@@ -1,8 +1,8 @@
 //! Decrypts an event with what is known, and keeps what that taught.
 
 use crate::decrypt::decrypt::{
-    DecryptedElsewhere, Decryption, Levels, OpenError, OpenedState, OwnerOf, ReceivedEvent, Rules,
-    check_decrypted, finish_decryption, open_by,
+    Decryption, Levels, OpenError, OpenedState, OwnerOf, ReceivedEvent, Rules, finish_decryption,
+    open_by,
 };
 use crate::ids::{RoomId, SessionId};
 use crate::model::Model;
@@ -33,15 +33,6 @@ pub(crate) enum Started {
     Known(OpenedState),
     /// Its place among those that are to be verified.
     Decryption(usize),
-}
-
-/// What the page's own crypto made of an event.
-#[derive(Debug)]
-pub(crate) struct ByPage {
-    /// The clear event's JSON.
-    pub(crate) payload: String,
-    /// The keys of the device that made its session.
-    pub(crate) keys: Keys,
 }
 
 /// By whose levels an event is judged.
@@ -98,30 +89,6 @@ impl Model {
             None => open_by(event, &mut self.sessions, &rules, seen_indices, owner_of),
         }?;
         self.check_standing(event, &opened, role)?;
-        self.keep_opened(event, seen, &opened);
-        Ok(opened)
-    }
-
-    /// Checks a current event that the page's own crypto has decrypted.
-    pub(crate) fn finish_by_page(
-        &mut self,
-        event: &ReceivedEvent<'_>,
-        by_page: &ByPage,
-    ) -> Result<OpenedState, OpenError> {
-        let owner = self.devices.owner(&by_page.keys).map(str::to_owned);
-        let elsewhere = DecryptedElsewhere { payload: &by_page.payload, owner: owner.as_deref() };
-        let rules = Rules {
-            levels: levels(&self.rooms, RoomId(event.room_id), TIMELINE),
-            opaque_keys: self.takes_opaque_keys(event),
-            gone_devices: self.may_be_gone(event),
-        };
-        let seen = self.seen.count(event.room_id);
-        let devices = &mut self.devices;
-        let owner_of = &mut |keys: &Keys| devices.owner(keys).map(str::to_owned);
-        let opened = check_decrypted(event, &elsewhere, &rules, (&mut self.seen, owner_of))?;
-        let author = opened.author.as_ref().unwrap_or(&by_page.keys);
-        let standing = self.devices.standing(author, event.sender);
-        self.judge_standing(event, standing)?;
         self.keep_opened(event, seen, &opened);
         Ok(opened)
     }

@@ -3,7 +3,6 @@
 
 use crate::decrypt::decrypt::{Missing, ReceivedEvent};
 use crate::ids::EventId;
-use crate::model::decryption::ByPage;
 use crate::model::in_flight::Arrival;
 use crate::sorted::Map;
 use mantle_wire::json::get;
@@ -28,7 +27,6 @@ pub(super) struct Waiting {
     pub(super) missing: Missing,
     /// What it lacked when the page was given it.
     pub(super) given_out: Option<Missing>,
-    pub(super) by_page: Option<ByPage>,
 }
 
 impl Waiting {
@@ -76,10 +74,6 @@ impl WaitingEvents {
             waiting.given_out = Some(waiting.missing);
             is_fresh.then_some((key, &**waiting))
         })
-    }
-
-    pub(super) fn get_mut(&mut self, key: &Key) -> Option<&mut Waiting> {
-        self.events.get_mut(key).map(|waiting| &mut **waiting)
     }
 
     pub(super) fn remove(&mut self, key: &Key) -> Option<Box<Waiting>> {
