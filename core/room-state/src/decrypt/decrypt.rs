@@ -300,8 +300,8 @@ pub(crate) fn finish_decryption(
         }
         None => decrypt(event, &content, sessions, rules.gone_devices)?,
     };
-    let decrypted =
-        Decrypted { payload: &payload, session_id: content.session_id, message_index, giver };
+    let session_id = content.session_id;
+    let decrypted = Decrypted { payload: &payload, session_id, message_index, giver, sessions };
     check(event, &key, decrypted, rules, (seen, owner_of))
 }
 
@@ -322,35 +322,42 @@ struct Decrypted<'a> {
     session_id: String,
     message_index: u32,
     giver: Giver,
+    sessions: &'a SessionStore,
 }
 
 /// Whether the author a payload names is the event's sender, and for sure where that matters. Gives
-/// what became of that: the author's word, whether nobody has their device, and the device's keys
-/// where its signature was checked.
+/// whether nobody has their device, and the device's keys where its signature was checked.
 fn check_author(
     event: &ReceivedEvent<'_>,
     payload: &str,
     author: Option<&Authorship>,
-    decrypted: (&str, Giver),
+    (session_id, giver, sessions): (&str, Giver, &SessionStore),
     owner_of: &mut OwnerOf<'_>,
 ) -> Result<(bool, Option<(String, String)>), OpenError> {
-    let (session_id, giver) = decrypted;
     if author.is_some_and(|author| author.user_id != event.sender) {
         return Err(OpenError::ForeignSession);
     }
     if author.is_some_and(|author| author.session_id != session_id) {
         return Err(OpenError::Authorship);
     }
-    // Whose session it is has said it all.
-    if matches!(giver, Giver::Sender) {
-        return Ok((false, None));
-    }
-    let by_gone = |giver| match giver {
+    let unsigned = |giver| match giver {
         Giver::Other(error) => Err(error),
-        Giver::Gone | Giver::Sender => Ok((true, None)),
+        Giver::Gone => Ok((true, None)),
+        Giver::Sender => Ok((false, None)),
     };
-    let Some(author) = author else { return by_gone(giver) };
+    let Some(author) = author else { return unsigned(giver) };
     let keys = (author.curve25519.clone(), author.ed25519.clone());
+    if matches!(giver, Giver::Sender) {
+        // Where the author's own device gave the key, that has said it all. Another of the sender's,
+        // perhaps made up, may have given it first.
+        let mut makers = sessions.origins_of(event.room_id, session_id, event.sender);
+        let is_maker =
+            makers.any(|maker| maker.sender_key == keys.0 && maker.claimed_ed25519 == keys.1);
+        let is_proven = !is_maker
+            && owner_of(&keys).is_some_and(|owner| owner == event.sender)
+            && author.is_signed(payload);
+        return Ok((false, is_proven.then_some(keys)));
+    }
     match owner_of(&keys) {
         Some(owner) if owner != event.sender => Err(OpenError::ForeignSession),
         Some(_) if author.is_signed(payload) => Ok((false, Some(keys))),
@@ -358,7 +365,7 @@ fn check_author(
         None => match giver {
             // Their device may be told yet.
             Giver::Other(_) if author.is_signed(payload) => Err(OpenError::UnknownOwner),
-            giver => by_gone(giver),
+            giver => unsigned(giver),
         },
     }
 }
@@ -378,7 +385,7 @@ fn check(
         event,
         payload_text,
         author.as_ref(),
-        (&decrypted.session_id, decrypted.giver),
+        (&decrypted.session_id, decrypted.giver, decrypted.sessions),
         owner_of,
     )?;
     let text = |key| payload.string(key).ok_or(OpenError::Payload);

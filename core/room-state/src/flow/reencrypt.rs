@@ -15,6 +15,7 @@ use crate::error::EngineError;
 use crate::ids::{RoomId, SessionId, Slot};
 use crate::megolm::OwnDevice;
 use crate::model::Model;
+use crate::model::decryption::Made;
 use crate::model::devices::{Curve25519, Devices};
 use crate::model::in_flight::{Base, Sent};
 use crate::model::outbound::Outbound;
@@ -200,17 +201,20 @@ impl Election<'_> {
             return Ok(Turn { stale_since: known_since, wait });
         }
         let sender = get_str(event, &["sender"])?.unwrap_or_default();
-        let maker = model.sessions.origin(self.room.0, &current.session_id);
-        let maker = maker.map(|origin| Curve25519(origin.sender_key.as_str()));
+        let session = SessionId { room_id: self.room.0, id: &current.session_id };
+        let provenance = model.states.memory().provenance(self.room.0, &in_room);
+        let author = provenance.and_then(|provenance| provenance.author.as_ref());
+        let made = Made { session, sender: &sender, author };
+        let maker = model.maker(made).map(|(keys, _)| keys.0);
+        let unowned = || model.sessions.unowned_origin(session.room_id, session.id);
+        let maker = maker.or_else(|| unowned().map(|origin| origin.sender_key.clone()));
+        let maker = maker.as_deref().map(Curve25519);
         let is_own = maker.is_some_and(|maker| maker.0 == self.device.curve25519());
         let is_there = self.members.binary_search(&sender).is_ok()
             && maker.is_none_or(|maker| model.devices.may_have(&sender, &maker));
         // What is not sure is signed by nobody else.
-        let session = SessionId { room_id: self.room.0, id: &current.session_id };
-        if !is_own
-            && !model.states.memory().is_sure(self.room.0, &in_room)
-            && !model.is_sure(session, &sender)
-        {
+        let was_sure = provenance.is_some_and(|provenance| provenance.is_sure);
+        if !is_own && !was_sure && !model.is_sure(made) {
             return Ok(Turn { stale_since: known_since, wait: None });
         }
         let is_rotated = is_own && self.session_id.is_some();

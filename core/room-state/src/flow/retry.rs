@@ -8,13 +8,13 @@ use serde_json::value::RawValue;
 use self::waiting::{Key, Waiting, WaitingEvents};
 use crate::decrypt::decrypt::{ALONE, Missing, OpenedState, verify_all};
 use crate::error::EngineError;
-use crate::ids::{EventId, RoomId, SessionId};
+use crate::ids::{EventId, RoomId};
 use crate::index::events::{ENCRYPTED_TYPE, clear_event, find_state};
 use crate::index::redactions;
 use crate::megolm::MAX_BATCH;
 use crate::model::Model;
 use crate::model::current::Opened;
-use crate::model::decryption::{Started, TIMELINE};
+use crate::model::decryption::{Made, Started, TIMELINE};
 use crate::model::in_flight::{Arrival, Reconciled};
 use crate::model::needs::{Needs, SessionNeed};
 use crate::model::observation::{Observation, Undecryptable};
@@ -306,8 +306,7 @@ fn current(
     state: &OpenedState,
 ) -> Option<RetriedEvent> {
     let (room, arrival, ts) = (RoomId(event.room_id), waiting.arrival, waiting.ts);
-    let session = SessionId { room_id: event.room_id, id: &state.session_id };
-    if model.is_sure(session, &waiting.sender) {
+    if model.is_sure(Made::of(event.room_id, &waiting.sender, state)) {
         let event_id = event.id;
         let opened = Reconciled { event_id, ts, opened: state, arrival, previous: None };
         model.reconcile(room, &opened);

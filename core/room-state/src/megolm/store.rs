@@ -92,14 +92,10 @@ impl SessionStore {
         self.sessions.contains_key(&(room_id.to_owned(), session_id.to_owned()))
     }
 
-    /// Where the session of that room and id came from: the claim with a known owner first.
-    pub(crate) fn origin(&self, room_id: &str, session_id: &str) -> Option<&SessionOrigin> {
+    /// Where the session of that room and id came from, of those of whom nobody knows whose they are.
+    pub(crate) fn unowned_origin(&self, room_id: &str, session_id: &str) -> Option<&SessionOrigin> {
         let claims = self.sessions.get(&(room_id.to_owned(), session_id.to_owned()))?;
-        claims
-            .iter()
-            .find(|session| session.owner().is_some())
-            .or(claims.first())
-            .map(InboundSession::origin)
+        claims.iter().find(|session| session.owner().is_none()).map(InboundSession::origin)
     }
 
     /// Devices of that user that claim the session of that room and id.

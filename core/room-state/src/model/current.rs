@@ -1,11 +1,13 @@
 //! What becomes of a decrypted event that claims to be current, and of one that was redacted.
 
 use crate::error::EngineError;
-use crate::ids::{EventId, RoomId, SessionId, Slot, is_event_id};
+use crate::ids::{EventId, RoomId, Slot, is_event_id};
 use crate::model::Model;
+use crate::model::decryption::Made;
 use crate::model::in_flight::{Arrival, Reconciled};
 use crate::model::invite_state::TOLD;
 use crate::model::journal::Prefix;
+use crate::model::memory::Provenance;
 use crate::model::observation::Observation;
 use crate::model::precedence::{Candidate, FlagChange, Precedence};
 use crate::model::rooms::Fact;
@@ -26,10 +28,6 @@ pub(crate) struct Opened<'a> {
 impl Opened<'_> {
     pub(crate) fn slot(&self) -> Slot {
         Slot::new(RoomId(self.event.room_id), &self.state.event_type, &self.state.state_key)
-    }
-
-    const fn session(&self) -> SessionId<'_> {
-        SessionId { room_id: self.event.room_id, id: self.state.session_id.as_str() }
     }
 }
 
@@ -116,8 +114,9 @@ impl Model {
             quoted(event.id),
             state.content,
         );
-        let is_sure = self.is_sure(opened.session(), sender);
-        let is_new = self.states.remember(&opened.slot(), (clear, is_sure), &mut self.journal);
+        let is_sure = self.is_sure(Made::of(event.room_id, sender, state));
+        let provenance = Provenance { is_sure, author: state.author.clone() };
+        let is_new = self.states.remember(&opened.slot(), (clear, provenance), &mut self.journal);
         if is_new && self.outbound.is_condemned(&state.session_id) {
             let room = RoomId(event.room_id);
             self.states.mark_stale(room, event.id.to_owned(), &mut self.journal);

@@ -35,6 +35,22 @@ pub(crate) enum Started {
     Decryption(usize),
 }
 
+/// What tells by which device an event was made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Made<'a> {
+    pub(crate) session: SessionId<'a>,
+    pub(crate) sender: &'a str,
+    /// The device whose signature inside was checked.
+    pub(crate) author: Option<&'a Keys>,
+}
+
+impl<'a> Made<'a> {
+    pub(crate) fn of(room_id: &'a str, sender: &'a str, opened: &'a OpenedState) -> Self {
+        let session = SessionId { room_id, id: &opened.session_id };
+        Self { session, sender, author: opened.author.as_ref() }
+    }
+}
+
 /// By whose levels an event is judged.
 fn levels<'a>(rooms: &'a Rooms, room: RoomId<'_>, role: Role) -> Levels<'a> {
     match (role, rooms.levels(room.0)) {
@@ -102,32 +118,38 @@ impl Model {
             && self.devices.may_be_gone(RoomId(event.room_id), event.sender)
     }
 
-    /// What the sender has to do with the device that made a session: the best that is claimed.
-    fn standing(&self, session: SessionId<'_>, sender: &str) -> Standing {
-        let own = self.devices.own().filter(|device| device.user_id() == sender);
+    /// The sender's device that made an event, and what they have to do with it: the one whose
+    /// signature inside was checked, else the best of those that gave the session's key.
+    pub(crate) fn maker(&self, made: Made<'_>) -> Option<(Keys, Standing)> {
+        let Made { session, sender, author } = made;
+        if let Some(author) = author {
+            return Some((author.clone(), self.standing(author, sender)));
+        }
         let claims = self.sessions.origins_of(session.room_id, session.id, sender);
         claims
-            .map(|origin| {
-                let is_own = own.is_some_and(|own| {
-                    own.curve25519() == origin.sender_key && own.ed25519() == origin.claimed_ed25519
-                });
-                if is_own {
-                    return Standing::Signed;
-                }
-                let keys = (origin.sender_key.clone(), origin.claimed_ed25519.clone());
-                self.devices.standing(&keys, sender)
+            .map(|origin| (origin.sender_key.clone(), origin.claimed_ed25519.clone()))
+            .map(|keys| {
+                let standing = self.standing(&keys, sender);
+                (keys, standing)
             })
-            .max()
-            .unwrap_or(Standing::Unsigned)
+            .max_by_key(|(_, standing)| *standing)
+    }
+
+    fn standing(&self, keys: &Keys, sender: &str) -> Standing {
+        let own = self.devices.own().filter(|device| device.user_id() == sender);
+        if own.is_some_and(|own| own.curve25519() == keys.0 && own.ed25519() == keys.1) {
+            return Standing::Signed;
+        }
+        self.devices.standing(keys, sender)
     }
 
     /// Whether what was decrypted may be passed on: its sender stands for the device it came from, or
     /// nobody can do so for theirs and the settings take all.
-    pub(crate) fn is_sure(&self, session: SessionId<'_>, sender: &str) -> bool {
-        match self.standing(session, sender) {
-            Standing::Signed => true,
-            Standing::Plain => self.settings.trust == Trust::All,
-            Standing::Unknown | Standing::Unsigned => false,
+    pub(crate) fn is_sure(&self, made: Made<'_>) -> bool {
+        match self.maker(made).map(|(_, standing)| standing) {
+            Some(Standing::Signed) => true,
+            Some(Standing::Plain) => self.settings.trust == Trust::All,
+            Some(Standing::Unknown | Standing::Unsigned) | None => false,
         }
     }
 
@@ -137,20 +159,12 @@ impl Model {
         opened: &OpenedState,
         role: Role,
     ) -> Result<(), OpenError> {
-        if let Some(author) = opened.author.as_ref().filter(|_| role != Role::Stripped) {
-            let standing = self.devices.standing(author, event.sender);
-            return self.judge_standing(event, standing);
-        }
-        let session_id = opened.session_id.as_str();
-        let session = SessionId { room_id: event.room_id, id: session_id };
-        let standing = self.standing(session, event.sender);
-        let is_gone =
-            self.sessions.origins_of(event.room_id, session_id, event.sender).count() == 0;
-        if role == Role::Stripped || (is_gone && self.settings.trust == Trust::All) {
+        let maker = self.maker(Made::of(event.room_id, event.sender, opened));
+        if role == Role::Stripped || (maker.is_none() && self.settings.trust == Trust::All) {
             // Nobody can know; or it is told that nobody has the device.
             return Ok(());
         }
-        self.judge_standing(event, standing)
+        self.judge_standing(event, maker.map_or(Standing::Unsigned, |(_, standing)| standing))
     }
 
     /// Reading follows the trust of writing, and what is not sure is said.
@@ -183,14 +197,7 @@ impl Model {
             let room = RoomId(event.room_id);
             self.warnings.warn(room, Warning::GoneDevice, &opened.session_id);
         }
-        let origin = self
-            .sessions
-            .claims(event.room_id, &opened.session_id)
-            .iter()
-            .find(|session| session.owner() == Some(event.sender))
-            .map(|session| session.origin().clone());
-        if let Some(origin) = origin {
-            let keys = (origin.sender_key, origin.claimed_ed25519);
+        if let Some((keys, _)) = self.maker(Made::of(event.room_id, event.sender, opened)) {
             self.devices.keep(keys, event.sender, &mut self.journal);
         }
         self.note_own_index(event.room_id, opened);

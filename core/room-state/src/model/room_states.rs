@@ -5,7 +5,7 @@ use crate::ids::{RoomId, SessionId, Slot};
 use crate::megolm::{PickleKey, seal, unseal};
 use crate::model::in_flight::{Arrival, InFlightWrites, Reconciled, Sent};
 use crate::model::journal::{Journal, Prefix};
-use crate::model::memory::{Memory, named, restored};
+use crate::model::memory::{Memory, Provenance, named, restored};
 use crate::model::precedence::{Candidate, FlagChange, KnownState, Precedence};
 use crate::model::sharing_due::{Due, SharingDue};
 use crate::model::stale::{Stale, StaleEvents};
@@ -156,22 +156,22 @@ impl RoomStates {
         self.placed.insert(slot, before.map_or(arrival, |before| before.max(arrival)), 0);
     }
 
-    /// Keeps a clear current event, and whether it may be passed on, for when a server hides it. True
-    /// when that is new.
+    /// Keeps a clear current event, and whence it is, for when a server hides it. True when that is
+    /// new.
     pub(crate) fn remember(
         &mut self,
         slot: &Slot,
-        (event, is_sure): (String, bool),
+        (event, provenance): (String, Provenance),
         journal: &mut Journal,
     ) -> bool {
         let (room_id, in_room) = (&slot.room_id, slot.in_room());
         if self.memory.get(room_id, &in_room) == Some(&event)
-            && self.memory.is_sure(room_id, &in_room) == is_sure
+            && self.memory.provenance(room_id, &in_room) == Some(&provenance)
         {
             return false;
         }
         journal.touch(Prefix::Room, room_id);
-        for room_id in self.memory.insert(room_id, in_room, (event, is_sure)) {
+        for room_id in self.memory.insert(room_id, in_room, (event, provenance)) {
             journal.touch(Prefix::Room, &room_id);
         }
         true
@@ -332,11 +332,12 @@ impl RoomStates {
             due.note(&room_id, Due::Stale);
         }
         for event in elements(events.expose()).ok()? {
-            let ((event_type, state_key), event_id) = named(event)?;
+            let (event, provenance) = restored(event)?;
+            let ((event_type, state_key), event_id) = named(&event)?;
             let current = self.known.current(&room_id, &event_type, &state_key);
             let is_redacted = self.known.is_redacted(&room_id, &event_id);
             if !is_redacted && current.is_some_and(|current| current.event_id == event_id) {
-                self.memory.insert(&room_id, (event_type, state_key), restored(event));
+                self.memory.insert(&room_id, (event_type, state_key), (event, provenance));
             }
         }
         if let Some(in_flight) = in_flight {

@@ -45,7 +45,7 @@ pub struct OpenedState {
     /// Its place in the slot, where its author says that.
     pub order: Option<SlotOrder>,
     /// Curve25519 and Ed25519 key of the sender's device that signed it, where that was checked: only
-    /// if somebody else gave the session's key as his own, or nobody has its device.
+    /// if another device gave the session's key as its own, or nobody has its device.
     pub author: Option<(String, String)>,
 }
 

@@ -1,12 +1,15 @@
 //! Who set a name and after what does not hang on who gave its key, nor on a server's dates, where
 //! its author's device has signed that.
 
-use mantle_room_state::{StateSettings, Trust};
+use mantle_room_state::{
+    Authorship, SlotOrder, StateSettings, Trust, signed_payload, text_to_sign,
+};
 use serde_json::{Value, json};
 use vodozemac::{Curve25519PublicKey, Curve25519SecretKey, Ed25519Keypair};
 
 use crate::device::published;
 use crate::people::*;
+use crate::trust::is_passed_on;
 
 const DAY: u64 = 24 * 3_600_000;
 const MALLORY: &str = "@mallory:example.org";
@@ -231,4 +234,245 @@ fn a_device_whose_clock_is_wrong_names_rooms_all_the_same() {
     alice.client.engine.add_room_keys(&keys).unwrap();
     assert!(sees(&mut alice.client, &second, "Second"));
     assert_eq!(alice.client.codes(), [] as [&str; 0]);
+}
+
+/// Who hands out the key of Alice's session as his own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Squatter {
+    /// Somebody else.
+    Mallory,
+    /// A device of hers that she has not signed, as a homeserver makes one up.
+    MadeUp,
+    /// A backup, that names a device which nobody has.
+    Backup,
+}
+
+const SQUATTERS: [Squatter; 3] = [Squatter::Mallory, Squatter::MadeUp, Squatter::Backup];
+
+fn with_standing(devices: &Value, standing: &str) -> Value {
+    let mut devices = devices.clone();
+    devices["devices"][0]["standing"] = json!(standing);
+    devices
+}
+
+/// Bob, who has Alice's name by the key that squatter gave alone; and that key.
+fn named_through(
+    squatter: Squatter,
+    (standing, trust): (&str, Trust),
+    is_signed: bool,
+) -> (Signer, Client, Value, String) {
+    let mut alice = Signer::new(ALICE);
+    let (event, keys) = alice.names("Secret", NOW, is_signed);
+    let by = match squatter {
+        Squatter::Mallory => Client::new(MALLORY),
+        Squatter::MadeUp | Squatter::Backup => {
+            Client { device: device(ALICE, "MADEUP"), ..Client::new(ALICE) }
+        }
+    };
+    let mut alices = with_standing(&alice.devices(), standing);
+    let mut others = Vec::new();
+    match squatter {
+        Squatter::Mallory => others.push(by.devices()),
+        Squatter::MadeUp => {
+            let made_up = with_standing(&by.devices(), "unsigned")["devices"][0].clone();
+            alices["devices"].as_array_mut().unwrap().insert(0, made_up);
+        }
+        Squatter::Backup => {}
+    }
+    others.push(alices);
+    let mut bob = Client::new(BOB);
+    bob.engine.apply_settings(StateSettings { trust, ..StateSettings::default() });
+    bob.engine.add_devices(&json!(others).to_string()).unwrap();
+    bob.open("/sync?since=a", &sync(room_state(), vec![]));
+    bob.engine.members_added(ROOM);
+    let keys = squatted(&keys, &by);
+    bob.engine.add_room_keys(&keys).unwrap();
+    (alice, bob, event, keys)
+}
+
+fn gone(user: &str) -> String {
+    json!([{"userId": user, "devices": []}]).to_string()
+}
+
+#[test]
+fn a_name_its_author_has_signed_is_passed_on_whoever_gave_its_key() {
+    for squatter in SQUATTERS {
+        for (standing, trust, is_sure) in [
+            ("signed", Trust::All, true),
+            ("signed", Trust::CrossSigned, true),
+            ("plain", Trust::All, true),
+            ("unsigned", Trust::All, false),
+            ("", Trust::All, false),
+        ] {
+            for is_reloaded in [false, true] {
+                let (_alice, mut bob, event, _) = named_through(squatter, (standing, trust), true);
+                let case = format!("{squatter:?} {standing} {trust:?} {is_reloaded}");
+                assert!(sees(&mut bob, &event, "Secret"), "{case}");
+                if is_reloaded {
+                    bob.reload();
+                    bob.engine.apply_settings(StateSettings { trust, ..StateSettings::default() });
+                    bob.open("/sync?since=r", &sync(room_state(), vec![]));
+                }
+                // Its author's device goes, and then somebody who could read it.
+                bob.engine.add_devices(&gone(ALICE)).unwrap();
+                let expected: &[&str] =
+                    if is_sure { &["invites", "upgrade", "sent again"] } else { &[] };
+                assert_eq!(is_passed_on(&mut bob), expected, "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_its_author_has_not_signed_is_passed_on_by_the_device_that_gave_its_key() {
+    for squatter in [Squatter::MadeUp, Squatter::Backup] {
+        let (_alice, mut bob, event, _) = named_through(squatter, ("signed", Trust::All), false);
+        let is_known = squatter == Squatter::MadeUp;
+        assert!(sees(&mut bob, &event, "Secret"), "{squatter:?}");
+        assert_eq!(bob.codes(), [if is_known { "unsigned-device" } else { "gone-device" }]);
+        assert_eq!(is_passed_on(&mut bob), Vec::<&str>::new(), "{squatter:?}");
+    }
+}
+
+/// A session as one makes it who keeps to no rules: an event with that payload, and its key as that
+/// device's own.
+fn made_by(device: &Value, payload: impl Fn(&str) -> String) -> (Value, String) {
+    let config = vodozemac::megolm::SessionConfig::version_1();
+    let mut session = vodozemac::megolm::GroupSession::new(config);
+    let inbound = vodozemac::megolm::InboundGroupSession::new(&session.session_key(), config);
+    let session_id = session.session_id();
+    let ciphertext = session.encrypt(payload(&session_id)).to_base64();
+    let content = json!({"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": ciphertext,
+        "session_id": session_id});
+    let event = json!({"type": "m.room.encrypted", "state_key": "m.room.name:", "sender": ALICE,
+        "origin_server_ts": NOW, "event_id": "$made", "content": content});
+    let key = inbound.export_at_first_known_index().to_base64();
+    let keys = json!([{"algorithm": "m.megolm.v1.aes-sha2", "room_id": ROOM,
+        "sender_key": device["curve25519"], "session_id": session_id, "session_key": key,
+        "sender_claimed_keys": {"ed25519": device["ed25519"]}}]);
+    (event, keys.to_string())
+}
+
+#[test]
+fn a_made_up_device_is_not_helped_by_naming_another_inside() {
+    let (alice, made_up) = (Signer::new(ALICE), Signer::new(ALICE));
+    let (signed, mut both) = (&alice.client.device, with_standing(&alice.devices(), "signed"));
+    let unsigned = with_standing(&made_up.devices(), "unsigned")["devices"][0].clone();
+    both["devices"].as_array_mut().unwrap().push(unsigned);
+    // A signature of hers over something else; one by the made-up device; none.
+    for key in [Some(&alice.key), Some(&made_up.key), None] {
+        let by = &made_up.client.device;
+        let (event, keys) = made_by(by, |session_id| {
+            let author = Authorship {
+                user_id: ALICE.to_owned(),
+                device_id: "SIGNS".to_owned(),
+                curve25519: signed["curve25519"].as_str().unwrap().to_owned(),
+                ed25519: signed["ed25519"].as_str().unwrap().to_owned(),
+                session_id: session_id.to_owned(),
+                order: SlotOrder { counter: 1, ts: NOW },
+            };
+            let slot = ("m.room.name", "");
+            let content = named("Secret").to_string();
+            let text = text_to_sign(ROOM, slot, &content, &author).unwrap();
+            let over = if key.is_some_and(|key| key.public_key() == alice.key.public_key()) {
+                text.replace("Secret", "Another")
+            } else {
+                text.clone()
+            };
+            let signature = key.map(|key| key.sign(over.as_bytes()).to_base64());
+            signed_payload(&text, ALICE, "SIGNS", &signature.unwrap_or_default())
+        });
+        let mut bob = bob_in_room(&[both.clone()]);
+        bob.engine.add_room_keys(&keys).unwrap();
+        assert!(sees(&mut bob, &event, "Secret"));
+        assert_eq!(bob.codes(), ["unsigned-device"]);
+        assert_eq!(is_passed_on(&mut bob), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn the_authors_signature_counts_after_the_device_is_gone_and_over_reloads() {
+    for squatter in SQUATTERS {
+        let (_alice, mut bob, event, keys) =
+            named_through(squatter, ("signed", Trust::CrossSigned), true);
+        assert!(sees(&mut bob, &event, "Secret"), "{squatter:?}");
+        bob.reload();
+        let trust = Trust::CrossSigned;
+        bob.engine.apply_settings(StateSettings { trust, ..StateSettings::default() });
+        bob.engine.add_devices(&gone(ALICE)).unwrap();
+        bob.engine.add_room_keys(&keys).unwrap();
+        let mut state = room_state();
+        state.push(event.clone());
+        let shown = bob.open("/sync", &sync(state, vec![])).to_string();
+        assert!(shown.contains("Secret"), "{squatter:?}");
+        assert_eq!(bob.codes(), Vec::<&str>::new(), "{squatter:?}");
+        assert_eq!(is_passed_on(&mut bob), ["invites", "upgrade", "sent again"], "{squatter:?}");
+    }
+}
+
+fn again(client: &mut Client, members: &[&str], now: u64) -> (usize, u64) {
+    let json = json!({"members": members, "now": now}).to_string();
+    let again = client.engine.reencrypt(ROOM, &json).unwrap();
+    (again.events.len(), again.delay_ms)
+}
+
+#[test]
+fn whose_author_is_there_is_sent_once_more_by_nobody_else() {
+    for squatter in SQUATTERS {
+        for is_reloaded in [false, true] {
+            let (_alice, mut bob, event, keys) =
+                named_through(squatter, ("signed", Trust::All), true);
+            let case = format!("{squatter:?} {is_reloaded}");
+            assert!(sees(&mut bob, &event, "Secret"), "{case}");
+            if is_reloaded {
+                bob.reload();
+                bob.open("/sync?since=r", &sync(room_state(), vec![]));
+                bob.engine.add_room_keys(&keys).unwrap();
+            }
+            for now in [NOW + 10, NOW + 9_999_999] {
+                assert_eq!(again(&mut bob, &[ALICE, BOB, CAROL], now), (0, 0), "{case}");
+            }
+            // Her device goes, so nobody is left who would do it for her.
+            bob.engine.add_devices(&gone(ALICE)).unwrap();
+            again(&mut bob, &[BOB, CAROL], NOW + 10);
+            assert_eq!(again(&mut bob, &[BOB, CAROL], NOW + 9_999_999).0, 1, "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_device_knows_what_it_has_signed_itself_whoever_gave_its_key_back() {
+    for squatter in [Squatter::Mallory, Squatter::MadeUp] {
+        let (alice, _, event, keys) = named_through(squatter, ("signed", Trust::All), true);
+        // Her profile has only the key that came back to her, by a backup.
+        let mut alice = Client { store: serde_json::Map::new(), ..alice.client }.tab();
+        alice.engine.add_devices(&json!([alice.devices()]).to_string()).unwrap();
+        alice.engine.add_room_keys(&keys).unwrap();
+        alice.open("/sync?since=a", &sync(room_state(), vec![event]));
+        alice.session(ROOM, &[]);
+        assert_eq!(again(&mut alice, &[ALICE, BOB], NOW + 10).0, 1, "{squatter:?}");
+    }
+}
+
+#[test]
+fn what_was_redacted_is_passed_on_by_nobody_whoever_signed_it() {
+    for squatter in SQUATTERS {
+        for is_reloaded in [false, true] {
+            let (_alice, mut bob, event, keys) =
+                named_through(squatter, ("signed", Trust::All), true);
+            assert!(sees(&mut bob, &event, "Secret"), "{squatter:?}");
+            let redaction = json!({"type": "m.room.redaction", "sender": ALICE,
+                "redacts": event["event_id"], "event_id": "$redaction", "content": {},
+                "origin_server_ts": NOW + 1});
+            bob.open("/sync?since=c", &sync(vec![], vec![redaction]));
+            if is_reloaded {
+                bob.reload();
+                bob.open("/sync?since=r", &sync(room_state(), vec![]));
+                bob.engine.add_room_keys(&keys).unwrap();
+            }
+            bob.engine.add_devices(&gone(ALICE)).unwrap();
+            assert_eq!(is_passed_on(&mut bob), Vec::<&str>::new(), "{squatter:?} {is_reloaded}");
+            assert!(!sees(&mut bob, &event, "Secret"), "{squatter:?} {is_reloaded}");
+        }
+    }
 }

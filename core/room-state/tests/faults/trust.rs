@@ -43,7 +43,7 @@ fn sends_again(bob: &mut Client) -> usize {
     again(bob, NOW + 10) + again(bob, NOW + 9_999_999)
 }
 
-fn is_passed_on(bob: &mut Client) -> Vec<&'static str> {
+pub fn is_passed_on(bob: &mut Client) -> Vec<&'static str> {
     let mut passed = Vec::new();
     if bob.engine.invite_preview(ROOM).is_some() {
         passed.push("invites");

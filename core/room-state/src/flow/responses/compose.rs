@@ -3,11 +3,11 @@
 use super::response::{Entry, MAX_TENDED_BYTES, Response};
 use super::{fill, invites};
 use crate::decrypt::decrypt::{Missing, OpenError, OpenedState};
-use crate::ids::{SessionId, Slot};
+use crate::ids::Slot;
 use crate::index::events::{Edit, Edited, Splice};
 use crate::model::Model;
 use crate::model::current::Opened;
-use crate::model::decryption::{Role, TIMELINE};
+use crate::model::decryption::{Made, Role, TIMELINE};
 use crate::model::in_flight::{Arrival, Reconciled};
 use crate::model::observation::{Observation, Undecryptable};
 use crate::model::precedence::{CLOCK_TOLERANCE_MS, Candidate, Precedence, STATE_ENCRYPTION_FLAGS};
@@ -304,7 +304,7 @@ fn judge_emptied(
 fn reconcile(model: &mut Model, response: &Response, entry: &Entry, opened: &OpenedState) {
     let before = entry.found.received_previous(&response.body, Some(&entry.room_id));
     let is_sure = |sender: &str, opened: &OpenedState| {
-        model.is_sure(SessionId { room_id: &entry.room_id, id: &opened.session_id }, sender)
+        model.is_sure(Made::of(&entry.room_id, sender, opened))
     };
     if !is_sure(&entry.found.sender, opened) {
         return;
