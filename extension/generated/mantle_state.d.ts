@@ -66,6 +66,7 @@ export interface SessionView {
     refused: { userId: string; deviceId: string; why: "blocked" | "not-cross-signed" }[];
     withoutDevices: string[];
     roomKeyContent: Record<string, unknown>;
+    later: { shareWith: { userId: string; deviceId: string }[]; roomKeyContent: Record<string, unknown> }[];
     importJson: string;
     shouldImport: boolean;
 }

@@ -29,7 +29,7 @@ pub use flow::plan_write::{CreatePlan, Plan, WriteRoute};
 pub use flow::reencrypt::{Again, Reencryption};
 pub use flow::responses::{Before, OpenStep};
 pub use flow::retry::{RetriedEvent, RetryStep, UndecryptableEvent};
-pub use flow::share_keys::{DeviceName, RefusedDevice, SessionView};
+pub use flow::share_keys::{DeviceName, LaterShare, RefusedDevice, SessionView};
 pub use index::events::{
     ENCRYPTED_TYPE, Edited, FoundState, Part, Place, Splice, find_state, splice,
 };

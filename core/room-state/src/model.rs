@@ -22,6 +22,7 @@ pub(crate) mod settings;
 pub(crate) mod sharing_due;
 pub(crate) mod signing;
 pub(crate) mod stale;
+pub(crate) mod starts;
 pub(crate) mod store;
 pub(crate) mod stored;
 pub(crate) mod warnings;

@@ -22,16 +22,26 @@ class State {
   isDue = false;
   isLost = false;
   isNew = false;
+  /** People who may read from an index on only. */
+  readonly starts = new Map<string, number>();
 
   needSession(): object {
     const shareWith: Name[] = [];
+    const later = new Map<number, Name[]>();
     for (const userId of USERS) {
-      if (!this.given.includes(userId)) shareWith.push({ userId, deviceId: "D" });
+      if (this.given.includes(userId)) continue;
+      const start = this.starts.get(userId);
+      if (start === undefined) shareWith.push({ userId, deviceId: "D" });
+      else later.set(start, [...(later.get(start) ?? []), { userId, deviceId: "D" }]);
     }
     return {
       sessionId: "s",
       shareWith,
-      roomKeyContent: {},
+      roomKeyContent: { from: 0 },
+      later: [...later].map(([from, names]) => ({
+        shareWith: names,
+        roomKeyContent: { from },
+      })),
       shouldImport: this.isNew,
       importJson: "[]",
     };
@@ -176,5 +186,53 @@ describe("a room's key that this device cannot store", () => {
     await assert.rejects(sharing.encrypt(client, room, content), /could not store/);
     assert.equal(imported, 0);
     assert.equal(state.encrypted, 0);
+  });
+});
+
+describe("people who may not read what was before they came", () => {
+  test("each get the key from where on they may", async () => {
+    const state = new State();
+    state.starts.set(USERS[3]!, 5).set(USERS[4]!, 5).set(USERS[7]!, 9);
+    const given = new Map<string, unknown>();
+    const device = { deviceId: "D", verified: 0, keys: new Map<string, string>() };
+    device.keys.set("curve25519:D", "c").set("ed25519:D", "e");
+    const crypto = {
+      getUserDeviceInfo: async (users: string[]) =>
+        new Map(users.map((userId) => [userId, new Map([["D", device]])])),
+      getDeviceVerificationStatus: async () => null,
+      encryptToDeviceMessages: async (_type: string, devices: Name[], payload: object) => ({
+        batch: devices.map((name) => ({ ...name, payload })),
+      }),
+    };
+    const room = {
+      roomId: ROOM,
+      currentState: { getStateEvents: () => null },
+      getEncryptionTargetMembers: async () => USERS.map((userId) => ({ userId })),
+    } as unknown as PageRoom;
+    const client = {
+      getCrypto: () => crypto,
+      getUserId: () => "@me:hs",
+      getDeviceId: () => "ME",
+      sendToDevice: async (_type: string, messages: Map<string, Map<string, object>>) => {
+        for (const [userId, devices] of messages) given.set(userId, devices.get("D"));
+      },
+    } as unknown as PageClient;
+    const engine = {
+      call: (call: (state: EncryptedState) => unknown) => call(state as unknown as EncryptedState),
+      persist: async () => [],
+      persistSoon: () => undefined,
+    } as unknown as StateEngine;
+    const sharing = new StateSharing(
+      engine,
+      { tellInvited: async () => undefined } as unknown as InvitePreviews,
+      { addRules: () => true } as unknown as KeyFetcher,
+    );
+    const content = { eventType: "m.room.name", stateKey: "", contentJson: "{}" };
+    await sharing.encrypt(client, room, content);
+    assert.equal(given.size, USERS.length);
+    for (const userId of USERS) {
+      assert.deepEqual(given.get(userId), { from: state.starts.get(userId) ?? 0 }, userId);
+    }
+    assert.deepEqual([...state.given].sort(), [...USERS].sort(), "and none is asked about again");
   });
 });

@@ -10,7 +10,7 @@ import {
   signAsDevice,
   targetsOf,
 } from "./element/client.ts";
-import type { PageClient, PageRoom, Target } from "./element/client.ts";
+import type { DeviceName, PageClient, PageRoom, Target } from "./element/client.ts";
 import { now, parseJson, setTimer } from "../primordials/primordials.ts";
 import { isFinal, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
@@ -175,7 +175,7 @@ export class StateSharing {
         }),
       ),
     );
-    const { sessionId, shareWith } = session;
+    const { sessionId, shareWith, later } = session;
     await this.#engine.persist();
     // A session that could not be stored is thrown away: nobody gets its key, Element neither.
     if (!this.#engine.call((state) => state.sessions()).includes(roomId)) {
@@ -185,7 +185,7 @@ export class StateSharing {
       await importSession(client, session.importJson);
       this.#engine.call((state) => state.imported(roomId, sessionId));
     }
-    if (shareWith.length > 0) {
+    if (shareWith.length > 0 || later.length > 0) {
       await this.#give(client, roomId, session);
     }
     await this.#engine.persist();
@@ -194,11 +194,16 @@ export class StateSharing {
 
   /** What fails in the midst of it takes nothing back: the rest is given later. */
   async #give(client: PageClient, roomId: string, session: SessionView): Promise<void> {
-    const { sessionId, shareWith, roomKeyContent } = session;
+    const { sessionId, shareWith, roomKeyContent, later } = session;
+    const reached = (devices: readonly DeviceName[]): void => {
+      this.#engine.call((state) => state.shared(roomId, sessionId, JSON.stringify(devices)));
+    };
     try {
-      await sendThroughOlm(client, "m.room_key", shareWith, roomKeyContent, (reached) => {
-        this.#engine.call((state) => state.shared(roomId, sessionId, JSON.stringify(reached)));
-      });
+      await sendThroughOlm(client, "m.room_key", shareWith, roomKeyContent, reached);
+      // People who may not read what was before they came.
+      for (const share of later) {
+        await sendThroughOlm(client, "m.room_key", share.shareWith, share.roomKeyContent, reached);
+      }
     } catch (error) {
       this.#lookLater(roomId, AGAIN_AFTER);
       throw error;

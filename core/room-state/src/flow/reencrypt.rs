@@ -197,7 +197,9 @@ impl Election<'_> {
         let in_room = slot.in_room();
         if self.session_id.as_ref() == Some(&current.session_id) {
             // The session has to be changed first.
-            let wait = self.held.and_then(|outbound| outbound.late_wait(&in_room, self.now));
+            let wait = self
+                .held
+                .and_then(|outbound| outbound.late_wait(&in_room, current.message_index, self.now));
             return Ok(Turn { stale_since: known_since, wait });
         }
         let sender = get_str(event, &["sender"])?.unwrap_or_default();

@@ -7,19 +7,22 @@ use crate::error::EngineError;
 use crate::ids::{RoomId, SessionId, Slot};
 use crate::megolm::authorship::{MAX_INTEGER, SlotOrder};
 use crate::megolm::encrypt::{
-    encrypt_payload, encrypt_state, room_key_content, room_keys_for_import,
+    encrypt_payload, encrypt_state, room_key_content_from, room_keys_for_import,
 };
+use crate::megolm::holders::{UserHash, user_hash};
 use crate::megolm::{
     DeviceKey, OutboundSession, OwnDevice, Recipients, RotationPolicy, RotationReason, Sharing,
 };
 use crate::model::Model;
+use crate::model::journal::Prefix;
 use crate::model::outbound::{Outbound, Outgoing};
 use crate::model::settings::Trust;
 use crate::model::signing::Signing;
+use crate::model::starts::{MAX_INDEX, MAX_USERS};
 use crate::model::stored::number;
 use crate::model::warnings::Warning;
 use crate::paths::encrypted_path;
-use crate::sorted::Set;
+use crate::sorted::{Map, Set};
 use mantle_wire::json::{elements, get, get_str};
 
 /// A user's device by name.
@@ -63,10 +66,31 @@ pub struct SessionView {
     pub without_devices: Vec<String>,
     /// Content of `m.room_key`. Secret.
     pub room_key_content: Box<RawValue>,
+    /// Further devices, of people who may not read the session from its beginning on.
+    pub later: Vec<LaterShare>,
     /// For the page's `importRoomKeysAsJson`. Secret.
     pub import_json: String,
     /// The page's crypto may not have it yet.
     pub should_import: bool,
+}
+
+/// Devices that get a session's key from a later index on.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LaterShare {
+    /// Devices to send `room_key_content` to.
+    pub share_with: Vec<DeviceName>,
+    /// Content of `m.room_key`. Secret.
+    pub room_key_content: Box<RawValue>,
+}
+
+impl std::fmt::Debug for LaterShare {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("LaterShare")
+            .field("share_with", &self.share_with)
+            .finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for SessionView {
@@ -158,7 +182,8 @@ pub(crate) fn need_session(model: &mut Model, json: &str) -> Result<SessionView,
     let request = Request::read(json)?;
     let (room_id, now) = (request.room_id.as_str(), request.now);
     let (allowed, refused) = recipients(model, &device, RoomId(room_id), json)?;
-    let renewal = renewal(model, &request, &allowed);
+    let newcomers = Newcomers::of(model, device.user_id(), room_id, &allowed);
+    let renewal = renewal(model, &request, (&allowed, &newcomers));
     let is_new = renewal.is_some() || model.outbound.get(room_id).is_none();
     if is_new {
         let session = OutboundSession::make(room_id, now);
@@ -168,19 +193,24 @@ pub(crate) fn need_session(model: &mut Model, json: &str) -> Result<SessionView,
         let _ = model.sessions.add(made.session.to_inbound(&device));
         model.outbound.replace(room_id, made, &mut model.journal);
     }
+    let newcomers =
+        if is_new { Newcomers::of(model, device.user_id(), room_id, &allowed) } else { newcomers };
     let outbound = model.outbound.get_mut(room_id).ok_or(EngineError::NoSession)?;
+    if newcomers.note(outbound, &request, &allowed) {
+        model.journal.touch(Prefix::Outbound, room_id);
+    }
     let missing = match outbound.session.sharing(&allowed, &request.policy, now) {
         Sharing::Share(missing) => missing,
         // A session that is to be replaced soon: those who came get the key of the next.
         Sharing::Rotate(_) => Recipients::new(),
     };
-    let share_with = missing
-        .iter()
-        .map(|(user_id, device)| DeviceName {
-            user_id: user_id.to_owned(),
-            device_id: device.device_id.clone(),
-        })
-        .collect();
+    let mut by_start: Map<u32, Vec<DeviceName>> = Map::new();
+    for (user_id, device) in missing.iter() {
+        let device_id = device.device_id.clone();
+        let name = DeviceName { user_id: user_id.to_owned(), device_id };
+        by_start.or_default(outbound.starts.of(&user_hash(user_id))).push(name);
+    }
+    let share_with = by_start.remove(&0).unwrap_or_default();
     // On disk before the first of them is sent the key: the page may be closed in between.
     let changed = outbound.session.mark_intended(&missing);
     outbound.reached = missing.is_empty();
@@ -191,6 +221,14 @@ pub(crate) fn need_session(model: &mut Model, json: &str) -> Result<SessionView,
     let session = &outbound.session;
     // As of when it was made, whatever is so now.
     let shares_history = request.shares_history && outbound.shares_history;
+    let key_from = |index| {
+        let content = room_key_content_from(session, index, shares_history && index == 0);
+        raw(content, |secret| secret.expose().to_owned())
+    };
+    let mut later = Vec::new();
+    for (start, share_with) in by_start {
+        later.push(LaterShare { share_with, room_key_content: key_from(start)? });
+    }
     let view = SessionView {
         session_id: session.session_id(),
         is_new,
@@ -202,9 +240,8 @@ pub(crate) fn need_session(model: &mut Model, json: &str) -> Result<SessionView,
             .filter(|user| *user != device.user_id())
             .map(str::to_owned)
             .collect(),
-        room_key_content: raw(room_key_content(session, shares_history), |secret| {
-            secret.expose().to_owned()
-        })?,
+        room_key_content: key_from(0)?,
+        later,
         import_json: room_keys_for_import(session, &device, shares_history)
             .map_err(|_| EngineError::NoSession)?
             .expose()
@@ -271,8 +308,82 @@ fn refusal(model: &Model, target: &str) -> Result<Option<&'static str>, EngineEr
     })
 }
 
+/// Who came since a room's session was made that is not for all who come, and from where on they may
+/// read it.
+#[derive(Debug, Default)]
+struct Newcomers {
+    // And whether they have a device.
+    users: Vec<(UserHash, bool)>,
+    from: u32,
+}
+
+impl Newcomers {
+    fn of(model: &Model, own: &str, room_id: &str, allowed: &Recipients) -> Self {
+        let Some(outbound) = model.outbound.get(room_id).filter(|known| !known.shares_history)
+        else {
+            return Self::default();
+        };
+        let own = user_hash(own);
+        let mut users = outbound.newcomers(allowed);
+        users.retain(|(user, _)| *user != own);
+        if users.is_empty() {
+            return Self::default();
+        }
+        // What is so now is for them as well: if nothing that was replaced comes after it, by its key,
+        // else it is sent once more.
+        let known = model.states.known();
+        let session_id = outbound.session_id();
+        let is_so = |event_type: &str, state_key: &str, event_id: &str| {
+            let slot = Slot::new(RoomId(room_id), event_type, state_key);
+            !known.is_redacted(room_id, event_id) && !model.states.is_awaited(&slot)
+        };
+        let current: Set<u32> = known
+            .slots(room_id)
+            .filter(|(_, _, current)| current.session_id == session_id)
+            .filter(|(event_type, state_key, current)| {
+                is_so(event_type, state_key, &current.event_id)
+            })
+            .map(|(_, _, current)| current.message_index)
+            .collect();
+        let mut from = outbound.message_index();
+        while from > 0 && current.contains(&(from - 1)) {
+            from -= 1;
+        }
+        Self { users, from: outbound.starts.open_from().map_or(from, |open| from.min(open)) }
+    }
+
+    /// Whether one of them is to get a key that cannot be handed out, or not be kept in mind.
+    fn need_new_session(&self, outbound: &Outbound) -> bool {
+        let count = self.users.iter().filter(|(_, has_device)| *has_device).count();
+        count > 0
+            && (self.from > MAX_INDEX || outbound.starts.len() + count > MAX_USERS)
+            && outbound.message_index() > 0
+    }
+
+    /// Keeps in mind from where on they may read; true where something is to be stored.
+    fn note(&self, outbound: &mut Outbound, request: &Request, allowed: &Recipients) -> bool {
+        if outbound.shares_history {
+            return false;
+        }
+        let index = outbound.message_index();
+        let mut has_changed = outbound.starts.set_open(request.shares_history, index);
+        has_changed |= outbound.forget_gone(allowed);
+        // Those who are given the key now have their place before the others.
+        for has_device in [true, false] {
+            for (user, _) in self.users.iter().filter(|(_, has)| *has == has_device) {
+                has_changed |= outbound.starts.add(*user, self.from);
+            }
+        }
+        has_changed
+    }
+}
+
 /// Why the room's session is to be given up now.
-fn renewal(model: &mut Model, request: &Request, allowed: &Recipients) -> Option<Renewal> {
+fn renewal(
+    model: &mut Model,
+    request: &Request,
+    (allowed, newcomers): (&Recipients, &Newcomers),
+) -> Option<Renewal> {
     let room_id = request.room_id.as_str();
     let outbound = model.outbound.get(room_id)?;
     let session_id = outbound.session_id();
@@ -290,6 +401,7 @@ fn renewal(model: &mut Model, request: &Request, allowed: &Recipients) -> Option
         Sharing::Share(_) if outbound.shares_history && !request.shares_history => {
             Some(Renewal::Visibility)
         }
+        Sharing::Share(_) if newcomers.need_new_session(outbound) => Some(Renewal::Visibility),
         Sharing::Share(_) => None,
     };
     // What is sent again tells nobody anything new. What is set anew waits for nothing.
@@ -410,7 +522,7 @@ pub(crate) fn encrypt(
         None => encrypt_state(session, device, event_type, state_key, content),
     }
     .map_err(|error| EngineError::Encrypt(error.to_string()))?;
-    outbound.note_written(slot.in_room());
+    outbound.note_written(slot.in_room(), message_index);
     let outgoing =
         Outgoing { path: encrypted_path(room_id, &encrypted.key), body: encrypted.content };
     let ticket = model.outbound.hold(room_id, outgoing, &mut model.journal);

@@ -168,11 +168,20 @@ pub fn room_key_content(
     session: &OutboundSession,
     shared_history: bool,
 ) -> Result<Secret, serde_json::Error> {
+    room_key_content_from(session, 0, shared_history)
+}
+
+/// [`room_key_content`] for those who may read the session from an index on.
+pub(crate) fn room_key_content_from(
+    session: &OutboundSession,
+    index: u32,
+    shared_history: bool,
+) -> Result<Secret, serde_json::Error> {
     serde_json::to_string(&RoomKeyContent {
         algorithm: session.algorithm(),
         room_id: session.room_id(),
         session_id: &session.session_id(),
-        session_key: session.initial_session_key().expose(),
+        session_key: session.session_key_from(index).expose(),
         shared_history,
     })
     .map(Secret::new)

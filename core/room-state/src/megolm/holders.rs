@@ -150,6 +150,19 @@ impl Holders {
         self.user_place(&user_hash(user_id)).is_some()
     }
 
+    /// The same for who stands for a user.
+    pub(crate) fn has_hash(&self, user: &UserHash) -> bool {
+        self.user_place(user).is_some()
+    }
+
+    /// Users with a device that has the key, or may have it: sorted.
+    pub(crate) fn users(&self) -> Vec<UserHash> {
+        let mut users: Vec<UserHash> = self.records.iter().map(|record| record.user).collect();
+        users.sort_unstable();
+        users.dedup();
+        users
+    }
+
     /// Compares those who have the key, or may, with those who may have it.
     pub(crate) fn compare(&self, allowed: &Recipients) -> Sharing {
         let mut users: Vec<UserHash> = allowed.users().map(user_hash).collect();

@@ -77,7 +77,7 @@ pub struct OutboundSession {
     room_id: String,
     created_ms: u64,
     current: GroupSession,
-    // Never encrypts: it only hands out the signed key at index 0.
+    // Never encrypts what leaves: it only hands out signed keys.
     initial: GroupSession,
     holders: Holders,
 }
@@ -170,9 +170,18 @@ impl OutboundSession {
         }
     }
 
-    /// The key at index 0 in the form of `m.room_key`, signed.
-    pub(crate) fn initial_session_key(&self) -> Secret {
-        Secret::new(self.initial.session_key().to_base64())
+    /// The key from an index on, none that is still to come, in the form of `m.room_key`, signed.
+    /// Time grows with the index.
+    pub(crate) fn session_key_from(&self, index: u32) -> Secret {
+        if index >= self.message_index() {
+            return Secret::new(self.current.session_key().to_base64());
+        }
+        let mut ahead = GroupSession::from_pickle(self.initial.pickle());
+        while ahead.message_index() < index {
+            // Only this moves a session on. Nobody is given what comes of it.
+            ahead.encrypt(b"");
+        }
+        Secret::new(ahead.session_key().to_base64())
     }
 
     /// The key at index 0 in the form of key exports, unsigned.
@@ -337,10 +346,10 @@ mod tests {
     #[test]
     fn the_key_for_joiners_stays_at_index_0() {
         let mut session = OutboundSession::make("!r:x", 0);
-        let before = session.initial_session_key();
+        let before = session.session_key_from(0);
         session.encrypt(b"one");
         assert_eq!(session.message_index(), 1);
-        assert_eq!(session.initial_session_key().expose(), before.expose());
+        assert_eq!(session.session_key_from(0).expose(), before.expose());
     }
 
     #[test]
@@ -353,7 +362,7 @@ mod tests {
         assert_eq!(restored.message_index(), 1);
         assert_eq!(restored.room_id(), "!r:x");
         assert_eq!(restored.created_ms, 5);
-        assert_eq!(restored.initial_session_key().expose(), session.initial_session_key().expose());
+        assert_eq!(restored.session_key_from(0).expose(), session.session_key_from(0).expose());
     }
 
     #[test]
@@ -390,7 +399,7 @@ mod tests {
     #[test]
     fn neither_debug_nor_the_stored_form_shows_keys() {
         let session = OutboundSession::make("!secret:x", 5);
-        let key = session.initial_session_key();
+        let key = session.session_key_from(0);
         let exported = session.initial_exported_key();
         let stored = session.stored(&KEY);
         let debug = format!("{session:?} {key:?}");

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::megolm::holders::{Holders, UserHash, user_hash};
 use crate::megolm::{OutboundSession, PickleKey, Recipients};
 use crate::model::journal::{Journal, Prefix};
+use crate::model::starts::Starts;
 use crate::sorted::{Map, Set};
 use mantle_wire::json::{self, Edit, elements, get, get_str, quoted};
 
@@ -60,8 +61,10 @@ pub(crate) struct Outbound {
     pub(crate) shares_history: bool,
     /// The highest index of its events that was ever received.
     received: Option<u32>,
-    // Slots written with this session, by any tab, and when: type, state key.
-    written: Map<(String, String), u64>,
+    /// From where on those may read it who came later; only where not all may.
+    pub(crate) starts: Starts,
+    // Slots written with this session, by any tab: type, state key.
+    written: Map<(String, String), Written>,
     /// When it was asked for last.
     pub(crate) now: u64,
     // People none of whose devices had the key, and when one was given it.
@@ -78,6 +81,13 @@ pub(crate) struct Outbound {
     is_verified: bool,
 }
 
+/// When a slot was written last, and with which index; one of before does not say that.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    at: u64,
+    index: Option<u32>,
+}
+
 impl Outbound {
     pub(crate) fn made(session: OutboundSession, shares_history: bool) -> Self {
         Self {
@@ -88,6 +98,7 @@ impl Outbound {
             reached: false,
             asked: false,
             received: None,
+            starts: Starts::default(),
             written: Map::new(),
             now: 0,
             given: Map::new(),
@@ -104,22 +115,29 @@ impl Outbound {
         self.is_verified
     }
 
-    /// The session's stored form, and in it `"written": [[type, state key, time]]`,
-    /// `"shares_history"` and `"run"`.
+    /// The session's stored form, and in it `"written": [[type, state key, time, index]]`,
+    /// `"shares_history"`, `"starts"`, `"open_from"` and `"run"`.
     fn stored(&self, key: &PickleKey) -> String {
         let session = self.session.stored(key);
         let written: Vec<String> = self
             .written
             .iter()
-            .map(|((event_type, state_key), at)| {
-                format!(r#"[{},{},"{at}"]"#, quoted(event_type), quoted(state_key))
+            .map(|((event_type, state_key), Written { at, index })| {
+                let index = index.map_or_else(String::new, |index| format!(r#","{index}""#));
+                format!(r#"[{},{},"{at}"{index}]"#, quoted(event_type), quoted(state_key))
             })
             .collect();
-        let edit = [
+        let mut edit = vec![
             Edit::set(&["written"], format!("[{}]", written.join(","))),
             Edit::set(&["shares_history"], self.shares_history.to_string()),
             Edit::set(&["run"], quoted(&self.run)),
         ];
+        if self.starts.len() > 0 {
+            edit.push(Edit::set(&["starts"], quoted(&self.starts.stored())));
+        }
+        if let Some(open_from) = self.starts.open_from() {
+            edit.push(Edit::set(&["open_from"], open_from.to_string()));
+        }
         json::apply(session.as_bytes(), &edit)
             .ok()
             .flatten()
@@ -137,6 +155,9 @@ impl Outbound {
         let inside = outbound.session.holders().len();
         let count = get(stored, &["holders"]).ok()??.parse();
         outbound.expected = count.unwrap_or(inside);
+        let starts = get_str(stored, &["starts"]).ok()?.unwrap_or_default();
+        let open_from = get(stored, &["open_from"]).ok()?.map(str::parse).transpose().ok()?;
+        outbound.starts = Starts::restore(&starts, open_from)?;
         let written = get(stored, &["written"]).ok()?.unwrap_or("[]");
         for slot in elements(written).ok()? {
             let parts: Vec<String> = elements(slot)
@@ -144,8 +165,11 @@ impl Outbound {
                 .into_iter()
                 .map(|part| serde_json::from_str(part).ok())
                 .collect::<Option<_>>()?;
-            let [event_type, state_key, at] = <[String; 3]>::try_from(parts).ok()?;
-            outbound.written.insert((event_type, state_key), at.parse().ok()?);
+            let mut parts = parts.into_iter();
+            let slot = (parts.next()?, parts.next()?);
+            let at = parts.next()?.parse().ok()?;
+            let index = parts.next().map(|index| index.parse()).transpose().ok()?;
+            outbound.written.insert(slot, Written { at, index });
         }
         Some(outbound)
     }
@@ -184,21 +208,51 @@ impl Outbound {
             || self.session.holders().has_user(user_id)
     }
 
+    /// Who may read the room and came since the session was made, in order, and whether they have a
+    /// device.
+    pub(crate) fn newcomers(&self, allowed: &Recipients) -> Vec<(UserHash, bool)> {
+        let known = self.session.holders().users();
+        // Those with devices get its key before anything is encrypted.
+        let is_unused = self.message_index() == 0;
+        let without: Vec<&str> = allowed.users_without_devices().collect();
+        let mut newcomers: Vec<(UserHash, bool)> = allowed
+            .users()
+            .map(|user| (user, without.binary_search(&user).is_err()))
+            .filter(|(_, has_device)| !(is_unused && *has_device))
+            .map(|(user, has_device)| (user_hash(user), has_device))
+            .filter(|(user, _)| known.binary_search(user).is_err() && !self.starts.contains(user))
+            .collect();
+        newcomers.sort_unstable();
+        newcomers
+    }
+
+    /// Forgets from where on those may read who are neither there nor have the key; true where there
+    /// were some.
+    pub(crate) fn forget_gone(&mut self, allowed: &Recipients) -> bool {
+        if self.starts.len() == 0 {
+            return false;
+        }
+        let mut there = self.session.holders().users();
+        there.extend(allowed.users().map(user_hash));
+        there.sort_unstable();
+        self.starts.retain(|user| there.binary_search(user).is_ok())
+    }
+
     /// The slot was written just now.
-    pub(crate) fn note_written(&mut self, slot: (String, String)) {
+    pub(crate) fn note_written(&mut self, slot: (String, String), index: u32) {
         if self.written.len() >= MAX_WRITTEN && !self.written.contains_key(&slot) {
-            let oldest = self.written.iter().min_by_key(|(_, at)| **at);
+            let oldest = self.written.iter().min_by_key(|(_, written)| written.at);
             if let Some(oldest) = oldest.map(|(slot, _)| slot.clone()) {
                 self.written.remove(&oldest);
             }
         }
-        let now = self.now;
-        self.written.insert(slot, now);
+        let written = Written { at: self.now, index: Some(index) };
+        self.written.insert(slot, written);
     }
 
     /// When the slot was written with this session last, milliseconds.
     pub(crate) fn written(&self, slot: &(String, String)) -> Option<u64> {
-        self.written.get(slot).copied()
+        self.written.get(slot).map(|written| written.at)
     }
 
     /// Somebody none of whose devices had the key was given it.
@@ -225,11 +279,16 @@ impl Outbound {
         }
     }
 
-    /// How long until the slot, which this session encrypts, is to be sent to them again.
-    pub(crate) fn late_wait(&self, slot: &(String, String), now: u64) -> Option<u64> {
-        let written = self.written(slot).unwrap_or_default();
-        let due = written.saturating_add(SENT_FOR_LATE_MS);
-        (written < self.late).then(|| due.saturating_sub(now))
+    /// How long until the slot, which this session encrypts with that index, is to be sent again: to
+    /// them, or to those whose key begins after it.
+    pub(crate) fn late_wait(&self, slot: &(String, String), index: u32, now: u64) -> Option<u64> {
+        let written = self.written.get(slot);
+        let at = written.map_or(0, |written| written.at);
+        // What is under way counts.
+        let index = written.and_then(|written| written.index).unwrap_or(index);
+        let holders = self.session.holders();
+        let is_late = at < self.late || self.starts.latest(|user| holders.has_hash(user)) > index;
+        is_late.then(|| at.saturating_add(SENT_FOR_LATE_MS).saturating_sub(now))
     }
 }
 

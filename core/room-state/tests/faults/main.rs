@@ -25,4 +25,5 @@ mod redacted;
 mod sessions;
 mod stored;
 mod trust;
+mod visibility;
 mod waiting;

@@ -327,6 +327,12 @@ pub struct Run {
     is_restored: bool,
 }
 
+/// What newcomers may read in a room: each seed has another pair.
+fn visibility(seed: u64, room: usize) -> &'static str {
+    let all = ["shared", "joined", "world_readable", "invited"];
+    all[(usize::try_from(seed % 4).unwrap() + room) % all.len()]
+}
+
 /// Keys as a device publishes them, from chance, with its own signature.
 fn device_keys(chance: &mut Chance, user: &str, id: &str) -> Value {
     let mut bytes = || {
@@ -351,7 +357,8 @@ fn text(value: &Value) -> String {
 impl Run {
     fn new(seed: u64, sabotage: Sabotage, is_hostile: bool) -> Self {
         let mut server = Server::default();
-        for (room_id, version) in ROOMS {
+        for (at, (room_id, version)) in ROOMS.into_iter().enumerate() {
+            let visibility = visibility(seed, at);
             server.rooms.insert(
                 room_id.to_owned(),
                 Room { version, events: Vec::new(), state: BTreeMap::new() },
@@ -367,6 +374,7 @@ impl Run {
                 ("m.room.member", ALICE, json!({"membership": "join"})),
                 ("m.room.power_levels", "", json!({"users": users, "events": events})),
                 ("m.room.encryption", "", json!({"algorithm": "m.megolm.v1.aes-sha2", FLAG: true})),
+                ("m.room.history_visibility", "", json!({"history_visibility": visibility})),
                 ("m.room.member", BOB, json!({"membership": "join"})),
             ];
             for (event_type, state_key, content) in state {
@@ -769,6 +777,9 @@ impl Run {
             }
         }
         self.passes(600_000);
+        if !self.is_hostile {
+            self.newcomers_read_what_they_may();
+        }
         // Keys that a restored profile has lost go to new devices with the next name only.
         if !self.is_hostile && !self.is_restored {
             for (room_id, _) in ROOMS {
@@ -793,6 +804,45 @@ impl Run {
                 None => self.breaks(format!("Alice is not in {room_id} any more")),
             }
         }
+    }
+
+    /// What was replaced before Carol first came is not for her, but where the room says so.
+    fn newcomers_read_what_they_may(&self) {
+        let server = self.world.server.borrow();
+        let mut broken = Vec::new();
+        for (room_id, room) in &server.rooms {
+            let visibility = &room.state[&("m.room.history_visibility".to_owned(), String::new())];
+            let visibility = text(&room.events[*visibility]["content"]["history_visibility"]);
+            let comes: &[&str] = match &*visibility {
+                "joined" => &["join"],
+                "invited" => &["join", "invite"],
+                _ => continue,
+            };
+            let came = room.events.iter().position(|event| {
+                let membership = event["content"]["membership"].as_str().unwrap_or_default();
+                event["type"] == "m.room.member"
+                    && event["state_key"] == CAROL
+                    && comes.contains(&membership)
+            });
+            let before = &room.events[..came.unwrap_or(room.events.len())];
+            let names: Vec<&Value> =
+                before.iter().filter(|event| event["state_key"] == "m.room.name:").collect();
+            for replaced in names.iter().take(names.len().saturating_sub(1)) {
+                let content = &replaced["content"];
+                let Some(ciphertext) = content["ciphertext"].as_str() else { continue };
+                let session_id = content["session_id"].as_str().unwrap_or_default();
+                for device in self.devices.iter().filter(|device| device.user == CAROL) {
+                    if device.crypto.borrow().opens(room_id, session_id, ciphertext) {
+                        broken.push(format!(
+                            "{} can read what was replaced before she came to {room_id}",
+                            device.id
+                        ));
+                    }
+                }
+            }
+        }
+        drop(server);
+        broken.into_iter().for_each(|what| self.breaks(what));
     }
 
     fn all_see(&self, room_id: &str, expected: Option<&str>, when: &str) {

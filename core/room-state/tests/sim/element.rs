@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use vodozemac::megolm::{InboundGroupSession, SessionConfig, SessionKey};
+use vodozemac::megolm::{
+    ExportedSessionKey, InboundGroupSession, MegolmMessage, SessionConfig, SessionKey,
+};
 
 type Slot = (String, String);
 
@@ -113,6 +115,15 @@ impl Crypto {
         let text = |name: &str| key[name].as_str().unwrap().to_owned();
         let name = (text("room_id"), text("session_id"));
         self.keys.entry(name).or_insert(key);
+    }
+
+    /// Whether a key that is held opens the message.
+    pub fn opens(&self, room_id: &str, session_id: &str, ciphertext: &str) -> bool {
+        let name = (room_id.to_owned(), session_id.to_owned());
+        let Some(key) = self.keys.get(&name) else { return false };
+        let key = ExportedSessionKey::from_base64(key["session_key"].as_str().unwrap()).unwrap();
+        let mut session = InboundGroupSession::import(&key, SessionConfig::version_1());
+        session.decrypt(&MegolmMessage::from_base64(ciphertext).unwrap()).is_ok()
     }
 
     pub fn export(&self, wanted: impl Fn(&str, &str) -> bool) -> String {

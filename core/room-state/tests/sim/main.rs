@@ -4,7 +4,8 @@
 //!
 //! After every step: no (session, index) leaves twice for two plaintexts; no protected name leaves
 //! in clear; nothing forged or redacted is shown or sent again; no write is refused without a fault
-//! of disk or network. After quiet everyone who may read sees the same name.
+//! of disk or network. After quiet everyone who may read sees the same name, and who came later can
+//! read no name that was replaced before, where the room's history visibility says so.
 
 #![allow(
     clippy::unwrap_used,

@@ -321,17 +321,24 @@ impl Page {
     // sharing.ts
 
     async fn share_keys(&self, room_id: &str, (keeps, shares_only): (bool, bool)) -> Outcome {
-        let members = self.members(room_id, &["join", "invite"]);
-        self.breath().await;
-        let targets = self.devices_of(&members, true);
         let content = |kind: &str| {
             let element = self.element.borrow();
             element.state(room_id, kind, "").map(|event| event["content"].clone())
         };
+        let visibility = content("m.room.history_visibility");
+        let visibility = visibility.map(|content| content["history_visibility"].clone());
+        // As the client says for whom a room is encrypted.
+        let wanted: &[&str] = match visibility.as_ref().and_then(Value::as_str) {
+            Some("joined") => &["join"],
+            _ => &["join", "invite"],
+        };
+        let members = self.members(room_id, wanted);
+        self.breath().await;
+        let targets = self.devices_of(&members, true);
         let json = json!({"roomId": room_id, "members": members, "targets": targets,
             "now": self.world.tasks.now(), "keeps": keeps, "sharesOnly": shares_only,
             "encryption": content("m.room.encryption"),
-            "historyVisibility": "shared"});
+            "historyVisibility": visibility});
         let session = self.call(|engine| engine.need_session(&json.to_string())).map_err(said)?;
         let session_id = session.session_id.clone();
         self.persist().await?;
@@ -340,17 +347,21 @@ impl Page {
             self.device.crypto.borrow_mut().import(&session.import_json);
             self.call(|engine| engine.imported(room_id, &session_id)).map_err(said)?;
         }
-        if !session.share_with.is_empty() {
-            let content: Value = serde_json::from_str(session.room_key_content.get()).unwrap();
-            let to: Vec<(String, String)> = session
-                .share_with
+        let given = [(&session.share_with, &session.room_key_content)];
+        let later = session.later.iter().map(|later| (&later.share_with, &later.room_key_content));
+        for (devices, content) in given.into_iter().chain(later) {
+            if devices.is_empty() {
+                continue;
+            }
+            let content: Value = serde_json::from_str(content.get()).unwrap();
+            let to: Vec<(String, String)> = devices
                 .iter()
                 .map(|device| (device.user_id.clone(), device.device_id.clone()))
                 .collect();
             if self.world.sabotage != Sabotage::KeepsKeys {
                 self.send_through_olm("m.room_key", &to, &content).await;
             }
-            let reached = serde_json::to_string(&session.share_with).unwrap();
+            let reached = serde_json::to_string(devices).unwrap();
             self.call(|engine| engine.shared(room_id, &session_id, &reached)).map_err(said)?;
         }
         self.persist().await
