@@ -11,6 +11,13 @@ pub(crate) struct SessionId<'a> {
     pub(crate) id: &'a str,
 }
 
+impl SessionId<'_> {
+    /// Room and session, for what is kept.
+    pub(crate) fn to_key(self) -> (String, String) {
+        (self.room_id.to_owned(), self.id.to_owned())
+    }
+}
+
 /// An event of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EventId<'a> {

@@ -7,6 +7,7 @@
 use thiserror::Error;
 
 use crate::decrypt::replay::SeenIndices;
+use crate::ids::SessionId;
 use crate::index::events::Members;
 use crate::megolm::authorship::{AUTHORSHIP, Authorship};
 use crate::megolm::{
@@ -247,7 +248,7 @@ impl Decryption {
     ) -> Self {
         let mut decryption = Self::new(event);
         let Ok(content) = &decryption.content else { return decryption };
-        let claims = sessions.claims(event.room_id, &content.session_id);
+        let claims = sessions.claims(SessionId { room_id: event.room_id, id: &content.session_id });
         for gone in [false, true] {
             let fits = |session: &&mut InboundSession| {
                 rank(session, event.sender, gone_devices) == Some(gone)
@@ -453,7 +454,7 @@ fn decrypt(
     sessions: &mut SessionStore,
     gone_devices: bool,
 ) -> Result<(Vec<u8>, u32, Giver), OpenError> {
-    let claims = sessions.claims(event.room_id, &content.session_id);
+    let claims = sessions.claims(SessionId { room_id: event.room_id, id: &content.session_id });
     let mut error = if claims.is_empty() {
         OpenError::MissingSession
     } else if claims.iter().any(|session| session.owner().is_none()) {

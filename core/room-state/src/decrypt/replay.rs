@@ -4,6 +4,7 @@
 //! one slot (type and state key) the one with the higher index is the newer. And an event keeps the
 //! earliest date it was ever seen with, so that no server can make an old one new later.
 
+use crate::ids::SessionId;
 use crate::sorted::Map;
 use mantle_wire::json::{elements, quoted};
 use thiserror::Error;
@@ -161,8 +162,8 @@ impl SeenIndices {
     }
 
     /// The highest index of a session that an event was seen with.
-    pub(crate) fn highest(&self, room_id: &str, session_id: &str) -> Option<u32> {
-        self.0.get(room_id)?.sessions.get(session_id)?.keys().max().copied()
+    pub(crate) fn highest(&self, session: SessionId<'_>) -> Option<u32> {
+        self.0.get(session.room_id)?.sessions.get(session.id)?.keys().max().copied()
     }
 
     /// Forgets a room the user left for good.

@@ -208,7 +208,7 @@ impl Election<'_> {
         let author = provenance.and_then(|provenance| provenance.author.as_ref());
         let made = Made { session, sender: &sender, author };
         let maker = model.maker(made).map(|(keys, _)| keys.0);
-        let unowned = || model.sessions.unowned_origin(session.room_id, session.id);
+        let unowned = || model.sessions.unowned_origin(session);
         let maker = maker.or_else(|| unowned().map(|origin| origin.sender_key.clone()));
         let maker = maker.as_deref().map(Curve25519);
         let is_own = maker.is_some_and(|maker| maker.0 == self.device.curve25519());

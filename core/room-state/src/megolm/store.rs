@@ -1,5 +1,6 @@
 //! The inbound sessions of all rooms.
 
+use crate::ids::SessionId;
 use crate::sorted::Map;
 use thiserror::Error;
 
@@ -79,33 +80,35 @@ impl SessionStore {
         Ok(Added::New)
     }
 
-    /// All claims to a session of a room; empty when it is unknown.
-    pub(crate) fn claims(&mut self, room_id: &str, session_id: &str) -> &mut [InboundSession] {
-        self.sessions
-            .get_mut(&(room_id.to_owned(), session_id.to_owned()))
-            .map(Vec::as_mut_slice)
-            .unwrap_or_default()
+    /// All claims to a session; empty when it is unknown.
+    pub(crate) fn claims(&mut self, session: SessionId<'_>) -> &mut [InboundSession] {
+        let claims = self.sessions.get_mut(&session.to_key());
+        claims.map(Vec::as_mut_slice).unwrap_or_default()
     }
 
-    /// True when a session of that room and id is there.
-    pub fn contains(&self, room_id: &str, session_id: &str) -> bool {
-        self.sessions.contains_key(&(room_id.to_owned(), session_id.to_owned()))
+    fn known_claims(&self, session: SessionId<'_>) -> Option<&Vec<InboundSession>> {
+        let key = (session.room_id, session.id);
+        self.sessions.find(|(room_id, id)| (&**room_id, &**id).cmp(&key))
     }
 
-    /// Where the session of that room and id came from, of those of whom nobody knows whose they are.
-    pub(crate) fn unowned_origin(&self, room_id: &str, session_id: &str) -> Option<&SessionOrigin> {
-        let claims = self.sessions.get(&(room_id.to_owned(), session_id.to_owned()))?;
+    /// True when the session is there.
+    pub(crate) fn contains(&self, session: SessionId<'_>) -> bool {
+        self.known_claims(session).is_some()
+    }
+
+    /// Where the session came from, of those of whom nobody knows whose they are.
+    pub(crate) fn unowned_origin(&self, session: SessionId<'_>) -> Option<&SessionOrigin> {
+        let claims = self.known_claims(session)?;
         claims.iter().find(|session| session.owner().is_none()).map(InboundSession::origin)
     }
 
-    /// Devices of that user that claim the session of that room and id.
+    /// Devices of that user that claim the session.
     pub(crate) fn origins_of<'a>(
         &'a self,
-        room_id: &str,
-        session_id: &str,
+        session: SessionId<'_>,
         user_id: &'a str,
     ) -> impl Iterator<Item = &'a SessionOrigin> {
-        let claims = self.sessions.get(&(room_id.to_owned(), session_id.to_owned()));
+        let claims = self.known_claims(session);
         claims
             .into_iter()
             .flatten()
@@ -188,8 +191,14 @@ mod tests {
         assert_eq!(store.add(at_index(&session, 3, origin(&alice))), Ok(Added::New));
         assert_eq!(store.add(at_index(&session, 0, origin(&alice))), Ok(Added::Better));
         assert_eq!(store.add(at_index(&session, 5, origin(&alice))), Ok(Added::Known));
-        assert_eq!(store.claims("!r:x", &session.session_id())[0].first_known_index(), 0);
-        assert!(store.claims("!other:x", &session.session_id()).is_empty());
+        assert_eq!(
+            store.claims(SessionId { room_id: "!r:x", id: &session.session_id() })[0]
+                .first_known_index(),
+            0
+        );
+        assert!(
+            store.claims(SessionId { room_id: "!other:x", id: &session.session_id() }).is_empty()
+        );
     }
 
     #[test]
@@ -201,7 +210,7 @@ mod tests {
         store.add(at_index(&session, 0, origin(&alice))).unwrap();
         assert_eq!(store.set_owner(alice.curve25519(), alice.ed25519(), "@alice:x"), 1);
         assert_eq!(store.set_owner(mallory.curve25519(), mallory.ed25519(), "@mallory:x"), 1);
-        assert_eq!(store.claims("!r:x", &session.session_id()).len(), 2);
+        assert_eq!(store.claims(SessionId { room_id: "!r:x", id: &session.session_id() }).len(), 2);
         for _ in 2..MAX_CLAIMS {
             store.add(at_index(&session, 0, origin(&device("@m:x")))).unwrap();
         }
@@ -291,7 +300,7 @@ mod tests {
         store.add(forged).unwrap();
         store.add(session.to_inbound(&alice)).unwrap();
         let ciphertext = session.encrypt(b"payload");
-        let claims = store.claims("!r:x", &session.session_id());
+        let claims = store.claims(SessionId { room_id: "!r:x", id: &session.session_id() });
         assert_eq!(claims.len(), 1);
         assert!(claims[0].decrypt(&ciphertext).is_ok());
     }

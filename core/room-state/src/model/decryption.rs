@@ -125,7 +125,7 @@ impl Model {
         if let Some(author) = author {
             return Some((author.clone(), self.standing(author, sender)));
         }
-        let claims = self.sessions.origins_of(session.room_id, session.id, sender);
+        let claims = self.sessions.origins_of(session, sender);
         claims
             .map(|origin| (origin.sender_key.clone(), origin.claimed_ed25519.clone()))
             .map(|keys| {

@@ -298,3 +298,72 @@ pub(crate) struct Base<'a> {
     pub(crate) event_id: &'a str,
     pub(crate) origin_server_ts: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: RoomId<'_> = RoomId("!r:x");
+
+    fn sent(session_id: &str) -> Sent<'static> {
+        let base = Base { event_id: "$base", origin_server_ts: 10 };
+        let content = r#"{"name":"old"}"#;
+        Sent { base, session_id: session_id.to_owned(), message_index: 0, content }
+    }
+
+    fn opened(session_id: &str, content: &str) -> OpenedState {
+        OpenedState {
+            event_type: "m.room.name".to_owned(),
+            state_key: String::new(),
+            content: content.to_owned(),
+            session_id: session_id.to_owned(),
+            message_index: 0,
+            by_gone_device: false,
+            order: None,
+            author: None,
+        }
+    }
+
+    fn event<'a>(event_id: &'a str, opened: &'a OpenedState, response: u32) -> Reconciled<'a> {
+        let arrival = Arrival { response, ..Arrival::default() };
+        Reconciled { event_id, ts: 20, opened, arrival, previous: None }
+    }
+
+    #[test]
+    fn where_all_is_full_the_oldest_is_followed_no_longer() {
+        let mut writes = InFlightWrites::new();
+        let slot = |number: usize| Slot::new(ROOM, "m.room.name", &format!("{number:03}"));
+        for number in 0..MAX_IN_FLIGHT {
+            assert!(writes.begin(slot(number), sent("s")).is_empty());
+        }
+        // Written anew, so it is the latest.
+        assert!(writes.begin(slot(0), sent("s")).is_empty());
+        assert_eq!(writes.begin(slot(MAX_IN_FLIGHT), sent("s")), [slot(1)]);
+    }
+
+    #[test]
+    fn what_was_set_in_between_is_sent_once_ours_has_come_back() {
+        let known = KnownState::new();
+        let mut writes = InFlightWrites::new();
+        let slot = Slot::new(ROOM, "m.room.name", "");
+        writes.begin(slot.clone(), sent("ours"));
+        let (new, ours) = (opened("theirs", r#"{"name":"new"}"#), opened("ours", "{}"));
+        let followed = writes.reconcile(ROOM, &event("$new", &new, 1), &known);
+        assert_eq!(followed, Followed { has_changed: true, is_due: false });
+        let followed = writes.reconcile(ROOM, &event("$ours", &ours, 2), &known);
+        assert_eq!(followed, Followed { has_changed: false, is_due: true });
+        let current = |session_id: &str| Candidate {
+            event_id: "$ours".to_owned(),
+            origin_server_ts: 30,
+            session_id: session_id.to_owned(),
+            message_index: 0,
+            order: None,
+        };
+        assert_eq!(writes.lost_update(&slot, &current("ours")), Some(r#"{"name":"new"}"#));
+        assert_eq!(writes.lost_update(&slot, &current("theirs")), None);
+        // Whatever comes after that is newer than both.
+        let followed = writes.reconcile(ROOM, &event("$newer", &new, 3), &known);
+        assert_eq!(followed, Followed { has_changed: true, is_due: false });
+        assert_eq!(writes.stored_room(ROOM.0), None);
+    }
+}

@@ -252,3 +252,51 @@ impl PendingWrites {
         Some(id.0.to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(event_type: &str, source: &str) -> PendingEvent {
+        PendingEvent {
+            event_type: event_type.to_owned(),
+            state_key: String::new(),
+            content_json: "{}".to_owned(),
+            source: source.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_copy_ends_with_its_event_and_nothing_else_does() {
+        let mut journal = Journal::new();
+        let mut writes = PendingWrites::default();
+        let both = vec![event("m.room.name", "$name"), event("m.room.topic", "$topic")];
+        let first = writes.keep(Some(RoomId("!new:x")), both, 1, &mut journal);
+        let second = writes.keep(None, vec![event("m.room.name", "")], 1, &mut journal);
+        assert_ne!(first, second, "made in the same millisecond");
+        writes.drop_copies("$name", &mut journal);
+        assert_eq!(writes.all()[0].events, [event("m.room.topic", "$topic")]);
+        writes.drop_copies("$topic", &mut journal);
+        assert!(!writes.contains(&first) && writes.contains(&second));
+    }
+
+    #[test]
+    fn a_room_that_was_made_for_something_else_is_no_candidate() {
+        let mut journal = Journal::new();
+        let mut writes = PendingWrites::default();
+        let lost = writes.keep(None, vec![event("m.room.name", "")], 1, &mut journal);
+        let known = writes.keep(None, vec![event("m.room.name", "")], 2, &mut journal);
+        writes.created(PendingId(&known), "!known:x", &mut journal);
+        let all = writes.all();
+        assert_eq!(
+            (all[0].room_id.as_deref(), all[0].others.as_slice()),
+            (None, &["!known:x".to_owned()][..])
+        );
+        assert_eq!(all[1].room_id.as_deref(), Some("!known:x"));
+        // Of rooms made before it was kept, too.
+        let later = writes.keep(None, vec![event("m.room.name", "")], 3, &mut journal);
+        assert_eq!(writes.all()[2].others, ["!known:x"]);
+        writes.sent(PendingId(&lost), ("m.room.name", ""), &mut journal);
+        assert!(!writes.contains(&lost) && writes.contains(&later));
+    }
+}

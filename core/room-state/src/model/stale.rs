@@ -92,3 +92,41 @@ impl StaleEvents {
         Some(is_due)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: RoomId<'_> = RoomId("!r:x");
+
+    #[test]
+    fn a_room_has_its_bound_and_what_is_there_stays() {
+        let mut stale = StaleEvents::default();
+        for number in 0..MAX_STALE {
+            assert!(stale.mark(ROOM, format!("${number}")));
+        }
+        assert!(!stale.mark(ROOM, "$further".to_owned()));
+        assert!(!stale.mark(ROOM, "$0".to_owned()), "known already");
+        assert!(stale.mark(RoomId("!other:x"), "$further".to_owned()));
+        assert_eq!(stale.room(ROOM.0).unwrap().len(), MAX_STALE);
+        assert!(stale.unmark(ROOM, "$0") && !stale.unmark(ROOM, "$0"));
+        assert!(stale.mark(ROOM, "$further".to_owned()));
+    }
+
+    #[test]
+    fn a_reload_keeps_since_when_and_forgets_nothing_that_is_known() {
+        let mut stale = StaleEvents::default();
+        stale.replace(ROOM.0, [("$a".to_owned(), 7), ("$b".to_owned(), 0)].into_iter().collect());
+        let stored = stale.stored_room(ROOM.0);
+        let mut again = StaleEvents::default();
+        assert_eq!(again.restore_room(ROOM, &stored), Some(true));
+        assert_eq!(again.room(ROOM.0), stale.room(ROOM.0));
+        // What this tab knows goes before what another has stored.
+        assert_eq!(again.restore_room(ROOM, r#"[["$a","1"],["$c","2"]]"#), Some(true));
+        let since: Vec<u64> = again.room(ROOM.0).unwrap().values().copied().collect();
+        assert_eq!(since, [7, 0, 2]);
+        assert_eq!(again.restore_room(ROOM, "[]"), Some(false));
+        assert_eq!(again.restore_room(ROOM, r#"[["$a"]]"#), None);
+        assert!(again.replace(ROOM.0, Stale::new()) && again.room(ROOM.0).is_none());
+    }
+}

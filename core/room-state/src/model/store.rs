@@ -164,7 +164,7 @@ impl Model {
             .map(|(room_id, outbound)| (room_id.clone(), outbound.session_id()))
             .collect();
         for (room_id, session_id) in rooms {
-            let highest = self.seen.highest(&room_id, &session_id);
+            let highest = self.seen.highest(SessionId { room_id: &room_id, id: &session_id });
             if let Some(outbound) = self.outbound.get_mut(&room_id) {
                 outbound.note_received(highest);
             }

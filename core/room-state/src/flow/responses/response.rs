@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::decrypt::decrypt::{OpenError, OpenedState};
-use crate::ids::{EventId, RoomId};
+use crate::ids::{EventId, RoomId, SessionId};
 use crate::index::events::{Edit, FoundState, Survey};
 use crate::model::Model;
 use crate::model::decryption::Role;
@@ -133,7 +133,8 @@ impl Response {
         let mut rooms = Set::new();
         for entry in self.encrypted.iter().filter(|entry| !entry.is_open()) {
             let session_id = &entry.session_id;
-            let lacks = !model.sessions.contains(&entry.room_id, session_id) || entry.lacks_key();
+            let session = SessionId { room_id: &entry.room_id, id: session_id };
+            let lacks = !model.sessions.contains(session) || entry.lacks_key();
             if !session_id.is_empty() && lacks {
                 sessions.insert(SessionNeed {
                     room_id: entry.room_id.clone(),
