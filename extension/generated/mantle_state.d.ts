@@ -121,9 +121,9 @@ export class EncryptedState {
      */
     addSignature(signature: string): void;
     /**
-     * Puts stored settings and managed policy (JSON texts) in force.
+     * Puts the shield's settings in force, as JSON text of what `shieldSettings` of the core says.
      */
-    applySettings(settings?: string | null, managed?: string | null): void;
+    applySettings(settings: string): void;
     /**
      * Encrypted state events the running client holds.
      *
@@ -257,7 +257,7 @@ export class EncryptedState {
      * # Errors
      * A sentence when the key has another length.
      */
-    constructor(pickle_key: Uint8Array | number[], stored: string, settings?: string | null, managed?: string | null);
+    constructor(pickle_key: Uint8Array | number[], stored: string, settings?: string | null);
     /**
      * The user has set the room's flag.
      */

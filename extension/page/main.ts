@@ -114,7 +114,7 @@ function install(): void {
       showBrowser(settings.browser);
       core.applySettings(settings);
       tellOfShieldSettings();
-      state.applySettings(settings);
+      state.applySettings();
     },
   });
   const state = installEncryptedState(core, (message) => {

@@ -48,8 +48,6 @@ mod typing;
 mod unasked_media;
 mod welcome_bot;
 
-pub use encrypted_state::OPTIONS as ENCRYPTED_STATE_OPTIONS;
-
 macro_rules! shields {
     ($($(#[$condition:meta])* $module:ident :: $shield:ident $(($way:literal))?;)+) => {
         /// Every shield, in the order it is asked.

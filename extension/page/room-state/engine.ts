@@ -5,13 +5,14 @@
  */
 import * as glue from "../../generated/mantle_state.js";
 import type { EncryptedState } from "../../generated/mantle_state.js";
-import type { SettingsTexts } from "../core/guarded-core.ts";
+import { shieldSettings } from "../core/shield-settings.ts";
 import {
   NativePromise,
   NativeUint8Array,
   NativeWebAssembly,
   now,
   page,
+  stringify,
 } from "../primordials/primordials.ts";
 import { bytesOfBase64 } from "../primordials/base64.ts";
 import { browserRun } from "../channel/browser-run.ts";
@@ -33,7 +34,8 @@ const MAX_ROUNDS = 10;
 const RETRY_AFTER = 10_000;
 
 export class StateEngine {
-  #settings: SettingsTexts | undefined;
+  /** What the core said of the shield last, as JSON. */
+  #settings: string | undefined;
   #module: WebAssembly.Module | undefined;
   #isInitialised = false;
   #state: EncryptedState | undefined;
@@ -83,12 +85,18 @@ export class StateEngine {
     }
   }
 
-  applySettings(settings: SettingsTexts): void {
-    this.#settings = settings;
-    if (this.#state === undefined) return;
-    this.call((state) =>
-      state.applySettings(settings.stored ?? undefined, settings.managed ?? undefined),
-    );
+  /** Puts in force what the core says of the shield now. */
+  applySettings(): void {
+    const settings = this.#currentSettings();
+    if (this.#state === undefined || settings === undefined) return;
+    this.call((state) => state.applySettings(settings));
+  }
+
+  /** Where the core says nothing, since it has trapped, what it said last stays in force. */
+  #currentSettings(): string | undefined {
+    const settings = shieldSettings("encrypted-state");
+    if (settings !== undefined) this.#settings = stringify(settings);
+    return this.#settings;
   }
 
   /** The running Rust half. Rejects with a sentence when it cannot be had. */
@@ -224,12 +232,8 @@ export class StateEngine {
     if (this.#isInitialised) glue.__wbg_reset_state();
     else glue.initSync({ module: this.#module });
     this.#isInitialised = true;
-    const state = new glue.EncryptedState(
-      key,
-      JSON.stringify(stored),
-      this.#settings?.stored ?? undefined,
-      this.#settings?.managed ?? undefined,
-    );
+    const settings = this.#currentSettings();
+    const state = new glue.EncryptedState(key, JSON.stringify(stored), settings);
     if (this.#run !== undefined) state.setRun(this.#run);
     this.#device = "";
     this.#state = state;

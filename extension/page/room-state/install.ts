@@ -1,6 +1,6 @@
 /** Puts the page's half of encrypted state together and into the hooks. */
 import { NativeURL, now, page } from "../primordials/primordials.ts";
-import type { GuardedCore, SettingsTexts } from "../core/guarded-core.ts";
+import type { GuardedCore } from "../core/guarded-core.ts";
 import { registerResponseHandler, registerHandler } from "../intercept/handlers.ts";
 import type { EffectsMessage } from "../../protocol/page-relay.ts";
 import type { RoomsSurvey, RoomsCommand } from "../../protocol/rooms.ts";
@@ -19,7 +19,8 @@ import { StateWriter } from "./writes.ts";
 
 /** What the rest of the page script sees of encrypted state. */
 export interface EncryptedStateParts {
-  applySettings(settings: SettingsTexts): void;
+  /** What the core says of the shield is new. */
+  applySettings(): void;
   /** What the person asked for in the popup. */
   wish(wish: RoomsCommand): void;
   readonly conversion: RoomConversion;
@@ -89,8 +90,8 @@ export function installEncryptedState(
   const conversion = new RoomConversion(engine, sharing);
   return {
     conversion,
-    applySettings: (settings) => {
-      engine.applySettings(settings);
+    applySettings: () => {
+      engine.applySettings();
       const mode = shieldSettings("encrypted-state")?.mode;
       if (page === page.top && mode !== undefined && mode !== "off") engine.startEarly();
     },

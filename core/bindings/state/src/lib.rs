@@ -1,16 +1,10 @@
 //! Boundary of the module that pages load for encrypted state: bytes and texts, no logic.
 #![cfg(target_arch = "wasm32")]
 
-use std::iter::once;
-
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-use mantle_room_state::{
-    EncryptedTypes, EngineError, NewRooms, OpenStep, Part, StateEngine, StateSettings, Trust,
-};
-use mantle_settings::{EffectiveSettings, Settable};
-use mantle_shields::shields::ENCRYPTED_STATE_OPTIONS;
+use mantle_room_state::{EngineError, OpenStep, Part, StateEngine, StateSettings};
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
@@ -168,22 +162,17 @@ impl EncryptedState {
     /// # Errors
     /// A sentence when the key has another length.
     #[wasm_bindgen(constructor)]
-    pub fn new(
-        pickle_key: &[u8],
-        stored: &str,
-        settings: Option<String>,
-        managed: Option<String>,
-    ) -> Outcome<Self> {
+    pub fn new(pickle_key: &[u8], stored: &str, settings: Option<String>) -> Outcome<Self> {
         console_error_panic_hook::set_once();
         let mut state = Self { engine: StateEngine::new(pickle_key, stored).map_err(error)? };
-        state.apply_settings(settings, managed);
+        state.apply_settings(&settings.unwrap_or_default());
         Ok(state)
     }
 
-    /// Puts stored settings and managed policy (JSON texts) in force.
+    /// Puts the shield's settings in force, as JSON text of what `shieldSettings` of the core says.
     #[wasm_bindgen(js_name = applySettings)]
-    pub fn apply_settings(&mut self, settings: Option<String>, managed: Option<String>) {
-        self.engine.apply_settings(read_settings(settings.as_deref(), managed.as_deref()));
+    pub fn apply_settings(&mut self, settings: &str) {
+        self.engine.apply_settings(StateSettings::read(settings));
     }
 
     /// Says which device this is.
@@ -692,31 +681,6 @@ impl EncryptedState {
 
 /// The answer goes on as it came.
 const LOST: &str = "The answer could not be put together.";
-
-/// What of the shield is read here.
-const SHIELD: Settable = Settable {
-    id: "encrypted-state",
-    modes: &mantle_settings::Mode::ALL,
-    options: &ENCRYPTED_STATE_OPTIONS,
-    has_list: false,
-};
-
-fn read_settings(settings: Option<&str>, managed: Option<&str>) -> StateSettings {
-    let settings = EffectiveSettings::read(settings, managed).checked(once(SHIELD));
-    let (types, _) = EncryptedTypes::with_additions(settings.option_list(SHIELD.id, "types"));
-    StateSettings {
-        types,
-        new_rooms: match settings.option_str(SHIELD.id, "newRooms") {
-            "ask" => NewRooms::Ask,
-            "off" => NewRooms::Off,
-            _ => NewRooms::On,
-        },
-        trust: match settings.option_str(SHIELD.id, "trust") {
-            "cross-signed" => Trust::CrossSigned,
-            _ => Trust::All,
-        },
-    }
-}
 
 fn error(error: EngineError) -> JsError {
     JsError::new(&error.to_string())

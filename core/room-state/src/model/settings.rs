@@ -1,5 +1,8 @@
 //! What the user or their organisation chose of encrypted state.
 
+use mantle_wire::json::{get, get_str};
+
+use crate::model::stored::strings;
 use crate::msc4362::eligible::EncryptedTypes;
 
 /// Which devices get keys.
@@ -33,4 +36,27 @@ pub struct StateSettings {
     pub new_rooms: NewRooms,
     /// Who gets keys.
     pub trust: Trust,
+}
+
+impl StateSettings {
+    /// From the settings of the shield as the page's core tells them; what is not there is as the
+    /// shield has it by default.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let choice = |key: &str| get_str(text, &["options", key]).ok().flatten();
+        let types = get(text, &["options", "types"]).ok().flatten().and_then(strings);
+        let (types, _) = EncryptedTypes::with_additions(types.unwrap_or_default());
+        Self {
+            types,
+            new_rooms: match choice("newRooms").as_deref() {
+                Some("ask") => NewRooms::Ask,
+                Some("off") => NewRooms::Off,
+                _ => NewRooms::On,
+            },
+            trust: match choice("trust").as_deref() {
+                Some("cross-signed") => Trust::CrossSigned,
+                _ => Trust::All,
+            },
+        }
+    }
 }

@@ -18,7 +18,7 @@ const ID: &str = "encrypted-state";
 const OTHERS: [&str; 3] = ["m.room.encryption", "im.vector.modular.widgets", "m.widget"];
 
 /// What can be set beside the mode; the page's module reads the same.
-pub const OPTIONS: [OptionInfo; 3] = [
+const OPTIONS: [OptionInfo; 3] = [
     OptionInfo {
         key: "newRooms",
         title: "New encrypted rooms",
