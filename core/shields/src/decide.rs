@@ -32,6 +32,7 @@ const MARGIN: usize = 8 * 1024;
 /// How much longer a sync response may become by what is kept on this device.
 const MAX_GROWTH: usize = 4 << 20;
 
+const HIDDEN: &str = "Mantle did not send this, because the homeserver's address hides what is asked of it: it may have no question mark and no number sign.";
 const NOT_SENT: &str = "Mantle did not send this; let it ask you first in Mantle's settings.";
 
 /// What the browser side has to carry on.
@@ -183,6 +184,15 @@ impl Engine {
     /// Asks the shields that a request concerns; the second look has headers and body.
     fn consider(&mut self, head: &Head<'_>, second: Option<(&str, &[u8])>) -> u32 {
         let mut wanted = Wanted::default();
+        // No shield could tell what it is, so while any is in force it does not leave.
+        if head.route.is_hidden() && self.modes.iter().any(|mode| *mode > Mode::Flag) {
+            if second.is_none() {
+                let template = head.endpoint.template();
+                self.ledger.add("router", Action::Blocked, head.address.host, template);
+            }
+            wanted.reply = Some(("router", Reply::forbidden(HIDDEN)));
+            return self.conclude(wanted);
+        }
         let all = ShieldSet::concerned_by(head.endpoint);
         self.ask_each(head, all, second, &mut wanted);
         self.conclude(wanted)

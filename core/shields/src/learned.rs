@@ -83,7 +83,7 @@ impl Learned {
     /// A host where one signs in (MSC2965); whether that is new.
     pub(crate) fn auth_host(&mut self, by: &str, host: String) -> bool {
         let is_new = host.len() <= MAX_LENGTH && add(&mut self.auth_hosts, by, host.clone());
-        if is_new {
+        if is_new && self.is_auth(&host) {
             self.managers.retain(|said| said.what.host != host);
         }
         is_new
@@ -166,10 +166,12 @@ impl Learned {
         !self.used_call_servers.is_empty()
     }
 
-    /// Whether this host was named for signing in.
+    /// Whether this host was named for signing in. Before anybody signed in, whoever is asked may name
+    /// one; afterwards it is for one's own homeserver or domain to say.
     #[must_use]
     pub fn is_auth(&self, host: &str) -> bool {
-        self.auth_hosts.iter().any(|said| said.what == host)
+        let may_say = |by: &str| self.accounts.is_empty() || self.is_own(by);
+        self.auth_hosts.iter().any(|said| said.what == host && may_say(&said.by))
     }
 
     /// Whether a homeserver in use offers this TURN server.
@@ -265,6 +267,20 @@ mod tests {
         assert!(learned.manager("chat.example", "evil.example", place("later.example")));
         learned.homeserver("later.example");
         assert!(!learned.is_manager(&Address::parse("https://later.example/x").unwrap()));
+    }
+
+    #[test]
+    fn a_stranger_names_no_place_to_sign_in_for_who_has_signed_in() {
+        let mut learned = Learned::default();
+        learned.auth_host("typed.example", "auth.example".to_owned());
+        assert!(learned.is_auth("auth.example"));
+        learned.user("@a:own.example");
+        assert!(!learned.is_auth("auth.example"));
+        learned.manager("chat.example", "hs.example", place("m.example"));
+        learned.auth_host("typed.example", "m.example".to_owned());
+        assert!(learned.is_manager(&Address::parse("https://m.example/x").unwrap()));
+        learned.auth_host("own.example", "auth.example".to_owned());
+        assert!(learned.is_auth("auth.example"));
     }
 
     #[test]

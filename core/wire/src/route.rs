@@ -337,6 +337,10 @@ pub fn protected_patterns() -> Vec<(&'static str, String)> {
                 patterns.push((method, pattern));
             }
         }
+        // Behind the question mark or number sign of a base address, whatever follows.
+        let separator = "(/|%2F|%2f)+";
+        let pattern = format!("^[^?#]*[?#].*{separator}_matrix{separator}client{separator}");
+        patterns.push((method, pattern));
     }
     patterns
 }
@@ -377,6 +381,12 @@ impl<'a> Route<'a> {
     #[must_use]
     pub fn is_parameter(&self, index: usize, text: &str) -> bool {
         self.raw_parameter(index).is_some_and(|segment| is_same(segment, text))
+    }
+
+    /// Whether the address hides its path: nobody but a server that wants it so writes one like that.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        self.area.is_none() && self.endpoint == Endpoint::Unknown
     }
 
     /// Whether a row of the Client-Server API fits, under any of its versions.
@@ -430,11 +440,12 @@ pub fn route<'a>(method: &str, address: &Address<'a>) -> Route<'a> {
             segments.push(segment);
         }
     }
-    let Some((area, start)) = area(&segments) else {
-        // A base that ends in a question mark has its paths in the query.
-        let is_hidden = percent_decoded(address.query).starts_with("/_matrix/");
-        return Route::new(if is_hidden { Endpoint::Unknown } else { Endpoint::Foreign });
-    };
+    let found = area(&segments);
+    let is_barred = matches!(found, Some((Area::Identity | Area::Integrations, _)));
+    if !is_barred && is_hidden(methods, address) {
+        return Route::new(Endpoint::Unknown);
+    }
+    let Some((area, start)) = found else { return Route::new(Endpoint::Foreign) };
     segments.drain(..start);
     if let (Area::Site, [file]) = (area, segments.as_mut_slice()) {
         *file = "config.json";
@@ -458,6 +469,18 @@ pub fn route<'a>(method: &str, address: &Address<'a>) -> Route<'a> {
         None if matches!(area, Area::Site | Area::WellKnown) => Route::new(Endpoint::Foreign),
         None => Route { endpoint: Endpoint::Unknown, area: Some(area), pattern: "", segments },
     }
+}
+
+/// Whether a path of Matrix stands where no server looks for one: behind the question mark or the
+/// number sign that a homeserver's base address brought along. Others are told where a picture is.
+fn is_hidden(methods: u8, address: &Address<'_>) -> bool {
+    [address.query, address.fragment].into_iter().any(|part| {
+        let part = percent_decoded(part);
+        let is_path = |rest: &str| methods != GET || !rest.starts_with("media/");
+        part.starts_with("/_matrix/")
+            || part.contains("/_synapse/admin/")
+            || part.split("/_matrix/").skip(1).any(is_path)
+    })
 }
 
 /// Whether a segment, percent-decoded, is this text.
@@ -754,12 +777,26 @@ mod tests {
     }
 
     #[test]
-    fn a_base_that_ends_in_a_question_mark_hides_no_matrix_path() {
-        assert_eq!(at("POST", "https://hs/?/_matrix/client/v3/login"), Endpoint::Unknown);
-        assert_eq!(
-            at("POST", "https://hs/x?%2F_matrix%2Fclient%2Fv3%2Fsync=&a=b"),
-            Endpoint::Unknown
-        );
+    fn a_base_that_has_a_query_or_a_fragment_hides_no_matrix_path() {
+        let route = |method, url| route(method, &Address::parse(url).unwrap());
+        for url in [
+            "https://hs/?/_matrix/client/v3/login",
+            "https://hs/?/_matrix/media/v3/upload",
+            "https://hs/?x/_matrix/media/v3/upload",
+            "https://hs/?x/_synapse/admin/v1/users/x/admin",
+            "https://hs/x?%2F_matrix%2Fclient%2Fv3%2Fsync=&a=b",
+            "https://hs/?x=https://y/_matrix/client/v3/login",
+            "https://hs/_matrix/client/v3/keys/upload?x/_matrix/client/v3/createRoom",
+            "https://hs/#/_matrix/client/v3/login",
+            "https://hs/x?y#z/_matrix/client/v3/login",
+        ] {
+            let route = route("POST", url);
+            assert_eq!(route.endpoint, Endpoint::Unknown, "{url}");
+            assert!(route.is_hidden(), "{url}");
+        }
+        for url in ["https://hs/_matrix/client/v3/x/y", "https://hs/_matrix/", "https://hs/?x"] {
+            assert!(!route("POST", url).is_hidden(), "{url}");
+        }
         assert_eq!(at("GET", "https://x/?url=https://hs/_matrix/media/v3/x"), Endpoint::Foreign);
     }
 
@@ -921,7 +958,7 @@ mod tests {
             method in proptest::sample::select(&["POST", "PUT", "DELETE", "GET"][..]),
             mask in any::<u64>(),
             is_doubled in any::<bool>(),
-            end in proptest::sample::select(&["", "/", "?x=/_matrix/client/v3/login", "?/_matrix/client/v3/login", "#/login"][..]),
+            end in proptest::sample::select(&["", "/", "?x=/_matrix/client/v3/login", "?/_matrix/client/v3/login", "?%2F_matrix%2Fclient%2Fv3=", "#/_matrix/client/v3", "#/login"][..]),
         ) {
             let refuse: Vec<_> = protected_patterns()
                 .into_iter()

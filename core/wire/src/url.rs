@@ -16,6 +16,8 @@ pub struct Address<'a> {
     pub path: &'a str,
     /// Without the question mark; empty when there is none.
     pub query: &'a str,
+    /// Without the number sign; empty when there is none. No server sees it.
+    pub fragment: &'a str,
 }
 
 impl<'a> Address<'a> {
@@ -26,7 +28,7 @@ impl<'a> Address<'a> {
         if !matches!(scheme, "https" | "http" | "wss" | "ws") {
             return None;
         }
-        let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
+        let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let slash = rest.find('/').unwrap_or(rest.len());
         let (authority, path) = rest.split_at_checked(slash)?;
@@ -34,7 +36,8 @@ impl<'a> Address<'a> {
         if host.is_empty() {
             return None;
         }
-        Some(Self { scheme, host, path: if path.is_empty() { "/" } else { path }, query })
+        let path = if path.is_empty() { "/" } else { path };
+        Some(Self { scheme, host, path, query, fragment })
     }
 
     /// The host without its port.
@@ -260,6 +263,7 @@ mod tests {
         assert_eq!(address.host_name(), "hs.example.org");
         assert_eq!(address.path, "/base/_matrix");
         assert_eq!(address.query, "x=1&y");
+        assert_eq!(address.fragment, "frag");
     }
 
     #[test]
