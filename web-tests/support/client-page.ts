@@ -13,16 +13,15 @@ import type { Handler } from "./recorder.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const SOURCE = join(ROOT, "web-tests/client");
-const OLD_SDK = "web-tests/client-35";
 const STATIC = ["index.html", "jitsi.html", "sw.js", "version", "manifest.json"];
 const CRYPTO_WASM = "@matrix-org/matrix-sdk-crypto-wasm/pkg/matrix_sdk_crypto_wasm_bg.wasm";
 
-/** Versions of matrix-js-sdk the page can be built with; 35 is that of Element Web 1.11.88. */
-export type SdkVersion = "43" | "35";
+/** Versions of matrix-js-sdk the page can be built with: of 2026, 2025 and 2024. */
+export type SdkVersion = "43" | "37" | "35";
 
 /** How one test's page differs from the usual one. */
 export interface ClientPageOptions {
-  /** 43 when left out. With 35 the page has sessions, rooms and encrypted state only. */
+  /** 43 when left out. With an older one the page has sessions, rooms and encrypted state only. */
   readonly sdk?: SdkVersion;
   /** Changes config.json before it is served. */
   readonly config?: (config: Record<string, unknown>) => Record<string, unknown>;
@@ -128,7 +127,7 @@ function buildClientPage(sdk: SdkVersion): Promise<string> {
 }
 
 async function buildOnce(sdk: SdkVersion): Promise<string> {
-  const packages = join(ROOT, sdk === "43" ? "" : OLD_SDK, "node_modules");
+  const packages = join(ROOT, sdk === "43" ? "" : `web-tests/client-${sdk}`, "node_modules");
   if (!existsSync(join(packages, "matrix-js-sdk"))) {
     throw new Error(`matrix-js-sdk ${sdk} is not installed: run scripts/setup.`);
   }
@@ -136,7 +135,7 @@ async function buildOnce(sdk: SdkVersion): Promise<string> {
   if (existsSync(join(folder, "index.html"))) return folder;
   const temporary = `${folder}.${process.pid}.part`;
   await mkdir(join(temporary, "bundles/pkg"), { recursive: true });
-  const entry = join(SOURCE, sdk === "43" ? "client.ts" : "client-35.ts");
+  const entry = join(SOURCE, sdk === "43" ? "client.ts" : "client-older.ts");
   await build({
     absWorkingDir: ROOT,
     entryPoints: [
@@ -156,8 +155,8 @@ async function buildOnce(sdk: SdkVersion): Promise<string> {
   for (const name of [...STATIC, ...(await configs())]) {
     await copyFile(join(SOURCE, name), join(temporary, name));
   }
-  // The older one carries its WASM in its script.
-  if (sdk === "43") {
+  // The oldest one carries its WASM in its script.
+  if (sdk !== "35") {
     await cp(
       join(packages, CRYPTO_WASM),
       join(temporary, "bundles/pkg", "matrix_sdk_crypto_wasm_bg.wasm"),

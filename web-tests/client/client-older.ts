@@ -1,4 +1,4 @@
-/** The page of somebody whose Element is older: matrix-js-sdk 35, without encrypted state of its own. */
+/** The page of somebody whose Element is older: matrix-js-sdk 35 or 37, without encrypted state of its own. */
 import { logger } from "matrix-js-sdk/lib/logger";
 import { installDriver } from "./driver.ts";
 import * as encryptedState from "./encrypted-state.ts";
