@@ -67,6 +67,10 @@ const extensionLayers: Record<string, readonly string[]> = {
     ...["protocol", "page/primordials", "page/intercept", "page/core", "page/channel"],
     ...["page/dialogs", "page/texts", "page/room-state/element"],
   ],
+  "page/history": [
+    ...["page/primordials", "page/intercept", "page/core", "page/dialogs"],
+    ...["page/texts", "page/room-state/element"],
+  ],
   "page/checkup": [
     ...["protocol", "page/primordials", "page/texts"],
     ...["page/room-state", "page/room-state/element"],
@@ -75,6 +79,7 @@ const extensionLayers: Record<string, readonly string[]> = {
     ...["protocol", "page/primordials", "page/intercept", "page/core", "page/channel"],
     ...["page/dialogs", "page/texts", "page/room-state", "page/media", "page/relations"],
     "page/checkup",
+    "page/history",
   ],
 };
 /** For tests only: what node has not and a browser has. */

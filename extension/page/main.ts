@@ -34,6 +34,7 @@ import { connectRequests, takeAnswer } from "./channel/relay-requests.ts";
 import { connectShieldSettings, tellOfShieldSettings } from "./core/shield-settings.ts";
 import { installRtcHook } from "./intercept/rtc.ts";
 import { installEncryptedState } from "./room-state/install.ts";
+import { installHistoryKeys } from "./history/keys.ts";
 import { installRelations } from "./relations/install.ts";
 import { installResponseAccessors } from "./intercept/response.ts";
 import { runTask } from "./checkup/tasks.ts";
@@ -83,10 +84,15 @@ function install(): void {
     isDraining = true;
     setTimer(drain, EFFECTS_DELAY);
   };
-  const core = new GuardedCore(documentUrl(), {
+  const lookForRelations = installRelations();
+  const lookForHistoryKeys = installHistoryKeys(() => core);
+  const core: GuardedCore = new GuardedCore(documentUrl(), {
     status: report,
     pending: drainSoon,
-    asked: installRelations(),
+    asked: () => {
+      lookForRelations();
+      lookForHistoryKeys();
+    },
     kept: (key, value) => {
       // Lost at worst are habits, and only where the disk is full or the extension gone.
       void then(

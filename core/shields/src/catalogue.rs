@@ -781,7 +781,7 @@ pub const LEAKS: &[Leak] = &[
         9,
         "Keys of older messages to everybody you invite, and by the file's size how many",
         "homeserver, whom you invite",
-        None,
+        Some("history-keys"),
     ),
     leak("key-recipients", 9, "Whom you encrypt to", "homeserver", None),
     leak(

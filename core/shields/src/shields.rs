@@ -23,6 +23,7 @@ mod device_name;
 mod directory;
 mod encrypted_state;
 mod extras;
+mod history_keys;
 mod identity;
 mod integrations;
 mod keywords;
@@ -87,6 +88,7 @@ shields! {
     unasked_media::UnaskedMedia;
     encrypted_state::EncryptedState;
     relations::Relations;
+    history_keys::HistoryKeys;
     // After all that know a third party by name.
     third_party::ThirdParty;
     #[cfg(feature = "fault-injection")]

@@ -17,13 +17,14 @@ const memory = new Memory("answers");
 const USER_KEY = "mx_user_id";
 
 /** How it was allowed; undefined: it was not. */
-type Consent = "asked" | "remembered" | undefined;
+export type Consent = "asked" | "remembered" | undefined;
 
 /** Dismissing the question is a no. Without a question it is refused. */
-async function consentTo(
+export async function consentTo(
   { shield, question }: Delegate,
   url: string,
   signal?: AbortSignal,
+  decline = text("cancel"),
 ): Promise<Consent> {
   if (question === null) return undefined;
   const { id, title, text: said, send, remember } = question;
@@ -34,7 +35,7 @@ async function consentTo(
     text: [said],
     choices: [
       { id: SEND, label: send, kind: "primary" },
-      { id: "cancel", label: text("cancel"), kind: "plain" },
+      { id: "cancel", label: decline, kind: "plain" },
     ],
     ...(key === undefined || remember === null
       ? {}

@@ -34,7 +34,8 @@ export interface Sides {
   close(): Promise<void>;
 }
 
-const PASSWORD = "correct horse battery staple";
+/** Of everybody who signs in here. */
+export const PASSWORD = "correct horse battery staple";
 let users = 0;
 
 /** Starts both browsers and opens the client page in each; nobody is signed in yet. */
