@@ -31,7 +31,7 @@ interface Person extends Visitor {
 }
 
 for (const kind of bothBrowsers) {
-  describe(`an authorisation server in ${kind}`, { skip, timeout: 300_000 }, () => {
+  describe(`an authorisation server in ${kind}`, { skip, timeout: 840_000 }, () => {
     let world: World;
     let without: Person;
     let withMantle: Person;

@@ -68,7 +68,7 @@ interface Visitor {
 }
 
 for (const kind of bothBrowsers) {
-  describe(`Element's interface in ${kind}`, { skip, timeout: 480_000 }, () => {
+  describe(`Element's interface in ${kind}`, { skip, timeout: 840_000 }, () => {
     let world: World;
     let without: Visitor;
     let withMantle: Visitor;

@@ -20,7 +20,7 @@ interface Invited extends Visitor {
 }
 
 for (const kind of bothBrowsers) {
-  describe(`a homeserver's sign-in page in ${kind}`, { skip, timeout: 240_000 }, () => {
+  describe(`a homeserver's sign-in page in ${kind}`, { skip, timeout: 840_000 }, () => {
     let world: World;
     let without: Invited;
     let withMantle: Invited;

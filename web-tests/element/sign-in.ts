@@ -6,7 +6,7 @@ const FORM = {
   user: "input[name=username], #mx_LoginForm_username",
   password: "input[name=password], #mx_LoginForm_password",
 } as const;
-const LIMIT = { timeout: 90_000 };
+const LIMIT = { timeout: 180_000 };
 
 /** Fills the form in and waits until the client it starts has synced. */
 export async function signIn(
