@@ -14,7 +14,7 @@ import {
   shownRelation,
   withRelation,
 } from "./relation.ts";
-import type { Plain, Relation } from "./relation.ts";
+import type { Decrypted, Plain, Relation } from "./relation.ts";
 import type { RemovedReactions } from "./removed.ts";
 import type {
   Clear,
@@ -24,13 +24,15 @@ import type {
   RelationsCrypto,
   RelationsRoom,
 } from "./sdk.ts";
-import { isSenderBelieved } from "./sender.ts";
+import { ReactionSenders } from "./senders.ts";
 
 /** What an event is shown to relate to, and the content last made of it. */
 interface Judgement {
   readonly relation: Relation | undefined;
   /** It was encrypted here. */
   readonly isOwn?: true;
+  /** A reaction's, which is shown once its sender is believed. */
+  readonly whenBelieved?: { readonly relation: Relation; readonly isSpeaker: boolean };
   wire?: Plain;
   shown?: Plain;
 }
@@ -43,6 +45,8 @@ export class RelationReader {
   /** Users whose events have relations inside alone. */
   readonly speakers = new Set<string>();
   #crypto: RelationsCrypto | undefined;
+  #client: RelationsClient | undefined;
+  #senders: ReactionSenders | undefined;
   #prototype: object | undefined;
   #nativeWireContent: ((this: PageEvent) => Plain) | undefined;
   readonly #judgements = new WeakMap<PageEvent, Judgement>();
@@ -59,6 +63,7 @@ export class RelationReader {
     const crypto = client?.getCrypto();
     if (client === undefined || crypto === undefined || crypto === this.#crypto) return;
     this.#crypto = crypto;
+    this.#client = client;
     const mapper = client.getEventMapper({ decrypt: false, preventReEmit: true });
     const event = mapper({ type: "m.room.message", event_id: "$mantle", content: {} });
     const prototype = getPrototypeOf(event) as EventPrototype | null;
@@ -67,8 +72,17 @@ export class RelationReader {
       this.#prototype = prototype;
       this.#changePrototype(prototype);
     }
-    this.#changeCrypto(client, crypto);
-    this.#readBefore(client, crypto);
+    this.#senders?.stop();
+    this.#senders = new ReactionSenders(client, crypto, {
+      show: (reaction) => {
+        this.#showReaction(reaction);
+      },
+      hide: (reaction) => {
+        this.#hideReaction(reaction);
+      },
+    });
+    this.#changeCrypto(crypto);
+    this.#readBefore(client);
     this.#removed.load().catch(() => undefined);
   }
 
@@ -87,6 +101,7 @@ export class RelationReader {
   #changePrototype(prototype: EventPrototype): void {
     const { getWireContent, getType, makeRedacted } = prototype;
     const shown = (event: PageEvent, wire: Plain): Plain => this.#shownContent(event, wire);
+    const forget = (event: PageEvent): void => this.#senders?.forget(event);
     const judgements = this.#judgements;
     const removed = this.#removed;
     this.#nativeWireContent = getWireContent;
@@ -106,6 +121,7 @@ export class RelationReader {
       }
       makeRedacted.call(this, redaction, room);
       judgements.delete(this);
+      forget(this);
     };
   }
 
@@ -119,12 +135,9 @@ export class RelationReader {
     // What is on its way out is sent as it is, also what was decrypted after a reload before that.
     if (event.status !== null && judgement?.isOwn !== true) return wire;
     if (judgement === undefined) {
-      const { clearEvent } = event;
+      judgement = this.#readOpen(event, wire);
       // What is not decrypted has nothing else.
-      const isOpen = clearEvent !== undefined;
-      if (!isOpen || !isPlain(clearEvent.content) || event.isDecryptionFailure()) return wire;
-      judgement = judge(clearEvent as Clear, wire, false);
-      this.#judgements.set(event, judgement);
+      if (judgement === undefined) return wire;
     }
     // Most events relate to nothing.
     if (judgement.relation === undefined && wire[RELATES_TO] === undefined) return wire;
@@ -135,7 +148,7 @@ export class RelationReader {
     return judgement.shown;
   }
 
-  #changeCrypto(client: RelationsClient, crypto: RelationsCrypto): void {
+  #changeCrypto(crypto: RelationsCrypto): void {
     const native = crypto.decryptEvent;
     crypto.decryptEvent = async (event: PageEvent) => {
       if (!this.isReading(event)) return native.call(crypto, event);
@@ -150,7 +163,7 @@ export class RelationReader {
       const isStripped = this.#isStripped;
       const result = await decrypting;
       try {
-        this.#decrypted(client, crypto, event, result.clearEvent, isStripped);
+        this.#decrypted(event, result.clearEvent, isStripped);
       } catch {
         // Shown as matrix-js-sdk would.
       }
@@ -158,57 +171,88 @@ export class RelationReader {
     };
   }
 
-  #decrypted(
-    client: RelationsClient,
-    crypto: RelationsCrypto,
-    event: PageEvent,
-    clear: Clear,
-    isStripped: boolean,
-  ): void {
+  #decrypted(event: PageEvent, clear: Clear, isStripped: boolean): void {
     if (!isEncrypted(event) || !isPlain(clear.content)) return;
     const wire = this.#wireContent(event);
-    const judgement = judge(clear, wire, isStripped);
-    const { relation } = judgement;
-    const outer = wire[RELATES_TO];
+    const decrypted = decryptedOf(clear, wire, isStripped);
+    const relation = shownRelation(decrypted);
     // As matrix-sdk-crypto does for relations that stand outside alone.
     if (relation !== undefined && clear.content[RELATES_TO] === undefined) {
       clear.content[RELATES_TO] = relation;
     }
-    const isReaction = clear.type === REACTION;
-    this.#judgements.set(event, isReaction ? { relation: undefined } : judgement);
-    if (relation === undefined) return;
-    const isSpeaker = isInnerOnly(decryptedOf(clear, wire, isStripped));
     // matrix-js-sdk waits by itself for what has a relation outside.
-    const isAwaited = relationOf(outer)?.rel_type !== undefined && !isReaction;
-    if (!isSpeaker && isAwaited) return;
-    const decryption = event.getDecryptionPromise?.();
-    if (decryption === null || decryption === undefined) return;
-    void decryption
-      .then(() => this.#show(client, crypto, event, judgement, { isReaction, isSpeaker }))
-      .catch(() => undefined);
+    const isAwaited = relationOf(wire[RELATES_TO])?.rel_type !== undefined;
+    this.#judge(event, decrypted, !isAwaited);
   }
 
-  /** Once the event is open. */
-  async #show(
-    client: RelationsClient,
-    crypto: RelationsCrypto,
-    event: PageEvent,
-    judgement: Judgement,
-    { isReaction, isSpeaker }: { isReaction: boolean; isSpeaker: boolean },
-  ): Promise<void> {
-    if (event.clearEvent === undefined || event.isDecryptionFailure()) return;
-    if (isReaction) {
-      if (!(await isSenderBelieved(crypto, event))) return;
-      // It was removed meanwhile.
-      if (event.clearEvent === undefined) return;
-      this.#judgements.set(event, judgement);
+  /** Of what was decrypted before this page's crypto was known; undefined where it is not decrypted. */
+  #readOpen(event: PageEvent, wire: Plain): Judgement | undefined {
+    const clear = event.clearEvent;
+    if (clear === undefined || !isPlain(clear.content) || event.isDecryptionFailure()) {
+      return undefined;
     }
+    return this.#judge(event, decryptedOf(clear as Clear, wire, false), false);
+  }
+
+  #judge(event: PageEvent, decrypted: Decrypted, isToBeAdded: boolean): Judgement {
+    const relation = shownRelation(decrypted);
+    const isSpeaker = isInnerOnly(decrypted);
+    const before = this.#judgements.get(event);
+    // What is decrypted again says what it said.
+    if (before?.whenBelieved !== undefined || before?.isOwn === true) {
+      if (before.whenBelieved !== undefined) this.#onceOpen(event, () => this.#senders?.ask(event));
+      return before;
+    }
+    const isReaction = decrypted.type === REACTION;
+    const judgement: Judgement =
+      isReaction && relation !== undefined
+        ? { relation: undefined, whenBelieved: { relation, isSpeaker } }
+        : { relation };
+    this.#judgements.set(event, judgement);
+    if (judgement.whenBelieved !== undefined) {
+      this.#onceOpen(event, () => this.#senders?.ask(event));
+    } else if (relation !== undefined && (isSpeaker || isToBeAdded)) {
+      this.#onceOpen(event, () => {
+        if (!event.isDecryptionFailure()) this.#add(event, relation);
+      });
+    }
+    return judgement;
+  }
+
+  /** Now, or when its decryption that goes on has ended. */
+  #onceOpen(event: PageEvent, action: () => void): void {
+    const decryption = event.getDecryptionPromise?.() ?? undefined;
+    if (decryption === undefined) action();
+    else void decryption.then(action).catch(() => undefined);
+  }
+
+  #showReaction(event: PageEvent): void {
+    const judgement = this.#judgements.get(event);
+    const { whenBelieved } = judgement ?? {};
+    if (judgement === undefined || whenBelieved === undefined) return;
     // A homeserver can take away what stands outside; nobody else encrypts reactions.
-    if (isSpeaker && isReaction) this.#noteSpeaker(event.getSender());
-    const { relation } = judgement;
-    if (relation?.rel_type === undefined || relation.event_id === undefined) return;
-    const room = client.getRoom(event.getRoomId());
-    if (room !== null) aggregate(room, event);
+    if (whenBelieved.isSpeaker) this.#noteSpeaker(event.getSender());
+    if (judgement.relation === undefined) {
+      this.#judgements.set(event, { relation: whenBelieved.relation, whenBelieved });
+    }
+    this.#add(event, whenBelieved.relation);
+  }
+
+  #hideReaction(event: PageEvent): void {
+    const { whenBelieved } = this.#judgements.get(event) ?? {};
+    const room = this.#client?.getRoom(event.getRoomId());
+    if (whenBelieved === undefined || room === null || room === undefined) return;
+    // Before it has no relation any more, by which it is found.
+    if (takeAway(room, event, whenBelieved.relation)) {
+      this.#judgements.set(event, { relation: undefined, whenBelieved });
+    }
+  }
+
+  /** Among what matrix-js-sdk shows of the event it relates to. */
+  #add(event: PageEvent, { rel_type: type, event_id: id }: Relation): void {
+    if (type === undefined || id === undefined || event.clearEvent === undefined) return;
+    const room = this.#client?.getRoom(event.getRoomId());
+    if (room !== null && room !== undefined) aggregate(room, event);
   }
 
   #noteSpeaker(userId: string | undefined): void {
@@ -220,23 +264,18 @@ export class RelationReader {
     }
   }
 
-  /** What was decrypted before this page's crypto was known. */
-  #readBefore(client: RelationsClient, crypto: RelationsCrypto): void {
+  /** What was decrypted before this page's crypto was known, or is being decrypted since before that. */
+  #readBefore(client: RelationsClient): void {
     for (const room of client.getRooms()) {
       for (const set of room.getTimelineSets()) {
         for (const timeline of set.getTimelines()) {
           for (const event of timeline.getEvents()) {
-            const clear = event.clearEvent;
-            if (!isEncrypted(event) || clear === undefined || event.isDecryptionFailure()) continue;
-            const wire = this.#wireContent(event);
-            const judgement = judge(clear as Clear, wire, false);
-            const isReaction = clear.type === REACTION;
-            if (!isReaction) this.#judgements.set(event, judgement);
-            const isSpeaker = isInnerOnly(decryptedOf(clear as Clear, wire, false));
-            if (judgement.relation === undefined || !(isReaction || isSpeaker)) continue;
-            void this.#show(client, crypto, event, judgement, { isReaction, isSpeaker }).catch(
-              () => undefined,
-            );
+            if (!isEncrypted(event) || this.#judgements.has(event)) continue;
+            const read = (): void => {
+              this.#readOpen(event, this.#wireContent(event));
+            };
+            if (event.clearEvent !== undefined) read();
+            else this.#onceOpen(event, read);
           }
         }
       }
@@ -253,17 +292,13 @@ function isEncrypted({ event }: PageEvent): boolean {
   return event.type === ENCRYPTED && event.state_key === undefined;
 }
 
-function decryptedOf(clear: Clear, wire: Plain, isInnerCertain: boolean) {
+function decryptedOf(clear: Clear, wire: Plain, isInnerCertain: boolean): Decrypted {
   return {
     type: String(clear.type),
     content: isPlain(clear.content) ? clear.content : {},
     outer: wire[RELATES_TO],
     isInnerCertain,
   };
-}
-
-function judge(clear: Clear, wire: Plain, isInnerCertain: boolean): Judgement {
-  return { relation: shownRelation(decryptedOf(clear, wire, isInnerCertain)) };
 }
 
 /**
@@ -273,4 +308,16 @@ function judge(clear: Clear, wire: Plain, isInnerCertain: boolean): Judgement {
 function aggregate(room: RelationsRoom, event: PageEvent): void {
   if (room.findEventById(event.getId() ?? "") !== event) return;
   room.relations?.aggregateChildEvent(event, room.getUnfilteredTimelineSet());
+}
+
+/** False where matrix-js-sdk does not let it be taken away: then it stays as it is. */
+function takeAway(room: RelationsRoom, event: PageEvent, relation: Relation): boolean {
+  const { rel_type: type = "", event_id: id = "" } = relation;
+  const shown = room.relations?.getChildEventsForEvent?.(id, type, REACTION);
+  if (shown === undefined) return true;
+  if (typeof shown.removeEvent !== "function") return false;
+  void shown.removeEvent(event).catch(() => undefined);
+  // It may be believed once more.
+  shown.relationEventIds?.delete(event.getId() ?? "");
+  return true;
 }

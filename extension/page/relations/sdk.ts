@@ -39,10 +39,22 @@ interface TimelineSet {
   getTimelines(): Timeline[];
 }
 
+/** What relates to one event in one way. */
+interface Relations {
+  removeEvent?(event: PageEvent): Promise<void>;
+  /** An event that stands here is not added again. */
+  readonly relationEventIds?: Set<string>;
+}
+
 export interface RelationsRoom {
   readonly roomId: string;
   readonly relations?: {
     aggregateChildEvent(event: PageEvent, timelineSet: TimelineSet): void;
+    getChildEventsForEvent?(
+      eventId: string,
+      relationType: string,
+      eventType: string,
+    ): Relations | undefined;
   };
   getUnfilteredTimelineSet(): TimelineSet;
   getTimelineSets(): TimelineSet[];
@@ -80,5 +92,6 @@ export interface RelationsClient {
   getRoom(roomId: string | undefined): RelationsRoom | null;
   getRooms(): RelationsRoom[];
   cancelPendingEvent(event: PageEvent): void;
+  on(name: string, listener: (first: unknown) => void): void;
   getEventMapper(options: object): (event: object) => PageEvent;
 }

@@ -55,6 +55,13 @@ function hasCrossSigned(crypto: RelationsCrypto, userId: string): Promise<boolea
   );
 }
 
+/** What was looked up of a user is no longer true. */
+export function forgetSender(crypto: RelationsCrypto, userId: string): void {
+  const all = lookUps.get(crypto);
+  all?.delete(`signs ${userId}`);
+  all?.delete(`devices ${userId}`);
+}
+
 function lookedUp<T>(crypto: RelationsCrypto, what: string, ask: () => Promise<T>): Promise<T> {
   const all = lookUps.get(crypto) ?? new Map<string, Promise<unknown>>();
   lookUps.set(crypto, all);
@@ -63,7 +70,7 @@ function lookedUp<T>(crypto: RelationsCrypto, what: string, ask: () => Promise<T
   const answer = ask();
   all.set(what, answer);
   const forget = (): void => {
-    all.delete(what);
+    if (all.get(what) === answer) all.delete(what);
   };
   answer.then(() => setTimer(forget, KEPT_MS), forget);
   return answer;

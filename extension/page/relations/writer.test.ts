@@ -68,6 +68,7 @@ const room = {
 const client = {
   getCrypto: () => crypto,
   getRooms: () => [],
+  on: () => undefined,
   getRoom: (id: string) => (id === room.roomId ? room : null),
   getEventMapper: () => (event: Plain) => new MatrixEvent(event),
 } as unknown as RelationsClient;
