@@ -24,6 +24,7 @@ import { startWorld, type World } from "../web-tests/support/world.ts";
 import type {} from "../web-tests/wasm/boundary-page.ts";
 import { asLine, type Figure, isOver, PERFORMANCE, writePerformance } from "./bench-figures.ts";
 import { hostileTimes, type HostileTimes } from "./bench-hostile.ts";
+import { COUNT, relationTimes, type RelationTimes } from "./bench-relations.ts";
 import { stateTimes, type StateTimes } from "./bench-state.ts";
 import { coreModules } from "./bundle.ts";
 import { builtReleaseWasm, wasmSizes } from "./core-wasm.ts";
@@ -54,6 +55,8 @@ const limits = {
   network: 1.03,
   /** The main thread may be held that long by one step of opening. */
   longestStepMs: 50,
+  /** An encrypted reaction may take so much longer than a plain one. */
+  reactionMs: 45,
   /** Responses that are made to take long, 8 MB of them: by `JSON.parse` of the same text. */
   hostile: 0.5,
   /** The same by 1 MB, by their sizes. */
@@ -155,6 +158,7 @@ interface Report {
   media: Partial<Record<BrowserKind, MediaSpeed[]>>;
   state: Partial<Record<BrowserKind, StateTimes>>;
   hostile: Partial<Record<BrowserKind, HostileTimes[]>>;
+  relations: Partial<Record<BrowserKind, RelationTimes>>;
 }
 
 function median(values: readonly number[]): number {
@@ -643,6 +647,18 @@ function figuresOf(report: Report): Figure[] {
     }
   }
   for (const kind of bothBrowsers) {
+    const times = report.relations[kind];
+    if (times === undefined) continue;
+    const { plain, encrypted } = times;
+    line(`${kind}: a plain reaction`, plain, "ms");
+    line(`${kind}: an encrypted one`, encrypted, "ms");
+    line(`${kind}: the latter takes longer by`, encrypted - plain, "ms", limits.reactionMs);
+    line(`${kind}: reading ${COUNT} without Mantle`, times.readWithout, "ms");
+    line(`${kind}: reading ${COUNT} with Mantle`, times.readWith, "ms");
+    line(`${kind}: longest step of that without Mantle`, times.stepWithout, "ms");
+    line(`${kind}: longest step of that with Mantle`, times.stepWith, "ms", limits.longestStepMs);
+  }
+  for (const kind of bothBrowsers) {
     const state = report.state[kind];
     if (state === undefined) continue;
     const { large, small, opening } = state;
@@ -704,6 +720,7 @@ main("bench", async () => {
     media: {},
     state: {},
     hostile: {},
+    relations: {},
   };
   const wanted = (what: string): boolean => values.only === undefined || values.only === what;
   if (wanted("decision") || wanted("start")) {
@@ -719,6 +736,9 @@ main("bench", async () => {
     for (const kind of bothBrowsers) {
       report.state[kind] = await stateTimes(kind, Math.min(runs, 7), hookRuns);
     }
+  }
+  if (wanted("relations")) {
+    for (const kind of bothBrowsers) report.relations[kind] = await relationTimes(kind, runs * 3);
   }
   if (wanted("start") || wanted("network")) {
     const startPage = elementInstalled() ? await elementStart() : await clientStart();

@@ -110,21 +110,26 @@ for (const kind of bothBrowsers) {
       await world?.close();
     });
 
-    /** Ciphertext of the peer's, with nothing beside it but what is given. */
-    const sealed = async (type: string, content: Plain, outer?: Plain): Promise<Plain> => {
-      const { "m.relates_to": _copied, ...wire } = await forge(carol, roomId, {
+    /** Ciphertext of a peer's, with nothing beside it but what is given. */
+    const sealed = async (
+      type: string,
+      content: Plain,
+      outer?: Plain,
+      by: Peer = carol,
+    ): Promise<Plain> => {
+      const { "m.relates_to": _copied, ...wire } = await forge(by, roomId, {
         type,
         content: JSON.stringify(content),
         asMessage: true,
       });
       return outer === undefined ? wire : { ...wire, "m.relates_to": outer };
     };
-    const put = async (content: Plain): Promise<string> => {
+    const put = async (content: Plain, account: Account = carolAccount): Promise<string> => {
       const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/send/m.room.encrypted`;
       const answer = await world.synapse.call(
-        carolAccount,
+        account,
         "PUT",
-        `${path}/carol${String(Math.random())}`,
+        `${path}/peer${String(Math.random())}`,
         content,
       );
       return String(answer["event_id"]);
@@ -327,6 +332,118 @@ for (const kind of bothBrowsers) {
         assert.equal((await drive(page, "seeEvent", roomId, honest)).type, "m.reaction");
       }
       end();
+    });
+
+    it("a reaction that is removed before its key comes is never shown", async () => {
+      const { lie, release, held } = holdToDevice();
+      const end = liar.tell(toClient(alice.accessToken(), lie));
+      await carol.client.getCrypto()?.forceDiscardSession(roomId);
+      const expected = await drive(alice.page, "reactionsTo", roomId, messageId);
+      const id = await send("m.reaction", reactionTo(messageId, "🪫"));
+      await everybodySees([bob], { ...expected, "🪫": [carol.userId] });
+      const remove = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/redact`;
+      await world.synapse.call(carolAccount, "PUT", `${remove}/${encodeURIComponent(id)}/late`, {});
+      await until(
+        async () => {
+          const shown = await drive(alice.page, "shownEvent", roomId, id);
+          return shown?.isRemoved === true && held() > 0;
+        },
+        "the removal came before the key",
+        LIMIT,
+      );
+      release();
+      const last = await send("m.room.message", text("After the removal"));
+      for (const { page } of [alice, bob]) {
+        await drive(page, "seeEvent", roomId, last, "After the removal");
+        await drive(page, "seeReactions", roomId, messageId, expected);
+      }
+      end();
+    });
+
+    /** Invited by the room's creator, and there for everybody. */
+    const join = async (peer: Peer): Promise<void> => {
+      const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/invite`;
+      await world.synapse.call(alice.credentials, "POST", path, { user_id: peer.userId });
+      await peer.join(roomId);
+      const hello = await peer.send(roomId, `Hello from ${peer.userId}`);
+      for (const { page } of readers) {
+        await drive(page, "seeEvent", roomId, hello, `Hello from ${peer.userId}`);
+      }
+    };
+
+    it("a reaction whose sender's devices are known later is shown then", async () => {
+      const account = await world.synapse.register("frank", PASSWORD);
+      const frank = await startPeer(world.synapse, account);
+      try {
+        const tokens = readers.map((one) => `Bearer ${one.accessToken()}`);
+        const { held, letGo } = liar.hold(
+          ({ path, headers }) =>
+            path.includes("/keys/query") && tokens.includes(headers.authorization ?? ""),
+        );
+        const expected = await drive(alice.page, "reactionsTo", roomId, messageId);
+        await join(frank);
+        const content = reactionTo(messageId, "🐢");
+        const id = await put(await sealed("m.reaction", content, undefined, frank), account);
+        const last = await frank.send(roomId, "Not known yet");
+        for (const { page } of readers) {
+          assert.equal((await drive(page, "seeEvent", roomId, id)).type, "m.reaction");
+          await drive(page, "seeEvent", roomId, last, "Not known yet");
+          assert.deepEqual(await drive(page, "reactionsTo", roomId, messageId), expected);
+        }
+        assert.ok(held() >= readers.length);
+        letGo();
+        await everybodySees(readers, { ...expected, "🐢": [frank.userId] });
+      } finally {
+        frank.stop();
+      }
+    });
+
+    it("a reaction from a device that its owner verifies later is shown then", async () => {
+      const first = await world.synapse.register("grace", PASSWORD);
+      const owner = await startPeer(world.synapse, first);
+      const login = await world.synapse.call(undefined, "POST", "/_matrix/client/v3/login", {
+        type: "m.login.password",
+        identifier: { type: "m.id.user", user: "grace" },
+        password: PASSWORD,
+      });
+      const second: Account = {
+        userId: String(login["user_id"]),
+        accessToken: String(login["access_token"]),
+        deviceId: String(login["device_id"]),
+      };
+      const grace = await startPeer(world.synapse, second);
+      try {
+        await owner.client.getCrypto()?.bootstrapCrossSigning({
+          // A first upload needs no password (MSC3967).
+          authUploadDeviceSigningKeys: async (upload) => {
+            await upload(null);
+          },
+        });
+        const expected = await drive(alice.page, "reactionsTo", roomId, messageId);
+        await join(grace);
+        const content = reactionTo(messageId, "🦔");
+        const id = await put(await sealed("m.reaction", content, undefined, grace), second);
+        const last = await grace.send(roomId, "Not verified yet");
+        for (const { page } of readers) {
+          assert.equal((await drive(page, "seeEvent", roomId, id)).type, "m.reaction");
+          await drive(page, "seeEvent", roomId, last, "Not verified yet");
+          assert.deepEqual(await drive(page, "reactionsTo", roomId, messageId), expected);
+        }
+        const crypto = owner.client.getCrypto();
+        await until(
+          async () =>
+            (await crypto?.getUserDeviceInfo([second.userId], true))
+              ?.get(second.userId)
+              ?.has(second.deviceId) === true,
+          "the owner's first device knows the second",
+          LIMIT,
+        );
+        await crypto?.crossSignDevice(second.deviceId);
+        await everybodySees(readers, { ...expected, "🦔": [grace.userId] });
+      } finally {
+        owner.stop();
+        grace.stop();
+      }
     });
 
     describe("are written", () => {
