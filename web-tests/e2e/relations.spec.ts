@@ -24,7 +24,13 @@ import { HOMESERVER, startWorld } from "../support/world.ts";
 import type { World } from "../support/world.ts";
 import { openGuarded } from "./encrypted-state/people.ts";
 import type { Guarded } from "./encrypted-state/people.ts";
-import { launchExtensionBrowser, storeSettings, testBuild, until } from "./extension-pages.ts";
+import {
+  callApi,
+  launchExtensionBrowser,
+  storeSettings,
+  testBuild,
+  until,
+} from "./extension-pages.ts";
 import type { ExtensionBrowser } from "./extension-pages.ts";
 
 const PASSWORD = "correct horse battery staple";
@@ -152,10 +158,25 @@ for (const kind of bothBrowsers) {
           return found.length > 0;
         }),
       );
-    const everybodySees = async (people: Guarded[], expected: Record<string, string[]>) => {
-      for (const { page } of people) {
-        await drive(page, "seeReactions", roomId, messageId, expected);
+    const everybodySees = async (
+      people: Guarded[],
+      expected: Record<string, string[]>,
+      id = messageId,
+    ): Promise<void> => {
+      for (const { page, label } of people) {
+        await drive(page, "seeReactions", roomId, id, expected).catch((error: unknown) => {
+          throw new Error(`${label}: ${String(error)}`);
+        });
       }
+    };
+    /** A message with a plain reaction and an encrypted one, so that a test needs no other's. */
+    const reactedTo = async (body: string) => {
+      const id = await carol.send(roomId, body);
+      await drive(dave.page, "seeEvent", roomId, id, body);
+      await drive(dave.page, "react", roomId, id, "👍");
+      await send("m.reaction", reactionTo(id, "👍"));
+      await send("m.reaction", reactionTo(id, "🌱"));
+      return { id, expected: { "👍": [carol.userId, dave.userId], "🌱": [carol.userId] } };
     };
 
     it("an encrypted reaction is shown with Mantle, and to others nothing", async () => {
@@ -188,27 +209,27 @@ for (const kind of bothBrowsers) {
     });
 
     it("plain and encrypted reactions add up", async () => {
+      const { id, expected } = await reactedTo("Adds up");
+      await everybodySees(readers, expected, id);
       await drive(dave.page, "react", roomId, messageId, "👍");
-      await send("m.reaction", reactionTo(messageId, "🌱"));
-      const expected = { "👍": [carol.userId, dave.userId], "🌱": [carol.userId] };
-      await everybodySees(readers, expected);
+      await everybodySees(readers, { "👍": [carol.userId, dave.userId] });
     });
 
     it("they are there after a reload, and from an empty cache", async () => {
-      const expected = { "👍": [carol.userId, dave.userId], "🌱": [carol.userId] };
-      for (const one of readers) await one.restart({ reload: true });
-      await everybodySees(readers, expected);
-      for (const one of readers) await one.restart({ reload: true, clearCache: true });
-      await everybodySees(readers, expected);
+      const { id, expected } = await reactedTo("Reloads");
+      for (const clearCache of [false, true]) {
+        for (const one of readers) await one.restart({ reload: true, clearCache });
+        await everybodySees(readers, expected, id);
+      }
     });
 
     it("a removed one leaves nothing, live and after a reload", async () => {
-      const id = await send("m.reaction", reactionTo(messageId, "🐌"));
-      const before = { "👍": [carol.userId, dave.userId], "🌱": [carol.userId] };
-      await everybodySees(readers, { ...before, "🐌": [carol.userId] });
+      const { id: about, expected } = await reactedTo("Removed");
+      const id = await send("m.reaction", reactionTo(about, "🐌"));
+      await everybodySees(readers, { ...expected, "🐌": [carol.userId] }, about);
       const remove = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/redact`;
       await world.synapse.call(carolAccount, "PUT", `${remove}/${encodeURIComponent(id)}/gone`, {});
-      await everybodySees(readers, before);
+      await everybodySees(readers, expected, about);
       // A removed event of this type has no line in Element, others have.
       const isNothing = ({ page, label }: Guarded): Promise<void> =>
         until(
@@ -220,18 +241,27 @@ for (const kind of bothBrowsers) {
           LIMIT,
         );
       for (const one of readers) await isNothing(one);
+      // A page that goes before it has stored that would not know it any more.
+      const options = await browser.openExtensionPage("options.html");
+      const isStored = async (): Promise<boolean> => {
+        const stored = await callApi<Record<string, unknown>>(options, "storage.local.get", null);
+        const kept = Object.values(stored).filter((value) => String(value).includes(id));
+        return kept.length >= readers.length;
+      };
+      await until(isStored, "all have stored what was removed", LIMIT);
+      await options.close();
       for (const clearCache of [false, true]) {
         for (const one of readers) {
           await one.restart({ reload: true, clearCache });
           await isNothing(one);
-          await drive(one.page, "seeReactions", roomId, messageId, before);
+          await everybodySees([one], expected, about);
         }
       }
       await dave.restart({ reload: true, clearCache: true });
       assert.equal((await drive(dave.page, "seeEvent", roomId, id)).type, "m.room.encrypted");
       // Again, by the same person.
-      await send("m.reaction", reactionTo(messageId, "🐌"));
-      await everybodySees(readers, { ...before, "🐌": [carol.userId] });
+      await send("m.reaction", reactionTo(about, "🐌"));
+      await everybodySees(readers, { ...expected, "🐌": [carol.userId] }, about);
     });
 
     it("keys that come late bring reaction and quote", async () => {

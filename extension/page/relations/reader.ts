@@ -219,11 +219,13 @@ export class RelationReader {
     return judgement;
   }
 
-  /** Now, or when its decryption that goes on has ended. */
+  /** Not before whoever asked has gone on, and not while it is being decrypted. */
   #onceOpen(event: PageEvent, action: () => void): void {
-    const decryption = event.getDecryptionPromise?.() ?? undefined;
-    if (decryption === undefined) action();
-    else void decryption.then(action).catch(() => undefined);
+    const wait = async (): Promise<void> => {
+      await event.getDecryptionPromise?.();
+      action();
+    };
+    wait().catch(() => undefined);
   }
 
   #showReaction(event: PageEvent): void {
