@@ -3,6 +3,17 @@
 #[path = "../../media/tests/judge/mod.rs"]
 pub mod judge;
 
+#[path = "../../check-up/tests/laws/mod.rs"]
+pub mod check_up;
+#[path = "../../json/tests/laws/mod.rs"]
+pub mod json;
+#[path = "../../room-state/tests/laws/mod.rs"]
+pub mod room_state;
+#[path = "../../shields/tests/laws/mod.rs"]
+pub mod shields;
+#[path = "../../wire/tests/laws/mod.rs"]
+pub mod wire;
+
 pub use mantle_media::Kind;
 
 /// A target for files of these kinds; others are not kept in its corpus.

@@ -28,16 +28,17 @@ impl IceServer {
 }
 
 /// Whether a candidate line (with or without `a=`) names a relay, or only ends the list.
+///
+/// Its words stand between single spaces, the type in the eighth place: what is written otherwise, no
+/// browser says of a relay.
 #[must_use]
 pub fn is_relay_candidate(line: &str) -> bool {
-    let mut words = line.split_ascii_whitespace();
-    if !words
-        .next()
-        .is_some_and(|first| first.strip_prefix("a=").unwrap_or(first).starts_with("candidate:"))
-    {
+    let line = line.trim_ascii_start();
+    if !line.strip_prefix("a=").unwrap_or(line).starts_with("candidate:") {
         return true;
     }
-    words.skip_while(|word| *word != "typ").nth(1) == Some("relay")
+    let mut words = line.trim_ascii_end().split(' ').skip(6);
+    words.next() == Some("typ") && words.next() == Some("relay")
 }
 
 /// A relay candidate without the address it was reached from; `None` when it names none.

@@ -454,7 +454,8 @@ pub fn route<'a>(method: &str, address: &Address<'a>) -> Route<'a> {
     let mut row = find(area, methods, rest);
     if row.is_none() && matches!(area, Area::Unstable | Area::Media) {
         // `unstable/{msc}/…` mostly repeats the path that later became stable.
-        rest = rest.split_first().filter(|(msc, _)| msc.contains('.')).map_or(rest, |(_, on)| on);
+        let is_msc = |segment: &str| percent_bytes(segment).any(|byte| byte == b'.');
+        rest = rest.split_first().filter(|(msc, _)| is_msc(msc)).map_or(rest, |(_, on)| on);
         row = match area {
             Area::Media => find(area, methods, rest),
             _ => find(Area::Client, methods, rest).or_else(|| find(Area::Media, methods, rest)),
