@@ -351,7 +351,8 @@ fn check_author(
     if matches!(giver, Giver::Sender) {
         // Where the author's own device gave the key, that has said it all. Another of the sender's,
         // perhaps made up, may have given it first.
-        let mut makers = sessions.origins_of(event.room_id, session_id, event.sender);
+        let session = SessionId { room_id: event.room_id, id: session_id };
+        let mut makers = sessions.origins_of(session, event.sender);
         let is_maker =
             makers.any(|maker| maker.sender_key == keys.0 && maker.claimed_ed25519 == keys.1);
         let is_proven = !is_maker
