@@ -197,6 +197,10 @@ export const ROWS: readonly Row[] = [
     id: "livekit-token",
     leaks: (s) => others(s, (e) => e.host === "livekit.example.org" && sends("openid_token")(e)),
   },
+  {
+    id: "call-server-address",
+    notDriven: "a connection, no request; e2e/element-call.spec.ts counts those of a real call",
+  },
   { id: "call-transports", leaks: (s) => hs(s, "GET", /\/rtc\/transports$/) },
   { id: "call-membership", leaks: (s) => hs(s, "PUT", /\/state\/org\.matrix\.msc3401\.call\.member\//) },
   { id: "call-signalling", leaks: (s) => hs(s, "PUT", /\/send\/m\.call\.invite\//, bodyHas("candidate:")) },
@@ -348,8 +352,12 @@ export const ROWS: readonly Row[] = [
         (e) => e.method === "POST" && String(member(json(e.body), "client_uri")).includes(SITE),
       ),
   },
-  { id: "oidc-authorize", notDriven: NAVIGATION },
-  { id: "oidc-manage", notDriven: NAVIGATION },
+  {
+    id: "oidc-authorize",
+    leaks: (s) =>
+      others(s, (e) => query(e).has("redirect_uri") && /:device:/.test(query(e).get("scope") ?? "")),
+  },
+  { id: "oidc-manage", leaks: (s) => others(s, (e) => query(e).has("action") && query(e).has("device_id")) },
   { id: "sso-redirect", leaks: (s) => hs(s, "GET", /login\/sso\/redirect/) },
   {
     id: "sso-room",
@@ -358,7 +366,10 @@ export const ROWS: readonly Row[] = [
         (query(e).get("redirectUrl") ?? "").includes("#/room/"),
       ),
   },
-  { id: "sso-login-token", notDriven: "the way back from such a sign-in; nothing is sent before it" },
+  {
+    id: "sso-login-token",
+    leaks: (s) => s.exchanges.filter((e) => e.host === WEB_HOST && query(e).has("loginToken")),
+  },
   {
     id: "local-notification-settings",
     leaks: (s) => accountData(s, /org\.matrix\.msc3890\.local_notification_settings\./, sends("is_silenced")),

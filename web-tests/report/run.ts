@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { elementPage } from "../element/page.ts";
 import { bothBrowsers } from "../support/browsers.ts";
 import type { BrowserKind } from "../support/browsers.ts";
+import { LOGIN_TOKENS } from "../support/single-sign-on.ts";
 import { startWorld } from "../support/world.ts";
 import { reportPage } from "./page.ts";
 import type { Report, ReportRow } from "./report.ts";
@@ -51,6 +52,7 @@ export async function makeReport(
   const extensions = new Map(bothBrowsers.map((kind) => [kind, testBuild(kind)]));
   const world = await startWorld({
     withOpenMedia: true,
+    synapseConfig: LOGIN_TOKENS,
     client: { config: (config) => ({ ...config, ...FOREIGN_PARTS }) },
   });
   const sessions: SessionResult[] = [];

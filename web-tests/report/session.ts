@@ -5,6 +5,7 @@ import type { BrowserKind } from "../support/browsers.ts";
 import { jpegWithPlace, pictureHolding } from "../support/canaries.ts";
 import { drive, openClient, tryToDrive, unhandled } from "../support/client-page.ts";
 import { isAsked, press } from "../support/question.ts";
+import { withSingleSignOn } from "../support/single-sign-on.ts";
 import { AUTH, startAuthServer } from "../support/auth-server.ts";
 import { HOMESERVER, identityServer, MANAGER, OPEN_HOMESERVER } from "../support/world.ts";
 import type { World } from "../support/world.ts";
@@ -34,6 +35,16 @@ export async function runSession(
   world.recorder.route("is.example.org", identityServer({ algorithms: ["none"] }));
   const begin = (stage: Stage): Session => new Session(stage, options.slidingSync ?? false);
   return runDriven(world, world.recorder, kind, extension, begin);
+}
+
+/** Leaves the page as Element does, by its own script, and waits for the next one. */
+async function follow(tab: Page, url: string): Promise<void> {
+  await Promise.all([
+    tab.waitForNavigation({ timeout: 60_000 }),
+    tab.evaluate((address: string) => {
+      location.href = address;
+    }, url),
+  ]);
 }
 
 /** What the page's own script is answered. */
@@ -85,28 +96,38 @@ class Session extends DrivenSession {
     await this.#leave();
   }
 
-  /** Two ways to sign in that leave Element's page, up to where they begin to tell. */
+  /** Ways to sign in, and to look at one's sessions, that leave Element's page. */
   async #signInElsewhere(): Promise<void> {
     const tab = await this.page.browser().newPage();
     await this.check("an authorisation server signed a session in", async () => {
       this.elsewhere["device-name-token"] = await this.#signInByTokens(tab);
     });
-    // As Element does it: the homeserver is told where to come back to, a room's address here.
-    await tab.goto(`${SITE}#/room/!room:hs.example.org`);
-    await tab.evaluate((homeserver: string) => {
-      const back = encodeURIComponent(location.href);
-      location.href = `${homeserver}/_matrix/client/v3/login/sso/redirect?redirectUrl=${back}`;
-    }, `https://${HOMESERVER}`);
-    await this.check("the homeserver's sign-in page was asked for", async () => {
-      const limit = Date.now() + 30_000;
-      const isAsked = (): boolean =>
-        this.world.recorder.to(HOMESERVER).some(({ path }) => path.includes("/login/sso/redirect"));
-      while (!isAsked()) {
-        if (Date.now() > limit) throw new Error("it was not, within half a minute");
-        await new Promise((resume) => setTimeout(resume, 50));
-      }
+    await this.check("the homeserver's sign-in page signed a session in", async () => {
+      await this.#signInByHomeserver(tab);
     });
     await tab.close();
+  }
+
+  /** As Element does it: the homeserver is told where to come back to, a room's address here. */
+  async #signInByHomeserver(tab: Page): Promise<void> {
+    const { synapse, recorder } = this.world;
+    const user = `single-${Math.random().toString(36).slice(2, 8)}`;
+    recorder.route(HOMESERVER, withSingleSignOn(synapse, await synapse.register(user, PASSWORD)));
+    try {
+      await tab.goto(`${SITE}#/room/!room:hs.example.org`);
+      const back = encodeURIComponent(`${SITE}#/room/!room:hs.example.org`);
+      const path = `/_matrix/client/v3/login/sso/redirect?redirectUrl=${back}`;
+      await follow(tab, `https://${HOMESERVER}${path}`);
+      const limit = Date.now() + 60_000;
+      const isBack = (): boolean =>
+        recorder.to(new URL(SITE).host).some(({ path: at }) => at.includes("loginToken="));
+      while (!isBack()) {
+        if (Date.now() > limit) throw new Error("nobody came back from it within a minute");
+        await new Promise((resume) => setTimeout(resume, 50));
+      }
+    } finally {
+      recorder.route(HOMESERVER, { forward: synapse.baseUrl });
+    }
   }
 
   /** As OAuth does it; gives how many sessions are called after the browser in the end. */
@@ -132,8 +153,9 @@ class Session extends DrivenSession {
       code_challenge: createHash("sha256").update(verifier).digest("base64url"),
       code_challenge_method: "S256",
     });
-    await tab.goto(`https://${AUTH}/authorize?${query.toString()}`);
-    const back = await tab.$eval("#allow", (link) => (link as HTMLAnchorElement).href);
+    await follow(tab, `https://${AUTH}/authorize?${query.toString()}`);
+    const allow = await tab.waitForSelector("#allow[href]", { timeout: 60_000 });
+    const back = (await allow?.evaluate((link) => (link as HTMLAnchorElement).href)) ?? "";
     await tab.goto(SITE);
     const tokens = await post(tab, `https://${AUTH}/oauth2/token`, {
       type: "application/x-www-form-urlencoded",
@@ -155,6 +177,8 @@ class Session extends DrivenSession {
       String(tokens["access_token"]),
     );
     if (status !== 200) throw new Error(`the homeserver answered ${status} to the new session`);
+    const manage = new URLSearchParams({ action: "org.matrix.session_view", device_id: device });
+    await follow(tab, `https://${AUTH}/account?${manage.toString()}`);
     const path = `/_matrix/client/v3/devices/${device}`;
     const { display_name: name } = await synapse.call(account, "GET", path);
     return /Chrome|Firefox/.test(String(name)) ? 1 : 0;

@@ -198,6 +198,13 @@ pub const LEAKS: &[Leak] = &[
         Some("integrations"),
     ),
     leak(
+        "call-server-address",
+        2,
+        "Your IP address, when you join a group call with somebody of another homeserver",
+        "LiveKit servers that other members name",
+        Some("integrations"),
+    ),
+    leak(
         "call-transports",
         2,
         "That your client starts, by its question for call servers",
