@@ -1,5 +1,6 @@
 /** Runs in the browser: the core's reading beside the browser's own. */
 
+import tables from "../../extension/generated/tables.json";
 import "./boundary-page.ts";
 
 const site = "https://chat.example.org/app/";
@@ -12,10 +13,68 @@ interface Kind {
   readonly url: string;
   readonly keys: readonly string[];
   harden(value: Json): Json;
+  /** Values beside those of every kind. */
+  readonly atoms?: readonly string[];
+  /** Texts that more is in than chance puts there. */
+  readonly likely?: (value: () => string) => string;
+  /** The places of managers and call services that are named in it. */
+  readonly named?: (value: Json) => string[];
 }
 
 const isObject = (value: Json | undefined): value is { [key: string]: Json } =>
   typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** A value at a path of keys, as scripts read it. */
+function at(value: Json | undefined, path: readonly string[]): Json | undefined {
+  return path.reduce<Json | undefined>(
+    (inner, key) => (isObject(inner) && Object.hasOwn(inner, key) ? inner[key] : undefined),
+    value,
+  );
+}
+
+function remove(value: { [key: string]: Json }, path: readonly string[]): void {
+  const parent = at(value, path.slice(0, -1));
+  if (isObject(parent)) delete parent[path.at(-1) ?? ""];
+}
+
+function set(value: { [key: string]: Json }, path: readonly string[], to: Json): void {
+  const [key = "", ...rest] = path;
+  if (rest.length === 0) {
+    value[key] = to;
+    return;
+  }
+  const inner = value[key];
+  const parent = isObject(inner) ? inner : {};
+  value[key] = parent;
+  set(parent, rest, to);
+}
+
+/** Addresses of services, as a text and as the place that it names. */
+const services: ReadonlyMap<string, string> = new Map([
+  ["https://one.example", "one.example/"],
+  ["https://one.example/", "one.example/"],
+  ["https://one.example/api/", "one.example/api"],
+  ["HTTPS://Two.example:443/x", "two.example/x"],
+  ["https://three.example:8443", "three.example:8443/"],
+]);
+const serviceAtoms = [
+  ...[...services.keys()].map((url) => JSON.stringify(url)),
+  '"https:\\/\\/one.exampl\\u0065"',
+  '"https://one.example\\ud800"',
+  '"https://chat.example.org/"',
+];
+/** An address that chance made of one of them, and that needs no more than cutting. */
+const plainAddress =
+  /^https:\/\/(?:[a-z0-9-]+\.)+[a-z0-9-]*[a-z][a-z0-9-]*(?::\d*)?(?:\/[\w.~!$&()*+,;=:@/-]*)?$/i;
+const placeOf = (value: Json | undefined): string[] => {
+  if (typeof value !== "string") return [];
+  const place = services.get(value);
+  if (place !== undefined) return [place];
+  const url = plainAddress.test(value) && URL.canParse(value) ? new URL(value) : undefined;
+  if (url === undefined || url.host === new URL(site).host) return [];
+  return [url.host + (url.pathname.replace(/\/+$/, "") || "/")];
+};
+const listed = (value: Json | undefined): Json[] => (Array.isArray(value) ? value : []);
 
 const kinds: readonly Kind[] = [
   {
@@ -52,7 +111,110 @@ const kinds: readonly Kind[] = [
       return value;
     },
   },
+  {
+    url: `${site}config.json`,
+    keys: [
+      '"integrations_ui_url"',
+      '"integrations\\u005fui_url"',
+      '"integrationsRestUrl"',
+      '"integrations_widgets_urls"',
+      '"default_server_config"',
+      '"m.identity_server"',
+      '"default_is_url"',
+      '"setting_defaults"',
+      '"settingDefaults"',
+      '"UIFeature.identityServer"',
+      '"widget_build_url"',
+      '"x"',
+    ],
+    atoms: serviceAtoms,
+    likely: (value) =>
+      `{"integrations_ui_url":${value()},"integrations_widgets_urls":[${value()},${value()}],"setting_defaults":${value()},"default_server_config":{"m.identity_server":${value()}},"integrationsUiUrl":${value()},"integrations_rest_url":${value()}}`,
+    harden(value) {
+      if (!isObject(value) || Object.keys(value).length === 0) return value;
+      for (const server of ["default_server_config", "defaultServerConfig"]) {
+        remove(value, [server, "m.identity_server"]);
+      }
+      for (const key of [
+        "default_is_url",
+        "defaultIsUrl",
+        "integrationsUiUrl",
+        "integrationsRestUrl",
+        "integrationsWidgetsUrls",
+        "widget_build_url",
+        "widgetBuildUrl",
+        "audio_stream_url",
+        "audioStreamUrl",
+      ]) {
+        remove(value, [key]);
+      }
+      set(value, ["integrations_ui_url"], null);
+      set(value, ["integrations_rest_url"], null);
+      set(value, ["integrations_widgets_urls"], []);
+      for (const setting of [
+        "UIFeature.identityServer",
+        "MessageComposerInput.showStickersButton",
+      ]) {
+        set(value, ["setting_defaults", setting], false);
+        remove(value, ["settingDefaults", setting]);
+      }
+      return value;
+    },
+    named: (value) =>
+      [
+        "integrations_ui_url",
+        "integrations_rest_url",
+        "integrationsUiUrl",
+        "integrationsRestUrl",
+        "integrations_widgets_urls",
+        "integrationsWidgetsUrls",
+      ].flatMap((key) => {
+        const found = at(value, [key]);
+        return [...placeOf(found), ...listed(found).flatMap(placeOf)];
+      }),
+  },
+  {
+    url: "https://hs.example.org/.well-known/matrix/client",
+    keys: [
+      '"m.integrations"',
+      '"m.integration\\u0073"',
+      '"managers"',
+      '"api_url"',
+      '"ui_url"',
+      '"m.identity_server"',
+      '"org.matrix.msc4143.rtc_foci"',
+      '"livekit_service_url"',
+      '"io.element.call_behaviour"',
+      '"x"',
+    ],
+    atoms: serviceAtoms,
+    likely: (value) =>
+      `{"m.integrations":{"managers":[{"api_url":${value()},"ui_url":${value()}},${value()},{"ui_url":${value()}}]},"m.identity_server":${value()},"org.matrix.msc4143.rtc_foci":[{"livekit_service_url":${value()}},${value()}]}`,
+    harden(value) {
+      if (!isObject(value)) return value;
+      remove(value, ["m.identity_server"]);
+      remove(value, ["io.element.call_behaviour"]);
+      if (Object.hasOwn(value, "m.integrations")) value["m.integrations"] = { managers: [] };
+      return value;
+    },
+    named: (value) => [
+      ...listed(at(value, ["m.integrations", "managers"])).flatMap((manager) => [
+        ...placeOf(at(manager, ["api_url"])),
+        ...placeOf(at(manager, ["ui_url"])),
+      ]),
+      ...listed(at(value, ["org.matrix.msc4143.rtc_foci"])).flatMap((focus) => {
+        const url = at(focus, ["livekit_service_url"]);
+        // The site's own host may serve calls, and is nobody's integration manager.
+        const hosts =
+          url === `https://${new URL(site).host}/` ? [new URL(site).host] : placeOf(url);
+        return hosts.map((place) => `call ${place.split("/")[0]}`);
+      }),
+    ],
+  },
 ];
+
+/** What its shields change, where others would change the same responses. */
+const FEW_SHIELDS = ["config", "identity", "integrations"];
 
 /** Mulberry32. */
 function randomFrom(seed: number): (below: number) => number {
@@ -105,7 +267,7 @@ function texts(random: (below: number) => number, kind: Kind): string {
   const space = (): string => pick(["", "", "", " ", "\n\t", "\r"]);
   const value = (depth: number): string => {
     const what = random(depth > 5 ? 1 : 4);
-    if (what === 0) return pick(atoms);
+    if (what === 0) return pick([...atoms, ...(kind.atoms ?? [])]);
     const many = random(4);
     if (what === 1) {
       return `[${Array.from({ length: many }, () => value(depth + 1)).join(`${space()},${space()}`)}]`;
@@ -123,6 +285,7 @@ function texts(random: (below: number) => number, kind: Kind): string {
   const event = (): string =>
     `{"type":"m.identity_server",${pick(kind.keys)}:${value(3)},"content":{"base_url":${pick(atoms)}}}`;
   let text = object(0, 1 + random(3));
+  if (kind.likely !== undefined && random(2) === 0) text = kind.likely(() => value(3));
   if (kind.url.includes("/sync") && random(2) === 0) {
     text = `{"account_data":{"events":[${event()},${value(3)}]},${pick(kind.keys)}:${value(1)}}`;
   }
@@ -166,19 +329,57 @@ const read = (bytes: Uint8Array): Json | undefined => {
   }
 };
 
+/** The same value always as the same text. */
+function shownAs(value: Json | undefined): string {
+  if (Array.isArray(value)) return `[${value.map(shownAs).join(",")}]`;
+  if (!isObject(value)) return JSON.stringify(value) ?? "no JSON any more";
+  const members = Object.entries(value).map(
+    ([key, inner]) => `${JSON.stringify(key)}:${shownAs(inner)}`,
+  );
+  return `{${members.sort().join(",")}}`;
+}
+
+/** With the shields alone on that the kinds above know. */
+const fewShields = JSON.stringify({
+  version: 1,
+  shields: Object.fromEntries(
+    tables.shields.map(({ id }) => [id, FEW_SHIELDS.includes(id) ? "on" : "off"]),
+  ),
+});
+
+/** Places that a core has learned of: of managers, and of call services by their hosts alone. */
+function learned(core: InstanceType<typeof window.boundary.Core>): string[] {
+  const memory = JSON.parse(core.memory() ?? "{}") as {
+    managers?: { what: { host: string; path_prefix: string } }[];
+    rtc_hosts?: { what: string }[];
+  };
+  return [
+    ...(memory.managers ?? []).map(({ what }) => what.host + what.path_prefix),
+    ...(memory.rtc_hosts ?? []).map(({ what }) => `call ${what}`),
+  ];
+}
+
 /** What is wrong with what the core makes of a response; undefined: nothing. */
 function difference(
-  core: InstanceType<typeof window.boundary.Core>,
+  shared: InstanceType<typeof window.boundary.Core>,
   kind: Kind,
   bytes: Uint8Array,
 ): string | undefined {
+  // What one has learned it does not learn again.
+  const core = kind.named === undefined ? shared : newCore(fewShields);
   const told = core.answer("GET", kind.url, 200, bytes);
+  const places = kind.named === undefined ? [] : learned(core);
+  if (core !== shared) core.free();
   const value = read(bytes);
   if (value === undefined) {
+    if (places.length > 0) return `the browser refuses it, and the core learned ${places.join()}`;
     return told === undefined ? undefined : "the browser refuses it, and the core changed it";
   }
-  const shown = JSON.stringify(read(told ?? bytes)) ?? "no JSON any more";
-  const wanted = JSON.stringify(kind.harden(value));
+  const named = [...new Set(kind.named?.(value))].sort().join();
+  const found = [...new Set(places)].sort().join();
+  if (found !== named) return `learned ${found} instead of ${named}`;
+  const shown = shownAs(read(told ?? bytes));
+  const wanted = shownAs(kind.harden(value));
   return shown === wanted ? undefined : `${shown} instead of ${wanted}`;
 }
 
@@ -193,13 +394,14 @@ function responses(
   const random = randomFrom(seed);
   const core = newCore();
   const differences: string[] = [];
-  const counts = { refused: 0, hardened: 0, kept: 0 };
+  const counts = { refused: 0, hardened: 0, kept: 0, learned: 0 };
   for (let index = 0; index < many && differences.length < 5; index += 1) {
     const kind = kinds[index % kinds.length] as Kind;
     const bytes = spoilt(random, texts(random, kind));
     const wrong = difference(core, kind, bytes);
     if (wrong !== undefined) differences.push(`${kind.url} ${shownText(bytes)}: ${wrong}`);
     const value = read(bytes);
+    if (value !== undefined && (kind.named?.(value).length ?? 0) > 0) counts.learned += 1;
     if (value === undefined) counts.refused += 1;
     else if (JSON.stringify(value) === JSON.stringify(kind.harden(value))) counts.kept += 1;
     else counts.hardened += 1;
@@ -218,6 +420,8 @@ function hostile(): string[] {
     canary,
     '"uris":["stun:canary.example","turn:turn.example"]',
     `"account_data":{"events":[${event}]}`,
+    '"default_is_url":"https://canary.example"',
+    '"m.identity_server":{"base_url":"https://canary.example"}',
   ];
   const found: string[] = [];
   for (const [index, kind] of kinds.entries()) {
