@@ -22,6 +22,9 @@ const UNREAD = /^(?:querySelector|querySelectorAll|closest|matches|getPropertyVa
 /** A sentence of a script or a module, as against names, patterns and code. */
 const SENTENCE = /^\p{Lu}.*\p{L} \p{L}.*[.?]$/su;
 
+/** It may also begin with what somebody wrote. */
+const SAID_IN_PAGES = /^[“\p{Lu}].*\p{L} \p{L}.*[.?]$/su;
+
 /** Literals of a source that a person would read. */
 function readable(source: string): string[] {
   const tree = ts.createSourceFile("a.ts", source, ts.ScriptTarget.Latest, true);
@@ -141,6 +144,8 @@ describe("texts of the pages", () => {
         !literals.has(name) &&
         !literals.has(stem) &&
         !patterns.some((pattern) => pattern.test(name)) &&
+        // Of the Rust module; see below.
+        !name.startsWith("said_") &&
         !manifest.includes(`__MSG_${name}__`)
       );
     });
@@ -264,6 +269,29 @@ describe("texts of Element's page", () => {
         );
       }
     }
+  });
+
+  test("of the module of Mantle's own pages have their translation, and there is none for what it never says", () => {
+    const table = (file: string): Record<string, { message: string }> =>
+      JSON.parse(read(file, EXTENSION)) as Record<string, { message: string }>;
+    const english = Object.entries(table("_locales/en/messages.json"));
+    const translations = english
+      .filter(([name]) => name.startsWith("said_"))
+      .map(([, { message }]) => message);
+    // What tables have a name of their own for.
+    const named = new Set(Object.values(table("generated/texts.json")).map((one) => one.message));
+    const said = new Set<string>();
+    for (const crate of ["settings", "check-up", "bindings/pages"]) {
+      const of = new URL(`../core/${crate}/src/`, EXTENSION);
+      for (const file of files(of, ".rs")) {
+        for (const one of saidByRust(read(file, of))) {
+          if (SAID_IN_PAGES.test(one) && !named.has(one)) said.add(one);
+        }
+      }
+    }
+    assert.ok(said.size > 0);
+    assert.deepEqual([...said].sort(), translations.sort());
+    for (const one of translations) assert.doesNotMatch(one, /\$[2-9]/);
   });
 
   test("of the modules have their translation, and there is none for what nobody says", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { describe, test } from "node:test";
 
-import { LANGUAGES, languageFor } from "./messages.ts";
+import { LANGUAGES, languageFor, translation } from "./messages.ts";
 
 type Table = Record<string, { message: string; description?: string }>;
 
@@ -66,4 +66,27 @@ describe("texts", () => {
       }
     });
   }
+
+  test("of the Rust module are found by what it says in English, with what is put in", () => {
+    const german = tableOf("de");
+    const say = (sentence: string): string => translation(sentence, english, german);
+    assert.equal(
+      say("Your organisation has set this; ask your administrator to change it."),
+      "Das hat deine Organisation festgelegt; bitte deine Administration, es zu ändern.",
+    );
+    assert.equal(
+      say("“a $1 b” is not a host name; write it like scalar.example.org."),
+      "„a $1 b“ ist kein Hostname; schreibe ihn wie scalar.example.org.",
+    );
+    const title = english["option_general_ledgerDays"]?.message ?? "";
+    const own = german["option_general_ledgerDays"]?.message ?? "";
+    assert.notEqual(title, own);
+    assert.equal(
+      say(`Mantle cannot set “${title}” to this; choose another value.`),
+      `Mantle kann „${own}“ nicht darauf setzen; wähle einen anderen Wert.`,
+    );
+    for (const foreign of ["", "Something else.", "Mantle cannot set “", "“” is not a host name"]) {
+      assert.equal(say(foreign), foreign);
+    }
+  });
 });

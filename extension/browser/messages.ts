@@ -26,16 +26,48 @@ let table: Table = {};
 
 /** Reads the table of the person's first language that has one; before anything is shown. */
 export async function readMessages(): Promise<void> {
-  const chosen = languageFor(navigator.languages);
-  try {
-    const bytes = await packagedFile(`_locales/${chosen}/messages.json`);
-    table = JSON.parse(new TextDecoder().decode(bytes)) as Table;
-  } catch {
-    // Names of texts are better than no page.
-    table = {};
-  }
+  // Names of texts are better than no page.
+  table = await readTable(languageFor(navigator.languages)).catch(() => ({}));
   document.documentElement.lang = language();
   document.documentElement.dir = table["direction"]?.message === "rtl" ? "rtl" : "ltr";
+}
+
+async function readTable(name: string): Promise<Table> {
+  const bytes = await packagedFile(`_locales/${name}/messages.json`);
+  return JSON.parse(new TextDecoder().decode(bytes)) as Table;
+}
+
+/** What the Rust module says in English, in the person's language; English where nobody can tell. */
+export async function translated(sentence: string): Promise<string> {
+  if (language() === "en") return sentence;
+  const english = await readTable("en").catch(() => ({}));
+  return translation(sentence, english, table);
+}
+
+/** As `translated`: found by the sentences of the English table whose names begin with `said_`. */
+export function translation(sentence: string, english: Table, own: Table): string {
+  for (const [name, said] of Object.entries(english)) {
+    if (said === undefined || !name.startsWith("said_")) continue;
+    const [before = "", after] = said.message.split("$1");
+    const isIt =
+      after === undefined
+        ? sentence === before
+        : sentence.length >= before.length + after.length &&
+          sentence.startsWith(before) &&
+          sentence.endsWith(after);
+    const message = own[name]?.message;
+    if (!isIt || message === undefined) continue;
+    const value = sentence.slice(before.length, sentence.length - (after ?? "").length);
+    return filled(message, [optionIn(value, english, own)]);
+  }
+  return sentence;
+}
+
+/** An option stands in a sentence by its English title; any other value is as somebody wrote it. */
+function optionIn(value: string, english: Table, own: Table): string {
+  const names = Object.keys(english).filter((name) => name.startsWith("option_"));
+  const name = names.find((one) => english[one]?.message === value);
+  return (name === undefined ? undefined : own[name]?.message) ?? value;
 }
 
 export function languageFor(wanted: readonly string[], known = LANGUAGES): string {

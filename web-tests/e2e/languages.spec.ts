@@ -19,6 +19,7 @@ import {
   callApi,
   launchMantle,
   pause,
+  storeSettings,
   tabShowing,
   testBuild,
   until,
@@ -70,6 +71,27 @@ interface SaidInPage {
   /** What Element is told when the person says no, and when a shield does. */
   refusals: string[];
   notice: string[];
+}
+
+/** What the options page shows of the Rust module's sentences: a refused change, and a problem. */
+async function saidByModule(options: Page): Promise<{ refused: string; problem: string }> {
+  const textOf = async (selector: string): Promise<string> => {
+    const shown = await options.waitForFunction(
+      (at) => document.querySelector(at)?.textContent,
+      {},
+      selector,
+    );
+    return (await shown.jsonValue()) ?? "";
+  };
+  await options.$eval("#option-general-ledgerDays", (field) => {
+    (field as HTMLInputElement).value = "9999";
+    field.closest(".field")?.querySelector("button")?.click();
+  });
+  const refused = await textOf("#general .trouble");
+  await storeSettings(options, { version: 1, options: { general: { consent: "perhaps" } } });
+  const problem = await textOf("#problems p");
+  await storeSettings(options, undefined);
+  return { refused, problem };
 }
 
 async function saidInPage(page: Page, picture: string): Promise<SaidInPage> {
@@ -206,6 +228,12 @@ for (const kind of bothBrowsers) {
             assert.deepEqual(await sideways(page), [], name);
             const path = join(SCREENSHOTS, `${name}-${kind}-${language}-320.png`);
             await page.screenshot({ path, fullPage: true });
+            if (name !== "options") return;
+            const { refused, problem } = await saidByModule(page);
+            const title = own["option_general_ledgerDays"]?.message ?? "";
+            assert.equal(refused, own["said_value"]?.message.replace("$1", title));
+            const key = "options.general.consent";
+            assert.equal(problem, own["said_ownValue"]?.message.replace("$1", key));
           },
           ({ question, dialog, refusals, notice }) => {
             const table = pageTable(language);

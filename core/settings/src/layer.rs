@@ -23,22 +23,29 @@ pub(crate) enum Author {
     Organisation,
 }
 
+/// Each sentence stands whole: the pages find its translation by it.
 impl Author {
-    fn text(self) -> &'static str {
+    pub(crate) fn not_understood(self, key: &str) -> String {
         match self {
-            Self::Person => "your saved settings",
-            Self::Organisation => "your organisation's policy",
+            Self::Person => format!(
+                "Mantle does not understand “{key}” in your saved settings, so its safe default is in force."
+            ),
+            Self::Organisation => format!(
+                "Mantle does not understand “{key}” in your organisation's policy, so its safe default is in force."
+            ),
         }
     }
 
-    pub(crate) fn not_understood(self, key: &str) -> String {
-        let whose = self.text();
-        format!("Mantle does not understand “{key}” in {whose}, so its safe default is in force.")
-    }
-
     fn unreadable(self) -> String {
-        let whose = self.text();
-        format!("Mantle could not read {whose}, so the safe defaults are in force; set them again.")
+        let sentence = match self {
+            Self::Person => {
+                "Mantle could not read your saved settings, so the safe defaults are in force; set them again."
+            }
+            Self::Organisation => {
+                "Mantle could not read your organisation's policy, so the safe defaults are in force; ask your administrator to correct it."
+            }
+        };
+        sentence.to_owned()
     }
 }
 

@@ -70,7 +70,7 @@ async function showSettings(): Promise<void> {
     field.update(settings);
   }
   part("managed").hidden = texts.managed === null;
-  showProblems(part("problems"), problemsOf(settings, await refusedRules()));
+  showProblems(part("problems"), await problemsOf(settings, await refusedRules()));
   showWelcome(part("welcome"), settings);
   await showLearned(part("learned"), settings);
   const ofPolicy = storedSites(texts.managed).map((site) => site.url);

@@ -68,7 +68,7 @@ async function showSettings(): Promise<void> {
   pause?.setLocked(isLocked);
   const names = settings.shields.find(({ id }) => id === "device-name");
   happened.nameSessions(names?.mode === "on" ? settings.deviceName.value : undefined);
-  showProblems(part("problems"), problemsOf(settings, await refusedRules()));
+  showProblems(part("problems"), await problemsOf(settings, await refusedRules()));
   showWelcome(part("welcome"), settings);
   showSites(part("sites"), await addedSites(texts), [], () => void showSettings());
 }

@@ -1,10 +1,14 @@
 /** What is wrong and what to do about it, one sentence each. */
-import { counted, text } from "../../browser/messages.ts";
+import { counted, text, translated } from "../../browser/messages.ts";
 import type { SettingsView } from "../../browser/settings-core.ts";
 import { element } from "./dom.ts";
 
-export function problemsOf({ problems }: SettingsView, refusedRules: number): string[] {
-  return [...problems, ...(refusedRules > 0 ? [counted("rulesRefused", refusedRules)] : [])];
+export async function problemsOf(
+  { problems }: SettingsView,
+  refusedRules: number,
+): Promise<string[]> {
+  const said = await Promise.all(problems.map(translated));
+  return refusedRules > 0 ? [...said, counted("rulesRefused", refusedRules)] : said;
 }
 
 export function showProblems(section: HTMLElement, problems: readonly string[]): void {

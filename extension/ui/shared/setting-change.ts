@@ -1,5 +1,6 @@
 /** What a person changes on Mantle's own pages. */
 import { type SettingChange, changedSettings } from "../../browser/settings-core.ts";
+import { translated } from "../../browser/messages.ts";
 import { readSettings, writeSettings } from "../../browser/settings-store.ts";
 import { storedSites } from "../../browser/sites.ts";
 
@@ -8,9 +9,23 @@ export type ChangeSetting = (change: SettingChange) => Promise<void>;
 
 /** Settings are read, changed and written as one step, also with a second page open. */
 export async function changeSetting(setting: SettingChange): Promise<void> {
+  await changeSettings([setting]);
+}
+
+/** All of them or, where one is refused, none. */
+export async function changeSettings(settings: readonly SettingChange[]): Promise<void> {
   await navigator.locks.request("change-setting", async () => {
-    await writeSettings(await changedSettings(await readSettings(), setting));
+    const { stored, managed } = await readSettings();
+    let changed = stored;
+    for (const setting of settings) {
+      changed = await changedSettings({ stored: changed, managed }, setting).catch(inOwnWords);
+    }
+    if (changed !== null) await writeSettings(changed);
   });
+}
+
+async function inOwnWords(error: unknown): Promise<never> {
+  throw new Error(await translated(error instanceof Error ? error.message : String(error)));
 }
 
 /** Changes the list of the person's own sites. */
