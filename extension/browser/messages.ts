@@ -23,6 +23,8 @@ export type CountedName = MessageName extends infer Name
 type Table = Readonly<Record<string, { readonly message: string } | undefined>>;
 
 let table: Table = {};
+/** For what the Rust module says; read when it first says something. */
+let sources: Promise<Table> | undefined;
 
 /** Reads the table of the person's first language that has one; before anything is shown. */
 export async function readMessages(): Promise<void> {
@@ -40,13 +42,14 @@ async function readTable(name: string): Promise<Table> {
 /** What the Rust module says in English, in the person's language; English where nobody can tell. */
 export async function translated(sentence: string): Promise<string> {
   if (language() === "en") return sentence;
-  const english = await readTable("en").catch(() => ({}));
-  return translation(sentence, english, table);
+  // A policy may have any number of problems.
+  sources ??= readTable("en").catch(() => ({}));
+  return translation(sentence, await sources, table);
 }
 
 /** As `translated`: found by the sentences of the English table whose names begin with `said_`. */
-export function translation(sentence: string, english: Table, own: Table): string {
-  for (const [name, said] of Object.entries(english)) {
+export function translation(sentence: string, source: Table, own: Table): string {
+  for (const [name, said] of Object.entries(source)) {
     if (said === undefined || !name.startsWith("said_")) continue;
     const [before = "", after] = said.message.split("$1");
     const isIt =
@@ -58,15 +61,15 @@ export function translation(sentence: string, english: Table, own: Table): strin
     const message = own[name]?.message;
     if (!isIt || message === undefined) continue;
     const value = sentence.slice(before.length, sentence.length - (after ?? "").length);
-    return filled(message, [optionIn(value, english, own)]);
+    return filled(message, [optionIn(value, source, own)]);
   }
   return sentence;
 }
 
 /** An option stands in a sentence by its English title; any other value is as somebody wrote it. */
-function optionIn(value: string, english: Table, own: Table): string {
-  const names = Object.keys(english).filter((name) => name.startsWith("option_"));
-  const name = names.find((one) => english[one]?.message === value);
+function optionIn(value: string, source: Table, own: Table): string {
+  const names = Object.keys(source).filter((name) => name.startsWith("option_"));
+  const name = names.find((one) => source[one]?.message === value);
   return (name === undefined ? undefined : own[name]?.message) ?? value;
 }
 
