@@ -71,6 +71,7 @@ const extensionLayers: Record<string, readonly string[]> = {
     ...["page/primordials", "page/intercept", "page/core", "page/dialogs"],
     ...["page/texts", "page/room-state/element"],
   ],
+  "page/room-pictures": ["page/primordials", "page/room-state/element"],
   "page/checkup": [
     ...["protocol", "page/primordials", "page/texts"],
     ...["page/room-state", "page/room-state/element"],
@@ -80,6 +81,7 @@ const extensionLayers: Record<string, readonly string[]> = {
     ...["page/dialogs", "page/texts", "page/room-state", "page/media", "page/relations"],
     "page/checkup",
     "page/history",
+    "page/room-pictures",
   ],
 };
 /** For tests only: what node has not and a browser has. */

@@ -36,6 +36,7 @@ import { installRtcHook } from "./intercept/rtc.ts";
 import { installEncryptedState } from "./room-state/install.ts";
 import { installHistoryKeys } from "./history/keys.ts";
 import { installRelations } from "./relations/install.ts";
+import { installRoomPictures } from "./room-pictures/install.ts";
 import { installResponseAccessors } from "./intercept/response.ts";
 import { runTask } from "./checkup/tasks.ts";
 import { store } from "./channel/store.ts";
@@ -86,12 +87,14 @@ function install(): void {
   };
   const lookForRelations = installRelations();
   const lookForHistoryKeys = installHistoryKeys(() => core);
+  const lookForPictures = installRoomPictures((roomId) => state.encryptsState(roomId));
   const core: GuardedCore = new GuardedCore(documentUrl(), {
     status: report,
     pending: drainSoon,
     asked: () => {
       lookForRelations();
       lookForHistoryKeys();
+      lookForPictures();
     },
     kept: (key, value) => {
       // Lost at worst are habits, and only where the disk is full or the extension gone.

@@ -6,6 +6,7 @@ import * as identity from "./identity.ts";
 import * as integrations from "./integrations.ts";
 import * as media from "./media.ts";
 import * as relations from "./relations.ts";
+import * as roomPictures from "./room-pictures.ts";
 import * as rooms from "./rooms.ts";
 import * as session from "./session.ts";
 import * as thirdParties from "./third-parties.ts";
@@ -44,6 +45,7 @@ const calls = {
   ...account,
   ...encryptedState,
   ...relations,
+  ...roomPictures,
   ...rooms,
   ...media,
   ...thirdParties,

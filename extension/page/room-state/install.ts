@@ -24,6 +24,8 @@ export interface EncryptedStateParts {
   /** What the person asked for in the popup. */
   wish(wish: RoomsCommand): void;
   readonly conversion: RoomConversion;
+  /** Whether the room encrypts its state, as far as is known by now. */
+  encryptsState(roomId: string): Promise<boolean>;
 }
 
 /** Nothing is loaded before the first request that the core hands over, but for a known session. */
@@ -90,6 +92,10 @@ export function installEncryptedState(
   const conversion = new RoomConversion(engine, sharing);
   return {
     conversion,
+    encryptsState: async (roomId) => {
+      await engine.started();
+      return engine.call((known) => known.encryptsState(roomId));
+    },
     applySettings: () => {
       engine.applySettings();
       const mode = shieldSettings("encrypted-state")?.mode;

@@ -1,0 +1,81 @@
+/** Pictures and what encrypted rooms make of them, as a client outside any browser does it. */
+import { createCipheriv, createHash, randomBytes } from "node:crypto";
+import { crc32, deflateSync } from "node:zlib";
+import type { Account, Synapse } from "./synapse.ts";
+
+export type Colour = readonly [number, number, number];
+
+/** A PNG of one colour. */
+export function plainPicture([red, green, blue]: Colour, width: number, height = width): Buffer {
+  const chunk = (name: string, data: Buffer): Buffer => {
+    const body = Buffer.concat([Buffer.from(name), data]);
+    const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)];
+    length.writeUInt32BE(data.length);
+    sum.writeUInt32BE(crc32(body));
+    return Buffer.concat([length, body, sum]);
+  };
+  const head = Buffer.alloc(13);
+  head.writeUInt32BE(width, 0);
+  head.writeUInt32BE(height, 4);
+  head.set([8, 2], 8);
+  const line = Buffer.alloc(1 + width * 3);
+  for (let at = 1; at < line.length; at += 3) line.set([red, green, blue], at);
+  return Buffer.concat([
+    Buffer.from("\x89PNG\r\n\x1a\n", "latin1"),
+    chunk("IHDR", head),
+    chunk("IDAT", deflateSync(Buffer.concat(Array<Buffer>(height).fill(line)))),
+    chunk("IEND", Buffer.alloc(0)),
+  ]);
+}
+
+/** A file's ciphertext, with its key beside it. */
+export interface SealedFile {
+  readonly ciphertext: Buffer;
+  readonly key: string;
+  readonly iv: string;
+  readonly sha256: string;
+}
+
+const unpadded = (bytes: Buffer): string => bytes.toString("base64").replace(/=+$/, "");
+
+export function sealFile(bytes: Buffer): SealedFile {
+  const key = randomBytes(32);
+  const iv = Buffer.concat([randomBytes(8), Buffer.alloc(8)]);
+  const cipher = createCipheriv("aes-256-ctr", key, iv);
+  const ciphertext = Buffer.concat([cipher.update(bytes), cipher.final()]);
+  const sha256 = unpadded(createHash("sha256").update(ciphertext).digest());
+  return { ciphertext, key: key.toString("base64url"), iv: unpadded(iv), sha256 };
+}
+
+/** Uploads bytes; gives their `mxc` address. */
+export async function upload(synapse: Synapse, account: Account, bytes: Buffer): Promise<string> {
+  const response = await fetch(`${synapse.baseUrl}/_matrix/media/v3/upload`, {
+    method: "POST",
+    headers: {
+      Authorization: `Bearer ${account.accessToken}`,
+      "Content-Type": "application/octet-stream",
+    },
+    body: new Uint8Array(bytes),
+  });
+  const answer = (await response.json()) as { content_uri?: string };
+  if (answer.content_uri === undefined) throw new Error(`upload: ${String(response.status)}`);
+  return answer.content_uri;
+}
+
+/** The content of an encrypted room's `m.room.avatar`. */
+export function avatarContent(
+  uri: string,
+  { key, iv, sha256 }: Omit<SealedFile, "ciphertext">,
+  info: object = { mimetype: "image/png" },
+): Record<string, unknown> {
+  return {
+    file: {
+      v: "v2",
+      url: uri,
+      key: { alg: "A256CTR", ext: true, k: key, key_ops: ["encrypt", "decrypt"], kty: "oct" },
+      iv,
+      hashes: { sha256 },
+    },
+    info,
+  };
+}
