@@ -135,6 +135,7 @@ pub(crate) fn reencrypt(
         writers: writers(model, room_id),
         held,
         session_id: held.map(Outbound::session_id),
+        latest_start: held.map_or(0, Outbound::latest_start),
         now,
     };
     let before = model.states.stale(room_id).cloned().unwrap_or_default();
@@ -174,6 +175,8 @@ struct Election<'a> {
     writers: Set<String>,
     held: Option<&'a Outbound>,
     session_id: Option<String>,
+    // Of its key, among those who came later.
+    latest_start: u32,
     now: u64,
 }
 
@@ -197,9 +200,9 @@ impl Election<'_> {
         let in_room = slot.in_room();
         if self.session_id.as_ref() == Some(&current.session_id) {
             // The session has to be changed first.
-            let wait = self
-                .held
-                .and_then(|outbound| outbound.late_wait(&in_room, current.message_index, self.now));
+            let wait = self.held.and_then(|outbound| {
+                outbound.late_wait(&in_room, (current.message_index, self.latest_start), self.now)
+            });
             return Ok(Turn { stale_since: known_since, wait });
         }
         let sender = get_str(event, &["sender"])?.unwrap_or_default();

@@ -7,7 +7,7 @@ use crate::error::EngineError;
 use crate::ids::{RoomId, SessionId, Slot};
 use crate::megolm::authorship::{MAX_INTEGER, SlotOrder};
 use crate::megolm::encrypt::{
-    encrypt_payload, encrypt_state, room_key_content_from, room_keys_for_import,
+    encrypt_payload, encrypt_state, room_key_content, room_key_contents_from, room_keys_for_import,
 };
 use crate::megolm::holders::{UserHash, user_hash};
 use crate::megolm::{
@@ -221,13 +221,12 @@ pub(crate) fn need_session(model: &mut Model, json: &str) -> Result<SessionView,
     let session = &outbound.session;
     // As of when it was made, whatever is so now.
     let shares_history = request.shares_history && outbound.shares_history;
-    let key_from = |index| {
-        let content = room_key_content_from(session, index, shares_history && index == 0);
-        raw(content, |secret| secret.expose().to_owned())
-    };
+    let starts: Vec<u32> = by_start.keys().copied().collect();
+    let contents = room_key_contents_from(session, &starts).map_err(|_| EngineError::NoSession)?;
     let mut later = Vec::new();
-    for (start, share_with) in by_start {
-        later.push(LaterShare { share_with, room_key_content: key_from(start)? });
+    for ((_, share_with), content) in by_start.into_iter().zip(contents) {
+        let room_key_content = raw(Ok(content), |secret| secret.expose().to_owned())?;
+        later.push(LaterShare { share_with, room_key_content });
     }
     let view = SessionView {
         session_id: session.session_id(),
@@ -240,7 +239,9 @@ pub(crate) fn need_session(model: &mut Model, json: &str) -> Result<SessionView,
             .filter(|user| *user != device.user_id())
             .map(str::to_owned)
             .collect(),
-        room_key_content: key_from(0)?,
+        room_key_content: raw(room_key_content(session, shares_history), |secret| {
+            secret.expose().to_owned()
+        })?,
         later,
         import_json: room_keys_for_import(session, &device, shares_history)
             .map_err(|_| EngineError::NoSession)?
@@ -368,6 +369,10 @@ impl Newcomers {
         let index = outbound.message_index();
         let mut has_changed = outbound.starts.set_open(request.shares_history, index);
         has_changed |= outbound.forget_gone(allowed);
+        if self.from > MAX_INDEX {
+            // Who is to get the key now gets that of a new session, and so do the others in their time.
+            return has_changed;
+        }
         // Those who are given the key now have their place before the others.
         for has_device in [true, false] {
             for (user, _) in self.users.iter().filter(|(_, has)| *has == has_device) {

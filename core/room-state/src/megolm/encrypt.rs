@@ -168,20 +168,33 @@ pub fn room_key_content(
     session: &OutboundSession,
     shared_history: bool,
 ) -> Result<Secret, serde_json::Error> {
-    room_key_content_from(session, 0, shared_history)
+    content_of_key(session, &session.initial_session_key(), shared_history)
 }
 
-/// [`room_key_content`] for those who may read the session from an index on.
-pub(crate) fn room_key_content_from(
+/// [`room_key_content`] for those who may read the session from an index on only, for each of these,
+/// which are in order.
+///
+/// # Errors
+///
+/// Those of serialization; none is known for this content.
+pub(crate) fn room_key_contents_from(
     session: &OutboundSession,
-    index: u32,
+    indices: &[u32],
+) -> Result<Vec<Secret>, serde_json::Error> {
+    let keys = session.session_keys_from(indices);
+    keys.iter().map(|key| content_of_key(session, key, false)).collect()
+}
+
+fn content_of_key(
+    session: &OutboundSession,
+    key: &Secret,
     shared_history: bool,
 ) -> Result<Secret, serde_json::Error> {
     serde_json::to_string(&RoomKeyContent {
         algorithm: session.algorithm(),
         room_id: session.room_id(),
         session_id: &session.session_id(),
-        session_key: session.session_key_from(index).expose(),
+        session_key: key.expose(),
         shared_history,
     })
     .map(Secret::new)

@@ -170,18 +170,23 @@ impl OutboundSession {
         }
     }
 
-    /// The key from an index on, none that is still to come, in the form of `m.room_key`, signed.
-    /// Time grows with the index.
-    pub(crate) fn session_key_from(&self, index: u32) -> Secret {
-        if index >= self.message_index() {
-            return Secret::new(self.current.session_key().to_base64());
-        }
+    /// The key at index 0 in the form of `m.room_key`, signed.
+    pub(crate) fn initial_session_key(&self) -> Secret {
+        Secret::new(self.initial.session_key().to_base64())
+    }
+
+    /// The same from other indices on, in order; of one that is still to come, from the next on. Time
+    /// grows with the last.
+    pub(crate) fn session_keys_from(&self, indices: &[u32]) -> Vec<Secret> {
         let mut ahead = GroupSession::from_pickle(self.initial.pickle());
-        while ahead.message_index() < index {
-            // Only this moves a session on. Nobody is given what comes of it.
-            ahead.encrypt(b"");
-        }
-        Secret::new(ahead.session_key().to_base64())
+        let key = |index: &u32| {
+            while ahead.message_index() < (*index).min(self.message_index()) {
+                // Only this moves a session on. Nobody is given what comes of it.
+                ahead.encrypt(b"");
+            }
+            Secret::new(ahead.session_key().to_base64())
+        };
+        indices.iter().map(key).collect()
     }
 
     /// The key at index 0 in the form of key exports, unsigned.
@@ -346,10 +351,10 @@ mod tests {
     #[test]
     fn the_key_for_joiners_stays_at_index_0() {
         let mut session = OutboundSession::make("!r:x", 0);
-        let before = session.session_key_from(0);
+        let before = session.initial_session_key();
         session.encrypt(b"one");
         assert_eq!(session.message_index(), 1);
-        assert_eq!(session.session_key_from(0).expose(), before.expose());
+        assert_eq!(session.initial_session_key().expose(), before.expose());
     }
 
     #[test]
@@ -362,7 +367,7 @@ mod tests {
         assert_eq!(restored.message_index(), 1);
         assert_eq!(restored.room_id(), "!r:x");
         assert_eq!(restored.created_ms, 5);
-        assert_eq!(restored.session_key_from(0).expose(), session.session_key_from(0).expose());
+        assert_eq!(restored.initial_session_key().expose(), session.initial_session_key().expose());
     }
 
     #[test]
@@ -399,7 +404,7 @@ mod tests {
     #[test]
     fn neither_debug_nor_the_stored_form_shows_keys() {
         let session = OutboundSession::make("!secret:x", 5);
-        let key = session.session_key_from(0);
+        let key = session.initial_session_key();
         let exported = session.initial_exported_key();
         let stored = session.stored(&KEY);
         let debug = format!("{session:?} {key:?}");

@@ -238,7 +238,7 @@ mod tests {
         let alice = device("@alice:x");
         let session = OutboundSession::make("!r:x", 0);
         let other = OutboundSession::make("!r:x", 0);
-        let signed = session.session_key_from(0);
+        let signed = session.initial_session_key();
         let exported = session.initial_exported_key();
         let import =
             |id: &str, key: &str, form| InboundSession::import(id, key, form, origin(&alice));

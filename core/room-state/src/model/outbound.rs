@@ -279,15 +279,25 @@ impl Outbound {
         }
     }
 
+    /// The highest index from which on somebody has the key.
+    pub(crate) fn latest_start(&self) -> u32 {
+        let holders = self.session.holders();
+        self.starts.latest(|user| holders.has_hash(user))
+    }
+
     /// How long until the slot, which this session encrypts with that index, is to be sent again: to
-    /// them, or to those whose key begins after it.
-    pub(crate) fn late_wait(&self, slot: &(String, String), index: u32, now: u64) -> Option<u64> {
+    /// those who come late, or whose key begins after it, at [`Outbound::latest_start`].
+    pub(crate) fn late_wait(
+        &self,
+        slot: &(String, String),
+        (index, latest_start): (u32, u32),
+        now: u64,
+    ) -> Option<u64> {
         let written = self.written.get(slot);
         let at = written.map_or(0, |written| written.at);
         // What is under way counts.
         let index = written.and_then(|written| written.index).unwrap_or(index);
-        let holders = self.session.holders();
-        let is_late = at < self.late || self.starts.latest(|user| holders.has_hash(user)) > index;
+        let is_late = at < self.late || index < latest_start;
         is_late.then(|| at.saturating_add(SENT_FOR_LATE_MS).saturating_sub(now))
     }
 }

@@ -328,7 +328,11 @@ fn a_crowd_that_comes_later_and_an_index_far_on_bring_a_new_session() {
     for number in 0..300 {
         room.puts("m.room.name", &number.to_string());
     }
-    room.comes(CAROL, &["C1"]);
+    // Without a device at first.
+    room.comes(CAROL, &[]);
+    room.tends();
+    assert_eq!(room.rotated, Vec::<&str>::new());
+    room.signs_in(CAROL, "C1");
     room.tends();
     assert_eq!(room.rotated, ["visibility"]);
     assert_eq!(room.reads(CAROL, "C1"), ["299"]);
