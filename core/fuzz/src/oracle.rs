@@ -17,8 +17,14 @@ pub enum Read {
 }
 
 pub fn read(text: &str) -> Read {
-    if let Ok(value) = serde_json::from_str(text) {
-        return Read::Value(value);
+    if let Ok(value) = serde_json::from_str::<Value>(text) {
+        // Some numbers it does not read again as it wrote them.
+        let again = serde_json::from_str::<Value>(&value.to_string());
+        return if again.is_ok_and(|again| again == value) {
+            Read::Value(value)
+        } else {
+            Read::Valid
+        };
     }
     match serde_json::from_str::<IgnoredAny>(text) {
         Ok(_) => Read::Valid,

@@ -49,14 +49,16 @@ pub fn without_related_address(line: &str) -> Option<String> {
     let mut previous = "";
     let next: Vec<_> = words
         .iter()
-        .map(|&word| {
+        .enumerate()
+        .map(|(at, &word)| {
             let hidden = match previous {
                 "raddr" if word.contains(':') => Some("::"),
                 "raddr" => Some("0.0.0.0"),
                 "rport" => Some("0"),
                 _ => None,
             };
-            previous = word;
+            // Behind the type; the first eight words have their places.
+            previous = if at < 8 { "" } else { word };
             match hidden {
                 Some(hidden) if hidden != word => {
                     changed = true;

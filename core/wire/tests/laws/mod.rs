@@ -52,6 +52,14 @@ pub fn routes(input: &[u8]) {
     parameters(&url, &address);
 
     let here = route(method, &address);
+    if here.is_hidden() {
+        // Behind the question mark or number sign that a base brought along; never taken for harmless.
+        let rest = [address.query, url.fragment().unwrap_or_default()].map(percent_decoded);
+        let is_there =
+            |part: &Cow<'_, str>| part.contains("_matrix/") || part.contains("_synapse/");
+        assert!(rest.iter().any(is_there), "{href}");
+        return;
+    }
     // Only what the path says counts, and neither the host nor who asks.
     let mut other = url.clone();
     let _ = other.set_username("");
@@ -73,7 +81,7 @@ pub fn routes(input: &[u8]) {
     let is_matrix = Url::parse(&again).unwrap().path_segments().unwrap().any(|segment| {
         matches!(&*percent_decoded(segment), "_matrix" | "_synapse" | ".well-known")
     });
-    if !is_matrix && !percent_decoded(address.query).starts_with("/_matrix/") {
+    if !is_matrix {
         let is_site = matches!(here.endpoint, Endpoint::Foreign | Endpoint::ElementConfig);
         assert!(is_site, "{href}: {:?}", here.endpoint);
     }
@@ -140,8 +148,9 @@ fn names_an_address(line: &str) -> bool {
     let is_typed = words.get(6) == Some(&"typ");
     let is_relay = words.get(7) == Some(&"relay");
     let own = ["", "0.0.0.0", "::", "127.0.0.1", "::1"];
-    let related = words.windows(2).find(|pair| pair[0] == "raddr").map_or("", |pair| pair[1]);
-    is_typed && (!is_relay || !own.contains(&related))
+    let behind = words.get(8..).unwrap_or_default();
+    let is_told = behind.windows(2).any(|pair| pair[0] == "raddr" && !own.contains(&pair[1]));
+    is_typed && (!is_relay || is_told)
 }
 
 /// A session description.
@@ -161,7 +170,7 @@ pub fn sdp(input: &[u8]) {
         assert!(!is_candidate || is_relay_candidate(&line), "{line}");
         assert!(!is_candidate || without_related_address(&line).is_none(), "{line}");
         let words: Vec<_> = line.split(' ').collect();
-        if line.starts_with("c=IN IP") && words.len() == 3 {
+        if matches!(words.as_slice(), ["c=IN", "IP4" | "IP6", _]) {
             let own = ["0.0.0.0", "127.0.0.1", "::", "::1"];
             assert!(own.contains(&words[2]), "{line}");
         }
@@ -176,9 +185,7 @@ pub fn sdp(input: &[u8]) {
     assert_eq!(others(sdp), others(after));
     for line in lines(sdp) {
         if let Some(server) = IceServer::parse(&line) {
-            assert!(
-                !server.host.is_empty() && !server.host.contains(['/', '?']) || line.contains("//")
-            );
+            assert!(!server.host.is_empty() && !server.host.contains('?'), "{line}");
         }
     }
 }
