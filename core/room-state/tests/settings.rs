@@ -1,5 +1,7 @@
 //! What the shield's settings say reaches encrypted state in the words of the shield.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
 use mantle_room_state::{EncryptedTypes, NewRooms, StateSettings, Trust};
 use mantle_shields::Engine;
 use proptest::prelude::*;

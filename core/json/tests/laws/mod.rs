@@ -4,6 +4,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::string_slice,
     missing_docs,
     unreachable_pub,
     reason = "tests may panic"
