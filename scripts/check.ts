@@ -32,7 +32,7 @@ interface Check {
 
 const packaged = [
   ...["manifest.json", "page.js", "relay.js", "background.js"],
-  ...["popup.html", "options.html", "checkup.html", "ledger.html"],
+  ...["popup.html", "options.html", "checkup.html", "ledger.html", "first-run.html"],
   ...["mantle_state_bg.wasm", "mantle_media_bg.wasm", "mantle_pages_bg.wasm"],
 ];
 const schema = "managed-schema.json";

@@ -31,6 +31,7 @@ const spec = (name: string): string => path.join("web-tests/e2e", `${name}.spec.
  */
 export const ownPages: readonly string[] = [
   "accessibility",
+  "first-run",
   "languages",
   "ledger",
   "rollout-options",

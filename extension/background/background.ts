@@ -33,6 +33,7 @@ import {
   EVERYWHERE,
   type Sender,
   hasHost,
+  isInstalledByPolicy,
   onAlarm,
   onHostsAdded,
   onHostsRemoved,
@@ -40,6 +41,7 @@ import {
   onMessage,
   onPrivateWindowsGone,
   onStartup,
+  openPage,
   ownHost,
   readStorage,
   setAlarm,
@@ -49,6 +51,7 @@ import {
 import { probe } from "./media-probe.ts";
 import { noteRefusedRules } from "../browser/rule-problems.ts";
 import { applyRules, wantedRules } from "./rules.ts";
+import { isFirstRunWanted } from "./first-run.ts";
 import { endPause, pauseOf, pausesInForce, watchPauses } from "../browser/pauses.ts";
 import { writePageTexts } from "../browser/page-texts.ts";
 import { readSettings, watchSettings, writeSettings } from "../browser/settings-store.ts";
@@ -65,7 +68,10 @@ const ALARM = "#c92a2a";
 /** In session storage: rules and scripts were brought up to date since the browser's start. */
 const CHECKED = "checked";
 
-onInstalled(() => void reconcile());
+onInstalled((isNew) => {
+  void reconcile();
+  if (isNew) void welcome();
+});
 onStartup(() => void reconcile());
 onHostsAdded(() => void reconcile());
 onHostsRemoved((patterns) => void forgetSites(patterns));
@@ -267,6 +273,16 @@ async function keepLedger(settings: SettingsView): Promise<void> {
   if (typeof days === "number") {
     await keepLedgerFor(days);
   }
+}
+
+/**
+ * Once, unless everything it asks was decided already. Who has Mantle from an organisation is told on
+ * a card, since a browser may hand the policy over only later.
+ */
+async function welcome(): Promise<void> {
+  if (await isInstalledByPolicy()) return;
+  const settings = await readSettings().then(describeSettings, () => undefined);
+  if (isFirstRunWanted(settings)) await openPage("first-run.html");
 }
 
 /** A browser that wakes us by a message has not always told us of its start. */

@@ -49,8 +49,15 @@ export function contextIsValid(): boolean {
   }
 }
 
-export function onInstalled(listener: () => void): void {
-  api().runtime.onInstalled.addListener(listener);
+/** `isNew`: the extension was not there before; else it, or the browser, is another version. */
+export function onInstalled(listener: (isNew: boolean) => void): void {
+  api().runtime.onInstalled.addListener(({ reason }) => listener(reason === "install"));
+}
+
+/** Whether an administrator put the extension here, and no person. */
+export async function isInstalledByPolicy(): Promise<boolean> {
+  // Of itself, an extension may know this without a permission.
+  return (await api().management.getSelf()).installType === "admin";
 }
 
 export function onStartup(listener: () => void): void {

@@ -67,11 +67,12 @@ for (const kind of bothBrowsers) {
     const open = async (path: string): Promise<void> => {
       await page.close();
       page = await running.openExtensionPage(path);
-      const ready = path.startsWith("ledger")
-        ? "[role=row]"
-        : path.startsWith("checkup")
-          ? "#state:not(:empty)"
-          : "[data-shield]";
+      const marks: Record<string, string> = {
+        ledger: "[role=row]",
+        checkup: "#state:not(:empty)",
+        "first-run": "[data-choice]",
+      };
+      const ready = marks[path.replace(/\.html.*/, "")] ?? "[data-shield]";
       await page.waitForSelector(ready, { timeout: 30_000 });
     };
 
@@ -88,7 +89,7 @@ for (const kind of bothBrowsers) {
       assert.match((await violations(page)).join(), /^button-name: /);
     });
 
-    for (const name of ["popup", "options", "ledger", "checkup"]) {
+    for (const name of ["popup", "options", "ledger", "checkup", "first-run"]) {
       it(`breaks no rule of WCAG 2.2 AA in ${name}, and fits 320 pixels`, async () => {
         await open(`${name}.html?tab=${tab}`);
         for (const width of [320, 900]) {
@@ -282,13 +283,16 @@ for (const kind of bothBrowsers) {
           page.$$eval("#learned li span", (all) => all.map((at) => at.textContent ?? ""));
         await until(async () => (await hosts()).length === 2, "the two hosts");
         assert.match((await hosts())[0] ?? "", /^m\.example, named on chat\.example\.org \(/);
-        await page.$eval('[aria-label="Forget m.example"]', (forget) => {
-          (forget as HTMLButtonElement).click();
-        });
+        await page.bringToFront();
+        await tabTo(page, '[aria-label="Forget m.example"]');
+        await page.keyboard.press("Enter");
         await until(async () => (await hosts()).length === 1, "one host less");
-        await page.$eval("#learned > button", (all) => {
-          (all as HTMLButtonElement).click();
-        });
+        // Who goes through the list stays in it, on the button that is left.
+        const focused = (): Promise<string> =>
+          page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? "");
+        await until(async () => (await focused()) === "Forget id.example", "the next button");
+        await tabTo(page, "#learned > button");
+        await page.keyboard.press("Enter");
         await page.waitForSelector("#learned", { hidden: true });
         const kept = await callApi<{ learned: unknown[] }>(page, "storage.session.get", "learned");
         assert.deepEqual(kept.learned, []);

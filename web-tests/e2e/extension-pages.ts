@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import puppeteer from "puppeteer-core";
 import type { Browser, Page } from "puppeteer-core";
-import { type BrowserKind, firefoxNetwork, launch } from "../support/browsers.ts";
+import { type BrowserKind, dismissFirstRun, firefoxNetwork, launch } from "../support/browsers.ts";
 import { project } from "../../scripts/project.ts";
 
 export interface ExtensionBrowser {
@@ -33,6 +33,8 @@ export interface ExtensionBrowserOptions {
   home?: string;
   /** The person's, as in `Accept-Language` without weights. */
   languages?: string;
+  /** Leaves the page open that Mantle shows after its installation; or a policy has it show none. */
+  keepFirstRun?: boolean;
   /** Gives pages a camera and a microphone that are none, without asking. */
   fakeMedia?: boolean;
 }
@@ -145,6 +147,7 @@ async function inFirefox(options: ExtensionBrowserOptions): Promise<ExtensionBro
   });
   if (options.extension !== undefined) {
     await browser.installExtension(options.extension);
+    if (options.keepFirstRun !== true) await dismissFirstRun("firefox", browser);
   }
   const openExtensionPage = async (path: string): Promise<Page> => {
     const page = await browser.newPage();
@@ -258,6 +261,15 @@ export async function callApi<Result = Json>(
     JSON.stringify(values),
   );
   return JSON.parse(answer) as Result;
+}
+
+/** Paths of Mantle's own pages that are open in tabs, seen from one of them. */
+export function ownTabs(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const { browser, chrome } = globalThis as unknown as Record<string, typeof globalThis.chrome>;
+    const views = (browser ?? chrome)?.extension.getViews({ type: "tab" }) ?? [];
+    return views.map((view) => view.location.pathname).sort();
+  });
 }
 
 /** Writes Mantle's stored settings, or takes them away. */

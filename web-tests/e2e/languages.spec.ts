@@ -146,7 +146,7 @@ for (const kind of bothBrowsers) {
 
     after(() => recorder?.close());
 
-    /** Opens popup, options and ledger, each narrow and with everything unfolded. */
+    /** Opens popup, options, ledger and the first run's page, each narrow and with everything unfolded. */
     async function eachPage(
       languages: string,
       extension: string | undefined,
@@ -177,10 +177,16 @@ for (const kind of bothBrowsers) {
         await callApi(first, "storage.local.set", {
           [`ledger/${name}`]: [{ ...row, count: 3, last: Date.now() }],
         });
-        for (const path of [`popup.html?tab=${tab}`, "options.html", "ledger.html"]) {
+        const marks = {
+          [`popup.html?tab=${tab}`]: "[data-shield]",
+          "options.html": "[data-shield]",
+          "ledger.html": "[role=row]",
+          "first-run.html": "[data-choice]",
+        };
+        for (const [path, mark] of Object.entries(marks)) {
           const page = await running.openExtensionPage(path);
           await page.setViewport({ width: 320, height: 900 });
-          await page.waitForSelector(path.startsWith("ledger") ? "[role=row]" : "[data-shield]");
+          await page.waitForSelector(mark);
           await page.$$eval("details", (all) => {
             for (const fold of all) fold.open = true;
           });

@@ -23,6 +23,7 @@ import {
   FIREFOX_ID,
   type Json,
   callApi,
+  ownTabs,
   pause,
   storeSettings,
   testBuild,
@@ -185,6 +186,23 @@ for (const kind of bothBrowsers) {
 
       it("comes by policy, with the organisation's name for sessions", async () => {
         assert.equal(await nameSent(), "Example Clinic");
+      });
+
+      it("opens no page about what the organisation decided, and says on that page who did", async () => {
+        const first = await browser.openExtensionPage("first-run.html");
+        await first.waitForSelector("#choices:not([hidden])");
+        // The one that was opened here and now.
+        assert.equal((await ownTabs(first)).filter((path) => path === "/first-run.html").length, 1);
+        await until(
+          async () =>
+            /has decided/.test(await first.$eval("#choices", (part) => part.textContent ?? "")),
+          "who decided",
+        );
+        const offered = await first.$$eval("[data-choice]", (all) =>
+          all.map((one) => [(one as HTMLElement).dataset["choice"], one.querySelector("button")]),
+        );
+        assert.deepEqual(offered, [["recommended", null]]);
+        await first.close();
       });
 
       it("keeps other identity servers away and lets the organisation's own pass", async () => {

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import puppeteer from "puppeteer-core";
 import type { Browser, Page } from "puppeteer-core";
 import { certificate } from "./certificate.ts";
@@ -21,12 +22,71 @@ export interface LaunchedBrowser {
   close(): Promise<void>;
 }
 
+/** How long a slow machine may take until Mantle shows what it shows once. */
+const FIRST_RUN_TIMEOUT_MS = 60_000;
+/** How long the start of a spec waits for that; later it is closed meanwhile. */
+const FIRST_RUN_WAIT_MS = 10_000;
+
+/**
+ * Closes the page that Mantle opens after its installation, which would take the place of what a spec
+ * looks at. Whether it comes is for its own spec to say: here nothing fails without it.
+ */
+export async function dismissFirstRun(kind: BrowserKind, browser: Browser): Promise<void> {
+  const closed = closeFirstRun(kind, browser).catch(() => undefined);
+  await Promise.race([closed, setTimeout(FIRST_RUN_WAIT_MS, undefined, { ref: false })]);
+}
+
+/** Waits for that page, closes it, and sees it gone; throws when it does not come. */
+export async function closeFirstRun(kind: BrowserKind, browser: Browser): Promise<void> {
+  const end = Date.now() + FIRST_RUN_TIMEOUT_MS;
+  let wasThere = false;
+  for (;;) {
+    const isThere = await closesFirstRun(kind, browser);
+    if (wasThere && !isThere) return;
+    wasThere ||= isThere;
+    if (!browser.connected) throw new Error("The browser is closed.");
+    if (Date.now() > end) throw new Error("Mantle opened no page after its installation.");
+    await setTimeout(50, undefined, { ref: false });
+  }
+}
+
+/** Whether it is there; then it is told to close, which it may be doing already. */
+async function closesFirstRun(kind: BrowserKind, browser: Browser): Promise<boolean> {
+  if (kind === "chromium") {
+    const target = browser.targets().find((one) => one.url().endsWith(FIRST_RUN));
+    const close = async (): Promise<void> => (await target?.asPage())?.close();
+    await close().catch(() => undefined);
+    return target !== undefined;
+  }
+  // The page is in another process than the tab was at first, where puppeteer does not see it.
+  const { connection } = browser as unknown as { connection: Connection };
+  const { result } = await connection.send("browsingContext.getTree", {});
+  const shown = result.contexts?.find(({ url }) => url.endsWith(FIRST_RUN));
+  if (shown !== undefined) {
+    const { context } = shown;
+    await connection.send("browsingContext.close", { context }).catch(() => undefined);
+  }
+  return shown !== undefined;
+}
+
+const FIRST_RUN = "/first-run.html";
+
+/** Firefox's own protocol, below puppeteer. */
+interface Connection {
+  send(
+    method: string,
+    parameters: unknown,
+  ): Promise<{ result: { contexts?: { context: string; url: string }[] } }>;
+}
+
 /** How a browser is started. */
 export interface LaunchOptions {
   /** A folder with a manifest. */
   readonly extension?: string;
   readonly proxyPort: number;
   readonly headless?: boolean;
+  /** Leaves the page open that Mantle shows after its installation. */
+  readonly keepFirstRun?: boolean;
   /** A made-up microphone and camera that pages may use without asking. */
   readonly fakeMedia?: boolean;
   /** The person's, as in `Accept-Language` without weights. */
@@ -46,6 +106,7 @@ export async function launch(kind: BrowserKind, options: LaunchOptions): Promise
       kind === "firefox"
         ? await browser.installExtension(extension)
         : await chromiumExtensionId(browser);
+    if (options.keepFirstRun !== true) await dismissFirstRun(kind, browser);
   }
   return {
     kind,
@@ -53,7 +114,7 @@ export async function launch(kind: BrowserKind, options: LaunchOptions): Promise
     extensionId,
     newPage: () => browser.newPage(),
     close: async () => {
-      const killer = setTimeout(() => browser.process()?.kill("SIGKILL"), 10_000);
+      const killer = globalThis.setTimeout(() => browser.process()?.kill("SIGKILL"), 10_000);
       await browser.close().catch(() => browser.process()?.kill("SIGKILL"));
       clearTimeout(killer);
     },

@@ -1,0 +1,14 @@
+/** Whether somebody who has just installed Mantle is asked how to begin. */
+import type { SettingsView } from "../browser/settings-core.ts";
+
+/**
+ * Not where an organisation agreed for its users or locked the profile, nor where settings of an
+ * earlier installation say that it was asked. `undefined`: nobody knows, so it is asked.
+ */
+export function isFirstRunWanted(
+  settings: Pick<SettingsView, "general" | "profile"> | undefined,
+): boolean {
+  if (settings === undefined) return true;
+  const isAgreed = settings.general.some(({ key, value }) => key === "consent" && value === true);
+  return !isAgreed && !settings.profile.locked;
+}
