@@ -212,6 +212,25 @@ for (const kind of bothBrowsers) {
               .map((one) => one.outerHTML.slice(0, 120)),
       );
 
+    /** Words of headings that go on in another line. */
+    const brokenWords = (page: Page): Promise<string[]> =>
+      page.$$eval("h1, h2, h3", (all) =>
+        all
+          .filter((heading) => heading.checkVisibility())
+          .flatMap((heading) => [...heading.childNodes])
+          .filter((node) => node.nodeType === Node.TEXT_NODE)
+          .flatMap((node) =>
+            [...(node.textContent ?? "").matchAll(/[\p{L}\p{N}]+/gu)]
+              .filter(({ 0: word, index }) => {
+                const range = document.createRange();
+                range.setStart(node, index);
+                range.setEnd(node, index + word.length);
+                return new Set([...range.getClientRects()].map(({ top }) => top)).size > 1;
+              })
+              .map(([word]) => word),
+          ),
+      );
+
     for (const language of ["de", "fr"]) {
       it(`speaks ${language} to whoever wants it first`, async () => {
         const english = tableOf(kind, "en");
@@ -232,6 +251,7 @@ for (const kind of bothBrowsers) {
             const left = foreign.filter((message) => said.includes(message));
             assert.deepEqual(left, [], name);
             assert.deepEqual(await sideways(page), [], name);
+            assert.deepEqual(await brokenWords(page), [], name);
             const path = join(SCREENSHOTS, `${name}-${kind}-${language}-320.png`);
             await page.screenshot({ path, fullPage: true });
             if (name !== "options") return;

@@ -452,6 +452,32 @@ for (const kind of bothBrowsers) {
       await other.close();
     });
 
+    it("says where Mantle may not work though the person wants it, and offers the permission", async () => {
+      const other = await running.newPage();
+      await other.goto(`https://${PLAIN}/`);
+      // As after an import from another browser.
+      await storeSettings(popup, { version: 1, sites: [`https://${PLAIN}`] });
+      const over = await running.pressToolbarButton(PLAIN);
+      assert.equal(await stateOf(over), "not-allowed");
+      const said = await over.$eval("#state", (card) => card.textContent ?? "");
+      assert.match(said, new RegExp(`keep Mantle out of ${PLAIN.replaceAll(".", "\\.")}`));
+      const offered = await over.$$eval("#state button", (all) =>
+        all.map((one) => one.textContent),
+      );
+      assert.deepEqual(offered, ["Allow Mantle here"]);
+      // No driver reaches Chromium's own question; Firefox can be told to go without it.
+      if (kind === "firefox") {
+        await over.click("#state button");
+        await over.waitForFunction(
+          () => document.querySelector("#state button")?.textContent === "Reload page",
+        );
+        const pattern = `https://${PLAIN}/*`;
+        await callApi(over, "permissions.remove", { origins: [pattern] });
+      }
+      await over.close();
+      await other.close();
+    });
+
     it("says when the page's server forbids WebAssembly", async () => {
       const other = await running.newPage();
       await page.goto(`https://${PLAIN}/`);
