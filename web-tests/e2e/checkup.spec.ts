@@ -5,12 +5,19 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Page } from "puppeteer-core";
+import { violations } from "../support/axe.ts";
 import { bothBrowsers } from "../support/browsers.ts";
 import { answerJson, forward } from "../support/recorder.ts";
 import type { Exchange } from "../support/recorder.ts";
 import type { Account } from "../support/synapse.ts";
 import { HOMESERVER, startWorld } from "../support/world.ts";
 import type { World } from "../support/world.ts";
+import {
+  check as checkByKeyboard,
+  openCheckUp,
+  press as pressByKeyboard,
+  reached as repairReached,
+} from "./checkup-page.ts";
 import { openGuarded } from "./encrypted-state/people.ts";
 import type { Guarded } from "./encrypted-state/people.ts";
 import {
@@ -81,33 +88,7 @@ for (const kind of bothBrowsers) {
       await world?.close();
     });
 
-    async function openCheckUp(): Promise<Page> {
-      const first = await running.openExtensionPage("options.html");
-      const tab = await tabShowing(first, SITE);
-      await first.close();
-      const page = await running.openExtensionPage(`checkup.html?tab=${tab}`);
-      await page.setViewport({ width: 900, height: 1200 });
-      await page.waitForSelector("#check", { timeout: 30_000 });
-      return page;
-    }
-
-    async function check(): Promise<void> {
-      await checkUp.bringToFront();
-      // What an earlier check found is not taken for what this one finds.
-      await checkUp.$eval("#summary", (summary) => {
-        summary.replaceChildren();
-      });
-      // Not by place: findings above may still move the button.
-      await checkUp.$eval("#check", (button) => {
-        (button as HTMLButtonElement).click();
-      });
-      await checkUp.waitForFunction(
-        () =>
-          document.querySelector("#check:not([disabled])") !== null &&
-          document.querySelector("#summary:not([hidden]) > *") !== null,
-        { timeout: 60_000 },
-      );
-    }
+    const check = (): Promise<void> => checkByKeyboard(checkUp);
 
     async function findings(): Promise<Record<string, string[]>> {
       const shown = await checkUp.$$eval("#findings .finding", (all) =>
@@ -122,32 +103,16 @@ for (const kind of bothBrowsers) {
       return found;
     }
 
-    async function press(finding: string, label: string): Promise<void> {
-      const found = await checkUp.waitForSelector(
-        `::-p-xpath(//*[@data-finding="${finding}"]//button[not(ancestor-or-self::*[@hidden])][normalize-space()="${label}"])`,
-        { timeout: 60_000 },
-      );
-      await found?.click();
-    }
+    const press = (finding: string, label: string): Promise<void> =>
+      pressByKeyboard(checkUp, finding, label);
 
     async function repair(finding: string): Promise<void> {
       await press(finding, "Repair…");
       await press(finding, "Start");
     }
 
-    async function reached(finding: string, wanted: string, limit = 60_000): Promise<string> {
-      await checkUp.waitForFunction(
-        (id: string, state: string) =>
-          document.querySelector(`[data-finding="${id}"] .repair[data-state="${state}"]`) !== null,
-        { timeout: limit },
-        finding,
-        wanted,
-      );
-      return checkUp.$eval(
-        `[data-finding="${finding}"] .repair`,
-        (card) => (card as HTMLElement).innerText,
-      );
-    }
+    const reached = (finding: string, wanted: string): Promise<string> =>
+      repairReached(checkUp, finding, wanted);
 
     const asked = (): string[] =>
       world.recorder
@@ -156,7 +121,7 @@ for (const kind of bothBrowsers) {
         .map(({ method, path }) => `${method} ${path.split("?")[0] ?? ""}`);
 
     it("asks nothing before it is told to, and then its homeserver only", async () => {
-      checkUp = await openCheckUp();
+      checkUp = await openCheckUp(running, SITE);
       world.recorder.clear();
       const text = await checkUp.$eval("body", (body) => body.innerText);
       assert.match(text, /Check-up of @alice:hs\.example\.org/);
@@ -241,6 +206,29 @@ for (const kind of bothBrowsers) {
         path: join(SCREENSHOTS, `checkup-${kind}.png`),
         fullPage: true,
       });
+    });
+
+    it("breaks no rule of WCAG 2.2 AA with what it found, and fits 320 pixels", async () => {
+      await checkUp.setViewport({ width: 320, height: 900 });
+      await checkUp.$$eval("details", (all) => {
+        for (const fold of all) fold.open = true;
+      });
+      for (const dark of [true, false]) {
+        await running.setDark(checkUp, dark);
+        await checkUp.waitForFunction(
+          (wanted) => matchMedia("(prefers-color-scheme: dark)").matches === wanted,
+          {},
+          dark,
+        );
+        assert.deepEqual(await violations(checkUp), [], dark ? "dark" : "light");
+        const name = `checkup-${kind}-320-${dark ? "dark" : "light"}.png`;
+        await checkUp.screenshot({ path: join(SCREENSHOTS, name), fullPage: true });
+      }
+      const isWide = await checkUp.evaluate(
+        () => document.documentElement.scrollWidth > document.documentElement.clientWidth,
+      );
+      assert.equal(isWide, false);
+      await checkUp.setViewport({ width: 900, height: 1200 });
     });
 
     it("renames sessions and gives them their names back", async () => {
