@@ -18,7 +18,7 @@ use crate::model::Model;
 use crate::model::decryption::Made;
 use crate::model::devices::{Curve25519, Devices};
 use crate::model::in_flight::{Base, Sent};
-use crate::model::outbound::Outbound;
+use crate::model::outbound::{Outbound, UNDER_WAY_MS};
 use crate::model::precedence::Candidate;
 use crate::model::stale::Stale;
 use crate::model::stored::number;
@@ -33,8 +33,6 @@ const TURN_MS: u64 = 60_000;
 /// The same for further devices of one member.
 const DEVICE_TURN_MS: u64 = 10_000;
 const MAX_DEVICE_TURNS: u64 = 5;
-/// By then what was sent has come back by sync, or will not.
-const UNDER_WAY_MS: u64 = 60_000;
 
 /// One state event to be encrypted once more.
 #[derive(Clone, PartialEq, Eq, Serialize)]
@@ -200,7 +198,9 @@ impl Election<'_> {
         let in_room = slot.in_room();
         if self.session_id.as_ref() == Some(&current.session_id) {
             // The session has to be changed first.
-            let wait = self.held.and_then(|outbound| {
+            let may_send = self.levels.may_send_encrypted(self.device.user_id(), &slot.event_type);
+            let held = self.held.filter(|_| may_send);
+            let wait = held.and_then(|outbound| {
                 outbound.late_wait(&in_room, (current.message_index, self.latest_start), self.now)
             });
             return Ok(Turn { stale_since: known_since, wait });

@@ -23,6 +23,8 @@ use mantle_wire::json::{self, Edit, elements, get, get_str, quoted};
 const JOINED_MEANWHILE_MS: u64 = 30_000;
 /// Between two events for those who come late, so that a crowd is one.
 const SENT_FOR_LATE_MS: u64 = 10_000;
+/// By then what was sent has come back by sync, or will not.
+pub(crate) const UNDER_WAY_MS: u64 = 60_000;
 /// Slots whose last write is remembered.
 const MAX_WRITTEN: usize = 256;
 /// Sessions thrown away that the store may still bring back.
@@ -285,20 +287,27 @@ impl Outbound {
         self.starts.latest(|user| holders.has_hash(user))
     }
 
-    /// How long until the slot, which this session encrypts with that index, is to be sent again: to
-    /// those who come late, or whose key begins after it, at [`Outbound::latest_start`].
+    /// How long until the slot, whose event this session has encrypted with that index, is to be
+    /// looked at or sent again: for those who come late, or whose key begins after it, at
+    /// [`Outbound::latest_start`].
     pub(crate) fn late_wait(
         &self,
         slot: &(String, String),
-        (index, latest_start): (u32, u32),
+        (current, latest_start): (u32, u32),
         now: u64,
     ) -> Option<u64> {
-        let written = self.written.get(slot);
-        let at = written.map_or(0, |written| written.at);
-        // What is under way counts.
-        let index = written.and_then(|written| written.index).unwrap_or(index);
-        let is_late = at < self.late || index < latest_start;
-        is_late.then(|| at.saturating_add(SENT_FOR_LATE_MS).saturating_sub(now))
+        let is_late = |at: u64, index: u32| at < self.late || index < latest_start;
+        let Some(Written { at, index }) = self.written.get(slot).copied() else {
+            return is_late(0, current).then_some(0);
+        };
+        // A clock that was set back holds nothing up.
+        let wait = |from: u64| at.saturating_add(from).saturating_sub(now).min(from);
+        // What is under way counts until it has come or is lost: nobody got to see that.
+        let unseen = index.filter(|index| *index > current);
+        if is_late(at, unseen.unwrap_or(current)) {
+            return Some(wait(SENT_FOR_LATE_MS));
+        }
+        (unseen.is_some() && is_late(0, current)).then(|| wait(UNDER_WAY_MS))
     }
 }
 

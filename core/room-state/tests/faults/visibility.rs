@@ -337,3 +337,89 @@ fn a_crowd_that_comes_later_and_an_index_far_on_bring_a_new_session() {
     assert_eq!(room.rotated, ["visibility"]);
     assert_eq!(room.reads(CAROL, "C1"), ["299"]);
 }
+
+/// What falls to Alice by then, and in how long she is to look again.
+fn falls_to_alice(room: &mut Room, later: u64) -> (Vec<String>, u64) {
+    room.now += later;
+    let members: Vec<&str> = room.people.keys().map(String::as_str).chain([ALICE]).collect();
+    let json = json!({"members": members, "now": room.now}).to_string();
+    let again = room.alice.engine.reencrypt(ROOM, &json).unwrap();
+    let types = again.events.into_iter().map(|event| event.event_type).collect();
+    (types, again.delay_ms)
+}
+
+/// Encrypted by Alice, and never there.
+fn loses(room: &mut Room, event_type: &str, is_again: bool) {
+    room.shares(is_again);
+    let key = event_type.rsplit('.').next().unwrap();
+    room.alice.encrypt(ROOM, event_type, &json!({key: "lost"}));
+    room.alice.persist();
+}
+
+#[test]
+fn what_was_sent_again_and_never_came_is_sent_again_later() {
+    for is_reloaded in [false, true] {
+        for visibility in NARROW {
+            // What was to be sent again is lost, or what its author set by then.
+            for is_again in [true, false] {
+                let case = format!("{visibility} {is_reloaded} {is_again}");
+                let mut room = Room::new(visibility);
+                room.comes(BOB, &["B1"]);
+                room.sends("m.room.topic", "T");
+                room.sends("m.room.name", "A");
+                room.sends("m.room.name", "B");
+                room.now += 60_000;
+                room.comes(CAROL, &["C1"]);
+                room.shares(true);
+                let (types, _) = falls_to_alice(&mut room, 40_000);
+                assert_eq!(types, ["m.room.topic"], "{case}");
+                loses(&mut room, "m.room.topic", is_again);
+                if is_reloaded {
+                    room.reloads();
+                }
+                let (types, delay) = falls_to_alice(&mut room, 20_000);
+                assert_eq!((types.len(), delay), (0, 40_000), "{case}");
+                let (types, _) = falls_to_alice(&mut room, delay);
+                assert_eq!(types, ["m.room.topic"], "{case}");
+                assert_eq!(room.tends(), ["T"], "{case}");
+                assert_eq!(room.tends(), Vec::<String>::new(), "{case}");
+                assert_eq!(room.reads(CAROL, "C1"), ["B", "T"], "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_lost_on_its_way_to_those_who_had_joined_before_is_sent_again() {
+    for visibility in WIDE {
+        let mut room = Room::new(visibility);
+        room.comes(BOB, &["B1"]);
+        room.sends("m.room.topic", "T");
+        room.now += 60_000;
+        room.comes(CAROL, &["C1"]);
+        room.shares(true);
+        assert_eq!(falls_to_alice(&mut room, 0).0, ["m.room.topic"], "{visibility}");
+        room.now += 1;
+        loses(&mut room, "m.room.topic", true);
+        assert_eq!(falls_to_alice(&mut room, 20_000), (vec![], 40_000), "{visibility}");
+        assert_eq!(room.tends(), ["T"], "{visibility}");
+        assert_eq!(room.tends(), Vec::<String>::new(), "{visibility}");
+    }
+}
+
+#[test]
+fn what_its_author_may_not_send_any_more_is_not_tried_again() {
+    let mut room = Room::new("joined");
+    room.comes(BOB, &["B1"]);
+    room.sends("m.room.topic", "T");
+    room.sends("m.room.name", "A");
+    room.sends("m.room.name", "B");
+    room.now += 60_000;
+    let levels = json!({"type": "m.room.power_levels", "state_key": "", "sender": ALICE,
+        "content": {"users": {BOB: 100, ALICE: 0}}, "event_id": "$levels2",
+        "origin_server_ts": room.now});
+    room.alice.open("/sync?since=p", &sync(vec![], vec![levels]));
+    room.comes(CAROL, &["C1"]);
+    room.shares(true);
+    assert_eq!(falls_to_alice(&mut room, 0), (vec![], 0));
+}
