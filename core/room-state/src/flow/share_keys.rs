@@ -18,7 +18,7 @@ use crate::model::journal::Prefix;
 use crate::model::outbound::{Outbound, Outgoing};
 use crate::model::settings::Trust;
 use crate::model::signing::Signing;
-use crate::model::starts::{MAX_INDEX, MAX_USERS};
+use crate::model::starts::{MAX_INDEX, MAX_USERS, MAX_WITHOUT_DEVICES};
 use crate::model::stored::number;
 use crate::model::warnings::Warning;
 use crate::paths::encrypted_path;
@@ -128,9 +128,13 @@ impl Renewal {
         }
     }
 
-    /// Somebody has gone who has the key.
-    const fn is_departure(self) -> bool {
-        matches!(self, Self::Rotation(RotationReason::MemberLeft | RotationReason::DeviceRemoved))
+    /// Somebody has gone who has the key, or come who may not have it.
+    const fn can_wait(self) -> bool {
+        matches!(
+            self,
+            Self::Rotation(RotationReason::MemberLeft | RotationReason::DeviceRemoved)
+                | Self::Visibility
+        )
     }
 }
 
@@ -183,7 +187,7 @@ pub(crate) fn need_session(model: &mut Model, json: &str) -> Result<SessionView,
     let (room_id, now) = (request.room_id.as_str(), request.now);
     let (allowed, refused) = recipients(model, &device, RoomId(room_id), json)?;
     let newcomers = Newcomers::of(model, device.user_id(), room_id, &allowed);
-    let renewal = renewal(model, &request, (&allowed, &newcomers));
+    let (renewal, is_put_off) = renewal(model, &request, (&allowed, &newcomers));
     let is_new = renewal.is_some() || model.outbound.get(room_id).is_none();
     if is_new {
         let session = OutboundSession::make(room_id, now);
@@ -200,9 +204,9 @@ pub(crate) fn need_session(model: &mut Model, json: &str) -> Result<SessionView,
         model.journal.touch(Prefix::Outbound, room_id);
     }
     let missing = match outbound.session.sharing(&allowed, &request.policy, now) {
-        Sharing::Share(missing) => missing,
+        Sharing::Share(missing) if !is_put_off => newcomers.without_unknown(outbound, missing),
         // A session that is to be replaced soon: those who came get the key of the next.
-        Sharing::Rotate(_) => Recipients::new(),
+        Sharing::Share(_) | Sharing::Rotate(_) => Recipients::new(),
     };
     let mut by_start: Map<u32, Vec<DeviceName>> = Map::new();
     for (user_id, device) in missing.iter() {
@@ -374,23 +378,40 @@ impl Newcomers {
             return has_changed;
         }
         // Those who are given the key now have their place before the others.
-        for has_device in [true, false] {
+        for (has_device, places) in [(true, MAX_USERS), (false, MAX_WITHOUT_DEVICES)] {
             for (user, _) in self.users.iter().filter(|(_, has)| *has == has_device) {
-                has_changed |= outbound.starts.add(*user, self.from);
+                has_changed |= outbound.starts.add(*user, self.from, places);
             }
         }
         has_changed
     }
+
+    /// Those of them who may be given the key: not who came when it is not known from where on.
+    fn without_unknown(&self, outbound: &Outbound, missing: Recipients) -> Recipients {
+        let is_unknown = |user: &UserHash| !outbound.starts.contains(user);
+        let unknown: Set<UserHash> =
+            self.users.iter().map(|(user, _)| *user).filter(is_unknown).collect();
+        if unknown.is_empty() {
+            return missing;
+        }
+        let mut known = Recipients::new();
+        for (user_id, device) in missing.iter() {
+            if !unknown.contains(&user_hash(user_id)) {
+                known.add(user_id, device.clone());
+            }
+        }
+        known
+    }
 }
 
-/// Why the room's session is to be given up now.
+/// Why the room's session is to be given up now, and whether it is to be soon.
 fn renewal(
     model: &mut Model,
     request: &Request,
     (allowed, newcomers): (&Recipients, &Newcomers),
-) -> Option<Renewal> {
+) -> (Option<Renewal>, bool) {
     let room_id = request.room_id.as_str();
-    let outbound = model.outbound.get(room_id)?;
+    let Some(outbound) = model.outbound.get(room_id) else { return (None, false) };
     let session_id = outbound.session_id();
     let stale = || model.states.is_stale_session(RoomId(room_id), &session_id);
     let renewal = match outbound.session.sharing(allowed, &request.policy, request.now) {
@@ -401,18 +422,18 @@ fn renewal(
         // Before whatever may wait: it encrypts nothing in any case.
         _ if !request.shares_only && !outbound.is_verified() => Some(Renewal::Unverified),
         Sharing::Rotate(reason) => Some(Renewal::Rotation(reason)),
-        // So that it is done by this device, as the others in the room think.
-        Sharing::Share(_) if stale() => Some(Renewal::Rotation(RotationReason::MemberLeft)),
         Sharing::Share(_) if outbound.shares_history && !request.shares_history => {
             Some(Renewal::Visibility)
         }
         Sharing::Share(_) if newcomers.need_new_session(outbound) => Some(Renewal::Visibility),
+        // So that it is done by this device, as the others in the room think.
+        Sharing::Share(_) if stale() => Some(Renewal::Rotation(RotationReason::MemberLeft)),
         Sharing::Share(_) => None,
     };
     // What is sent again tells nobody anything new. What is set anew waits for nothing.
-    renewal.filter(|renewal| {
-        !renewal.is_departure() || model.due.renews(room_id, request.now, request.is_repeat)
-    })
+    let is_put_off = renewal.is_some_and(Renewal::can_wait)
+        && !model.due.renews(room_id, request.now, request.is_repeat);
+    (renewal.filter(|_| !is_put_off), is_put_off)
 }
 
 /// The page's own crypto has the session.

@@ -6,7 +6,8 @@ use crate::ids::RoomId;
 use crate::sorted::{Bounded, Map};
 use mantle_wire::json::get_str;
 
-/// The least time between two sessions of a room that are made because somebody has gone.
+/// The least time between two sessions of a room that are made because somebody has gone, or come
+/// who may not have the key of the one before.
 const RENEWAL_MS: u64 = 20_000;
 /// Rooms of which it is known when their session was renewed.
 const MAX_RENEWED: usize = 1_024;
@@ -66,7 +67,7 @@ pub(crate) struct SharingDue {
     rooms: Map<String, Due>,
     // By room and user: memberships of which a sync told.
     moved: Map<String, Bounded<String, String>>,
-    // By room: when a session was made last because somebody or a device had gone.
+    // By room: when a session was made last for such a reason.
     renewed: Bounded<String, u64>,
     // By room: when the next one is due.
     postponed: Map<String, u64>,
@@ -124,8 +125,8 @@ impl SharingDue {
             .is_some_and(|membership| matches!(membership.as_str(), "leave" | "ban"))
     }
 
-    /// Whether the room's session is to be renewed now because somebody has gone. Those who leave one
-    /// after the other cost the room one session, where what is sent `can_wait`.
+    /// Whether the room's session is to be renewed now because somebody has gone or come. Those who do
+    /// so one after the other cost the room one session, where what is sent `can_wait`.
     pub(crate) fn renews(&mut self, room_id: &str, now: u64, can_wait: bool) -> bool {
         let again_at = self.renewed.get(room_id).map_or(0, |at| at.saturating_add(RENEWAL_MS));
         let is_soon = again_at > now && again_at - now <= RENEWAL_MS;

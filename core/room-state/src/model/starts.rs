@@ -6,6 +6,9 @@ use crate::sorted::Map;
 
 /// People that are kept.
 pub(crate) const MAX_USERS: usize = 4_096;
+/// Of these for people without a device, so that there is place for who comes with one. Who finds
+/// none reads, with their first device, what they could if they came with it.
+pub(crate) const MAX_WITHOUT_DEVICES: usize = MAX_USERS / 2;
 /// How far on in a session its key is handed out: going there takes time.
 pub(crate) const MAX_INDEX: u32 = 256;
 
@@ -43,9 +46,10 @@ impl Starts {
         std::mem::replace(&mut self.open_from, open_from) != open_from
     }
 
-    /// The user came when this index was the first they may read; false where there is no place.
-    pub(crate) fn add(&mut self, user: UserHash, index: u32) -> bool {
-        let has_place = self.users.len() < MAX_USERS;
+    /// The user came when this index was the first they may read; false where so many `places` are
+    /// taken.
+    pub(crate) fn add(&mut self, user: UserHash, index: u32, places: usize) -> bool {
+        let has_place = self.users.len() < places.min(MAX_USERS);
         if has_place {
             self.users.insert(user, index);
         }
@@ -106,7 +110,7 @@ mod tests {
     #[test]
     fn who_is_not_known_may_read_all_and_what_is_known_is_stored() {
         let mut starts = Starts::default();
-        assert!(starts.add(user(1), 7) && starts.add(user(2), 300));
+        assert!(starts.add(user(1), 7, 2) && starts.add(user(2), 300, 2));
         assert!(starts.set_open(true, 9) && !starts.set_open(true, 12));
         let restored = Starts::restore(&starts.stored(), starts.open_from()).unwrap();
         assert_eq!((restored.of(&user(1)), restored.of(&user(2))), (7, 300));
@@ -124,10 +128,12 @@ mod tests {
     fn there_is_place_for_so_many() {
         let mut starts = Starts::default();
         for number in 0..5_000 {
-            let has_place = starts.add(user(number), 1);
+            let has_place = starts.add(user(number), 1, usize::MAX);
             assert_eq!(has_place, (number as usize) < MAX_USERS);
         }
         assert_eq!(starts.len(), MAX_USERS);
+        let mut few = Starts::default();
+        assert!(few.add(user(1), 1, 1) && !few.add(user(2), 1, 1) && few.add(user(2), 1, 2));
         assert!(starts.stored().len() < 70_000);
         assert_eq!(Starts::restore(&starts.stored(), None).unwrap().len(), MAX_USERS);
     }

@@ -423,3 +423,131 @@ fn what_its_author_may_not_send_any_more_is_not_tried_again() {
     room.shares(true);
     assert_eq!(falls_to_alice(&mut room, 0), (vec![], 0));
 }
+
+/// Alice's room, in which a session was made just now because Eve had gone; by what is current in it
+/// Dave, who has gone since, is the reason for the next.
+fn renewed_just_now(visibility: &'static str) -> Room {
+    let mut room = Room::new(visibility);
+    for (user, devices) in [(BOB, &["B1"][..]), ("@eve:example.org", &["E1"]), (DAVE, &[])] {
+        room.comes(user, devices);
+    }
+    room.sends("m.room.name", "A");
+    room.now += 60_000;
+    room.goes("@eve:example.org", "leave");
+    room.shares(true);
+    assert_eq!(room.rotated, ["member-left"], "{visibility}");
+    for name in ["B", "C"] {
+        room.puts("m.room.name", name);
+    }
+    room.goes(DAVE, "leave");
+    room.now += 1_000;
+    room
+}
+
+/// Of whom it must be known from where on each may read.
+fn crowd(room: &mut Room, count: usize, has_devices: bool) -> Vec<String> {
+    let users: Vec<String> = (0..count).map(|number| format!("@{number:04}:example.org")).collect();
+    for user in &users {
+        let device = has_devices.then(|| json!({"deviceId": "D", "curve25519": user}));
+        room.people.insert(user.clone(), device.into_iter().collect());
+    }
+    users
+}
+
+#[test]
+fn while_a_new_session_is_put_off_nobody_gets_the_key_of_the_old_one() {
+    for visibility in NARROW {
+        let mut room = renewed_just_now(visibility);
+        let users = crowd(&mut room, 4_200, true);
+        room.shares(true);
+        assert_eq!(room.rotated, ["member-left"], "{visibility}");
+        assert!(users.iter().all(|user| room.reads(user, "D").is_empty()), "{visibility}");
+        let (_, delay) = falls_to_alice(&mut room, 0);
+        assert_eq!(delay, 19_000, "{visibility}");
+        room.now += delay;
+        room.shares(true);
+        assert_eq!(room.rotated, ["member-left", "visibility"]);
+        room.puts("m.room.name", "D");
+        for user in &users {
+            assert_eq!(room.reads(user, "D"), ["D"], "{visibility} {user}");
+        }
+    }
+}
+
+#[test]
+fn after_a_visibility_has_narrowed_nobody_gets_the_key_of_before() {
+    for wide in WIDE {
+        for narrow in NARROW {
+            let mut room = renewed_just_now(wide);
+            room.visibility = narrow;
+            room.comes(CAROL, &["C1"]);
+            room.shares(true);
+            assert_eq!(room.reads(CAROL, "C1"), Vec::<String>::new(), "{wide} {narrow}");
+            let (_, delay) = falls_to_alice(&mut room, 0);
+            assert_eq!(delay, 19_000, "{wide} {narrow}");
+            room.now += delay;
+            room.shares(true);
+            assert_eq!(room.rotated, ["member-left", "visibility"], "{wide} {narrow}");
+            room.puts("m.room.name", "D");
+            assert_eq!(room.reads(CAROL, "C1"), ["D"], "{wide} {narrow}");
+        }
+    }
+}
+
+#[test]
+fn people_without_a_device_leave_place_for_those_who_come() {
+    for is_reloaded in [false, true] {
+        let mut room = Room::new("joined");
+        room.comes(BOB, &["B1"]);
+        crowd(&mut room, 5_000, false);
+        room.sends("m.room.name", "A");
+        room.sends("m.room.name", "B");
+        if is_reloaded {
+            room.reloads();
+        }
+        for (user, id) in [(CAROL, "C1"), (DAVE, "D1")] {
+            room.now += 60_000;
+            room.comes(user, &[id]);
+            room.shares(true);
+            assert_eq!(room.reads(user, id), ["B"], "{user} {is_reloaded}");
+        }
+        // One of those for whom there was no place reads no more than who comes now.
+        let users: Vec<String> =
+            room.people.keys().filter(|id| id.starts_with("@0")).cloned().collect();
+        for user in &users {
+            let device = json!({"deviceId": "D", "curve25519": user});
+            room.people.insert(user.clone(), vec![device]);
+        }
+        room.shares(true);
+        assert_eq!(room.rotated, Vec::<&str>::new());
+        let all = users.iter().filter(|user| room.reads(user, "D") == ["A", "B"]).count();
+        let now = users.iter().filter(|user| room.reads(user, "D") == ["B"]).count();
+        assert!(all > 100 && now > 100 && all + now == users.len(), "{all} {now}");
+    }
+}
+
+#[test]
+fn newcomers_for_whom_a_session_must_be_made_wait_for_one_together() {
+    let mut room = Room::new("joined");
+    room.comes(BOB, &["B1"]);
+    room.shares(false);
+    for (user, id, expected) in [(CAROL, "C1", 1), (DAVE, "D1", 2)] {
+        for number in 0..300 {
+            room.puts("m.room.name", &number.to_string());
+        }
+        room.comes(user, &[id]);
+        room.now += 1_000;
+        room.shares(true);
+        if user == DAVE {
+            assert_eq!(room.rotated, ["visibility"]);
+            assert_eq!(room.reads(user, id), Vec::<String>::new());
+            let (_, delay) = falls_to_alice(&mut room, 0);
+            assert_eq!(delay, 19_000);
+            room.now += delay;
+            room.shares(true);
+        }
+        assert_eq!(room.rotated.len(), expected, "{user}");
+        room.puts("m.room.name", "now");
+        assert_eq!(room.reads(user, id), ["now"], "{user}");
+    }
+}
