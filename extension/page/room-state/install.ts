@@ -93,6 +93,9 @@ export function installEncryptedState(
   return {
     conversion,
     encryptsState: async (roomId) => {
+      const mode = shieldSettings("encrypted-state")?.mode;
+      // It encrypts nothing then, and is not loaded for the question.
+      if (mode === "off" || mode === "flag") return false;
       await engine.started();
       return engine.call((known) => known.encryptsState(roomId));
     },
