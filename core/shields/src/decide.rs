@@ -912,8 +912,17 @@ impl Engine {
             Endpoint::Logout => self.sign_out(),
             _ if head.route.is_client() => {
                 self.fresh |= self.learned.homeserver(host);
-                if let Some(user) = head.route.user() {
-                    self.fresh |= self.learned.user(&user);
+                let user = head.route.user();
+                // Without an account Element asks none of these.
+                let acts = matches!(
+                    head.endpoint,
+                    Endpoint::Sync
+                        | Endpoint::SlidingSync
+                        | Endpoint::WhoAmI
+                        | Endpoint::RtcTransports
+                );
+                if acts || user.is_some() {
+                    self.fresh |= self.learned.acts(host, user.as_deref());
                 }
             }
             _ if self.learned.is_call_server(host) => {

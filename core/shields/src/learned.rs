@@ -37,8 +37,10 @@ pub struct Learned {
     rtc_hosts: Vec<Said<String>>,
     auth_hosts: Vec<Said<String>>,
     turn_hosts: Vec<Said<String>>,
-    /// Hosts that Element talks the Client-Server API to.
+    /// Hosts that Element talks the Client-Server API to, if only to see what they are.
     homeservers: Vec<Said<String>>,
+    /// The host that Element last talked to for an account; empty before.
+    own_server: String,
     /// Matrix IDs that Element signs in with; the last is in use.
     accounts: Vec<Said<String>>,
     /// Where the site's own configuration has bug reports sent.
@@ -108,8 +110,45 @@ impl Learned {
         if !user.starts_with('@') || user.len() > MAX_LENGTH || self.account() == Some(user) {
             return false;
         }
+        let is_known = self.accounts.iter().any(|said| said.what == user);
         self.accounts.retain(|said| said.what != user);
-        add(&mut self.accounts, user, user.to_owned())
+        let is_new = add(&mut self.accounts, user, user.to_owned());
+        if !is_known {
+            self.forget_strangers();
+        }
+        is_new
+    }
+
+    /// A request that needs an account goes to this host, for this Matrix ID where it says so; whether
+    /// that is new.
+    pub(crate) fn acts(&mut self, host: &str, user: Option<&str>) -> bool {
+        let is_new = self.own_server != host && host.len() <= MAX_LENGTH;
+        if is_new {
+            host.clone_into(&mut self.own_server);
+        }
+        let is_new_user = user.is_some_and(|user| self.user(user));
+        if is_new {
+            // Whose domain spoke is not known before the account is.
+            let own: Vec<_> = self.homeservers.iter().map(|said| self.is_own(&said.by)).collect();
+            let mut own = own.into_iter();
+            self.homeservers.retain(|_| own.next().unwrap_or_default());
+        }
+        is_new || is_new_user
+    }
+
+    /// What servers said that were only tried is forgotten once it is clear whose account it is.
+    fn forget_strangers(&mut self) {
+        let own: Vec<_> = [&self.homeservers, &self.rtc_hosts, &self.auth_hosts, &self.turn_hosts]
+            .into_iter()
+            .flatten()
+            .filter(|said| self.is_own(&said.by))
+            .map(|said| said.by.clone())
+            .collect();
+        for list in
+            [&mut self.homeservers, &mut self.rtc_hosts, &mut self.auth_hosts, &mut self.turn_hosts]
+        {
+            list.retain(|said| own.contains(&said.by));
+        }
     }
 
     /// The session ended: what belongs to it is forgotten.
@@ -117,6 +156,11 @@ impl Learned {
         self.accounts.clear();
         self.tokens.clear();
         self.used_call_servers.clear();
+        self.homeservers.clear();
+        self.own_server.clear();
+        self.rtc_hosts.clear();
+        self.auth_hosts.clear();
+        self.turn_hosts.clear();
     }
 
     /// Where bug reports are sent; whether that is new.
@@ -167,17 +211,19 @@ impl Learned {
     }
 
     /// Whether this host was named for signing in. Before anybody signed in, whoever is asked may name
-    /// one; afterwards it is for one's own homeserver or domain to say.
+    /// one; afterwards it is for one's own homeserver or domain to say, and for a server that Element
+    /// turned to since: a session can end without a word to its homeserver.
     #[must_use]
     pub fn is_auth(&self, host: &str) -> bool {
-        let may_say = |by: &str| self.accounts.is_empty() || self.is_own(by);
+        let may_say = |by: &str| self.is_nobody() || self.is_own(by) || self.is_homeserver(by);
         self.auth_hosts.iter().any(|said| said.what == host && may_say(&said.by))
     }
 
     /// Whether a homeserver in use offers this TURN server.
     #[must_use]
     pub fn is_turn(&self, host: &str) -> bool {
-        self.turn_hosts.iter().any(|said| said.what == host)
+        let may_say = |by: &str| self.is_nobody() || self.is_own(by);
+        self.turn_hosts.iter().any(|said| said.what == host && may_say(&said.by))
     }
 
     /// Whether Element talks the Client-Server API to this host.
@@ -186,9 +232,15 @@ impl Learned {
         self.homeservers.iter().any(|said| said.what == host)
     }
 
+    /// Whether nobody has signed in, as far as is known.
+    const fn is_nobody(&self) -> bool {
+        self.accounts.is_empty() && self.own_server.is_empty()
+    }
+
+    /// Whether it is the homeserver or the domain of the account in use.
     fn is_own(&self, host: &str) -> bool {
-        let is_domain = |user: &str| user.split_once(':').is_some_and(|(_, domain)| domain == host);
-        self.is_homeserver(host) || self.accounts.iter().any(|said| is_domain(&said.what))
+        let domain = self.account().and_then(|user| user.split_once(':')).map(|(_, domain)| domain);
+        !host.is_empty() && (self.own_server == host || domain == Some(host))
     }
 
     /// Reads what [`serde_json::to_string`] made of another.
@@ -196,6 +248,7 @@ impl Learned {
     /// # Errors
     /// [`JsonError`] where the text is no such thing.
     pub(crate) fn read(text: &str) -> Result<Self, JsonError> {
+        let own_server = json::get_str(text, &["own_server"])?.unwrap_or_default();
         let list = |key| json::elements(json::get(text, &[key])?.unwrap_or("[]"));
         let text = |item, path: &[&str]| json::get_str(item, path).map(Option::unwrap_or_default);
         let hosts = |key| -> Result<Vec<Said<String>>, JsonError> {
@@ -209,6 +262,7 @@ impl Learned {
             auth_hosts: hosts("auth_hosts")?,
             turn_hosts: hosts("turn_hosts")?,
             homeservers: hosts("homeservers")?,
+            own_server,
             accounts: hosts("accounts")?,
             used_call_servers: hosts("used_call_servers")?,
             ..Self::default()
@@ -272,6 +326,7 @@ mod tests {
     #[test]
     fn a_stranger_names_no_place_to_sign_in_for_who_has_signed_in() {
         let mut learned = Learned::default();
+        learned.homeserver("typed.example");
         learned.auth_host("typed.example", "auth.example".to_owned());
         assert!(learned.is_auth("auth.example"));
         learned.user("@a:own.example");
@@ -286,12 +341,59 @@ mod tests {
     #[test]
     fn call_servers_count_for_those_who_may_name_them() {
         let mut learned = Learned::default();
+        learned.homeserver("evil.example");
         learned.rtc_host("evil.example", "sfu.evil.example".to_owned());
         learned.rtc_host("own.example", "sfu.own.example".to_owned());
         assert!(!learned.is_call_server("sfu.own.example"));
         learned.user("@a:own.example");
         assert!(learned.is_call_server("sfu.own.example"));
         assert!(!learned.is_call_server("sfu.evil.example"));
+    }
+
+    #[test]
+    fn a_server_that_was_only_tried_is_not_ones_own() {
+        let said = |learned: &mut Learned, by: &str| {
+            learned.homeserver(by);
+            learned.rtc_host(by, format!("sfu.{by}"));
+            learned.auth_host(by, format!("auth.{by}"));
+            learned.turn_host(by, format!("turn.{by}"));
+        };
+        let is_own = |learned: &Learned, by: &str| {
+            [
+                learned.is_call_server(&format!("sfu.{by}")),
+                learned.is_auth(&format!("auth.{by}")),
+                learned.is_turn(&format!("turn.{by}")),
+                learned.is_homeserver(by),
+            ]
+        };
+        let mut learned = Learned::default();
+        for by in ["evil.example", "hs.example", "own.example"] {
+            said(&mut learned, by);
+            // All that signing in needs, and nothing else.
+            assert_eq!(is_own(&learned, by), [false, true, true, true]);
+        }
+        learned.acts("hs.example", Some("@a:own.example"));
+        assert_eq!(is_own(&learned, "evil.example"), [false; 4]);
+        assert_eq!(is_own(&learned, "hs.example"), [true; 4]);
+        assert_eq!(is_own(&learned, "own.example")[..3], [true; 3]);
+        // What the domain said before its account was known stays.
+        let mut delegated = Learned::default();
+        delegated.rtc_host("own.example", "sfu.own.example".to_owned());
+        said(&mut delegated, "evil.example");
+        delegated.acts("hs.example", None);
+        assert_eq!(is_own(&delegated, "evil.example"), [false; 4]);
+        delegated.acts("hs.example", Some("@a:own.example"));
+        assert!(delegated.is_call_server("sfu.own.example"));
+        // Whoever signs in anew may, though nobody heard that the session had ended.
+        said(&mut learned, "next.example");
+        assert_eq!(is_own(&learned, "next.example"), [false, true, false, true]);
+        learned.acts("next.example", None);
+        assert_eq!(is_own(&learned, "next.example"), [true; 4]);
+        learned.acts("next.example", Some("@b:next.example"));
+        assert_eq!(is_own(&learned, "hs.example"), [false; 4]);
+        assert_eq!(is_own(&learned, "next.example"), [true; 4]);
+        learned.sign_out();
+        assert_eq!(learned, Learned::default());
     }
 
     #[test]
@@ -316,18 +418,25 @@ mod tests {
             learned.auth_host(&host, host.clone());
             learned.turn_host(&host, host.clone());
             learned.homeserver(&host);
-            learned.user(&format!("@a:{host}"));
             learned.used_call_server(&host);
             learned.manager("", &host, place(&format!("m{host}")));
             learned.report(&host, place(&host));
             learned.token("hs.example", format!("long enough {number}"));
         }
         let long = "x".repeat(MAX_LENGTH + 1);
+        assert!(!learned.acts(&long, None));
         assert!(
             !learned.rtc_host("a.example", long.clone()) && !learned.rtc_host(&long, "b".into())
         );
         assert!(!learned.token("hs.example", "x".repeat(MAX_TOKEN + 1)));
         assert!(!learned.token("hs.example", "short".to_owned()));
+        let text = serde_json::to_string(&learned).unwrap();
+        assert!(text.len() < 64 * 1024, "{}", text.len());
+        assert_eq!(Learned::read(&text).unwrap(), learned);
+        for number in 0..1000 {
+            let host = format!("{number}.example");
+            learned.acts(&host, Some(&format!("@a:{host}")));
+        }
         let text = serde_json::to_string(&learned).unwrap();
         assert!(text.len() < 64 * 1024, "{}", text.len());
         assert_eq!(Learned::read(&text).unwrap(), learned);

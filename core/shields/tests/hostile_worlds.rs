@@ -460,7 +460,7 @@ fn outcomes(
     outcomes
 }
 
-/// Of the requests to one endpoint by one method, those with other parameters only where they matter.
+/// Of the requests to one endpoint of one area by one method, those with other parameters only where they matter.
 fn some(requests: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
     let mut seen = BTreeMap::new();
     let endpoint = |method: &str, path: &str| {
@@ -472,7 +472,8 @@ fn some(requests: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
             let endpoint = endpoint(method, path);
             let is_of_types =
                 matches!(endpoint, Endpoint::StateSend | Endpoint::Send | Endpoint::AccountData);
-            let count = seen.entry((format!("{endpoint:?}"), *method)).or_insert(0);
+            let area = path.split('/').nth(2).unwrap_or_default().to_owned();
+            let count = seen.entry((format!("{endpoint:?}"), area, *method)).or_insert(0);
             *count += 1;
             *count <= if is_of_types { 16 } else { 2 }
         })

@@ -142,6 +142,12 @@ fn sign_in_and_calls_reach_what_the_homeserver_names() {
     let well_known = "https://hs.example.org/.well-known/matrix/client";
     let foci = br#"{"org.matrix.msc4143.rtc_foci":[{"type":"livekit","livekit_service_url":"https://livekit.example.org"}]}"#;
     engine.response("GET", well_known, 200, foci);
+    // Calls come after signing in, at a server that is one's own by then.
+    assert_eq!(refused(&mut engine, "POST", livekit), Some("third-party"));
+    for url in [token, device] {
+        assert_eq!(refused(&mut engine, "POST", url), None, "{url}");
+    }
+    engine.decide("GET", "https://hs.example.org/_matrix/client/v3/account/whoami");
     for url in [token, device, livekit] {
         assert_eq!(refused(&mut engine, "POST", url), None, "{url}");
     }

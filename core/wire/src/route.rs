@@ -442,7 +442,7 @@ pub fn route<'a>(method: &str, address: &Address<'a>) -> Route<'a> {
     }
     let found = area(&segments);
     let is_barred = matches!(found, Some((Area::Identity | Area::Integrations, _)));
-    if !is_barred && is_hidden(methods, address) {
+    if !is_barred && is_hidden(address) {
         return Route::new(Endpoint::Unknown);
     }
     let Some((area, start)) = found else { return Route::new(Endpoint::Foreign) };
@@ -473,15 +473,20 @@ pub fn route<'a>(method: &str, address: &Address<'a>) -> Route<'a> {
 }
 
 /// Whether a path of Matrix stands where no server looks for one: behind the question mark or the
-/// number sign that a homeserver's base address brought along. Others are told where a picture is.
-fn is_hidden(methods: u8, address: &Address<'_>) -> bool {
-    [address.query, address.fragment].into_iter().any(|part| {
+/// number sign that a homeserver's base address brought along. Others are told where a picture is, and
+/// a homeserver is asked what a link shows: such an address is a parameter's value, with its slashes
+/// escaped, and a path that is put behind a base has none escaped.
+fn is_hidden(address: &Address<'_>) -> bool {
+    let holds = |part: &str| {
         let part = percent_decoded(part);
-        let is_path = |rest: &str| methods != GET || !rest.starts_with("media/");
-        part.starts_with("/_matrix/")
-            || part.contains("/_synapse/admin/")
-            || part.split("/_matrix/").skip(1).any(is_path)
-    })
+        part.contains("/_matrix/") || part.contains("/_synapse/admin/")
+    };
+    let is_address = |pair: &str| {
+        let value = pair.split_once('=').map_or("", |(_, value)| value);
+        let scheme = |value: &str| value.starts_with("https://") || value.starts_with("http://");
+        !value.contains('/') && scheme(&percent_decoded(value))
+    };
+    holds(address.fragment) || address.query.split('&').any(|pair| holds(pair) && !is_address(pair))
 }
 
 /// Whether a segment, percent-decoded, is this text.
@@ -779,7 +784,9 @@ mod tests {
 
     #[test]
     fn a_base_that_has_a_query_or_a_fragment_hides_no_matrix_path() {
-        let route = |method, url| route(method, &Address::parse(url).unwrap());
+        fn route<'a>(method: &str, url: &'a str) -> Route<'a> {
+            super::route(method, &Address::parse(url).unwrap())
+        }
         for url in [
             "https://hs/?/_matrix/client/v3/login",
             "https://hs/?/_matrix/media/v3/upload",
@@ -795,10 +802,28 @@ mod tests {
             assert_eq!(route.endpoint, Endpoint::Unknown, "{url}");
             assert!(route.is_hidden(), "{url}");
         }
+        for base in ["?x", "?u=https://x.example", "?a=b&u=https%3A%2F%2Fx.example", "#x", "?"] {
+            for path in
+                ["media/v3/preview_url?url=x", "media/v3/thumbnail/x/y", "client/v1/media/x"]
+            {
+                let url = format!("https://hs/{base}/_matrix/{path}");
+                assert!(route("GET", &url).is_hidden(), "{url}");
+            }
+        }
         for url in ["https://hs/_matrix/client/v3/x/y", "https://hs/_matrix/", "https://hs/?x"] {
             assert!(!route("POST", url).is_hidden(), "{url}");
         }
-        assert_eq!(at("GET", "https://x/?url=https://hs/_matrix/media/v3/x"), Endpoint::Foreign);
+        // An address that is a parameter's value is written with escapes, unlike a path put behind a base.
+        for path in ["media/v3/x", "client/v1/media/download/x/y", "client/versions"] {
+            let value = format!("https%3A%2F%2Fhs%2F_matrix%2F{}", path.replace('/', "%2F"));
+            assert_eq!(
+                at("GET", &format!("https://x/?w=1&url={value}")),
+                Endpoint::Foreign,
+                "{path}"
+            );
+            let url = format!("https://hs/_matrix/client/v1/media/preview_url?url={value}&ts=1");
+            assert_eq!(at("GET", &url), Endpoint::UrlPreview, "{path}");
+        }
     }
 
     #[test]
