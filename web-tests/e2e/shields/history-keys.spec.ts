@@ -125,20 +125,23 @@ for (const kind of bothBrowsers) {
       assert.equal(uploads(sides.with).length, 1);
     });
 
-    it("two invitations at once are asked about one after the other", async () => {
+    it("two invitations at once are asked about one after the other, and a no answers further ones", async () => {
       const roomId = await roomOf(sides.with, true);
-      const [first, second] = [await someone(), await someone()];
+      const [first, second, third] = [await someone(), await someone(), await someone()];
       const { page } = sides.with;
       const running = [first, second].map(({ userId }) =>
         drive(page, "inviteUser", roomId, userId),
       );
-      for (const { userId } of [first, second]) {
-        await questionAbout(page, userId);
-        await press(page, WITHOUT);
-      }
+      await questionAbout(page, first.userId);
+      await press(page, ALONG);
+      await questionAbout(page, second.userId);
+      await press(page, WITHOUT);
       await Promise.all(running);
-      assert.equal(invitations(sides.with).length, 2);
-      assert.equal(uploads(sides.with).length, 0);
+      assert.equal(uploads(sides.with).length, 1);
+      // Nobody answers a question here.
+      await drive(page, "inviteUser", roomId, third.userId);
+      assert.equal(invitations(sides.with).length, 3);
+      assert.equal(uploads(sides.with).length, 1);
     });
 
     it("nobody is asked about a room without encryption", async () => {
