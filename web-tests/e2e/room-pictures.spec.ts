@@ -9,7 +9,7 @@ import { clientPage, drive, unhandled } from "../support/client-page.ts";
 import { putState, sendForgery } from "../support/hostile-member.ts";
 import { startPeer } from "../support/peer.ts";
 import type { Peer } from "../support/peer.ts";
-import { avatarContent, plainPicture, sealFile, upload } from "../support/pictures.ts";
+import { avatarContent, plainPicture, sealFile, upload, withSize } from "../support/pictures.ts";
 import type { Colour, SealedFile } from "../support/pictures.ts";
 import { corsHeaders, forward } from "../support/recorder.ts";
 import type { Exchange, Recorder } from "../support/recorder.ts";
@@ -169,10 +169,14 @@ for (const kind of bothBrowsers) {
     });
 
     it("without Mantle there is none, and nothing is fetched", async () => {
+      const held = await drive(alice.page, "heldState", roomId, "m.room.avatar");
+      const { url: uri } = held?.content["file"] as { url: string };
+      assert.equal(downloads(uri, alice).length, 1);
       await carol.send(roomId, "The picture is set");
       await dave.receive(roomId, "The picture is set");
       const shown = await drive(dave.page, "roomPicture", roomId);
       assert.equal(shown.url, null);
+      assert.deepEqual(downloads(uri, dave), []);
       assert.deepEqual(await unhandled(dave.page), []);
     });
 
@@ -236,10 +240,7 @@ for (const kind of bothBrowsers) {
     });
 
     it("nor a picture that becomes gigabytes when it is decoded", async () => {
-      const small = plainPicture(BLUE, 30);
-      small.writeUInt32BE(60_000, 16);
-      small.writeUInt32BE(60_000, 20);
-      const sealed = sealFile(small);
+      const sealed = sealFile(withSize(plainPicture(BLUE, 30), 60_000));
       await isRefused(avatarContent(await uploaded(sealed), sealed), true);
     });
 

@@ -28,6 +28,16 @@ export function plainPicture([red, green, blue]: Colour, width: number, height =
   ]);
 }
 
+/** The same PNG, said to be a square of this side, with a checksum that holds. */
+export function withSize(png: Buffer, side: number): Buffer {
+  const changed = Buffer.from(png);
+  changed.writeUInt32BE(side, 16);
+  changed.writeUInt32BE(side, 20);
+  // Name and data of the first chunk, of 13 bytes; the sum follows.
+  changed.writeUInt32BE(crc32(changed.subarray(12, 29)), 29);
+  return changed;
+}
+
 /** A file's ciphertext, with its key beside it. */
 export interface SealedFile {
   readonly ciphertext: Buffer;

@@ -22,6 +22,8 @@ export interface Picture {
   isBusy: boolean;
   /** How often fetching it has failed. */
   failures: number;
+  /** How often it was not known whether its room encrypts its state. */
+  waits: number;
   isForgotten: boolean;
 }
 
@@ -66,6 +68,7 @@ export class PictureCache {
       bytes: 0,
       isBusy: false,
       failures: 0,
+      waits: 0,
       isForgotten: false,
     };
     this.#byIdentity.set(identity, picture);

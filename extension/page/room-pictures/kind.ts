@@ -1,6 +1,9 @@
 /**
  * What a picture is, by its own bytes: one of the formats that are shown, and how large it becomes when
- * it is decoded, since a few bytes can stand for gigabytes of pixels.
+ * it is decoded, since a few bytes can stand for gigabytes of pixels. The sizes read here are the ones
+ * that decoders go by: frames of an animated PNG or WebP, and the stream inside an extended WebP, that
+ * are larger make the file a broken one. AVIF is none: its size stands in properties of the file and
+ * again in each stream, and a decoder makes room by the stream's.
  */
 
 export interface PictureKind {
@@ -10,20 +13,22 @@ export interface PictureKind {
   readonly height: number;
 }
 
-export type PictureType = "image/png" | "image/jpeg" | "image/gif" | "image/webp" | "image/avif";
+export type PictureType = "image/png" | "image/jpeg" | "image/gif" | "image/webp";
 
 /** Longest side that is decoded, and most pixels, which take four bytes each. */
 const MAX_SIDE = 16_384;
 const MAX_PIXELS = 32_000_000;
+/** Segments and blocks before the size: as many as 10 MB of the longest ones have. */
+const MAX_STEPS = 50_000;
 
 /** undefined: it is none that is shown. */
 export function pictureKind(bytes: Uint8Array): PictureKind | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let kind: PictureKind | undefined;
   try {
-    kind = png(view) ?? jpeg(view) ?? gif(view) ?? webp(view) ?? avif(view);
+    kind = png(view) ?? jpeg(view) ?? gif(view) ?? webp(view);
   } catch {
-    // It ends before it has said how large it is.
+    // It ends before it has said how large it is, or says too much before.
     return undefined;
   }
   if (kind === undefined) return undefined;
@@ -40,6 +45,15 @@ function has(view: DataView, at: number, text: string): boolean {
   return true;
 }
 
+/** Throws once it was called too often for one file. */
+function counter(): () => void {
+  let steps = 0;
+  return () => {
+    steps += 1;
+    if (steps > MAX_STEPS) throw new RangeError("too long");
+  };
+}
+
 function png(view: DataView): PictureKind | undefined {
   if (!has(view, 0, "\u0089PNG\r\n\u001a\n") || !has(view, 12, "IHDR")) return undefined;
   return { type: "image/png", width: view.getUint32(16), height: view.getUint32(20) };
@@ -47,7 +61,9 @@ function png(view: DataView): PictureKind | undefined {
 
 function jpeg(view: DataView): PictureKind | undefined {
   if (!has(view, 0, "\u00ff\u00d8\u00ff")) return undefined;
+  const step = counter();
   for (let at = 2; ;) {
+    step();
     if (view.getUint8(at) !== 0xff) return undefined;
     const marker = view.getUint8(at + 1);
     // Any number of these may stand before a marker.
@@ -70,9 +86,14 @@ function gif(view: DataView): PictureKind | undefined {
   if (!has(view, 0, "GIF87a") && !has(view, 0, "GIF89a")) return undefined;
   const table = (flags: number): number => ((flags & 0x80) === 0 ? 0 : 3 << ((flags & 7) + 1));
   let at = 13 + table(view.getUint8(10));
+  const step = counter();
   while (view.getUint8(at) === 0x21) {
+    step();
     at += 2;
-    for (let length = view.getUint8(at); length !== 0; length = view.getUint8(at)) at += length + 1;
+    for (let length = view.getUint8(at); length !== 0; length = view.getUint8(at)) {
+      step();
+      at += length + 1;
+    }
     at += 1;
   }
   if (view.getUint8(at) !== 0x2c) return undefined;
@@ -97,22 +118,4 @@ function webp(view: DataView): PictureKind | undefined {
   if (!has(view, 12, "VP8 ")) return undefined;
   const side = (at: number): number => view.getUint16(at, true) & 0x3fff;
   return { type, width: side(26), height: side(28) };
-}
-
-/** The largest of the sizes that it names. */
-function avif(view: DataView): PictureKind | undefined {
-  if (!has(view, 4, "ftyp")) return undefined;
-  const end = Math.min(view.getUint32(0), 256, view.byteLength);
-  let isAvif = false;
-  for (let at = 8; at + 4 <= end; at += 4)
-    isAvif ||= has(view, at, "avif") || has(view, at, "avis");
-  if (!isAvif) return undefined;
-  let width = 0;
-  let height = 0;
-  for (let at = end; at + 16 <= view.byteLength; at += 1) {
-    if (view.getUint8(at) !== 0x69 || !has(view, at, "ispe")) continue;
-    width = Math.max(width, view.getUint32(at + 8));
-    height = Math.max(height, view.getUint32(at + 12));
-  }
-  return { type: "image/avif", width, height };
 }

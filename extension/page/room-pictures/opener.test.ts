@@ -18,7 +18,11 @@ const IV = Buffer.alloc(16);
 let cache: PictureCache;
 let opened: Picture[] = [];
 let asked: string[] = [];
-let isEncrypted = true;
+/** What the engine says of the room. */
+let known: () => Promise<boolean>;
+/** Whose client runs, and whose each download was. */
+let account = "alice";
+let askedOf: string[] = [];
 /** What is to be done later, and when. */
 let later: { run: () => void; after: number }[] = [];
 /** What the homeserver gives. */
@@ -46,14 +50,20 @@ beforeEach(() => {
   cache = new PictureCache(() => undefined);
   opened = [];
   asked = [];
-  isEncrypted = true;
+  known = () => Promise.resolve(true);
+  account = "alice";
+  askedOf = [];
   later = [];
   serve = () => Promise.resolve(seal(PNG));
   opener = new PictureOpener(cache, {
-    isEncrypted: () => Promise.resolve(isEncrypted),
-    download: (place) => {
-      asked.push(place);
-      return serve(place);
+    isEncrypted: () => known(),
+    downloader: () => {
+      const from = account;
+      return (place) => {
+        asked.push(place);
+        askedOf.push(from);
+        return serve(place);
+      };
     },
     thumbnail: () => Promise.resolve(new Blob(["small"])),
     urlOf: () => "blob:it",
@@ -90,7 +100,7 @@ describe("a picture that is looked at", () => {
   });
 
   test("is not fetched for a room whose state Mantle does not read", async () => {
-    isEncrypted = false;
+    known = () => Promise.resolve(false);
     assert.equal(opener.urlOf(picture("hs/a")), null);
     await settled();
     assert.deepEqual(asked, []);
@@ -114,9 +124,9 @@ describe("a picture that is looked at", () => {
     });
   }
 
-  test("whose homeserver fails is asked for again, five times and ever later", async () => {
+  /** Fails five times, with what was waited between. */
+  async function failFiveTimes(it: Picture): Promise<number[]> {
     serve = () => Promise.reject(new Error("502"));
-    const it = picture("hs/a");
     opener.urlOf(it);
     const waits: number[] = [];
     for (let failures = 1; failures < 5; failures += 1) {
@@ -127,11 +137,103 @@ describe("a picture that is looked at", () => {
       waits.push(next?.after ?? 0);
       next?.run();
     }
-    await until(() => it.failures === 5);
-    await settled();
-    assert.deepEqual(waits, [5_000, 20_000, 80_000, 320_000]);
-    assert.deepEqual(later, []);
+    await until(() => it.failures === 5 && later.length === 1);
+    return waits;
+  }
+
+  test("whose homeserver fails is asked for again, five times and ever later", async () => {
+    assert.deepEqual(await failFiveTimes(picture("hs/a")), [5_000, 20_000, 80_000, 320_000]);
     assert.equal(asked.length, 5);
+  });
+
+  test("that failed five times is asked for every ten minutes at most, when it is looked at", async () => {
+    const it = picture("hs/a");
+    await failFiveTimes(it);
+    for (let round = 1; round <= 3; round += 1) {
+      opener.urlOf(it);
+      await settled();
+      assert.equal(asked.length, 4 + round);
+      const [rest] = later.splice(0);
+      assert.equal(rest?.after, 600_000);
+      rest?.run();
+      // Nobody looks.
+      await settled();
+      assert.equal(asked.length, 4 + round);
+      opener.urlOf(it);
+      await until(() => later.length === 1);
+    }
+    serve = () => Promise.resolve(seal(PNG));
+    later.splice(0)[0]?.run();
+    opener.urlOf(it);
+    await until(() => opened.length === 1);
+  });
+
+  test("that failed comes at once when the device is online again", async () => {
+    const it = picture("hs/a");
+    await failFiveTimes(it);
+    serve = () => Promise.resolve(seal(PNG));
+    const [before] = later.splice(0);
+    opener.online();
+    await until(() => opened.length === 1);
+    assert.equal(asked.length, 6);
+    // The wait of before does nothing any more.
+    before?.run();
+    opener.online();
+    await settled();
+    assert.deepEqual([asked.length, it.failures], [6, 0]);
+  });
+
+  test("that will never be one is not asked for when the device is online again", async () => {
+    const it = picture("hs/a");
+    serve = () => Promise.resolve(new Uint8Array(9));
+    opener.urlOf(it);
+    await until(() => it.failures === 1);
+    opener.online();
+    await settled();
+    assert.equal(asked.length, 1);
+  });
+
+  const unknown: Record<string, () => Promise<boolean>> = {
+    "is not known": () => Promise.resolve(false),
+    "cannot be said yet": () => Promise.reject(new Error("not started")),
+  };
+  for (const [what, answer] of Object.entries(unknown)) {
+    test(`of a room of which it ${what} to be encrypted has not failed, however often`, async () => {
+      known = answer;
+      const it = picture("hs/a");
+      opener.urlOf(it);
+      for (let round = 0; round < 100; round += 1) {
+        await until(() => later.length === 1);
+        const [next] = later.splice(0);
+        assert.equal(next?.after, 5_000);
+        next?.run();
+        // By itself for some minutes, then when it is looked at.
+        if (round >= 59) opener.urlOf(it);
+      }
+      assert.deepEqual([it.failures, asked.length], [0, 0]);
+      known = () => Promise.resolve(true);
+      await until(() => later.length === 1);
+      later.splice(0)[0]?.run();
+      opener.urlOf(it);
+      await until(() => opened.length === 1);
+    });
+  }
+
+  test("is fetched by the client that ran when it was looked at, or not at all", async () => {
+    const waiting: ((isIt: boolean) => void)[] = [];
+    known = () => new Promise((resolve) => waiting.push(resolve));
+    const [it, other] = [picture("hs/a"), picture("hs/b")];
+    opener.urlOf(it);
+    opener.urlOf(other);
+    await until(() => waiting.length === 2);
+    account = "bob";
+    waiting[0]?.(true);
+    await until(() => asked.length === 1);
+    assert.deepEqual(askedOf, ["alice"]);
+    cache.clear();
+    waiting[1]?.(true);
+    await until(() => !other.isBusy);
+    assert.deepEqual(asked, ["hs/a"]);
   });
 
   test("comes with the next try where the homeserver has it then", async () => {

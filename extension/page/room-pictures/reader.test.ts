@@ -31,6 +31,8 @@ class MatrixEvent {
 }
 
 let isRead: string[] = [];
+/** Whether a room encrypts its state. */
+let known: () => Promise<boolean>;
 let reader: PictureReader;
 
 const clientOf = (Event: typeof MatrixEvent): PictureClient =>
@@ -53,10 +55,11 @@ const avatar = (more: object = {}): Record<string, unknown> => ({
 
 beforeEach(() => {
   isRead = [];
+  known = () => Promise.resolve(false);
   reader = new PictureReader({
     isEncrypted: (roomId) => {
       isRead.push(roomId);
-      return Promise.resolve(false);
+      return known();
     },
     thumbnail: () => Promise.reject(new Error("not made")),
     urlOf: () => "blob:it",
@@ -127,6 +130,32 @@ describe("Element", () => {
     assert.equal(other.mxcUrlToHttp(before), null);
     assert.deepEqual(isRead, []);
     assert.notEqual(event.getContent()["url"], before);
+  });
+
+  test("that signs in as somebody else meanwhile fetches nothing in either's name", async () => {
+    class One extends Event {
+      override getContent(): Record<string, unknown> {
+        return super.getContent();
+      }
+    }
+    let say: (isIt: boolean) => void = () => undefined;
+    known = () => new Promise((resolve) => (say = resolve));
+    const tokens: string[] = [];
+    const of = (name: string): PictureClient => ({
+      ...clientOf(One),
+      getAccessToken: () => {
+        tokens.push(name);
+        return name;
+      },
+    });
+    const client = of("alice");
+    reader.attach(client);
+    client.mxcUrlToHttp(new One(avatar()).getContent()["url"]);
+    assert.deepEqual(isRead, ["!room"]);
+    reader.attach(of("bob"));
+    say(true);
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((next) => setImmediate(next));
+    assert.deepEqual(tokens, []);
   });
 
   test("that signed out has none, and is not changed twice when it comes back", () => {

@@ -64,9 +64,12 @@ export class PictureReader {
     this.#cache = new PictureCache(parts.revoke);
     this.#opener = new PictureOpener(this.#cache, {
       ...parts,
-      download: (place) => {
-        if (this.#client === undefined) throw new Error("signed out");
-        return download(this.#client, place);
+      downloader: () => {
+        const client = this.#client;
+        return async (place) => {
+          if (client === undefined) throw new Error("signed out");
+          return download(client, place);
+        };
       },
       opened: (picture) => {
         if (this.#client !== undefined) showAgain(this.#client, picture);
@@ -100,6 +103,11 @@ export class PictureReader {
       const content = getContent.call(this);
       return this.event.type === AVATAR ? withName(this, content) : content;
     };
+  }
+
+  /** The device is online again. */
+  online(): void {
+    this.#opener.online();
   }
 
   /** The content with a `url` that names the picture here, where it is an encrypted one. */
