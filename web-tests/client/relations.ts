@@ -84,6 +84,18 @@ export function undecryptable(roomId: string): number {
   return events.filter((event) => event.isDecryptionFailure()).length;
 }
 
+/** How many events of a room came encrypted and are decrypted now. */
+export function decrypted(roomId: string): number {
+  const events = client().getRoom(roomId)?.getLiveTimeline().getEvents() ?? [];
+  return events.filter(
+    (event) =>
+      event.isEncrypted() &&
+      !event.isBeingDecrypted() &&
+      !event.isDecryptionFailure() &&
+      event.getType() !== "m.room.encrypted",
+  ).length;
+}
+
 /** Loads the room's history back to its beginning. */
 export async function loadAll(roomId: string): Promise<void> {
   const room = client().getRoom(roomId);
