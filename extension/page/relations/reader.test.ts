@@ -243,6 +243,35 @@ describe("an encrypted reaction", () => {
     await until(() => shown.has(event));
   });
 
+  test("is asked about again where the look-up came back without its sender", async () => {
+    reason = UNSIGNED_DEVICE;
+    // The answer of a homeserver that could not reach the sender's, which only says that it failed.
+    devices = () => Promise.resolve(new Map());
+    reader.attach(client);
+    const event = reaction();
+    await event.decrypt();
+    await turns(20);
+    assert.equal(shown.size, 0);
+    devices = () => Promise.resolve(devicesOfBob());
+    mock.timers.tick(FIRST_RETRY_MS);
+    await until(() => shown.has(event));
+  });
+
+  test("whose sender has no device of that key is not asked about again", async () => {
+    reason = UNSIGNED_DEVICE;
+    let asked = 0;
+    devices = () => {
+      asked += 1;
+      return Promise.resolve(new Map([[BOB, new Map()]]));
+    };
+    reader.attach(client);
+    await reaction().decrypt();
+    await turns(20);
+    mock.timers.tick(10 * FIRST_RETRY_MS);
+    await turns(20);
+    assert.equal(asked, 1);
+  });
+
   test("is shown that was decrypted, or was being decrypted, before the crypto was known", async () => {
     const open = reaction("$open");
     await open.decrypt();

@@ -200,7 +200,7 @@ export class RelationReader {
     const before = this.#judgements.get(event);
     // What is decrypted again says what it said.
     if (before?.whenBelieved !== undefined || before?.isOwn === true) {
-      if (before.whenBelieved !== undefined) this.#onceOpen(event, () => this.#senders?.ask(event));
+      if (before.whenBelieved !== undefined) this.#askWhetherBelieved(event);
       return before;
     }
     const isReaction = decrypted.type === REACTION;
@@ -210,13 +210,20 @@ export class RelationReader {
         : { relation };
     this.#judgements.set(event, judgement);
     if (judgement.whenBelieved !== undefined) {
-      this.#onceOpen(event, () => this.#senders?.ask(event));
+      this.#askWhetherBelieved(event);
     } else if (relation !== undefined && (isSpeaker || isToBeAdded)) {
       this.#onceOpen(event, () => {
         if (!event.isDecryptionFailure()) this.#add(event, relation);
       });
     }
     return judgement;
+  }
+
+  /** Unless it is removed before that. */
+  #askWhetherBelieved(event: PageEvent): void {
+    this.#onceOpen(event, () => {
+      if (this.#judgements.get(event)?.whenBelieved !== undefined) this.#senders?.ask(event);
+    });
   }
 
   /** Not before whoever asked has gone on, and not while it is being decrypted. */

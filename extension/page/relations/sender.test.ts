@@ -59,7 +59,7 @@ test("a sender is looked up once for all of their events", async () => {
     getEncryptionInfoForEvent: () => Promise.resolve({ shieldReason: AUTHENTICITY_NOT_GUARANTEED }),
     getUserDeviceInfo: () => {
       asked += 1;
-      return Promise.resolve(new Map());
+      return Promise.resolve(new Map([[SENDER, new Map()]]));
     },
   } as unknown as RelationsCrypto;
   const event = { getSender: () => SENDER, getSenderKey: () => KEY } as unknown as PageEvent;
@@ -71,6 +71,18 @@ test("a key from a backup has to be that of a device of the sender", async () =>
   assert.equal(await isShown(AUTHENTICITY_NOT_GUARANTEED), true);
   assert.equal(await isShown(AUTHENTICITY_NOT_GUARANTEED, { key: "key of Carol's" }), false);
   await assert.rejects(isShown(AUTHENTICITY_NOT_GUARANTEED, { fails: true }));
+});
+
+test("a look-up that came back without the sender is no answer, and the next one is a look-up", async () => {
+  const answers = [new Map(), new Map([[SENDER, new Map()]])];
+  const crypto = {
+    getEncryptionInfoForEvent: () => Promise.resolve({ shieldReason: AUTHENTICITY_NOT_GUARANTEED }),
+    getUserDeviceInfo: () => Promise.resolve(answers.shift()),
+  } as unknown as RelationsCrypto;
+  const event = { getSender: () => SENDER, getSenderKey: () => KEY } as unknown as PageEvent;
+  await assert.rejects(isSenderBelieved(crypto, event));
+  assert.equal(await isSenderBelieved(crypto, event), false);
+  assert.equal(answers.length, 0);
 });
 
 test("nothing is shown of what the crypto says nothing of, or warns of", async () => {

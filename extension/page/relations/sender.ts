@@ -1,5 +1,5 @@
 /** Whether a reaction's sender may be believed: it is shown without the mark that messages have. */
-import { setTimer } from "../primordials/primordials.ts";
+import { NativeError, setTimer } from "../primordials/primordials.ts";
 import { within } from "../room-state/element/client.ts";
 import type { PageEvent, RelationsCrypto } from "./sdk.ts";
 
@@ -81,10 +81,14 @@ async function isFromOwnDevice(crypto: RelationsCrypto, event: PageEvent): Promi
   const sender = event.getSender() ?? "";
   const key = event.getSenderKey();
   if (key === null) return false;
-  const known = await lookedUp(crypto, `devices ${sender}`, () =>
-    within(crypto.getUserDeviceInfo([sender], true), DEVICES_LIMIT_MS),
-  );
-  for (const { deviceId, keys } of known.get(sender)?.values() ?? []) {
+  const devices = await lookedUp(crypto, `devices ${sender}`, async () => {
+    const known = await within(crypto.getUserDeviceInfo([sender], true), DEVICES_LIMIT_MS);
+    const found = known.get(sender);
+    // So answers a homeserver that could not reach the sender's: somebody without devices is in it.
+    if (found === undefined) throw new NativeError("no devices were looked up");
+    return found;
+  });
+  for (const { deviceId, keys } of devices.values()) {
     if (keys.get(`curve25519:${deviceId}`) === key) return true;
   }
   return false;
