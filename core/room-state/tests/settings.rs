@@ -40,6 +40,19 @@ fn policy_goes_before_the_person() {
 }
 
 #[test]
+fn until_settings_come_only_signed_devices_get_keys() {
+    let mut core = Engine::new("https://app.element.io/");
+    let told =
+        |core: &Engine| StateSettings::read(&core.shield_settings("encrypted-state").unwrap());
+    assert_eq!(told(&core).trust, Trust::CrossSigned);
+    core.assume_strictest();
+    assert_eq!(told(&core).trust, Trust::CrossSigned);
+    assert_eq!(told(&core).new_rooms, NewRooms::On);
+    core.apply_settings(None, None);
+    assert_eq!(told(&core).trust, Trust::All);
+}
+
+#[test]
 fn what_is_not_said_is_as_the_shield_has_it() {
     let default = read("{}", None);
     for text in ["", "{}", "[]", r#"{"options":[]}"#, r#"{"options":{"types":[1],"trust":2}}"#] {

@@ -425,12 +425,16 @@ impl Engine {
     #[must_use]
     pub fn shield_settings(&self, id: &str) -> Option<String> {
         let shield = SHIELDS.iter().find(|shield| shield.info().id == id)?;
+        let unsettled = if self.informed { &[] } else { shield.info().unsettled };
         let options: Vec<_> = shield
             .info()
             .options
             .iter()
             .filter_map(|option| {
-                let value = self.policy.option(id, option.key)?.value.json();
+                let value = match unsettled.iter().find(|(key, _)| *key == option.key) {
+                    Some((_, value)) => (*value).to_owned(),
+                    None => self.policy.option(id, option.key)?.value.json(),
+                };
                 Some(format!("{}:{value}", json::quoted(option.key)))
             })
             .collect();

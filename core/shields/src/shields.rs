@@ -196,6 +196,8 @@ pub struct Info {
     pub modes: &'static [Mode],
     /// Choices beside the mode.
     pub options: &'static [OptionInfo],
+    /// What holds of them while no settings have come, where that is not the default: key and JSON.
+    pub unsettled: &'static [(&'static str, &'static str)],
     /// Title of its list of allowed hosts; `None`: it has none.
     pub allow: Option<&'static str>,
     /// What it has the browser do where no hook sees a request; [`declared`].
@@ -243,6 +245,7 @@ impl Info {
         strict: Mode::On,
         modes: &Mode::PLAIN,
         options: &[],
+        unsettled: &[],
         allow: None,
         rules: &[],
         endpoints: &[],

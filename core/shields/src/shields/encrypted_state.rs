@@ -62,6 +62,8 @@ pub(super) static INFO: Info = Info {
         "Members on Mantle or on Element with encrypted state events read the names as before.",
     ),
     options: &OPTIONS,
+    // A key that has gone out is not taken back.
+    unsettled: &[("trust", r#""cross-signed""#)],
     endpoints: &[
         Endpoint::StateSend,
         Endpoint::CreateRoom,
