@@ -129,25 +129,19 @@ impl Learned {
         let is_new_user = user.is_some_and(|user| self.user(user));
         if is_new {
             // Whose domain spoke is not known before the account is.
-            let own: Vec<_> = self.homeservers.iter().map(|said| self.is_own(&said.by)).collect();
-            let mut own = own.into_iter();
-            self.homeservers.retain(|_| own.next().unwrap_or_default());
+            let own = self.owners().map(str::to_owned);
+            self.homeservers.retain(|said| is_one_of(&own, &said.by));
         }
         is_new || is_new_user
     }
 
     /// What servers said that were only tried is forgotten once it is clear whose account it is.
     fn forget_strangers(&mut self) {
-        let own: Vec<_> = [&self.homeservers, &self.rtc_hosts, &self.auth_hosts, &self.turn_hosts]
-            .into_iter()
-            .flatten()
-            .filter(|said| self.is_own(&said.by))
-            .map(|said| said.by.clone())
-            .collect();
+        let own = self.owners().map(str::to_owned);
         for list in
             [&mut self.homeservers, &mut self.rtc_hosts, &mut self.auth_hosts, &mut self.turn_hosts]
         {
-            list.retain(|said| own.contains(&said.by));
+            list.retain(|said| is_one_of(&own, &said.by));
         }
     }
 
@@ -237,10 +231,14 @@ impl Learned {
         self.accounts.is_empty() && self.own_server.is_empty()
     }
 
-    /// Whether it is the homeserver or the domain of the account in use.
+    /// The homeserver and the domain of the account in use; empty where they are not known.
+    fn owners(&self) -> [&str; 2] {
+        let domain = self.account().and_then(|user| user.split_once(':'));
+        [&self.own_server, domain.map_or("", |(_, domain)| domain)]
+    }
+
     fn is_own(&self, host: &str) -> bool {
-        let domain = self.account().and_then(|user| user.split_once(':')).map(|(_, domain)| domain);
-        !host.is_empty() && (self.own_server == host || domain == Some(host))
+        is_one_of(&self.owners(), host)
     }
 
     /// Reads what [`serde_json::to_string`] made of another.
@@ -300,6 +298,10 @@ fn add<T: PartialEq>(list: &mut Vec<Said<T>>, by: &str, what: T) -> bool {
     }
     list.push(Said { by: by.to_owned(), what });
     is_new
+}
+
+fn is_one_of(hosts: &[impl AsRef<str>], host: &str) -> bool {
+    !host.is_empty() && hosts.iter().any(|one| one.as_ref() == host)
 }
 
 #[cfg(test)]

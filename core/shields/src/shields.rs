@@ -538,7 +538,9 @@ pub trait Shield: Sync {
     fn info(&self) -> &'static Info;
 
     /// First look: method, URL, endpoint.
-    fn head(&self, head: &Head<'_>, context: &Context<'_>) -> HeadStep;
+    fn head(&self, _head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
+        HeadStep::Pass
+    }
 
     /// Second look, after [`HeadStep::Body`]. `headers` is `name: value` per line.
     ///

@@ -3,7 +3,7 @@
 //! Catalogue section 14. Element loads the captcha of a homeserver's sign-up as a script of the
 //! captcha's own host, which is held until the person has answered (`extension/page/frame-hook.ts`).
 
-use super::{Context, Head, HeadStep, Info, Question, Shield, documented};
+use super::{Info, Question, Shield, documented};
 use mantle_settings::Mode;
 use mantle_wire::url::Address;
 
@@ -35,10 +35,6 @@ static LOAD: Question = Question {
 impl Shield for Captcha {
     fn info(&self) -> &'static Info {
         &INFO
-    }
-
-    fn head(&self, _head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
-        HeadStep::Pass
     }
 
     fn prompt(&self, what: &str) -> Option<&'static Question> {

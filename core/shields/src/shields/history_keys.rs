@@ -3,7 +3,7 @@
 //! The page does it (`extension/page/history`), by Element's own crypto: on the network they are an
 //! upload and an encrypted message like any other.
 
-use super::{Context, Head, HeadStep, Info, Shield, documented};
+use super::{Info, Shield, documented};
 use mantle_settings::Mode;
 
 pub(super) struct HistoryKeys;
@@ -29,9 +29,5 @@ pub(super) static INFO: Info = Info {
 impl Shield for HistoryKeys {
     fn info(&self) -> &'static Info {
         &INFO
-    }
-
-    fn head(&self, _head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
-        HeadStep::Pass
     }
 }

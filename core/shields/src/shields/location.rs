@@ -3,7 +3,7 @@
 //! Catalogue section 11. Browsers find a position by asking their vendor; a click on a shared place
 //! opens a map site with the coordinates in its address.
 
-use super::{Context, Head, HeadStep, Info, POSITION, Question, Shield, documented};
+use super::{Info, POSITION, Question, Shield, documented};
 use mantle_settings::Mode;
 use mantle_wire::url::Address;
 
@@ -42,10 +42,6 @@ static MAP: Question = Question {
 impl Shield for Location {
     fn info(&self) -> &'static Info {
         &INFO
-    }
-
-    fn head(&self, _head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
-        HeadStep::Pass
     }
 
     fn prompt(&self, what: &str) -> Option<&'static Question> {

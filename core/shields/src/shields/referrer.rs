@@ -6,7 +6,7 @@
 //! the header out of everything they start, service worker included. Taking it
 //! off each request instead would need permission for every host.
 
-use super::{Context, Head, HeadStep, Info, Rule, Shield, declared, documented};
+use super::{Info, Rule, Shield, declared, documented};
 use mantle_settings::Mode;
 
 /// The policy every document of the site gets.
@@ -31,9 +31,5 @@ pub(super) static INFO: Info = Info {
 impl Shield for Referrer {
     fn info(&self) -> &'static Info {
         &INFO
-    }
-
-    fn head(&self, _head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
-        HeadStep::Pass
     }
 }

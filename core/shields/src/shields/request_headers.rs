@@ -6,7 +6,7 @@
 //! (`extension/page/navigator-hook.ts`). They pick Element's language and its keys by it, so the
 //! first language and macOS stay.
 
-use super::{Context, Head, HeadStep, Info, Shield, documented};
+use super::{Info, Shield, documented};
 use mantle_settings::Mode;
 
 pub(super) struct RequestHeaders;
@@ -31,9 +31,5 @@ pub(super) static INFO: Info = Info {
 impl Shield for RequestHeaders {
     fn info(&self) -> &'static Info {
         &INFO
-    }
-
-    fn head(&self, _head: &Head<'_>, _context: &Context<'_>) -> HeadStep {
-        HeadStep::Pass
     }
 }
