@@ -1,4 +1,5 @@
 /** Whether somebody who has just installed Mantle is asked how to begin. */
+import { isAgreed } from "../browser/consent.ts";
 import type { SettingsView } from "../browser/settings-core.ts";
 
 /**
@@ -9,6 +10,5 @@ export function isFirstRunWanted(
   settings: Pick<SettingsView, "general" | "profile"> | undefined,
 ): boolean {
   if (settings === undefined) return true;
-  const isAgreed = settings.general.some(({ key, value }) => key === "consent" && value === true);
-  return !isAgreed && !settings.profile.locked;
+  return !isAgreed(settings) && !settings.profile.locked;
 }

@@ -3,6 +3,7 @@
  * with. Whoever closes the page has the recommended ones, and is told in the popup until they agree.
  */
 import { openOptionsPage } from "../../browser/api.ts";
+import { AGREED, isConsentLocked } from "../../browser/consent.ts";
 import { type MessageName, readMessages, text } from "../../browser/messages.ts";
 import {
   type Profile,
@@ -54,8 +55,6 @@ const CHOICES: readonly Choice[] = [
   },
 ];
 
-const AGREED: SettingChange = { type: "option", shield: "general", key: "consent", value: true };
-
 /** What the person chose here; the page then says so instead of asking. */
 let chosen: Choice | undefined;
 
@@ -70,8 +69,6 @@ function showChoices(settings: SettingsView): void {
   section.hidden = chosen !== undefined;
   if (chosen !== undefined) return;
   const { profile } = settings;
-  // Where the organisation agreed for its users, nobody else can.
-  const isAgreed = settings.general.some(({ key, locked }) => key === "consent" && locked);
   const title = element("h2", {
     id: "choices-title",
     text: text(profile.locked ? "firstRunDecided" : "firstRunChoose"),
@@ -81,7 +78,7 @@ function showChoices(settings: SettingsView): void {
   const offered = profile.locked ? CHOICES.filter(({ id }) => id === profile.value) : CHOICES;
   const cards = offered.map((choice) => {
     const changes: SettingChange[] = [];
-    if (!isAgreed) changes.push(AGREED);
+    if (!isConsentLocked(settings)) changes.push(AGREED);
     if (!profile.locked && choice.profile !== null) {
       changes.push({ type: "profile", profile: choice.profile });
     }
