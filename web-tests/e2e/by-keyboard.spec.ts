@@ -10,8 +10,8 @@ import { tabTo } from "../support/axe.ts";
 import { bothBrowsers } from "../support/browsers.ts";
 import type { Account } from "../support/synapse.ts";
 import { HOMESERVER, MANAGER, type World, startWorld } from "../support/world.ts";
-import { check, enter, openCheckUp, press, reached } from "./checkup-page.ts";
-import { type Guarded, openGuarded } from "./encrypted-state/people.ts";
+import { check, enter, openChecked, openCheckUp, press, reached } from "./checkup-page.ts";
+import { type Guarded, PASSWORD } from "./encrypted-state/people.ts";
 import {
   type ExtensionBrowser,
   launchMantle,
@@ -21,7 +21,6 @@ import {
 } from "./extension-pages.ts";
 
 const SITE = "chat.example.org";
-const PASSWORD = "correct horse battery staple";
 const V3 = "/_matrix/client/v3";
 const NAMES = ["Orchard plans", "Pruning", "Harvest"];
 
@@ -41,18 +40,9 @@ for (const kind of bothBrowsers) {
 
     before(async () => {
       world = await startWorld();
-      await world.synapse.register("alice", PASSWORD);
       running = await launchMantle(kind, world.recorder.port);
-      alice = await openGuarded(running, {
-        label: "Alice",
-        site: SITE,
-        user: "alice",
-        password: PASSWORD,
-        encryptedState: false,
-      });
+      alice = await openChecked(world, running, "alice", SITE);
       me = alice.credentials;
-      // Where Element says who is signed in: what a repair needs is kept for nobody else.
-      await alice.page.evaluate((userId) => localStorage.setItem("mx_user_id", userId), me.userId);
     });
     after(async () => {
       await running?.close();

@@ -2,7 +2,22 @@
 import assert from "node:assert/strict";
 import type { Page } from "puppeteer-core";
 import { tabTo } from "../support/axe.ts";
+import type { World } from "../support/world.ts";
+import { type Guarded, openNew } from "./encrypted-state/people.ts";
 import { type ExtensionBrowser, tabShowing } from "./extension-pages.ts";
+
+/** A new account of whom the page says, as Element's does, that they are signed in. */
+export async function openChecked(
+  world: World,
+  running: ExtensionBrowser,
+  user: string,
+  site: string,
+): Promise<Guarded> {
+  const person = await openNew(world, running, user, site);
+  // What a repair needs is kept for nobody else.
+  await person.page.evaluate((id) => localStorage.setItem("mx_user_id", id), person.userId);
+  return person;
+}
 
 /** The check-up of whoever is signed in on the tab that shows `site`. */
 export async function openCheckUp(running: ExtensionBrowser, site: string): Promise<Page> {

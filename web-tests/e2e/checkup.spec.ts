@@ -14,11 +14,12 @@ import { HOMESERVER, startWorld } from "../support/world.ts";
 import type { World } from "../support/world.ts";
 import {
   check as checkByKeyboard,
+  openChecked,
   openCheckUp,
   press as pressByKeyboard,
   reached as repairReached,
 } from "./checkup-page.ts";
-import { openGuarded } from "./encrypted-state/people.ts";
+import { PASSWORD } from "./encrypted-state/people.ts";
 import type { Guarded } from "./encrypted-state/people.ts";
 import {
   type ExtensionBrowser,
@@ -30,7 +31,6 @@ import {
 } from "./extension-pages.ts";
 
 const SITE = "chat.example.org";
-const PASSWORD = "correct horse battery staple";
 const SCREENSHOTS = fileURLToPath(new URL("../../build/screenshots", import.meta.url));
 const V3 = "/_matrix/client/v3";
 const MANAGER = "https://scalar.vector.im/";
@@ -70,18 +70,9 @@ for (const kind of bothBrowsers) {
     before(async () => {
       mkdirSync(SCREENSHOTS, { recursive: true });
       world = await startWorld();
-      await world.synapse.register("alice", PASSWORD);
       running = await launchMantle(kind, world.recorder.port);
-      alice = await openGuarded(running, {
-        label: "Alice",
-        site: SITE,
-        user: "alice",
-        password: PASSWORD,
-        encryptedState: false,
-      });
+      alice = await openChecked(world, running, "alice", SITE);
       me = alice.credentials;
-      // Where Element says who is signed in: what a repair needs is kept for nobody else.
-      await alice.page.evaluate((userId) => localStorage.setItem("mx_user_id", userId), me.userId);
     });
     after(async () => {
       await running?.close();

@@ -22,7 +22,7 @@ import type { Recorder } from "../support/recorder.ts";
 import type { Account } from "../support/synapse.ts";
 import { HOMESERVER, startWorld } from "../support/world.ts";
 import type { World } from "../support/world.ts";
-import { openGuarded } from "./encrypted-state/people.ts";
+import { openNew, PASSWORD } from "./encrypted-state/people.ts";
 import type { Guarded } from "./encrypted-state/people.ts";
 import {
   callApi,
@@ -33,7 +33,6 @@ import {
 } from "./extension-pages.ts";
 import type { ExtensionBrowser } from "./extension-pages.ts";
 
-const PASSWORD = "correct horse battery staple";
 /** Longest wait for something that must happen. */
 const LIMIT = 45_000;
 /** A site that no build of Mantle knows. */
@@ -79,16 +78,8 @@ for (const kind of bothBrowsers) {
         extension: testBuild(kind),
         proxyPort: recorder.port,
       });
-      const page = async (user: string, site: string): Promise<Guarded> => {
-        await world.synapse.register(user, PASSWORD);
-        return openGuarded(browser, {
-          label: user,
-          site,
-          user,
-          password: PASSWORD,
-          encryptedState: false,
-        });
-      };
+      const page = (user: string, site: string): Promise<Guarded> =>
+        openNew(world, browser, user, site);
       alice = await page("alice", "chat.example.org");
       bob = await page("bob", "app.element.io");
       erin = await page("erin", "chat.mozilla.org");

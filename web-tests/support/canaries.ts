@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { crc32, deflateSync } from "node:zlib";
+import { pngOf } from "./pictures.ts";
 
 const FIELDS = [
   "roomName",
@@ -125,21 +125,6 @@ function uint32(value: number): Buffer {
 /** A PNG of one line whose grey values are the text, in clear. */
 export function pictureHolding(text: string): Buffer {
   const line = Buffer.from(text);
-  const chunk = (name: string, data: Buffer): Buffer => {
-    const body = Buffer.concat([Buffer.from(name), data]);
-    const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)];
-    length.writeUInt32BE(data.length);
-    sum.writeUInt32BE(crc32(body));
-    return Buffer.concat([length, body, sum]);
-  };
-  const head = Buffer.alloc(13);
-  head.writeUInt32BE(line.length, 0);
-  head.writeUInt32BE(1, 4);
-  head[8] = 8;
-  return Buffer.concat([
-    Buffer.from("\x89PNG\r\n\x1a\n", "latin1"),
-    chunk("IHDR", head),
-    chunk("IDAT", deflateSync(Buffer.concat([Buffer.alloc(1), line]), { level: 0 })),
-    chunk("IEND", Buffer.alloc(0)),
-  ]);
+  const lines = Buffer.concat([Buffer.alloc(1), line]);
+  return pngOf([line.length, 1], "grey", lines, { level: 0 });
 }

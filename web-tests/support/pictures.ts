@@ -1,12 +1,20 @@
 /** Pictures and what encrypted rooms make of them, as a client outside any browser does it. */
 import { createCipheriv, createHash, randomBytes } from "node:crypto";
-import { crc32, deflateSync } from "node:zlib";
+import { crc32, deflateSync, type ZlibOptions } from "node:zlib";
 import type { Account, Synapse } from "./synapse.ts";
 
 export type Colour = readonly [number, number, number];
 
-/** A PNG of one colour. */
-export function plainPicture([red, green, blue]: Colour, width: number, height = width): Buffer {
+/** How a pixel of a PNG is written. */
+const KIND = { grey: 0, colour: 2 } as const;
+
+/** A PNG of 8 bits a sample. `lines` has a filter's number before each. */
+export function pngOf(
+  [width, height]: readonly [number, number],
+  kind: keyof typeof KIND,
+  lines: Buffer,
+  options: ZlibOptions = {},
+): Buffer {
   const chunk = (name: string, data: Buffer): Buffer => {
     const body = Buffer.concat([Buffer.from(name), data]);
     const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)];
@@ -17,15 +25,20 @@ export function plainPicture([red, green, blue]: Colour, width: number, height =
   const head = Buffer.alloc(13);
   head.writeUInt32BE(width, 0);
   head.writeUInt32BE(height, 4);
-  head.set([8, 2], 8);
-  const line = Buffer.alloc(1 + width * 3);
-  for (let at = 1; at < line.length; at += 3) line.set([red, green, blue], at);
+  head.set([8, KIND[kind]], 8);
   return Buffer.concat([
     Buffer.from("\x89PNG\r\n\x1a\n", "latin1"),
     chunk("IHDR", head),
-    chunk("IDAT", deflateSync(Buffer.concat(Array<Buffer>(height).fill(line)))),
+    chunk("IDAT", deflateSync(lines, options)),
     chunk("IEND", Buffer.alloc(0)),
   ]);
+}
+
+/** A PNG of one colour. */
+export function plainPicture([red, green, blue]: Colour, width: number, height = width): Buffer {
+  const line = Buffer.alloc(1 + width * 3);
+  for (let at = 1; at < line.length; at += 3) line.set([red, green, blue], at);
+  return pngOf([width, height], "colour", Buffer.concat(Array<Buffer>(height).fill(line)));
 }
 
 /** The same PNG, said to be a square of this side, with a checksum that holds. */

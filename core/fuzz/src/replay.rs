@@ -13,18 +13,12 @@
     reason = "tests may panic"
 )]
 
+#[path = "dice.rs"]
+mod dice;
+
+use dice::Dice;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % end.max(1)
-    }
-}
 
 /// With so many damaged forms of each file.
 pub fn replay(target: &str, forms: usize, law: impl Fn(&[u8])) {

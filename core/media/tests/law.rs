@@ -11,20 +11,13 @@
     reason = "tests may panic"
 )]
 
+#[path = "../../fuzz/src/dice.rs"]
+mod dice;
 mod judge;
 
+use dice::Dice;
 use judge::check;
 use std::time::{Duration, Instant};
-
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % end.max(1)
-    }
-}
 
 fn seeds() -> Vec<(String, Vec<u8>)> {
     let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors"));

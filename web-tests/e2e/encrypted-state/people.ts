@@ -4,6 +4,7 @@ import type { Credentials } from "../../client/session.ts";
 import { drive, openClient, setClockAhead } from "../../support/client-page.ts";
 import { startPeer } from "../../support/peer.ts";
 import type { Peer } from "../../support/peer.ts";
+import type { World } from "../../support/world.ts";
 import type { Synapse } from "../../support/synapse.ts";
 
 /** Somebody in a room, whatever their client. */
@@ -51,6 +52,21 @@ export interface GuardedOptions {
   readonly password: string;
   /** js-sdk's own encrypted state beside Mantle's. */
   readonly encryptedState: boolean;
+}
+
+/** Of all accounts made here. */
+export const PASSWORD = "correct horse battery staple";
+
+/** A new account, signed in on a page of such a browser. */
+export async function openNew(
+  { synapse }: World,
+  browser: { newPage(): Promise<Page> },
+  user: string,
+  site: string,
+): Promise<Guarded> {
+  await synapse.register(user, PASSWORD);
+  const label = user;
+  return openGuarded(browser, { label, site, user, password: PASSWORD, encryptedState: false });
 }
 
 /** Signs in on a page of a browser that has Mantle. */
