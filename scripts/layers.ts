@@ -80,6 +80,7 @@ const extensionLayers: Record<string, readonly string[]> = {
   "page/main.ts": [
     ...["protocol", "page/primordials", "page/intercept", "page/core", "page/channel"],
     ...["page/dialogs", "page/texts", "page/room-state", "page/media", "page/relations"],
+    "page/room-state/element",
     "page/checkup",
     "page/history",
     "page/room-pictures",

@@ -35,6 +35,7 @@ import { connectShieldSettings, tellOfShieldSettings } from "./core/shield-setti
 import { installRtcHook } from "./intercept/rtc.ts";
 import { installEncryptedState } from "./room-state/install.ts";
 import { installHistoryKeys } from "./history/keys.ts";
+import { watchClient } from "./room-state/element/client.ts";
 import { installRelations } from "./relations/install.ts";
 import { installRoomPictures } from "./room-pictures/install.ts";
 import { installResponseAccessors } from "./intercept/response.ts";
@@ -85,17 +86,14 @@ function install(): void {
     isDraining = true;
     setTimer(drain, EFFECTS_DELAY);
   };
-  const lookForRelations = installRelations();
-  const lookForHistoryKeys = installHistoryKeys(() => core);
-  const lookForPictures = installRoomPictures((roomId) => state.encryptsState(roomId));
   const core: GuardedCore = new GuardedCore(documentUrl(), {
     status: report,
     pending: drainSoon,
-    asked: () => {
-      lookForRelations();
-      lookForHistoryKeys();
-      lookForPictures();
-    },
+    asked: watchClient(
+      installRelations(),
+      installHistoryKeys(() => core),
+      installRoomPictures((roomId) => state.encryptsState(roomId)),
+    ),
     kept: (key, value) => {
       // Lost at worst are habits, and only where the disk is full or the extension gone.
       void then(

@@ -27,7 +27,7 @@ import {
   MAX_ANSWER_LENGTH,
   MAX_ROOMS,
 } from "../../protocol/check-up.ts";
-import { type PageClient, runningClient } from "../room-state/element/client.ts";
+import { addressAt, type PageClient, runningClient } from "../room-state/element/client.ts";
 import { RefusedRoom, type RoomConversion, sentenceOf } from "../room-state/conversion.ts";
 import { HomeserverError } from "../room-state/homeserver.ts";
 
@@ -72,14 +72,13 @@ async function outcomeOf(conversion: RoomConversion, task: CheckUpTask): Promise
 }
 
 async function ask(client: PageClient, request: HomeserverRequest): Promise<CheckUpOutcome> {
-  const base = client.baseUrl.endsWith("/") ? client.baseUrl.slice(0, -1) : client.baseUrl;
   const headers: Record<string, string> = {};
   if (request.signed) headers["Authorization"] = `Bearer ${client.getAccessToken() ?? ""}`;
   if (request.body !== null) headers["Content-Type"] = "application/json";
   const controller = new NativeAbortController();
   const timer = setTimer(() => abortController(controller), ASK_LIMIT_MS);
   try {
-    const response = await nativeFetch(page, `${base}${request.path}`, {
+    const response = await nativeFetch(page, addressAt(client, request.path), {
       method: request.method,
       headers,
       credentials: "omit",

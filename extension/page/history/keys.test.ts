@@ -7,6 +7,7 @@ import { connectShieldSettings } from "../core/shield-settings.ts";
 import { page as frozen } from "../primordials/primordials.ts";
 import type { Consent } from "../dialogs/consent.ts";
 import type { RequestPolicy } from "../intercept/decision.ts";
+import { watchClient } from "../room-state/element/client.ts";
 import { installHistoryKeys } from "./keys.ts";
 
 const page = frozen as unknown as Record<string, unknown>;
@@ -61,13 +62,15 @@ function signedIn(more: Partial<Crypto> = {}): Crypto {
   return crypto;
 }
 
-const beforeRequest = installHistoryKeys(
-  () => policy,
-  ({ question }) => {
-    questions.push(question?.text ?? "");
-    return answer();
-  },
-  () => time,
+const beforeRequest = watchClient(
+  installHistoryKeys(
+    () => policy,
+    ({ question }) => {
+      questions.push(question?.text ?? "");
+      return answer();
+    },
+    () => time,
+  ),
 );
 const ROOM = "!r/1:hs.example.org";
 const GUEST = "@guest:hs.example.org";

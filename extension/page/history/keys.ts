@@ -20,7 +20,7 @@ import type { AnyFunction } from "../primordials/primordials.ts";
 import type { HandlerAction, RequestPolicy } from "../intercept/decision.ts";
 import { consentTo } from "../dialogs/consent.ts";
 import { shieldSettings } from "../core/shield-settings.ts";
-import { runningClient, within } from "../room-state/element/client.ts";
+import { addressAt, type PageClient, within } from "../room-state/element/client.ts";
 import { text } from "../texts/texts.ts";
 
 const SHIELD = "history-keys";
@@ -68,24 +68,18 @@ interface Parts {
 
 const watched = new NativeWeakMap<object, true>();
 
-/** The result is to be called before each request of the page. */
+/** The result is for `watchClient`. */
 export function installHistoryKeys(
   policy: () => RequestPolicy,
   consent = consentTo,
   clock = now,
-): () => void {
+): (client: PageClient | undefined) => void {
   if (page !== page.top) return () => undefined;
-  return () => {
-    try {
-      watch({ policy, consent, clock });
-    } catch {
-      // Another Element than the ones known: it invites as it does.
-    }
-  };
+  const parts = { policy, consent, clock };
+  return (client) => watch(parts, client as unknown as HistoryClient | undefined);
 }
 
-function watch(parts: Parts): void {
-  const client = runningClient() as unknown as HistoryClient | undefined;
+function watch(parts: Parts, client: HistoryClient | undefined): void {
   const crypto = client?.getCrypto();
   if (client === undefined || crypto === undefined || weakGet(watched, crypto) === true) return;
   weakSet(watched, crypto, true);
@@ -122,7 +116,8 @@ async function mayHandOver(parts: Parts, invitation: Invitation): Promise<boolea
     if (mode === "off") return true;
     if (!(await pinned(hasKeys(invitation)))) return false;
     const { client, roomId, userId, refusals } = invitation;
-    const url = `${client.baseUrl}/_matrix/client/v3/rooms/${encodeUriPart(roomId)}/invite`;
+    const path = `/_matrix/client/v3/rooms/${encodeUriPart(roomId)}/invite`;
+    const url = addressAt(client, path);
     const note = (action: HandlerAction): void => policy.note(SHIELD, action, "POST", url);
     if (mode === "flag") {
       note("flagged");

@@ -87,6 +87,12 @@ export const encodeUriPart: (text: string) => string = encodeURIComponent;
 export const parseJson = JSON.parse as (text: string) => unknown;
 export const stringify = JSON.stringify as (value: unknown) => string;
 export const isArray = Array.isArray;
+
+/** What JSON calls an object. */
+export function isPlain(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !isArray(value);
+}
+
 export const iteratorKey: typeof Symbol.iterator = Symbol.iterator;
 export const isView = ArrayBuffer.isView;
 export const reject = Promise.reject.bind(Promise) as (reason: unknown) => Promise<never>;

@@ -1,22 +1,16 @@
 /** Puts the page's half of reactions and replies together and into the hooks. */
 import { registerHandler } from "../intercept/handlers.ts";
-import { runningClient } from "../room-state/element/client.ts";
+import { type PageClient, runningClient } from "../room-state/element/client.ts";
 import { RelationReader } from "./reader.ts";
 import { RemovedReactions } from "./removed.ts";
 import type { RelationsClient } from "./sdk.ts";
 import { RelationWriter } from "./writer.ts";
 
-/** The result is to be called before each request of the page. */
-export function installRelations(): () => void {
+/** The result is for `watchClient`. */
+export function installRelations(): (client: PageClient | undefined) => void {
   const reader = new RelationReader(new RemovedReactions());
-  const client = (): RelationsClient | undefined =>
-    runningClient() as unknown as RelationsClient | undefined;
-  registerHandler("relations", new RelationWriter(reader, client));
-  return () => {
-    try {
-      reader.attach(client());
-    } catch {
-      // Relations are then read as matrix-js-sdk reads them.
-    }
-  };
+  const known = (client: PageClient | undefined): RelationsClient | undefined =>
+    client as unknown as RelationsClient | undefined;
+  registerHandler("relations", new RelationWriter(reader, () => known(runningClient())));
+  return (client) => reader.attach(known(client));
 }

@@ -3,11 +3,10 @@
  * asks of an event's outer content is answered with the relation that may be shown. Nothing that it
  * stores is changed.
  */
-import { getPrototypeOf } from "../primordials/primordials.ts";
+import { getPrototypeOf, isPlain } from "../primordials/primordials.ts";
 import {
   ENCRYPTED,
   isInnerOnly,
-  isPlain,
   REACTION,
   RELATES_TO,
   relationOf,

@@ -2,7 +2,7 @@
  * How an encrypted event relates to another, after MSC4392: what stands inside the ciphertext counts,
  * and what stands beside it, where a homeserver may write, only where senders put it nowhere else.
  */
-import { create, isArray, keysOf } from "../primordials/primordials.ts";
+import { create, isPlain, keysOf } from "../primordials/primordials.ts";
 
 /** A JSON object. */
 export type Plain = Record<string, unknown>;
@@ -37,10 +37,6 @@ export const ENCRYPTED = "m.room.encrypted";
 const ANNOTATION = "m.annotation";
 const REPLACE = "m.replace";
 const THREAD = "m.thread";
-
-export function isPlain(value: unknown): value is Plain {
-  return typeof value === "object" && value !== null && !isArray(value);
-}
 
 /** undefined where it is none, or one of which a known field is something else. */
 export function relationOf(value: unknown): Relation | undefined {

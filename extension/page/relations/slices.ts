@@ -1,5 +1,5 @@
 /** Does small things one after the other, so that a thousand of them hold the page no longer than one. */
-import { NativePromise, now, runInNextTask } from "../primordials/primordials.ts";
+import { eachInSteps, yieldToPage } from "../primordials/steps.ts";
 
 /** How long the page is held at a time, in ms: less than a frame. */
 const STEP_MS = 8;
@@ -20,24 +20,17 @@ export class Slices {
     while (this.#jobs.length > 0) {
       const jobs = this.#jobs;
       this.#jobs = [];
-      await nextTask();
-      let began = now();
-      for (const job of jobs) {
-        if (now() - began >= STEP_MS) {
-          await nextTask();
-          began = now();
-        }
-        try {
-          job();
-        } catch {
-          // The others are done all the same.
-        }
-      }
+      await yieldToPage();
+      await eachInSteps(jobs, alone, STEP_MS);
     }
     this.#isRunning = false;
   }
 }
 
-function nextTask(): Promise<void> {
-  return new NativePromise((resume) => runInNextTask(resume));
+function alone(job: () => void): void {
+  try {
+    job();
+  } catch {
+    // The others are done all the same.
+  }
 }

@@ -1,6 +1,6 @@
 /** What of a relation stays beside the ciphertext (MSC4392), and how long an encrypted reaction is. */
-import { keysOf } from "../primordials/primordials.ts";
-import { FALLING_BACK, IN_REPLY_TO, isPlain, RELATES_TO } from "./relation.ts";
+import { isPlain, keysOf } from "../primordials/primordials.ts";
+import { FALLING_BACK, IN_REPLY_TO, RELATES_TO } from "./relation.ts";
 import type { Plain, Relation } from "./relation.ts";
 
 const ANNOTATION = "m.annotation";

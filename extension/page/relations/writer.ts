@@ -8,6 +8,7 @@ import {
   encodeUriPart,
   execute,
   fillRandom,
+  isPlain,
   NativePromise,
   NativeRegExp,
   NativeUint8Array,
@@ -27,7 +28,7 @@ import { within } from "../room-state/element/client.ts";
 import { choiceKey, recallChoice, rememberChoice } from "./choices.ts";
 import type { RoomChoice } from "./choices.ts";
 import type { RelationReader } from "./reader.ts";
-import { ENCRYPTED, isPlain, REACTION, RELATES_TO, relationOf } from "./relation.ts";
+import { ENCRYPTED, REACTION, RELATES_TO, relationOf } from "./relation.ts";
 import type { Plain } from "./relation.ts";
 import type { PageEvent, RelationsClient, RelationsCrypto, RelationsRoom } from "./sdk.ts";
 import { isSame, outerContent, padded, RANDOM_BYTES } from "./wire.ts";

@@ -13,6 +13,7 @@ import {
   setTimer,
   streamReader,
 } from "../primordials/primordials.ts";
+import { addressAt } from "../room-state/element/client.ts";
 import { MAX_BYTES } from "./file.ts";
 
 /** As far as downloads use it. */
@@ -33,13 +34,12 @@ export async function download(
   client: DownloadClient,
   place: string,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const base = client.baseUrl.endsWith("/") ? client.baseUrl.slice(0, -1) : client.baseUrl;
   const controller = new NativeAbortController();
   const timer = setTimer(() => abortController(controller), TIMEOUT_MS);
   try {
     let status = 0;
     for (const path of PATHS) {
-      const response = await nativeFetch(page, `${base}${path}${place}`, {
+      const response = await nativeFetch(page, addressAt(client, `${path}${place}`), {
         headers: { Authorization: `Bearer ${client.getAccessToken() ?? ""}` },
         credentials: "omit",
         signal: controllerSignal(controller),

@@ -1,5 +1,5 @@
 /** A picture's file as encrypted state names it: where its ciphertext is, and how it is decrypted. */
-import { execute, isArray, NativeRegExp } from "../primordials/primordials.ts";
+import { execute, isPlain, NativeRegExp } from "../primordials/primordials.ts";
 
 /** Of an `EncryptedFile` of version 2 (client-server API, "Sending encrypted attachments"). */
 export interface PictureFile {
@@ -22,8 +22,6 @@ const MXC = new NativeRegExp(
 const KEY = new NativeRegExp("^([A-Za-z0-9_-]{43})=?$");
 const IV = new NativeRegExp("^([A-Za-z0-9+/]{22})(?:==)?$");
 const HASH = new NativeRegExp("^([A-Za-z0-9+/]{43})=?$");
-
-type Plain = Record<string, unknown>;
 
 /**
  * The file of an `m.room.avatar`; undefined where it names none, or one that is not whole. One with a
@@ -49,8 +47,4 @@ export function pictureFile(content: unknown): PictureFile | undefined {
 
 function partOf(form: RegExp, value: unknown): string | undefined {
   return typeof value === "string" ? execute(form, value)?.[1] : undefined;
-}
-
-function isPlain(value: unknown): value is Plain {
-  return typeof value === "object" && value !== null && !isArray(value);
 }

@@ -34,8 +34,6 @@ const MAX_ROUNDS = 10;
 const RETRY_AFTER = 10_000;
 
 export class StateEngine {
-  /** What the core said of the shield last, as JSON. */
-  #settings: string | undefined;
   #module: WebAssembly.Module | undefined;
   #isInitialised = false;
   #state: EncryptedState | undefined;
@@ -87,16 +85,9 @@ export class StateEngine {
 
   /** Puts in force what the core says of the shield now. */
   applySettings(): void {
-    const settings = this.#currentSettings();
+    const settings = settingsText();
     if (this.#state === undefined || settings === undefined) return;
     this.call((state) => state.applySettings(settings));
-  }
-
-  /** Where the core says nothing, since it has trapped, what it said last stays in force. */
-  #currentSettings(): string | undefined {
-    const settings = shieldSettings("encrypted-state");
-    if (settings !== undefined) this.#settings = stringify(settings);
-    return this.#settings;
   }
 
   /** The running Rust half. Rejects with a sentence when it cannot be had. */
@@ -232,8 +223,7 @@ export class StateEngine {
     if (this.#isInitialised) glue.__wbg_reset_state();
     else glue.initSync({ module: this.#module });
     this.#isInitialised = true;
-    const settings = this.#currentSettings();
-    const state = new glue.EncryptedState(key, JSON.stringify(stored), settings);
+    const state = new glue.EncryptedState(key, JSON.stringify(stored), settingsText());
     if (this.#run !== undefined) state.setRun(this.#run);
     this.#device = "";
     this.#state = state;
@@ -334,4 +324,10 @@ function bytesOf(base64: string): Uint8Array<ArrayBuffer> | undefined {
 
 function base64Of(bytes: Uint8Array): string {
   return page.btoa(String.fromCharCode(...bytes));
+}
+
+/** What the core says of the shield, as JSON. */
+function settingsText(): string | undefined {
+  const settings = shieldSettings("encrypted-state");
+  return settings === undefined ? undefined : stringify(settings);
 }

@@ -1,5 +1,6 @@
 /** Requests Mantle itself makes of the homeserver, in the name of the running client. */
 import { nativeFetch, page, parseJson } from "../primordials/primordials.ts";
+import { addressAt } from "./element/client.ts";
 import type { PageClient } from "./element/client.ts";
 import { text } from "../texts/texts.ts";
 
@@ -37,8 +38,7 @@ export async function sendAsClient(
   path: string,
   body?: string,
 ): Promise<unknown> {
-  const base = client.baseUrl.endsWith("/") ? client.baseUrl.slice(0, -1) : client.baseUrl;
-  const response = await nativeFetch(page, `${base}${path}`, {
+  const response = await nativeFetch(page, addressAt(client, path), {
     method,
     headers: {
       Authorization: `Bearer ${client.getAccessToken() ?? ""}`,

@@ -4,7 +4,8 @@ import { NativePromise, now, parseJson, setTimer } from "../primordials/primordi
 import { deliver, deviceKeysOf, exportSessions, runningClient, within } from "./element/client.ts";
 import type { DeviceList, EventStub, PageClient } from "./element/client.ts";
 import type { StateEngine } from "./engine.ts";
-import { yieldToPage, eachInSteps, TimeSlicer, SESSIONS_IN_STEP } from "./time-slicing.ts";
+import { eachInSteps, yieldToPage } from "../primordials/steps.ts";
+import { SESSIONS_IN_STEP, TimeSlicer } from "./time-slicing.ts";
 
 type Retried = ReturnType<EncryptedState["retried"]>["events"][number];
 type Undelivered = Retried & { readonly tries: number };

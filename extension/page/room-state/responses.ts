@@ -6,7 +6,8 @@ import { bodyBytes } from "../intercept/handlers.ts";
 import type { ResponseHandler, PausedRequest, Outcome } from "../intercept/handlers.ts";
 import type { StateEngine } from "./engine.ts";
 import type { KeyFetcher } from "./keys.ts";
-import { yieldToPage, TimeSlicer } from "./time-slicing.ts";
+import { yieldToPage } from "../primordials/steps.ts";
+import { TimeSlicer } from "./time-slicing.ts";
 
 /** Events whose owner is not known yet are looked at again this often, as syncs pass. */
 const OWNER_RETRY = 20_000;

@@ -202,6 +202,30 @@ export function runningClient(): PageClient | undefined {
   }
 }
 
+/**
+ * Shows the running client to each; to be called before each request of the page. One that does not
+ * know this Element fails alone, and leaves its part of it as it is.
+ */
+export function watchClient(
+  ...watchers: readonly ((client: PageClient | undefined) => void)[]
+): () => void {
+  return () => {
+    const client = runningClient();
+    for (let index = 0; index < watchers.length; index += 1) {
+      try {
+        watchers[index]?.(client);
+      } catch {
+        // See above.
+      }
+    }
+  };
+}
+
+/** An address at the client's homeserver; `path` starts with a slash. */
+export function addressAt({ baseUrl }: { readonly baseUrl: string }, path: string): string {
+  return `${baseUrl.endsWith("/") ? baseUrl.slice(0, -1) : baseUrl}${path}`;
+}
+
 /** What an error says for people: our own and Rust's do, others are the browser's or the page's. */
 export function sentenceIn(error: unknown): string | undefined {
   const isOurs =
