@@ -3,7 +3,11 @@ import { describe, it } from "node:test";
 
 import { asLine, type Figure, isOver, performancePage } from "./bench-figures.ts";
 
-const about = { machine: "2 × a processor", page: "a page", day: new Date(0) };
+const about = {
+  machine: "2 × a processor",
+  page: "a page",
+  measured: { start: { day: "1970-01-01", of: "0123456789+" } },
+};
 const size: Figure = { what: "WASM", value: 301, unit: "bytes", limit: 300 };
 const time: Figure = { what: "firefox: decide", value: 1.234, unit: "µs", limit: 2 };
 
@@ -21,7 +25,8 @@ describe("figures of the bench", () => {
 
   it("say in the document which of them are over", async () => {
     const page = await performancePage([size, time], about);
-    assert.match(page, /on 1970-01-01 \(2 × a processor\)/);
+    assert.match(page, /\(2 × a processor\)/);
+    assert.match(page, /\| start +\| 1970-01-01 \| 0123456789\+ \|/);
     assert.match(page, /\| WASM +\| \*\*301 bytes\*\* +\| +300 \|/);
     assert.match(page, /## Firefox[^]*\| decide +\| +1\.23 µs +\| +2\.00 \|/);
     assert.match(page, /\(1 of 2\)/);

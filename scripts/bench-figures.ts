@@ -33,11 +33,17 @@ function digitsOf({ unit }: Figure, value: number): string {
   return value.toFixed(unit === "bytes" || unit === "" ? 0 : 2);
 }
 
+/** When a part was measured, as a date, and of which commit; "+" after it where files differed. */
+export interface Measured {
+  readonly day: string;
+  readonly of: string;
+}
+
 export interface About {
   readonly machine: string;
   /** The page whose start was measured. */
   readonly page: string;
-  readonly day: Date;
+  readonly measured: Readonly<Partial<Record<string, Measured>>>;
 }
 
 /** The whole document, as `prettier` leaves it. */
@@ -61,11 +67,22 @@ export async function performancePage(figures: readonly Figure[], about: About):
     return `## ${title}\n\n| | Measured | At most |\n|---|---:|---:|\n${rows.join("\n")}\n`;
   });
   const over = figures.filter(isOver).length;
+  const limited = figures.filter(({ limit }) => limit !== undefined).length;
+  const runs = Object.entries(about.measured).map(
+    ([part, measured]) => `| ${part} | ${measured?.day ?? ""} | ${measured?.of ?? ""} |`,
+  );
   const text = `# Performance
 
-What Mantle costs, from one run of \`scripts/bench --write\` on ${about.day.toISOString().slice(0, 10)} (${about.machine}). The warm start is that of ${about.page}. Times differ from machine to machine; ratios were measured side by side in this run, so they say more. "At most" is the limit that \`scripts/bench --check\` holds; ${over === 0 ? "nothing is" : `what is **bold** is (${over} of ${figures.filter(({ limit }) => limit !== undefined).length})`} over it.
+What Mantle costs, written by \`scripts/bench --write\` (${about.machine}). The warm start is that of ${about.page}. Times differ from machine to machine; ratios were measured side by side in one run, so they say more. "At most" is the limit that \`scripts/bench --check\` holds; ${over === 0 ? "nothing is" : `what is **bold** is (${over} of ${limited})`} over it.
 
-${parts.join("\n")}`;
+${parts.join("\n")}
+
+## When and of what
+
+| Part | Day | Commit |
+|---|---|---|
+${runs.join("\n")}
+`;
   return format(text, { parser: "markdown" });
 }
 
