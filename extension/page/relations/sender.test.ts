@@ -5,6 +5,7 @@ import { test } from "node:test";
 
 import {
   AUTHENTICITY_NOT_GUARANTEED,
+  forgetSender,
   isSenderBelieved,
   UNSIGNED_DEVICE,
   UNVERIFIED_IDENTITY,
@@ -33,7 +34,7 @@ function isShown(
             ]),
           ),
   };
-  const event = { getSender: () => SENDER, getSenderKey: () => key };
+  const event = { event: {}, getSender: () => SENDER, getSenderKey: () => key };
   return isSenderBelieved(crypto as unknown as RelationsCrypto, event as unknown as PageEvent);
 }
 
@@ -62,9 +63,46 @@ test("a sender is looked up once for all of their events", async () => {
       return Promise.resolve(new Map([[SENDER, new Map()]]));
     },
   } as unknown as RelationsCrypto;
-  const event = { getSender: () => SENDER, getSenderKey: () => KEY } as unknown as PageEvent;
+  const event = {
+    event: {},
+    getSender: () => SENDER,
+    getSenderKey: () => KEY,
+  } as unknown as PageEvent;
   await Promise.all(Array.from({ length: 200 }, () => isSenderBelieved(crypto, event)));
   assert.equal(asked, 1);
+});
+
+test("a session is asked about once for all of a sender's events, until more is known of the sender", async () => {
+  const asked: string[] = [];
+  const crypto = {
+    getEncryptionInfoForEvent: (event: PageEvent) => {
+      asked.push(`${event.getId() ?? ""} of ${event.getSender() ?? ""}`);
+      return Promise.resolve(event.getId() === "$closed" ? null : { shieldReason: null });
+    },
+  } as unknown as RelationsCrypto;
+  const reaction = (id: string, sender: string, session: string): PageEvent =>
+    ({
+      event: { content: { session_id: session } },
+      getId: () => id,
+      getRoomId: () => "!room:hs",
+      getSender: () => sender,
+    }) as unknown as PageEvent;
+  const believed = (...args: [string, string, string]): Promise<boolean> =>
+    isSenderBelieved(crypto, reaction(...args));
+  const all = Array.from({ length: 200 }, (_, index) => believed(`$${index}`, SENDER, "one"));
+  assert.ok((await Promise.all(all)).every((isBelieved) => isBelieved));
+  await believed("$a", SENDER, "two");
+  await believed("$b", "@mallory:hs", "one");
+  forgetSender(crypto, SENDER);
+  await believed("$c", SENDER, "one");
+  assert.deepEqual(asked, [
+    `$0 of ${SENDER}`,
+    `$a of ${SENDER}`,
+    "$b of @mallory:hs",
+    `$c of ${SENDER}`,
+  ]);
+  assert.equal(await believed("$closed", SENDER, "three"), false);
+  assert.equal(await believed("$open", SENDER, "three"), true);
 });
 
 test("a key from a backup has to be that of a device of the sender", async () => {
@@ -79,7 +117,11 @@ test("a look-up that came back without the sender is no answer, and the next one
     getEncryptionInfoForEvent: () => Promise.resolve({ shieldReason: AUTHENTICITY_NOT_GUARANTEED }),
     getUserDeviceInfo: () => Promise.resolve(answers.shift()),
   } as unknown as RelationsCrypto;
-  const event = { getSender: () => SENDER, getSenderKey: () => KEY } as unknown as PageEvent;
+  const event = {
+    event: {},
+    getSender: () => SENDER,
+    getSenderKey: () => KEY,
+  } as unknown as PageEvent;
   await assert.rejects(isSenderBelieved(crypto, event));
   assert.equal(await isSenderBelieved(crypto, event), false);
   assert.equal(answers.length, 0);

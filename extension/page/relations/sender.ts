@@ -17,13 +17,14 @@ export const AUTHENTICITY_NOT_GUARANTEED = 4;
 const DEVICES_LIMIT_MS = 6_000;
 /** One look-up serves all events of a sender so long, or a thousand of them would be a thousand. */
 const KEPT_MS = 60_000;
-const lookUps = new WeakMap<RelationsCrypto, Map<string, Promise<unknown>>>();
+const lookUps = new WeakMap<RelationsCrypto, Map<string, Map<string, Promise<unknown>>>>();
 
 export async function isSenderBelieved(
   crypto: RelationsCrypto,
   event: PageEvent,
 ): Promise<boolean> {
-  const info = await crypto.getEncryptionInfoForEvent?.(event);
+  const sender = event.getSender() ?? "";
+  const info = await encryptionInfo(crypto, event, sender);
   if (info === null || info === undefined) return false;
   switch (info.shieldReason) {
     case null:
@@ -32,13 +33,32 @@ export async function isSenderBelieved(
     case UNSIGNED_DEVICE:
       if (await isOfThisDevice(crypto, event)) return true;
       // Of somebody who signs none of theirs nobody can tell; of others it may be made up.
-      if (await hasCrossSigned(crypto, event.getSender() ?? "")) return false;
+      if (await hasCrossSigned(crypto, sender)) return false;
       return isFromOwnDevice(crypto, event);
     case AUTHENTICITY_NOT_GUARANTEED:
       return isFromOwnDevice(crypto, event);
     default:
       return false;
   }
+}
+
+type Info = { readonly shieldReason: number | null } | null | undefined;
+
+/**
+ * Of a whole session at once: the crypto goes by the session and by who is named as the sender, and
+ * each question reads both from the browser's store.
+ */
+async function encryptionInfo(
+  crypto: RelationsCrypto,
+  event: PageEvent,
+  sender: string,
+): Promise<Info> {
+  const session = event.event.content?.["session_id"];
+  if (typeof session !== "string") return crypto.getEncryptionInfoForEvent?.(event);
+  const ask = async (): Promise<Info> => crypto.getEncryptionInfoForEvent?.(event);
+  const what = `session ${session} ${event.getRoomId() ?? ""}`;
+  // Of an event that is not decrypted it says nothing, which says nothing of the session.
+  return (await lookedUp(crypto, sender, what, ask)) ?? ask();
 }
 
 /** Whether it was encrypted by the very device that this page is. */
@@ -50,29 +70,40 @@ async function isOfThisDevice(crypto: RelationsCrypto, event: PageEvent): Promis
 function hasCrossSigned(crypto: RelationsCrypto, userId: string): Promise<boolean> {
   return lookedUp(
     crypto,
-    `signs ${userId}`,
+    userId,
+    "signs",
     async () => (await crypto.userHasCrossSigningKeys?.(userId)) === true,
   );
 }
 
 /** What was looked up of a user is no longer true. */
 export function forgetSender(crypto: RelationsCrypto, userId: string): void {
-  const all = lookUps.get(crypto);
-  all?.delete(`signs ${userId}`);
-  all?.delete(`devices ${userId}`);
+  lookUps.get(crypto)?.delete(userId);
 }
 
-function lookedUp<T>(crypto: RelationsCrypto, what: string, ask: () => Promise<T>): Promise<T> {
-  const all = lookUps.get(crypto) ?? new Map<string, Promise<unknown>>();
-  lookUps.set(crypto, all);
+function lookedUp<T>(
+  crypto: RelationsCrypto,
+  userId: string,
+  what: string,
+  ask: () => Promise<T>,
+): Promise<T> {
+  let users = lookUps.get(crypto);
+  if (users === undefined) lookUps.set(crypto, (users = new Map()));
+  let all = users.get(userId);
+  if (all === undefined) users.set(userId, (all = new Map()));
   const running = all.get(what) as Promise<T> | undefined;
   if (running !== undefined) return running;
   const answer = ask();
-  all.set(what, answer);
+  const asked = all;
+  asked.set(what, answer);
   const forget = (): void => {
-    if (all.get(what) === answer) all.delete(what);
+    if (asked.get(what) === answer) asked.delete(what);
+    if (asked.size === 0 && users.get(userId) === asked) users.delete(userId);
   };
-  answer.then(() => setTimer(forget, KEPT_MS), forget);
+  answer.then((found) => {
+    if (found === null || found === undefined) forget();
+    else setTimer(forget, KEPT_MS);
+  }, forget);
   return answer;
 }
 
@@ -81,7 +112,7 @@ async function isFromOwnDevice(crypto: RelationsCrypto, event: PageEvent): Promi
   const sender = event.getSender() ?? "";
   const key = event.getSenderKey();
   if (key === null) return false;
-  const devices = await lookedUp(crypto, `devices ${sender}`, async () => {
+  const devices = await lookedUp(crypto, sender, "devices", async () => {
     const known = await within(crypto.getUserDeviceInfo([sender], true), DEVICES_LIMIT_MS);
     const found = known.get(sender);
     // So answers a homeserver that could not reach the sender's: somebody without devices is in it.

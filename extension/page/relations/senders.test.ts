@@ -18,7 +18,8 @@ let listeners: Record<string, (first: unknown) => void>;
 let senders: ReactionSenders;
 
 const count = (user: string): number => asked.get(user) ?? 0;
-const reaction = (user: string): PageEvent => ({ getSender: () => user }) as unknown as PageEvent;
+const reaction = (user: string): PageEvent =>
+  ({ event: {}, getSender: () => user }) as unknown as PageEvent;
 const changed = (user: string): void => listeners["crypto.devicesUpdated"]?.([user]);
 
 beforeEach(() => {
