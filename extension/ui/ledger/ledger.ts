@@ -8,7 +8,6 @@ import {
   counted,
   inDigits,
   language,
-  ofTables,
   readMessages,
   text,
 } from "../../browser/messages.ts";
@@ -21,6 +20,7 @@ import {
   daysBack,
   handledIn,
   hostsOf,
+  nameOf,
   selected,
 } from "./selection.ts";
 import { virtualList } from "./virtual-list.ts";
@@ -44,10 +44,6 @@ let rows: DayRow[] = [];
 let shown: DayRow[] = [];
 /** What is searched of a row, lower case. */
 const words = new WeakMap<DayRow, string>();
-
-function nameOf(shield: string): string {
-  return ofTables(`shield_${shield}_name`, shield);
-}
 
 function wordsOf(row: DayRow): string {
   const known = words.get(row);

@@ -1,8 +1,18 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 
 import type { DayRow } from "../../browser/ledger.ts";
-import { asCsv, asJson, barsOf, daysBack, handledIn, hostsOf, selected } from "./selection.ts";
+import {
+  asCsv,
+  asJson,
+  barsOf,
+  daysBack,
+  handledIn,
+  hostsOf,
+  nameOf,
+  selected,
+} from "./selection.ts";
 
 const row = (more: Partial<DayRow> = {}): DayRow => ({
   day: "2026-03-28",
@@ -16,6 +26,14 @@ const row = (more: Partial<DayRow> = {}): DayRow => ({
 });
 
 describe("the ledger's page", () => {
+  test("has a name for all that the core counts under none of the shields", () => {
+    const decide = new URL("../../../core/shields/src/decide.rs", import.meta.url);
+    const counted = [...readFileSync(decide, "utf8").matchAll(/ledger\.add\(\s*"(?<id>[^"]+)"/g)];
+    const ids = new Set(counted.map(({ groups }) => groups?.["id"] ?? ""));
+    assert.ok(ids.size > 0);
+    for (const id of ids) assert.notEqual(nameOf(id), id);
+  });
+
   test("selects by every filter at once", () => {
     const rows = [
       row(),

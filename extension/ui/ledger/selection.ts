@@ -1,6 +1,17 @@
 /** Which rows of the ledger are shown, and what they come to. */
 import type { DayRow } from "../../browser/ledger.ts";
 import { dayOf, isHandled } from "../../browser/ledger.ts";
+import { ofTables, text } from "../../browser/messages.ts";
+
+/** Decisions of no shield stand in the ledger under these names. */
+const OF_NO_SHIELD: readonly string[] = ["router"];
+
+/** What a row's shield is called. */
+export function nameOf(shield: string): string {
+  return OF_NO_SHIELD.includes(shield)
+    ? text("ledgerUnknown")
+    : ofTables(`shield_${shield}_name`, shield);
+}
 
 export interface Filter {
   /** All of them must be in a row's words. */
