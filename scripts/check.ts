@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 
 import { allSites } from "./bundle.ts";
+import { cargoDeny, NO_CARGO_DENY } from "./cargo-deny.ts";
 import { buildCoreWasm, staleCommittedTypes, wasmSizes } from "./core-wasm.ts";
 import { filesBelow } from "./fingerprint.ts";
 import { layerProblems } from "./layers.ts";
@@ -100,6 +101,17 @@ const checks: Record<string, Check> = {
         ],
         1_200,
       );
+    },
+  },
+  deny: {
+    what: "crates have the licences and sources that deny.toml allows",
+    cargo: true,
+    run: async () => {
+      const deny = await cargoDeny();
+      if (deny === undefined) return { problems: [], skipped: NO_CARGO_DENY };
+      const [program, ...first] = deny;
+      const offline = ["--offline", "--log-level", "error", "check"];
+      return command(program, [...first, ...offline, "bans", "licenses", "sources"], 300);
     },
   },
   prettier: {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { it } from "node:test";
 
@@ -16,6 +16,49 @@ function fromCargo(text: string): string[] {
       .map(([, name = ""]) => name)
       .filter((name) => !name.startsWith("mantle-")),
   );
+}
+
+it("every crate in a lock file is the workspace's own, or the registry's with a checksum", () => {
+  const locks = [
+    "Cargo.lock",
+    ...filesBelow("core").filter((file) => file.endsWith("/Cargo.lock")),
+  ];
+  assert.ok(locks.length >= 3, String(locks));
+  for (const lock of locks) {
+    const packages = read(lock).split("[[package]]\n").slice(1);
+    assert.ok(packages.length > 50, lock);
+    for (const text of packages) {
+      const name = /^name = "(.*)"$/m.exec(text)?.[1] ?? "";
+      if (/^(mantle-|state-oracle$)/.test(name)) {
+        assert.doesNotMatch(text, /^source = /m, `${lock}: ${name}`);
+      } else {
+        assert.match(text, /^source = "registry\+[^"]*\/crates\.io-index"$/m, `${lock}: ${name}`);
+        assert.match(text, /^checksum = "[0-9a-f]{64}"$/m, `${lock}: ${name}`);
+      }
+    }
+  }
+});
+
+it("every npm package in a lock file has one version, a checksum, and no source but the registry", () => {
+  const locks = ["package-lock.json", ...npmLocks()];
+  assert.ok(locks.length >= 4, String(locks));
+  for (const lock of locks) {
+    const { packages } = JSON.parse(read(lock)) as {
+      packages: Record<string, { version?: string; integrity?: string; resolved?: string }>;
+    };
+    for (const [place, { version, integrity, resolved }] of Object.entries(packages)) {
+      if (place === "") continue;
+      assert.match(version ?? "", /^\d+\.\d+\.\d+/, `${lock}: ${place}`);
+      assert.match(integrity ?? "", /^sha512-/, `${lock}: ${place}`);
+      assert.equal(resolved, undefined, `${lock}: ${place}`);
+    }
+  }
+});
+
+function npmLocks(): string[] {
+  return readdirSync(path.join(root, "web-tests"))
+    .map((folder) => `web-tests/${folder}/package-lock.json`)
+    .filter((file) => existsSync(path.join(root, file)));
 }
 
 it("names every dependency, and none that is gone", () => {

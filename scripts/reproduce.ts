@@ -1,6 +1,8 @@
 /**
  * Builds the packages here, and once more from nothing in a copy of the tree: another directory,
  * another cargo home, another time zone and language. Every file must be the same to the byte.
+ *
+ * With --release they are those of a release: for no site, unsigned, with no place of updates.
  */
 
 import { execFileSync } from "node:child_process";
@@ -18,6 +20,7 @@ import {
 } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import path from "node:path";
+import { parseArgs } from "node:util";
 
 import { Failure, main, must, root } from "./process.ts";
 
@@ -70,6 +73,7 @@ function differences(here: string, there: string): { same: string[]; problems: s
 }
 
 main("reproduce", async () => {
+  const { values } = parseArgs({ options: { release: { type: "boolean", default: false } } });
   const temporary = mkdtempSync(path.join(tmpdir(), "mantle-reproduce-"));
   // A signal ends this script through process.ts, which calls process.exit.
   process.once("exit", () => rmSync(temporary, { recursive: true, force: true }));
@@ -77,10 +81,11 @@ main("reproduce", async () => {
   const keyFile = path.join(temporary, "key.pem");
   const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2_048 });
   writeFileSync(keyFile, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
-  const args = [
+  const hosted = [
     ...["--site", "https://chat.example.org", "--revision", "7", "--key", keyFile],
-    ...["--update-url", "https://intranet.example.org/mantle/", "--out", out],
+    ...["--update-url", "https://intranet.example.org/mantle/"],
   ];
+  const args = [...(values.release ? [] : hosted), "--out", out];
 
   await must("scripts/package", path.join(root, "scripts/package"), args, {
     timeoutSeconds: 1_800,
