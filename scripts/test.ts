@@ -216,6 +216,21 @@ function oracle(): Group {
   };
 }
 
+/** The tests of encrypted state with every signature left to vodozemac: the switch must go on working. */
+function vodozemacOnly(): Group {
+  return {
+    name: "encrypted state by vodozemac alone",
+    timeoutSeconds: 1_800,
+    command: [
+      "cargo",
+      ...["test", "--locked", "--color", "never"],
+      ...["--package", "mantle-room-state", "--no-default-features"],
+    ],
+    count: cargoTestCounts,
+    beside: true,
+  };
+}
+
 async function wholeGate(): Promise<Group[]> {
   const specs = testFiles(".spec.ts", "web-tests");
   return [
@@ -224,6 +239,7 @@ async function wholeGate(): Promise<Group[]> {
     ...testBuilds.map(({ folder, args }) => build(`build in ${folder}`, ...args)),
     ...unitTests(),
     await nativeTests(),
+    vodozemacOnly(),
     {
       name: "packages, built twice",
       timeoutSeconds: 3_000,

@@ -4,6 +4,10 @@
 //! 0 may go to a later joiner, who can then read the room's state and nothing else.
 
 pub(crate) mod authorship;
+#[cfg(feature = "batch-verification")]
+mod batch_verify;
+#[cfg(not(feature = "batch-verification"))]
+#[path = "megolm/single_verify.rs"]
 mod batch_verify;
 pub(crate) mod encrypt;
 pub(crate) mod holders;
