@@ -35,7 +35,7 @@ export type ProblemCode =
 | "key-mismatch" | "room-mismatch" | "not-eligible" | "power-level" | "damaged"
 | "gone-device" | "unsigned-device" | "untrusted-device" | "not-passed-on" | "index-used-twice";
 export interface Problem { roomId: string; code: ProblemCode; sentence: string }
-export interface Tend {
+export interface RoomDue {
     roomId: string;
     why: "membership" | "devices" | "stale" | "name";
     members: { userId: string; membership: string }[];
@@ -351,6 +351,10 @@ export class EncryptedState {
      */
     shared(room_id: string, session_id: string, devices: string): void;
     /**
+     * Rooms to share or rotate keys in.
+     */
+    sharingDue(): RoomDue[];
+    /**
      * Another tab may write.
      */
     stopWriting(): void;
@@ -369,10 +373,6 @@ export class EncryptedState {
      * Those of them that were not given out yet.
      */
     takeUndecryptable(): UndecryptableEvent[];
-    /**
-     * Rooms to share or rotate keys in.
-     */
-    tend(): Tend[];
     /**
      * What the device is to sign of the event that is encrypted next; none where it goes unsigned.
      */

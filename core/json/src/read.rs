@@ -210,6 +210,18 @@ pub fn string_in(value: &[u8]) -> Option<Cow<'_, str>> {
     })
 }
 
+/// The string that this JSON text is, and `None` also where half a surrogate pair stands in it, which
+/// no text in Rust can hold.
+#[must_use]
+pub fn exact_string(value: &str) -> Option<String> {
+    let raw = value.trim_ascii().strip_prefix('"')?.strip_suffix('"')?;
+    if memchr::memchr(b'\\', raw.as_bytes()).is_none() {
+        return Some(raw.to_owned());
+    }
+    let (text, is_exact) = read_escapes(raw.as_bytes());
+    is_exact.then_some(text)
+}
+
 /// The same as bytes, of which what is no UTF-8 is not replaced.
 #[must_use]
 pub fn string_bytes(value: &[u8]) -> Option<Cow<'_, [u8]>> {
@@ -287,8 +299,15 @@ impl<'a> Key<'a> {
 
 /// What the inside of a string literal means.
 fn unescaped(raw: &[u8]) -> String {
+    read_escapes(raw).0
+}
+
+/// The same, and whether each half of a surrogate pair has its other.
+#[inline(never)]
+fn read_escapes(raw: &[u8]) -> (String, bool) {
     const REPLACEMENT: [u8; 3] = [0xef, 0xbf, 0xbd];
     let mut out = Vec::with_capacity(raw.len());
+    let mut is_exact = true;
     let mut rest = raw;
     // The first half of a pair, until the second comes.
     let mut half: Option<u32> = None;
@@ -313,6 +332,7 @@ fn unescaped(raw: &[u8]) -> String {
         let whole = match (half.take(), low) {
             (Some(high), Some(low)) => Some(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)),
             (Some(_), None) => {
+                is_exact = false;
                 out.extend(REPLACEMENT);
                 character
             }
@@ -322,16 +342,20 @@ fn unescaped(raw: &[u8]) -> String {
             None => out.push(first),
             Some(high) if (0xd800..0xdc00).contains(&high) => half = Some(high),
             Some(unit) => {
-                let character = char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER);
+                let character = char::from_u32(unit);
+                is_exact &= character.is_some();
+                let character = character.unwrap_or(char::REPLACEMENT_CHARACTER);
                 out.extend(character.encode_utf8(&mut [0; 4]).bytes());
             }
         }
     }
     if half.is_some() {
+        is_exact = false;
         out.extend(REPLACEMENT);
     }
-    String::from_utf8(out)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    let text = String::from_utf8(out)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    (text, is_exact)
 }
 
 fn unit(digits: &[u8]) -> u32 {
@@ -438,6 +462,33 @@ pub(crate) mod tests {
     /// What `JSON.parse` would make of the members of the outermost object.
     fn expected(text: &str) -> Option<serde_json::Value> {
         serde_json::from_str(text).ok()
+    }
+
+    /// The inside of a string, with halves of pairs.
+    fn inside() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            3 => prop::sample::select(vec![
+                "\\ud83d", "\\ude00", "\\uD83D\\uDE00", "\\ufffd", "\u{fffd}", "\\n", "\\\\", "\\\"",
+                "\\/", "\\u0000", "\\u00e9", "ud83d", "\u{1f600}",
+            ]).prop_map(str::to_owned),
+            1 => "[a-z\u{e9}]{0,3}",
+        ];
+        prop::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn a_string_is_exact_where_rust_can_hold_it(inside in inside()) {
+            let text = format!(" \"{inside}\"\n");
+            prop_assert_eq!(exact_string(&text), serde_json::from_str::<String>(&text).ok());
+        }
+    }
+
+    #[test]
+    fn what_is_no_string_is_none() {
+        for text in ["1", "null", "[\"a\"]", "{\"a\":\"b\"}", "true"] {
+            assert_eq!(exact_string(text), None, "{text}");
+        }
     }
 
     proptest! {

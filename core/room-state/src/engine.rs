@@ -12,15 +12,16 @@ use crate::error::EngineError;
 use crate::flow::responses::{Before, OpenStep, Responses};
 use crate::flow::retry::{Retry, RetryStep, UndecryptableEvent};
 use crate::flow::{pending, request_filters};
-use crate::ids::{EventId, RoomId};
+use crate::ids::{DeviceId, DeviceKeys, EventId, RoomId, TypeAndKey};
 use crate::megolm::{OwnDevice, PickleKey};
 use crate::model::Model;
 use crate::model::needs::Needs;
 use crate::model::observation::Observation;
 use crate::model::settings::StateSettings;
-use crate::model::sharing_due::Tend;
+use crate::model::sharing_due::RoomDue;
 use crate::model::store::PersistBatch;
 use crate::model::warnings::Problem;
+use crate::paths::Request;
 use mantle_wire::json;
 
 /// See the module.
@@ -58,8 +59,9 @@ impl StateEngine {
     /// [`EngineError::Input`] or [`EngineError::Device`].
     pub fn set_own_device(&mut self, json: &str) -> Result<(), EngineError> {
         let text = |key| json::get_str(json, &[key]).map(Option::unwrap_or_default);
-        let (curve25519, ed25519) = (text("curve25519")?, text("ed25519")?);
-        let device = OwnDevice::new(&text("userId")?, &text("deviceId")?, &curve25519, &ed25519)?;
+        let device = DeviceId { user_id: &text("userId")?, id: &text("deviceId")? };
+        let keys = DeviceKeys { curve25519: &text("curve25519")?, ed25519: &text("ed25519")? };
+        let device = OwnDevice::new(device, keys)?;
         if self.model.devices.is_store_of_another(&device) {
             self.forget_all();
         }
@@ -97,7 +99,7 @@ impl StateEngine {
     }
 
     /// Rooms that keys may have to be shared or rotated in, since the last call.
-    pub fn tend(&mut self) -> Vec<Tend> {
+    pub fn sharing_due(&mut self) -> Vec<RoomDue> {
         self.model.due.take()
     }
 
@@ -168,27 +170,28 @@ impl StateEngine {
         self.model.is_writer()
     }
 
-    /// Before a request is sent whose answer may hold state.
-    pub fn before(&mut self, method: &str, url: &str) -> Before {
-        match self.responses.before(&self.model, (method, url)) {
-            Before::Send { .. } => Before::Send { url: request_filters::include_in_url(url) },
+    /// Before a request is sent whose response may hold state.
+    pub fn before(&mut self, request: Request<'_>) -> Before {
+        match self.responses.before(&self.model, request) {
+            Before::Send { .. } => {
+                Before::Send { url: request_filters::include_in_url(request.url) }
+            }
             before => before,
         }
     }
 
     /// Request bodies that name what state they want; `None` where they need no change.
-    pub fn include_encrypted_type(&self, method: &str, url: &str, body: &[u8]) -> Option<Vec<u8>> {
-        request_filters::include_in_body((method, url), body)
+    pub fn include_encrypted_type(&self, request: Request<'_>, body: &[u8]) -> Option<Vec<u8>> {
+        request_filters::include_in_body(request, body)
     }
 
-    /// As [`StateEngine::inspect`], of an answer of `length` bytes that stays where it is: `read` fills
+    /// As [`StateEngine::inspect`], of a response of `length` bytes that stays where it is: `read` fills
     /// the buffer with its bytes from a position on, `whole` gives all of them. What does not concern
     /// state is not copied; of a large first sync, only what does. Then [`StateEngine::open`] gives
     /// [`Part::Kept`](crate::Part).
     pub fn inspect_there(
         &mut self,
-        method: &str,
-        url: &str,
+        request: Request<'_>,
         length: usize,
         read: &mut dyn FnMut(usize, &mut [u8]),
         whole: impl FnOnce() -> Vec<u8>,
@@ -196,7 +199,7 @@ impl StateEngine {
         let mut observed = Vec::new();
         let needs = self.responses.inspect_there(
             &mut self.model,
-            (method, url),
+            request,
             length,
             read,
             whole,
@@ -206,20 +209,20 @@ impl StateEngine {
         needs
     }
 
-    /// A whole answer with status 200. `None`: its bytes go on as they are. Else it is kept until
+    /// A whole response with status 200. `None`: its bytes go on as they are. Else it is kept until
     /// [`StateEngine::open`] is done with it, or [`StateEngine::drop_answer`].
-    pub fn inspect(&mut self, method: &str, url: &str, body: Vec<u8>) -> Option<Needs> {
+    pub fn inspect(&mut self, request: Request<'_>, body: Vec<u8>) -> Option<Needs> {
         let mut observed = Vec::new();
-        let needs = self.responses.inspect(&mut self.model, (method, url), body, &mut observed);
+        let needs = self.responses.inspect(&mut self.model, request, body, &mut observed);
         self.hand_on(observed);
         needs
     }
 
-    /// Goes on with an answer: opens at most `most` events, then puts it together.
+    /// Goes on with a response: opens at most `most` events, then puts it together.
     ///
     /// # Errors
     ///
-    /// [`EngineError::Unknown`] for an answer that is done or was dropped.
+    /// [`EngineError::Unknown`] for a response that is done or was dropped.
     pub fn open(&mut self, id: u32, most: usize) -> Result<OpenStep, EngineError> {
         let mut observed = Vec::new();
         let step = self.responses.open(&mut self.model, id, most, &mut observed);
@@ -227,14 +230,14 @@ impl StateEngine {
         step
     }
 
-    /// Gives an answer up.
+    /// Gives a response up.
     pub fn drop_answer(&mut self, id: u32) {
         self.responses.drop_response(id);
     }
 
     /// An event was redacted: whatever came of it is over.
-    pub fn redact(&mut self, room_id: &str, event_id: &str) {
-        let observed = self.model.redact(EventId { room_id, id: event_id });
+    pub fn redact(&mut self, event: EventId<'_>) {
+        let observed = self.model.redact(event);
         self.hand_on(observed);
     }
 
@@ -278,8 +281,8 @@ impl StateEngine {
     /// # Errors
     ///
     /// [`EngineError::Input`] when the text is no array.
-    pub fn add_room_state(&mut self, room_id: &str, events: &str) -> Result<(), EngineError> {
-        self.model.add_room_state(RoomId(room_id), events)
+    pub fn add_room_state(&mut self, room: RoomId<'_>, events: &str) -> Result<(), EngineError> {
+        self.model.add_room_state(room, events)
     }
 
     /// Whether events wait whose key, owner or room is not known yet.
@@ -290,8 +293,8 @@ impl StateEngine {
 
     /// Whether this event is one of them.
     #[must_use]
-    pub fn is_undecryptable(&self, room_id: &str, event_id: &str) -> bool {
-        self.retry.is_undecryptable(EventId { room_id, id: event_id })
+    pub fn is_undecryptable(&self, event: EventId<'_>) -> bool {
+        self.retry.is_undecryptable(event)
     }
 
     /// Those of them that were not given out before, or for another reason.
@@ -305,13 +308,13 @@ impl StateEngine {
     }
 
     /// Encrypted state events that the running client holds undecrypted (from its own store, or
-    /// from before Mantle was there): a JSON array. They wait like those of an answer.
+    /// from before Mantle was there): a JSON array. They wait like those of a response.
     ///
     /// # Errors
     ///
     /// [`EngineError::Input`] when the text is no array.
-    pub fn backfill(&mut self, room_id: &str, events: &str) -> Result<(), EngineError> {
-        self.retry.backfill(&self.model, RoomId(room_id), events)
+    pub fn backfill(&mut self, room: RoomId<'_>, events: &str) -> Result<(), EngineError> {
+        self.retry.backfill(&self.model, room, events)
     }
 
     /// Tries the waiting events again, at most `most` in a step: those that are current and open now,
@@ -329,14 +332,8 @@ impl StateEngine {
 
     /// False when the slot of a state event that was decrypted late has another event by now.
     #[must_use]
-    pub fn is_current(
-        &self,
-        room_id: &str,
-        event_type: &str,
-        state_key: &str,
-        event_id: &str,
-    ) -> bool {
-        let current = self.model.states.known().current(room_id, event_type, state_key);
-        current.is_some_and(|current| current.event_id == event_id)
+    pub fn is_current(&self, event: EventId<'_>, slot: TypeAndKey<'_>) -> bool {
+        let current = self.model.states.known().current(RoomId(event.room_id), slot);
+        current.is_some_and(|current| current.event_id == event.id)
     }
 }

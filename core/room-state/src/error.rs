@@ -38,7 +38,7 @@ pub enum EngineError {
     /// The ciphertext's index is not on disk.
     #[error("Mantle could not store the room's key yet; try again.")]
     NotStored,
-    /// No such answer, ticket or pending write.
+    /// No such response, ticket or pending write.
     #[error("Mantle has lost this request; try again.")]
     Unknown,
 }

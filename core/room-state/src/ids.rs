@@ -1,14 +1,42 @@
 //! Ids as others send them. What has not their form is nobody's id, and nothing is kept under it.
 
-/// A room's id, where another text stands beside it that must not be taken for it.
+//!
+//! No function takes two texts that could be taken for one another: ids are types, and what has two
+//! parts names them (`tests/texts.rs`).
+
+/// A room's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RoomId<'a>(pub &'a str);
+
+/// A user's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UserId<'a>(pub &'a str);
+
+/// A device of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RoomId<'a>(pub(crate) &'a str);
+pub struct DeviceId<'a> {
+    /// Whose.
+    pub user_id: &'a str,
+    /// Which.
+    pub id: &'a str,
+}
+
+/// The public keys of a device, unpadded base64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceKeys<'a> {
+    /// Its identity key.
+    pub curve25519: &'a str,
+    /// Its signing key.
+    pub ed25519: &'a str,
+}
 
 /// A Megolm session of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SessionId<'a> {
-    pub(crate) room_id: &'a str,
-    pub(crate) id: &'a str,
+pub struct SessionId<'a> {
+    /// The room.
+    pub room_id: &'a str,
+    /// The session's own id.
+    pub id: &'a str,
 }
 
 impl SessionId<'_> {
@@ -20,9 +48,54 @@ impl SessionId<'_> {
 
 /// An event of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct EventId<'a> {
-    pub(crate) room_id: &'a str,
-    pub(crate) id: &'a str,
+pub struct EventId<'a> {
+    /// The room.
+    pub room_id: &'a str,
+    /// The event's own id.
+    pub id: &'a str,
+}
+
+impl EventId<'_> {
+    /// Room and event, for what is kept.
+    pub(crate) fn to_key(self) -> (String, String) {
+        (self.room_id.to_owned(), self.id.to_owned())
+    }
+}
+
+/// Type and state key: what a state event stands for in its room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TypeAndKey<'a> {
+    /// The type.
+    pub event_type: &'a str,
+    /// The state key; empty for what a room has one of.
+    pub state_key: &'a str,
+}
+
+impl<'a> TypeAndKey<'a> {
+    /// Of a type that a room has one of.
+    #[must_use]
+    pub const fn single(event_type: &'a str) -> Self {
+        Self { event_type, state_key: "" }
+    }
+}
+
+/// The same, for what is kept of a room.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct InRoom {
+    pub(crate) event_type: String,
+    pub(crate) state_key: String,
+}
+
+impl InRoom {
+    pub(crate) fn as_ref(&self) -> TypeAndKey<'_> {
+        TypeAndKey { event_type: &self.event_type, state_key: &self.state_key }
+    }
+}
+
+impl From<TypeAndKey<'_>> for InRoom {
+    fn from(of: TypeAndKey<'_>) -> Self {
+        Self { event_type: of.event_type.to_owned(), state_key: of.state_key.to_owned() }
+    }
 }
 
 /// What a state event of a room stands for: its type and state key there.
@@ -34,17 +107,26 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(crate) fn new(room: RoomId<'_>, event_type: &str, state_key: &str) -> Self {
+    pub(crate) fn new(room: RoomId<'_>, of: TypeAndKey<'_>) -> Self {
         Self {
             room_id: room.0.to_owned(),
-            event_type: event_type.to_owned(),
-            state_key: state_key.to_owned(),
+            event_type: of.event_type.to_owned(),
+            state_key: of.state_key.to_owned(),
         }
     }
 
+    pub(crate) fn room(&self) -> RoomId<'_> {
+        RoomId(&self.room_id)
+    }
+
     /// Type and state key alone, for what is ordered by rooms already.
-    pub(crate) fn in_room(&self) -> (String, String) {
-        (self.event_type.clone(), self.state_key.clone())
+    pub(crate) fn of(&self) -> TypeAndKey<'_> {
+        TypeAndKey { event_type: &self.event_type, state_key: &self.state_key }
+    }
+
+    /// The same to be kept.
+    pub(crate) fn in_room(&self) -> InRoom {
+        self.of().into()
     }
 }
 

@@ -9,6 +9,7 @@ mod batch_verify;
 #[cfg(not(feature = "batch-verification"))]
 #[path = "megolm/single_verify.rs"]
 mod batch_verify;
+mod canonical;
 pub(crate) mod encrypt;
 pub(crate) mod holders;
 mod inbound;
@@ -20,14 +21,15 @@ mod store;
 use thiserror::Error;
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, PickleError};
 
+use crate::ids::{DeviceId, DeviceKeys};
 use mantle_wire::json::get;
 
 pub(crate) use batch_verify::{MAX_BATCH, Unverified, Verified, verify};
 pub(crate) use inbound::DecryptError;
-pub use inbound::{InboundSession, KeyForm, SessionError, SessionOrigin};
+pub use inbound::{GivenKey, InboundSession, KeyForm, SessionError, SessionOrigin};
 pub use outbound::{OutboundSession, RotationPolicy, RotationReason};
 pub use recipients::{DeviceKey, Recipients, Sharing};
-pub(crate) use seal::{is_first_form, seal, unseal};
+pub(crate) use seal::{Place, is_first_form, seal, unseal};
 pub use store::{AddError, Added, SessionStore};
 
 /// The one algorithm used: `m.megolm.v1.aes-sha2` (client-server API, "Messaging algorithms").
@@ -58,24 +60,19 @@ pub enum DeviceKeyError {
 }
 
 impl OwnDevice {
-    /// Takes ids and the two public keys in unpadded base64.
+    /// Takes ids and the two public keys.
     ///
     /// # Errors
     ///
     /// [`DeviceKeyError`] when a key cannot be read: one such key would fail a whole import.
-    pub fn new(
-        user_id: &str,
-        device_id: &str,
-        curve25519: &str,
-        ed25519: &str,
-    ) -> Result<Self, DeviceKeyError> {
-        let curve25519 =
-            Curve25519PublicKey::from_base64(curve25519).map_err(|_| DeviceKeyError::Curve25519)?;
+    pub fn new(device: DeviceId<'_>, keys: DeviceKeys<'_>) -> Result<Self, DeviceKeyError> {
+        let curve25519 = Curve25519PublicKey::from_base64(keys.curve25519)
+            .map_err(|_| DeviceKeyError::Curve25519)?;
         let ed25519 =
-            Ed25519PublicKey::from_base64(ed25519).map_err(|_| DeviceKeyError::Ed25519)?;
+            Ed25519PublicKey::from_base64(keys.ed25519).map_err(|_| DeviceKeyError::Ed25519)?;
         Ok(Self {
-            user_id: user_id.to_owned(),
-            device_id: device_id.to_owned(),
+            user_id: device.user_id.to_owned(),
+            device_id: device.id.to_owned(),
             curve25519: curve25519.to_base64(),
             ed25519: ed25519.to_base64(),
         })
@@ -89,6 +86,16 @@ impl OwnDevice {
     /// The device's id.
     pub fn device_id(&self) -> &str {
         &self.device_id
+    }
+
+    /// Whose it is, and which.
+    pub fn id(&self) -> DeviceId<'_> {
+        DeviceId { user_id: &self.user_id, id: &self.device_id }
+    }
+
+    /// Its keys.
+    pub fn keys(&self) -> DeviceKeys<'_> {
+        DeviceKeys { curve25519: &self.curve25519, ed25519: &self.ed25519 }
     }
 
     /// The identity key, unpadded base64.

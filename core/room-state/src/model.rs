@@ -8,6 +8,7 @@ pub(crate) mod devices;
 pub(crate) mod in_flight;
 pub(crate) mod invite_state;
 pub(crate) mod journal;
+pub(crate) mod known;
 pub(crate) mod memory;
 pub(crate) mod needs;
 pub(crate) mod observation;

@@ -1,8 +1,9 @@
-//! Paths of the client-server API that name a room.
+//! Requests of the page, and paths of the client-server API that name a room.
 
+use mantle_wire::route::{Endpoint, route};
 use mantle_wire::url::{Address, encoded, percent_decoded};
 
-use crate::ids::Slot;
+use crate::ids::{RoomId, TypeAndKey};
 use crate::msc4362::eligible::ENCRYPTED_TYPE;
 use crate::msc4362::packed_key::PackedKey;
 
@@ -40,12 +41,12 @@ pub(crate) fn room_path(address: &Address<'_>) -> Option<RoomPath> {
 }
 
 /// Where a readable state event is sent.
-pub(crate) fn state_path(slot: &Slot) -> String {
+pub(crate) fn state_path(room: RoomId<'_>, slot: TypeAndKey<'_>) -> String {
     format!(
         "/_matrix/client/v3/rooms/{}/state/{}/{}",
-        encoded(&slot.room_id),
-        encoded(&slot.event_type),
-        encoded(&slot.state_key)
+        encoded(room.0),
+        encoded(slot.event_type),
+        encoded(slot.state_key)
     )
 }
 
@@ -56,6 +57,25 @@ pub(crate) fn encrypted_path(room_id: &str, key: &PackedKey) -> String {
         encoded(room_id),
         key.to_path_segment()
     )
+}
+
+/// A request of the page.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Its method.
+    pub method: &'a str,
+    /// The whole URL.
+    pub url: &'a str,
+}
+
+impl<'a> Request<'a> {
+    /// Its address, and what is there; `None` where that cannot be read.
+    #[inline(never)]
+    pub(crate) fn read(self) -> Option<(Address<'a>, Endpoint)> {
+        let address = Address::parse(self.url)?;
+        let endpoint = route(self.method, &address).endpoint;
+        Some((address, endpoint))
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,10 @@
     reason = "tests may panic"
 )]
 
-use mantle_room_state::{AUTHORSHIP, Authorship, SlotOrder, signed_payload, text_to_sign};
+use mantle_room_state::{
+    AUTHORSHIP, Authorship, DeviceId, RoomId, SignedBy, SlotOrder, TypeAndKey, signed_payload,
+    text_to_sign,
+};
 use serde_json::{Value, json};
 
 fn vectors() -> Vec<Value> {
@@ -48,15 +51,13 @@ fn what_is_signed_is_the_text_of_the_vectors() {
             payload["content"].to_string(),
             serde_json::to_string_pretty(&payload["content"]).unwrap(),
         ] {
-            let slot = (event_type.as_str(), state_key.as_str());
-            let signed = text_to_sign(&text(&payload["room_id"]), slot, &content, &author).unwrap();
+            let room_id = text(&payload["room_id"]);
+            let slot = TypeAndKey { event_type: &event_type, state_key: &state_key };
+            let signed = text_to_sign(RoomId(&room_id), slot, &content, &author).unwrap();
             assert_eq!(signed, text(&vector["signed_text"]));
-            let sent = signed_payload(
-                &signed,
-                &author.user_id,
-                &author.device_id,
-                &text(&vector["signature"]),
-            );
+            let device = DeviceId { user_id: &author.user_id, id: &author.device_id };
+            let signature = text(&vector["signature"]);
+            let sent = signed_payload(&signed, SignedBy { device, signature: &signature });
             assert_eq!(serde_json::from_str::<Value>(&sent).unwrap(), *payload);
             assert!(author.is_signed(&sent));
         }
@@ -109,9 +110,10 @@ fn whatever_else_is_changed_is_not_signed() {
 #[test]
 fn what_has_no_canonical_form_goes_unsigned() {
     let author = authorship(&vectors()[0]["payload"]);
+    let (room, slot) = (RoomId("!r:x"), TypeAndKey::single("t"));
     for content in [r#"{"a":0.5}"#, r#"{"a":1e300}"#, r#"{"a":"\ud800"}"#, r#"{"a":"#] {
-        assert_eq!(text_to_sign("!r:x", ("t", ""), content, &author), None, "{content}");
+        assert_eq!(text_to_sign(room, slot, content, &author), None, "{content}");
     }
     let deep = format!("{}{}", r#"{"a":"#.repeat(300), "}".repeat(300));
-    assert_eq!(text_to_sign("!r:x", ("t", ""), &deep, &author), None);
+    assert_eq!(text_to_sign(room, slot, &deep, &author), None);
 }

@@ -11,7 +11,10 @@
 
 mod support;
 
-use mantle_room_state::{Before, CreatePlan, EngineError, UndecryptableEvent};
+use mantle_room_state::{
+    Before, CreatePlan, EngineError, Request, RoomId, SessionId, TypeAndKey, UndecryptableEvent,
+    UserId,
+};
 use serde_json::{Value, json};
 use support::*;
 
@@ -28,18 +31,24 @@ fn preview(room_id: &str) -> String {
 fn a_strangers_preview_of_a_room_with_an_endless_id_stops_nothing() {
     let (mut alice, bob, _) = alice_and_bob();
     for room_id in [format!("!{}:x", "r".repeat(600)), format!("!{}", "\u{1F600}".repeat(126))] {
-        let _ = alice.engine.add_invite_preview(MALLORY, &preview(&room_id));
+        let _ = alice.engine.add_invite_preview(UserId(MALLORY), &preview(&room_id));
         assert!(alice.persist().is_empty(), "all was taken");
     }
     for room_id in ["room:x", "!a b:x", "!", "!\u{0}:x"] {
-        assert!(alice.engine.add_invite_preview(MALLORY, &preview(room_id)).is_err(), "{room_id}");
+        assert!(
+            alice.engine.add_invite_preview(UserId(MALLORY), &preview(room_id)).is_err(),
+            "{room_id}"
+        );
     }
     for sender in ["mallory", "@mallory", &format!("@{}:x", "m".repeat(600))] {
-        assert!(alice.engine.add_invite_preview(sender, &preview(ROOM)).is_err(), "{sender}");
+        assert!(
+            alice.engine.add_invite_preview(UserId(sender), &preview(ROOM)).is_err(),
+            "{sender}"
+        );
     }
     // Exactly as long as ids may be.
     let (longest, sender) = (format!("!{}", "r".repeat(254)), format!("@{}:x", "m".repeat(252)));
-    alice.engine.add_invite_preview(&sender, &preview(&longest)).unwrap();
+    alice.engine.add_invite_preview(UserId(&sender), &preview(&longest)).unwrap();
     assert!(alice.persist().is_empty());
     alice.send(&[&bob], "m.room.name", &name());
 }
@@ -48,7 +57,7 @@ fn a_strangers_preview_of_a_room_with_an_endless_id_stops_nothing() {
 fn an_entry_that_the_store_does_not_take_stops_no_write() {
     let (mut alice, bob, event) = alice_and_bob();
     alice.refuses = vec!["hint/", "room/", "owners"];
-    alice.engine.add_invite_preview(MALLORY, &preview(OTHER)).unwrap();
+    alice.engine.add_invite_preview(UserId(MALLORY), &preview(OTHER)).unwrap();
     alice.engine.note_flag(ROOM);
     alice.open("/sync", &sync(vec![event], vec![]));
     assert_eq!(alice.persist().len(), 2);
@@ -93,12 +102,15 @@ fn flood(
     for some in slots.chunks(90) {
         let session = alice.session_in(room_id, &[bob]);
         bob.engine.add_room_keys(&session.import_json).unwrap();
-        alice.engine.imported(room_id, &session.session_id).unwrap();
+        alice.engine.imported(SessionId { room_id, id: &session.session_id }).unwrap();
         let reached = serde_json::to_string(&session.share_with).unwrap();
-        alice.engine.shared(room_id, &session.session_id, &reached).unwrap();
+        alice.engine.shared(SessionId { room_id, id: &session.session_id }, &reached).unwrap();
         for (event_type, state_key) in some {
             let content = json!({"name": format!("{state_key}{text}")}).to_string();
-            let ticket = alice.engine.encrypt(room_id, event_type, state_key, &content).unwrap();
+            let ticket = alice
+                .engine
+                .encrypt(RoomId(room_id), TypeAndKey { event_type, state_key }, &content)
+                .unwrap();
             tickets.push((ticket, format!("{event_type}:{state_key}")));
         }
         // Used up, so that the next ones have another session.
@@ -151,7 +163,7 @@ fn size(client: &Client) -> usize {
 
 fn is_named(client: &mut Client, room_id: &str) -> bool {
     let url = format!("{HS}/rooms/{room_id}/state/m.room.name/");
-    matches!(client.engine.before("GET", &url), Before::Reply { .. })
+    matches!(client.engine.before(Request { method: "GET", url: &url }), Before::Reply { .. })
 }
 
 #[test]
@@ -188,11 +200,14 @@ fn two_thousand_rooms_are_remembered() {
         .map(|room_id| {
             let session = alice.session_in(room_id, &[&bob]);
             bob.engine.add_room_keys(&session.import_json).unwrap();
-            alice.engine.imported(room_id, &session.session_id).unwrap();
+            alice.engine.imported(SessionId { room_id, id: &session.session_id }).unwrap();
             let reached = serde_json::to_string(&session.share_with).unwrap();
-            alice.engine.shared(room_id, &session.session_id, &reached).unwrap();
+            alice.engine.shared(SessionId { room_id, id: &session.session_id }, &reached).unwrap();
             let content = json!({"name": format!("{room_id} {}", "x".repeat(200))}).to_string();
-            alice.engine.encrypt(room_id, "m.room.name", "", &content).unwrap()
+            alice
+                .engine
+                .encrypt(RoomId(room_id), TypeAndKey::single("m.room.name"), &content)
+                .unwrap()
         })
         .collect();
     assert!(alice.persist().is_empty());
@@ -246,14 +261,20 @@ fn a_room_of_ten_thousand_members_is_named_and_stops_no_other() {
     let session = alice.engine.need_session(&asked.to_string()).unwrap();
     assert_eq!(session.share_with.len(), 50_000);
     assert!(alice.persist().is_empty());
-    alice.engine.imported(ROOM, &session.session_id).unwrap();
+    alice.engine.imported(SessionId { room_id: ROOM, id: &session.session_id }).unwrap();
     // As it goes out, a hundred devices at a time.
     for some in session.share_with.chunks(100) {
         let reached = serde_json::to_string(some).unwrap();
-        alice.engine.shared(ROOM, &session.session_id, &reached).unwrap();
+        alice
+            .engine
+            .shared(SessionId { room_id: ROOM, id: &session.session_id }, &reached)
+            .unwrap();
     }
     assert!(alice.persist().is_empty());
-    let ticket = alice.engine.encrypt(ROOM, "m.room.name", "", r#"{"name":"Big"}"#).unwrap();
+    let ticket = alice
+        .engine
+        .encrypt(RoomId(ROOM), TypeAndKey::single("m.room.name"), r#"{"name":"Big"}"#)
+        .unwrap();
     let batch = alice.engine.take_persist().unwrap();
     let written: usize =
         batch.entries.iter().filter_map(|entry| entry.value.as_ref()).map(String::len).sum();
@@ -264,9 +285,9 @@ fn a_room_of_ten_thousand_members_is_named_and_stops_no_other() {
     alice.persist();
     let session = alice.engine.need_session(&asked.to_string()).unwrap();
     assert!(session.is_new);
-    alice.engine.imported(ROOM, &session.session_id).unwrap();
+    alice.engine.imported(SessionId { room_id: ROOM, id: &session.session_id }).unwrap();
     let reached = serde_json::to_string(&session.share_with).unwrap();
-    alice.engine.shared(ROOM, &session.session_id, &reached).unwrap();
+    alice.engine.shared(SessionId { room_id: ROOM, id: &session.session_id }, &reached).unwrap();
     assert!(alice.persist().is_empty());
     let size: usize = alice.store.values().map(|value| value.as_str().unwrap().len()).sum();
     assert!(size < 3_000_000, "{size}");
@@ -288,7 +309,7 @@ fn one_who_leaves_a_large_room_makes_a_new_session() {
     let mut asked = crowd(3_000, 2, NOW);
     let session = alice.engine.need_session(&asked.to_string()).unwrap();
     let reached = serde_json::to_string(&session.share_with).unwrap();
-    alice.engine.shared(ROOM, &session.session_id, &reached).unwrap();
+    alice.engine.shared(SessionId { room_id: ROOM, id: &session.session_id }, &reached).unwrap();
     alice.reload();
     asked["members"].as_array_mut().unwrap().remove(1_234);
     let session = alice.engine.need_session(&asked.to_string()).unwrap();
@@ -304,12 +325,14 @@ fn members_without_devices(alice: &mut Client, members: &[&str]) {
 }
 
 fn tended(alice: &mut Client, answer: &Value) -> Vec<String> {
-    alice.engine.tend();
+    alice.engine.sharing_due();
     let url = format!("{HS}/sync?since=a");
-    if let Some(needs) = alice.engine.inspect("GET", &url, answer.to_string().into_bytes()) {
+    if let Some(needs) =
+        alice.engine.inspect(Request { method: "GET", url: &url }, answer.to_string().into_bytes())
+    {
         alice.engine.drop_answer(needs.answer);
     }
-    alice.engine.tend().into_iter().map(|tend| tend.room_id).collect()
+    alice.engine.sharing_due().into_iter().map(|due| due.room_id).collect()
 }
 
 #[test]
@@ -338,16 +361,18 @@ fn only_the_homeservers_own_list_of_devices_counts_and_nothing_hides_it() {
         r#"{{"next_batch":"b","to_device":{{"events":[{message}]}},"device_lists":{{"changed":["{BOB}"]}}}}"#
     );
     let answer: Value = serde_json::from_str(&text).unwrap();
-    let needs = alice.engine.inspect("GET", &format!("{HS}/sync?since=a"), text.into_bytes());
+    let needs = alice
+        .engine
+        .inspect(Request { method: "GET", url: &format!("{HS}/sync?since=a") }, text.into_bytes());
     assert!(needs.is_none());
-    assert_eq!(alice.engine.tend().len(), 1, "{answer}");
+    assert_eq!(alice.engine.sharing_due().len(), 1, "{answer}");
     let forged = json!({"next_batch": "b", "to_device": {"events": [
         {"type": "x", "content": {"device_lists": {"changed": [BOB]}}}]}});
     assert!(tended(&mut alice, &forged).is_empty());
     let sliding = json!({"pos": "b", "extensions": {"e2ee": {"device_lists": {"changed": [BOB]}}}});
     let url = "https://hs.example.org/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
-    alice.engine.inspect("POST", url, sliding.to_string().into_bytes());
-    assert_eq!(alice.engine.tend().len(), 1);
+    alice.engine.inspect(Request { method: "POST", url }, sliding.to_string().into_bytes());
+    assert_eq!(alice.engine.sharing_due().len(), 1);
 }
 
 /// Events that nobody here has the key of, as the running client holds them.
@@ -373,9 +398,9 @@ fn of_what_waits_for_keys_the_oldest_of_the_largest_room_gives_way() {
     for (count, bytes) in [(5_000, 10), (600, 60_000)] {
         for small in ["!a:x", "!zz:x"] {
             let mut bob = Client::new(BOB);
-            bob.engine.backfill(small, &unreadable(small, 3, 10)).unwrap();
-            bob.engine.backfill("!big:x", &unreadable("!big:x", count, bytes)).unwrap();
-            bob.engine.backfill("!late:x", &unreadable("!late:x", 3, 10)).unwrap();
+            bob.engine.backfill(RoomId(small), &unreadable(small, 3, 10)).unwrap();
+            bob.engine.backfill(RoomId("!big:x"), &unreadable("!big:x", count, bytes)).unwrap();
+            bob.engine.backfill(RoomId("!late:x"), &unreadable("!late:x", 3, 10)).unwrap();
             let all = bob.engine.take_undecryptable();
             assert_eq!(waiting(&all, small).len(), 3, "{small} {bytes}");
             assert_eq!(waiting(&all, "!late:x").len(), 3, "{small} {bytes}");

@@ -10,9 +10,9 @@
 )]
 
 use mantle_room_state::{
-    InboundSession, IneligibleType, KeyForm, MAX_CONTENT_BYTES, OpenError, OpenedState,
-    OutboundSession, OwnDevice, PackError, PowerLevels, ReceivedEvent, SeenIndices, SessionOrigin,
-    SessionStore, encrypt_state,
+    DeviceId, DeviceKeys, GivenKey, InboundSession, IneligibleType, KeyForm, LevelContents,
+    MAX_CONTENT_BYTES, OpenError, OpenedState, OutboundSession, OwnDevice, PackError, PowerLevels,
+    ReceivedEvent, SeenIndices, SessionOrigin, SessionStore, TypeAndKey, UserId, encrypt_state,
 };
 use serde_json::{Value, json};
 use vodozemac::megolm::{GroupSession, SessionConfig};
@@ -26,7 +26,11 @@ const NAME_KEY: &str = "m.room.name:";
 fn device(user_id: &str) -> OwnDevice {
     let curve25519 = Curve25519PublicKey::from(&Curve25519SecretKey::new()).to_base64();
     let ed25519 = Ed25519Keypair::new().public_key().to_base64();
-    OwnDevice::new(user_id, "DEVICE", &curve25519, &ed25519).unwrap()
+    OwnDevice::new(
+        DeviceId { user_id, id: "DEVICE" },
+        DeviceKeys { curve25519: &curve25519, ed25519: &ed25519 },
+    )
+    .unwrap()
 }
 
 fn origin(device: &OwnDevice) -> SessionOrigin {
@@ -52,22 +56,20 @@ impl World {
         let alice = device(ALICE);
         let mut session = InboundSession::import(
             &group.session_id(),
-            &group.session_key().to_base64(),
-            KeyForm::RoomKey,
+            GivenKey { form: KeyForm::RoomKey, text: &group.session_key().to_base64() },
             origin(&alice),
         )
         .unwrap();
         session.set_owner(ALICE);
         let mut sessions = SessionStore::new();
         sessions.add(session).unwrap();
-        let levels = PowerLevels::from_contents(
-            Some(
+        let levels = PowerLevels::from_contents(LevelContents {
+            power_levels: Some(
                 &json!({"users": {ALICE: 50, MALLORY: 50}, "events": {"m.room.pinned_events": 75}})
                     .to_string(),
             ),
-            None,
-            None,
-        );
+            ..LevelContents::default()
+        });
         Self { group, alice, sessions, levels, seen: SeenIndices::new() }
     }
 
@@ -124,7 +126,9 @@ fn what_we_encrypt_we_open() {
     for (index, content) in
         [r#"{"topic":"a"}"#, r#"{ "topic" : "b\u0000\ud83d\ude00" }"#].into_iter().enumerate()
     {
-        let sent = encrypt_state(&mut outbound, &alice, "m.room.topic", "", content).unwrap();
+        let sent =
+            encrypt_state(&mut outbound, &alice, TypeAndKey::single("m.room.topic"), content)
+                .unwrap();
         let id = format!("${index}");
         let opened = world
             .open(&ReceivedEvent {
@@ -227,13 +231,18 @@ fn check_an_unknown_owner_waits() {
     let alice = device(ALICE);
     let key = world.group.session_key().to_base64();
     let id = world.group.session_id();
-    let session = InboundSession::import(&id, &key, KeyForm::RoomKey, origin(&alice)).unwrap();
+    let session = InboundSession::import(
+        &id,
+        GivenKey { form: KeyForm::RoomKey, text: &key },
+        origin(&alice),
+    )
+    .unwrap();
     world.sessions.add(session).unwrap();
     let content = world.content_of(name_payload().to_string());
     let error = world.open(&event(NAME_KEY, &content)).unwrap_err();
     assert!(matches!(error, OpenError::UnknownOwner));
     assert!(error.may_retry());
-    assert_eq!(world.sessions.set_owner(alice.curve25519(), alice.ed25519(), ALICE), 1);
+    assert_eq!(world.sessions.set_owner(alice.keys(), UserId(ALICE)), 1);
     assert!(world.open(&event(NAME_KEY, &content)).is_ok());
 }
 
@@ -243,7 +252,12 @@ fn check_someone_passing_on_a_session_as_their_own_changes_nothing() {
     let mallory = device(MALLORY);
     let key = world.group.session_key().to_base64();
     let id = world.group.session_id();
-    let mut stolen = InboundSession::import(&id, &key, KeyForm::RoomKey, origin(&mallory)).unwrap();
+    let mut stolen = InboundSession::import(
+        &id,
+        GivenKey { form: KeyForm::RoomKey, text: &key },
+        origin(&mallory),
+    )
+    .unwrap();
     stolen.set_owner(MALLORY);
     world.sessions.add(stolen).unwrap();
     let content = world.content_of(name_payload().to_string());
@@ -317,8 +331,7 @@ fn a_missing_key_or_index_may_heal() {
     world.group.encrypt("two");
     let mut session = InboundSession::import(
         &id,
-        &world.group.session_key().to_base64(),
-        KeyForm::RoomKey,
+        GivenKey { form: KeyForm::RoomKey, text: &world.group.session_key().to_base64() },
         origin(&world.alice),
     )
     .unwrap();
@@ -328,8 +341,12 @@ fn a_missing_key_or_index_may_heal() {
     assert!(matches!(error, OpenError::MissingIndex { first: 3, got: 1 }), "{error:?}");
     assert!(error.may_retry());
 
-    let session =
-        InboundSession::import(&id, &key_at_1, KeyForm::RoomKey, origin(&world.alice)).unwrap();
+    let session = InboundSession::import(
+        &id,
+        GivenKey { form: KeyForm::RoomKey, text: &key_at_1 },
+        origin(&world.alice),
+    )
+    .unwrap();
     late.sessions.add(session).unwrap();
     assert!(late.open(&event(NAME_KEY, &content)).is_ok());
 }

@@ -13,8 +13,8 @@
 mod support;
 
 use mantle_room_state::{
-    Before, Conversion, CreatePlan, EngineError, NewRooms, OpenStep, Part, Plan, StateEngine,
-    StateSettings, Trust,
+    Before, Conversion, CreatePlan, EngineError, EventId, NewRooms, OpenStep, Part, Plan, Request,
+    RoomId, SessionId, StateEngine, StateSettings, Trust, TypeAndKey, Upgrade, UserId,
 };
 use serde_json::{Value, json};
 use support::*;
@@ -104,8 +104,10 @@ fn every_place_of_an_event_is_opened() {
     let search = json!({"search_categories": {"room_events": {"results": [{"rank": 1,
         "result": with_room(&event), "context": {"events_before": [with_room(&event)]}}],
         "state": {ROOM: [event]}}}});
-    let needs =
-        bob.engine.inspect("POST", &format!("{HS}/search"), search.to_string().into_bytes());
+    let needs = bob.engine.inspect(
+        Request { method: "POST", url: &format!("{HS}/search") },
+        search.to_string().into_bytes(),
+    );
     let opened = bob.finish(&needs.unwrap()).unwrap();
     for place in
         ["/results/0/result", "/results/0/context/events_before/0", "/state/!room:example.org/0"]
@@ -115,7 +117,8 @@ fn every_place_of_an_event_is_opened() {
     }
     let sliding = json!({"pos": "1", "rooms": {ROOM: {"required_state": [event], "timeline": []}}});
     let url = "https://hs.example.org/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
-    let needs = bob.engine.inspect("POST", url, sliding.to_string().into_bytes());
+    let needs =
+        bob.engine.inspect(Request { method: "POST", url }, sliding.to_string().into_bytes());
     let opened = bob.finish(&needs.unwrap()).unwrap();
     assert!(clear(&opened["rooms"][ROOM]["required_state"][0]));
     assert_eq!(opened["rooms"][ROOM]["name"], "Secret", "the server computed none");
@@ -123,7 +126,8 @@ fn every_place_of_an_event_is_opened() {
     let other = "!other:example.org";
     let sliding =
         json!({"pos": "2", "rooms": {ROOM: {"name": "Alice and Bob"}, other: {"name": "X"}}});
-    let needs = bob.engine.inspect("POST", url, sliding.to_string().into_bytes());
+    let needs =
+        bob.engine.inspect(Request { method: "POST", url }, sliding.to_string().into_bytes());
     let opened = bob.finish(&needs.unwrap()).unwrap();
     assert_eq!(opened["rooms"], json!({ROOM: {"name": "Secret"}, other: {"name": "X"}}));
     assert!(bob.codes().is_empty());
@@ -143,7 +147,7 @@ fn the_previous_content_is_opened_or_taken_out() {
     second["event_id"] = json!("$2");
     let mut carol = Client::new("@carol:example.org");
     carol.knows(&[&alice]);
-    carol.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    carol.engine.add_room_state(RoomId(ROOM), &json!(room_state()).to_string()).unwrap();
     let keys = alice.session(&[&bob]).import_json;
     carol.engine.add_room_keys(&keys).unwrap();
     let opened = carol.open("/sync", &sync(vec![], vec![second]));
@@ -245,8 +249,14 @@ fn healing_goes_in_steps_and_in_the_order_the_events_came() {
             let event: Value = serde_json::from_str(retried.event.get()).unwrap();
             names.push(event["content"]["name"].clone());
             let id = event["event_id"].as_str().unwrap();
-            assert!(bob.engine.is_current(ROOM, "m.room.name", "", id));
-            assert!(!bob.engine.is_current(ROOM, "m.room.name", "", "$other"));
+            assert!(
+                bob.engine
+                    .is_current(EventId { room_id: ROOM, id }, TypeAndKey::single("m.room.name"))
+            );
+            assert!(!bob.engine.is_current(
+                EventId { room_id: ROOM, id: "$other" },
+                TypeAndKey::single("m.room.name")
+            ));
         }
         steps += 1;
         if !step.more {
@@ -265,7 +275,7 @@ fn healing_goes_in_steps_and_in_the_order_the_events_came() {
 #[test]
 fn what_the_clients_own_store_holds_unopened_heals_too() {
     let (_, mut bob, event) = alice_and_bob();
-    bob.engine.backfill(ROOM, &json!([event]).to_string()).unwrap();
+    bob.engine.backfill(RoomId(ROOM), &json!([event]).to_string()).unwrap();
     assert_eq!(bob.engine.retried(100).events.len(), 1);
 }
 
@@ -289,8 +299,9 @@ fn keys_in_the_same_answer_are_delivered_first() {
         json!({"next_batch": "s1", "to_device": answer["to_device"],
             "device_one_time_keys_count": answer["device_one_time_keys_count"]})
     );
-    let Before::Held { answer: id, needs } =
-        bob.engine.before("GET", &format!("{HS}/sync?timeout=30000&since=s1"))
+    let Before::Held { answer: id, needs } = bob
+        .engine
+        .before(Request { method: "GET", url: &format!("{HS}/sync?timeout=30000&since=s1") })
     else {
         panic!("not held")
     };
@@ -302,7 +313,7 @@ fn keys_in_the_same_answer_are_delivered_first() {
     assert_eq!(rest["to_device"], json!({"events": []}), "not twice");
     assert_eq!(rest["next_batch"], "s2");
     assert!(matches!(
-        bob.engine.before("GET", &format!("{HS}/sync?since=s1")),
+        bob.engine.before(Request { method: "GET", url: &format!("{HS}/sync?since=s1") }),
         Before::Send { url: None }
     ));
 }
@@ -315,9 +326,9 @@ fn a_held_half_is_only_for_the_same_since() {
     let mut answer = sync(vec![event], vec![]);
     answer["to_device"] = json!({"events": [{}]});
     let needs = bob.inspect("/sync?since=s1", &answer).unwrap();
-    bob.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    bob.engine.add_room_state(RoomId(ROOM), &json!(room_state()).to_string()).unwrap();
     assert!(matches!(bob.engine.open(needs.answer, 100), Ok(OpenStep::Split(_))));
-    let before = bob.engine.before("GET", &format!("{HS}/sync?since=s0"));
+    let before = bob.engine.before(Request { method: "GET", url: &format!("{HS}/sync?since=s0") });
     assert!(matches!(before, Before::Send { .. }));
     assert!(matches!(bob.engine.open(needs.answer, 100), Err(EngineError::Unknown)));
 }
@@ -372,7 +383,7 @@ fn check_a_rollback_keeps_what_is_known_also_after_a_reload() {
         if reload {
             bob.reload();
             bob.engine.add_room_keys(&keys).unwrap();
-            bob.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+            bob.engine.add_room_state(RoomId(ROOM), &json!(room_state()).to_string()).unwrap();
         }
         let opened = bob.open("/sync?since=s2", &sync(vec![first.clone()], vec![]));
         let event = &joined(&opened, "state")[0];
@@ -421,7 +432,10 @@ fn check_clear_never_counts_over_encrypted() {
     }
     // Escapes do not hide it.
     let hidden = sync(vec![clear], vec![]).to_string().replace("m.room.name", "m.room.n\\u0061me");
-    let needs = bob.engine.inspect("GET", &format!("{HS}/sync"), hidden.into_bytes()).unwrap();
+    let needs = bob
+        .engine
+        .inspect(Request { method: "GET", url: &format!("{HS}/sync") }, hidden.into_bytes())
+        .unwrap();
     let opened = bob.finish(&needs).unwrap();
     assert_eq!(joined(&opened, "state")[0]["content"], name());
 }
@@ -452,8 +466,11 @@ fn check_the_packed_key() {
 fn check_power_levels_inside_are_never_opened() {
     let mut alice = Client::new("@alice:example.org");
     let session = alice.session(&[]);
-    alice.engine.imported(ROOM, &session.session_id).unwrap();
-    let error = alice.engine.encrypt(ROOM, "m.room.power_levels", "", "{}").unwrap_err();
+    alice.engine.imported(SessionId { room_id: ROOM, id: &session.session_id }).unwrap();
+    let error = alice
+        .engine
+        .encrypt(RoomId(ROOM), TypeAndKey::single("m.room.power_levels"), "{}")
+        .unwrap_err();
     assert!(matches!(error, EngineError::Encrypt(_)));
 }
 
@@ -476,7 +493,7 @@ fn check_the_senders_power_for_the_inner_type() {
 fn check_another_room() {
     let (_, mut bob, event) = alice_and_bob();
     let other = "!other:example.org";
-    bob.engine.add_room_state(other, &json!(room_state()).to_string()).unwrap();
+    bob.engine.add_room_state(RoomId(other), &json!(room_state()).to_string()).unwrap();
     let answer = json!({"rooms": {"join": {other: {"state": {"events": [event]}}}}});
     // The session is not one of that room, so the event waits for ever.
     assert_eq!(bob.open("/sync", &answer), answer);
@@ -510,7 +527,10 @@ fn the_newest_of_an_answers_flags_and_levels_counts() {
     let answer = answer
         .to_string()
         .replace("\"ROOM\"", &format!("{{\"timeline\":{text},\"state\":{state}}}"));
-    let needs = bob.engine.inspect("GET", &format!("{HS}/sync"), answer.into_bytes()).unwrap();
+    let needs = bob
+        .engine
+        .inspect(Request { method: "GET", url: &format!("{HS}/sync") }, answer.into_bytes())
+        .unwrap();
     let opened = bob.finish(&needs).unwrap();
     assert_eq!(joined(&opened, "timeline")[2]["content"], name());
     assert_eq!(opened["rooms"]["join"][ROOM]["state"]["events"][2], old[2]);
@@ -572,8 +592,14 @@ fn a_forged_signature_among_good_ones_is_refused_alone() {
         let (mut alice, mut bob, name) = alice_and_bob();
         let mut events = vec![name];
         for at in 2..=20 {
-            let ticket =
-                alice.engine.encrypt(ROOM, "org.example.slot", &at.to_string(), "{}").unwrap();
+            let ticket = alice
+                .engine
+                .encrypt(
+                    RoomId(ROOM),
+                    TypeAndKey { event_type: "org.example.slot", state_key: &at.to_string() },
+                    "{}",
+                )
+                .unwrap();
             alice.persist();
             let out = alice.engine.take_encrypted(ticket).unwrap();
             events.push(json!({"type": "m.room.encrypted", "event_id": format!("${at}"),
@@ -611,7 +637,10 @@ fn one_members_deep_content_hides_nothing_else() {
     let message = json!({"type": "m.room.message", "sender": "@mallory:x", "event_id": "$m",
         "content": {"body": "DEEP", "state_key": "x"}});
     let answer = sync(vec![event], vec![message]).to_string().replace("\"DEEP\"", &deep);
-    let needs = bob.engine.inspect("GET", &format!("{HS}/sync"), answer.into_bytes()).unwrap();
+    let needs = bob
+        .engine
+        .inspect(Request { method: "GET", url: &format!("{HS}/sync") }, answer.into_bytes())
+        .unwrap();
     loop {
         match bob.engine.open(needs.answer, 9).unwrap() {
             OpenStep::Done(body) => {
@@ -631,19 +660,24 @@ fn a_put_in_a_flagged_room_is_encrypted_and_elsewhere_it_passes() {
     let mut alice = Client::new("@alice:example.org");
     let url = format!("{HS}/rooms/%21room%3Aexample.org/state/m.room.name/?x=1");
     let body = br#"{"name":"Secret"}"#;
-    let Plan::NeedRoom { room_id, .. } = alice.engine.plan_put("PUT", &url, body) else {
+    let Plan::NeedRoom { room_id, .. } =
+        alice.engine.plan_put(Request { method: "PUT", url: &url }, body)
+    else {
         panic!("not asked")
     };
     assert_eq!(room_id, ROOM);
-    alice.engine.add_room_state(ROOM, "[]").unwrap();
-    assert!(matches!(alice.engine.plan_put("PUT", &url, body), Plan::NeedRoom { .. }));
+    alice.engine.add_room_state(RoomId(ROOM), "[]").unwrap();
+    assert!(matches!(
+        alice.engine.plan_put(Request { method: "PUT", url: &url }, body),
+        Plan::NeedRoom { .. }
+    ));
     let mut clear = room_state();
     clear.remove(2);
-    alice.engine.add_room_state(ROOM, &json!(clear).to_string()).unwrap();
-    assert_eq!(alice.engine.plan_put("PUT", &url, body), Plan::Pass);
-    alice.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    alice.engine.add_room_state(RoomId(ROOM), &json!(clear).to_string()).unwrap();
+    assert_eq!(alice.engine.plan_put(Request { method: "PUT", url: &url }, body), Plan::Pass);
+    alice.engine.add_room_state(RoomId(ROOM), &json!(room_state()).to_string()).unwrap();
     assert_eq!(
-        alice.engine.plan_put("PUT", &url, body),
+        alice.engine.plan_put(Request { method: "PUT", url: &url }, body),
         Plan::Encrypt {
             room_id: ROOM.to_owned(),
             event_type: "m.room.name".to_owned(),
@@ -660,28 +694,40 @@ fn a_put_in_a_flagged_room_is_encrypted_and_elsewhere_it_passes() {
         "m.room.encrypted/m.room.name%3A",
     ] {
         let url = format!("{HS}/rooms/{ROOM}/state/{other}");
-        assert_eq!(alice.engine.plan_put("PUT", &url, b"{}"), Plan::Pass, "{other}");
+        assert_eq!(
+            alice.engine.plan_put(Request { method: "PUT", url: &url }, b"{}"),
+            Plan::Pass,
+            "{other}"
+        );
     }
     for (state_key, body) in [("", "[]"), ("", "\"x\""), (&"k".repeat(250)[..], "{}")] {
         let url = format!("{HS}/rooms/{ROOM}/state/m.room.topic/{state_key}");
         assert!(
-            matches!(alice.engine.plan_put("PUT", &url, body.as_bytes()), Plan::Refuse { .. }),
+            matches!(
+                alice.engine.plan_put(Request { method: "PUT", url: &url }, body.as_bytes()),
+                Plan::Refuse { .. }
+            ),
             "{body}"
         );
     }
     let long = json!({"topic": "t".repeat(60_000)}).to_string();
     let url = format!("{HS}/rooms/{ROOM}/state/m.room.topic");
-    assert!(matches!(alice.engine.plan_put("PUT", &url, long.as_bytes()), Plan::Refuse { .. }));
+    assert!(matches!(
+        alice.engine.plan_put(Request { method: "PUT", url: &url }, long.as_bytes()),
+        Plan::Refuse { .. }
+    ));
     let url = format!("{HS}/rooms/!new:x/state/m.room.encryption");
     let flagged = json!({"algorithm": "m.megolm.v1.aes-sha2", FLAG: true}).to_string();
     assert_eq!(
-        alice.engine.plan_put("PUT", &url, flagged.as_bytes()),
+        alice.engine.plan_put(Request { method: "PUT", url: &url }, flagged.as_bytes()),
         Plan::Flag { room_id: "!new:x".to_owned() }
     );
-    assert_eq!(alice.engine.plan_put("PUT", &url, b"{}"), Plan::Pass);
+    assert_eq!(alice.engine.plan_put(Request { method: "PUT", url: &url }, b"{}"), Plan::Pass);
     let url = format!("{HS}/rooms/{ROOM}/state/im.vector.modular.widgets/jitsi");
     let widget = br#"{"type":"jitsi","data":{"roomName":"Secret","domain":"x"}}"#;
-    let Plan::Rewrite { body } = alice.engine.plan_put("PUT", &url, widget) else {
+    let Plan::Rewrite { body } =
+        alice.engine.plan_put(Request { method: "PUT", url: &url }, widget)
+    else {
         panic!("not rewritten")
     };
     assert_eq!(body, r#"{"type":"jitsi","data":{"domain":"x"}}"#);
@@ -692,12 +738,13 @@ fn an_index_leaves_only_when_it_is_stored() {
     let mut alice = Client::new("@alice:example.org");
     let session = alice.session(&[]);
     assert!(matches!(
-        alice.engine.encrypt(ROOM, "m.room.name", "", "{}"),
+        alice.engine.encrypt(RoomId(ROOM), TypeAndKey::single("m.room.name"), "{}"),
         Err(EngineError::NoSession)
     ));
-    alice.engine.imported(ROOM, &session.session_id).unwrap();
+    alice.engine.imported(SessionId { room_id: ROOM, id: &session.session_id }).unwrap();
     alice.persist();
-    let ticket = alice.engine.encrypt(ROOM, "m.room.name", "", "{}").unwrap();
+    let ticket =
+        alice.engine.encrypt(RoomId(ROOM), TypeAndKey::single("m.room.name"), "{}").unwrap();
     assert_eq!(alice.engine.take_encrypted(ticket), Err(EngineError::NotStored));
     let batch = alice.engine.take_persist().unwrap();
     assert_eq!(alice.engine.take_encrypted(ticket), Err(EngineError::NotStored));
@@ -705,7 +752,8 @@ fn an_index_leaves_only_when_it_is_stored() {
     assert!(alice.engine.take_encrypted(ticket).is_ok());
     assert_eq!(alice.engine.take_encrypted(ticket), Err(EngineError::Unknown));
     // One whose index could not be stored never leaves, nor does its session go on.
-    let ticket = alice.engine.encrypt(ROOM, "m.room.name", "", "{}").unwrap();
+    let ticket =
+        alice.engine.encrypt(RoomId(ROOM), TypeAndKey::single("m.room.name"), "{}").unwrap();
     let batch = alice.engine.take_persist().unwrap();
     alice.engine.persist_failed(batch.id);
     alice.engine.persisted(batch.id);
@@ -724,16 +772,21 @@ fn nothing_is_encrypted_for_nobody() {
     let bob = Client::new("@bob:example.org");
     let session = alice.session(&[&bob]);
     assert_eq!(session.share_with.len(), 1);
-    alice.engine.imported(ROOM, &session.session_id).unwrap();
-    let encrypt = |alice: &mut Client| alice.engine.encrypt(ROOM, "m.room.name", "", "{}");
+    alice.engine.imported(SessionId { room_id: ROOM, id: &session.session_id }).unwrap();
+    let encrypt = |alice: &mut Client| {
+        alice.engine.encrypt(RoomId(ROOM), TypeAndKey::single("m.room.name"), "{}")
+    };
     assert_eq!(encrypt(&mut alice), Err(EngineError::NotShared));
     alice
         .engine
-        .shared(ROOM, &session.session_id, r#"[{"userId":"@x:y","deviceId":"Z"}]"#)
+        .shared(
+            SessionId { room_id: ROOM, id: &session.session_id },
+            r#"[{"userId":"@x:y","deviceId":"Z"}]"#,
+        )
         .unwrap();
     assert_eq!(encrypt(&mut alice), Err(EngineError::NotShared));
     let devices = serde_json::to_string(&session.share_with).unwrap();
-    alice.engine.shared(ROOM, &session.session_id, &devices).unwrap();
+    alice.engine.shared(SessionId { room_id: ROOM, id: &session.session_id }, &devices).unwrap();
     assert!(encrypt(&mut alice).is_ok());
     assert!(alice.session(&[&bob]).share_with.is_empty());
 }
@@ -749,7 +802,10 @@ fn two_tabs_never_use_an_index_twice() {
     two.log_in();
     let (event, _) = two.send(&[], "m.room.name", &json!({"name": "two"}));
     one.engine.stop_writing();
-    assert_eq!(one.engine.encrypt(ROOM, "m.room.name", "", "{}"), Err(EngineError::NotWriter));
+    assert_eq!(
+        one.engine.encrypt(RoomId(ROOM), TypeAndKey::single("m.room.name"), "{}"),
+        Err(EngineError::NotWriter)
+    );
     one.store = two.store.clone();
     one.engine.become_writer(&Value::Object(one.store.clone()).to_string()).unwrap();
     let (third, _) = one.send(&[], "m.room.name", &json!({"name": "three"}));
@@ -797,19 +853,22 @@ fn alice_who_named(other: &Client) -> Client {
 fn sessions_rotate_and_ones_own_state_is_sent_again() {
     let mut alice = alice_who_named(&Client::new(BOB));
     let here = json!({"members": ["@alice:example.org"], "now": NOW}).to_string();
-    assert!(alice.engine.reencrypt(ROOM, &here).unwrap().events.is_empty());
+    assert!(alice.engine.reencrypt(RoomId(ROOM), &here).unwrap().events.is_empty());
     // Bob leaves.
     let session = alice.session(&[]);
     assert_eq!((session.is_new, session.rotated), (true, Some("member-left")));
-    let again = alice.engine.reencrypt(ROOM, &here).unwrap();
+    let again = alice.engine.reencrypt(RoomId(ROOM), &here).unwrap();
     assert_eq!(again.delay_ms, 0);
     assert_eq!(again.events.len(), 1);
     assert_eq!(again.events[0].event_type, "m.room.name");
     assert_eq!(again.events[0].content_json, name().to_string());
-    alice.engine.imported(ROOM, &session.session_id).unwrap();
-    alice.engine.encrypt(ROOM, "m.room.name", "", r#"{"name":"Renamed"}"#).unwrap();
+    alice.engine.imported(SessionId { room_id: ROOM, id: &session.session_id }).unwrap();
+    alice
+        .engine
+        .encrypt(RoomId(ROOM), TypeAndKey::single("m.room.name"), r#"{"name":"Renamed"}"#)
+        .unwrap();
     // What is known is older than what is on its way.
-    assert!(alice.engine.reencrypt(ROOM, &here).unwrap().events.is_empty());
+    assert!(alice.engine.reencrypt(RoomId(ROOM), &here).unwrap().events.is_empty());
 }
 
 /// Who needs Alice's session, and whether it may be given up for its age or use.
@@ -823,15 +882,19 @@ fn alone(now: u64, keeps: bool) -> String {
 #[test]
 fn a_session_that_is_used_up_is_changed_for_what_is_new_and_that_ends() {
     let mut alice = Client::new(ALICE);
-    alice.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    alice.engine.add_room_state(RoomId(ROOM), &json!(room_state()).to_string()).unwrap();
     let mut sent = 0;
     let mut write = |alice: &mut Client, event_type: &str, content: &str, base: Option<&str>| {
         let asked = alone(NOW, base.is_some());
         let session = alice.engine.need_session(&asked).unwrap();
-        alice.engine.imported(ROOM, &session.session_id).unwrap();
+        alice.engine.imported(SessionId { room_id: ROOM, id: &session.session_id }).unwrap();
         let ticket = match base {
-            None => alice.engine.encrypt(ROOM, event_type, "", content),
-            Some(base) => alice.engine.encrypt_again(ROOM, event_type, "", content, base),
+            None => alice.engine.encrypt(RoomId(ROOM), TypeAndKey::single(event_type), content),
+            Some(base) => alice.engine.encrypt_again(
+                EventId { room_id: ROOM, id: base },
+                TypeAndKey::single(event_type),
+                content,
+            ),
         };
         alice.persist();
         let out = alice.engine.take_encrypted(ticket.unwrap()).unwrap();
@@ -871,7 +934,7 @@ fn what_was_written_with_the_session_of_now_is_under_way_for_another_tab_too() {
     alice.send(&[], "m.room.name", &json!({"name": "Renamed"}));
     assert_eq!(again(&mut alice, &[ALICE], NOW), (60_000, 0));
     alice.reload();
-    alice.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    alice.engine.add_room_state(RoomId(ROOM), &json!(room_state()).to_string()).unwrap();
     assert_eq!(again(&mut alice, &[ALICE], NOW + 1), (59_999, 0));
     // It never came back: the homeserver is asked before anything is sent.
     assert_eq!(again(&mut alice, &[ALICE], NOW + 60_000), (0, 1));
@@ -892,7 +955,7 @@ fn shared_room() -> Vec<Value> {
 /// When to ask again, and how many events to send now.
 fn again(one: &mut Client, members: &[&str], now: u64) -> (u64, usize) {
     let json = json!({"members": members, "now": now}).to_string();
-    let again = one.engine.reencrypt(ROOM, &json).unwrap();
+    let again = one.engine.reencrypt(RoomId(ROOM), &json).unwrap();
     (again.delay_ms, again.events.len())
 }
 
@@ -914,7 +977,7 @@ fn room_with_dave(user: &str) -> (Client, Client) {
         let mut state = shared_room();
         state.push(event.clone());
         client.open("/sync?since=a", &sync(state, vec![]));
-        client.engine.tend();
+        client.engine.sharing_due();
     }
     (alice, one)
 }
@@ -928,14 +991,14 @@ fn after_a_leave_the_maker_goes_first_and_the_others_one_after_the_other() {
         let answer = sync(vec![], vec![left(DAVE)]);
         alice.open("/sync?since=b", &answer);
         one.open("/sync?since=b", &answer);
-        assert_eq!(one.engine.tend()[0].room_id, ROOM);
+        assert_eq!(one.engine.sharing_due()[0].room_id, ROOM);
         // Later askers wait no longer than the first.
         assert_eq!(again(&mut one, &all, NOW + 5), (turn, 0), "{user}");
         assert_eq!(again(&mut one, &all, NOW + 15), (turn - 10, 0), "{user}");
         assert_eq!(again(&mut alice, &all, NOW), (0, 0), "the key of before is not used again");
         one.reload();
-        assert_eq!(one.engine.tend()[0].why, "stale");
-        one.engine.add_room_state(ROOM, &json!(shared_room()).to_string()).unwrap();
+        assert_eq!(one.engine.sharing_due()[0].why, "stale");
+        one.engine.add_room_state(RoomId(ROOM), &json!(shared_room()).to_string()).unwrap();
         one.knows(&[&alice]);
         assert_eq!(again(&mut one, &all, NOW + 5 + turn), (0, 1), "{user}");
 
@@ -958,7 +1021,7 @@ fn after_a_leave_the_maker_goes_first_and_the_others_one_after_the_other() {
 fn a_maker_nothing_was_heard_of_since_a_reload_is_taken_to_be_there() {
     let (alice, mut bob) = room_with_dave(BOB);
     bob.reload();
-    bob.engine.add_room_state(ROOM, &json!(shared_room()).to_string()).unwrap();
+    bob.engine.add_room_state(RoomId(ROOM), &json!(shared_room()).to_string()).unwrap();
     bob.knows(&[&alice]);
     assert_eq!(again(&mut bob, &[ALICE, BOB], NOW), (0, 0));
 }
@@ -990,8 +1053,8 @@ fn a_leaver_the_pages_client_still_takes_for_a_member_gets_no_key() {
     let (mut alice, bob) = room_with_dave(BOB);
     let dave = Client::new(DAVE);
     alice.open("/sync?since=b", &sync(vec![], vec![left(DAVE)]));
-    let tend = alice.engine.tend();
-    assert_eq!((tend[0].members.len(), tend[0].members[0].membership.as_str()), (1, "leave"));
+    let due = alice.engine.sharing_due();
+    assert_eq!((due[0].members.len(), due[0].members[0].membership.as_str()), (1, "leave"));
     let session = alice.session(&[&dave, &bob]);
     assert_eq!(session.rotated, Some("member-left"));
     let users: Vec<&str> =
@@ -1024,7 +1087,7 @@ fn who_writes_encrypted_state_goes_before_who_never_did() {
     bob.open("/sync?since=c", &sync(vec![], vec![left(ALICE)]));
     let now = NOW + 1;
     let all = json!({"members": [AARON, BOB, DAVE], "now": now}).to_string();
-    let again = bob.engine.reencrypt(ROOM, &all).unwrap();
+    let again = bob.engine.reencrypt(RoomId(ROOM), &all).unwrap();
     // The topic has a session that must be changed first.
     assert_eq!(again.events.len(), 1);
     assert_eq!(again.events[0].event_type, "m.room.name");
@@ -1033,7 +1096,7 @@ fn who_writes_encrypted_state_goes_before_who_never_did() {
         "/_matrix/client/v3/rooms/%21room%3Aexample.org/state/m.room.encrypted/m.room.name%3A"
     );
     assert_eq!(bob.session(&[]).rotated, Some("member-left"));
-    assert_eq!(bob.engine.reencrypt(ROOM, &all).unwrap().events.len(), 2);
+    assert_eq!(bob.engine.reencrypt(RoomId(ROOM), &all).unwrap().events.len(), 2);
 }
 
 #[test]
@@ -1126,7 +1189,7 @@ fn a_new_room_is_made_without_name_and_topic_and_they_wait() {
     assert!(!stored.contains("Secret") && !stored.contains("Hidden"), "sealed");
     let pending = alice.engine.pending_writes();
     assert_eq!((pending.len(), &pending[0].room_id), (1, &None));
-    alice.engine.created(&pending_id, ROOM).unwrap();
+    alice.engine.created(&pending_id, RoomId(ROOM)).unwrap();
     assert!(alice.engine.encrypts_state(ROOM));
     alice.reload();
     let pending = alice.engine.pending_writes();
@@ -1143,9 +1206,9 @@ fn a_new_room_is_made_without_name_and_topic_and_they_wait() {
             ("m.room.topic", r#"{"topic":"Hidden","m.topic":{"m.text":[{"body":"Hidden"}]}}"#),
         ]
     );
-    alice.engine.pending_sent(&pending_id, "m.room.name", "").unwrap();
+    alice.engine.pending_sent(&pending_id, TypeAndKey::single("m.room.name")).unwrap();
     assert_eq!(alice.engine.pending_writes()[0].events.len(), 1);
-    alice.engine.pending_sent(&pending_id, "m.room.topic", "").unwrap();
+    alice.engine.pending_sent(&pending_id, TypeAndKey::single("m.room.topic")).unwrap();
     alice.reload();
     assert!(alice.engine.pending_writes().is_empty());
 }
@@ -1153,7 +1216,7 @@ fn a_new_room_is_made_without_name_and_topic_and_they_wait() {
 #[test]
 fn no_spelling_of_a_path_lets_a_name_through() {
     let mut alice = Client::new(ALICE);
-    alice.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    alice.engine.add_room_state(RoomId(ROOM), &json!(room_state()).to_string()).unwrap();
     let body = br#"{"name":"Secret"}"#;
     let room = "%21room%3Aexample.org";
     for path in [
@@ -1170,7 +1233,7 @@ fn no_spelling_of_a_path_lets_a_name_through() {
         format!("https://[::1]:8448/x/_matrix/client/unstable/rooms/{room}/state/m.room.name"),
         "https://hs/_matrix/client/v3/rooms/%23alias%3Aexample.org/state/m.room.name".to_owned(),
     ] {
-        match alice.engine.plan_put("PUT", &path, body) {
+        match alice.engine.plan_put(Request { method: "PUT", url: &path }, body) {
             Plan::Encrypt { url, .. } => {
                 assert!(url.contains("/state/m.room.encrypted/m.room.name%3A"), "{url}");
                 assert_eq!(url.matches("m.room.name").count(), 1, "{url}");
@@ -1194,16 +1257,16 @@ fn a_failed_creation_does_not_name_a_room_that_was_answered() {
     };
     let lost = make("Secret", NOW);
     let made = make("Other", NOW + 1);
-    alice.engine.created(&made, "!other:example.org").unwrap();
+    alice.engine.created(&made, RoomId("!other:example.org")).unwrap();
     // A direct chat has nothing that waits.
-    alice.engine.created("", "!direct:example.org").unwrap();
+    alice.engine.created("", RoomId("!direct:example.org")).unwrap();
     alice.reload();
     let pending = alice.engine.pending_writes();
     assert_eq!((&pending[0].pending_id, &pending[0].room_id), (&lost, &None));
     assert_eq!(pending[0].others, ["!other:example.org", "!direct:example.org"]);
     assert!(pending[1].others.is_empty());
     // Clocks differ, so a room may seem to be made after it was.
-    alice.engine.created("", "!early:example.org").unwrap();
+    alice.engine.created("", RoomId("!early:example.org")).unwrap();
     let plan = alice.engine.plan_create(create_body().to_string().as_bytes(), NOW + 2, None);
     assert!(matches!(plan, Ok(CreatePlan::Create { .. })));
     assert_eq!(alice.engine.pending_writes()[2].others, ["!early:example.org"]);
@@ -1299,7 +1362,8 @@ fn a_readable_name_that_only_browsers_can_read_does_not_replace_the_encrypted_on
         for list in ["state", "timeline"] {
             let mark: &[u8] = if what == "a byte order mark" { b"\xef\xbb\xbf" } else { b"" };
             let body = answer(list, &event, mark);
-            let needs = bob.engine.inspect("GET", &format!("{HS}/sync"), body);
+            let needs =
+                bob.engine.inspect(Request { method: "GET", url: &format!("{HS}/sync") }, body);
             let shown = needs.map(|needs| match bob.engine.open(needs.answer, 9).unwrap() {
                 OpenStep::Done(Some(body)) => body.to_bytes(),
                 _ => panic!("{what}: not edited"),
@@ -1322,10 +1386,12 @@ fn a_stranger_with_many_words_does_not_keep_the_inviters_out() {
     let mut taken = 0;
     for number in 0..300 {
         let room = format!("!{number}:x");
-        taken += usize::from(bob.engine.add_invite_preview("@mallory:x", &preview(&room)).is_ok());
+        taken += usize::from(
+            bob.engine.add_invite_preview(UserId("@mallory:x"), &preview(&room)).is_ok(),
+        );
     }
     assert!(taken < 100, "{taken}");
-    bob.engine.add_invite_preview(ALICE, &preview(ROOM)).unwrap();
+    bob.engine.add_invite_preview(UserId(ALICE), &preview(ROOM)).unwrap();
 }
 
 #[test]
@@ -1344,7 +1410,7 @@ fn nobody_elses_word_takes_the_place_of_the_inviters() {
     for words in [[inviters, anothers], [anothers, inviters]] {
         let mut bob = Client::new(BOB);
         for (sender, name) in words {
-            bob.engine.add_invite_preview(sender, &word(name)).unwrap();
+            bob.engine.add_invite_preview(UserId(sender), &word(name)).unwrap();
         }
         // For an invite the client holds already, whose inviter it compares.
         let retried: Vec<Value> = bob
@@ -1368,17 +1434,17 @@ fn nobody_elses_word_takes_the_place_of_the_inviters() {
     // One person's later word replaces the one before, and they are bounded all the same.
     let mut bob = Client::new(BOB);
     for name in ["Old", "Secret"] {
-        bob.engine.add_invite_preview(ALICE, &word(name)).unwrap();
+        bob.engine.add_invite_preview(UserId(ALICE), &word(name)).unwrap();
     }
     let opened = bob.open("/sync", &invite).to_string();
     assert!(opened.contains("Secret") && !opened.contains("Old"), "{opened}");
     let taken = (0..300)
         .filter(|number| {
-            bob.engine.add_invite_preview(&format!("@{number}:x"), &word("Fake")).is_ok()
+            bob.engine.add_invite_preview(UserId(&format!("@{number}:x")), &word("Fake")).is_ok()
         })
         .count();
     assert_eq!(taken, 199);
-    bob.engine.add_invite_preview(ALICE, &word("Newer")).unwrap();
+    bob.engine.add_invite_preview(UserId(ALICE), &word("Newer")).unwrap();
 }
 
 #[test]
@@ -1456,7 +1522,7 @@ fn what_somebody_has_set_in_a_new_room_is_not_overwritten() {
     let (mut alice, _, event) = alice_and_bob();
     let plan = alice.engine.plan_create(create_body().to_string().as_bytes(), NOW, None).unwrap();
     let CreatePlan::Create { pending_id, .. } = plan else { panic!("not taken out") };
-    alice.engine.created(&pending_id, ROOM).unwrap();
+    alice.engine.created(&pending_id, RoomId(ROOM)).unwrap();
     let types = |one: &mut Client| -> Vec<String> {
         one.persist();
         let stored = Value::Object(one.store.clone()).to_string();
@@ -1479,7 +1545,10 @@ fn an_upgraded_room_gets_its_name_again() {
     let mut state = room_state();
     state.push(event);
     alice.open("/sync", &sync(state, vec![]));
-    alice.engine.upgraded(ROOM, "!new:example.org", NOW).unwrap();
+    alice
+        .engine
+        .upgraded(Upgrade { old: RoomId(ROOM), new: RoomId("!new:example.org") }, NOW)
+        .unwrap();
     let pending = alice.engine.pending_writes();
     assert_eq!(pending[0].room_id.as_deref(), Some("!new:example.org"));
     assert_eq!(pending[0].events[0].content_json, name().to_string());
@@ -1491,8 +1560,9 @@ fn a_room_is_converted_step_by_step() {
     let mut alice = Client::new("@alice:example.org");
     let mut state = room_state();
     state[2]["content"].as_object_mut().unwrap().remove(FLAG);
-    let mut convert =
-        |state: &[Value]| alice.engine.convert_room(ROOM, &json!(state).to_string()).unwrap();
+    let mut convert = |state: &[Value]| {
+        alice.engine.convert_room(RoomId(ROOM), &json!(state).to_string()).unwrap()
+    };
     state.push(json!({"type": "m.room.name", "state_key": "", "sender": "@alice:example.org",
         "event_id": "$name", "content": {"name": "Readable"}}));
     let Conversion::Convert { flag, encrypt, blank, redact, types, done } = convert(&state) else {
@@ -1514,7 +1584,7 @@ fn a_room_is_converted_step_by_step() {
     assert!(!done);
     let refused = |state: &[Value], alice: &mut StateEngine| {
         matches!(
-            alice.convert_room(ROOM, &json!(state).to_string()).unwrap(),
+            alice.convert_room(RoomId(ROOM), &json!(state).to_string()).unwrap(),
             Conversion::Refuse { .. }
         )
     };
@@ -1539,7 +1609,7 @@ fn what_is_encrypted_is_not_converted_again_and_a_leftover_is_emptied() {
     };
     let mut plan = |events: &[Value]| {
         let state = json!([room_state(), events.to_vec()].concat());
-        match alice.engine.convert_room(ROOM, &state.to_string()).unwrap() {
+        match alice.engine.convert_room(RoomId(ROOM), &state.to_string()).unwrap() {
             Conversion::Convert { flag, encrypt, blank, redact, done, .. } => {
                 assert_eq!(flag, None);
                 let contents = encrypt.into_iter().map(|event| event.content_json).collect();
@@ -1567,7 +1637,7 @@ fn the_inviters_word_names_the_invite() {
     assert_eq!(preview.r#type, "org.mantle.room_state");
     for (sender, told) in [("@alice:example.org", true), ("@mallory:example.org", false)] {
         let mut carol = Client::new("@carol:example.org");
-        carol.engine.add_invite_preview(sender, preview.content.get()).unwrap();
+        carol.engine.add_invite_preview(UserId(sender), preview.content.get()).unwrap();
         // For an invite the client holds already, whose inviter it compares.
         let retried = carol.engine.retried(100).events;
         let event: Value = serde_json::from_str(retried[0].event.get()).unwrap();
@@ -1593,22 +1663,28 @@ fn summaries_and_single_reads_are_filled_in() {
     let needs = bob
         .engine
         .inspect(
-            "GET",
-            "https://hs.example.org/_matrix/client/v1/rooms/!space:x/hierarchy",
+            Request {
+                method: "GET",
+                url: "https://hs.example.org/_matrix/client/v1/rooms/!space:x/hierarchy",
+            },
             hierarchy.to_string().into_bytes(),
         )
         .unwrap();
     let filled = bob.finish(&needs).unwrap();
     assert_eq!(filled["rooms"][1]["name"], "Secret");
     assert_eq!(filled["rooms"][0], hierarchy["rooms"][0]);
-    let Before::Reply { body } =
-        bob.engine.before("GET", &format!("{HS}/rooms/{ROOM}/state/m.room.name/"))
+    let Before::Reply { body } = bob
+        .engine
+        .before(Request { method: "GET", url: &format!("{HS}/rooms/{ROOM}/state/m.room.name/") })
     else {
         panic!("asked the server")
     };
     assert_eq!(body, r#"{"name":"Secret"}"#);
     assert!(matches!(
-        bob.engine.before("GET", &format!("{HS}/rooms/{ROOM}/state/m.room.topic")),
+        bob.engine.before(Request {
+            method: "GET",
+            url: &format!("{HS}/rooms/{ROOM}/state/m.room.topic")
+        }),
         Before::Send { .. }
     ));
 }
@@ -1617,20 +1693,20 @@ fn summaries_and_single_reads_are_filled_in() {
 fn changes_of_members_and_devices_ask_to_be_tended() {
     let (mut alice, bob, _) = alice_and_bob();
     alice.engine.note_flag(ROOM);
-    assert!(alice.engine.tend().is_empty());
+    assert!(alice.engine.sharing_due().is_empty());
     let join = json!({"type": "m.room.member", "state_key": "@carol:example.org", "sender": "@carol:example.org",
         "event_id": "$j", "content": {"membership": "join"}});
     alice.open("/sync?since=a", &sync(vec![], vec![join]));
-    let tend = alice.engine.tend();
-    assert_eq!((tend.len(), tend[0].why), (1, "membership"));
-    assert!(alice.engine.tend().is_empty());
+    let due = alice.engine.sharing_due();
+    assert_eq!((due.len(), due[0].why), (1, "membership"));
+    assert!(alice.engine.sharing_due().is_empty());
     let answer = json!({"next_batch": "b", "device_lists": {"changed": [bob.user], "left": []}});
     alice.open("/sync?since=a", &answer);
-    let tend = alice.engine.tend();
-    assert_eq!((tend.len(), tend[0].why), (1, "devices"));
+    let due = alice.engine.sharing_due();
+    assert_eq!((due.len(), due[0].why), (1, "devices"));
     let answer = json!({"next_batch": "b", "device_lists": {"changed": ["@x:y"]}});
     alice.open("/sync?since=a", &answer);
-    assert!(alice.engine.tend().is_empty());
+    assert!(alice.engine.sharing_due().is_empty());
 }
 
 #[test]
@@ -1682,7 +1758,12 @@ fn concerns(engine: &mut StateEngine, path: &str, answer: &str) -> bool {
         taken = true;
         Vec::new()
     };
-    engine.inspect_there("GET", &format!("{HS}{path}"), bytes.len(), &mut read, whole);
+    engine.inspect_there(
+        Request { method: "GET", url: &format!("{HS}{path}") },
+        bytes.len(),
+        &mut read,
+        whole,
+    );
     taken
 }
 
@@ -1734,7 +1815,7 @@ fn reader(alice: &Client, keys: &str) -> Client {
     let mut reader = Client::new("@carol:example.org");
     reader.knows(&[alice]);
     reader.engine.add_room_keys(keys).unwrap();
-    reader.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    reader.engine.add_room_state(RoomId(ROOM), &json!(room_state()).to_string()).unwrap();
     reader
 }
 
@@ -1748,7 +1829,12 @@ fn opened_there(client: &mut Client, path: &str, answer: &str) -> (Vec<u8>, bool
     };
     let whole = || panic!("taken in whole");
     let url = format!("{HS}{path}");
-    let needs = client.engine.inspect_there("GET", &url, bytes.len(), &mut read, whole);
+    let needs = client.engine.inspect_there(
+        Request { method: "GET", url: &url },
+        bytes.len(),
+        &mut read,
+        whole,
+    );
     assert!(most < 1_000_000, "{most} bytes at once");
     let Some(needs) = needs else { return (bytes.to_vec(), true) };
     loop {
@@ -1838,7 +1924,9 @@ fn a_large_first_sync_is_opened_where_it_is() {
             }
             let whole = {
                 let url = format!("{HS}/sync");
-                let needs = one.engine.inspect("GET", &url, answer.clone().into_bytes());
+                let needs = one
+                    .engine
+                    .inspect(Request { method: "GET", url: &url }, answer.clone().into_bytes());
                 needs.and_then(|needs| one.finish(&needs))
             };
             let (there, edited_in_place) = opened_there(&mut other, "/sync?filter=0", &answer);
@@ -1858,10 +1946,10 @@ fn name_sent_anew() -> (Client, Client, Value) {
     let answer = sync(vec![], vec![left(DAVE)]);
     bob.open("/sync?since=b", &answer);
     alice.open("/sync?since=b", &answer);
-    alice.engine.tend();
+    alice.engine.sharing_due();
     alice.session(&[&bob]);
     let all = json!({"members": [ALICE, BOB], "now": NOW}).to_string();
-    let again = alice.engine.reencrypt(ROOM, &all).unwrap();
+    let again = alice.engine.reencrypt(RoomId(ROOM), &all).unwrap();
     assert_eq!((again.events.len(), again.events[0].event_id.as_str()), (1, "$1"));
     let event = alice.sends_again(&bob, &again.events[0].content_json, "$1");
     (alice, bob, event)
@@ -1872,9 +1960,16 @@ impl Client {
         let session = self.session(&[other]);
         self.persist();
         let shared = serde_json::to_string(&session.share_with).unwrap();
-        self.engine.imported(ROOM, &session.session_id).unwrap();
-        self.engine.shared(ROOM, &session.session_id, &shared).unwrap();
-        let ticket = self.engine.encrypt_again(ROOM, "m.room.name", "", content, base).unwrap();
+        self.engine.imported(SessionId { room_id: ROOM, id: &session.session_id }).unwrap();
+        self.engine.shared(SessionId { room_id: ROOM, id: &session.session_id }, &shared).unwrap();
+        let ticket = self
+            .engine
+            .encrypt_again(
+                EventId { room_id: ROOM, id: base },
+                TypeAndKey::single("m.room.name"),
+                content,
+            )
+            .unwrap();
         self.persist();
         let out = self.engine.take_encrypted(ticket).unwrap();
         let content: Value = serde_json::from_str(&out.body).unwrap();
@@ -1885,7 +1980,7 @@ impl Client {
     /// What is to be set again at once: content and the event in whose place.
     fn sets_again(&mut self) -> Vec<(String, String)> {
         let json = json!({"members": [ALICE, BOB], "now": NOW + 20}).to_string();
-        let again = self.engine.reencrypt(ROOM, &json).unwrap();
+        let again = self.engine.reencrypt(RoomId(ROOM), &json).unwrap();
         again.events.into_iter().map(|event| (event.content_json, event.event_id)).collect()
     }
 }
@@ -1907,12 +2002,12 @@ fn a_name_set_while_the_old_one_was_sent_anew_is_set_again() {
         if apart {
             alice.open("/sync?since=c", &sync(vec![], vec![event]));
             assert_eq!(alice.sets_again(), [], "nothing is undone yet");
-            alice.engine.tend();
+            alice.engine.sharing_due();
             alice.open("/sync?since=d", &sync(vec![], vec![sent]));
         } else {
             alice.open("/sync?since=c", &sync(vec![], vec![event, sent]));
         }
-        assert!(alice.engine.tend().iter().any(|tend| tend.why == "stale"));
+        assert!(alice.engine.sharing_due().iter().any(|due| due.why == "stale"));
         let bobs = (r#"{"name":"Renamed"}"#.to_owned(), "$again".to_owned());
         assert_eq!(alice.sets_again(), std::slice::from_ref(&bobs));
         // Once it has come, that is all.
@@ -1936,10 +2031,10 @@ fn a_name_undone_before_a_reload_is_set_again_after_it() {
             let stored = Value::Object(alice.store.clone()).to_string();
             let ids = stored.matches("$Renamed").count();
             assert_eq!(stored.matches("Renamed").count(), ids, "sealed");
-            alice.engine.add_room_state(ROOM, &json!(shared_room()).to_string()).unwrap();
+            alice.engine.add_room_state(RoomId(ROOM), &json!(shared_room()).to_string()).unwrap();
             alice.engine.add_room_keys(&keys).unwrap();
             alice.knows(&[&bob]);
-            alice.engine.tend()
+            alice.engine.sharing_due()
         };
         if when == "before both" {
             reload(&mut alice);
@@ -1950,15 +2045,16 @@ fn a_name_undone_before_a_reload_is_set_again_after_it() {
         }
         assert_eq!(alice.sets_again(), [], "{when}: nothing is undone yet");
         alice.open("/sync?since=d", &sync(vec![], vec![sent]));
-        let tend = if when == "after both" { reload(&mut alice) } else { alice.engine.tend() };
-        assert!(tend.iter().any(|tend| tend.why == "stale"), "{when}");
+        let due =
+            if when == "after both" { reload(&mut alice) } else { alice.engine.sharing_due() };
+        assert!(due.iter().any(|due| due.why == "stale"), "{when}");
         let bobs = (r#"{"name":"Renamed"}"#.to_owned(), "$again".to_owned());
         assert_eq!(alice.sets_again(), std::slice::from_ref(&bobs), "{when}");
         let mut second = alice.sends_again(&bob, &bobs.0, "$again");
         second["event_id"] = json!("$second");
         alice.open("/sync?since=e", &sync(vec![], vec![second]));
         alice.reload();
-        alice.engine.add_room_state(ROOM, &json!(shared_room()).to_string()).unwrap();
+        alice.engine.add_room_state(RoomId(ROOM), &json!(shared_room()).to_string()).unwrap();
         assert_eq!(alice.sets_again(), [], "{when}: once");
     }
 }
@@ -2021,8 +2117,8 @@ impl Client {
         let session = self.engine.need_session(&asked.to_string()).unwrap();
         assert!(session.rotated.is_none());
         let shared = serde_json::to_string(&session.share_with).unwrap();
-        self.engine.imported(ROOM, &session.session_id).unwrap();
-        self.engine.shared(ROOM, &session.session_id, &shared).unwrap();
+        self.engine.imported(SessionId { room_id: ROOM, id: &session.session_id }).unwrap();
+        self.engine.shared(SessionId { room_id: ROOM, id: &session.session_id }, &shared).unwrap();
         session.share_with.len()
     }
 }
@@ -2040,7 +2136,14 @@ fn who_joined_before_the_key_came_is_sent_the_state_once_more() {
     let asked = json!({"roomId": ROOM, "members": [ALICE, BOB, DAVE],
         "targets": [bob.devices(), dave.devices()], "now": NOW + 10_000});
     alice.engine.need_session(&asked.to_string()).unwrap();
-    alice.engine.encrypt_again(ROOM, "m.room.name", "", &name().to_string(), "$1").unwrap();
+    alice
+        .engine
+        .encrypt_again(
+            EventId { room_id: ROOM, id: "$1" },
+            TypeAndKey::single("m.room.name"),
+            &name().to_string(),
+        )
+        .unwrap();
     assert_eq!(
         again(&mut alice, &[ALICE, BOB, DAVE], NOW + 30_000),
         (40_000, 0),
@@ -2061,7 +2164,7 @@ fn who_joins_long_after_the_key_came_needs_nothing_nor_does_a_further_device() {
     let session = alice.engine.need_session(&users.to_string()).unwrap();
     assert_eq!(session.share_with.len(), 1);
     let shared = serde_json::to_string(&session.share_with).unwrap();
-    alice.engine.shared(ROOM, &session.session_id, &shared).unwrap();
+    alice.engine.shared(SessionId { room_id: ROOM, id: &session.session_id }, &shared).unwrap();
     assert_eq!(again(&mut alice, &[ALICE, BOB, DAVE], NOW + 60_001), (0, 0));
 }
 
@@ -2070,14 +2173,23 @@ fn requests_are_routed_to_their_plans() {
     use mantle_room_state::WriteRoute;
     let mut alice = Client::new(ALICE);
     let upgrade = format!("{HS}/rooms/%21room%3Aexample.org/upgrade?x=1");
-    assert_eq!(alice.engine.route_write("POST", &upgrade), WriteRoute::Body);
+    assert_eq!(
+        alice.engine.route_write(Request { method: "POST", url: &upgrade }),
+        WriteRoute::Body
+    );
     alice.engine.note_flag(ROOM);
     let ours = WriteRoute::Upgrade { room_id: ROOM.to_owned() };
-    assert_eq!(alice.engine.route_write("POST", &upgrade), ours);
+    assert_eq!(alice.engine.route_write(Request { method: "POST", url: &upgrade }), ours);
     let create = HS.replace("/v3", "/r0") + "/createRoom";
-    assert_eq!(alice.engine.route_write("POST", &create), WriteRoute::Create);
+    assert_eq!(
+        alice.engine.route_write(Request { method: "POST", url: &create }),
+        WriteRoute::Create
+    );
     let put = format!("{HS}/rooms/!room:example.org/state/m.room.name/");
-    assert_eq!(alice.engine.route_write("PUT", &put), WriteRoute::Put);
+    assert_eq!(alice.engine.route_write(Request { method: "PUT", url: &put }), WriteRoute::Put);
     let filter = format!("{HS}/user/@alice:example.org/filter");
-    assert_eq!(alice.engine.route_write("POST", &filter), WriteRoute::Body);
+    assert_eq!(
+        alice.engine.route_write(Request { method: "POST", url: &filter }),
+        WriteRoute::Body
+    );
 }

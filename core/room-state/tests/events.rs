@@ -51,7 +51,7 @@ fn room(list: &str) -> Option<Place> {
 }
 
 fn answer(list: &str) -> Option<Place> {
-    Some(Place::Answer { list: list.to_owned() })
+    Some(Place::Response { list: list.to_owned() })
 }
 
 #[test]

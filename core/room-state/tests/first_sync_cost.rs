@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use mantle_room_state::{OpenStep, Part, StateEngine};
+use mantle_room_state::{OpenStep, Part, Request, StateEngine};
 use serde_json::json;
 
 const URL: &str = "https://hs.example.org/_matrix/client/v3/sync";
@@ -86,17 +86,22 @@ fn what_a_first_sync_costs() {
                 };
                 copied = 0;
                 let start = Instant::now();
-                let needs = engine.inspect_there("GET", URL, body.len(), &mut read, || {
-                    copied = body.len();
-                    body.clone()
-                });
+                let needs = engine.inspect_there(
+                    Request { method: "GET", url: URL },
+                    body.len(),
+                    &mut read,
+                    || {
+                        copied = body.len();
+                        body.clone()
+                    },
+                );
                 if let Some(needs) = needs {
                     finish(&mut engine, needs.answer);
                 }
                 there.push(start.elapsed());
                 let mut engine = StateEngine::new(&[7; 32], "{}").unwrap();
                 let start = Instant::now();
-                let needs = engine.inspect("GET", URL, body.clone());
+                let needs = engine.inspect(Request { method: "GET", url: URL }, body.clone());
                 if let Some(needs) = needs {
                     finish(&mut engine, needs.answer);
                 }

@@ -13,6 +13,7 @@ mod support;
 
 use std::time::Instant;
 
+use mantle_room_state::Request;
 use serde_json::{Value, json};
 use support::*;
 use vodozemac::megolm::{GroupSession, InboundGroupSession, SessionConfig};
@@ -140,7 +141,9 @@ fn four_thousand_events_in_two_thousand_rooms_wait_open_and_are_stored() {
         for number in [0, 500, 1_000 * scale - 1] {
             let room_id = format!("!{number}:example.org");
             let url = format!("{HS}/rooms/{room_id}/state/m.room.name");
-            let answer = serde_json::to_string(&bob.engine.before("GET", &url)).unwrap();
+            let answer =
+                serde_json::to_string(&bob.engine.before(Request { method: "GET", url: &url }))
+                    .unwrap();
             assert!(answer.contains("Secret"), "{room_id}");
         }
         [opening, storing]

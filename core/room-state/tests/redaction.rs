@@ -11,7 +11,7 @@
 
 mod support;
 
-use mantle_room_state::Before;
+use mantle_room_state::{Before, EventId, Request, RoomId, SessionId, TypeAndKey, Upgrade};
 use serde_json::{Value, json};
 use support::*;
 
@@ -67,7 +67,13 @@ fn named(version: &str) -> (Client, Client, Value) {
 fn is_gone(client: &mut Client, others: &[&Client], what: &str) {
     for version in ["", "?format=event"] {
         let url = format!("{HS}/rooms/{ROOM}/state/m.room.name/{version}");
-        assert!(matches!(client.engine.before("GET", &url), Before::Send { .. }), "{what}: read");
+        assert!(
+            matches!(
+                client.engine.before(Request { method: "GET", url: &url }),
+                Before::Send { .. }
+            ),
+            "{what}: read"
+        );
     }
     assert!(client.engine.invite_preview(ROOM).is_none(), "{what}: told");
     let rooms = json!({"rooms": [{"room_id": ROOM}]});
@@ -83,9 +89,9 @@ fn is_gone(client: &mut Client, others: &[&Client], what: &str) {
     client.open("/sync?since=y", &sync(vec![], vec![left]));
     client.session(others);
     let asked = json!({"members": [ALICE, BOB], "now": NOW + 1_000_000}).to_string();
-    let again = client.engine.reencrypt(ROOM, &asked).unwrap();
+    let again = client.engine.reencrypt(RoomId(ROOM), &asked).unwrap();
     assert!(again.events.is_empty(), "{what}: sent again");
-    client.engine.upgraded(ROOM, NEW_ROOM, NOW).unwrap();
+    client.engine.upgraded(Upgrade { old: RoomId(ROOM), new: RoomId(NEW_ROOM) }, NOW).unwrap();
     assert!(client.engine.pending_writes().is_empty(), "{what}: upgraded");
 }
 
@@ -98,7 +104,10 @@ fn a_redacted_name_is_over_in_each_room_version() {
             client.open("/sync?since=b", &sync(vec![], vec![redaction(version, "$1")]));
             is_gone(client, &[&other], version);
             client.reload();
-            client.engine.add_room_state(ROOM, &json!(state_of(version)).to_string()).unwrap();
+            client
+                .engine
+                .add_room_state(RoomId(ROOM), &json!(state_of(version)).to_string())
+                .unwrap();
             is_gone(client, &[&other], &format!("{version}, after a reload"));
         }
     }
@@ -150,7 +159,7 @@ fn what_only_looks_like_a_redaction_redacts_nothing() {
         "presence": {"events": [{"type": "m.presence", "content": redaction("10", "$1")}]}});
     let is_named = |client: &mut Client| {
         let url = format!("{HS}/rooms/{ROOM}/state/m.room.name/");
-        matches!(client.engine.before("GET", &url), Before::Reply { .. })
+        matches!(client.engine.before(Request { method: "GET", url: &url }), Before::Reply { .. })
     };
     for answer in [sync(vec![], vec![own]), sync(vec![], vec![message]), other_room, nested] {
         let (_, mut bob, _) = named("10");
@@ -203,7 +212,10 @@ fn a_redacted_event_is_not_told_as_what_another_replaced() {
     assert!(opened.contains("Newer") && !opened.contains("Secret"), "{opened}");
     // The new name is what counts from then on.
     let url = format!("{HS}/rooms/{ROOM}/state/m.room.name/");
-    assert!(matches!(bob.engine.before("GET", &url), Before::Reply { .. }));
+    assert!(matches!(
+        bob.engine.before(Request { method: "GET", url: &url }),
+        Before::Reply { .. }
+    ));
 }
 
 #[test]
@@ -222,7 +234,7 @@ fn a_key_that_comes_after_the_redaction_shows_nothing() {
     assert!(retried.events.iter().all(|event| !event.event.get().contains("Secret")));
     assert!(!bob.engine.has_undecryptable());
     // Nor when the running client still holds it, unopened or emptied.
-    bob.engine.backfill(ROOM, &json!([event, emptied(&event)]).to_string()).unwrap();
+    bob.engine.backfill(RoomId(ROOM), &json!([event, emptied(&event)]).to_string()).unwrap();
     assert!(!bob.engine.has_undecryptable());
     let opened = bob.open("/sync?since=c", &sync(vec![event], vec![])).to_string();
     assert!(!opened.contains("Secret") && !opened.contains("ciphertext"), "{opened}");
@@ -252,11 +264,17 @@ fn what_was_on_its_way_once_more_when_it_was_redacted_is_emptied_after_it() {
         "unsigned": {"prev_content": {"membership": "join"}}});
     bob.open("/sync?since=b", &sync(vec![], vec![left]));
     let session = bob.session(&[]);
-    bob.engine.imported(ROOM, &session.session_id).unwrap();
+    bob.engine.imported(SessionId { room_id: ROOM, id: &session.session_id }).unwrap();
     let asked = json!({"members": [BOB], "now": NOW + 100}).to_string();
-    assert_eq!(bob.engine.reencrypt(ROOM, &asked).unwrap().events.len(), 1);
-    let ticket =
-        bob.engine.encrypt_again(ROOM, "m.room.name", "", &name().to_string(), "$1").unwrap();
+    assert_eq!(bob.engine.reencrypt(RoomId(ROOM), &asked).unwrap().events.len(), 1);
+    let ticket = bob
+        .engine
+        .encrypt_again(
+            EventId { room_id: ROOM, id: "$1" },
+            TypeAndKey::single("m.room.name"),
+            &name().to_string(),
+        )
+        .unwrap();
     bob.persist();
     let out = bob.engine.take_encrypted(ticket).unwrap();
     bob.open("/sync?since=c", &sync(vec![], vec![redaction("10", "$1")]));
@@ -264,7 +282,7 @@ fn what_was_on_its_way_once_more_when_it_was_redacted_is_emptied_after_it() {
     let ours = json!({"type": "m.room.encrypted", "state_key": "m.room.name:", "sender": BOB,
         "origin_server_ts": NOW + 9, "event_id": "$2", "content": content});
     bob.open("/sync?since=d", &sync(vec![], vec![ours]));
-    let again = bob.engine.reencrypt(ROOM, &asked).unwrap();
+    let again = bob.engine.reencrypt(RoomId(ROOM), &asked).unwrap();
     assert_eq!(again.events.len(), 1);
     assert_eq!(again.events[0].content_json, "{}");
     alice.persist();
@@ -273,7 +291,7 @@ fn what_was_on_its_way_once_more_when_it_was_redacted_is_emptied_after_it() {
 #[test]
 fn what_waits_for_an_upgraded_room_ends_with_the_redaction_too() {
     let (mut alice, _, _) = named("10");
-    alice.engine.upgraded(ROOM, NEW_ROOM, NOW).unwrap();
+    alice.engine.upgraded(Upgrade { old: RoomId(ROOM), new: RoomId(NEW_ROOM) }, NOW).unwrap();
     assert_eq!(alice.engine.pending_writes().len(), 1);
     alice.reload();
     alice.open("/sync?since=b", &sync(vec![], vec![redaction("10", "$1")]));

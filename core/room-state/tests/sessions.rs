@@ -13,7 +13,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use mantle_room_state::{EngineError, StateEngine};
+use mantle_room_state::{EngineError, RoomId, SessionId, StateEngine, TypeAndKey};
 use serde_json::{Map, Value, json};
 use support::*;
 
@@ -47,12 +47,13 @@ fn writes(
     let sends = |tab: &mut Client| -> Result<String, EngineError> {
         let session = tab.session(&[bob]);
         tab.persist();
-        tab.engine.imported(ROOM, &session.session_id)?;
+        tab.engine.imported(SessionId { room_id: ROOM, id: &session.session_id })?;
         let shared = serde_json::to_string(&session.share_with).unwrap();
-        tab.engine.shared(ROOM, &session.session_id, &shared)?;
+        tab.engine.shared(SessionId { room_id: ROOM, id: &session.session_id }, &shared)?;
         tab.persist();
         let content = json!({"name": format!("name {number}")}).to_string();
-        let ticket = tab.engine.encrypt(ROOM, "m.room.name", "", &content)?;
+        let ticket =
+            tab.engine.encrypt(RoomId(ROOM), TypeAndKey::single("m.room.name"), &content)?;
         tab.persist();
         Ok(tab.engine.take_encrypted(ticket)?.body)
     };
@@ -131,7 +132,7 @@ fn an_older_index_in_the_store_is_never_gone_on_with() {
     // Another tab, which has seen the first by sync only, and whose page was loaded since.
     let event = json!({"type": "m.room.encrypted", "state_key": "m.room.name:", "sender": ALICE,
         "origin_server_ts": NOW, "event_id": "$2", "content": first});
-    two.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    two.engine.add_room_state(RoomId(ROOM), &json!(room_state()).to_string()).unwrap();
     two.open("/sync?since=a", &sync(vec![], vec![event]));
     two.store = older.clone();
     two.persist();
@@ -150,11 +151,14 @@ fn a_ticket_is_good_for_what_was_stored_only() {
     one.log_in();
     one.send(&[&bob], "m.room.name", &name());
     one.refuses = vec!["outbound/"];
-    let ticket = one.engine.encrypt(ROOM, "m.room.name", "", r#"{"name":"B"}"#).unwrap();
+    let ticket = one
+        .engine
+        .encrypt(RoomId(ROOM), TypeAndKey::single("m.room.name"), r#"{"name":"B"}"#)
+        .unwrap();
     one.persist();
     assert!(matches!(one.engine.take_encrypted(ticket), Err(EngineError::Unknown)));
     assert!(matches!(
-        one.engine.encrypt(ROOM, "m.room.name", "", r#"{"name":"B"}"#),
+        one.engine.encrypt(RoomId(ROOM), TypeAndKey::single("m.room.name"), r#"{"name":"B"}"#),
         Err(EngineError::NoSession)
     ));
     one.refuses.clear();

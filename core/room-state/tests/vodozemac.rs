@@ -10,9 +10,10 @@
 )]
 
 use mantle_room_state::{
-    Before, InboundSession, KeyForm, OutboundSession, OwnDevice, PowerLevels, ReceivedEvent,
-    SeenIndices, SessionOrigin, SessionStore, StateEngine, encrypt_state, open_state,
-    room_key_content, room_keys_for_import,
+    Before, DeviceId, DeviceKeys, GivenKey, InboundSession, KeyForm, LevelContents,
+    OutboundSession, OwnDevice, PowerLevels, ReceivedEvent, Request, SeenIndices, SessionOrigin,
+    SessionStore, StateEngine, TypeAndKey, encrypt_state, open_state, room_key_content,
+    room_keys_for_import,
 };
 use serde_json::{Value, json};
 use vodozemac::megolm::{
@@ -26,7 +27,11 @@ const ALICE: &str = "@alice:example.org";
 fn device() -> OwnDevice {
     let curve25519 = Curve25519PublicKey::from(&Curve25519SecretKey::new()).to_base64();
     let ed25519 = Ed25519Keypair::new().public_key().to_base64();
-    OwnDevice::new(ALICE, "DEVICE", &curve25519, &ed25519).unwrap()
+    OwnDevice::new(
+        DeviceId { user_id: ALICE, id: "DEVICE" },
+        DeviceKeys { curve25519: &curve25519, ed25519: &ed25519 },
+    )
+    .unwrap()
 }
 
 #[test]
@@ -36,7 +41,10 @@ fn vodozemac_reads_what_we_write_with_either_key_form() {
     let mut contents = Vec::new();
     for number in 0..3 {
         let name = json!({"name": format!("Name {number}")}).to_string();
-        contents.push(encrypt_state(&mut outbound, &device, "m.room.name", "", &name).unwrap());
+        contents.push(
+            encrypt_state(&mut outbound, &device, TypeAndKey::single("m.room.name"), &name)
+                .unwrap(),
+        );
     }
     // Both keys are asked for after three events: a joiner reads from index 0 all the same.
     let room_key: Value =
@@ -82,8 +90,7 @@ fn we_read_what_vodozemac_writes_before_and_after_its_keys_travel() {
     };
     let mut session = InboundSession::import(
         &group.session_id(),
-        &group.session_key().to_base64(),
-        KeyForm::RoomKey,
+        GivenKey { form: KeyForm::RoomKey, text: &group.session_key().to_base64() },
         origin,
     )
     .unwrap();
@@ -91,7 +98,10 @@ fn we_read_what_vodozemac_writes_before_and_after_its_keys_travel() {
     let stored = session.stored(&[9; 32]).unwrap();
     let mut sessions = SessionStore::new();
     sessions.add(InboundSession::restore(&stored, &[9; 32]).unwrap()).unwrap();
-    let levels = PowerLevels::from_contents(None, None, Some(ALICE));
+    let levels = PowerLevels::from_contents(LevelContents {
+        creator: Some(ALICE),
+        ..LevelContents::default()
+    });
     let mut seen = SeenIndices::new();
     // Out of order, and far ahead: 300 ratchet steps, past the first carry.
     let ciphertexts: Vec<String> = (0..300_u32)
@@ -140,7 +150,10 @@ fn stored_sessions_of_version_1_still_read() {
     assert_eq!(inbound.owner(), Some(ALICE));
     let mut sessions = SessionStore::new();
     sessions.add(inbound).unwrap();
-    let levels = PowerLevels::from_contents(None, None, Some(ALICE));
+    let levels = PowerLevels::from_contents(LevelContents {
+        creator: Some(ALICE),
+        ..LevelContents::default()
+    });
     let mut seen = SeenIndices::new();
     let mut open = |event_id: &str, content: &str| {
         let event = ReceivedEvent {
@@ -154,8 +167,13 @@ fn stored_sessions_of_version_1_still_read() {
     };
     let opened = open("$0", &text("content"));
     assert_eq!((opened.content.as_str(), opened.message_index), (r#"{"name":"Vector"}"#, 0));
-    let next =
-        encrypt_state(&mut outbound, &device(), "m.room.name", "", r#"{"name":"Next"}"#).unwrap();
+    let next = encrypt_state(
+        &mut outbound,
+        &device(),
+        TypeAndKey::single("m.room.name"),
+        r#"{"name":"Next"}"#,
+    )
+    .unwrap();
     let opened = open("$1", &next.content);
     assert_eq!((opened.content.as_str(), opened.message_index), (r#"{"name":"Next"}"#, 1));
 }
@@ -173,7 +191,7 @@ fn room_entry_sealed(form: &str, entry: &str) -> (String, Vec<(String, Option<St
     let mut engine = StateEngine::new(&key, &stored).unwrap();
     let room_id = entry.strip_prefix("room/").unwrap();
     let url = format!("https://hs/_matrix/client/v3/rooms/{room_id}/state/m.room.name");
-    let told = match engine.before("GET", &url) {
+    let told = match engine.before(Request { method: "GET", url: &url }) {
         Before::Reply { body } => body,
         _ => String::new(),
     };
@@ -197,7 +215,10 @@ fn sealed_texts_of_the_first_form_are_read_once_and_written_anew() {
         let key: [u8; 32] = std::array::from_fn(|index| u8::try_from(index).unwrap());
         let mut engine = StateEngine::new(&key, &json!({new: value}).to_string()).unwrap();
         let url = "https://hs/_matrix/client/v3/rooms/!room:example.org/state/m.room.name";
-        assert!(matches!(engine.before("GET", url), Before::Reply { .. }), "{form}");
+        assert!(
+            matches!(engine.before(Request { method: "GET", url }), Before::Reply { .. }),
+            "{form}"
+        );
         assert!(engine.take_persist().is_none(), "{form}");
     }
 }
@@ -217,8 +238,13 @@ fn print_a_vector() {
     let device = device();
     let mut outbound = OutboundSession::make(ROOM, 1_700_000_000_000);
     let inbound = outbound.to_inbound(&device);
-    let sent =
-        encrypt_state(&mut outbound, &device, "m.room.name", "", r#"{"name":"Vector"}"#).unwrap();
+    let sent = encrypt_state(
+        &mut outbound,
+        &device,
+        TypeAndKey::single("m.room.name"),
+        r#"{"name":"Vector"}"#,
+    )
+    .unwrap();
     let json_of = |text: String| serde_json::from_str::<Value>(&text).unwrap();
     let vector = json!({
         "session_id": outbound.session_id(),

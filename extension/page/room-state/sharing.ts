@@ -19,7 +19,7 @@ import type { KeyFetcher } from "./keys.ts";
 import { text } from "../texts/texts.ts";
 
 type Encrypted = ReturnType<EncryptedState["takeEncrypted"]>;
-type Moved = ReturnType<EncryptedState["tend"]>[number]["members"][number];
+type Moved = ReturnType<EncryptedState["sharingDue"]>[number]["members"][number];
 type SessionView = ReturnType<EncryptedState["needSession"]>;
 type Again = ReturnType<EncryptedState["reencrypt"]>["events"][number];
 
@@ -215,7 +215,7 @@ export class StateSharing {
   /** After an answer: rooms in which someone came, left or changed devices. */
   tendSoon(): void {
     this.#engine.call((state) => {
-      for (const { roomId, members, why } of state.tend()) {
+      for (const { roomId, members, why } of state.sharingDue()) {
         if (!state.encryptsState(roomId)) continue;
         this.#due.set(roomId, members);
         // The sync tells that a list has changed; Element asks for what is in it afterwards.

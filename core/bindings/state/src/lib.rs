@@ -4,7 +4,10 @@
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-use mantle_room_state::{EngineError, OpenStep, Part, StateEngine, StateSettings};
+use mantle_room_state::{
+    EngineError, EventId, OpenStep, Part, Request, RoomId, SessionId, StateEngine, StateSettings,
+    TypeAndKey, Upgrade, UserId,
+};
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
@@ -42,7 +45,7 @@ export type ProblemCode =
   | "key-mismatch" | "room-mismatch" | "not-eligible" | "power-level" | "damaged"
   | "gone-device" | "unsigned-device" | "untrusted-device" | "not-passed-on" | "index-used-twice";
 export interface Problem { roomId: string; code: ProblemCode; sentence: string }
-export interface Tend {
+export interface RoomDue {
   roomId: string;
   why: "membership" | "devices" | "stale" | "name";
   members: { userId: string; membership: string }[];
@@ -112,8 +115,8 @@ extern "C" {
     #[wasm_bindgen(typescript_type = "Problem[]")]
     pub type Problems;
     /// See the TypeScript section.
-    #[wasm_bindgen(typescript_type = "Tend[]")]
-    pub type Tends;
+    #[wasm_bindgen(typescript_type = "RoomDue[]")]
+    pub type RoomsDue;
     /// Room ids.
     #[wasm_bindgen(typescript_type = "string[]")]
     pub type RoomIds;
@@ -257,14 +260,14 @@ impl EncryptedState {
 
     /// Before a request is sent whose answer may hold state.
     pub fn before(&mut self, method: &str, url: &str) -> Before {
-        to_js(&self.engine.before(method, url)).unchecked_into()
+        to_js(&self.engine.before(Request { method, url })).unchecked_into()
     }
 
     /// Request bodies that name what state they want; `undefined` where they need no change.
     #[must_use]
     #[wasm_bindgen(js_name = includeEncryptedType)]
     pub fn include_encrypted_type(&self, method: &str, url: &str, body: &[u8]) -> Option<Vec<u8>> {
-        self.engine.include_encrypted_type(method, url, body)
+        self.engine.include_encrypted_type(Request { method, url }, body)
     }
 
     /// A whole answer; `undefined` when its bytes go on as they are.
@@ -274,7 +277,8 @@ impl EncryptedState {
             body.subarray(from, from + index(into.len())).copy_to(into);
         };
         let length = body.length() as usize;
-        let needs = self.engine.inspect_there(method, url, length, &mut read, || body.to_vec());
+        let needs =
+            self.engine.inspect_there(Request { method, url }, length, &mut read, || body.to_vec());
         optional(needs.as_ref()).unchecked_into()
     }
 
@@ -308,7 +312,7 @@ impl EncryptedState {
     /// A sentence when the text is no array.
     #[wasm_bindgen(js_name = addRoomState)]
     pub fn add_room_state(&mut self, room_id: &str, events: &str) -> Outcome {
-        self.engine.add_room_state(room_id, events).map_err(error)
+        self.engine.add_room_state(RoomId(room_id), events).map_err(error)
     }
 
     /// Goes on with an answer. `into`, where given, has its bytes as they came: the edited ones are
@@ -403,7 +407,7 @@ impl EncryptedState {
     #[must_use]
     #[wasm_bindgen(js_name = isUndecryptable)]
     pub fn is_undecryptable(&self, room_id: &str, event_id: &str) -> bool {
-        self.engine.is_undecryptable(room_id, event_id)
+        self.engine.is_undecryptable(EventId { room_id, id: event_id })
     }
 
     /// Those of them that were not given out yet.
@@ -417,7 +421,7 @@ impl EncryptedState {
     /// # Errors
     /// A sentence when the text is no array.
     pub fn backfill(&mut self, room_id: &str, events: &str) -> Outcome {
-        self.engine.backfill(room_id, events).map_err(error)
+        self.engine.backfill(RoomId(room_id), events).map_err(error)
     }
 
     /// What the waiting events need.
@@ -441,7 +445,7 @@ impl EncryptedState {
 
     /// An event was redacted, as the homeserver says.
     pub fn redact(&mut self, room_id: &str, event_id: &str) {
-        self.engine.redact(room_id, event_id);
+        self.engine.redact(EventId { room_id, id: event_id });
     }
 
     /// False when the slot of an event that was decrypted late has another one by now.
@@ -454,7 +458,8 @@ impl EncryptedState {
         state_key: &str,
         event_id: &str,
     ) -> bool {
-        self.engine.is_current(room_id, event_type, state_key, event_id)
+        self.engine
+            .is_current(EventId { room_id, id: event_id }, TypeAndKey { event_type, state_key })
     }
 
     /// What happened, each thing once.
@@ -463,8 +468,9 @@ impl EncryptedState {
     }
 
     /// Rooms to share or rotate keys in.
-    pub fn tend(&mut self) -> Tends {
-        to_js(&self.engine.tend()).unchecked_into()
+    #[wasm_bindgen(js_name = sharingDue)]
+    pub fn sharing_due(&mut self) -> RoomsDue {
+        to_js(&self.engine.sharing_due()).unchecked_into()
     }
 
     /// Whether this Element encrypts all of a flagged room's state by itself where it is let.
@@ -490,14 +496,14 @@ impl EncryptedState {
     #[must_use]
     #[wasm_bindgen(js_name = routeWrite)]
     pub fn route_write(&self, method: &str, url: &str) -> WriteRoute {
-        to_js(&self.engine.route_write(method, url)).unchecked_into()
+        to_js(&self.engine.route_write(Request { method, url })).unchecked_into()
     }
 
     /// A `PUT` of state.
     #[must_use]
     #[wasm_bindgen(js_name = planPut)]
     pub fn plan_put(&self, method: &str, url: &str, body: &[u8]) -> Plan {
-        to_js(&self.engine.plan_put(method, url, body)).unchecked_into()
+        to_js(&self.engine.plan_put(Request { method, url }, body)).unchecked_into()
     }
 
     /// A `createRoom`.
@@ -520,7 +526,7 @@ impl EncryptedState {
     /// # Errors
     /// A sentence.
     pub fn created(&mut self, pending_id: &str, room_id: &str) -> Outcome {
-        self.engine.created(pending_id, room_id).map_err(error)
+        self.engine.created(pending_id, RoomId(room_id)).map_err(error)
     }
 
     /// The room was not made.
@@ -537,7 +543,9 @@ impl EncryptedState {
     /// # Errors
     /// A sentence.
     pub fn upgraded(&mut self, old_room_id: &str, new_room_id: &str, now: f64) -> Outcome {
-        self.engine.upgraded(old_room_id, new_room_id, millis(now)).map_err(error)
+        self.engine
+            .upgraded(Upgrade { old: RoomId(old_room_id), new: RoomId(new_room_id) }, millis(now))
+            .map_err(error)
     }
 
     /// Everything that still must be sent.
@@ -553,7 +561,7 @@ impl EncryptedState {
     /// A sentence.
     #[wasm_bindgen(js_name = pendingSent)]
     pub fn pending_sent(&mut self, pending_id: &str, event_type: &str, state_key: &str) -> Outcome {
-        self.engine.pending_sent(pending_id, event_type, state_key).map_err(error)
+        self.engine.pending_sent(pending_id, TypeAndKey { event_type, state_key }).map_err(error)
     }
 
     /// The session to encrypt with, and who must get its key.
@@ -570,7 +578,7 @@ impl EncryptedState {
     /// # Errors
     /// A sentence.
     pub fn imported(&mut self, room_id: &str, session_id: &str) -> Outcome {
-        self.engine.imported(room_id, session_id).map_err(error)
+        self.engine.imported(SessionId { room_id, id: session_id }).map_err(error)
     }
 
     /// These devices were sent the key.
@@ -578,7 +586,7 @@ impl EncryptedState {
     /// # Errors
     /// A sentence.
     pub fn shared(&mut self, room_id: &str, session_id: &str, devices: &str) -> Outcome {
-        self.engine.shared(room_id, session_id, devices).map_err(error)
+        self.engine.shared(SessionId { room_id, id: session_id }, devices).map_err(error)
     }
 
     /// What the device is to sign of the event that is encrypted next; none where it goes unsigned.
@@ -591,7 +599,8 @@ impl EncryptedState {
         content_json: &str,
         now: f64,
     ) -> Option<String> {
-        self.engine.text_to_sign(room_id, (event_type, state_key), content_json, millis(now))
+        let slot = TypeAndKey { event_type, state_key };
+        self.engine.text_to_sign(RoomId(room_id), slot, content_json, millis(now))
     }
 
     /// The device's signature under that text.
@@ -611,7 +620,9 @@ impl EncryptedState {
         state_key: &str,
         content_json: &str,
     ) -> Outcome<u32> {
-        self.engine.encrypt(room_id, event_type, state_key, content_json).map_err(error)
+        self.engine
+            .encrypt(RoomId(room_id), TypeAndKey { event_type, state_key }, content_json)
+            .map_err(error)
     }
 
     /// Encrypts an event of `reencrypt`, whose id is `base`.
@@ -627,7 +638,13 @@ impl EncryptedState {
         content_json: &str,
         base: &str,
     ) -> Outcome<u32> {
-        self.engine.encrypt_again(room_id, event_type, state_key, content_json, base).map_err(error)
+        self.engine
+            .encrypt_again(
+                EventId { room_id, id: base },
+                TypeAndKey { event_type, state_key },
+                content_json,
+            )
+            .map_err(error)
     }
 
     /// The encrypted event.
@@ -644,7 +661,7 @@ impl EncryptedState {
     /// # Errors
     /// A sentence.
     pub fn reencrypt(&mut self, room_id: &str, json: &str) -> Outcome<Reencryption> {
-        Ok(to_js(&self.engine.reencrypt(room_id, json).map_err(error)?).unchecked_into())
+        Ok(to_js(&self.engine.reencrypt(RoomId(room_id), json).map_err(error)?).unchecked_into())
     }
 
     /// What converting a room takes.
@@ -653,7 +670,8 @@ impl EncryptedState {
     /// A sentence.
     #[wasm_bindgen(js_name = convertRoom)]
     pub fn convert_room(&mut self, room_id: &str, state_json: &str) -> Outcome<Conversion> {
-        Ok(to_js(&self.engine.convert_room(room_id, state_json).map_err(error)?).unchecked_into())
+        Ok(to_js(&self.engine.convert_room(RoomId(room_id), state_json).map_err(error)?)
+            .unchecked_into())
     }
 
     /// The user has set the room's flag.
@@ -675,7 +693,7 @@ impl EncryptedState {
     /// A sentence when it is not that.
     #[wasm_bindgen(js_name = addInvitePreview)]
     pub fn add_invite_preview(&mut self, sender: &str, content_json: &str) -> Outcome {
-        self.engine.add_invite_preview(sender, content_json).map_err(error)
+        self.engine.add_invite_preview(UserId(sender), content_json).map_err(error)
     }
 }
 

@@ -7,8 +7,8 @@
 use thiserror::Error;
 
 use crate::decrypt::replay::SeenIndices;
-use crate::ids::SessionId;
-use crate::index::events::Members;
+use crate::ids::{SessionId, TypeAndKey, UserId};
+use crate::index::members::Members;
 use crate::megolm::authorship::{AUTHORSHIP, Authorship};
 use crate::megolm::{
     DecryptError, InboundSession, MAX_BATCH, MEGOLM_V1, SessionStore, Unverified, Verified, verify,
@@ -335,13 +335,13 @@ fn check_author(
     event: &ReceivedEvent<'_>,
     payload: &str,
     author: Option<&Authorship>,
-    (session_id, giver, sessions): (&str, Giver, &SessionStore),
+    (session, giver, sessions): (SessionId<'_>, Giver, &SessionStore),
     owner_of: &mut OwnerOf<'_>,
 ) -> Result<(bool, Option<(String, String)>), OpenError> {
     if author.is_some_and(|author| author.user_id != event.sender) {
         return Err(OpenError::ForeignSession);
     }
-    if author.is_some_and(|author| author.session_id != session_id) {
+    if author.is_some_and(|author| author.session_id != session.id) {
         return Err(OpenError::Authorship);
     }
     let unsigned = |giver| match giver {
@@ -354,10 +354,9 @@ fn check_author(
     if matches!(giver, Giver::Sender) {
         // Where the author's own device gave the key, that has said it all. Another of the sender's,
         // perhaps made up, may have given it first.
-        let session = SessionId { room_id: event.room_id, id: session_id };
-        let mut makers = sessions.origins_of(session, event.sender);
+        let mut makers = sessions.origins_of(session, UserId(event.sender));
         let is_maker =
-            makers.any(|maker| maker.sender_key == keys.0 && maker.claimed_ed25519 == keys.1);
+            makers.any(|origin| origin.sender_key == keys.0 && origin.claimed_ed25519 == keys.1);
         let is_proven = !is_maker
             && owner_of(&keys).is_some_and(|owner| owner == event.sender)
             && author.is_signed(payload);
@@ -386,11 +385,12 @@ fn check(
     let payload_text = std::str::from_utf8(decrypted.payload).map_err(|_| OpenError::Payload)?;
     let payload = Members::read(payload_text).ok_or(OpenError::Payload)?;
     let author = Authorship::read(payload.raw(AUTHORSHIP)).map_err(|()| OpenError::Authorship)?;
+    let session = SessionId { room_id: event.room_id, id: &decrypted.session_id };
     let (by_gone_device, proven) = check_author(
         event,
         payload_text,
         author.as_ref(),
-        (&decrypted.session_id, decrypted.giver, decrypted.sessions),
+        (session, decrypted.giver, decrypted.sessions),
         owner_of,
     )?;
     let text = |key| payload.string(key).ok_or(OpenError::Payload);
@@ -421,7 +421,7 @@ fn check(
         return Err(OpenError::ForeignStateKey);
     }
     match rules.levels {
-        Levels::Known(levels) if !levels.may_have_sent(event.sender, &event_type) => {
+        Levels::Known(levels) if !levels.may_have_sent(UserId(event.sender), &event_type) => {
             return Err(OpenError::PowerLevel);
         }
         Levels::Unknown => return Err(OpenError::UnknownLevels),
@@ -429,10 +429,9 @@ fn check(
     }
     if let Some(event_id) = event.event_id
         && !seen.bind(
-            event.room_id,
-            (&decrypted.session_id, decrypted.message_index),
+            (session, decrypted.message_index),
             event_id,
-            (&event_type, &state_key),
+            TypeAndKey { event_type: &event_type, state_key: &state_key },
         )
     {
         return Err(OpenError::Replay);

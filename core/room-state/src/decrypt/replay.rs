@@ -1,12 +1,13 @@
 //! Every (session, index) stands for one event only; and what that says of the order of events.
 //!
-//! A session's maker counts on with each event and nobody else can: of two events of one session in
+//! A session's sender device counts on with each event and nobody else can: of two events of one session in
 //! one slot (type and state key) the one with the higher index is the newer. And an event keeps the
 //! earliest date it was ever seen with, so that no server can make an old one new later.
 
-use crate::ids::SessionId;
+use crate::ids::{RoomId, SessionId, TypeAndKey};
 use crate::sorted::Map;
-use mantle_wire::json::{elements, quoted};
+use mantle_wire::json::{elements, exact_string, quoted};
+use std::str::FromStr;
 use thiserror::Error;
 
 /// How many indices of a room are remembered. A member who fills this up gains nothing: what falls
@@ -52,19 +53,21 @@ impl Seen {
             [index, event_id, slot, date] => (index, event_id, slot, date),
             _ => return None,
         };
-        let seen = Self {
-            event_id: serde_json::from_str(event_id).ok()?,
-            slot: serde_json::from_str(slot).ok()?,
-            date: serde_json::from_str(date).ok()?,
-        };
+        let seen =
+            Self { event_id: exact_string(event_id)?, slot: number(slot)?, date: number(date)? };
         Some((index.parse().ok()?, seen))
     }
 }
 
+/// A number, or `null` where it is not known.
+fn number<T: FromStr>(text: &str) -> Option<Option<T>> {
+    if text == "null" { Some(None) } else { text.parse().ok().map(Some) }
+}
+
 /// A slot in four bytes (FNV-1a). Two slots with one number are confused only within one session,
-/// whose maker could as well send them in that order.
-fn slot_number(event_type: &str, state_key: &str) -> u32 {
-    let bytes = event_type.bytes().chain([0]).chain(state_key.bytes());
+/// whose sender device could as well send them in that order.
+fn slot_number(slot: TypeAndKey<'_>) -> u32 {
+    let bytes = slot.event_type.bytes().chain([0]).chain(slot.state_key.bytes());
     bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
@@ -91,26 +94,20 @@ impl SeenIndices {
     /// bound to another event already.
     pub(crate) fn bind(
         &mut self,
-        room_id: &str,
-        (session_id, index): (&str, u32),
+        (session, index): (SessionId<'_>, u32),
         event_id: &str,
-        (event_type, state_key): (&str, &str),
+        slot: TypeAndKey<'_>,
     ) -> bool {
-        let slot = Some(slot_number(event_type, state_key));
-        self.add(
-            room_id,
-            session_id,
-            index,
-            Seen { event_id: event_id.to_owned(), slot, date: None },
-        )
+        let slot = Some(slot_number(slot));
+        self.add(session, index, Seen { event_id: event_id.to_owned(), slot, date: None })
     }
 
-    fn add(&mut self, room_id: &str, session_id: &str, index: u32, seen: Seen) -> bool {
-        let room = self.0.or_default(room_id.to_owned());
-        if !room.sessions.contains_key(session_id) {
-            room.order.push(session_id.to_owned());
+    fn add(&mut self, session: SessionId<'_>, index: u32, seen: Seen) -> bool {
+        let room = self.0.or_default(session.room_id.to_owned());
+        if !room.sessions.contains_key(session.id) {
+            room.order.push(session.id.to_owned());
         }
-        let indices = room.sessions.or_default(session_id.to_owned());
+        let indices = room.sessions.or_default(session.id.to_owned());
         if let Some(known) = indices.get_mut(&index) {
             let is_same = known.event_id == seen.event_id;
             if is_same {
@@ -129,12 +126,11 @@ impl SeenIndices {
     /// that is new.
     pub(crate) fn date(
         &mut self,
-        room_id: &str,
-        (session_id, index): (&str, u32),
+        (session, index): (SessionId<'_>, u32),
         date: u64,
     ) -> (u64, bool) {
-        let room = self.0.get_mut(room_id);
-        let indices = room.and_then(|room| room.sessions.get_mut(session_id));
+        let room = self.0.get_mut(session.room_id);
+        let indices = room.and_then(|room| room.sessions.get_mut(session.id));
         let Some(seen) = indices.and_then(|indices| indices.get_mut(&index)) else {
             return (date, false);
         };
@@ -146,12 +142,11 @@ impl SeenIndices {
     /// True when a later event of the same session was seen for that type and state key.
     pub(crate) fn is_behind(
         &self,
-        room_id: &str,
-        (session_id, index): (&str, u32),
-        (event_type, state_key): (&str, &str),
+        (session, index): (SessionId<'_>, u32),
+        slot: TypeAndKey<'_>,
     ) -> bool {
-        let slot = Some(slot_number(event_type, state_key));
-        let indices = self.0.get(room_id).and_then(|room| room.sessions.get(session_id));
+        let slot = Some(slot_number(slot));
+        let indices = self.0.get(session.room_id).and_then(|room| room.sessions.get(session.id));
         let mut indices = indices.into_iter().flat_map(Map::iter);
         indices.any(|(other, seen)| *other > index && seen.slot == slot)
     }
@@ -193,18 +188,18 @@ impl SeenIndices {
     /// # Errors
     ///
     /// [`StoredStateError`] when it is not what this version writes.
-    pub fn restore_room(&mut self, room_id: &str, stored: &str) -> Result<(), StoredStateError> {
-        self.read_room(room_id, stored).ok_or(StoredStateError::Format)
+    pub fn restore_room(&mut self, room: RoomId<'_>, stored: &str) -> Result<(), StoredStateError> {
+        self.read_room(room, stored).ok_or(StoredStateError::Format)
     }
 
-    fn read_room(&mut self, room_id: &str, stored: &str) -> Option<()> {
+    fn read_room(&mut self, room: RoomId<'_>, stored: &str) -> Option<()> {
         for session in elements(stored).ok()? {
             let parts = elements(session).ok()?;
             let &[id, indices] = parts.as_slice() else { return None };
-            let id: String = serde_json::from_str(id).ok()?;
+            let id = exact_string(id)?;
             for index in elements(indices).ok()? {
                 let (index, seen) = Seen::read(&elements(index).ok()?)?;
-                self.add(room_id, &id, index, seen);
+                self.add(SessionId { room_id: room.0, id: &id }, index, seen);
             }
         }
         Some(())
@@ -230,7 +225,11 @@ impl Room {
 mod tests {
     use super::*;
 
-    const NAME: (&str, &str) = ("m.room.name", "");
+    const NAME: TypeAndKey<'_> = TypeAndKey::single("m.room.name");
+
+    fn session<'a>(room_id: &'a str, id: &'a str) -> SessionId<'a> {
+        SessionId { room_id, id }
+    }
 
     fn bind(
         seen: &mut SeenIndices,
@@ -239,7 +238,7 @@ mod tests {
         index: u32,
         event_id: &str,
     ) -> bool {
-        seen.bind(room_id, (session_id, index), event_id, NAME)
+        seen.bind((session(room_id, session_id), index), event_id, NAME)
     }
 
     #[test]
@@ -260,7 +259,10 @@ mod tests {
         let mut seen = SeenIndices::new();
         bind(&mut seen, "!r", "s", 4_000_000_000, "$a");
         bind(&mut seen, "!r", "a", 0, "$b");
-        assert_eq!(seen.date("!r", ("a", 0), 1_700_000_000_000), (1_700_000_000_000, true));
+        assert_eq!(
+            seen.date((session("!r", "a"), 0), 1_700_000_000_000),
+            (1_700_000_000_000, true)
+        );
         let stored = seen.stored_room("!r");
         assert_eq!(
             stored,
@@ -268,49 +270,50 @@ mod tests {
             "the stored form is a contract"
         );
         let mut restored = SeenIndices::new();
-        restored.restore_room("!r", &stored).unwrap();
+        restored.restore_room(RoomId("!r"), &stored).unwrap();
         assert_eq!(restored, seen);
         assert!(!bind(&mut restored, "!r", "a", 0, "$c"));
-        assert!(restored.restore_room("!r", "{").is_err());
-        assert!(restored.restore_room("!r", r#"[["s",[[0,"$x",1]]]]"#).is_err());
+        assert!(restored.restore_room(RoomId("!r"), "{").is_err());
+        assert!(restored.restore_room(RoomId("!r"), r#"[["s",[[0,"$x",1]]]]"#).is_err());
     }
 
     #[test]
     fn the_stored_form_without_order_is_still_read() {
         let stored = r#"[["s",[[4000000000,"$a"]]],["a",[[0,"$b"]]]]"#;
         let mut seen = SeenIndices::new();
-        seen.restore_room("!r", stored).unwrap();
+        seen.restore_room(RoomId("!r"), stored).unwrap();
         assert_eq!(seen.stored_room("!r"), stored);
         assert!(!bind(&mut seen, "!r", "a", 0, "$c"));
-        assert!(!seen.is_behind("!r", ("s", 3), NAME), "its slot is not known");
+        assert!(!seen.is_behind((session("!r", "s"), 3), NAME), "its slot is not known");
         assert!(bind(&mut seen, "!r", "s", 4_000_000_000, "$a"));
-        assert!(seen.is_behind("!r", ("s", 3), NAME));
+        assert!(seen.is_behind((session("!r", "s"), 3), NAME));
     }
 
     #[test]
     fn the_earliest_date_counts() {
         let mut seen = SeenIndices::new();
         bind(&mut seen, "!r", "s", 0, "$a");
-        assert_eq!(seen.date("!r", ("s", 0), 50), (50, true));
-        assert_eq!(seen.date("!r", ("s", 0), 90), (50, false));
-        assert_eq!(seen.date("!r", ("s", 0), 20), (20, true));
-        assert_eq!(seen.date("!r", ("s", 1), 7), (7, false), "of what was not seen");
+        assert_eq!(seen.date((session("!r", "s"), 0), 50), (50, true));
+        assert_eq!(seen.date((session("!r", "s"), 0), 90), (50, false));
+        assert_eq!(seen.date((session("!r", "s"), 0), 20), (20, true));
+        assert_eq!(seen.date((session("!r", "s"), 1), 7), (7, false), "of what was not seen");
     }
 
     #[test]
     fn what_is_behind_is_so_in_its_own_slot_and_session() {
         let mut seen = SeenIndices::new();
         bind(&mut seen, "!r", "s", 5, "$a");
-        assert!(seen.is_behind("!r", ("s", 4), NAME));
+        assert!(seen.is_behind((session("!r", "s"), 4), NAME));
         for (session, index, slot) in [
             ("s", 5, NAME),
             ("s", 6, NAME),
             ("t", 4, NAME),
-            ("s", 4, ("m.room.topic", "")),
-            ("s", 4, ("m.room.name", "x")),
-            ("s", 4, ("m.room.nam", "e")),
+            ("s", 4, TypeAndKey::single("m.room.topic")),
+            ("s", 4, TypeAndKey { event_type: "m.room.name", state_key: "x" }),
+            ("s", 4, TypeAndKey { event_type: "m.room.nam", state_key: "e" }),
         ] {
-            assert!(!seen.is_behind("!r", (session, index), slot), "{session} {index} {slot:?}");
+            let is_behind = seen.is_behind((self::session("!r", session), index), slot);
+            assert!(!is_behind, "{session} {index} {slot:?}");
         }
     }
 

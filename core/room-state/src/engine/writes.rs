@@ -3,25 +3,26 @@
 use super::StateEngine;
 use crate::error::EngineError;
 use crate::flow::convert::{self, Conversion};
-use crate::flow::pending;
+use crate::flow::pending::{self, Upgrade};
 use crate::flow::plan_write::{self, CreatePlan, Plan, WriteRoute};
 use crate::flow::reencrypt::{self, Reencryption, Repeated};
 use crate::flow::share_keys::{self, SessionView};
-use crate::ids::{RoomId, SessionId, Slot};
+use crate::ids::{EventId, RoomId, SessionId, Slot, TypeAndKey, UserId};
 use crate::model::invite_state::{self, InvitePreview};
 use crate::model::outbound::Outgoing;
 use crate::model::pending::{PendingId, PendingView};
+use crate::paths::Request;
 
 impl StateEngine {
     /// Which of the plans a request of the page needs.
     #[must_use]
-    pub fn route_write(&self, method: &str, url: &str) -> WriteRoute {
-        plan_write::route_write(&self.model, (method, url))
+    pub fn route_write(&self, request: Request<'_>) -> WriteRoute {
+        plan_write::route_write(&self.model, request)
     }
 
     /// A `PUT` of state, before it is sent.
-    pub fn plan_put(&self, method: &str, url: &str, body: &[u8]) -> Plan {
-        plan_write::plan_put(&self.model, (method, url), body)
+    pub fn plan_put(&self, request: Request<'_>, body: &[u8]) -> Plan {
+        plan_write::plan_put(&self.model, request, body)
     }
 
     /// A `createRoom`, before it is sent. `consent` is the person's answer to
@@ -57,8 +58,8 @@ impl StateEngine {
     /// # Errors
     ///
     /// [`EngineError::NotWriter`] or [`EngineError::NoSession`].
-    pub fn imported(&mut self, room_id: &str, session_id: &str) -> Result<(), EngineError> {
-        share_keys::imported(&mut self.model, SessionId { room_id, id: session_id })
+    pub fn imported(&mut self, session: SessionId<'_>) -> Result<(), EngineError> {
+        share_keys::imported(&mut self.model, session)
     }
 
     /// These devices have been sent the key: `[{"userId", "deviceId"}]`. Others than were to get it
@@ -67,13 +68,8 @@ impl StateEngine {
     /// # Errors
     ///
     /// [`EngineError`] for another session than the one of now, or a text that is no such list.
-    pub fn shared(
-        &mut self,
-        room_id: &str,
-        session_id: &str,
-        devices: &str,
-    ) -> Result<(), EngineError> {
-        share_keys::shared(&mut self.model, SessionId { room_id, id: session_id }, devices)
+    pub fn shared(&mut self, session: SessionId<'_>, devices: &str) -> Result<(), EngineError> {
+        share_keys::shared(&mut self.model, session, devices)
     }
 
     /// What this device's key is to sign of an event that is encrypted next, so that nobody has to ask
@@ -81,13 +77,12 @@ impl StateEngine {
     /// the epoch.
     pub fn text_to_sign(
         &mut self,
-        room_id: &str,
-        (event_type, state_key): (&str, &str),
+        room: RoomId<'_>,
+        slot: TypeAndKey<'_>,
         content: &str,
         now: u64,
     ) -> Option<String> {
-        let slot = Slot::new(RoomId(room_id), event_type, state_key);
-        share_keys::text_to_sign(&mut self.model, &slot, content, now)
+        share_keys::text_to_sign(&mut self.model, &Slot::new(room, slot), content, now)
     }
 
     /// The device's signature under that text, in unpadded base64.
@@ -104,33 +99,29 @@ impl StateEngine {
     /// [`EngineError`]; nothing was used up then.
     pub fn encrypt(
         &mut self,
-        room_id: &str,
-        event_type: &str,
-        state_key: &str,
+        room: RoomId<'_>,
+        slot: TypeAndKey<'_>,
         content: &str,
     ) -> Result<u32, EngineError> {
-        let slot = Slot::new(RoomId(room_id), event_type, state_key);
-        Ok(share_keys::encrypt(&mut self.model, &slot, content)?.ticket)
+        Ok(share_keys::encrypt(&mut self.model, &Slot::new(room, slot), content)?.ticket)
     }
 
-    /// Encrypts an event of [`StateEngine::reencrypt`], whose id is `base`.
+    /// Encrypts the event `base` of [`StateEngine::reencrypt`] once more.
     ///
     /// # Errors
     ///
     /// As of [`StateEngine::encrypt`].
     pub fn encrypt_again(
         &mut self,
-        room_id: &str,
-        event_type: &str,
-        state_key: &str,
+        base: EventId<'_>,
+        slot: TypeAndKey<'_>,
         content: &str,
-        base: &str,
     ) -> Result<u32, EngineError> {
-        let slot = Slot::new(RoomId(room_id), event_type, state_key);
+        let slot = Slot::new(RoomId(base.room_id), slot);
         let encrypted = share_keys::encrypt(&mut self.model, &slot, content)?;
         let share_keys::Encrypted { ticket, session_id, message_index } = encrypted;
         let repeated = Repeated { content, session_id, message_index };
-        reencrypt::follow(&mut self.model, slot, base, repeated);
+        reencrypt::follow(&mut self.model, slot, base.id, repeated);
         Ok(ticket)
     }
 
@@ -156,8 +147,8 @@ impl StateEngine {
     /// # Errors
     ///
     /// [`EngineError::Input`] when the text is not that.
-    pub fn reencrypt(&mut self, room_id: &str, json: &str) -> Result<Reencryption, EngineError> {
-        reencrypt::reencrypt(&mut self.model, RoomId(room_id), json)
+    pub fn reencrypt(&mut self, room: RoomId<'_>, json: &str) -> Result<Reencryption, EngineError> {
+        reencrypt::reencrypt(&mut self.model, room, json)
     }
 
     /// What "encrypt this room's name" takes. `state` is a JSON array of all the room's state events
@@ -166,8 +157,12 @@ impl StateEngine {
     /// # Errors
     ///
     /// [`EngineError`] when the device is not known or the text is no array.
-    pub fn convert_room(&mut self, room_id: &str, state: &str) -> Result<Conversion, EngineError> {
-        convert::convert_room(&mut self.model, RoomId(room_id), state)
+    pub fn convert_room(
+        &mut self,
+        room: RoomId<'_>,
+        state: &str,
+    ) -> Result<Conversion, EngineError> {
+        convert::convert_room(&mut self.model, room, state)
     }
 
     /// The room was made: it is none of those that others wait for. Nothing waited for it where the
@@ -176,8 +171,8 @@ impl StateEngine {
     /// # Errors
     ///
     /// [`EngineError::NotWriter`].
-    pub fn created(&mut self, id: &str, room_id: &str) -> Result<(), EngineError> {
-        pending::created(&mut self.model, PendingId(id), room_id)
+    pub fn created(&mut self, id: &str, room: RoomId<'_>) -> Result<(), EngineError> {
+        pending::created(&mut self.model, PendingId(id), room)
     }
 
     /// The server did not make the room.
@@ -195,8 +190,7 @@ impl StateEngine {
     /// # Errors
     ///
     /// [`EngineError::NotWriter`].
-    pub fn upgraded(&mut self, old: &str, new: &str, now: u64) -> Result<(), EngineError> {
-        let upgrade = pending::Upgrade { old: RoomId(old), new: RoomId(new) };
+    pub fn upgraded(&mut self, upgrade: Upgrade<'_>, now: u64) -> Result<(), EngineError> {
         pending::upgraded(&mut self.model, upgrade, now)
     }
 
@@ -210,13 +204,8 @@ impl StateEngine {
     /// # Errors
     ///
     /// [`EngineError::NotWriter`].
-    pub fn pending_sent(
-        &mut self,
-        id: &str,
-        event_type: &str,
-        state_key: &str,
-    ) -> Result<(), EngineError> {
-        pending::sent(&mut self.model, PendingId(id), (event_type, state_key))
+    pub fn pending_sent(&mut self, id: &str, slot: TypeAndKey<'_>) -> Result<(), EngineError> {
+        pending::sent(&mut self.model, PendingId(id), slot)
     }
 
     /// Whether what waits under this id is on disk.
@@ -230,7 +219,9 @@ impl StateEngine {
         let states = &self.model.states;
         let is_encrypted = states.known().encrypts_state(room_id);
         // What is told is vouched for.
-        let vouched = |event_type: &str| states.memory().single_sure(room_id, event_type);
+        let vouched = |event_type: &str| {
+            states.memory().sure(RoomId(room_id), TypeAndKey::single(event_type))
+        };
         is_encrypted.then(|| invite_state::message(room_id, vouched))?
     }
 
@@ -239,7 +230,11 @@ impl StateEngine {
     /// # Errors
     ///
     /// [`EngineError::Input`] when the content is none, or there is no room for it.
-    pub fn add_invite_preview(&mut self, sender: &str, content: &str) -> Result<(), EngineError> {
+    pub fn add_invite_preview(
+        &mut self,
+        sender: UserId<'_>,
+        content: &str,
+    ) -> Result<(), EngineError> {
         let added = self.model.invites.add(sender, content, &mut self.model.journal);
         added.map_err(|_| EngineError::Input("invite"))
     }

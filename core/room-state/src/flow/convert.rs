@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use crate::error::EngineError;
-use crate::ids::{RoomId, Slot};
+use crate::ids::{RoomId, TypeAndKey, UserId};
 use crate::model::Model;
+use crate::model::known::{STATE_ENCRYPTION_FLAGS, is_flagged};
 use crate::model::pending::PendingEvent;
-use crate::model::precedence::{STATE_ENCRYPTION_FLAGS, is_flagged};
 use crate::msc4362::power_levels::PowerLevels;
 use crate::paths::state_path;
 use mantle_wire::json::{self, Edit, elements, get, get_str, members};
@@ -88,18 +88,17 @@ pub(crate) fn convert_room(
             continue;
         }
         let event_id = get_str(event, &["event_id"])?.unwrap_or_default();
-        let slot = Slot::new(room, &event_type, &state_key);
-        let content_json = match known.current(room_id, &event_type, &state_key) {
+        let slot = TypeAndKey { event_type: &event_type, state_key: &state_key };
+        let content_json = match known.current(room, slot) {
             None => Some(content),
             // What the client holds in clear of an encrypted event.
             Some(current)
-                if current.event_id == event_id
-                    || known.was_replaced(room_id, &event_type, &state_key, &event_id) =>
+                if current.event_id == event_id || known.was_replaced(room, slot, &event_id) =>
             {
                 continue;
             }
             // A readable event behind an encrypted one is a leftover: only to be emptied.
-            Some(_) => match memory.get(room_id, &slot.in_room()) {
+            Some(_) => match memory.get(room, slot) {
                 Some(event) => get(event, &["content"])?,
                 None => None,
             },
@@ -110,7 +109,10 @@ pub(crate) fn convert_room(
             content_json: content.to_owned(),
             source: String::new(),
         }));
-        blank.push(Put { path: state_path(&slot), body: blank_content(&event_type).to_owned() });
+        blank.push(Put {
+            path: state_path(room, slot),
+            body: blank_content(&event_type).to_owned(),
+        });
         redact.push(event_id);
         types.push(event_type);
     }
@@ -121,7 +123,7 @@ pub(crate) fn convert_room(
         return refuse("Element has not loaded this room yet; open it and try again.");
     };
     let flagged = is_flagged(encryption);
-    if !may_convert(levels, &user, flagged, &types) {
+    if !may_convert(levels, UserId(&user), flagged, &types) {
         return refuse("You may not change this room's settings; ask one of its administrators.");
     }
     let flag = if flagged { None } else { Some(flag_put(room, encryption)?) };
@@ -130,7 +132,7 @@ pub(crate) fn convert_room(
     Ok(Conversion::Convert { flag, encrypt, blank, redact, types, done })
 }
 
-fn may_convert(levels: &PowerLevels, user: &str, flagged: bool, types: &[String]) -> bool {
+fn may_convert(levels: &PowerLevels, user: UserId<'_>, flagged: bool, types: &[String]) -> bool {
     (flagged || levels.may_send_state(user, "m.room.encryption"))
         && types.iter().all(|event_type| levels.may_send_encrypted(user, event_type))
 }
@@ -140,7 +142,7 @@ fn flag_put(room: RoomId<'_>, encryption: &str) -> Result<Put, EngineError> {
     let body = json::apply(encryption.as_bytes(), &[Edit::set(&[unstable], "true")])?
         .and_then(|body| String::from_utf8(body).ok())
         .ok_or(EngineError::Input("encryption"))?;
-    Ok(Put { path: state_path(&Slot::new(room, "m.room.encryption", "")), body })
+    Ok(Put { path: state_path(room, TypeAndKey::single("m.room.encryption")), body })
 }
 
 /// Content that says nothing, in the form clients expect of the type.

@@ -1,7 +1,7 @@
 //! State of rooms that are being made or were upgraded: what of it still must be sent.
 
 use crate::error::EngineError;
-use crate::ids::RoomId;
+use crate::ids::{RoomId, TypeAndKey};
 use crate::model::Model;
 use crate::model::pending::{PendingEvent, PendingId, PendingView};
 use crate::model::warnings::Warning;
@@ -16,11 +16,11 @@ use mantle_wire::json::{get, get_str};
 pub(crate) fn created(
     model: &mut Model,
     id: PendingId<'_>,
-    room_id: &str,
+    room: RoomId<'_>,
 ) -> Result<(), EngineError> {
     model.must_write()?;
-    model.states.note_flag(room_id, &mut model.journal);
-    model.pending.created(id, room_id, &mut model.journal);
+    model.states.note_flag(room.0, &mut model.journal);
+    model.pending.created(id, room.0, &mut model.journal);
     Ok(())
 }
 
@@ -37,9 +37,11 @@ pub(crate) fn create_failed(model: &mut Model, id: PendingId<'_>) -> Result<(), 
 
 /// The rooms before and after an upgrade.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Upgrade<'a> {
-    pub(crate) old: RoomId<'a>,
-    pub(crate) new: RoomId<'a>,
+pub struct Upgrade<'a> {
+    /// The one that was.
+    pub old: RoomId<'a>,
+    /// Its successor.
+    pub new: RoomId<'a>,
 }
 
 /// A room was upgraded: what is known of its encrypted state is to be sent to the new one too,
@@ -57,18 +59,18 @@ pub(crate) fn upgraded(
     let mut events = Vec::new();
     let mut is_kept_back = false;
     let memory = model.states.memory();
-    for (slot, event) in memory.room(old.0) {
-        if !model.settings.types.contains(&slot.0) {
+    for (slot, event, is_sure) in memory.room(old.0) {
+        if !model.settings.types.contains(slot.event_type) {
             continue;
         }
-        if !memory.is_sure(old.0, slot) {
+        if !is_sure {
             is_kept_back = true;
             continue;
         }
         let content = get(event, &["content"]).ok().flatten().unwrap_or("{}");
         events.push(PendingEvent {
-            event_type: slot.0.clone(),
-            state_key: slot.1.clone(),
+            event_type: slot.event_type.to_owned(),
+            state_key: slot.state_key.to_owned(),
             content_json: content.to_owned(),
             source: get_str(event, &["event_id"]).ok().flatten().unwrap_or_default(),
         });
@@ -94,11 +96,11 @@ pub(crate) fn upgraded(
 pub(crate) fn drop_superseded(model: &mut Model) -> Result<(), EngineError> {
     for PendingView { pending_id, room_id, events, .. } in model.pending.all() {
         for PendingEvent { event_type, state_key, .. } in events {
-            let slot = (event_type, state_key);
+            let slot = TypeAndKey { event_type: &event_type, state_key: &state_key };
             let memory = model.states.memory();
-            let set = room_id.as_ref().and_then(|room_id| memory.get(room_id, &slot));
+            let set = room_id.as_ref().and_then(|room_id| memory.get(RoomId(room_id), slot));
             if set.is_some() {
-                sent(model, PendingId(&pending_id), (&slot.0, &slot.1))?;
+                sent(model, PendingId(&pending_id), slot)?;
             }
         }
     }
@@ -113,7 +115,7 @@ pub(crate) fn drop_superseded(model: &mut Model) -> Result<(), EngineError> {
 pub(crate) fn sent(
     model: &mut Model,
     id: PendingId<'_>,
-    slot: (&str, &str),
+    slot: TypeAndKey<'_>,
 ) -> Result<(), EngineError> {
     model.must_write()?;
     model.pending.sent(id, slot, &mut model.journal);

@@ -3,19 +3,19 @@
 use serde::Serialize;
 
 use crate::error::EngineError;
+use crate::ids::{RoomId, TypeAndKey};
 use crate::index::events::ENCRYPTED_TYPE;
 use crate::megolm::encrypt::MAX_PAYLOAD_BYTES;
 use crate::model::Model;
+use crate::model::known::{STATE_ENCRYPTION_FLAGS, is_flagged};
 use crate::model::pending::PendingEvent;
-use crate::model::precedence::{STATE_ENCRYPTION_FLAGS, is_flagged};
 use crate::model::settings::NewRooms;
 use crate::msc4362::eligible::{DEFAULT_TYPES, check_sendable};
 use crate::msc4362::packed_key::PackedKey;
-use crate::paths::room_path;
+use crate::paths::{Request, room_path};
 use crate::sorted::Map;
 use mantle_wire::json::{self, Edit, elements, get, get_str, members, span};
-use mantle_wire::route::{Endpoint, route};
-use mantle_wire::url::Address;
+use mantle_wire::route::Endpoint;
 
 /// The widgets Element writes the room's name into (`data.roomName`).
 const WIDGET_TYPES: [&str; 2] = ["im.vector.modular.widgets", "m.widget"];
@@ -118,9 +118,9 @@ impl std::fmt::Debug for CreatePlan {
 }
 
 /// Which of the plans a request of the page needs.
-pub(crate) fn route_write(model: &Model, (method, url): (&str, &str)) -> WriteRoute {
-    let Some(address) = Address::parse(url) else { return WriteRoute::Body };
-    match route(method, &address).endpoint {
+pub(crate) fn route_write(model: &Model, request: Request<'_>) -> WriteRoute {
+    let Some((address, endpoint)) = request.read() else { return WriteRoute::Body };
+    match endpoint {
         Endpoint::StateSend => WriteRoute::Put,
         Endpoint::CreateRoom => WriteRoute::Create,
         Endpoint::Upgrade => room_path(&address)
@@ -131,9 +131,9 @@ pub(crate) fn route_write(model: &Model, (method, url): (&str, &str)) -> WriteRo
 }
 
 /// A `PUT` of state, before it is sent.
-pub(crate) fn plan_put(model: &Model, (method, url): (&str, &str), body: &[u8]) -> Plan {
-    let Some(address) = Address::parse(url) else { return Plan::Pass };
-    if route(method, &address).endpoint != Endpoint::StateSend {
+pub(crate) fn plan_put(model: &Model, request: Request<'_>, body: &[u8]) -> Plan {
+    let Some((address, endpoint)) = request.read() else { return Plan::Pass };
+    if endpoint != Endpoint::StateSend {
         return Plan::Pass;
     }
     // What is routed here and cannot be read must not pass for something harmless.
@@ -146,7 +146,8 @@ pub(crate) fn plan_put(model: &Model, (method, url): (&str, &str), body: &[u8]) 
         return if flagged { Plan::Flag { room_id } } else { Plan::Pass };
     }
     let is_widget = WIDGET_TYPES.contains(&event_type.as_str());
-    let is_encrypted = is_encrypted_in(model, &room_id, event_type, &state_key);
+    let slot = TypeAndKey { event_type, state_key: &state_key };
+    let is_encrypted = is_encrypted_in(model, RoomId(&room_id), slot);
     if !is_encrypted && !is_widget {
         return Plan::Pass;
     }
@@ -177,13 +178,13 @@ pub(crate) fn plan_put(model: &Model, (method, url): (&str, &str), body: &[u8]) 
             sentence: "Mantle can only encrypt a JSON object.".to_owned(),
         };
     }
-    let key = match packed(event_type, &state_key, body.len()) {
+    let key = match packed(slot, body.len()) {
         Ok(key) => key,
         Err(error) => {
             return Plan::Refuse { errcode: "M_TOO_LARGE", sentence: error.to_string() };
         }
     };
-    let site = url.get(..span(url, address.path).start).unwrap_or_default();
+    let site = request.url.get(..span(request.url, address.path).start).unwrap_or_default();
     let room: Vec<_> = address.path.split('/').take(path.depth).collect();
     let query =
         if address.query.is_empty() { String::new() } else { format!("?{}", address.query) };
@@ -195,13 +196,12 @@ pub(crate) fn plan_put(model: &Model, (method, url): (&str, &str), body: &[u8]) 
 /// Whether state is encrypted where the room has the flag: what the settings say, what is encrypted
 /// there already (in clear nobody would see it, and everybody's server could read it), and all that
 /// may be, where the running Element would have done so. Never what says who is in a call.
-fn is_encrypted_in(model: &Model, room_id: &str, event_type: &str, state_key: &str) -> bool {
+fn is_encrypted_in(model: &Model, room: RoomId<'_>, slot: TypeAndKey<'_>) -> bool {
     let known = model.states.known();
-    model.settings.types.contains(event_type)
-        || check_sendable(event_type).is_ok()
+    model.settings.types.contains(slot.event_type)
+        || check_sendable(slot.event_type).is_ok()
             && (model.encrypts_all
-                || known.encrypts_state(room_id)
-                    && known.current(room_id, event_type, state_key).is_some())
+                || known.encrypts_state(room.0) && known.current(room, slot).is_some())
 }
 
 /// A `createRoom`, before it is sent. `consent` is the person's answer to
@@ -280,7 +280,7 @@ pub(crate) fn plan_create(
         held.insert((event_type.to_owned(), String::new()), content);
     }
     for ((event_type, state_key), content) in held.iter() {
-        packed(event_type, state_key, content.len())?;
+        packed(TypeAndKey { event_type, state_key }, content.len())?;
     }
     let edits = [
         Edit::remove(&["name"]),
@@ -319,10 +319,9 @@ fn unreadable() -> Plan {
 
 /// The key of what is not too long to be encrypted, with all that is encrypted beside the content.
 #[inline(never)]
-fn packed(event_type: &str, state_key: &str, length: usize) -> Result<PackedKey, EngineError> {
+fn packed(slot: TypeAndKey<'_>, length: usize) -> Result<PackedKey, EngineError> {
     const BESIDE: usize = 2_048;
-    let key = PackedKey::pack(event_type, state_key)
-        .map_err(|error| EngineError::Encrypt(error.to_string()))?;
+    let key = PackedKey::pack(slot).map_err(|error| EngineError::Encrypt(error.to_string()))?;
     if length > MAX_PAYLOAD_BYTES - BESIDE {
         return Err(EngineError::Encrypt("it is too long, make it shorter".to_owned()));
     }

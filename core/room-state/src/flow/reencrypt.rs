@@ -12,7 +12,7 @@
 use serde::Serialize;
 
 use crate::error::EngineError;
-use crate::ids::{RoomId, SessionId, Slot};
+use crate::ids::{RoomId, SessionId, Slot, UserId};
 use crate::megolm::OwnDevice;
 use crate::model::Model;
 use crate::model::decryption::Made;
@@ -26,7 +26,7 @@ use crate::msc4362::packed_key::PackedKey;
 use crate::msc4362::power_levels::PowerLevels;
 use crate::paths::encrypted_path;
 use crate::sorted::Set;
-use mantle_wire::json::{elements, get, get_str};
+use mantle_wire::json::{elements, exact_string, get, get_str};
 
 /// How long each further member waits for the one before.
 const TURN_MS: u64 = 60_000;
@@ -88,7 +88,7 @@ pub(crate) struct Repeated<'a> {
 /// Follows what was encrypted once more of the event with the id `base`, until it has come back.
 pub(crate) fn follow(model: &mut Model, slot: Slot, base: &str, repeated: Repeated<'_>) {
     let known = model.states.known();
-    let current = known.current(&slot.room_id, &slot.event_type, &slot.state_key);
+    let current = known.current(slot.room(), slot.of());
     let origin_server_ts = current.map_or(0, |current| current.origin_server_ts);
     let base = Base { event_id: base, origin_server_ts };
     let Repeated { content, session_id, message_index } = repeated;
@@ -111,7 +111,7 @@ pub(crate) fn reencrypt(
     let now = number(json, "now").ok_or(EngineError::Input("time"))?;
     let mut members: Vec<String> = Vec::new();
     for member in elements(get(json, &["members"])?.ok_or(EngineError::Input("members"))?)? {
-        members.extend(serde_json::from_str::<String>(member));
+        members.extend(exact_string(member));
     }
     members.retain(|member| !model.due.is_away(room, member));
     members.sort();
@@ -138,9 +138,9 @@ pub(crate) fn reencrypt(
     };
     let before = model.states.stale(room_id).cloned().unwrap_or_default();
     let mut stale = Stale::new();
-    for (event_type, state_key, current) in model.states.known().slots(room_id) {
-        let slot = Slot::new(room, event_type, state_key);
-        let Some(event) = model.states.memory().get(room_id, &slot.in_room()) else { continue };
+    for (of, current) in model.states.known().slots(room_id) {
+        let slot = Slot::new(room, of);
+        let Some(event) = model.states.memory().get(room, of) else { continue };
         if let Some(content) = model.states.lost_update(&slot, current) {
             all.events.extend(again(slot, current, content));
             continue;
@@ -198,7 +198,8 @@ impl Election<'_> {
         let in_room = slot.in_room();
         if self.session_id.as_ref() == Some(&current.session_id) {
             // The session has to be changed first.
-            let may_send = self.levels.may_send_encrypted(self.device.user_id(), &slot.event_type);
+            let may_send =
+                self.levels.may_send_encrypted(UserId(self.device.user_id()), &slot.event_type);
             let held = self.held.filter(|_| may_send);
             let wait = held.and_then(|outbound| {
                 outbound.late_wait(&in_room, (current.message_index, self.latest_start), self.now)
@@ -207,16 +208,17 @@ impl Election<'_> {
         }
         let sender = get_str(event, &["sender"])?.unwrap_or_default();
         let session = SessionId { room_id: self.room.0, id: &current.session_id };
-        let provenance = model.states.memory().provenance(self.room.0, &in_room);
+        let provenance = model.states.memory().provenance(self.room, slot.of());
         let author = provenance.and_then(|provenance| provenance.author.as_ref());
-        let made = Made { session, sender: &sender, author };
-        let maker = model.maker(made).map(|(keys, _)| keys.0);
+        let made = Made { session, sender: UserId(&sender), author };
+        let sender_device = model.sender_device(made).map(|(keys, _)| keys.0);
         let unowned = || model.sessions.unowned_origin(session);
-        let maker = maker.or_else(|| unowned().map(|origin| origin.sender_key.clone()));
-        let maker = maker.as_deref().map(Curve25519);
-        let is_own = maker.is_some_and(|maker| maker.0 == self.device.curve25519());
+        let sender_device =
+            sender_device.or_else(|| unowned().map(|origin| origin.sender_key.clone()));
+        let sender_device = sender_device.as_deref().map(Curve25519);
+        let is_own = sender_device.is_some_and(|device| device.0 == self.device.curve25519());
         let is_there = self.members.binary_search(&sender).is_ok()
-            && maker.is_none_or(|maker| model.devices.may_have(&sender, &maker));
+            && sender_device.is_none_or(|device| model.devices.may_have(&sender, &device));
         // What is not sure is signed by nobody else.
         let was_sure = provenance.is_some_and(|provenance| provenance.is_sure);
         if !is_own && !was_sure && !model.is_sure(made) {
@@ -228,12 +230,12 @@ impl Election<'_> {
         }
         let since = known_since.filter(|since| *since != 0).unwrap_or(self.now);
         let stale_since = Some(since);
-        let order = self.order(&slot.event_type, is_there.then_some(&sender));
+        let order = self.order(&slot.event_type, is_there.then_some(UserId(&sender)));
         let Some(rank) = order.iter().position(|user| *user == self.device.user_id()) else {
             return Ok(Turn { stale_since, wait: None });
         };
         let rank = u64::try_from(rank).unwrap_or(u64::MAX);
-        let own_rank = own_rank(&model.devices, self.device, maker);
+        let own_rank = own_rank(&model.devices, self.device, sender_device);
         let back_off =
             rank.saturating_mul(TURN_MS).saturating_add(own_rank.saturating_mul(DEVICE_TURN_MS));
         let written = self.held.and_then(|outbound| outbound.written(&in_room));
@@ -245,38 +247,40 @@ impl Election<'_> {
 
     /// Who encrypts an event once more, first to last: its sender if there still, then those who write
     /// encrypted state in the room, then all others with the power to.
-    fn order(&self, event_type: &str, sender: Option<&String>) -> Vec<&str> {
+    fn order(&self, event_type: &str, sender: Option<UserId<'_>>) -> Vec<&str> {
         let mut order: Vec<&String> = self
             .members
             .iter()
-            .filter(|member| self.levels.may_send_encrypted(member, event_type))
+            .filter(|member| self.levels.may_send_encrypted(UserId(member), event_type))
             .collect();
-        order.sort_by_key(|member| (Some(*member) != sender, !self.writers.contains(*member)));
+        order.sort_by_key(|member| {
+            (Some(UserId(member)) != sender, !self.writers.contains(*member))
+        });
         order.into_iter().map(String::as_str).collect()
     }
 }
 
 /// Those whose encrypted state is current: they can do it, and every member knows the same.
 fn writers(model: &Model, room_id: &str) -> Set<String> {
-    let events = model.states.memory().room(room_id).map(|(_, event)| event);
+    let events = model.states.memory().room(room_id).map(|(_, event, _)| event);
     events.filter_map(|event| get_str(event, &["sender"]).ok().flatten()).collect()
 }
 
-/// The place of this device among its user's: the event's maker goes first, the others by key.
-fn own_rank(devices: &Devices, device: &OwnDevice, maker: Option<Curve25519<'_>>) -> u64 {
+/// The place of this device among its user's: the one that made the event goes first, the others by key.
+fn own_rank(devices: &Devices, device: &OwnDevice, sender_device: Option<Curve25519<'_>>) -> u64 {
     let own = device.curve25519();
-    let maker = maker.map(|maker| maker.0);
-    if maker == Some(own) {
+    let sender_device = sender_device.map(|device| device.0);
+    if sender_device == Some(own) {
         return 0;
     }
     let Some(keys) = devices.current(device.user_id()) else { return 0 };
-    let goes_before = |key: &&String| maker == Some(key.as_str()) || key.as_str() < own;
+    let goes_before = |key: &&String| sender_device == Some(key.as_str()) || key.as_str() < own;
     u64::try_from(keys.iter().filter(goes_before).count()).unwrap_or(0).min(MAX_DEVICE_TURNS)
 }
 
 /// `None` for a slot whose key is too long, of which no event can be.
 fn again(slot: Slot, current: &Candidate, content: &str) -> Option<Again> {
-    let key = PackedKey::pack(&slot.event_type, &slot.state_key).ok()?;
+    let key = PackedKey::pack(slot.of()).ok()?;
     Some(Again {
         path: encrypted_path(&slot.room_id, &key),
         event_id: current.event_id.clone(),

@@ -4,8 +4,9 @@
 
 use crate::model::stored::strings;
 use crate::msc4362::eligible::{DEFAULT_TYPES, ENCRYPTED_TYPE, check_eligible};
-use mantle_wire::json::{self, Edit, elements, get, quoted, span};
-use mantle_wire::route::{Endpoint, route};
+use crate::paths::Request;
+use mantle_wire::json::{self, Edit, elements, exact_string, get, quoted, span};
+use mantle_wire::route::Endpoint;
 use mantle_wire::url::{Address, encoded};
 
 /// The URL with encrypted state in its inline filter; `None` where it needs no change.
@@ -22,9 +23,9 @@ pub(crate) fn include_in_url(url: &str) -> Option<String> {
 }
 
 /// Request bodies that name what state they want; `None` where they need no change.
-pub(crate) fn include_in_body((method, url): (&str, &str), body: &[u8]) -> Option<Vec<u8>> {
-    match route(method, &Address::parse(url)?).endpoint {
-        Endpoint::Filter if method == "POST" => include_in_filter(body),
+pub(crate) fn include_in_body(request: Request<'_>, body: &[u8]) -> Option<Vec<u8>> {
+    match request.read()?.1 {
+        Endpoint::Filter if request.method == "POST" => include_in_filter(body),
         Endpoint::SlidingSync => include_in_sliding(body),
         _ => None,
     }
@@ -73,14 +74,10 @@ fn include_in_sliding(body: &[u8]) -> Option<Vec<u8>> {
         let mut named = false;
         let mut has = false;
         for pair in elements(list).ok()? {
-            let pair: Vec<String> = elements(pair)
-                .ok()?
-                .iter()
-                .filter_map(|item| serde_json::from_str(item).ok())
-                .collect();
-            let event_type = pair.first().map_or("", String::as_str);
+            let pair = elements(pair).ok()?;
+            let event_type = pair.iter().find_map(|item| exact_string(item)).unwrap_or_default();
             has |= event_type == "*" || event_type == ENCRYPTED_TYPE;
-            named |= event_type != "*" && check_eligible(event_type).is_ok();
+            named |= event_type != "*" && check_eligible(&event_type).is_ok();
         }
         if named && !has {
             let open = span(text, list).start + 1;

@@ -11,29 +11,29 @@ mod verify;
 
 use serde::Serialize;
 
-use self::response::{Entry, MAX_TENDED_BYTES, Response};
+use self::response::{Entry, MAX_FOLLOWED_BYTES, Response};
 use crate::error::EngineError;
-use crate::ids::EventId;
-use crate::index::events::Edited;
+use crate::ids::{EventId, RoomId};
+use crate::index::patch::Edited;
 use crate::index::prefilter;
 use crate::index::redactions::{self, Redacted};
 use crate::megolm::MAX_BATCH;
 use crate::model::Model;
 use crate::model::needs::Needs;
 use crate::model::observation::Observation;
-use crate::paths::room_path;
+use crate::paths::{Request, room_path};
 use crate::sorted::Map;
 use mantle_index::sparse;
 use mantle_wire::json::chunked::Source;
-use mantle_wire::route::{Endpoint, route};
+use mantle_wire::route::Endpoint;
 use mantle_wire::url::Address;
 
 /// Smaller responses are cheaper to take in whole than to look at in parts first.
-const MIN_GLANCED_BYTES: usize = 256 * 1024;
+const MIN_PREFILTERED_BYTES: usize = 256 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What to do with a request for an answer that may hold state.
+/// What to do with a request for a response that may hold state.
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum Before {
@@ -43,12 +43,12 @@ pub enum Before {
         #[serde(skip_serializing_if = "Option::is_none")]
         url: Option<String>,
     },
-    /// Do not send; this is the 200 answer.
+    /// Do not send; this is the 200 response.
     Reply {
         /// JSON.
         body: String,
     },
-    /// Do not send; the answer is here already: go on as after [`StateEngine::inspect`](crate::StateEngine::inspect).
+    /// Do not send; the response is here already: go on as after [`StateEngine::inspect`](crate::StateEngine::inspect).
     Held {
         /// What [`StateEngine::open`](crate::StateEngine::open) wants to know.
         answer: u32,
@@ -57,7 +57,7 @@ pub enum Before {
     },
 }
 
-/// How far an answer is.
+/// How far a response is.
 #[derive(Debug)]
 pub enum OpenStep {
     /// Call again.
@@ -81,10 +81,10 @@ pub(crate) struct Responses {
 
 impl Responses {
     /// Before a request is sent whose response may hold state.
-    pub(crate) fn before(&mut self, model: &Model, (method, url): (&str, &str)) -> Before {
+    pub(crate) fn before(&mut self, model: &Model, request: Request<'_>) -> Before {
         let send = Before::Send { url: None };
-        let Some(address) = Address::parse(url) else { return send };
-        match route(method, &address).endpoint {
+        let Some((address, endpoint)) = request.read() else { return send };
+        match endpoint {
             Endpoint::Sync => self.second_half(model, &address).unwrap_or(send),
             Endpoint::StateRead => fill::known_state(model.states.memory(), &address)
                 .map_or(send, |body| Before::Reply { body }),
@@ -100,9 +100,8 @@ impl Responses {
         if response.since != since || since.is_none() {
             return None;
         }
-        response.is_second = true;
+        response.stage.fetch();
         response.cursor = 0;
-        response.has_asked = false;
         let needs = response.needs(model, id);
         self.open.insert(id, response);
         Some(Before::Held { answer: id, needs })
@@ -114,31 +113,30 @@ impl Responses {
     pub(crate) fn inspect_there(
         &mut self,
         model: &mut Model,
-        (method, url): (&str, &str),
+        request: Request<'_>,
         length: usize,
         read: &mut dyn FnMut(usize, &mut [u8]),
         whole: impl FnOnce() -> Vec<u8>,
         observed: &mut Vec<Observation>,
     ) -> Option<Needs> {
-        let address = Address::parse(url)?;
-        let endpoint = route(method, &address).endpoint;
+        let (address, endpoint) = request.read()?;
         if !may_concern(model, endpoint, &address, &mut Source { length, read }) {
             return None;
         }
         let is_first_sync = endpoint == Endpoint::Sync
-            && length > MAX_TENDED_BYTES
+            && length > MAX_FOLLOWED_BYTES
             && model.invites.is_empty()
             && address.parameter("since").is_none();
         if is_first_sync
-            && let Some(excerpt) = sparse::of(&mut Source { length, read })
-            && (!excerpt.scan.may_hide || model.states.known().is_empty())
+            && let Some(sparse) = sparse::of(&mut Source { length, read })
+            && (!sparse.scan.may_hide || model.states.known().is_empty())
         {
-            let mut response = Response::new(endpoint, &address, url, excerpt.bytes);
-            response.cuts = Some(excerpt.cuts);
-            look::look_at(model, &mut response, excerpt.scan, observed);
+            let mut response = Response::new(endpoint, &address, request.url, sparse.bytes);
+            response.cuts = Some(sparse.cuts);
+            look::look_at(model, &mut response, sparse.scan, observed);
             return self.keep(model, response);
         }
-        self.inspect(model, (method, url), whole(), observed)
+        self.inspect(model, request, whole(), observed)
     }
 
     /// A whole response with status 200. `None`: its bytes go on as they are. Else it is kept until
@@ -146,19 +144,18 @@ impl Responses {
     pub(crate) fn inspect(
         &mut self,
         model: &mut Model,
-        (method, url): (&str, &str),
+        request: Request<'_>,
         mut body: Vec<u8>,
         observed: &mut Vec<Observation>,
     ) -> Option<Needs> {
-        let address = Address::parse(url)?;
-        let endpoint = route(method, &address).endpoint;
+        let (address, endpoint) = request.read()?;
         if !carries_state(endpoint) {
             return None;
         }
         // Browsers take it away.
         let is_marked = body.starts_with(BYTE_ORDER_MARK);
         let body = if is_marked { body.split_off(BYTE_ORDER_MARK.len()) } else { body };
-        let mut response = Response::new(endpoint, &address, url, body);
+        let mut response = Response::new(endpoint, &address, request.url, body);
         response.has_changed = is_marked;
         let states = &model.states;
         if endpoint == Endpoint::Hierarchy {
@@ -212,18 +209,17 @@ impl Responses {
             left = left.saturating_sub(cost);
         }
         let unknown = response.rooms_of_unknown_owners(model);
-        if !response.has_asked && !unknown.is_empty() {
-            response.has_asked = true;
+        if !unknown.is_empty() && response.stage.ask_devices() {
             response.cursor = 0;
             self.open.insert(id, response);
             let member_devices = unknown.into_iter().collect();
             return Ok(OpenStep::Needs(Needs { answer: id, member_devices, ..Needs::default() }));
         }
-        if !response.is_second
+        if response.stage.may_split()
             && response.encrypted.iter().any(Entry::lacks_key)
             && let Some((first, delivered)) = split::first_half(&response)
         {
-            response.delivered = delivered;
+            response.stage.hold(delivered);
             // One split at a time; an earlier one the page never came back for is gone.
             if let Some(old) = self.held.replace(id) {
                 self.open.remove(&old);
@@ -251,11 +247,11 @@ fn may_concern(
     }
     let length = source.length;
     let known = model.states.known();
-    let is_tended = !model.outbound.is_empty() && length <= MAX_TENDED_BYTES;
+    let is_followed = !model.outbound.is_empty() && length <= MAX_FOLLOWED_BYTES;
     let is_known = room_path(address).is_some_and(|path| !known.is_unknown(&path.room_id));
     endpoint == Endpoint::Hierarchy
-        || length < MIN_GLANCED_BYTES
-        || is_tended
+        || length < MIN_PREFILTERED_BYTES
+        || is_followed
         || is_known
         || !model.invites.is_empty()
         || prefilter::finds(source, &|room_id| !known.is_unknown(room_id))
@@ -281,7 +277,7 @@ fn take_redactions(model: &mut Model, response: &Response, observed: &mut Vec<Ob
         return;
     }
     let place = |room_id: &str| redactions::Place::of(model.rooms.version(room_id).as_deref());
-    let room = response.request_room.as_deref();
+    let room = response.request_room.as_deref().map(RoomId);
     let all = redactions::find(response.endpoint, &response.body, room, place);
     for Redacted { room_id, event_id } in all {
         observed.extend(model.redact(EventId { room_id: &room_id, id: &event_id }));

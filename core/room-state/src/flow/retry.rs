@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use self::waiting::{Key, Waiting, WaitingEvents};
 use crate::decrypt::decrypt::{ALONE, Missing, OpenedState, verify_all};
 use crate::error::EngineError;
-use crate::ids::{EventId, RoomId};
+use crate::ids::{EventId, RoomId, UserId};
 use crate::index::events::{ENCRYPTED_TYPE, clear_event, find_state};
 use crate::index::redactions;
 use crate::megolm::MAX_BATCH;
@@ -67,9 +67,9 @@ pub struct RetriedEvent {
 
 impl RetriedEvent {
     /// `None` for what is no JSON.
-    fn of(room_id: &str, event: &str) -> Option<Self> {
-        let event = RawValue::from_string(with_room(event, RoomId(room_id))).ok()?;
-        Some(Self { room_id: room_id.to_owned(), event })
+    fn of(room: RoomId<'_>, event: &str) -> Option<Self> {
+        let event = RawValue::from_string(with_room(event, room)).ok()?;
+        Some(Self { room_id: room.0.to_owned(), event })
     }
 }
 
@@ -107,7 +107,7 @@ impl Retry {
                 self.waiting.remove(&(room_id, event_id));
             }
             Observation::Redacted { room_id, event_id, emptied } => {
-                let emptied = emptied.and_then(|event| RetriedEvent::of(&room_id, &event));
+                let emptied = emptied.and_then(|event| RetriedEvent::of(RoomId(&room_id), &event));
                 self.emptied.extend(emptied);
                 self.waiting.remove(&(room_id, event_id));
             }
@@ -153,9 +153,9 @@ impl Retry {
         for found in find_state(list, ENCRYPTED_TYPE) {
             let Some(event_id) = found.event_id.clone() else { continue };
             let key = (room.0.to_owned(), event_id);
-            let is_over = model.states.known().is_redacted(room.0, &key.1)
+            let is_over = model.states.known().is_redacted(id(&key))
                 || redactions::is_emptied(found.text(list));
-            if is_over || model.decrypted.contains(&key) {
+            if is_over || model.decrypted.contains(id(&key)) {
                 continue;
             }
             let arrival = Arrival { place: found.range().start, ..Arrival::default() };
@@ -243,7 +243,9 @@ impl Retry {
         if !more {
             // Names for invites the running client may hold already.
             let invites = model.invites.take_fresh().into_iter();
-            events.extend(invites.filter_map(|(room, event)| RetriedEvent::of(&room, &event)));
+            events.extend(
+                invites.filter_map(|(room, event)| RetriedEvent::of(RoomId(&room), &event)),
+            );
             events.append(&mut self.emptied);
         }
         RetryStep { events, more }
@@ -306,7 +308,7 @@ fn current(
     state: &OpenedState,
 ) -> Option<RetriedEvent> {
     let (room, arrival, ts) = (RoomId(event.room_id), waiting.arrival, waiting.ts);
-    if model.is_sure(Made::of(event.room_id, &waiting.sender, state)) {
+    if model.is_sure(Made::of(room, UserId(&waiting.sender), state)) {
         let event_id = event.id;
         let opened = Reconciled { event_id, ts, opened: state, arrival, previous: None };
         model.reconcile(room, &opened);
@@ -323,5 +325,5 @@ fn current(
     let previous = get(&waiting.event, &["unsigned", "prev_content"]);
     let has_previous = previous.is_ok_and(|previous| previous.is_some());
     let clear = clear_event(&waiting.event, state, None, has_previous)?;
-    RetriedEvent::of(event.room_id, &String::from_utf8(clear).ok()?)
+    RetriedEvent::of(room, &String::from_utf8(clear).ok()?)
 }

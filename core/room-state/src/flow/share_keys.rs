@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::error::EngineError;
-use crate::ids::{RoomId, SessionId, Slot};
+use crate::ids::{DeviceId, EventId, RoomId, SessionId, Slot, TypeAndKey, UserId};
 use crate::megolm::authorship::{MAX_INTEGER, SlotOrder};
 use crate::megolm::encrypt::{
     encrypt_payload, encrypt_state, room_key_content, room_key_contents_from, room_keys_for_import,
@@ -23,7 +23,7 @@ use crate::model::stored::number;
 use crate::model::warnings::Warning;
 use crate::paths::encrypted_path;
 use crate::sorted::{Map, Set};
-use mantle_wire::json::{elements, get, get_str};
+use mantle_wire::json::{elements, exact_string, get, get_str};
 
 /// A user's device by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -119,7 +119,7 @@ impl Renewal {
     const fn text(self) -> &'static str {
         match self {
             Self::Asked => "asked",
-            Self::Unverified => "unproven",
+            Self::Unverified => "unverified",
             Self::Rotation(RotationReason::Age) => "age",
             Self::Rotation(RotationReason::Messages) => "messages",
             Self::Rotation(RotationReason::MemberLeft) => "member-left",
@@ -186,7 +186,7 @@ pub(crate) fn need_session(model: &mut Model, json: &str) -> Result<SessionView,
     let request = Request::read(json)?;
     let (room_id, now) = (request.room_id.as_str(), request.now);
     let (allowed, refused) = recipients(model, &device, RoomId(room_id), json)?;
-    let newcomers = Newcomers::of(model, device.user_id(), room_id, &allowed);
+    let newcomers = Newcomers::of(model, UserId(device.user_id()), RoomId(room_id), &allowed);
     let (renewal, is_put_off) = renewal(model, &request, (&allowed, &newcomers));
     let is_new = renewal.is_some() || model.outbound.get(room_id).is_none();
     if is_new {
@@ -197,8 +197,11 @@ pub(crate) fn need_session(model: &mut Model, json: &str) -> Result<SessionView,
         let _ = model.sessions.add(made.session.to_inbound(&device));
         model.outbound.replace(room_id, made, &mut model.journal);
     }
-    let newcomers =
-        if is_new { Newcomers::of(model, device.user_id(), room_id, &allowed) } else { newcomers };
+    let newcomers = if is_new {
+        Newcomers::of(model, UserId(device.user_id()), RoomId(room_id), &allowed)
+    } else {
+        newcomers
+    };
     let outbound = model.outbound.get_mut(room_id).ok_or(EngineError::NoSession)?;
     if newcomers.note(outbound, &request, &allowed) {
         model.journal.touch(Prefix::Outbound, room_id);
@@ -269,8 +272,7 @@ fn recipients(
     let mut allowed = Recipients::new();
     let mut refused = Vec::new();
     for member in elements(get(json, &["members"])?.ok_or(EngineError::Input("members"))?)? {
-        let member: String =
-            serde_json::from_str(member).map_err(|_| EngineError::Input("members"))?;
+        let member = exact_string(member).ok_or(EngineError::Input("members"))?;
         if !model.due.is_away(room, &member) {
             allowed.add_user(&member);
         }
@@ -323,12 +325,13 @@ struct Newcomers {
 }
 
 impl Newcomers {
-    fn of(model: &Model, own: &str, room_id: &str, allowed: &Recipients) -> Self {
+    fn of(model: &Model, own: UserId<'_>, room: RoomId<'_>, allowed: &Recipients) -> Self {
+        let room_id = room.0;
         let Some(outbound) = model.outbound.get(room_id).filter(|known| !known.shares_history)
         else {
             return Self::default();
         };
-        let own = user_hash(own);
+        let own = user_hash(own.0);
         let mut users = outbound.newcomers(allowed);
         users.retain(|(user, _)| *user != own);
         if users.is_empty() {
@@ -338,17 +341,15 @@ impl Newcomers {
         // else it is sent once more.
         let known = model.states.known();
         let session_id = outbound.session_id();
-        let is_so = |event_type: &str, state_key: &str, event_id: &str| {
-            let slot = Slot::new(RoomId(room_id), event_type, state_key);
-            !known.is_redacted(room_id, event_id) && !model.states.is_awaited(&slot)
+        let is_so = |of: TypeAndKey<'_>, id: &str| {
+            !known.is_redacted(EventId { room_id, id })
+                && !model.states.is_awaited(&Slot::new(room, of))
         };
         let current: Set<u32> = known
             .slots(room_id)
-            .filter(|(_, _, current)| current.session_id == session_id)
-            .filter(|(event_type, state_key, current)| {
-                is_so(event_type, state_key, &current.event_id)
-            })
-            .map(|(_, _, current)| current.message_index)
+            .filter(|(_, current)| current.session_id == session_id)
+            .filter(|(of, current)| is_so(*of, &current.event_id))
+            .map(|(_, current)| current.message_index)
             .collect();
         let mut from = outbound.message_index();
         while from > 0 && current.contains(&(from - 1)) {
@@ -465,9 +466,8 @@ pub(crate) fn shared(
     for device in elements(devices)? {
         let text = |key| get_str(device, &[key]).map(Option::unwrap_or_default);
         let (user_id, device_id) = (text("userId")?, text("deviceId")?);
-        let Some(device) = outbound.wanted.device(&user_id, &device_id).cloned() else {
-            continue;
-        };
+        let device = DeviceId { user_id: &user_id, id: &device_id };
+        let Some(device) = outbound.wanted.device(device).cloned() else { continue };
         let has_key = outbound.session.holders().has_user(&user_id);
         if !has_key && own.as_deref() != Some(&user_id) {
             outbound.note_given(&user_id);
@@ -507,13 +507,13 @@ pub(crate) fn text_to_sign(
     content: &str,
     now: u64,
 ) -> Option<String> {
-    let Slot { room_id, event_type, state_key } = slot;
     let device = model.devices.own()?;
-    let session_id = model.outbound.get(room_id)?.session_id();
-    let highest = model.states.known().highest(room_id, event_type, state_key);
+    let session_id = model.outbound.get(&slot.room_id)?.session_id();
+    let session = SessionId { room_id: &slot.room_id, id: &session_id };
+    let highest = model.states.known().highest(slot.room(), slot.of());
     let counter = highest.map_or(0, |highest| highest.counter).saturating_add(1);
     let order = SlotOrder { counter: counter.min(MAX_INTEGER), ts: now.min(MAX_INTEGER) };
-    let signing = Signing::of(device, (slot, content), session_id, order)?;
+    let signing = Signing::of(device, (slot, content), session, order)?;
     let text = signing.text().to_owned();
     model.signing = Some(signing);
     Some(text)
@@ -530,7 +530,7 @@ pub(crate) fn encrypt(
     content: &str,
 ) -> Result<Encrypted, EngineError> {
     model.must_write()?;
-    let Slot { room_id, event_type, state_key } = slot;
+    let room_id = slot.room_id.as_str();
     let device = model.devices.own().ok_or(EngineError::NoDevice)?;
     let outbound = model.outbound.get_mut(room_id).ok_or(EngineError::NoSession)?;
     if !outbound.asked || !outbound.imported || !outbound.is_verified() {
@@ -541,11 +541,12 @@ pub(crate) fn encrypt(
     }
     let (session_id, message_index) = (outbound.session_id(), outbound.message_index());
     let signing = model.signing.take();
-    let payload = signing.and_then(|signing| signing.payload((slot, content), &session_id, device));
+    let made = SessionId { room_id, id: &session_id };
+    let payload = signing.and_then(|signing| signing.payload((slot, content), made, device));
     let session = &mut outbound.session;
     let encrypted = match payload {
-        Some(payload) => encrypt_payload(session, device, (event_type, state_key), &payload),
-        None => encrypt_state(session, device, event_type, state_key, content),
+        Some(payload) => encrypt_payload(session, device, slot.of(), &payload),
+        None => encrypt_state(session, device, slot.of(), content),
     }
     .map_err(|error| EngineError::Encrypt(error.to_string()))?;
     outbound.note_written(slot.in_room(), message_index);

@@ -1,25 +1,26 @@
-//! A first look at a large answer, in parts small enough for the processor's cache: whether a whole
+//! A first look at a large response, in parts small enough for the processor's cache: whether a whole
 //! look is worth a copy of it in this module's memory. In doubt it is.
 
 use memchr::{memchr, memmem};
 
-use crate::index::events::{ENCRYPTED_TYPE, object_around, walk_budget};
+use crate::index::events::ENCRYPTED_TYPE;
+use crate::index::walk::{object_around, walk_budget};
 use mantle_index::structural::{self, Value};
 use mantle_wire::json::chunked::{Source, Window};
 
 /// How far from a state key its event's ends may be; events have at most 64 KiB, and some more in
 /// `unsigned`.
 const REACH: usize = 96 * 1024;
-/// Events over a part's edge are looked at once more; many of them are no honest answer.
+/// Events over a part's edge are looked at once more; many of them are no honest response.
 const MAX_EDGES: usize = 64;
 
 const FLAG_END: &[u8] = b"encrypt_state_events\"";
 
-/// True when the answer may have a room that `is_known` knows, encrypted state or the flag of state
+/// True when the response may have a room that `is_known` knows, encrypted state or the flag of state
 /// encryption.
 pub(crate) fn finds(source: &mut Source<'_>, is_known: &dyn Fn(&str) -> bool) -> bool {
     let mut edges = Vec::new();
-    // An answer made to be walked over at every mark is worth a whole look.
+    // A response made to be walked over at every mark is worth a whole look.
     let mut budget = walk_budget(source.length);
     let found = source.any(|Window { bytes, from, own }| {
         structural::any_mark(bytes, own.clone(), |mark| {
@@ -84,14 +85,14 @@ fn look(part: &[u8], mark: usize, is_known: &dyn Fn(&str) -> bool, budget: &mut 
 mod tests {
     use super::*;
 
-    /// Whether something is found in an answer where no room is known, and how many bytes were read.
-    fn finds_after(answer: &str) -> (bool, usize) {
+    /// Whether something is found in a response where no room is known, and how many bytes were read.
+    fn finds_after(response: &str) -> (bool, usize) {
         let mut bytes_read = 0;
         let mut read = |at: usize, into: &mut [u8]| {
             bytes_read += into.len();
-            into.copy_from_slice(&answer.as_bytes()[at..at + into.len()]);
+            into.copy_from_slice(&response.as_bytes()[at..at + into.len()]);
         };
-        let found = finds(&mut Source { length: answer.len(), read: &mut read }, &|_| false);
+        let found = finds(&mut Source { length: response.len(), read: &mut read }, &|_| false);
         (found, bytes_read)
     }
 
@@ -115,7 +116,7 @@ mod tests {
         let event = format!(
             r#"{{"content":{{"topic":"{body}"}},"state_key":"","prev_content":{{"kept":{kept}}}}},"#
         );
-        let answer = format!(r#"{{"events":[{}{{}}]}}"#, event.repeat(200));
-        assert!(!finds_after(&answer).0);
+        let response = format!(r#"{{"events":[{}{{}}]}}"#, event.repeat(200));
+        assert!(!finds_after(&response).0);
     }
 }

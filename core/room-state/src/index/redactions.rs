@@ -1,4 +1,4 @@
-//! What redactions an answer tells of.
+//! What redactions a response tells of.
 //!
 //! Only events where the homeserver puts them count, not what stands inside one; and only the member
 //! that the homeserver has judged: at the top of the event up to room version 10, in its content from
@@ -6,7 +6,8 @@
 
 use memchr::memmem;
 
-use crate::index::events::Members;
+use crate::ids::RoomId;
+use crate::index::members::Members;
 use mantle_wire::json::{elements, get, members};
 use mantle_wire::route::Endpoint;
 
@@ -40,11 +41,11 @@ impl Place {
     }
 }
 
-/// All in an answer. `request_room`: the room in the request's path.
+/// All in a response. `request_room`: the room in the request's path.
 pub(crate) fn find(
     endpoint: Endpoint,
     body: &[u8],
-    request_room: Option<&str>,
+    request_room: Option<RoomId<'_>>,
     place: impl Fn(&str) -> Place,
 ) -> Vec<Redacted> {
     let mut found = Vec::new();
@@ -87,7 +88,7 @@ pub(crate) fn find(
             }
         }
         Endpoint::History | Endpoint::StateRead => {
-            let Some(room_id) = request_room else { return found };
+            let Some(RoomId(room_id)) = request_room else { return found };
             for name in ["chunk", "events_before", "events_after"] {
                 for event in list(part(text, &[name])) {
                     see(room_id, event);

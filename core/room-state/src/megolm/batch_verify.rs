@@ -177,7 +177,7 @@ mod tests {
     };
     use vodozemac::{Ed25519Keypair, base64_encode};
 
-    use super::super::{InboundSession, KeyForm, OwnDevice, SessionOrigin};
+    use super::super::{GivenKey, InboundSession, KeyForm, SessionOrigin};
     use super::*;
     use crate::megolm::DecryptError;
 
@@ -203,22 +203,14 @@ mod tests {
         fn session(&self) -> InboundSession {
             let curve =
                 vodozemac::Curve25519PublicKey::from(&vodozemac::Curve25519SecretKey::new());
-            let device = OwnDevice::new(
-                "@a:x",
-                "D",
-                &curve.to_base64(),
-                &self.pair.public_key().to_base64(),
-            )
-            .unwrap();
             let origin = SessionOrigin {
                 room_id: "!r:x".to_owned(),
-                sender_key: device.curve25519().to_owned(),
-                claimed_ed25519: device.ed25519().to_owned(),
+                sender_key: curve.to_base64(),
+                claimed_ed25519: self.pair.public_key().to_base64(),
             };
             InboundSession::import(
                 &self.pair.public_key().to_base64(),
-                &self.export.to_base64(),
-                KeyForm::Exported,
+                GivenKey { form: KeyForm::Exported, text: &self.export.to_base64() },
                 origin,
             )
             .unwrap()

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use thiserror::Error;
 
+use crate::ids::TypeAndKey;
 use crate::megolm::{OutboundSession, OwnDevice};
 use crate::msc4362::packed_key::{PackError, PackedKey};
+use mantle_wire::json::{members, quoted};
 use mantle_wire::secret::Secret;
 
 /// The most bytes of payload. The ciphertext takes 4/3 of it, and an event may have 65,536 bytes
@@ -38,14 +39,6 @@ pub enum EncryptError {
     /// The payload has more than [`MAX_PAYLOAD_BYTES`].
     #[error("the content is too long: {0} bytes, the limit is {MAX_PAYLOAD_BYTES}")]
     TooLong(usize),
-}
-
-#[derive(Serialize)]
-struct Payload<'a> {
-    room_id: &'a str,
-    r#type: &'a str,
-    state_key: &'a str,
-    content: &'a RawValue,
 }
 
 #[derive(Serialize)]
@@ -101,22 +94,20 @@ fn is_false(value: &bool) -> bool {
 pub fn encrypt_state(
     session: &mut OutboundSession,
     device: &OwnDevice,
-    event_type: &str,
-    state_key: &str,
+    slot: TypeAndKey<'_>,
     content: &str,
 ) -> Result<EncryptedState, EncryptError> {
-    let content: &RawValue = serde_json::from_str(content).map_err(|_| EncryptError::Json)?;
-    if !content.get().starts_with('{') {
+    if members(content).map_err(|_| EncryptError::Json)?.is_none() {
         return Err(EncryptError::NotAnObject);
     }
-    let payload = serde_json::to_string(&Payload {
-        room_id: session.room_id(),
-        r#type: event_type,
-        state_key,
-        content,
-    })
-    .map_err(|_| EncryptError::Json)?;
-    encrypt_payload(session, device, (event_type, state_key), &payload)
+    let payload = format!(
+        r#"{{"room_id":{},"type":{},"state_key":{},"content":{}}}"#,
+        quoted(session.room_id()),
+        quoted(slot.event_type),
+        quoted(slot.state_key),
+        content.trim_ascii(),
+    );
+    encrypt_payload(session, device, slot, &payload)
 }
 
 /// The same for a payload that is ready, as [`signed_payload`](super::authorship::signed_payload)
@@ -124,10 +115,10 @@ pub fn encrypt_state(
 pub(crate) fn encrypt_payload(
     session: &mut OutboundSession,
     device: &OwnDevice,
-    (event_type, state_key): (&str, &str),
+    slot: TypeAndKey<'_>,
     payload: &str,
 ) -> Result<EncryptedState, EncryptError> {
-    let key = PackedKey::pack(event_type, state_key)?;
+    let key = PackedKey::pack(slot)?;
     if payload.len() > MAX_PAYLOAD_BYTES {
         return Err(EncryptError::TooLong(payload.len()));
     }
@@ -228,12 +219,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::ids::{DeviceId, DeviceKeys};
     use crate::msc4362::eligible::IneligibleType;
 
     fn device() -> OwnDevice {
         let curve = vodozemac::Curve25519PublicKey::from(&vodozemac::Curve25519SecretKey::new());
         let ed = vodozemac::Ed25519Keypair::new().public_key();
-        OwnDevice::new("@alice:x", "DEV", &curve.to_base64(), &ed.to_base64()).unwrap()
+        let keys = DeviceKeys { curve25519: &curve.to_base64(), ed25519: &ed.to_base64() };
+        OwnDevice::new(DeviceId { user_id: "@alice:x", id: "DEV" }, keys).unwrap()
     }
 
     fn json_of(text: &str) -> Value {
@@ -244,8 +237,13 @@ mod tests {
     fn the_content_has_exactly_the_fields_both_generations_of_clients_want() {
         let mut session = OutboundSession::make("!r:x", 0);
         let device = device();
-        let sent =
-            encrypt_state(&mut session, &device, "m.room.name", "", r#"{"name":"N"}"#).unwrap();
+        let sent = encrypt_state(
+            &mut session,
+            &device,
+            TypeAndKey::single("m.room.name"),
+            r#"{"name":"N"}"#,
+        )
+        .unwrap();
         assert_eq!(sent.key.to_string(), "m.room.name:");
         let content = json_of(&sent.content);
         let fields: Vec<_> = content.as_object().unwrap().keys().cloned().collect();
@@ -262,7 +260,8 @@ mod tests {
         let mut session = OutboundSession::make("!r:x", 0);
         let device = device();
         let mut refuse = |event_type: &str, state_key: &str, content: &str| {
-            encrypt_state(&mut session, &device, event_type, state_key, content).unwrap_err()
+            encrypt_state(&mut session, &device, TypeAndKey { event_type, state_key }, content)
+                .unwrap_err()
         };
         assert!(matches!(
             refuse("m.room.power_levels", "", "{}"),
@@ -283,7 +282,9 @@ mod tests {
     fn the_longest_payload_still_fits_an_event() {
         let mut session = OutboundSession::make("!r:x", 0);
         let content = json!({"topic": "t".repeat(MAX_PAYLOAD_BYTES - 200)}).to_string();
-        let sent = encrypt_state(&mut session, &device(), "m.room.topic", "", &content).unwrap();
+        let sent =
+            encrypt_state(&mut session, &device(), TypeAndKey::single("m.room.topic"), &content)
+                .unwrap();
         assert!(sent.content.len() < 62_000, "{}", sent.content.len());
     }
 

@@ -10,6 +10,8 @@ use vodozemac::megolm::{
 };
 use vodozemac::{Curve25519PublicKey, DecodeError, Ed25519PublicKey};
 
+use crate::ids::DeviceKeys;
+
 use super::batch_verify::{Signer, Unverified};
 use super::{DeviceKeyError, PickleKey, RestoreError, check_version};
 
@@ -24,6 +26,21 @@ pub enum KeyForm {
     Exported,
 }
 
+/// A session's key as somebody gave it.
+#[derive(Clone, Copy)]
+pub struct GivenKey<'a> {
+    /// Its encoding.
+    pub form: KeyForm,
+    /// Unpadded base64. Secret.
+    pub text: &'a str,
+}
+
+impl fmt::Debug for GivenKey<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("GivenKey").field("form", &self.form).finish_non_exhaustive()
+    }
+}
+
 /// Where a session came from, as the Olm channel or the export says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionOrigin {
@@ -33,6 +50,13 @@ pub struct SessionOrigin {
     pub sender_key: String,
     /// The Ed25519 key that device claimed.
     pub claimed_ed25519: String,
+}
+
+impl SessionOrigin {
+    /// The keys of the device that made it.
+    pub fn keys(&self) -> DeviceKeys<'_> {
+        DeviceKeys { curve25519: &self.sender_key, ed25519: &self.claimed_ed25519 }
+    }
 }
 
 /// Why a key is no usable session.
@@ -75,7 +99,7 @@ pub struct InboundSession {
     session: InboundGroupSession,
     origin: SessionOrigin,
     owner: Option<String>,
-    // Came in the signed form, so that its ratchet is the session maker's own.
+    // Came in the signed form, so that its ratchet is the sender device's own.
     signed: bool,
     // Of the first event that is opened with others; none inside for a key not fit for that.
     signer: Option<Option<Signer>>,
@@ -103,7 +127,7 @@ struct Stored {
 }
 
 impl InboundSession {
-    /// Reads a session key in unpadded base64.
+    /// Reads a session key.
     ///
     /// `session_id` is the id the key was sent or exported under.
     ///
@@ -112,8 +136,7 @@ impl InboundSession {
     /// [`SessionError`] when a part cannot be read or the id is another.
     pub fn import(
         session_id: &str,
-        session_key: &str,
-        form: KeyForm,
+        key: GivenKey<'_>,
         origin: SessionOrigin,
     ) -> Result<Self, SessionError> {
         Curve25519PublicKey::from_base64(&origin.sender_key)
@@ -121,18 +144,24 @@ impl InboundSession {
         Ed25519PublicKey::from_base64(&origin.claimed_ed25519)
             .map_err(|_| DeviceKeyError::Ed25519)?;
         let config = SessionConfig::version_1();
-        let session = match form {
+        let session = match key.form {
             KeyForm::RoomKey => {
-                InboundGroupSession::new(&SessionKey::from_base64(session_key)?, config)
+                InboundGroupSession::new(&SessionKey::from_base64(key.text)?, config)
             }
             KeyForm::Exported => {
-                InboundGroupSession::import(&ExportedSessionKey::from_base64(session_key)?, config)
+                InboundGroupSession::import(&ExportedSessionKey::from_base64(key.text)?, config)
             }
         };
         if session.session_id() != session_id {
             return Err(SessionError::SessionId);
         }
-        Ok(Self { session, origin, owner: None, signed: form == KeyForm::RoomKey, signer: None })
+        Ok(Self {
+            session,
+            origin,
+            owner: None,
+            signed: key.form == KeyForm::RoomKey,
+            signer: None,
+        })
     }
 
     pub(super) fn own(session: InboundGroupSession, origin: SessionOrigin, owner: &str) -> Self {

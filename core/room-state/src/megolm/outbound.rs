@@ -9,7 +9,7 @@ use super::recipients::{DeviceKey, Recipients, Sharing};
 use super::{
     InboundSession, MEGOLM_V1, OwnDevice, PickleKey, RestoreError, SessionOrigin, check_version,
 };
-use mantle_wire::json::{elements, get, get_str, members, quoted};
+use mantle_wire::json::{elements, exact_string, get, get_str, members, quoted};
 use mantle_wire::secret::Secret;
 
 /// In version 1 the holders stood in the session's own form.
@@ -238,7 +238,7 @@ impl OutboundSession {
         }
         let part = |name| get(stored, &[name]).ok().flatten().ok_or(RestoreError::Format);
         let text = |name| -> Result<String, RestoreError> {
-            serde_json::from_str(part(name)?).map_err(|_| RestoreError::Format)
+            exact_string(part(name)?).ok_or(RestoreError::Format)
         };
         let unpickle = |name| -> Result<GroupSession, RestoreError> {
             let pickle = text(name)?;

@@ -1,5 +1,6 @@
 //! Who has a session's key, and what follows from it.
 
+use crate::ids::DeviceId;
 use crate::sorted::{Map, Set};
 
 use super::RotationReason;
@@ -70,8 +71,8 @@ impl Recipients {
     }
 
     /// A user's device by its id.
-    pub(crate) fn device(&self, user_id: &str, device_id: &str) -> Option<&DeviceKey> {
-        self.0.get(user_id)?.iter().find(|device| device.device_id == device_id)
+    pub(crate) fn device(&self, device: DeviceId<'_>) -> Option<&DeviceKey> {
+        self.0.get(device.user_id)?.iter().find(|known| known.device_id == device.id)
     }
 }
 

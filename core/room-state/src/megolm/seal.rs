@@ -16,12 +16,25 @@ const MARK: &str = "2.";
 
 const NONCE_BYTES: usize = 24;
 
-/// `2.` and base64. `entry` is the name it is stored under, and `part` says which of that entry's
-/// texts it is.
-pub(crate) fn seal(text: &str, (entry, part): (&str, &str), key: &PickleKey) -> String {
+/// Where in the store a text stands. Neither names of entries nor of parts hold a NUL.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    /// The name that the entry is stored under.
+    pub(crate) entry: &'a str,
+    /// Which of that entry's texts it is.
+    pub(crate) part: &'static str,
+}
+
+impl Place<'_> {
+    fn bytes(self) -> Vec<u8> {
+        [self.entry.as_bytes(), self.part.as_bytes()].join(&0)
+    }
+}
+
+/// `2.` and base64.
+pub(crate) fn seal(text: &str, place: Place<'_>, key: &PickleKey) -> String {
     let nonce = XNonce::generate();
-    let place = place(entry, part);
-    let payload = Payload { msg: text.as_bytes(), aad: &place };
+    let payload = Payload { msg: text.as_bytes(), aad: &place.bytes() };
     // Fails only above 256 GB; then there is nothing in it.
     let ciphertext = cipher(key).encrypt(&nonce, payload).unwrap_or_default();
     format!("{MARK}{}", base64_encode([nonce.as_slice(), &ciphertext].concat()))
@@ -35,16 +48,15 @@ pub(crate) fn seal(text: &str, (entry, part): (&str, &str), key: &PickleKey) -> 
 /// [`RestoreError`] when it is damaged, was made with another key or for another place.
 pub(crate) fn unseal(
     sealed: &str,
-    (entry, part): (&str, &str),
+    place: Place<'_>,
     key: &PickleKey,
 ) -> Result<Secret, RestoreError> {
     let Some(sealed) = sealed.strip_prefix(MARK) else { return unseal_first_form(sealed, key) };
     let bytes = base64_decode(sealed).map_err(|_| RestoreError::Format)?;
     let (nonce, ciphertext) =
         bytes.split_first_chunk::<NONCE_BYTES>().ok_or(RestoreError::Format)?;
-    let place = place(entry, part);
     let text = cipher(key)
-        .decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: &place })
+        .decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: &place.bytes() })
         .map_err(|_| RestoreError::Sealed)?;
     String::from_utf8(text).map(Secret::new).map_err(|_| RestoreError::Format)
 }
@@ -62,11 +74,6 @@ fn cipher(key: &PickleKey) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new(&derived.into())
 }
 
-/// Neither names of entries nor of parts hold a NUL.
-fn place(entry: &str, part: &str) -> Vec<u8> {
-    [entry.as_bytes(), part.as_bytes()].join(&0)
-}
-
 /// `pickle.message`: the one message of a Megolm session of its own.
 fn unseal_first_form(sealed: &str, key: &PickleKey) -> Result<Secret, RestoreError> {
     let (pickle, message) = sealed.split_once('.').ok_or(RestoreError::Format)?;
@@ -81,7 +88,7 @@ fn unseal_first_form(sealed: &str, key: &PickleKey) -> Result<Secret, RestoreErr
 mod tests {
     use super::*;
 
-    const PLACE: (&str, &str) = ("room/!r:x", "events");
+    const PLACE: Place<'_> = Place { entry: "room/!r:x", part: "events" };
 
     #[test]
     fn only_the_key_opens_it() {
@@ -98,7 +105,10 @@ mod tests {
     #[test]
     fn it_opens_in_its_own_place_only() {
         let sealed = seal("CANARY", PLACE, &[1; 32]);
-        for other in [("room/!s:x", "events"), ("room/!r:x", "rewrites"), ("hint/!r:x", "events")] {
+        for (entry, part) in
+            [("room/!s:x", "events"), ("room/!r:x", "rewrites"), ("hint/!r:x", "events")]
+        {
+            let other = Place { entry, part };
             assert!(matches!(unseal(&sealed, other, &[1; 32]), Err(RestoreError::Sealed)));
         }
     }
@@ -124,8 +134,10 @@ mod tests {
             serde_json::from_str(include_str!("../../tests/vectors/sealed_texts.json")).unwrap();
         let key: PickleKey = std::array::from_fn(|index| u8::try_from(index).unwrap());
         let text = |name: &str| vector[name].as_str().unwrap();
+        let place = Place { entry: text("entry"), part: "events" };
+        assert_eq!(place.part, text("part"));
         for form in ["first", "second"] {
-            let opened = unseal(text(form), (text("entry"), text("part")), &key).unwrap();
+            let opened = unseal(text(form), place, &key).unwrap();
             assert_eq!(opened.expose(), text("text"), "{form}");
         }
         assert!(is_first_form(text("first")) && !is_first_form(text("second")));
@@ -137,6 +149,7 @@ mod tests {
     #[ignore = "writes a test vector; run by hand when the form changes"]
     fn print_a_vector() {
         let key: PickleKey = std::array::from_fn(|index| u8::try_from(index).unwrap());
-        println!("{}", seal("[{\"name\":\"Vector\"}]", ("room/!room:example.org", "events"), &key));
+        let place = Place { entry: "room/!room:example.org", part: "events" };
+        println!("{}", seal("[{\"name\":\"Vector\"}]", place, &key));
     }
 }

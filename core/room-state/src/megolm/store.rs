@@ -1,6 +1,6 @@
 //! The inbound sessions of all rooms.
 
-use crate::ids::SessionId;
+use crate::ids::{DeviceKeys, SessionId, UserId};
 use crate::sorted::Map;
 use thiserror::Error;
 
@@ -106,13 +106,13 @@ impl SessionStore {
     pub(crate) fn origins_of<'a>(
         &'a self,
         session: SessionId<'_>,
-        user_id: &'a str,
+        user: UserId<'a>,
     ) -> impl Iterator<Item = &'a SessionOrigin> {
         let claims = self.known_claims(session);
         claims
             .into_iter()
             .flatten()
-            .filter(move |session| session.owner() == Some(user_id))
+            .filter(move |session| session.owner() == Some(user.0))
             .map(InboundSession::origin)
     }
 
@@ -126,24 +126,23 @@ impl SessionStore {
     }
 
     /// Whether a session says that it was made by the device with these two keys.
-    pub(crate) fn has_origin(&self, sender_key: &str, ed25519: &str) -> bool {
-        self.made_by(sender_key, ed25519).is_some()
+    pub(crate) fn has_origin(&self, keys: DeviceKeys<'_>) -> bool {
+        self.made_by(keys).is_some()
     }
 
-    fn made_by(&self, sender_key: &str, ed25519: &str) -> Option<&Vec<(String, String)>> {
-        let device = (sender_key, ed25519);
+    fn made_by(&self, keys: DeviceKeys<'_>) -> Option<&Vec<(String, String)>> {
+        let device = (keys.curve25519, keys.ed25519);
         self.by_device.find(|(curve25519, ed25519)| (&**curve25519, &**ed25519).cmp(&device))
     }
 
     /// Says whose device has these two keys, for all sessions that device made. The same care is
     /// due as with [`InboundSession::set_owner`]. The number of sessions that got an owner.
-    pub fn set_owner(&mut self, sender_key: &str, ed25519: &str, user_id: &str) -> usize {
+    pub fn set_owner(&mut self, keys: DeviceKeys<'_>, user: UserId<'_>) -> usize {
         let mut count = 0;
-        for slot in self.made_by(sender_key, ed25519).cloned().unwrap_or_default() {
+        for slot in self.made_by(keys).cloned().unwrap_or_default() {
             for session in self.sessions.get_mut(&slot).into_iter().flatten() {
-                let origin = session.origin();
-                if origin.sender_key == sender_key && origin.claimed_ed25519 == ed25519 {
-                    session.set_owner(user_id);
+                if session.origin().keys() == keys {
+                    session.set_owner(user.0);
                     count += 1;
                 }
             }
@@ -154,13 +153,15 @@ impl SessionStore {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{KeyForm, OutboundSession, OwnDevice};
+    use super::super::{GivenKey, KeyForm, OutboundSession, OwnDevice};
     use super::*;
+    use crate::ids::DeviceId;
 
     fn device(user_id: &str) -> OwnDevice {
         let curve = vodozemac::Curve25519PublicKey::from(&vodozemac::Curve25519SecretKey::new());
         let ed = vodozemac::Ed25519Keypair::new().public_key();
-        OwnDevice::new(user_id, "DEV", &curve.to_base64(), &ed.to_base64()).unwrap()
+        let keys = DeviceKeys { curve25519: &curve.to_base64(), ed25519: &ed.to_base64() };
+        OwnDevice::new(DeviceId { user_id, id: "DEV" }, keys).unwrap()
     }
 
     fn origin(device: &OwnDevice) -> SessionOrigin {
@@ -180,7 +181,8 @@ mod tests {
             vodozemac::megolm::SessionConfig::version_1(),
         );
         let key = whole.export_at(index).unwrap().to_base64();
-        InboundSession::import(&session.session_id(), &key, KeyForm::Exported, origin).unwrap()
+        let key = GivenKey { form: KeyForm::Exported, text: &key };
+        InboundSession::import(&session.session_id(), key, origin).unwrap()
     }
 
     #[test]
@@ -208,8 +210,8 @@ mod tests {
         let mut store = SessionStore::new();
         store.add(at_index(&session, 0, origin(&mallory))).unwrap();
         store.add(at_index(&session, 0, origin(&alice))).unwrap();
-        assert_eq!(store.set_owner(alice.curve25519(), alice.ed25519(), "@alice:x"), 1);
-        assert_eq!(store.set_owner(mallory.curve25519(), mallory.ed25519(), "@mallory:x"), 1);
+        assert_eq!(store.set_owner(alice.keys(), UserId("@alice:x")), 1);
+        assert_eq!(store.set_owner(mallory.keys(), UserId("@mallory:x")), 1);
         assert_eq!(store.claims(SessionId { room_id: "!r:x", id: &session.session_id() }).len(), 2);
         for _ in 2..MAX_CLAIMS {
             store.add(at_index(&session, 0, origin(&device("@m:x")))).unwrap();
@@ -228,8 +230,9 @@ mod tests {
         store.add(at_index(&session, 0, origin(&alice))).unwrap();
         assert_eq!(store.without_owner().count(), 1);
         let other = device("@alice:x");
-        assert_eq!(store.set_owner(alice.curve25519(), other.ed25519(), "@alice:x"), 0);
-        assert_eq!(store.set_owner(alice.curve25519(), alice.ed25519(), "@alice:x"), 1);
+        let mixed = DeviceKeys { ed25519: other.ed25519(), ..alice.keys() };
+        assert_eq!(store.set_owner(mixed, UserId("@alice:x")), 0);
+        assert_eq!(store.set_owner(alice.keys(), UserId("@alice:x")), 1);
         assert_eq!(store.without_owner().count(), 0);
     }
 
@@ -240,8 +243,9 @@ mod tests {
         let other = OutboundSession::make("!r:x", 0);
         let signed = session.initial_session_key();
         let exported = session.initial_exported_key();
-        let import =
-            |id: &str, key: &str, form| InboundSession::import(id, key, form, origin(&alice));
+        let import = |id: &str, text: &str, form| {
+            InboundSession::import(id, GivenKey { form, text }, origin(&alice))
+        };
         use super::super::SessionError;
         let id = session.session_id();
         assert!(import(&id, signed.expose(), KeyForm::RoomKey).is_ok());
@@ -260,7 +264,11 @@ mod tests {
         ));
         let bad = SessionOrigin { claimed_ed25519: "AAAA".to_owned(), ..origin(&alice) };
         assert!(matches!(
-            InboundSession::import(&id, signed.expose(), KeyForm::RoomKey, bad),
+            InboundSession::import(
+                &id,
+                GivenKey { form: KeyForm::RoomKey, text: signed.expose() },
+                bad
+            ),
             Err(SessionError::Device(_))
         ));
     }
@@ -273,8 +281,7 @@ mod tests {
         bytes[40] ^= 1;
         let forged = InboundSession::import(
             &session.session_id(),
-            &vodozemac::base64_encode(bytes),
-            KeyForm::Exported,
+            GivenKey { form: KeyForm::Exported, text: &vodozemac::base64_encode(bytes) },
             origin(&alice),
         )
         .unwrap();
@@ -291,8 +298,7 @@ mod tests {
         bytes[40] ^= 1;
         let forged = InboundSession::import(
             &session.session_id(),
-            &vodozemac::base64_encode(bytes),
-            KeyForm::Exported,
+            GivenKey { form: KeyForm::Exported, text: &vodozemac::base64_encode(bytes) },
             origin(&alice),
         )
         .unwrap();

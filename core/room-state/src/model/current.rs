@@ -1,15 +1,16 @@
 //! What becomes of a decrypted event that claims to be current, and of one that was redacted.
 
 use crate::error::EngineError;
-use crate::ids::{EventId, RoomId, Slot, is_event_id};
+use crate::ids::{EventId, RoomId, Slot, UserId, is_event_id};
 use crate::model::Model;
 use crate::model::decryption::Made;
 use crate::model::in_flight::{Arrival, Reconciled};
 use crate::model::invite_state::TOLD;
 use crate::model::journal::Prefix;
+use crate::model::known::FlagChange;
 use crate::model::memory::Provenance;
 use crate::model::observation::Observation;
-use crate::model::precedence::{Candidate, FlagChange, Precedence};
+use crate::model::precedence::{Candidate, Precedence};
 use crate::model::rooms::Fact;
 use crate::model::sharing_due::Due;
 use crate::model::warnings::Warning;
@@ -27,7 +28,7 @@ pub(crate) struct Opened<'a> {
 
 impl Opened<'_> {
     pub(crate) fn slot(&self) -> Slot {
-        Slot::new(RoomId(self.event.room_id), &self.state.event_type, &self.state.state_key)
+        Slot::new(RoomId(self.event.room_id), self.state.slot())
     }
 }
 
@@ -61,7 +62,7 @@ impl Model {
         let Opened { event, state, .. } = *opened;
         Candidate {
             event_id: event.id.to_owned(),
-            origin_server_ts: self.date(event.room_id, opened.ts, state),
+            origin_server_ts: self.date(RoomId(event.room_id), opened.ts, state),
             session_id: state.session_id.clone(),
             message_index: state.message_index,
             order: state.order,
@@ -71,8 +72,7 @@ impl Model {
     fn judge(&mut self, opened: &Opened<'_>) -> Precedence {
         let Opened { event, state, .. } = *opened;
         let candidate = self.candidate(opened);
-        let slot = (state.event_type.as_str(), state.state_key.as_str());
-        let known = self.states.known().current(event.room_id, slot.0, slot.1);
+        let known = self.states.known().current(RoomId(event.room_id), state.slot());
         if known == Some(&candidate) {
             return Precedence::Current;
         }
@@ -86,16 +86,14 @@ impl Model {
     /// Whether something later of the same session was seen for that type and state key.
     fn is_behind(&self, opened: &Opened<'_>) -> bool {
         let Opened { event, state, .. } = *opened;
-        let place = (state.session_id.as_str(), state.message_index);
-        self.seen.is_behind(event.room_id, place, (&state.event_type, &state.state_key))
+        self.seen.is_behind(state.place(RoomId(event.room_id)), state.slot())
     }
 
     /// The earliest date that an event, decrypted just now, was ever seen with.
-    pub(crate) fn date(&mut self, room_id: &str, ts: u64, opened: &OpenedState) -> u64 {
-        let place = (opened.session_id.as_str(), opened.message_index);
-        let (date, is_new) = self.seen.date(room_id, place, ts);
+    pub(crate) fn date(&mut self, room: RoomId<'_>, ts: u64, opened: &OpenedState) -> u64 {
+        let (date, is_new) = self.seen.date(opened.place(room), ts);
         if is_new {
-            self.journal.touch(Prefix::Seen, room_id);
+            self.journal.touch(Prefix::Seen, room.0);
         }
         date
     }
@@ -114,7 +112,7 @@ impl Model {
             quoted(event.id),
             state.content,
         );
-        let is_sure = self.is_sure(Made::of(event.room_id, sender, state));
+        let is_sure = self.is_sure(Made::of(RoomId(event.room_id), UserId(sender), state));
         let provenance = Provenance { is_sure, author: state.author.clone() };
         let is_new = self.states.remember(&opened.slot(), (clear, provenance), &mut self.journal);
         if is_new && self.outbound.is_condemned(&state.session_id) {
@@ -134,16 +132,16 @@ impl Model {
         self.states.reconcile(room, event, (&mut self.journal, &mut self.due));
     }
 
-    /// Reads the room's flag; warns where it would be taken away, of `about`.
+    /// Reads the room's flag; warns where it would be taken away.
     pub(crate) fn observe_encryption(
         &mut self,
-        room: RoomId<'_>,
+        event: EventId<'_>,
         (content, sent): (&str, Option<u64>),
-        about: &str,
     ) -> FlagChange {
+        let room = RoomId(event.room_id);
         let change = self.states.observe_encryption(room, (content, sent), &mut self.journal);
         if change == FlagChange::RemovalIgnored {
-            self.warnings.warn(room, Warning::FlagRemoved, about);
+            self.warnings.warn(room, Warning::FlagRemoved, event.id);
         }
         change
     }
@@ -175,7 +173,9 @@ impl Model {
         self.rooms.learn(room, &facts);
         for (event_type, _, content, sent) in &all {
             if event_type == "m.room.encryption" {
-                self.observe_encryption(room, (content, *sent), "state");
+                // Whichever event that is, it is warned of once.
+                let event = EventId { room_id: room.0, id: "state" };
+                self.observe_encryption(event, (content, *sent));
             }
         }
         Ok(())
@@ -185,14 +185,12 @@ impl Model {
     pub(crate) fn redact(&mut self, event: EventId<'_>) -> Option<Observation> {
         let room = RoomId(event.room_id);
         let known = self.states.known();
-        if !is_event_id(event.id) || known.is_unknown(room.0) || known.is_redacted(room.0, event.id)
-        {
+        if !is_event_id(event.id) || known.is_unknown(room.0) || known.is_redacted(event) {
             return None;
         }
         self.pending.drop_copies(event.id, &mut self.journal);
-        let key = (room.0.to_owned(), event.id.to_owned());
-        self.decrypted.remove(&key);
-        let emptied = self.states.redact(room, event.id, (&mut self.journal, &mut self.due));
+        self.decrypted.remove(event);
+        let emptied = self.states.redact(event, (&mut self.journal, &mut self.due));
         let emptied = emptied.map(|slot| {
             format!(
                 r#"{{"type":{},"state_key":{},"sender":"","event_id":{},"origin_server_ts":0,"content":{{}},"unsigned":{{}}}}"#,
@@ -201,7 +199,7 @@ impl Model {
                 quoted(event.id),
             )
         });
-        let (room_id, event_id) = key;
+        let (room_id, event_id) = event.to_key();
         Some(Observation::Redacted { room_id, event_id, emptied })
     }
 }

@@ -1,5 +1,6 @@
 //! Decrypted events, so that a response that comes again is not decrypted again.
 
+use crate::ids::EventId;
 use crate::msc4362::event::{OpenedState, ReceivedEvent};
 use crate::sorted::Bounded;
 
@@ -66,11 +67,12 @@ impl DecryptedEvents {
     }
 
     /// Whether the event was decrypted, whatever it was then.
-    pub(crate) fn contains(&self, key: &(String, String)) -> bool {
-        self.0.contains_key(key)
+    pub(crate) fn contains(&self, event: EventId<'_>) -> bool {
+        let key = (event.room_id, event.id);
+        self.0.find(|(room, id)| (room.as_str(), id.as_str()).cmp(&key)).is_some()
     }
 
-    pub(crate) fn remove(&mut self, key: &(String, String)) {
-        self.0.remove(key);
+    pub(crate) fn remove(&mut self, event: EventId<'_>) {
+        self.0.remove(&event.to_key());
     }
 }

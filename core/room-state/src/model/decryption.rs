@@ -4,7 +4,7 @@ use crate::decrypt::decrypt::{
     Decryption, Levels, OpenError, OpenedState, OwnerOf, ReceivedEvent, Rules, finish_decryption,
     open_by,
 };
-use crate::ids::{RoomId, SessionId};
+use crate::ids::{RoomId, SessionId, UserId};
 use crate::model::Model;
 use crate::model::journal::Prefix;
 use crate::model::owners::{Keys, Standing};
@@ -39,14 +39,14 @@ pub(crate) enum Started {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Made<'a> {
     pub(crate) session: SessionId<'a>,
-    pub(crate) sender: &'a str,
+    pub(crate) sender: UserId<'a>,
     /// The device whose signature inside was checked.
     pub(crate) author: Option<&'a Keys>,
 }
 
 impl<'a> Made<'a> {
-    pub(crate) fn of(room_id: &'a str, sender: &'a str, opened: &'a OpenedState) -> Self {
-        let session = SessionId { room_id, id: &opened.session_id };
+    pub(crate) fn of(room: RoomId<'a>, sender: UserId<'a>, opened: &'a OpenedState) -> Self {
+        let (session, _) = opened.place(room);
         Self { session, sender, author: opened.author.as_ref() }
     }
 }
@@ -120,16 +120,16 @@ impl Model {
 
     /// The sender's device that made an event, and what they have to do with it: the one whose
     /// signature inside was checked, else the best of those that gave the session's key.
-    pub(crate) fn maker(&self, made: Made<'_>) -> Option<(Keys, Standing)> {
+    pub(crate) fn sender_device(&self, made: Made<'_>) -> Option<(Keys, Standing)> {
         let Made { session, sender, author } = made;
         if let Some(author) = author {
-            return Some((author.clone(), self.standing(author, sender)));
+            return Some((author.clone(), self.standing(author, sender.0)));
         }
         let claims = self.sessions.origins_of(session, sender);
         claims
             .map(|origin| (origin.sender_key.clone(), origin.claimed_ed25519.clone()))
             .map(|keys| {
-                let standing = self.standing(&keys, sender);
+                let standing = self.standing(&keys, sender.0);
                 (keys, standing)
             })
             .max_by_key(|(_, standing)| *standing)
@@ -146,7 +146,7 @@ impl Model {
     /// Whether what was decrypted may be passed on: its sender stands for the device it came from, or
     /// nobody can do so for theirs and the settings take all.
     pub(crate) fn is_sure(&self, made: Made<'_>) -> bool {
-        match self.maker(made).map(|(_, standing)| standing) {
+        match self.sender_device(made).map(|(_, standing)| standing) {
             Some(Standing::Signed) => true,
             Some(Standing::Plain) => self.settings.trust == Trust::All,
             Some(Standing::Unknown | Standing::Unsigned) | None => false,
@@ -159,12 +159,17 @@ impl Model {
         opened: &OpenedState,
         role: Role,
     ) -> Result<(), OpenError> {
-        let maker = self.maker(Made::of(event.room_id, event.sender, opened));
-        if role == Role::Stripped || (maker.is_none() && self.settings.trust == Trust::All) {
+        let sender_device =
+            self.sender_device(Made::of(RoomId(event.room_id), UserId(event.sender), opened));
+        if role == Role::Stripped || (sender_device.is_none() && self.settings.trust == Trust::All)
+        {
             // Nobody can know; or it is told that nobody has the device.
             return Ok(());
         }
-        self.judge_standing(event, maker.map_or(Standing::Unsigned, |(_, standing)| standing))
+        self.judge_standing(
+            event,
+            sender_device.map_or(Standing::Unsigned, |(_, standing)| standing),
+        )
     }
 
     /// Reading follows the trust of writing, and what is not sure is said.
@@ -197,7 +202,9 @@ impl Model {
             let room = RoomId(event.room_id);
             self.warnings.warn(room, Warning::GoneDevice, &opened.session_id);
         }
-        if let Some((keys, _)) = self.maker(Made::of(event.room_id, event.sender, opened)) {
+        if let Some((keys, _)) =
+            self.sender_device(Made::of(RoomId(event.room_id), UserId(event.sender), opened))
+        {
             self.devices.keep(keys, event.sender, &mut self.journal);
         }
         self.note_own_index(event.room_id, opened);

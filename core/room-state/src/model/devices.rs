@@ -1,7 +1,7 @@
 //! Devices: this one, those of other people, and which of them made what was decrypted.
 
 use crate::error::EngineError;
-use crate::ids::RoomId;
+use crate::ids::{DeviceKeys, RoomId, UserId};
 use crate::megolm::{OwnDevice, SessionStore};
 use crate::model::journal::{Journal, Prefix};
 use crate::model::owners::{Claim, Keys, MAX_DEVICES, Owners, Standing};
@@ -74,7 +74,7 @@ impl Devices {
         }
         let keys = (device.curve25519().to_owned(), device.ed25519().to_owned());
         self.owners.set_verified(&keys, device.user_id());
-        sessions.set_owner(&keys.0, &keys.1, device.user_id());
+        sessions.set_owner(device.keys(), UserId(device.user_id()));
         self.own = Some(device);
     }
 
@@ -99,12 +99,12 @@ impl Devices {
             let mut is_judged = devices.is_empty();
             let mut is_crowded = devices.len() > MAX_DEVICES;
             for device in devices.into_iter().take(MAX_DEVICES) {
-                let Some((keys, claim)) = Claim::read(&user_id, device)? else { continue };
+                let Some((keys, claim)) = Claim::read(UserId(&user_id), device)? else { continue };
                 is_crowded |= !self.owners.claim(&keys, claim);
-                if sessions.has_origin(&keys.0, &keys.1)
+                if sessions.has_origin(as_keys(&keys))
                     && let Some(owner) = self.owners.of(&keys)
                 {
-                    sessions.set_owner(&keys.0, &keys.1, owner);
+                    sessions.set_owner(as_keys(&keys), UserId(owner));
                 }
                 let standing = get_str(device, &["standing"])?;
                 is_judged |= standing.is_some();
@@ -252,13 +252,17 @@ impl Devices {
                 (keys, user)
             };
             if let Some(owner) = self.owners.of(&keys) {
-                sessions.set_owner(&keys.0, &keys.1, owner);
+                sessions.set_owner(as_keys(&keys), UserId(owner));
             }
             let cost = keys.0.len() + keys.1.len() + user.len();
             self.kept.insert(keys, (), cost);
         }
         Some(())
     }
+}
+
+fn as_keys((curve25519, ed25519): &Keys) -> DeviceKeys<'_> {
+    DeviceKeys { curve25519, ed25519 }
 }
 
 /// A device's identity key, unpadded base64.

@@ -5,9 +5,10 @@
 //! sent after it.
 
 use crate::decrypt::decrypt::OpenedState;
-use crate::ids::{RoomId, Slot};
+use crate::ids::{EventId, RoomId, Slot, TypeAndKey};
+use crate::model::known::KnownState;
 use crate::model::memory::Memory;
-use crate::model::precedence::{Candidate, KnownState};
+use crate::model::precedence::Candidate;
 use crate::model::stored::number;
 use crate::sorted::Bounded;
 use mantle_wire::json::{elements, get, get_str, quoted};
@@ -51,7 +52,7 @@ struct LostUpdate {
 }
 
 impl InFlightWrite {
-    /// Sealed by whoever stores it. Arrivals are left out: they count answers since the page was
+    /// Sealed by whoever stores it. Arrivals are left out: they count responses since the page was
     /// loaded.
     fn stored(&self, slot: &Slot) -> String {
         let lost_update = self.lost_update.as_ref();
@@ -85,7 +86,8 @@ impl InFlightWrite {
                 event_id: String::new(),
             }),
         };
-        Some((Slot::new(room, &text("type")?, &text("state_key")?), write))
+        let of = TypeAndKey { event_type: &text("type")?, state_key: &text("state_key")? };
+        Some((Slot::new(room, of), write))
     }
 
     fn is_it(&self, session_id: &str, message_index: u32) -> bool {
@@ -93,7 +95,7 @@ impl InFlightWrite {
     }
 }
 
-/// An opened event that claims to be current, or did when it was sent.
+/// A decrypted event that claims to be current, or did when it was sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reconciled<'a> {
     pub(crate) event_id: &'a str,
@@ -159,11 +161,9 @@ impl InFlightWrites {
         let mut is_due = false;
         for write in elements(stored).unwrap_or_default() {
             let Some((slot, write)) = InFlightWrite::restore(room, write) else { continue };
-            let Some(current) = known.current(room.0, &slot.event_type, &slot.state_key) else {
-                continue;
-            };
+            let Some(current) = known.current(room, slot.of()) else { continue };
             let is_ours = write.is_it(&current.session_id, current.message_index);
-            let event = memory.get(room.0, &slot.in_room());
+            let event = memory.get(room, slot.of());
             let content = event.and_then(|event| get(event, &["content"]).ok().flatten());
             let lost_update =
                 write.lost_update.as_ref().map(|lost_update| lost_update.content.as_str());
@@ -193,8 +193,8 @@ impl InFlightWrites {
             return followed;
         }
         let Reconciled { event_id, ts, opened, arrival, previous } = *event;
-        let slot = Slot::new(room, &opened.event_type, &opened.state_key);
-        let was_replaced = |id| known.was_replaced(room.0, &slot.event_type, &slot.state_key, id);
+        let slot = Slot::new(room, opened.slot());
+        let was_replaced = |id| known.was_replaced(room, slot.of(), id);
         let is_past = was_replaced(event_id);
         let previous = previous.filter(|(id, _)| !was_replaced(id));
         let Some(write) = self.0.get_mut(&slot) else { return followed };
@@ -236,10 +236,11 @@ impl InFlightWrites {
 
     /// An event was redacted. Where it is on its way once more, it is emptied after that; where it was
     /// to be set again, it is not. True when something changed.
-    pub(crate) fn redact(&mut self, room: RoomId<'_>, event_id: &str, known: &KnownState) -> bool {
+    pub(crate) fn redact(&mut self, event: EventId<'_>, known: &KnownState) -> bool {
+        let event_id = event.id;
         let mut has_changed = false;
         let mut gone = None;
-        for (slot, write) in self.0.iter_mut().filter(|(slot, _)| slot.room_id == room.0) {
+        for (slot, write) in self.0.iter_mut().filter(|(slot, _)| slot.room_id == event.room_id) {
             if write
                 .lost_update
                 .as_ref()
@@ -256,7 +257,7 @@ impl InFlightWrites {
                 });
                 has_changed = true;
             }
-            let current = known.current(room.0, &slot.event_type, &slot.state_key);
+            let current = known.current(slot.room(), slot.of());
             let is_ours = |current: &Candidate| {
                 current.event_id == event_id
                     && write.is_it(&current.session_id, current.message_index)
@@ -332,7 +333,10 @@ mod tests {
     #[test]
     fn where_all_is_full_the_oldest_is_followed_no_longer() {
         let mut writes = InFlightWrites::new();
-        let slot = |number: usize| Slot::new(ROOM, "m.room.name", &format!("{number:03}"));
+        let slot = |number: usize| {
+            let state_key = format!("{number:03}");
+            Slot::new(ROOM, TypeAndKey { event_type: "m.room.name", state_key: &state_key })
+        };
         for number in 0..MAX_IN_FLIGHT {
             assert!(writes.begin(slot(number), sent("s")).is_empty());
         }
@@ -345,7 +349,7 @@ mod tests {
     fn what_was_set_in_between_is_sent_once_ours_has_come_back() {
         let known = KnownState::new();
         let mut writes = InFlightWrites::new();
-        let slot = Slot::new(ROOM, "m.room.name", "");
+        let slot = Slot::new(ROOM, TypeAndKey::single("m.room.name"));
         writes.begin(slot.clone(), sent("ours"));
         let (new, ours) = (opened("theirs", r#"{"name":"new"}"#), opened("ours", "{}"));
         let followed = writes.reconcile(ROOM, &event("$new", &new, 1), &known);

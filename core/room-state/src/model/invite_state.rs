@@ -4,9 +4,10 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::ids::{is_room_id, is_user_id};
-use crate::megolm::{PickleKey, seal, unseal};
-use crate::model::journal::{Journal, Prefix};
+use crate::ids::{RoomId, UserId, is_room_id, is_user_id};
+use crate::megolm::{PickleKey, Place, seal, unseal};
+use crate::model::journal::{EntryName, Journal, Prefix};
+use crate::model::stored::Named;
 use crate::msc4362::eligible::check_eligible;
 use crate::sorted::{Map, Set};
 use mantle_wire::json::{elements, get, get_str, quoted};
@@ -60,7 +61,7 @@ impl Preview {
         })
     }
 
-    fn stored(&self, entry: &str, key: &PickleKey) -> String {
+    fn stored(&self, entry: EntryName<'_>, key: &PickleKey) -> String {
         let events: Vec<String> = self
             .events
             .iter()
@@ -74,7 +75,7 @@ impl Preview {
             quoted(&self.sender),
             events.join(",")
         );
-        seal(&text, (entry, ""), key)
+        seal(&text, Place { entry: entry.0, part: "" }, key)
     }
 }
 
@@ -137,7 +138,7 @@ impl InviteState {
     /// [`NotKept`] when it is none, or there is no room for it.
     pub(crate) fn add(
         &mut self,
-        sender: &str,
+        sender: UserId<'_>,
         content: &str,
         journal: &mut Journal,
     ) -> Result<(), NotKept> {
@@ -145,15 +146,15 @@ impl InviteState {
             return Err(NotKept);
         }
         let room_id = get_str(content, &["room_id"]).ok().flatten().ok_or(NotKept)?;
-        if !is_room_id(&room_id) || !is_user_id(sender) {
+        if !is_room_id(&room_id) || !is_user_id(sender.0) {
             return Err(NotKept);
         }
         let events = read_events(content).filter(|events| !events.is_empty()).ok_or(NotKept)?;
-        let id = id(&room_id, sender);
+        let id = id(RoomId(&room_id), sender);
         if !self.previews.contains_key(&id) {
-            self.make_room(sender, journal)?;
+            self.make_room(sender.0, journal)?;
         }
-        self.insert(Preview { room_id, sender: sender.to_owned(), events, number: 0 });
+        self.insert(Preview { room_id, sender: sender.0.to_owned(), events, number: 0 });
         journal.touch(Prefix::Preview, &id);
         self.fresh.insert(id);
         Ok(())
@@ -185,7 +186,8 @@ impl InviteState {
     fn insert(&mut self, preview: Preview) {
         self.next += 1;
         let number = self.next;
-        self.previews.insert(id(&preview.room_id, &preview.sender), Preview { number, ..preview });
+        let id = id(RoomId(&preview.room_id), UserId(&preview.sender));
+        self.previews.insert(id, Preview { number, ..preview });
     }
 
     fn remove(&mut self, id: &str, journal: &mut Journal) {
@@ -238,7 +240,7 @@ impl InviteState {
     }
 
     /// Sealed for the entry of that name.
-    pub(crate) fn value(&self, id: &str, entry: &str, key: &PickleKey) -> Option<String> {
+    pub(crate) fn value(&self, id: &str, entry: EntryName<'_>, key: &PickleKey) -> Option<String> {
         self.previews.get(id).map(|preview| preview.stored(entry, key))
     }
 
@@ -247,24 +249,24 @@ impl InviteState {
     pub(crate) fn load(
         &mut self,
         value: &str,
-        (entry, named): (&str, &str),
+        (entry, named): (EntryName<'_>, Named<'_>),
         key: &PickleKey,
     ) -> Option<String> {
-        let text = unseal(value, (entry, ""), key).ok()?;
+        let text = unseal(value, Place { entry: entry.0, part: "" }, key).ok()?;
         let text = text.expose();
         let field = |name: &str| get_str(text, &[name]).ok().flatten();
-        let room_id = field("room_id").unwrap_or_else(|| room_of(named).to_owned());
+        let room_id = field("room_id").unwrap_or_else(|| room_of(named.0).to_owned());
         let sender = field("sender")?;
         if !is_room_id(&room_id) || !is_user_id(&sender) || self.previews.len() >= MAX_PREVIEWS {
             return None;
         }
-        let id = id(&room_id, &sender);
+        let id = id(RoomId(&room_id), UserId(&sender));
         self.insert(Preview { room_id, sender, events: read_events(text)?, number: 0 });
         Some(id)
     }
 }
 
-fn id(room_id: &str, sender: &str) -> String {
+fn id(RoomId(room_id): RoomId<'_>, UserId(sender): UserId<'_>) -> String {
     format!("{room_id} {sender}")
 }
 

@@ -11,7 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use sha2::{Digest, Sha256};
 
 use crate::sorted::{Map, Set};
-use mantle_wire::json::members;
+use mantle_wire::json::{exact_string, members};
 
 /// The most characters the store takes in one entry. Each component keeps its own below that by
 /// bounds of its own; this is where one that did not is stopped, alone.
@@ -95,6 +95,10 @@ impl EntryId {
         }
     }
 }
+
+/// An entry's name in the store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EntryName<'a>(pub(crate) &'a str);
 
 /// What an entry's name in the store is about, with what stands behind the prefix.
 pub(crate) fn prefix_of(name: &str) -> Option<(Prefix, &str)> {
@@ -200,9 +204,9 @@ impl Journal {
     }
 
     /// What is written under a name of the batch that was just taken.
-    pub(crate) fn writes(&mut self, name: &str, value: Option<&str>) {
+    pub(crate) fn writes(&mut self, name: EntryName<'_>, value: Option<&str>) {
         if let Some((_, batch)) = &mut self.batch
-            && let Some((_, print)) = batch.get_mut(name)
+            && let Some((_, print)) = batch.get_mut(name.0)
         {
             *print = value.map(fingerprint);
         }
@@ -244,16 +248,16 @@ impl Journal {
     }
 
     /// The store has this value under the name; none: nothing.
-    pub(crate) fn note(&mut self, name: String, value: Option<&str>) {
+    pub(crate) fn note(&mut self, name: EntryName<'_>, value: Option<&str>) {
         match value {
-            Some(value) => drop(self.prints.insert(name, fingerprint(value))),
-            None => drop(self.prints.remove(&name)),
+            Some(value) => drop(self.prints.insert(name.0.to_owned(), fingerprint(value))),
+            None => drop(self.prints.remove(name.0)),
         }
     }
 
     /// Whether the value is another than was known.
-    pub(crate) fn is_news(&self, name: &str, value: &str) -> bool {
-        self.prints.get(name) != Some(&fingerprint(value))
+    pub(crate) fn is_news(&self, name: EntryName<'_>, value: &str) -> bool {
+        self.prints.get(name.0) != Some(&fingerprint(value))
     }
 
     /// What the store was known to hold.
@@ -269,7 +273,7 @@ pub(crate) fn entries(stored: &str) -> Vec<(String, String)> {
         .flatten()
         .unwrap_or_default()
         .into_iter()
-        .filter_map(|member| Some((member.key, serde_json::from_str(member.value).ok()?)))
+        .filter_map(|member| Some((member.key, exact_string(member.value)?)))
         .collect()
 }
 

@@ -4,6 +4,7 @@
 
 use mantle_wire::json::{get, get_str, quoted};
 
+use crate::ids::{InRoom, RoomId, TypeAndKey};
 use crate::model::owners::Keys;
 use crate::model::stored::texts;
 use crate::msc4362::eligible::DEFAULT_TYPES;
@@ -15,9 +16,6 @@ pub(crate) const MAX_EVENT_BYTES: usize = 16 * 1024;
 pub(crate) const MAX_ROOM_BYTES: usize = 128 * 1024;
 /// Of all.
 pub(crate) const MAX_BYTES: usize = 8 * 1024 * 1024;
-
-/// Type and state key.
-pub(crate) type Slot = (String, String);
 
 #[derive(Debug)]
 struct Held {
@@ -37,37 +35,37 @@ pub(crate) struct Provenance {
 }
 
 impl Held {
-    fn cost(&self, slot: &Slot) -> usize {
+    fn cost(&self, slot: TypeAndKey<'_>) -> usize {
         let author = self.provenance.author.as_ref();
         let author = author.map_or(0, |(curve25519, ed25519)| curve25519.len() + ed25519.len());
-        slot.0.len() + slot.1.len() + self.event.len() + author
+        slot.event_type.len() + slot.state_key.len() + self.event.len() + author
     }
 }
 
 #[derive(Debug, Default)]
 struct Room {
-    slots: Map<Slot, Held>,
+    slots: Map<InRoom, Held>,
     bytes: usize,
 }
 
 impl Room {
     /// What that freed, in bytes.
-    fn remove(&mut self, slot: &Slot) -> Option<usize> {
-        let cost = self.slots.remove(slot)?.cost(slot);
+    fn remove(&mut self, slot: &InRoom) -> Option<usize> {
+        let cost = self.slots.remove(slot)?.cost(slot.as_ref());
         self.bytes -= cost;
         Some(cost)
     }
 
-    fn next_out(&self, but: Option<&Slot>) -> Option<Slot> {
+    fn next_out(&self, but: Option<&InRoom>) -> Option<InRoom> {
         let others = self.slots.iter().filter(|(slot, _)| Some(*slot) != but);
-        let first = others.min_by_key(|(slot, held)| (rank(slot), held.number));
+        let first = others.min_by_key(|(slot, held)| (rank(slot.as_ref()), held.number));
         first.map(|(slot, _)| slot.clone())
     }
 }
 
 /// A room's own name and topic, what else it has one of, and the rest.
-fn rank((event_type, state_key): &Slot) -> (bool, bool) {
-    let is_own = DEFAULT_TYPES.contains(&event_type.as_str());
+fn rank(TypeAndKey { event_type, state_key }: TypeAndKey<'_>) -> (bool, bool) {
+    let is_own = DEFAULT_TYPES.contains(&event_type);
     (is_own && state_key.is_empty(), state_key.is_empty())
 }
 
@@ -81,51 +79,42 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// The room's event in a slot.
-    pub(crate) fn get(&self, room_id: &str, slot: &Slot) -> Option<&str> {
-        Some(&self.rooms.get(room_id)?.slots.get(slot)?.event)
+    pub(crate) fn get(&self, room: RoomId<'_>, slot: TypeAndKey<'_>) -> Option<&str> {
+        Some(&self.held(room, slot)?.event)
     }
 
-    /// The room's event of a type that has one only.
-    pub(crate) fn single(&self, room_id: &str, event_type: &str) -> Option<&str> {
-        let slots = &self.rooms.get(room_id)?.slots;
-        let held = slots
-            .find(|(known, key)| known.as_str().cmp(event_type).then_with(|| key.as_str().cmp("")));
-        held.map(|held| held.event.as_str())
+    #[inline(never)]
+    fn held(&self, room: RoomId<'_>, slot: TypeAndKey<'_>) -> Option<&Held> {
+        self.rooms.get(room.0)?.slots.find(|known| known.as_ref().cmp(&slot))
     }
 
     /// The same, where it may be passed on.
-    pub(crate) fn single_sure(&self, room_id: &str, event_type: &str) -> Option<&str> {
-        let slot = (event_type.to_owned(), String::new());
-        self.is_sure(room_id, &slot).then(|| self.single(room_id, event_type))?
-    }
-
-    /// Whether the event in a slot may be passed on.
-    pub(crate) fn is_sure(&self, room_id: &str, slot: &Slot) -> bool {
-        self.provenance(room_id, slot).is_some_and(|provenance| provenance.is_sure)
+    pub(crate) fn sure(&self, room: RoomId<'_>, slot: TypeAndKey<'_>) -> Option<&str> {
+        self.held(room, slot).filter(|held| held.provenance.is_sure).map(|held| &*held.event)
     }
 
     /// Whence the event in a slot is.
-    pub(crate) fn provenance(&self, room_id: &str, slot: &Slot) -> Option<&Provenance> {
-        let held = self.rooms.get(room_id)?.slots.get(slot)?;
-        Some(&held.provenance)
+    pub(crate) fn provenance(&self, room: RoomId<'_>, slot: TypeAndKey<'_>) -> Option<&Provenance> {
+        Some(&self.held(room, slot)?.provenance)
     }
 
-    /// All of a room, by type and state key.
-    pub(crate) fn room(&self, room_id: &str) -> impl Iterator<Item = (&Slot, &str)> {
+    /// All of a room, by type and state key; and whether it may be passed on.
+    pub(crate) fn room(&self, room_id: &str) -> impl Iterator<Item = (TypeAndKey<'_>, &str, bool)> {
         let slots = self.rooms.get(room_id).into_iter().flat_map(|room| room.slots.iter());
-        slots.map(|(slot, held)| (slot, held.event.as_str()))
+        slots.map(|(slot, held)| (slot.as_ref(), held.event.as_str(), held.provenance.is_sure))
     }
 
     /// Keeps an event, and nothing in its slot where it is too long. Gives the rooms that lost one.
     pub(crate) fn insert(
         &mut self,
-        room_id: &str,
-        slot: Slot,
+        room: RoomId<'_>,
+        slot: InRoom,
         (event, provenance): (String, Provenance),
     ) -> Vec<String> {
-        self.remove(room_id, &slot);
+        self.remove(room, &slot);
+        let room_id = room.0;
         let held = Held { event, number: self.next + 1, provenance };
-        let cost = held.cost(&slot);
+        let cost = held.cost(slot.as_ref());
         if cost > MAX_EVENT_BYTES {
             return Vec::new();
         }
@@ -147,19 +136,19 @@ impl Memory {
             && let Some(out) = room.next_out(None)
         {
             let largest = largest.clone();
-            self.remove(&largest, &out);
+            self.remove(RoomId(&largest), &out);
             lost.push(largest);
         }
         lost
     }
 
     /// Forgets what is in a slot; true when there was something.
-    pub(crate) fn remove(&mut self, room_id: &str, slot: &Slot) -> bool {
-        let Some(room) = self.rooms.get_mut(room_id) else { return false };
-        let Some(freed) = room.remove(slot) else { return false };
+    pub(crate) fn remove(&mut self, room: RoomId<'_>, slot: &InRoom) -> bool {
+        let Some(held) = self.rooms.get_mut(room.0) else { return false };
+        let Some(freed) = held.remove(slot) else { return false };
         self.bytes -= freed;
-        if room.slots.is_empty() {
-            self.rooms.remove(room_id);
+        if held.slots.is_empty() {
+            self.rooms.remove(room.0);
         }
         true
     }
@@ -223,9 +212,10 @@ pub(crate) fn restored(stored: &str) -> Option<(String, Provenance)> {
 }
 
 /// Type, state key and id of a remembered event.
-pub(crate) fn named(event: &str) -> Option<(Slot, String)> {
+pub(crate) fn named(event: &str) -> Option<(InRoom, String)> {
     let text = |key: &str| get_str(event, &[key]).ok().flatten();
-    Some(((text("type")?, text("state_key")?), text("event_id")?))
+    let slot = InRoom { event_type: text("type")?, state_key: text("state_key")? };
+    Some((slot, text("event_id")?))
 }
 
 #[cfg(test)]
@@ -234,65 +224,68 @@ mod tests {
 
     const UNSURE: Provenance = Provenance { is_sure: false, author: None };
 
-    fn slot(event_type: &str, state_key: &str) -> Slot {
-        (event_type.to_owned(), state_key.to_owned())
+    const ROOM: RoomId<'_> = RoomId("!a");
+    const NAME: TypeAndKey<'_> = TypeAndKey::single("m.room.name");
+
+    fn slot(event_type: &str, state_key: &str) -> InRoom {
+        TypeAndKey { event_type, state_key }.into()
     }
 
     #[test]
     fn a_room_has_its_bound_and_its_name_gives_way_last() {
         let mut memory = Memory::default();
-        memory.insert("!a", slot("m.room.name", ""), ("n".repeat(15_000), UNSURE));
+        memory.insert(ROOM, slot("m.room.name", ""), ("n".repeat(15_000), UNSURE));
         for number in 0..100 {
             let slot = slot("m.room.name", &format!("key{number:02}"));
-            memory.insert("!a", slot, ("x".repeat(15_000), UNSURE));
+            memory.insert(ROOM, slot, ("x".repeat(15_000), UNSURE));
         }
         assert!(memory.bytes <= MAX_ROOM_BYTES);
-        assert!(memory.single("!a", "m.room.name").is_some());
-        assert!(memory.get("!a", &slot("m.room.name", "key00")).is_none());
-        assert!(memory.get("!a", &slot("m.room.name", "key99")).is_some());
+        assert!(memory.get(ROOM, NAME).is_some());
+        assert!(memory.get(ROOM, slot("m.room.name", "key00").as_ref()).is_none());
+        assert!(memory.get(ROOM, slot("m.room.name", "key99").as_ref()).is_some());
     }
 
     #[test]
     fn further_types_do_not_push_out_the_name() {
         let mut memory = Memory::default();
-        memory.insert("!a", slot("m.room.name", ""), ("n".repeat(15_000), UNSURE));
+        memory.insert(ROOM, slot("m.room.name", ""), ("n".repeat(15_000), UNSURE));
         for number in 0..20 {
             memory.insert(
-                "!a",
+                ROOM,
                 slot(&format!("org.example.{number}"), ""),
                 ("x".repeat(15_000), UNSURE),
             );
         }
-        assert!(memory.single("!a", "m.room.name").is_some());
-        assert!(memory.single("!a", "org.example.19").is_some());
+        assert!(memory.get(ROOM, NAME).is_some());
+        assert!(memory.get(ROOM, TypeAndKey::single("org.example.19")).is_some());
     }
 
     #[test]
     fn where_all_is_full_the_largest_room_gives_way() {
         let mut memory = Memory::default();
-        memory.insert("!small", slot("m.room.name", ""), ("n".repeat(100), UNSURE));
+        memory.insert(RoomId("!small"), slot("m.room.name", ""), ("n".repeat(100), UNSURE));
         for room in 0..100 {
             for number in 0..8 {
                 let slot = slot("m.room.name", &format!("{number}"));
-                memory.insert(&format!("!{room}"), slot, ("x".repeat(15_000), UNSURE));
+                memory.insert(RoomId(&format!("!{room}")), slot, ("x".repeat(15_000), UNSURE));
             }
         }
         assert!(memory.bytes <= MAX_BYTES);
-        assert!(memory.single("!small", "m.room.name").is_some());
+        assert!(memory.get(RoomId("!small"), NAME).is_some());
         assert!((0..100).all(|room| memory.room(&format!("!{room}")).count() >= 4));
         for room in 0..100 {
             memory.forget_room(&format!("!{room}"));
         }
-        memory.remove("!small", &slot("m.room.name", ""));
+        memory.remove(RoomId("!small"), &slot("m.room.name", ""));
         assert_eq!(memory.bytes, 0);
     }
 
     #[test]
     fn what_is_too_long_is_not_remembered_and_what_was_there_is_over() {
         let mut memory = Memory::default();
-        memory.insert("!a", slot("m.room.name", ""), ("old".to_owned(), UNSURE));
-        memory.insert("!a", slot("m.room.name", ""), ("x".repeat(MAX_EVENT_BYTES), UNSURE));
-        assert_eq!(memory.get("!a", &slot("m.room.name", "")), None);
+        memory.insert(ROOM, slot("m.room.name", ""), ("old".to_owned(), UNSURE));
+        memory.insert(ROOM, slot("m.room.name", ""), ("x".repeat(MAX_EVENT_BYTES), UNSURE));
+        assert_eq!(memory.get(ROOM, NAME), None);
     }
 
     #[test]
@@ -304,7 +297,7 @@ mod tests {
         for (name, is_sure, author) in &all {
             let event = format!(r#"{{"type":"t","state_key":"{name}","event_id":"${name}"}}"#);
             let provenance = Provenance { is_sure: *is_sure, author: author.clone() };
-            memory.insert("!a", slot("t", name), (event, provenance));
+            memory.insert(ROOM, slot("t", name), (event, provenance));
         }
         let stored = memory.stored_room("!a");
         let events = mantle_wire::json::elements(&stored).unwrap();
@@ -312,11 +305,11 @@ mod tests {
         for (event, (name, is_sure, author)) in events.iter().zip(all) {
             let (event, provenance) = restored(event).unwrap();
             assert_eq!(provenance, Provenance { is_sure, author });
-            assert_eq!(Some(event.as_str()), memory.get("!a", &slot("t", name)));
+            assert_eq!(Some(event.as_str()), memory.get(ROOM, slot("t", name).as_ref()));
             assert_eq!(named(&event).unwrap().1, format!("${name}"));
         }
-        memory.insert("!a", slot("t", "a"), ("{}".to_owned(), UNSURE));
-        assert!(!memory.is_sure("!a", &slot("t", "a")));
+        memory.insert(ROOM, slot("t", "a"), ("{}".to_owned(), UNSURE));
+        assert_eq!(memory.sure(ROOM, slot("t", "a").as_ref()), None);
         assert_eq!(restored(r#"{"author":["one"],"event":{}}"#), None);
         assert_eq!(restored(r#"{"author":["one","two"]}"#), None);
     }
@@ -328,7 +321,7 @@ mod tests {
             let author = Some(("c".repeat(4_000), "e".to_owned()));
             let provenance = Provenance { is_sure: true, author };
             let slot = slot("t", &format!("{number}"));
-            memory.insert("!a", slot, ("{}".to_owned(), provenance));
+            memory.insert(ROOM, slot, ("{}".to_owned(), provenance));
         }
         assert!(memory.bytes <= MAX_ROOM_BYTES);
         assert!(memory.stored_room("!a").len() <= MAX_ROOM_BYTES + 4_096);

@@ -16,7 +16,7 @@ pub struct SessionNeed {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Needs {
-    /// For [`StateEngine::open`](crate::StateEngine::open); 0 where it is not about one answer.
+    /// For [`StateEngine::open`](crate::StateEngine::open); 0 where it is not about one response.
     pub answer: u32,
     /// Sessions to export.
     pub sessions: Vec<SessionNeed>,

@@ -12,10 +12,12 @@
 
 use serde::Serialize;
 
+use crate::ids::InRoom;
 use crate::megolm::holders::{Holders, UserHash, user_hash};
 use crate::megolm::{OutboundSession, PickleKey, Recipients};
 use crate::model::journal::{Journal, Prefix};
 use crate::model::starts::Starts;
+use crate::model::stored::strings;
 use crate::sorted::{Map, Set};
 use mantle_wire::json::{self, Edit, elements, get, get_str, quoted};
 
@@ -66,7 +68,7 @@ pub(crate) struct Outbound {
     /// From where on those may read it who came later; only where not all may.
     pub(crate) starts: Starts,
     // Slots written with this session, by any tab: type, state key.
-    written: Map<(String, String), Written>,
+    written: Map<InRoom, Written>,
     /// When it was asked for last.
     pub(crate) now: u64,
     // People none of whose devices had the key, and when one was given it.
@@ -124,7 +126,7 @@ impl Outbound {
         let written: Vec<String> = self
             .written
             .iter()
-            .map(|((event_type, state_key), Written { at, index })| {
+            .map(|(InRoom { event_type, state_key }, Written { at, index })| {
                 let index = index.map_or_else(String::new, |index| format!(r#","{index}""#));
                 format!(r#"[{},{},"{at}"{index}]"#, quoted(event_type), quoted(state_key))
             })
@@ -162,13 +164,8 @@ impl Outbound {
         outbound.starts = Starts::restore(&starts, open_from)?;
         let written = get(stored, &["written"]).ok()?.unwrap_or("[]");
         for slot in elements(written).ok()? {
-            let parts: Vec<String> = elements(slot)
-                .ok()?
-                .into_iter()
-                .map(|part| serde_json::from_str(part).ok())
-                .collect::<Option<_>>()?;
-            let mut parts = parts.into_iter();
-            let slot = (parts.next()?, parts.next()?);
+            let mut parts = strings(slot)?.into_iter();
+            let slot = InRoom { event_type: parts.next()?, state_key: parts.next()? };
             let at = parts.next()?.parse().ok()?;
             let index = parts.next().map(|index| index.parse()).transpose().ok()?;
             outbound.written.insert(slot, Written { at, index });
@@ -241,7 +238,7 @@ impl Outbound {
     }
 
     /// The slot was written just now.
-    pub(crate) fn note_written(&mut self, slot: (String, String), index: u32) {
+    pub(crate) fn note_written(&mut self, slot: InRoom, index: u32) {
         if self.written.len() >= MAX_WRITTEN && !self.written.contains_key(&slot) {
             let oldest = self.written.iter().min_by_key(|(_, written)| written.at);
             if let Some(oldest) = oldest.map(|(slot, _)| slot.clone()) {
@@ -253,7 +250,7 @@ impl Outbound {
     }
 
     /// When the slot was written with this session last, milliseconds.
-    pub(crate) fn written(&self, slot: &(String, String)) -> Option<u64> {
+    pub(crate) fn written(&self, slot: &InRoom) -> Option<u64> {
         self.written.get(slot).map(|written| written.at)
     }
 
@@ -292,7 +289,7 @@ impl Outbound {
     /// [`Outbound::latest_start`].
     pub(crate) fn late_wait(
         &self,
-        slot: &(String, String),
+        slot: &InRoom,
         (current, latest_start): (u32, u32),
         now: u64,
     ) -> Option<u64> {

@@ -6,10 +6,10 @@
 //! Whether its owner stands for the device is another question, since a homeserver may list one that
 //! it made up, with keys and signature of its own: only cross-signing tells. The page's crypto says.
 
-use vodozemac::{Ed25519PublicKey, Ed25519Signature};
-
+use crate::ids::UserId;
+use crate::megolm::authorship::Signature;
 use crate::sorted::{Map, Set};
-use mantle_wire::json::{JsonError, elements, get, get_str, members, quoted};
+use mantle_wire::json::{JsonError, elements, exact_string, get, get_str, members, quoted};
 
 /// Devices of a user that are looked at.
 pub(crate) const MAX_DEVICES: usize = 256;
@@ -70,12 +70,12 @@ pub(crate) struct Claim {
 impl Claim {
     /// Of a device as the page gives it: `{"deviceId", "algorithms": […], "keys": {…},
     /// "signature"}`. `None` where it lacks one of the keys.
-    pub(crate) fn read(user_id: &str, device: &str) -> Result<Option<(Keys, Self)>, JsonError> {
+    pub(crate) fn read(user: UserId<'_>, device: &str) -> Result<Option<(Keys, Self)>, JsonError> {
         let text = |path: &[&str]| get_str(device, path);
         let device_id = text(&["deviceId"])?.unwrap_or_default();
         let mut keys: Map<String, String> = Map::new();
         for member in members(get(device, &["keys"])?.unwrap_or("{}"))?.unwrap_or_default() {
-            if let Ok(key) = serde_json::from_str(member.value) {
+            if let Some(key) = exact_string(member.value) {
                 keys.insert(member.key.clone(), key);
             }
         }
@@ -85,7 +85,7 @@ impl Claim {
         };
         let mut algorithms = Vec::new();
         for algorithm in elements(get(device, &["algorithms"])?.unwrap_or("[]"))? {
-            algorithms.extend(serde_json::from_str::<String>(algorithm).map(|name| quoted(&name)));
+            algorithms.extend(exact_string(algorithm).map(|name| quoted(&name)));
         }
         let keys: Vec<String> =
             keys.iter().map(|(id, key)| format!("{}:{}", quoted(id), quoted(key))).collect();
@@ -94,22 +94,16 @@ impl Claim {
             algorithms.join(","),
             quoted(&device_id),
             keys.join(","),
-            quoted(user_id)
+            quoted(user.0)
         );
         let signature = text(&["signature"])?.unwrap_or_default();
-        let claim = Self { user_id: user_id.to_owned(), signed, signature };
+        let claim = Self { user_id: user.0.to_owned(), signed, signature };
         Ok(Some(((curve25519, ed25519), claim)))
     }
 
     /// Whether the device with this key signed it.
     fn is_verified(&self, ed25519: &str) -> bool {
-        let (Ok(key), Ok(signature)) = (
-            Ed25519PublicKey::from_base64(ed25519),
-            Ed25519Signature::from_base64(&self.signature),
-        ) else {
-            return false;
-        };
-        key.verify(self.signed.as_bytes(), &signature).is_ok()
+        Signature { ed25519, base64: &self.signature }.is_of(&self.signed)
     }
 
     const fn cost(&self) -> usize {
@@ -273,7 +267,7 @@ mod tests {
     }
 
     fn read(user_id: &str, device: &Value) -> (Keys, Claim) {
-        Claim::read(user_id, &device.to_string()).unwrap().unwrap()
+        Claim::read(UserId(user_id), &device.to_string()).unwrap().unwrap()
     }
 
     fn owner(claims: &[(&str, &Value)]) -> Option<String> {

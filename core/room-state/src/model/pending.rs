@@ -3,9 +3,9 @@
 
 use serde::Serialize;
 
-use crate::ids::RoomId;
-use crate::megolm::{PickleKey, seal, unseal};
-use crate::model::journal::{Journal, Prefix};
+use crate::ids::{RoomId, TypeAndKey};
+use crate::megolm::{PickleKey, Place, seal, unseal};
+use crate::model::journal::{EntryName, Journal, Prefix};
 use crate::model::stored::{strings, texts};
 use crate::sorted::Map;
 use mantle_wire::json::{elements, get, get_str, quoted};
@@ -25,6 +25,12 @@ pub struct PendingEvent {
     pub(crate) source: String,
 }
 
+impl PendingEvent {
+    fn slot(&self) -> TypeAndKey<'_> {
+        TypeAndKey { event_type: &self.event_type, state_key: &self.state_key }
+    }
+}
+
 impl std::fmt::Debug for PendingEvent {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
@@ -40,13 +46,13 @@ impl std::fmt::Debug for PendingEvent {
 pub struct PendingView {
     /// Names it in all calls.
     pub pending_id: String,
-    /// The room; none while the server's answer to `createRoom` was not seen.
+    /// The room; none while the server's response to `createRoom` was not seen.
     pub room_id: Option<String>,
     /// Since when, milliseconds.
     pub since: u64,
     /// In the order to send them.
     pub events: Vec<PendingEvent>,
-    /// Rooms that were made meanwhile, of which the answer was seen: none of them is this one.
+    /// Rooms that were made meanwhile, of which the response was seen: none of them is this one.
     pub others: Vec<String>,
 }
 
@@ -63,7 +69,7 @@ struct Pending {
 }
 
 impl Pending {
-    fn stored(&self, entry: &str, key: &PickleKey) -> String {
+    fn stored(&self, entry: EntryName<'_>, key: &PickleKey) -> String {
         let events: Vec<String> = self
             .events
             .iter()
@@ -85,11 +91,11 @@ impl Pending {
             self.since,
             events.join(",")
         );
-        seal(&text, (entry, ""), key)
+        seal(&text, Place { entry: entry.0, part: "" }, key)
     }
 
-    fn restore(entry: &str, stored: &str, key: &PickleKey) -> Option<Self> {
-        let text = unseal(stored, (entry, ""), key).ok()?;
+    fn restore(entry: EntryName<'_>, stored: &str, key: &PickleKey) -> Option<Self> {
+        let text = unseal(stored, Place { entry: entry.0, part: "" }, key).ok()?;
         let text = text.expose();
         let mut events = Vec::new();
         for event in elements(get(text, &["events"]).ok()??).ok()? {
@@ -168,16 +174,9 @@ impl PendingWrites {
     }
 
     /// The event of that type and state key is on the server.
-    pub(crate) fn sent(
-        &mut self,
-        id: PendingId<'_>,
-        (event_type, state_key): (&str, &str),
-        journal: &mut Journal,
-    ) {
+    pub(crate) fn sent(&mut self, id: PendingId<'_>, slot: TypeAndKey<'_>, journal: &mut Journal) {
         let Some(pending) = self.writes.get_mut(id.0) else { return };
-        pending
-            .events
-            .retain(|event| event.event_type != event_type || event.state_key != state_key);
+        pending.events.retain(|event| event.slot() != slot);
         if pending.events.is_empty() {
             self.writes.remove(id.0);
         }
@@ -236,7 +235,12 @@ impl PendingWrites {
     }
 
     /// Sealed for the entry of that name.
-    pub(crate) fn value(&self, id: PendingId<'_>, entry: &str, key: &PickleKey) -> Option<String> {
+    pub(crate) fn value(
+        &self,
+        id: PendingId<'_>,
+        entry: EntryName<'_>,
+        key: &PickleKey,
+    ) -> Option<String> {
         self.writes.get(id.0).map(|pending| pending.stored(entry, key))
     }
 
@@ -244,7 +248,7 @@ impl PendingWrites {
     pub(crate) fn load(
         &mut self,
         value: &str,
-        (entry, id): (&str, PendingId<'_>),
+        (entry, id): (EntryName<'_>, PendingId<'_>),
         key: &PickleKey,
     ) -> Option<String> {
         let pending = Pending::restore(entry, value, key)?;
@@ -296,7 +300,7 @@ mod tests {
         // Of rooms made before it was kept, too.
         let later = writes.keep(None, vec![event("m.room.name", "")], 3, &mut journal);
         assert_eq!(writes.all()[2].others, ["!known:x"]);
-        writes.sent(PendingId(&lost), ("m.room.name", ""), &mut journal);
+        writes.sent(PendingId(&lost), TypeAndKey::single("m.room.name"), &mut journal);
         assert!(!writes.contains(&lost) && writes.contains(&later));
     }
 }

@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use crate::error::EngineError;
-use crate::megolm::{Added, InboundSession, KeyForm, MEGOLM_V1, SessionOrigin};
+use crate::megolm::{Added, GivenKey, InboundSession, KeyForm, MEGOLM_V1, SessionOrigin};
 use crate::model::Model;
 use mantle_wire::json::{elements, get_str};
 
@@ -34,13 +34,8 @@ impl Model {
         };
         let keys = (origin.sender_key.clone(), origin.claimed_ed25519.clone());
         let session_key = Zeroizing::new(text(&["session_key"])?);
-        let mut session = InboundSession::import(
-            &text(&["session_id"])?,
-            &session_key,
-            KeyForm::Exported,
-            origin,
-        )
-        .ok()?;
+        let given = GivenKey { form: KeyForm::Exported, text: &session_key };
+        let mut session = InboundSession::import(&text(&["session_id"])?, given, origin).ok()?;
         if let Some(owner) = self.devices.owner(&keys) {
             session.set_owner(owner);
         }

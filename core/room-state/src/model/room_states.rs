@@ -1,12 +1,13 @@
 //! The encrypted state of rooms: which events are current, their contents in clear, and what of it
 //! is to be encrypted once more. One entry of the store for each room; whatever changes it touches it.
 
-use crate::ids::{RoomId, SessionId, Slot};
-use crate::megolm::{PickleKey, seal, unseal};
+use crate::ids::{EventId, RoomId, SessionId, Slot};
+use crate::megolm::{PickleKey, Place, seal, unseal};
 use crate::model::in_flight::{Arrival, InFlightWrites, Reconciled, Sent};
-use crate::model::journal::{Journal, Prefix};
+use crate::model::journal::{EntryName, Journal, Prefix};
+use crate::model::known::{FlagChange, KnownState};
 use crate::model::memory::{Memory, Provenance, named, restored};
-use crate::model::precedence::{Candidate, FlagChange, KnownState, Precedence};
+use crate::model::precedence::{Candidate, Precedence};
 use crate::model::sharing_due::{Due, SharingDue};
 use crate::model::stale::{Stale, StaleEvents};
 use crate::model::stored::{Named, VERSION, room_of};
@@ -74,7 +75,7 @@ impl RoomStates {
         journal: &mut Journal,
     ) -> FlagChange {
         let before = self.known.encrypts_state(room.0);
-        let change = self.known.observe_encryption(room.0, content);
+        let change = self.known.observe_encryption(room, content);
         if change == FlagChange::On && (self.known.note_flag_date(room.0, sent) || !before) {
             journal.touch(Prefix::Room, room.0);
         }
@@ -108,8 +109,8 @@ impl RoomStates {
         let ids: Vec<String> = self
             .known
             .slots(session.room_id)
-            .filter(|(_, _, current)| current.session_id == session.id)
-            .map(|(_, _, current)| current.event_id.clone())
+            .filter(|(_, current)| current.session_id == session.id)
+            .map(|(_, current)| current.event_id.clone())
             .collect();
         for id in ids {
             self.mark_stale(RoomId(session.room_id), id, journal);
@@ -124,10 +125,9 @@ impl RoomStates {
         candidate: Candidate,
         journal: &mut Journal,
     ) -> bool {
-        let Slot { room_id, event_type, state_key } = slot;
-        let has_settled = self.known.settle(room_id, event_type, state_key, candidate);
+        let has_settled = self.known.settle(slot.room(), slot.of(), candidate);
         if has_settled {
-            journal.touch(Prefix::Room, room_id);
+            journal.touch(Prefix::Room, &slot.room_id);
         }
         has_settled
     }
@@ -139,9 +139,8 @@ impl RoomStates {
         candidate: Candidate,
         journal: &mut Journal,
     ) -> Precedence {
-        let Slot { room_id, event_type, state_key } = slot;
-        let precedence = self.known.offer_encrypted(room_id, event_type, state_key, candidate);
-        journal.touch(Prefix::Room, room_id);
+        let precedence = self.known.offer_encrypted(slot.room(), slot.of(), candidate);
+        journal.touch(Prefix::Room, &slot.room_id);
         precedence
     }
 
@@ -164,14 +163,14 @@ impl RoomStates {
         (event, provenance): (String, Provenance),
         journal: &mut Journal,
     ) -> bool {
-        let (room_id, in_room) = (&slot.room_id, slot.in_room());
-        if self.memory.get(room_id, &in_room) == Some(&event)
-            && self.memory.provenance(room_id, &in_room) == Some(&provenance)
+        let (room, of) = (slot.room(), slot.of());
+        if self.memory.get(room, of) == Some(&event)
+            && self.memory.provenance(room, of) == Some(&provenance)
         {
             return false;
         }
-        journal.touch(Prefix::Room, room_id);
-        for room_id in self.memory.insert(room_id, in_room, (event, provenance)) {
+        journal.touch(Prefix::Room, room.0);
+        for room_id in self.memory.insert(room, of.into(), (event, provenance)) {
             journal.touch(Prefix::Room, &room_id);
         }
         true
@@ -180,17 +179,17 @@ impl RoomStates {
     /// The event was redacted; its slot, where its content was kept.
     pub(crate) fn redact(
         &mut self,
-        room: RoomId<'_>,
-        event_id: &str,
+        event: EventId<'_>,
         (journal, due): (&mut Journal, &mut SharingDue),
     ) -> Option<Slot> {
-        if self.in_flight.redact(room, event_id, &self.known) {
+        let room = RoomId(event.room_id);
+        if self.in_flight.redact(event, &self.known) {
             due.note(room.0, Due::Stale);
         }
         journal.touch(Prefix::Room, room.0);
-        let in_room = self.known.redact(room.0, event_id)?;
-        self.stale.unmark(room, event_id);
-        self.memory.remove(room.0, &in_room).then(|| Slot::new(room, &in_room.0, &in_room.1))
+        let in_room = self.known.redact(event)?;
+        self.stale.unmark(room, event.id);
+        self.memory.remove(room, &in_room).then(|| Slot::new(room, in_room.as_ref()))
     }
 
     /// Offers an event that was redacted as the current one of a slot; true when it is.
@@ -201,13 +200,12 @@ impl RoomStates {
         arrival: Arrival,
         journal: &mut Journal,
     ) -> bool {
-        let event_id = redacted.event_id.clone();
-        let Slot { room_id, event_type, state_key } = slot;
-        let offered = self.known.offer_encrypted(room_id, event_type, state_key, redacted);
+        let (room_id, event_id) = (&slot.room_id, redacted.event_id.clone());
+        let offered = self.known.offer_encrypted(slot.room(), slot.of(), redacted);
         let is_current = offered == Precedence::Current;
         if is_current {
-            self.known.redact(room_id, &event_id);
-            self.memory.remove(room_id, &slot.in_room());
+            self.known.redact(EventId { room_id, id: &event_id });
+            self.memory.remove(slot.room(), &slot.in_room());
             self.place(slot.clone(), arrival);
             journal.touch(Prefix::Room, room_id);
         }
@@ -234,7 +232,7 @@ impl RoomStates {
     /// Somebody who was in the room has left it: what is known of its state by now was for them too.
     pub(crate) fn departed(&mut self, room_id: &str, journal: &mut Journal) {
         let ids: Vec<String> =
-            self.known.slots(room_id).map(|(_, _, current)| current.event_id.clone()).collect();
+            self.known.slots(room_id).map(|(_, current)| current.event_id.clone()).collect();
         for id in ids {
             self.mark_stale(RoomId(room_id), id, journal);
         }
@@ -288,11 +286,19 @@ impl RoomStates {
     }
 
     /// A room's entry, with contents sealed for the entry of that name.
-    pub(crate) fn value(&self, room_id: &str, entry: &str, key: &PickleKey) -> Option<String> {
+    pub(crate) fn value(
+        &self,
+        room: RoomId<'_>,
+        entry: EntryName<'_>,
+        key: &PickleKey,
+    ) -> Option<String> {
+        let room_id = room.0;
         if self.known.is_unknown(room_id) {
             return None;
         }
-        let sealed = |part: &str, text: &str| quoted(&seal(text, (entry, part), key));
+        let sealed = |part: &'static str, text: &str| {
+            quoted(&seal(text, Place { entry: entry.0, part }, key))
+        };
         let in_flight = self.in_flight.stored_room(room_id);
         let in_flight = in_flight.map_or_else(String::new, |in_flight| {
             format!(r#","rewrites":{}"#, sealed("rewrites", &in_flight))
@@ -309,7 +315,7 @@ impl RoomStates {
     /// Reads the entry of that name; its room, and none when it cannot be read.
     pub(crate) fn load(
         &mut self,
-        (entry, rest): (&str, Named<'_>),
+        (entry, rest): (EntryName<'_>, Named<'_>),
         value: &str,
         key: &PickleKey,
         due: &mut SharingDue,
@@ -321,23 +327,25 @@ impl RoomStates {
         let room_id = room_of(value, rest)?;
         let room = RoomId(&room_id);
         let sealed = get_str(value, &["events"]).ok()??;
-        let events = unseal(&sealed, (entry, "events"), key).ok()?;
+        let events = unseal(&sealed, Place { entry: entry.0, part: "events" }, key).ok()?;
         let in_flight = match get_str(value, &["rewrites"]).ok()? {
-            Some(sealed) => Some(unseal(&sealed, (entry, "rewrites"), key).ok()?),
+            Some(sealed) => {
+                Some(unseal(&sealed, Place { entry: entry.0, part: "rewrites" }, key).ok()?)
+            }
             None => None,
         };
-        self.known.restore_room(&room_id, part("known")?).ok()?;
+        self.known.restore_room(room, part("known")?).ok()?;
         if self.stale.restore_room(room, part("stale").unwrap_or("[]"))? {
             // Perhaps it is this device's turn, or will be.
             due.note(&room_id, Due::Stale);
         }
         for event in elements(events.expose()).ok()? {
             let (event, provenance) = restored(event)?;
-            let ((event_type, state_key), event_id) = named(&event)?;
-            let current = self.known.current(&room_id, &event_type, &state_key);
-            let is_redacted = self.known.is_redacted(&room_id, &event_id);
+            let (slot, event_id) = named(&event)?;
+            let current = self.known.current(room, slot.as_ref());
+            let is_redacted = self.known.is_redacted(EventId { room_id: &room_id, id: &event_id });
             if !is_redacted && current.is_some_and(|current| current.event_id == event_id) {
-                self.memory.insert(&room_id, (event_type, state_key), (event, provenance));
+                self.memory.insert(room, slot, (event, provenance));
             }
         }
         if let Some(in_flight) = in_flight {

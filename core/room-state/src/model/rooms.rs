@@ -1,7 +1,7 @@
 //! What is known of rooms from their readable state.
 
 use crate::ids::RoomId;
-use crate::msc4362::power_levels::PowerLevels;
+use crate::msc4362::power_levels::{LevelContents, PowerLevels};
 use crate::sorted::Map;
 use mantle_wire::json::get_str;
 
@@ -35,11 +35,11 @@ impl Room {
 
     fn judge(&mut self) {
         if let Some((create, sender)) = &self.create {
-            self.levels = Some(PowerLevels::from_contents(
-                self.power_levels.as_deref(),
-                Some(create),
-                Some(sender),
-            ));
+            self.levels = Some(PowerLevels::from_contents(LevelContents {
+                power_levels: self.power_levels.as_deref(),
+                create: Some(create),
+                creator: Some(sender),
+            }));
         }
     }
 }
@@ -78,6 +78,7 @@ impl Rooms {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::UserId;
 
     #[test]
     fn nothing_is_said_of_levels_before_the_creation_is_known() {
@@ -96,8 +97,8 @@ mod tests {
         };
         rooms.learn(RoomId("!r:x"), &[create]);
         let known = rooms.levels("!r:x").unwrap();
-        assert!(known.may_send_encrypted("@b:x", "m.room.name"));
-        assert!(!known.may_send_encrypted("@a:x", "m.room.name"));
+        assert!(known.may_send_encrypted(UserId("@b:x"), "m.room.name"));
+        assert!(!known.may_send_encrypted(UserId("@a:x"), "m.room.name"));
         assert_eq!(rooms.version("!r:x").as_deref(), Some("11"));
     }
 }

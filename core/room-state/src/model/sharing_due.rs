@@ -17,7 +17,7 @@ const MAX_MOVED: usize = 1_000;
 /// A room where members or devices changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Tend {
+pub struct RoomDue {
     /// The room.
     pub room_id: String,
     /// `membership`, `devices`, `stale` (something waits to be encrypted once more) or `name` (one's
@@ -93,7 +93,7 @@ impl SharingDue {
     }
 
     /// Rooms noted since the last call, with what syncs told of their members.
-    pub(crate) fn take(&mut self) -> Vec<Tend> {
+    pub(crate) fn take(&mut self) -> Vec<RoomDue> {
         std::mem::take(&mut self.rooms)
             .into_iter()
             .map(|(room_id, why)| {
@@ -104,7 +104,7 @@ impl SharingDue {
                         membership: membership.clone(),
                     })
                     .collect();
-                Tend { room_id, why: why.text(), members }
+                RoomDue { room_id, why: why.text(), members }
             })
             .collect()
     }

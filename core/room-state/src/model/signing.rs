@@ -1,9 +1,9 @@
 //! The event that is encrypted next, and what its author's device signed of it.
 
-use crate::ids::Slot;
+use crate::ids::{SessionId, Slot};
 use crate::megolm::OwnDevice;
 use crate::megolm::authorship::{
-    Authorship, SlotOrder, is_signature, signed_payload, text_to_sign,
+    Authorship, Signature, SignedBy, SlotOrder, signed_payload, text_to_sign,
 };
 
 /// See the module.
@@ -21,7 +21,7 @@ impl Signing {
     pub(crate) fn of(
         device: &OwnDevice,
         (slot, content): (&Slot, &str),
-        session_id: String,
+        session: SessionId<'_>,
         order: SlotOrder,
     ) -> Option<Self> {
         let authorship = Authorship {
@@ -29,18 +29,13 @@ impl Signing {
             device_id: device.device_id().to_owned(),
             curve25519: device.curve25519().to_owned(),
             ed25519: device.ed25519().to_owned(),
-            session_id,
+            session_id: session.id.to_owned(),
             order,
         };
         Some(Self {
             slot: slot.clone(),
             content: content.to_owned(),
-            text: text_to_sign(
-                &slot.room_id,
-                (&slot.event_type, &slot.state_key),
-                content,
-                &authorship,
-            )?,
+            text: text_to_sign(slot.room(), slot.of(), content, &authorship)?,
             session_id: authorship.session_id,
             signature: None,
         })
@@ -58,14 +53,14 @@ impl Signing {
     pub(crate) fn payload(
         &self,
         (slot, content): (&Slot, &str),
-        session_id: &str,
+        session: SessionId<'_>,
         device: &OwnDevice,
     ) -> Option<String> {
         let signature = self.signature.as_deref()?;
         let is_it = self.slot == *slot
             && self.content == content
-            && self.session_id == session_id
-            && is_signature(device.ed25519(), signature, &self.text);
-        is_it.then(|| signed_payload(&self.text, device.user_id(), device.device_id(), signature))
+            && self.session_id == session.id
+            && Signature { ed25519: device.ed25519(), base64: signature }.is_of(&self.text);
+        is_it.then(|| signed_payload(&self.text, SignedBy { device: device.id(), signature }))
     }
 }

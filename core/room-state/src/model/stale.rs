@@ -1,7 +1,7 @@
 //! Current events that someone can read who is gone.
 
 use crate::ids::RoomId;
-use crate::model::precedence::KnownState;
+use crate::model::known::KnownState;
 use crate::model::stored::texts;
 use crate::sorted::Map;
 use mantle_wire::json::{elements, quoted};
@@ -62,7 +62,7 @@ impl StaleEvents {
         known: &KnownState,
     ) -> bool {
         let Some(stale) = self.0.get(room.0) else { return false };
-        known.slots(room.0).any(|(_, _, current)| {
+        known.slots(room.0).any(|(_, current)| {
             current.session_id == session_id && stale.contains_key(&current.event_id)
         })
     }

@@ -4,10 +4,10 @@
 use serde::Serialize;
 
 use crate::error::EngineError;
-use crate::ids::SessionId;
+use crate::ids::{RoomId, SessionId};
 use crate::megolm::is_first_form;
 use crate::model::Model;
-use crate::model::journal::{EntryId, MAX_ENTRY, Outcome, Prefix, entries, prefix_of};
+use crate::model::journal::{EntryId, EntryName, MAX_ENTRY, Outcome, Prefix, entries, prefix_of};
 use crate::model::outbound::room_of_part;
 use crate::model::pending::PendingId;
 use crate::model::stored::{Named, VERSION, room_of};
@@ -47,7 +47,7 @@ impl Model {
                 self.outbound.taken(id, &entry.id);
             }
             let value = self.value(&entry);
-            self.journal.writes(&name, value.as_deref());
+            self.journal.writes(EntryName(&name), value.as_deref());
             entries.push(PersistEntry { key: name, value });
         }
         Some(PersistBatch { id, entries })
@@ -100,8 +100,8 @@ impl Model {
     /// Reads a whole store.
     pub(crate) fn load(&mut self, stored: &str) {
         for (name, value) in entries(stored) {
-            self.read_entry(&name, &value);
-            self.journal.note(name, Some(&value));
+            self.read_entry(EntryName(&name), &value);
+            self.journal.note(EntryName(&name), Some(&value));
         }
         self.loaded();
     }
@@ -124,9 +124,10 @@ impl Model {
                 prefix,
                 Some(Prefix::Room | Prefix::Seen | Prefix::Outbound | Prefix::Holders)
             );
-            if self.journal.is_news(&name, &value) && (is_merged || !ours.contains(&name)) {
-                self.read_entry(&name, &value);
-                self.journal.note(name.clone(), Some(&value));
+            let entry = EntryName(&name);
+            if self.journal.is_news(entry, &value) && (is_merged || !ours.contains(&name)) {
+                self.read_entry(entry, &value);
+                self.journal.note(entry, Some(&value));
             }
             there.insert(name);
         }
@@ -148,7 +149,7 @@ impl Model {
         let gone: Vec<String> =
             self.journal.known_names().filter(|name| !there.contains(*name)).cloned().collect();
         for name in gone {
-            self.journal.note(name, None);
+            self.journal.note(EntryName(&name), None);
         }
         self.loaded();
         self.is_writer = true;
@@ -189,15 +190,17 @@ impl Model {
     /// An entry's value; none takes it out.
     fn value(&self, entry: &EntryId) -> Option<String> {
         let EntryId { prefix, id } = entry;
+        let name = entry.name();
+        let name = EntryName(&name);
         let value = match prefix {
             Prefix::Device => self.devices.own_value(),
             Prefix::Owners => self.devices.kept_value(),
-            Prefix::Room => self.states.value(id, &entry.name(), &self.key),
+            Prefix::Room => self.states.value(RoomId(id), name, &self.key),
             Prefix::Seen => self.seen_value(id),
             Prefix::Outbound => self.outbound.value(id, &self.key),
             Prefix::Holders => self.outbound.holders_value(id),
-            Prefix::Pending => self.pending.value(PendingId(id), &entry.name(), &self.key),
-            Prefix::Preview => self.invites.value(id, &entry.name(), &self.key),
+            Prefix::Pending => self.pending.value(PendingId(id), name, &self.key),
+            Prefix::Preview => self.invites.value(id, name, &self.key),
             Prefix::Unreadable => None,
         };
         // What the store would refuse as well: nothing else is held up by it.
@@ -206,9 +209,9 @@ impl Model {
 
     /// Reads one entry; what cannot be read (damaged, or of another key) is taken out, and what has
     /// a name of before is written under its new one.
-    fn read_entry(&mut self, name: &str, value: &str) {
-        let Some((prefix, rest)) = prefix_of(name) else {
-            self.journal.discard(name);
+    fn read_entry(&mut self, name: EntryName<'_>, value: &str) {
+        let Some((prefix, rest)) = prefix_of(name.0) else {
+            self.journal.discard(name.0);
             return;
         };
         let id = match prefix {
@@ -221,16 +224,16 @@ impl Model {
             Prefix::Outbound => self.outbound.load(value, &self.key, &mut self.journal),
             Prefix::Holders => self.outbound.load_holders(value),
             Prefix::Pending => self.pending.load(value, (name, PendingId(rest)), &self.key),
-            Prefix::Preview => self.invites.load(value, (name, rest), &self.key),
+            Prefix::Preview => self.invites.load(value, (name, Named(rest)), &self.key),
             Prefix::Unreadable => None,
         };
         let Some(id) = id else {
-            self.journal.discard(name);
+            self.journal.discard(name.0);
             return;
         };
         let entry = EntryId { prefix, id };
-        if entry.name() != name {
-            self.journal.discard(name);
+        if entry.name() != name.0 {
+            self.journal.discard(name.0);
             self.journal.touch(prefix, &entry.id);
         } else if is_outdated(prefix, value) {
             // Written anew in the form of now.
@@ -241,11 +244,11 @@ impl Model {
         }
     }
 
-    fn load_room(&mut self, name: (&str, Named<'_>), value: &str) -> Option<String> {
+    fn load_room(&mut self, name: (EntryName<'_>, Named<'_>), value: &str) -> Option<String> {
         let room_id = self.states.load(name, value, &self.key, &mut self.due)?;
         if let Some(seen) = get(value, &["seen"]).ok().flatten() {
             // Of before it had an entry of its own.
-            self.seen.restore_room(&room_id, seen).ok()?;
+            self.seen.restore_room(RoomId(&room_id), seen).ok()?;
             if self.seen.count(&room_id) > 0 {
                 self.journal.touch(Prefix::Seen, &room_id);
             }
@@ -266,7 +269,7 @@ impl Model {
     fn load_seen(&mut self, named: Named<'_>, value: &str) -> Option<String> {
         let room_id = room_of(value, named)?;
         let seen = get(value, &["seen"]).ok().flatten()?;
-        self.seen.restore_room(&room_id, seen).ok()?;
+        self.seen.restore_room(RoomId(&room_id), seen).ok()?;
         Some(room_id)
     }
 }

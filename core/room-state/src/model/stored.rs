@@ -1,7 +1,7 @@
 //! What the stored forms of the components have in common.
 
 use crate::ids::is_room_id;
-use mantle_wire::json::{elements, get, get_str};
+use mantle_wire::json::{elements, exact_string, get, get_str};
 
 /// Written into every entry.
 pub(crate) const VERSION: u64 = 1;
@@ -23,7 +23,7 @@ pub(crate) fn texts<const COUNT: usize>(array: &str) -> Option<[String; COUNT]> 
 
 /// The strings of a JSON array; `None` when something else is among them.
 pub(crate) fn strings(list: &str) -> Option<Vec<String>> {
-    elements(list).ok()?.into_iter().map(|item| serde_json::from_str(item).ok()).collect()
+    elements(list).ok()?.into_iter().map(exact_string).collect()
 }
 
 /// A whole number under a key.

@@ -5,6 +5,7 @@
 //! server does. The same lists hold when reading, so that no hidden `m.room.power_levels` or
 //! `m.room.tombstone` ever takes effect.
 
+use crate::ids::TypeAndKey;
 use crate::sorted::Set;
 use thiserror::Error;
 
@@ -107,7 +108,8 @@ impl EncryptedTypes {
 
     /// How much a slot matters where there is no place for all: the room's own name and topic most,
     /// then what is of these types, then what has no state key.
-    pub(crate) fn rank(&self, event_type: &str, state_key: &str) -> (bool, bool, bool) {
+    pub(crate) fn rank(&self, slot: TypeAndKey<'_>) -> (bool, bool, bool) {
+        let TypeAndKey { event_type, state_key } = slot;
         let is_single = state_key.is_empty();
         let is_own = DEFAULT_TYPES.contains(&event_type);
         (is_own && is_single, self.contains(event_type), is_single)

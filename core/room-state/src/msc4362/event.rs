@@ -1,12 +1,12 @@
 //! An encrypted state event from outside, and what it is inside.
 
-use crate::ids::RoomId;
+use crate::ids::{RoomId, SessionId, TypeAndKey};
 use mantle_wire::json::{self, Edit, quoted};
 
 /// An `m.room.encrypted` state event as the server gave it.
 #[derive(Clone, Copy, Debug)]
 pub struct ReceivedEvent<'a> {
-    /// The room it came in, from the answer's structure or the request's path.
+    /// The room it came in, from the response's structure or the request's path.
     pub room_id: &'a str,
     /// Its id; none in stripped state, which then is not bound to an index.
     pub event_id: Option<&'a str>,
@@ -47,6 +47,18 @@ pub struct OpenedState {
     /// Curve25519 and Ed25519 key of the sender's device that signed it, where that was checked: only
     /// if another device gave the session's key as its own, or nobody has its device.
     pub author: Option<(String, String)>,
+}
+
+impl OpenedState {
+    /// What it stands for in its room.
+    pub(crate) fn slot(&self) -> TypeAndKey<'_> {
+        TypeAndKey { event_type: &self.event_type, state_key: &self.state_key }
+    }
+
+    /// The session of that room, and its index there.
+    pub(crate) fn place<'a>(&'a self, room: RoomId<'a>) -> (SessionId<'a>, u32) {
+        (SessionId { room_id: room.0, id: &self.session_id }, self.message_index)
+    }
 }
 
 impl std::fmt::Debug for OpenedState {

@@ -8,6 +8,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::ids::TypeAndKey;
 use crate::msc4362::eligible::{IneligibleType, check_eligible};
 use mantle_wire::url::encoded;
 
@@ -39,13 +40,19 @@ impl PackedKey {
     /// # Errors
     ///
     /// [`PackError`] when the type is not eligible or the result too long.
-    pub fn pack(event_type: &str, state_key: &str) -> Result<Self, PackError> {
+    pub fn pack(slot: TypeAndKey<'_>) -> Result<Self, PackError> {
+        let TypeAndKey { event_type, state_key } = slot;
         check_eligible(event_type)?;
         let bytes = event_type.len() + 1 + state_key.len();
         if bytes > MAX_STATE_KEY_BYTES {
             return Err(PackError::TooLong(bytes));
         }
         Ok(Self { event_type: event_type.to_owned(), state_key: state_key.to_owned() })
+    }
+
+    /// Type and state key inside.
+    pub fn slot(&self) -> TypeAndKey<'_> {
+        TypeAndKey { event_type: &self.event_type, state_key: &self.state_key }
     }
 
     /// The type the event has inside.
@@ -107,7 +114,7 @@ mod tests {
 
     #[test]
     fn packs_as_the_proposal_says() {
-        let key = PackedKey::pack("m.room.name", "").unwrap();
+        let key = PackedKey::pack(TypeAndKey::single("m.room.name")).unwrap();
         assert_eq!(key.to_string(), "m.room.name:");
         assert_eq!(key.to_path_segment(), "m.room.name%3A");
     }
@@ -132,35 +139,47 @@ mod tests {
     #[test]
     fn the_limit_counts_bytes() {
         let room = MAX_STATE_KEY_BYTES - "m.room.name:".len();
-        assert!(PackedKey::pack("m.room.name", &"x".repeat(room)).is_ok());
+        assert!(
+            PackedKey::pack(TypeAndKey { event_type: "m.room.name", state_key: &"x".repeat(room) })
+                .is_ok()
+        );
         assert_eq!(
-            PackedKey::pack("m.room.name", &"x".repeat(room + 1)),
+            PackedKey::pack(TypeAndKey {
+                event_type: "m.room.name",
+                state_key: &"x".repeat(room + 1)
+            }),
             Err(PackError::TooLong(256))
         );
-        assert_eq!(PackedKey::pack("m.room.name", &"é".repeat(122)), Err(PackError::TooLong(256)));
+        assert_eq!(
+            PackedKey::pack(TypeAndKey { event_type: "m.room.name", state_key: &"é".repeat(122) }),
+            Err(PackError::TooLong(256))
+        );
         assert_eq!(WireKey::read(&"y".repeat(256)), Err(PackError::TooLong(256)));
     }
 
     #[test]
     fn ineligible_types_are_not_packed() {
         assert_eq!(
-            PackedKey::pack("m.room.member", "@a:b"),
+            PackedKey::pack(TypeAndKey { event_type: "m.room.member", state_key: "@a:b" }),
             Err(PackError::Type(IneligibleType::Protocol))
         );
-        assert_eq!(PackedKey::pack("a:b", ""), Err(PackError::Type(IneligibleType::Colon)));
+        assert_eq!(
+            PackedKey::pack(TypeAndKey::single("a:b")),
+            Err(PackError::Type(IneligibleType::Colon))
+        );
     }
 
     proptest! {
         #[test]
         fn packing_then_reading_is_the_same(event_type in "[a-z._]{1,40}", state_key in ".{0,40}") {
-            if let Ok(key) = PackedKey::pack(&event_type, &state_key) {
+            if let Ok(key) = PackedKey::pack(TypeAndKey { event_type: &event_type, state_key: &state_key }) {
                 prop_assert_eq!(WireKey::read(&key.to_string()), Ok(WireKey::Packed(key)));
             }
         }
 
         #[test]
         fn a_path_segment_decodes_to_the_key(state_key in "\\PC{0,40}") {
-            let key = PackedKey::pack("m.room.name", &state_key).unwrap();
+            let key = PackedKey::pack(TypeAndKey { event_type: "m.room.name", state_key: &state_key }).unwrap();
             let segment = key.to_path_segment();
             prop_assert!(segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)));
             let mut bytes = Vec::new();

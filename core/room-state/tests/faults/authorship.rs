@@ -2,7 +2,8 @@
 //! its author's device has signed that.
 
 use mantle_room_state::{
-    Authorship, SlotOrder, StateSettings, Trust, signed_payload, text_to_sign,
+    Authorship, DeviceId, Request, RoomId, SignedBy, SlotOrder, StateSettings, Trust, TypeAndKey,
+    signed_payload, text_to_sign,
 };
 use serde_json::{Value, json};
 use vodozemac::{Curve25519PublicKey, Curve25519SecretKey, Ed25519Keypair};
@@ -34,8 +35,8 @@ impl Signer {
     fn names(&mut self, name: &str, at: u64, is_signed: bool) -> (Value, String) {
         let session = self.client.session(ROOM, &[]);
         let content = named(name).to_string();
-        let slot = ("m.room.name", "");
-        let text = self.client.engine.text_to_sign(ROOM, slot, &content, at).unwrap();
+        let slot = TypeAndKey::single("m.room.name");
+        let text = self.client.engine.text_to_sign(RoomId(ROOM), slot, &content, at).unwrap();
         if is_signed {
             self.client.engine.add_signature(&self.key.sign(text.as_bytes()).to_base64());
         }
@@ -88,7 +89,8 @@ fn a_session_that_another_gave_first_as_his_own_takes_nobodys_name_away() {
         assert_eq!(bob.codes().contains(&"foreign-session"), !is_signed);
         bob.reload();
         let url = format!("{HS}/rooms/{ROOM}/state/m.room.name");
-        let known = serde_json::to_string(&bob.engine.before("GET", &url)).unwrap();
+        let known = serde_json::to_string(&bob.engine.before(Request { method: "GET", url: &url }))
+            .unwrap();
         assert_eq!(known.contains("Secret"), is_signed, "also after a reload");
     }
 }
@@ -147,9 +149,9 @@ fn a_signature_that_is_not_the_devices_is_not_sent() {
 fn a_signature_for_one_event_is_for_no_other() {
     let mut alice = Signer::new(ALICE);
     alice.client.session(ROOM, &[]);
-    let slot = ("m.room.name", "");
+    let slot = TypeAndKey::single("m.room.name");
     let engine = &mut alice.client.engine;
-    let text = engine.text_to_sign(ROOM, slot, &named("First").to_string(), NOW).unwrap();
+    let text = engine.text_to_sign(RoomId(ROOM), slot, &named("First").to_string(), NOW).unwrap();
     engine.add_signature(&alice.key.sign(text.as_bytes()).to_base64());
     let keys = alice.client.session(ROOM, &[]).import_json;
     let event = alice.client.encrypt(ROOM, "m.room.name", &named("Second"));
@@ -371,16 +373,18 @@ fn a_made_up_device_is_not_helped_by_naming_another_inside() {
                 session_id: session_id.to_owned(),
                 order: SlotOrder { counter: 1, ts: NOW },
             };
-            let slot = ("m.room.name", "");
+            let slot = TypeAndKey::single("m.room.name");
             let content = named("Secret").to_string();
-            let text = text_to_sign(ROOM, slot, &content, &author).unwrap();
+            let text = text_to_sign(RoomId(ROOM), slot, &content, &author).unwrap();
             let over = if key.is_some_and(|key| key.public_key() == alice.key.public_key()) {
                 text.replace("Secret", "Another")
             } else {
                 text.clone()
             };
-            let signature = key.map(|key| key.sign(over.as_bytes()).to_base64());
-            signed_payload(&text, ALICE, "SIGNS", &signature.unwrap_or_default())
+            let signature =
+                key.map(|key| key.sign(over.as_bytes()).to_base64()).unwrap_or_default();
+            let device = DeviceId { user_id: ALICE, id: "SIGNS" };
+            signed_payload(&text, SignedBy { device, signature: &signature })
         });
         let mut bob = bob_in_room(&[both.clone()]);
         bob.engine.add_room_keys(&keys).unwrap();
@@ -412,7 +416,7 @@ fn the_authors_signature_counts_after_the_device_is_gone_and_over_reloads() {
 
 fn again(client: &mut Client, members: &[&str], now: u64) -> (usize, u64) {
     let json = json!({"members": members, "now": now}).to_string();
-    let again = client.engine.reencrypt(ROOM, &json).unwrap();
+    let again = client.engine.reencrypt(RoomId(ROOM), &json).unwrap();
     (again.events.len(), again.delay_ms)
 }
 

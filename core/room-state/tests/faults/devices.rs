@@ -1,11 +1,12 @@
 //! Whose devices a room's keys concern.
 
+use mantle_room_state::Request;
 use serde_json::json;
 
 use crate::people::*;
 
 fn tends(client: &mut Client) -> Vec<String> {
-    client.engine.tend().into_iter().map(|tend| tend.room_id).collect()
+    client.engine.sharing_due().into_iter().map(|due| due.room_id).collect()
 }
 
 /// Alice, who has named a room in which she and others are; some of them have no device, and the page
@@ -27,7 +28,7 @@ fn alice_with(others: &[&Client], without_device: &[&str]) -> Client {
     let mut state = room_state();
     state.push(event);
     alice.open("/sync?since=a", &sync(state, vec![]));
-    alice.engine.tend();
+    alice.engine.sharing_due();
     alice
 }
 
@@ -53,7 +54,7 @@ fn so_it_is_after_a_reload_before_any_answer_told_of_the_members() {
     let mut alice = alice_with(&[&bob], &[CAROL]);
     for user in [ALICE, BOB, CAROL] {
         alice.reload();
-        alice.engine.tend();
+        alice.engine.sharing_due();
         let answer = json!({"next_batch": "b", "device_lists": {"changed": [user]}});
         alice.open("/sync?since=b", &answer);
         assert_eq!(tends(&mut alice), [ROOM], "{user}");
@@ -87,7 +88,9 @@ fn a_message_that_speaks_of_device_lists_hides_nothing() {
         r#"{{"next_batch":"b","to_device":{{"events":[{fake}]}},"device_lists":{{"changed":["{BOB}"]}}}}"#
     );
     let url = format!("{HS}/sync?since=b");
-    if let Some(needs) = alice.engine.inspect("GET", &url, answer.into_bytes()) {
+    if let Some(needs) =
+        alice.engine.inspect(Request { method: "GET", url: &url }, answer.into_bytes())
+    {
         alice.engine.drop_answer(needs.answer);
     }
     assert_eq!(tends(&mut alice), [ROOM]);

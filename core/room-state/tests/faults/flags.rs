@@ -1,6 +1,6 @@
 //! The room's flag means what it says, in the way every client reads it.
 
-use mantle_room_state::{CALL_TYPES, EncryptedTypes, Plan, StateSettings};
+use mantle_room_state::{CALL_TYPES, EncryptedTypes, Plan, Request, RoomId, StateSettings};
 use serde_json::{Value, json};
 
 use crate::people::*;
@@ -34,10 +34,12 @@ fn the_flag_is_read_as_matrix_js_sdk_reads_it() {
                 by_sync.open("/sync?since=a", &sync(room_flagged(name, value), vec![]));
                 let mut by_page = Client::new(ALICE);
                 let events = json!(room_flagged(name, value)).to_string();
-                by_page.engine.add_room_state(ROOM, &events).unwrap();
+                by_page.engine.add_room_state(RoomId(ROOM), &events).unwrap();
                 for alice in [by_sync, by_page] {
                     assert_eq!(alice.engine.encrypts_state(ROOM), is_on, "{name}: {value}");
-                    let plan = alice.engine.plan_put("PUT", &url, b"{\"name\":\"Secret\"}");
+                    let plan = alice
+                        .engine
+                        .plan_put(Request { method: "PUT", url: &url }, b"{\"name\":\"Secret\"}");
                     let is_encrypted = matches!(plan, Plan::Encrypt { .. });
                     assert_eq!(is_encrypted, is_on, "{name}: {value}: {plan:?}");
                 }
@@ -49,7 +51,7 @@ fn the_flag_is_read_as_matrix_js_sdk_reads_it() {
     for value in on {
         let alice = Client::new(ALICE);
         let body = json!({"algorithm": "m.megolm.v1.aes-sha2", FLAG: value}).to_string();
-        let plan = alice.engine.plan_put("PUT", &url, body.as_bytes());
+        let plan = alice.engine.plan_put(Request { method: "PUT", url: &url }, body.as_bytes());
         assert!(matches!(plan, Plan::Flag { .. }), "{value}: {plan:?}");
     }
 }
@@ -106,7 +108,9 @@ fn an_opaque_key_is_understood_in_a_room_without_the_flag() {
 /// A change of a room's picture, and where it goes.
 fn picture(client: &Client) -> Plan {
     let url = format!("{HS}/rooms/{ROOM}/state/m.room.avatar/");
-    client.engine.plan_put("PUT", &url, br#"{"url":"mxc://example.org/secret"}"#)
+    client
+        .engine
+        .plan_put(Request { method: "PUT", url: &url }, br#"{"url":"mxc://example.org/secret"}"#)
 }
 
 #[test]
@@ -127,7 +131,7 @@ fn what_is_encrypted_in_a_room_stays_so_whatever_its_type() {
         let plan = picture(&bob);
         assert!(matches!(plan, Plan::Encrypt { .. }), "reloads: {reloads}: {plan:?}");
         let topic = format!("{HS}/rooms/{ROOM}/state/org.example.other/");
-        assert_eq!(bob.engine.plan_put("PUT", &topic, b"{}"), Plan::Pass);
+        assert_eq!(bob.engine.plan_put(Request { method: "PUT", url: &topic }, b"{}"), Plan::Pass);
     }
 }
 
@@ -140,13 +144,17 @@ fn where_element_encrypts_by_itself_all_that_may_be_leaves_encrypted() {
     assert!(matches!(picture(&alice), Plan::Encrypt { .. }));
     for never in ["m.room.member", "m.room.power_levels", "m.space.child", "m.room.tombstone"] {
         let url = format!("{HS}/rooms/{ROOM}/state/{never}/");
-        assert_eq!(alice.engine.plan_put("PUT", &url, b"{}"), Plan::Pass, "{never}");
+        assert_eq!(
+            alice.engine.plan_put(Request { method: "PUT", url: &url }, b"{}"),
+            Plan::Pass,
+            "{never}"
+        );
     }
     let mut state = room_state();
     state[2]["content"] = json!({"algorithm": "m.megolm.v1.aes-sha2"});
     let mut alice = Client::new(ALICE);
     alice.engine.set_encrypts_all(true);
-    alice.engine.add_room_state(ROOM, &json!(state).to_string()).unwrap();
+    alice.engine.add_room_state(RoomId(ROOM), &json!(state).to_string()).unwrap();
     assert_eq!(picture(&alice), Plan::Pass, "without the flag nothing is");
 }
 
@@ -248,7 +256,11 @@ fn who_is_in_a_call_leaves_readable_whatever_else_is_encrypted() {
         bob.open("/sync?since=a", &sync(room_state(), vec![event]));
         for query in ["", "?org.matrix.msc4140.delay=8000"] {
             let url = format!("{HS}/rooms/{ROOM}/state/{call}/{query}");
-            assert_eq!(bob.engine.plan_put("PUT", &url, b"{}"), Plan::Pass, "{call} {query}");
+            assert_eq!(
+                bob.engine.plan_put(Request { method: "PUT", url: &url }, b"{}"),
+                Plan::Pass,
+                "{call} {query}"
+            );
         }
         let left = json!({"type": call, "state_key": "", "sender": ALICE, "event_id": "$left",
             "origin_server_ts": NOW + 9, "content": {}});
@@ -266,7 +278,9 @@ fn what_is_to_be_sent_later_is_not_encrypted_before_what_is_sent_now() {
     for kind in ["m.room.name", "m.room.avatar"] {
         for query in ["org.matrix.msc4140.delay=8000", "a=b&delay=1"] {
             let url = format!("{HS}/rooms/{ROOM}/state/{kind}/?{query}");
-            let plan = alice.engine.plan_put("PUT", &url, br#"{"name":"Secret"}"#);
+            let plan = alice
+                .engine
+                .plan_put(Request { method: "PUT", url: &url }, br#"{"name":"Secret"}"#);
             assert!(matches!(plan, Plan::Refuse { .. }), "{kind} {query}: {plan:?}");
         }
     }

@@ -1,5 +1,6 @@
 //! An older name does not come back, whatever date a server gives it.
 
+use mantle_room_state::Request;
 use serde_json::{Value, json};
 
 use crate::people::*;
@@ -134,7 +135,8 @@ fn a_fork_that_settles_on_the_earlier_of_two_names_shows_it() {
     assert_eq!(bob.codes(), [] as [&str; 0]);
     bob.reload();
     let url = format!("{HS}/rooms/{ROOM}/state/m.room.name");
-    let known = serde_json::to_string(&bob.engine.before("GET", &url)).unwrap();
+    let known =
+        serde_json::to_string(&bob.engine.before(Request { method: "GET", url: &url })).unwrap();
     assert!(known.contains("Name 0"), "{known}");
 }
 

@@ -1,6 +1,8 @@
 //! Devices with an engine each, and what a homeserver and a page know of them.
 
-use mantle_room_state::{Needs, OpenStep, SessionView, StateEngine};
+use mantle_room_state::{
+    Needs, OpenStep, Request, RoomId, SessionId, SessionView, StateEngine, TypeAndKey,
+};
 use serde_json::{Map, Value, json};
 
 pub use crate::device::device;
@@ -114,9 +116,9 @@ impl Client {
             "encryption": {"algorithm": "m.megolm.v1.aes-sha2"},
             "historyVisibility": "shared", "now": NOW});
         let session = self.engine.need_session(&json.to_string()).unwrap();
-        self.engine.imported(room, &session.session_id).unwrap();
+        self.engine.imported(SessionId { room_id: room, id: &session.session_id }).unwrap();
         let all = serde_json::to_string(&session.share_with).unwrap();
-        self.engine.shared(room, &session.session_id, &all).unwrap();
+        self.engine.shared(SessionId { room_id: room, id: &session.session_id }, &all).unwrap();
         session
     }
 
@@ -145,7 +147,8 @@ impl Client {
         content: &Value,
     ) -> Value {
         let text = content.to_string();
-        let ticket = self.engine.encrypt(room, event_type, state_key, &text).unwrap();
+        let ticket =
+            self.engine.encrypt(RoomId(room), TypeAndKey { event_type, state_key }, &text).unwrap();
         self.persist();
         let out = self.engine.take_encrypted(ticket).unwrap();
         let content: Value = serde_json::from_str(&out.body).unwrap();
@@ -156,7 +159,10 @@ impl Client {
     }
 
     pub fn inspect(&mut self, path: &str, answer: &Value) -> Option<Needs> {
-        self.engine.inspect("GET", &format!("{HS}{path}"), answer.to_string().into_bytes())
+        self.engine.inspect(
+            Request { method: "GET", url: &format!("{HS}{path}") },
+            answer.to_string().into_bytes(),
+        )
     }
 
     /// Opens an answer with nothing supplied but what is known already.
@@ -192,7 +198,9 @@ impl Client {
     /// Whether the room's name is known while the server does not show it.
     pub fn knows_name(&mut self) -> bool {
         let url = format!("{HS}/rooms/{ROOM}/state/m.room.name");
-        serde_json::to_string(&self.engine.before("GET", &url)).unwrap().contains("Secret")
+        serde_json::to_string(&self.engine.before(Request { method: "GET", url: &url }))
+            .unwrap()
+            .contains("Secret")
     }
 
     pub fn codes(&mut self) -> Vec<&'static str> {
@@ -260,7 +268,7 @@ pub fn alice_and_bob(version: &str) -> (Client, Client, Value) {
     for client in [&mut alice, &mut bob] {
         let shown = client.open("/sync?since=a", &sync(state.clone(), vec![]));
         assert!(shown.to_string().contains("Secret"));
-        client.engine.tend();
+        client.engine.sharing_due();
     }
     (alice, bob, event)
 }

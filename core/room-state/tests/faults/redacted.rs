@@ -1,6 +1,6 @@
 //! What was redacted is not shown, told, remembered or sent again.
 
-use mantle_room_state::Before;
+use mantle_room_state::{Before, EventId, Request, RoomId, TypeAndKey, Upgrade};
 use serde_json::{Value, json};
 
 use crate::people::*;
@@ -31,8 +31,9 @@ fn emptied(version: &str, of: &Value) -> Value {
 fn says(client: &mut Client) -> Vec<&'static str> {
     let mut said = Vec::new();
     for path in ["state/m.room.name", "state/m.room.name/", "state/m.room.name?format=event"] {
-        if let Before::Reply { .. } =
-            client.engine.before("GET", &format!("{HS}/rooms/{ROOM}/{path}"))
+        if let Before::Reply { .. } = client
+            .engine
+            .before(Request { method: "GET", url: &format!("{HS}/rooms/{ROOM}/{path}") })
         {
             said.push("single read");
         }
@@ -42,7 +43,7 @@ fn says(client: &mut Client) -> Vec<&'static str> {
     }
     let url = "https://hs.example.org/_matrix/client/v1/rooms/!space:x/hierarchy";
     let rooms = json!({"rooms": [{"room_id": ROOM}]}).to_string().into_bytes();
-    if client.engine.inspect("GET", url, rooms).is_some() {
+    if client.engine.inspect(Request { method: "GET", url }, rooms).is_some() {
         said.push("list of rooms");
     }
     let list = json!([{"type": "m.room.name", "state_key": "", "sender": ALICE, "event_id": "$x",
@@ -51,7 +52,10 @@ fn says(client: &mut Client) -> Vec<&'static str> {
     if shown.to_string().contains("Secret") {
         said.push("in place of a readable one");
     }
-    client.engine.upgraded(ROOM, "!new:example.org", NOW).unwrap();
+    client
+        .engine
+        .upgraded(Upgrade { old: RoomId(ROOM), new: RoomId("!new:example.org") }, NOW)
+        .unwrap();
     if !client.engine.pending_writes().is_empty() {
         said.push("upgrade");
     }
@@ -60,7 +64,7 @@ fn says(client: &mut Client) -> Vec<&'static str> {
 
 fn sent_again(client: &mut Client, members: &[&str], now: u64) -> usize {
     let json = json!({"members": members, "now": now}).to_string();
-    client.engine.reencrypt(ROOM, &json).unwrap().events.len()
+    client.engine.reencrypt(RoomId(ROOM), &json).unwrap().events.len()
 }
 
 fn leaves(client: &mut Client) -> usize {
@@ -148,7 +152,14 @@ fn a_redacted_name_that_was_being_sent_anew_is_not_set_again() {
     alice.session(ROOM, &[&bob]);
     let base = event["event_id"].as_str().unwrap();
     let text = named("Secret").to_string();
-    let ticket = alice.engine.encrypt_again(ROOM, "m.room.name", "", &text, base).unwrap();
+    let ticket = alice
+        .engine
+        .encrypt_again(
+            EventId { room_id: ROOM, id: base },
+            TypeAndKey::single("m.room.name"),
+            &text,
+        )
+        .unwrap();
     alice.persist();
     let out = alice.engine.take_encrypted(ticket).unwrap();
     let content: Value = serde_json::from_str(&out.body).unwrap();
@@ -168,7 +179,10 @@ fn who_may_not_redact_ends_nothing() {
     let elsewhere = sync_of("!other:example.org", vec![], vec![redaction("10", &event)]);
     alice.open("/sync?since=b", &elsewhere);
     let url = format!("{HS}/rooms/{ROOM}/state/m.room.name");
-    assert!(matches!(alice.engine.before("GET", &url), Before::Reply { .. }));
+    assert!(matches!(
+        alice.engine.before(Request { method: "GET", url: &url }),
+        Before::Reply { .. }
+    ));
 }
 
 /// An answer's events as Element has them in the end: the content of the room's name.

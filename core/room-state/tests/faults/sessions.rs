@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use mantle_room_state::{PersistBatch, SessionView, StateEngine};
+use mantle_room_state::{
+    EventId, PersistBatch, RoomId, SessionId, SessionView, StateEngine, TypeAndKey,
+};
 use serde_json::{Map, Value, json};
 
 use crate::people::*;
@@ -57,10 +59,11 @@ fn write(
             "historyVisibility": "shared", "now": NOW});
         let session = tab.need_session(&json.to_string()).unwrap();
         persist(tab, store)?;
-        tab.imported(ROOM, &session.session_id).unwrap();
+        tab.imported(SessionId { room_id: ROOM, id: &session.session_id }).unwrap();
         persist(tab, store)?;
         let content = named(name).to_string();
-        let ticket = tab.encrypt(ROOM, "m.room.name", "", &content).unwrap();
+        let ticket =
+            tab.encrypt(RoomId(ROOM), TypeAndKey::single("m.room.name"), &content).unwrap();
         persist(tab, store)?;
         Some(tab.take_encrypted(ticket).unwrap().body)
     })();
@@ -184,7 +187,7 @@ fn session_of(alice: &mut Client, crowd: &[Client], (now, keeps): (u64, bool)) -
         "historyVisibility": "shared", "now": now});
     let session = alice.engine.need_session(&json.to_string()).unwrap();
     let all = serde_json::to_string(&session.share_with).unwrap();
-    alice.engine.shared(ROOM, &session.session_id, &all).unwrap();
+    alice.engine.shared(SessionId { room_id: ROOM, id: &session.session_id }, &all).unwrap();
     (session.session_id, session.rotated == Some("member-left"))
 }
 
@@ -202,7 +205,7 @@ fn many_who_leave_one_after_the_other_cost_one_session() {
         let now = NOW + second * 1_000;
         renewed += u64::from(session_of(&mut alice, &crowd, (now, true)).1);
         let json = json!({"members": [ALICE], "now": now});
-        delay = alice.engine.reencrypt(ROOM, &json.to_string()).unwrap().delay_ms;
+        delay = alice.engine.reencrypt(RoomId(ROOM), &json.to_string()).unwrap().delay_ms;
     }
     assert_eq!(renewed, 1);
     // The last of them is waited for no longer than that.
@@ -333,15 +336,26 @@ fn after_the_browsers_end_the_key_is_shared_and_nothing_encrypted_with_it() {
         let shared = alice.engine.need_session(&asked(true)).unwrap();
         assert_eq!((&shared.session_id, shared.rotated), (&first.session_id, None));
         assert_eq!(shared.share_with.len(), 1);
-        alice.engine.imported(ROOM, &shared.session_id).unwrap();
+        alice.engine.imported(SessionId { room_id: ROOM, id: &shared.session_id }).unwrap();
         let all = serde_json::to_string(&shared.share_with).unwrap();
-        alice.engine.shared(ROOM, &shared.session_id, &all).unwrap();
+        alice.engine.shared(SessionId { room_id: ROOM, id: &shared.session_id }, &all).unwrap();
         // Whatever the page does.
-        assert!(alice.engine.encrypt(ROOM, "m.room.name", "", "{}").is_err());
-        assert!(alice.engine.encrypt_again(ROOM, "m.room.name", "", "{}", "$base").is_err());
+        assert!(
+            alice.engine.encrypt(RoomId(ROOM), TypeAndKey::single("m.room.name"), "{}").is_err()
+        );
+        assert!(
+            alice
+                .engine
+                .encrypt_again(
+                    EventId { room_id: ROOM, id: "$base" },
+                    TypeAndKey::single("m.room.name"),
+                    "{}"
+                )
+                .is_err()
+        );
         let renewed = alice.engine.need_session(&asked(false)).unwrap();
         assert_ne!(renewed.session_id, first.session_id);
-        assert_eq!(renewed.rotated, Some("unproven"));
+        assert_eq!(renewed.rotated, Some("unverified"));
         assert_eq!(alice.engine.need_session(&asked(false)).unwrap().rotated, None);
     }
 }
@@ -364,11 +378,11 @@ fn what_remains_of_a_sharing_cut_in_its_midst_is_shared_later_and_by_the_same_se
             (0..5).map(|number| Client::new(&format!("@m{number}:example.org"))).collect();
         let first = wants_session(&mut alice, &crowd, false);
         assert_eq!(first.share_with.len(), 5);
-        alice.engine.imported(ROOM, &first.session_id).unwrap();
+        alice.engine.imported(SessionId { room_id: ROOM, id: &first.session_id }).unwrap();
         alice.persist();
         // The homeserver took the first request with keys and wanted the second later.
         let some = serde_json::to_string(&first.share_with[..2]).unwrap();
-        alice.engine.shared(ROOM, &first.session_id, &some).unwrap();
+        alice.engine.shared(SessionId { room_id: ROOM, id: &first.session_id }, &some).unwrap();
         if reloads {
             alice.reload();
         }
@@ -376,7 +390,7 @@ fn what_remains_of_a_sharing_cut_in_its_midst_is_shared_later_and_by_the_same_se
         assert_eq!(rest.session_id, first.session_id, "reloads: {reloads}");
         assert_eq!(rest.share_with, first.share_with[2..], "reloads: {reloads}");
         let all = serde_json::to_string(&rest.share_with).unwrap();
-        alice.engine.shared(ROOM, &rest.session_id, &all).unwrap();
+        alice.engine.shared(SessionId { room_id: ROOM, id: &rest.session_id }, &all).unwrap();
         if reloads {
             alice.reload();
         }
@@ -390,7 +404,7 @@ fn what_a_session_encrypted_that_could_not_be_stored_is_sent_again_for_who_comes
         let mut alice = Client::new(ALICE);
         let mut store = Map::new();
         let state = json!(room_state()).to_string();
-        alice.engine.add_room_state(ROOM, &state).unwrap();
+        alice.engine.add_room_state(RoomId(ROOM), &state).unwrap();
         let body = write(&mut alice.engine, &mut store, "First", None).unwrap();
         let event = json!({"type": "m.room.encrypted", "state_key": "m.room.name:", "sender": ALICE,
             "origin_server_ts": NOW, "event_id": "$first",
@@ -410,16 +424,17 @@ fn what_a_session_encrypted_that_could_not_be_stored_is_sent_again_for_who_comes
         if reloads {
             alice.store.clone_from(&store);
             alice = alice.tab();
-            alice.engine.add_room_state(ROOM, &state).unwrap();
+            alice.engine.add_room_state(RoomId(ROOM), &state).unwrap();
         }
-        let due: Vec<String> = alice.engine.tend().into_iter().map(|tend| tend.room_id).collect();
+        let due: Vec<String> =
+            alice.engine.sharing_due().into_iter().map(|due| due.room_id).collect();
         assert_eq!(due, [ROOM], "{comes_back} {reloads}");
         // As the page tends a room: what it holds is shared first.
         if alice.engine.outbound_rooms().contains(&ROOM.to_owned()) {
             wants_session(&mut alice, &[], true);
         }
         let json = json!({"members": [ALICE], "now": NOW}).to_string();
-        let again = alice.engine.reencrypt(ROOM, &json).unwrap();
+        let again = alice.engine.reencrypt(RoomId(ROOM), &json).unwrap();
         let ids: Vec<&str> = again.events.iter().map(|event| event.event_id.as_str()).collect();
         assert_eq!(ids, ["$first"], "{comes_back} {reloads}");
         assert_eq!(again.events[0].content_json, named("First").to_string());

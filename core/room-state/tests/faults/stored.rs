@@ -1,6 +1,6 @@
 //! One entry that cannot be stored costs itself only.
 
-use mantle_room_state::PersistBatch;
+use mantle_room_state::{PersistBatch, RoomId, TypeAndKey, UserId};
 use serde_json::{Value, json};
 
 use crate::people::*;
@@ -31,7 +31,7 @@ fn a_strangers_word_with_a_long_room_id_can_be_stored_or_is_refused() {
         let word = json!({"room_id": format!("!{}:x", "r".repeat(length)), "state": [
             {"type": "m.room.name", "state_key": "", "content": {"name": "x"}}]});
         let mallory = format!("@{}:x", "m".repeat(240));
-        let taken = bob.engine.add_invite_preview(&mallory, &word.to_string());
+        let taken = bob.engine.add_invite_preview(UserId(&mallory), &word.to_string());
         assert!(length < 256 || taken.is_err(), "{length}: no room has such an id");
         if let Some(batch) = bob.engine.take_persist() {
             assert_eq!(too_large(&batch), [] as [String; 0], "{length}");
@@ -146,7 +146,8 @@ fn a_large_room_is_named_and_stored() {
         alice.persist();
         let (users, targets) = crowd(members, devices);
         alice.session_for(ROOM, &users, &targets);
-        let ticket = alice.engine.encrypt(ROOM, "m.room.name", "", "{}").unwrap();
+        let ticket =
+            alice.engine.encrypt(RoomId(ROOM), TypeAndKey::single("m.room.name"), "{}").unwrap();
         let batch = alice.engine.take_persist().unwrap();
         assert_eq!(too_large(&batch), [] as [String; 0], "{members} with {devices} each");
         for entry in batch.entries {

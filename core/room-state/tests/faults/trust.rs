@@ -1,6 +1,6 @@
 //! Reading follows the trust of writing, and what is not sure is signed by nobody else.
 
-use mantle_room_state::{StateSettings, Trust};
+use mantle_room_state::{RoomId, StateSettings, Trust, Upgrade};
 use serde_json::{Value, json};
 
 use crate::people::*;
@@ -38,7 +38,7 @@ fn sends_again(bob: &mut Client) -> usize {
     bob.open("/sync?since=c", &sync(vec![], vec![member(CAROL, "leave")]));
     let again = |bob: &mut Client, now: u64| {
         let json = json!({"members": [ALICE, BOB], "now": now}).to_string();
-        bob.engine.reencrypt(ROOM, &json).unwrap().events.len()
+        bob.engine.reencrypt(RoomId(ROOM), &json).unwrap().events.len()
     };
     again(bob, NOW + 10) + again(bob, NOW + 9_999_999)
 }
@@ -48,7 +48,9 @@ pub fn is_passed_on(bob: &mut Client) -> Vec<&'static str> {
     if bob.engine.invite_preview(ROOM).is_some() {
         passed.push("invites");
     }
-    bob.engine.upgraded(ROOM, "!new:example.org", NOW).unwrap();
+    bob.engine
+        .upgraded(Upgrade { old: RoomId(ROOM), new: RoomId("!new:example.org") }, NOW)
+        .unwrap();
     if !bob.engine.pending_writes().is_empty() {
         passed.push("upgrade");
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mantle_room_state::SessionView;
+use mantle_room_state::{RoomId, SessionId, SessionView};
 use serde_json::{Value, json};
 use vodozemac::megolm::{InboundGroupSession, MegolmMessage, SessionConfig, SessionKey};
 
@@ -76,7 +76,7 @@ impl Room {
     fn shares(&mut self, shares_only: bool) {
         let session = self.view(shares_only);
         self.alice.persist();
-        self.alice.engine.imported(ROOM, &session.session_id).unwrap();
+        self.alice.engine.imported(SessionId { room_id: ROOM, id: &session.session_id }).unwrap();
         self.rotated.extend(session.rotated);
         let given = [(&session.share_with, &session.room_key_content)];
         let later = session.later.iter().map(|later| (&later.share_with, &later.room_key_content));
@@ -89,7 +89,10 @@ impl Room {
                 self.keys.entry(who).or_default().push(session);
             }
             let devices = serde_json::to_string(devices).unwrap();
-            self.alice.engine.shared(ROOM, &session.session_id, &devices).unwrap();
+            self.alice
+                .engine
+                .shared(SessionId { room_id: ROOM, id: &session.session_id }, &devices)
+                .unwrap();
         }
         self.alice.persist();
     }
@@ -114,7 +117,7 @@ impl Room {
         self.shares(true);
         let members: Vec<&str> = self.people.keys().map(String::as_str).chain([ALICE]).collect();
         let json = json!({"members": members, "now": self.now}).to_string();
-        let again = self.alice.engine.reencrypt(ROOM, &json).unwrap();
+        let again = self.alice.engine.reencrypt(RoomId(ROOM), &json).unwrap();
         let mut sent = Vec::new();
         for event in again.events {
             self.shares(true);
@@ -343,7 +346,7 @@ fn falls_to_alice(room: &mut Room, later: u64) -> (Vec<String>, u64) {
     room.now += later;
     let members: Vec<&str> = room.people.keys().map(String::as_str).chain([ALICE]).collect();
     let json = json!({"members": members, "now": room.now}).to_string();
-    let again = room.alice.engine.reencrypt(ROOM, &json).unwrap();
+    let again = room.alice.engine.reencrypt(RoomId(ROOM), &json).unwrap();
     let types = again.events.into_iter().map(|event| event.event_type).collect();
     (types, again.delay_ms)
 }

@@ -8,8 +8,8 @@ mod support;
 
 use mantle_room_state::{
     ENCRYPTED_TYPE, InboundSession, KnownState, MAX_STATE_KEY_BYTES, MEGOLM_V1, OpenStep,
-    OutboundSession, PackedKey, PickleKey, SeenIndices, Splice, StateEngine, WireKey,
-    check_eligible, find_state, splice,
+    OutboundSession, PackedKey, PickleKey, Request, RoomId, SeenIndices, Splice, StateEngine,
+    TypeAndKey, UserId, WireKey, check_eligible, find_state, splice,
 };
 use oracle::{Read, head, value};
 use serde_json::{Map, Value, json};
@@ -30,7 +30,7 @@ pub fn packed_keys(input: &[u8]) {
             let (event_type, state_key) = (packed.event_type(), packed.state_key());
             let at = key.find(':').unwrap();
             assert_eq!((event_type, state_key), (&key[..at], &key[at + 1..]));
-            match PackedKey::pack(event_type, state_key) {
+            match PackedKey::pack(packed.slot()) {
                 Ok(again) => assert_eq!(again, packed),
                 Err(_) => assert!(check_eligible(event_type).is_err(), "{key}"),
             }
@@ -38,7 +38,7 @@ pub fn packed_keys(input: &[u8]) {
     }
     // Any two texts: refused, or told apart as they were.
     let (event_type, state_key) = head(key);
-    if let Ok(packed) = PackedKey::pack(event_type, state_key) {
+    if let Ok(packed) = PackedKey::pack(TypeAndKey { event_type, state_key }) {
         let whole = packed.to_string();
         assert!(whole.len() <= MAX_STATE_KEY_BYTES);
         assert_eq!(WireKey::read(&whole), Ok(WireKey::Packed(packed.clone())));
@@ -137,7 +137,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     }
     bob.open("/sync", &sync(room_state(), vec![event.clone()]));
     bob.session(&[&alice]);
-    bob.engine.add_invite_preview(ALICE, &preview().to_string()).unwrap();
+    bob.engine.add_invite_preview(UserId(ALICE), &preview().to_string()).unwrap();
     bob.persist();
     World {
         bob: bob.device.clone(),
@@ -175,7 +175,7 @@ fn reads_the_name(bob: &mut Client) -> bool {
     let devices = json!([WORLD.alice]).to_string();
     bob.engine.add_devices(&devices).unwrap();
     bob.engine.add_room_keys(&WORLD.keys).unwrap();
-    bob.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    bob.engine.add_room_state(RoomId(ROOM), &json!(room_state()).to_string()).unwrap();
     let opened = bob.open("/sync", &sync(vec![], vec![WORLD.event.clone()]));
     joined(&opened, "timeline")[0]["content"] == name()
 }
@@ -211,17 +211,17 @@ pub fn stored_state(input: &[u8]) {
     let _ = StateEngine::new(&[7; 32], stored);
     // Each record by itself: what was read is written so that it is read again.
     let mut seen = SeenIndices::new();
-    if seen.restore_room(ROOM, stored).is_ok() {
+    if seen.restore_room(RoomId(ROOM), stored).is_ok() {
         let written = seen.stored_room(ROOM);
         let mut again = SeenIndices::new();
-        again.restore_room(ROOM, &written).unwrap();
+        again.restore_room(RoomId(ROOM), &written).unwrap();
         assert_eq!(again.stored_room(ROOM), written);
     }
     let mut slots = KnownState::new();
-    if slots.restore_room(ROOM, stored).is_ok() {
+    if slots.restore_room(RoomId(ROOM), stored).is_ok() {
         let written = slots.stored_room(ROOM);
         let mut again = KnownState::new();
-        again.restore_room(ROOM, &written).unwrap();
+        again.restore_room(RoomId(ROOM), &written).unwrap();
         assert_eq!(again.stored_room(ROOM), written);
     }
     let key: PickleKey = [7; 32];
@@ -263,8 +263,10 @@ pub fn megolm_content(input: &[u8]) {
         );
         bob.engine.add_devices(&json!([WORLD.alice]).to_string()).unwrap();
         bob.engine.add_room_keys(&WORLD.keys).unwrap();
-        bob.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
-        let needs = bob.engine.inspect("GET", &format!("{HS}/sync"), body.into_bytes());
+        bob.engine.add_room_state(RoomId(ROOM), &json!(room_state()).to_string()).unwrap();
+        let needs = bob
+            .engine
+            .inspect(Request { method: "GET", url: &format!("{HS}/sync") }, body.into_bytes());
         let answer = needs?.answer;
         let opened = loop {
             match bob.engine.open(answer, 2).unwrap() {
@@ -324,7 +326,7 @@ pub fn batch_verification(input: &[u8]) {
         bob.engine.add_room_keys(keys).unwrap();
     }
     for room in [ROOM, OTHER] {
-        bob.engine.add_room_state(room, &json!(room_state()).to_string()).unwrap();
+        bob.engine.add_room_state(RoomId(room), &json!(room_state()).to_string()).unwrap();
     }
     let opened = bob.open("/events?from=a", &json!({"chunk": events}));
     let mut indices = Vec::new();
@@ -356,7 +358,7 @@ pub fn invite_previews(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let told = |content: &str| {
         let mut bob = bob_with(Map::new());
-        let outcome = bob.engine.add_invite_preview(ALICE, content);
+        let outcome = bob.engine.add_invite_preview(UserId(ALICE), content);
         let word = value(content).unwrap_or_default();
         let room = word["room_id"].as_str().unwrap_or(ROOM).to_owned();
         let invite = json!({"rooms": {"invite": {room.clone(): {"invite_state": {"events": [

@@ -4,7 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use mantle_room_state::{OutboundSession, OwnDevice, encrypt_state, room_key_content};
+use mantle_room_state::{
+    DeviceId, DeviceKeys, OutboundSession, OwnDevice, TypeAndKey, encrypt_state, room_key_content,
+};
 use serde_json::{Map, Value, json};
 use vodozemac::{Curve25519PublicKey, Curve25519SecretKey, Ed25519SecretKey};
 
@@ -743,13 +745,22 @@ impl Run {
         let user = self.user(user);
         let keys = device_keys(&mut self.chance, MALLORY, "MALLORY");
         let (curve25519, ed25519) = (text(&keys["curve25519"]), text(&keys["ed25519"]));
-        let device = OwnDevice::new(MALLORY, "MALLORY", &curve25519, &ed25519).unwrap();
+        let device = OwnDevice::new(
+            DeviceId { user_id: MALLORY, id: "MALLORY" },
+            DeviceKeys { curve25519: &curve25519, ed25519: &ed25519 },
+        )
+        .unwrap();
         let now = self.now();
         let mut session = OutboundSession::make(room_id, now);
         let key: Value =
             serde_json::from_str(room_key_content(&session, true).unwrap().expose()).unwrap();
-        let sent =
-            encrypt_state(&mut session, &device, event_type, "", &content.to_string()).unwrap();
+        let sent = encrypt_state(
+            &mut session,
+            &device,
+            TypeAndKey::single(event_type),
+            &content.to_string(),
+        )
+        .unwrap();
         let mut server = self.world.server.borrow_mut();
         server.publish_device(MALLORY, "MALLORY", Some(keys.clone()));
         for device in self.devices.iter().filter(|device| device.user == user) {

@@ -5,7 +5,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use mantle_room_state::{Before, Needs, OpenStep, Plan, StateEngine, WriteRoute};
+use mantle_room_state::{
+    Before, EventId, Needs, OpenStep, Plan, Request, RoomId, SessionId, StateEngine, TypeAndKey,
+    UserId, WriteRoute,
+};
 use serde_json::{Value, json};
 
 use crate::disk::Disk;
@@ -315,7 +318,7 @@ impl Page {
         let events: Vec<&Value> =
             kinds.iter().filter_map(|kind| element.state(room_id, kind, "")).collect();
         let json = json!(events).to_string();
-        self.call(|engine| engine.add_room_state(room_id, &json)).unwrap();
+        self.call(|engine| engine.add_room_state(RoomId(room_id), &json)).unwrap();
     }
 
     // sharing.ts
@@ -345,7 +348,8 @@ impl Page {
         if session.should_import {
             self.breath().await;
             self.device.crypto.borrow_mut().import(&session.import_json);
-            self.call(|engine| engine.imported(room_id, &session_id)).map_err(said)?;
+            self.call(|engine| engine.imported(SessionId { room_id, id: &session_id }))
+                .map_err(said)?;
         }
         let given = [(&session.share_with, &session.room_key_content)];
         let later = session.later.iter().map(|later| (&later.share_with, &later.room_key_content));
@@ -362,7 +366,8 @@ impl Page {
                 self.send_through_olm("m.room_key", &to, &content).await;
             }
             let reached = serde_json::to_string(devices).unwrap();
-            self.call(|engine| engine.shared(room_id, &session_id, &reached)).map_err(said)?;
+            self.call(|engine| engine.shared(SessionId { room_id, id: &session_id }, &reached))
+                .map_err(said)?;
         }
         self.persist().await
     }
@@ -392,11 +397,11 @@ impl Page {
 
     fn tend_soon(self: &Rc<Self>) {
         let due = self.call(|engine| {
-            let mut rooms = engine.tend();
-            rooms.retain(|tend| engine.encrypts_state(&tend.room_id));
+            let mut rooms = engine.sharing_due();
+            rooms.retain(|due| engine.encrypts_state(&due.room_id));
             rooms
         });
-        self.due.borrow_mut().extend(due.into_iter().map(|tend| tend.room_id));
+        self.due.borrow_mut().extend(due.into_iter().map(|due| due.room_id));
         self.tend_due();
     }
 
@@ -446,7 +451,7 @@ impl Page {
                 let members = self.members(room_id, &["join"]);
                 let json = json!({"members": members, "now": self.world.tasks.now()});
                 let again = self
-                    .call(|engine| engine.reencrypt(room_id, &json.to_string()))
+                    .call(|engine| engine.reencrypt(RoomId(room_id), &json.to_string()))
                     .map_err(said)?;
                 for event in &again.events {
                     self.send_again(room_id, event).await?;
@@ -479,11 +484,9 @@ impl Page {
         let (path, body) = self
             .stored(&again.content_json, |engine| {
                 engine.encrypt_again(
-                    room_id,
-                    &again.event_type,
-                    &again.state_key,
+                    EventId { room_id, id: &again.event_id },
+                    TypeAndKey { event_type: &again.event_type, state_key: &again.state_key },
                     &again.content_json,
-                    &again.event_id,
                 )
             })
             .await?;
@@ -515,20 +518,30 @@ impl Page {
         self.started().await;
         let url = format!("{HS}/rooms/{}/state/m.room.name/", room_id.replace(':', "%3A"));
         let body = json!({ "name": name }).to_string();
-        assert_eq!(self.call(|engine| engine.route_write("PUT", &url)), WriteRoute::Put);
-        let mut plan = self.call(|engine| engine.plan_put("PUT", &url, body.as_bytes()));
+        assert_eq!(
+            self.call(|engine| engine.route_write(Request { method: "PUT", url: &url })),
+            WriteRoute::Put
+        );
+        let mut plan = self
+            .call(|engine| engine.plan_put(Request { method: "PUT", url: &url }, body.as_bytes()));
         if let Plan::NeedRoom { .. } = plan {
             self.breath().await;
             let state = json!(self.world.server.borrow().whole_state(room_id)).to_string();
-            self.call(|engine| engine.add_room_state(room_id, &state)).map_err(said)?;
-            plan = self.call(|engine| engine.plan_put("PUT", &url, body.as_bytes()));
+            self.call(|engine| engine.add_room_state(RoomId(room_id), &state)).map_err(said)?;
+            plan = self.call(|engine| {
+                engine.plan_put(Request { method: "PUT", url: &url }, body.as_bytes())
+            });
         }
         let encrypted = match plan {
             Plan::Encrypt { event_type, state_key, .. } => {
                 self.writing(async || {
                     self.share_keys(room_id, (false, false)).await?;
                     self.stored(&body, |engine| {
-                        engine.encrypt(room_id, &event_type, &state_key, &body)
+                        engine.encrypt(
+                            RoomId(room_id),
+                            TypeAndKey { event_type: &event_type, state_key: &state_key },
+                            &body,
+                        )
                     })
                     .await
                 })
@@ -562,7 +575,8 @@ impl Page {
                 || format!("{HS}/sync?timeout=30000"),
                 |since| format!("{HS}/sync?timeout=30000&since=s{since}"),
             );
-            let body = match self.call(|engine| engine.before("GET", &url)) {
+            let body = match self.call(|engine| engine.before(Request { method: "GET", url: &url }))
+            {
                 Before::Held { answer, needs } => self.opens(answer, Some(needs)).await,
                 Before::Reply { body } => Some(body.into_bytes()),
                 Before::Send { .. } => None,
@@ -588,7 +602,7 @@ impl Page {
         };
         self.breath().await;
         let body = answer.to_string().into_bytes();
-        match self.call(|engine| engine.inspect("GET", url, body.clone())) {
+        match self.call(|engine| engine.inspect(Request { method: "GET", url }, body.clone())) {
             Some(needs) => {
                 let id = needs.answer;
                 self.opens(id, Some(needs)).await.unwrap_or(body)
@@ -645,7 +659,7 @@ impl Page {
                 // What the Olm channel says of its sender.
                 _ => {
                     let sender = event["sender"].as_str().unwrap();
-                    let _ = self.call(|engine| engine.add_invite_preview(sender, text));
+                    let _ = self.call(|engine| engine.add_invite_preview(UserId(sender), text));
                 }
             }
         }
@@ -699,7 +713,10 @@ impl Page {
         let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
         if event["event_id"].is_string() {
             let is_current = self.call(|engine| {
-                engine.is_current(room_id, &text("type"), &text("state_key"), &text("event_id"))
+                engine.is_current(
+                    EventId { room_id, id: &text("event_id") },
+                    TypeAndKey { event_type: &text("type"), state_key: &text("state_key") },
+                )
             });
             if is_current && self.element.borrow().joined.contains(room_id) {
                 self.element.borrow_mut().set(room_id, event);

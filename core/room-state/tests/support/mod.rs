@@ -12,7 +12,9 @@
     reason = "tests may panic, and none uses all of it"
 )]
 
-use mantle_room_state::{Needs, OpenStep, SessionView, StateEngine};
+use mantle_room_state::{
+    Needs, OpenStep, Request, RoomId, SessionId, SessionView, StateEngine, TypeAndKey,
+};
 use serde_json::{Map, Value, json};
 
 mod device;
@@ -140,16 +142,17 @@ impl Client {
     ) -> (Value, String) {
         let session = self.session_in(room_id, others);
         self.persist();
-        self.engine.imported(room_id, &session.session_id).unwrap();
+        self.engine.imported(SessionId { room_id, id: &session.session_id }).unwrap();
         self.engine
             .shared(
-                room_id,
-                &session.session_id,
+                SessionId { room_id, id: &session.session_id },
                 &serde_json::to_string(&session.share_with).unwrap(),
             )
             .unwrap();
-        let ticket =
-            self.engine.encrypt(room_id, event_type, state_key, &content.to_string()).unwrap();
+        let ticket = self
+            .engine
+            .encrypt(RoomId(room_id), TypeAndKey { event_type, state_key }, &content.to_string())
+            .unwrap();
         self.persist();
         let out = self.engine.take_encrypted(ticket).unwrap();
         if room_id == ROOM && state_key.is_empty() {
@@ -167,7 +170,10 @@ impl Client {
     }
 
     pub fn inspect(&mut self, path: &str, answer: &Value) -> Option<Needs> {
-        self.engine.inspect("GET", &format!("{HS}{path}"), answer.to_string().into_bytes())
+        self.engine.inspect(
+            Request { method: "GET", url: &format!("{HS}{path}") },
+            answer.to_string().into_bytes(),
+        )
     }
 
     /// Opens an answer with nothing supplied but what is known already.
@@ -222,7 +228,7 @@ pub fn alice_and_bob() -> (Client, Client, Value) {
     let (event, keys) = alice.send(&[&bob], "m.room.name", &name());
     bob.knows(&[&alice]);
     bob.engine.add_room_keys(&keys).unwrap();
-    bob.engine.add_room_state(ROOM, &json!(room_state()).to_string()).unwrap();
+    bob.engine.add_room_state(RoomId(ROOM), &json!(room_state()).to_string()).unwrap();
     (alice, bob, event)
 }
 

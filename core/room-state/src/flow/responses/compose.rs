@@ -1,16 +1,17 @@
 //! The response the page gets: decrypted events in place, and of each slot the one that counts.
 
-use super::response::{Entry, MAX_TENDED_BYTES, Response};
+use super::response::{Entry, MAX_FOLLOWED_BYTES, Response};
 use super::{fill, invites};
 use crate::decrypt::decrypt::{Missing, OpenError, OpenedState};
-use crate::ids::Slot;
-use crate::index::events::{Edit, Edited, Splice};
+use crate::ids::{Slot, UserId};
+use crate::index::patch::{Edit, Edited, Splice};
 use crate::model::Model;
 use crate::model::current::Opened;
 use crate::model::decryption::{Made, Role, TIMELINE};
 use crate::model::in_flight::{Arrival, Reconciled};
+use crate::model::known::STATE_ENCRYPTION_FLAGS;
 use crate::model::observation::{Observation, Undecryptable};
-use crate::model::precedence::{CLOCK_TOLERANCE_MS, Candidate, Precedence, STATE_ENCRYPTION_FLAGS};
+use crate::model::precedence::{CLOCK_TOLERANCE_MS, Candidate, Precedence};
 use crate::model::warnings::Warning;
 use crate::msc4362::eligible::{CALL_TYPES, DEFAULT_TYPES, check_eligible};
 use crate::msc4362::packed_key::WireKey;
@@ -50,16 +51,16 @@ pub(super) fn compose(
     let emptied = judge_emptied(model, &response, &slots, &mut edits);
     let last = judge_encrypted(model, &response, (&slots, &emptied), &mut edits, observed);
     judge_clear(model, &response, (&slots, &last), &mut edits);
-    if let Some(survey) = response.survey.take() {
-        edits.extend(invites::tell(model, &response, &survey));
+    if let Some(index) = response.index.take() {
+        edits.extend(invites::tell(model, &response, &index));
     }
-    if response.is_second {
-        edits.extend(response.delivered.iter().map(|range| Edit {
-            range: range.clone(),
-            in_array: false,
-            splice: Splice::Replace(b"[]".to_vec()),
-        }));
-    }
+    let delivered = response.stage.delivered();
+    let is_rest = delivered.is_some();
+    edits.extend(delivered.into_iter().flatten().map(|range| Edit {
+        range: range.clone(),
+        in_array: false,
+        splice: Splice::Replace(b"[]".to_vec()),
+    }));
     edits.sort_by_key(|edit| edit.range.start);
     let (edited, mut has_changed) = Edited::new(response.body, edits, !response.has_changed);
     let mut edited = edited.with_cuts(response.cuts);
@@ -69,7 +70,7 @@ pub(super) fn compose(
             (edited, has_changed) = (Edited::new(body, Vec::new(), false).0, true);
         }
     }
-    (has_changed || response.has_changed || response.is_second).then_some(edited)
+    (has_changed || response.has_changed || is_rest).then_some(edited)
 }
 
 /// Sorts encrypted events by slots. What says nothing about now is done with here.
@@ -85,12 +86,12 @@ fn place_encrypted(
             Some(Ok(opened)) => match entry.role {
                 Role::Current(_) => {
                     reconcile(model, response, entry, opened);
-                    let slot = Slot::new(entry.room(), &opened.event_type, &opened.state_key);
+                    let slot = Slot::new(entry.room(), opened.slot());
                     slots.or_default(slot).entries.push(index);
                 }
                 Role::History | Role::Stripped => {
                     if let Some(ts) = entry.found.origin_server_ts {
-                        model.date(&entry.room_id, ts, opened);
+                        model.date(entry.room(), ts, opened);
                     }
                     edits.extend(rewrite(&response.body, entry, opened));
                 }
@@ -101,7 +102,7 @@ fn place_encrypted(
                     let why = (missing, arrival(response.number, entry));
                     observed.extend(undecryptable(entry, &response.body, why));
                     if let Ok(WireKey::Packed(key)) = WireKey::read(&entry.found.state_key) {
-                        let slot = Slot::new(entry.room(), key.event_type(), key.state_key());
+                        let slot = Slot::new(entry.room(), key.slot());
                         if matches!(error, OpenError::UntrustedDevice)
                             && entry.role != TIMELINE
                             && is_remembered(model, &slot)
@@ -112,7 +113,7 @@ fn place_encrypted(
                         // Of somebody who may not set it nothing would count, were it ever opened.
                         let levels = model.rooms.levels(&entry.room_id);
                         let may_count = levels.is_none_or(|levels| {
-                            levels.may_have_sent(&entry.found.sender, &slot.event_type)
+                            levels.may_have_sent(UserId(&entry.found.sender), &slot.event_type)
                         });
                         if may_count {
                             slots.or_default(slot).is_undecryptable = true;
@@ -141,7 +142,7 @@ fn undecryptable(entry: &Entry, body: &[u8], why: (Missing, Arrival)) -> Option<
 }
 
 fn is_remembered(model: &Model, slot: &Slot) -> bool {
-    model.states.memory().get(&slot.room_id, &slot.in_room()).is_some()
+    model.states.memory().get(slot.room(), slot.of()).is_some()
 }
 
 /// Of each slot the newest encrypted event is offered as the current one. Where in the response that
@@ -208,9 +209,9 @@ fn judge_clear(
         if CALL_TYPES.contains(&entry.found.event_type.as_str()) {
             continue;
         }
-        let slot = Slot::new(entry.room(), &entry.found.event_type, &entry.found.state_key);
+        let slot = Slot::new(entry.room(), entry.found.slot());
         let known = model.states.known();
-        let is_known = known.current(&slot.room_id, &slot.event_type, &slot.state_key).is_some();
+        let is_known = known.current(slot.room(), slot.of()).is_some();
         let is_awaited = known.encrypts_state(&slot.room_id)
             && (slots.get(&slot).is_some_and(|claims| claims.is_undecryptable)
                 || model.states.is_awaited(&slot));
@@ -270,7 +271,7 @@ fn judge_emptied(
         let claims = slots.get(slot).into_iter().flat_map(|claims| claims.entries(response));
         let mut others = claims.peekable();
         let known = model.states.known();
-        let is_known = known.current(&slot.room_id, &slot.event_type, &slot.state_key).is_some();
+        let is_known = known.current(slot.room(), slot.of()).is_some();
         // An older one may wait for its key.
         let may_wait = known.encrypts_state(&slot.room_id);
         let is_news = is_known || may_wait || others.peek().is_some();
@@ -304,7 +305,7 @@ fn judge_emptied(
 fn reconcile(model: &mut Model, response: &Response, entry: &Entry, opened: &OpenedState) {
     let before = entry.found.received_previous(&response.body, Some(&entry.room_id));
     let is_sure = |sender: &str, opened: &OpenedState| {
-        model.is_sure(Made::of(&entry.room_id, sender, opened))
+        model.is_sure(Made::of(entry.room(), UserId(sender), opened))
     };
     if !is_sure(&entry.found.sender, opened) {
         return;
@@ -371,7 +372,7 @@ fn says_now(response: &Response, entry: &Entry) -> bool {
 /// the other (MSC4222 has more). The newer one counts in any case, but nobody is blamed.
 fn is_fork(model: &Model, response: &Response, entry: &Entry, opened: &OpenedState) -> bool {
     let room_id = &entry.room_id;
-    let known = model.states.known().current(room_id, &opened.event_type, &opened.state_key);
+    let known = model.states.known().current(entry.room(), opened.slot());
     let Some(known) = known else { return false };
     let first_sent = || {
         let text = std::str::from_utf8(&response.body).ok()?;
@@ -381,13 +382,13 @@ fn is_fork(model: &Model, response: &Response, entry: &Entry, opened: &OpenedSta
     };
     entry.role == Role::Current(0)
         && response.cuts.is_none()
-        && response.body.len() <= MAX_TENDED_BYTES
+        && response.body.len() <= MAX_FOLLOWED_BYTES
         && first_sent().is_some_and(|sent| sent.abs_diff(known.origin_server_ts) <= FORK_MS)
 }
 
 /// In place of an event that does not count: the known one, or nothing.
 fn keep_known(model: &Model, slot: &Slot, entry: &Entry) -> Edit {
-    let known = model.states.memory().get(&slot.room_id, &slot.in_room());
+    let known = model.states.memory().get(slot.room(), slot.of());
     Edit::of(
         &entry.found,
         match known {
@@ -411,7 +412,7 @@ pub(super) fn emptied_slot(entry: &Entry) -> Option<Slot> {
     let Role::Current(_) = entry.role else { return None };
     let Ok(WireKey::Packed(key)) = WireKey::read(&entry.found.state_key) else { return None };
     check_eligible(key.event_type()).ok()?;
-    Some(Slot::new(entry.room(), key.event_type(), key.state_key()))
+    Some(Slot::new(entry.room(), key.slot()))
 }
 
 fn emptied_event(body: &[u8], entry: &Entry, slot: &Slot) -> Option<Edit> {

@@ -1,6 +1,6 @@
 //! Names and topics that are known here, where a server that cannot read them has others or none.
 
-use crate::ids::RoomId;
+use crate::ids::{RoomId, TypeAndKey};
 use crate::model::memory::Memory;
 use crate::msc4362::event::with_room;
 use crate::paths::room_path;
@@ -15,8 +15,7 @@ pub(super) fn known_state(memory: &Memory, address: &Address<'_>) -> Option<Stri
     if state != "state" || rest.len() > 1 {
         return None;
     }
-    let slot = (event_type.clone(), state_key.to_owned());
-    let event = memory.get(&path.room_id, &slot)?;
+    let event = memory.get(RoomId(&path.room_id), TypeAndKey { event_type, state_key })?;
     if address.parameter("format").as_deref() == Some("event") {
         return Some(with_room(event, RoomId(&path.room_id)));
     }
@@ -79,6 +78,6 @@ fn with_known(memory: &Memory, room: RoomId<'_>, object: &str, fields: &[&str]) 
 
 /// The room's encrypted name or topic, as far as it is known and not empty.
 fn known_text(memory: &Memory, room: RoomId<'_>, field: &str) -> Option<String> {
-    let event = memory.single(room.0, &format!("m.room.{field}"))?;
+    let event = memory.get(room, TypeAndKey::single(&format!("m.room.{field}")))?;
     get_str(event, &["content", field]).ok()?.filter(|text| !text.is_empty())
 }

@@ -3,30 +3,30 @@
 use memchr::memmem;
 
 use super::compose;
-use super::response::{Entry, MAX_TENDED_BYTES, Response};
+use super::response::{Entry, MAX_FOLLOWED_BYTES, Response};
 use crate::ids::{RoomId, is_event_id, is_room_id};
-use crate::index::events::{
-    ENCRYPTED_TYPE, Edit, FoundState, Place, Splice, Survey, may_be_encrypted, unhidden,
-};
+use crate::index::events::{ENCRYPTED_TYPE, EventIndex, FoundState, Place};
+use crate::index::patch::{Edit, Splice};
 use crate::index::redactions;
+use crate::index::walk::{may_be_encrypted, unhidden};
 use crate::model::Model;
 use crate::model::decryption::{Role, TIMELINE};
+use crate::model::known::FlagChange;
 use crate::model::observation::Observation;
-use crate::model::precedence::FlagChange;
 use crate::model::rooms::Fact;
 use crate::model::sharing_due::{Due, Member};
 use crate::model::warnings::Warning;
 use crate::msc4362::eligible::{DEFAULT_TYPES, check_eligible};
 use crate::sorted::{Map, Set};
 use mantle_index::structural::{self, Scan, Wanted};
-use mantle_wire::json::{elements, get, get_str, quoted};
+use mantle_wire::json::{elements, exact_string, get, get_str, quoted};
 use mantle_wire::route::Endpoint;
 
 const FLAG_END: &[u8] = b"encrypt_state_events\"";
 
 /// Looks at a whole response.
 pub(super) fn look(model: &mut Model, response: &mut Response, observed: &mut Vec<Observation>) {
-    let is_small = response.body.len() <= MAX_TENDED_BYTES;
+    let is_small = response.body.len() <= MAX_FOLLOWED_BYTES;
     let is_sync = response.is_sync();
     if is_sync && is_small && !model.outbound.is_empty() {
         note_changed_devices(model, response);
@@ -65,29 +65,29 @@ pub(super) fn look_at(
             return;
         }
     }
-    let Some(mut survey) = scan.layout.and_then(Survey::of) else { return };
-    let (rest, rooms) = sort_encrypted(model, response, &mut survey, observed);
-    sort_clear(model, response, &mut survey, (rest, rooms));
-    response.survey = Some(survey);
+    let Some(mut index) = scan.layout.and_then(EventIndex::of) else { return };
+    let (rest, rooms) = sort_encrypted(model, response, &mut index, observed);
+    sort_clear(model, response, &mut index, (rest, rooms));
+    response.index = Some(index);
 }
 
 /// Sorts out encrypted events; the objects that are none, and the rooms that have some.
 fn sort_encrypted(
     model: &mut Model,
     response: &mut Response,
-    survey: &mut Survey,
+    index: &mut EventIndex,
     observed: &mut Vec<Observation>,
 ) -> (Vec<usize>, Set<String>) {
     let needle = memmem::Finder::new("\"m.room.encrypted\"");
     let mut rest = Vec::new();
     let mut rooms: Set<String> = Set::new();
-    for object in survey.objects() {
-        let Some(bytes) = survey.bytes(&response.body, object) else { continue };
+    for object in index.objects() {
+        let Some(bytes) = index.bytes(&response.body, object) else { continue };
         if needle.find(bytes).is_none() {
             rest.push(object);
             continue;
         }
-        match entry(response, survey, object) {
+        match entry(response, index, object) {
             Some(entry) if entry.found.event_type == ENCRYPTED_TYPE => {
                 rooms.insert(entry.room_id.clone());
                 let event = entry.id();
@@ -99,7 +99,7 @@ fn sort_encrypted(
                         response.emptied.push(entry);
                         continue;
                     }
-                } else if !model.states.known().is_redacted(event.room_id, event.id) {
+                } else if !model.states.known().is_redacted(event) {
                     response.encrypted.push(entry);
                     continue;
                 }
@@ -117,21 +117,21 @@ fn sort_encrypted(
 fn sort_clear(
     model: &mut Model,
     response: &mut Response,
-    survey: &mut Survey,
+    index: &mut EventIndex,
     (objects, mut rooms): (Vec<usize>, Set<String>),
 ) {
     let mut placed = Vec::new();
     for object in objects {
-        let room_id = match survey.place(&response.body, object) {
+        let room_id = match index.place(&response.body, object) {
             Some(Place::Room { room_id, .. }) => room_id,
-            Some(Place::Answer { .. }) => match &response.request_room {
+            Some(Place::Response { .. }) => match &response.request_room {
                 Some(room_id) => room_id.clone(),
                 None => continue,
             },
             _ => continue,
         };
         let mentions_flag = || {
-            survey
+            index
                 .bytes(&response.body, object)
                 .is_some_and(|bytes| memmem::find(bytes, FLAG_END).is_some())
         };
@@ -150,8 +150,8 @@ fn sort_clear(
         if !is_interesting {
             continue;
         }
-        let Some(entry) = entry(response, survey, object) else {
-            let edit = unreadable(model, response, survey, (RoomId(&room_id), object));
+        let Some(entry) = entry(response, index, object) else {
+            let edit = unreadable(model, response, index, (RoomId(&room_id), object));
             response.unreadable.extend(edit);
             continue;
         };
@@ -224,12 +224,12 @@ fn has_left(event: &str) -> bool {
 fn unreadable(
     model: &mut Model,
     response: &Response,
-    survey: &Survey,
+    index: &EventIndex,
     (room, object): (RoomId<'_>, usize),
 ) -> Option<Edit> {
-    let (range, bytes) = survey.element(&response.body, object)?;
+    let (range, bytes) = index.element(&response.body, object)?;
     let names = |event_type: &str| memmem::find(bytes, quoted(event_type).as_bytes()).is_some();
-    let slots = model.states.known().slots(room.0).map(|(event_type, ..)| event_type);
+    let slots = model.states.known().slots(room.0).map(|(slot, _)| slot.event_type);
     if !DEFAULT_TYPES.into_iter().chain(slots).any(names) {
         return None;
     }
@@ -256,14 +256,14 @@ fn learn(model: &mut Model, response: &mut Response, room_id: &str, mut events: 
     let Some(entry) = events.into_iter().rfind(is_encryption) else { return };
     let content = entry.found.content(&response.body);
     let sent = entry.found.origin_server_ts;
-    let change = model.observe_encryption(room, (content, sent), entry.id().id);
+    let change = model.observe_encryption(entry.id(), (content, sent));
     if change == FlagChange::RemovalIgnored {
         response.clear.push(entry);
     }
 }
 
-fn entry(response: &Response, survey: &mut Survey, object: usize) -> Option<Entry> {
-    let found = survey.event(&response.body, object)?;
+fn entry(response: &Response, index: &mut EventIndex, object: usize) -> Option<Entry> {
+    let found = index.event(&response.body, object)?;
     let room_id = found.room_id(response.request_room.as_deref())?.to_owned();
     // Nothing is kept under what cannot be an id, however long it is.
     if !is_room_id(&room_id) || !found.event_id.as_deref().is_none_or(is_event_id) {
@@ -286,12 +286,12 @@ fn role(response: &Response, found: &FoundState) -> Role {
             "state" => Role::Current(0),
             _ => Role::Current(2),
         },
-        (Place::Answer { list }, Endpoint::StateRead)
+        (Place::Response { list }, Endpoint::StateRead)
             if list.is_empty() && found.array().is_some() =>
         {
             Role::Current(2)
         }
-        (Place::Answer { list }, Endpoint::History) if response.is_initial_sync() => {
+        (Place::Response { list }, Endpoint::History) if response.is_initial_sync() => {
             if list == "state" { Role::Current(2) } else { TIMELINE }
         }
         _ => Role::History,
@@ -313,7 +313,7 @@ fn note_changed_devices(model: &mut Model, response: &Response) {
     for list in ["changed", "left"] {
         let list = get(lists, &[list]).ok().flatten().unwrap_or("[]");
         for user in elements(list).unwrap_or_default() {
-            users.extend(serde_json::from_str::<String>(user));
+            users.extend(exact_string(user));
         }
     }
     if users.is_empty() {

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use crate::decrypt::decrypt::{OpenError, OpenedState};
 use crate::ids::{EventId, RoomId, SessionId};
-use crate::index::events::{Edit, FoundState, Survey};
+use crate::index::events::{EventIndex, FoundState};
+use crate::index::patch::Edit;
 use crate::model::Model;
 use crate::model::decryption::Role;
 use crate::model::needs::{Needs, SessionNeed};
@@ -16,7 +17,7 @@ use mantle_wire::url::Address;
 
 /// Changes of members, and forks, are looked for in responses up to this size; larger ones are first
 /// syncs.
-pub(super) const MAX_TENDED_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const MAX_FOLLOWED_BYTES: usize = 4 * 1024 * 1024;
 
 /// An event of a response.
 #[derive(Debug)]
@@ -49,6 +50,68 @@ impl Entry {
     }
 }
 
+/// Where the to-device events of a response stand that the page was given before the rest of it.
+type Delivered = Vec<Range<usize>>;
+
+/// How far a response is on its way to the page. It only goes forward.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// It came, and its events are decrypted with what is here.
+    Came,
+    /// The devices of all members were asked for, which is done once.
+    DevicesAsked,
+    /// Its events lack keys that it brings itself: the page was given those, and comes for the rest by
+    /// its next sync.
+    Held(Delivered),
+    /// The page has come, and the events are decrypted again.
+    Fetched(Delivered),
+    /// For those the devices were asked for as well.
+    FetchedDevicesAsked(Delivered),
+}
+
+impl Stage {
+    /// Whether the devices of all members may be asked for; then they have been.
+    pub(super) fn ask_devices(&mut self) -> bool {
+        let next = match std::mem::replace(self, Self::DevicesAsked) {
+            Self::Came => Self::DevicesAsked,
+            Self::Fetched(delivered) => Self::FetchedDevicesAsked(delivered),
+            asked => {
+                *self = asked;
+                return false;
+            }
+        };
+        *self = next;
+        true
+    }
+
+    /// Whether the page may still be given the keys first.
+    pub(super) const fn may_split(&self) -> bool {
+        matches!(self, Self::Came | Self::DevicesAsked)
+    }
+
+    /// The page was given these.
+    pub(super) fn hold(&mut self, delivered: Delivered) {
+        *self = Self::Held(delivered);
+    }
+
+    /// The page has come for the rest.
+    pub(super) fn fetch(&mut self) {
+        if let Self::Held(delivered) = self {
+            *self = Self::Fetched(std::mem::take(delivered));
+        }
+    }
+
+    /// What is to be blanked, where the page has had it; `None` for a response that comes whole.
+    pub(super) fn delivered(&self) -> Option<&[Range<usize>]> {
+        match self {
+            Self::Came | Self::DevicesAsked => None,
+            Self::Held(delivered)
+            | Self::Fetched(delivered)
+            | Self::FetchedDevicesAsked(delivered) => Some(delivered),
+        }
+    }
+}
+
 /// A response that something is to be done with.
 #[derive(Debug)]
 pub(super) struct Response {
@@ -59,7 +122,7 @@ pub(super) struct Response {
     // Of a large first sync, what matters of it.
     pub(super) body: Vec<u8>,
     pub(super) cuts: Option<Cuts>,
-    pub(super) survey: Option<Survey>,
+    pub(super) index: Option<EventIndex>,
     pub(super) encrypted: Vec<Entry>,
     pub(super) clear: Vec<Entry>,
     // Stripped state of rooms of which an inviter told.
@@ -68,16 +131,11 @@ pub(super) struct Response {
     pub(super) unreadable: Vec<Edit>,
     // Redacted ones that claim to be current.
     pub(super) emptied: Vec<Entry>,
-    // Ranges to be blanked in the second half of a split sync.
-    pub(super) delivered: Vec<Range<usize>>,
     pub(super) number: u32,
     // When somebody left a room last, by room: what was sent before was for them too.
     pub(super) departed: Map<String, u64>,
     pub(super) cursor: usize,
-    // The devices of all members were asked for.
-    pub(super) has_asked: bool,
-    // The second half of a split sync.
-    pub(super) is_second: bool,
+    pub(super) stage: Stage,
     // Bytes differ from the original already.
     pub(super) has_changed: bool,
 }
@@ -91,18 +149,16 @@ impl Response {
             url: url.to_owned(),
             body,
             cuts: None,
-            survey: None,
+            index: None,
             encrypted: Vec::new(),
             clear: Vec::new(),
             invites: Vec::new(),
             unreadable: Vec::new(),
             emptied: Vec::new(),
-            delivered: Vec::new(),
             number: 0,
             departed: Map::new(),
             cursor: 0,
-            has_asked: false,
-            is_second: false,
+            stage: Stage::Came,
             has_changed: false,
         }
     }
@@ -165,5 +221,33 @@ impl Response {
             .map(|entry| entry.room_id.clone())
             .filter(|room_id| !model.devices.is_complete(room_id))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_asked_for_once_before_the_page_has_the_keys_and_once_after() {
+        let mut stage = Stage::Came;
+        assert!(stage.may_split() && stage.delivered().is_none());
+        assert!(stage.ask_devices() && !stage.ask_devices());
+        assert!(stage.may_split(), "what was asked for says nothing of the keys");
+        stage.hold(vec![3..5, 7..9]);
+        assert!(!stage.may_split() && !stage.ask_devices());
+        stage.fetch();
+        assert!(stage.ask_devices() && !stage.ask_devices());
+        stage.fetch();
+        assert!(!stage.ask_devices(), "the page comes once");
+        assert!(!stage.may_split());
+        assert_eq!(stage.delivered(), Some(&[3..5, 7..9][..]));
+    }
+
+    #[test]
+    fn what_nobody_holds_is_not_fetched() {
+        let mut stage = Stage::Came;
+        stage.fetch();
+        assert!(stage.may_split() && stage.delivered().is_none());
     }
 }

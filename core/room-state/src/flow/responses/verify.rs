@@ -2,6 +2,7 @@
 
 use super::response::Response;
 use crate::decrypt::decrypt::{ALONE, ReceivedEvent, verify_all};
+use crate::ids::EventId;
 use crate::model::Model;
 use crate::model::decryption::Started;
 
@@ -18,7 +19,8 @@ pub(super) fn decrypt_some(model: &mut Model, response: &mut Response, most: usi
         }
         let room = Some(entry.room_id.as_str());
         let previous = entry.found.received_previous(&response.body, room);
-        let is_over = |event_id| model.states.known().is_redacted(&entry.room_id, event_id);
+        let is_over =
+            |id| model.states.known().is_redacted(EventId { room_id: &entry.room_id, id });
         let previous = previous.filter(|event| !event.event_id.is_some_and(is_over));
         let mut start =
             |event: Option<ReceivedEvent<'_>>| Some(model.start(&event?, &mut decryption));
