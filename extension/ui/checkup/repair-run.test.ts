@@ -5,7 +5,7 @@ import type { Repair } from "../../generated/mantle_pages.js";
 import type { RepairNext, RepairState, RepairView } from "../../generated/types.ts";
 import type { CheckUpKeeping, CheckUpOutcome, CheckUpTask } from "../../protocol/check-up.ts";
 import type { ElementTab } from "./element-tab.ts";
-import { RepairRun } from "./repair-run.ts";
+import { KEEP_AGAIN_MS, RepairRun } from "./repair-run.ts";
 
 /** Says what is done with it; it has steps for ever. */
 class FakeRepair {
@@ -61,11 +61,13 @@ let repair: FakeRepair;
 const runOf = (of: FakeRepair): RepairRun =>
   new RepairRun(of as unknown as Repair, { tab, pages, user: "@alice:hs" }, false);
 let isLocked = false;
+let isTabGone = false;
 let unlock: () => void = () => undefined;
 
 const tab = {
-  run: (task: CheckUpTask | CheckUpKeeping): Promise<CheckUpOutcome> => {
+  run: (task: CheckUpTask | CheckUpKeeping): Promise<CheckUpOutcome | undefined> => {
     if (task.do === "keep") {
+      if (isTabGone) return Promise.resolve(undefined);
       log.push(task.value === null ? "forgotten" : "kept");
       return Promise.resolve({ is: "kept", entries: {} });
     }
@@ -103,6 +105,7 @@ beforeEach(async () => {
   log = [];
   reply = undefined;
   isLocked = false;
+  isTabGone = false;
   repair = new FakeRepair();
   run = runOf(repair);
   void run.goOn();
@@ -117,10 +120,10 @@ describe("while a step is out", () => {
       run.pause();
       void run[act]();
       await settled();
-      assert.deepEqual(log, []);
+      assert.deepEqual(log, ["kept"]);
       await answer();
       const change = act === "undo" ? "undo" : "resume";
-      assert.deepEqual(log, ["answered 200", "kept", change, "kept", "next"]);
+      assert.deepEqual(log, ["kept", "answered 200", "kept", change, "kept", "next"]);
     });
   }
 
@@ -129,13 +132,24 @@ describe("while a step is out", () => {
     void run.undo();
     void run.goOn();
     await answer();
-    assert.deepEqual(log.slice(2), ["resume", "kept", "next"]);
+    assert.deepEqual(log, ["kept", "answered 200", "kept", "resume", "kept", "next"]);
     log = [];
     run.pause();
     void run.goOn();
     run.pause();
+    await settled();
     await answer();
-    assert.deepEqual(log, ["answered 200", "kept"]);
+    assert.deepEqual(log, ["kept", "kept", "answered 200", "kept"]);
+  });
+
+  test("a pause is kept at once, and said as soon as it is", async () => {
+    const said: string[] = [];
+    run.changed = () => said.push(`${run.view().state.is} after ${log.join()}`);
+    run.pause();
+    assert.equal(run.view().state.is, "running");
+    await settled();
+    assert.deepEqual(log, ["kept"], "the step is still out");
+    assert.deepEqual(said, ["paused after kept"]);
   });
 
   test("what is forgotten then is not kept again", async () => {
@@ -150,6 +164,33 @@ describe("while a step is out", () => {
     assert.equal(log.at(-1), "forgotten");
     assert.ok(!log.includes("kept"));
   });
+});
+
+test("a pause that the tab does not take, since it is being reloaded, is kept later", async () => {
+  isTabGone = true;
+  run.pause();
+  await answer();
+  assert.equal(run.view().state.is, "paused");
+  assert.ok(!log.includes("kept"));
+  isTabGone = false;
+  for (let waits = 0; waits < 2_000 && !log.includes("kept"); waits += 1) await settled();
+  assert.ok(log.includes("kept"));
+  log = [];
+  await new Promise((resume) => setTimeout(resume, 2 * KEEP_AGAIN_MS));
+  assert.deepEqual(log, [], "once is enough");
+});
+
+test("a repair that waits for another keeps its pause at once too", async () => {
+  isLocked = true;
+  run = runOf(new FakeRepair());
+  void run.goOn();
+  await settled();
+  log = [];
+  run.pause();
+  await settled();
+  assert.deepEqual(log, ["kept"]);
+  unlock();
+  await settled();
 });
 
 test("a repair that waits for another is forgotten at once", async () => {

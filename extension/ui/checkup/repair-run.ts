@@ -1,11 +1,13 @@
 /** Does what a repair says, one step after the other, and keeps how far it is. */
 import type { CheckUpOutcome } from "../../protocol/check-up.ts";
 import type { Repair } from "../../generated/mantle_pages.js";
-import type { FindingId, RepairNext, RepairView } from "../../generated/types.ts";
+import type { FindingId, RepairNext, RepairState, RepairView } from "../../generated/types.ts";
 import type { ElementTab } from "./element-tab.ts";
 
 /** How often the time left of a wait is shown anew. */
 const TICK_MS = 500;
+/** How soon it is kept again where the tab did not take it. */
+export const KEEP_AGAIN_MS = 1_000;
 
 export interface Shown extends RepairView {
   /** Another repair is before it. */
@@ -42,10 +44,13 @@ export class RepairRun {
   #isQueued = false;
   #isCut: boolean;
   #isForgotten = false;
+  /** Paused, which is not kept yet. */
+  #isPausing = false;
   /** Ends once nothing is under way. */
   #driving: Promise<void> = Promise.resolve();
   /** What is kept is written in order. */
   #keeping: Promise<unknown> = Promise.resolve();
+  #again: ReturnType<typeof setTimeout> | undefined;
   /** Counts what the person pressed: what was pressed last counts. */
   #pressed = 0;
   /** Ends a wait early. */
@@ -66,7 +71,9 @@ export class RepairRun {
 
   view(): Shown {
     this.#look();
-    return { ...this.#view, isQueued: this.#isQueued, isCut: this.#isCut };
+    const state: RepairState =
+      this.#isPausing && this.#view.state.is === "paused" ? { is: "running" } : this.#view.state;
+    return { ...this.#view, state, isQueued: this.#isQueued, isCut: this.#isCut };
   }
 
   /** Nothing more can be done with it. */
@@ -77,7 +84,8 @@ export class RepairRun {
 
   /** From the beginning, or from where it was. */
   async goOn(): Promise<void> {
-    if (this.#isDriven && this.view().state.is === "running") return;
+    this.#look();
+    if (this.#isDriven && this.#view.state.is === "running") return;
     await this.#continue(() => this.#repair.resume());
   }
 
@@ -86,10 +94,15 @@ export class RepairRun {
     this.#look();
     if (this.#isForgotten || this.#isStale) return;
     this.#repair.pause();
+    this.#isPausing = true;
+    const pressed = this.#pressed;
+    // Whoever reads that it is paused may close the page, also while a step is out.
+    void this.#keep().then(() => {
+      if (pressed !== this.#pressed) return;
+      this.#isPausing = false;
+      this.#tell();
+    });
     this.#wake();
-    this.#tell();
-    // What is under way ends first; that is kept by whoever drives it.
-    if (!this.#isDriven) void this.#keep();
   }
 
   async undo(): Promise<void> {
@@ -106,6 +119,7 @@ export class RepairRun {
 
   async #continue(turn: () => void): Promise<void> {
     this.#pressed += 1;
+    this.#isPausing = false;
     const pressed = this.#pressed;
     await this.#untilAnswered();
     this.#look();
@@ -197,11 +211,19 @@ export class RepairRun {
   #keep(): Promise<unknown> {
     const value = this.#repair.text();
     this.#text = value;
-    this.#keeping = this.#keeping.then(async () => {
-      if (this.#isForgotten) return;
-      await this.#tab.run({ do: "keep", user: this.#user, key: keyOf(this.finding), value });
-    });
+    this.#keeping = this.#keeping.then(() => this.#write(value));
     return this.#keeping;
+  }
+
+  async #write(value: string): Promise<void> {
+    clearTimeout(this.#again);
+    if (this.#isForgotten) return;
+    const task = { do: "keep", user: this.#user, key: keyOf(this.finding), value } as const;
+    if ((await this.#tab.run(task)) !== undefined) return;
+    // The tab is being reloaded, and what rests has no next step after which it would be kept.
+    this.#again = setTimeout(() => {
+      this.#keeping = this.#keeping.then(() => this.#write(this.#text));
+    }, KEEP_AGAIN_MS);
   }
 
   #sleep(milliseconds: number): Promise<void> {
