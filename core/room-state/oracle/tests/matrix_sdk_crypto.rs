@@ -1,6 +1,10 @@
 //! What we write matrix-sdk-crypto reads, and the reverse.
 
-use mantle_room_state::{DeviceId, DeviceKeys, ENCRYPTED_TYPE, GivenKey, InboundSession, KeyForm, LevelContents, OpenError, OutboundSession, OwnDevice, PowerLevels, ReceivedEvent, SeenIndices, SessionOrigin, SessionStore, TypeAndKey, encrypt_state, open_state, room_keys_for_import};
+use mantle_room_state::{
+    DeviceId, DeviceKeys, ENCRYPTED_TYPE, GivenKey, InboundSession, KeyForm, LevelContents,
+    OpenError, OutboundSession, OwnDevice, PowerLevels, ReceivedEvent, SeenIndices, SessionOrigin,
+    SessionStore, TypeAndKey, encrypt_state, open_state, room_keys_for_import,
+};
 use matrix_sdk_crypto::olm::ExportedRoomKey;
 use matrix_sdk_crypto::{
     DecryptionSettings, EncryptionSettings, OlmMachine, TrustRequirement,
@@ -24,7 +28,10 @@ fn room() -> &'static RoomId {
 
 fn own_device(machine: &OlmMachine) -> OwnDevice {
     let keys = machine.identity_keys();
-    OwnDevice::new(DeviceId { user_id: machine.user_id().as_str(), id: machine.device_id().as_str() }, DeviceKeys { curve25519: &keys.curve25519.to_base64(), ed25519: &keys.ed25519.to_base64() })
+    OwnDevice::new(
+        DeviceId { user_id: machine.user_id().as_str(), id: machine.device_id().as_str() },
+        DeviceKeys { curve25519: &keys.curve25519.to_base64(), ed25519: &keys.ed25519.to_base64() },
+    )
     .unwrap()
 }
 
@@ -54,7 +61,8 @@ async fn they_read_what_we_write() {
     let sent: Vec<_> = (0..3)
         .map(|number| {
             let content = json!({"name": format!("Name {number}")}).to_string();
-            encrypt_state(&mut outbound, &device, TypeAndKey::single("m.room.name"), &content).unwrap()
+            encrypt_state(&mut outbound, &device, TypeAndKey::single("m.room.name"), &content)
+                .unwrap()
         })
         .collect();
     // Imported after the fact: the key must be that of index 0.
@@ -88,16 +96,23 @@ async fn we_read_what_they_write() {
     let keys: Value = serde_json::to_value(keys).unwrap();
     let text = |name: &str| keys[0][name].as_str().unwrap();
     assert_eq!(text("sender_key"), device.curve25519());
-    let mut session = InboundSession::import(text("session_id"), GivenKey { form: KeyForm::Exported, text: text("session_key") }, SessionOrigin {
+    let mut session = InboundSession::import(
+        text("session_id"),
+        GivenKey { form: KeyForm::Exported, text: text("session_key") },
+        SessionOrigin {
             room_id: text("room_id").to_owned(),
             sender_key: text("sender_key").to_owned(),
             claimed_ed25519: keys[0]["sender_claimed_keys"]["ed25519"].as_str().unwrap().to_owned(),
-        })
+        },
+    )
     .unwrap();
     session.set_owner(ALICE);
     let mut sessions = SessionStore::new();
     sessions.add(session).unwrap();
-    let levels = PowerLevels::from_contents(LevelContents { creator: Some(ALICE), ..LevelContents::default() });
+    let levels = PowerLevels::from_contents(LevelContents {
+        creator: Some(ALICE),
+        ..LevelContents::default()
+    });
     let mut open = |state_key: &str| {
         let event = ReceivedEvent {
             room_id: ROOM,
