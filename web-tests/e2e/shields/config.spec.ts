@@ -7,7 +7,7 @@ import { answerJson } from "../../support/recorder.ts";
 import type { Handler } from "../../support/recorder.ts";
 import { startWorld } from "../../support/world.ts";
 import type { World } from "../../support/world.ts";
-import { assertWorks, onBoth, openSides } from "./sides.ts";
+import { assertWorks, onBoth, openSides, to } from "./sides.ts";
 import type { Sides } from "./sides.ts";
 
 type Plain = Record<string, unknown>;
@@ -100,6 +100,41 @@ for (const kind of bothBrowsers) {
       assert.deepEqual(guarded.discovered["m.homeserver"], bare.discovered["m.homeserver"]);
       assert.notEqual(guarded.discovered["m.identity_server"].state, "FAIL_PROMPT");
       assert.deepEqual(guarded.problems, []);
+    });
+
+    it("sends nothing to a homeserver whose address hides what is asked of it", async () => {
+      const bases = ["?", "?x=https://x.example", "#", "?x#y"].map(
+        (end, index) => `https://hs.example.org/hidden-${index}/${end}`,
+      );
+      const answers = await onBoth(sides, ({ page }) =>
+        page.evaluate(async (all: string[]) => {
+          const body = '{"initial_device_display_name":"hidden"}';
+          const statuses: (number | string)[] = [];
+          for (const base of all) {
+            const login = `${base}/_matrix/client/v3/login`;
+            const answer = fetch(login, { method: "POST", body });
+            statuses.push(await answer.then(({ status }) => status).catch(() => "no CORS"));
+            const request = new XMLHttpRequest();
+            request.open("POST", `${base}/_matrix/client/v3/createRoom`);
+            const isOver = new Promise((resolve) => {
+              request.onloadend = resolve;
+            });
+            request.send(body);
+            await isOver;
+            statuses.push(request.status);
+          }
+          return statuses;
+        }, bases),
+      );
+      const told = (side: "without" | "with"): number =>
+        to(answers[side], "hs.example.org").filter(({ path }) => path.startsWith("/hidden-"))
+          .length;
+      assert.equal(told("without"), 2 * bases.length);
+      assert.equal(told("with"), 0);
+      assert.deepEqual(
+        answers.with.value,
+        bases.flatMap(() => [403, 403]),
+      );
     });
 
     it("changes config.json in these keys only", async () => {
