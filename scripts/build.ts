@@ -45,8 +45,8 @@ async function bundle(core: CoreWasm, sites: readonly string[], out: string): Pr
   const print = (): string =>
     fingerprint(
       [
-        ...["extension", "manifest.json", "LICENSE", "package-lock.json"],
-        ...["scripts/build.ts", "scripts/bundle.ts", "scripts/manifest.ts", "project.json"],
+        ...["extension", "manifest.json", "LICENSE", "package-lock.json", "project.json"],
+        ...["scripts/build.ts", "scripts/bundle.ts", "scripts/manifest.ts", "scripts/unpatched.ts"],
         ...(core.hasProbe ? ["web-tests/e2e/fixtures"] : []),
         ...[core.glue, core.wasm, ...modules],
         ...[`${inside}/chromium`, `${inside}/firefox`],

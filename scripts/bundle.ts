@@ -12,13 +12,14 @@ import {
 } from "node:fs";
 import path from "node:path";
 
-import { build, type Plugin } from "esbuild";
+import { build, type OutputFile, type Plugin } from "esbuild";
 
 import { type CoreWasm, moduleNames } from "./core-wasm.ts";
 import { filesBelow } from "./fingerprint.ts";
 import { pageLanguages, pageTexts } from "./page-texts.ts";
 import { type Browser, manifestFor, patternsOf } from "./manifest.ts";
 import { Failure, root } from "./process.ts";
+import { unpatched } from "./unpatched.ts";
 
 /** What the build reads of the generated tables; the rest passes through. */
 interface Tables {
@@ -124,9 +125,33 @@ async function bundleScripts(
     if (!there) console.warn(`build: ${file} is not there; the package is incomplete.`);
     return there;
   });
+  const isPage = ([name]: readonly [string, string]): boolean => name === "page";
+  // Only the page's script shares its world with scripts that are not Mantle's.
+  const outputs = await Promise.all([
+    bundled(core, sites, present.filter(isPage), [unpatched()]),
+    bundled(
+      core,
+      sites,
+      present.filter((entry) => !isPage(entry)),
+      [],
+    ),
+  ]);
+  return new Map(
+    outputs
+      .flat()
+      .map((file) => [path.relative(path.join(root, "bundle"), file.path), file.contents]),
+  );
+}
+
+async function bundled(
+  core: CoreWasm,
+  sites: readonly string[],
+  entryPoints: readonly (readonly [string, string])[],
+  plugins: readonly Plugin[],
+): Promise<readonly OutputFile[]> {
   const outcome = await build({
     absWorkingDir: root,
-    entryPoints: Object.fromEntries(present),
+    entryPoints: Object.fromEntries(entryPoints),
     outdir: "bundle",
     write: false,
     bundle: true,
@@ -144,6 +169,7 @@ async function bundleScripts(
       coreModules(core),
       tablesWithSites(sites),
       ...(core.hasProbe ? [probeHandlers()] : []),
+      ...plugins,
     ],
   }).catch((error: unknown) => {
     throw new Failure(`esbuild could not bundle the extension.\n${String(error)}`);
@@ -152,12 +178,7 @@ async function bundleScripts(
     const at = warning.location;
     console.warn(`build: ${at === null ? "" : `${at.file}:${at.line}: `}${warning.text}`);
   }
-  return new Map(
-    outcome.outputFiles.map((file) => [
-      path.relative(path.join(root, "bundle"), file.path),
-      file.contents,
-    ]),
-  );
+  return outcome.outputFiles;
 }
 
 /** Resolves the generated bindings, and the WASM as text that a script can carry. */

@@ -78,15 +78,44 @@ export const compileWasm: (bytes: Uint8Array<ArrayBuffer>) => Promise<WebAssembl
     : NativeWebAssembly.compile.bind(NativeWebAssembly);
 
 export const now = Date.now;
-export const quoteJson = JSON.stringify as (value: unknown) => string;
 const fromCharCode = String.fromCharCode;
 const fromHex = parseInt;
 /** The letter whose number two hexadecimal digits are. */
 export const letterOf = (hex: string): string => fromCharCode(fromHex(hex, 16));
 export const encodeUriPart: (text: string) => string = encodeURIComponent;
 export const parseJson = JSON.parse as (text: string) => unknown;
-export const stringify = JSON.stringify as (value: unknown) => string;
 export const isArray = Array.isArray;
+
+const textOf = JSON.stringify as (value: unknown) => string | undefined;
+const objects: object = Object.prototype;
+const lists: object = Array.prototype;
+/** As JSON. A `toJSON` that the page has put on all objects is asked for nothing. */
+export function stringify(value: unknown): string {
+  const isUsual =
+    getOwnPropertyDescriptor(objects, "toJSON") === undefined &&
+    getOwnPropertyDescriptor(lists, "toJSON") === undefined;
+  return (isUsual ? textOf(value) : plainText(value)) as string;
+}
+
+function plainText(value: unknown): string | undefined {
+  if (typeof value !== "object" || value === null) return textOf(value);
+  let text = "";
+  if (isArray(value)) {
+    for (let index = 0; index < value.length; index += 1) {
+      text += `${index === 0 ? "" : ","}${plainText(value[index]) ?? "null"}`;
+    }
+    return `[${text}]`;
+  }
+  const names = keysOf(value);
+  for (let index = 0; index < names.length; index += 1) {
+    const name = names[index] as string;
+    const member = plainText((value as Record<string, unknown>)[name]);
+    if (member === undefined) continue;
+    text += `${text === "" ? "" : ","}${textOf(name) as string}:${member}`;
+  }
+  return `{${text}}`;
+}
+export const quoteJson: (value: unknown) => string = stringify;
 
 /** What JSON calls an object. */
 export function isPlain(value: unknown): value is Record<string, unknown> {
@@ -114,7 +143,7 @@ export function pinned<Value>(promise: Promise<Value>): Promise<Value> {
   return promise;
 }
 
-const thenNative = uncurry(
+export const thenNative = uncurry(
   Promise.prototype.then as (
     this: Promise<unknown>,
     fulfilled: (value: never) => void,

@@ -240,7 +240,9 @@ export class StateSharing {
   async #tendAll(): Promise<void> {
     const client = await this.readyClient();
     while (this.#due.size > 0) {
-      const [[roomId, members]] = this.#due as unknown as [[string, Moved[]]];
+      const [next] = this.#due;
+      if (next === undefined) break;
+      const [roomId, members] = next;
       this.#due.delete(roomId);
       this.#tend(client, roomId, members).then(
         () => this.#failures.delete(roomId),

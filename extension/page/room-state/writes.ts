@@ -343,7 +343,7 @@ async function send(
   try {
     const response = await nativeFetch(page, request.url, {
       method: request.method,
-      headers: request.headers.map(([name, value]): [string, string] => [name, value]),
+      headers: request.headers.map((header): [string, string] => [header[0], header[1]]),
       body: body as BodyInit,
       ...(request.signal === undefined ? {} : { signal: request.signal }),
     });

@@ -1,0 +1,46 @@
+/**
+ * Which calls, reads and names the build has go by what there was before any script of the page ran:
+ * see `scripts/unpatched.ts`, which rewrites them, and `unpatched.ts`, which they then mean.
+ */
+
+/** Methods of the language's and the browser's own objects. */
+export const METHODS: readonly string[] = [
+  // Lists, and what has entries.
+  ...["add", "at", "clear", "concat", "delete", "entries", "every", "fill", "filter", "find"],
+  ...["findIndex", "findLast", "flat", "flatMap", "forEach", "get", "has", "includes", "indexOf"],
+  ...["join", "keys", "lastIndexOf", "map", "next", "pop", "push", "reduce", "reverse", "set"],
+  ...["shift", "slice", "some", "sort", "splice", "subarray", "unshift", "values"],
+  // Texts.
+  ...["charAt", "charCodeAt", "codePointAt", "endsWith", "localeCompare", "match", "padStart"],
+  ...["repeat", "replace", "replaceAll", "split", "startsWith", "substring", "toLowerCase"],
+  ...["toUpperCase", "trim", "exec", "test"],
+  // Promises and functions.
+  ...["then", "catch", "finally", "apply", "call", "bind", "deref", "register", "unregister"],
+  // Bytes.
+  ...["decode", "encode", "encodeInto", "getInt32", "setInt32", "getUint32", "setUint32"],
+  ...["getFloat64", "setFloat64", "arrayBuffer", "text", "json"],
+  // The browser's.
+  ...["getItem", "setItem", "removeItem", "request", "getRandomValues", "digest", "importKey"],
+  ...["encrypt", "decrypt", "append", "abort", "toISOString"],
+];
+
+/** Accessors of theirs; of other objects they are members as any. */
+export const READS: readonly string[] = ["size", "byteLength", "byteOffset", "buffer", "status"];
+
+/** The same in the modules' glue, whose `length` is that of bytes. */
+export const READS_IN_GLUE: readonly string[] = [...READS, "length", "exports", "detached"];
+
+/** Names of the language or the browser that the page could give another meaning. */
+export const GLOBALS: readonly string[] = [
+  ...["Map", "Set", "WeakMap", "WeakSet", "WeakRef", "FinalizationRegistry"],
+  ...["Error", "TypeError", "Uint8Array", "Uint16Array", "Uint32Array", "Float64Array"],
+  ...["DataView", "TextDecoder", "TextEncoder"],
+  ...["String", "Number", "Boolean", "Promise", "Blob", "URL", "Response", "Request"],
+  ...["encodeURIComponent", "decodeURIComponent", "parseInt", "crypto"],
+];
+
+/** Those whose own functions are called. */
+export const STATICS: readonly string[] = [
+  ...["Object", "Array", "JSON", "Math", "Reflect", "String", "Number", "Promise", "Date"],
+  ...["Symbol", "WebAssembly"],
+];
