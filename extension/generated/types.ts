@@ -35,7 +35,7 @@ locked: boolean, };
 /**
  * What an entry of a list is.
  */
-export type Item = "host" | "type";
+export type Item = "host" | "type" | "state";
 
 /**
  * The values an option takes.
@@ -140,7 +140,7 @@ value: OptionValue | null, };
 /**
  * Why a file was not taken; the options page has the sentences.
  */
-export type ImportError = { "why": "noSettings" } | { "why": "unknown", "name": string } | { "why": "value", "name": string };
+export type ImportError = { "why": "noSettings" } | { "why": "unknown", "name": string } | { "why": "value", "name": string } | { "why": "readable", "name": string };
 
 /**
  * A place where Element lives.

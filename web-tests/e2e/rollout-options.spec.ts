@@ -103,6 +103,81 @@ for (const kind of bothBrowsers) {
       assert.deepEqual(await stored(), {});
     });
 
+    it("says why a type of state cannot be encrypted, and loses nothing of the list", async () => {
+      const shield = '[data-shield="encrypted-state"]';
+      const save = async (types: string): Promise<void> => {
+        await options.$eval(
+          "#option-encrypted-state-types",
+          (field, typed) => {
+            (field as HTMLTextAreaElement).value = typed;
+            field.closest(".field")?.querySelector("button")?.click();
+          },
+          types,
+        );
+      };
+      const typed = "m.room.avatar\nm.call.member\norg.example.plan\nm.room.power_levels";
+      const trouble = `${shield} .trouble`;
+      await until(async () => {
+        // What is stored anew before the test may show the page's rows once more.
+        await save(typed);
+        const said = await options.$eval(trouble, (part) => part.textContent ?? "");
+        return /“m\.call\.member, m\.room\.power_levels” cannot be encrypted, because /.test(said);
+      }, "the sentence");
+      const left = await options.$eval(
+        "#option-encrypted-state-types",
+        (field) => (field as HTMLTextAreaElement).value,
+      );
+      assert.equal(left, typed);
+      assert.deepEqual(await stored(), {});
+      const kept = { "encrypted-state": { types: ["m.room.avatar", "org.example.plan"] } };
+      await until(async () => {
+        await save("m.room.avatar\norg.example.plan");
+        return JSON.stringify((await stored())["options"]) === JSON.stringify(kept);
+      }, "the rest of the list");
+    });
+
+    it("names such a type in what was stored before, and keeps the rest", async () => {
+      await storeSettings(options, {
+        version: 1,
+        options: { "encrypted-state": { types: ["m.room.avatar", "m.call.member"] } },
+      });
+      await until(async () => {
+        const said = await options.$eval("#problems", (part) => part.textContent ?? "");
+        return /“m\.call\.member” in your saved settings cannot be encrypted, because /.test(said);
+      }, "the sentence");
+      await until(async () => {
+        const shown = await options.$eval(
+          "#option-encrypted-state-types",
+          (field) => (field as HTMLTextAreaElement).value,
+        );
+        return shown === "m.room.avatar";
+      }, "the rest of the list");
+    });
+
+    it("takes no file that lists one, and says why", async () => {
+      const file = {
+        version: 1,
+        options: { "encrypted-state": { types: ["m.room.avatar", "m.room.member"] } },
+      };
+      await options.$eval(
+        "#import-file",
+        (input, text) => {
+          const chosen = new DataTransfer();
+          chosen.items.add(new File([text], "settings.json", { type: "application/json" }));
+          (input as HTMLInputElement).files = chosen.files;
+          input.dispatchEvent(new Event("change"));
+        },
+        JSON.stringify(file),
+      );
+      await until(async () => {
+        const said = await options.$$eval("[role='alert']", (all) =>
+          all.map((part) => part.textContent ?? "").join("\n"),
+        );
+        return /cannot encrypt “m\.room\.member” of this file, because /.test(said);
+      }, "the sentence");
+      assert.deepEqual(await stored(), {});
+    });
+
     it("asks once for consent", async () => {
       await options.click("#welcome button");
       await options.waitForSelector("#welcome", { hidden: true });

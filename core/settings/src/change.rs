@@ -1,7 +1,7 @@
 //! One change a person makes, and the stored form after it.
 
 use crate::effective::EffectiveSettings;
-use crate::schema::{Mode, Profile, STORED_VERSION, Settable, list};
+use crate::schema::{Item, Mode, OptionInfo, OptionKind, Profile, STORED_VERSION, Settable, list};
 use crate::validate::{self, MAX_DEVICE_NAME};
 use mantle_wire::json::{Edit, apply, get, members, quoted};
 use serde::{Deserialize, Deserializer};
@@ -75,6 +75,14 @@ pub enum ChangeError {
     /// Not a site.
     #[error("“{0}” is not a site; write it like https://chat.example.org.")]
     Site(String),
+    /// Not an event type.
+    #[error("“{0}” is not an event type that Mantle can use; write it like m.room.avatar.")]
+    Type(String),
+    /// Types of state that somebody needs readable.
+    #[error(
+        "“{0}” cannot be encrypted, because homeservers, calls or other apps need to read it; take it off the list."
+    )]
+    Readable(String),
     /// A mode the shield does not offer, an option it does not have, or a value that is none.
     #[error("Mantle cannot set “{0}” to this; choose another value.")]
     Value(String),
@@ -146,8 +154,7 @@ pub fn change(
             let value = match value {
                 None => None,
                 Some(json) => {
-                    let read = option.read(&json);
-                    Some(read.ok_or_else(|| ChangeError::Value(option.title.to_owned()))?.json())
+                    Some(option.read(&json).ok_or_else(|| refusal(option, &json))?.json())
                 }
             };
             put(&["options", &shield, &key], value)
@@ -165,6 +172,19 @@ pub fn change(
     });
     let changed = apply(stored.as_bytes(), &edits).ok().flatten();
     Ok(changed.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| stored.to_owned()))
+}
+
+/// Why a value is none of an option's.
+fn refusal(option: &OptionInfo, json: &str) -> ChangeError {
+    let list = option.read_list(json).unwrap_or_default();
+    if !list.readable.is_empty() {
+        return ChangeError::Readable(list.readable.join(", "));
+    }
+    match (option.kind, list.bad) {
+        (OptionKind::List { item: Item::Host, .. }, Some(bad)) => ChangeError::Host(bad),
+        (OptionKind::List { .. }, Some(bad)) => ChangeError::Type(bad),
+        _ => ChangeError::Value(option.title.to_owned()),
+    }
 }
 
 fn put(path: &[&str], value: Option<String>) -> Edit {

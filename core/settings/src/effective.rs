@@ -1,7 +1,7 @@
 //! What is in force: a locked policy, else the person's choice, else the policy, else the default.
 
 use crate::layer::{Author, Entry, Layer, POLICY_KEYS, unknown_key};
-use crate::schema::{DEFAULT_DEVICE_NAME, Mode, OptionValue, Profile, Settable};
+use crate::schema::{DEFAULT_DEVICE_NAME, Mode, OptionValue, Profile, Reading, Settable};
 use mantle_wire::json::members;
 use serde::Serialize;
 
@@ -94,15 +94,17 @@ impl EffectiveSettings {
         for option in settable.options {
             let mut read = |layer: &Layer, author| {
                 let entry = layer.option(id, option.key)?;
-                let (value, is_clear) = match &entry.value {
-                    Some(json) => option.read_of(author, json),
-                    None => (None, true),
-                };
+                let locked = entry.locked || is_locked;
+                let Some(json) = &entry.value else { return Some(Entry { value: None, locked }) };
+                let Reading { value, readable, is_clear } = option.read_of(author, json);
+                if !readable.is_empty() {
+                    warnings.push(author.stays_readable(&readable.join(", ")));
+                }
                 if !is_clear {
                     let key = format!("options.{id}.{}", option.key);
                     warnings.push(author.not_understood(&key));
                 }
-                Some(Entry { value, locked: entry.locked || is_locked })
+                Some(Entry { value, locked })
             };
             let own = read(person, Author::Person).and_then(|entry| entry.value);
             let set = read(policy, Author::Organisation)

@@ -24,6 +24,8 @@ pub enum ImportError {
     Unknown(String),
     /// A value that is none.
     Value(String),
+    /// Types of state to encrypt that somebody needs readable.
+    Readable(String),
 }
 
 /// The stored form that a file stands for; it takes the place of `stored`.
@@ -43,6 +45,7 @@ pub fn import(
         ImportError::NoSettings => ImportError::NoSettings,
         ImportError::Unknown(name) => ImportError::Unknown(in_a_sentence(&name)),
         ImportError::Value(name) => ImportError::Value(in_a_sentence(&name)),
+        ImportError::Readable(name) => ImportError::Readable(in_a_sentence(&name)),
     })
 }
 
@@ -72,6 +75,8 @@ fn read(stored: Option<&str>, file: &str, settables: &[Settable]) -> Result<Stri
         made = change(Some(&made), None, one, settables).map_err(|error| match error {
             ChangeError::Host(host) => ImportError::Value(host),
             ChangeError::Site(site) => ImportError::Value(site),
+            ChangeError::Type(kind) => ImportError::Value(kind),
+            ChangeError::Readable(kinds) => ImportError::Readable(kinds),
             _ => ImportError::Value(name),
         })?;
         Ok::<(), ImportError>(())

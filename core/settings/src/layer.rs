@@ -36,6 +36,17 @@ impl Author {
         }
     }
 
+    pub(crate) fn stays_readable(self, types: &str) -> String {
+        match self {
+            Self::Person => format!(
+                "“{types}” in your saved settings cannot be encrypted, because homeservers, calls or other apps need to read it; save the list of further state to encrypt without it."
+            ),
+            Self::Organisation => format!(
+                "“{types}” in your organisation's policy cannot be encrypted, because homeservers, calls or other apps need to read it; ask your administrator to take it off the list."
+            ),
+        }
+    }
+
     fn unreadable(self) -> String {
         let sentence = match self {
             Self::Person => {

@@ -4,6 +4,7 @@ use crate::coerce;
 use crate::layer::Author;
 use crate::validate;
 use mantle_wire::json::{elements, quoted, string};
+use mantle_wire::state_types::stays_clear;
 use serde::{Deserialize, Serialize};
 
 /// Version of the stored form that this core writes.
@@ -104,6 +105,8 @@ pub enum Item {
     Host,
     /// A Matrix event type.
     Type,
+    /// A type of state events that may leave encrypted.
+    State,
 }
 
 /// The values an option takes.
@@ -180,6 +183,28 @@ impl OptionValue {
     }
 }
 
+/// A value as a layer has it.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) value: Option<OptionValue>,
+    /// Types of state that are in a list of what to encrypt, and stay readable.
+    pub(crate) readable: Vec<String>,
+    /// Whether the rest was understood.
+    pub(crate) is_clear: bool,
+}
+
+/// A list as somebody wrote it.
+#[derive(Debug, Default)]
+pub(crate) struct List {
+    pub(crate) good: Vec<String>,
+    /// Types of state that stay readable.
+    pub(crate) readable: Vec<String>,
+    /// The first text that is no entry.
+    pub(crate) bad: Option<String>,
+    /// Whether all but `readable` is good.
+    pub(crate) is_clear: bool,
+}
+
 impl OptionInfo {
     /// Reads a value from JSON text; `None` when it is none of this option's.
     #[must_use]
@@ -200,30 +225,30 @@ impl OptionInfo {
                 .filter(|number| (min..=max).contains(number))
                 .map(OptionValue::Number),
             OptionKind::Flag => json.parse().ok().map(OptionValue::Flag),
-            OptionKind::List { .. } => match self.read_list(json)? {
-                (texts, true) => Some(OptionValue::List(texts)),
-                _ => None,
-            },
+            OptionKind::List { .. } => {
+                let list = self.read_list(json)?;
+                (list.is_clear && list.readable.is_empty()).then_some(OptionValue::List(list.good))
+            }
         }
     }
 
-    /// Reads a value of a layer, and says whether all of it was understood: a list keeps its good
-    /// entries, and a policy's value may be of another type.
-    pub(crate) fn read_of(&self, author: Author, json: &str) -> (Option<OptionValue>, bool) {
+    /// Reads a value of a layer: a list keeps its good entries, and a policy's value may be of another
+    /// type.
+    pub(crate) fn read_of(&self, author: Author, json: &str) -> Reading {
         let meant = match author {
             Author::Person => None,
             Author::Organisation => self.meant(json),
         };
         let json = meant.as_deref().unwrap_or(json);
-        let (value, is_clear) = match self.kind {
-            OptionKind::List { .. } => match self.read_list(json) {
-                Some((texts, is_clear)) => (Some(OptionValue::List(texts)), is_clear),
-                None => (None, false),
-            },
-            _ => (self.read(json), true),
-        };
-        let is_clear = is_clear && value.is_some();
-        (value, is_clear)
+        match self.read_list(json) {
+            Some(List { good, readable, is_clear, .. }) => {
+                Reading { value: Some(OptionValue::List(good)), readable, is_clear }
+            }
+            None => {
+                let value = self.read(json);
+                Reading { is_clear: value.is_some(), value, readable: Vec::new() }
+            }
+        }
     }
 
     /// What a policy's value can only mean, as JSON text of this option's type.
@@ -244,21 +269,34 @@ impl OptionInfo {
         }
     }
 
-    /// The good entries of a list, and whether all of it is good.
-    fn read_list(&self, json: &str) -> Option<(Vec<String>, bool)> {
+    /// A list as somebody wrote it; `None` where it is none.
+    pub(crate) fn read_list(&self, json: &str) -> Option<List> {
         let OptionKind::List { max, item } = self.kind else { return None };
         let entries = json.trim_start().starts_with('[').then(|| elements(json).ok())??;
-        let read = |entry: &&str| {
-            let text = string(entry.trim().as_bytes())?;
-            match item {
-                Item::Host => validate::host(&text),
-                Item::Type => validate::event_type(&text),
+        let mut list = List { is_clear: true, ..List::default() };
+        for entry in entries {
+            let text = string(entry.trim().as_bytes());
+            let read = text.as_deref().and_then(|text| match item {
+                Item::Host => validate::host(text),
+                Item::Type => validate::event_type(text),
+                Item::State => validate::state_type(text),
+            });
+            match read {
+                Some(kind) if item == Item::State && stays_clear(&kind) => {
+                    if !list.readable.contains(&kind) {
+                        list.readable.push(kind);
+                    }
+                }
+                Some(read) => list.good.push(read),
+                None => {
+                    list.is_clear = false;
+                    list.bad = list.bad.or(text);
+                }
             }
-        };
-        let mut good: Vec<_> = entries.iter().filter_map(read).collect();
-        let is_whole = good.len() == entries.len() && good.len() <= max;
-        good.truncate(max);
-        Some((good, is_whole))
+        }
+        list.is_clear &= list.good.len() <= max;
+        list.good.truncate(max);
+        Some(list)
     }
 
     /// The value where nobody chose.
@@ -311,7 +349,7 @@ mod tests {
 
     #[test]
     fn each_kind_takes_its_own_values_only() {
-        let cases: [(OptionKind, &[&str], &[&str]); 6] = [
+        let cases: [(OptionKind, &[&str], &[&str]); 7] = [
             (
                 OptionKind::Choice(&[("on", "On"), ("ask", "Ask")]),
                 &[r#""on""#],
@@ -333,6 +371,11 @@ mod tests {
                 OptionKind::List { max: 1, item: Item::Type },
                 &[r#"["m.room.avatar"]"#],
                 &[r#"["a b"]"#, r#"[""]"#, "[1]"],
+            ),
+            (
+                OptionKind::List { max: 2, item: Item::State },
+                &[r#"["m.room.avatar"]"#, r#"["m.room.name","a.b"]"#],
+                &[r#"["m.room.member"]"#, r#"["a:b"]"#, r#"["a b"]"#, r#"["a","b","c"]"#, "[1]"],
             ),
         ];
         for (kind, good, bad) in cases {

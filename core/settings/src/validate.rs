@@ -98,6 +98,12 @@ pub fn event_type(text: &str) -> Option<String> {
     is_type.then(|| text.to_owned())
 }
 
+/// The type of a state event as it can stand before a state key: a colon ends it there (MSC4362).
+#[must_use]
+pub fn state_type(text: &str) -> Option<String> {
+    event_type(text).filter(|kind| !kind.contains(':'))
+}
+
 fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     let text = text.trim().to_ascii_lowercase();
     let (name, port) = match text.rsplit_once(':') {

@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used)]
 
 use mantle_settings::{
-    EffectiveSettings, Item, Mode, OptionInfo, OptionKind, OptionValue, Profile, Settable, Source,
+    Change, ChangeError, EffectiveSettings, ImportError, Item, Mode, OptionInfo, OptionKind,
+    OptionValue, Profile, Settable, Source, change, import,
 };
+use mantle_wire::state_types::{CALL_TYPES, ENCRYPTED_TYPE, PROTOCOL_TYPES, SERVER_TYPES};
 
 const fn option(key: &'static str, kind: OptionKind, default: &'static str) -> OptionInfo {
     OptionInfo { key, title: "Title", kind, default, why: "test" }
@@ -21,6 +23,7 @@ const SETTABLE: [Settable; 3] = [
             option("rooms", OptionKind::Choice(&[("on", "On"), ("off", "Off")]), r#""on""#),
             option("types", OptionKind::List { max: 3, item: Item::Type }, "[]"),
             option("hosts", OptionKind::List { max: 3, item: Item::Host }, "[]"),
+            option("state", OptionKind::List { max: 3, item: Item::State }, "[]"),
             option("note", OptionKind::Text { max: 5 }, r#""""#),
         ],
         has_list: true,
@@ -296,4 +299,76 @@ fn the_persons_own_settings_are_read_as_mantle_writes_them() {
     assert_eq!(settings.mode("media", Mode::On).value, Mode::Flag);
     assert!(!settings.option_flag("calls", "direct"));
     assert_eq!(settings.warnings().len(), 2);
+}
+
+fn never_encrypted() -> Vec<&'static str> {
+    [&PROTOCOL_TYPES[..], &SERVER_TYPES, &CALL_TYPES, &[ENCRYPTED_TYPE]].concat()
+}
+
+#[test]
+fn state_that_somebody_needs_readable_is_named_and_costs_the_list_nothing_else() {
+    for kind in never_encrypted() {
+        let list = format!(r#"["m.room.avatar"," {kind} ","org.example.plan","{kind}"]"#);
+        let layer = format!(r#"{{"options":{{"calls":{{"state":{list}}}}}}}"#);
+        for (stored, policy, whose) in [
+            (Some(&*layer), None, "your saved settings"),
+            (None, Some(&*layer), "your organisation's policy"),
+        ] {
+            let settings = EffectiveSettings::read(stored, policy).checked(SETTABLE.into_iter());
+            let kept = settings.option_list("calls", "state");
+            assert_eq!(kept, ["m.room.avatar", "org.example.plan"], "{kind} in {whose}");
+            let [problem] = settings.warnings() else { panic!("{:?}", settings.warnings()) };
+            let about = format!("“{kind}” in {whose} cannot be encrypted, because ");
+            assert!(problem.starts_with(&about), "{problem}");
+        }
+    }
+    // What is wrong besides is named besides.
+    let several = r#"{"options":{"calls":{"state":["m.call.member","a:b","m.room.member","c"]}}}"#;
+    let settings = EffectiveSettings::read(None, Some(several)).checked(SETTABLE.into_iter());
+    assert_eq!(settings.option_list("calls", "state"), ["c"]);
+    let [readable, other] = settings.warnings() else { panic!("{:?}", settings.warnings()) };
+    assert!(readable.contains("“m.call.member, m.room.member”"), "{readable}");
+    assert!(other.contains("“options.calls.state”"), "{other}");
+}
+
+#[test]
+fn a_policy_that_lists_such_state_in_one_text_or_under_a_lock_is_read_alike() {
+    for list in [
+        r#""m.room.avatar m.call.member""#,
+        r#""[\"m.call.member\",\"m.room.avatar\"]""#,
+        r#"{"value":["m.room.avatar","m.call.member"],"locked":true}"#,
+    ] {
+        let settings = read(&format!(r#"{{"options":{{"calls":{{"state":{list}}}}}}}"#));
+        assert_eq!(settings.option_list("calls", "state"), ["m.room.avatar"], "{list}");
+        assert_eq!(settings.warnings().len(), 1, "{list}");
+        assert_eq!(settings.option("calls", "state").unwrap().locked, list.contains("locked"));
+    }
+}
+
+#[test]
+fn a_person_is_told_why_a_type_is_not_taken_and_nothing_is_changed() {
+    let set = |list: &str| {
+        let value = Some(list.to_owned());
+        let one = Change::Option { shield: "calls".into(), key: "state".into(), value };
+        change(Some(OFF), None, one, &SETTABLE)
+    };
+    assert!(set(r#"["m.room.avatar","m.room.name"]"#).is_ok());
+    for kind in never_encrypted() {
+        let list = format!(r#"["m.room.avatar","{kind}"]"#);
+        assert_eq!(set(&list), Err(ChangeError::Readable(kind.to_owned())));
+    }
+    // All of them at once, so that nobody takes them off one by one.
+    let all = set(r#"["m.call","a b","m.room.member","m.call"]"#);
+    assert_eq!(all, Err(ChangeError::Readable("m.call, m.room.member".to_owned())));
+    assert_eq!(set(r#"["m.room.avatar","a:b"]"#), Err(ChangeError::Type("a:b".to_owned())));
+    assert_eq!(set(r#"["a","b","c","d"]"#), Err(ChangeError::Value("Title".to_owned())));
+
+    let file = |list: &str| {
+        let file = format!(r#"{{"version":1,"options":{{"calls":{{"state":{list}}}}}}}"#);
+        import(Some(OFF), &file, &SETTABLE)
+    };
+    assert!(file(r#"["m.room.avatar"]"#).is_ok());
+    let refused = file(r#"["m.room.avatar","m.call.member"]"#);
+    assert_eq!(refused, Err(ImportError::Readable("m.call.member".to_owned())));
+    assert_eq!(file(r#"["a:b"]"#), Err(ImportError::Value("a:b".to_owned())));
 }

@@ -17,13 +17,16 @@ pub const PROTOCOL_TYPES: [&str; 8] = [
 ];
 
 /// Further types that stay in clear because homeservers act on them.
-pub const SERVER_TYPES: [&str; 6] = [
+pub const SERVER_TYPES: [&str; 8] = [
     "m.room.server_acl",
     "m.room.tombstone",
     "m.room.canonical_alias",
     "m.space.child",
     "m.space.parent",
     "m.room.retention",
+    // The server that is asked whether an event may enter the room (MSC4284).
+    "m.room.policy",
+    "org.matrix.msc4284.policy",
 ];
 
 /// Who is in a call, and what call there is: never sent encrypted. A client has the homeserver say

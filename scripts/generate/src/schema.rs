@@ -5,8 +5,8 @@
 //! what it cannot use.
 
 use mantle_settings::{
-    DEFAULT_DEVICE_NAME, GENERAL, GENERAL_OPTIONS, MAX_DEVICE_NAME, Mode, OptionInfo, OptionKind,
-    Profile,
+    DEFAULT_DEVICE_NAME, GENERAL, GENERAL_OPTIONS, Item, MAX_DEVICE_NAME, Mode, OptionInfo,
+    OptionKind, Profile,
 };
 use mantle_shields::shields::SHIELDS;
 use serde_json::{Map, Value, json};
@@ -154,8 +154,14 @@ fn values(option: &OptionInfo) -> String {
         OptionKind::Number { min, max } => format!("number from {min} to {max}"),
         OptionKind::Flag => "`true`, `false`".to_owned(),
         OptionKind::List { max, item } => {
-            let item = format!("{item:?}").to_lowercase();
-            format!("list of at most {max} {item}s")
+            let items = match item {
+                Item::Host => "hosts",
+                Item::Type => "types",
+                Item::State => {
+                    "types of state; those that homeservers, calls or other apps need to read are left out and named"
+                }
+            };
+            format!("list of at most {max} {items}")
         }
     }
 }

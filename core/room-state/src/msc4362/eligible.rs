@@ -124,6 +124,7 @@ impl EncryptedTypes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mantle_wire::state_types::stays_clear;
 
     #[test]
     fn every_listed_type_is_refused_with_its_reason() {
@@ -171,5 +172,16 @@ mod tests {
                 ("m.call.member".to_owned(), IneligibleType::Call),
             ]
         );
+    }
+
+    /// Else a type would be taken there and never encrypted.
+    #[test]
+    fn what_settings_take_is_encrypted() {
+        let kinds = [&PROTOCOL_TYPES[..], &SERVER_TYPES, &CALL_TYPES, &[ENCRYPTED_TYPE]].concat();
+        for kind in
+            kinds.into_iter().chain(["m.room.avatar", "org.example.a", "m.room.pinned_events"])
+        {
+            assert_eq!(check_sendable(kind).is_err(), stays_clear(kind), "{kind}");
+        }
     }
 }

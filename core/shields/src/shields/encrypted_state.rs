@@ -33,7 +33,7 @@ const OPTIONS: [OptionInfo; 3] = [
     OptionInfo {
         key: "types",
         title: "Further state to encrypt (event types)",
-        kind: OptionKind::List { max: 20, item: Item::Type },
+        kind: OptionKind::List { max: 20, item: Item::State },
         default: "[]",
         why: documented("Name and topic are what says most, and what clients cope with best."),
     },
