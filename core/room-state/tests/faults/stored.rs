@@ -163,3 +163,22 @@ fn a_large_room_is_named_and_stored() {
         assert_eq!((again.is_new, again.share_with.len()), (false, 0), "{:?}", again.rotated);
     }
 }
+
+#[test]
+fn what_is_kept_of_a_room_goes_when_the_person_leaves_it() {
+    for membership in ["leave", "ban"] {
+        let (mut alice, mut bob, _) = alice_and_bob("10");
+        for client in [&mut alice, &mut bob] {
+            client.reload();
+            assert!(client.knows_name());
+            let mut event = member(&client.user, membership);
+            event["unsigned"] = json!({"prev_content": {"membership": "join"}});
+            let left = json!({"next_batch": "s9", "rooms": {"leave": {ROOM: {
+                "state": {"events": []}, "timeline": {"events": [event]}}}}});
+            client.open("/sync?since=z", &left);
+            client.reload();
+            assert!(!client.knows_name(), "{} {membership}", client.user);
+            assert_eq!(client.engine.outbound_rooms(), [] as [String; 0], "{membership}");
+        }
+    }
+}

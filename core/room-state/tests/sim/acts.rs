@@ -37,6 +37,8 @@ pub enum People {
     Ordinary,
     /// Strangers, members and the homeserver cheat too.
     Hostile,
+    /// A member and a device that the homeserver made up hand out others' keys as their own.
+    Squatters,
 }
 
 /// One thing that happens. Numbers choose among what is there then.
@@ -168,6 +170,18 @@ pub enum Act {
     MemberListsKeys {
         device: usize,
     },
+    /// She gives a device the keys she has of others, as her own.
+    MemberHandsOutKeys {
+        device: usize,
+    },
+    /// The same to a device that signs in only now, before anybody else gives it any.
+    MemberGreets {
+        user: usize,
+    },
+    /// A device of Alice's that the homeserver made up does.
+    MadeUpDeviceHandsOutKeys {
+        device: usize,
+    },
     MemberFills {
         user: usize,
         room: usize,
@@ -231,6 +245,9 @@ impl Act {
             Self::ServerForgesClear { .. } => 11,
             Self::Copies { .. } | Self::Restores { .. } => 12,
             Self::ServerUnflags { .. } => 13,
+            Self::MemberHandsOutKeys { .. }
+            | Self::MemberGreets { .. }
+            | Self::MadeUpDeviceHandsOutKeys { .. } => 14,
             Self::Names { .. }
             | Self::NamesInAllTabs { .. }
             | Self::Waits { .. }
@@ -243,7 +260,8 @@ impl Act {
             [-40 * 24 * 3_600_000, -600_001, 599_000, 3_600_000, 40 * 24 * 3_600_000];
         let (user, room) = (chance.below(64), chance.below(ROOMS.len()));
         let is_state = chance.one_in(2);
-        match chance.below(14) {
+        match chance.below(16) {
+            14..=15 => Self::squats(chance),
             0 => Self::ServerIsLate { user },
             1 => Self::ServerRedates { user, by: BY[chance.below(BY.len())] },
             2 => Self::ServerWithholds { user, room },
@@ -265,6 +283,25 @@ impl Act {
         }
     }
 
+    fn squats(chance: &mut Chance) -> Self {
+        let number = chance.below(64);
+        match chance.below(4) {
+            0 => Self::MemberHandsOutKeys { device: number },
+            1 => Self::MadeUpDeviceHandsOutKeys { device: number },
+            _ => Self::MemberGreets { user: number },
+        }
+    }
+
+    /// Whether everyone still sees every name as it was set.
+    const fn leaves_names(self) -> bool {
+        !self.is_hostile() || matches!(self.kind(), 6 | 8 | 14)
+    }
+
+    /// Whether each Mantle knows what replaced what, and nobody but Mantles hands out keys.
+    const fn leaves_newcomers(self) -> bool {
+        !matches!(self.kind(), 9 | 10 | 14)
+    }
+
     pub const fn is_hostile(self) -> bool {
         matches!(
             self,
@@ -280,6 +317,9 @@ impl Act {
                 | Self::MemberForges { .. }
                 | Self::MemberListsKeys { .. }
                 | Self::MemberFills { .. }
+                | Self::MemberHandsOutKeys { .. }
+                | Self::MemberGreets { .. }
+                | Self::MadeUpDeviceHandsOutKeys { .. }
         )
     }
 }
@@ -293,12 +333,15 @@ pub fn plan(seed: u64, kind: People) -> Vec<(Act, usize)> {
         // A profile that was set back knows no more of a room's flag than a new device.
         kinds &= !(1 << 13);
     }
+    if kind == People::Squatters {
+        kinds |= 1 << 14;
+    }
     let mut acts = Vec::new();
     while acts.len() < length {
-        let act = if kind == People::Hostile && chance.one_in(3) {
-            Act::hostile(&mut chance)
-        } else {
-            Act::ordinary(&mut chance)
+        let act = match kind {
+            People::Hostile if chance.one_in(3) => Act::hostile(&mut chance),
+            People::Squatters if chance.one_in(3) => Act::squats(&mut chance),
+            _ => Act::ordinary(&mut chance),
         };
         if kinds >> act.kind() & 1 == 0 {
             continue;
@@ -325,7 +368,12 @@ pub struct Run {
     names: usize,
     chance: Chance,
     steps: usize,
-    is_hostile: bool,
+    /// Mallory's keys, where she is a member.
+    mallory: Value,
+    /// Those of a device of Alice's that nobody has.
+    made_up: Value,
+    leaves_names: bool,
+    leaves_newcomers: bool,
     is_restored: bool,
 }
 
@@ -336,7 +384,7 @@ fn visibility(seed: u64, room: usize) -> &'static str {
 }
 
 /// Keys as a device publishes them, from chance, with its own signature.
-fn device_keys(chance: &mut Chance, user: &str, id: &str) -> Value {
+fn device_keys(chance: &mut Chance, user: &str, id: &str) -> (Value, Ed25519SecretKey) {
     let mut bytes = || {
         let mut all = [0; 32];
         for part in all.chunks_mut(8) {
@@ -347,9 +395,10 @@ fn device_keys(chance: &mut Chance, user: &str, id: &str) -> Value {
     let curve25519 = Curve25519PublicKey::from(&Curve25519SecretKey::from_slice(&bytes()));
     let curve25519 = curve25519.to_base64();
     let key = Ed25519SecretKey::from_slice(&bytes());
-    published(user, id, &curve25519, &key.public_key().to_base64(), |signed| {
+    let keys = published(user, id, &curve25519, &key.public_key().to_base64(), |signed| {
         key.sign(signed).to_base64()
-    })
+    });
+    (keys, key)
 }
 
 fn text(value: &Value) -> String {
@@ -357,7 +406,10 @@ fn text(value: &Value) -> String {
 }
 
 impl Run {
-    fn new(seed: u64, sabotage: Sabotage, is_hostile: bool) -> Self {
+    fn new(seed: u64, sabotage: Sabotage, acts: &[(Act, usize)]) -> Self {
+        let is_hostile = acts.iter().any(|(act, _)| act.is_hostile());
+        // Whose Element does not sign has names that whoever gives the key first takes away.
+        let signs = seed % 4 != 3 || acts.iter().any(|(act, _)| act.kind() == 14);
         let mut server = Server::default();
         for (at, (room_id, version)) in ROOMS.into_iter().enumerate() {
             let visibility = visibility(seed, at);
@@ -397,6 +449,7 @@ impl Run {
             truth: RefCell::new(Truth::default()),
             lost: Cell::new((0, 0)),
             lost_at: Cell::new(None),
+            signs,
             sabotage,
         });
         let mut run = Self {
@@ -407,9 +460,17 @@ impl Run {
             names: 0,
             chance: Chance::new(seed ^ 0x5eed),
             steps: 0,
-            is_hostile,
+            mallory: Value::Null,
+            made_up: Value::Null,
+            leaves_names: acts.iter().all(|(act, _)| act.leaves_names()),
+            leaves_newcomers: acts.iter().all(|(act, _)| act.leaves_newcomers()),
             is_restored: false,
         };
+        if is_hostile {
+            run.mallory = device_keys(&mut run.chance, MALLORY, "MALLORY").0;
+            let mut server = run.world.server.borrow_mut();
+            server.publish_device(MALLORY, "MALLORY", Some(run.mallory.clone()));
+        }
         run.sign_in(ALICE);
         run.sign_in(BOB);
         run.steps(200);
@@ -418,8 +479,8 @@ impl Run {
 
     fn sign_in(&mut self, user: &str) {
         let id = format!("{}{}", &user[1..2], self.devices.len());
-        let keys = device_keys(&mut self.chance, user, &id);
-        let device = Rc::new(Device::new(user, &id, keys.clone()));
+        let (keys, key) = device_keys(&mut self.chance, user, &id);
+        let device = Rc::new(Device::new(user, &id, keys.clone(), key));
         self.world.server.borrow_mut().publish_device(user, &id, Some(keys));
         self.devices.push(device);
         self.open(self.devices.len() - 1);
@@ -665,6 +726,24 @@ impl Run {
                 let mut server = self.world.server.borrow_mut();
                 server.publish_device(MALLORY, &id, Some(keys));
             }
+            Act::MemberHandsOutKeys { device } => {
+                self.hands_out((MALLORY, "MALLORY"), &self.mallory.clone(), device);
+            }
+            Act::MemberGreets { user } => {
+                if self.devices.len() < 6 {
+                    self.sign_in([ALICE, BOB, CAROL][user % 3]);
+                    let newest = self.devices.len() - 1;
+                    self.hands_out((MALLORY, "MALLORY"), &self.mallory.clone(), newest);
+                }
+            }
+            Act::MadeUpDeviceHandsOutKeys { device } => {
+                if self.made_up.is_null() {
+                    self.made_up = device_keys(&mut self.chance, ALICE, "MADEUP").0;
+                    let mut server = self.world.server.borrow_mut();
+                    server.publish_device(ALICE, "MADEUP", Some(self.made_up.clone()));
+                }
+                self.hands_out((ALICE, "MADEUP"), &self.made_up.clone(), device);
+            }
             Act::MemberFills { user, room: at, slots, bytes } => {
                 for slot in 0..slots {
                     let content = json!({"x": "y".repeat(bytes)});
@@ -728,7 +807,7 @@ impl Run {
 
     fn stranger_tells(&mut self, user: usize, length: usize) {
         let user = self.user(user);
-        let keys = device_keys(&mut self.chance, MALLORY, "STRANGER");
+        let (keys, _) = device_keys(&mut self.chance, MALLORY, "STRANGER");
         let word = json!({"room_id": format!("!{}:x", "r".repeat(length)), "state": [
             {"type": "m.room.name", "state_key": "", "content": {"name": "Strange"}}]});
         let stranger = format!("@{}:x", "s".repeat(length.min(240)));
@@ -740,13 +819,27 @@ impl Run {
         }
     }
 
+    /// All room keys that somebody's device has been given go to a device as that device's own.
+    fn hands_out(&self, (user, id): (&str, &str), keys: &Value, device: usize) {
+        let to = self.device(device);
+        let mut server = self.world.server.borrow_mut();
+        for message in server.messages(user, id) {
+            let content = &message["content"];
+            if content["kind"] == "m.room_key" {
+                let event = json!({"type": "sim.olm", "sender": user, "content": {
+                    "kind": "m.room_key", "device": keys, "text": content["text"]}});
+                server.send_to_device(&to.user, &to.id, event);
+            }
+        }
+    }
+
     /// Mallory's own session, its key to all of a user's devices, and an event made with it.
     fn member_sends(&mut self, user: usize, room_id: &str, event_type: &str, content: &Value) {
         let user = self.user(user);
-        let keys = device_keys(&mut self.chance, MALLORY, "MALLORY");
+        let (keys, _) = device_keys(&mut self.chance, MALLORY, "FORGES");
         let (curve25519, ed25519) = (text(&keys["curve25519"]), text(&keys["ed25519"]));
         let device = OwnDevice::new(
-            DeviceId { user_id: MALLORY, id: "MALLORY" },
+            DeviceId { user_id: MALLORY, id: "FORGES" },
             DeviceKeys { curve25519: &curve25519, ed25519: &ed25519 },
         )
         .unwrap();
@@ -762,7 +855,7 @@ impl Run {
         )
         .unwrap();
         let mut server = self.world.server.borrow_mut();
-        server.publish_device(MALLORY, "MALLORY", Some(keys.clone()));
+        server.publish_device(MALLORY, "FORGES", Some(keys.clone()));
         for device in self.devices.iter().filter(|device| device.user == user) {
             let event = json!({"type": "sim.olm", "sender": MALLORY, "content": {
                 "kind": "m.room_key", "device": keys, "text": key.to_string()}});
@@ -788,11 +881,11 @@ impl Run {
             }
         }
         self.passes(600_000);
-        if !self.is_hostile {
+        if self.leaves_newcomers {
             self.newcomers_read_what_they_may();
         }
         // Keys that a restored profile has lost go to new devices with the next name only.
-        if !self.is_hostile && !self.is_restored {
+        if self.leaves_names && !self.is_restored {
             for (room_id, _) in ROOMS {
                 let expected = self.current(room_id).and_then(|event| {
                     let ciphertext = event["content"]["ciphertext"].as_str()?;
@@ -876,8 +969,7 @@ impl Run {
 
 /// Goes through a plan, until a promise is broken.
 pub fn run(seed: u64, acts: &[(Act, usize)], sabotage: Sabotage) -> Report {
-    let is_hostile = acts.iter().any(|(act, _)| act.is_hostile());
-    let mut run = Run::new(seed, sabotage, is_hostile);
+    let mut run = Run::new(seed, sabotage, acts);
     for (act, steps) in acts {
         run.acts(*act);
         run.steps(*steps);

@@ -81,6 +81,11 @@ impl Element {
     }
 }
 
+fn session(key: &Value) -> InboundGroupSession {
+    let key = ExportedSessionKey::from_base64(key["session_key"].as_str().unwrap()).unwrap();
+    InboundGroupSession::import(&key, SessionConfig::version_1())
+}
+
 /// Room keys of a device, in the form of exports.
 #[derive(Default)]
 pub struct Crypto {
@@ -110,20 +115,21 @@ impl Crypto {
         }));
     }
 
-    /// As matrix-sdk-crypto: whose key comes first stays.
+    /// As matrix-sdk-crypto: whose key comes first stays, unless the other reaches further back.
     fn keep(&mut self, key: Value) {
         let text = |name: &str| key[name].as_str().unwrap().to_owned();
         let name = (text("room_id"), text("session_id"));
-        self.keys.entry(name).or_insert(key);
+        let begins = |key: &Value| session(key).first_known_index();
+        if self.keys.get(&name).is_none_or(|held| begins(&key) < begins(held)) {
+            self.keys.insert(name, key);
+        }
     }
 
     /// Whether a key that is held opens the message.
     pub fn opens(&self, room_id: &str, session_id: &str, ciphertext: &str) -> bool {
         let name = (room_id.to_owned(), session_id.to_owned());
         let Some(key) = self.keys.get(&name) else { return false };
-        let key = ExportedSessionKey::from_base64(key["session_key"].as_str().unwrap()).unwrap();
-        let mut session = InboundGroupSession::import(&key, SessionConfig::version_1());
-        session.decrypt(&MegolmMessage::from_base64(ciphertext).unwrap()).is_ok()
+        session(key).decrypt(&MegolmMessage::from_base64(ciphertext).unwrap()).is_ok()
     }
 
     pub fn export(&self, wanted: impl Fn(&str, &str) -> bool) -> String {

@@ -5,7 +5,8 @@
 //! After every step: no (session, index) leaves twice for two plaintexts; no protected name leaves
 //! in clear; nothing forged or redacted is shown or sent again; no write is refused without a fault
 //! of disk or network. After quiet everyone who may read sees the same name, and who came later can
-//! read no name that was replaced before, where the room's history visibility says so.
+//! read no name that was replaced before, where the room's history visibility says so. Nobody takes a
+//! name away by handing out its key first.
 
 #![allow(
     clippy::unwrap_used,
@@ -54,7 +55,11 @@ fn failure(seed: u64, kind: People, sabotage: Sabotage) -> Option<String> {
         "{kind:?} seed {seed}: {}\n  after\n{}\n  scripts/sim --seed {seed}{}",
         broken.join("\n  "),
         told.join("\n"),
-        if kind == People::Hostile { " --hostile" } else { "" },
+        match kind {
+            People::Ordinary => "",
+            People::Hostile => " --hostile",
+            People::Squatters => " --squatters",
+        },
     ))
 }
 
@@ -98,8 +103,13 @@ fn strangers_members_and_servers_break_no_promise() {
 }
 
 #[test]
+fn keys_that_others_hand_out_first_break_no_promise() {
+    goes_through(People::Squatters, 40);
+}
+
+#[test]
 fn a_seed_always_gives_the_same_run() {
-    for kind in [People::Ordinary, People::Hostile] {
+    for kind in [People::Ordinary, People::Hostile, People::Squatters] {
         for seed in 0..5 {
             let once = run(seed, &plan(seed, kind), Sabotage::None);
             let again = run(seed, &plan(seed, kind), Sabotage::None);

@@ -10,6 +10,7 @@ use mantle_room_state::{
     UserId, WriteRoute,
 };
 use serde_json::{Value, json};
+use vodozemac::Ed25519SecretKey;
 
 use crate::disk::Disk;
 use crate::element::{Crypto, Element};
@@ -30,6 +31,8 @@ pub struct Device {
     pub id: String,
     /// Curve25519 and Ed25519, as published.
     pub keys: Value,
+    /// What it signs with.
+    key: Ed25519SecretKey,
     pub disk: RefCell<Disk>,
     /// What a backup has of it.
     pub copy: RefCell<Option<BTreeMap<String, String>>>,
@@ -41,11 +44,12 @@ pub struct Device {
 }
 
 impl Device {
-    pub fn new(user: &str, id: &str, keys: Value) -> Self {
+    pub fn new(user: &str, id: &str, keys: Value, key: Ed25519SecretKey) -> Self {
         Self {
             user: user.to_owned(),
             id: id.to_owned(),
             keys,
+            key,
             disk: RefCell::default(),
             copy: RefCell::default(),
             run: Cell::default(),
@@ -63,6 +67,8 @@ pub struct World {
     /// So many requests get lost on their way there, and so many answers on their way back.
     pub lost: Cell<(u32, u32)>,
     pub lost_at: Cell<Option<u64>>,
+    /// Whether the crypto of these Elements signs.
+    pub signs: bool,
     /// A mistake put into the page on purpose, to see that it is found.
     pub sabotage: Sabotage,
 }
@@ -372,6 +378,15 @@ impl Page {
         self.persist().await
     }
 
+    async fn signs(&self, room_id: &str, slot: TypeAndKey<'_>, content: &str) {
+        let now = self.world.tasks.now();
+        let text = self.call(|engine| engine.text_to_sign(RoomId(room_id), slot, content, now));
+        let Some(text) = text.filter(|_| self.world.signs) else { return };
+        self.breath().await;
+        let signature = self.device.key.sign(text.as_bytes()).to_base64();
+        self.call(|engine| engine.add_signature(&signature));
+    }
+
     async fn stored(
         &self,
         content: &str,
@@ -481,6 +496,8 @@ impl Page {
             let what = format!("{} sent a redacted name again", self.who());
             self.world.truth.borrow_mut().breaks(what);
         }
+        let slot = TypeAndKey { event_type: &again.event_type, state_key: &again.state_key };
+        self.signs(room_id, slot, &again.content_json).await;
         let (path, body) = self
             .stored(&again.content_json, |engine| {
                 engine.encrypt_again(
@@ -536,6 +553,8 @@ impl Page {
             Plan::Encrypt { event_type, state_key, .. } => {
                 self.writing(async || {
                     self.share_keys(room_id, (false, false)).await?;
+                    let slot = TypeAndKey { event_type: &event_type, state_key: &state_key };
+                    self.signs(room_id, slot, &body).await;
                     self.stored(&body, |engine| {
                         engine.encrypt(
                             RoomId(room_id),

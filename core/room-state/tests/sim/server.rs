@@ -151,6 +151,12 @@ impl Server {
         inbox.push(ToDevice { at, event });
     }
 
+    /// What waits for a device.
+    pub fn messages(&self, user: &str, device_id: &str) -> Vec<Value> {
+        let inbox = self.inboxes.get(&(user.to_owned(), device_id.to_owned()));
+        inbox.into_iter().flatten().map(|message| message.event.clone()).collect()
+    }
+
     /// True when a sync would bring something.
     pub fn has_news(&self, user: &str, since: Option<usize>) -> bool {
         let lies = self.lies.get(user);
