@@ -47,6 +47,7 @@ export const alone: readonly string[] = [
   "encrypted-state/attacks",
   "handlers",
   "hooks",
+  "hostile-world",
   "leak-report",
   "lifecycle",
   "question",

@@ -96,7 +96,7 @@ export async function makeElementReport(
 }
 
 /** With `unseen`, a row that nothing was seen of, with or without Mantle, is not driven. */
-function reportOf(tables: Tables, sessions: readonly SessionResult[], unseen?: string): Report {
+export function reportOf(tables: Tables, sessions: readonly SessionResult[], unseen?: string): Report {
   const rows = tables.leaks
     .map((leak) => reportRow(leak, tables, sessions))
     .map((row) => {

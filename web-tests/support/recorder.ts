@@ -77,10 +77,7 @@ export async function startRecorder(options: { hosts?: Record<string, Route> }):
     incoming: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> => {
-    const target = new URL(
-      incoming.url ?? "/",
-      `${scheme}://${incoming.headers.host ?? "unknown"}`,
-    );
+    const target = targetOf(scheme, incoming);
     const body = await collect(incoming);
     const exchange: Exchange = {
       time: Date.now(),
@@ -112,7 +109,7 @@ export async function startRecorder(options: { hosts?: Record<string, Route> }):
   const upgrade =
     (scheme: "wss" | "ws") =>
     (incoming: IncomingMessage, socket: Duplex, head: Buffer): void => {
-      const target = new URL(incoming.url ?? "/", `http://${incoming.headers.host ?? "unknown"}`);
+      const target = targetOf("http", incoming);
       const exchange: Exchange = {
         time: Date.now(),
         scheme,
@@ -278,6 +275,12 @@ export function forward(
     response.once("close", () => upstream.destroy());
     upstream.end(request.body);
   });
+}
+
+/** Browsers send a proxy whole addresses, and a server paths, which may begin with two slashes. */
+function targetOf(scheme: "https" | "http", incoming: IncomingMessage): URL {
+  const { url = "/", headers } = incoming;
+  return new URL(url.startsWith("/") ? `${scheme}://${headers.host ?? "unknown"}${url}` : url);
 }
 
 function isBrowserOwn(host: string): boolean {
