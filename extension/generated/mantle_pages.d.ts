@@ -1,7 +1,7 @@
 /* tslint:disable */
 /* eslint-disable */
 
-import type { Account, CheckUpReport, CheckUpRequest, FindingId, RepairNext, RepairView } from "./types.ts";
+import type { Account, CheckUpNext, CheckUpReport, FindingId, RepairNext, RepairView } from "./types.ts";
 
 
 
@@ -17,7 +17,7 @@ export class CheckUp {
     [Symbol.dispose](): void;
     /**
      * The answer to what was asked last; status 0: there was none. `headers` is "name: value\n…". For
-     * how many milliseconds to wait before the next request.
+     * how many milliseconds to wait before the next inquiry.
      */
     answer(status: number, headers: string, body: string): number;
     /**
@@ -28,12 +28,12 @@ export class CheckUp {
      */
     constructor(account: Account);
     /**
-     * What to ask the homeserver next; `undefined` once all is asked.
+     * What to ask the homeserver, or the page's session, next; `undefined` once all is asked.
      *
      * # Errors
      * None that a person could mend.
      */
-    nextRequest(): CheckUpRequest | undefined;
+    nextInquiry(): CheckUpNext | undefined;
     /**
      * The repair of a finding; `undefined` where Mantle has none.
      *

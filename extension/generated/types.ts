@@ -501,14 +501,27 @@ body: string | null,
 signed: boolean, };
 
 /**
+ * What a check-up wants next.
+ */
+export type CheckUpNext = { "do": "ask", 
+/**
+ * To the homeserver.
+ */
+request: CheckUpRequest, } | { "do": "judge", 
+/**
+ * JSON, as the homeserver tells of it.
+ */
+backup: string, };
+
+/**
  * What a request is made for.
  */
-export type Topic = "sessions" | "sync" | "contacts" | "pushers" | "profile" | "presence" | "directory" | "media";
+export type Topic = "sessions" | "sync" | "contacts" | "pushers" | "profile" | "presence" | "directory" | "media" | "backup";
 
 /**
  * What the account shows.
  */
-export type FindingId = "session-names" | "readable-rooms" | "room-pictures" | "identity-server" | "integration-manager" | "account-widgets" | "room-widgets" | "keywords" | "open-history" | "listed-rooms" | "guest-access" | "public-profile" | "time-zone" | "open-media" | "presence" | "content-network" | "pushers" | "contacts" | "idle-sessions";
+export type FindingId = "session-names" | "readable-rooms" | "room-pictures" | "identity-server" | "integration-manager" | "account-widgets" | "room-widgets" | "keywords" | "open-history" | "listed-rooms" | "guest-access" | "public-profile" | "time-zone" | "open-media" | "presence" | "content-network" | "pushers" | "contacts" | "idle-sessions" | "key-backup";
 
 /**
  * Who can see it; the widest first.
@@ -533,7 +546,7 @@ name: string,
  */
 of: string | null, 
 /**
- * Of rooms: `name` or `topic`.
+ * Of rooms: `name` or `topic`. Of a key backup: `version`, which its name is.
  */
 parts: Array<string>, 
 /**

@@ -35,7 +35,9 @@ export type CheckUpTask =
   /** Says who will not see the encrypted names of these rooms. */
   | { do: "preview"; user: string; rooms: string[] }
   /** Encrypts a room's name and topic. */
-  | { do: "convert"; user: string; room: string };
+  | { do: "convert"; user: string; room: string }
+  /** Says whether the session trusts a key backup, as its homeserver tells of it. */
+  | { do: "judge"; user: string; backup: string };
 
 /** What the relay does for it, with what is kept of repairs while the session lasts. */
 export type CheckUpKeeping =
@@ -151,7 +153,7 @@ export function readCheckUpOutcome(value: unknown): CheckUpOutcome | undefined {
 }
 
 function readTask(value: Plain): CheckUpTask | undefined {
-  const { user, room, rooms } = value;
+  const { user, room, rooms, backup } = value;
   if (value["do"] === "account") return { do: "account" };
   if (!isText(user, MAX_USER_LENGTH)) return undefined;
   switch (value["do"]) {
@@ -163,6 +165,8 @@ function readTask(value: Plain): CheckUpTask | undefined {
       return isList(rooms, MAX_ROOMS, 300) ? { do: "preview", user, rooms } : undefined;
     case "convert":
       return isText(room, 300) ? { do: "convert", user, room } : undefined;
+    case "judge":
+      return isText(backup, MAX_VALUE_LENGTH) ? { do: "judge", user, backup } : undefined;
     default:
       return undefined;
   }

@@ -373,12 +373,19 @@ describe("the check-up", () => {
       { do: "ask", user, request },
       { do: "preview", user, rooms: ["!a"] },
       { do: "convert", user, room: "!a" },
+      { do: "judge", user, backup: "{}" },
       { do: "keep", user, key: "found", value: null },
     ]) {
       assert.deepEqual(query(task), { kind: "check-up-query", task });
       for (const wrong of [undefined, 5, "x".repeat(301)]) {
         assert.equal(query({ ...task, user: wrong }), undefined, task.do);
       }
+    }
+  });
+
+  test("has no backup judged that is too long to be one", () => {
+    for (const backup of [undefined, {}, "x".repeat(MAX_VALUE_LENGTH + 1)]) {
+      assert.equal(query({ do: "judge", user, backup }), undefined);
     }
   });
 

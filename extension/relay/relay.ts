@@ -61,6 +61,7 @@ const CHECK_UP_PATIENCE_MS = {
   ask: 120_000,
   preview: 600_000,
   convert: 1_800_000,
+  judge: 45_000,
 };
 /** Hooks that have not spoken by then never will. */
 const SILENCE_MS = 1000;

@@ -10,10 +10,12 @@ import { bothBrowsers } from "../support/browsers.ts";
 import { answerJson, forward } from "../support/recorder.ts";
 import type { Exchange } from "../support/recorder.ts";
 import type { Account } from "../support/synapse.ts";
+import { drive } from "../support/client-page.ts";
 import { HOMESERVER, startWorld } from "../support/world.ts";
 import type { World } from "../support/world.ts";
 import {
   check as checkByKeyboard,
+  enter,
   openChecked,
   openCheckUp,
   press as pressByKeyboard,
@@ -126,6 +128,7 @@ for (const kind of bothBrowsers) {
         `GET ${V3}/sync`,
         `GET ${V3}/account/3pid`,
         `GET ${V3}/pushers`,
+        `GET ${V3}/room_keys/version`,
         `GET ${V3}/profile/${user}`,
         `GET ${V3}/presence/${user}/status`,
       ]);
@@ -199,7 +202,7 @@ for (const kind of bothBrowsers) {
       });
     });
 
-    it("breaks no rule of WCAG 2.2 AA with what it found, and fits 320 pixels", async () => {
+    it("breaks no rule of WCAG 2.2 AA with what it found, in any colours, and fits 320 pixels", async () => {
       await checkUp.setViewport({ width: 320, height: 900 });
       await checkUp.$$eval("details", (all) => {
         for (const fold of all) fold.open = true;
@@ -220,6 +223,12 @@ for (const kind of bothBrowsers) {
       );
       assert.equal(isWide, false);
       await checkUp.setViewport({ width: 900, height: 1200 });
+      await running.setForcedColors(checkUp, true);
+      await checkUp.waitForFunction(() => matchMedia("(forced-colors: active)").matches);
+      assert.deepEqual(await violations(checkUp), [], "the person's own colours");
+      const name = `checkup-${kind}-forced-colours.png`;
+      await checkUp.screenshot({ path: join(SCREENSHOTS, name), fullPage: true });
+      await running.setForcedColors(checkUp, false);
     });
 
     it("renames sessions and gives them their names back", async () => {
@@ -243,6 +252,10 @@ for (const kind of bothBrowsers) {
         "chat.example.org: Chrome on Windows",
       ]);
       await press("session-names", "Close");
+      // Who works by keyboard goes on from the finding, and not from the page's beginning.
+      await checkUp.waitForSelector('[data-finding="session-names"] .repair', { hidden: true });
+      const focused = await checkUp.evaluate(() => document.activeElement?.id ?? "");
+      assert.equal(focused, "finding-session-names");
       await check();
     });
 
@@ -330,6 +343,83 @@ for (const kind of bothBrowsers) {
       assert.equal((await findings())["readable-rooms"], undefined);
     });
 
+    it("closes what her rooms and profile show everybody, each with the way back", async () => {
+      const open = [
+        ["m.room.history_visibility", { history_visibility: "world_readable" }],
+        ["m.room.guest_access", { guest_access: "can_join" }],
+      ] as const;
+      const { room_id: id } = await call("POST", `${V3}/createRoom`, {
+        name: "Town hall",
+        preset: "public_chat",
+        initial_state: open.map(([type, content]) => ({ type, state_key: "", content })),
+      });
+      const roomId = String(id);
+      const listing = `${V3}/directory/list/room/${encodeURIComponent(roomId)}`;
+      await call("PUT", listing, { visibility: "public" });
+      const profile = `/_matrix/client/unstable/uk.tcpip.msc4133/profile/${me.userId}`;
+      const zone = "us.cloke.msc4175.tz";
+      await call("PUT", `${profile}/${zone}`, { [zone]: "Europe/Paris" });
+      const value = async (type: string, key: string): Promise<unknown> =>
+        (await state(roomId, type))[key];
+      const findings: [string, () => Promise<unknown>, unknown, unknown][] = [
+        [
+          "open-history",
+          () => value("m.room.history_visibility", "history_visibility"),
+          ...(["world_readable", "shared"] as const),
+        ],
+        [
+          "guest-access",
+          () => value("m.room.guest_access", "guest_access"),
+          ...(["can_join", "forbidden"] as const),
+        ],
+        [
+          "listed-rooms",
+          async () => (await call("GET", listing))["visibility"],
+          ...(["public", "private"] as const),
+        ],
+        [
+          "time-zone",
+          async () => (await call("GET", `${V3}/profile/${me.userId}`))[zone] ?? "none",
+          ...(["Europe/Paris", "none"] as const),
+        ],
+        [
+          "account-widgets",
+          async () => "stickers" in (await readData("m.widgets")),
+          ...([true, false] as const),
+        ],
+      ];
+      await check();
+      for (const [finding, read, before, after] of findings) {
+        assert.equal(await read(), before, finding);
+        await repair(finding);
+        await reached(finding, "ended");
+        assert.equal(await read(), after, `${finding}, repaired`);
+        await press(finding, "Undo");
+        await until(async () => (await read()) === before, `${finding}, taken back`, 30_000);
+        assert.match(await reached(finding, "ended"), /Taken back\./);
+      }
+    });
+
+    it("tells of a key backup that is not known to be hers, and not of her own", async () => {
+      const key = Buffer.from("somebody else's key, 32 bytes...").toString("base64");
+      const { version } = await call("POST", `${V3}/room_keys/version`, {
+        algorithm: "m.megolm_backup.v1.curve25519-aes-sha2",
+        auth_data: { public_key: key.replaceAll("=", ""), signatures: {} },
+      });
+      await check();
+      assert.deepEqual((await findings())["key-backup"], [`${String(version)} (version)`]);
+      const said = await checkUp.$eval('[data-finding="key-backup"]', (one) => {
+        return (one as HTMLElement).innerText;
+      });
+      assert.match(said, /^your homeserver\s/);
+      assert.match(said, /In Element's settings under Encryption/);
+      assert.doesNotMatch(said, /Repair/);
+      await drive(alice.page, "makeBackup");
+      await check();
+      assert.equal((await findings())["key-backup"], undefined);
+      assert.equal(await checkUp.$eval("#unread", (part) => part.checkVisibility()), false);
+    });
+
     it("is found from the popup, which says how much was found", async () => {
       const tab = await tabShowing(checkUp, SITE);
       const popup = await running.openExtensionPage(`popup.html?tab=${tab}`);
@@ -339,6 +429,25 @@ for (const kind of bothBrowsers) {
       assert.match(said ?? "", new RegExp(`^${shown} things? (?:is|are) known of you already`));
       await popup.waitForSelector("#open-check-up:not([hidden])");
       await popup.close();
+    });
+
+    it("leaves the focus beside what is closed, also where a repair stands by itself", async () => {
+      await checkUp.close();
+      checkUp = await openCheckUp(running, SITE);
+      await checkUp.waitForSelector("#repairs:not([hidden]) .repair");
+      const left = (): Promise<number> => checkUp.$$eval("#repairs .repair", (all) => all.length);
+      const begun = await left();
+      assert.ok(begun > 1, `${begun} repairs`);
+      for (let more = begun - 1; more >= 0; more -= 1) {
+        // The last one, which ends it.
+        await enter(checkUp, "#repairs .finding .actions button:last-of-type");
+        await until(async () => (await left()) === more, "one repair less", 30_000);
+        const place = await checkUp.evaluate(() => {
+          const active = document.activeElement;
+          return active?.closest("#repairs h3") === active ? "a repair" : (active?.id ?? "");
+        });
+        assert.equal(place, more > 0 ? "a repair" : "check");
+      }
     });
 
     it("keeps nothing of it once the session is over", async () => {
@@ -354,8 +463,10 @@ for (const kind of bothBrowsers) {
 }
 
 /** What the check-up asks for, and Element's own session does not while nothing happens. */
-function isOfCheckUp({ path }: Exchange): boolean {
+function isOfCheckUp({ path, headers }: Exchange): boolean {
   return (
+    // Element's crypto asks for it too, when it likes, but not past the browser's cache.
+    (path.endsWith("/room_keys/version") && headers["cache-control"] === "no-cache") ||
     /\/v3\/(?:devices|account\/3pid|pushers|profile\/|presence\/)/.test(path) ||
     /account_data\/|pushrules\/global\/content|\/state\//.test(path) ||
     (path.startsWith(`${V3}/sync`) && path.includes("im.vector.modular.widgets"))

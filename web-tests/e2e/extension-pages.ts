@@ -1,7 +1,7 @@
 /** Browsers in which a spec can also open Mantle's own pages and stop its background. */
 import { fileURLToPath } from "node:url";
 import puppeteer from "puppeteer-core";
-import type { Browser, Page } from "puppeteer-core";
+import type { Browser, CDPSession, Page } from "puppeteer-core";
 import { type BrowserKind, dismissFirstRun, firefoxNetwork, launch } from "../support/browsers.ts";
 import { project } from "../../scripts/project.ts";
 
@@ -21,6 +21,8 @@ export interface ExtensionBrowser {
   stopBackground(): Promise<void>;
   /** What pages are told of the person's taste in colours. */
   setDark(page: Page, dark: boolean): Promise<void>;
+  /** What pages are told of colours of the person's own, which replace theirs; until the page is closed. */
+  setForcedColors(page: Page, forced: boolean): Promise<void>;
   /** Puts the extension in again, as an update does; its own pages are closed by that. */
   reinstall(): Promise<void>;
   close(): Promise<void>;
@@ -71,6 +73,7 @@ export function launchMantle(
 async function inChromium(options: ExtensionBrowserOptions): Promise<ExtensionBrowser> {
   const launched = await launch("chromium", options);
   const { browser, extensionId } = launched;
+  const forcing = new WeakMap<Page, CDPSession>();
   return {
     kind: "chromium",
     browser,
@@ -107,6 +110,14 @@ async function inChromium(options: ExtensionBrowserOptions): Promise<ExtensionBr
     },
     setDark: (page, dark) =>
       page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }]),
+    setForcedColors: async (page, forced) => {
+      // Puppeteer has no word for it. It holds for as long as this session does.
+      const session = forcing.get(page) ?? (await page.createCDPSession());
+      forcing.set(page, session);
+      await session.send("Emulation.setEmulatedMedia", {
+        features: [{ name: "forced-colors", value: forced ? "active" : "none" }],
+      });
+    },
     reinstall: async () => {
       await browser.installExtension(options.extension ?? "");
     },
@@ -179,6 +190,13 @@ async function inFirefox(options: ExtensionBrowserOptions): Promise<ExtensionBro
       await inBrowserWindow(
         browser,
         `(async () => { Services.prefs.setIntPref(${pref}, ${dark ? 0 : 1}); return "set"; })()`,
+      );
+    },
+    setForcedColors: async (_page, forced) => {
+      const pref = '"browser.display.document_color_use"';
+      await inBrowserWindow(
+        browser,
+        `(async () => { Services.prefs.setIntPref(${pref}, ${forced ? 2 : 0}); return "set"; })()`,
       );
     },
     reinstall: async () => {

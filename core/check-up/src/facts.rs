@@ -52,6 +52,7 @@ pub(crate) struct Facts {
     /// Ids of rooms in the homeserver's list.
     pub(crate) listed: BTreeSet<String>,
     pub(crate) is_media_open: bool,
+    pub(crate) backup: Option<Backup>,
     /// Whose network carries the homeserver's answers.
     pub(crate) network: Option<&'static str>,
 }
@@ -73,6 +74,24 @@ pub(crate) struct Pusher {
     pub(crate) device_display_name: String,
     #[serde(default)]
     pub(crate) data: Map<String, Value>,
+}
+
+/// A key backup at the homeserver.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Backup {
+    pub(crate) version: String,
+    /// The page's session says that neither the person's keys nor the session's signed it, and that it
+    /// does not hold the backup's own key.
+    #[serde(skip)]
+    pub(crate) is_strange: bool,
+}
+
+/// What the page's session says of a backup.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Judgement {
+    trusted: bool,
+    matches_decryption_key: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -160,6 +179,9 @@ impl Facts {
             self.is_media_open = response.status == 200;
             return self.is_media_open.then_some(());
         }
+        if topic == Topic::Backup && response.status == 404 {
+            return Some(());
+        }
         // A list would pass for an object with all left out.
         let is_object = response.body.trim_start().starts_with('{');
         if response.status != 200 || response.body.len() > MAX_ANSWER || !is_object {
@@ -197,8 +219,22 @@ impl Facts {
                     self.listed.extend(room.map(|room| room.id.clone()));
                 }
             }
+            // What is too long for a backup's description is none that a session could judge.
+            Topic::Backup if response.body.len() > MAX_CONTENT => return None,
+            Topic::Backup => self.backup = Some(serde_json::from_str(response.body).ok()?),
             Topic::Media => {}
         }
+        Some(())
+    }
+
+    /// Takes in what the page's session says of the backup; nothing when it could not say.
+    pub(crate) fn judge(&mut self, response: Response<'_>) -> Option<()> {
+        if response.status != 200 {
+            return None;
+        }
+        let judgement: Judgement = serde_json::from_str(response.body).ok()?;
+        let backup = self.backup.as_mut()?;
+        backup.is_strange = !judgement.trusted && !judgement.matches_decryption_key;
         Some(())
     }
 

@@ -55,9 +55,11 @@ pub enum FindingId {
     Contacts,
     /// Sessions that nobody used for long.
     IdleSessions,
+    /// A key backup of which the session does not know that it is the person's own.
+    KeyBackup,
 }
 
-const ALL: [FindingId; 19] = [
+const ALL: [FindingId; 20] = [
     FindingId::SessionNames,
     FindingId::ReadableRooms,
     FindingId::RoomPictures,
@@ -77,6 +79,7 @@ const ALL: [FindingId; 19] = [
     FindingId::Pushers,
     FindingId::Contacts,
     FindingId::IdleSessions,
+    FindingId::KeyBackup,
 ];
 
 /// Sessions unused for longer are findings.
@@ -121,7 +124,7 @@ pub struct Item {
     pub name: String,
     /// Where it belongs: a host, or a room.
     pub of: Option<String>,
-    /// Of rooms: `name` or `topic`.
+    /// Of rooms: `name` or `topic`. Of a key backup: `version`, which its name is.
     pub parts: Vec<&'static str>,
     /// Milliseconds since the epoch, where it is known.
     pub since: Option<u64>,
@@ -195,7 +198,7 @@ fn finding(id: FindingId, facts: &Facts, account: &Account) -> Option<Finding> {
         Id::ListedRooms | Id::GuestAccess => (Audience::Everyone, Grade::Low),
         Id::Presence => (Audience::People, Grade::Medium),
         Id::ContentNetwork | Id::Pushers => (Audience::ThirdParty, Grade::Medium),
-        Id::IdleSessions => (Audience::Homeserver, Grade::Medium),
+        Id::IdleSessions | Id::KeyBackup => (Audience::Homeserver, Grade::Medium),
     };
     let mut items = items(id, facts, account);
     let count = items.len();
@@ -268,6 +271,15 @@ fn items(id: FindingId, facts: &Facts, account: &Account) -> Vec<Item> {
         FindingId::TimeZone => {
             facts.time_zone().map(|(_, zone)| plain(shortened(zone))).into_iter().collect()
         }
+        FindingId::KeyBackup => facts
+            .backup
+            .iter()
+            .filter(|backup| backup.is_strange)
+            .map(|backup| {
+                let parts = vec!["version"];
+                Item { parts, ..fixed((shortened(&backup.version), None)) }
+            })
+            .collect(),
         FindingId::Contacts => facts
             .contacts
             .iter()

@@ -1,7 +1,7 @@
 //! The check-up of an account: which requests tell what it shows already, what of that is a finding
 //! and who can see it, and how a finding is taken back step by step.
 //!
-//! Nothing here asks anybody: the extension's page sends what [`CheckUp::next_request`] and [`Repair::next`]
+//! Nothing here asks anybody: the extension's page sends what [`CheckUp::next_inquiry`] and [`Repair::next`]
 //! give it, through Element's own session, and hands the answers in. Answers are a homeserver's and
 //! may be anything: each is read once, in a time that grows with its length, and what cannot be read
 //! costs itself alone.
@@ -76,6 +76,25 @@ impl Request {
     }
 }
 
+/// What a check-up wants next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(ts_rs::TS), ts(rename = "CheckUpNext"))]
+#[serde(rename_all = "kebab-case", tag = "do")]
+pub enum Inquiry {
+    /// Send it, and hand in the answer.
+    Ask {
+        /// To the homeserver.
+        request: Request,
+    },
+    /// Let the page's session say whether it trusts a key backup, and hand that in with status 200:
+    /// `{"trusted":…,"matchesDecryptionKey":…}`. Only the session knows its keys by itself; what a
+    /// homeserver says of signatures is the homeserver's word.
+    Judge {
+        /// JSON, as the homeserver tells of it.
+        backup: String,
+    },
+}
+
 /// What came back. Without an answer the status is 0.
 #[derive(Debug, Clone, Copy)]
 pub struct Response<'a> {
@@ -129,6 +148,8 @@ pub enum Topic {
     Directory,
     /// Whether a picture is handed out without an account.
     Media,
+    /// Whether the key backup is the person's own.
+    Backup,
 }
 
 /// One look at an account, request by request.
@@ -136,8 +157,8 @@ pub enum Topic {
 pub struct CheckUp {
     account: Account,
     facts: Facts,
-    waiting: VecDeque<(Topic, Request)>,
-    asked: Option<(Topic, Request)>,
+    waiting: VecDeque<(Topic, Inquiry)>,
+    asked: Option<(Topic, Inquiry)>,
     /// How often in a row the homeserver asked to wait.
     waits: u32,
     made: u32,
@@ -148,20 +169,18 @@ impl CheckUp {
     /// Nothing is known yet.
     #[must_use]
     pub fn new(account: Account) -> Self {
-        let waiting = VecDeque::from([
-            (Topic::Sessions, Request::get("/_matrix/client/v3/devices".to_owned())),
-            (Topic::Sync, Request::get(rooms::sync_path(account.now))),
-            (Topic::Contacts, Request::get("/_matrix/client/v3/account/3pid".to_owned())),
-            (Topic::Pushers, Request::get("/_matrix/client/v3/pushers".to_owned())),
+        let presence = format!("/_matrix/client/v3/presence/{}/status", encoded(&account.user));
+        let signed = |topic, path: &str| (topic, Request::get(path.to_owned()));
+        let waiting = [
+            signed(Topic::Sessions, "/_matrix/client/v3/devices"),
+            signed(Topic::Sync, &rooms::sync_path(account.now)),
+            signed(Topic::Contacts, "/_matrix/client/v3/account/3pid"),
+            signed(Topic::Pushers, "/_matrix/client/v3/pushers"),
+            signed(Topic::Backup, "/_matrix/client/v3/room_keys/version"),
             (Topic::Profile, Request::unsigned(profile_path(&account.user))),
-            (
-                Topic::Presence,
-                Request::get(format!(
-                    "/_matrix/client/v3/presence/{}/status",
-                    encoded(&account.user)
-                )),
-            ),
-        ]);
+            signed(Topic::Presence, &presence),
+        ];
+        let waiting = waiting.map(|(topic, request)| (topic, Inquiry::Ask { request })).into();
         Self {
             account,
             facts: Facts::default(),
@@ -174,18 +193,24 @@ impl CheckUp {
     }
 
     /// What to ask next; nothing once all is asked.
-    pub fn next_request(&mut self) -> Option<Request> {
-        let (topic, request) = self.waiting.pop_front()?;
-        self.asked = Some((topic, request.clone()));
-        Some(request)
+    pub fn next_inquiry(&mut self) -> Option<Inquiry> {
+        let (topic, inquiry) = self.waiting.pop_front()?;
+        self.asked = Some((topic, inquiry.clone()));
+        Some(inquiry)
     }
 
-    /// The answer to what was asked last; for how many milliseconds to wait before the next request.
+    /// The answer to what was asked last; for how many milliseconds to wait before the next inquiry.
     pub fn answer(&mut self, response: Response<'_>) -> u64 {
-        let Some((topic, request)) = self.asked.take() else { return 0 };
+        let Some((topic, inquiry)) = self.asked.take() else { return 0 };
+        let Inquiry::Ask { request } = inquiry else {
+            if self.facts.judge(response).is_none() {
+                self.unread.insert(topic);
+            }
+            return 0;
+        };
         if response.status == 429 && self.waits < MAX_WAITS {
             self.waits += 1;
-            self.waiting.push_front((topic, request));
+            self.waiting.push_front((topic, Inquiry::Ask { request }));
             return response.retry_after().unwrap_or(2_000).min(MAX_WAIT_MS);
         }
         self.waits = 0;
@@ -200,13 +225,19 @@ impl CheckUp {
                 });
                 for room in listed.take(MAX_DIRECTORY) {
                     let path = directory_path(&room.id);
-                    self.waiting.push_back((Topic::Directory, Request::get(path)));
+                    let request = Request::get(path);
+                    self.waiting.push_back((Topic::Directory, Inquiry::Ask { request }));
                 }
             }
             Topic::Profile => {
                 if let Some(path) = self.facts.picture_path() {
-                    self.waiting.push_back((Topic::Media, Request::unsigned(path)));
+                    let request = Request::unsigned(path);
+                    self.waiting.push_back((Topic::Media, Inquiry::Ask { request }));
                 }
+            }
+            Topic::Backup if self.facts.backup.is_some() => {
+                let backup = response.body.to_owned();
+                self.waiting.push_front((topic, Inquiry::Judge { backup }));
             }
             _ => {}
         }

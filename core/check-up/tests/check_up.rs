@@ -2,8 +2,8 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 use mantle_check_up::{
-    Account, Audience, CheckUp, Finding, FindingId, MAX_ITEMS, Next, Repair, Report, Response,
-    Topic,
+    Account, Audience, CheckUp, Finding, FindingId, Inquiry, MAX_ITEMS, Next, Repair, Report,
+    Request, Response, Topic,
 };
 use serde_json::{Value, json};
 
@@ -19,11 +19,19 @@ fn account(convertible: &[&str]) -> Account {
     }
 }
 
+/// The next request; no session is asked for its judgement in between.
+fn next_request(check: &mut CheckUp) -> Option<Request> {
+    match check.next_inquiry()? {
+        Inquiry::Ask { request } => Some(request),
+        Inquiry::Judge { backup } => panic!("{backup} is to be judged"),
+    }
+}
+
 /// Answers each request by the longest beginning of its path that is known; others are 404.
 fn checked(account: Account, answers: &[(&str, &str)]) -> CheckUp {
     let mut check = CheckUp::new(account);
     let mut requests = 0;
-    while let Some(request) = check.next_request() {
+    while let Some(request) = next_request(&mut check) {
         requests += 1;
         assert!(requests < 1_000);
         assert_eq!(request.method, "GET", "a check-up changes nothing");
@@ -97,7 +105,7 @@ fn an_account_that_tells_nothing_has_no_findings() {
     let check = checked(account(&[]), &[(DEVICES, devices), (SYNC, &sync(&data, &rooms))]);
     assert_eq!(
         check.report(),
-        Report { findings: vec![], requests: 6, unread: vec![Topic::Contacts, Topic::Pushers] }
+        Report { findings: vec![], requests: 7, unread: vec![Topic::Contacts, Topic::Pushers] }
     );
 }
 
@@ -105,7 +113,9 @@ fn an_account_that_tells_nothing_has_no_findings() {
 fn no_two_checks_are_answered_from_a_memory_of_the_first() {
     let asked = |now| {
         let mut check = CheckUp::new(Account { now, ..account(&[]) });
-        std::iter::from_fn(|| check.next_request()).map(|request| request.path).collect::<Vec<_>>()
+        std::iter::from_fn(|| next_request(&mut check))
+            .map(|request| request.path)
+            .collect::<Vec<_>>()
     };
     let begin = 1_764_000_000_000;
     for seconds in 1..200 {
@@ -535,7 +545,7 @@ fn what_anybody_is_told_is_asked_without_an_account() {
     for media_is_open in [true, false] {
         let mut check = CheckUp::new(account(&[]));
         let mut unsigned = Vec::new();
-        while let Some(request) = check.next_request() {
+        while let Some(request) = next_request(&mut check) {
             let is_media = request.path.starts_with("/_matrix/media/");
             let is_profile = request.path.contains("/profile/");
             if !request.signed {
@@ -584,7 +594,7 @@ fn a_picture_with_an_address_that_is_none_is_not_asked_for() {
     ] {
         let profile = json!({ "avatar_url": avatar }).to_string();
         let mut check = CheckUp::new(account(&[]));
-        while let Some(request) = check.next_request() {
+        while let Some(request) = next_request(&mut check) {
             assert!(!request.path.contains("/media/"), "{}", request.path);
             let is_profile = request.path.contains("/profile/");
             check.answer(answer(
@@ -690,7 +700,7 @@ fn a_content_network_shows_itself_in_the_headers_of_any_answer() {
         ("no header at all", None),
     ] {
         let mut check = CheckUp::new(account(&[]));
-        check.next_request().unwrap();
+        next_request(&mut check).unwrap();
         check.answer(Response { status: 404, headers, body: "" });
         let report = check.report();
         let told =
@@ -702,18 +712,18 @@ fn a_content_network_shows_itself_in_the_headers_of_any_answer() {
 #[test]
 fn a_check_waits_when_it_is_too_fast_and_goes_on_without_an_answer_at_last() {
     let mut check = CheckUp::new(account(&[]));
-    let first = check.next_request().unwrap();
+    let first = next_request(&mut check).unwrap();
     let limited = r#"{"retry_after_ms":1234}"#;
     assert_eq!(check.answer(answer(429, limited)), 1_234);
-    assert_eq!(check.next_request().unwrap(), first, "asked again");
+    assert_eq!(next_request(&mut check).unwrap(), first, "asked again");
     assert_eq!(check.answer(answer(429, r#"{"retry_after_ms":99999999}"#)), 60_000);
     let mut more = 0;
-    while check.next_request().is_some() {
+    while next_request(&mut check).is_some() {
         more += 1;
         assert!(more < 1_000);
         check.answer(answer(429, limited));
     }
-    assert_eq!(check.report().unread.len(), 6);
+    assert_eq!(check.report().unread.len(), 7);
 }
 
 #[test]
@@ -723,5 +733,78 @@ fn no_more_rooms_are_looked_for_in_the_list_than_a_homeserver_bears() {
     let rooms: serde_json::Map<String, Value> =
         (0..500).map(|index| (format!("!{index}"), one.clone())).collect();
     let check = checked(account(&[]), &[(SYNC, &sync(&json!([]), &Value::Object(rooms)))]);
-    assert_eq!(check.report().requests, 106);
+    assert_eq!(check.report().requests, 107);
+}
+
+const BACKUP: &str = r#"{"version":"3","algorithm":"m.megolm_backup.v1.curve25519-aes-sha2",
+    "auth_data":{"public_key":"abc","signatures":{}},"count":7,"etag":"1"}"#;
+
+/// A check-up whose homeserver tells of a key backup like this; the answer of the page's session.
+fn with_backup(status: u16, told: &str, judged: Response<'_>) -> (CheckUp, usize) {
+    let mut check = CheckUp::new(account(&[]));
+    let mut judgements = 0;
+    while let Some(inquiry) = check.next_inquiry() {
+        match inquiry {
+            Inquiry::Ask { request } if request.path.ends_with("/room_keys/version") => {
+                assert!(request.signed);
+                check.answer(answer(status, told))
+            }
+            Inquiry::Ask { .. } => check.answer(answer(404, "{}")),
+            Inquiry::Judge { backup } => {
+                assert_eq!(backup, told, "the session sees what the homeserver said");
+                judgements += 1;
+                check.answer(judged)
+            }
+        };
+    }
+    (check, judgements)
+}
+
+#[test]
+fn a_key_backup_is_a_finding_where_the_session_does_not_know_it_for_the_persons_own() {
+    for (trusted, matches, is_found) in
+        [(false, false, true), (true, false, false), (false, true, false), (true, true, false)]
+    {
+        let said = json!({ "trusted": trusted, "matchesDecryptionKey": matches }).to_string();
+        let (check, judgements) = with_backup(200, BACKUP, answer(200, &said));
+        assert_eq!(judgements, 1);
+        let report = check.report();
+        assert_eq!(report.requests, 7, "a judgement asks no homeserver");
+        assert!(!report.unread.contains(&Topic::Backup));
+        let finding = found(&report, FindingId::KeyBackup);
+        assert_eq!(finding.is_some(), is_found, "{said}");
+        let Some(finding) = finding else { continue };
+        assert_eq!((finding.count, finding.audience), (1, Audience::Homeserver));
+        assert_eq!(
+            (finding.items[0].name.as_str(), finding.items[0].parts.as_slice()),
+            ("3", ["version"].as_slice())
+        );
+        assert_eq!(finding.repair, None, "Element's settings do it");
+        assert!(check.repair(FindingId::KeyBackup).is_none());
+    }
+}
+
+#[test]
+fn a_key_backup_that_nobody_could_judge_is_said_to_be_unread() {
+    let long = format!(r#"{{"version":"{}"}}"#, "3".repeat(40_000));
+    let said = r#"{"trusted":false,"matchesDecryptionKey":false}"#;
+    for (status, told, judged, judgements) in [
+        (404, r#"{"errcode":"M_NOT_FOUND"}"#, answer(200, said), None),
+        (500, BACKUP, answer(200, said), Some(0)),
+        (200, "{}", answer(200, said), Some(0)),
+        (200, r#"{"version":3}"#, answer(200, said), Some(0)),
+        (200, "[]", answer(200, said), Some(0)),
+        (200, &long, answer(200, said), Some(0)),
+        // Crypto that has not come so far, or says something else.
+        (200, BACKUP, answer(0, ""), Some(1)),
+        (200, BACKUP, answer(429, said), Some(1)),
+        (200, BACKUP, answer(200, "{}"), Some(1)),
+        (200, BACKUP, answer(200, r#"{"trusted":"no","matchesDecryptionKey":false}"#), Some(1)),
+    ] {
+        let (check, made) = with_backup(status, told, judged);
+        let report = check.report();
+        assert_eq!(found(&report, FindingId::KeyBackup), None);
+        assert_eq!(report.unread.contains(&Topic::Backup), judgements.is_some(), "{told:.60}");
+        assert_eq!(made, judgements.unwrap_or(0));
+    }
 }

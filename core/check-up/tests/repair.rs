@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use mantle_check_up::{
-    Account, CheckUp, FindingId, Next, Pause, Repair, RepairState, RepairView, Request, Response,
+    Account, CheckUp, FindingId, Inquiry, Next, Pause, Repair, RepairState, RepairView, Request,
+    Response,
 };
 use serde_json::{Value, json};
 
@@ -53,7 +54,7 @@ impl Homeserver {
             .collect();
         let body = json!({ "devices": devices }).to_string();
         let mut check = CheckUp::new(account());
-        while let Some(request) = check.next_request() {
+        while let Some(Inquiry::Ask { request }) = check.next_inquiry() {
             let is_devices = request.path.ends_with("/devices");
             let body = if is_devices { body.as_str() } else { "{}" };
             check.answer(Response { status: 200, headers: "", body });
@@ -370,7 +371,7 @@ fn of_what_is_over_and_cannot_be_taken_back_nothing_is_kept_but_how_it_ended() {
     let joined: BTreeMap<_, _> = rooms.iter().map(|id| (id.clone(), state.clone())).collect();
     let body = json!({ "rooms": { "join": joined } }).to_string();
     let mut check = CheckUp::new(Account { convertible: rooms, ..account() });
-    while let Some(request) = check.next_request() {
+    while let Some(Inquiry::Ask { request }) = check.next_inquiry() {
         check.answer(answer(200, if request.path.contains("/sync") { &body } else { "{}" }));
     }
     let mut repair = check.repair(FindingId::ReadableRooms).unwrap();

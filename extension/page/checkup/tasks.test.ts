@@ -24,6 +24,9 @@ let reply: (response: ServerResponse) => void;
 let signedIn = ALICE;
 let converted: string[] = [];
 let rooms: string[] = [];
+let judged: object[] = [];
+/** The session's: whether it is there, and what it says of key backups, where its version can. */
+let crypto: { isThere: boolean; says: (() => unknown) | undefined };
 const conversion = {
   convertible: () => Promise.resolve(rooms),
   preview: (user: string, rooms: string[]) => Promise.resolve([`${user} ${rooms.join()}`]),
@@ -51,6 +54,17 @@ before(async () => {
     getUserId: () => signedIn,
     getDeviceId: () => "HERE",
     getAccessToken: () => "secret",
+    getCrypto: () => {
+      if (!crypto.isThere) return undefined;
+      const { says } = crypto;
+      if (says === undefined) return {};
+      return {
+        isKeyBackupTrusted: (info: object) => {
+          judged.push(info);
+          return new Promise((resume) => resume(says()));
+        },
+      };
+    },
   };
   Object.assign(window, { mxMatrixClientPeg: { get: () => client } });
 });
@@ -62,6 +76,8 @@ beforeEach(() => {
   asked = [];
   reply = (response) => response.end("{}");
   converted = [];
+  judged = [];
+  crypto = { isThere: true, says: () => ({ trusted: false, matchesDecryptionKey: false }) };
   signedIn = ALICE;
 });
 
@@ -71,13 +87,15 @@ describe("a task of the check-up", () => {
     { do: "ask", user: ALICE, request },
     { do: "preview", user: ALICE, rooms: ["!a"] },
     { do: "convert", user: ALICE, room: "!a" },
+    { do: "judge", user: ALICE, backup: '{"version":"3"}' },
   ];
 
   test("is done in the name of whom it is for", async () => {
     const outcomes = [];
     for (const task of tasks) outcomes.push((await run(task)).is);
-    assert.deepEqual(outcomes, ["answer", "preview", "answer"]);
+    assert.deepEqual(outcomes, ["answer", "preview", "answer", "answer"]);
     assert.deepEqual(asked, [request.path]);
+    assert.deepEqual(judged, [{ version: "3" }]);
     assert.deepEqual(converted, [`${ALICE} !a`]);
   });
 
@@ -119,5 +137,33 @@ describe("a task of the check-up", () => {
     for (const task of tasks) assert.deepEqual(await run(task), { is: "nobody" }, task.do);
     assert.deepEqual(asked, []);
     assert.deepEqual(converted, []);
+    assert.deepEqual(judged, []);
+  });
+
+  test("a key backup is judged by the session's crypto, or by nobody", async () => {
+    const judge = async (backup: string): Promise<[number, string]> => {
+      const outcome = await run({ do: "judge", user: ALICE, backup });
+      return outcome.is === "answer" ? [outcome.status, outcome.body] : [-1, outcome.is];
+    };
+    const no = '{"trusted":false,"matchesDecryptionKey":false}';
+    assert.deepEqual(await judge("{}"), [200, no]);
+    crypto.says = () => ({ trusted: true, matchesDecryptionKey: true, more: "x" });
+    assert.deepEqual(await judge("{}"), [200, '{"trusted":true,"matchesDecryptionKey":true}']);
+    // Whatever is no clear yes is none.
+    crypto.says = () => ({ trusted: "yes" });
+    assert.deepEqual(await judge("{}"), [200, no]);
+    crypto.says = () => undefined;
+    assert.deepEqual(await judge("{}"), [0, ""]);
+    crypto.says = () => {
+      throw new Error("The key is none.");
+    };
+    assert.deepEqual(await judge("{}"), [0, ""]);
+    crypto.says = undefined;
+    assert.deepEqual(await judge("{}"), [0, ""]);
+    crypto.isThere = false;
+    assert.deepEqual(await judge("{}"), [0, ""]);
+    crypto.isThere = true;
+    crypto.says = () => ({});
+    assert.deepEqual(await judge("no JSON"), [0, ""]);
   });
 });

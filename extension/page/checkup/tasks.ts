@@ -9,6 +9,7 @@ import {
   nativeFetch,
   NativeTextDecoder,
   page,
+  parseJson,
   readChunk,
   responseBody,
   responseHeaders,
@@ -68,6 +69,8 @@ async function outcomeOf(conversion: RoomConversion, task: CheckUpTask): Promise
       return { is: "preview", lines: await conversion.preview(user, task.rooms) };
     case "convert":
       return convert(conversion, user, task.room);
+    case "judge":
+      return judge(client, task.backup);
   }
 }
 
@@ -132,6 +135,22 @@ async function convert(
     }
     // What the network or a page that is still starting does is tried again.
     return answered(error instanceof RefusedRoom ? 403 : 0);
+  }
+}
+
+/**
+ * By what the session knows itself: its own keys, and the person's as far as it verified them. A
+ * session whose crypto is not ready says nothing.
+ */
+async function judge(client: PageClient, backup: string): Promise<CheckUpOutcome> {
+  try {
+    const said = await client.getCrypto()?.isKeyBackupTrusted?.(parseJson(backup) as object);
+    if (said === undefined) return answered(0);
+    const trusted = said.trusted === true;
+    const matchesDecryptionKey = said.matchesDecryptionKey === true;
+    return answered(200, stringify({ trusted, matchesDecryptionKey }));
+  } catch {
+    return answered(0);
   }
 }
 

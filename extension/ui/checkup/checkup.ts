@@ -111,11 +111,18 @@ class Page {
     const account = { user, device, convertible, sessionName, now: Date.now() };
     const checkUp = await withPages((module) => new module.CheckUp(account));
     for (;;) {
-      const request = await withPages(() => checkUp.nextRequest());
-      if (request === undefined) break;
-      const asked = { ...request, method: methodOf(request.method) };
+      const next = await withPages(() => checkUp.nextInquiry());
+      if (next === undefined) break;
       const { status, headers, body } = answerIn(
-        await this.#tab.run({ do: "ask", user, request: asked }),
+        await this.#tab.run(
+          next.do === "judge"
+            ? { do: "judge", user, backup: next.backup }
+            : {
+                do: "ask",
+                user,
+                request: { ...next.request, method: methodOf(next.request.method) },
+              },
+        ),
       );
       const wait = await withPages(() => checkUp.answer(status, headers, body));
       if (wait > 0) await new Promise((resume) => setTimeout(resume, wait));
@@ -194,12 +201,20 @@ class Page {
   }
 
   #add(run: RepairRun): RepairCard {
-    const card = repairCard(run, () => {
+    const card = repairCard(run, (hadFocus) => {
       this.#repairs.delete(run.finding);
       this.#place();
+      if (hadFocus) this.#focusBy(run.finding);
     });
     this.#repairs.set(run.finding, card);
     return card;
+  }
+
+  /** The focus of what was taken away does not fall back to the beginning of the page. */
+  #focusBy(id: FindingId): void {
+    const next =
+      this.#cards.get(id)?.heading ?? part("repairs").querySelector<HTMLElement>(".finding h3");
+    (next ?? part("check")).focus();
   }
 
   /** Each repair with its finding, where that is shown, and else by itself. */
@@ -208,7 +223,7 @@ class Page {
     for (const [id, { root }] of this.#repairs) {
       const card = this.#cards.get(id);
       if (card === undefined) {
-        const heading = element("h3", { text: text(FINDINGS[id].name) });
+        const heading = element("h3", { text: text(FINDINGS[id].name), tabindex: "-1" });
         alone.push(element("article", { class: "finding", "data-finding": id }, heading, root));
       } else if (root.parentElement !== card.slot) {
         card.slot.replaceChildren(root);

@@ -16,6 +16,7 @@ export interface FindingActions {
 
 export interface FindingCard {
   readonly root: HTMLElement;
+  readonly heading: HTMLElement;
   /** Where its repair is shown. */
   readonly slot: HTMLElement;
   /** Whether a repair could be started now. */
@@ -26,13 +27,15 @@ export function findingCard(finding: Finding, actions: FindingActions): FindingC
   const { id, count } = finding;
   const heading = element("h3", {
     id: `finding-${id}`,
+    // What is closed below it leaves the focus here.
+    tabindex: "-1",
     text: counted(FINDINGS[id].heading, count),
   });
   const slot = element("div");
   const preview = element("div", { class: "preview", role: "group" });
   preview.hidden = true;
   preview.setAttribute("aria-label", text("checkupPreviewTitle"));
-  const repair = button(text("checkupRepair"), "quiet", () => void showPreview());
+  const repair = button(text("checkupRepair"), "secondary", () => void showPreview());
   repair.dataset["repair"] = id;
   repair.setAttribute("aria-label", text("checkupRepairOf", heading.textContent ?? ""));
   const offered = element("div", { class: "actions" }, repair);
@@ -46,7 +49,7 @@ export function findingCard(finding: Finding, actions: FindingActions): FindingC
         class: `who ${finding.audience}`,
         text: text(AUDIENCES[finding.audience]),
       }),
-      element("span", { class: "soft", text: text(GRADES[finding.grade]) }),
+      element("span", { class: `soft ${finding.grade}`, text: text(GRADES[finding.grade]) }),
     ),
     element(
       "div",
@@ -91,6 +94,7 @@ export function findingCard(finding: Finding, actions: FindingActions): FindingC
   };
   return {
     root,
+    heading,
     slot,
     offer: (isFree) => {
       preview.hidden = true;

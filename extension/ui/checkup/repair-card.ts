@@ -9,7 +9,8 @@ export interface RepairCard {
   readonly run: RepairRun;
 }
 
-export function repairCard(run: RepairRun, forgotten: () => void): RepairCard {
+/** `forgotten` is told whether the focus was in what is gone. */
+export function repairCard(run: RepairRun, forgotten: (hadFocus: boolean) => void): RepairCard {
   const bar = element("progress", { "aria-label": text("checkupProgress") });
   const count = element("p", { class: "count" });
   const now = element("p", { class: "soft now" });
@@ -21,8 +22,9 @@ export function repairCard(run: RepairRun, forgotten: () => void): RepairCard {
   const undo = button(text("checkupUndo"), "quiet", () => void run.undo());
   const forget = button(text("checkupForget"), "quiet", () => {
     void run.forget().then(() => {
+      const hadFocus = root.contains(document.activeElement);
       root.remove();
-      forgotten();
+      forgotten(hadFocus);
     });
   });
   const actions = element("div", { class: "actions" }, pause, goOn, undo, forget);

@@ -135,6 +135,12 @@ export const FINDINGS: Readonly<Record<FindingId, FindingTexts>> = {
     about: "checkupTextIdleSessions",
     plan: undefined,
   },
+  "key-backup": {
+    name: "checkupNameKeyBackup",
+    heading: "checkupTitleKeyBackup",
+    about: "checkupTextKeyBackup",
+    plan: undefined,
+  },
 };
 
 export const AUDIENCES: Readonly<Record<Audience, MessageName>> = {
@@ -154,6 +160,7 @@ export const GRADES: Readonly<Record<Grade, MessageName>> = {
 export const PARTS: Readonly<Record<string, MessageName>> = {
   name: "checkupPartName",
   topic: "checkupPartTopic",
+  version: "checkupPartVersion",
 };
 
 export const UNREAD: Readonly<Record<Topic, MessageName>> = {
@@ -165,6 +172,7 @@ export const UNREAD: Readonly<Record<Topic, MessageName>> = {
   presence: "checkupUnreadPresence",
   directory: "checkupUnreadDirectory",
   media: "checkupUnreadMedia",
+  backup: "checkupUnreadBackup",
 };
 
 /** Of the button after which nothing of a repair is kept. */

@@ -6,6 +6,7 @@ export interface Attributes {
   [attribute: `aria-${string}` | `data-${string}`]: string;
   id?: string;
   role?: string;
+  tabindex?: string;
   title?: string;
 }
 

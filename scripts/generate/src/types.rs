@@ -51,6 +51,7 @@ pub(crate) fn types() -> String {
         overview::SiteLists,
         check_up::Account,
         check_up::Request,
+        check_up::Inquiry,
         check_up::Topic,
         check_up::FindingId,
         check_up::Audience,

@@ -8,7 +8,7 @@ use crate::boundary::to_js;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-import type { Account, CheckUpReport, CheckUpRequest, FindingId, RepairNext, RepairView } from "./types.ts";
+import type { Account, CheckUpNext, CheckUpReport, FindingId, RepairNext, RepairView } from "./types.ts";
 "#;
 
 /// One look at an account.
@@ -30,17 +30,17 @@ impl CheckUpHandle {
         Ok(Self(CheckUp::new(account)))
     }
 
-    /// What to ask the homeserver next; `undefined` once all is asked.
+    /// What to ask the homeserver, or the page's session, next; `undefined` once all is asked.
     ///
     /// # Errors
     /// None that a person could mend.
-    #[wasm_bindgen(js_name = nextRequest, unchecked_return_type = "CheckUpRequest | undefined")]
-    pub fn next_request(&mut self) -> Result<JsValue, JsError> {
-        self.0.next_request().map_or(Ok(JsValue::UNDEFINED), |request| to_js(&request))
+    #[wasm_bindgen(js_name = nextInquiry, unchecked_return_type = "CheckUpNext | undefined")]
+    pub fn next_inquiry(&mut self) -> Result<JsValue, JsError> {
+        self.0.next_inquiry().map_or(Ok(JsValue::UNDEFINED), |inquiry| to_js(&inquiry))
     }
 
     /// The answer to what was asked last; status 0: there was none. `headers` is "name: value\n…". For
-    /// how many milliseconds to wait before the next request.
+    /// how many milliseconds to wait before the next inquiry.
     #[allow(clippy::cast_precision_loss)]
     pub fn answer(&mut self, status: u16, headers: &str, body: &str) -> f64 {
         self.0.answer(Response { status, headers, body }) as f64

@@ -64,6 +64,10 @@ interface PageCrypto {
     sign?(message: string): Promise<{ asJSON(): string; free?(): void }>;
   };
   getOwnDeviceKeys(): Promise<{ ed25519: string; curve25519: string }>;
+  /** Whether the person's own keys signed a key backup, and whether its key is this session's. */
+  isKeyBackupTrusted?(
+    info: object,
+  ): Promise<{ trusted?: unknown; matchesDecryptionKey?: unknown } | undefined>;
   getUserDeviceInfo(
     userIds: string[],
     download?: boolean,
