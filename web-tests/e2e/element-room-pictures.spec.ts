@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { elementInstalled } from "../element/build.ts";
 import { elementPage, LIMIT, ready, signIn } from "../element/page.ts";
+import { UI } from "../element/selectors.ts";
 import { openRoom } from "../element/session.ts";
 import { visitor } from "../element/visitor.ts";
 import type { Visitor } from "../element/visitor.ts";
@@ -66,13 +67,14 @@ for (const kind of bothBrowsers) {
     /** Waits until the list and the head of the room show a picture of so many pixels. */
     const seePicture = (width: number): Promise<unknown> =>
       alice.page.waitForFunction(
-        (wanted: number) =>
-          [".mx_RoomTile", ".mx_RoomHeader"].every((place) => {
+        (wanted: number, places: string[]) =>
+          places.every((place) => {
             const picture = document.querySelector<HTMLImageElement>(`${place} img`);
             return picture?.src.startsWith("blob:") === true && picture.naturalWidth === wanted;
           }),
         LIMIT,
         width,
+        [UI.roomTile, UI.roomHeader],
       );
     const set = async (width: number): Promise<void> => {
       const sealed = sealFile(plainPicture([200, 40, 40], width));
@@ -103,14 +105,12 @@ for (const kind of bothBrowsers) {
         content: "{}",
       });
       await alice.page.waitForFunction(
-        () => document.querySelector(".mx_RoomTile img, .mx_RoomHeader img") === null,
+        (picture) => document.querySelector(picture) === null,
         LIMIT,
+        `${UI.roomTile} img, ${UI.roomHeader} img`,
       );
       // The letter in its place.
-      const letter = await alice.page.$eval(
-        ".mx_RoomHeader [data-type]",
-        (avatar) => avatar.textContent,
-      );
+      const letter = await alice.page.$eval(UI.roomLetter, (avatar) => avatar.textContent);
       assert.equal(letter, NAME[0]);
     });
   });

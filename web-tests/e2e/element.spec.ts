@@ -39,6 +39,7 @@ import {
   startDirectChat,
   writeMessage,
 } from "../element/session.ts";
+import { UI } from "../element/selectors.ts";
 import { bothBrowsers, launch } from "../support/browsers.ts";
 import type { BrowserKind } from "../support/browsers.ts";
 import { jpegWithPlace, makeCanaries } from "../support/canaries.ts";
@@ -165,14 +166,14 @@ for (const kind of bothBrowsers) {
       const roomId = await shownRoom(page);
       await sam.bringToFront();
       await acceptInvitation(sam, roomId);
-      await waitForText(sam, ".mx_RoomHeader_heading", roomName);
+      await waitForText(sam, UI.roomName, roomName);
       await shot("invited", sam);
 
       await page.bringToFront();
-      await writeMessage(page, ".mx_RoomView", "first words");
+      await writeMessage(page, UI.room, "first words");
       await sam.bringToFront();
       await seeMessage(sam, "first words");
-      await writeMessage(sam, ".mx_RoomView", "an answer");
+      await writeMessage(sam, UI.room, "an answer");
       await page.bringToFront();
       await react(page, "an answer");
       await reply(page, "an answer", "a reply");

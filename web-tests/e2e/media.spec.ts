@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ElementHandle } from "puppeteer-core";
 import { elementInstalled } from "../element/build.ts";
 import { createRoom, elementPage, signIn } from "../element/page.ts";
+import { UI } from "../element/selectors.ts";
 import { bothBrowsers } from "../support/browsers.ts";
 import { GPS_BYTES, holds, jpegWithPlace, makeCanaries } from "../support/canaries.ts";
 import { drive, tryToDrive } from "../support/client-page.ts";
@@ -331,12 +332,12 @@ for (const kind of bothBrowsers) {
             assert.deepEqual(upload?.body, SCAN, what);
           };
           const confirm = async (): Promise<void> => {
-            const send = await page.waitForSelector(".mx_UploadConfirmDialog .mx_Dialog_primary", {
+            const send = await page.waitForSelector(UI.uploadSend, {
               visible: true,
               timeout: 60_000,
             });
             await send?.click();
-            await page.waitForSelector(".mx_UploadConfirmDialog", {
+            await page.waitForSelector(UI.uploadDialog, {
               hidden: true,
               timeout: 60_000,
             });
@@ -358,34 +359,35 @@ for (const kind of bothBrowsers) {
               PHOTO.toString("base64"),
             );
           await uploadsOne("attached", async () => {
-            const input = await page.waitForSelector(".mx_MessageComposer input[type=file]");
+            const input = await page.waitForSelector(UI.composerFile);
             await (input as ElementHandle<HTMLInputElement>).uploadFile(file);
             await confirm();
           });
           await uploadsOne("dropped", async () => {
-            await give("drop", ".mx_RoomView_timeline");
+            await give("drop", UI.roomTimeline);
             await confirm();
           });
           await uploadsOne("pasted", async () => {
-            await give("paste", ".mx_BasicMessageComposer_input");
+            await give("paste", UI.composer);
             await confirm();
           });
           await uploadsOne("face", async () => {
-            const menu = await page.waitForSelector(".mx_UserMenu [role=button]", {
+            const menu = await page.waitForSelector(UI.userMenu, {
               visible: true,
               timeout: 60_000,
             });
             await menu?.click();
             await page.waitForFunction(
-              () => {
-                const items = [...document.querySelectorAll<HTMLElement>("[role=menuitem]")];
+              (item) => {
+                const items = [...document.querySelectorAll<HTMLElement>(item)];
                 const found = items.find((one) => one.textContent?.trim() === "All settings");
                 found?.click();
                 return found !== undefined;
               },
               { timeout: 60_000 },
+              UI.menuItem,
             );
-            const input = await page.waitForSelector(".mx_UserProfileSettings input[type=file]", {
+            const input = await page.waitForSelector(UI.profilePicture, {
               timeout: 60_000,
             });
             await (input as ElementHandle<HTMLInputElement>).uploadFile(file);

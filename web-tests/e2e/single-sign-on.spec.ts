@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { elementInstalled } from "../element/build.ts";
 import { ELEMENT, elementPage, signInBySso, waitForText } from "../element/page.ts";
+import { UI } from "../element/selectors.ts";
 import { visitor } from "../element/visitor.ts";
 import type { Visitor } from "../element/visitor.ts";
 import { bothBrowsers } from "../support/browsers.ts";
@@ -56,7 +57,7 @@ for (const kind of bothBrowsers) {
 
     it("leads back to the room", async () => {
       for (const one of [without, withMantle]) {
-        await waitForText(one.page, ".mx_RoomHeader_heading", "Garden");
+        await waitForText(one.page, UI.roomName, "Garden");
         assert.equal(new URL(one.page.url()).hash, `#/room/${one.roomId}`);
       }
     });

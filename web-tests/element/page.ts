@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ElementHandle, Page } from "puppeteer-core";
 import type { Handler } from "../support/recorder.ts";
 import { buildElement } from "./build.ts";
+import { UI } from "./selectors.ts";
 
 /** Where the page is served. */
 export const ELEMENT = "https://chat.example.org/";
@@ -87,16 +88,16 @@ export async function signIn(
   site = ELEMENT,
 ): Promise<void> {
   await page.goto(`${site}#/login`, { waitUntil: "load", ...LIMIT });
-  await fill(page, "#mx_LoginForm_username", user);
-  await fill(page, "#mx_LoginForm_password", password);
-  await click(page, ".mx_Login_submit:not(.mx_Login_submit_disabled)");
+  await fill(page, UI.loginUser, user);
+  await fill(page, UI.loginPassword, password);
+  await click(page, UI.loginSubmit);
   await putVerificationOff(page);
 }
 
 /** Signs in where the homeserver's authorisation server does it, whose page has one link: yes. */
 export async function signInElsewhere(page: Page): Promise<void> {
   await page.goto(`${ELEMENT}#/login`, { waitUntil: "load", ...LIMIT });
-  await click(page, ".mx_Login_fullWidthButton");
+  await click(page, UI.loginElsewhere);
   await click(page, "#allow");
   await putVerificationOff(page);
 }
@@ -105,41 +106,37 @@ export async function signInElsewhere(page: Page): Promise<void> {
 export async function signInBySso(page: Page, fragment: string): Promise<void> {
   await page.goto(`${ELEMENT}${fragment}`, { waitUntil: "load", ...LIMIT });
   // The first page's link to the form, which the tests' site does not have.
-  await page.waitForSelector(".mx_Welcome", { visible: true, ...LIMIT });
+  await page.waitForSelector(UI.welcome, { visible: true, ...LIMIT });
   await page.evaluate(() => {
     location.hash = "#/login";
   });
-  await click(page, ".mx_SSOButton");
+  await click(page, UI.loginBySso);
   await putVerificationOff(page);
 }
 
 /** Waits until somebody is signed in, and puts verification off where it is asked for. */
 async function putVerificationOff(page: Page): Promise<void> {
-  const next = ".mx_CompleteSecurity_skip, .mx_LeftPanel";
+  const next = `${UI.verificationSkip}, ${UI.leftPanel}`;
   await page.waitForSelector(next, { visible: true, ...LIMIT });
-  if ((await page.$(".mx_LeftPanel")) === null) {
-    await click(page, ".mx_CompleteSecurity_skip");
-    await clickText(page, "[role=button]", "I'll verify later");
+  if ((await page.$(UI.leftPanel)) === null) {
+    await click(page, UI.verificationSkip);
+    await clickText(page, UI.button, "I'll verify later");
   }
   await ready(page);
 }
 
 /** Waits until the list of rooms is there. */
 export async function ready(page: Page): Promise<void> {
-  await page.waitForSelector(".mx_LeftPanel", { visible: true, ...LIMIT });
+  await page.waitForSelector(UI.leftPanel, { visible: true, ...LIMIT });
 }
 
 /** Puts the topmost notice away, if there is one. */
 async function dismissToast(page: Page): Promise<void> {
-  await page.evaluate(() => {
+  await page.evaluate((buttons) => {
     const negative = /^(No|Dismiss|Later|Not now)$/;
-    const found = [
-      ...document.querySelectorAll<HTMLElement>(
-        ".mx_Toast_buttons button, .mx_Toast_buttons [role=button]",
-      ),
-    ];
+    const found = [...document.querySelectorAll<HTMLElement>(buttons)];
     found.find((one) => negative.test(one.textContent?.trim() ?? ""))?.click();
-  });
+  }, UI.toastButton);
 }
 
 /**
@@ -147,36 +144,36 @@ async function dismissToast(page: Page): Promise<void> {
  * when Element offers none.
  */
 export async function addStickers(page: Page): Promise<boolean> {
-  await click(page, ".mx_MessageComposer [aria-label='More options']");
-  await page.waitForSelector("[role=menuitem]", { visible: true, ...LIMIT });
-  const item = await page.$("#stickersButton");
+  await click(page, UI.composerMore);
+  await page.waitForSelector(UI.menuItem, { visible: true, ...LIMIT });
+  const item = await page.$(UI.stickers);
   if (item === null) return false;
   await item.click();
-  await click(page, ".mx_Stickers_contentPlaceholder");
-  await page.waitForSelector(".mx_Dialog", { visible: true, ...LIMIT });
+  await click(page, UI.stickersNone);
+  await page.waitForSelector(UI.dialog, { visible: true, ...LIMIT });
   return true;
 }
 
 /** Makes a room without encryption by Element's dialog, and waits until it is shown. */
 export async function createRoom(page: Page, name: string): Promise<void> {
-  await click(page, ".mx_RoomListHeader_plusButton");
-  await clickText(page, "[role=menuitem]", "New room");
-  await fill(page, ".mx_CreateRoomDialog_name input", name);
-  const encryption = ".mx_CreateRoomDialog_e2eSwitch [role=switch]";
+  await click(page, UI.addRoom);
+  await clickText(page, UI.menuItem, "New room");
+  await fill(page, UI.newRoomName, name);
+  const encryption = UI.newRoomEncrypted;
   await page.waitForSelector(encryption, { visible: true, ...LIMIT });
   const isOn = await page.$eval(encryption, (one) => one.getAttribute("aria-checked") === "true");
   if (isOn) await click(page, encryption);
-  await click(page, ".mx_CreateRoomDialog .mx_Dialog_primary");
-  await waitForText(page, ".mx_RoomHeader_heading", name);
+  await click(page, UI.newRoomMake);
+  await waitForText(page, UI.roomName, name);
 }
 
 /** Sends a message with the composer and waits until the homeserver has it. */
 export async function sendMessage(page: Page, text: string): Promise<void> {
-  await click(page, ".mx_BasicMessageComposer_input");
-  await page.type(".mx_BasicMessageComposer_input", text);
+  await click(page, UI.composer);
+  await page.type(UI.composer, text);
   await page.keyboard.press("Enter");
-  await waitForText(page, ".mx_EventTile_body", text);
-  await page.waitForSelector(".mx_EventTile_receiptSent", { visible: true, ...LIMIT });
+  await waitForText(page, UI.messageBody, text);
+  await page.waitForSelector(UI.messageSent, { visible: true, ...LIMIT });
 }
 
 /** Types into a field once it is there. */

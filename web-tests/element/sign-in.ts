@@ -1,11 +1,7 @@
 /** Signs in to any Element Web: by what fields are called, which its versions have in common. */
 import type { Page } from "puppeteer-core";
+import { ANY } from "./selectors.ts";
 
-/** The one set of selectors for builds that nobody here has seen. */
-const FORM = {
-  user: "input[name=username], #mx_LoginForm_username",
-  password: "input[name=password], #mx_LoginForm_password",
-} as const;
 const LIMIT = { timeout: 180_000 };
 
 /** Fills the form in and waits until the client it starts has synced. */
@@ -16,15 +12,15 @@ export async function signIn(
   site = "https://chat.example.org/",
 ): Promise<void> {
   await page.goto(`${site}#/login`, { waitUntil: "load", ...LIMIT });
-  await page.waitForSelector(FORM.user, { visible: true, ...LIMIT });
-  await page.type(FORM.user, user);
-  await page.waitForSelector(FORM.password, { visible: true, ...LIMIT });
-  await page.type(FORM.password, password);
+  await page.waitForSelector(ANY.user, { visible: true, ...LIMIT });
+  await page.type(ANY.user, user);
+  await page.waitForSelector(ANY.password, { visible: true, ...LIMIT });
+  await page.type(ANY.password, password);
   // Element looks its homeserver up when a field is left, and its button waits for that.
   const limit = Date.now() + LIMIT.timeout;
   for (;;) {
     await page
-      .$(FORM.password)
+      .$(ANY.password)
       .then((field) => field?.press("Enter"))
       .catch(() => undefined);
     const isSignedIn = await page
