@@ -88,6 +88,7 @@ class Session extends DrivenSession {
     await this.#accountData(roomId, deviceId);
     await this.#calls(roomId, clearRoomId);
     await this.#others();
+    await this.#olderKeys();
     await this.check("no error was left unhandled", async () => {
       const errors = await unhandled(this.page);
       if (errors.length > 0) throw new Error(errors.join("; "));
@@ -661,6 +662,35 @@ class Session extends DrivenSession {
       await new Promise((resume) => setTimeout(resume, 50));
     }
     if (!isSeen() && (await isAsked(this.page))) await press(this.page, "Cancel");
+  }
+
+  /**
+   * Somebody comes into a room in which something was written. Only a session hands keys over that its
+   * owner has verified, and only to devices of which that holds too; they leave as an upload.
+   */
+  async #olderKeys(): Promise<void> {
+    await this.peer.client.getCrypto()?.bootstrapCrossSigning({
+      authUploadDeviceSigningKeys: async (upload) => {
+        await upload(null);
+      },
+    });
+    await this.check("invited somebody to a room with older messages", async () => {
+      await drive(this.page, "signOwnDevice");
+      const { roomId } = await drive(this.page, "createRoom", {
+        name: "Older",
+        encrypted: true,
+      });
+      await drive(this.page, "sendText", roomId, "written before");
+      const uploads = (): number =>
+        this.world.recorder
+          .to(HOMESERVER)
+          .filter(({ method, path }) => method === "POST" && path.includes("/media/v3/upload"))
+          .length;
+      const before = uploads();
+      const inviting = drive(this.page, "inviteUser", roomId, this.bob.userId);
+      await this.#answering("Invite without them", inviting);
+      this.elsewhere["history-keys"] = uploads() - before;
+    });
   }
 
   /** What Element fetches only where its configuration names it. */

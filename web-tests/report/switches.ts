@@ -23,8 +23,9 @@ export const SWITCHED_IN: Readonly<Record<string, string>> = {
   referer: "web-tests/e2e/backstop.spec.ts",
   "jitsi-referer": "web-tests/e2e/backstop.spec.ts",
   "element-call-frame": "web-tests/e2e/popup.spec.ts",
-  // A handler names the session, in the page.
+  // Delegates in the page do these.
   "device-name-token": "web-tests/e2e/shields/device-name.spec.ts",
+  "history-keys": "web-tests/e2e/shields/history-keys.spec.ts",
   captcha: "web-tests/e2e/shields/third-party.spec.ts",
   "matrix-to": "web-tests/e2e/shields/permalinks.spec.ts",
   "homeserver-discovery": "web-tests/e2e/shields/config.spec.ts",

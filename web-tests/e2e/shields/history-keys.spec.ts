@@ -150,6 +150,26 @@ for (const kind of bothBrowsers) {
       assert.equal(invitations(sides.with).length, 1);
       assert.equal(await isAsked(sides.with.page), false);
     });
+
+    it("with the switch off they go along, and nobody is asked", async () => {
+      await sides.settings({ version: 1, shields: { "history-keys": "off" } });
+      const { page } = sides.with;
+      // The open page takes the switch when it is told; until then it asks.
+      for (;;) {
+        const roomId = await roomOf(sides.with, true);
+        let isOver = false;
+        const over = (): boolean => (isOver = true);
+        const running = drive(page, "inviteUser", roomId, (await someone()).userId);
+        running.then(over, over);
+        while (!isOver && !(await isAsked(page))) {
+          await new Promise((resume) => setTimeout(resume, 50));
+        }
+        if (!isOver) await press(page, WITHOUT);
+        await running;
+        if (uploads(sides.with).length === 1) break;
+      }
+      await sides.settings(undefined);
+    });
   });
 }
 
