@@ -1,4 +1,7 @@
-/** scripts/pictures: the README's pictures, from a report and a popup as they were last made. */
+/**
+ * scripts/pictures: the stores' pictures in every language (build/store-pictures), the README's popup,
+ * and the head of the last leak report.
+ */
 
 import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import path from "node:path";
@@ -6,21 +9,32 @@ import { pathToFileURL } from "node:url";
 
 import puppeteer from "puppeteer-core";
 
+import { takePictures } from "../web-tests/pictures/stores.ts";
 import { Failure, main, programs, root } from "./process.ts";
 
 const folder = path.join(root, "docs/pictures");
+const stores = path.join(root, "build/store-pictures");
 const report = path.join(root, "report/report.html");
-const popup = path.join(root, "build/screenshots/popup-chromium-happened-440-light.png");
 
 main("pictures", async () => {
-  if (!existsSync(report)) throw new Failure("there is no report; run scripts/demo.");
-  if (!existsSync(popup)) {
-    throw new Failure("there is no picture of the popup; run scripts/spec popup.");
+  if (!existsSync(path.join(root, "build/test/chromium/manifest.json"))) {
+    throw new Failure("there is no build of the tests; run scripts/spec popup.");
   }
+  mkdirSync(folder, { recursive: true });
+  const taken = await takePictures(stores);
+  copyFileSync(path.join(stores, "popup.png"), path.join(folder, "popup.png"));
+  console.log(`pictures: ${taken.length} in build/store-pictures, docs/pictures/popup.png`);
+  if (!existsSync(report)) {
+    throw new Failure("there is no report to take the other picture of; run scripts/demo.");
+  }
+  await takeReport();
+  console.log("pictures: docs/pictures/leak-report.png");
+  return 0;
+});
+
+async function takeReport(): Promise<void> {
   const executablePath = programs.chromium.find((file) => file !== undefined && existsSync(file));
   if (executablePath === undefined) throw new Failure("Chromium is missing; run scripts/setup.");
-  mkdirSync(folder, { recursive: true });
-  copyFileSync(popup, path.join(folder, "popup.png"));
   const browser = await puppeteer.launch({
     executablePath,
     defaultViewport: { width: 1_000, height: 740 },
@@ -35,6 +49,4 @@ main("pictures", async () => {
   } finally {
     await browser.close();
   }
-  console.log("pictures: docs/pictures/{popup,leak-report}.png");
-  return 0;
-});
+}

@@ -1,0 +1,303 @@
+/**
+ * Pictures of Mantle's own pages, taken in Chromium against a real homeserver: five of 1280 × 800 in
+ * each language for the stores, and the README's popup.
+ */
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Page } from "puppeteer-core";
+import type { Account } from "../support/synapse.ts";
+import { type World, startWorld } from "../support/world.ts";
+import { check, openChecked, openCheckUp } from "../e2e/checkup-page.ts";
+import { type Guarded, PASSWORD } from "../e2e/encrypted-state/people.ts";
+import {
+  type ExtensionBrowser,
+  callApi,
+  launchMantle,
+  storeSettings,
+  tabShowing,
+  testBuild,
+} from "../e2e/extension-pages.ts";
+
+/** What both stores take. */
+export const STORE_SIZE = { width: 1280, height: 800 } as const;
+/** Of a page in its picture; the rest is for its caption. */
+const PAGE_SIZE = { width: 800, height: 712 } as const;
+const POPUP_SIZE = { width: 440, height: 712 } as const;
+
+const SITE = "chat.example.org";
+const V3 = "/_matrix/client/v3";
+const DAYS = 14;
+
+type Json = Record<string, unknown>;
+type Table = Record<string, { message: string } | undefined>;
+
+interface Scene {
+  readonly user: string;
+  readonly rooms: readonly string[];
+  readonly sessions: readonly string[];
+  readonly words: readonly string[];
+}
+
+/** Whose account it is, in each language. */
+const SCENES: Readonly<Record<string, Scene>> = {
+  en: {
+    user: "alice",
+    rooms: ["Orchard plans", "Board, in confidence", "Family"],
+    sessions: ["chat.example.org: Chrome on Windows", "Alice's telephone"],
+    words: ["orchard"],
+  },
+  de: {
+    user: "anna",
+    rooms: ["Gartenpläne", "Vorstand, vertraulich", "Familie"],
+    sessions: ["chat.example.org: Chrome unter Windows", "Annas Telefon"],
+    words: ["garten"],
+  },
+  fr: {
+    user: "alix",
+    rooms: ["Plans du verger", "Bureau, confidentiel", "Famille"],
+    sessions: ["chat.example.org: Chrome sur Windows", "Téléphone d’Alix"],
+    words: ["verger"],
+  },
+};
+
+/** Calls home of an Element without Mantle, by how often. */
+const CALLS: readonly (readonly [url: string, times: number])[] = [
+  ["https://scalar.vector.im/api/register", 12],
+  ["https://vector.im/_matrix/identity/v2", 3],
+  ["https://posthog.element.io/e/", 7],
+  ["https://api.maptiler.com/maps/x/style.json", 2],
+];
+
+/** Takes them all; `folder` gets a folder for each language, and `popup.png`. */
+export async function takePictures(folder: string): Promise<string[]> {
+  const world = await startWorld();
+  const taken: string[] = [];
+  try {
+    for (const [language, scene] of Object.entries(SCENES)) {
+      taken.push(...(await inLanguage(world, language, scene, folder)));
+    }
+  } finally {
+    await world.close();
+  }
+  return taken;
+}
+
+async function inLanguage(
+  world: World,
+  language: string,
+  scene: Scene,
+  folder: string,
+): Promise<string[]> {
+  const into = join(folder, language);
+  mkdirSync(into, { recursive: true });
+  const running = await launchMantle("chromium", world.recorder.port, { languages: language });
+  const taken: string[] = [];
+  try {
+    const person = await openChecked(world, running, scene.user, SITE);
+    await live(world, person, scene);
+    const settings = await running.openExtensionPage("options.html");
+    await storeSettings(settings, { version: 1, options: { general: { consent: true } } });
+    const tab = await tabShowing(settings, SITE);
+    await settings.close();
+    const table = readTable(language);
+    const points = listingPoints(language);
+    const save = async (name: string, page: Page, caption: string): Promise<void> => {
+      const path = join(into, `${name}.png`);
+      const title = await page.$eval("h1", (one) => one.textContent ?? "");
+      const picture = await page.screenshot({ encoding: "base64" });
+      await page.close();
+      await compose(running, { path, language, title, caption, picture });
+      taken.push(path);
+    };
+
+    const popup = await open(running, `popup.html?tab=${tab}`, "#happened li", POPUP_SIZE);
+    if (language === "en") {
+      await popup.screenshot({ path: join(folder, "popup.png") });
+      taken.push(join(folder, "popup.png"));
+    }
+    await save("1-popup", popup, point(points, 0));
+    const checkUp = await openCheckUp(running, SITE);
+    await checkUp.setViewport(PAGE_SIZE);
+    await check(checkUp);
+    await checkUp.$eval("#summary", (part) => part.scrollIntoView());
+    await save("2-check-up", checkUp, point(points, 5));
+    const first = await running.openExtensionPage("ledger.html");
+    await fillLedger(first);
+    await first.close();
+    const ledger = await open(running, "ledger.html", "#entries [role=row]", PAGE_SIZE);
+    await save("3-ledger", ledger, message(table, "ledgerAbout"));
+    const options = await open(running, "options.html", "[data-shield]", PAGE_SIZE);
+    await save("4-settings", options, point(points, 6));
+    const start = await open(running, "first-run.html", "[data-choice]", PAGE_SIZE);
+    await save("5-first-run", start, message(table, "firstRunIntro"));
+  } finally {
+    await running.close();
+  }
+  return taken;
+}
+
+/** What an account has that is a few years old, and an hour of its Element. */
+async function live(world: World, person: Guarded, scene: Scene): Promise<void> {
+  const me: Account = person.credentials;
+  const call = (method: string, path: string, body: Json): Promise<Json> =>
+    world.synapse.call(me, method, path, body);
+  const data = (type: string): string => `${V3}/user/${me.userId}/account_data/${type}`;
+  for (const name of scene.sessions) {
+    const identifier = { type: "m.id.user", user: scene.user };
+    const login = { type: "m.login.password", identifier, password: PASSWORD };
+    await call("POST", `${V3}/login`, { ...login, initial_device_display_name: name });
+  }
+  await call("PUT", data("m.identity_server"), { base_url: "https://vector.im" });
+  const manager = { type: "m.integration_manager", url: "https://scalar.vector.im/" };
+  await call("PUT", data("m.widgets"), { manager: { content: manager } });
+  for (const word of scene.words) {
+    const rule = { pattern: word, actions: ["notify"] };
+    await call("PUT", `${V3}/pushrules/global/content/${word}`, rule);
+  }
+  for (const name of scene.rooms) {
+    const encryption = { algorithm: "m.megolm.v1.aes-sha2" };
+    const { room_id: room } = await call("POST", `${V3}/createRoom`, {
+      name,
+      initial_state: [{ type: "m.room.encryption", state_key: "", content: encryption }],
+    });
+    await person.seeName(String(room), name);
+    await person.page.evaluate(
+      async (base, roomId, user) => {
+        const path = `${base}/_matrix/client/v3/rooms/${roomId}/typing/${user}`;
+        const body = JSON.stringify({ typing: true, timeout: 1_000 });
+        await fetch(path, { method: "PUT", body }).catch(() => undefined);
+      },
+      `https://${me.userId.replace(/^.*:/, "")}`,
+      String(room),
+      me.userId,
+    );
+  }
+  await person.page.evaluate(async (calls: typeof CALLS) => {
+    for (const [url, times] of calls) {
+      for (let time = 0; time < times; time += 1) {
+        await fetch(url, { method: "POST", body: "{}" }).catch(() => undefined);
+      }
+    }
+  }, CALLS);
+}
+
+async function open(
+  running: ExtensionBrowser,
+  path: string,
+  ready: string,
+  size: { readonly width: number; readonly height: number },
+): Promise<Page> {
+  const page = await running.openExtensionPage(path);
+  await page.setViewport(size);
+  await page.waitForSelector(ready, { timeout: 60_000 });
+  return page;
+}
+
+/** Two weeks, as the background counts them. */
+async function fillLedger(page: Page): Promise<void> {
+  const rows = [
+    ["integrations", "blocked", "scalar.vector.im", "/api/register"],
+    ["identity", "blocked", "vector.im", "/_matrix/identity/v2"],
+    ["telemetry", "blocked", "posthog.element.io", "/e/"],
+    ["typing", "answered", "hs.example.org", "rooms/{}/typing/{}"],
+    ["receipts", "rewritten", "hs.example.org", "rooms/{}/receipt/{}/{}"],
+    ["maps", "blocked", "api.maptiler.com", "/maps"],
+  ] as const;
+  const days: Record<string, { [key: string]: number | string }[]> = {};
+  for (let day = 0; day < DAYS; day += 1) {
+    const time = Date.now() - day * 24 * 60 * 60 * 1000;
+    const date = new Date(time);
+    const name = [date.getFullYear(), date.getMonth() + 1, date.getDate()]
+      .map((part) => String(part).padStart(2, "0"))
+      .join("-");
+    days[`ledger/${name}`] = rows.map(([shield, action, host, endpoint], at) => ({
+      ...{ shield, action, host, endpoint },
+      count: 2 + (((at + 2) * (day * day + 5)) % 23),
+      last: time - at * 1_700_000,
+    }));
+  }
+  await callApi(page, "storage.local.set", days);
+}
+
+interface Picture {
+  readonly path: string;
+  readonly language: string;
+  readonly title: string;
+  readonly caption: string;
+  /** Of the page, as PNG in Base64. */
+  readonly picture: string;
+}
+
+/** The page with its title and a sentence beside it. */
+async function compose(running: ExtensionBrowser, of: Picture): Promise<void> {
+  const icon = readFileSync(
+    fileURLToPath(new URL("../../extension/icons/mantle-128.png", import.meta.url)),
+  ).toString("base64");
+  const page = await running.newPage();
+  try {
+    await page.setViewport(STORE_SIZE);
+    await page.setContent(`<!doctype html><html><head><style>
+      body { display: grid; grid-template-columns: 1fr auto; gap: 40px; align-items: center;
+        box-sizing: border-box; width: 1280px; height: 800px; margin: 0; padding: 44px;
+        background: #e6ebfb; color: #1d2330; font: 22px/1.45 system-ui, sans-serif; }
+      div { align-self: start; margin-top: 120px; }
+      div img { display: block; width: 72px; }
+      h1 { margin: 24px 0 16px; font-size: 36px; line-height: 1.2; overflow-wrap: anywhere; }
+      p { margin: 0; color: #3d4658; }
+      body > img { border-radius: 12px; box-shadow: 0 8px 40px #1d233040; }
+    </style></head><body><div><img alt=""><h1></h1><p></p></div><img alt=""></body></html>`);
+    await page.evaluate(
+      async ({ language, title, caption, picture, icon: sign }) => {
+        document.documentElement.lang = language;
+        const [small, large] = document.images;
+        if (small !== undefined) small.src = `data:image/png;base64,${sign}`;
+        if (large !== undefined) large.src = `data:image/png;base64,${picture}`;
+        for (const [tag, words] of [
+          ["h1", title],
+          ["p", caption],
+        ] as const) {
+          const element = document.querySelector(tag);
+          if (element !== null) element.textContent = words;
+        }
+        await Promise.all([...document.images].map((image) => image.decode()));
+      },
+      {
+        language: of.language,
+        title: of.title,
+        caption: of.caption,
+        picture: of.picture,
+        icon,
+      },
+    );
+    await page.screenshot({ path: of.path });
+  } finally {
+    await page.close();
+  }
+}
+
+/** What the listing says in points. */
+function listingPoints(language: string): string[] {
+  const path = fileURLToPath(new URL(`../../docs/stores/listing.${language}.md`, import.meta.url));
+  const lines = readFileSync(path, "utf8").split("\n");
+  return lines
+    .filter((line) => line.startsWith("- **"))
+    .map((line) => line.slice(2).replaceAll("**", ""));
+}
+
+function point(points: readonly string[], at: number): string {
+  const found = points[at];
+  if (found === undefined) throw new Error(`The listing has no point ${at}.`);
+  return found;
+}
+
+function readTable(language: string): Table {
+  const path = join(testBuild("chromium"), "_locales", language, "messages.json");
+  return JSON.parse(readFileSync(path, "utf8")) as Table;
+}
+
+function message(table: Table, name: string): string {
+  const found = table[name]?.message;
+  if (found === undefined) throw new Error(`There is no text ${name}.`);
+  return found;
+}
