@@ -351,6 +351,7 @@ for (const kind of bothBrowsers) {
       const { room_id: id } = await call("POST", `${V3}/createRoom`, {
         name: "Town hall",
         preset: "public_chat",
+        room_alias_name: "town-hall",
         initial_state: open.map(([type, content]) => ({ type, state_key: "", content })),
       });
       const roomId = String(id);

@@ -200,6 +200,8 @@ function configuration(
     enable_registration: true,
     enable_registration_without_verification: true,
     allow_guest_access: true,
+    // Synapse lets nobody list rooms unless it is told to.
+    room_list_publication_rules: [{ alias: "#town-hall:*", action: "allow" }],
     enable_authenticated_media: options.enableAuthenticatedMedia ?? true,
     serve_server_wellknown: false,
     extra_well_known_client_content: options.wellKnown ?? {},
