@@ -1291,6 +1291,57 @@ fn a_name_that_cannot_be_encrypted_is_refused_before_the_room_is_made() {
 }
 
 #[test]
+fn a_new_rooms_encrypted_picture_waits_as_its_name_does_and_a_readable_one_stays() {
+    let mut alice = Client::new(ALICE);
+    for (content, waits) in
+        [(json!({"file": {"key": {"k": "Secret"}}}), 3), (json!({"url": "mxc://x/y"}), 2)]
+    {
+        let mut body = create_body();
+        // Element names no state key.
+        let picture = json!({"type": "m.room.avatar", "content": content});
+        body["initial_state"].as_array_mut().unwrap().push(picture);
+        let plan = alice.engine.plan_create(body.to_string().as_bytes(), NOW, None).unwrap();
+        let CreatePlan::Create { pending_id, body, held } = plan else { panic!("not taken out") };
+        assert_eq!(held, waits);
+        assert_eq!(body.contains("m.room.avatar"), waits == 2, "{body}");
+        assert!(!body.contains("Secret"), "{body}");
+        alice.engine.create_failed(&pending_id).unwrap();
+    }
+}
+
+#[test]
+fn an_encrypted_picture_goes_where_names_go_whatever_the_settings_say() {
+    let file = json!({"file": {"key": {"k": "secret"}}, "info": {}});
+    for (content, follows) in [(file, true), (json!({"url": "mxc://x/y"}), false)] {
+        let mut alice = Client::new(ALICE);
+        let (event, _) = alice.send(&[], "m.room.avatar", &content);
+        alice.open("/sync?since=a", &sync(room_state(), vec![event]));
+        let upgrade = Upgrade { old: RoomId(ROOM), new: RoomId("!new:example.org") };
+        alice.engine.upgraded(upgrade, NOW).unwrap();
+        let pending = alice.engine.pending_writes();
+        let types: Vec<_> =
+            pending.iter().flat_map(|one| &one.events).map(|one| one.event_type.as_str()).collect();
+        assert_eq!(types.contains(&"m.room.avatar"), follows, "{content}: {types:?}");
+    }
+}
+
+#[test]
+fn an_encrypted_picture_that_was_taken_away_goes_nowhere() {
+    let mut alice = Client::new(ALICE);
+    let file = json!({"file": {"key": {"k": "secret"}}, "info": {}});
+    let (event, _) = alice.send(&[], "m.room.avatar", &file);
+    alice.open("/sync?since=a", &sync(room_state(), vec![event]));
+    let (mut event, _) = alice.send(&[], "m.room.avatar", &json!({}));
+    event["event_id"] = json!("$2");
+    alice.open("/sync?since=b", &sync(vec![], vec![event]));
+    let upgrade = Upgrade { old: RoomId(ROOM), new: RoomId("!new:example.org") };
+    alice.engine.upgraded(upgrade, NOW).unwrap();
+    let pending = alice.engine.pending_writes();
+    let texts: Vec<_> = pending.iter().flat_map(|one| &one.events).collect();
+    assert!(!texts.iter().any(|one| one.content_json.contains("secret")), "{texts:?}");
+}
+
+#[test]
 fn what_a_server_would_refuse_does_not_tell_the_name_either() {
     let mut alice = Client::new(ALICE);
     let mut body = create_body();

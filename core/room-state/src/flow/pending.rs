@@ -60,14 +60,14 @@ pub(crate) fn upgraded(
     let mut is_kept_back = false;
     let memory = model.states.memory();
     for (slot, event, is_sure) in memory.room(old.0) {
-        if !model.settings.types.contains(slot.event_type) {
+        let content = get(event, &["content"]).ok().flatten().unwrap_or("{}");
+        if !model.settings.encrypts(slot.event_type, content) {
             continue;
         }
         if !is_sure {
             is_kept_back = true;
             continue;
         }
-        let content = get(event, &["content"]).ok().flatten().unwrap_or("{}");
         events.push(PendingEvent {
             event_type: slot.event_type.to_owned(),
             state_key: slot.state_key.to_owned(),

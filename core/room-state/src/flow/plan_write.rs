@@ -240,7 +240,7 @@ pub(crate) fn plan_create(
             encrypted = true;
             flagged = is_flagged(content);
             kept.push(with_flag(event)?);
-        } else if model.settings.types.contains(&event_type) {
+        } else if model.settings.encrypts(&event_type, content) {
             // No server takes anything else, so nothing is lost with it.
             if content.starts_with('{') {
                 held.insert((event_type, state_key), content.to_owned());

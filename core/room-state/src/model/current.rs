@@ -100,8 +100,10 @@ impl Model {
 
     fn remember(&mut self, opened: &Opened<'_>) {
         let Opened { event, sender, ts, state } = *opened;
-        // Of others than Mantle encrypts itself, nothing is sent, filled in or kept.
-        if !self.settings.types.contains(&state.event_type) {
+        // Of others than Mantle encrypts itself, nothing is sent, filled in or kept; but what replaces
+        // something that is.
+        let is_kept = self.states.memory().get(RoomId(event.room_id), state.slot()).is_some();
+        if !is_kept && !self.settings.encrypts(&state.event_type, &state.content) {
             return;
         }
         let clear = format!(

@@ -39,6 +39,13 @@ pub struct StateSettings {
 }
 
 impl StateSettings {
+    /// Whether Mantle encrypts this by itself: state of its types, and a room's picture whose file is
+    /// encrypted, since nobody else may have the file's key.
+    pub(crate) fn encrypts(&self, event_type: &str, content: &str) -> bool {
+        self.types.contains(event_type)
+            || event_type == "m.room.avatar" && matches!(get(content, &["file"]), Ok(Some(_)))
+    }
+
     /// From the settings of the shield as the page's core tells them; what is not there is as the
     /// shield has it by default.
     #[must_use]
