@@ -72,7 +72,10 @@ const extensionLayers: Record<string, readonly string[]> = {
     ...["page/primordials", "page/intercept", "page/core", "page/dialogs"],
     ...["page/texts", "page/room-state/element"],
   ],
-  "page/room-pictures": ["page/primordials", "page/room-state/element"],
+  "page/room-pictures": [
+    ...["page/primordials", "page/intercept", "page/core", "page/dialogs"],
+    ...["page/texts", "page/room-state/element"],
+  ],
   "page/checkup": [
     ...["protocol", "page/primordials", "page/texts"],
     ...["page/room-state", "page/room-state/element"],

@@ -124,7 +124,7 @@ export interface RememberedAnswer {
 }
 
 const ANSWER_NAME = /^page\/(https?:\/\/[^/]+)\/(media\/room|media\/server|answers)\/(.+)$/;
-/** As `rememberChoice` of extension/page/media/memory.ts and relations/choices.ts write it. */
+/** As `rememberChoice` of extension/page/media/memory.ts and dialogs/room-choices.ts write it. */
 const ANSWER = /^(clean|send|encrypt|readable)(?: (\d{4}-\d{2}-\d{2}))?$/;
 
 /** Every such answer, of all pages. */

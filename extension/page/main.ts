@@ -1,5 +1,6 @@
 import {
   addListener,
+  apply,
   dispatch,
   NativeEvent,
   NativeWebAssembly,
@@ -19,9 +20,10 @@ import type { Effect } from "../protocol/reports.ts";
 import { openChannel } from "./channel/channel.ts";
 import { askHandler, isPermitted } from "./dialogs/consent.ts";
 import { GuardedCore } from "./core/guarded-core.ts";
-import type { CoreStatus } from "./core/guarded-core.ts";
+import type { CoreObserver, CoreStatus } from "./core/guarded-core.ts";
 import { installFetchHook } from "./intercept/fetch.ts";
 import { registerResponseHandler, registerHandler } from "./intercept/handlers.ts";
+import { withoutDetails } from "./media/clean.ts";
 import { installCopyHook } from "./media/copied.ts";
 import { mediaHandler } from "./media/handler.ts";
 import { installOutgoingHook } from "./media/outgoing.ts";
@@ -86,13 +88,21 @@ function install(): void {
     isDraining = true;
     setTimer(drain, EFFECTS_DELAY);
   };
-  const core: GuardedCore = new GuardedCore(documentUrl(), {
+  let hookedFetch = page.fetch;
+  const pictures = installRoomPictures({
+    isEncrypted: (roomId) => state.encryptsState(roomId),
+    encrypts: (url) => state.writes.encrypts(url),
+    putEncrypted: (request) => state.writes.putEncrypted(request),
+    fetch: (url, init) => apply(hookedFetch, page, [url, init]) as Promise<Response>,
+    withoutDetails,
+  });
+  const observer: CoreObserver = {
     status: report,
     pending: drainSoon,
     asked: watchClient(
       installRelations(),
       installHistoryKeys(() => core),
-      installRoomPictures((roomId) => state.encryptsState(roomId)),
+      pictures.watch,
     ),
     kept: (key, value) => {
       // Lost at worst are habits, and only where the disk is full or the extension gone.
@@ -102,7 +112,8 @@ function install(): void {
         () => undefined,
       );
     },
-  });
+  };
+  const core: GuardedCore = new GuardedCore(documentUrl(), observer, pictures.writer);
   const channel = openChannel({
     opened: () => {
       channel.post({ kind: "status", status: core.status });
@@ -124,9 +135,13 @@ function install(): void {
       state.applySettings();
     },
   });
-  const state = installEncryptedState(core, (message) => {
-    if (channel.isOpen()) channel.post(message);
-  });
+  const state = installEncryptedState(
+    core,
+    (message) => {
+      if (channel.isOpen()) channel.post(message);
+    },
+    (request) => pictures.writer.unsealed(request),
+  );
   addListener(page, "pagehide", drain, true);
   connectShieldSettings((shield) => (core.isReady() ? core.shieldSettings(shield) : undefined));
 
@@ -136,6 +151,7 @@ function install(): void {
   registerResponseHandler("session", core.sessions);
   installResponseAccessors();
   installFetchHook(core);
+  hookedFetch = page.fetch;
   installXhrHook(core);
   installBeaconHook(core);
   installRtcHook(core, tellOnce);

@@ -16,6 +16,16 @@ export async function uploadFile(
   return { uri, progressed };
 }
 
+/** Uploads as Element uploads pictures of people, rooms and spaces: by nothing but the file. */
+export async function uploadPicture(
+  name: string,
+  type: string,
+  base64: string,
+): Promise<{ uri: string }> {
+  const file = new File([bytes(base64)], name, { type });
+  return { uri: (await client().uploadContent(file)).content_uri };
+}
+
 let begun: ReturnType<ReturnType<typeof client>["uploadContent"]> | undefined;
 let ended: Promise<string> | undefined;
 

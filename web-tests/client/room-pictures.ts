@@ -35,6 +35,12 @@ export async function roomPicture(roomId: string): Promise<ShownPicture> {
   return { url, width, height, colour: [red, green, blue] };
 }
 
+/** Whether the client holds a picture of the room, shown or not. */
+export function hasRoomPicture(roomId: string): boolean {
+  const event = client().getRoom(roomId)?.currentState.getStateEvents("m.room.avatar", "");
+  return Object.keys(event?.getContent() ?? {}).length > 0;
+}
+
 /** Waits until the room's picture is of this colour, as near as a lossy copy comes. */
 export async function seeRoomPicture(
   roomId: string,

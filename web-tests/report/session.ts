@@ -244,7 +244,7 @@ class Session extends DrivenSession {
     const { roomName, topic, message } = this.canaries;
     const avatar = await drive(
       this.page,
-      "uploadFile",
+      "uploadPicture",
       "room.png",
       "image/png",
       pictureHolding(this.canaries.avatarContent).toString("base64"),

@@ -26,6 +26,8 @@ export const SWITCHED_IN: Readonly<Record<string, string>> = {
   // Delegates in the page do these.
   "device-name-token": "web-tests/e2e/shields/device-name.spec.ts",
   "history-keys": "web-tests/e2e/shields/history-keys.spec.ts",
+  // What an upload is for, only the page knows.
+  "room-avatar-upload": "web-tests/e2e/setting-room-pictures.spec.ts",
   captcha: "web-tests/e2e/shields/third-party.spec.ts",
   "matrix-to": "web-tests/e2e/shields/permalinks.spec.ts",
   "homeserver-discovery": "web-tests/e2e/shields/config.spec.ts",

@@ -41,6 +41,16 @@ export function plainPicture([red, green, blue]: Colour, width: number, height =
   return pngOf([width, height], "colour", Buffer.concat(Array<Buffer>(height).fill(line)));
 }
 
+/** The same PNG with a remark in it that no pixel shows. */
+export function withRemark(png: Buffer, remark: string): Buffer {
+  const body = Buffer.concat([Buffer.from("tEXtComment\0", "latin1"), Buffer.from(remark)]);
+  const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)];
+  length.writeUInt32BE(body.length - 4);
+  sum.writeUInt32BE(crc32(body));
+  // Behind the head.
+  return Buffer.concat([png.subarray(0, 33), length, body, sum, png.subarray(33)]);
+}
+
 /** The same PNG, said to be a square of this side, with a checksum that holds. */
 export function withSize(png: Buffer, side: number): Buffer {
   const changed = Buffer.from(png);

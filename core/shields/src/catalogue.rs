@@ -596,9 +596,9 @@ pub const LEAKS: &[Leak] = &[
     leak(
         "room-avatar-upload",
         6,
-        "The picture itself, uploaded in clear",
+        "The picture of a room with an encrypted name, uploaded in clear",
         "homeserver, anyone with the link",
-        None,
+        Some("room-pictures"),
     ),
     leak(
         "room-nickname",

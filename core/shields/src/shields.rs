@@ -42,6 +42,7 @@ mod referrer;
 mod relations;
 mod request_headers;
 mod room_defaults;
+mod room_pictures;
 mod search;
 mod telemetry;
 mod third_party;
@@ -89,6 +90,7 @@ shields! {
     encrypted_state::EncryptedState;
     relations::Relations;
     history_keys::HistoryKeys;
+    room_pictures::RoomPictures;
     // After all that know a third party by name.
     third_party::ThirdParty;
     #[cfg(feature = "fault-injection")]

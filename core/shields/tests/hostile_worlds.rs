@@ -482,7 +482,7 @@ fn some(requests: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
 
 /// They act where no request, frame, link, question or response of a page shows it: by rules, or in
 /// the running client.
-const ELSEWHERE: [&str; 3] = ["history-keys", "referrer", "request-headers"];
+const ELSEWHERE: [&str; 4] = ["history-keys", "referrer", "request-headers", "room-pictures"];
 
 #[test]
 fn no_configuration_and_no_first_sync_makes_a_shield_less_strict() {

@@ -16,6 +16,7 @@ import {
 import { bytesOfBase64 } from "../primordials/base64.ts";
 import { REWRITTEN } from "../intercept/decision.ts";
 import type {
+  FirstDelegate,
   FrameVerdict,
   RequestPolicy,
   HandlerAction,
@@ -72,6 +73,7 @@ export class GuardedCore implements RequestPolicy {
   readonly sessions = new UnnamedSessions(this);
   readonly #observer: CoreObserver;
   readonly #documentUrl: string;
+  readonly #first: FirstDelegate | undefined;
   #core: Core | undefined;
   #module: WebAssembly.Module | undefined;
   #isBuilt = false;
@@ -88,9 +90,10 @@ export class GuardedCore implements RequestPolicy {
   /** What stays on this device; undefined until the relay said what was there. */
   #kept: KeptEntries | undefined;
 
-  constructor(documentUrl: string, observer: CoreObserver) {
+  constructor(documentUrl: string, observer: CoreObserver, first?: FirstDelegate) {
     this.#documentUrl = documentUrl;
     this.#observer = observer;
+    this.#first = first;
     this.#module = compile();
     if (this.#module === undefined) this.#status = "no-wasm";
     else this.#rebuild();
@@ -136,7 +139,7 @@ export class GuardedCore implements RequestPolicy {
     const flags = this.#attempt((core) => core.decide(method, url), undefined);
     if (flags === undefined) return this.#decideWithout(method, url);
     this.#notePending();
-    return this.sessions.flags(flags, url);
+    return this.#flags(flags, method, url);
   }
 
   forgetDecision(): void {
@@ -149,7 +152,7 @@ export class GuardedCore implements RequestPolicy {
     if (flags === undefined) return this.#decideWithout(method, url);
     if ((flags & REWRITTEN) !== 0) this.#keep();
     this.#notePending();
-    return this.sessions.flags(flags, url);
+    return this.#flags(flags, method, url);
   }
 
   takeReply(): SyntheticReply {
@@ -178,7 +181,9 @@ export class GuardedCore implements RequestPolicy {
   }
 
   takeDelegates(): readonly Delegate[] {
-    return this.sessions.delegates(this.#attemptOnce((core) => core.takeDelegates()) ?? []);
+    const delegates = this.#attemptOnce((core) => core.takeDelegates()) ?? [];
+    const all = this.sessions.delegates(delegates);
+    return this.#first === undefined ? all : this.#first.delegates(all);
   }
 
   takeResponseDelegate(): Delegate | undefined {
@@ -259,6 +264,11 @@ export class GuardedCore implements RequestPolicy {
     for (let index = 0; index < (effects?.length ?? 0); index += 1) {
       push(this.#effects, effects?.[index]);
     }
+  }
+
+  #flags(flags: number, method: string, url: string): number {
+    const all = this.sessions.flags(flags, url);
+    return this.#first === undefined ? all : this.#first.flags(all, method, url);
   }
 
   #decideWithout(method: string, url: string): number {

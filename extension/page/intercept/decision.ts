@@ -20,12 +20,20 @@ export const DELEGATE_RESPONSE = 128;
 
 /** A handler that takes a request or an answer over, and the shield it does that for. */
 export interface Delegate {
-  readonly handler: "state" | "media" | "ask" | "session" | "relations";
+  readonly handler: "state" | "media" | "ask" | "session" | "relations" | "room-pictures";
   /** Id, and title for people. */
   readonly shield: string;
   readonly name: string;
   /** null: the handler has its own words; for a prompt: refused without asking. */
   readonly question: Wording | null;
+}
+
+/** Takes requests over of which the core cannot tell that they concern it, before all others. */
+export interface FirstDelegate {
+  /** The flags of a decision, with those that give the request to it. */
+  flags(flags: number, method: string, url: string): number;
+  /** Who takes the request of that decision over. */
+  delegates(others: readonly Delegate[]): readonly Delegate[];
 }
 
 /** What the person is asked before something leaves. */

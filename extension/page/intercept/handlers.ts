@@ -32,7 +32,10 @@ export interface PausedRequest {
   readonly signal: AbortSignal | undefined;
 }
 
-/** What becomes of a held request. `noted`, where given, goes to the ledger instead of the usual. */
+/**
+ * What becomes of a held request. `noted`, where given, goes to the ledger instead of the usual;
+ * `null`: nothing does.
+ */
 export type Outcome =
   | {
       readonly kind: "send";
@@ -40,16 +43,16 @@ export type Outcome =
       readonly url?: string;
       readonly body?: Blob | Uint8Array | string;
       readonly headers?: HeaderList;
-      readonly noted?: HandlerAction;
+      readonly noted?: HandlerAction | null;
     }
   | {
       readonly kind: "reply";
       readonly status: number;
       /** JSON: an answer, or a Matrix error. */
       readonly body: string;
-      readonly noted?: HandlerAction;
+      readonly noted?: HandlerAction | null;
     }
-  | { readonly kind: "fail"; readonly noted?: HandlerAction };
+  | { readonly kind: "fail"; readonly noted?: HandlerAction | null };
 
 export interface RequestHandler {
   /** A handler that throws has the request refused. `delegate` says for which shield. */
@@ -239,7 +242,8 @@ function note(
       if (isChanged) action = "rewritten";
     }
   }
-  if (action !== undefined) gate.note(delegate.shield, action, before.method, before.url);
+  if (action !== undefined && action !== null)
+    gate.note(delegate.shield, action, before.method, before.url);
 }
 
 /** A protected request whose handler broke or is missing. */

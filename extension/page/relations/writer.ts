@@ -20,13 +20,13 @@ import {
 } from "../primordials/primordials.ts";
 import { shieldSettings } from "../core/shield-settings.ts";
 import { ask } from "../dialogs/prompt.ts";
+import { choiceKey, recallChoice, rememberChoice } from "../dialogs/room-choices.ts";
+import type { RoomChoice } from "../dialogs/room-choices.ts";
 import { bodyBytes } from "../intercept/handlers.ts";
 import type { Outcome, PausedRequest, RequestHandler } from "../intercept/handlers.ts";
 import { refused } from "../intercept/refusal.ts";
 import { counted, text } from "../texts/texts.ts";
 import { within } from "../room-state/element/client.ts";
-import { choiceKey, recallChoice, rememberChoice } from "./choices.ts";
-import type { RoomChoice } from "./choices.ts";
 import type { RelationReader } from "./reader.ts";
 import { ENCRYPTED, REACTION, RELATES_TO, relationOf } from "./relation.ts";
 import type { Plain } from "./relation.ts";
@@ -186,7 +186,7 @@ export class RelationWriter implements RequestHandler {
     room: RelationsRoom,
     { url, signal }: PausedRequest,
   ): Promise<RoomChoice | undefined> {
-    const key = await pinned(choiceKey(client.getUserId() ?? "", url));
+    const key = await pinned(choiceKey(client.getUserId() ?? "", "relations", url));
     const known = key === undefined ? undefined : await pinned(recallChoice(key));
     if (known !== undefined) return known;
     await within(room.loadMembersIfNeeded(), ENCRYPTION_LIMIT_MS).catch(() => undefined);

@@ -1,10 +1,11 @@
 import "../../testing/page.ts";
 
 import assert from "node:assert/strict";
-import { createCipheriv, createHash, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
 
-import { decrypted, WrongBytes } from "./cipher.ts";
+import { decrypted, encrypted, WrongBytes } from "./cipher.ts";
+import { pictureFile } from "./file.ts";
 
 const unpadded = (bytes: Buffer): string => bytes.toString("base64").replace(/=+$/, "");
 
@@ -34,5 +35,37 @@ describe("the bytes of a picture", () => {
     }
     await assert.rejects(decrypted(file, bytes.subarray(1)), WrongBytes);
     await assert.rejects(decrypted(file, new Uint8Array(0)), WrongBytes);
+  });
+});
+
+describe("a picture that is encrypted", () => {
+  const withUrl = async (text: string) => {
+    const sealed = await encrypted(new TextEncoder().encode(text));
+    const file = pictureFile({ file: { ...sealed.file, url: "mxc://hs.example.org/abc" } });
+    assert.ok(file !== undefined);
+    return { file, ciphertext: sealed.ciphertext };
+  };
+
+  test("is read as it was, here and by others", async () => {
+    for (const text of ["", "a", "sixteen letters.", "picture ".repeat(1_000)]) {
+      const { file, ciphertext } = await withUrl(text);
+      assert.equal(ciphertext.length, text.length);
+      assert.equal(Buffer.from(await decrypted(file, ciphertext)).toString(), text);
+      const key = Buffer.from(file.key, "base64url");
+      const cipher = createDecipheriv("aes-256-ctr", key, Buffer.from(file.iv, "base64"));
+      const clear = Buffer.concat([cipher.update(ciphertext), cipher.final()]);
+      assert.equal(clear.toString(), text);
+    }
+  });
+
+  test("has a key and a counter of its own each time, and room to count", async () => {
+    const all = await Promise.all(Array.from({ length: 20 }, () => withUrl("the same")));
+    for (const part of ["key", "iv", "sha256"] as const) {
+      assert.equal(new Set(all.map(({ file }) => file[part])).size, all.length, part);
+    }
+    for (const { file } of all) {
+      const counter = Buffer.from(file.iv, "base64");
+      assert.deepEqual([...counter.subarray(8)], Array(8).fill(0));
+    }
   });
 });

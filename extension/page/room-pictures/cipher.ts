@@ -1,10 +1,12 @@
-/** Decrypts the bytes of pictures by the browser's own cryptography. */
+/** Encrypts and decrypts the bytes of pictures by the browser's own cryptography. */
 import { bytesOfBase64 } from "../primordials/base64.ts";
-import { NativeUint8Array, page } from "../primordials/primordials.ts";
+import { fillRandom, NativeUint8Array, page } from "../primordials/primordials.ts";
 import type { PictureFile } from "./file.ts";
 
 /** undefined outside secure contexts. */
 const subtle = page.crypto.subtle as SubtleCrypto | undefined;
+/** Of a counter's 16 bytes the first, which are random; the others count blocks. */
+const NONCE_BYTES = 8;
 
 /** What was fetched is not what the picture was set to. */
 export class WrongBytes extends Error {}
@@ -23,4 +25,35 @@ export async function decrypted(
   const counter = bytesOfBase64(`${file.iv}==`);
   const algorithm = { name: "AES-CTR", counter, length: 64 };
   return new NativeUint8Array(await subtle.decrypt(algorithm, key, ciphertext));
+}
+
+/** `EncryptedFile` of version 2 (client-server API, "Sending encrypted attachments"), not uploaded yet. */
+export interface SealedPicture {
+  readonly ciphertext: Uint8Array<ArrayBuffer>;
+  readonly file: Readonly<Record<string, unknown>>;
+}
+
+/** With a key and a counter of its own, so that nobody can tell that two are the same picture. */
+export async function encrypted(bytes: Uint8Array<ArrayBuffer>): Promise<SealedPicture> {
+  if (subtle === undefined) throw new WrongBytes("no cryptography");
+  const counter = new NativeUint8Array(16);
+  fillRandom(counter.subarray(0, NONCE_BYTES));
+  const key = await subtle.generateKey({ name: "AES-CTR", length: 256 }, true, ["encrypt"]);
+  const { k } = await subtle.exportKey("jwk", key);
+  const algorithm = { name: "AES-CTR", counter, length: 64 };
+  const ciphertext = new NativeUint8Array(await subtle.encrypt(algorithm, key, bytes));
+  const sha256 = unpadded(new NativeUint8Array(await subtle.digest("SHA-256", ciphertext)));
+  return {
+    ciphertext,
+    file: {
+      v: "v2",
+      key: { alg: "A256CTR", ext: true, k, key_ops: ["encrypt", "decrypt"], kty: "oct" },
+      iv: unpadded(counter),
+      hashes: { sha256 },
+    },
+  };
+}
+
+function unpadded(bytes: Uint8Array): string {
+  return page.btoa(String.fromCharCode(...bytes)).replaceAll("=", "");
 }

@@ -3,7 +3,7 @@ import "../../testing/page.ts";
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import { MAX_BYTES, pictureFile } from "./file.ts";
+import { isMediaAddress, MAX_BYTES, pictureFile } from "./file.ts";
 
 const FILE = {
   v: "v2",
@@ -75,5 +75,23 @@ describe("a picture's file", () => {
       assert.equal(pictureFile(content), undefined);
     }
     assert.equal(pictureFile({ file: FILE, info: { size: MAX_BYTES + 1 } }), undefined);
+  });
+});
+
+describe("an address of media", () => {
+  test("is one, and nothing else beside it", () => {
+    assert.ok(isMediaAddress("mxc://hs.example.org:8448/a_B-9"));
+    for (const value of [
+      undefined,
+      7,
+      "",
+      "https://hs.example.org/abc",
+      "mxc://hs.example.org/abc/def",
+      "mxc://hs.example.org/",
+      'mxc://hs.example.org/abc","body":"x',
+      "mxc://hs.example.org/abc\n",
+    ]) {
+      assert.equal(isMediaAddress(value), false, String(value));
+    }
   });
 });

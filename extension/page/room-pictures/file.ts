@@ -45,6 +45,11 @@ export function pictureFile(content: unknown): PictureFile | undefined {
   return found as PictureFile;
 }
 
+/** Whether it is an address of media, and nothing that means something else where it stands. */
+export function isMediaAddress(value: unknown): value is string {
+  return partOf(MXC, value) !== undefined;
+}
+
 function partOf(form: RegExp, value: unknown): string | undefined {
   return typeof value === "string" ? execute(form, value)?.[1] : undefined;
 }

@@ -1,18 +1,41 @@
 /** Puts the page's half of encrypted room pictures together. */
-import { addListener, page, setTimer } from "../primordials/primordials.ts";
+import { addListener, nativeFetch, page, setTimer } from "../primordials/primordials.ts";
+import { registerHandler } from "../intercept/handlers.ts";
 import type { PageClient } from "../room-state/element/client.ts";
 import { PictureReader } from "./reader.ts";
 import type { PictureClient } from "./reader.ts";
 import { thumbnail } from "./thumbnail.ts";
+import { PictureWriter } from "./writer.ts";
+import type { UploadingClient, WriterParts } from "./writer.ts";
 
 const urlOf = page.URL.createObjectURL.bind(page.URL) as (blob: Blob) => string;
 const revoke = page.URL.revokeObjectURL.bind(page.URL);
 
-/** The result is for `watchClient`. */
-export function installRoomPictures(
-  isEncrypted: (roomId: string) => Promise<boolean>,
-): (client: PageClient | undefined) => void {
-  const reader = new PictureReader({ isEncrypted, thumbnail, urlOf, revoke, later: setTimer });
+export type PicturesParts = Pick<
+  WriterParts,
+  "encrypts" | "fetch" | "putEncrypted" | "withoutDetails"
+> & {
+  /** Whether Mantle reads the room's encrypted state. */
+  isEncrypted(roomId: string): Promise<boolean>;
+};
+
+export interface RoomPictures {
+  /** For `watchClient`. */
+  readonly watch: (client: PageClient | undefined) => void;
+  readonly writer: PictureWriter;
+}
+
+export function installRoomPictures(parts: PicturesParts): RoomPictures {
+  const reader = new PictureReader({ ...parts, thumbnail, urlOf, revoke, later: setTimer });
   addListener(page, "online", () => reader.online());
-  return (client) => reader.attach(client as unknown as PictureClient | undefined);
+  const send = (url: string, init: RequestInit): Promise<Response> => nativeFetch(page, url, init);
+  const writer = new PictureWriter({ ...parts, send, thumbnail, urlOf, revoke });
+  registerHandler("room-pictures", writer);
+  return {
+    watch: (client) => {
+      reader.attach(client as unknown as PictureClient | undefined);
+      writer.attach(client as unknown as UploadingClient | undefined);
+    },
+    writer,
+  };
 }

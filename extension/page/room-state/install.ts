@@ -16,6 +16,7 @@ import { searchHandler } from "./search.ts";
 import { StateReader } from "./responses.ts";
 import { StateSharing } from "./sharing.ts";
 import { StateWriter } from "./writes.ts";
+import type { Unsealed } from "./writes.ts";
 
 /** What the rest of the page script sees of encrypted state. */
 export interface EncryptedStateParts {
@@ -26,12 +27,15 @@ export interface EncryptedStateParts {
   readonly conversion: RoomConversion;
   /** Whether the room encrypts its state, as far as is known by now. */
   encryptsState(roomId: string): Promise<boolean>;
+  /** For what is encrypted only because something else here was: see `StateWriter`. */
+  readonly writes: Pick<StateWriter, "encrypts" | "putEncrypted">;
 }
 
 /** Nothing is loaded before the first request that the core hands over, but for a known session. */
 export function installEncryptedState(
   core: GuardedCore,
   post: (message: EffectsMessage | RoomsSurvey) => void,
+  unsealed: Unsealed,
 ): EncryptedStateParts {
   const engine = new StateEngine();
   const keys = new KeyFetcher(engine);
@@ -87,15 +91,23 @@ export function installEncryptedState(
     "state",
     new StateReader(engine, keys, core, { asked: takeOver, looked }),
   );
-  registerHandler("state", new StateWriter(engine, { keys, sharing, pending }));
+  const writer = new StateWriter(engine, { keys, sharing, pending, unsealed });
+  registerHandler("state", writer);
   registerHandler("state", searchHandler, "search");
   const conversion = new RoomConversion(engine, sharing);
+  // It encrypts nothing then, and is not loaded for the question.
+  const isResting = (): boolean => {
+    const mode = shieldSettings("encrypted-state")?.mode;
+    return mode === "off" || mode === "flag";
+  };
   return {
     conversion,
+    writes: {
+      encrypts: async (url) => !isResting() && (await writer.encrypts(url)),
+      putEncrypted: (request) => writer.putEncrypted(request),
+    },
     encryptsState: async (roomId) => {
-      const mode = shieldSettings("encrypted-state")?.mode;
-      // It encrypts nothing then, and is not loaded for the question.
-      if (mode === "off" || mode === "flag") return false;
+      if (isResting()) return false;
       await engine.started();
       return engine.call((known) => known.encryptsState(roomId));
     },

@@ -1,6 +1,7 @@
 /** The page's own writes of state: encrypted where they are to be, refused in words where they cannot. */
 import {
   decodeText,
+  encodeText,
   isArray,
   nativeFetch,
   NativePromise,
@@ -82,20 +83,28 @@ function isKnownReadable(roomId: string): boolean {
   return !STATE_FLAGS.some((flag) => Boolean(content[flag]));
 }
 
+/**
+ * A request whose state stays readable, as it was before something in it was encrypted for the room;
+ * undefined where nothing was.
+ */
+export type Unsealed = (request: PausedRequest) => Promise<Outcome | undefined>;
+
 export class StateWriter implements RequestHandler {
   readonly #engine: StateEngine;
   readonly #keys: KeyFetcher;
   readonly #sharing: StateSharing;
   readonly #pending: PendingWrites;
+  readonly #unsealed: Unsealed;
 
   constructor(
     engine: StateEngine,
-    parts: { keys: KeyFetcher; sharing: StateSharing; pending: PendingWrites },
+    parts: { keys: KeyFetcher; sharing: StateSharing; pending: PendingWrites; unsealed: Unsealed },
   ) {
     this.#engine = engine;
     this.#keys = parts.keys;
     this.#sharing = parts.sharing;
     this.#pending = parts.pending;
+    this.#unsealed = parts.unsealed;
   }
 
   async handle(request: PausedRequest): Promise<Outcome> {
@@ -107,23 +116,58 @@ export class StateWriter implements RequestHandler {
       if (request.signal?.aborted === true) return { kind: "fail" };
       return this.#needsNoEngine(request.url) ? { kind: "send" } : refusal(error);
     }
-    try {
+    return this.#guarded(request, () => {
       const { method, url } = request;
       const route = this.#engine.call((state) => state.routeWrite(method, url));
       switch (route.kind) {
         case "put":
-          return await this.#put(request);
+          return this.#put(request, false);
         case "create":
-          return await this.#create(request);
+          return this.#create(request);
         case "upgrade":
-          return await this.#upgrade(request, route.roomId);
+          return this.#upgrade(request, route.roomId);
         default:
-          return await this.#includeEncryptedType(request);
+          return this.#includeEncryptedType(request);
       }
+    });
+  }
+
+  async #guarded(request: PausedRequest, write: () => Promise<Outcome>): Promise<Outcome> {
+    try {
+      return await write();
     } catch (error) {
       if (request.signal?.aborted === true) return { kind: "fail" };
       return refusal(error);
     }
+  }
+
+  /** Whether what is set there can leave encrypted. Rejects, in words, where nobody can tell. */
+  async encrypts(url: string): Promise<boolean> {
+    if (this.#engine.isUnloaded && this.#needsNoEngine(url)) return false;
+    try {
+      await within(this.#engine.started(), START_LIMIT);
+    } catch (error) {
+      if (this.#needsNoEngine(url)) return false;
+      throw error;
+    }
+    const plan = await this.#planPut("PUT", url, encodeText("{}"), true);
+    if (plan.kind === "encrypt") return true;
+    if (plan.kind === "refuse" || plan.kind === "needRoom") {
+      throw new PageCryptoError(plan.sentence);
+    }
+    return false;
+  }
+
+  /** Sends it encrypted, or not at all; the answer is the homeserver's. */
+  async putEncrypted(request: PausedRequest): Promise<Outcome> {
+    const outcome = await this.#guarded(request, () => this.#put(request, true));
+    if (outcome.kind !== "send") return outcome;
+    const { url, body } = outcome;
+    if (url === undefined || typeof body !== "string") return refusal(undefined);
+    const answer = await send({ ...request, url }, body);
+    return answer === undefined
+      ? { kind: "fail" }
+      : { kind: "reply", status: answer.status, body: answer.text, noted: "rewritten" };
   }
 
   /** Without the module: state that only rooms with the flag may have encrypted, elsewhere. */
@@ -137,9 +181,13 @@ export class StateWriter implements RequestHandler {
     }
   }
 
-  async #put(request: PausedRequest): Promise<Outcome> {
-    const { method, url } = request;
-    const body = await bodyBytes(request.body);
+  /** `encryptsAny`: whatever its type, as far as the room encrypts its state. */
+  async #planPut(
+    method: string,
+    url: string,
+    body: Uint8Array,
+    encryptsAny: boolean,
+  ): Promise<PutPlan> {
     await this.#engine.resolveFlags(roomOf(url), async (roomId) => {
       const client = runningClient();
       if (client === undefined) throw new PageCryptoError(text("changeNotProtected"));
@@ -149,12 +197,21 @@ export class StateWriter implements RequestHandler {
         throw isFinal(error) ? error : new PageCryptoError(text("changeNotProtected"));
       }
     });
-    this.#engine.call((state) => state.setEncryptsAll(encryptsAll()));
-    let plan = this.#engine.call((state) => state.planPut(method, url, body));
-    if (plan.kind === "needRoom") {
-      await this.#learnRoom(plan.roomId);
-      plan = this.#engine.call((state) => state.planPut(method, url, body));
-    }
+    const plan = (): PutPlan =>
+      this.#engine.call((state) => {
+        state.setEncryptsAll(encryptsAny || encryptsAll());
+        return state.planPut(method, url, body);
+      });
+    const first = plan();
+    if (first.kind !== "needRoom") return first;
+    await this.#learnRoom(first.roomId);
+    return plan();
+  }
+
+  async #put(request: PausedRequest, encryptsAny: boolean): Promise<Outcome> {
+    const { method, url } = request;
+    const body = await bodyBytes(request.body);
+    const plan = await this.#planPut(method, url, body, encryptsAny);
     switch (plan.kind) {
       case "pass":
         return { kind: "send" };
@@ -210,8 +267,11 @@ export class StateWriter implements RequestHandler {
     if (client === undefined) throw new PageCryptoError(text("changeNotProtected"));
     const plan = await this.#planCreate(body, client);
     switch (plan.kind) {
-      case "pass":
-        return plan.why === "public" ? { kind: "send", noted: "flagged" } : { kind: "send" };
+      case "pass": {
+        const isPublic = plan.why === "public";
+        const unsealed = await this.#unsealed(request);
+        return unsealed ?? (isPublic ? { kind: "send", noted: "flagged" } : { kind: "send" });
+      }
       case "ask":
         return refused(text("roomWaits"), "blocked");
       default:
@@ -328,6 +388,7 @@ export class StateWriter implements RequestHandler {
 }
 
 type CreatePlan = ReturnType<EncryptedState["planCreate"]>;
+type PutPlan = ReturnType<EncryptedState["planPut"]>;
 
 /** What the homeserver says, as a JSON array. */
 async function roomState(client: PageClient, roomId: string): Promise<string> {

@@ -1,4 +1,4 @@
-/** What the person chose for a room, under a hash that names no room. */
+/** What the person chose for a shield in a room, under a hash that names no room. */
 import {
   execute,
   keysOf,
@@ -10,20 +10,24 @@ import {
 } from "../primordials/primordials.ts";
 import { Memory } from "../channel/memory.ts";
 import { store } from "../channel/store.ts";
-import { answerKey } from "../dialogs/answer-key.ts";
+import { answerKey } from "./answer-key.ts";
 
 /** As `rememberedAnswers` of extension/browser/page-store.ts reads it too. */
 export type RoomChoice = "encrypt" | "readable";
 
-/** Of more rooms than this the oldest are asked about again. */
+/** Of more choices than this the oldest are asked about again. */
 export const MAX_ROOMS = 500;
 const AREA = "answers";
 const CHOICE = new NativeRegExp("^(encrypt|readable) (\\d{4}-\\d{2}-\\d{2})$");
 const memory = new Memory(AREA);
 
 /** undefined where the browser gives pages no cryptography: then it is asked each time. */
-export function choiceKey(account: string, url: string): Promise<string | undefined> {
-  return answerKey(account, "relations", "room", url);
+export function choiceKey(
+  account: string,
+  shield: string,
+  url: string,
+): Promise<string | undefined> {
+  return answerKey(account, shield, "room", url);
 }
 
 export async function recallChoice(key: string): Promise<RoomChoice | undefined> {

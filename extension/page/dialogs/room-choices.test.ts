@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
 import { connectRequests, takeAnswer } from "../channel/relay-requests.ts";
-import { choiceKey, MAX_ROOMS, recallChoice, rememberChoice } from "./choices.ts";
+import { choiceKey, MAX_ROOMS, recallChoice, rememberChoice } from "./room-choices.ts";
 
 /** What the extension keeps. */
 const stored = new Map<string, string>();
@@ -24,16 +24,21 @@ const url = (room: string): string =>
   `https://hs.example.org/_matrix/client/v3/rooms/${room}/send/m.reaction/m1`;
 
 test("a choice is one person's for one room, and names neither", async () => {
-  const key = (await choiceKey("@a:hs", url("!1"))) ?? "";
+  const key = (await choiceKey("@a:hs", "relations", url("!1"))) ?? "";
   await rememberChoice(key, "encrypt");
   assert.equal(await recallChoice(key), "encrypt");
   for (const [account, room] of [
     ["@b:hs", "!1"],
     ["@a:hs", "!2"],
   ] as const) {
-    assert.equal(await recallChoice((await choiceKey(account, url(room))) ?? ""), undefined);
+    assert.equal(
+      await recallChoice((await choiceKey(account, "relations", url(room))) ?? ""),
+      undefined,
+    );
   }
-  assert.equal(await choiceKey("@a:hs", url("!1").replace("m.reaction", "m.room.encrypted")), key);
+  const asEncrypted = url("!1").replace("m.reaction", "m.room.encrypted");
+  assert.equal(await choiceKey("@a:hs", "relations", asEncrypted), key);
+  assert.notEqual(await choiceKey("@a:hs", "room-pictures", url("!1")), key);
   assert.match([...stored].flat().join(" "), /^[0-9a-f]{64} encrypt \d{4}-\d\d-\d\d$/);
   await rememberChoice(key, "readable");
   assert.equal(await recallChoice(key), "readable");
