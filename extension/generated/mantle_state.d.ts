@@ -29,6 +29,8 @@ export interface UndecryptableEvent {
     reason: "session" | "index" | "owner" | "levels" | "device";
 }
 export interface RetriedEvent { roomId: string; event: Record<string, unknown> }
+/** The person's own name in a room, to be put again where it is gone. */
+export interface OwnProfile { contentJson: string; sessionId: string; isOutdated: boolean }
 export interface RetryStep { events: RetriedEvent[]; more: boolean }
 export type ProblemCode =
 | "rollback" | "replay" | "clear-over-encrypted" | "flag-removed" | "foreign-session"
@@ -102,6 +104,13 @@ export class EncryptedState {
      * A sentence when it is not that.
      */
     addInvitePreview(sender: string, content_json: string): void;
+    /**
+     * Current member events that carry people's names in a room; `retried` gives the names.
+     *
+     * # Errors
+     * A sentence when the text is no array.
+     */
+    addMemberProfiles(room_id: string, events: string): void;
     /**
      * Keys exported from the page's crypto; how many were new or better.
      *
@@ -194,6 +203,10 @@ export class EncryptedState {
      */
     forgetAll(): void;
     /**
+     * They have another now, which everybody can read.
+     */
+    forgetOwnProfile(room_id: string): void;
+    /**
      * Whether `retried` has something that no key is waited for.
      */
     hasNews(): boolean;
@@ -271,6 +284,14 @@ export class EncryptedState {
      * A sentence for an answer that is not there.
      */
     open(answer: number, most: number, into?: Uint8Array | null): OpenStep;
+    /**
+     * The person's own name in a room.
+     */
+    ownProfile(room_id: string): OwnProfile | undefined;
+    /**
+     * Rooms in which they have one.
+     */
+    ownProfiles(): string[];
     /**
      * One pending event is on the server.
      *

@@ -6,6 +6,7 @@
 //! survive a reload goes through [`StateEngine::take_persist`]; nothing encrypted leaves before the
 //! index it used up is stored.
 
+mod member_profiles;
 mod writes;
 
 use crate::error::EngineError;

@@ -50,6 +50,7 @@ pub use model::invite_state::InvitePreview;
 pub use model::known::{FlagChange, KnownState, STATE_ENCRYPTION_FLAGS, StoredStateError};
 pub use model::needs::{Needs, SessionNeed};
 pub use model::outbound::Outgoing;
+pub use model::own_profiles::OwnProfileView;
 pub use model::pending::{PendingEvent, PendingView};
 pub use model::precedence::{CLOCK_TOLERANCE_MS, Candidate, Precedence};
 pub use model::settings::{NewRooms, StateSettings, Trust};
@@ -60,6 +61,7 @@ pub use msc4362::eligible::{
     CALL_TYPES, DEFAULT_TYPES, EncryptedTypes, IneligibleType, PROTOCOL_TYPES, SERVER_TYPES,
     check_eligible,
 };
+pub use msc4362::member_profile::MEMBER_PROFILE;
 pub use msc4362::packed_key::{MAX_STATE_KEY_BYTES, PackError, PackedKey, WireKey};
 pub use msc4362::power_levels::{LevelContents, PowerLevels};
 pub use paths::Request;

@@ -13,6 +13,7 @@ pub(crate) mod memory;
 pub(crate) mod needs;
 pub(crate) mod observation;
 pub(crate) mod outbound;
+pub(crate) mod own_profiles;
 pub(crate) mod owners;
 pub(crate) mod pending;
 pub(crate) mod precedence;
@@ -38,6 +39,7 @@ use crate::model::devices::Devices;
 use crate::model::invite_state::InviteState;
 use crate::model::journal::Journal;
 use crate::model::outbound::OutboundSessions;
+use crate::model::own_profiles::OwnProfiles;
 use crate::model::pending::PendingWrites;
 use crate::model::room_states::RoomStates;
 use crate::model::rooms::Rooms;
@@ -64,6 +66,7 @@ pub(crate) struct Model {
     pub(crate) seen: SeenIndices,
     pub(crate) decrypted: DecryptedEvents,
     pub(crate) invites: InviteState,
+    pub(crate) profiles: OwnProfiles,
     pub(crate) due: SharingDue,
     pub(crate) outbound: OutboundSessions,
     // What is encrypted next, with its device's signature.
@@ -87,6 +90,7 @@ impl Model {
             seen: SeenIndices::new(),
             decrypted: DecryptedEvents::new(),
             invites: InviteState::default(),
+            profiles: OwnProfiles::new(),
             due: SharingDue::new(),
             outbound: OutboundSessions::default(),
             signing: None,
@@ -130,6 +134,7 @@ impl Model {
         self.seen = SeenIndices::new();
         self.decrypted.clear();
         self.invites.clear();
+        self.profiles.clear();
         self.due = SharingDue::new();
         self.outbound.clear();
         self.signing = None;

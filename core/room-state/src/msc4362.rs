@@ -3,5 +3,6 @@
 pub(crate) mod eligible;
 pub(crate) mod event;
 pub(crate) mod flag;
+pub(crate) mod member_profile;
 pub(crate) mod packed_key;
 pub(crate) mod power_levels;

@@ -39,6 +39,8 @@ export interface UndecryptableEvent {
   reason: "session" | "index" | "owner" | "levels" | "device";
 }
 export interface RetriedEvent { roomId: string; event: Record<string, unknown> }
+/** The person's own name in a room, to be put again where it is gone. */
+export interface OwnProfile { contentJson: string; sessionId: string; isOutdated: boolean }
 export interface RetryStep { events: RetriedEvent[]; more: boolean }
 export type ProblemCode =
   | "rollback" | "replay" | "clear-over-encrypted" | "flag-removed" | "foreign-session"
@@ -117,6 +119,9 @@ extern "C" {
     /// See the TypeScript section.
     #[wasm_bindgen(typescript_type = "RoomDue[]")]
     pub type RoomsDue;
+    /// See the TypeScript section.
+    #[wasm_bindgen(typescript_type = "OwnProfile | undefined")]
+    pub type OwnProfile;
     /// Room ids.
     #[wasm_bindgen(typescript_type = "string[]")]
     pub type RoomIds;
@@ -422,6 +427,35 @@ impl EncryptedState {
     /// A sentence when the text is no array.
     pub fn backfill(&mut self, room_id: &str, events: &str) -> Outcome {
         self.engine.backfill(RoomId(room_id), events).map_err(error)
+    }
+
+    /// Current member events that carry people's names in a room; `retried` gives the names.
+    ///
+    /// # Errors
+    /// A sentence when the text is no array.
+    #[wasm_bindgen(js_name = addMemberProfiles)]
+    pub fn add_member_profiles(&mut self, room_id: &str, events: &str) -> Outcome {
+        self.engine.add_member_profiles(RoomId(room_id), events).map_err(error)
+    }
+
+    /// The person's own name in a room.
+    #[must_use]
+    #[wasm_bindgen(js_name = ownProfile)]
+    pub fn own_profile(&self, room_id: &str) -> OwnProfile {
+        optional(self.engine.own_profile(RoomId(room_id)).as_ref()).unchecked_into()
+    }
+
+    /// Rooms in which they have one.
+    #[must_use]
+    #[wasm_bindgen(js_name = ownProfiles)]
+    pub fn own_profiles(&self) -> RoomIds {
+        to_js(&self.engine.own_profiles()).unchecked_into()
+    }
+
+    /// They have another now, which everybody can read.
+    #[wasm_bindgen(js_name = forgetOwnProfile)]
+    pub fn forget_own_profile(&mut self, room_id: &str) {
+        self.engine.forget_own_profile(RoomId(room_id));
     }
 
     /// What the waiting events need.

@@ -15,6 +15,7 @@ use crate::megolm::{
 };
 use crate::msc4362::eligible::{IneligibleType, check_eligible};
 pub use crate::msc4362::event::{OpenedState, ReceivedEvent};
+use crate::msc4362::member_profile::MEMBER_PROFILE;
 use crate::msc4362::packed_key::{PackError, WireKey};
 use crate::msc4362::power_levels::PowerLevels;
 
@@ -417,10 +418,13 @@ fn check(
         WireKey::Packed(_) | WireKey::Opaque => {}
     }
     check_eligible(&event_type).map_err(OpenError::Ineligible)?;
-    if state_key.starts_with('@') && state_key != event.sender {
+    let is_profile = event_type == MEMBER_PROFILE;
+    if (is_profile || state_key.starts_with('@')) && state_key != event.sender {
         return Err(OpenError::ForeignStateKey);
     }
     match rules.levels {
+        // Whoever is in the room may say how they are called there.
+        _ if is_profile => {}
         Levels::Known(levels) if !levels.may_have_sent(UserId(event.sender), &event_type) => {
             return Err(OpenError::PowerLevel);
         }

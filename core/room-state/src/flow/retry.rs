@@ -1,5 +1,6 @@
 //! Events that could not be decrypted are tried again when what they lack may be there.
 
+mod member_profiles;
 mod waiting;
 
 use serde::Serialize;

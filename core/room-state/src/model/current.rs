@@ -10,11 +10,13 @@ use crate::model::journal::Prefix;
 use crate::model::known::FlagChange;
 use crate::model::memory::Provenance;
 use crate::model::observation::Observation;
+use crate::model::own_profiles::OwnProfile;
 use crate::model::precedence::{Candidate, Precedence};
 use crate::model::rooms::Fact;
 use crate::model::sharing_due::Due;
 use crate::model::warnings::Warning;
 use crate::msc4362::event::OpenedState;
+use crate::msc4362::member_profile::MEMBER_PROFILE;
 use mantle_wire::json::{elements, get, get_str, quoted};
 
 /// A decrypted event, with what stands around it.
@@ -100,6 +102,19 @@ impl Model {
 
     fn remember(&mut self, opened: &Opened<'_>) {
         let Opened { event, sender, ts, state } = *opened;
+        if state.event_type == MEMBER_PROFILE {
+            if self.devices.is_self(sender)
+                && self.is_sure(Made::of(RoomId(event.room_id), UserId(sender), state))
+            {
+                let profile = OwnProfile {
+                    event_id: event.id.to_owned(),
+                    session_id: state.session_id.clone(),
+                    content: state.content.clone(),
+                };
+                self.profiles.note(RoomId(event.room_id), profile, &mut self.journal);
+            }
+            return;
+        }
         // Of others than Mantle encrypts itself, nothing is sent, filled in or kept; but what replaces
         // something that is.
         let is_kept = self.states.memory().get(RoomId(event.room_id), state.slot()).is_some();
@@ -191,6 +206,7 @@ impl Model {
             return None;
         }
         self.pending.drop_copies(event.id, &mut self.journal);
+        self.profiles.redact(event, &mut self.journal);
         self.decrypted.remove(event);
         let emptied = self.states.redact(event, (&mut self.journal, &mut self.due));
         let emptied = emptied.map(|slot| {

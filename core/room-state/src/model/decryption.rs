@@ -11,6 +11,7 @@ use crate::model::owners::{Keys, Standing};
 use crate::model::rooms::Rooms;
 use crate::model::settings::Trust;
 use crate::model::warnings::Warning;
+use crate::msc4362::member_profile::MEMBER_PROFILE;
 
 /// What an event's place makes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -166,10 +167,10 @@ impl Model {
             // Nobody can know; or it is told that nobody has the device.
             return Ok(());
         }
-        self.judge_standing(
-            event,
-            sender_device.map_or(Standing::Unsigned, |(_, standing)| standing),
-        )
+        let standing = sender_device.map_or(Standing::Unsigned, |(_, standing)| standing);
+        // What people are told is about rooms.
+        let is_told = opened.event_type != MEMBER_PROFILE;
+        self.judge_standing(event, standing, is_told)
     }
 
     /// Reading follows the trust of writing, and what is not sure is said.
@@ -177,17 +178,22 @@ impl Model {
         &mut self,
         event: &ReceivedEvent<'_>,
         standing: Standing,
+        is_told: bool,
     ) -> Result<(), OpenError> {
-        let room = RoomId(event.room_id);
+        let mut warn = |warning| {
+            if is_told {
+                self.warnings.warn(RoomId(event.room_id), warning, event.sender);
+            }
+        };
         match (self.settings.trust, standing) {
             (_, Standing::Signed) | (Trust::All, Standing::Plain | Standing::Unknown) => Ok(()),
             (Trust::All, Standing::Unsigned) => {
-                self.warnings.warn(room, Warning::UnsignedDevice, event.sender);
+                warn(Warning::UnsignedDevice);
                 Ok(())
             }
             (Trust::CrossSigned, Standing::Unknown) => Err(OpenError::UntrustedDevice),
             (Trust::CrossSigned, Standing::Plain | Standing::Unsigned) => {
-                self.warnings.warn(room, Warning::UntrustedDevice, event.sender);
+                warn(Warning::UntrustedDevice);
                 Err(OpenError::UntrustedDevice)
             }
         }

@@ -36,13 +36,22 @@ pub(crate) enum Prefix {
     Pending,
     /// What an inviter told.
     Preview,
+    /// The person's own name in a room.
+    Profile,
     /// An entry nobody can read: its whole name, only to be taken out.
     Unreadable,
 }
 
 impl Prefix {
-    const NAMED: [Self; 6] =
-        [Self::Room, Self::Seen, Self::Outbound, Self::Holders, Self::Pending, Self::Preview];
+    const NAMED: [Self; 7] = [
+        Self::Room,
+        Self::Seen,
+        Self::Outbound,
+        Self::Holders,
+        Self::Pending,
+        Self::Preview,
+        Self::Profile,
+    ];
 
     const fn text(self) -> &'static str {
         match self {
@@ -54,6 +63,7 @@ impl Prefix {
             Self::Holders => "holders",
             Self::Pending => "pending",
             Self::Preview => "hint",
+            Self::Profile => "profile",
             Self::Unreadable => "",
         }
     }
@@ -84,7 +94,12 @@ impl EntryId {
             Prefix::Unreadable => self.id.clone(),
             // Numbers of our own.
             Prefix::Pending => format!("{prefix}/{}", self.id),
-            Prefix::Room | Prefix::Seen | Prefix::Outbound | Prefix::Holders | Prefix::Preview => {
+            Prefix::Room
+            | Prefix::Seen
+            | Prefix::Outbound
+            | Prefix::Holders
+            | Prefix::Preview
+            | Prefix::Profile => {
                 let mut name = format!("{prefix}/");
                 for byte in Sha256::digest(&self.id) {
                     // Writing to a string cannot fail.

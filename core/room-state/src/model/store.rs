@@ -201,6 +201,7 @@ impl Model {
             Prefix::Holders => self.outbound.holders_value(id),
             Prefix::Pending => self.pending.value(PendingId(id), name, &self.key),
             Prefix::Preview => self.invites.value(id, name, &self.key),
+            Prefix::Profile => self.profiles.value(id, name, &self.key),
             Prefix::Unreadable => None,
         };
         // What the store would refuse as well: nothing else is held up by it.
@@ -225,6 +226,7 @@ impl Model {
             Prefix::Holders => self.outbound.load_holders(value),
             Prefix::Pending => self.pending.load(value, (name, PendingId(rest)), &self.key),
             Prefix::Preview => self.invites.load(value, (name, Named(rest)), &self.key),
+            Prefix::Profile => self.profiles.load(value, name, &self.key),
             Prefix::Unreadable => None,
         };
         let Some(id) = id else {

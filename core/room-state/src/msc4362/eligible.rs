@@ -6,6 +6,7 @@
 //! `m.room.tombstone` ever takes effect.
 
 use crate::ids::TypeAndKey;
+use crate::msc4362::member_profile::MEMBER_PROFILE;
 use crate::sorted::Set;
 use thiserror::Error;
 
@@ -107,12 +108,13 @@ impl EncryptedTypes {
     }
 
     /// How much a slot matters where there is no place for all: the room's own name and topic most,
-    /// then what is of these types, then what has no state key.
-    pub(crate) fn rank(&self, slot: TypeAndKey<'_>) -> (bool, bool, bool) {
+    /// then what is of these types, then what has no state key; people's own names least.
+    pub(crate) fn rank(&self, slot: TypeAndKey<'_>) -> (bool, bool, bool, bool) {
         let TypeAndKey { event_type, state_key } = slot;
         let is_single = state_key.is_empty();
         let is_own = DEFAULT_TYPES.contains(&event_type);
-        (is_own && is_single, self.contains(event_type), is_single)
+        let is_profile = event_type == MEMBER_PROFILE;
+        (is_own && is_single, self.contains(event_type), is_single, !is_profile)
     }
 
     /// The types, in alphabetical order.

@@ -20,6 +20,7 @@ mod people;
 mod authorship;
 mod devices;
 mod flags;
+mod member_profiles;
 mod order;
 mod redacted;
 mod sessions;

@@ -204,6 +204,7 @@ fn note_member(model: &mut Model, response: &mut Response, room_id: &str, entry:
 fn note_own(model: &mut Model, room: RoomId<'_>, user_id: &str) {
     if model.devices.is_self(user_id) && model.due.is_away(room, user_id) {
         model.states.forget_contents(room.0, &mut model.journal);
+        model.profiles.forget(room, &mut model.journal);
         model.outbound.condemn(room.0, &mut model.journal);
         // None of what it encrypts is this device's to send again.
         model.outbound.take_lost();
