@@ -76,6 +76,10 @@ const extensionLayers: Record<string, readonly string[]> = {
     ...["page/primordials", "page/intercept", "page/core", "page/dialogs"],
     ...["page/texts", "page/room-state/element"],
   ],
+  "page/room-names": [
+    ...["page/primordials", "page/intercept", "page/core", "page/dialogs", "page/texts"],
+    ...["page/room-state", "page/room-state/element", generated],
+  ],
   "page/checkup": [
     ...["protocol", "page/primordials", "page/texts"],
     ...["page/room-state", "page/room-state/element"],
@@ -87,6 +91,7 @@ const extensionLayers: Record<string, readonly string[]> = {
     "page/checkup",
     "page/history",
     "page/room-pictures",
+    "page/room-names",
   ],
 };
 /** For tests only: what node has not and a browser has. */

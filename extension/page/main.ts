@@ -39,6 +39,7 @@ import { installEncryptedState } from "./room-state/install.ts";
 import { installHistoryKeys } from "./history/keys.ts";
 import { watchClient } from "./room-state/element/client.ts";
 import { installRelations } from "./relations/install.ts";
+import { installRoomNames } from "./room-names/install.ts";
 import { installRoomPictures } from "./room-pictures/install.ts";
 import { installResponseAccessors } from "./intercept/response.ts";
 import { runTask } from "./checkup/tasks.ts";
@@ -103,6 +104,7 @@ function install(): void {
       installRelations(),
       installHistoryKeys(() => core),
       pictures.watch,
+      (client) => attachNames(client),
     ),
     kept: (key, value) => {
       // Lost at worst are habits, and only where the disk is full or the extension gone.
@@ -142,6 +144,7 @@ function install(): void {
     },
     (request) => pictures.writer.unsealed(request),
   );
+  const attachNames = installRoomNames(state);
   addListener(page, "pagehide", drain, true);
   connectShieldSettings((shield) => (core.isReady() ? core.shieldSettings(shield) : undefined));
 

@@ -6,6 +6,7 @@ import * as identity from "./identity.ts";
 import * as integrations from "./integrations.ts";
 import * as media from "./media.ts";
 import * as relations from "./relations.ts";
+import * as roomNames from "./room-names.ts";
 import * as roomPictures from "./room-pictures.ts";
 import * as rooms from "./rooms.ts";
 import * as session from "./session.ts";
@@ -45,6 +46,7 @@ const calls = {
   ...account,
   ...encryptedState,
   ...relations,
+  ...roomNames,
   ...roomPictures,
   ...rooms,
   ...media,

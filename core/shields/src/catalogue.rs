@@ -608,6 +608,13 @@ pub const LEAKS: &[Leak] = &[
         Some("profile"),
     ),
     leak(
+        "room-nickname-encrypted",
+        6,
+        "Your name in one room that encrypts its name",
+        "homeserver, members' servers",
+        Some("room-nicknames"),
+    ),
+    leak(
         "moderation-reason",
         6,
         "The reasons you give when inviting, kicking, banning or leaving",

@@ -42,6 +42,7 @@ mod referrer;
 mod relations;
 mod request_headers;
 mod room_defaults;
+mod room_nicknames;
 mod room_pictures;
 mod search;
 mod telemetry;
@@ -81,6 +82,8 @@ shields! {
     account_data::AccountData;
     search::Search;
     room_defaults::RoomDefaults;
+    // Before what asks about names that stay readable.
+    room_nicknames::RoomNicknames;
     profile::Profile;
     location::Location;
     captcha::Captcha;

@@ -29,6 +29,10 @@ export interface EncryptedStateParts {
   encryptsState(roomId: string): Promise<boolean>;
   /** For what is encrypted only because something else here was: see `StateWriter`. */
   readonly writes: Pick<StateWriter, "encrypts" | "putEncrypted">;
+  /** For what else is encrypted as state is. */
+  readonly engine: StateEngine;
+  readonly keys: KeyFetcher;
+  readonly sharing: StateSharing;
 }
 
 /** Nothing is loaded before the first request that the core hands over, but for a known session. */
@@ -101,7 +105,7 @@ export function installEncryptedState(
     return mode === "off" || mode === "flag";
   };
   return {
-    conversion,
+    ...{ conversion, engine, keys, sharing },
     writes: {
       encrypts: async (url) => !isResting() && (await writer.encrypts(url)),
       putEncrypted: (request) => writer.putEncrypted(request),

@@ -28,6 +28,8 @@ const MAX_TRIES = 60;
 const MAX_KEY_LISTENERS = 8_192;
 /** A room may have ten thousand members. */
 const USERS_IN_STEP = 200;
+/** The type of what member events carry; the module has the same. */
+export const MEMBER_PROFILE = "org.mantle.member_profile";
 /** State that says who may do what; no more of a room is looked at. */
 const RULES = [
   "m.room.create",
@@ -44,6 +46,8 @@ export class KeyFetcher {
   #isRetryScheduled = false;
   #retrying: Promise<void> = NativePromise.resolve();
   #undelivered: Undelivered[] = [];
+  /** Takes what member events carry (`extension/page/room-names`): no state of the room's own. */
+  onMemberProfile: ((roomId: string, event: Retried["event"]) => void) | undefined;
   #backfilled: PageClient | undefined;
 
   constructor(engine: StateEngine) {
@@ -177,7 +181,12 @@ export class KeyFetcher {
       !this.#engine.call((state) =>
         state.isCurrent(roomId, String(type), String(stateKey), eventId),
       );
-    if (isOld || deliver(client, roomId, event) || tries >= MAX_TRIES) return;
+    if (isOld) return;
+    if (type === MEMBER_PROFILE) {
+      this.onMemberProfile?.(roomId, event);
+      return;
+    }
+    if (deliver(client, roomId, event) || tries >= MAX_TRIES) return;
     this.#undelivered.push({ ...one, tries: tries + 1 });
   }
 

@@ -53,6 +53,8 @@ export class StateSharing {
   /** How often in a row a room could not be tended. */
   readonly #failures = new Map<string, number>();
   #isTending = false;
+  /** Told of a room whose keys may be others by now. */
+  onTended: ((roomId: string) => void) | undefined;
 
   constructor(engine: StateEngine, invites: InvitePreviews, keys: KeyFetcher) {
     this.#engine = engine;
@@ -270,6 +272,7 @@ export class StateSharing {
       return again.delayMs;
     });
     this.#lookLater(roomId, delay);
+    this.onTended?.(roomId);
     await this.#invites.tellInvited(client, room);
   }
 

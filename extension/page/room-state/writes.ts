@@ -73,7 +73,7 @@ function roomOf(url: string): string | undefined {
 }
 
 /** Whether the running client has the room, and that it does not encrypt its state. */
-function isKnownReadable(roomId: string): boolean {
+export function isKnownReadable(roomId: string): boolean {
   const state = runningClient()?.getRoom(roomId)?.currentState;
   if (state?.getStateEvents("m.room.create", "") == null) return false;
   const content = (state.getStateEvents("m.room.encryption", "")?.getContent() ?? {}) as Record<

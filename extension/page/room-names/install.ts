@@ -1,0 +1,165 @@
+/** Puts the page's half of names in one room together and into the hooks. */
+import { isPlain, now, parseJson, setTimer, stringify } from "../primordials/primordials.ts";
+import type { OwnProfile } from "../../generated/mantle_state.js";
+import { shieldSettings } from "../core/shield-settings.ts";
+import { askHandler } from "../dialogs/consent.ts";
+import { registerHandler } from "../intercept/handlers.ts";
+import { runningClient } from "../room-state/element/client.ts";
+import type { PageClient } from "../room-state/element/client.ts";
+import type { StateEngine } from "../room-state/engine.ts";
+import { HomeserverError, sendAsClient } from "../room-state/homeserver.ts";
+import { MEMBER_PROFILE } from "../room-state/keys.ts";
+import type { KeyFetcher } from "../room-state/keys.ts";
+import type { StateSharing } from "../room-state/sharing.ts";
+import { isKnownReadable } from "../room-state/writes.ts";
+import { NameKeeper } from "./keeper.ts";
+import { MEMBER, memberPath, outerContent } from "./profile.ts";
+import { NameReader } from "./reader.ts";
+import { asNamesClient } from "./sdk.ts";
+import type { NamesClient } from "./sdk.ts";
+import { NameWriter } from "./writer.ts";
+
+const SHIELD = "room-nicknames";
+/** Names that come close together are shown together. */
+const SOON_MS = 10;
+
+/** What of encrypted state this is made of. */
+export interface Parts {
+  readonly engine: StateEngine;
+  readonly keys: KeyFetcher;
+  readonly sharing: StateSharing;
+  encryptsState(roomId: string): Promise<boolean>;
+}
+
+/** The result is for `watchClient`. */
+export function installRoomNames(parts: Parts): (client: PageClient | undefined) => void {
+  const { engine, keys, sharing } = parts;
+  const isEncrypted = async (roomId: string): Promise<boolean> => {
+    // No room here has anything encrypted.
+    if (engine.isUnloaded) return false;
+    try {
+      return await parts.encryptsState(roomId);
+    } catch (error) {
+      if (isKnownReadable(roomId)) return false;
+      throw error;
+    }
+  };
+  const reader = new NameReader({
+    isEncrypted,
+    open: (roomId, members) => {
+      engine.call((state) => state.addMemberProfiles(roomId, stringify(members)));
+      keys.scheduleRetry();
+    },
+    later: (task) => void setTimer(task, SOON_MS),
+  });
+  const held = (roomId: string): OwnProfile | undefined =>
+    engine.isRunning ? engine.call((state) => state.ownProfile(roomId)) : undefined;
+  const seal = async (
+    client: PageClient,
+    roomId: string,
+    contentJson: string,
+  ): Promise<unknown> => {
+    const room = await sharing.readyRoom(client, roomId);
+    const content = { eventType: MEMBER_PROFILE, stateKey: client.getUserId() ?? "", contentJson };
+    const { body } = await sharing.encrypt(client, room, content);
+    return parseJson(body);
+  };
+  const keeper = new NameKeeper({
+    isOn: () => shieldSettings(SHIELD)?.mode === "on",
+    held,
+    forget: (roomId) => engine.call((state) => state.forgetOwnProfile(roomId)),
+    current: async (roomId) => {
+      const client = await sharing.readyClient();
+      const path = memberPath(roomId, client.getUserId() ?? "");
+      const content = await sendAsClient(client, "GET", path);
+      return isPlain(content) ? content : {};
+    },
+    publicName: async () => publicName(await sharing.readyClient()),
+    put: async (roomId, content, contentJson) => {
+      const client = await sharing.readyClient();
+      const sealed = await seal(client, roomId, contentJson);
+      const { displayname } = content;
+      const name = typeof displayname === "string" ? displayname : undefined;
+      const body = stringify(outerContent(content, name, sealed));
+      await sendAsClient(client, "PUT", memberPath(roomId, client.getUserId() ?? ""), body);
+    },
+    writing: async (task) => engine.writing(await sharing.readyClient(), task),
+    later: (task, delay) => void setTimer(task, delay),
+    now,
+    random: Math.random,
+  });
+  const writer = new NameWriter({
+    runningClient,
+    isEncrypted,
+    publicName,
+    heldContent: (roomId) => held(roomId)?.contentJson,
+    isShown: (roomId, userId) => reader.isShown(roomId, userId),
+    seal: (client, roomId, contentJson) =>
+      engine.writing(client, () => seal(client, roomId, contentJson)),
+  });
+  registerHandler("state", writer, SHIELD);
+  registerHandler(
+    "ask",
+    {
+      // What is asked about is a name that stays readable.
+      handle: (request, delegate) =>
+        writer.isSealed(request.body)
+          ? Promise.resolve({ kind: "send" } as const)
+          : askHandler.handle(request, delegate),
+    },
+    "profile",
+  );
+
+  const look = (client: NamesClient, roomId: string): void => {
+    const own = client
+      .getRoom(roomId)
+      ?.currentState.getStateEvents(MEMBER, client.getUserId() ?? "");
+    keeper.look(roomId, own?.event.content);
+  };
+  keys.onMemberProfile = (roomId, event) => {
+    reader.opened(roomId, event);
+    if (event["state_key"] === runningClient()?.getUserId()) keeper.cameBack(roomId);
+  };
+  sharing.onTended = (roomId) => {
+    const client = asNamesClient(runningClient());
+    if (client !== undefined) look(client, roomId);
+  };
+  let watched: NamesClient | undefined;
+  const watch = (client: NamesClient): void => {
+    if (watched === client) return;
+    watched = client;
+    client.on("RoomState.events", ({ event }) => {
+      const { type, state_key: userId, room_id: roomId } = event;
+      if (type !== MEMBER || userId !== client.getUserId() || roomId === undefined) return;
+      // The state is set after this is told.
+      if (client === watched) void setTimer(() => look(client, roomId), 0);
+    });
+  };
+  let lookedThrough: NamesClient | undefined;
+  /** Once for each client: what a homeserver has written while no page of this person was open. */
+  const lookThrough = (client: NamesClient): void => {
+    if (lookedThrough === client || !engine.isRunning || !client.isInitialSyncComplete()) return;
+    lookedThrough = client;
+    for (const roomId of engine.call((state) => state.ownProfiles())) look(client, roomId);
+  };
+  return (client) => {
+    const names = asNamesClient(client);
+    reader.attach(names);
+    if (names === undefined) return;
+    watch(names);
+    lookThrough(names);
+  };
+}
+
+/** The name that everybody knows, as the homeserver has it now. */
+async function publicName(client: PageClient): Promise<string | undefined> {
+  const path = `/_matrix/client/v3/profile/${encodeURIComponent(client.getUserId() ?? "")}`;
+  try {
+    const profile = (await sendAsClient(client, "GET", path)) as { displayname?: unknown } | null;
+    const name = profile?.displayname;
+    return typeof name === "string" && name !== "" ? name : undefined;
+  } catch (error) {
+    if (error instanceof HomeserverError && error.status === 404) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,72 @@
+import "../../testing/page.ts";
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+
+import { innerContent, MAX_NAME, memberIn, memberPath, nameIn, outerContent } from "./profile.ts";
+
+const HS = "https://hs.example.org";
+
+describe("a name in one room", () => {
+  test("is as long inside as most others, and as none", () => {
+    const length = (name: string | undefined): number =>
+      new TextEncoder().encode(innerContent(name)).length;
+    const lengths = [undefined, "A", "Rosa", "Grüße", "👩‍👩‍👧‍👦", "n".repeat(70)].map(length);
+    assert.deepEqual(new Set(lengths), new Set([128]));
+    assert.equal(length("n".repeat(200)), 256);
+    for (const name of ["Rosa", 'quoted "\\', "👩‍👩‍👧‍👦"]) {
+      assert.equal(nameIn(JSON.parse(innerContent(name))), name);
+    }
+    assert.equal(nameIn(JSON.parse(innerContent(undefined))), undefined);
+  });
+
+  test("is text of some length, or none", () => {
+    for (const name of ["", 1, null, {}, "n".repeat(MAX_NAME + 1)]) {
+      assert.equal(nameIn({ displayname: name }), undefined);
+    }
+    for (const content of [null, "text", [], undefined]) assert.equal(nameIn(content), undefined);
+    assert.equal(nameIn({ displayname: "n".repeat(MAX_NAME) })?.length, MAX_NAME);
+  });
+
+  test("leaves nothing of it outside", () => {
+    const content = { membership: "join", displayname: "Rosa", avatar_url: "mxc://a/b" };
+    const before = { ...content, "org.mantle.member_profile": { ciphertext: "old" } };
+    const sealed = { ciphertext: "new" };
+    assert.deepEqual(outerContent(before, "Public", sealed), {
+      membership: "join",
+      displayname: "Public",
+      avatar_url: "mxc://a/b",
+      "org.mantle.member_profile": sealed,
+    });
+    assert.deepEqual(outerContent(content, undefined, sealed), {
+      membership: "join",
+      avatar_url: "mxc://a/b",
+      "org.mantle.member_profile": sealed,
+    });
+  });
+});
+
+describe("the address of a member event", () => {
+  test("is known in every spelling", () => {
+    const target = { roomId: "!r:hs", userId: "@a:hs" };
+    for (const path of [
+      memberPath("!r:hs", "@a:hs"),
+      "/_matrix/client/v3/rooms/!r:hs/state/m.room.member/@a:hs",
+      "/sub/_matrix/client/r0/rooms/%21r%3Ahs/state/m%2Eroom.member/%40a%3Ahs?x=1",
+      "/_matrix/client/v3/rooms/!r:hs/state/m.room.member/@a:hs/",
+    ]) {
+      assert.deepEqual(memberIn(HS + path), target, path);
+    }
+  });
+
+  test("is no other's", () => {
+    for (const path of [
+      "/_matrix/client/v3/rooms/!r:hs/state/m.room.member",
+      "/_matrix/client/v3/rooms/!r:hs/state/m.room.name/@a:hs",
+      "/_matrix/client/v3/rooms/!r:hs/state/m.room.member/%E0%A4%A",
+      "/_matrix/client/v3/rooms/!r:hs/state/m.room.member/@a:hs/more",
+    ]) {
+      assert.equal(memberIn(HS + path), undefined, path);
+    }
+  });
+});

@@ -1,0 +1,215 @@
+import "../../testing/page.ts";
+
+import assert from "node:assert/strict";
+import { beforeEach, describe, test } from "node:test";
+
+import { NameReader } from "./reader.ts";
+import type { MemberEvent, NamesClient } from "./sdk.ts";
+
+const FIELD = "org.mantle.member_profile";
+const ROOM = "!room";
+type Raw = Record<string, unknown>;
+
+/** An event as matrix-js-sdk holds it, as far as this goes. */
+class MatrixEvent {
+  readonly event: Raw;
+  constructor(event: Raw) {
+    this.event = event;
+  }
+  getContent(): Raw {
+    return this.event["content"] as Raw;
+  }
+  getRoomId(): string | undefined {
+    return this.event["room_id"] as string | undefined;
+  }
+}
+
+const member = (id: string, user: string, more: Raw = {}): MatrixEvent =>
+  new MatrixEvent({
+    type: "m.room.member",
+    event_id: id,
+    room_id: ROOM,
+    sender: user,
+    state_key: user,
+    content: { membership: "join", displayname: "Public", [FIELD]: { ciphertext: id } },
+    ...more,
+  });
+
+let opened: { event_id?: string }[][];
+let isEncrypted: () => Promise<boolean>;
+let current: Map<string, MatrixEvent>;
+let told: MatrixEvent[];
+let tasks: (() => void)[];
+let recalculated: number;
+let timeline: { sender: unknown }[];
+let reader: NameReader;
+
+const clientOf = (): NamesClient =>
+  ({
+    getUserId: () => "@me:hs",
+    isInitialSyncComplete: () => true,
+    getRoom: (roomId: string) =>
+      roomId !== ROOM
+        ? null
+        : {
+            roomId,
+            currentState: {
+              getStateEvents: (_type: string, user: string) => current.get(user) ?? null,
+              setStateEvents: (events: MatrixEvent[]) => told.push(...events),
+            },
+            getLiveTimeline: () => ({ getEvents: () => timeline }),
+            recalculate: () => {
+              recalculated += 1;
+            },
+          },
+    getEventMapper: () => (event: object) => new MatrixEvent(event as Raw),
+    on: () => undefined,
+  }) as unknown as NamesClient;
+
+const settle = async (): Promise<void> => {
+  for (let round = 0; round < 200; round += 1) {
+    const [task] = tasks.splice(0, 1);
+    task?.();
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    if (tasks.length === 0 && round > 20) return;
+  }
+};
+const shownName = (event: MatrixEvent): unknown => event.getContent()["displayname"];
+const open = (event: MatrixEvent, name: string): void =>
+  reader.opened(ROOM, {
+    type: FIELD,
+    event_id: event.event["event_id"],
+    state_key: event.event["state_key"],
+    content: { displayname: name },
+  });
+
+const native = MatrixEvent.prototype.getContent;
+
+beforeEach(() => {
+  MatrixEvent.prototype.getContent = native;
+  [opened, told, tasks, timeline] = [[], [], [], []];
+  [current, recalculated] = [new Map(), 0];
+  isEncrypted = () => Promise.resolve(true);
+  reader = new NameReader({
+    isEncrypted: () => isEncrypted(),
+    open: (_room, members) => opened.push(members as never),
+    later: (task) => tasks.push(task),
+  });
+  reader.attach(clientOf());
+});
+
+describe("a name in one room is read", () => {
+  test("once it is opened, and what was sealed never", async () => {
+    const event = member("$1", "@a:hs");
+    current.set("@a:hs", event);
+    assert.deepEqual(event.getContent(), { membership: "join", displayname: "Public" });
+    assert.equal(event.getContent(), event.getContent(), "the same object");
+    await settle();
+    assert.deepEqual(opened, [[event.event]], "asked once");
+    open(event, "Rosa");
+    assert.deepEqual(event.getContent(), { membership: "join", displayname: "Rosa" });
+    assert.equal(event.getContent(), event.getContent(), "the same object");
+    assert.deepEqual(told, [event], "and Element is told");
+    assert.equal(reader.isShown(ROOM, "@a:hs"), true);
+    await settle();
+    assert.equal(recalculated, 1);
+    // What is stored is as it came.
+    assert.deepEqual(Object.keys(event.event["content"] as Raw), [
+      "membership",
+      "displayname",
+      FIELD,
+    ]);
+  });
+
+  test("of the event that is current, and not of one that a homeserver puts back", async () => {
+    const [old, event] = [member("$old", "@a:hs"), member("$new", "@a:hs")];
+    current.set("@a:hs", event);
+    open(old, "Old");
+    open(event, "New");
+    assert.deepEqual([shownName(old), shownName(event)], ["Public", "New"]);
+    await settle();
+    assert.deepEqual(opened, [], "the old one is history, and nothing is asked about it");
+    current.set("@a:hs", old);
+    assert.equal(shownName(old), "Public");
+    assert.equal(reader.isShown(ROOM, "@a:hs"), false);
+  });
+
+  test("of nobody whose event somebody else has sent, who is gone, or whose event is on its way", async () => {
+    const others = [
+      member("$1", "@a:hs", { sender: "@moderator:hs" }),
+      member("$2", "@a:hs", { content: { membership: "leave", [FIELD]: {} } }),
+      member("~local", "@a:hs"),
+      member("$3", "@a:hs", { content: { membership: "join", [FIELD]: "text" } }),
+    ];
+    for (const event of others) {
+      current.set("@a:hs", event);
+      assert.equal(event.getContent()[FIELD], undefined);
+      await settle();
+    }
+    assert.deepEqual(opened, []);
+  });
+
+  test("in rooms that encrypt their state, and asked about again where that was not known yet", async () => {
+    const event = member("$1", "@a:hs");
+    current.set("@a:hs", event);
+    for (const answer of [() => Promise.resolve(false), () => Promise.reject(new Error("no"))]) {
+      isEncrypted = answer;
+      event.getContent();
+      await settle();
+      assert.deepEqual(opened, []);
+    }
+    isEncrypted = () => Promise.resolve(true);
+    event.getContent();
+    await settle();
+    assert.equal(opened.length, 1);
+  });
+
+  test("and messages that hold the member as they were called before are given it", async () => {
+    const event = member("$1", "@a:hs");
+    current.set("@a:hs", event);
+    const renamed: unknown[] = [];
+    const sender = {
+      events: { member: event as unknown as MemberEvent },
+      setMembershipEvent: (of: unknown) => renamed.push(of),
+    };
+    const other = { events: { member: member("$2", "@b:hs", { content: {} }) } };
+    timeline = [{ sender }, { sender }, { sender: other }, { sender: null }];
+    open(event, "Rosa");
+    await settle();
+    assert.deepEqual(renamed, [event], "once");
+  });
+
+  test("another session's is not this one's", () => {
+    const event = member("$1", "@a:hs");
+    current.set("@a:hs", event);
+    open(event, "Rosa");
+    assert.equal(shownName(event), "Rosa");
+    reader.attach(clientOf());
+    assert.equal(shownName(event), "Public");
+    reader.attach(undefined);
+    assert.equal(shownName(event), "Public");
+  });
+
+  test("asked for once, however often it is looked at while its key is not there", async () => {
+    const event = member("$1", "@a:hs");
+    current.set("@a:hs", event);
+    for (let look = 0; look < 5; look += 1) {
+      event.getContent();
+      await settle();
+    }
+    assert.equal(opened.length, 1);
+    open(event, "Rosa");
+    assert.equal(shownName(event), "Rosa");
+  });
+
+  test("of thousands in small parts", async () => {
+    for (let number = 0; number < 2_050; number += 1) {
+      const event = member(`$${number}`, `@p${number}:hs`);
+      current.set(`@p${number}:hs`, event);
+      event.getContent();
+    }
+    await settle();
+    while (opened.flat().length < 2_050) await new Promise((resolve) => setTimeout(resolve, 0));
+    assert.ok(opened.every((part) => part.length <= 100));
+  });
+});

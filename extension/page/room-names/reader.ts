@@ -1,0 +1,202 @@
+/**
+ * Lets Element show the names that people have taken in single rooms. What it reads of a member event
+ * has the name in it once it is opened, and never what was sealed; nothing that it stores is changed.
+ */
+import { getPrototypeOf, isPlain, startsWith } from "../primordials/primordials.ts";
+import { eachInSteps, yieldToPage } from "../primordials/steps.ts";
+import { MEMBER_PROFILE } from "../room-state/keys.ts";
+import { MEMBER, nameIn, split } from "./profile.ts";
+import type { Plain } from "./profile.ts";
+import type { MemberEvent, NamesClient, NamesRoom } from "./sdk.ts";
+
+/** Names that are kept; of more, those opened first are opened again when they are looked at. */
+const MAX_NAMES = 20_000;
+/** Member events given to the module at a time. */
+const EVENTS_IN_STEP = 100;
+
+export interface ReaderParts {
+  /** Whether the room encrypts its state; rejects while that cannot be told. */
+  isEncrypted(roomId: string): Promise<boolean>;
+  /** Has these opened; what comes of it, now or later, is told by `opened`. */
+  open(roomId: string, members: object[]): void;
+  /** Soon, when nothing else is to be done. */
+  later(task: () => void): void;
+}
+
+/** A name, and the event it came with: another one of the same person has its own or none. */
+interface Opened {
+  readonly eventId: string;
+  readonly name: string | undefined;
+}
+
+interface Shown {
+  readonly content: Plain;
+  readonly name: string | undefined;
+  readonly shown: Plain;
+}
+
+export class NameReader {
+  readonly #parts: ReaderParts;
+  /** By room and person. */
+  readonly #opened = new Map<string, Opened>();
+  #shown = new WeakMap<MemberEvent, Shown>();
+  /** Member events that were asked about: by room, then by id. */
+  #asked = new Map<string, Map<string, MemberEvent>>();
+  /** Ids of those that the module was given and has not opened yet: it tells when it has. */
+  readonly #given = new Set<string>();
+  #isAsking = false;
+  #client: NamesClient | undefined;
+  #prototype: object | undefined;
+  /** Rooms whose name may be made of people's. */
+  readonly #renamed = new Set<string>();
+
+  constructor(parts: ReaderParts) {
+    this.#parts = parts;
+  }
+
+  /** Before each request, since rooms are shown from the first answer on; cheap when it is done. */
+  attach(client: NamesClient | undefined): void {
+    if (client === this.#client) return;
+    this.#client = client;
+    // What another session was shown is not this one's.
+    this.#opened.clear();
+    this.#asked.clear();
+    this.#given.clear();
+    this.#shown = new WeakMap();
+    if (client === undefined) return;
+    const mapper = client.getEventMapper({ decrypt: false, preventReEmit: true });
+    const event = mapper({ type: "m.room.message", event_id: "$mantle", content: {} });
+    const prototype = getPrototypeOf(event) as MemberEvent | null;
+    if (typeof prototype?.getContent !== "function" || this.#prototype === prototype) return;
+    this.#prototype = prototype;
+    const { getContent } = prototype;
+    const withName = (of: MemberEvent, content: Plain): Plain => this.#withName(of, content);
+    prototype.getContent = function (this: MemberEvent): Plain {
+      const content = getContent.call(this);
+      const isOurs = this.event.type === MEMBER && content[MEMBER_PROFILE] !== undefined;
+      return isOurs ? withName(this, content) : content;
+    };
+  }
+
+  /** Whether the person's name in the room is shown as they have it now. */
+  isShown(roomId: string, userId: string): boolean {
+    const current = this.#client?.getRoom(roomId)?.currentState.getStateEvents(MEMBER, userId);
+    const known = this.#opened.get(keyOf(roomId, userId));
+    return known !== undefined && known.eventId === current?.event.event_id;
+  }
+
+  /** The module has opened what a member event carries. */
+  opened(roomId: string, event: Plain): void {
+    const { event_id: eventId, state_key: userId, content } = event;
+    if (typeof eventId !== "string" || typeof userId !== "string") return;
+    const key = keyOf(roomId, userId);
+    this.#opened.delete(key);
+    this.#opened.set(key, { eventId, name: nameIn(content) });
+    if (this.#opened.size > MAX_NAMES) {
+      const [oldest] = this.#opened.keys();
+      if (oldest !== undefined) this.#opened.delete(oldest);
+    }
+    this.#given.delete(eventId);
+    const room = this.#client?.getRoom(roomId) ?? null;
+    const current = room?.currentState.getStateEvents(MEMBER, userId);
+    if (room === null || current?.event.event_id !== eventId) return;
+    // As if it came just now: the member is called so from here on.
+    room.currentState.setStateEvents([current]);
+    this.#renamed.add(roomId);
+    if (this.#renamed.size > 1) return;
+    this.#parts.later(() => this.#showRenamed());
+  }
+
+  /** What was written before its sender's name was opened has it too, and so have rooms named after people. */
+  #showRenamed(): void {
+    const rooms = [...this.#renamed];
+    this.#renamed.clear();
+    eachInSteps(rooms, (roomId) => {
+      const room = this.#client?.getRoom(roomId) ?? null;
+      if (room === null) return;
+      renameSenders(room);
+      room.recalculate();
+    }).catch(() => undefined);
+  }
+
+  #withName(event: MemberEvent, content: Plain): Plain {
+    const { event_id: eventId, sender, state_key: userId } = event.event;
+    const roomId = event.getRoomId?.() ?? event.event.room_id;
+    const isReceived = typeof eventId === "string" && startsWith(eventId, "$");
+    const isOwn = userId !== undefined && userId === sender && content["membership"] === "join";
+    let name: string | undefined;
+    if (isReceived && isOwn && roomId !== undefined && isPlain(content[MEMBER_PROFILE])) {
+      const known = this.#opened.get(keyOf(roomId, userId));
+      if (known?.eventId === eventId) name = known.name;
+      else if (!this.#given.has(eventId)) this.#ask(roomId, eventId, event);
+    }
+    const before = this.#shown.get(event);
+    if (before?.content === content && before.name === name) return before.shown;
+    const { rest } = split(content);
+    const shown = name === undefined ? rest : { ...rest, displayname: name };
+    this.#shown.set(event, { content, name, shown });
+    return shown;
+  }
+
+  #ask(roomId: string, eventId: string, event: MemberEvent): void {
+    const inRoom = this.#asked.get(roomId) ?? new Map<string, MemberEvent>();
+    if (inRoom.has(eventId)) return;
+    this.#asked.set(roomId, inRoom.set(eventId, event));
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    this.#parts.later(() => {
+      this.#askAll()
+        .catch(() => undefined)
+        .finally(() => {
+          this.#isAsking = false;
+        });
+    });
+  }
+
+  async #askAll(): Promise<void> {
+    while (this.#asked.size > 0) {
+      const asked = this.#asked;
+      this.#asked = new Map();
+      for (const [roomId, events] of asked) {
+        // Asked again when it is looked at again.
+        await this.#askRoom(roomId, [...events.values()]).catch(() => undefined);
+      }
+    }
+  }
+
+  async #askRoom(roomId: string, events: readonly MemberEvent[]): Promise<void> {
+    if (!(await this.#parts.isEncrypted(roomId))) return;
+    for (let from = 0; from < events.length; from += EVENTS_IN_STEP) {
+      const state = this.#client?.getRoom(roomId)?.currentState;
+      const some: object[] = [];
+      for (const event of events.slice(from, from + EVENTS_IN_STEP)) {
+        // What is no more so is history, and nothing that is wound back.
+        const current = state?.getStateEvents(MEMBER, event.event.state_key ?? "");
+        const { event_id: eventId } = event.event;
+        if (eventId === undefined || current?.event.event_id !== eventId) continue;
+        some.push(event.event);
+        this.#given.add(eventId);
+      }
+      // Some are asked about once more then.
+      if (this.#given.size > MAX_NAMES) this.#given.clear();
+      if (some.length > 0) this.#parts.open(roomId, some);
+      await yieldToPage();
+    }
+  }
+}
+
+function keyOf(roomId: string, userId: string): string {
+  return `${roomId} ${userId}`;
+}
+
+/** Messages hold their sender as they were called then; those that hold the event of now, by that. */
+function renameSenders(room: NamesRoom): void {
+  const done = new Set<object>();
+  for (const { sender } of room.getLiveTimeline?.().getEvents() ?? []) {
+    if (sender == null || done.has(sender)) continue;
+    done.add(sender);
+    const event = sender.events.member;
+    if (event?.event.content?.[MEMBER_PROFILE] === undefined) continue;
+    sender.setMembershipEvent?.(event, room.currentState);
+  }
+}

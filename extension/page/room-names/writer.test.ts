@@ -1,0 +1,127 @@
+import "../../testing/page.ts";
+
+import assert from "node:assert/strict";
+import { beforeEach, describe, test } from "node:test";
+
+import type { Outcome, PausedRequest } from "../intercept/handlers.ts";
+import type { PageClient } from "../room-state/element/client.ts";
+import { PageCryptoError } from "../room-state/element/client.ts";
+import { nameIn } from "./profile.ts";
+import { NameWriter } from "./writer.ts";
+import type { WriterParts } from "./writer.ts";
+
+const ME = "@me:hs";
+const SEALED = { ciphertext: "c", session_id: "s" };
+const url = (user: string): string =>
+  `https://hs.example.org/_matrix/client/v3/rooms/!r:hs/state/m.room.member/${user}`;
+
+let parts: WriterParts;
+/** What was sealed. */
+let inside: string[];
+let writer: NameWriter;
+
+beforeEach(() => {
+  inside = [];
+  parts = {
+    runningClient: () => ({ getUserId: () => ME }) as unknown as PageClient,
+    isEncrypted: () => Promise.resolve(true),
+    publicName: () => Promise.resolve("Public"),
+    heldContent: () => undefined,
+    isShown: () => true,
+    seal: (_client, _roomId, contentJson) => {
+      inside.push(contentJson);
+      return Promise.resolve(SEALED);
+    },
+  };
+  writer = new NameWriter({
+    runningClient: () => parts.runningClient(),
+    isEncrypted: (roomId) => parts.isEncrypted(roomId),
+    publicName: (client) => parts.publicName(client),
+    heldContent: (roomId) => parts.heldContent(roomId),
+    isShown: (roomId, userId) => parts.isShown(roomId, userId),
+    seal: (client, roomId, content) => parts.seal(client, roomId, content),
+  });
+});
+
+const put = (body: unknown, to = url(ME)): Promise<Outcome> =>
+  writer.handle({
+    method: "PUT",
+    url: to,
+    headers: [],
+    body: new TextEncoder().encode(typeof body === "string" ? body : JSON.stringify(body)),
+    signal: undefined,
+  } as PausedRequest);
+const join = (displayname: unknown): object => ({ membership: "join", displayname });
+const bodyOf = (outcome: Outcome): Record<string, unknown> => {
+  assert.ok(outcome.kind === "send" && outcome.body instanceof Uint8Array);
+  return JSON.parse(new TextDecoder().decode(outcome.body)) as Record<string, unknown>;
+};
+const isRefused = (outcome: Outcome): boolean => outcome.kind === "reply" && outcome.status === 403;
+const names = (): (string | undefined)[] => inside.map((content) => nameIn(JSON.parse(content)));
+
+describe("a name in one room leaves", () => {
+  test("sealed, and servers are told the public one", async () => {
+    const outcome = await put(join("Rosa"));
+    const body = bodyOf(outcome);
+    assert.deepEqual(body, { ...join("Public"), "org.mantle.member_profile": SEALED });
+    assert.deepEqual(names(), ["Rosa"]);
+    assert.ok(outcome.kind === "send" && writer.isSealed(outcome.body as Uint8Array));
+    assert.equal(writer.isSealed(new Uint8Array(1)), false);
+  });
+
+  test("without a public name, with none outside", async () => {
+    parts = { ...parts, publicName: () => Promise.resolve(undefined) };
+    assert.equal("displayname" in bodyOf(await put(join("Rosa"))), false);
+  });
+
+  test("as it is in rooms that encrypt no state, of somebody else, and of who leaves", async () => {
+    assert.deepEqual(await put(join("Rosa"), url("@other:hs")), { kind: "send" });
+    assert.deepEqual(await put({ membership: "leave" }), { kind: "send" });
+    assert.deepEqual(await put("no object"), await put("no object"));
+    parts = { ...parts, isEncrypted: () => Promise.resolve(false) };
+    assert.deepEqual(await put(join("Rosa")), { kind: "send" });
+    assert.deepEqual(inside, []);
+  });
+
+  test("not at all where anything fails, and never readable", async () => {
+    const fails = (): Promise<never> => Promise.reject(new PageCryptoError("Not ready."));
+    for (const broken of [{ isEncrypted: fails }, { publicName: fails }, { seal: fails }]) {
+      parts = { ...parts, ...broken };
+      const outcome = await put(join("Rosa"));
+      assert.ok(isRefused(outcome) && outcome.kind === "reply");
+      assert.match(outcome.body, /Not ready/);
+    }
+    assert.ok(isRefused(await put(join("Rosa"), `${url(ME)}/more`)));
+  });
+
+  test("not where it is too long", async () => {
+    assert.ok(isRefused(await put(join("n".repeat(513)))));
+    assert.deepEqual(inside, []);
+  });
+});
+
+describe("the public name", () => {
+  test("is nothing to hide where there is no other", async () => {
+    assert.deepEqual(await put(join("Public")), { kind: "send" });
+    assert.deepEqual(await put({ membership: "join" }), { kind: "send" });
+  });
+
+  test("takes the other one back, sealed as well", async () => {
+    parts = { ...parts, heldContent: () => '{"displayname":"Rosa"}' };
+    for (const name of ["Public", "", null]) bodyOf(await put(join(name)));
+    assert.deepEqual(names(), [undefined, undefined, undefined]);
+  });
+
+  test("keeps the other one where Element did not show that yet", async () => {
+    parts = { ...parts, heldContent: () => '{"displayname":"Rosa"}', isShown: () => false };
+    const body = bodyOf(await put({ ...join("Public"), avatar_url: "mxc://a/b" }));
+    assert.equal(body["avatar_url"], "mxc://a/b");
+    assert.deepEqual(names(), ["Rosa"]);
+  });
+
+  test("takes back one that has not come back yet", async () => {
+    await put(join("Rosa"));
+    bodyOf(await put(join("Public")));
+    assert.deepEqual(names(), ["Rosa", undefined]);
+  });
+});

@@ -1,0 +1,96 @@
+/**
+ * The person's own name in one room as it leaves: in a room that encrypts its state, servers get the
+ * name that everybody knows, and the other one sealed beside it.
+ */
+import {
+  decodeText,
+  encodeText,
+  isPlain,
+  parseJson,
+  stringify,
+} from "../primordials/primordials.ts";
+import { bodyBytes } from "../intercept/handlers.ts";
+import type { Outcome, PausedRequest, RequestHandler } from "../intercept/handlers.ts";
+import { refused } from "../intercept/refusal.ts";
+import { PageCryptoError, sentenceIn } from "../room-state/element/client.ts";
+import type { PageClient } from "../room-state/element/client.ts";
+import { text } from "../texts/texts.ts";
+import { innerContent, MAX_NAME, memberIn, nameIn, outerContent } from "./profile.ts";
+
+export interface WriterParts {
+  runningClient(): PageClient | undefined;
+  isEncrypted(roomId: string): Promise<boolean>;
+  /** The name that everybody knows; undefined where they have none. */
+  publicName(client: PageClient): Promise<string | undefined>;
+  /** What is sealed already, JSON. */
+  heldContent(roomId: string): string | undefined;
+  /** Whether Element shows the name that is sealed now. */
+  isShown(roomId: string, userId: string): boolean;
+  /** Encrypts a content for whoever is in the room; it must be sent then. */
+  seal(client: PageClient, roomId: string, contentJson: string): Promise<unknown>;
+}
+
+export class NameWriter implements RequestHandler {
+  readonly #parts: WriterParts;
+  /** Bodies that were made here and say nothing that is not public. */
+  readonly #sealed = new WeakSet<Uint8Array>();
+  /** Rooms in which this page has sealed one that may not have come back yet. */
+  readonly #written = new Set<string>();
+
+  constructor(parts: WriterParts) {
+    this.#parts = parts;
+  }
+
+  /** Whether a request's body has its name sealed. */
+  isSealed(body: PausedRequest["body"]): boolean {
+    return body instanceof Uint8Array && this.#sealed.has(body);
+  }
+
+  async handle(request: PausedRequest): Promise<Outcome> {
+    const parts = this.#parts;
+    const client = parts.runningClient();
+    const userId = client?.getUserId() ?? null;
+    // An Element that does not let its client be seen can show nothing of the kind.
+    if (client === undefined || userId === null) return { kind: "send", noted: "flagged" };
+    const target = memberIn(request.url);
+    if (target === undefined) return refused(text("nicknameNotEncrypted"), "blocked");
+    // Somebody else's is a matter of who may be in the room.
+    if (target.userId !== userId) return { kind: "send" };
+    try {
+      const body = parseJson(decodeText(await bodyBytes(request.body)));
+      if (!isPlain(body) || body["membership"] !== "join") return { kind: "send" };
+      const { roomId } = target;
+      if (!(await parts.isEncrypted(roomId))) return { kind: "send" };
+      const known = await parts.publicName(client);
+      const content = this.#contentFor(target, body["displayname"], known);
+      if (content === undefined) return { kind: "send" };
+      if (request.signal?.aborted === true) return { kind: "fail" };
+      const sealed = await parts.seal(client, roomId, content);
+      const bytes = encodeText(stringify(outerContent(body, known, sealed)));
+      this.#sealed.add(bytes);
+      this.#written.add(roomId);
+      return { kind: "send", body: bytes, noted: "rewritten" };
+    } catch (error) {
+      if (request.signal?.aborted === true) return { kind: "fail" };
+      return refused(sentenceIn(error) ?? text("nicknameNotEncrypted"), "blocked");
+    }
+  }
+
+  /** What is to be sealed; undefined where there is nothing to hide. */
+  #contentFor(
+    { roomId, userId }: { roomId: string; userId: string },
+    name: unknown,
+    known: string | undefined,
+  ): string | undefined {
+    if (typeof name === "string" && name.length > MAX_NAME) {
+      throw new PageCryptoError(text("nicknameTooLong"));
+    }
+    const wanted = nameIn({ displayname: name });
+    if (wanted !== undefined && wanted !== known) return innerContent(wanted);
+    const held = this.#parts.heldContent(roomId);
+    if (held === undefined) return this.#written.has(roomId) ? innerContent(undefined) : undefined;
+    // Element has sent what it shows: the public name, which was chosen; or not yet the other one,
+    // and then it is something else that changes, such as the picture.
+    return this.#parts.isShown(roomId, userId) ? innerContent(undefined) : held;
+  }
+}

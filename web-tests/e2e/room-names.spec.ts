@@ -1,0 +1,267 @@
+/**
+ * Names that people take in one room, among people with Mantle and without. Each test takes names of
+ * its own, in a room of its own.
+ */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { bothBrowsers } from "../support/browsers.ts";
+import { clientPage, drive, tryToDrive, unhandled } from "../support/client-page.ts";
+import { aboutRoom, holdToDevice, lyingHomeserver, toClient } from "../support/lies.ts";
+import type { LyingHomeserver, Plain, WireEvent } from "../support/lies.ts";
+import type { Recorder } from "../support/recorder.ts";
+import { HOMESERVER, startWorld } from "../support/world.ts";
+import type { World } from "../support/world.ts";
+import { openNew } from "./encrypted-state/people.ts";
+import type { Guarded } from "./encrypted-state/people.ts";
+import { launchExtensionBrowser, storeSettings, testBuild, until } from "./extension-pages.ts";
+import type { ExtensionBrowser } from "./extension-pages.ts";
+
+/** Longest wait for something that must happen. */
+const LIMIT = 60_000;
+/** A site that no build of Mantle knows. */
+const WITHOUT_MANTLE = "element.example.net";
+const FIELD = "org.mantle.member_profile";
+
+for (const kind of bothBrowsers) {
+  describe(`names in one room in ${kind}`, { timeout: 600_000 }, () => {
+    let world: World;
+    let recorder: Recorder;
+    let liar: LyingHomeserver;
+    let browser: ExtensionBrowser;
+    let alice: Guarded;
+    /** Without power in her rooms, as everybody but Alice. */
+    let bob: Guarded;
+    /** Without Mantle. */
+    let dave: Guarded;
+
+    before(async () => {
+      const caches = { sync_response_cache_duration: "0s" };
+      world = await startWorld({ synapseConfig: { caches } });
+      recorder = await world.openRecorder();
+      liar = lyingHomeserver(world.synapse.baseUrl);
+      recorder.route(HOMESERVER, liar.route);
+      recorder.route(WITHOUT_MANTLE, await clientPage());
+      browser = await launchExtensionBrowser(kind, {
+        extension: testBuild(kind),
+        proxyPort: recorder.port,
+      });
+      const options = await browser.openExtensionPage("options.html");
+      await storeSettings(options, { version: 1, shields: { "room-nicknames": "on" } });
+      await options.close();
+      const page = (user: string, site: string): Promise<Guarded> =>
+        openNew(world, browser, user, site);
+      alice = await page("alice", "chat.example.org");
+      bob = await page("bob", "app.element.io");
+      dave = await page("dave", WITHOUT_MANTLE);
+    });
+
+    after(async () => {
+      await browser?.close();
+      await world?.close();
+    });
+
+    /** A room whose state is encrypted, with all of them in it. */
+    const openRoom = async (name: string): Promise<string> => {
+      const { roomId } = await drive(alice.page, "createRoom", {
+        name,
+        encrypted: true,
+        invite: [bob.userId, dave.userId],
+      });
+      for (const one of [bob, dave]) await one.join(roomId);
+      await bob.seeName(roomId, name);
+      // Her client knows by then who is to have her keys, and so does his.
+      await alice.send(roomId, `Hello from ${name}`);
+      await bob.receive(roomId, `Hello from ${name}`);
+      return roomId;
+    };
+    /** How often a word was in what pages told the homeserver. */
+    const told = (word: string): number =>
+      recorder
+        .to(HOMESERVER)
+        .filter(({ path, body }) => path.includes(encodeURIComponent(word)) || body.includes(word))
+        .length;
+    const memberPath = (roomId: string, { userId }: Guarded): string =>
+      `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.member/${encodeURIComponent(userId)}`;
+    /** What the homeserver has of somebody in a room. */
+    const onServer = (roomId: string, of: Guarded): Promise<Plain> =>
+      world.synapse.call(dave.credentials, "GET", memberPath(roomId, of));
+    const takeName = async (by: Guarded, roomId: string, name: string): Promise<string> =>
+      (await drive(by.page, "setRoomNickname", roomId, name)).eventId;
+    const setPublicName = async (of: Guarded, displayname: string): Promise<void> => {
+      const path = `/_matrix/client/v3/profile/${encodeURIComponent(of.userId)}/displayname`;
+      await world.synapse.call(of.credentials, "PUT", path, { displayname });
+    };
+
+    it("without Mantle the homeserver reads it", async () => {
+      const roomId = await openRoom("Readable");
+      const id = await takeName(dave, roomId, "Davenport");
+      assert.ok(told("Davenport") > 0);
+      for (const { page } of [alice, bob]) {
+        await drive(page, "seeMember", roomId, dave.userId, "Davenport", id);
+      }
+    });
+
+    it("with Mantle nobody does but people with Mantle, who see it at once and after a reload", async () => {
+      const roomId = await openRoom("Sealed");
+      const id = await takeName(bob, roomId, "Rosalind");
+      for (const { page } of [bob, alice]) {
+        await drive(page, "seeMember", roomId, bob.userId, "Rosalind", id);
+      }
+      await drive(dave.page, "seeMember", roomId, bob.userId, "bob", id);
+      assert.deepEqual(await unhandled(dave.page), []);
+      assert.equal(told("Rosalind"), 0);
+      const content = await onServer(roomId, bob);
+      assert.equal(content["displayname"], "bob");
+      assert.equal(JSON.stringify(content).includes("Rosalind"), false);
+      assert.notEqual(content[FIELD], undefined);
+      await bob.send(roomId, "Guess who");
+      await alice.receive(roomId, "Guess who");
+      for (const clearCache of [false, true]) {
+        await alice.restart({ reload: true, clearCache });
+        await drive(alice.page, "seeMember", roomId, bob.userId, "Rosalind", id);
+        // Beside what was written before her page knew it, too.
+        await drive(alice.page, "seeSender", roomId, "Guess who", "Rosalind");
+      }
+      assert.equal(told("Rosalind"), 0);
+    });
+
+    it("what else changes in one's member event keeps it", async () => {
+      const roomId = await openRoom("Pictured");
+      await drive(bob.page, "seeMember", roomId, bob.userId, "bob");
+      const id = await takeName(bob, roomId, "Viola");
+      await drive(bob.page, "seeMember", roomId, bob.userId, "Viola", id);
+      const next = await takeName(bob, roomId, "Viola");
+      await drive(alice.page, "seeMember", roomId, bob.userId, "Viola", next);
+      assert.equal(told("Viola"), 0);
+    });
+
+    it("is shown when its key comes late", async () => {
+      const roomId = await openRoom("Late");
+      const held = holdToDevice();
+      const end = liar.tell(toClient(alice.credentials.accessToken, held.lie));
+      try {
+        const id = await takeName(bob, roomId, "Celia");
+        await drive(alice.page, "seeMemberEvent", roomId, bob.userId, id);
+        await until(async () => held.held() > 0, "his key is held back", LIMIT);
+        assert.equal((await drive(alice.page, "shownMember", roomId, bob.userId)).name, "bob");
+        held.release();
+        await drive(alice.page, "seeMember", roomId, bob.userId, "Celia", id);
+      } finally {
+        end();
+      }
+    });
+
+    it("who joins later reads it", async () => {
+      const { roomId } = await drive(alice.page, "createRoom", {
+        name: "Later",
+        encrypted: true,
+      });
+      const id = await takeName(alice, roomId, "Hermia");
+      await drive(alice.page, "seeMember", roomId, alice.userId, "Hermia", id);
+      await drive(alice.page, "inviteUser", roomId, bob.userId);
+      await bob.join(roomId);
+      await drive(bob.page, "seeMember", roomId, alice.userId, "Hermia");
+      assert.equal(told("Hermia"), 0);
+    });
+
+    it("is taken back by taking the public name, and an old one that is put back is not shown", async () => {
+      const roomId = await openRoom("Back");
+      const old = await takeName(bob, roomId, "Jessica");
+      await drive(alice.page, "seeMember", roomId, bob.userId, "Jessica", old);
+      await drive(bob.page, "seeMember", roomId, bob.userId, "Jessica", old);
+      const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/event/${encodeURIComponent(old)}`;
+      const event = (await world.synapse.call(alice.credentials, "GET", path)) as WireEvent;
+      const id = await takeName(bob, roomId, "bob");
+      for (const { page } of [alice, bob, dave]) {
+        await drive(page, "seeMember", roomId, bob.userId, "bob", id);
+      }
+      assert.notEqual((await onServer(roomId, bob))[FIELD], undefined, "sealed as well");
+      // Under its own id, and as a new event.
+      for (const fake of [event, { ...event, event_id: "$made-up" }]) {
+        const end = liar.tell(
+          toClient(
+            alice.credentials.accessToken,
+            aboutRoom(roomId, ({ state }) => {
+              state.push({ ...fake, origin_server_ts: Date.now() });
+              return true;
+            }),
+          ),
+        );
+        try {
+          await dave.send(roomId, `After ${String(fake.event_id)}`);
+          await drive(alice.page, "seeMemberEvent", roomId, bob.userId, String(fake.event_id));
+        } finally {
+          end();
+        }
+        // What comes after it was opened, so it would have been.
+        const next = await takeName(alice, roomId, `Nerissa ${String(fake.event_id).slice(1, 5)}`);
+        await drive(alice.page, "seeMemberEvent", roomId, alice.userId, next);
+        await until(
+          async () =>
+            (await drive(alice.page, "shownMember", roomId, alice.userId)).name?.startsWith(
+              "Nerissa",
+            ) === true,
+          "a later one is opened",
+          LIMIT,
+        );
+        assert.equal((await drive(alice.page, "shownMember", roomId, bob.userId)).name, "bob");
+      }
+    });
+
+    it("one that somebody else copies into their own is not theirs", async () => {
+      const roomId = await openRoom("Copied");
+      const id = await takeName(bob, roomId, "Bianca");
+      await drive(alice.page, "seeMember", roomId, bob.userId, "Bianca", id);
+      const sealed = (await onServer(roomId, bob))[FIELD];
+      const content = { membership: "join", displayname: "dave", [FIELD]: sealed };
+      const answer = await world.synapse.call(
+        dave.credentials,
+        "PUT",
+        memberPath(roomId, dave),
+        content,
+      );
+      const copy = String(answer["event_id"]);
+      await drive(alice.page, "seeMemberEvent", roomId, dave.userId, copy);
+      const next = await takeName(bob, roomId, "Katharina");
+      await drive(alice.page, "seeMember", roomId, bob.userId, "Katharina", next);
+      assert.equal((await drive(alice.page, "shownMember", roomId, dave.userId)).name, "dave");
+    });
+
+    it("is refused where it cannot be encrypted, and never sent readable", async () => {
+      const roomId = await openRoom("Refused");
+      const fails = liar.fail(
+        ({ path, method }) => method === "GET" && path.includes("/profile/"),
+        "502",
+      );
+      const outcome = await tryToDrive(bob.page, "setRoomNickname", roomId, "Cordelia");
+      fails();
+      assert.equal(outcome.ok, false, JSON.stringify(outcome));
+      assert.equal(told("Cordelia"), 0);
+      assert.equal((await onServer(roomId, bob))["displayname"], "bob");
+    });
+
+    it("is put again when the public name changes", async () => {
+      const roomId = await openRoom("Again");
+      const id = await takeName(bob, roomId, "Portia");
+      await drive(alice.page, "seeMember", roomId, bob.userId, "Portia", id);
+      await setPublicName(bob, "Robert");
+      try {
+        await until(
+          async () => {
+            const content = await onServer(roomId, bob);
+            return content["displayname"] === "Robert" && content[FIELD] !== undefined;
+          },
+          "the homeserver has both again",
+          LIMIT,
+        );
+        await drive(dave.page, "seeMember", roomId, bob.userId, "Robert");
+        await drive(alice.page, "seeMember", roomId, bob.userId, "Portia");
+        const { eventId } = await drive(alice.page, "shownMember", roomId, bob.userId);
+        assert.notEqual(eventId, id);
+        assert.equal(told("Portia"), 0);
+      } finally {
+        await setPublicName(bob, "bob");
+      }
+    });
+  });
+}
