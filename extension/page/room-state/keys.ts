@@ -1,7 +1,14 @@
 /** Brings the Rust half what it needs to open events: keys, devices and power levels of the page. */
 import type { EncryptedState, Needs } from "../../generated/mantle_state.js";
 import { NativePromise, now, parseJson, setTimer } from "../primordials/primordials.ts";
-import { deliver, deviceKeysOf, exportSessions, runningClient, within } from "./element/client.ts";
+import {
+  deliver,
+  deviceKeysOf,
+  exportSessions,
+  forgetStub,
+  runningClient,
+  within,
+} from "./element/client.ts";
 import type { DeviceList, EventStub, PageClient } from "./element/client.ts";
 import type { StateEngine } from "./engine.ts";
 import { eachInSteps, yieldToPage } from "../primordials/steps.ts";
@@ -24,8 +31,11 @@ const RETRY_DELAY_MS = 60;
 /** For events whose room the client does not have yet; an invite may never come. */
 const TRY_AGAIN_AFTER = 500;
 const MAX_TRIES = 60;
-/** The Rust half keeps fewer waiting events; of those it lets go, nothing is kept here either. */
-const MAX_KEY_LISTENERS = 8_192;
+/**
+ * The Rust half keeps 4,096 waiting events; of those it lets go, nothing is kept here either, nor in
+ * the page's crypto.
+ */
+const MAX_KEY_LISTENERS = 4_352;
 /** A room may have ten thousand members. */
 const USERS_IN_STEP = 200;
 /** The type of what member events carry; the module has the same. */
@@ -165,9 +175,12 @@ export class KeyFetcher {
 
   /** Those of events that wait no more. */
   #dropKeyListeners(): void {
+    const client = runningClient();
     this.#engine.call((state) => {
       for (const [eventId, stub] of [...this.#keyListeners]) {
-        if (!state.isUndecryptable(stub.getRoomId(), eventId)) this.#keyListeners.delete(eventId);
+        if (state.isUndecryptable(stub.getRoomId(), eventId)) continue;
+        this.#keyListeners.delete(eventId);
+        forgetStub(client, stub);
       }
     });
   }

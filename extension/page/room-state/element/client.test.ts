@@ -3,8 +3,8 @@ import "../../../testing/page.ts";
 import assert from "node:assert/strict";
 import { describe, mock, test } from "node:test";
 
-import type { DeviceList, DeviceName, PageClient } from "./client.ts";
-import { deviceKeysOf, sendThroughOlm, signAsDevice } from "./client.ts";
+import type { DeviceList, DeviceName, EventStub, PageClient } from "./client.ts";
+import { deviceKeysOf, forgetStub, sendThroughOlm, signAsDevice } from "./client.ts";
 
 const BAD = "@bad:hs";
 const USERS = ["@first:hs", BAD, "@last:hs"];
@@ -250,5 +250,34 @@ describe("a signature of the device", () => {
     } finally {
       mock.timers.reset();
     }
+  });
+});
+
+describe("a stub that waits for nothing more", () => {
+  const stub = {} as EventStub;
+  const clientOf = (eventDecryptor: unknown): PageClient =>
+    ({ getCrypto: () => ({ eventDecryptor }) }) as unknown as PageClient;
+
+  test("is taken back from the page's crypto", () => {
+    const pending = new Set<unknown>([stub, {}]);
+    const decryptor = {
+      pending,
+      removeEventFromPendingList(event: unknown) {
+        this.pending.delete(event);
+      },
+    };
+    forgetStub(clientOf(decryptor), stub);
+    assert.ok(!pending.has(stub) && pending.size === 1);
+  });
+
+  test("stays where the crypto is another one, and that stops nothing", () => {
+    const refuses = {
+      removeEventFromPendingList: () => {
+        throw new Error("another list");
+      },
+    };
+    for (const other of [undefined, {}, refuses]) forgetStub(clientOf(other), stub);
+    forgetStub(undefined, stub);
+    forgetStub({ getCrypto: () => undefined } as unknown as PageClient, stub);
   });
 });

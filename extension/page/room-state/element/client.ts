@@ -55,8 +55,9 @@ export interface EventStub {
   attemptDecryption(): Promise<void>;
 }
 
-/** The part of `CryptoApi` used, with the one property of RustCrypto that is none of it. */
+/** The part of `CryptoApi` used, with the two properties of RustCrypto that are none of it. */
 interface PageCrypto {
+  readonly eventDecryptor?: { removeEventFromPendingList?(event: EventStub): void };
   readonly globalBlacklistUnverifiedDevices?: boolean;
   readonly olmMachine?: {
     exportRoomKeys?(predicate: (session: ExportedSession) => boolean): Promise<string>;
@@ -223,6 +224,18 @@ export function watchClient(
       }
     }
   };
+}
+
+/**
+ * Takes a stub back from the page's crypto, which keeps each event that it was to decrypt until the
+ * key is there, and has no public call for this. Where it has none at all, the stub stays.
+ */
+export function forgetStub(client: PageClient | undefined, stub: EventStub): void {
+  try {
+    client?.getCrypto()?.eventDecryptor?.removeEventFromPendingList?.(stub);
+  } catch {
+    // See above.
+  }
 }
 
 /** An address at the client's homeserver; `path` starts with a slash. */
