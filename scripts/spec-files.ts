@@ -44,6 +44,7 @@ export const ownPages: readonly string[] = [
  * recorder each.
  */
 export const alone: readonly string[] = [
+  "../suites/suites",
   "encrypted-state/attacks",
   "handlers",
   "hooks",

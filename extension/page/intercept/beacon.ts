@@ -1,8 +1,11 @@
 import {
+  abortController,
   apply,
   blobSize,
+  controllerSignal,
   isGecko,
   nativeFetch,
+  NativeAbortController,
   NativeBlob,
   NativeString,
   page,
@@ -19,6 +22,9 @@ import { replaceMethod } from "./wrap.ts";
 /** Most bytes of requests that outlive their page; Chromium refuses larger beacons. */
 const MAX_KEEPALIVE_BYTES = 65_536;
 
+/** Of beacons that were sent here and are not over. */
+let underWay = 0;
+
 /**
  * `sendBeacon` wants to know at once whether the data was queued, and nobody reads the answer: a
  * beacon that is stopped counts as queued.
@@ -27,7 +33,8 @@ export function installBeaconHook(gate: RequestPolicy): void {
   replaceMethod(page.navigator, "sendBeacon", (native, self, args) => {
     let url: string | undefined;
     try {
-      if (args.length > 0 && self === page.navigator) {
+      // A symbol is no address; the browser says so.
+      if (args.length > 0 && self === page.navigator && typeof args[0] !== "symbol") {
         args[0] = NativeString(args[0]);
         url = resolve(args[0] as string);
       }
@@ -68,31 +75,47 @@ function sendLater(
   } catch {
     // A form; its size is known only once it is read.
   }
-  if (size > MAX_KEEPALIVE_BYTES && !isGecko) return false;
+  // Chromium counts what is under way together.
+  if (size + underWay > MAX_KEEPALIVE_BYTES && !isGecko) return false;
+  let counted = size;
+  underWay += counted;
+  const uncount = (): undefined => {
+    underWay -= counted;
+    counted = 0;
+    return undefined;
+  };
   void then(
     body.read(),
     (bytes) => {
       const decided = gate.decideBody("POST", url, headerLines(body), bytes);
       const target = isStopped(decided) ? undefined : targetOf(gate, decided, url);
+      uncount();
       if (target === undefined) return undefined;
       const content = (decided & REWRITTEN) === 0 ? bytes : gate.takeBody();
+      // What cannot outlive the page is at least sent as long as that is there.
+      const isKept = content.length + underWay <= MAX_KEEPALIVE_BYTES;
+      if (isKept) counted = content.length;
+      underWay += counted;
+      const controller = new NativeAbortController();
+      const over = (): undefined => {
+        // A response that nobody reads is under way for ever, and no further beacon would leave.
+        abortController(controller);
+        return uncount();
+      };
       const sent = nativeFetch(page, target, {
         method: "POST",
         body: content as Uint8Array<ArrayBuffer>,
         // A Blob would write its type, and with it a form's boundary, in lower case.
         headers: body.contentType === null ? [] : [["Content-Type", body.contentType]],
-        keepalive: content.length <= MAX_KEEPALIVE_BYTES,
+        keepalive: isKept,
+        signal: controllerSignal(controller),
         priority: "low",
         credentials: "include",
         mode: isSafelisted(body.contentType) ? "no-cors" : "cors",
       });
-      return then(
-        sent,
-        () => undefined,
-        () => undefined,
-      );
+      return then(sent, over, over);
     },
-    () => undefined,
+    uncount,
   );
   return true;
 }

@@ -117,6 +117,8 @@ function readCall(self: unknown, args: unknown[]): FetchCall | undefined {
       url = requestUrl(request);
       method = requestMethod(request);
     } else {
+      // What is no text either; the browser says so.
+      if (typeof input === "symbol") return undefined;
       // Anything else becomes a string, once, as the browser would do it.
       input = NativeString(input);
       args[0] = input;

@@ -12,6 +12,7 @@ import {
   headersSet,
   indexOf,
   isGecko,
+  NativeCache,
   NativeHeaders,
   NativePromise,
   NativeDOMException,
@@ -44,6 +45,7 @@ import {
   subarray,
   then,
   NativeURL,
+  NativeWebAssembly,
   capturedGetter,
   weakGet,
   weakSet,
@@ -115,6 +117,22 @@ export function installResponseAccessors(): void {
     replaceMethod(prototype, name, (native, self, args) => {
       const failure = takeFailure(self);
       return failure ? reject(failure.reason) : apply(native, standFor(self), args);
+    });
+  }
+  // Who else takes a body.
+  if (NativeCache !== undefined) {
+    replaceMethod(NativeCache.prototype, "put", (native, self, args) => {
+      if (args.length > 1) args[1] = standFor(args[1]);
+      return apply(native, self, args);
+    });
+  }
+  for (const name of ["compileStreaming", "instantiateStreaming"]) {
+    if (NativeWebAssembly === undefined) break;
+    replaceMethod(NativeWebAssembly, name, (native, self, args) => {
+      if (args.length > 0) {
+        args[0] = then(new NativePromise((resolve) => resolve(args[0])), standFor);
+      }
+      return apply(native, self, args);
     });
   }
   // Most answers are read in one of these ways, for which the browser need not have the bytes again.

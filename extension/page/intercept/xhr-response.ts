@@ -261,7 +261,9 @@ function valueOf(
     case "arraybuffer":
       return viewBuffer(copyBytes(bytes));
     case "blob":
-      return new NativeBlob([bytes as Uint8Array<ArrayBuffer>], { type: mime || "text/xml" });
+      return new NativeBlob([bytes as Uint8Array<ArrayBuffer>], {
+        type: blobTypeOf(mime, opened),
+      });
     case "json":
       try {
         return parseJson(textOf(bytes, "utf-8"));
@@ -314,6 +316,15 @@ function mimeShown(xhr: Xhr, opened: Opened): string {
 /** The type that counts for a response made here. */
 export function mimeOf(opened: Opened, headers: Headers | undefined): string {
   return opened.mimeOverride ?? (headers && headersGet(headers, "content-type")) ?? "";
+}
+
+/** A header's type is without its parameters; those of the page's own only Firefox keeps. */
+function blobTypeOf(mime: string, opened: Opened): string {
+  const isOwn = opened.mimeOverride !== undefined;
+  const list = indexOf(mime, ",");
+  const essence = essenceOf(list === -1 ? mime : slice(mime, 0, list));
+  if (indexOf(essence, "/") === -1) return isOwn ? "application/octet-stream" : "text/xml";
+  return isOwn && isGecko ? mime : essence;
 }
 
 function essenceOf(mime: string): string {

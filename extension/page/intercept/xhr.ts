@@ -140,7 +140,8 @@ export function installXhrHook(gate: RequestPolicy): void {
 function open(native: AnyFunction, xhr: Xhr, args: unknown[]): unknown {
   const before = weakGet(openedBy, xhr);
   let opened: Opened | undefined;
-  if (args.length >= 2) {
+  // A symbol becomes no text; the browser says so.
+  if (args.length >= 2 && typeof args[0] !== "symbol" && typeof args[1] !== "symbol") {
     // Converted once, as the browser does it; what this throws it would throw too.
     const method = NativeString(args[0]);
     const given = NativeString(args[1]);

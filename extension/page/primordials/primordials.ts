@@ -70,6 +70,8 @@ export const NativeMutationObserver = MutationObserver;
 export const NativeProgressEvent = ProgressEvent;
 export const NativeTextDecoder = TextDecoder;
 export const NativeDOMParser = DOMParser;
+/** Insecure pages have none. */
+export const NativeCache = typeof Cache === "undefined" ? undefined : Cache;
 export const NativeWebAssembly = typeof WebAssembly === "undefined" ? undefined : WebAssembly;
 /** Rejects where the page's content security policy forbids WebAssembly. */
 export const compileWasm: (bytes: Uint8Array<ArrayBuffer>) => Promise<WebAssembly.Module> =
