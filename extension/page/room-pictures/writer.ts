@@ -504,12 +504,12 @@ function withTokenOf(
   headers: PausedRequest["headers"],
   by: PausedRequest | undefined,
 ): [string, string][] {
-  const isToken = ([name]: readonly [string, string]): boolean =>
-    name.toLowerCase() === "authorization";
+  const isToken = (header: readonly [string, string]): boolean =>
+    header[0].toLowerCase() === "authorization";
   const token = by?.headers.find(isToken);
   const kept = headers.filter((header) => token === undefined || !isToken(header));
   const all = token === undefined ? kept : [...kept, token];
-  return all.map(([name, value]) => [name, value]);
+  return all.map((header) => [header[0], header[1]]);
 }
 
 interface UploadAnswer {
