@@ -39,7 +39,7 @@ export const ownPages: readonly string[] = [
 
 /**
  * These have the machine to themselves: they hold both browsers busy at once, or what they assert
- * depends on how soon something comes. All others run two at a time: they wait for homeservers,
+ * depends on how soon something comes. All others run three at a time: they wait for homeservers,
  * browsers and clocks, use a third to a half of one processor, and have a homeserver, browsers and a
  * recorder each.
  */
@@ -53,6 +53,9 @@ export const alone: readonly string[] = [
   "lifecycle",
   "question",
 ].map(spec);
+
+/** No part of the gate, whose time is bounded: a day of use is long even when it is compressed. */
+export const byHand: readonly string[] = ["soak"].map(spec);
 
 /** All test files below these folders of the checkout, sorted; `.spec.ts` drives a browser. */
 export function testFiles(
