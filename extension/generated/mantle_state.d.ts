@@ -30,7 +30,7 @@ export interface UndecryptableEvent {
 }
 export interface RetriedEvent { roomId: string; event: Record<string, unknown> }
 /** The person's own name in a room, to be put again where it is gone. */
-export interface OwnProfile { contentJson: string; sessionId: string; isOutdated: boolean }
+export interface OwnProfile { eventId: string; contentJson: string; sessionId: string; isOutdated: boolean }
 export interface RetryStep { events: RetriedEvent[]; more: boolean }
 export type ProblemCode =
 | "rollback" | "replay" | "clear-over-encrypted" | "flag-removed" | "foreign-session"

@@ -26,11 +26,14 @@ impl StateEngine {
     pub fn own_profile(&self, room: RoomId<'_>) -> Option<OwnProfileView> {
         let profile = self.model.profiles.get(room.0)?;
         let outbound = self.model.outbound.get(room.0);
+        let own = self.model.devices.own();
+        let is_made_here = own.is_some_and(|own| own.curve25519() == profile.device);
         Some(OwnProfileView {
+            event_id: profile.event_id.clone(),
             content_json: profile.content.clone(),
             session_id: profile.session_id.clone(),
-            is_outdated: outbound
-                .is_some_and(|outbound| outbound.session_id() != profile.session_id),
+            is_outdated: is_made_here
+                && outbound.is_some_and(|outbound| outbound.session_id() != profile.session_id),
         })
     }
 

@@ -288,7 +288,10 @@ impl Retry {
                     }
                     None => {
                         model.states.forget_awaited(RoomId(&key.0), &waiting.state_key);
-                        model.warnings.refused(id(&key), &error);
+                        // Whoever is in a room may put anything in their own member event.
+                        if !waiting.is_profile() {
+                            model.warnings.refused(id(&key), &error);
+                        }
                     }
                 },
             }
@@ -320,7 +323,9 @@ fn current(
     }
     model.states.forget_awaited(room, &waiting.state_key);
     if model.offer(&opened, arrival) != Precedence::Current {
-        model.warnings.warn(room, Warning::Rollback, event.id);
+        if !waiting.is_profile() {
+            model.warnings.warn(room, Warning::Rollback, event.id);
+        }
         return None;
     }
     let previous = get(&waiting.event, &["unsigned", "prev_content"]);

@@ -103,10 +103,11 @@ impl Model {
     fn remember(&mut self, opened: &Opened<'_>) {
         let Opened { event, sender, ts, state } = *opened;
         if state.event_type == MEMBER_PROFILE {
-            if self.devices.is_self(sender)
-                && self.is_sure(Made::of(RoomId(event.room_id), UserId(sender), state))
-            {
+            let made = Made::of(RoomId(event.room_id), UserId(sender), state);
+            if self.devices.is_self(sender) && self.is_sure(made) {
+                let device = self.sender_device(made).map(|(keys, _)| keys.0.clone());
                 let profile = OwnProfile {
+                    device: device.unwrap_or_default(),
                     event_id: event.id.to_owned(),
                     session_id: state.session_id.clone(),
                     content: state.content.clone(),

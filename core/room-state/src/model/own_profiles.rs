@@ -19,6 +19,8 @@ pub(crate) struct OwnProfile {
     /// The member event that carried it.
     pub(crate) event_id: String,
     pub(crate) session_id: String,
+    /// Curve25519 key of the device that made it; empty where that is not known.
+    pub(crate) device: String,
     /// JSON; without a name it was taken back.
     pub(crate) content: String,
 }
@@ -36,11 +38,15 @@ impl std::fmt::Debug for OwnProfile {
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OwnProfileView {
+    /// The member event that carried it: a copy in another one is read by nobody.
+    pub event_id: String,
     /// Its content, JSON.
     pub content_json: String,
     /// The session it is encrypted with.
     pub session_id: String,
-    /// Whether the room's session of now is another: who comes from now on is not given its key.
+    /// Whether this device made it and its session of now is another: who comes from now on is not
+    /// given the old one's key. What another device made is that one's to make again, or two would
+    /// take turns for ever.
     pub is_outdated: bool,
 }
 
@@ -91,8 +97,8 @@ impl OwnProfiles {
     }
 
     fn insert(&mut self, room_id: &str, profile: OwnProfile) -> Vec<String> {
-        let OwnProfile { event_id, session_id, content } = &profile;
-        let cost = room_id.len() + event_id.len() + session_id.len() + content.len();
+        let OwnProfile { event_id, session_id, device, content } = &profile;
+        let cost = [room_id, event_id, session_id, device, content].map(str::len).iter().sum();
         self.0.insert(room_id.to_owned(), profile, cost)
     }
 
@@ -117,8 +123,8 @@ impl OwnProfiles {
         entry: EntryName<'_>,
         key: &PickleKey,
     ) -> Option<String> {
-        let OwnProfile { event_id, session_id, content } = self.0.get(room_id)?;
-        let parts = [room_id, event_id, session_id, content].map(quoted);
+        let OwnProfile { event_id, session_id, device, content } = self.0.get(room_id)?;
+        let parts = [room_id, event_id, session_id, device, content].map(quoted);
         Some(seal(&format!("[{}]", parts.join(",")), Place { entry: entry.0, part: "" }, key))
     }
 
@@ -130,11 +136,11 @@ impl OwnProfiles {
         key: &PickleKey,
     ) -> Option<String> {
         let text = unseal(value, Place { entry: entry.0, part: "" }, key).ok()?;
-        let [room_id, event_id, session_id, content] = texts(text.expose())?;
+        let [room_id, event_id, session_id, device, content] = texts(text.expose())?;
         if !is_room_id(&room_id) {
             return None;
         }
-        self.insert(&room_id, OwnProfile { event_id, session_id, content });
+        self.insert(&room_id, OwnProfile { event_id, session_id, device, content });
         Some(room_id)
     }
 }
@@ -150,6 +156,7 @@ mod tests {
         OwnProfile {
             event_id: format!("${number}"),
             session_id: "s".to_owned(),
+            device: "d".to_owned(),
             content: format!(r#"{{"displayname":"{}"}}"#, "n".repeat(length)),
         }
     }

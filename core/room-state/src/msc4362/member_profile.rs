@@ -14,6 +14,11 @@ pub const MEMBER_PROFILE: &str = "org.mantle.member_profile";
 /// The most bytes of it that are looked at.
 const MAX_BYTES: usize = 8 * 1024;
 
+/// Whether an encrypted event's state key says that it is one of these.
+pub(crate) fn is_profile(packed_key: &str) -> bool {
+    packed_key.strip_prefix(MEMBER_PROFILE).is_some_and(|rest| rest.starts_with(':'))
+}
+
 /// What a member event carries, as the encrypted state event that it would be. `None` where it carries
 /// nothing that counts: somebody who invites, removes or bans another says nothing of their name.
 pub(crate) fn carried(event: &str) -> Option<String> {

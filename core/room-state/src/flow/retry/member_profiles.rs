@@ -9,6 +9,7 @@ use crate::model::Model;
 use crate::model::in_flight::Arrival;
 use crate::model::observation::Undecryptable;
 use crate::msc4362::member_profile::carried;
+use crate::sorted::Set;
 use mantle_wire::json::elements;
 
 impl Retry {
@@ -28,7 +29,11 @@ impl Retry {
         let all: Vec<String> = elements(events)?.into_iter().filter_map(carried).collect();
         let list = format!("[{}]", all.join(","));
         let list = list.as_bytes();
-        for found in find_state(list, ENCRYPTED_TYPE) {
+        let found = find_state(list, ENCRYPTED_TYPE);
+        let slots: Set<String> = found.iter().map(|found| found.state_key.clone()).collect();
+        let ids: Set<String> = found.iter().filter_map(|found| found.event_id.clone()).collect();
+        self.waiting.remove_profiles(room.0, &slots, &ids);
+        for found in found {
             let Some(event_id) = found.event_id.clone() else { continue };
             let key = (room.0.to_owned(), event_id);
             if !model.states.known().is_redacted(id(&key)) {

@@ -1,10 +1,12 @@
 //! Events that wait for their keys, to be tried again: bounded by number and by bytes. Where there is
-//! no room, the oldest of the largest room gives way, so that one room fills nobody else's place.
+//! no room, the oldest of the largest room gives way, so that one room fills nobody else's place; names
+//! in one room, of which everybody there may have one, before all else.
 
 use crate::decrypt::decrypt::{Missing, ReceivedEvent};
 use crate::ids::EventId;
 use crate::model::in_flight::Arrival;
-use crate::sorted::Map;
+use crate::msc4362::member_profile::is_profile;
+use crate::sorted::{Map, Set};
 use mantle_wire::json::get;
 
 /// How many events may wait.
@@ -40,6 +42,11 @@ impl Waiting {
         }
     }
 
+    /// Whether it is what somebody's member event carries.
+    pub(super) fn is_profile(&self) -> bool {
+        is_profile(&self.state_key)
+    }
+
     const fn cost(&self) -> usize {
         self.event.len() + self.state_key.len() + self.sender.len() + self.session_id.len()
     }
@@ -50,6 +57,8 @@ impl Waiting {
 pub(super) struct WaitingEvents {
     events: Map<Key, Box<Waiting>>,
     bytes: usize,
+    // How many of them are names in one room.
+    profiles: usize,
 }
 
 impl WaitingEvents {
@@ -79,12 +88,14 @@ impl WaitingEvents {
     pub(super) fn remove(&mut self, key: &Key) -> Option<Box<Waiting>> {
         let waiting = self.events.remove(key)?;
         self.bytes -= waiting.cost();
+        self.profiles -= usize::from(waiting.is_profile());
         Some(waiting)
     }
 
     pub(super) fn insert(&mut self, key: Key, waiting: Box<Waiting>) {
         self.remove(&key);
         self.bytes += waiting.cost();
+        self.profiles += usize::from(waiting.is_profile());
         self.events.insert(key, waiting);
         while (self.events.len() > MAX_WAITING || self.bytes > MAX_WAITING_BYTES)
             && let Some(out) = self.next_out()
@@ -93,10 +104,34 @@ impl WaitingEvents {
         }
     }
 
-    /// The oldest of the room that takes most.
+    /// Of what people's member events of a room carry, one of each person waits: what they said before
+    /// is history. `slots` and `ids` are of those that come now.
+    pub(super) fn remove_profiles(
+        &mut self,
+        room_id: &str,
+        slots: &Set<String>,
+        ids: &Set<String>,
+    ) {
+        let before: Vec<Key> = self
+            .events
+            .iter()
+            .filter(|((room, id), waiting)| {
+                let is_same_slot = waiting.is_profile() && slots.contains(&waiting.state_key);
+                room == room_id && is_same_slot && !ids.contains(id)
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in before {
+            self.remove(&key);
+        }
+    }
+
+    /// The oldest of the room that takes most; of names in one room alone while there are any.
     fn next_out(&self) -> Option<Key> {
         let mut largest: Option<(usize, &str)> = None;
-        let mut events = self.events.iter().peekable();
+        let are_profiles = self.profiles > 0;
+        let counts = |waiting: &Waiting| !are_profiles || waiting.is_profile();
+        let mut events = self.events.iter().filter(|(_, waiting)| counts(waiting)).peekable();
         while let Some(((room_id, _), first)) = events.next() {
             // All of a room stand together. Short ones take their place too.
             let mut bytes = first.cost() + MAX_WAITING_BYTES / MAX_WAITING;
@@ -108,7 +143,8 @@ impl WaitingEvents {
             }
         }
         let (_, room_id) = largest?;
-        let theirs = self.events.iter().filter(|((room, _), _)| room == room_id);
+        let theirs =
+            self.events.iter().filter(|((room, _), waiting)| room == room_id && counts(waiting));
         theirs.min_by_key(|(_, waiting)| waiting.arrival).map(|(key, _)| key.clone())
     }
 }
