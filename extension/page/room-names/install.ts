@@ -1,7 +1,7 @@
 /** Puts the page's half of names in one room together and into the hooks. */
 import { isPlain, now, parseJson, setTimer, stringify } from "../primordials/primordials.ts";
 import type { OwnProfile } from "../../generated/mantle_state.js";
-import { shieldSettings } from "../core/shield-settings.ts";
+import { onShieldSettings, shieldSettings } from "../core/shield-settings.ts";
 import { askHandler } from "../dialogs/consent.ts";
 import { registerHandler } from "../intercept/handlers.ts";
 import { runningClient } from "../room-state/element/client.ts";
@@ -20,6 +20,7 @@ import type { NamesClient } from "./sdk.ts";
 import { NameWriter } from "./writer.ts";
 
 const SHIELD = "room-nicknames";
+const STATE = "encrypted-state";
 /** Names that come close together are shown together. */
 const SOON_MS = 10;
 
@@ -29,6 +30,15 @@ export interface Parts {
   readonly keys: KeyFetcher;
   readonly sharing: StateSharing;
   encryptsState(roomId: string): Promise<boolean>;
+  /** Whether what is set there can leave encrypted; rejects where nobody can tell. */
+  readonly writes: { encrypts(url: string): Promise<boolean> };
+}
+
+/** Whether names leave sealed. */
+function isOn(): boolean {
+  const state = shieldSettings(STATE)?.mode;
+  const isResting = state === undefined || state === "off" || state === "flag";
+  return !isResting && shieldSettings(SHIELD)?.mode === "on";
 }
 
 /** The result is for `watchClient`. */
@@ -46,6 +56,7 @@ export function installRoomNames(parts: Parts): (client: PageClient | undefined)
   };
   const reader = new NameReader({
     isEncrypted,
+    showsOwn: isOn,
     open: (roomId, members) => {
       engine.call((state) => state.addMemberProfiles(roomId, stringify(members)));
       keys.scheduleRetry();
@@ -65,19 +76,26 @@ export function installRoomNames(parts: Parts): (client: PageClient | undefined)
     return parseJson(body);
   };
   const keeper = new NameKeeper({
-    isOn: () => shieldSettings(SHIELD)?.mode === "on",
+    isOn,
     held,
     forget: (roomId) => engine.call((state) => state.forgetOwnProfile(roomId)),
+    isJoined: (roomId) => runningClient()?.getRoom(roomId)?.getMyMembership() === "join",
+    hasWritten: (roomId, within) => writer.hasWritten(roomId, within),
     current: async (roomId) => {
       const client = await sharing.readyClient();
       const path = memberPath(roomId, client.getUserId() ?? "");
-      const content = await sendAsClient(client, "GET", path);
-      return isPlain(content) ? content : {};
+      const found = await sendAsClient(client, "GET", `${path}?format=event`);
+      if (!isPlain(found)) return { eventId: undefined, content: {} };
+      const { event_id: eventId, content } = found;
+      // Homeservers that know no formats give the content alone.
+      return typeof eventId === "string" && isPlain(content)
+        ? { eventId, content }
+        : { eventId: undefined, content: found };
     },
     publicName: async () => publicName(await sharing.readyClient()),
-    put: async (roomId, content, contentJson) => {
+    seal: async (roomId, contentJson) => seal(await sharing.readyClient(), roomId, contentJson),
+    put: async (roomId, content, sealed) => {
       const client = await sharing.readyClient();
-      const sealed = await seal(client, roomId, contentJson);
       const { displayname } = content;
       const name = typeof displayname === "string" ? displayname : undefined;
       const body = stringify(outerContent(content, name, sealed));
@@ -90,7 +108,14 @@ export function installRoomNames(parts: Parts): (client: PageClient | undefined)
   });
   const writer = new NameWriter({
     runningClient,
-    isEncrypted,
+    isEncrypted: (roomId, userId) => {
+      const base = (runningClient()?.baseUrl ?? "").replace(/\/+$/, "");
+      return parts.writes.encrypts(base + memberPath(roomId, userId, MEMBER_PROFILE));
+    },
+    picture: (roomId, userId) =>
+      asNamesClient(runningClient())?.getRoom(roomId)?.currentState.getStateEvents(MEMBER, userId)
+        ?.event.content?.["avatar_url"],
+    now,
     publicName,
     heldContent: (roomId) => held(roomId)?.contentJson,
     isShown: (roomId, userId) => reader.isShown(roomId, userId),
@@ -101,7 +126,7 @@ export function installRoomNames(parts: Parts): (client: PageClient | undefined)
   registerHandler(
     "ask",
     {
-      // What is asked about is a name that stays readable.
+      // What is asked about is a name or a picture that stays readable.
       handle: (request, delegate) =>
         writer.isSealed(request.body)
           ? Promise.resolve({ kind: "send" } as const)
@@ -114,7 +139,8 @@ export function installRoomNames(parts: Parts): (client: PageClient | undefined)
     const own = client
       .getRoom(roomId)
       ?.currentState.getStateEvents(MEMBER, client.getUserId() ?? "");
-    keeper.look(roomId, own?.event.content);
+    const content = own?.event.content;
+    keeper.look(roomId, content && { eventId: own?.event.event_id, content });
   };
   keys.onMemberProfile = (roomId, event) => {
     reader.opened(roomId, event);
@@ -124,6 +150,15 @@ export function installRoomNames(parts: Parts): (client: PageClient | undefined)
     const client = asNamesClient(runningClient());
     if (client !== undefined) look(client, roomId);
   };
+  let lookedThrough: NamesClient | undefined;
+  let wasOn = isOn();
+  onShieldSettings(() => {
+    if (wasOn === isOn()) return;
+    wasOn = !wasOn;
+    // What was written without it meanwhile.
+    lookedThrough = undefined;
+    reader.tellOwn();
+  });
   let watched: NamesClient | undefined;
   const watch = (client: NamesClient): void => {
     if (watched === client) return;
@@ -135,10 +170,10 @@ export function installRoomNames(parts: Parts): (client: PageClient | undefined)
       if (client === watched) void setTimer(() => look(client, roomId), 0);
     });
   };
-  let lookedThrough: NamesClient | undefined;
   /** Once for each client: what a homeserver has written while no page of this person was open. */
   const lookThrough = (client: NamesClient): void => {
-    if (lookedThrough === client || !engine.isRunning || !client.isInitialSyncComplete()) return;
+    if (lookedThrough === client || !isOn() || !engine.isRunning || !client.isInitialSyncComplete())
+      return;
     lookedThrough = client;
     for (const roomId of engine.call((state) => state.ownProfiles())) look(client, roomId);
   };

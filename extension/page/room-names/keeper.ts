@@ -3,7 +3,7 @@
  * anew, without it, when the public name or picture changes; and who comes later is given the key of
  * the room's new session only.
  */
-import { isPlain } from "../primordials/primordials.ts";
+import { isPlain, stringify } from "../primordials/primordials.ts";
 import { MEMBER_PROFILE } from "../room-state/keys.ts";
 import type { Plain } from "./profile.ts";
 
@@ -15,29 +15,51 @@ const SPACING_MS = 1_500;
 const AGAIN_MS = 30_000;
 /** The longest that a homeserver may ask to wait for. */
 const MAX_WAIT_MS = 600_000;
-/** Of one room in this page, without its coming back: a homeserver that takes it away has its way. */
+/** Of one room in an hour: a homeserver that takes it away again and again has its way. */
 const MAX_PUTS = 5;
+const HOUR_MS = 3_600_000;
+/** So long after the page's own write of it, which may not have arrived. */
+const UNDER_WAY_MS = 10_000;
 /** Looks in a row that settle nothing. */
 const MAX_LOOKS = 10;
-/** Until a readable name that is not the public one counts as chosen. */
-const LOOKS_AT_NAME = 3;
+/**
+ * Until a readable name that is not the public one counts as chosen; and until what is sealed in
+ * another event than the one that was opened counts as a copy, which nobody reads, by a client that
+ * does not know what it is.
+ */
+const LOOKS_AT_DOUBT = 3;
 const MAX_ROOMS = 1_000;
 
 /** What is known of the person's own name in a room. */
 export interface Held {
+  /** The member event that carried it. */
+  readonly eventId: string;
   readonly contentJson: string;
   readonly sessionId: string;
   readonly isOutdated: boolean;
+}
+
+/** Somebody's member event. */
+export interface Current {
+  /** Undefined where the homeserver gives none. */
+  readonly eventId: string | undefined;
+  readonly content: Plain;
 }
 
 export interface KeeperParts {
   isOn(): boolean;
   held(roomId: string): Held | undefined;
   forget(roomId: string): void;
-  /** The content of the member event as the homeserver has it. */
-  current(roomId: string): Promise<Plain>;
+  /** Whether the running client has them in the room. */
+  isJoined(roomId: string): boolean;
+  /** Whether the page itself has written it so lately. */
+  hasWritten(roomId: string, within: number): boolean;
+  /** The member event as the homeserver has it. */
+  current(roomId: string): Promise<Current>;
   publicName(): Promise<string | undefined>;
-  put(roomId: string, content: Plain, contentJson: string): Promise<void>;
+  seal(roomId: string, contentJson: string): Promise<unknown>;
+  /** Sends that content with what is sealed. */
+  put(roomId: string, content: Plain, sealed: unknown): Promise<void>;
   /** Runs what uses the room's session. */
   writing<Result>(task: () => Promise<Result>): Promise<Result>;
   later(task: () => void, delay: number): void;
@@ -61,30 +83,30 @@ export class NameKeeper {
   readonly #parts: KeeperParts;
   /** Rooms to look at, and when. */
   readonly #due = new Map<string, number>();
-  readonly #puts = new Map<string, number>();
+  /** When. */
+  readonly #puts = new Map<string, number[]>();
   readonly #looks = new Map<string, number>();
-  /** How often another name than the public one stood there. */
-  readonly #differs = new Map<string, number>();
+  /** How often it was not clear what stood there. */
+  readonly #doubts = new Map<string, number>();
   #isRunning = false;
 
   constructor(parts: KeeperParts) {
     this.#parts = parts;
   }
 
-  /** Something may have changed there. `content`: of the member event as the running client has it. */
-  look(roomId: string, content: Plain | undefined): void {
+  /** Something may have changed there. `current`: the member event as the running client has it. */
+  look(roomId: string, current: Current | undefined): void {
     if (!this.#parts.isOn()) return;
     const held = this.#parts.held(roomId);
-    if (held === undefined || (!held.isOutdated && isThere(content, held))) return;
+    if (held === undefined || (!held.isOutdated && isThere(current, held))) return;
     // Devices of one person take turns by chance: the first has done it for the others.
     this.#dueIn(roomId, SETTLED_MS * (1 + this.#parts.random()));
   }
 
-  /** The name has come back with the sync. */
+  /** The name has come back with the sync, from whichever device: nothing is open any more. */
   cameBack(roomId: string): void {
-    this.#puts.delete(roomId);
     this.#looks.delete(roomId);
-    this.#differs.delete(roomId);
+    this.#doubts.delete(roomId);
   }
 
   #dueIn(roomId: string, delay: number): void {
@@ -131,31 +153,61 @@ export class NameKeeper {
     const parts = this.#parts;
     await parts.writing(async () => {
       const held = parts.isOn() ? parts.held(roomId) : undefined;
-      if (held === undefined) return;
-      const content = await parts.current(roomId);
+      if (held === undefined || !parts.isJoined(roomId)) return;
+      if (parts.hasWritten(roomId, UNDER_WAY_MS)) return this.#lookLater(roomId, UNDER_WAY_MS);
+      const found = await parts.current(roomId);
+      const { content } = found;
       if (content["membership"] !== "join") return;
-      const isOurs = isThere(content, held);
-      // Another device's, or a newer one of which the sync is still under way.
-      if (isPlain(content[MEMBER_PROFILE]) && !isOurs) return;
+      const isOurs = isThere(found, held);
       if (isOurs && !held.isOutdated) return;
-      if (!isOurs && (content["displayname"] ?? "") !== ((await parts.publicName()) ?? "")) {
-        // The homeserver is still writing it anew; or they have taken a name that everybody can read.
-        const differs = (this.#differs.get(roomId) ?? 0) + 1;
-        this.#differs.set(roomId, differs);
-        if (differs < LOOKS_AT_NAME) return this.#lookLater(roomId, AGAIN_MS);
-        parts.forget(roomId);
-        return;
+      const sealed = content[MEMBER_PROFILE];
+      // Another device's, of which the sync is still under way.
+      if (isPlain(sealed) && sealed["session_id"] !== held.sessionId) return;
+      const isCopy = isPlain(sealed) && !isOurs;
+      // What was opened says beside it what was public then.
+      const isSure = isOurs && found.eventId !== undefined;
+      const isOther =
+        !isSure && (content["displayname"] ?? "") !== ((await parts.publicName()) ?? "");
+      if (isCopy || isOther) {
+        // The homeserver is still writing it anew, or the sync of a newer one is still under way; or
+        // they have taken a name that everybody can read.
+        const doubts = (this.#doubts.get(roomId) ?? 0) + 1;
+        this.#doubts.set(roomId, doubts);
+        if (doubts < LOOKS_AT_DOUBT) return this.#lookLater(roomId, AGAIN_MS);
+        this.#doubts.delete(roomId);
+        if (isOther) return parts.forget(roomId);
       }
-      const puts = (this.#puts.get(roomId) ?? 0) + 1;
-      if (puts > MAX_PUTS) return;
-      this.#puts.set(roomId, puts);
-      await parts.put(roomId, content, held.contentJson);
+      if (!this.#mayPut(roomId)) return;
+      const made = await parts.seal(roomId, held.contentJson);
+      // That may have taken a while, and who has left meanwhile must not come in again by this.
+      const last = await parts.current(roomId);
+      if (!parts.isOn() || !parts.isJoined(roomId) || !isSame(found, last)) return;
+      await parts.put(roomId, last.content, made);
     });
+  }
+
+  #mayPut(roomId: string): boolean {
+    const now = this.#parts.now();
+    const lately = (this.#puts.get(roomId) ?? []).filter((at) => now - at < HOUR_MS);
+    if (lately.length < MAX_PUTS) lately.push(now);
+    else return false;
+    this.#puts.set(roomId, lately);
+    return true;
   }
 }
 
-/** Whether a member event has the name sealed that is held. */
-function isThere(content: Plain | undefined, held: Held): boolean {
-  const sealed = content?.[MEMBER_PROFILE];
-  return isPlain(sealed) && sealed["session_id"] === held.sessionId;
+/** Whether a member event has the name sealed that is held. In any other event it is a copy. */
+function isThere(current: Current | undefined, { eventId, sessionId }: Held): boolean {
+  const sealed = current?.content[MEMBER_PROFILE];
+  if (!isPlain(sealed) || sealed["session_id"] !== sessionId) return false;
+  return current?.eventId === undefined || current.eventId === eventId;
+}
+
+/** Whether nothing has changed between two looks, and they are in the room. */
+function isSame(found: Current, last: Current): boolean {
+  const isUnchanged =
+    found.eventId === undefined
+      ? stringify(found.content) === stringify(last.content)
+      : found.eventId === last.eventId;
+  return isUnchanged && last.content["membership"] === "join";
 }

@@ -55,7 +55,8 @@ export function memberIn(url: string): { roomId: string; userId: string } | unde
   }
 }
 
-export function memberPath(roomId: string, userId: string): string {
+/** Where somebody's member event is; with another type, that of theirs. */
+export function memberPath(roomId: string, userId: string, type = MEMBER): string {
   const [room, user] = [roomId, userId].map(encodeURIComponent);
-  return `/_matrix/client/v3/rooms/${room ?? ""}/state/${MEMBER}/${user ?? ""}`;
+  return `/_matrix/client/v3/rooms/${room ?? ""}/state/${type}/${user ?? ""}`;
 }

@@ -36,6 +36,7 @@ const member = (id: string, user: string, more: Raw = {}): MatrixEvent =>
   });
 
 let opened: { event_id?: string }[][];
+let showsOwn: boolean;
 let isEncrypted: () => Promise<boolean>;
 let current: Map<string, MatrixEvent>;
 let told: MatrixEvent[];
@@ -89,8 +90,10 @@ beforeEach(() => {
   MatrixEvent.prototype.getContent = native;
   [opened, told, tasks, timeline] = [[], [], [], []];
   [current, recalculated] = [new Map(), 0];
+  showsOwn = true;
   isEncrypted = () => Promise.resolve(true);
   reader = new NameReader({
+    showsOwn: () => showsOwn,
     isEncrypted: () => isEncrypted(),
     open: (_room, members) => opened.push(members as never),
     later: (task) => tasks.push(task),
@@ -177,6 +180,42 @@ describe("a name in one room is read", () => {
     open(event, "Rosa");
     await settle();
     assert.deepEqual(renamed, [event], "once");
+  });
+
+  test("and one's own only while it would leave sealed: Element sends on what it reads", async () => {
+    const [own, other] = [member("$own", "@me:hs"), member("$1", "@a:hs")];
+    current.set("@me:hs", own);
+    current.set("@a:hs", other);
+    showsOwn = false;
+    open(own, "Secret");
+    open(other, "Rosa");
+    assert.deepEqual(own.getContent(), { membership: "join", displayname: "Public" });
+    assert.equal(shownName(other), "Rosa");
+    assert.equal(reader.isShown(ROOM, "@me:hs"), false);
+    await settle();
+    for (const [isShown, name] of [
+      [true, "Secret"],
+      [false, "Public"],
+    ] as const) {
+      showsOwn = isShown;
+      told = [];
+      reader.tellOwn();
+      assert.deepEqual(told, [own], "and Element is told");
+      assert.equal(shownName(own), name);
+    }
+  });
+
+  test("for the order, of one that was replaced before it could be opened", async () => {
+    const [back, old] = [member("$back", "@a:hs"), member("$old", "@a:hs")];
+    current.set("@a:hs", back);
+    back.getContent();
+    current.set("@a:hs", old);
+    await settle();
+    assert.deepEqual(opened, [[back.event]]);
+    // It comes to light later than what is current.
+    open(old, "Now");
+    open(back, "Before");
+    assert.equal(shownName(old), "Now");
   });
 
   test("another session's is not this one's", () => {

@@ -19,6 +19,11 @@ export interface ReaderParts {
   isEncrypted(roomId: string): Promise<boolean>;
   /** Has these opened; what comes of it, now or later, is told by `opened`. */
   open(roomId: string, members: object[]): void;
+  /**
+   * Whether the person's own name may be shown: Element sends on what it is shown of their member
+   * event, and where nothing seals that again the name would leave with it.
+   */
+  showsOwn(): boolean;
   /** Soon, when nothing else is to be done. */
   later(task: () => void): void;
 }
@@ -27,6 +32,13 @@ export interface ReaderParts {
 interface Opened {
   readonly eventId: string;
   readonly name: string | undefined;
+}
+
+/** A member event to be opened. */
+interface Asked {
+  readonly event: MemberEvent;
+  /** Whether the running client held it for the current one at some time since. */
+  wasCurrent: boolean;
 }
 
 interface Shown {
@@ -41,7 +53,7 @@ export class NameReader {
   readonly #opened = new Map<string, Opened>();
   #shown = new WeakMap<MemberEvent, Shown>();
   /** Member events that were asked about: by room, then by id. */
-  #asked = new Map<string, Map<string, MemberEvent>>();
+  #asked = new Map<string, Map<string, Asked>>();
   /** Ids of those that the module was given and has not opened yet: it tells when it has. */
   readonly #given = new Set<string>();
   #isAsking = false;
@@ -80,9 +92,24 @@ export class NameReader {
 
   /** Whether the person's name in the room is shown as they have it now. */
   isShown(roomId: string, userId: string): boolean {
+    if (!this.#parts.showsOwn()) return false;
     const current = this.#client?.getRoom(roomId)?.currentState.getStateEvents(MEMBER, userId);
     const known = this.#opened.get(keyOf(roomId, userId));
     return known !== undefined && known.eventId === current?.event.event_id;
+  }
+
+  /** Whether the person's own names are shown may have changed. */
+  tellOwn(): void {
+    const client = this.#client;
+    const me = client?.getUserId() ?? null;
+    if (client === undefined || me === null) return;
+    for (const key of this.#opened.keys()) {
+      const roomId = key.slice(0, key.indexOf(" "));
+      if (key !== keyOf(roomId, me)) continue;
+      const state = client.getRoom(roomId)?.currentState;
+      const current = state?.getStateEvents(MEMBER, me);
+      if (state !== undefined && current != null) state.setStateEvents([current]);
+    }
   }
 
   /** The module has opened what a member event carries. */
@@ -90,16 +117,19 @@ export class NameReader {
     const { event_id: eventId, state_key: userId, content } = event;
     if (typeof eventId !== "string" || typeof userId !== "string") return;
     const key = keyOf(roomId, userId);
+    const room = this.#client?.getRoom(roomId) ?? null;
+    const current = room?.currentState.getStateEvents(MEMBER, userId);
+    const currentId = current?.event.event_id;
+    this.#given.delete(eventId);
+    // Of an older one it was only to be known that it is.
+    if (currentId !== eventId && this.#opened.get(key)?.eventId === currentId) return;
     this.#opened.delete(key);
     this.#opened.set(key, { eventId, name: nameIn(content) });
     if (this.#opened.size > MAX_NAMES) {
       const [oldest] = this.#opened.keys();
       if (oldest !== undefined) this.#opened.delete(oldest);
     }
-    this.#given.delete(eventId);
-    const room = this.#client?.getRoom(roomId) ?? null;
-    const current = room?.currentState.getStateEvents(MEMBER, userId);
-    if (room === null || current?.event.event_id !== eventId) return;
+    if (room === null || current == null || currentId !== eventId) return;
     // As if it came just now: the member is called so from here on.
     room.currentState.setStateEvents([current]);
     this.#renamed.add(roomId);
@@ -127,7 +157,9 @@ export class NameReader {
     let name: string | undefined;
     if (isReceived && isOwn && roomId !== undefined && isPlain(content[MEMBER_PROFILE])) {
       const known = this.#opened.get(keyOf(roomId, userId));
-      if (known?.eventId === eventId) name = known.name;
+      const isMine = userId === this.#client?.getUserId();
+      if (known?.eventId === eventId)
+        name = isMine && !this.#parts.showsOwn() ? undefined : known.name;
       else if (!this.#given.has(eventId)) this.#ask(roomId, eventId, event);
     }
     const before = this.#shown.get(event);
@@ -139,9 +171,10 @@ export class NameReader {
   }
 
   #ask(roomId: string, eventId: string, event: MemberEvent): void {
-    const inRoom = this.#asked.get(roomId) ?? new Map<string, MemberEvent>();
-    if (inRoom.has(eventId)) return;
-    this.#asked.set(roomId, inRoom.set(eventId, event));
+    const inRoom = this.#asked.get(roomId) ?? new Map<string, Asked>();
+    const asked = inRoom.get(eventId) ?? { event, wasCurrent: false };
+    asked.wasCurrent ||= this.#isCurrent(roomId, event);
+    this.#asked.set(roomId, inRoom.set(eventId, asked));
     if (this.#isAsking) return;
     this.#isAsking = true;
     this.#parts.later(() => {
@@ -164,16 +197,21 @@ export class NameReader {
     }
   }
 
-  async #askRoom(roomId: string, events: readonly MemberEvent[]): Promise<void> {
+  #isCurrent(roomId: string, { event }: MemberEvent): boolean {
+    const state = this.#client?.getRoom(roomId)?.currentState;
+    const current = state?.getStateEvents(MEMBER, event.state_key ?? "");
+    return current?.event.event_id === event.event_id;
+  }
+
+  async #askRoom(roomId: string, events: readonly Asked[]): Promise<void> {
     if (!(await this.#parts.isEncrypted(roomId))) return;
     for (let from = 0; from < events.length; from += EVENTS_IN_STEP) {
-      const state = this.#client?.getRoom(roomId)?.currentState;
       const some: object[] = [];
-      for (const event of events.slice(from, from + EVENTS_IN_STEP)) {
-        // What is no more so is history, and nothing that is wound back.
-        const current = state?.getStateEvents(MEMBER, event.event.state_key ?? "");
+      for (const { event, wasCurrent } of events.slice(from, from + EVENTS_IN_STEP)) {
+        // What was never so is history, and nothing that is wound back. What was, and was replaced at
+        // once, is opened for the order: what came before it must not come again.
         const { event_id: eventId } = event.event;
-        if (eventId === undefined || current?.event.event_id !== eventId) continue;
+        if (eventId === undefined || !(wasCurrent || this.#isCurrent(roomId, event))) continue;
         some.push(event.event);
         this.#given.add(eventId);
       }

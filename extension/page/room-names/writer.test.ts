@@ -28,6 +28,8 @@ beforeEach(() => {
     publicName: () => Promise.resolve("Public"),
     heldContent: () => undefined,
     isShown: () => true,
+    picture: () => undefined,
+    now: () => 0,
     seal: (_client, _roomId, contentJson) => {
       inside.push(contentJson);
       return Promise.resolve(SEALED);
@@ -35,7 +37,9 @@ beforeEach(() => {
   };
   writer = new NameWriter({
     runningClient: () => parts.runningClient(),
-    isEncrypted: (roomId) => parts.isEncrypted(roomId),
+    isEncrypted: (roomId, userId) => parts.isEncrypted(roomId, userId),
+    picture: (roomId, userId) => parts.picture(roomId, userId),
+    now: () => parts.now(),
     publicName: (client) => parts.publicName(client),
     heldContent: (roomId) => parts.heldContent(roomId),
     isShown: (roomId, userId) => parts.isShown(roomId, userId),
@@ -92,6 +96,36 @@ describe("a name in one room leaves", () => {
       assert.match(outcome.body, /Not ready/);
     }
     assert.ok(isRefused(await put(join("Rosa"), `${url(ME)}/more`)));
+  });
+
+  test("and a picture that is new beside it is asked about, one that stands there is not", async () => {
+    parts = { ...parts, picture: () => "mxc://a/b" };
+    const isSealed = async (more: object): Promise<boolean> => {
+      const outcome = await put({ ...join("Rosa"), ...more });
+      bodyOf(outcome);
+      return outcome.kind === "send" && writer.isSealed(outcome.body as Uint8Array);
+    };
+    assert.equal(await isSealed({ avatar_url: "mxc://a/b" }), true);
+    assert.equal(await isSealed({ avatar_url: "mxc://a/new" }), false);
+    assert.equal(await isSealed({}), false);
+  });
+
+  test("not readable where it was sealed, whatever the room's settings have become", async () => {
+    parts = {
+      ...parts,
+      isEncrypted: () => Promise.resolve(false),
+      heldContent: () => '{"displayname":"Rosa"}',
+    };
+    assert.ok(isRefused(await put(join("Rosa"))));
+    assert.deepEqual(await put(join("Viola")), { kind: "send" });
+  });
+
+  test("and is under way for some time", async () => {
+    assert.equal(writer.hasWritten("!r:hs", 10), false);
+    await put(join("Rosa"));
+    assert.equal(writer.hasWritten("!r:hs", 10), true);
+    parts = { ...parts, now: () => 11 };
+    assert.equal(writer.hasWritten("!r:hs", 10), false);
   });
 
   test("not where it is too long", async () => {

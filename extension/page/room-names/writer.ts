@@ -19,11 +19,15 @@ import { innerContent, MAX_NAME, memberIn, nameIn, outerContent } from "./profil
 
 export interface WriterParts {
   runningClient(): PageClient | undefined;
-  isEncrypted(roomId: string): Promise<boolean>;
+  /** Whether the name can leave encrypted there; rejects where nobody can tell. */
+  isEncrypted(roomId: string, userId: string): Promise<boolean>;
   /** The name that everybody knows; undefined where they have none. */
   publicName(client: PageClient): Promise<string | undefined>;
   /** What is sealed already, JSON. */
   heldContent(roomId: string): string | undefined;
+  /** The picture in the member event of now, which is public already. */
+  picture(roomId: string, userId: string): unknown;
+  now(): number;
   /** Whether Element shows the name that is sealed now. */
   isShown(roomId: string, userId: string): boolean;
   /** Encrypts a content for whoever is in the room; it must be sent then. */
@@ -32,16 +36,22 @@ export interface WriterParts {
 
 export class NameWriter implements RequestHandler {
   readonly #parts: WriterParts;
-  /** Bodies that were made here and say nothing that is not public. */
+  /** Bodies that were made here and say nothing that was not public before. */
   readonly #sealed = new WeakSet<Uint8Array>();
-  /** Rooms in which this page has sealed one that may not have come back yet. */
-  readonly #written = new Set<string>();
+  /** Rooms in which this page has sealed one that may not have come back yet, and when. */
+  readonly #written = new Map<string, number>();
 
   constructor(parts: WriterParts) {
     this.#parts = parts;
   }
 
-  /** Whether a request's body has its name sealed. */
+  /** Whether this page has written there so lately. */
+  hasWritten(roomId: string, within: number): boolean {
+    const at = this.#written.get(roomId);
+    return at !== undefined && this.#parts.now() - at < within;
+  }
+
+  /** Whether a request's body has its name sealed, and nothing else in it is new to its readers. */
   isSealed(body: PausedRequest["body"]): boolean {
     return body instanceof Uint8Array && this.#sealed.has(body);
   }
@@ -60,20 +70,32 @@ export class NameWriter implements RequestHandler {
       const body = parseJson(decodeText(await bodyBytes(request.body)));
       if (!isPlain(body) || body["membership"] !== "join") return { kind: "send" };
       const { roomId } = target;
-      if (!(await parts.isEncrypted(roomId))) return { kind: "send" };
+      if (!(await parts.isEncrypted(roomId, userId))) {
+        // What was sealed there is not said aloud, whatever has become of the room's settings.
+        if (this.#isHeld(roomId, body["displayname"]))
+          throw new PageCryptoError(text("nicknameNotEncrypted"));
+        return { kind: "send" };
+      }
       const known = await parts.publicName(client);
       const content = this.#contentFor(target, body["displayname"], known);
       if (content === undefined) return { kind: "send" };
       if (request.signal?.aborted === true) return { kind: "fail" };
       const sealed = await parts.seal(client, roomId, content);
       const bytes = encodeText(stringify(outerContent(body, known, sealed)));
-      this.#sealed.add(bytes);
-      this.#written.add(roomId);
+      // A new picture stays readable, and `profile` asks about that.
+      if (body["avatar_url"] === parts.picture(roomId, userId)) this.#sealed.add(bytes);
+      this.#written.set(roomId, parts.now());
       return { kind: "send", body: bytes, noted: "rewritten" };
     } catch (error) {
       if (request.signal?.aborted === true) return { kind: "fail" };
       return refused(sentenceIn(error) ?? text("nicknameNotEncrypted"), "blocked");
     }
+  }
+
+  #isHeld(roomId: string, name: unknown): boolean {
+    const held = this.#parts.heldContent(roomId);
+    const sealed = held === undefined ? undefined : nameIn(parseJson(held));
+    return sealed !== undefined && sealed === name;
   }
 
   /** What is to be sealed; undefined where there is nothing to hide. */

@@ -187,6 +187,12 @@ export class KeyFetcher {
 
   #deliver(client: PageClient, one: Undelivered): void {
     const { roomId, event, tries } = one;
+    if (event["type"] === MEMBER_PROFILE) {
+      // Who takes them looks at the member event that carried one. The module keeps the order of few
+      // of them, and one that gave way was opened all the same.
+      this.onMemberProfile?.(roomId, event);
+      return;
+    }
     // While the page took its breath, something newer may have come.
     const { type, state_key: stateKey, event_id: eventId } = event;
     const isOld =
@@ -195,10 +201,6 @@ export class KeyFetcher {
         state.isCurrent(roomId, String(type), String(stateKey), eventId),
       );
     if (isOld) return;
-    if (type === MEMBER_PROFILE) {
-      this.onMemberProfile?.(roomId, event);
-      return;
-    }
     if (deliver(client, roomId, event) || tries >= MAX_TRIES) return;
     this.#undelivered.push({ ...one, tries: tries + 1 });
   }
