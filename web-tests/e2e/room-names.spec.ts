@@ -45,15 +45,19 @@ for (const kind of bothBrowsers) {
         extension: testBuild(kind),
         proxyPort: recorder.port,
       });
-      const options = await browser.openExtensionPage("options.html");
-      await storeSettings(options, { version: 1, shields: { "room-nicknames": "on" } });
-      await options.close();
+      await choose({ "room-nicknames": "on" });
       const page = (user: string, site: string): Promise<Guarded> =>
         openNew(world, browser, user, site);
       alice = await page("alice", "chat.example.org");
       bob = await page("bob", "app.element.io");
       dave = await page("dave", WITHOUT_MANTLE);
     });
+
+    const choose = async (shields: Record<string, string>): Promise<void> => {
+      const options = await browser.openExtensionPage("options.html");
+      await storeSettings(options, { version: 1, shields });
+      await options.close();
+    };
 
     after(async () => {
       await browser?.close();
@@ -130,9 +134,42 @@ for (const kind of bothBrowsers) {
       await drive(bob.page, "seeMember", roomId, bob.userId, "bob");
       const id = await takeName(bob, roomId, "Viola");
       await drive(bob.page, "seeMember", roomId, bob.userId, "Viola", id);
-      const next = await takeName(bob, roomId, "Viola");
-      await drive(alice.page, "seeMember", roomId, bob.userId, "Viola", next);
+      await choose({ "room-nicknames": "on", profile: "off" });
+      try {
+        const url = "mxc://hs.example.org/viola";
+        const next = (await drive(bob.page, "setOwnRoomPicture", roomId, url)).eventId;
+        await drive(alice.page, "seeMember", roomId, bob.userId, "Viola", next);
+        const content = await onServer(roomId, bob);
+        assert.deepEqual([content["displayname"], content["avatar_url"]], ["bob", url]);
+        assert.notEqual(content[FIELD], undefined);
+      } finally {
+        await choose({ "room-nicknames": "on" });
+      }
       assert.equal(told("Viola"), 0);
+    });
+
+    it("where it is switched off, nothing of it leaves with something else, and on it is put again", async () => {
+      const roomId = await openRoom("Switched");
+      const id = await takeName(bob, roomId, "Imogen");
+      for (const { page } of [alice, bob]) {
+        await drive(page, "seeMember", roomId, bob.userId, "Imogen", id);
+      }
+      await choose({ "room-nicknames": "off", profile: "off" });
+      try {
+        await drive(bob.page, "seeMember", roomId, bob.userId, "bob", id);
+        // Others' are shown all the same.
+        assert.equal((await drive(alice.page, "shownMember", roomId, bob.userId)).name, "Imogen");
+        const url = "mxc://hs.example.org/imogen";
+        const next = (await drive(bob.page, "setOwnRoomPicture", roomId, url)).eventId;
+        await drive(alice.page, "seeMember", roomId, bob.userId, "bob", next);
+        assert.equal((await onServer(roomId, bob))["displayname"], "bob");
+      } finally {
+        await choose({ "room-nicknames": "on" });
+      }
+      await drive(alice.page, "seeMember", roomId, bob.userId, "Imogen");
+      const content = await onServer(roomId, bob);
+      assert.equal(content["avatar_url"], "mxc://hs.example.org/imogen");
+      assert.equal(told("Imogen"), 0);
     });
 
     it("is shown when its key comes late", async () => {
@@ -176,6 +213,10 @@ for (const kind of bothBrowsers) {
         await drive(page, "seeMember", roomId, bob.userId, "bob", id);
       }
       assert.notEqual((await onServer(roomId, bob))[FIELD], undefined, "sealed as well");
+      // That it was taken back is no sight before it is opened; what comes after it is, and then so is
+      // it.
+      const barrier = await takeName(alice, roomId, "Lorenza");
+      await drive(alice.page, "seeMember", roomId, alice.userId, "Lorenza", barrier);
       // Under its own id, and as a new event.
       for (const fake of [event, { ...event, event_id: "$made-up" }]) {
         const end = liar.tell(
