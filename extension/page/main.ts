@@ -93,6 +93,7 @@ function install(): void {
   const pictures = installRoomPictures({
     isEncrypted: (roomId) => state.encryptsState(roomId),
     encrypts: (url) => state.writes.encrypts(url),
+    encryptsAnyway: (url) => state.writes.encryptsAnyway(url),
     putEncrypted: (request) => state.writes.putEncrypted(request),
     fetch: (url, init) => apply(hookedFetch, page, [url, init]) as Promise<Response>,
     withoutDetails,

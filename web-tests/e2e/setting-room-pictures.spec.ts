@@ -10,7 +10,7 @@ import { GPS_BYTES, jpegWithPlace, pictureHolding } from "../support/canaries.ts
 import { clientPage, drive, tryToDrive, unhandled } from "../support/client-page.ts";
 import { plainPicture, withRemark } from "../support/pictures.ts";
 import type { Colour } from "../support/pictures.ts";
-import { openQuestion, press } from "../support/question.ts";
+import { noticeTexts, openQuestion, press } from "../support/question.ts";
 import { answerJson, forward } from "../support/recorder.ts";
 import type { Exchange, Recorder } from "../support/recorder.ts";
 import { HOMESERVER, startWorld } from "../support/world.ts";
@@ -346,6 +346,8 @@ for (const kind of bothBrowsers) {
       const refused = tryToDrive(alice.page, "setRoomAvatar", roomId, first);
       const question = await openQuestion(alice.page);
       assert.match(question.text.join(" "), /first letter/);
+      // The room has encrypted pictures already: none is to follow them readable.
+      assert.deepEqual(question.choices, ["Encrypt", "Do not set it"]);
       await press(alice.page, "Do not set it");
       assert.equal((await refused).ok, false);
       assert.deepEqual([uploads(alice).length, stateWrites(alice).length], [0, 0]);
@@ -358,6 +360,16 @@ for (const kind of bothBrowsers) {
       await drive(bob.page, "seeRoomPicture", roomId, GREEN);
       const written = stateWrites(alice);
       assert.deepEqual([...new Set(written)], ["m.room.encrypted/m.room.avatar:"]);
+    });
+
+    it("with it switched off later the file is readable, which is said", async () => {
+      await set("off");
+      recorder.clear();
+      const secret = canary();
+      await setPicture(alice, pictureHolding(secret));
+      assert.equal(uploads(alice).filter(({ body }) => body.includes(secret)).length, 1);
+      assert.deepEqual(stateWrites(alice), ["m.room.encrypted/m.room.avatar:"]);
+      assert.match((await noticeTexts(alice.page)).join(" "), /only its address is encrypted/);
     });
   });
 }

@@ -4,7 +4,14 @@ import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 
 import type { PausedRequest } from "../intercept/handlers.ts";
-import { HeldUploads, MAX_HELD, MAX_HELD_BYTES, MAX_NAMES, withAddress } from "./held.ts";
+import {
+  HeldUploads,
+  MAX_AGE_MS,
+  MAX_HELD,
+  MAX_HELD_BYTES,
+  MAX_NAMES,
+  withAddress,
+} from "./held.ts";
 import type { HeldUpload } from "./held.ts";
 
 const request: PausedRequest = {
@@ -23,9 +30,14 @@ const file = (size = 1): Blob => {
 
 let revoked: string[] = [];
 let uploads: HeldUploads;
+let time: number;
 beforeEach(() => {
   revoked = [];
-  uploads = new HeldUploads((url) => revoked.push(url));
+  time = 1_000;
+  uploads = new HeldUploads(
+    (url) => revoked.push(url),
+    () => time,
+  );
 });
 const add = (size?: number): HeldUpload => uploads.add("hs.example.org", request, file(size));
 
@@ -45,41 +57,66 @@ describe("uploads that wait", () => {
     assert.equal(uploads.find(one.mxc), one);
   });
 
-  test("may be so many; one more, and the oldest is to go out", () => {
+  const kept = (all: readonly HeldUpload[]): boolean[] => all.map(({ file }) => file !== undefined);
+
+  test("may be so many; with one more the oldest's bytes are let go, and its name is known", () => {
     const all = Array.from({ length: MAX_HELD }, () => add());
-    assert.deepEqual(uploads.overflow(), []);
+    uploads.makeRoom();
+    assert.deepEqual(kept(all), Array<boolean>(MAX_HELD).fill(true));
     add();
-    assert.deepEqual(uploads.overflow(), [all[0]]);
-    // Its bytes stay until they are somewhere else.
-    assert.ok(all[0]?.file !== undefined);
+    uploads.makeRoom();
+    assert.deepEqual(kept(all), [false, ...Array<boolean>(MAX_HELD - 1).fill(true)]);
+    assert.equal(uploads.find(all[0]?.mxc ?? ""), all[0]);
   });
 
-  test("may have so many bytes; one more, and the oldest is to go out", () => {
-    const [first, second] = [add(MAX_HELD_BYTES - 1), add(1)];
-    assert.deepEqual(uploads.overflow(), []);
+  test("may have so many bytes; with one more the oldest's are let go", () => {
+    const all = [add(MAX_HELD_BYTES - 1), add(1)];
+    uploads.makeRoom();
+    assert.deepEqual(kept(all), [true, true]);
     add(1);
-    assert.deepEqual(uploads.overflow(), [first]);
-    first.file = undefined;
-    assert.deepEqual(uploads.overflow(), []);
-    assert.ok(second.file !== undefined);
+    uploads.makeRoom();
+    assert.deepEqual(kept(all), [false, true]);
   });
 
   test("wait in any case while they are the newest", () => {
     const large = add(MAX_HELD_BYTES + 1);
-    assert.deepEqual(uploads.overflow(), []);
-    assert.ok(large.file !== undefined);
+    uploads.makeRoom();
+    assert.deepEqual(kept([large]), [true]);
     add();
-    assert.deepEqual(uploads.overflow(), [large]);
+    uploads.makeRoom();
+    assert.deepEqual(kept([large]), [false]);
   });
 
-  test("are let go where they are encrypted already, and known by name", () => {
+  test("are let go first where they are encrypted already", () => {
     const all = Array.from({ length: MAX_HELD }, () => add());
-    for (const one of all) one.isEncrypted = true;
+    for (const one of all.slice(2)) one.isEncrypted = true;
     add();
-    assert.deepEqual(uploads.overflow(), []);
-    assert.equal(all[0]?.file, undefined);
-    assert.ok(all[1]?.file !== undefined);
-    assert.equal(uploads.find(all[0]?.mxc ?? ""), all[0]);
+    uploads.makeRoom();
+    assert.deepEqual(
+      kept(all),
+      all.map((_, index) => index !== 2),
+    );
+  });
+
+  test("may be named while they wait, and some minutes after they are where they belong", () => {
+    assert.equal(uploads.isAnyWanted(), false);
+    const [waiting, sent, encrypted] = [add(), add(), add()];
+    time += MAX_AGE_MS - 1;
+    sent.file = undefined;
+    encrypted.isEncrypted = true;
+    for (const one of [sent, encrypted]) uploads.noteUse(one);
+    time += MAX_AGE_MS - 1;
+    waiting.file = undefined;
+    assert.equal(uploads.isAnyWanted(), true);
+    assert.ok(encrypted.file !== undefined);
+    time += 1;
+    assert.equal(uploads.isAnyWanted(), false);
+    assert.equal(encrypted.file, undefined);
+    assert.equal(uploads.find(sent.mxc), sent);
+    const refused = add();
+    time += MAX_AGE_MS * 100;
+    assert.equal(uploads.isAnyWanted(), true);
+    assert.ok(refused.file !== undefined);
   });
 
   test("are known by so many names, of which the oldest go, with what was shown", () => {
@@ -87,10 +124,10 @@ describe("uploads that wait", () => {
     first.file = undefined;
     first.url = "blob:first";
     for (let count = 1; count < MAX_NAMES; count += 1) add().file = undefined;
-    uploads.overflow();
+    uploads.makeRoom();
     assert.equal(uploads.find(first.mxc), first);
     add();
-    uploads.overflow();
+    uploads.makeRoom();
     assert.equal(uploads.find(first.mxc), undefined);
     assert.deepEqual(revoked, ["blob:first"]);
     assert.equal(uploads.size, MAX_NAMES);

@@ -11,6 +11,8 @@ export const MAX_HELD = 8;
 export const MAX_HELD_BYTES = 100_000_000;
 /** Names that are known beyond that, of uploads whose bytes are no longer here. */
 export const MAX_NAMES = 200;
+/** So long after it was last of use a name may stand in what Element sends, and be tried again. */
+export const MAX_AGE_MS = 10 * 60_000;
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 const NAME_LENGTH = 24;
 
@@ -33,18 +35,42 @@ export interface HeldUpload {
   sending?: Promise<Sent>;
   /** A room's encrypted picture was made of it. */
   isEncrypted: boolean;
+  /** When it was added, or last became something. */
+  usedAt: number;
 }
 
 export class HeldUploads {
   readonly #revoke: (url: string) => void;
+  readonly #now: () => number;
   readonly #byName = new Map<string, HeldUpload>();
 
-  constructor(revoke: (url: string) => void) {
+  constructor(revoke: (url: string) => void, now: () => number) {
     this.#revoke = revoke;
+    this.#now = now;
   }
 
   get size(): number {
     return this.#byName.size;
+  }
+
+  /**
+   * Whether a body may name one. What is where it belongs is shown by its name for long, and said
+   * only in the minutes after; so bytes of encrypted pictures go then.
+   */
+  isAnyWanted(): boolean {
+    const oldest = this.#now() - MAX_AGE_MS;
+    let isWanted = false;
+    for (const one of this.#byName.values()) {
+      const isRecent = one.usedAt > oldest;
+      if (!isRecent && one.isEncrypted) one.file = undefined;
+      if (isRecent || one.file !== undefined) isWanted = true;
+    }
+    return isWanted;
+  }
+
+  /** It became something just now. */
+  noteUse(one: HeldUpload): void {
+    one.usedAt = this.#now();
   }
 
   /** `server` is the one whose address it seems to have. */
@@ -52,7 +78,8 @@ export class HeldUploads {
     const random = fillRandom(new NativeUint8Array(NAME_LENGTH));
     const id = [...random].map((byte) => LETTERS[byte % LETTERS.length]).join("");
     const bytes = blobSize(file);
-    const held = { mxc: `mxc://${server}/${id}`, request, file, bytes, isEncrypted: false };
+    const mxc = `mxc://${server}/${id}`;
+    const held = { mxc, request, file, bytes, isEncrypted: false, usedAt: this.#now() };
     this.#byName.set(held.mxc, held);
     return held;
   }
@@ -67,20 +94,23 @@ export class HeldUploads {
   }
 
   /**
-   * Makes room for the newest: bytes of pictures that are encrypted already are let go; of what
-   * nobody named it gives those that must go out as they are.
+   * Makes room for the newest. Bytes are let go and never sent for it: what nobody named may be a
+   * picture that is to leave encrypted, and was refused or not uploaded yet.
    */
-  overflow(): HeldUpload[] {
+  makeRoom(): void {
     const held = [...this.#byName.values()].filter(({ file }) => file !== undefined);
     let count = held.length;
     let bytes = held.reduce((sum, one) => sum + one.bytes, 0);
-    const leaving: HeldUpload[] = [];
-    for (const one of held.slice(0, -1)) {
+    const older = held.slice(0, -1);
+    const leaving = [
+      ...older.filter(({ isEncrypted }) => isEncrypted),
+      ...older.filter(({ isEncrypted }) => !isEncrypted),
+    ];
+    for (const one of leaving) {
       if (count <= MAX_HELD && bytes <= MAX_HELD_BYTES) break;
       count -= 1;
       bytes -= one.bytes;
-      if (one.isEncrypted) one.file = undefined;
-      else leaving.push(one);
+      one.file = undefined;
     }
     for (const [mxc, { file, url }] of this.#byName) {
       if (this.#byName.size <= MAX_NAMES) break;
@@ -88,12 +118,6 @@ export class HeldUploads {
       this.#byName.delete(mxc);
       if (url !== undefined) this.#revoke(url);
     }
-    return leaving;
-  }
-
-  /** Element does not want it any more. */
-  drop({ mxc }: HeldUpload): void {
-    this.#byName.delete(mxc);
   }
 
   clear(): void {

@@ -1,5 +1,7 @@
 /** Puts the page's half of encrypted room pictures together. */
-import { addListener, nativeFetch, page, setTimer } from "../primordials/primordials.ts";
+import { addListener, nativeFetch, now, page, setTimer } from "../primordials/primordials.ts";
+import { ask } from "../dialogs/prompt.ts";
+import { recallChoice, rememberChoice } from "../dialogs/room-choices.ts";
 import { registerHandler } from "../intercept/handlers.ts";
 import type { PageClient } from "../room-state/element/client.ts";
 import { PictureReader } from "./reader.ts";
@@ -13,7 +15,7 @@ const revoke = page.URL.revokeObjectURL.bind(page.URL);
 
 export type PicturesParts = Pick<
   WriterParts,
-  "encrypts" | "fetch" | "putEncrypted" | "withoutDetails"
+  "encrypts" | "encryptsAnyway" | "fetch" | "putEncrypted" | "withoutDetails"
 > & {
   /** Whether Mantle reads the room's encrypted state. */
   isEncrypted(roomId: string): Promise<boolean>;
@@ -29,7 +31,8 @@ export function installRoomPictures(parts: PicturesParts): RoomPictures {
   const reader = new PictureReader({ ...parts, thumbnail, urlOf, revoke, later: setTimer });
   addListener(page, "online", () => reader.online());
   const send = (url: string, init: RequestInit): Promise<Response> => nativeFetch(page, url, init);
-  const writer = new PictureWriter({ ...parts, send, thumbnail, urlOf, revoke });
+  const asking = { ask, recall: recallChoice, remember: rememberChoice };
+  const writer = new PictureWriter({ ...parts, send, thumbnail, urlOf, revoke, now, ...asking });
   registerHandler("room-pictures", writer);
   return {
     watch: (client) => {

@@ -9,7 +9,7 @@ import { DELEGATE, NEEDS_BODY, REPLY } from "../intercept/decision.ts";
 import type { Delegate } from "../intercept/decision.ts";
 import { decrypted } from "./cipher.ts";
 import { MAX_BYTES, pictureFile } from "./file.ts";
-import { MAX_HELD } from "./held.ts";
+import { MAX_AGE_MS, MAX_HELD } from "./held.ts";
 import { PictureWriter } from "./writer.ts";
 import type { UploadingClient } from "./writer.ts";
 
@@ -31,7 +31,15 @@ function png(width = 2, more = "pixels"): Uint8Array<ArrayBuffer> {
 const fileOf = (bytes: BlobPart = png(), name = "cat.png", type = "image/png"): File =>
   new File([bytes], name, { type });
 
-let mode: string;
+let mode: string | undefined;
+let time: number;
+/** What is pressed, and what there was to press. */
+let chosen: string;
+let offered: string[][];
+/** Of the room. */
+let remembered: "encrypt" | "readable" | undefined;
+/** Of the state that names the picture. */
+let encryptsAnyway: boolean;
 /** What reached the homeserver as Element's own, and past the hooks. */
 let uploads: { url: string; body: Blob; token: string | null }[];
 let sealed: { url: string; body: Uint8Array<ArrayBuffer>; headers: Headers }[];
@@ -50,7 +58,9 @@ let others: Delegate[];
 let respond: (file: unknown) => Promise<unknown>;
 
 connectShieldSettings((shield) =>
-  shield === "room-pictures" ? ({ mode, options: {}, allow: [] } as never) : undefined,
+  shield === "room-pictures" && mode !== undefined
+    ? ({ mode, options: {}, allow: [] } as never)
+    : undefined,
 );
 
 const uploaded = (uri: string): Promise<Response> =>
@@ -69,6 +79,11 @@ function clientOf(): typeof client {
 
 beforeEach(() => {
   mode = "on";
+  time = 0;
+  encryptsAnyway = false;
+  chosen = "cancel";
+  offered = [];
+  remembered = undefined;
   others = [];
   uploads = [];
   sealed = [];
@@ -91,6 +106,18 @@ beforeEach(() => {
       return answer();
     },
     encrypts: () => encrypts(),
+    encryptsAnyway: () => Promise.resolve(encryptsAnyway),
+    now: () => time,
+    recall: () => Promise.resolve(remembered),
+    remember: (_key, choice) => {
+      remembered = choice;
+      return Promise.resolve();
+    },
+    ask: ({ choices }) => {
+      offered.push(choices.map(({ id }) => id));
+      const choice = offered.at(-1)?.includes(chosen) === true ? chosen : "cancel";
+      return Promise.resolve({ choice, remember: [] });
+    },
     putEncrypted: ({ url, body }) => {
       const text = new TextDecoder().decode(body as Uint8Array);
       put.push({ url, content: JSON.parse(text) as Record<string, unknown> });
@@ -144,6 +171,33 @@ const setPicture = (mxc: string, more: object = {}, token = "second"): Promise<O
   handle("PUT", AVATAR, JSON.stringify({ ...more, url: mxc }), token);
 const sentenceOf = (outcome: Outcome): string =>
   String((read(outcome) as { error?: string } | undefined)?.error);
+
+/** First of all: what was said of the shield once stays in force. */
+describe("an upload before the settings are there", () => {
+  const early = (then: string | undefined): void => {
+    mode = undefined;
+    respond = async (file) => {
+      mode = then;
+      return read(await handle("POST", UPLOAD, file as Blob));
+    };
+  };
+
+  test("does not leave where they do not come", async () => {
+    early(undefined);
+    const outcome = (await client.uploadContent(fileOf())) as { error?: string } | undefined;
+    assert.match(outcome?.error ?? "", /could not be uploaded/);
+  });
+
+  test("waits where it turns out to be on", async () => {
+    early("on");
+    assert.match(await upload(), /^mxc:/);
+  });
+
+  test("goes out as ever where the shield turns out to be off", async () => {
+    early("off");
+    assert.equal(await upload(), "");
+  });
+});
 
 describe("an upload that may become a room's picture", () => {
   test("waits, under a name that no server gave", async () => {
@@ -384,11 +438,6 @@ describe("an upload that turns out to be something else", () => {
       "rooms/!r/state/m.room.member/%40a%3Ahs",
       (avatar_url) => JSON.stringify({ avatar_url }),
     ],
-    "a room's picture that names it elsewhere": [
-      "PUT",
-      "rooms/!r/state/m.room.avatar",
-      (thumbnail_url) => JSON.stringify({ url: "mxc://hs/x", thumbnail_url }),
-    ],
   };
   for (const [what, [method, path, bodyOf]] of Object.entries(others)) {
     test(`as ${what}`, async () => {
@@ -439,19 +488,132 @@ describe("an upload that turns out to be something else", () => {
     assert.equal(uploads.length, 1);
   });
 
-  test("goes out where it is one of too many, and is found by its name", async () => {
-    const first = await upload();
-    for (let count = 1; count < MAX_HELD; count += 1) await upload();
+  test("does not go out where nothing can name it as it is written there", async () => {
+    const [mxc, other] = [await upload(), await upload()];
+    const hidden = `{"a":"${mxc}","b":"${other.replaceAll("/", "\\/")}"}`;
+    const profile = `{"avatar_url":"${mxc}"}`;
+    assert.match(sentenceOf(await handle("PUT", PROFILE, hidden)), /choose it again/);
+    const byPath = `${PROFILE}/${other.slice("mxc://".length)}`;
+    assert.match(sentenceOf(await handle("PUT", byPath, profile)), /choose it again/);
+    const event = { event: { content: { mxc, b: other.slice(-24) } } };
+    await assert.rejects(client.crypto.encryptEvent(event));
     assert.deepEqual(uploads, []);
+  });
+});
+
+/** What is to leave encrypted must not leave readable because something went wrong. */
+describe("an upload that nothing names where it may be read", () => {
+  const settled = (): Promise<void> => new Promise((done) => setTimeout(done, 5));
+
+  test("does not leave where it is one of too many", async () => {
+    const first = await upload();
+    for (let count = 0; count < MAX_HELD * 3; count += 1) await upload();
+    await settled();
+    assert.deepEqual(uploads, []);
+    for (const set of [setPicture, (mxc: string) => handle("PUT", PROFILE, `{"a":"${mxc}"}`)]) {
+      assert.match(sentenceOf(await set(first)), /choose it again/);
+    }
+    assert.deepEqual([uploads, sealed, put], [[], [], []]);
+  });
+
+  test("does not leave after tries that were refused, nor for its size", async () => {
+    const tries: (() => Promise<void>)[] = [
+      async () => {
+        const large = await upload(fileOf(new Uint8Array(60_000_000)));
+        assert.match(sentenceOf(await setPicture(large)), /at most 10 MB/);
+      },
+      async () => {
+        clean = () => Promise.reject(new Error("It keeps them."));
+        assert.match(sentenceOf(await setPicture(await upload())), /keeps them/);
+      },
+      async () => {
+        clean = (picture) => Promise.resolve(picture);
+        const working = answer;
+        answer = () => Promise.resolve(Response.json({ errcode: "M_X" }, { status: 500 }));
+        assert.match(sentenceOf(await setPicture(await upload())), /could not be uploaded/);
+        answer = working;
+      },
+    ];
+    for (let count = 0; count < MAX_HELD; count += 1) for (const one of tries) await one();
+    await settled();
+    assert.deepEqual([uploads, put], [[], []]);
+  });
+
+  test("is not told to who is asked for it, since it could be named then", async () => {
+    const mxc = await upload();
+    const place = mxc.slice("mxc://".length);
+    const media = `${HS}/_matrix/client/v1/media/thumbnail/`;
+    assert.match(sentenceOf(await handle("GET", media + place, undefined)), /choose it again/);
+    await handle("PUT", PROFILE, JSON.stringify({ avatar_url: mxc }));
+    const outcome = await handle("GET", `${media}${place}?width=9`, undefined);
+    assert.equal(outcome.kind === "send" && outcome.url, `${media}hs.example.org/number1?width=9`);
+    assert.equal((await handle("GET", `${media}hs.example.org/x`, undefined)).kind, "send");
+  });
+
+  test("does not leave as a picture that the room's state names in another way", async () => {
+    const mxc = await upload();
+    const bodies = [
+      JSON.stringify({ url: "mxc://hs/x", thumbnail_url: mxc }),
+      JSON.stringify([{ url: mxc }]),
+      `{"url":"${mxc}"`,
+    ];
+    for (const body of bodies) {
+      assert.match(sentenceOf(await handle("PUT", AVATAR, body)), /could not protect this change/);
+    }
+    const event = { event: { type: "m.room.avatar", content: { url: mxc } } };
+    await assert.rejects(client.crypto.encryptEvent(event), /could not protect this change/);
+    assert.deepEqual(uploads, []);
+  });
+
+  test("does not leave for another of its size", async () => {
+    respond = async (file) => {
+      // Of a widget, as a copy: nobody can tell which is which.
+      await handle("POST", UPLOAD, new Blob([png(2, "widget")]));
+      return read(await handle("POST", UPLOAD, new Blob([file as Blob])));
+    };
+    assert.match(await upload(), /^mxc:/);
+    assert.deepEqual(uploads, []);
+    respond = () => Promise.resolve({});
+    assert.equal(await upload(), "");
+    assert.deepEqual(await handle("POST", UPLOAD, fileOf()), { kind: "send" });
+  });
+
+  test("does not leave for a session that ended meanwhile", async () => {
+    let told = "";
+    respond = async (file) => {
+      writer.attach(clientOf());
+      const outcome = await handle("POST", UPLOAD, file as Blob);
+      told = sentenceOf(outcome);
+      return {};
+    };
     await upload();
-    await new Promise((done) => setTimeout(done, 5));
-    assert.equal(uploads.length, 1);
-    const outcome = await handle("PUT", PROFILE, JSON.stringify({ avatar_url: first }));
-    assert.equal(
-      outcome.kind === "send" && outcome.body,
-      '{"avatar_url":"mxc://hs.example.org/number1"}',
-    );
-    assert.equal(uploads.length, 1);
+    assert.match(told, /could not be uploaded/);
+    assert.deepEqual(uploads, []);
+  });
+});
+
+describe("a picture that is asked about", () => {
+  test("may stay readable, where its state does", async () => {
+    mode = "ask";
+    chosen = "readable";
+    assert.equal((await setPicture(await upload())).kind, "send");
+    assert.deepEqual(offered, [["encrypt", "readable", "cancel"]]);
+    assert.deepEqual([uploads.length, sealed.length], [1, 0]);
+    assert.equal((await setPicture(await upload())).kind, "send");
+    assert.equal(offered.length, 1);
+  });
+
+  test("cannot stay readable where its state is encrypted in any case", async () => {
+    mode = "ask";
+    encryptsAnyway = true;
+    // As an answer that was given before the room had an encrypted picture.
+    remembered = "readable";
+    assert.equal((await setPicture(await upload())).kind, "reply");
+    assert.deepEqual(offered, [["encrypt", "cancel"]]);
+    assert.deepEqual([uploads, sealed, put], [[], [], []]);
+    chosen = "encrypt";
+    assert.deepEqual(await setPicture(await upload()), putAnswer);
+    assert.deepEqual([uploads.length, sealed.length], [0, 1]);
   });
 });
 
@@ -520,6 +682,29 @@ describe("a room that is made with a picture", () => {
     });
   });
 
+  test("is not made where nobody can tell which picture is to be encrypted", async () => {
+    const [mxc, other] = [await upload(), await upload()];
+    const avatar = (content: unknown): object => ({ type: "m.room.avatar", content });
+    const [encryption] = newRoom("")["initial_state"] as object[];
+    for (const events of [
+      [avatar({ url: mxc }), avatar({ url: other })],
+      [avatar([mxc])],
+      [avatar({ url: mxc, thumbnail_url: other })],
+      [avatar({ url: "mxc://hs/x", thumbnail_url: mxc })],
+    ]) {
+      const outcome = await make(newRoom("", { initial_state: [encryption, ...events] }));
+      assert.match(sentenceOf(outcome), /could not protect this change/);
+    }
+    assert.deepEqual([uploads, sealed], [[], []]);
+  });
+
+  test("has its picture put back also where the session ended meanwhile", async () => {
+    const outcome = await make(newRoom(await upload()));
+    writer.attach(clientOf());
+    const back = await writer.unsealed(asBytes(bodyOf(outcome)));
+    assert.deepEqual(back && bodyOf(back), newRoom("mxc://hs.example.org/number2"));
+  });
+
   const readable: Record<string, object> = {
     public: { visibility: "public" },
     "public by its preset": { preset: "public_chat" },
@@ -545,6 +730,18 @@ describe("other requests", () => {
     assert.deepEqual(writer.delegates([]), []);
     others = [{ handler: "media", shield: "media", name: "", question: null }];
     assert.equal(writer.delegates(others), others);
+  });
+
+  test("are looked at no more some minutes after all is where it belongs", async () => {
+    const mxc = await upload();
+    await setPicture(await upload());
+    time += MAX_AGE_MS;
+    assert.notEqual(writer.flags(0, "PUT", AVATAR), 0);
+    await handle("PUT", PROFILE, JSON.stringify({ avatar_url: mxc }));
+    assert.notEqual(writer.flags(0, "PUT", AVATAR), 0);
+    time += MAX_AGE_MS;
+    assert.equal(writer.flags(0, "PUT", AVATAR), 0);
+    assert.equal(client.mxcUrlToHttp(mxc, 96), "https of mxc://hs.example.org/number2 96");
   });
 
   test("are looked at first while something does, and pass", async () => {

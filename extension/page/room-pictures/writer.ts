@@ -1,7 +1,8 @@
 /**
  * Pictures of rooms that encrypt their state, as they leave. An upload that may become one waits
  * here until a request names it. In such a room the picture is encrypted then and its state with it;
- * anything else has the upload go out as it was, before the request that names it.
+ * anything else has the upload go out as it was, before the request that names it. What nothing
+ * names never leaves.
  */
 import {
   addListener,
@@ -27,14 +28,14 @@ import { bodyBytes } from "../intercept/handlers.ts";
 import type { Outcome, PausedRequest, RequestHandler } from "../intercept/handlers.ts";
 import { refused } from "../intercept/refusal.ts";
 import { shieldSettings } from "../core/shield-settings.ts";
-import { ask } from "../dialogs/prompt.ts";
-import { choiceKey, recallChoice, rememberChoice } from "../dialogs/room-choices.ts";
+import type { Answer, Question } from "../dialogs/prompt.ts";
+import { choiceKey } from "../dialogs/room-choices.ts";
 import type { RoomChoice } from "../dialogs/room-choices.ts";
 import { sentenceIn } from "../room-state/element/client.ts";
 import { text } from "../texts/texts.ts";
 import { encrypted } from "./cipher.ts";
 import { isMediaAddress, MAX_BYTES, pictureFile } from "./file.ts";
-import { HeldUploads, MAX_HELD, withAddress } from "./held.ts";
+import { HeldUploads, withAddress } from "./held.ts";
 import type { HeldUpload, Sent } from "./held.ts";
 import { pictureKind } from "./kind.ts";
 import type { PictureKind } from "./kind.ts";
@@ -63,7 +64,17 @@ export interface UploadingClient {
 }
 
 interface EncryptingCrypto {
-  encryptEvent?(event: { readonly event: { content?: object } }, ...rest: unknown[]): unknown;
+  encryptEvent?(event: EncryptedEvent, ...rest: unknown[]): unknown;
+}
+
+interface EncryptedEvent {
+  readonly event: { content?: object; readonly type?: string };
+}
+
+/** What is about to be uploaded, and whose. */
+interface Expected {
+  readonly file: Blob;
+  readonly client: UploadingClient;
 }
 
 export interface WriterParts {
@@ -73,6 +84,8 @@ export interface WriterParts {
   send(url: string, init: RequestInit): Promise<Response>;
   /** Whether what is set there leaves encrypted. Rejects, in words, where nobody can tell. */
   encrypts(url: string): Promise<boolean>;
+  /** Of what leaves encrypted: whether it would without pictures being asked about, too. */
+  encryptsAnyway(url: string): Promise<boolean>;
   /** Sends state encrypted, or not at all. */
   putEncrypted(request: PausedRequest): Promise<Outcome>;
   /** Rejects, in words, where it cannot be cleaned. */
@@ -80,6 +93,11 @@ export interface WriterParts {
   thumbnail(bytes: Uint8Array<ArrayBuffer>, kind: PictureKind): Promise<Blob>;
   urlOf(blob: Blob): string;
   revoke(url: string): void;
+  now(): number;
+  ask(question: Question): Promise<Answer>;
+  /** What was chosen for a room, by `choiceKey`. */
+  recall(key: string): Promise<RoomChoice | undefined>;
+  remember(key: string, choice: RoomChoice): Promise<void>;
 }
 
 export class PictureWriter implements RequestHandler, FirstDelegate {
@@ -88,7 +106,7 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
   readonly #attached = new WeakSet<UploadingClient>();
   readonly #watched = new WeakSet<EncryptingCrypto>();
   /** What Element is about to upload as it uploads pictures; the same file may be so twice. */
-  readonly #expected = new Set<{ readonly file: Blob }>();
+  readonly #expected = new Set<Expected>();
   /** Files that came from another window: of a widget, which may name them where nobody sees it. */
   readonly #foreign = new WeakSet();
   /** By the address of the encrypted picture, of rooms that are being made. */
@@ -100,7 +118,7 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
 
   constructor(parts: WriterParts) {
     this.#parts = parts;
-    this.#uploads = new HeldUploads(parts.revoke);
+    this.#uploads = new HeldUploads(parts.revoke, parts.now);
     addListener(page, "message", (event) => this.#noteForeign(event as MessageEvent), true);
   }
 
@@ -108,10 +126,9 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
   attach(client: UploadingClient | undefined): void {
     if (client === this.#client) return;
     this.#client = client;
-    // What another session was about to upload is not this one's.
+    // What another session uploaded is not this one's. What it still sends is refused, and a room that
+    // it is making keeps what was taken out.
     this.#uploads.clear();
-    this.#expected.clear();
-    this.#rooms.clear();
     if (client === undefined || this.#attached.has(client)) return;
     const { uploadContent, mxcUrlToHttp } = client;
     if (typeof uploadContent !== "function" || typeof mxcUrlToHttp !== "function") return;
@@ -119,7 +136,7 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
     client.uploadContent = (file, ...options) => {
       const held = client === this.#client ? this.#fileToHold(file, options) : undefined;
       if (held === undefined) return uploadContent.call(client, file, ...options);
-      const expected = { file: held };
+      const expected = { file: held, client };
       this.#expected.add(expected);
       // The same promise: Element takes an upload back by it.
       const uploading = uploadContent.call(client, file, ...options);
@@ -137,14 +154,14 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
   }
 
   flags(flags: number, method: string, url: string): number {
+    // What only looks has no body that could name one.
+    const isReading = method === "GET" || method === "HEAD";
+    const isUpload = this.#expected.size > 0 && method === "POST" && UPLOAD.test(url);
     const isOne =
-      this.#uploads.size > 0 || (this.#expected.size > 0 && method === "POST" && UPLOAD.test(url));
+      this.#uploads.size > 0 &&
+      ((!isReading && this.#uploads.isAnyWanted()) || this.#uploads.namedIn(url).length > 0);
     this.#takes =
-      isOne &&
-      method !== "GET" &&
-      method !== "HEAD" &&
-      (flags & (REPLY | FAIL)) === 0 &&
-      url.includes("/_matrix/");
+      (isOne || isUpload) && (flags & (REPLY | FAIL)) === 0 && url.includes("/_matrix/");
     if (!this.#takes) return flags;
     this.#takesAlone = (flags & DELEGATE) === 0;
     return flags | DELEGATE;
@@ -161,18 +178,19 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
     const { method, url, body } = request;
     if (body !== undefined && !(body instanceof NativeUint8Array)) {
       const isUpload = method === "POST" && UPLOAD.test(url);
-      return isUpload && this.#isExpected(body) ? this.#hold(request, body) : pass;
+      const expected = isUpload ? this.#takeExpected(body) : undefined;
+      return expected === undefined ? pass : this.#hold(request, body, expected.client);
     }
     const named = this.#uploads.namedIn(`${url}\n${decodeText(await bodyBytes(body))}`);
     if (named.length === 0) return pass;
+    if (method === "GET" || method === "HEAD") return this.#look(request, named);
     if (method === "POST" && CREATE.test(url)) {
       return this.#makeRoom(request, named, delegate === beforeState);
     }
     const content = pictureIn(request);
-    const one = content === undefined ? undefined : named.find(({ mxc }) => mxc === content["url"]);
-    return one === undefined || content === undefined
+    return content === undefined
       ? this.#asItIs(request, named)
-      : this.#setPicture(request, one, content);
+      : this.#setPicture(request, named, content);
   }
 
   /** Element uploads pictures of people, rooms and spaces by nothing but the file. */
@@ -185,13 +203,27 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
     return isPicture && !this.#foreign.has(file) && modeNow() !== "off" ? file : undefined;
   }
 
-  /** `fetch` makes a copy of a file, `XMLHttpRequest` does not. */
-  #isExpected(body: Blob): boolean {
+  /**
+   * `fetch` makes a copy of a file, `XMLHttpRequest` does not. Of copies of one size nobody can tell
+   * which is the picture, so all wait until its upload is over.
+   */
+  #takeExpected(body: Blob): Expected | undefined {
     const all = [...this.#expected];
-    const found =
-      all.find(({ file }) => file === body) ??
-      all.find(({ file }) => blobSize(file) === blobSize(body));
-    return found !== undefined && this.#expected.delete(found);
+    const found = all.find(({ file }) => file === body);
+    if (found !== undefined) this.#expected.delete(found);
+    return found ?? all.find(({ file }) => blobSize(file) === blobSize(body));
+  }
+
+  /** A homeserver that is asked for a name learns it, and could have it named elsewhere. */
+  #look(request: PausedRequest, named: readonly HeldUpload[]): Outcome {
+    let url: string | undefined = request.url;
+    for (const { mxc, actual } of named) {
+      if (url === undefined || actual === undefined) return refused(text("pictureGone"), "blocked");
+      url = withAddress(url, placeOf(mxc), placeOf(actual));
+    }
+    return url === undefined
+      ? refused(text("pictureGone"), "blocked")
+      : { kind: "send", url, noted: null };
   }
 
   #noteForeign(event: MessageEvent): void {
@@ -200,18 +232,18 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
     if (file instanceof NativeBlob) this.#foreign.add(file);
   }
 
-  #hold(request: PausedRequest, file: Blob): Outcome {
+  #hold(request: PausedRequest, file: Blob, of: UploadingClient): Outcome {
+    const mode = modeNow();
+    if (mode === "off") return pass;
     const client = this.#client;
     const userId = client?.getUserId() ?? "";
     const server = userId.slice(userId.indexOf(":") + 1);
-    if (client === undefined || server === "" || modeNow() === "off") return pass;
-    const one = this.#uploads.add(server, request, file);
-    const leaving = this.#uploads.overflow();
-    if (leaving.length > MAX_HELD) {
-      this.#uploads.drop(one);
+    // Where nobody can tell what is wanted, or whose it is, it does not go out readable either.
+    if (mode === undefined || client === undefined || client !== of || server === "") {
       return refused(text("pictureNotUploaded"), "blocked");
     }
-    for (const old of leaving) void this.#send(old, request);
+    const one = this.#uploads.add(server, request, file);
+    this.#uploads.makeRoom();
     one.preview = this.#preview(one, file);
     try {
       this.#watchCrypto(client);
@@ -246,6 +278,9 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
       const content = stringify(event.event.content ?? {});
       const named = this.#uploads.namedIn(content);
       if (named.length > 0) {
+        // A room's picture that Element encrypts by itself: the file would stay readable.
+        const isState = event.event.type === AVATAR && modeNow() !== "off";
+        if (isState) throw new NativeError(text("changeNotProtected"));
         const changed = await this.#withAddresses(content, named, undefined);
         if (typeof changed !== "string") throw new NativeError(text("pictureNotUploaded"));
         event.event.content = parseJson(changed) as object;
@@ -261,6 +296,10 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
     noted: "flagged" | null = null,
   ): Promise<Outcome> {
     const body = decodeText(await bodyBytes(request.body));
+    // Nothing leaves for a request that is refused then.
+    if (!canName(body, named) || !canName(request.url, named)) {
+      return refused(text("pictureGone"), "blocked");
+    }
     const changed = await this.#withAddresses(body, named, request);
     if (typeof changed !== "string") return changed;
     const url = await this.#withAddresses(request.url, named, request);
@@ -274,6 +313,7 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
     named: readonly HeldUpload[],
     by: PausedRequest | undefined,
   ): Promise<string | Outcome> {
+    if (!canName(given, named)) return refused(text("pictureGone"), "blocked");
     let changed = given;
     for (const one of named) {
       const sent = await this.#send(one, by);
@@ -306,21 +346,29 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
       }
       one.actual = answer.mxc;
       one.file = undefined;
+      this.#uploads.noteUse(one);
       return { mxc: answer.mxc };
     } catch {
       return { outcome: { kind: "fail" } };
     }
   }
 
-  async #setPicture(request: PausedRequest, one: HeldUpload, content: Plain): Promise<Outcome> {
+  async #setPicture(
+    request: PausedRequest,
+    named: readonly HeldUpload[],
+    content: Plain,
+  ): Promise<Outcome> {
     try {
       const mode = modeNow();
       if (mode === "off" || !(await this.#parts.encrypts(request.url))) {
-        return await this.#asItIs(request, [one]);
+        return await this.#asItIs(request, named);
       }
+      const one = named.find(({ mxc }) => mxc === content["url"]);
+      // Named in another way, it would go out readable beside encrypted state.
+      if (one === undefined) return refused(text("changeNotProtected"), "blocked");
       const choice = mode === "ask" ? await this.#askOnce(request) : "encrypt";
       if (choice === undefined) return refused(text("notSent"), "asked");
-      if (choice === "readable") return await this.#asItIs(request, [one], "flagged");
+      if (choice === "readable") return await this.#asItIs(request, named, "flagged");
       const changed = stringify(await this.#sealed(request, one, content));
       return await this.#parts.putEncrypted({ ...request, body: encodeText(changed) });
     } catch (error) {
@@ -339,11 +387,16 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
   ): Promise<Outcome> {
     try {
       const mode = modeNow();
-      const [one, ...more] = named;
       const made = isBeforeState && mode !== "off" ? pictureOfNew(request) : undefined;
-      const isIt = one !== undefined && more.length === 0 && made?.content["url"] === one.mxc;
-      if (!isIt) return await this.#asItIs(request, named);
-      const choice = mode === "ask" ? await this.#ask(request) : "encrypt";
+      if (made === undefined) return await this.#asItIs(request, named);
+      const [one, ...more] = named;
+      const isPicture = one !== undefined && made !== "unclear" && made.content["url"] === one.mxc;
+      const isNamed =
+        made === "unclear" || this.#uploads.namedIn(stringify(made.content)).length > 0;
+      if (!isNamed) return await this.#asItIs(request, named);
+      // Which of these is to be encrypted, and where it stands, nobody can tell.
+      if (!isPicture || more.length > 0) return refused(text("changeNotProtected"), "blocked");
+      const choice = mode === "ask" ? await this.#ask(request, encryptsPictures()) : "encrypt";
       if (choice === undefined) return refused(text("notSent"), "asked");
       if (choice === "readable") return await this.#asItIs(request, named, "flagged");
       const changed = await this.#sealed(request, one, made.content);
@@ -365,9 +418,10 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
   /** A request that makes a room whose state stays readable, with its picture as it was. */
   async unsealed(request: PausedRequest): Promise<Outcome | undefined> {
     const made = pictureOfNew(request);
-    const { url } = (made?.content["file"] ?? {}) as { readonly url?: unknown };
+    if (made === undefined || made === "unclear") return undefined;
+    const { url } = (made.content["file"] ?? {}) as { readonly url?: unknown };
     const room = typeof url === "string" ? this.#rooms.get(url) : undefined;
-    if (made === undefined || room === undefined) return undefined;
+    if (room === undefined) return undefined;
     const sent = await this.#send(room.one, request);
     if ("outcome" in sent) return sent.outcome;
     const body = withAddress(stringify(made.with(room.content)), room.one.mxc, sent.mxc);
@@ -411,26 +465,34 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
       throw new NativeError(text("changeNotProtected"));
     }
     one.isEncrypted = true;
+    this.#uploads.noteUse(one);
     return changed;
   }
 
   /** The answer holds for the room. undefined: it is not to be set. */
   async #askOnce(request: PausedRequest): Promise<RoomChoice | undefined> {
     const key = await choiceKey(this.#client?.getUserId() ?? "", SHIELD, request.url);
-    const known = key === undefined ? undefined : await recallChoice(key);
-    if (known !== undefined) return known;
-    const choice = await this.#ask(request, text("relationsKept"));
-    if (key !== undefined && choice !== undefined) await rememberChoice(key, choice);
+    const known = key === undefined ? undefined : await this.#parts.recall(key);
+    const isSealed = await this.#parts.encryptsAnyway(request.url);
+    if (known === "encrypt" || (known === "readable" && !isSealed)) return known;
+    const choice = await this.#ask(request, isSealed, text("relationsKept"));
+    if (key !== undefined && choice !== undefined) await this.#parts.remember(key, choice);
     return choice;
   }
 
-  async #ask({ signal }: PausedRequest, ...more: string[]): Promise<RoomChoice | undefined> {
-    const { choice } = await ask({
+  /** `isSealed`: the state is encrypted in any case, so a readable file would be nobody's wish. */
+  async #ask(
+    { signal }: PausedRequest,
+    isSealed: boolean,
+    ...more: string[]
+  ): Promise<RoomChoice | undefined> {
+    const readable = { id: "readable", label: text("leaveReadable"), kind: "plain" } as const;
+    const { choice } = await this.#parts.ask({
       title: text("pictureAsk"),
       text: [text("pictureAskText"), text("pictureAskOthers"), ...more],
       choices: [
         { id: "encrypt", label: text("encrypt"), kind: "primary" },
-        { id: "readable", label: text("leaveReadable"), kind: "plain" },
+        ...(isSealed ? [] : [readable]),
         { id: "cancel", label: text("pictureCancel"), kind: "plain" },
       ],
       ...(signal === undefined ? {} : { signal }),
@@ -444,31 +506,58 @@ function refusal({ signal }: PausedRequest, error: unknown): Outcome {
   return refused(sentenceIn(error) ?? text("changeNotProtected"), "blocked");
 }
 
-/** What watches only does nothing here. */
-function modeNow(): "off" | "ask" | "on" {
+/** What watches only does nothing here. undefined: the settings are not there yet. */
+function modeNow(): "off" | "ask" | "on" | undefined {
   const mode = shieldSettings(SHIELD)?.mode;
-  return mode === "ask" || mode === "on" ? mode : "off";
+  return mode === undefined || mode === "ask" || mode === "on" ? mode : "off";
 }
 
-/** The content of an `m.room.avatar` that a request sets. */
+/** Whether the state of new rooms that names their picture is encrypted in any case. */
+function encryptsPictures(): boolean {
+  const types = shieldSettings("encrypted-state")?.options["types"];
+  return isArray(types) && types.includes(AVATAR);
+}
+
+/** As addresses at a homeserver name it. */
+function placeOf(mxc: string): string {
+  return mxc.slice("mxc://".length);
+}
+
+/** Whether an address can take the place of each that the text names. */
+function canName(given: string, named: readonly HeldUpload[]): boolean {
+  let rest: string | undefined = given;
+  for (const { mxc, actual, file } of named) {
+    if (actual === undefined && file === undefined) return false;
+    rest = rest === undefined ? undefined : withAddress(rest, mxc, "");
+  }
+  return rest !== undefined;
+}
+
+/** The content of an `m.room.avatar` that a request sets; an empty one where it cannot be read. */
 function pictureIn({ method, url, body }: PausedRequest): Plain | undefined {
   const type = STATE.exec(url)?.[1];
-  if (method !== "PUT" || type === undefined || !(body instanceof NativeUint8Array)) {
+  if (method !== "PUT" || type === undefined) return undefined;
+  try {
+    if (decodeURIComponent(type) !== AVATAR) return undefined;
+  } catch {
     return undefined;
   }
   try {
-    if (decodeURIComponent(type) !== AVATAR) return undefined;
-    const content = parseJson(decodeText(body));
-    return isPlain(content) ? content : undefined;
+    const content = body instanceof NativeUint8Array ? parseJson(decodeText(body)) : undefined;
+    return isPlain(content) ? content : {};
   } catch {
-    return undefined;
+    return {};
   }
 }
 
 /** The picture of a room that a request makes, and the request's body with another. */
-function pictureOfNew({
-  body,
-}: PausedRequest): { readonly content: Plain; with(content: Plain): Plain } | undefined {
+interface NewPicture {
+  readonly content: Plain;
+  with(content: Plain): Plain;
+}
+
+/** undefined: there is none, or nobody is going to encrypt it. */
+function pictureOfNew({ body }: PausedRequest): NewPicture | "unclear" | undefined {
   if (!(body instanceof NativeUint8Array)) return undefined;
   let room: unknown;
   try {
@@ -487,7 +576,8 @@ function pictureOfNew({
     ofType("m.room.encryption").length === 0 ||
     room["preset"] === "public_chat" ||
     room["visibility"] === "public";
-  if (isReadable || !isPlain(content) || more.length > 0) return undefined;
+  if (isReadable || picture === undefined) return undefined;
+  if (!isPlain(content) || more.length > 0) return "unclear";
   const changed = (event: unknown, by: Plain): unknown =>
     event === picture ? { ...picture, content: by } : event;
   return {

@@ -28,7 +28,7 @@ export interface EncryptedStateParts {
   /** Whether the room encrypts its state, as far as is known by now. */
   encryptsState(roomId: string): Promise<boolean>;
   /** For what is encrypted only because something else here was: see `StateWriter`. */
-  readonly writes: Pick<StateWriter, "encrypts" | "putEncrypted">;
+  readonly writes: Pick<StateWriter, "encrypts" | "encryptsAnyway" | "putEncrypted">;
   /** For what else is encrypted as state is. */
   readonly engine: StateEngine;
   readonly keys: KeyFetcher;
@@ -108,6 +108,7 @@ export function installEncryptedState(
     ...{ conversion, engine, keys, sharing },
     writes: {
       encrypts: async (url) => !isResting() && (await writer.encrypts(url)),
+      encryptsAnyway: (url) => writer.encryptsAnyway(url),
       putEncrypted: (request) => writer.putEncrypted(request),
     },
     encryptsState: async (roomId) => {

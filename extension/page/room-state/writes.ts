@@ -158,6 +158,12 @@ export class StateWriter implements RequestHandler {
     return false;
   }
 
+  /** Of what can leave encrypted: whether it does, whoever sets it. */
+  async encryptsAnyway(url: string): Promise<boolean> {
+    await within(this.#engine.started(), START_LIMIT);
+    return (await this.#planPut("PUT", url, encodeText("{}"), false)).kind === "encrypt";
+  }
+
   /** Sends it encrypted, or not at all; the answer is the homeserver's. */
   async putEncrypted(request: PausedRequest): Promise<Outcome> {
     const outcome = await this.#guarded(request, () => this.#put(request, true));
@@ -227,6 +233,7 @@ export class StateWriter implements RequestHandler {
         return refused(plan.sentence, "blocked");
     }
     const { roomId, eventType, stateKey, url: target } = plan;
+    if (eventType === "m.room.avatar") tellOfReadableFile(body);
     const client = await this.#sharing.readyClient();
     const room = await this.#sharing.readyRoom(client, roomId);
     const contentJson = decodeText(body);
@@ -420,6 +427,16 @@ function roomIdOf(text: string, field: string): string | undefined {
     return typeof roomId === "string" ? roomId : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** A picture's file is what counts, and this one was uploaded as it is. */
+function tellOfReadableFile(body: Uint8Array): void {
+  try {
+    const { url } = parseJson(decodeText(body)) as { readonly url?: unknown };
+    if (typeof url === "string" && url !== "") showNotice(text("pictureFileReadable"));
+  } catch {
+    // Not told; it is set all the same.
   }
 }
 
