@@ -177,3 +177,11 @@ export async function setBlocked(
   // LocalTrust of matrix-sdk-crypto-wasm: BlackListed, Unset.
   await device.setLocalTrust(isBlocked ? 1 : 3);
 }
+
+/** Whether Element leaves out devices their owners have not signed; a labs setting of its own. */
+export function setOnlySigned(isOn: boolean): void {
+  const crypto = client().getCrypto();
+  // OnlySignedDevicesIsolationMode and AllDevicesIsolationMode.
+  const mode = isOn ? { kind: 1 } : { kind: 0, errorOnVerifiedUserProblems: false };
+  crypto?.setDeviceIsolationMode(mode as Parameters<typeof crypto.setDeviceIsolationMode>[0]);
+}

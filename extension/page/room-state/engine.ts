@@ -18,7 +18,7 @@ import { bytesOfBase64 } from "../primordials/base64.ts";
 import { browserRun } from "../channel/browser-run.ts";
 import { loadModule } from "../channel/modules.ts";
 import { store } from "../channel/store.ts";
-import { ownDevice, runningClient } from "./element/client.ts";
+import { ownDevice, runningClient, trustInForce } from "./element/client.ts";
 import type { PageClient } from "./element/client.ts";
 import { isFinal } from "./homeserver.ts";
 import { text } from "../texts/texts.ts";
@@ -83,7 +83,7 @@ export class StateEngine {
     }
   }
 
-  /** Puts in force what the core says of the shield now. */
+  /** Puts in force what the core says of the shield now, and how strict Element itself is. */
   applySettings(): void {
     const settings = settingsText();
     if (this.#state === undefined || settings === undefined) return;
@@ -193,6 +193,7 @@ export class StateEngine {
   writing<Result>(client: PageClient, task: () => Promise<Result>): Promise<Result> {
     const run = async (): Promise<Result> => {
       await this.started();
+      this.applySettings();
       // Without crypto there is nothing to encrypt with; what needs it says so.
       if (client.getCrypto() !== undefined) await this.#learnDevice(client);
       await this.#learnRun();
@@ -329,5 +330,6 @@ function base64Of(bytes: Uint8Array): string {
 /** What the core says of the shield, as JSON. */
 function settingsText(): string | undefined {
   const settings = shieldSettings("encrypted-state");
-  return settings === undefined ? undefined : stringify(settings);
+  if (settings === undefined) return undefined;
+  return stringify({ ...settings, options: { ...settings.options, trust: trustInForce() } });
 }

@@ -70,6 +70,7 @@ export function installEncryptedState(
     const client = runningClient();
     // Its crypto, which begins with what the client says, runs by then.
     if (client?.getCrypto() === undefined) return;
+    engine.applySettings();
     const mode = shieldSettings("encrypted-state")?.mode;
     takeOverState(client, mode !== "off" && mode !== "flag");
   };

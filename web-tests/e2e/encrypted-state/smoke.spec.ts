@@ -807,50 +807,62 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       assert.equal(await peerHasKey(roomId), true);
     });
 
-    it(`${by} gives keys to cross-signed devices only, when that is set`, async () => {
-      const [someone, other] = pair();
-      await drive(other.page, "signOwnDevice");
-      const { userId, deviceId } = other.credentials;
-      await until(
-        () => drive(someone.page, "isSignedByOwner", userId, deviceId),
-        "the signature is known",
-        LIMIT,
-      );
-      const told: unknown[] = [];
-      carol.client.on(ClientEvent.ReceivedToDeviceMessage, ({ message }) => {
-        told.push(message.type);
-      });
-      await withSettings(someone, options({ trust: "cross-signed" }), async () => {
-        const name = `Vault of ${by} ${CANARY}`;
-        const made = await drive(someone.page, "createRoom", {
-          name,
-          encrypted: true,
-          invite: [userId, carol.userId],
-        });
-        await drive(other.page, "joinRoom", made.roomId);
-        await drive(other.page, "roomName", made.roomId, name);
-        await carol.join(made.roomId);
-        assert.equal(await peerHasKey(made.roomId), false);
-        // Nor the name itself, which invites have.
-        assert.ok(!told.includes("org.mantle.room_state"));
-        // What a device sets that its owner has not signed is not shown either, and that is said.
-        await promote(world, someone, made.roomId, [carol.userId]);
-        await carol.client.setRoomName(made.roomId, `Cellar of ${by} ${CANARY}`);
+    for (const way of ["when that is set", "when Element does"]) {
+      it(`${by} gives keys to cross-signed devices only, and shows names of such, ${way}`, async () => {
+        const [someone, other] = pair();
+        // A kind of notice comes once a page.
+        await reload(someone);
+        const within = async (task: () => Promise<void>): Promise<void> => {
+          if (way === "when that is set") {
+            return withSettings(someone, options({ trust: "cross-signed" }), task);
+          }
+          await drive(someone.page, "setOnlySigned", true);
+          await task();
+          await drive(someone.page, "setOnlySigned", false);
+        };
+        await drive(other.page, "signOwnDevice");
+        const { userId, deviceId } = other.credentials;
         await until(
-          async () =>
-            (await noticeTexts(someone.page)).some((text) => /has not verified/.test(text)),
-          "the person is told",
+          () => drive(someone.page, "isSignedByOwner", userId, deviceId),
+          "the signature is known",
           LIMIT,
         );
-        const shown = await drive(someone.page, "heldState", made.roomId, "m.room.name", "");
-        assert.equal(shown?.content["name"], name);
-        // What the other sets is.
-        await promote(world, someone, made.roomId, [userId]);
-        const next = `Attic of ${by} ${CANARY}`;
-        await drive(other.page, "setRoomName", made.roomId, next);
-        await drive(someone.page, "roomName", made.roomId, next);
+        const told: unknown[] = [];
+        carol.client.on(ClientEvent.ReceivedToDeviceMessage, ({ message }) => {
+          told.push(message.type);
+        });
+        await within(async () => {
+          const name = `Vault of ${by} ${way} ${CANARY}`;
+          const made = await drive(someone.page, "createRoom", {
+            name,
+            encrypted: true,
+            invite: [userId, carol.userId],
+          });
+          await drive(other.page, "joinRoom", made.roomId);
+          await drive(other.page, "roomName", made.roomId, name);
+          await carol.join(made.roomId);
+          assert.equal(await peerHasKey(made.roomId), false);
+          // Nor the name itself, which invites have.
+          assert.ok(!told.includes("org.mantle.room_state"));
+          // What a device sets that its owner has not signed is not shown either, and that is said.
+          await promote(world, someone, made.roomId, [carol.userId]);
+          await carol.client.setRoomName(made.roomId, `Cellar of ${by} ${way} ${CANARY}`);
+          await until(
+            async () =>
+              (await noticeTexts(someone.page)).some((text) => /has not verified/.test(text)),
+            "the person is told",
+            LIMIT,
+          );
+          const shown = await drive(someone.page, "heldState", made.roomId, "m.room.name", "");
+          assert.equal(shown?.content["name"], name);
+          // What the other sets is.
+          await promote(world, someone, made.roomId, [userId]);
+          const next = `Attic of ${by} ${way} ${CANARY}`;
+          await drive(other.page, "setRoomName", made.roomId, next);
+          await drive(someone.page, "roomName", made.roomId, next);
+        });
       });
-    });
+    }
 
     it(`${by} is asked for each new room, when that is set`, async () => {
       const [someone] = pair();

@@ -3,8 +3,18 @@ import "../../../testing/page.ts";
 import assert from "node:assert/strict";
 import { describe, mock, test } from "node:test";
 
-import type { DeviceList, DeviceName, EventStub, PageClient } from "./client.ts";
-import { deviceKeysOf, forgetStub, sendThroughOlm, signAsDevice } from "./client.ts";
+import { page } from "../../primordials/primordials.ts";
+import { connectShieldSettings } from "../../core/shield-settings.ts";
+import type { ShieldSettings } from "../../core/guarded-core.ts";
+import type { DeviceList, DeviceName, EventStub, PageClient, TargetDevice } from "./client.ts";
+import {
+  deviceKeysOf,
+  forgetStub,
+  mayHaveState,
+  sendThroughOlm,
+  signAsDevice,
+  trustInForce,
+} from "./client.ts";
 
 const BAD = "@bad:hs";
 const USERS = ["@first:hs", BAD, "@last:hs"];
@@ -279,5 +289,34 @@ describe("a stub that waits for nothing more", () => {
     for (const other of [undefined, {}, refuses]) forgetStub(clientOf(other), stub);
     forgetStub(undefined, stub);
     forgetStub({ getCrypto: () => undefined } as unknown as PageClient, stub);
+  });
+});
+
+describe("whose devices count", () => {
+  const unsigned = { blocked: false, crossSigned: false, verified: false } as TargetDevice;
+
+  /** With what is set, and the mode of Element's crypto. */
+  const inForce = (trust: string, mode: unknown): [string, boolean] => {
+    connectShieldSettings(() => ({ options: { trust } }) as unknown as ShieldSettings);
+    const crypto = mode === undefined ? {} : { deviceIsolationMode: mode };
+    const client = { getCrypto: () => crypto };
+    (page as unknown as Record<string, unknown>)["mxMatrixClientPeg"] = { get: () => client };
+    return [trustInForce(), mayHaveState(unsigned)];
+  };
+
+  test("is what is set, and no device that Element itself leaves out", () => {
+    for (const mode of [undefined, {}, { kind: 0 }, { kind: "1" }]) {
+      assert.deepEqual(inForce("all", mode), ["all", true], JSON.stringify(mode));
+      assert.deepEqual(inForce("cross-signed", mode), ["cross-signed", false]);
+    }
+    assert.deepEqual(inForce("all", { kind: 1 }), ["cross-signed", false]);
+    assert.deepEqual(inForce("cross-signed", { kind: 1 }), ["cross-signed", false]);
+  });
+
+  test("is what is set while there is no client", () => {
+    delete (page as unknown as Record<string, unknown>)["mxMatrixClientPeg"];
+    assert.equal(trustInForce(), "cross-signed");
+    connectShieldSettings(() => ({ options: { trust: "all" } }) as unknown as ShieldSettings);
+    assert.equal(trustInForce(), "all");
   });
 });

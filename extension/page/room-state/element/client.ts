@@ -59,6 +59,8 @@ export interface EventStub {
 interface PageCrypto {
   readonly eventDecryptor?: { removeEventFromPendingList?(event: EventStub): void };
   readonly globalBlacklistUnverifiedDevices?: boolean;
+  /** Of RustCrypto from matrix-js-sdk 34.9 on; not part of `CryptoApi`. */
+  readonly deviceIsolationMode?: { readonly kind?: unknown };
   readonly olmMachine?: {
     exportRoomKeys?(predicate: (session: ExportedSession) => boolean): Promise<string>;
     /** With the device's key, and the person's where it is there; so are key backups signed. */
@@ -182,6 +184,8 @@ export interface OwnDevice {
 /** What the page cannot do, in words for the person; the write it was needed for is refused. */
 export class PageCryptoError extends Error {}
 
+/** Of matrix-js-sdk's `DeviceIsolationModeKind`: what Element calls excluding insecure devices. */
+const ONLY_SIGNED_DEVICES = 1;
 /** Most devices in one to-device request; what matrix-sdk-crypto takes as well. */
 const MAX_IN_REQUEST = 100;
 /** How long an answer of the page's crypto is waited for. */
@@ -354,10 +358,16 @@ export async function targetsOf(client: PageClient, room: PageRoom): Promise<Tar
   return targets;
 }
 
-/** Whether the settings let a device have what encrypted state protects; for keys, Rust says so. */
+/** Whose devices count, for giving and for reading: as set, and none that Element itself leaves out. */
+export function trustInForce(): "all" | "cross-signed" {
+  const isSet = shieldSettings("encrypted-state")?.options["trust"] === "cross-signed";
+  const mode = runningClient()?.getCrypto()?.deviceIsolationMode?.kind;
+  return isSet || mode === ONLY_SIGNED_DEVICES ? "cross-signed" : "all";
+}
+
+/** Whether a device may have what encrypted state protects; for keys, Rust says so. */
 export function mayHaveState({ blocked, crossSigned, verified }: TargetDevice): boolean {
-  const isStrict = shieldSettings("encrypted-state")?.options["trust"] === "cross-signed";
-  return !blocked && (!isStrict || crossSigned || verified);
+  return !blocked && (trustInForce() === "all" || crossSigned || verified);
 }
 
 /** Devices by user; users the page does not follow yet are followed first, within a bounded time. */
