@@ -178,6 +178,56 @@ export async function setBlocked(
   await device.setLocalTrust(isBlocked ? 1 : 3);
 }
 
+/** What the crypto hands out of a room's sessions; who gets it has no other way to see it. */
+type RoomKeyContent = Record<string, unknown>;
+
+const given: RoomKeyContent[] = [];
+
+/** Keeps, from now on, what this client hands out over Olm as `m.room_key`. */
+export function noteGivenRoomKeys(): void {
+  const crypto = client().getCrypto();
+  if (crypto === undefined) throw new Error("There is no crypto");
+  const encrypt = crypto.encryptToDeviceMessages.bind(crypto);
+  crypto.encryptToDeviceMessages = (type, devices, payload) => {
+    if (type === "m.room_key") given.push(payload as RoomKeyContent);
+    return encrypt(type, devices, payload);
+  };
+}
+
+/** The first of each session of a room. */
+export function givenRoomKeys(roomId: string): RoomKeyContent[] {
+  const found = new Map<unknown, RoomKeyContent>();
+  for (const content of given.filter((one) => one["room_id"] === roomId)) {
+    if (!found.has(content["session_id"])) found.set(content["session_id"], content);
+  }
+  return [...found.values()];
+}
+
+/** By session of a room, the Curve25519 key of the device that this client takes for its maker. */
+export async function keySendersOf(roomId: string): Promise<Record<string, string>> {
+  const keys = (await client().getCrypto()?.exportRoomKeys()) ?? [];
+  return Object.fromEntries(
+    keys.filter((key) => key.room_id === roomId).map((key) => [key.session_id, key.sender_key]),
+  );
+}
+
+/** Ids of a user's devices, as this client knows them. */
+export async function devicesOf(userId: string): Promise<string[]> {
+  const known = await client().getCrypto()?.getUserDeviceInfo([userId]);
+  return [...(known?.get(userId)?.keys() ?? [])];
+}
+
+/** Lets the crypto sign nothing that holds this text; all else as before. */
+export function leaveUnsigned(text: string): void {
+  const { olmMachine } = client().getCrypto() as unknown as {
+    olmMachine: { sign(message: string): Promise<unknown> };
+  };
+  const sign = olmMachine.sign.bind(olmMachine);
+  // One of its own hides the class's.
+  olmMachine.sign = (message) =>
+    message.includes(text) ? Promise.reject(new Error("It does not sign this")) : sign(message);
+}
+
 /** Whether Element leaves out devices their owners have not signed; a labs setting of its own. */
 export function setOnlySigned(isOn: boolean): void {
   const crypto = client().getCrypto();
