@@ -17,6 +17,7 @@ import type { Account } from "../../support/synapse.ts";
 import { HOMESERVER, startWorld } from "../../support/world.ts";
 import type { World } from "../../support/world.ts";
 import { callApi, launchExtensionBrowser, testBuild, until } from "../extension-pages.ts";
+import { FULL_DISK } from "./people.ts";
 
 const PASSWORD = "correct horse battery staple";
 const SITE = "https://chat.example.org/";
@@ -31,17 +32,6 @@ const SENDING = "Mantle is encrypting the room's name and topic…";
 const LATER = /^Mantle could not send the room's encrypted name yet, .* it goes on trying\.$/;
 
 const NOT_NAMED = /^Mantle could not keep the upgraded room's name and topic, /;
-
-/** Runs before Mantle in a page: while `diskFull` is true, nothing of encrypted state is stored. */
-const FULL_DISK = `{
-  const { postMessage } = MessagePort.prototype;
-  MessagePort.prototype.postMessage = function (message, ...rest) {
-    const isWrite = message !== null && message.kind === "store" && message.area === "state";
-    if (!isWrite || window.diskFull !== true) return postMessage.call(this, message, ...rest);
-    const data = { kind: "refused", id: message.id, why: "The disk is full." };
-    setTimeout(() => this.dispatchEvent(new MessageEvent("message", { data })));
-  };
-}`;
 
 /** Answers to a creation that leave open whether there is a room; there is. */
 const UNSEEN: readonly { how: Failure; title: string }[] = [

@@ -57,6 +57,17 @@ export interface GuardedOptions {
 /** Of all accounts made here. */
 export const PASSWORD = "correct horse battery staple";
 
+/** Runs before Mantle in a page: while `diskFull` is true, nothing of encrypted state is stored. */
+export const FULL_DISK = `{
+  const { postMessage } = MessagePort.prototype;
+  MessagePort.prototype.postMessage = function (message, ...rest) {
+    const isWrite = message !== null && message.kind === "store" && message.area === "state";
+    if (!isWrite || window.diskFull !== true) return postMessage.call(this, message, ...rest);
+    const data = { kind: "refused", id: message.id, why: "The disk is full." };
+    setTimeout(() => this.dispatchEvent(new MessageEvent("message", { data })));
+  };
+}`;
+
 /** A new account, signed in on a page of such a browser. */
 export async function openNew(
   { synapse }: World,
