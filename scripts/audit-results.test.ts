@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { npmFindings, rustFindings } from "./audit-results.ts";
+import { isGreen, npmFindings, rustFindings } from "./audit-results.ts";
 
 describe("npm's answer", () => {
   it("has findings, each with its severity and cause", () => {
@@ -49,6 +49,28 @@ describe("cargo-deny's lines", () => {
     assert.deepEqual(rustFindings(false, log), {
       unasked: "the database of advisories cannot be had here (failed to fetch advisory database)",
     });
-    assert.ok("unasked" in rustFindings(false, ""));
+    assert.ok("unasked" in rustFindings(false, log.replace("failed to fetch", "Unable to load")));
+  });
+
+  it("that say neither, though it failed, are a finding", () => {
+    for (const output of ["", "error: unexpected argument", `${line("warning")}\n`]) {
+      const audit = rustFindings(false, output);
+      assert.ok("findings" in audit && audit.findings.length === 1, output);
+    }
+    const level = "ERROR";
+    const log = JSON.stringify({ type: "log", fields: { level, message: "no Cargo.toml" } });
+    assert.deepEqual(rustFindings(false, log), { findings: ["cargo-deny failed: no Cargo.toml"] });
+  });
+});
+
+describe("an audit", () => {
+  const clean = { failed: 0, skipped: 0 };
+  it("fails by what it finds, and where all must be asked by what it could not ask", () => {
+    assert.equal(isGreen(clean, false), true);
+    assert.equal(isGreen(clean, true), true);
+    assert.equal(isGreen({ ...clean, failed: 1 }, false), false);
+    assert.equal(isGreen({ ...clean, skipped: 1 }, false), true);
+    assert.equal(isGreen({ ...clean, skipped: 1 }, true), false);
+    assert.equal(isGreen({ failed: 0, skipped: 7 }, true), false);
   });
 });

@@ -50,9 +50,20 @@ export function rustFindings(ok: boolean, output: string): Audit {
     .map(({ fields }) => `${fields?.code ?? "advisory"}: ${fields?.message ?? ""}`);
   if (findings.length > 0) return { findings };
   if (ok) return { findings: [] };
-  // It ends before any finding when its database cannot be fetched.
   const said = lines.find(({ fields }) => fields?.level === "ERROR")?.fields?.message ?? output;
-  return { unasked: `the database of advisories cannot be had here (${firstLine(said)})` };
+  // It ends before any finding when its database cannot be fetched. Any other failure is one of ours,
+  // such as a configuration that it does not read, and would go unseen for ever as a question not asked.
+  return NO_DATABASE.test(said)
+    ? { unasked: `the database of advisories cannot be had here (${firstLine(said)})` }
+    : { findings: [`cargo-deny failed: ${firstLine(said)}`] };
+}
+
+/** Of cargo-deny's errors those that say that the database is not there. */
+const NO_DATABASE = /advisory database|failed to (?:fetch|clone)|network|timed out/i;
+
+/** Whether an audit passes; `all`: also by having asked everything. */
+export function isGreen(counts: { failed: number; skipped: number }, all: boolean): boolean {
+  return counts.failed === 0 && !(all && counts.skipped > 0);
 }
 
 const firstLine = (text: string): string => (text.trim().split("\n")[0] ?? "").slice(0, 160);

@@ -8,6 +8,7 @@ import { describe, it } from "node:test";
 import { root } from "./process.ts";
 import {
   changesOf,
+  problemsSince,
   readiness,
   type ReleaseFacts,
   releaseFacts,
@@ -99,6 +100,14 @@ describe("a release", () => {
     assert.equal(problemsWith({ changed: ["a"], manifest: "{}", changelog: "" }).length, 3);
   });
 
+  it("is of the commit that the gate saw", () => {
+    assert.deepEqual(problemsSince(ready, ready), []);
+    assert.equal(problemsSince(ready, { ...ready, changed: ["a"] }).length, 1);
+    const other = { ...ready, commit: "d".repeat(40) };
+    assert.deepEqual(readiness(other).problems, []);
+    assert.match(problemsSince(ready, other).join(), /begin again/);
+  });
+
   it("finds sections with and without brackets, and no version in another's", () => {
     assert.equal(changesOf(CHANGELOG, "1.2.2"), "- Older.");
     assert.equal(changesOf(CHANGELOG, "1.2"), undefined);
@@ -136,13 +145,15 @@ describe("a release", () => {
     assert.deepEqual([tags.get("v1.2.3"), tags.get("v1.2.2")], [commit, commit]);
     writeFileSync(path.join(folder, "new file"), "");
     assert.match(readiness(releaseFacts(folder)).problems.join(), /no commit has/);
-    const archive = Buffer.from(sourceArchive(folder, "1.2.3"));
+    const archive = Buffer.from(sourceArchive(folder, "1.2.3", commit));
     const names = execFileSync("tar", ["--list", "--gzip"], { input: archive, encoding: "utf8" });
     assert.match(names, /^mantle-1\.2\.3\/CHANGELOG\.md$/m);
     assert.doesNotMatch(names, /new file/);
-    assert.ok(archive.equals(sourceArchive(folder, "1.2.3")));
+    assert.ok(archive.equals(sourceArchive(folder, "1.2.3", commit)));
     git("add", ".");
     git("-c", "commit.gpgSign=false", "commit", "--quiet", "--message", "Second");
+    // Whatever is checked out by now, the archive is of the commit that was asked for.
+    assert.ok(archive.equals(sourceArchive(folder, "1.2.3", commit)));
     assert.match(readiness(releaseFacts(folder)).problems.join(), /another commit/);
   });
 });

@@ -98,6 +98,14 @@ function versionProblems(facts: ReleaseFacts, version: string): string[] {
   return problems;
 }
 
+/** Whether what was built since may still be released as that commit: nobody changed it under the gate. */
+export function problemsSince(before: ReleaseFacts, after: ReleaseFacts): readonly string[] {
+  if (after.commit === before.commit) return readiness(after).problems;
+  return [
+    `The gate saw commit ${before.commit}, and now ${after.commit} is checked out; begin again.`,
+  ];
+}
+
 /** What stands below the heading of a version, with or without brackets and date. */
 export function changesOf(changelog: string, version: string): string | undefined {
   const sections = changelog.split(/^## /m).slice(1);
@@ -144,8 +152,8 @@ export function releaseFacts(root: string): ReleaseFacts {
 }
 
 /** The commit's tree as the stores' reviewers get it: the same bytes for everyone. */
-export function sourceArchive(root: string, version: string): Uint8Array {
-  const args = ["archive", "--format=tar", `--prefix=mantle-${version}/`, "HEAD"];
+export function sourceArchive(root: string, version: string, commit: string): Uint8Array {
+  const args = ["archive", "--format=tar", `--prefix=mantle-${version}/`, commit];
   const tar = execFileSync("git", args, { cwd: root, maxBuffer: 512 * 1_024 * 1_024 });
   // Node's gzip writes neither a name nor a time.
   return gzipSync(tar, { level: 9 });
