@@ -22,8 +22,10 @@ import { replaceMethod } from "./wrap.ts";
 /** Most bytes of requests that outlive their page; Chromium refuses larger beacons. */
 const MAX_KEEPALIVE_BYTES = 65_536;
 
-/** Of beacons that were sent here and are not over. */
-let underWay = 0;
+/** Of beacons whose data is being read. */
+let beingRead = 0;
+/** Of beacons that were sent from here so that they outlive the page, and are not over. */
+let outliving = 0;
 
 /**
  * `sendBeacon` wants to know at once whether the data was queued, and nobody reads the answer: a
@@ -76,31 +78,30 @@ function sendLater(
     // A form; its size is known only once it is read.
   }
   // Chromium counts what is under way together.
-  if (size + underWay > MAX_KEEPALIVE_BYTES && !isGecko) return false;
-  let counted = size;
-  underWay += counted;
-  const uncount = (): undefined => {
-    underWay -= counted;
-    counted = 0;
+  if (size + beingRead + outliving > MAX_KEEPALIVE_BYTES && !isGecko) return false;
+  beingRead += size;
+  const isRead = (): undefined => {
+    beingRead -= size;
     return undefined;
   };
   void then(
     body.read(),
     (bytes) => {
+      isRead();
       const decided = gate.decideBody("POST", url, headerLines(body), bytes);
       const target = isStopped(decided) ? undefined : targetOf(gate, decided, url);
-      uncount();
       if (target === undefined) return undefined;
       const content = (decided & REWRITTEN) === 0 ? bytes : gate.takeBody();
       // What cannot outlive the page is at least sent as long as that is there.
-      const isKept = content.length + underWay <= MAX_KEEPALIVE_BYTES;
-      if (isKept) counted = content.length;
-      underWay += counted;
+      const isKept = content.length + outliving <= MAX_KEEPALIVE_BYTES;
+      const counted = isKept ? content.length : 0;
+      outliving += counted;
       const controller = new NativeAbortController();
       const over = (): undefined => {
         // A response that nobody reads is under way for ever, and no further beacon would leave.
         abortController(controller);
-        return uncount();
+        outliving -= counted;
+        return undefined;
       };
       const sent = nativeFetch(page, target, {
         method: "POST",
@@ -115,7 +116,7 @@ function sendLater(
       });
       return then(sent, over, over);
     },
-    uncount,
+    isRead,
   );
   return true;
 }
