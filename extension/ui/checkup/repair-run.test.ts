@@ -62,12 +62,14 @@ const runOf = (of: FakeRepair): RepairRun =>
   new RepairRun(of as unknown as Repair, { tab, pages, user: "@alice:hs" }, false);
 let isLocked = false;
 let isTabGone = false;
+let isNobodyThere = false;
 let unlock: () => void = () => undefined;
 
 const tab = {
   run: (task: CheckUpTask | CheckUpKeeping): Promise<CheckUpOutcome | undefined> => {
     if (task.do === "keep") {
       if (isTabGone) return Promise.resolve(undefined);
+      if (isNobodyThere) return Promise.resolve({ is: "nobody" });
       log.push(task.value === null ? "forgotten" : "kept");
       return Promise.resolve({ is: "kept", entries: {} });
     }
@@ -106,6 +108,7 @@ beforeEach(async () => {
   reply = undefined;
   isLocked = false;
   isTabGone = false;
+  isNobodyThere = false;
   repair = new FakeRepair();
   run = runOf(repair);
   void run.goOn();
@@ -166,19 +169,29 @@ describe("while a step is out", () => {
   });
 });
 
-test("a pause that the tab does not take, since it is being reloaded, is kept later", async () => {
-  isTabGone = true;
-  run.pause();
-  await answer();
-  assert.equal(run.view().state.is, "paused");
-  assert.ok(!log.includes("kept"));
-  isTabGone = false;
-  for (let waits = 0; waits < 2_000 && !log.includes("kept"); waits += 1) await settled();
-  assert.ok(log.includes("kept"));
-  log = [];
-  await new Promise((resume) => setTimeout(resume, 2 * KEEP_AGAIN_MS));
-  assert.deepEqual(log, [], "once is enough");
-});
+for (const [why, setGone] of [
+  ["the tab does not take, since it is being reloaded,", (is: boolean) => (isTabGone = is)],
+  ["finds nobody signed in there", (is: boolean) => (isNobodyThere = is)],
+] as const) {
+  test(`a pause that ${why} is kept later, and said only then`, async () => {
+    setGone(true);
+    const said: string[] = [];
+    run.changed = () => said.push(run.view().state.is);
+    run.pause();
+    await answer();
+    assert.equal(run.view().state.is, "running");
+    assert.ok(!log.includes("kept") && !said.includes("paused"), said.join());
+    setGone(false);
+    for (let waits = 0; waits < 2_000 && !log.includes("kept"); waits += 1) await settled();
+    assert.ok(log.includes("kept"));
+    await settled();
+    assert.equal(run.view().state.is, "paused");
+    assert.equal(said.at(-1), "paused");
+    log = [];
+    await new Promise((resume) => setTimeout(resume, 2 * KEEP_AGAIN_MS));
+    assert.deepEqual(log, [], "once is enough");
+  });
+}
 
 test("a repair that waits for another keeps its pause at once too", async () => {
   isLocked = true;

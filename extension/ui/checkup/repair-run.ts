@@ -44,8 +44,8 @@ export class RepairRun {
   #isQueued = false;
   #isCut: boolean;
   #isForgotten = false;
-  /** Paused, which is not kept yet. */
-  #isPausing = false;
+  /** What was pressed when it was paused, while that is not kept yet. */
+  #pausing: number | undefined;
   /** Ends once nothing is under way. */
   #driving: Promise<void> = Promise.resolve();
   /** What is kept is written in order. */
@@ -72,7 +72,9 @@ export class RepairRun {
   view(): Shown {
     this.#look();
     const state: RepairState =
-      this.#isPausing && this.#view.state.is === "paused" ? { is: "running" } : this.#view.state;
+      this.#pausing !== undefined && this.#view.state.is === "paused"
+        ? { is: "running" }
+        : this.#view.state;
     return { ...this.#view, state, isQueued: this.#isQueued, isCut: this.#isCut };
   }
 
@@ -94,14 +96,9 @@ export class RepairRun {
     this.#look();
     if (this.#isForgotten || this.#isStale) return;
     this.#repair.pause();
-    this.#isPausing = true;
-    const pressed = this.#pressed;
+    this.#pausing = this.#pressed;
     // Whoever reads that it is paused may close the page, also while a step is out.
-    void this.#keep().then(() => {
-      if (pressed !== this.#pressed) return;
-      this.#isPausing = false;
-      this.#tell();
-    });
+    void this.#keep();
     this.#wake();
   }
 
@@ -119,7 +116,7 @@ export class RepairRun {
 
   async #continue(turn: () => void): Promise<void> {
     this.#pressed += 1;
-    this.#isPausing = false;
+    this.#pausing = undefined;
     const pressed = this.#pressed;
     await this.#untilAnswered();
     this.#look();
@@ -209,21 +206,34 @@ export class RepairRun {
   }
 
   #keep(): Promise<unknown> {
-    const value = this.#repair.text();
-    this.#text = value;
-    this.#keeping = this.#keeping.then(() => this.#write(value));
+    this.#text = this.#repair.text();
+    return this.#keepText();
+  }
+
+  #keepText(): Promise<unknown> {
+    const value = this.#text;
+    const pausing = this.#pausing;
+    this.#keeping = this.#keeping.then(async () => {
+      const isTaken = await this.#write(value);
+      // A pause that was pressed since is in a later text.
+      if (!isTaken || pausing === undefined || pausing !== this.#pausing) return;
+      this.#pausing = undefined;
+      this.#tell();
+    });
     return this.#keeping;
   }
 
-  async #write(value: string): Promise<void> {
+  /** Whether the tab has taken it. */
+  async #write(value: string): Promise<boolean> {
     clearTimeout(this.#again);
-    if (this.#isForgotten) return;
+    if (this.#isForgotten) return false;
     const task = { do: "keep", user: this.#user, key: keyOf(this.finding), value } as const;
-    if ((await this.#tab.run(task)) !== undefined) return;
-    // The tab is being reloaded, and what rests has no next step after which it would be kept.
-    this.#again = setTimeout(() => {
-      this.#keeping = this.#keeping.then(() => this.#write(this.#text));
-    }, KEEP_AGAIN_MS);
+    const outcome = await this.#tab.run(task);
+    if (outcome?.is === "kept") return true;
+    // The tab is being reloaded, or its session is not there yet; and what rests has no next step
+    // after which it would be kept.
+    this.#again = setTimeout(() => void this.#keepText(), KEEP_AGAIN_MS);
+    return false;
   }
 
   #sleep(milliseconds: number): Promise<void> {
