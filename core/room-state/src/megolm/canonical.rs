@@ -15,7 +15,7 @@ pub(crate) const MAX_INTEGER: u64 = (1 << 53) - 1;
 const MAX_DEPTH: usize = 127;
 
 /// A JSON text in its canonical form, without these members of its own. `None` where it has none
-/// (fractions, huge numbers, halves of a pair), or is no JSON.
+/// (fractions, large numbers, halves of a pair), or is no JSON; numbers beyond a double are none.
 pub(super) fn canonical(json: &str, left_out: &[&str]) -> Option<String> {
     let mut writer = Writer { json, cursor: Cursor::new(json.as_bytes()), out: String::new() };
     let has_form = writer.value(left_out, MAX_DEPTH)?;
@@ -111,10 +111,13 @@ impl Writer<'_> {
     fn number(&mut self, range: Range<usize>) -> Option<bool> {
         let number = self.json.get(range)?;
         self.out.push_str(number);
-        Some(
-            number != "-0"
-                && number.parse::<i64>().is_ok_and(|number| number.unsigned_abs() <= MAX_INTEGER),
-        )
+        let has_form = number != "-0"
+            && number.parse::<i64>().is_ok_and(|number| number.unsigned_abs() <= MAX_INTEGER);
+        // What no double is as large as is no JSON to serde_json, also where it does not count.
+        if !has_form {
+            serde_json::from_str::<f64>(number).ok()?;
+        }
+        Some(has_form)
     }
 }
 
@@ -198,6 +201,31 @@ mod tests {
         write(&serde_json::from_str(json).ok()?)
     }
 
+    /// Of 400 digits: no double is as large.
+    const HUGE_INTEGER: &str = concat!(
+        "1234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890",
+        "1234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890",
+        "1234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890",
+        "1234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890",
+    );
+
+    #[test]
+    fn a_number_beyond_a_double_is_refused_wherever_it_stands() {
+        for number in ["1e309", "-1e999", "1.5e99999999999", HUGE_INTEGER] {
+            for json in [
+                format!(r#"{{"a":{number}}}"#),
+                format!(r#"{{"a":{number},"a":1}}"#),
+                format!(r#"{{"unsigned":{{"b":[{number}]}},"a":1}}"#),
+            ] {
+                assert_eq!(canonical(&json, &["unsigned"]), None, "{json}");
+            }
+        }
+        assert_eq!(
+            canonical(r#"{"unsigned":[1e308,1e-999,0e999],"a":1}"#, &["unsigned"]).as_deref(),
+            Some(r#"{"a":1}"#)
+        );
+    }
+
     /// JSON texts, with spaces, odd numbers, escapes and keys that stand twice.
     fn text() -> impl Strategy<Value = String> {
         let leaf = prop_oneof![
@@ -216,6 +244,12 @@ mod tests {
                 "9007199254740991",
                 "-9007199254740992",
                 "9223372036854775808",
+                "1e308",
+                "1e309",
+                "-1e999",
+                "0e999",
+                "1e-999",
+                HUGE_INTEGER,
                 "01",
                 "\"\\ud83d\"",
                 "\"\\ud83d\\ude00\"",
