@@ -199,11 +199,15 @@ fn check_eligible_type() {
             Err(OpenError::Ineligible(IneligibleType::Protocol))
         ));
     }
-    let payload = with(name_payload(), "type", json!("m.room.tombstone"));
-    assert!(matches!(
-        World::new().send("m.room.tombstone:", &payload),
-        Err(OpenError::Ineligible(IneligibleType::Server))
-    ));
+    // A policy too, which a Mantle before it stood in the list could be told to encrypt: no homeserver
+    // goes by such a one, so nobody may be shown it as if one did.
+    for event_type in ["m.room.tombstone", "m.room.policy", "org.matrix.msc4284.policy"] {
+        let payload = with(name_payload(), "type", json!(event_type));
+        assert!(matches!(
+            World::new().send(&format!("{event_type}:"), &payload),
+            Err(OpenError::Ineligible(IneligibleType::Server))
+        ));
+    }
 }
 
 #[test]
