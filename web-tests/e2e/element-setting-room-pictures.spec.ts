@@ -7,6 +7,7 @@ import { after, before, describe, it } from "node:test";
 import type { Page } from "puppeteer-core";
 import { elementInstalled } from "../element/build.ts";
 import { click, clickText, elementPage, LIMIT, ready, signIn } from "../element/page.ts";
+import { UI } from "../element/selectors.ts";
 import { createEncryptedRoom, openRoom, shownRoom } from "../element/session.ts";
 import { visitor } from "../element/visitor.ts";
 import type { Visitor } from "../element/visitor.ts";
@@ -108,11 +109,11 @@ for (const kind of bothBrowsers) {
         await page.bringToFront();
         await openRoom(page, name);
         await page.waitForFunction(
-          (room: string, wanted: number) => {
-            const tile = [...document.querySelectorAll(".mx_RoomTile")].find(
-              (one) => one.querySelector(".mx_RoomTile_title")?.textContent?.trim() === room,
+          (room: string, wanted: number, ui: typeof UI) => {
+            const tile = [...document.querySelectorAll(ui.roomTile)].find(
+              (one) => one.querySelector(ui.roomTileName)?.textContent?.trim() === room,
             );
-            const head = document.querySelector(".mx_RoomHeader");
+            const head = document.querySelector(ui.roomHeader);
             return [tile, head].every((place) => {
               const picture = place?.querySelector<HTMLImageElement>("img");
               return picture?.src.startsWith("blob:") === true && picture.naturalWidth === wanted;
@@ -121,6 +122,7 @@ for (const kind of bothBrowsers) {
           LIMIT,
           name,
           width,
+          UI,
         );
       };
       const told = (what: Buffer | string): string[] =>
@@ -138,22 +140,15 @@ for (const kind of bothBrowsers) {
         const colour: [number, number, number] = [200, 40, 60];
         await makeRoom("Garden");
         recorder.clear();
-        await click(
-          alice,
-          ".mx_RoomHeader [aria-label='Room info']:not(.mx_RoomHeader_infoWrapper)",
-        );
-        await clickText(alice, "[role=menuitem]", "Settings");
-        await give(
-          alice,
-          ".mx_RoomProfileSettings input[type=file]",
-          await file("a.png", colour, 120),
-        );
-        await alice.waitForSelector(".mx_AvatarSetting_avatarDisplay[src^='data:']", LIMIT);
-        await click(alice, ".mx_RoomProfileSettings_buttons .mx_AccessibleButton_kind_primary");
+        await click(alice, UI.roomInfo);
+        await clickText(alice, UI.menuItem, "Settings");
+        await give(alice, UI.roomPictureField, await file("a.png", colour, 120));
+        await alice.waitForSelector(UI.roomPictureChosen, LIMIT);
+        await click(alice, UI.roomProfileSave);
         // The dialog goes on showing it.
-        await alice.waitForSelector(".mx_AvatarSetting_avatarDisplay[src^='blob:']", LIMIT);
+        await alice.waitForSelector(UI.roomPictureStored, LIMIT);
         await shot(alice, "dialog");
-        await click(alice, ".mx_Dialog [aria-label='Close dialog']");
+        await click(alice, UI.dialogClose);
         await seePicture(alice, "Garden", 120);
         await shot(alice, "set");
         await seePicture(bob, "Garden", 120);
@@ -181,9 +176,9 @@ for (const kind of bothBrowsers) {
       it("without Mantle there is the letter, and nothing goes wrong", async () => {
         await dave.page.bringToFront();
         // Without its name the room is called by who is in it.
-        await click(dave.page, ".mx_LeftPanel .mx_RoomTile");
-        await dave.page.waitForSelector(".mx_RoomHeader [data-type]", { visible: true, ...LIMIT });
-        const pictures = await dave.page.$$(".mx_RoomTile img, .mx_RoomHeader img");
+        await click(dave.page, `${UI.leftPanel} ${UI.roomTile}`);
+        await dave.page.waitForSelector(UI.roomLetter, { visible: true, ...LIMIT });
+        const pictures = await dave.page.$$(`${UI.roomTilePicture}, ${UI.roomHeaderPicture}`);
         assert.equal(pictures.length, 0);
         await shot(dave.page, "without-mantle");
       });
@@ -199,11 +194,7 @@ for (const kind of bothBrowsers) {
         const colour: [number, number, number] = [40, 90, 200];
         await makeRoom("Orchard");
         recorder.clear();
-        await give(
-          alice,
-          ".mx_NewRoomIntro .mx_MiniAvatarUploader_input",
-          await file("b.png", colour, 90),
-        );
+        await give(alice, UI.newRoomPicture, await file("b.png", colour, 90));
         await seePicture(alice, "Orchard", 90);
         await shot(alice, "new-room");
         await seePicture(bob, "Orchard", 90);
