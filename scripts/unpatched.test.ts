@@ -43,7 +43,7 @@ const SAME: Readonly<Record<string, string>> = {
     const [first, , third = 9, ...rest] = list.slice(1).concat([6, [7]]);
     return [first, third, rest, list.map((x) => x * 2).filter((x) => x > 4), list.sort().join("-"),
       list.splice(1, 2), list, [...list, ..."äß😀"], Math.max(...list), list.indexOf(5), [[1], [2]].flat(),
-      list.some((x) => x === 5), list.at(-1), Array.from(list, (x, at) => x + at), Array.from({ length: 2 })];
+      list.some((x) => x === 5), list.at(-1), [0].concat(1, [2, [3]], "4"), Array.from(list, (x, at) => x + at), Array.from({ length: 2 })];
   }`,
   "maps and sets": `function run() {
     const map = new Map([["a", 1], ["b", 2]]);
@@ -61,7 +61,9 @@ const SAME: Readonly<Record<string, string>> = {
   texts: `function run() {
     return ["a-b".split("-"), "a1b2".replace(/[0-9]/g, (x) => "<" + x + ">"), /b(.)/.test("abc"),
       "x".padStart(3, "-"), "A".toLowerCase().repeat(2), "abc".includes("b"), "a,b".match(/(.),(.)/).slice(1),
-      "a.b".replaceAll(".", "!"), "abc".charCodeAt(1), "abc".slice(-2), String(5), Number("6")];
+      "a.b".replaceAll(".", "!"), "a.b".replaceAll(".", "[$&$$]"), "abc".replace("b", (x, at) => x + at),
+      "abc".split(""), "a,b,c".split(",", 2), "abc".split(), "a1b".replace(1, "x"), "abc".match("b")[0],
+      "x1y2".replaceAll(/[a-z]/g, "$&$&"), "abc".replace("z", "y"), "a1b2".match(/[0-9]/g), "abc".match("z"), "abc".charCodeAt(1), "abc".slice(-2), String(5), Number("6")];
   }`,
   "what may be missing": `function run() {
     const nothing = undefined;
@@ -126,9 +128,102 @@ describe("sources without the page's patches", () => {
     for (const source of [
       "const f = ([a]: string[]) => a;",
       "async function f(a?: Map<string, string>) { return a?.get(await 1); }",
+      "const f = (a?: Map<string, Error>) => a?.get('k')!.name;",
+      "const f = (a?: Map<string, Error>) => a?.get('k').name;",
+      "const f = (a?: Map<string, Error>) => a?.size.name;",
+      "const f = (a: string) => a.split(/,/);",
+      "const by = /,/g; const f = (a: string) => a.split(by);",
+      "const f = (a: string) => a.search('x');",
+      "const f = (a: SubtleCrypto, key: CryptoKey) => a.wrapKey('raw', key, key, 'x');",
+      "const f = (a: DataView) => a.getBigUint64(0);",
+      "const f = () => page.btoa('x');",
+      "function* f() { yield 1; }",
+      "const f = { *a() { yield 1; } };",
     ]) {
       await assert.rejects(withoutPatches(source, "a.ts"), /a\.ts:1: /, source);
     }
+  });
+
+  test("keep pictures' keys and bytes from what a page puts in place", async () => {
+    const run = await compiled(`async function run(subtle, view) {
+      const key = await subtle.generateKey({ name: "AES-CTR", length: 256 }, true, ["encrypt"]);
+      const { kty } = await subtle.exportKey("jwk", key);
+      return [kty, view.getUint8(0), view.getUint16(0), crypto.randomUUID().length];
+    }`);
+    const heard: string[] = [];
+    const patched: (readonly [object, string, PropertyDescriptor])[] = [];
+    for (const [of, name] of [
+      [SubtleCrypto.prototype, "generateKey"],
+      [SubtleCrypto.prototype, "exportKey"],
+      [DataView.prototype, "getUint8"],
+      [DataView.prototype, "getUint16"],
+      [Crypto.prototype, "randomUUID"],
+    ] as const) {
+      const was = Object.getOwnPropertyDescriptor(of, name) as PropertyDescriptor;
+      patched.push([of, name, was]);
+      Object.defineProperty(of, name, {
+        configurable: true,
+        get() {
+          heard.push(name);
+          return was.value as unknown;
+        },
+      });
+    }
+    try {
+      const view = new DataView(new Uint8Array([1, 2]).buffer);
+      assert.deepEqual(await run(crypto.subtle, view), ["oct", 1, 258, 36]);
+    } finally {
+      for (const [of, name, was] of patched) Object.defineProperty(of, name, was);
+    }
+    assert.deepEqual(heard, []);
+  });
+
+  test("read what a sign stands before, and end a loop that is left", async () => {
+    const heard: string[] = [];
+    const was = Object.getOwnPropertyDescriptor(Map.prototype, "size") as PropertyDescriptor;
+    const run = await compiled("function run(map) { return [!map.size, -map.size]; }");
+    Object.defineProperty(Map.prototype, "size", {
+      configurable: true,
+      get() {
+        heard.push("size");
+        return 7;
+      },
+    });
+    let got: unknown;
+    try {
+      got = run(new Map([[1, 2]]));
+    } finally {
+      Object.defineProperty(Map.prototype, "size", was);
+    }
+    assert.deepEqual([got, heard], [[false, -1], []]);
+    const ended: string[] = [];
+    const pairs = function* (): Generator<[number, number]> {
+      try {
+        yield [1, 2];
+        yield [3, 4];
+      } finally {
+        ended.push("ended");
+      }
+    };
+    const leave = await compiled(
+      "function run(pairs) { for (const [a, b] of pairs) return a + b; }",
+    );
+    assert.equal(leave(pairs()), 3);
+    assert.deepEqual(ended, ["ended"]);
+  });
+
+  test("leave a promise of the page as it was", async () => {
+    const run = await compiled("async function run(given) { return (await given) + 1; }");
+    const bare = Promise.resolve(1);
+    assert.equal(await run(bare), 2);
+    assert.equal(Object.hasOwn(bare, "constructor"), false);
+    class Of extends Promise<number> {}
+    const marked = Object.defineProperty(Promise.resolve(1), "constructor", {
+      value: Of,
+      configurable: true,
+    });
+    assert.equal(await run(marked), 2);
+    assert.equal(marked.constructor, Of);
   });
 
   test("leave types, members and names that a file declares as they are", async () => {
@@ -180,6 +275,14 @@ describe("a page that changed the language's own objects", () => {
         const all = Object.getPrototypeOf(Uint8Array.prototype) as object;
         return [isOwn ? Uint8Array.prototype : all, name, `bytes ${String(name)}`] as const;
       }),
+      ...[Symbol.match, Symbol.replace, Symbol.split].map(
+        (name) => [String.prototype, name, `text ${String(name)}`] as const,
+      ),
+      [Array.prototype, Symbol.isConcatSpreadable, "list spreadable"],
+      ...["flags", "global", "unicode", "sticky"].map(
+        (name) => [RegExp.prototype, name, `RegExp.${name}`] as const,
+      ),
+      [Promise, Symbol.species, "Promise species"],
       [Object.prototype, "then", "Object.then"],
       [Object.prototype, "toJSON", "Object.toJSON"],
       ...["0", "1", "2"].map((name) => [Array.prototype, name, `list ${name}`] as const),
@@ -187,14 +290,16 @@ describe("a page that changed the language's own objects", () => {
     const before = patches.map(([of, name]) => Object.getOwnPropertyDescriptor(of, name));
     const { defineProperty } = Object;
     const remove = Reflect.deleteProperty;
+    const { apply } = Reflect;
     for (let index = 0; index < patches.length; index += 1) {
       const [of, name, label] = patches[index] as (typeof patches)[number];
       const value: unknown = before[index]?.value;
+      const accessor = before[index]?.get;
       defineProperty(of, name, {
         configurable: true,
-        get: () => {
+        get() {
           note(label);
-          return value;
+          return accessor === undefined ? value : apply(accessor, this, []);
         },
         set: () => void note(`${label} set`),
       });

@@ -5,7 +5,8 @@
  * before any script of the page ran (`extension/page/primordials/unpatched.ts`). Sources stay ordinary
  * TypeScript, and one that cannot be rewritten fails the build.
  */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import path from "node:path";
 
 import { type Plugin, transform } from "esbuild";
@@ -13,6 +14,7 @@ import ts from "typescript";
 
 import {
   GLOBALS,
+  KINDS,
   METHODS,
   READS,
   READS_IN_GLUE,
@@ -29,6 +31,41 @@ const LEFT = ["primordials.ts", "unpatched.ts", "unpatched-names.ts"].map(
 const ESBUILDS_HELPER = /^var __async = [^]*?\n\};\n/;
 /** What `globalThis.x` of these means. */
 const OF_THE_PAGE = new Set(["globalThis", "window", "page"]);
+
+/** Kinds whose methods are taken up without a name of theirs in `KINDS`. */
+const KINDS_TOO = ["Array", "String", "Function", "Promise", "IteratorObject"];
+/** All methods that the language and the browser give to what `unpatched.ts` takes up. */
+const NATIVE: ReadonlySet<string> = nativeMethods();
+
+function nativeMethods(): Set<string> {
+  const folder = path.dirname(createRequire(import.meta.url).resolve("typescript"));
+  const methods = new Map<string, { own: string[]; from: string[] }>();
+  for (const file of readdirSync(folder)) {
+    if (!/^lib\.(?:es|esnext|dom)[.\w]*\.d\.ts$/.test(file)) continue;
+    const text = readFileSync(path.join(folder, file), "utf8");
+    const tree = ts.createSourceFile(file, text, ts.ScriptTarget.Latest);
+    const visit = (node: ts.Node): void => {
+      if (ts.isModuleDeclaration(node) || ts.isModuleBlock(node)) ts.forEachChild(node, visit);
+      if (!ts.isInterfaceDeclaration(node)) return;
+      const of = methods.get(node.name.text) ?? { own: [], from: [] };
+      methods.set(node.name.text, of);
+      for (const { name } of node.members.filter(ts.isMethodSignature)) {
+        if (ts.isIdentifier(name)) of.own.push(name.text);
+      }
+      for (const { types } of node.heritageClauses ?? []) {
+        for (const { expression } of types) {
+          if (ts.isIdentifier(expression)) of.from.push(expression.text);
+        }
+      }
+    };
+    ts.forEachChild(tree, visit);
+  }
+  const all = (kind: string): string[] => {
+    const { own = [], from = [] } = methods.get(kind) ?? {};
+    return [...own, ...from.flatMap(all)];
+  };
+  return new Set([...KINDS_TOO, ...KINDS].flatMap(all));
+}
 
 /** For the bundle of the page's script alone. */
 export function unpatched(): Plugin {
@@ -91,6 +128,7 @@ interface Edit {
 function rewrite(source: string, name: string, reads: readonly string[]): string {
   const tree = ts.createSourceFile(name, source, ts.ScriptTarget.Latest, true, ts.ScriptKind.TS);
   const declared = declaredNames(tree);
+  const expressions = declaredExpressions(tree);
   const before: Edit[] = [];
   const after: Edit[] = [];
   const put = (at: number, text: string): void => void before.push({ from: at, to: at, text });
@@ -119,6 +157,24 @@ function rewrite(source: string, name: string, reads: readonly string[]): string
     return known !== node.text || !declared.has(known) ? known : undefined;
   };
 
+  /** What goes on in the same chain would not be left out with it. */
+  const refuseLongerChain = (node: ts.Node): void => {
+    let inside = node;
+    while (ts.isNonNullExpression(inside.parent)) inside = inside.parent;
+    const { parent } = inside;
+    if (!ts.isOptionalChain(parent) || ts.isNonNullChain(parent)) return;
+    if (parent.questionDotToken !== undefined) return;
+    const isRewritten =
+      ts.isPropertyAccessExpression(parent) &&
+      (ts.isCallExpression(parent.parent) && parent.parent.expression === parent
+        ? METHODS.includes(parent.name.text) && parent.parent.questionDotToken === undefined
+        : reads.includes(parent.name.text) && !isTarget(parent));
+    const isNext = (parent as { expression?: ts.Node }).expression === inside;
+    if (isNext && !isRewritten) {
+      fail(node, "a chain behind ?. that goes on after a rewritten part cannot be rewritten.");
+    }
+  };
+
   const visitCall = (node: ts.CallExpression, callee: ts.PropertyAccessExpression): void => {
     const self = callee.expression;
     const method = callee.name.text;
@@ -126,7 +182,15 @@ function rewrite(source: string, name: string, reads: readonly string[]): string
     const [first] = node.arguments;
     const start = first === undefined ? node.getEnd() - 1 : first.getFullStart();
     const gap = first === undefined ? "" : ", ";
+    const isLiteral = first !== undefined && ts.isRegularExpressionLiteral(first);
+    if (method === "split" && (isLiteral || expressions.has(first?.getText() ?? ""))) {
+      fail(
+        node,
+        "a text is split by a text; by an expression it would ask for parts of the page's.",
+      );
+    }
     if (isChain) {
+      refuseLongerChain(node);
       if (node.arguments.some((argument) => /\bawait\b/.test(argument.getText()))) {
         fail(node, "an optional call whose arguments are awaited cannot be rewritten.");
       }
@@ -142,6 +206,9 @@ function rewrite(source: string, name: string, reads: readonly string[]): string
   };
 
   const visit = (node: ts.Node): void => {
+    if ("asteriskToken" in node && node.asteriskToken !== undefined) {
+      fail(node, "a generator is stepped by methods that a page would hear.");
+    }
     if (ts.isTypeNode(node) && !ts.isExpressionWithTypeArguments(node)) return;
     if (ts.isInterfaceDeclaration(node) || ts.isTypeAliasDeclaration(node)) return;
     if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) return;
@@ -165,6 +232,19 @@ function rewrite(source: string, name: string, reads: readonly string[]): string
         visitCall(node, callee);
         return;
       }
+      const isHeard =
+        NATIVE.has(callee.name.text) &&
+        !METHODS.includes(callee.name.text) &&
+        callee.expression.kind !== ts.SyntaxKind.SuperKeyword &&
+        staticName(callee.expression) === undefined;
+      if (isHeard) {
+        fail(node, `${callee.name.text} is a method that a page would hear: name it in METHODS.`);
+      }
+      const isOfPage =
+        ts.isIdentifier(callee.expression) &&
+        OF_THE_PAGE.has(callee.expression.text) &&
+        !GLOBALS.includes(callee.name.text);
+      if (isOfPage) fail(node, "a function of the page's window: take it up in primordials.ts.");
     }
     if (ts.isNewExpression(node) && isMade(node.expression)) {
       const [first] = node.arguments ?? [];
@@ -188,6 +268,7 @@ function rewrite(source: string, name: string, reads: readonly string[]): string
       }
       if (reads.includes(node.name.text) && !isTarget(node)) {
         if (ts.isOptionalChain(node)) {
+          refuseLongerChain(node);
           put(node.expression.getStart(), "$maybe(");
           replace(node.expression.getEnd(), node.getEnd(), `, $reads.${node.name.text})`);
         } else {
@@ -268,6 +349,23 @@ function declaredNames(tree: ts.SourceFile): Set<string> {
   return names;
 }
 
+/** Names that are declared as regular expressions. */
+function declaredExpressions(tree: ts.SourceFile): Set<string> {
+  const names = new Set<string>();
+  const visit = (node: ts.Node): void => {
+    const isOne =
+      ts.isVariableDeclaration(node) &&
+      node.initializer !== undefined &&
+      (ts.isRegularExpressionLiteral(node.initializer) ||
+        (ts.isNewExpression(node.initializer) &&
+          /^(?:Native)?RegExp$/.test(node.initializer.expression.getText())));
+    if (isOne) names.add(node.name.getText());
+    ts.forEachChild(node, visit);
+  };
+  visit(tree);
+  return names;
+}
+
 /** An identifier that is read, not the name of a member, a label or a declaration. */
 function isValue(node: ts.Identifier): boolean {
   const { parent } = node;
@@ -290,11 +388,11 @@ function isTarget(node: ts.PropertyAccessExpression): boolean {
       kind <= ts.SyntaxKind.LastAssignment
     );
   }
-  return (
-    ts.isPrefixUnaryExpression(parent) ||
-    ts.isPostfixUnaryExpression(parent) ||
-    ts.isDeleteExpression(parent)
-  );
+  const isCounted =
+    ts.isPrefixUnaryExpression(parent) &&
+    (parent.operator === ts.SyntaxKind.PlusPlusToken ||
+      parent.operator === ts.SyntaxKind.MinusMinusToken);
+  return isCounted || ts.isPostfixUnaryExpression(parent) || ts.isDeleteExpression(parent);
 }
 
 /** Where two stand at one place: what closes before what opens, outer before inner, inner first to close. */

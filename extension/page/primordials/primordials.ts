@@ -128,6 +128,7 @@ export const iteratorKey: typeof Symbol.iterator = Symbol.iterator;
 export const isView = ArrayBuffer.isView;
 export const reject = Promise.reject.bind(Promise) as (reason: unknown) => Promise<never>;
 export const decodeBase64 = atob.bind(window);
+export const encodeBase64 = btoa.bind(window);
 export const setTimer = window.setTimeout.bind(window) as (
   task: () => void,
   milliseconds: number,
@@ -135,7 +136,11 @@ export const setTimer = window.setTimeout.bind(window) as (
 export const clearTimer = window.clearTimeout.bind(window) as (timer: number) => void;
 
 const defineOwn = Reflect.defineProperty;
-const ownConstructor = { __proto__: null, value: NativePromise } as PropertyDescriptor;
+const ownConstructor = {
+  __proto__: null,
+  value: NativePromise,
+  configurable: true,
+} as PropertyDescriptor;
 /**
  * A promise of Mantle's own, as it is to be awaited: `await` asks it for its constructor, and where
  * the page replaced that, calls the `then` that the page put in place. Not for promises of the page.
@@ -145,13 +150,35 @@ export function pinned<Value>(promise: Promise<Value>): Promise<Value> {
   return promise;
 }
 
-export const thenNative = uncurry(
+const thenAsked = uncurry(
   Promise.prototype.then as (
     this: Promise<unknown>,
     fulfilled: (value: never) => void,
     rejected: (reason: unknown) => void,
   ) => Promise<unknown>,
 );
+const deleteOwn = Reflect.deleteProperty;
+const ofNoKind = { __proto__: null, value: undefined, configurable: true } as PropertyDescriptor;
+/**
+ * As the `then` there was, but neither the promise nor `Promise` is asked which kind the result, which
+ * nobody gets, is to be of. The promise, which may be the page's, is afterwards as it was.
+ */
+export function thenNative(
+  promise: Promise<unknown>,
+  fulfilled: (value: never) => void,
+  rejected: (reason: unknown) => void,
+): void {
+  const was = getOwnPropertyDescriptor(promise, "constructor");
+  const isSet =
+    (was === undefined || was.configurable === true) && defineOwn(promise, "constructor", ofNoKind);
+  try {
+    thenAsked(promise, fulfilled, rejected);
+  } finally {
+    if (isSet && was === undefined) deleteOwn(promise, "constructor");
+    else if (isSet)
+      defineOwn(promise, "constructor", { __proto__: null, ...was } as PropertyDescriptor);
+  }
+}
 const promisePrototype: object = Promise.prototype;
 /**
  * As `promise.then`. What the engine makes for the result comes from a constructor that the page may
@@ -167,7 +194,7 @@ export const then = <Value, Result>(
     const settle = (given: Result | Promise<Result>): void => {
       const isPromise = typeof given === "object" && given !== null;
       if (isPromise && getPrototypeOf(given) === promisePrototype) {
-        thenNative(pinned(given as Promise<Result>), resolve, fail);
+        thenNative(given as Promise<Result>, resolve, fail);
       } else {
         resolve(given);
       }

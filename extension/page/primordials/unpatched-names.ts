@@ -3,6 +3,18 @@
  * see `scripts/unpatched.ts`, which rewrites them, and `unpatched.ts`, which they then mean.
  */
 
+/**
+ * What the methods below are taken from. A call of any other method that one of these has fails the
+ * build, since a page would hear it.
+ */
+export const KINDS: readonly string[] = [
+  ...["Map", "Set", "WeakMap", "WeakSet", "WeakRef", "FinalizationRegistry", "RegExp", "Date"],
+  ...["Uint8Array", "Uint16Array", "Uint32Array", "Float64Array", "DataView", "ArrayBuffer"],
+  ...["TextDecoder", "TextEncoder", "Headers", "URLSearchParams", "Response", "Request", "Blob"],
+  ...["URL", "FormData", "Storage", "LockManager", "Crypto", "SubtleCrypto"],
+  ...["AbortController", "AbortSignal"],
+];
+
 /** Methods of the language's and the browser's own objects. */
 export const METHODS: readonly string[] = [
   // Lists, and what has entries.
@@ -10,18 +22,30 @@ export const METHODS: readonly string[] = [
   ...["findIndex", "findLast", "flat", "flatMap", "forEach", "get", "has", "includes", "indexOf"],
   ...["join", "keys", "lastIndexOf", "map", "next", "pop", "push", "reduce", "reverse", "set"],
   ...["shift", "slice", "some", "sort", "splice", "subarray", "unshift", "values"],
+  ...["with", "drop"],
   // Texts.
   ...["charAt", "charCodeAt", "codePointAt", "endsWith", "localeCompare", "match", "padStart"],
   ...["repeat", "replace", "replaceAll", "split", "startsWith", "substring", "toLowerCase"],
-  ...["toUpperCase", "trim", "exec", "test"],
+  ...["toUpperCase", "trim", "exec", "test", "link", "toString"],
   // Promises and functions.
   ...["then", "catch", "finally", "apply", "call", "bind", "deref", "register", "unregister"],
   // Bytes.
   ...["decode", "encode", "encodeInto", "getInt32", "setInt32", "getUint32", "setUint32"],
+  ...["getUint8", "getUint16", "setBigInt64"],
   ...["getFloat64", "setFloat64", "arrayBuffer", "text", "json"],
   // The browser's.
   ...["getItem", "setItem", "removeItem", "request", "getRandomValues", "digest", "importKey"],
-  ...["encrypt", "decrypt", "append", "abort", "toISOString"],
+  ...[
+    "encrypt",
+    "decrypt",
+    "append",
+    "abort",
+    "toISOString",
+    "randomUUID",
+    "generateKey",
+    "exportKey",
+    "sign",
+  ],
 ];
 
 /** Accessors of theirs; of other objects they are members as any. */

@@ -15,6 +15,8 @@ import {
   isArray,
   iteratorKey,
   NativePromise,
+  NativeRegExp,
+  NativeTypeError,
   NativeUint8Array,
   page,
   pinned,
@@ -27,7 +29,7 @@ import {
   weakGet,
   weakSet,
 } from "./primordials.ts";
-import { GLOBALS, METHODS, READS_IN_GLUE, STATICS } from "./unpatched-names.ts";
+import { GLOBALS, KINDS, METHODS, READS_IN_GLUE, STATICS } from "./unpatched-names.ts";
 
 type Method = (self: unknown, ...rest: unknown[]) => unknown;
 type Table = Record<string, AnyFunction | undefined>;
@@ -81,24 +83,7 @@ const prototypeOf = (name: string): unknown =>
 const ofLists = capture(arrayPrototype);
 const ofTexts = capture(String.prototype);
 const ofFunctions = capture(Function.prototype);
-for (const name of [
-  ...["Map", "Set", "WeakMap", "WeakSet", "WeakRef", "FinalizationRegistry", "RegExp", "Date"],
-  ...[
-    "Uint8Array",
-    "Uint16Array",
-    "Uint32Array",
-    "Float64Array",
-    "DataView",
-    "ArrayBuffer",
-    "TextDecoder",
-    "TextEncoder",
-    "Headers",
-  ],
-  ...["URLSearchParams", "Response", "Blob", "Storage", "LockManager", "Crypto", "SubtleCrypto"],
-  "AbortController",
-]) {
-  capture(prototypeOf(name));
-}
+for (const name of KINDS) capture(prototypeOf(name));
 if (typeof WebAssembly !== "undefined") {
   capture(WebAssembly.Memory.prototype);
   capture(WebAssembly.Table.prototype);
@@ -177,7 +162,7 @@ const noConstructor = {
   configurable: true,
 } as PropertyDescriptor;
 /** The new list is of no other kind: nobody's constructor is asked for. */
-for (const name of ["concat", "filter", "flat", "flatMap", "map", "slice", "splice"]) {
+for (const name of ["filter", "flat", "flatMap", "map", "slice", "splice"]) {
   calls[name] = (self, ...rest) => {
     if (isBytes(self)) return partOf(self, name, rest);
     if (!isArray(self) || getOwnPropertyDescriptor(self, "constructor") !== undefined) {
@@ -221,29 +206,89 @@ function partOf(bytes: Uint8Array, name: string, rest: readonly unknown[]): unkn
 calls["subarray"] = (self, ...rest) =>
   isBytes(self) ? partOf(self, "subarray", rest) : called(self, "subarray", rest);
 
+/** No list is asked whether it is to be spread. */
+calls["concat"] = (self, ...rest) => {
+  if (!isArray(self)) return called(self, "concat", rest);
+  const made: unknown[] = [];
+  for (let index = 0; index < self.length; index += 1) push(made, self[index]);
+  for (let index = 0; index < rest.length; index += 1) {
+    const item = rest[index];
+    if (!isArray(item)) push(made, item);
+    else for (let inner = 0; inner < item.length; inner += 1) push(made, item[inner]);
+  }
+  return made;
+};
+
 /* Expressions: the engine asks them for their own parts. */
 
-const RULES = ["exec", Symbol.match, Symbol.replace, Symbol.split] as const;
+const RULES = ["exec", Symbol.match, Symbol.replace] as const;
 const rules = [
   ...RULES.map((name) => [name, { __proto__: null, value: valueOf(regExpPrototype, name) }]),
   ["constructor", { __proto__: null, value: undefined }],
 ] as [PropertyKey, PropertyDescriptor][];
+/** `flags` last: it asks for the others. */
+const FLAGS = [
+  ...["hasIndices", "global", "ignoreCase", "multiline", "dotAll", "unicode", "unicodeSets"],
+  ...["sticky", "flags"],
+];
+const flags = FLAGS.map((name) => [name, getOwnPropertyDescriptor(regExpPrototype, name)?.get]) as [
+  string,
+  AnyFunction | undefined,
+][];
+
+const isExpression = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && getPrototypeOf(value) === regExpPrototype;
 
 /** Its parts are its own from here on, so that none of the page's are asked. */
 function ownRules(expression: unknown): void {
-  if (typeof expression !== "object" || expression === null) return;
-  if (getPrototypeOf(expression) !== regExpPrototype) return;
+  if (!isExpression(expression)) return;
+  if (getOwnPropertyDescriptor(expression, "flags") !== undefined) return;
+  for (let index = 0; index < flags.length; index += 1) {
+    const flag = flags[index] as (typeof flags)[number];
+    if (flag[1] === undefined) continue;
+    const value = apply(flag[1], expression, []);
+    defineOwn(expression, flag[0], { __proto__: null, value } as PropertyDescriptor);
+  }
   for (let index = 0; index < rules.length; index += 1) {
     const rule = rules[index] as [PropertyKey, PropertyDescriptor];
     defineOwn(expression, rule[0], rule[1]);
   }
 }
-for (const name of ["match", "replace", "replaceAll", "split"]) {
+
+/**
+ * A text as what it is to be looked for by: a browser asks a text for rules that it follows instead,
+ * which a page can put on all texts and then hears both. This one says that it has none.
+ */
+function withoutRules(text: unknown): unknown {
+  const isText = typeof text === "string" || typeof text === "number" || typeof text === "boolean";
+  if (!isText) return text;
+  const pattern = table<unknown>() as Record<PropertyKey, unknown>;
+  pattern[Symbol.match] = undefined;
+  pattern[Symbol.replace] = undefined;
+  pattern[Symbol.split] = undefined;
+  pattern[Symbol.toPrimitive] = () => text;
+  return pattern;
+}
+for (const name of ["replace", "replaceAll", "split"]) {
   calls[name] = (self, ...rest) => {
-    ownRules(argument(rest, 0));
+    if (typeof self !== "string") return called(self, name, rest);
+    const first = argument(rest, 0);
+    // The expression that the browser makes of it would ask for parts of the page's.
+    if (name === "split" && isExpression(first)) {
+      throw new NativeTypeError("A text is split by no expression here.");
+    }
+    ownRules(first);
+    if (rest.length > 0) rest[0] = withoutRules(first);
     return called(self, name, rest);
   };
 }
+calls["match"] = (self, ...rest) => {
+  if (typeof self !== "string") return called(self, "match", rest);
+  const first = argument(rest, 0);
+  const expression = typeof first === "string" ? new NativeRegExp(first) : first;
+  ownRules(expression);
+  return called(self, "match", [expression]);
+};
 calls["test"] = (self, ...rest) => {
   ownRules(self);
   return called(self, "test", rest);
@@ -253,10 +298,11 @@ calls["test"] = (self, ...rest) => {
 
 interface Steps {
   next(): IteratorResult<unknown>;
+  return?(): unknown;
 }
 
-const stepsBy = (next: () => IteratorResult<unknown>): Iterable<unknown> => {
-  const steps = { __proto__: null, next } as unknown as Steps & Iterable<unknown>;
+const stepsBy = (next: () => IteratorResult<unknown>, end?: () => unknown): Iterable<unknown> => {
+  const steps = { __proto__: null, next, return: end } as unknown as Steps & Iterable<unknown>;
   defineProperty(steps, iteratorKey, { __proto__: null, value: () => steps } as PropertyDescriptor);
   return steps;
 };
@@ -295,10 +341,13 @@ export function each(values: unknown): Iterable<unknown> {
 /** The same where each of them is taken apart as a list. */
 export function eachAsList(values: unknown): Iterable<unknown> {
   const outer = each(values)[iteratorKey]();
-  return stepsBy(() => {
+  const next = (): IteratorResult<unknown> => {
     const step = outer.next();
     return step.done === true ? done : given(each(step.value));
-  });
+  };
+  // Asked for when a loop is left, as the language does.
+  const end = (): unknown => outer.return?.() ?? done;
+  return stepsBy(next, end);
 }
 
 /* Promises. */
@@ -327,7 +376,7 @@ function hasForeignThen(value: object): boolean {
 function finish(value: unknown, resolve: Settle, fail: Settle): void {
   if (typeof value === "object" && value !== null) {
     if (getPrototypeOf(value) === promisePrototype) {
-      thenNative(pinned(value as Promise<unknown>), resolve, fail);
+      thenNative(value as Promise<unknown>, resolve, fail);
       return;
     }
     if (hasForeignThen(value)) result(value);
@@ -343,7 +392,7 @@ function whenSettled(value: unknown, fulfilled: Settle, rejected: Settle): void 
   const isNative =
     typeof value === "object" && value !== null && getPrototypeOf(value) === promisePrototype;
   const promise = isNative ? (value as Promise<unknown>) : promiseOf(value);
-  thenNative(pinned(promise), fulfilled, rejected);
+  thenNative(promise, fulfilled, rejected);
 }
 
 function chained(earlier: unknown, fulfilled: unknown, rejected: unknown): Promise<unknown> {

@@ -1,6 +1,6 @@
 /** Encrypts and decrypts the bytes of pictures by the browser's own cryptography. */
 import { bytesOfBase64 } from "../primordials/base64.ts";
-import { fillRandom, NativeUint8Array, page } from "../primordials/primordials.ts";
+import { encodeBase64, fillRandom, NativeUint8Array, page } from "../primordials/primordials.ts";
 import type { PictureFile } from "./file.ts";
 
 /** undefined outside secure contexts. */
@@ -55,5 +55,5 @@ export async function encrypted(bytes: Uint8Array<ArrayBuffer>): Promise<SealedP
 }
 
 function unpadded(bytes: Uint8Array): string {
-  return page.btoa(String.fromCharCode(...bytes)).replaceAll("=", "");
+  return encodeBase64(String.fromCharCode(...bytes)).replaceAll("=", "");
 }

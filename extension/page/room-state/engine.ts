@@ -7,6 +7,7 @@ import * as glue from "../../generated/mantle_state.js";
 import type { EncryptedState } from "../../generated/mantle_state.js";
 import { shieldSettings } from "../core/shield-settings.ts";
 import {
+  encodeBase64,
   NativePromise,
   NativeUint8Array,
   NativeWebAssembly,
@@ -324,7 +325,7 @@ function bytesOf(base64: string): Uint8Array<ArrayBuffer> | undefined {
 }
 
 function base64Of(bytes: Uint8Array): string {
-  return page.btoa(String.fromCharCode(...bytes));
+  return encodeBase64(String.fromCharCode(...bytes));
 }
 
 /** What the core says of the shield, as JSON. */
