@@ -92,7 +92,7 @@ export const explanations: readonly Explanation[] = [
   {
     why: "Chromium has other words for the missing content of a response that a page made.",
     browsers: ["chromium"],
-    which: /^response as json: no content \(watched\)$/,
+    which: /^response as json: (no content|an empty body) \((watched|looked-at)\)$/,
     page: (seen) => seen.replaceAll("Failed to execute 'json' on 'Response': ", ""),
   },
   {

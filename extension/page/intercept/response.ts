@@ -49,6 +49,7 @@ import {
   capturedGetter,
   weakGet,
   weakSet,
+  withOwnThen,
 } from "../primordials/primordials.ts";
 import type { SyntheticReply } from "./decision.ts";
 import { headersFrom, pairsOf } from "../primordials/header-list.ts";
@@ -130,7 +131,8 @@ export function installResponseAccessors(): void {
     if (NativeWebAssembly === undefined) break;
     replaceMethod(NativeWebAssembly, name, (native, self, args) => {
       if (args.length > 0) {
-        args[0] = then(new NativePromise((resolve) => resolve(args[0])), standFor);
+        const source = then(new NativePromise((resolve) => resolve(args[0])), standFor);
+        args[0] = withOwnThen(source);
       }
       return apply(native, self, args);
     });

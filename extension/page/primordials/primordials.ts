@@ -150,6 +150,13 @@ export function pinned<Value>(promise: Promise<Value>): Promise<Value> {
   return promise;
 }
 
+const ownThen = { __proto__: null, value: Promise.prototype.then } as PropertyDescriptor;
+/** A promise of Mantle's own that is handed to the browser, which asks what it waits for by its `then`. */
+export function withOwnThen<Value>(promise: Promise<Value>): Promise<Value> {
+  defineOwn(promise, "then", ownThen);
+  return pinned(promise);
+}
+
 const thenAsked = uncurry(
   Promise.prototype.then as (
     this: Promise<unknown>,

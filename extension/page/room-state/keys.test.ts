@@ -9,7 +9,7 @@ import { KeyFetcher, MEMBER_PROFILE } from "./keys.ts";
 test("names in one room are handed on where the module keeps their order no more", async () => {
   const peg = { mxMatrixClientPeg: { get: () => ({ getRoom: () => null }) } };
   Object.assign((globalThis as unknown as { window: object }).window, peg);
-  const events = [];
+  const events: { roomId: string; event: object }[] = [];
   for (let number = 0; number < 100; number += 1) {
     const event = { type: MEMBER_PROFILE, state_key: `@p${number}:hs`, event_id: `$${number}` };
     events.push({ roomId: "!r", event });
