@@ -57,11 +57,11 @@ pub use model::settings::{NewRooms, StateSettings, Trust};
 pub use model::sharing_due::{Moved, RoomDue};
 pub use model::store::{PersistBatch, PersistEntry};
 pub use model::warnings::Problem;
+pub use msc4362::eligible::MEMBER_PROFILE;
 pub use msc4362::eligible::{
     CALL_TYPES, DEFAULT_TYPES, EncryptedTypes, IneligibleType, PROTOCOL_TYPES, SERVER_TYPES,
     check_eligible,
 };
-pub use msc4362::member_profile::MEMBER_PROFILE;
 pub use msc4362::packed_key::{MAX_STATE_KEY_BYTES, PackError, PackedKey, WireKey};
 pub use msc4362::power_levels::{LevelContents, PowerLevels};
 pub use paths::Request;

@@ -13,9 +13,9 @@ use crate::megolm::authorship::{AUTHORSHIP, Authorship};
 use crate::megolm::{
     DecryptError, InboundSession, MAX_BATCH, MEGOLM_V1, SessionStore, Unverified, Verified, verify,
 };
+use crate::msc4362::eligible::MEMBER_PROFILE;
 use crate::msc4362::eligible::{IneligibleType, check_eligible};
 pub use crate::msc4362::event::{OpenedState, ReceivedEvent};
-use crate::msc4362::member_profile::MEMBER_PROFILE;
 use crate::msc4362::packed_key::{PackError, WireKey};
 use crate::msc4362::power_levels::PowerLevels;
 

@@ -4,6 +4,7 @@ use crate::error::EngineError;
 use crate::ids::{RoomId, TypeAndKey};
 use crate::model::Model;
 use crate::model::pending::{PendingEvent, PendingId, PendingView};
+use crate::model::settings::TypeAndContent;
 use crate::model::warnings::Warning;
 use mantle_wire::json::{get, get_str};
 
@@ -61,7 +62,7 @@ pub(crate) fn upgraded(
     let memory = model.states.memory();
     for (slot, event, is_sure) in memory.room(old.0) {
         let content = get(event, &["content"]).ok().flatten().unwrap_or("{}");
-        if !model.settings.encrypts(slot.event_type, content) {
+        if !model.settings.encrypts(TypeAndContent { event_type: slot.event_type, content }) {
             continue;
         }
         if !is_sure {

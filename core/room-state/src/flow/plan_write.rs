@@ -9,7 +9,7 @@ use crate::megolm::encrypt::MAX_PAYLOAD_BYTES;
 use crate::model::Model;
 use crate::model::known::{STATE_ENCRYPTION_FLAGS, is_flagged};
 use crate::model::pending::PendingEvent;
-use crate::model::settings::NewRooms;
+use crate::model::settings::{NewRooms, TypeAndContent};
 use crate::msc4362::eligible::{DEFAULT_TYPES, check_sendable};
 use crate::msc4362::packed_key::PackedKey;
 use crate::paths::{Request, room_path};
@@ -240,7 +240,7 @@ pub(crate) fn plan_create(
             encrypted = true;
             flagged = is_flagged(content);
             kept.push(with_flag(event)?);
-        } else if model.settings.encrypts(&event_type, content) {
+        } else if model.settings.encrypts(TypeAndContent { event_type: &event_type, content }) {
             // No server takes anything else, so nothing is lost with it.
             if content.starts_with('{') {
                 held.insert((event_type, state_key), content.to_owned());

@@ -13,10 +13,11 @@ use crate::model::observation::Observation;
 use crate::model::own_profiles::OwnProfile;
 use crate::model::precedence::{Candidate, Precedence};
 use crate::model::rooms::Fact;
+use crate::model::settings::TypeAndContent;
 use crate::model::sharing_due::Due;
 use crate::model::warnings::Warning;
+use crate::msc4362::eligible::MEMBER_PROFILE;
 use crate::msc4362::event::OpenedState;
-use crate::msc4362::member_profile::MEMBER_PROFILE;
 use mantle_wire::json::{elements, get, get_str, quoted};
 
 /// A decrypted event, with what stands around it.
@@ -119,7 +120,8 @@ impl Model {
         // Of others than Mantle encrypts itself, nothing is sent, filled in or kept; but what replaces
         // something that is.
         let is_kept = self.states.memory().get(RoomId(event.room_id), state.slot()).is_some();
-        if !is_kept && !self.settings.encrypts(&state.event_type, &state.content) {
+        let of = TypeAndContent { event_type: &state.event_type, content: &state.content };
+        if !is_kept && !self.settings.encrypts(of) {
             return;
         }
         let clear = format!(

@@ -11,7 +11,7 @@ use crate::model::owners::{Keys, Standing};
 use crate::model::rooms::Rooms;
 use crate::model::settings::Trust;
 use crate::model::warnings::Warning;
-use crate::msc4362::member_profile::MEMBER_PROFILE;
+use crate::msc4362::eligible::MEMBER_PROFILE;
 
 /// What an event's place makes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

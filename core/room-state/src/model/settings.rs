@@ -38,10 +38,18 @@ pub struct StateSettings {
     pub trust: Trust,
 }
 
+/// Of a state event, in clear.
+#[derive(Clone, Copy)]
+pub(crate) struct TypeAndContent<'a> {
+    pub(crate) event_type: &'a str,
+    pub(crate) content: &'a str,
+}
+
 impl StateSettings {
     /// Whether Mantle encrypts this by itself: state of its types, and a room's picture whose file is
     /// encrypted, since nobody else may have the file's key.
-    pub(crate) fn encrypts(&self, event_type: &str, content: &str) -> bool {
+    pub(crate) fn encrypts(&self, state: TypeAndContent<'_>) -> bool {
+        let TypeAndContent { event_type, content } = state;
         self.types.contains(event_type)
             || event_type == "m.room.avatar" && matches!(get(content, &["file"]), Ok(Some(_)))
     }

@@ -6,13 +6,15 @@
 //! `m.room.tombstone` ever takes effect.
 
 use crate::ids::TypeAndKey;
-use crate::msc4362::member_profile::MEMBER_PROFILE;
 use crate::sorted::Set;
 use thiserror::Error;
 
 pub use mantle_wire::state_types::{
     CALL_TYPES, DEFAULT_TYPES, ENCRYPTED_TYPE, PROTOCOL_TYPES, SERVER_TYPES,
 };
+
+/// The type of a name in one room, and the member of the `m.room.member` content that holds it.
+pub const MEMBER_PROFILE: &str = "org.mantle.member_profile";
 
 /// Why a type may not be encrypted, or not be opened.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]

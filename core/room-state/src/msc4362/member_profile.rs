@@ -5,11 +5,9 @@
 //! state key is its owner.
 
 use crate::ids::{TypeAndKey, is_event_id};
+use crate::msc4362::eligible::MEMBER_PROFILE;
 use crate::msc4362::packed_key::PackedKey;
 use mantle_wire::json::{get, get_str, quoted};
-
-/// The member of the content that holds it, and its type inside.
-pub const MEMBER_PROFILE: &str = "org.mantle.member_profile";
 
 /// The most bytes of it that are looked at.
 const MAX_BYTES: usize = 8 * 1024;
