@@ -681,11 +681,11 @@ class Session extends DrivenSession {
         encrypted: true,
       });
       await drive(this.page, "sendText", roomId, "written before");
+      // Whatever the homeserver's address is.
       const uploads = (): number =>
-        this.world.recorder
-          .to(HOMESERVER)
-          .filter(({ method, path }) => method === "POST" && path.includes("/media/v3/upload"))
-          .length;
+        this.world.recorder.exchanges.filter(
+          ({ method, path }) => method === "POST" && path.includes("/media/v3/upload"),
+        ).length;
       const before = uploads();
       const inviting = drive(this.page, "inviteUser", roomId, this.bob.userId);
       await this.#answering("Invite without them", inviting);
