@@ -275,7 +275,7 @@ for (const name of ["replace", "replaceAll", "split"]) {
     const first = argument(rest, 0);
     // The expression that the browser makes of it would ask for parts of the page's.
     if (name === "split" && isExpression(first)) {
-      throw new NativeTypeError("A text is split by no expression here.");
+      throw new NativeTypeError("a text is split by no expression here");
     }
     ownRules(first);
     if (rest.length > 0) rest[0] = withoutRules(first);
