@@ -5,7 +5,10 @@
 // A test that fails to set up has failed.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use mantle_room_state::{OutboundSession, OwnDevice, PickleKey, StateEngine, encrypt_state};
+use mantle_room_state::{
+    DeviceId, DeviceKeys, OutboundSession, OwnDevice, PickleKey, Request, StateEngine, TypeAndKey,
+    encrypt_state,
+};
 use mantle_shields::verdict::flag;
 use mantle_shields::{Effect, Engine};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
@@ -94,18 +97,20 @@ fn malformed_input_never_traps() {
 #[wasm_bindgen_test]
 fn the_browser_gives_randomness_and_megolm_works() {
     let device = OwnDevice::new(
-        "@alice:hs.example.org",
-        "DEVICE",
-        "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo",
-        "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+        DeviceId { user_id: "@alice:hs.example.org", id: "DEVICE" },
+        DeviceKeys {
+            curve25519: "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo",
+            ed25519: "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+        },
     )
     .unwrap();
     let mut one = OutboundSession::make("!room:hs.example.org", 0);
     let two = OutboundSession::make("!room:hs.example.org", 0);
     assert_ne!(one.session_id(), two.session_id());
 
+    let name = r#"{"name":"secret room"}"#;
     let encrypted =
-        encrypt_state(&mut one, &device, "m.room.name", "", r#"{"name":"secret room"}"#).unwrap();
+        encrypt_state(&mut one, &device, TypeAndKey::single("m.room.name"), name).unwrap();
     assert!(!encrypted.content.contains("secret room"));
     assert_eq!(one.message_index(), 1);
 
@@ -115,7 +120,8 @@ fn the_browser_gives_randomness_and_megolm_works() {
     assert!(OutboundSession::restore(&one.stored(&key), &[8; 32]).is_err());
 }
 
-const SYNC: &str = "https://hs.example.org/_matrix/client/v3/sync";
+const SYNC: Request<'_> =
+    Request { method: "GET", url: "https://hs.example.org/_matrix/client/v3/sync" };
 const ENCRYPTED: &str = r#"{"type":"m.room.encrypted","sender":"@a:example.org","event_id":"$e",
     "origin_server_ts":1,"state_key":"m.room.name:","content":{"algorithm":"m.megolm.v1.aes-sha2",
     "session_id":"s","ciphertext":"c","device_id":"D","sender_key":"k"}}"#;
@@ -137,10 +143,10 @@ fn encrypted_state_is_seen_wherever_it_stands() {
     let mut engine = StateEngine::new(&[7; 32], "{}").unwrap();
     for before in 0..300 {
         let answer = sync(before, &format!("{MEMBER},{ENCRYPTED},{MEMBER}"));
-        let needs = engine.inspect("GET", SYNC, answer.into_bytes()).unwrap();
+        let needs = engine.inspect(SYNC, answer.into_bytes()).unwrap();
         assert_eq!(needs.sessions.len(), 1, "{before}");
         engine.drop_answer(needs.answer);
-        assert!(engine.inspect("GET", SYNC, sync(before, MEMBER).into_bytes()).is_none());
+        assert!(engine.inspect(SYNC, sync(before, MEMBER).into_bytes()).is_none());
     }
 }
 
@@ -157,7 +163,7 @@ fn large_answers_are_taken_in_only_for_encrypted_state() {
                 taken = true;
                 Vec::new()
             };
-            engine.inspect_there("GET", SYNC, answer.len(), &mut read, whole);
+            engine.inspect_there(SYNC, answer.len(), &mut read, whole);
             assert_eq!(taken, is_taken, "{before}");
         }
     }
