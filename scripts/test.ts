@@ -23,6 +23,8 @@ interface Group {
   prepare?: () => void;
   /** Without this group the later ones cannot run. */
   needed?: boolean;
+  /** What failed, a line each: where a run's end is all that is kept of it, the end tells. */
+  failures?: (output: string) => string[];
   /** After a failure: the part to run once more, where what failed allows it. */
   again?: () => Again | undefined;
   /**
@@ -41,6 +43,10 @@ interface Again {
 }
 
 const results = "build/test-results";
+/** A machine that was crowded fails a few files; more than that is a fault. */
+const MOST_FILES_AGAIN = 3;
+/** Lines of what failed, a group. */
+const MOST_FAILURES = 12;
 const reportFile = (name: string): string => `${results}/${name}.tap`;
 
 /** Adds up every match; undefined when there is none. */
@@ -113,36 +119,61 @@ function nodeCounts(name: string): Counts | undefined {
   };
 }
 
+interface FailedTest {
+  name: string;
+  /** Where the test stands, from the checkout's folder. */
+  file: string | undefined;
+  /** How it failed, in node's words, and what it said. */
+  type: string | undefined;
+  error: string;
+  asserted: boolean;
+}
+
+/** The tests that a report says failed; those whose parts failed too have `subtestsFailed`. */
+function failedTests(name: string): FailedTest[] {
+  const report = path.join(root, reportFile(name));
+  if (!existsSync(report)) return [];
+  const failed =
+    /^ *not ok \d+ - (?<name>(?:(?! # (?:TODO|SKIP)).)*)\n *---\n(?<body>[\s\S]*?)^ *\.\.\.$/gm;
+  return [...readFileSync(report, "utf8").matchAll(failed)].map(({ groups }) => {
+    const body = groups?.["body"] ?? "";
+    const where = /^ *location: '(?<file>.*?):\d+:\d+'$/m.exec(body)?.groups?.["file"];
+    return {
+      name: groups?.["name"] ?? "",
+      file: where === undefined ? undefined : path.relative(root, where),
+      type: /^ *failureType: '(?<type>\w+)'$/m.exec(body)?.groups?.["type"],
+      error: /^ *error: (?:\|-)?(?<error>[\s\S]*?)^ *code: /m.exec(body)?.groups?.["error"] ?? "",
+      asserted: /^ *code: 'ERR_ASSERTION'$/m.test(body),
+    };
+  });
+}
+
+/** A test that failed by itself: its parts have entries of their own. */
+const failedItself = ({ type }: FailedTest): boolean =>
+  type !== "subtestsFailed" && type !== "cancelledByParent";
+
+const inOneLine = ({ name, error }: FailedTest, length: number): string =>
+  `${name}: ${error.replace(/\s+/g, " ").trim().slice(0, length)}`;
+
 /**
  * The spec files that failed, when all that went wrong is that a browser or a wait ran out of time,
  * or that a page of Mantle's showed something too early: on a crowded machine that tells little.
  * What any other assertion found, a leak above all, stays found.
  */
 function specsAgain(name: string): Again | undefined {
-  const report = path.join(root, reportFile(name));
-  if (!existsSync(report)) return undefined;
-  const failed =
-    /^ *not ok \d+ - (?<name>(?:(?! # (?:TODO|SKIP)).)*)\n *---\n(?<body>[\s\S]*?)^ *\.\.\.$/gm;
   const files = new Set<string>();
   const failures: string[] = [];
-  for (const { groups } of readFileSync(report, "utf8").matchAll(failed)) {
-    const body = groups?.["body"] ?? "";
-    const where = /^ *location: '(?<file>.*?):\d+:\d+'$/m.exec(body)?.groups?.["file"];
-    const type = /^ *failureType: '(?<type>\w+)'$/m.exec(body)?.groups?.["type"];
-    if (where === undefined) return undefined;
-    const file = path.relative(root, where);
+  const ranOut =
+    /not within|not .* in time|timed? ?out|Protocol error|Target closed|Connection closed/i;
+  for (const failed of failedTests(name)) {
+    const { file, asserted, error } = failed;
+    if (file === undefined) return undefined;
     files.add(file);
-    // Its parts have entries of their own.
-    if (type === "subtestsFailed" || type === "cancelledByParent") continue;
-    const error =
-      /^ *error: (?:\|-)?(?<error>[\s\S]*?)^ *code: /m.exec(body)?.groups?.["error"] ?? "";
-    const ranOut =
-      /not within|not .* in time|timed? ?out|Protocol error|Target closed|Connection closed/i;
-    const asserted = /^ *code: 'ERR_ASSERTION'$/m.test(body);
+    if (!failedItself(failed)) continue;
     if (asserted ? !ownPages.includes(file) : !ranOut.test(error)) return undefined;
-    failures.push(`${groups?.["name"] ?? ""}: ${error.replace(/\s+/g, " ").trim().slice(0, 200)}`);
+    failures.push(inOneLine(failed, 200));
   }
-  if (failures.length === 0 || files.size > 3) return undefined;
+  if (failures.length === 0 || files.size > MOST_FILES_AGAIN) return undefined;
   const second = { report: reportFile(`${name}-again`), concurrency: 1 };
   return { command: nodeTests([...files], second), failures };
 }
@@ -162,8 +193,21 @@ function nodeGroup(
     prepare: () => rmSync(path.join(root, file), { force: true }),
     command: nodeTests(files, { report: file, concurrency: options.concurrency }),
     count: () => nodeCounts(report),
+    failures: () =>
+      failedTests(report)
+        .filter(failedItself)
+        .map((failed) => `${failed.file ?? ""}: ${inOneLine(failed, 400)}`),
     ...(options.again === true ? { again: () => specsAgain(report) } : {}),
   };
+}
+
+/** What compilers, cargo's tests and the checks say of what failed. */
+function failuresByWord(output: string): string[] {
+  const said = /^(?:error\b|FAILED |test .* FAILED$| *FAIL \[|thread '.*' .*panicked at ).*/;
+  return output
+    .split("\n")
+    .filter((line) => said.test(line))
+    .map((line) => line.trim().slice(0, 400));
 }
 
 async function nativeTests(): Promise<Group> {
@@ -391,6 +435,10 @@ main("test", async () => {
       `${counts.failed === 0 ? "ok    " : "FAILED"} ${group.name}: ${counts.passed} passed, ` +
         `${counts.failed} failed, ${counts.skipped} skipped (${seconds} s${where}${how})`,
     );
+    if (counts.failed > 0) {
+      const failures = (group.failures ?? failuresByWord)(outcome.output);
+      summary.push(...failures.slice(0, MOST_FAILURES).map((line) => `         ${line}`));
+    }
     if (group.count === nextestCounts || group.count === cargoTestCounts) {
       if (counts.skipped > 0) {
         summary.push(...ignoredTests().map((test) => `         skipped ${test}`));
