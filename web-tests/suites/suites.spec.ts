@@ -22,12 +22,19 @@ const root = path.resolve(import.meta.dirname, "../..");
 /** Narrows the list by hand: `MANTLE_CASES='xhr, state'`. */
 const wanted = process.env["MANTLE_CASES"] ?? "";
 
+/** How often a case that differs is tried, and how many of them at most. */
+const ROUNDS = 3;
+const MOST_AGAIN = 20;
+
 /** Of one case, as JSON text. */
 interface Observation {
   readonly page: string;
   /** The requests that came in, sorted: those sent at once may arrive in any order. */
   readonly server: string;
 }
+
+/** Of a case that was not tried. */
+const NOTHING: Observation = { page: "", server: "[]" };
 
 for (const kind of bothBrowsers) {
   describe(`suites in ${kind}`, { timeout: 900_000 }, () => {
@@ -37,11 +44,18 @@ for (const kind of bothBrowsers) {
     const unused = new Set(explanations.filter(({ browsers }) => browsers.includes(kind)));
 
     before(async () => {
-      // Side by side: it takes half the time, and both meet the same load of the machine.
-      [without, withMantle] = await Promise.all([
-        observe(kind, recorders, undefined),
-        observe(kind, recorders, path.join(root, "build/test", kind)),
-      ]);
+      [without, withMantle] = await observeBoth(undefined);
+      // When an event comes is a matter of load too: a difference is one that shows each time.
+      for (let round = 1; round < ROUNDS; round += 1) {
+        const differing = [...without.keys()].filter((name) => differenceIn(name) !== undefined);
+        if (differing.length === 0 || differing.length > MOST_AGAIN) return;
+        console.log(`  once more in ${kind}: ${differing.join("; ")}`);
+        const [plain, guarded] = await observeBoth(new Set(differing));
+        for (const name of differing) {
+          without.set(name, plain.get(name) ?? NOTHING);
+          withMantle.set(name, guarded.get(name) ?? NOTHING);
+        }
+      }
     });
     after(() => Promise.all(recorders.map((recorder) => recorder.close())));
 
@@ -57,15 +71,10 @@ for (const kind of bothBrowsers) {
 
     for (const area of ["fetch", "response", "xhr", "beacon", "url"]) {
       it(`${area}: the same with and without Mantle`, () => {
-        const differences: Record<string, unknown>[] = [];
-        for (const [name, expected] of without) {
-          if (!name.startsWith(area)) continue;
-          const actual = withMantle.get(name);
-          assert.ok(actual, name);
-          const [mended, shown] = explained(name, steady(name, expected), steady(name, actual));
-          if (mended.page === shown.page && mended.server === shown.server) continue;
-          differences.push({ name, ...differing(mended, shown) });
-        }
+        const differences = [...without.keys()]
+          .filter((name) => name.startsWith(area))
+          .map(differenceIn)
+          .filter((found) => found !== undefined);
         assert.equal(differences.length, 0, JSON.stringify(differences, null, 1));
       });
     }
@@ -90,6 +99,24 @@ for (const kind of bothBrowsers) {
         [],
       );
     });
+
+    /** Side by side: it takes half the time, and both meet the same load of the machine. */
+    function observeBoth(
+      only: ReadonlySet<string> | undefined,
+    ): Promise<[Map<string, Observation>, Map<string, Observation>]> {
+      return Promise.all([
+        observe(kind, recorders, { only }),
+        observe(kind, recorders, { only, extension: path.join(root, "build/test", kind) }),
+      ]);
+    }
+
+    /** Where the two sides of a case part, beyond what is explained. */
+    function differenceIn(name: string): Record<string, unknown> | undefined {
+      const expected = steady(name, without.get(name) ?? NOTHING);
+      const actual = steady(name, withMantle.get(name) ?? NOTHING);
+      const [mended, shown] = explained(name, expected, actual);
+      return same(mended, shown) ? undefined : { name, ...differing(mended, shown) };
+    }
 
     /** Both sides with what is explained taken out of them. */
     function explained(
@@ -186,7 +213,7 @@ function steady(name: string, { page, server }: Observation): Observation {
 async function observe(
   kind: BrowserKind,
   recorders: Recorder[],
-  extension: string | undefined,
+  { only, extension }: { only: ReadonlySet<string> | undefined; extension?: string },
 ): Promise<Map<string, Observation>> {
   const recorder = await startRecorder({ hosts: await hosts() });
   recorders.push(recorder);
@@ -198,7 +225,8 @@ async function observe(
     const page = await browser.newPage();
     await page.goto(PAGE);
     const names = await page.evaluate(() => suitesOfPage().names);
-    const indices = [...names.keys()].filter((index) => names[index]?.includes(wanted));
+    const isWanted = (name: string): boolean => only?.has(name) ?? name.includes(wanted);
+    const indices = [...names.keys()].filter((index) => isWanted(names[index] ?? ""));
     const notes: string[] = [];
     while (notes.length < indices.length) {
       const rest = indices.slice(notes.length);
