@@ -20,23 +20,15 @@ import type { Peer } from "../support/peer.ts";
 import { openQuestion, press } from "../support/question.ts";
 import type { Recorder } from "../support/recorder.ts";
 import type { Account } from "../support/synapse.ts";
-import { HOMESERVER, startWorld } from "../support/world.ts";
+import { HOMESERVER } from "../support/world.ts";
 import type { World } from "../support/world.ts";
-import { openNew, PASSWORD } from "./encrypted-state/people.ts";
-import type { Guarded } from "./encrypted-state/people.ts";
-import {
-  callApi,
-  launchExtensionBrowser,
-  storeSettings,
-  testBuild,
-  until,
-} from "./extension-pages.ts";
+import { PASSWORD, startMixedWorld, WITHOUT_MANTLE } from "./encrypted-state/people.ts";
+import type { Guarded, MixedWorld } from "./encrypted-state/people.ts";
+import { callApi, until } from "./extension-pages.ts";
 import type { ExtensionBrowser } from "./extension-pages.ts";
 
 /** Longest wait for something that must happen. */
 const LIMIT = 45_000;
-/** A site that no build of Mantle knows. */
-const WITHOUT_MANTLE = "element.example.net";
 /** More than a first sync brings. */
 const MANY = 30;
 
@@ -47,6 +39,7 @@ const reactionTo = (id: string, key: string): Plain => ({
 
 for (const kind of bothBrowsers) {
   describe(`relations in ${kind}`, { timeout: 600_000 }, () => {
+    let mixed: MixedWorld;
     let world: World;
     let recorder: Recorder;
     let liar: LyingHomeserver;
@@ -65,25 +58,17 @@ for (const kind of bothBrowsers) {
     let messageId: string;
 
     before(async () => {
-      // From an empty cache everybody is told what is true then, not what was two minutes ago.
-      const caches = { sync_response_cache_duration: "0s" };
-      world = await startWorld({ synapseConfig: { caches } });
-      recorder = await world.openRecorder();
-      liar = lyingHomeserver(world.synapse.baseUrl);
-      recorder.route(HOMESERVER, liar.route);
-      recorder.route("chat.mozilla.org", await clientPage({ sdk: "35" }));
-      recorder.route(WITHOUT_MANTLE, await clientPage());
-      const baseUrl = homeserverFront(recorder, liar.route);
-      browser = await launchExtensionBrowser(kind, {
-        extension: testBuild(kind),
-        proxyPort: recorder.port,
+      mixed = await startMixedWorld(kind, async (made, front) => {
+        liar = lyingHomeserver(made.synapse.baseUrl);
+        front.route(HOMESERVER, liar.route);
+        front.route("chat.mozilla.org", await clientPage({ sdk: "35" }));
       });
-      const page = (user: string, site: string): Promise<Guarded> =>
-        openNew(world, browser, user, site);
-      alice = await page("alice", "chat.example.org");
-      bob = await page("bob", "app.element.io");
-      erin = await page("erin", "chat.mozilla.org");
-      dave = await page("dave", WITHOUT_MANTLE);
+      ({ world, recorder, browser } = mixed);
+      const baseUrl = homeserverFront(recorder, liar.route);
+      alice = await mixed.open("alice", "chat.example.org");
+      bob = await mixed.open("bob", "app.element.io");
+      erin = await mixed.open("erin", "chat.mozilla.org");
+      dave = await mixed.open("dave", WITHOUT_MANTLE);
       readers = [alice, bob, erin];
       carolAccount = await world.synapse.register("carol", PASSWORD);
       carol = await startPeer(world.synapse, carolAccount, { baseUrl });
@@ -103,8 +88,7 @@ for (const kind of bothBrowsers) {
 
     after(async () => {
       carol?.stop();
-      await browser?.close();
-      await world?.close();
+      await mixed?.close();
     });
 
     /** Ciphertext of a peer's, with nothing beside it but what is given. */
@@ -487,9 +471,7 @@ for (const kind of bothBrowsers) {
           .filter((body) => body["m.relates_to"] !== undefined)
           .map((body) => body["m.relates_to"] as Plain);
       const set = async (mode: string): Promise<void> => {
-        const options = await browser.openExtensionPage("options.html");
-        await storeSettings(options, { version: 1, shields: { relations: mode } });
-        await options.close();
+        await mixed.storeShields({ relations: mode });
         for (const one of readers) await one.restart({ reload: true });
       };
       const withOuter = [

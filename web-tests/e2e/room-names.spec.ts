@@ -5,29 +5,27 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { bothBrowsers } from "../support/browsers.ts";
-import { clientPage, drive, tryToDrive, unhandled } from "../support/client-page.ts";
+import { drive, tryToDrive, unhandled } from "../support/client-page.ts";
 import { aboutRoom, holdToDevice, lyingHomeserver, toClient } from "../support/lies.ts";
 import type { LyingHomeserver, Plain, WireEvent } from "../support/lies.ts";
 import type { Recorder } from "../support/recorder.ts";
-import { HOMESERVER, startWorld } from "../support/world.ts";
+import { HOMESERVER } from "../support/world.ts";
 import type { World } from "../support/world.ts";
-import { openNew } from "./encrypted-state/people.ts";
-import type { Guarded } from "./encrypted-state/people.ts";
-import { launchExtensionBrowser, storeSettings, testBuild, until } from "./extension-pages.ts";
-import type { ExtensionBrowser } from "./extension-pages.ts";
+import { startMixedWorld, WITHOUT_MANTLE } from "./encrypted-state/people.ts";
+import type { Guarded, MixedWorld } from "./encrypted-state/people.ts";
+import { until } from "./extension-pages.ts";
 
 /** Longest wait for something that must happen. */
 const LIMIT = 60_000;
 /** A site that no build of Mantle knows. */
-const WITHOUT_MANTLE = "element.example.net";
 const FIELD = "org.mantle.member_profile";
 
 for (const kind of bothBrowsers) {
   describe(`names in one room in ${kind}`, { timeout: 600_000 }, () => {
+    let mixed: MixedWorld;
     let world: World;
     let recorder: Recorder;
     let liar: LyingHomeserver;
-    let browser: ExtensionBrowser;
     let alice: Guarded;
     /** Without power in her rooms, as everybody but Alice. */
     let bob: Guarded;
@@ -35,34 +33,20 @@ for (const kind of bothBrowsers) {
     let dave: Guarded;
 
     before(async () => {
-      const caches = { sync_response_cache_duration: "0s" };
-      world = await startWorld({ synapseConfig: { caches } });
-      recorder = await world.openRecorder();
-      liar = lyingHomeserver(world.synapse.baseUrl);
-      recorder.route(HOMESERVER, liar.route);
-      recorder.route(WITHOUT_MANTLE, await clientPage());
-      browser = await launchExtensionBrowser(kind, {
-        extension: testBuild(kind),
-        proxyPort: recorder.port,
+      mixed = await startMixedWorld(kind, async (made, front) => {
+        liar = lyingHomeserver(made.synapse.baseUrl);
+        front.route(HOMESERVER, liar.route);
       });
+      ({ world, recorder } = mixed);
       await choose({ "room-nicknames": "on" });
-      const page = (user: string, site: string): Promise<Guarded> =>
-        openNew(world, browser, user, site);
-      alice = await page("alice", "chat.example.org");
-      bob = await page("bob", "app.element.io");
-      dave = await page("dave", WITHOUT_MANTLE);
+      alice = await mixed.open("alice", "chat.example.org");
+      bob = await mixed.open("bob", "app.element.io");
+      dave = await mixed.open("dave", WITHOUT_MANTLE);
     });
 
-    const choose = async (shields: Record<string, string>): Promise<void> => {
-      const options = await browser.openExtensionPage("options.html");
-      await storeSettings(options, { version: 1, shields });
-      await options.close();
-    };
+    const choose = (shields: Record<string, string>): Promise<void> => mixed.storeShields(shields);
 
-    after(async () => {
-      await browser?.close();
-      await world?.close();
-    });
+    after(() => mixed?.close());
 
     /** A room whose state is encrypted, with all of them in it. */
     const openRoom = async (name: string): Promise<string> => {

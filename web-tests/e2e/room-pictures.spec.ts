@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { bothBrowsers } from "../support/browsers.ts";
-import { clientPage, drive, unhandled } from "../support/client-page.ts";
+import { drive, unhandled } from "../support/client-page.ts";
 import { putState, sendForgery } from "../support/hostile-member.ts";
 import { startPeer } from "../support/peer.ts";
 import type { Peer } from "../support/peer.ts";
@@ -14,26 +14,23 @@ import type { Colour, SealedFile } from "../support/pictures.ts";
 import { corsHeaders, forward } from "../support/recorder.ts";
 import type { Exchange, Recorder } from "../support/recorder.ts";
 import type { Account } from "../support/synapse.ts";
-import { HOMESERVER, startWorld } from "../support/world.ts";
+import { HOMESERVER } from "../support/world.ts";
 import type { World } from "../support/world.ts";
-import { openNew, PASSWORD } from "./encrypted-state/people.ts";
-import type { Guarded } from "./encrypted-state/people.ts";
-import { launchExtensionBrowser, testBuild, until } from "./extension-pages.ts";
-import type { ExtensionBrowser } from "./extension-pages.ts";
+import { givePower, PASSWORD, startMixedWorld, WITHOUT_MANTLE } from "./encrypted-state/people.ts";
+import type { Guarded, MixedWorld } from "./encrypted-state/people.ts";
+import { until } from "./extension-pages.ts";
 
 /** Longest wait for something that must happen. */
 const LIMIT = 45_000;
-/** A site that no build of Mantle knows. */
-const WITHOUT_MANTLE = "element.example.net";
 const RED: Colour = [220, 30, 40];
 const GREEN: Colour = [20, 160, 60];
 const BLUE: Colour = [30, 60, 200];
 
 for (const kind of bothBrowsers) {
   describe(`encrypted pictures of rooms in ${kind}`, { timeout: 600_000 }, () => {
+    let mixed: MixedWorld;
     let world: World;
     let recorder: Recorder;
-    let browser: ExtensionBrowser;
     let alice: Guarded;
     /** Without Mantle. */
     let dave: Guarded;
@@ -44,18 +41,10 @@ for (const kind of bothBrowsers) {
     let readableId: string;
 
     before(async () => {
-      const caches = { sync_response_cache_duration: "0s" };
-      world = await startWorld({ synapseConfig: { caches } });
-      recorder = await world.openRecorder();
-      recorder.route(WITHOUT_MANTLE, await clientPage());
-      browser = await launchExtensionBrowser(kind, {
-        extension: testBuild(kind),
-        proxyPort: recorder.port,
-      });
-      const page = (user: string, site: string): Promise<Guarded> =>
-        openNew(world, browser, user, site);
-      alice = await page("alice", "chat.example.org");
-      dave = await page("dave", WITHOUT_MANTLE);
+      mixed = await startMixedWorld(kind);
+      ({ world, recorder } = mixed);
+      alice = await mixed.open("alice", "chat.example.org");
+      dave = await mixed.open("dave", WITHOUT_MANTLE);
       carolAccount = await world.synapse.register("carol", PASSWORD);
       carol = await startPeer(world.synapse, carolAccount);
       ({ roomId } = await drive(alice.page, "createRoom", {
@@ -75,16 +64,12 @@ for (const kind of bothBrowsers) {
       // Her client knows by then who is to have her keys.
       await carol.send(roomId, "Hello");
       await alice.receive(roomId, "Hello");
-      const levels = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.power_levels`;
-      const now = await world.synapse.call(alice.credentials, "GET", levels);
-      const users = { ...(now["users"] as object), [carol.userId]: 50 };
-      await world.synapse.call(alice.credentials, "PUT", levels, { ...now, users });
+      await givePower(world, alice.credentials, roomId, carol.userId);
     });
 
     after(async () => {
       carol?.stop();
-      await browser?.close();
-      await world?.close();
+      await mixed?.close();
     });
 
     const set = (content: unknown): Promise<string> =>

@@ -7,23 +7,20 @@ import { randomBytes } from "node:crypto";
 import { after, before, describe, it } from "node:test";
 import { bothBrowsers } from "../support/browsers.ts";
 import { GPS_BYTES, jpegWithPlace, pictureHolding } from "../support/canaries.ts";
-import { clientPage, drive, tryToDrive, unhandled } from "../support/client-page.ts";
+import { drive, tryToDrive, unhandled } from "../support/client-page.ts";
 import { plainPicture, withRemark } from "../support/pictures.ts";
 import type { Colour } from "../support/pictures.ts";
 import { noticeTexts, openQuestion, press } from "../support/question.ts";
 import { answerJson, forward } from "../support/recorder.ts";
 import type { Exchange, Recorder } from "../support/recorder.ts";
-import { HOMESERVER, startWorld } from "../support/world.ts";
+import { HOMESERVER } from "../support/world.ts";
 import type { World } from "../support/world.ts";
-import { openNew } from "./encrypted-state/people.ts";
-import type { Guarded } from "./encrypted-state/people.ts";
-import { launchExtensionBrowser, storeSettings, testBuild, until } from "./extension-pages.ts";
-import type { ExtensionBrowser, Json } from "./extension-pages.ts";
+import { givePower, startMixedWorld, WITHOUT_MANTLE } from "./encrypted-state/people.ts";
+import type { Guarded, MixedWorld } from "./encrypted-state/people.ts";
+import { until } from "./extension-pages.ts";
 
 /** Longest wait for something that must happen. */
 const LIMIT = 45_000;
-/** A site that no build of Mantle knows. */
-const WITHOUT_MANTLE = "element.example.net";
 const RED: Colour = [220, 30, 40];
 const GREEN: Colour = [20, 160, 60];
 /** The name that an upload has while it waits. */
@@ -34,9 +31,9 @@ const canary = (): string => `picture${randomBytes(12).toString("hex")}`;
 
 for (const kind of bothBrowsers) {
   describe(`setting encrypted pictures of rooms in ${kind}`, { timeout: 600_000 }, () => {
+    let mixed: MixedWorld;
     let world: World;
     let recorder: Recorder;
-    let browser: ExtensionBrowser;
     let alice: Guarded;
     let bob: Guarded;
     /** Without Mantle. */
@@ -46,31 +43,17 @@ for (const kind of bothBrowsers) {
     let plainId: string;
 
     const set = async (mode: string): Promise<void> => {
-      const options = await browser.openExtensionPage("options.html");
       // The question about the profile's picture is another shield's.
-      const shields: Json =
-        mode === "on"
-          ? { "room-pictures": "on", profile: "off" }
-          : { "room-pictures": mode, profile: "off" };
-      await storeSettings(options, { version: 1, shields });
-      await options.close();
+      await mixed.storeShields({ "room-pictures": mode, profile: "off" });
       await alice.restart({ reload: true });
     };
 
     before(async () => {
-      const caches = { sync_response_cache_duration: "0s" };
-      world = await startWorld({ synapseConfig: { caches } });
-      recorder = await world.openRecorder();
-      recorder.route(WITHOUT_MANTLE, await clientPage());
-      browser = await launchExtensionBrowser(kind, {
-        extension: testBuild(kind),
-        proxyPort: recorder.port,
-      });
-      const page = (user: string, site: string): Promise<Guarded> =>
-        openNew(world, browser, user, site);
-      alice = await page("alice", "chat.example.org");
-      bob = await page("bob", "app.element.io");
-      dave = await page("dave", WITHOUT_MANTLE);
+      mixed = await startMixedWorld(kind);
+      ({ world, recorder } = mixed);
+      alice = await mixed.open("alice", "chat.example.org");
+      bob = await mixed.open("bob", "app.element.io");
+      dave = await mixed.open("dave", WITHOUT_MANTLE);
       const invite = [bob.userId, dave.userId];
       ({ roomId } = await drive(alice.page, "createRoom", {
         name: "Garden",
@@ -85,16 +68,10 @@ for (const kind of bothBrowsers) {
         invite: [alice.userId],
       }));
       await alice.join(plainId);
-      const levels = `/_matrix/client/v3/rooms/${encodeURIComponent(plainId)}/state/m.room.power_levels`;
-      const now = await world.synapse.call(dave.credentials, "GET", levels);
-      const users = { ...(now["users"] as object), [alice.userId]: 50 };
-      await world.synapse.call(dave.credentials, "PUT", levels, { ...now, users });
+      await givePower(world, dave.credentials, plainId, alice.userId);
     });
 
-    after(async () => {
-      await browser?.close();
-      await world?.close();
-    });
+    after(() => mixed?.close());
 
     const by = ({ credentials }: Guarded): Exchange[] =>
       recorder

@@ -1,11 +1,16 @@
 /** Who takes part: people with Mantle in pages, and people without it outside any browser. */
 import type { Page } from "puppeteer-core";
 import type { Credentials } from "../../client/session.ts";
-import { drive, openClient, setClockAhead } from "../../support/client-page.ts";
+import type { BrowserKind } from "../../support/browsers.ts";
+import { clientPage, drive, openClient, setClockAhead } from "../../support/client-page.ts";
 import { startPeer } from "../../support/peer.ts";
 import type { Peer } from "../../support/peer.ts";
+import type { Recorder } from "../../support/recorder.ts";
+import { startWorld } from "../../support/world.ts";
 import type { World } from "../../support/world.ts";
-import type { Synapse } from "../../support/synapse.ts";
+import type { Account, Synapse } from "../../support/synapse.ts";
+import { launchExtensionBrowser, storeSettings, testBuild } from "../extension-pages.ts";
+import type { ExtensionBrowser } from "../extension-pages.ts";
 
 /** Somebody in a room, whatever their client. */
 export interface Person {
@@ -78,6 +83,73 @@ export async function openNew(
   await synapse.register(user, PASSWORD);
   const label = user;
   return openGuarded(browser, { label, site, user, password: PASSWORD, encryptedState: false });
+}
+
+/** A site that no build of Mantle knows. */
+export const WITHOUT_MANTLE = "element.example.net";
+
+/** A homeserver, and one browser in which some pages have Mantle and one site has not. */
+export interface MixedWorld {
+  readonly world: World;
+  readonly recorder: Recorder;
+  readonly browser: ExtensionBrowser;
+  /** A new account, signed in on a page of that site. */
+  open(user: string, site: string): Promise<Guarded>;
+  /** Leaves these shields to be as they are stored, and all others as recommended. */
+  storeShields(shields: Record<string, string>): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** `prepare` runs before the browser is started. */
+export async function startMixedWorld(
+  kind: BrowserKind,
+  prepare?: (world: World, recorder: Recorder) => Promise<void>,
+): Promise<MixedWorld> {
+  // From an empty cache everybody is told what is true then, not what was two minutes ago.
+  const caches = { sync_response_cache_duration: "0s" };
+  const world = await startWorld({ synapseConfig: { caches } });
+  try {
+    const recorder = await world.openRecorder();
+    recorder.route(WITHOUT_MANTLE, await clientPage());
+    await prepare?.(world, recorder);
+    const browser = await launchExtensionBrowser(kind, {
+      extension: testBuild(kind),
+      proxyPort: recorder.port,
+    });
+    return {
+      world,
+      recorder,
+      browser,
+      open: (user, site) => openNew(world, browser, user, site),
+      storeShields: async (shields) => {
+        const options = await browser.openExtensionPage("options.html");
+        await storeSettings(options, { version: 1, shields });
+        await options.close();
+      },
+      close: async () => {
+        await browser.close();
+        await world.close();
+      },
+    };
+  } catch (error) {
+    // Left alone, its servers would keep this process from ending.
+    await world.close();
+    throw error;
+  }
+}
+
+/** Lets people change a room's state. */
+export async function givePower(
+  { synapse }: World,
+  owner: Account,
+  roomId: string,
+  ...users: string[]
+): Promise<void> {
+  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.power_levels`;
+  const levels = await synapse.call(owner, "GET", path);
+  const more = Object.fromEntries(users.map((user) => [user, 50]));
+  const all = { ...(levels["users"] as Record<string, number>), ...more };
+  await synapse.call(owner, "PUT", path, { ...levels, users: all });
 }
 
 /** Signs in on a page of a browser that has Mantle. */

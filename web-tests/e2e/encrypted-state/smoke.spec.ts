@@ -29,7 +29,7 @@ import {
   until,
 } from "../extension-pages.ts";
 import type { ExtensionBrowser, Json } from "../extension-pages.ts";
-import { openGuarded } from "./people.ts";
+import { givePower, openGuarded } from "./people.ts";
 
 const PASSWORD = "correct horse battery staple";
 const OTHER_TYPE = "org.example.state";
@@ -217,7 +217,7 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
     await drive(bob.page, "roomName", roomId, `Orchard ${CANARY}`);
     await drive(alice.page, "roomName", roomId, `Orchard ${CANARY}`);
     await carol.seeName(roomId, `Orchard ${CANARY}`);
-    await promote(world, alice, roomId, [bob.credentials.userId, carol.userId]);
+    await givePower(world, alice.credentials, roomId, bob.credentials.userId, carol.userId);
     await drive(bob.page, "setRoomName", roomId, `Meadow ${CANARY}`);
     await drive(alice.page, "roomName", roomId, `Meadow ${CANARY}`);
     await carol.seeName(roomId, `Meadow ${CANARY}`);
@@ -586,7 +586,7 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       });
       await drive(reader.page, "joinRoom", id);
       await carol.join(id);
-      await promote(world, owner, id, [carol.userId]);
+      await givePower(world, owner.credentials, id, carol.userId);
       await carol.seeName(id, name);
       await drive(reader.page, "roomName", id, name);
       await sendForgery(world.synapse, carolAccount, carol, id, {
@@ -845,7 +845,7 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
           // Nor the name itself, which invites have.
           assert.ok(!told.includes("org.mantle.room_state"));
           // What a device sets that its owner has not signed is not shown either, and that is said.
-          await promote(world, someone, made.roomId, [carol.userId]);
+          await givePower(world, someone.credentials, made.roomId, carol.userId);
           await carol.client.setRoomName(made.roomId, `Cellar of ${by} ${way} ${CANARY}`);
           await until(
             async () =>
@@ -856,7 +856,7 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
           const shown = await drive(someone.page, "heldState", made.roomId, "m.room.name", "");
           assert.equal(shown?.content["name"], name);
           // What the other sets is.
-          await promote(world, someone, made.roomId, [userId]);
+          await givePower(world, someone.credentials, made.roomId, userId);
           const next = `Attic of ${by} ${way} ${CANARY}`;
           await drive(other.page, "setRoomName", made.roomId, next);
           await drive(someone.page, "roomName", made.roomId, next);
@@ -1006,12 +1006,4 @@ async function topicIs(page: Page, roomId: string, topic: string): Promise<void>
     `the topic ${topic}`,
     LIMIT,
   );
-}
-
-async function promote(world: World, by: Person, roomId: string, users: string[]): Promise<void> {
-  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.power_levels`;
-  const levels = await world.synapse.call(by.credentials, "GET", path);
-  const now = levels["users"] as Record<string, number>;
-  const more = Object.fromEntries(users.map((user) => [user, 50]));
-  await world.synapse.call(by.credentials, "PUT", path, { ...levels, users: { ...now, ...more } });
 }
