@@ -1,8 +1,11 @@
 import "../../testing/page.ts";
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 
+import { RELATES_TO, shownRelation } from "./relation.ts";
+import type { Plain } from "./relation.ts";
 import { isSame, outerContent, padded, RANDOM_BYTES } from "./wire.ts";
 
 const CIPHER = { algorithm: "m.megolm.v1.aes-sha2", ciphertext: "x", session_id: "s" };
@@ -55,5 +58,30 @@ test("lengths of reactions spread, the shorter the more often, and nothing else 
   for (const byte of [0, 255]) {
     const all = padded({}, new Uint8Array(RANDOM_BYTES).fill(byte));
     assert.equal(String(all["org.mantle.padding"]).length, byte === 0 ? 0 : 12 * 16 + 15);
+  }
+});
+
+test("the vectors that others are given leave so, and are shown as they are inside", () => {
+  const file = new URL(
+    "../../../core/room-state/tests/vectors/names_pictures_relations.json",
+    import.meta.url,
+  );
+  const { relations } = JSON.parse(readFileSync(file, "utf8")) as {
+    relations: { payload: string; event: { content: Plain } }[];
+  };
+  assert.equal(relations.length, 4);
+  for (const { payload, event } of relations) {
+    const { type, content } = JSON.parse(payload) as { type: string; content: Plain };
+    const { [RELATES_TO]: left, ...sealed } = event.content;
+    const whole = { ...sealed, [RELATES_TO]: content[RELATES_TO] };
+    assert.deepEqual(outerContent(whole) ?? whole, event.content);
+    const decrypted = { type, content, outer: left, isInnerCertain: true };
+    assert.deepEqual(shownRelation(decrypted), content[RELATES_TO]);
+    if (type !== "m.reaction") continue;
+    // Two whole blocks and five bytes.
+    const random = new Uint8Array(RANDOM_BYTES).fill(1);
+    [random[0], random[3]] = [5, 4];
+    const { "org.mantle.padding": _padding, ...bare } = content;
+    assert.deepEqual(padded(bare, random), content);
   }
 });

@@ -1,9 +1,17 @@
 import "../../testing/page.ts";
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 
 import { innerContent, MAX_NAME, memberIn, memberPath, nameIn, outerContent } from "./profile.ts";
+import type { Plain } from "./profile.ts";
+
+interface Vector {
+  readonly displayname: string | null;
+  readonly payload: string;
+  readonly event: { readonly content: Plain };
+}
 
 const HS = "https://hs.example.org";
 
@@ -69,4 +77,24 @@ describe("the address of a member event", () => {
       assert.equal(memberIn(HS + path), undefined, path);
     }
   });
+});
+
+test("the vectors that others are given are what is written here, inside and outside", () => {
+  const file = new URL(
+    "../../../core/room-state/tests/vectors/names_pictures_relations.json",
+    import.meta.url,
+  );
+  const { member_profiles: vectors } = JSON.parse(readFileSync(file, "utf8")) as {
+    member_profiles: Vector[];
+  };
+  assert.equal(vectors.length, 2);
+  for (const { displayname, payload, event } of vectors) {
+    const name = displayname ?? undefined;
+    const { content } = JSON.parse(payload) as { content: Plain };
+    assert.deepEqual(content, JSON.parse(innerContent(name)));
+    assert.equal(nameIn(content), name);
+    const sealed = event.content["org.mantle.member_profile"];
+    const chosen = { membership: "join", displayname: displayname ?? "Alice" };
+    assert.deepEqual(event.content, outerContent(chosen, "Alice", sealed));
+  }
 });

@@ -2,6 +2,7 @@ import "../../testing/page.ts";
 
 import assert from "node:assert/strict";
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 
 import { decrypted, encrypted, WrongBytes } from "./cipher.ts";
@@ -68,4 +69,25 @@ describe("a picture that is encrypted", () => {
       assert.deepEqual([...counter.subarray(8)], Array(8).fill(0));
     }
   });
+});
+
+test("the vector that others are given is read as it was", async () => {
+  const path = new URL(
+    "../../../core/room-state/tests/vectors/names_pictures_relations.json",
+    import.meta.url,
+  );
+  const { room_picture: vector } = JSON.parse(readFileSync(path, "utf8")) as {
+    room_picture: { picture: string; ciphertext: string; payload: string };
+  };
+  const { content } = JSON.parse(vector.payload) as { content: unknown };
+  const file = pictureFile(content);
+  assert.ok(file !== undefined);
+  const shown = await decrypted(file, new Uint8Array(Buffer.from(vector.ciphertext, "base64")));
+  assert.deepEqual(shown, new Uint8Array(Buffer.from(vector.picture, "base64")));
+  // A writer of ours writes the same members.
+  const own = await encrypted(shown);
+  const { file: theirs } = content as { file: Record<string, unknown> };
+  const members = (of: object): string[] => Object.keys(of).sort();
+  assert.deepEqual(members({ ...own.file, url: "" }), members(theirs));
+  assert.deepEqual(members(own.file["key"] as object), members(theirs["key"] as object));
 });

@@ -26,5 +26,6 @@ mod redacted;
 mod sessions;
 mod stored;
 mod trust;
+mod vectors;
 mod visibility;
 mod waiting;
