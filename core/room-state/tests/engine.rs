@@ -1678,6 +1678,30 @@ fn what_is_encrypted_is_not_converted_again_and_a_leftover_is_emptied() {
 }
 
 #[test]
+fn what_the_homeserver_holds_by_now_counts_before_what_the_client_still_holds() {
+    let mut alice = Client::new(ALICE);
+    let held = |id: &str, name: &str| {
+        json!({"type": "m.room.name", "state_key": "", "sender": ALICE, "event_id": id,
+            "content": {"name": name}})
+    };
+    let mut steps = |events: &[Value]| {
+        let state = json!([room_state(), events.to_vec()].concat());
+        match alice.engine.convert_room(RoomId(ROOM), &state.to_string()).unwrap() {
+            Conversion::Convert { encrypt, blank, done, .. } => (encrypt.len(), blank.len(), done),
+            Conversion::Refuse { sentence } => panic!("{sentence}"),
+        }
+    };
+    let old = held("$old", "Readable");
+    assert_eq!(steps(std::slice::from_ref(&old)), (1, 1, false));
+    // Emptied already, which the client has not been told of.
+    assert_eq!(steps(&[old.clone(), held("$new", "")]), (0, 0, true));
+    // Changed by somebody meanwhile: once, with what is there now.
+    assert_eq!(steps(&[old.clone(), held("$new", "Another")]), (1, 1, false));
+    // The same event, asked for.
+    assert_eq!(steps(&[old.clone(), old]), (1, 1, false));
+}
+
+#[test]
 fn the_inviters_word_names_the_invite() {
     let (alice, _, event) = alice_and_bob();
     let mut alice = alice;

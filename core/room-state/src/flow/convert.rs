@@ -68,7 +68,8 @@ pub(crate) fn convert_room(
     let mut blank = Vec::new();
     let mut redact = Vec::new();
     let mut types = Vec::new();
-    for event in elements(state)? {
+    let events = elements(state)?;
+    for (at, event) in events.iter().enumerate() {
         let text = |key| get_str(event, &[key]).map(Option::unwrap_or_default);
         let (event_type, state_key) = (text("type")?, text("state_key")?);
         let content = get(event, &["content"])?.unwrap_or("{}");
@@ -90,6 +91,8 @@ pub(crate) fn convert_room(
         let event_id = get_str(event, &["event_id"])?.unwrap_or_default();
         let slot = TypeAndKey { event_type: &event_type, state_key: &state_key };
         let content_json = match known.current(room, slot) {
+            // The server's, which stand last, are newer than what the client was told so far.
+            None if is_held_again(&events[at + 1..], slot)? => continue,
             None => Some(content),
             // What the client holds in clear of an encrypted event.
             Some(current)
@@ -130,6 +133,17 @@ pub(crate) fn convert_room(
     let done = flag.is_none() && blank.is_empty();
     let types = model.settings.types.iter().map(str::to_owned).collect();
     Ok(Conversion::Convert { flag, encrypt, blank, redact, types, done })
+}
+
+/// Whether one of these events has this slot.
+fn is_held_again(events: &[&str], slot: TypeAndKey<'_>) -> Result<bool, EngineError> {
+    for event in events {
+        let is = |key, wanted| get_str(event, &[key]).map(|value| value.as_deref() == Some(wanted));
+        if is("type", slot.event_type)? && is("state_key", slot.state_key)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn may_convert(levels: &PowerLevels, user: UserId<'_>, flagged: bool, types: &[String]) -> bool {
