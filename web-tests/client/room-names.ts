@@ -4,24 +4,22 @@ import { client } from "./session.ts";
 const LIMIT_MS = 45_000;
 
 /** As `/myroomnick` does it; gives the event's id. */
-export async function setRoomNickname(roomId: string, name: string): Promise<{ eventId: string }> {
-  const me = client().getUserId() ?? "";
-  const event = client().getRoom(roomId)?.currentState.getStateEvents("m.room.member", me);
-  const content = { ...(event?.getContent() ?? { membership: "join" }), displayname: name };
-  const answer = await client().sendStateEvent(
-    roomId,
-    "m.room.member" as never,
-    content as never,
-    me,
-  );
-  return { eventId: answer.event_id };
+export function setRoomNickname(roomId: string, name: string): Promise<{ eventId: string }> {
+  return changeOwnMember(roomId, { displayname: name });
 }
 
 /** As `/myroomavatar` does it: with what Element reads of the event beside it. */
-export async function setOwnRoomPicture(roomId: string, url: string): Promise<{ eventId: string }> {
+export function setOwnRoomPicture(roomId: string, url: string): Promise<{ eventId: string }> {
+  return changeOwnMember(roomId, { avatar_url: url });
+}
+
+async function changeOwnMember(
+  roomId: string,
+  change: Record<string, string>,
+): Promise<{ eventId: string }> {
   const me = client().getUserId() ?? "";
   const event = client().getRoom(roomId)?.currentState.getStateEvents("m.room.member", me);
-  const content = { ...event?.getContent(), avatar_url: url };
+  const content = { ...(event?.getContent() ?? { membership: "join" }), ...change };
   const answer = await client().sendStateEvent(
     roomId,
     "m.room.member" as never,

@@ -431,6 +431,46 @@ const answers = rows<Program>(
   },
 );
 
+/** What a step shows or throws before the request is sent, and then once in each state. */
+function inEachState(
+  url: string,
+  step: (xhr: XMLHttpRequest) => unknown,
+  { method = "GET", body = null }: { method?: string; body?: string | null } = {},
+): Promise<unknown> {
+  return outcome(async () => {
+    const watch = new XhrWatch(new XMLHttpRequest(), false);
+    const { xhr } = watch;
+    const notes: unknown[] = [];
+    const seen = new Set<number>();
+    const note = (): void => {
+      try {
+        notes.push(step(xhr));
+      } catch (error) {
+        notes.push([xhr.readyState, (error as Error).name, (error as Error).message]);
+      }
+    };
+    note();
+    xhr.addEventListener("readystatechange", () => {
+      if (!seen.has(xhr.readyState)) note();
+      seen.add(xhr.readyState);
+    });
+    xhr.open(method, url);
+    xhr.send(body);
+    await watch.end(LIMIT_MS);
+    note();
+    return notes;
+  });
+}
+
+function lookAt(xhr: XMLHttpRequest): unknown {
+  return [
+    ...[xhr.readyState, xhr.status, xhr.statusText, xhr.responseURL],
+    ...[xhr.getAllResponseHeaders().length > 0, xhr.responseXML],
+    // How much has come in at that moment is the network's luck.
+    ...(xhr.readyState === 3 ? [] : [xhr.responseText, xhr.response]),
+  ];
+}
+
 const states: SuiteCase[] = cases("xhr, state", [...posts, "watched"], {
   "headers asked for in odd ways": async (t) => {
     const watch = new XhrWatch(new XMLHttpRequest(), false);
@@ -446,78 +486,17 @@ const states: SuiteCase[] = cases("xhr, state", [...posts, "watched"], {
     return [early, opened, await Promise.all(names.map(header))];
   },
   "type set in each state": (t) =>
-    outcome(async () => {
-      const watch = new XhrWatch(new XMLHttpRequest(), false);
-      const { xhr } = watch;
-      const notes: unknown[] = [];
-      const set = (): void => {
-        try {
-          xhr.responseType = "blob";
-          notes.push([xhr.readyState, xhr.responseType]);
-        } catch (error) {
-          notes.push([xhr.readyState, (error as Error).name, (error as Error).message]);
-        }
-      };
-      set();
-      const seen = new Set<number>();
-      xhr.addEventListener("readystatechange", () => {
-        if (!seen.has(xhr.readyState)) set();
-        seen.add(xhr.readyState);
-      });
-      xhr.open("GET", t.url({ text: "{}" }));
-      xhr.send();
-      await watch.end(LIMIT_MS);
-      return notes;
+    inEachState(t.url({ text: "{}" }), (xhr) => {
+      xhr.responseType = "blob";
+      return [xhr.readyState, xhr.responseType];
     }),
   "type overridden in each state": (t) =>
-    outcome(async () => {
-      const watch = new XhrWatch(new XMLHttpRequest(), false);
-      const { xhr } = watch;
-      const notes: unknown[] = [];
-      const seen = new Set<number>();
-      const override = (): void => {
-        try {
-          xhr.overrideMimeType("text/plain");
-          notes.push(xhr.readyState);
-        } catch (error) {
-          notes.push([xhr.readyState, (error as Error).name, (error as Error).message]);
-        }
-      };
-      override();
-      xhr.addEventListener("readystatechange", () => {
-        if (!seen.has(xhr.readyState)) override();
-        seen.add(xhr.readyState);
-      });
-      xhr.open("GET", t.url({ text: "{}" }));
-      xhr.send();
-      await watch.end(LIMIT_MS);
-      return notes;
+    inEachState(t.url({ text: "{}" }), (xhr) => {
+      xhr.overrideMimeType("text/plain");
+      return xhr.readyState;
     }),
   "every property in every state": (t) =>
-    outcome(async () => {
-      const watch = new XhrWatch(new XMLHttpRequest(), false);
-      const { xhr } = watch;
-      const notes: unknown[] = [];
-      const seen = new Set<number>();
-      const look = (): void => {
-        notes.push([
-          ...[xhr.readyState, xhr.status, xhr.statusText, xhr.responseURL],
-          ...[xhr.getAllResponseHeaders().length > 0, xhr.responseXML],
-          // How much has come in at that moment is the network's luck.
-          ...(xhr.readyState === 3 ? [] : [xhr.responseText, xhr.response]),
-        ]);
-      };
-      look();
-      xhr.addEventListener("readystatechange", () => {
-        if (!seen.has(xhr.readyState)) look();
-        seen.add(xhr.readyState);
-      });
-      xhr.open("POST", t.url({ text: '{"a":1}' }));
-      xhr.send(JSON_BODY);
-      await watch.end(LIMIT_MS);
-      look();
-      return notes;
-    }),
+    inEachState(t.url({ text: '{"a":1}' }), lookAt, { method: "POST", body: JSON_BODY }),
   "text asked for of another type": (t) =>
     outcome(async () => {
       const watch = new XhrWatch(new XMLHttpRequest(), false);

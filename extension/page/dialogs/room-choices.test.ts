@@ -3,21 +3,9 @@ import "../../testing/page.ts";
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { connectRequests, takeAnswer } from "../channel/relay-requests.ts";
+import { stored } from "../../testing/stored.ts";
 import { choiceKey, MAX_ROOMS, recallChoice, rememberChoice } from "./room-choices.ts";
 
-/** What the extension keeps. */
-const stored = new Map<string, string>();
-connectRequests((request) => {
-  const { id } = request;
-  if (request.kind === "load") {
-    takeAnswer({ kind: "loaded", id, entries: Object.fromEntries(stored) });
-  } else if (request.kind === "store") {
-    if (request.value === null) stored.delete(request.key);
-    else stored.set(request.key, request.value);
-    takeAnswer({ kind: "stored", id });
-  }
-});
 beforeEach(() => stored.clear());
 
 const url = (room: string): string =>

@@ -3,20 +3,9 @@ import "../../testing/page.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { connectRequests, takeAnswer } from "../channel/relay-requests.ts";
+import { stored } from "../../testing/stored.ts";
 import { MAX_REMOVED, RemovedReactions } from "./removed.ts";
 
-/** What the extension keeps. */
-const stored = new Map<string, string>();
-connectRequests((request) => {
-  const { id } = request;
-  if (request.kind === "load") {
-    takeAnswer({ kind: "loaded", id, entries: Object.fromEntries(stored) });
-  } else if (request.kind === "store") {
-    stored.set(request.key, request.value ?? "");
-    takeAnswer({ kind: "stored", id });
-  }
-});
 Object.defineProperty(window, "navigator", {
   configurable: true,
   value: { locks: { request: (_name: string, work: () => Promise<void>) => work() } },
