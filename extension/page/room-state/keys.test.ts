@@ -3,6 +3,7 @@ import "../../testing/page.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import type { EventStub } from "./element/client.ts";
 import type { StateEngine } from "./engine.ts";
 import { KeyFetcher, MEMBER_PROFILE } from "./keys.ts";
 
@@ -33,4 +34,99 @@ test("names in one room are handed on where the module keeps their order no more
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   assert.equal(taken.length, 100);
+});
+
+test("keys that are said to be withheld are looked for seldom, and found when they come", async () => {
+  const stubs: EventStub[] = [];
+  let exports = 0;
+  let hasKey = false;
+  let opened = 0;
+  const crypto = {
+    // As matrix-js-sdk: the event stays on its list, and is tried again whatever is said of its key.
+    decryptEvent: (stub: EventStub) => {
+      stubs.push(stub);
+      return Promise.reject(new Error("withheld"));
+    },
+    getUserDeviceInfo: async () => new Map(),
+    olmMachine: {
+      exportRoomKeys: async () => {
+        exports += 1;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        return hasKey ? "[{}]" : "[]";
+      },
+    },
+  };
+  const client = {
+    getCrypto: () => crypto,
+    getRoom: () => ({
+      currentState: { setStateEvents: () => undefined },
+      recalculate: () => undefined,
+    }),
+    getEventMapper: () => (event: object) => event,
+    isInitialSyncComplete: () => true,
+  };
+  Object.assign((globalThis as unknown as { window: object }).window, {
+    mxMatrixClientPeg: { get: () => client },
+  });
+  const event = { type: "m.room.name", state_key: "", event_id: "$name" };
+  let waits = [
+    {
+      ...{
+        roomId: "!r",
+        eventId: "$name",
+        sessionId: "s",
+        sender: "@a:hs",
+        stateKey: "m.room.name:",
+      },
+      ...{ ts: 1, content: {}, reason: "session" },
+    },
+  ];
+  let isKnown = false;
+  const needs = { sessions: [{ roomId: "!r", sessionId: "s" }] };
+  const state = {
+    takeUndecryptable: () => waits.splice(0),
+    hasUndecryptable: () => opened === 0,
+    isUndecryptable: () => opened === 0,
+    retryNeeds: () =>
+      opened > 0 ? undefined : { answer: 0, ...needs, owners: [], rooms: [], memberDevices: [] },
+    addRoomKeys: () => {
+      isKnown = true;
+      return 1;
+    },
+    retried: () => {
+      const isNow = isKnown && opened === 0;
+      if (isNow) opened += 1;
+      return { events: isNow ? [{ roomId: "!r", event }] : [], more: false };
+    },
+    isCurrent: () => true,
+  };
+  const engine = {
+    isRunning: true,
+    call: (call: (of: unknown) => unknown) => call(state),
+    persistSoon: () => undefined,
+  };
+  const keys = new KeyFetcher(engine as unknown as StateEngine);
+  assert.ok(keys.watch());
+  const says = (): void => {
+    for (const stub of stubs) void stub.attemptDecryption();
+  };
+  const until = async (ms: number, isOver: () => boolean): Promise<void> => {
+    const start = Date.now();
+    while (Date.now() - start < ms && !isOver()) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  };
+  // Somebody says so all the time.
+  await until(2_000, () => {
+    says();
+    return false;
+  });
+  assert.equal(stubs.length, 1, "nobody is asked again");
+  assert.ok(exports > 0 && exports <= 6, `keys were read ${exports} times in two seconds`);
+  assert.equal(opened, 0);
+  // The key comes, as the last that is said.
+  hasKey = true;
+  says();
+  await until(20_000, () => opened > 0);
+  assert.equal(opened, 1);
 });

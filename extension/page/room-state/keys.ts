@@ -28,6 +28,13 @@ const FETCH_TIMEOUT_MS = 1_500;
 const FIRST_FETCH_TIMEOUT_MS = 8_000;
 /** Keys that arrive close together are retried together, in one trip to the page's crypto. */
 const RETRY_DELAY_MS = 60;
+/**
+ * Anybody may have the page's crypto say that a key may have come (`m.room_key.withheld` needs no
+ * encryption), and each look for one reads all keys. After a look that found none the next one waits so
+ * many times as long as that took, and no longer than the other: by then a key that came is found.
+ */
+const REST_BY_LOOK = 10;
+const MAX_REST_MS = 5_000;
 /** For events whose room the client does not have yet; an invite may never come. */
 const TRY_AGAIN_AFTER = 500;
 const MAX_TRIES = 60;
@@ -54,6 +61,10 @@ export class KeyFetcher {
   readonly #keyListeners = new Map<string, EventStub>();
   readonly #slicer = new TimeSlicer();
   #isRetryScheduled = false;
+  #restUntil = 0;
+  /** A look is under way, and whether it has been said meanwhile that a key may have come. */
+  #isLooking = false;
+  #isAskedAgain = false;
   #retrying: Promise<void> = NativePromise.resolve();
   #undelivered: Undelivered[] = [];
   /** Takes what member events carry (`extension/page/room-names`): no state of the room's own. */
@@ -123,7 +134,7 @@ export class KeyFetcher {
       if (this.#keyListeners.has(event.eventId)) continue;
       this.#keyListeners.set(
         event.eventId,
-        stubOf(event, () => this.scheduleRetry()),
+        stubOf(event, () => this.#keyMayBeThere()),
       );
       fresh.push(event);
     }
@@ -140,20 +151,49 @@ export class KeyFetcher {
     return this.#engine.call((state) => state.hasUndecryptable());
   }
 
+  #keyMayBeThere(): void {
+    if (this.#isLooking) {
+      this.#isAskedAgain = true;
+      return;
+    }
+    const rest = this.#restUntil - now();
+    // A clock that was set back holds nothing up.
+    this.scheduleRetry(rest > RETRY_DELAY_MS && rest <= MAX_REST_MS ? rest : RETRY_DELAY_MS);
+  }
+
   /** Soon: opens what can be opened now, and puts it into the running client. */
   scheduleRetry(delay = RETRY_DELAY_MS): void {
     if (this.#isRetryScheduled) return;
     this.#isRetryScheduled = true;
     setTimer(() => {
       this.#isRetryScheduled = false;
-      const retry = (): Promise<void> => this.#retry();
-      this.#retrying = this.#retrying.then(retry).catch(() => undefined);
+      const look = (): Promise<void> => this.#look();
+      this.#retrying = this.#retrying.then(look).catch(() => undefined);
     }, delay);
   }
 
-  async #retry(): Promise<void> {
+  async #look(): Promise<void> {
+    const startedAt = now();
+    this.#isLooking = true;
+    let isFound = false;
+    try {
+      isFound = await this.#retry();
+    } finally {
+      const rest = (now() - startedAt) * REST_BY_LOOK;
+      this.#restUntil = isFound ? 0 : now() + (rest < MAX_REST_MS ? rest : MAX_REST_MS);
+      this.#isLooking = false;
+      if (this.#isAskedAgain) {
+        this.#isAskedAgain = false;
+        this.#keyMayBeThere();
+      }
+    }
+  }
+
+  /** Whether something opened. */
+  async #retry(): Promise<boolean> {
     const client = runningClient();
-    if (client === undefined || !this.#engine.isRunning) return;
+    if (client === undefined || !this.#engine.isRunning) return false;
+    let isFound = false;
     const needs = this.#engine.call((state) => state.retryNeeds());
     if (needs !== undefined) await this.fetchNeeded(needs);
     // Those that came before the client had worked through their answer go first.
@@ -164,6 +204,7 @@ export class KeyFetcher {
       const start = now();
       const step = this.#engine.call((state) => state.retried(this.#slicer.most));
       this.#slicer.took(now() - start);
+      isFound ||= step.events.length > 0;
       await eachInSteps(step.events, (one) => this.#deliver(client, { ...one, tries: 0 }));
       if (!step.more) break;
       await yieldToPage();
@@ -171,6 +212,7 @@ export class KeyFetcher {
     if (this.#undelivered.length > 0) this.scheduleRetry(TRY_AGAIN_AFTER);
     this.#dropKeyListeners();
     this.#engine.persistSoon();
+    return isFound;
   }
 
   /** Those of events that wait no more. */
