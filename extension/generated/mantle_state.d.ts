@@ -68,10 +68,13 @@ export interface SessionView {
     refused: { userId: string; deviceId: string; why: "blocked" | "not-cross-signed" }[];
     withoutDevices: string[];
     roomKeyContent: Record<string, unknown>;
-    later: { shareWith: { userId: string; deviceId: string }[]; roomKeyContent: Record<string, unknown> }[];
+    later: LaterShare[];
+    more: boolean;
     importJson: string;
     shouldImport: boolean;
 }
+export interface LaterShare { shareWith: { userId: string; deviceId: string }[]; roomKeyContent: Record<string, unknown> }
+export interface MoreShares { shareWith: { userId: string; deviceId: string }[]; later: LaterShare[]; more: boolean }
 export interface Put { path: string; body: string }
 export interface Reencryption {
     delayMs: number;
@@ -130,6 +133,13 @@ export class EncryptedState {
      */
     addSignature(signature: string): void;
     /**
+     * Some of those who may read it, with their devices.
+     *
+     * # Errors
+     * A sentence.
+     */
+    addTargets(room_id: string, targets: string): void;
+    /**
      * Puts the shield's settings in force, as JSON text of what `shieldSettings` of the core says.
      */
     applySettings(settings: string): void;
@@ -151,6 +161,13 @@ export class EncryptedState {
      * Before a request is sent whose answer may hold state.
      */
     before(method: string, url: string): Before;
+    /**
+     * Begins to say who may read a room.
+     *
+     * # Errors
+     * A sentence.
+     */
+    beginTargets(room_id: string): void;
     /**
      * What converting a room takes.
      *
@@ -258,7 +275,14 @@ export class EncryptedState {
      */
     membersAdded(room_id: string): void;
     /**
-     * The session to encrypt with, and who must get its key.
+     * Further devices that must get the key of the session that was asked for last.
+     *
+     * # Errors
+     * A sentence.
+     */
+    moreShares(room_id: string, session_id: string): MoreShares;
+    /**
+     * The session to encrypt with, and who of those that were added must get its key.
      *
      * # Errors
      * A sentence.

@@ -30,7 +30,7 @@ pub use flow::plan_write::{CreatePlan, Plan, WriteRoute};
 pub use flow::reencrypt::{Again, Reencryption};
 pub use flow::responses::{Before, OpenStep};
 pub use flow::retry::{RetriedEvent, RetryStep, UndecryptableEvent};
-pub use flow::share_keys::{DeviceName, LaterShare, RefusedDevice, SessionView};
+pub use flow::share_keys::{DeviceName, LaterShare, MoreShares, SessionView};
 pub use ids::{DeviceId, DeviceKeys, EventId, RoomId, SessionId, TypeAndKey, UserId};
 pub use index::events::{ENCRYPTED_TYPE, FoundState, Place, find_state};
 pub use index::patch::{Edited, Part, Splice, splice};
@@ -46,6 +46,7 @@ pub use megolm::{
     OutboundSession, OwnDevice, PickleKey, Recipients, RestoreError, RotationPolicy,
     RotationReason, SessionError, SessionOrigin, SessionStore, Sharing,
 };
+pub use model::gathered::RefusedDevice;
 pub use model::invite_state::InvitePreview;
 pub use model::known::{FlagChange, KnownState, STATE_ENCRYPTION_FLAGS, StoredStateError};
 pub use model::needs::{Needs, SessionNeed};

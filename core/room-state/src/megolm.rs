@@ -14,7 +14,7 @@ pub(crate) mod encrypt;
 pub(crate) mod holders;
 mod inbound;
 mod outbound;
-mod recipients;
+pub(crate) mod recipients;
 mod seal;
 mod store;
 

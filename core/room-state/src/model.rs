@@ -5,6 +5,7 @@ pub(crate) mod current;
 pub(crate) mod decrypted;
 pub(crate) mod decryption;
 pub(crate) mod devices;
+pub(crate) mod gathered;
 pub(crate) mod in_flight;
 pub(crate) mod invite_state;
 pub(crate) mod journal;
@@ -36,6 +37,7 @@ use crate::error::EngineError;
 use crate::megolm::{OwnDevice, PickleKey, SessionStore};
 use crate::model::decrypted::DecryptedEvents;
 use crate::model::devices::Devices;
+use crate::model::gathered::Gathered;
 use crate::model::invite_state::InviteState;
 use crate::model::journal::Journal;
 use crate::model::outbound::OutboundSessions;
@@ -69,6 +71,8 @@ pub(crate) struct Model {
     pub(crate) profiles: OwnProfiles,
     pub(crate) due: SharingDue,
     pub(crate) outbound: OutboundSessions,
+    // Whom the session that is asked for next is for.
+    pub(crate) gathered: Option<Gathered>,
     // What is encrypted next, with its device's signature.
     pub(crate) signing: Option<Signing>,
     pub(crate) pending: PendingWrites,
@@ -93,6 +97,7 @@ impl Model {
             profiles: OwnProfiles::new(),
             due: SharingDue::new(),
             outbound: OutboundSessions::default(),
+            gathered: None,
             signing: None,
             pending: PendingWrites::default(),
         }
@@ -137,6 +142,7 @@ impl Model {
         self.profiles.clear();
         self.due = SharingDue::new();
         self.outbound.clear();
+        self.gathered = None;
         self.signing = None;
         self.pending.clear();
     }

@@ -12,8 +12,8 @@
 mod support;
 
 use mantle_room_state::{
-    Before, CreatePlan, EngineError, Request, RoomId, SessionId, TypeAndKey, UndecryptableEvent,
-    UserId,
+    Before, CreatePlan, DeviceName, EngineError, Request, RoomId, SessionId, SessionView,
+    TypeAndKey, UndecryptableEvent, UserId,
 };
 use serde_json::{Value, json};
 use support::*;
@@ -254,16 +254,80 @@ fn crowd(members: usize, devices: usize, now: u64) -> Value {
         "historyVisibility": "shared", "now": now})
 }
 
+/// All devices that are to get a session's key from its beginning on.
+fn all_shares(alice: &mut Client, session: &SessionView) -> Vec<DeviceName> {
+    let mut all = session.share_with.clone();
+    let mut is_more = session.more;
+    while is_more {
+        let of = SessionId { room_id: ROOM, id: &session.session_id };
+        let more = alice.engine.more_shares(of).unwrap();
+        assert!(!more.share_with.is_empty() && more.later.is_empty());
+        all.extend(more.share_with);
+        is_more = more.more;
+    }
+    all
+}
+
+#[test]
+fn who_may_read_a_room_is_said_in_parts_and_who_gets_its_key_comes_in_parts() {
+    let asked = crowd(3_000, 2, NOW);
+    let users = asked["targets"].as_array().unwrap();
+    let mut alice = Client::new(ALICE);
+    let mut without = asked.clone();
+    without.as_object_mut().unwrap().retain(|key, _| key != "targets" && key != "members");
+    let without = without.to_string();
+    let give = |alice: &mut Client, users: &[Value]| {
+        alice.engine.begin_targets(RoomId(ROOM)).unwrap();
+        for some in users.chunks(100) {
+            alice.engine.add_targets(RoomId(ROOM), &json!(some).to_string()).unwrap();
+        }
+    };
+    // Nobody is nobody by chance: it has to be said.
+    assert!(matches!(alice.engine.need_session(&without), Err(EngineError::Input(_))));
+    assert!(alice.engine.add_targets(RoomId(ROOM), "[]").is_err());
+    // What was begun for another room, or before this one was begun anew, is for neither.
+    alice.engine.begin_targets(RoomId(OTHER)).unwrap();
+    assert!(alice.engine.add_targets(RoomId(ROOM), "[]").is_err());
+    alice.engine.add_targets(RoomId(OTHER), &json!(users).to_string()).unwrap();
+    assert!(matches!(alice.engine.need_session(&without), Err(EngineError::Input(_))));
+    give(&mut alice, users);
+    give(&mut alice, &users[..2_999]);
+    let session = alice.engine.need_session(&without).unwrap();
+    let named = serde_json::to_string(&session).unwrap().len();
+    assert!(named < 100_000, "{named}");
+    let all = all_shares(&mut alice, &session);
+    assert_eq!(all.len(), 5_998);
+    let different: std::collections::BTreeSet<_> =
+        all.iter().map(|device| (&device.user_id, &device.device_id)).collect();
+    assert_eq!(different.len(), all.len());
+    // It was for one session, and there is nobody left.
+    assert!(matches!(alice.engine.need_session(&without), Err(EngineError::Input(_))));
+    let of = SessionId { room_id: ROOM, id: &session.session_id };
+    let rest = alice.engine.more_shares(of).unwrap();
+    assert!(rest.share_with.is_empty() && !rest.more);
+    // Half of them have it: who left is told apart from who has none yet.
+    let half = serde_json::to_string(&all[..3_000]).unwrap();
+    alice.engine.shared(of, &half).unwrap();
+    give(&mut alice, users);
+    let session = alice.engine.need_session(&without).unwrap();
+    assert_eq!((session.rotated, all_shares(&mut alice, &session).len()), (None, 3_000));
+    give(&mut alice, &users[1..]);
+    assert_eq!(alice.engine.need_session(&without).unwrap().rotated, Some("member-left"));
+    let of = SessionId { room_id: ROOM, id: &session.session_id };
+    assert!(alice.engine.more_shares(of).is_err(), "of another session");
+}
+
 #[test]
 fn a_room_of_ten_thousand_members_is_named_and_stops_no_other() {
     let mut alice = Client::new(ALICE);
     let mut asked = crowd(10_000, 5, NOW);
     let session = alice.engine.need_session(&asked.to_string()).unwrap();
-    assert_eq!(session.share_with.len(), 50_000);
     assert!(alice.persist().is_empty());
     alice.engine.imported(SessionId { room_id: ROOM, id: &session.session_id }).unwrap();
+    let all = all_shares(&mut alice, &session);
+    assert_eq!(all.len(), 50_000);
     // As it goes out, a hundred devices at a time.
-    for some in session.share_with.chunks(100) {
+    for some in all.chunks(100) {
         let reached = serde_json::to_string(some).unwrap();
         alice
             .engine
@@ -286,7 +350,7 @@ fn a_room_of_ten_thousand_members_is_named_and_stops_no_other() {
     let session = alice.engine.need_session(&asked.to_string()).unwrap();
     assert!(session.is_new);
     alice.engine.imported(SessionId { room_id: ROOM, id: &session.session_id }).unwrap();
-    let reached = serde_json::to_string(&session.share_with).unwrap();
+    let reached = serde_json::to_string(&all_shares(&mut alice, &session)).unwrap();
     alice.engine.shared(SessionId { room_id: ROOM, id: &session.session_id }, &reached).unwrap();
     assert!(alice.persist().is_empty());
     let size: usize = alice.store.values().map(|value| value.as_str().unwrap().len()).sum();
@@ -308,7 +372,7 @@ fn one_who_leaves_a_large_room_makes_a_new_session() {
     let mut alice = Client::new(ALICE);
     let mut asked = crowd(3_000, 2, NOW);
     let session = alice.engine.need_session(&asked.to_string()).unwrap();
-    let reached = serde_json::to_string(&session.share_with).unwrap();
+    let reached = serde_json::to_string(&all_shares(&mut alice, &session)).unwrap();
     alice.engine.shared(SessionId { room_id: ROOM, id: &session.session_id }, &reached).unwrap();
     alice.reload();
     asked["members"].as_array_mut().unwrap().remove(1_234);

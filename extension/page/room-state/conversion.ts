@@ -7,13 +7,13 @@ import { showProgress } from "../dialogs/progress.ts";
 import { ask } from "../dialogs/prompt.ts";
 import { shieldSettings } from "../core/shield-settings.ts";
 import {
+  eachTarget,
   mayHaveState,
   PageCryptoError,
   pause,
   roomStateOf,
   runningClient,
   sentenceIn,
-  targetsOf,
 } from "./element/client.ts";
 import type { PageClient, PageRoom } from "./element/client.ts";
 import { HomeserverError, isFinal, sendAsClient } from "./homeserver.ts";
@@ -320,11 +320,13 @@ async function preview(client: PageClient, rooms: PageRoom[]): Promise<string[]>
   const everyone = new Set<string>();
   const without = new Set<string>();
   for (const room of rooms) {
-    for (const { userId, devices } of await targetsOf(client, room)) {
-      if (userId === client.getUserId()) continue;
-      everyone.add(userId);
-      if (!devices.some(mayHaveState)) without.add(userId);
-    }
+    await eachTarget(client, room, (targets) => {
+      for (const { userId, devices } of targets) {
+        if (userId === client.getUserId()) continue;
+        everyone.add(userId);
+        if (!devices.some(mayHaveState)) without.add(userId);
+      }
+    });
   }
   const lines = [text("previewServer"), text("previewOthers")];
   if (without.size > 0) {

@@ -1,5 +1,5 @@
 /** A room's name and topic for people who are invited: sent to their devices in the Olm channel. */
-import { mayHaveState, runningClient, sendThroughOlm, targetsOf } from "./element/client.ts";
+import { eachTarget, mayHaveState, runningClient, sendThroughOlm } from "./element/client.ts";
 import type { DeviceName, PageClient, PageRoom } from "./element/client.ts";
 import type { StateEngine } from "./engine.ts";
 import type { KeyFetcher } from "./keys.ts";
@@ -63,13 +63,17 @@ export class InvitePreviews {
     }
     if (users.length === 0) return;
     const devices: DeviceName[] = [];
-    for (const { userId, devices: theirs } of await targetsOf(client, room)) {
-      if (!users.includes(userId)) continue;
-      this.#told.add(`${roomId}|${userId}`);
-      for (const device of theirs) {
-        if (mayHaveState(device)) devices.push({ userId, deviceId: device.deviceId });
+    const found: string[] = [];
+    await eachTarget(client, room, (targets) => {
+      for (const { userId, devices: theirs } of targets) {
+        if (!users.includes(userId)) continue;
+        found.push(userId);
+        for (const device of theirs) {
+          if (mayHaveState(device)) devices.push({ userId, deviceId: device.deviceId });
+        }
       }
-    }
+    });
+    for (const userId of found) this.#told.add(`${roomId}|${userId}`);
     if (devices.length === 0) return;
     const untold = new Set<string>();
     for (const { userId } of devices) untold.add(userId);

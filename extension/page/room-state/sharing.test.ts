@@ -25,25 +25,40 @@ class State {
   /** People who may read from an index on only. */
   readonly starts = new Map<string, number>();
 
+  beginTargets(): void {
+    // Nobody is known here but by name.
+  }
+
+  addTargets(): void {
+    // See above.
+  }
+
   needSession(): object {
+    return { sessionId: "s", roomKeyContent: { from: 0 }, ...this.#shares(), importJson: "[]" };
+  }
+
+  moreShares(): object {
+    return this.#shares();
+  }
+
+  /** At most a hundred at a time. */
+  #shares(): object {
     const shareWith: Name[] = [];
     const later = new Map<number, Name[]>();
-    for (const userId of USERS) {
-      if (this.given.includes(userId)) continue;
+    const missing = USERS.filter((userId) => !this.given.includes(userId));
+    for (const userId of missing.slice(0, 100)) {
       const start = this.starts.get(userId);
       if (start === undefined) shareWith.push({ userId, deviceId: "D" });
       else later.set(start, [...(later.get(start) ?? []), { userId, deviceId: "D" }]);
     }
     return {
-      sessionId: "s",
       shareWith,
-      roomKeyContent: { from: 0 },
       later: [...later].map(([from, names]) => ({
         shareWith: names,
         roomKeyContent: { from },
       })),
+      more: missing.length > 100,
       shouldImport: this.isNew,
-      importJson: "[]",
     };
   }
 
@@ -234,5 +249,120 @@ describe("people who may not read what was before they came", () => {
       assert.deepEqual(given.get(userId), { from: state.starts.get(userId) ?? 0 }, userId);
     }
     assert.deepEqual([...state.given].sort(), [...USERS].sort(), "and none is asked about again");
+  });
+});
+
+describe("a room of ten thousand members with five devices each", () => {
+  test("is told of in parts, and the page goes on in between", async () => {
+    const users = Array.from({ length: 10_000 }, (_, at) => `@member${at}:hs`);
+    const ids = ["A", "B", "C", "D", "E"];
+    const list = (userId: string) =>
+      new Map(
+        ids.map((deviceId) => {
+          const key = (kind: string): [string, string] => [
+            `${kind}:${deviceId}`,
+            userId.padEnd(43),
+          ];
+          return [
+            deviceId,
+            { deviceId, verified: 0, keys: new Map([key("curve25519"), key("ed25519")]) },
+          ];
+        }),
+      );
+    let judged = 0;
+    let mostAsked = 0;
+    const crypto = {
+      getUserDeviceInfo: async (some: string[]) => {
+        mostAsked = Math.max(mostAsked, some.length);
+        return new Map(some.map((userId) => [userId, list(userId)]));
+      },
+      getDeviceVerificationStatus: async () => {
+        judged += 1;
+        return null;
+      },
+      importRoomKeysAsJson: async () => undefined,
+      encryptToDeviceMessages: async (_type: string, devices: Name[]) => ({
+        batch: devices.map((name) => ({ ...name, payload: {} })),
+      }),
+    };
+    const room = {
+      roomId: ROOM,
+      currentState: { getStateEvents: () => null },
+      getEncryptionTargetMembers: async () => users.map((userId) => ({ userId })),
+    } as unknown as PageRoom;
+    const client = {
+      getCrypto: () => crypto,
+      getUserId: () => "@me:hs",
+      getDeviceId: () => "ME",
+      sendToDevice: async () => undefined,
+    } as unknown as PageClient;
+    let longest = 0;
+    const told: string[] = [];
+    const given = new Set<string>();
+    const missing = (): Name[] => {
+      const some: Name[] = [];
+      for (const userId of told) {
+        for (const deviceId of ids) {
+          if (some.length === 1_000) return some;
+          if (!given.has(`${userId}|${deviceId}`)) some.push({ userId, deviceId });
+        }
+      }
+      return some;
+    };
+    const shares = (): object => {
+      const shareWith = missing();
+      return { shareWith, later: [], more: given.size + shareWith.length < 50_000 };
+    };
+    const noted = <Args extends string[], Result>(call: (...args: Args) => Result) => {
+      return (...args: Args): Result => {
+        for (const arg of args) longest = Math.max(longest, arg.length);
+        return call(...args);
+      };
+    };
+    const state = {
+      beginTargets: noted(() => undefined),
+      addTargets: noted((_room: string, json: string) => {
+        for (const { userId, devices } of JSON.parse(json) as {
+          userId: string;
+          devices: object[];
+        }[]) {
+          assert.equal(devices.length, 5);
+          told.push(userId);
+        }
+      }),
+      needSession: noted(() => ({
+        sessionId: "s",
+        roomKeyContent: {},
+        shouldImport: false,
+        ...shares(),
+      })),
+      moreShares: noted(shares),
+      sessions: () => [ROOM],
+      shared: noted((_room: string, _session: string, json: string) => {
+        for (const { userId, deviceId } of JSON.parse(json) as Name[]) {
+          given.add(`${userId}|${deviceId}`);
+        }
+      }),
+      textToSign: () => undefined,
+      encrypt: () => 1,
+      takeEncrypted: () => ({ path: "/x", body: "{}" }),
+    };
+    const engine = {
+      call: (call: (state: EncryptedState) => unknown) => call(state as unknown as EncryptedState),
+      persist: async () => [],
+      persistSoon: () => undefined,
+    } as unknown as StateEngine;
+    const sharing = new StateSharing(
+      engine,
+      { tellInvited: async () => undefined } as unknown as InvitePreviews,
+      { addRules: () => true } as unknown as KeyFetcher,
+    );
+    const content = { eventType: "m.room.name", stateKey: "", contentJson: "{}" };
+    await sharing.encrypt(client, room, content);
+    assert.equal(given.size, 50_000);
+    assert.equal(new Set(told).size, users.length);
+    assert.ok(longest < 200_000, `${longest} letters in one call`);
+    assert.ok(mostAsked <= 1_000, `${mostAsked} users asked for at once`);
+    assert.equal(judged, 0, "nobody asks for a judgement that does not matter");
   });
 });

@@ -3,14 +3,14 @@ import type { EncryptedState } from "../../generated/mantle_state.js";
 import {
   checkCanShare,
   cryptoClient,
+  eachTarget,
   importSession,
   PageCryptoError,
   pause,
   sendThroughOlm,
   signAsDevice,
-  targetsOf,
 } from "./element/client.ts";
-import type { DeviceName, PageClient, PageRoom, Target } from "./element/client.ts";
+import type { DeviceName, PageClient, PageRoom } from "./element/client.ts";
 import { now, parseJson, setTimer } from "../primordials/primordials.ts";
 import { isFinal, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
@@ -21,6 +21,7 @@ import { text } from "../texts/texts.ts";
 type Encrypted = ReturnType<EncryptedState["takeEncrypted"]>;
 type Moved = ReturnType<EncryptedState["sharingDue"]>[number]["members"][number];
 type SessionView = ReturnType<EncryptedState["needSession"]>;
+type Shares = ReturnType<EncryptedState["moreShares"]>;
 type Again = ReturnType<EncryptedState["reencrypt"]>["events"][number];
 
 export interface StateContent {
@@ -157,17 +158,17 @@ export class StateSharing {
     client: PageClient,
     room: PageRoom,
     what: "new" | "again" | "key",
-  ): Promise<Target[]> {
+  ): Promise<void> {
     const { roomId } = room;
-    const targets = await targetsOf(client, room);
-    const members: string[] = [];
-    for (const { userId } of targets) members.push(userId);
+    this.#engine.call((state) => state.beginTargets(roomId));
+    await eachTarget(client, room, (targets) => {
+      const json = JSON.stringify(targets);
+      this.#engine.call((state) => state.addTargets(roomId, json));
+    });
     const session = this.#engine.call((state) =>
       state.needSession(
         JSON.stringify({
           roomId,
-          members,
-          targets,
           now: now(),
           keeps: what !== "new",
           sharesOnly: what === "key",
@@ -191,20 +192,25 @@ export class StateSharing {
       await this.#give(client, roomId, session);
     }
     await this.#engine.persist();
-    return targets;
   }
 
   /** What fails in the midst of it takes nothing back: the rest is given later. */
   async #give(client: PageClient, roomId: string, session: SessionView): Promise<void> {
-    const { sessionId, shareWith, roomKeyContent, later } = session;
+    const { sessionId, roomKeyContent } = session;
     const reached = (devices: readonly DeviceName[]): void => {
       this.#engine.call((state) => state.shared(roomId, sessionId, JSON.stringify(devices)));
     };
     try {
-      await sendThroughOlm(client, "m.room_key", shareWith, roomKeyContent, reached);
-      // People who may not read what was before they came.
-      for (const share of later) {
-        await sendThroughOlm(client, "m.room_key", share.shareWith, share.roomKeyContent, reached);
+      for (let some: Shares = session; ;) {
+        await sendThroughOlm(client, "m.room_key", some.shareWith, roomKeyContent, reached);
+        // People who may not read what was before they came.
+        for (const share of some.later) {
+          const { shareWith, roomKeyContent: theirs } = share;
+          await sendThroughOlm(client, "m.room_key", shareWith, theirs, reached);
+        }
+        if (!some.more) break;
+        this.#engine.persistSoon();
+        some = this.#engine.call((state) => state.moreShares(roomId, sessionId));
       }
     } catch (error) {
       this.#lookLater(roomId, AGAIN_AFTER);

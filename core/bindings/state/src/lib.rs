@@ -78,10 +78,13 @@ export interface SessionView {
   refused: { userId: string; deviceId: string; why: "blocked" | "not-cross-signed" }[];
   withoutDevices: string[];
   roomKeyContent: Record<string, unknown>;
-  later: { shareWith: { userId: string; deviceId: string }[]; roomKeyContent: Record<string, unknown> }[];
+  later: LaterShare[];
+  more: boolean;
   importJson: string;
   shouldImport: boolean;
 }
+export interface LaterShare { shareWith: { userId: string; deviceId: string }[]; roomKeyContent: Record<string, unknown> }
+export interface MoreShares { shareWith: { userId: string; deviceId: string }[]; later: LaterShare[]; more: boolean }
 export interface Put { path: string; body: string }
 export interface Reencryption {
   delayMs: number;
@@ -140,6 +143,9 @@ extern "C" {
     /// See the TypeScript section.
     #[wasm_bindgen(typescript_type = "SessionView")]
     pub type SessionView;
+    /// See the TypeScript section.
+    #[wasm_bindgen(typescript_type = "MoreShares")]
+    pub type MoreShares;
     /// See the TypeScript section.
     #[wasm_bindgen(typescript_type = "Put")]
     pub type Put;
@@ -598,13 +604,41 @@ impl EncryptedState {
         self.engine.pending_sent(pending_id, TypeAndKey { event_type, state_key }).map_err(error)
     }
 
-    /// The session to encrypt with, and who must get its key.
+    /// Begins to say who may read a room.
+    ///
+    /// # Errors
+    /// A sentence.
+    #[wasm_bindgen(js_name = beginTargets)]
+    pub fn begin_targets(&mut self, room_id: &str) -> Outcome {
+        self.engine.begin_targets(RoomId(room_id)).map_err(error)
+    }
+
+    /// Some of those who may read it, with their devices.
+    ///
+    /// # Errors
+    /// A sentence.
+    #[wasm_bindgen(js_name = addTargets)]
+    pub fn add_targets(&mut self, room_id: &str, targets: &str) -> Outcome {
+        self.engine.add_targets(RoomId(room_id), targets).map_err(error)
+    }
+
+    /// The session to encrypt with, and who of those that were added must get its key.
     ///
     /// # Errors
     /// A sentence.
     #[wasm_bindgen(js_name = needSession)]
     pub fn need_session(&mut self, json: &str) -> Outcome<SessionView> {
         Ok(to_js(&self.engine.need_session(json).map_err(error)?).unchecked_into())
+    }
+
+    /// Further devices that must get the key of the session that was asked for last.
+    ///
+    /// # Errors
+    /// A sentence.
+    #[wasm_bindgen(js_name = moreShares)]
+    pub fn more_shares(&mut self, room_id: &str, session_id: &str) -> Outcome<MoreShares> {
+        let session = SessionId { room_id, id: session_id };
+        Ok(to_js(&self.engine.more_shares(session).map_err(error)?).unchecked_into())
     }
 
     /// The page's crypto has the session.

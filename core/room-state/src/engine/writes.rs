@@ -6,7 +6,7 @@ use crate::flow::convert::{self, Conversion};
 use crate::flow::pending::{self, Upgrade};
 use crate::flow::plan_write::{self, CreatePlan, Plan, WriteRoute};
 use crate::flow::reencrypt::{self, Reencryption, Repeated};
-use crate::flow::share_keys::{self, SessionView};
+use crate::flow::share_keys::{self, MoreShares, SessionView};
 use crate::ids::{EventId, RoomId, SessionId, Slot, TypeAndKey, UserId};
 use crate::model::invite_state::{self, InvitePreview};
 use crate::model::outbound::Outgoing;
@@ -40,10 +40,31 @@ impl StateEngine {
         plan_write::plan_create(&mut self.model, body, now, consent)
     }
 
-    /// The session to encrypt a room's state with, and who must get its key. Makes or replaces it
-    /// where that is due; with `"keeps": true` neither for its age nor for its use, which only what
-    /// somebody sets anew asks for. With `"sharesOnly": true` nothing is going to be encrypted, so
-    /// one of an earlier run of the browser will do.
+    /// Begins to say who may read a room, before [`StateEngine::need_session`].
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::NotWriter`].
+    pub fn begin_targets(&mut self, room: RoomId<'_>) -> Result<(), EngineError> {
+        share_keys::begin_targets(&mut self.model, room)
+    }
+
+    /// Further users who may read the room, with their devices: a room may have ten thousand, and a
+    /// step of the page a few milliseconds. `[{"userId", "devices": [{"deviceId", "curve25519",
+    /// "crossSigned", "verified", "blocked"}]}]`.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] where it was not begun, or the text is not that.
+    pub fn add_targets(&mut self, room: RoomId<'_>, targets: &str) -> Result<(), EngineError> {
+        share_keys::add_targets(&mut self.model, room, targets)
+    }
+
+    /// The session to encrypt a room's state with, and who must get its key: of those that were added,
+    /// or of the request's own `members` and `targets`. Makes or replaces it where that is due; with
+    /// `"keeps": true` neither for its age nor for its use, which only what somebody sets anew asks
+    /// for. With `"sharesOnly": true` nothing is going to be encrypted, so one of an earlier run of the
+    /// browser will do. Not all devices are named at once: [`StateEngine::more_shares`].
     ///
     /// # Errors
     ///
@@ -51,6 +72,15 @@ impl StateEngine {
     /// should be.
     pub fn need_session(&mut self, json: &str) -> Result<SessionView, EngineError> {
         share_keys::need_session(&mut self.model, json)
+    }
+
+    /// Further devices that must get the key of the session that was asked for last.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] for another session than the one of now.
+    pub fn more_shares(&mut self, session: SessionId<'_>) -> Result<MoreShares, EngineError> {
+        share_keys::more_shares(&mut self.model, session)
     }
 
     /// The page's own crypto has the session.

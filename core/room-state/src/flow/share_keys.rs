@@ -1,4 +1,5 @@
-//! A room's session: made or renewed where that is due, and its key given to whoever may read.
+//! A room's session: made or renewed where that is due, and its key given to whoever may read. Who that
+//! is comes in parts, and goes out in parts: a room may have ten thousand members.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -9,14 +10,12 @@ use crate::megolm::authorship::{MAX_INTEGER, SlotOrder};
 use crate::megolm::encrypt::{
     encrypt_payload, encrypt_state, room_key_content, room_key_contents_from, room_keys_for_import,
 };
-use crate::megolm::holders::{UserHash, user_hash};
-use crate::megolm::{
-    DeviceKey, OutboundSession, OwnDevice, Recipients, RotationPolicy, RotationReason, Sharing,
-};
+use crate::megolm::recipients::{UserHash, user_hash};
+use crate::megolm::{OutboundSession, OwnDevice, Recipients, RotationPolicy, RotationReason};
 use crate::model::Model;
+use crate::model::gathered::{Gathered, MAX_NAMED, RefusedDevice};
 use crate::model::journal::Prefix;
 use crate::model::outbound::{Outbound, Outgoing};
-use crate::model::settings::Trust;
 use crate::model::signing::Signing;
 use crate::model::starts::{MAX_INDEX, MAX_USERS, MAX_WITHOUT_DEVICES};
 use crate::model::stored::number;
@@ -35,17 +34,10 @@ pub struct DeviceName {
     pub device_id: String,
 }
 
-/// A device that gets no key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RefusedDevice {
-    /// Whose.
-    pub user_id: String,
-    /// Which.
-    pub device_id: String,
-    /// `blocked` or `not-cross-signed`.
-    pub why: &'static str,
-}
+/// So many devices are named at once.
+const MAX_TOLD: usize = 1_000;
+/// In so many groups of those who may read from another index on: a key is made for each.
+const MAX_GROUPS: usize = 32;
 
 /// The session of a room, and who must get its key first.
 #[derive(Serialize)]
@@ -58,20 +50,34 @@ pub struct SessionView {
     /// Why the one before was given up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotated: Option<&'static str>,
-    /// Devices to send `room_key_content` to.
+    /// Devices to send `room_key_content` to: some of them.
     pub share_with: Vec<DeviceName>,
-    /// Devices that get none.
+    /// Some of the devices that get none.
     pub refused: Vec<RefusedDevice>,
-    /// Members none of whose devices gets the key.
+    /// Some of the members none of whose devices gets the key.
     pub without_devices: Vec<String>,
     /// Content of `m.room_key`. Secret.
     pub room_key_content: Box<RawValue>,
     /// Further devices, of people who may not read the session from its beginning on.
     pub later: Vec<LaterShare>,
+    /// Further devices are to be asked for ([`more_shares`]).
+    pub more: bool,
     /// For the page's `importRoomKeysAsJson`. Secret.
     pub import_json: String,
     /// The page's crypto may not have it yet.
     pub should_import: bool,
+}
+
+/// Further devices that must get a session's key.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MoreShares {
+    /// Devices to send the session's `room_key_content` to.
+    pub share_with: Vec<DeviceName>,
+    /// Devices of people who may not read it from its beginning on.
+    pub later: Vec<LaterShare>,
+    /// There are others.
+    pub more: bool,
 }
 
 /// Devices that get a session's key from a later index on.
@@ -171,10 +177,41 @@ impl Request {
     }
 }
 
-/// The session to encrypt a room's state with, and who must get its key. Makes or replaces it
-/// where that is due; with `"keeps": true` neither for its age nor for its use, which only what
-/// somebody sets anew asks for. With `"sharesOnly": true` nothing is going to be encrypted, so
-/// one of an earlier run of the browser will do.
+/// Begins to say who may read a room.
+///
+/// # Errors
+///
+/// [`EngineError::NotWriter`].
+pub(crate) fn begin_targets(model: &mut Model, room: RoomId<'_>) -> Result<(), EngineError> {
+    model.must_write()?;
+    model.gathered = Some(Gathered::new(room.0, model.settings.trust));
+    Ok(())
+}
+
+/// Further users who may read the room, with their devices: `[{"userId", "devices": [{"deviceId",
+/// "curve25519", "crossSigned", "verified", "blocked"}]}]`.
+///
+/// # Errors
+///
+/// [`EngineError`] where it was not begun, or the text is not that.
+pub(crate) fn add_targets(
+    model: &mut Model,
+    room: RoomId<'_>,
+    targets: &str,
+) -> Result<(), EngineError> {
+    let own = model.devices.own().ok_or(EngineError::NoDevice)?;
+    let gathered = model.gathered.as_mut().ok_or(EngineError::Input("targets"))?;
+    if !gathered.is_for(room.0, model.settings.trust) {
+        return Err(EngineError::Input("targets"));
+    }
+    gathered.add(own, targets)
+}
+
+/// The session to encrypt a room's state with, and who must get its key: those of
+/// [`add_targets`], or the request's own `members` and `targets`. Makes or replaces it where that is
+/// due; with `"keeps": true` neither for its age nor for its use, which only what somebody sets anew
+/// asks for. With `"sharesOnly": true` nothing is going to be encrypted, so one of an earlier run of
+/// the browser will do. Not all devices are named at once: [`more_shares`].
 ///
 /// # Errors
 ///
@@ -206,50 +243,43 @@ pub(crate) fn need_session(model: &mut Model, json: &str) -> Result<SessionView,
     if newcomers.note(outbound, &request, &allowed) {
         model.journal.touch(Prefix::Outbound, room_id);
     }
-    let missing = match outbound.session.sharing(&allowed, &request.policy, now) {
-        Sharing::Share(missing) if !is_put_off => newcomers.without_unknown(outbound, missing),
+    outbound.note_members(&allowed);
+    let without_devices = allowed
+        .users_without_devices()
+        .filter(|user| *user != device.user_id())
+        .take(MAX_NAMED)
+        .map(str::to_owned)
+        .collect();
+    let missing = if is_put_off {
         // A session that is to be replaced soon: those who came get the key of the next.
-        Sharing::Share(_) | Sharing::Rotate(_) => Recipients::new(),
+        Recipients::new()
+    } else {
+        let missing = outbound.session.holders().without_key(allowed);
+        newcomers.without_unknown(outbound, missing)
     };
-    let mut by_start: Map<u32, Vec<DeviceName>> = Map::new();
-    for (user_id, device) in missing.iter() {
-        let device_id = device.device_id.clone();
-        let name = DeviceName { user_id: user_id.to_owned(), device_id };
-        by_start.or_default(outbound.starts.of(&user_hash(user_id))).push(name);
-    }
-    let share_with = by_start.remove(&0).unwrap_or_default();
     // On disk before the first of them is sent the key: the page may be closed in between.
     let changed = outbound.session.mark_intended(&missing);
     outbound.reached = missing.is_empty();
     outbound.wanted = missing;
+    outbound.told = 0;
     outbound.asked = true;
     outbound.now = now;
-    outbound.note_members(&allowed);
+    let MoreShares { share_with, later, more } = shares(outbound)?;
     let session = &outbound.session;
     // As of when it was made, whatever is so now.
     let shares_history = request.shares_history && outbound.shares_history;
-    let starts: Vec<u32> = by_start.keys().copied().collect();
-    let contents = room_key_contents_from(session, &starts).map_err(|_| EngineError::NoSession)?;
-    let mut later = Vec::new();
-    for ((_, share_with), content) in by_start.into_iter().zip(contents) {
-        let room_key_content = raw(Ok(content), |secret| secret.expose().to_owned())?;
-        later.push(LaterShare { share_with, room_key_content });
-    }
     let view = SessionView {
         session_id: session.session_id(),
         is_new,
         rotated: renewal.map(Renewal::text),
         share_with,
         refused,
-        without_devices: allowed
-            .users_without_devices()
-            .filter(|user| *user != device.user_id())
-            .map(str::to_owned)
-            .collect(),
+        without_devices,
         room_key_content: raw(room_key_content(session, shares_history), |secret| {
             secret.expose().to_owned()
         })?,
         later,
+        more,
         import_json: room_keys_for_import(session, &device, shares_history)
             .map_err(|_| EngineError::NoSession)?
             .expose()
@@ -262,57 +292,76 @@ pub(crate) fn need_session(model: &mut Model, json: &str) -> Result<SessionView,
     Ok(view)
 }
 
-/// Who may have the key, and whose devices may not.
+/// The next devices of those that want the key.
+fn shares(outbound: &mut Outbound) -> Result<MoreShares, EngineError> {
+    let mut by_start: Map<u32, Vec<DeviceName>> = Map::new();
+    let mut told = 0;
+    for one in outbound.wanted.each().skip(outbound.told).take(MAX_TOLD) {
+        let start = outbound.starts.of(one.user_hash);
+        if by_start.len() >= MAX_GROUPS && !by_start.contains_key(&start) {
+            break;
+        }
+        let (user_id, device_id) = (one.user_id.to_owned(), one.device.device_id.clone());
+        by_start.or_default(start).push(DeviceName { user_id, device_id });
+        told += 1;
+    }
+    outbound.told += told;
+    let share_with = by_start.remove(&0).unwrap_or_default();
+    let starts: Vec<u32> = by_start.keys().copied().collect();
+    let contents =
+        room_key_contents_from(&outbound.session, &starts).map_err(|_| EngineError::NoSession)?;
+    let mut later = Vec::new();
+    for ((_, share_with), content) in by_start.into_iter().zip(contents) {
+        let room_key_content = raw(Ok(content), |secret| secret.expose().to_owned())?;
+        later.push(LaterShare { share_with, room_key_content });
+    }
+    Ok(MoreShares { share_with, later, more: outbound.told < outbound.wanted.len() })
+}
+
+/// Further devices that must get the key of the session that was asked for last.
+///
+/// # Errors
+///
+/// [`EngineError`] for another session than the one of now.
+pub(crate) fn more_shares(
+    model: &mut Model,
+    session: SessionId<'_>,
+) -> Result<MoreShares, EngineError> {
+    model.must_write()?;
+    shares(current(model, session)?)
+}
+
+/// Who may have the key, and some of those whose devices may not.
 fn recipients(
-    model: &Model,
+    model: &mut Model,
     own: &OwnDevice,
     room: RoomId<'_>,
     json: &str,
 ) -> Result<(Recipients, Vec<RefusedDevice>), EngineError> {
-    let mut allowed = Recipients::new();
-    let mut refused = Vec::new();
-    for member in elements(get(json, &["members"])?.ok_or(EngineError::Input("members"))?)? {
-        let member = exact_string(member).ok_or(EngineError::Input("members"))?;
-        if !model.due.is_away(room, &member) {
-            allowed.add_user(&member);
+    let gathered = model.gathered.take();
+    let trust = model.settings.trust;
+    let mut gathered = match get(json, &["targets"])? {
+        Some(targets) => {
+            let mut gathered = Gathered::new(room.0, trust);
+            gathered.add(own, targets)?;
+            gathered
+        }
+        None => gathered
+            .filter(|gathered| gathered.is_for(room.0, trust))
+            .ok_or(EngineError::Input("targets"))?,
+    };
+    if let Some(listed) = get(json, &["members"])? {
+        let mut members = Set::new();
+        for member in elements(listed)? {
+            members.insert(exact_string(member).ok_or(EngineError::Input("members"))?);
+        }
+        gathered.retain_users(|user_id| members.contains(user_id));
+        for member in members.iter() {
+            gathered.add_member(UserId(member));
         }
     }
-    for user in elements(get(json, &["targets"])?.ok_or(EngineError::Input("targets"))?)? {
-        let user_id = get_str(user, &["userId"])?.ok_or(EngineError::Input("targets"))?;
-        if !allowed.has_user(&user_id) {
-            continue;
-        }
-        for target in elements(get(user, &["devices"])?.unwrap_or("[]"))? {
-            let text = |key| get_str(target, &[key]).map(Option::unwrap_or_default);
-            let (device_id, curve25519) = (text("deviceId")?, text("curve25519")?);
-            let is_self = user_id == own.user_id() && device_id == own.device_id();
-            if is_self || device_id.is_empty() || curve25519.is_empty() {
-                continue;
-            }
-            match refusal(model, target)? {
-                Some(why) => {
-                    refused.push(RefusedDevice { user_id: user_id.clone(), device_id, why });
-                }
-                None => allowed.add(&user_id, DeviceKey { device_id, curve25519 }),
-            }
-        }
-    }
-    Ok((allowed, refused))
-}
-
-/// Why a device gets no key.
-fn refusal(model: &Model, target: &str) -> Result<Option<&'static str>, EngineError> {
-    let says = |key| get(target, &[key]).map(|value| value == Some("true"));
-    Ok(if says("blocked")? {
-        Some("blocked")
-    } else if model.settings.trust == Trust::CrossSigned
-        && !says("crossSigned")?
-        && !says("verified")?
-    {
-        Some("not-cross-signed")
-    } else {
-        None
-    })
+    gathered.retain_users(|user_id| !model.due.is_away(room, user_id));
+    Ok(gathered.done())
 }
 
 /// Who came since a room's session was made that is not for all who come, and from where on they may
@@ -388,20 +437,15 @@ impl Newcomers {
     }
 
     /// Those of them who may be given the key: not who came when it is not known from where on.
-    fn without_unknown(&self, outbound: &Outbound, missing: Recipients) -> Recipients {
+    fn without_unknown(&self, outbound: &Outbound, mut missing: Recipients) -> Recipients {
         let is_unknown = |user: &UserHash| !outbound.starts.contains(user);
         let unknown: Set<UserHash> =
             self.users.iter().map(|(user, _)| *user).filter(is_unknown).collect();
         if unknown.is_empty() {
             return missing;
         }
-        let mut known = Recipients::new();
-        for (user_id, device) in missing.iter() {
-            if !unknown.contains(&user_hash(user_id)) {
-                known.add(user_id, device.clone());
-            }
-        }
-        known
+        missing.retain_users(|_, user| !unknown.contains(user));
+        missing
     }
 }
 
@@ -415,21 +459,19 @@ fn renewal(
     let Some(outbound) = model.outbound.get(room_id) else { return (None, false) };
     let session_id = outbound.session_id();
     let stale = || model.states.is_stale_session(RoomId(room_id), &session_id);
-    let renewal = match outbound.session.sharing(allowed, &request.policy, request.now) {
+    let renewal = match outbound.session.rotation(allowed, &request.policy, request.now) {
         _ if outbound.is_behind() => {
             model.warnings.warn(RoomId(room_id), Warning::IndexUsedTwice, &session_id);
             Some(Renewal::Asked)
         }
         // Before whatever may wait: it encrypts nothing in any case.
         _ if !request.shares_only && !outbound.is_verified() => Some(Renewal::Unverified),
-        Sharing::Rotate(reason) => Some(Renewal::Rotation(reason)),
-        Sharing::Share(_) if outbound.shares_history && !request.shares_history => {
-            Some(Renewal::Visibility)
-        }
-        Sharing::Share(_) if newcomers.need_new_session(outbound) => Some(Renewal::Visibility),
+        Some(reason) => Some(Renewal::Rotation(reason)),
+        None if outbound.shares_history && !request.shares_history => Some(Renewal::Visibility),
+        None if newcomers.need_new_session(outbound) => Some(Renewal::Visibility),
         // So that it is done by this device, as the others in the room think.
-        Sharing::Share(_) if stale() => Some(Renewal::Rotation(RotationReason::MemberLeft)),
-        Sharing::Share(_) => None,
+        None if stale() => Some(Renewal::Rotation(RotationReason::MemberLeft)),
+        None => None,
     };
     // What is sent again tells nobody anything new. What is set anew waits for nothing.
     let is_put_off = renewal.is_some_and(Renewal::can_wait)

@@ -1,41 +1,17 @@
 //! Who has an outbound session's key, or may have it: apart from the ratchet, in parts that grow at
 //! the end, and hashed, so that a room of any size can be kept.
 
-use sha2::{Digest, Sha256};
-
 use super::RotationReason;
-use super::recipients::{DeviceKey, Recipients, Sharing};
+use super::recipients::{
+    DEVICE_BYTES, DeviceHash, DeviceKey, Recipients, Sharing, USER_BYTES, UserHash, cut,
+    device_hash, user_hash,
+};
 
 /// Devices in one part.
 pub(crate) const IN_PART: usize = 2_000;
 
-const USER_BYTES: usize = 8;
-const DEVICE_BYTES: usize = 12;
 /// Whether it was given the key, user, device.
 const RECORD_BYTES: usize = 1 + USER_BYTES + DEVICE_BYTES;
-
-pub(crate) type UserHash = [u8; USER_BYTES];
-/// Of user, device id and identity key.
-type DeviceHash = [u8; DEVICE_BYTES];
-
-/// Stands for a user where many are kept.
-pub(crate) fn user_hash(user_id: &str) -> UserHash {
-    cut(Sha256::digest(user_id))
-}
-
-fn device_hash(user_id: &str, device: &DeviceKey) -> DeviceHash {
-    let mut hasher = Sha256::new();
-    for part in [user_id, &device.device_id, &device.curve25519] {
-        // None of them has one in it.
-        hasher.update(part);
-        hasher.update([0]);
-    }
-    cut(hasher.finalize())
-}
-
-fn cut<const COUNT: usize>(hash: impl AsRef<[u8]>) -> [u8; COUNT] {
-    hash.as_ref().first_chunk().copied().unwrap_or([0; COUNT])
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Record {
@@ -165,43 +141,50 @@ impl Holders {
 
     /// Compares those who have the key, or may, with those who may have it.
     pub(crate) fn compare(&self, allowed: &Recipients) -> Sharing {
-        let mut users: Vec<UserHash> = allowed.users().map(user_hash).collect();
+        self.excess(allowed)
+            .map_or_else(|| Sharing::Share(self.without_key(allowed.clone())), Sharing::Rotate)
+    }
+
+    /// Whether somebody has the key, or may, who may not have it.
+    pub(crate) fn excess(&self, allowed: &Recipients) -> Option<RotationReason> {
+        let mut users: Vec<UserHash> = allowed.users().map(|(user, _)| user).collect();
         users.sort_unstable();
-        let mut missing = Recipients::new();
         let mut is_allowed = vec![false; self.records.len()];
-        for (user_id, device) in allowed.iter() {
-            let place = self.place(&device_hash(user_id, device));
-            let record = place.and_then(|place| self.records.get(place));
+        for one in allowed.each() {
+            let place = self.place(one.device_hash);
             if let Some(slot) = place.and_then(|place| is_allowed.get_mut(place)) {
                 *slot = true;
             }
-            if !record.is_some_and(|record| record.has_key) {
-                missing.add(user_id, device.clone());
-            }
         }
-        let mut removed = false;
+        let mut removed = None;
         for (record, is_allowed) in self.records.iter().zip(is_allowed) {
             if is_allowed {
                 continue;
             }
             if users.binary_search(&record.user).is_err() {
-                return Sharing::Rotate(RotationReason::MemberLeft);
+                return Some(RotationReason::MemberLeft);
             }
-            removed = true;
+            removed = Some(RotationReason::DeviceRemoved);
         }
-        if removed {
-            return Sharing::Rotate(RotationReason::DeviceRemoved);
-        }
-        Sharing::Share(missing)
+        removed
+    }
+
+    /// Those of them who do not have the key for sure.
+    pub(crate) fn without_key(&self, mut allowed: Recipients) -> Recipients {
+        allowed.retain_devices(|device| {
+            let record = self.place(device).and_then(|place| self.records.get(place));
+            !record.is_some_and(|record| record.has_key)
+        });
+        allowed
     }
 
     /// Notes that these are about to be given the key; the first part that changed.
     pub(crate) fn intend(&mut self, recipients: &Recipients) -> Option<usize> {
         let before = self.records.len();
-        for (user_id, device) in recipients.iter() {
-            let device = device_hash(user_id, device);
-            if self.place(&device).is_none() {
-                self.push(Record { has_key: false, user: user_hash(user_id), device });
+        for one in recipients.each() {
+            if self.place(one.device_hash).is_none() {
+                let (user, device) = (*one.user_hash, *one.device_hash);
+                self.push(Record { has_key: false, user, device });
             }
         }
         (self.records.len() > before).then_some(before / IN_PART)

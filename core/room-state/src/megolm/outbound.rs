@@ -143,6 +143,17 @@ impl OutboundSession {
         }
     }
 
+    /// Why the session must be replaced before the next event, if it must: as of
+    /// [`OutboundSession::sharing`].
+    pub(crate) fn rotation(
+        &self,
+        allowed: &Recipients,
+        policy: &RotationPolicy,
+        now_ms: u64,
+    ) -> Option<RotationReason> {
+        self.rotation_due(policy, now_ms).or_else(|| self.holders.excess(allowed))
+    }
+
     /// Those who have the key, or may have it.
     pub(crate) const fn holders(&self) -> &Holders {
         &self.holders

@@ -13,7 +13,8 @@
 use serde::Serialize;
 
 use crate::ids::InRoom;
-use crate::megolm::holders::{Holders, UserHash, user_hash};
+use crate::megolm::holders::Holders;
+use crate::megolm::recipients::{UserHash, user_hash};
 use crate::megolm::{OutboundSession, PickleKey, Recipients};
 use crate::model::journal::{Journal, Prefix};
 use crate::model::starts::Starts;
@@ -59,6 +60,8 @@ pub(crate) struct Outbound {
     pub(crate) imported: bool,
     /// Who was to get the key when it was asked for last, and whether anyone did.
     pub(crate) wanted: Recipients,
+    /// How many of them the page was told of.
+    pub(crate) told: usize,
     pub(crate) reached: bool,
     pub(crate) asked: bool,
     /// Made while whoever joins may read what was before. One that does not say so may have been.
@@ -99,6 +102,7 @@ impl Outbound {
             shares_history,
             imported: false,
             wanted: Recipients::new(),
+            told: 0,
             reached: false,
             asked: false,
             received: None,
@@ -194,7 +198,7 @@ impl Outbound {
 
     /// Whose devices the key is for: members and whoever else may read the room.
     pub(crate) fn note_members(&mut self, members: &Recipients) {
-        let mut members: Vec<UserHash> = members.users().map(user_hash).collect();
+        let mut members: Vec<UserHash> = members.users().map(|(user, _)| user).collect();
         members.sort_unstable();
         self.members = Some(members);
     }
@@ -213,12 +217,9 @@ impl Outbound {
         let known = self.session.holders().users();
         // Those with devices get its key before anything is encrypted.
         let is_unused = self.message_index() == 0;
-        let without: Vec<&str> = allowed.users_without_devices().collect();
         let mut newcomers: Vec<(UserHash, bool)> = allowed
             .users()
-            .map(|user| (user, without.binary_search(&user).is_err()))
             .filter(|(_, has_device)| !(is_unused && *has_device))
-            .map(|(user, has_device)| (user_hash(user), has_device))
             .filter(|(user, _)| known.binary_search(user).is_err() && !self.starts.contains(user))
             .collect();
         newcomers.sort_unstable();
@@ -232,7 +233,7 @@ impl Outbound {
             return false;
         }
         let mut there = self.session.holders().users();
-        there.extend(allowed.users().map(user_hash));
+        there.extend(allowed.users().map(|(user, _)| user));
         there.sort_unstable();
         self.starts.retain(|user| there.binary_search(user).is_ok())
     }

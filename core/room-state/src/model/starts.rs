@@ -1,7 +1,7 @@
 //! From where on those may read a session who came after it was made: where a room's history
 //! visibility keeps from newcomers what was before them. Whoever is not here may read all of it.
 
-use crate::megolm::holders::UserHash;
+use crate::megolm::recipients::UserHash;
 use crate::sorted::Map;
 
 /// People that are kept.

@@ -184,6 +184,7 @@ impl Model {
             }
         }
         self.mark_lost();
+        self.gathered = None;
         self.is_writer = false;
     }
 

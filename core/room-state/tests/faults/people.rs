@@ -116,9 +116,16 @@ impl Client {
             "encryption": {"algorithm": "m.megolm.v1.aes-sha2"},
             "historyVisibility": "shared", "now": NOW});
         let session = self.engine.need_session(&json.to_string()).unwrap();
-        self.engine.imported(SessionId { room_id: room, id: &session.session_id }).unwrap();
-        let all = serde_json::to_string(&session.share_with).unwrap();
-        self.engine.shared(SessionId { room_id: room, id: &session.session_id }, &all).unwrap();
+        let of = SessionId { room_id: room, id: &session.session_id };
+        self.engine.imported(of).unwrap();
+        let mut all = session.share_with.clone();
+        let mut is_more = session.more;
+        while is_more {
+            let more = self.engine.more_shares(of).unwrap();
+            all.extend(more.share_with);
+            is_more = more.more;
+        }
+        self.engine.shared(of, &serde_json::to_string(&all).unwrap()).unwrap();
         session
     }
 

@@ -74,9 +74,16 @@ impl Room {
 
     /// As the page does it: the session is stored, then its key given.
     fn shares(&mut self, shares_only: bool) {
-        let session = self.view(shares_only);
+        let mut session = self.view(shares_only);
         self.alice.persist();
-        self.alice.engine.imported(SessionId { room_id: ROOM, id: &session.session_id }).unwrap();
+        let of = SessionId { room_id: ROOM, id: &session.session_id };
+        self.alice.engine.imported(of).unwrap();
+        while session.more {
+            let more = self.alice.engine.more_shares(of).unwrap();
+            session.share_with.extend(more.share_with);
+            session.later.extend(more.later);
+            session.more = more.more;
+        }
         self.rotated.extend(session.rotated);
         let given = [(&session.share_with, &session.room_key_content)];
         let later = session.later.iter().map(|later| (&later.share_with, &later.room_key_content));

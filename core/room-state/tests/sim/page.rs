@@ -344,11 +344,17 @@ impl Page {
         let members = self.members(room_id, wanted);
         self.breath().await;
         let targets = self.devices_of(&members, true);
-        let json = json!({"roomId": room_id, "members": members, "targets": targets,
+        self.call(|engine| engine.begin_targets(RoomId(room_id))).map_err(said)?;
+        for user in targets.as_array().unwrap() {
+            let some = json!([user]).to_string();
+            self.call(|engine| engine.add_targets(RoomId(room_id), &some)).map_err(said)?;
+        }
+        let json = json!({"roomId": room_id,
             "now": self.world.tasks.now(), "keeps": keeps, "sharesOnly": shares_only,
             "encryption": content("m.room.encryption"),
             "historyVisibility": visibility});
         let session = self.call(|engine| engine.need_session(&json.to_string())).map_err(said)?;
+        assert!(!session.more, "few people are here");
         let session_id = session.session_id.clone();
         self.persist().await?;
         if session.should_import {

@@ -6,9 +6,17 @@ import { describe, mock, test } from "node:test";
 import { page } from "../../primordials/primordials.ts";
 import { connectShieldSettings } from "../../core/shield-settings.ts";
 import type { ShieldSettings } from "../../core/guarded-core.ts";
-import type { DeviceList, DeviceName, EventStub, PageClient, TargetDevice } from "./client.ts";
+import type {
+  DeviceList,
+  DeviceName,
+  EventStub,
+  PageClient,
+  PageRoom,
+  TargetDevice,
+} from "./client.ts";
 import {
   deviceKeysOf,
+  eachTarget,
   forgetStub,
   mayHaveState,
   sendThroughOlm,
@@ -318,5 +326,51 @@ describe("whose devices count", () => {
     assert.equal(trustInForce(), "cross-signed");
     connectShieldSettings(() => ({ options: { trust: "all" } }) as unknown as ShieldSettings);
     assert.equal(trustInForce(), "all");
+  });
+
+  test("is asked of the page's crypto wherever it matters", async () => {
+    const device = (deviceId: string) => ({
+      deviceId,
+      verified: deviceId === "BLOCKED" ? -1 : 0,
+      keys: new Map([
+        [`curve25519:${deviceId}`, "c"],
+        [`ed25519:${deviceId}`, "e"],
+      ]),
+    });
+    const asked = async (trust: string, isStrict: boolean, mode?: object): Promise<unknown> => {
+      inForce(trust, mode);
+      const status = (deviceId: string) => ({
+        signedByOwner: deviceId === "SIGNED",
+        isVerified: () => deviceId === "VERIFIED",
+      });
+      const ids = ["BLOCKED", "SIGNED", "VERIFIED", "PLAIN"];
+      const crypto = {
+        deviceIsolationMode: mode,
+        getUserDeviceInfo: async () =>
+          new Map([["@a:hs", new Map(ids.map((id) => [id, device(id)]))]]),
+        getDeviceVerificationStatus: async (_user: string, id: string) => status(id),
+      };
+      const client = {
+        getCrypto: () => crypto,
+        getUserId: () => "@me:hs",
+        getDeviceId: () => "ME",
+      } as unknown as PageClient;
+      const room = {
+        getEncryptionTargetMembers: async () => [{ userId: "@a:hs" }],
+        getBlacklistUnverifiedDevices: () => isStrict,
+      } as unknown as PageRoom;
+      const may: string[] = [];
+      await eachTarget(client, room, (targets) => {
+        for (const { devices } of targets) {
+          for (const one of devices) if (mayHaveState(one)) may.push(one.deviceId);
+        }
+      });
+      return may;
+    };
+    assert.deepEqual(await asked("all", false), ["SIGNED", "VERIFIED", "PLAIN"]);
+    assert.deepEqual(await asked("all", true), ["VERIFIED"]);
+    assert.deepEqual(await asked("cross-signed", false), ["SIGNED", "VERIFIED"]);
+    assert.deepEqual(await asked("cross-signed", true), ["VERIFIED"]);
+    assert.deepEqual(await asked("all", false, { kind: 1 }), ["SIGNED", "VERIFIED"]);
   });
 });

@@ -12,6 +12,7 @@ import {
   parseJson,
   setTimer,
 } from "../../primordials/primordials.ts";
+import { STEP_MS, yieldToPage } from "../../primordials/steps.ts";
 import { shieldSettings } from "../../core/shield-settings.ts";
 import { text } from "../../texts/texts.ts";
 
@@ -186,6 +187,10 @@ export class PageCryptoError extends Error {}
 
 /** Of matrix-js-sdk's `DeviceIsolationModeKind`: what Element calls excluding insecure devices. */
 const ONLY_SIGNED_DEVICES = 1;
+/** Users and devices that are handed on at a time. */
+const TARGETS_AT_ONCE = 500;
+/** Users whose devices the page's crypto is asked for at a time, for each of whom it reads its store. */
+const USERS_AT_ONCE = 1_000;
 /** Most devices in one to-device request; what matrix-sdk-crypto takes as well. */
 const MAX_IN_REQUEST = 100;
 /** How long an answer of the page's crypto is waited for. */
@@ -321,8 +326,16 @@ export function checkCanShare(client: PageClient): void {
   }
 }
 
-/** Everyone who is to read the room's state, with all devices but the own one, and their trust. */
-export async function targetsOf(client: PageClient, room: PageRoom): Promise<Target[]> {
+/**
+ * Everyone who is to read the room's state, with all devices but the own one, and their trust as far
+ * as it matters. A room may have ten thousand members: `take` is given some at a time, and the page goes
+ * on in between.
+ */
+export async function eachTarget(
+  client: PageClient,
+  room: PageRoom,
+  take: (targets: readonly Target[]) => void,
+): Promise<void> {
   const members = await within(room.getEncryptionTargetMembers(), CRYPTO_LIMIT);
   const ids: string[] = [];
   for (const { userId } of members) ids.push(userId);
@@ -332,7 +345,11 @@ export async function targetsOf(client: PageClient, room: PageRoom): Promise<Tar
   const crypto = cryptoOf(client);
   const isStrict =
     room.getBlacklistUnverifiedDevices?.() ?? crypto.globalBlacklistUnverifiedDevices ?? false;
-  const targets: Target[] = [];
+  // A question to the page's crypto for each device.
+  const isJudged = isStrict || trustInForce() === "cross-signed";
+  let targets: Target[] = [];
+  let count = 0;
+  let start = now();
   for (const userId of ids) {
     const devices: TargetDevice[] = [];
     for (const device of known.get(userId)?.values() ?? []) {
@@ -341,7 +358,7 @@ export async function targetsOf(client: PageClient, room: PageRoom): Promise<Tar
       const curve25519 = device.keys.get(`curve25519:${deviceId}`);
       const ed25519 = device.keys.get(`ed25519:${deviceId}`);
       if (curve25519 === undefined || ed25519 === undefined) continue;
-      const status = await crypto.getDeviceVerificationStatus(userId, deviceId);
+      const status = isJudged ? await crypto.getDeviceVerificationStatus(userId, deviceId) : null;
       const isVerified = status?.isVerified() ?? false;
       devices.push({
         deviceId,
@@ -354,8 +371,16 @@ export async function targetsOf(client: PageClient, room: PageRoom): Promise<Tar
       });
     }
     targets.push({ userId, devices });
+    count += 1 + devices.length;
+    if (count < TARGETS_AT_ONCE) continue;
+    take(targets);
+    targets = [];
+    count = 0;
+    if (now() - start < STEP_MS) continue;
+    await yieldToPage();
+    start = now();
   }
-  return targets;
+  if (targets.length > 0) take(targets);
 }
 
 /** Whose devices count, for giving and for reading: as set, and none that Element itself leaves out. */
@@ -374,14 +399,20 @@ export function mayHaveState({ blocked, crossSigned, verified }: TargetDevice): 
 async function devicesOf(
   client: PageClient,
   room: PageRoom,
-  userIds: string[],
+  userIds: readonly string[],
 ): Promise<Map<string, Map<string, PageDevice>>> {
   const crypto = cryptoOf(client);
+  const known = new Map<string, Map<string, PageDevice>>();
+  let missing = userIds;
   let wasAsked = false;
   for (let waited = 0; ; waited += 200) {
-    const known = await within(crypto.getUserDeviceInfo(userIds), CRYPTO_LIMIT);
-    const isComplete = userIds.every((userId) => known.has(userId));
-    if (isComplete || waited >= DEVICES_LIMIT) return known;
+    for (let from = 0; from < missing.length; from += USERS_AT_ONCE) {
+      const some = missing.slice(from, from + USERS_AT_ONCE);
+      const found = await within(crypto.getUserDeviceInfo(some), CRYPTO_LIMIT);
+      for (const [userId, devices] of found) known.set(userId, devices);
+    }
+    missing = missing.filter((userId) => !known.has(userId));
+    if (missing.length === 0 || waited >= DEVICES_LIMIT) return known;
     // Makes Element follow the devices of everyone in the room.
     if (!wasAsked) crypto.prepareToEncrypt(room);
     wasAsked = true;
