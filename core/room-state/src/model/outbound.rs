@@ -263,20 +263,12 @@ impl Outbound {
 
     /// Notes who of those that were given the key may have seen the room's state without it.
     pub(crate) fn note_late(&mut self, members: &[String], now: u64) {
-        let mut settled = Vec::new();
-        for (user_id, given) in self.given.iter() {
-            let soon = now <= given.saturating_add(JOINED_MEANWHILE_MS);
-            let joined = members.binary_search(user_id).is_ok();
-            if soon && joined {
-                self.late = self.late.max(*given);
-            }
-            if !soon || joined {
-                settled.push(user_id.clone());
-            }
-        }
-        for user_id in settled {
-            self.given.remove(&user_id);
-        }
+        let is_soon = |given: u64| now <= given.saturating_add(JOINED_MEANWHILE_MS);
+        let has_joined = |user_id: &String| members.binary_search(user_id).is_ok();
+        let given = self.given.iter().filter(|(user, given)| is_soon(**given) && has_joined(user));
+        self.late = given.map(|(_, given)| *given).max().unwrap_or_default().max(self.late);
+        // All at once: they may be ten thousand.
+        self.given.retain(|user, given| is_soon(*given) && !has_joined(user));
     }
 
     /// The highest index from which on somebody has the key.
