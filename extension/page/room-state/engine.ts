@@ -29,8 +29,11 @@ const PICKLE_KEY = "mantle_state_key";
 const PICKLE_KEY_BYTES = 32;
 const LOCK = "mantle-state";
 const KEY_LOCK = "mantle-state-key";
-/** Of writes to the store, one after the other: what changes all the time waits for the next. */
-const MAX_ROUNDS = 10;
+/**
+ * Of writes to the store, one after the other, each of which has some hundred rooms at the most: what
+ * changes all the time waits for the next.
+ */
+const MAX_ROUNDS = 100;
 /** After a failed start, the next one is not tried earlier. */
 const RETRY_AFTER = 10_000;
 
@@ -166,16 +169,20 @@ export class StateEngine {
    */
   persist(): Promise<readonly string[]> {
     const write = async (): Promise<readonly string[]> => {
-      let failed: string[] = [];
+      const failed = new Set<string>();
       // A session that could not be stored is taken out at once, behind what may still be on its way.
       for (let round = 0; round < MAX_ROUNDS; round += 1) {
         const batch = this.call((state) => (state.dirty() ? state.takePersist() : undefined));
         if (batch === undefined) break;
-        failed = await putAll(batch.entries);
-        this.call((state) => state.written(batch.id, failed));
-        if (failed.length > 0 && round > 0) break;
+        const refused = await putAll(batch.entries);
+        this.call((state) => state.written(batch.id, refused));
+        let isAnew = false;
+        for (const { key } of batch.entries) isAnew = !failed.delete(key) || isAnew;
+        for (const key of refused) failed.add(key);
+        // Nothing but what is refused again: what else there was is on disk.
+        if (refused.length > 0 && !isAnew) break;
       }
-      return failed;
+      return [...failed];
     };
     const persisting = this.#persisting.then(write, write);
     this.#persisting = persisting;

@@ -17,6 +17,9 @@ use mantle_wire::json::{exact_string, members};
 /// bounds of its own; this is where one that did not is stopped, alone.
 pub(crate) const MAX_ENTRY: usize = 1_000_000;
 
+/// Of what is known of rooms, so many entries are one batch: each is sealed.
+const MAX_BULK: usize = 128;
+
 /// What an entry is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Prefix {
@@ -66,6 +69,11 @@ impl Prefix {
             Self::Profile => "profile",
             Self::Unreadable => "",
         }
+    }
+
+    /// Whether there may be one for each of thousands of rooms.
+    const fn is_bulk(self) -> bool {
+        matches!(self, Self::Room | Self::Seen | Self::Preview | Self::Profile)
     }
 
     /// Whether another tab may be writing it now: then it is written under the lock only.
@@ -190,8 +198,8 @@ impl Journal {
         self.dirty.iter().map(EntryId::name).chain(on_its_way).collect()
     }
 
-    /// What is to be stored now. A batch of which nothing was heard is part of the next one, as far
-    /// as it may still be written.
+    /// What is to be stored now: of what is known of rooms not all at once. A batch of which nothing was
+    /// heard is part of the next one, as far as it may still be written.
     pub(crate) fn take(&mut self, is_writer: bool) -> Option<(u32, Vec<(String, EntryId)>)> {
         if !self.is_dirty(is_writer) {
             return None;
@@ -199,9 +207,13 @@ impl Journal {
         if let Some((_, unheard)) = self.batch.take() {
             self.dirty.extend(unheard.into_iter().map(|(_, (entry, _))| entry));
         }
-        let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.dirty)
-            .into_iter()
-            .partition(|entry| is_writer || !entry.prefix.is_locked());
+        let mut bulk = 0;
+        let (now, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.dirty).into_iter().partition(|entry| {
+                bulk += usize::from(entry.prefix.is_bulk());
+                let has_place = !entry.prefix.is_bulk() || bulk <= MAX_BULK;
+                has_place && (is_writer || !entry.prefix.is_locked())
+            });
         self.dirty = later.into_iter().collect();
         let mut batch = Batch::new();
         for entry in now {
