@@ -10,6 +10,7 @@ import { type BrowserKind, launch } from "../web-tests/support/browsers.ts";
 import { drive, openClient } from "../web-tests/support/client-page.ts";
 import { answerJson, corsHeaders, forward, startRecorder } from "../web-tests/support/recorder.ts";
 import { HOMESERVER, startWorld } from "../web-tests/support/world.ts";
+import type { LargeAccount } from "../web-tests/wasm/large-account.ts";
 import type { AnswerSpeed, OpeningSpeed } from "../web-tests/wasm/state-speed-page.ts";
 import { coreModules } from "./bundle.ts";
 import { builtReleaseWasm, type CoreWasm } from "./core-wasm.ts";
@@ -20,6 +21,8 @@ export interface StateTimes {
   large: AnswerSpeed;
   small: AnswerSpeed;
   opening: OpeningSpeed;
+  /** 10,000 members with five devices each, and 4,000 events whose keys come late. */
+  account: LargeAccount;
   /** From fetch to the parsed object of an answer of 5 MB, with the hook by without. */
   hook: PairRatio & { pairs: number };
 }
@@ -77,7 +80,8 @@ async function moduleSpeeds(kind: BrowserKind, runs: number): Promise<Omit<State
       page.evaluate((size, count) => window.stateSpeed.answers(size, count), bytes, runs);
     const small = await answers(SMALL);
     const large = await answers(LARGE);
-    return { large, small, opening };
+    const account = await page.evaluate(() => window.stateSpeed.large());
+    return { large, small, opening, account };
   } finally {
     await browser.close();
     await recorder.close();

@@ -709,6 +709,20 @@ function figuresOf(report: Report): Figure[] {
       limits.longestStepMs,
     );
     line(`${kind}: rewrite of ${mega(large.bytes)}, longest step`, large.longestCall, "ms");
+    const { account } = state;
+    line(
+      `${kind}: keys for 10,000 members, longest step (${account.sharing})`,
+      account.longestSharing,
+      "ms",
+      limits.longestStepMs,
+    );
+    line(
+      `${kind}: 4,000 events of late keys, longest step (${account.healing})`,
+      account.longestHealing,
+      "ms",
+      limits.longestStepMs,
+    );
+    line(`${kind}: memory that both take once more`, account.grown, "bytes", 0);
   }
   return figures;
 }

@@ -17,6 +17,7 @@ import cryptoBase64 from "crypto-wasm";
 import stateBase64 from "mantle-state-wasm";
 
 import { EncryptedState, initSync } from "../../extension/generated/mantle_state.js";
+import { type LargeAccount, largeAccount } from "./large-account.ts";
 import { TimeSlicer, SESSIONS_IN_STEP } from "../../extension/page/room-state/time-slicing.ts";
 
 /** Medians over the rounds; times in ms. */
@@ -247,6 +248,11 @@ class Bench {
     return performance.now() - start;
   }
 
+  large(memory: () => number): LargeAccount {
+    const random = crypto.getRandomValues(new Uint8Array(32));
+    return largeAccount(() => new EncryptedState(random, "{}"), this.#device, memory);
+  }
+
   #newState(): EncryptedState {
     const state = new EncryptedState(crypto.getRandomValues(new Uint8Array(32)), "{}");
     state.setOwnDevice(JSON.stringify(this.#device));
@@ -391,7 +397,8 @@ function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
 
 /** Makes sessions and events with crypto-wasm, which also opens them for comparison. */
 async function prepare(rooms: number): Promise<Bench> {
-  initSync({ module: new WebAssembly.Module(bytesOf(stateBase64)) });
+  const { memory } = initSync({ module: new WebAssembly.Module(bytesOf(stateBase64)) });
+  moduleBytes = () => memory.buffer.byteLength;
   const wasm = new Blob([bytesOf(cryptoBase64)], { type: "application/wasm" });
   await initAsync(URL.createObjectURL(wasm));
   const machine = await startMachine();
@@ -442,12 +449,14 @@ async function prepare(rooms: number): Promise<Bench> {
 }
 
 let bench: Bench | undefined;
+let moduleBytes = (): number => 0;
 
 /** What scripts/bench calls in the page. */
 export interface StateSpeed {
   prepare(rooms: number): Promise<void>;
   answers(bytes: number, rounds: number): AnswerSpeed;
   opening(rounds: number): Promise<OpeningSpeed>;
+  large(): LargeAccount;
 }
 
 declare global {
@@ -467,4 +476,5 @@ window.stateSpeed = {
   },
   answers: (bytes, rounds) => ready().answers(bytes, rounds),
   opening: (rounds) => ready().opening(rounds),
+  large: () => ready().large(() => moduleBytes()),
 };
