@@ -178,6 +178,36 @@ describe("sources without the page's patches", () => {
     assert.deepEqual(heard, []);
   });
 
+  test("give the browser what they say, and nothing that a page put on all objects", async () => {
+    const code = await withoutPatches(
+      `import { nativeFetch, NativeBlob, push } from "../primordials/primordials.ts";
+      export function run(subtle, decoder, list, held) {
+        nativeFetch(page, "/", { method: "PUT", ...(held ? { body: "{}" } : {}) });
+        new NativeBlob(list, { type: "a/b" });
+        subtle.importKey("jwk", { kty: "oct" }, { name: "x" }, false, ["encrypt"]);
+        decoder.decode(list, { stream: true });
+        push(list, { kept: 1 });
+        return { own: 2 };
+      }`,
+      "a.ts",
+    );
+    const bare = (members: string): RegExp => new RegExp(`\\{ __proto__: null, ${members} \\}`);
+    for (const members of [
+      "method: .*",
+      'body: "\\{\\}"',
+      'type: "a/b"',
+      'kty: "oct"',
+      "stream: true",
+    ]) {
+      assert.match(code, bare(members));
+    }
+    assert.match(code, /NativeBlob\(\$each\(list\),/);
+    assert.match(code, /\$each\(\["encrypt"\]\)/);
+    // What is kept or given to the page stays what it was.
+    assert.match(code, /push\(list, \{ kept: 1 \}\)/);
+    assert.match(code, /return \{ own: 2 \}/);
+  });
+
   test("read what a sign stands before, and end a loop that is left", async () => {
     const heard: string[] = [];
     const was = Object.getOwnPropertyDescriptor(Map.prototype, "size") as PropertyDescriptor;

@@ -33,6 +33,15 @@ const ESBUILDS_HELPER = /^var __async = [^]*?\n\};\n/;
 const OF_THE_PAGE = new Set(["globalThis", "window", "page"]);
 
 /** Kinds whose methods are taken up without a name of theirs in `KINDS`. */
+/** Methods that the browser looks for members in what they are given. */
+const ASKING = new Set([
+  ...["decode", "digest", "importKey", "exportKey", "generateKey", "encrypt", "decrypt", "sign"],
+]);
+/** Functions of `primordials` that keep what they are given, or send it as it is. */
+const KEEPING = new Set(["push", "postToPort", "result", "own", "stringify", "quoteJson"]);
+/** Those that go through a list as the browser does, by the iterator that it has. */
+const GOING_THROUGH = new Set(["setSheets"]);
+
 const KINDS_TOO = ["Array", "String", "Function", "Promise", "IteratorObject"];
 /** All methods that the language and the browser give to what `unpatched.ts` takes up. */
 const NATIVE: ReadonlySet<string> = nativeMethods();
@@ -128,6 +137,7 @@ interface Edit {
 function rewrite(source: string, name: string, reads: readonly string[]): string {
   const tree = ts.createSourceFile(name, source, ts.ScriptTarget.Latest, true, ts.ScriptKind.TS);
   const declared = declaredNames(tree);
+  const primordials = namesFrom(tree, /\/(?:primordials|dom)\.ts$/);
   const expressions = declaredExpressions(tree);
   const before: Edit[] = [];
   const after: Edit[] = [];
@@ -155,6 +165,26 @@ function rewrite(source: string, name: string, reads: readonly string[]): string
     const known = node.text.replace(/^Native(?=Promise$|WebAssembly$)/, "");
     if (!STATICS.includes(known)) return undefined;
     return known !== node.text || !declared.has(known) ? known : undefined;
+  };
+
+  /** Whether it is given to the browser, which looks for members that are missing on all objects. */
+  const isAsked = (node: ts.Node, isList: boolean): boolean => {
+    let inside = node;
+    while (isLiteralPart(inside.parent)) inside = inside.parent;
+    const { parent } = inside;
+    if (!ts.isCallExpression(parent) && !ts.isNewExpression(parent)) return false;
+    if (parent.arguments?.some((argument) => argument === inside) !== true) return false;
+    const callee = parent.expression;
+    if (ts.isNewExpression(parent)) {
+      if (!ts.isIdentifier(callee)) return false;
+      return (
+        /^Native(?!Proxy|Promise|Map|Set|Error|WeakMap)/.test(callee.text) ||
+        isFree(callee, GLOBALS)
+      );
+    }
+    if (ts.isPropertyAccessExpression(callee)) return ASKING.has(callee.name.text);
+    if (!ts.isIdentifier(callee) || !primordials.has(callee.text)) return false;
+    return isList ? GOING_THROUGH.has(callee.text) : !KEEPING.has(callee.text);
   };
 
   /** What goes on in the same chain would not be left out with it. */
@@ -246,6 +276,16 @@ function rewrite(source: string, name: string, reads: readonly string[]): string
         !GLOBALS.includes(callee.name.text);
       if (isOfPage) fail(node, "a function of the page's window: take it up in primordials.ts.");
     }
+    const isBare = (literal: ts.ObjectLiteralExpression): boolean =>
+      literal.properties.some((member) => member.name?.getText() === "__proto__");
+    if (ts.isObjectLiteralExpression(node) && !isBare(node) && isAsked(node, false)) {
+      put(node.getStart() + 1, " __proto__: null,");
+    }
+    if (ts.isArrayLiteralExpression(node) && isAsked(node, true)) wrap(node, "$each");
+    if (ts.isNewExpression(node) && /^(?:Native)?Blob$/.test(node.expression.getText())) {
+      const [parts] = node.arguments ?? [];
+      if (parts !== undefined && !ts.isArrayLiteralExpression(parts)) wrap(parts, "$each");
+    }
     if (ts.isNewExpression(node) && isMade(node.expression)) {
       const [first] = node.arguments ?? [];
       if (first !== undefined) {
@@ -324,6 +364,42 @@ function borrowedMethod(
   }
   if (!METHODS.includes(method.name.text)) return undefined;
   return { of: prototype.expression.getText(), method: method.name.text };
+}
+
+/** What a file imports from files whose name is such, or takes up from the browser itself. */
+function namesFrom(tree: ts.SourceFile, name: RegExp): Set<string> {
+  const names = new Set<string>();
+  const visit = (node: ts.Node): void => {
+    const isTaken =
+      ts.isVariableDeclaration(node) &&
+      node.initializer !== undefined &&
+      /^(?:\w+ &&\s*)?(?:uncurry|capturedSetter)\b/.test(node.initializer.getText());
+    if (isTaken) names.add(node.name.getText());
+    ts.forEachChild(node, visit);
+  };
+  visit(tree);
+  for (const statement of tree.statements) {
+    if (!ts.isImportDeclaration(statement)) continue;
+    if (!name.test((statement.moduleSpecifier as ts.StringLiteral).text)) continue;
+    const bindings = statement.importClause?.namedBindings;
+    if (bindings === undefined || !ts.isNamedImports(bindings)) continue;
+    for (const { name: local } of bindings.elements) names.add(local.text);
+  }
+  return names;
+}
+
+/** What lies between a literal and the call that it is a part of. */
+function isLiteralPart(node: ts.Node): boolean {
+  return (
+    ts.isPropertyAssignment(node) ||
+    ts.isObjectLiteralExpression(node) ||
+    ts.isArrayLiteralExpression(node) ||
+    ts.isSpreadAssignment(node) ||
+    ts.isSpreadElement(node) ||
+    ts.isConditionalExpression(node) ||
+    ts.isParenthesizedExpression(node) ||
+    ts.isAsExpression(node)
+  );
 }
 
 /** All that a file declares anywhere; a name declared in one place counts in all. */

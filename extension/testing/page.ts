@@ -71,6 +71,7 @@ for (const name of ["fetch", "crypto", "performance"]) {
 }
 Object.assign(page, missing, {
   top: page,
+  navigator: { locks: { request: (_name: string, task: () => Promise<unknown>) => task() } },
   setTimeout: (task: () => void, wait: number) => setTimeout(task, wait),
   clearTimeout: (timer: NodeJS.Timeout) => clearTimeout(timer),
   btoa: (text: string) => btoa(text),

@@ -2,7 +2,7 @@
  * Asks before something leaves. The shield has the words (`Question` in core/shields/src/shields.rs); here
  * they are shown, and lasting answers kept: under a hash, so that neither users nor rooms are named.
  */
-import { page, pinned, result } from "../primordials/primordials.ts";
+import { localStorageOf, page, pinned, result } from "../primordials/primordials.ts";
 import type { Delegate } from "../intercept/decision.ts";
 import type { PausedRequest, Outcome, RequestHandler } from "../intercept/handlers.ts";
 import { Memory } from "../channel/memory.ts";
@@ -50,7 +50,7 @@ export async function consentTo(
 /** What one person allowed holds for nobody who signs in after them. */
 function account(): string {
   try {
-    return page.localStorage.getItem(USER_KEY) ?? "";
+    return localStorageOf(page).getItem(USER_KEY) ?? "";
   } catch {
     return "";
   }

@@ -25,9 +25,9 @@ describe("beacons whose data must be read first, in Firefox", () => {
   let send: (data: Blob) => boolean = () => false;
 
   beforeEach(async () => {
-    if (page["navigator"] !== undefined) return;
+    if (page["mozInnerScreenX"] !== undefined) return;
     page["mozInnerScreenX"] = 0;
-    page["navigator"] = { sendBeacon: () => true };
+    page["navigator"] = { ...(page["navigator"] as object), sendBeacon: () => true };
     page["fetch"] = (_url: string, init: RequestInit) =>
       new Promise<Response>((resume) => {
         sent.push({

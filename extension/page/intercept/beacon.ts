@@ -12,6 +12,7 @@ import {
   startsWith,
   then,
 } from "../primordials/primordials.ts";
+import { headersFrom } from "../primordials/header-list.ts";
 import { takeBody } from "./request-body.ts";
 import type { TakenBody } from "./request-body.ts";
 import { FAIL, DELEGATE, NEEDS_BODY, REPLY, REDIRECT, REWRITTEN } from "./decision.ts";
@@ -107,7 +108,7 @@ function sendLater(
         method: "POST",
         body: content as Uint8Array<ArrayBuffer>,
         // A Blob would write its type, and with it a form's boundary, in lower case.
-        headers: body.contentType === null ? [] : [["Content-Type", body.contentType]],
+        headers: headersFrom(body.contentType === null ? [] : [["Content-Type", body.contentType]]),
         keepalive: isKept,
         signal: controllerSignal(controller),
         priority: "low",

@@ -51,7 +51,7 @@ import { NEEDS_BODY, UNREADABLE, INSPECT_RESPONSE } from "./decision.ts";
 import type { RequestPolicy, SyntheticReply } from "./decision.ts";
 import { beforeSending, delegateResponse, delegateRequest } from "./handlers.ts";
 import type { AnsweredRequest, Handled, PausedRequest } from "./handlers.ts";
-import { headersFrom, pairsOf } from "../primordials/header-list.ts";
+import { headersFrom, pairsOf, withOwnIterator } from "../primordials/header-list.ts";
 import { takePlan } from "./plan.ts";
 import { resolve } from "./resolve.ts";
 import type { Plan } from "./plan.ts";
@@ -206,7 +206,7 @@ class InterceptedFetch {
       const signal = init?.signal;
       if (signal !== undefined && signal !== null && signalAborted(signal)) return undefined;
       const given = init?.headers;
-      const headers = given === undefined ? undefined : new NativeHeaders(given);
+      const headers = given === undefined ? undefined : withOwnIterator(new NativeHeaders(given));
       const headerLines = linesOf(headers, "text/plain;charset=UTF-8");
       return { body, headerLines, headers: isReadOnce(given) ? headers : undefined };
     } catch {

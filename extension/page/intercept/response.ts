@@ -52,7 +52,7 @@ import {
   withOwnThen,
 } from "../primordials/primordials.ts";
 import type { SyntheticReply } from "./decision.ts";
-import { headersFrom, pairsOf } from "../primordials/header-list.ts";
+import { headersFrom, pairsOf, withOwnIterator } from "../primordials/header-list.ts";
 import { replaceAccessor, replaceMethod } from "./wrap.ts";
 
 /** What the constructor of Response cannot set. */
@@ -144,7 +144,7 @@ export function installResponseAccessors(): void {
       if (failure !== undefined) return reject(failure.reason);
       const body = takeBody(self);
       if (body === undefined) return apply(native, standFor(self), args);
-      return then(nextTask(), () => {
+      return handedOut(() => {
         const text = body.text ?? decodeText(body.bytes);
         return name === "text" ? text : parseJson(text);
       });
@@ -198,15 +198,26 @@ function useUp(read: ReadBody): void {
 }
 
 /** Bodies come in tasks of their own, which lets the page paint before it has another object. */
-function nextTask(): Promise<void> {
-  return new NativePromise((resolve) => runInNextTask(resolve));
+function handedOut(read: () => unknown): Promise<unknown> {
+  return new NativePromise((resolve, fail) =>
+    runInNextTask(() => {
+      let value: unknown;
+      try {
+        value = read();
+      } catch (error) {
+        fail(error);
+        return;
+      }
+      resolve(value);
+    }),
+  );
 }
 
 function bodied(like: Response, body: Uint8Array | ReadableStream): Response {
   return new NativeResponse(body as BodyInit, {
     status: responseStatus(like),
     statusText: responseStatusText(like),
-    headers: responseHeaders(like),
+    headers: headersFrom(pairsOf(responseHeaders(like))),
   });
 }
 
@@ -292,7 +303,7 @@ export function headersOf(reply: SyntheticReply, length: number): Headers {
     headersAppend(headers, header[0], header[1]);
   }
   if (!headersHas(headers, "content-length")) headersSet(headers, "content-length", `${length}`);
-  return headers;
+  return withOwnIterator(headers);
 }
 
 /** The answer `fetch` gives for a request that was answered here; throws as fetch rejects. */

@@ -116,7 +116,11 @@ async function tryWithout(base: string, authorization: HeaderList): Promise<Uint
       `${base}/_matrix/media/r0/download/${uri}`,
     ];
     const probed = await askRelay({ kind: "probe", urls }, PROBE_TIMEOUT_MS);
-    return probed.kind === "probed" ? result(new NativeUint16Array(probed.statuses)) : none;
+    if (probed.kind !== "probed") return none;
+    const { statuses } = probed;
+    const list = new NativeUint16Array(statuses.length);
+    for (let index = 0; index < statuses.length; index += 1) list[index] = statuses[index] ?? 0;
+    return result(list);
   } catch {
     return none;
   }

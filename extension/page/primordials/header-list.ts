@@ -1,4 +1,11 @@
-import { headersAppend, headersForEach, NativeHeaders } from "./primordials.ts";
+import {
+  defineProperty,
+  headersAppend,
+  headersForEach,
+  iteratorKey,
+  NativeHeaders,
+} from "./primordials.ts";
+import { eachOfLists } from "./unpatched.ts";
 
 /** Headers in order, repeated names included. */
 export type HeaderList = readonly (readonly [name: string, value: string])[];
@@ -18,5 +25,18 @@ export function headersFrom(pairs: HeaderList): Headers {
     const header = pairs[index] as HeaderList[number];
     headersAppend(headers, header[0], header[1]);
   }
+  return withOwnIterator(headers);
+}
+
+/**
+ * Headers that are given to the browser: it reads them as it reads any list, by what the page may have
+ * put in place to go through them, which would be handed the token.
+ */
+export function withOwnIterator(headers: Headers): Headers {
+  defineProperty(headers, iteratorKey, {
+    __proto__: null,
+    configurable: true,
+    value: () => eachOfLists(pairsOf(headers)),
+  } as PropertyDescriptor);
   return headers;
 }

@@ -303,9 +303,26 @@ export const urlParameter = (url: URL, name: string): string | null =>
 export const searchParamsText = uncurry(URLSearchParams.prototype.toString);
 export const baseUri = capturedGetter<Node, string>(Node.prototype, "baseURI");
 
-export const nativeFetch = uncurry(
+const fetchAsGiven = uncurry(
   window.fetch as (this: Window, input: RequestInfo, init?: RequestInit) => Promise<Response>,
 );
+/**
+ * A request of what was said and nothing else: the browser looks for each member that is missing, and
+ * would take it from the prototype of all objects, where a page can put a body or a signal.
+ */
+export function nativeFetch(
+  self: Window,
+  input: RequestInfo,
+  init?: RequestInit,
+): Promise<Response> {
+  if (init === undefined) return fetchAsGiven(self, input);
+  const said = own(init);
+  const { headers } = said;
+  if (typeof headers === "object" && getPrototypeOf(headers) === objects) {
+    said.headers = own(headers);
+  }
+  return fetchAsGiven(self, input, said);
+}
 export const requestUrl = capturedGetter<Request, string>(Request.prototype, "url");
 export const requestMethod = capturedGetter<Request, string>(Request.prototype, "method");
 export const requestMode = capturedGetter<Request, RequestMode>(Request.prototype, "mode");
@@ -408,19 +425,23 @@ export const viewBuffer = capturedGetter<Uint8Array, ArrayBufferLike>(
   getPrototypeOf(Uint8Array.prototype) as object,
   "buffer",
 );
-export const subarray = uncurry(
-  Uint8Array.prototype.subarray as (
-    this: Uint8Array,
-    from: number,
-    to: number,
-  ) => Uint8Array<ArrayBuffer>,
+const viewStart = capturedGetter<Uint8Array, number>(
+  getPrototypeOf(Uint8Array.prototype) as object,
+  "byteOffset",
 );
+/** From 0 or later to the end or earlier. The native method asks for a constructor of the page's. */
+export const subarray = (bytes: Uint8Array, from: number, to: number): Uint8Array<ArrayBuffer> =>
+  new NativeUint8Array(viewBuffer(bytes) as ArrayBuffer, viewStart(bytes) + from, to - from);
 export const setBytes = uncurry(Uint8Array.prototype.set) as (
   into: Uint8Array,
   from: Uint8Array,
   at: number,
 ) => void;
-export const copyBytes = uncurry(Uint8Array.prototype.slice) as (bytes: Uint8Array) => Uint8Array;
+export function copyBytes(bytes: Uint8Array): Uint8Array {
+  const copy = new NativeUint8Array(bytes.length);
+  setBytes(copy, bytes, 0);
+  return copy;
+}
 
 export const addListener = uncurry(EventTarget.prototype.addEventListener) as (
   target: EventTarget,
@@ -453,14 +474,14 @@ export const postToPort = uncurry(
 );
 export const startPort = uncurry(MessagePort.prototype.start);
 
-const taskPorts = new MessageChannel();
+const { port1: heardPort, port2: askedPort } = new MessageChannel();
 const tasks: (() => void)[] = [];
-addListener(taskPorts.port1, "message", () => shift(tasks)?.());
-startPort(taskPorts.port1);
+addListener(heardPort, "message", () => shift(tasks)?.());
+startPort(heardPort);
 /** Runs a function in a task of its own, also in hidden tabs where timers are slowed down. */
 export function runInTask(task: () => void): void {
   push(tasks, task);
-  postToPort(taskPorts.port2, 0);
+  postToPort(askedPort, 0);
 }
 
 /** Of the Prioritized Task Scheduling API: not in every browser. */
@@ -511,6 +532,30 @@ export async function digestText(text: string): Promise<string | undefined> {
   }
   return hex;
 }
+
+/** undefined outside secure contexts. */
+const nativeLocks = window.navigator.locks as LockManager | undefined;
+const requestLock =
+  nativeLocks &&
+  uncurry(
+    nativeLocks.request as (
+      this: LockManager,
+      name: string,
+      task: () => Promise<unknown>,
+    ) => Promise<unknown>,
+  );
+/** Runs a task while no other tab of the page runs one of this name. */
+export function withLock<Result>(name: string, task: () => Promise<Result>): Promise<Result> {
+  if (nativeLocks === undefined || requestLock === undefined) {
+    return reject(new NativeError("Pages without encryption have no locks."));
+  }
+  return requestLock(nativeLocks, name, task) as Promise<Result>;
+}
+
+const readStorage = getOwnPropertyDescriptor(window, "localStorage")?.get;
+/** Throws where the document has none. */
+export const localStorageOf = (self: Window): Storage =>
+  readStorage === undefined ? self.localStorage : (apply(readStorage, self, []) as Storage);
 
 const NativeDate = Date;
 const isoText = uncurry(Date.prototype.toISOString);

@@ -12,7 +12,7 @@ export const KINDS: readonly string[] = [
   ...["Uint8Array", "Uint16Array", "Uint32Array", "Float64Array", "DataView", "ArrayBuffer"],
   ...["TextDecoder", "TextEncoder", "Headers", "URLSearchParams", "Response", "Request", "Blob"],
   ...["URL", "FormData", "Storage", "LockManager", "Crypto", "SubtleCrypto"],
-  ...["AbortController", "AbortSignal"],
+  ...["AbortController", "AbortSignal", "BroadcastChannel", "ImageBitmap"],
 ];
 
 /** Methods of the language's and the browser's own objects. */
@@ -40,6 +40,8 @@ export const METHODS: readonly string[] = [
     "decrypt",
     "append",
     "abort",
+    "postMessage",
+    "close",
     "toISOString",
     "randomUUID",
     "generateKey",
@@ -49,7 +51,14 @@ export const METHODS: readonly string[] = [
 ];
 
 /** Accessors of theirs; of other objects they are members as any. */
-export const READS: readonly string[] = ["size", "byteLength", "byteOffset", "buffer", "status"];
+export const READS: readonly string[] = [
+  "size",
+  "byteLength",
+  "byteOffset",
+  "buffer",
+  "status",
+  "aborted",
+];
 
 /** The same in the modules' glue, whose `length` is that of bytes. */
 export const READS_IN_GLUE: readonly string[] = [...READS, "length", "exports", "detached"];
@@ -61,6 +70,7 @@ export const GLOBALS: readonly string[] = [
   ...["DataView", "TextDecoder", "TextEncoder"],
   ...["String", "Number", "Boolean", "Promise", "Blob", "URL", "Response", "Request"],
   ...["encodeURIComponent", "decodeURIComponent", "parseInt", "crypto"],
+  ...["BroadcastChannel"],
 ];
 
 /** Those whose own functions are called. */

@@ -221,7 +221,8 @@ calls["concat"] = (self, ...rest) => {
 
 /* Expressions: the engine asks them for their own parts. */
 
-const RULES = ["exec", Symbol.match, Symbol.replace] as const;
+const { match: matchKey, replace: replaceKey, split: splitKey, toPrimitive: primitiveKey } = Symbol;
+const RULES = ["exec", matchKey, replaceKey] as const;
 const rules = [
   ...RULES.map((name) => [name, { __proto__: null, value: valueOf(regExpPrototype, name) }]),
   ["constructor", { __proto__: null, value: undefined }],
@@ -263,10 +264,10 @@ function withoutRules(text: unknown): unknown {
   const isText = typeof text === "string" || typeof text === "number" || typeof text === "boolean";
   if (!isText) return text;
   const pattern = table<unknown>() as Record<PropertyKey, unknown>;
-  pattern[Symbol.match] = undefined;
-  pattern[Symbol.replace] = undefined;
-  pattern[Symbol.split] = undefined;
-  pattern[Symbol.toPrimitive] = () => text;
+  pattern[matchKey] = undefined;
+  pattern[replaceKey] = undefined;
+  pattern[splitKey] = undefined;
+  pattern[primitiveKey] = () => text;
   return pattern;
 }
 for (const name of ["replace", "replaceAll", "split"]) {
@@ -337,6 +338,10 @@ export function each(values: unknown): Iterable<unknown> {
   const next = methodOf(iterator, "next") as AnyFunction;
   return stepsBy(() => apply(next, iterator, []) as IteratorResult<unknown>);
 }
+
+/** A list of lists, as the browser goes through one that it is given. */
+export const eachOfLists = (values: readonly (readonly unknown[])[]): Iterator<unknown> =>
+  eachAsList(values)[iteratorKey]();
 
 /** The same where each of them is taken apart as a list. */
 export function eachAsList(values: unknown): Iterable<unknown> {

@@ -6,10 +6,6 @@ import { test } from "node:test";
 import { stored } from "../../testing/stored.ts";
 import { MAX_REMOVED, RemovedReactions } from "./removed.ts";
 
-Object.defineProperty(window, "navigator", {
-  configurable: true,
-  value: { locks: { request: (_name: string, work: () => Promise<void>) => work() } },
-});
 
 const written = (): string[] => JSON.parse(stored.get("removed") ?? "[]") as string[];
 

@@ -2,7 +2,7 @@
  * Reactions that were removed. A removed event says nothing of what it was, so Element shows a line for
  * an encrypted one where a plain one leaves nothing; whoever saw it before knows better.
  */
-import { execute, isArray, NativeRegExp, page, parseJson } from "../primordials/primordials.ts";
+import { execute, isArray, NativeRegExp, parseJson, withLock } from "../primordials/primordials.ts";
 import { store } from "../channel/store.ts";
 
 const AREA = "relations";
@@ -58,7 +58,7 @@ export class RemovedReactions {
     while (this.#fresh.length > 0) {
       const fresh = this.#fresh;
       this.#fresh = [];
-      await page.navigator.locks.request(LOCK, async () => {
+      await withLock(LOCK, async () => {
         const stored = idsIn((await store.load(AREA))[NAME]);
         const all = [...new Set([...stored, ...fresh])].slice(-MAX_REMOVED);
         await store.put(AREA, NAME, JSON.stringify(all));

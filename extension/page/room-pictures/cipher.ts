@@ -20,11 +20,17 @@ export async function decrypted(
   const hash = new NativeUint8Array(await subtle.digest("SHA-256", ciphertext));
   const wanted = bytesOfBase64(`${file.sha256}=`);
   if (!hash.every((byte, index) => byte === wanted[index])) throw new WrongBytes("hash");
-  const jwk = { kty: "oct", alg: "A256CTR", ext: true, key_ops: ["decrypt"], k: file.key };
-  const key = await subtle.importKey("jwk", jwk, "AES-CTR", false, ["decrypt"]);
+  const key = await subtle.importKey(
+    "jwk",
+    { kty: "oct", alg: "A256CTR", ext: true, key_ops: ["decrypt"], k: file.key },
+    "AES-CTR",
+    false,
+    ["decrypt"],
+  );
   const counter = bytesOfBase64(`${file.iv}==`);
-  const algorithm = { name: "AES-CTR", counter, length: 64 };
-  return new NativeUint8Array(await subtle.decrypt(algorithm, key, ciphertext));
+  return new NativeUint8Array(
+    await subtle.decrypt({ name: "AES-CTR", counter, length: 64 }, key, ciphertext),
+  );
 }
 
 /** `EncryptedFile` of version 2 (client-server API, "Sending encrypted attachments"), not uploaded yet. */
@@ -40,8 +46,9 @@ export async function encrypted(bytes: Uint8Array<ArrayBuffer>): Promise<SealedP
   fillRandom(counter.subarray(0, NONCE_BYTES));
   const key = await subtle.generateKey({ name: "AES-CTR", length: 256 }, true, ["encrypt"]);
   const { k } = await subtle.exportKey("jwk", key);
-  const algorithm = { name: "AES-CTR", counter, length: 64 };
-  const ciphertext = new NativeUint8Array(await subtle.encrypt(algorithm, key, bytes));
+  const ciphertext = new NativeUint8Array(
+    await subtle.encrypt({ name: "AES-CTR", counter, length: 64 }, key, bytes),
+  );
   const sha256 = unpadded(new NativeUint8Array(await subtle.digest("SHA-256", ciphertext)));
   return {
     ciphertext,

@@ -18,10 +18,12 @@ import {
   NativeError,
   NativePromise,
   NativeUint8Array,
+  own,
   page,
   parseJson,
   stringify,
 } from "../primordials/primordials.ts";
+import { type HeaderList, headersFrom } from "../primordials/header-list.ts";
 import { DELEGATE, FAIL, REPLY } from "../intercept/decision.ts";
 import type { Delegate, FirstDelegate } from "../intercept/decision.ts";
 import { bodyBytes } from "../intercept/handlers.ts";
@@ -336,9 +338,9 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
   }
 
   async #sendNow(one: HeldUpload, file: Blob, by: PausedRequest | undefined): Promise<Sent> {
-    const headers = withTokenOf(one.request.headers, by);
+    const headers = headersFrom(withTokenOf(one.request.headers, by));
     try {
-      const init = { method: "POST", headers, body: file };
+      const init = own({ method: "POST", headers, body: file });
       const answer = await answerOf(this.#parts.fetch(one.request.url, init));
       if (answer.mxc === undefined) {
         const { status, body } = answer;
@@ -445,8 +447,10 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
     if (!isShown) throw new NativeError(text("pictureKind"));
     const sealed = await encrypted(bytes);
     const base = UPLOAD.exec(one.request.url)?.[1] ?? "";
-    const headers = withTokenOf([], request);
-    headers.push(["Content-Type", "application/octet-stream"]);
+    const headers = headersFrom([
+      ...withTokenOf([], request),
+      ["Content-Type", "application/octet-stream"],
+    ]);
     const init = { method: "POST", headers, body: sealed.ciphertext };
     const uploaded = this.#parts.send(`${base}/_matrix/media/v3/upload`, {
       ...init,
@@ -590,16 +594,12 @@ function pictureOfNew({ body }: PausedRequest): NewPicture | "unclear" | undefin
 }
 
 /** These headers, with the token of a later request of the same session. */
-function withTokenOf(
-  headers: PausedRequest["headers"],
-  by: PausedRequest | undefined,
-): [string, string][] {
+function withTokenOf(headers: PausedRequest["headers"], by: PausedRequest | undefined): HeaderList {
   const isToken = (header: readonly [string, string]): boolean =>
     header[0].toLowerCase() === "authorization";
   const token = by?.headers.find(isToken);
   const kept = headers.filter((header) => token === undefined || !isToken(header));
-  const all = token === undefined ? kept : [...kept, token];
-  return all.map((header) => [header[0], header[1]]);
+  return token === undefined ? kept : [...kept, token];
 }
 
 interface UploadAnswer {

@@ -8,12 +8,15 @@ import type { EncryptedState } from "../../generated/mantle_state.js";
 import { shieldSettings } from "../core/shield-settings.ts";
 import {
   encodeBase64,
+  fillRandom,
+  localStorageOf,
   NativePromise,
   NativeUint8Array,
   NativeWebAssembly,
   now,
   page,
   stringify,
+  withLock,
 } from "../primordials/primordials.ts";
 import { bytesOfBase64 } from "../primordials/base64.ts";
 import { browserRun } from "../channel/browser-run.ts";
@@ -205,7 +208,7 @@ export class StateEngine {
       // Without crypto there is nothing to encrypt with; what needs it says so.
       if (client.getCrypto() !== undefined) await this.#learnDevice(client);
       await this.#learnRun();
-      return (await page.navigator.locks.request(LOCK, async () => {
+      return await withLock(LOCK, async () => {
         await this.persist();
         const stored = JSON.stringify(await store.load(AREA));
         this.call((state) => state.becomeWriter(stored));
@@ -216,7 +219,7 @@ export class StateEngine {
         } finally {
           if (this.#state !== undefined) this.call((state) => state.stopWriting());
         }
-      })) as Result;
+      });
     };
     const result = this.#writing.then(run, run);
     this.#writing = result.catch(() => undefined);
@@ -225,10 +228,10 @@ export class StateEngine {
 
   async #start(): Promise<EncryptedState> {
     this.#module ??= await loadModule("state");
-    const { stored, key } = (await page.navigator.locks.request(KEY_LOCK, async () => {
+    const { stored, key } = await withLock(KEY_LOCK, async () => {
       const entries = await store.load(AREA);
       return { stored: entries, key: await this.#pickleKey(entries) };
-    })) as { stored: Record<string, string>; key: Uint8Array };
+    });
     if (this.#isInitialised) glue.__wbg_reset_state();
     else glue.initSync({ module: this.#module });
     this.#isInitialised = true;
@@ -244,7 +247,7 @@ export class StateEngine {
    * that neither place alone has the sessions; signing out takes it away.
    */
   async #pickleKey(stored: Record<string, string>): Promise<Uint8Array> {
-    const kept = page.localStorage.getItem(PICKLE_KEY);
+    const kept = localStorageOf(page).getItem(PICKLE_KEY);
     const bytes = kept === null ? undefined : bytesOf(kept);
     if (kept !== null && bytes?.length === PICKLE_KEY_BYTES) {
       this.#key = kept;
@@ -255,9 +258,10 @@ export class StateEngine {
       await store.put(AREA, name, null);
       delete stored[name];
     }
-    const made = page.crypto.getRandomValues(new NativeUint8Array(PICKLE_KEY_BYTES));
+    const made = new NativeUint8Array(PICKLE_KEY_BYTES);
+    fillRandom(made);
     this.#key = base64Of(made);
-    page.localStorage.setItem(PICKLE_KEY, this.#key);
+    localStorageOf(page).setItem(PICKLE_KEY, this.#key);
     return made;
   }
 
@@ -268,8 +272,8 @@ export class StateEngine {
     this.call((state) => state.setOwnDevice(JSON.stringify(device)));
     this.#device = name;
     // Signing out cleared it, and somebody signed in again without a reload.
-    if (page.localStorage.getItem(PICKLE_KEY) === null) {
-      page.localStorage.setItem(PICKLE_KEY, this.#key);
+    if (localStorageOf(page).getItem(PICKLE_KEY) === null) {
+      localStorageOf(page).setItem(PICKLE_KEY, this.#key);
     }
   }
 
@@ -316,7 +320,7 @@ async function putAll(
 
 function hasPickleKey(): boolean {
   try {
-    return page.localStorage.getItem(PICKLE_KEY) !== null;
+    return localStorageOf(page).getItem(PICKLE_KEY) !== null;
   } catch {
     // A document without storage has no session either.
     return false;

@@ -3,12 +3,14 @@ import {
   decodeText,
   encodeText,
   isArray,
+  localStorageOf,
   nativeFetch,
   NativePromise,
   now,
   page,
   parseJson,
 } from "../primordials/primordials.ts";
+import { headersFrom } from "../primordials/header-list.ts";
 import type { EncryptedState } from "../../generated/mantle_state.js";
 import { bodyBytes } from "../intercept/handlers.ts";
 import type { PausedRequest, Outcome, RequestHandler } from "../intercept/handlers.ts";
@@ -388,8 +390,8 @@ export class StateWriter implements RequestHandler {
   }
 
   #tellOnce(): void {
-    if (page.localStorage.getItem(TOLD) !== null) return;
-    page.localStorage.setItem(TOLD, "1");
+    if (localStorageOf(page).getItem(TOLD) !== null) return;
+    localStorageOf(page).setItem(TOLD, "1");
     showNotice(text("firstRoom"), "note");
   }
 }
@@ -411,7 +413,7 @@ async function send(
   try {
     const response = await nativeFetch(page, request.url, {
       method: request.method,
-      headers: request.headers.map((header): [string, string] => [header[0], header[1]]),
+      headers: headersFrom(request.headers),
       body: body as BodyInit,
       ...(request.signal === undefined ? {} : { signal: request.signal }),
     });
