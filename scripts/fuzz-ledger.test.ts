@@ -27,14 +27,14 @@ const run: FuzzRun = {
 describe("the ledger of fuzzing", () => {
   it("adds a run to what was before, and changes nothing else", () => {
     const [before, after] = [DOCUMENT.split("\n"), withRun(DOCUMENT, run).split("\n")];
-    assert.equal(after[5], "| `routes` |    61.0 | 3,345,678 |        1 | 2026-02-01 |");
+    assert.equal(after[5], "| `routes` |   61.00 | 3,345,678 |        1 | 2026-02-01 |");
     assert.deepEqual(after.toSpliced(5, 1), before.toSpliced(5, 1));
   });
 
   it("adds up over runs", () => {
     const first = withRun(DOCUMENT, { ...run, target: "any", findings: 2 });
     const second = withRun(first, { ...run, target: "any", seconds: 30, findings: 1 });
-    assert.match(second, /\| `any` +\| +2\.0 \| 4,691,356 \| +3 \| 2026-02-01 \|/);
+    assert.match(second, /\| `any` +\| +2\.00 \| 4,691,356 \| +3 \| 2026-02-01 \|/);
   });
 
   it("has no row for a target that is not there", () => {

@@ -44,7 +44,7 @@ export function withRun(document: string, run: FuzzRun): string {
     isThere = true;
     const minutes = number(row["minutes"]) + run.seconds / 60;
     const values = [
-      digits(minutes, 1),
+      digits(minutes, 2),
       digits(number(row["inputs"]) + run.inputs),
       digits(number(row["findings"]) + run.findings),
       run.day,
