@@ -77,6 +77,9 @@ export const UI = {
   roomPictureChosen: ".mx_AvatarSetting_avatarDisplay[src^='data:']",
   roomPictureStored: ".mx_AvatarSetting_avatarDisplay[src^='blob:']",
   roomProfileSave: ".mx_RoomProfileSettings_buttons .mx_AccessibleButton_kind_primary",
+  members: ".mx_RoomHeader .mx_FacePile",
+  memberName:
+    ".mx_MemberList .mx_DisambiguatedProfile_displayName, .mx_MemberList .mx_EntityTile_name",
   panelClose: "[data-testid=base-card-close-button]",
   searchField: ".mx_RoomSummaryCard_search input",
   searchResults: ".mx_RoomView_searchResultsPanel",
@@ -89,6 +92,7 @@ export const UI = {
   composerMore: ".mx_MessageComposer [aria-label='More options']",
   /** Of an open room, below its place. */
   composerSend: `.mx_SendMessageComposer ${COMPOSER}`,
+  composerSendButton: ".mx_MessageComposer_sendMessage",
   composerEdit: `.mx_EditMessageComposer ${COMPOSER}`,
   composerBar: ".mx_MessageComposer",
   stickers: "#stickersButton",
@@ -96,6 +100,7 @@ export const UI = {
 
   message: ".mx_EventTile",
   messageBody: ".mx_EventTile_body",
+  messageSender: ".mx_DisambiguatedProfile_displayName",
   messageSent: ".mx_EventTile_receiptSent",
   messageEdited: ".mx_EventTile_edited",
   messageActions: ".mx_MessageActionBar",
