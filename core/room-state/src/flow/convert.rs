@@ -92,7 +92,7 @@ pub(crate) fn convert_room(
         let slot = TypeAndKey { event_type: &event_type, state_key: &state_key };
         let content_json = match known.current(room, slot) {
             // The server's, which stand last, are newer than what the client was told so far.
-            None if is_held_again(&events[at + 1..], slot)? => continue,
+            None if is_held_again(events.get(at + 1..).unwrap_or_default(), slot)? => continue,
             None => Some(content),
             // What the client holds in clear of an encrypted event.
             Some(current)
