@@ -6,7 +6,6 @@ import { test } from "node:test";
 import { stored } from "../../testing/stored.ts";
 import { MAX_REMOVED, RemovedReactions } from "./removed.ts";
 
-
 const written = (): string[] => JSON.parse(stored.get("removed") ?? "[]") as string[];
 
 /** Until what was added is stored. */
