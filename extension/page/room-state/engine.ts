@@ -55,6 +55,11 @@ export class StateEngine {
   #persisting: Promise<unknown> = NativePromise.resolve();
   #writing: Promise<unknown> = NativePromise.resolve();
   readonly #doubtful = new Set<string>();
+  /**
+   * Rooms asked about since a trap; undefined: there was none. The response that it came with may have
+   * said that a room begins to encrypt its state, and nobody says it again.
+   */
+  #askedSinceTrap: Set<string> | undefined;
 
   /**
    * The room's flag was sent and no answer came: the room may have it, so no name leaves there before
@@ -66,7 +71,7 @@ export class StateEngine {
 
   /** Whether the room may have the flag, and nobody could be asked yet. */
   isFlagUncertain(roomId: string): boolean {
-    return this.#doubtful.has(roomId);
+    return this.#doubtful.has(roomId) || this.#askedSinceTrap?.has(roomId) === false;
   }
 
   /**
@@ -77,6 +82,8 @@ export class StateEngine {
     room: string | undefined,
     ask: (roomId: string) => Promise<string>,
   ): Promise<void> {
+    const isUnasked = room !== undefined && this.#askedSinceTrap?.has(room) === false;
+    if (isUnasked) this.#doubtful.add(room);
     for (const roomId of this.#doubtful) {
       if (room !== undefined && room !== roomId) continue;
       try {
@@ -87,6 +94,7 @@ export class StateEngine {
         if (!isFinal(error)) throw error;
       }
       this.#doubtful.delete(roomId);
+      this.#askedSinceTrap?.add(roomId);
     }
   }
 
@@ -159,6 +167,7 @@ export class StateEngine {
     } catch (error) {
       if (NativeWebAssembly !== undefined && error instanceof NativeWebAssembly.RuntimeError) {
         this.#state = undefined;
+        this.#askedSinceTrap = new Set();
         throw new Error(text("stateFault"));
       }
       throw error;
