@@ -28,7 +28,9 @@ describe("leak report of a built Element Web", { skip, timeout: 480_000 }, () =>
 
   it("shows none of what a shield is on for", () => {
     const driven = report.rows.filter((row) => row.shielded && row.notDriven === null);
-    assert.ok(driven.length > 15, `only ${driven.map(({ id }) => id).join(", ")}`);
+    // A fork's client may lack what the tests' own interface has.
+    const least = ownBuild === undefined ? 45 : 15;
+    assert.ok(driven.length > least, `only ${driven.map(({ id }) => id).join(", ")}`);
     for (const kind of bothBrowsers) {
       const leaking = driven.filter((row) => (row.counts[kind]?.with ?? 0) > 0);
       assert.deepEqual(

@@ -7,11 +7,19 @@ import type { BrowserKind } from "../support/browsers.ts";
 import { jpegWithPlace } from "../support/canaries.ts";
 import { isAsked, press } from "../support/question.ts";
 import type { Recorder } from "../support/recorder.ts";
+import { HOMESERVER, MANAGER } from "../support/world.ts";
 import type { World } from "../support/world.ts";
 import { DrivenSession, PASSWORD, runDriven } from "./driven.ts";
 import type { SessionResult } from "./driven.ts";
 
 const STEP_MS = 30_000;
+const IDENTITY = "https://vector.im";
+const PHONE = "07700900123";
+const ENCRYPTION = {
+  type: "m.room.encryption",
+  state_key: "",
+  content: { algorithm: "m.megolm.v1.aes-sha2" },
+};
 
 /** What is called of a client; versions differ in what they have. */
 type Client = Record<string, (...args: unknown[]) => unknown>;
@@ -53,13 +61,7 @@ class ElementSession extends DrivenSession {
         topic,
         preset: "private_chat",
         invite: [this.bob.userId],
-        initial_state: [
-          {
-            type: "m.room.encryption",
-            state_key: "",
-            content: { algorithm: "m.megolm.v1.aes-sha2" },
-          },
-        ],
+        initial_state: [ENCRYPTION],
       });
       await this.#showsName(roomId, roomName);
     });
@@ -102,6 +104,8 @@ class ElementSession extends DrivenSession {
 
   async #inRoom(roomId: string): Promise<void> {
     const { newRoomName, newTopic, message } = this.canaries;
+    await this.#try("preview", "roomInitialSync", roomId, 20);
+    await this.#try("history", "createMessagesRequest", roomId, null, 30, "b");
     await this.check("renamed the room", async () => {
       await this.#need("setRoomName", roomId, newRoomName);
       await this.#showsName(roomId, newRoomName);
@@ -129,6 +133,55 @@ class ElementSession extends DrivenSession {
         },
       },
     });
+    await this.#relations(roomId);
+    await this.#try("part of a space", "sendStateEvent", roomId, "m.space.child", { via: [HOMESERVER] }, "!child:hs.example.org");
+    await this.#try("mute", "addPushRule", "global", "room", roomId, { actions: [] });
+    await this.#try(
+      "in a call",
+      "sendStateEvent",
+      roomId,
+      "org.matrix.msc3401.call.member",
+      {},
+      `_${this.userId}_DEVICE_m.call`,
+    );
+    await this.#upgrade();
+  }
+
+  /** What points at another message, and reading up to one. */
+  async #relations(roomId: string): Promise<void> {
+    const said = await this.#try("message", "sendTextMessage", roomId, "to be answered");
+    const eventId = (said as { event_id?: string } | undefined)?.event_id;
+    if (eventId === undefined) return;
+    const text = { msgtype: "m.text", body: "an answer" };
+    await this.#try("reaction", "sendEvent", roomId, "m.reaction", {
+      "m.relates_to": { rel_type: "m.annotation", event_id: eventId, key: "👍" },
+    });
+    await this.#try("reply", "sendMessage", roomId, {
+      ...text,
+      "m.relates_to": { "m.in_reply_to": { event_id: eventId } },
+    });
+    await this.#try("edit", "sendMessage", roomId, {
+      ...text,
+      "m.new_content": text,
+      "m.relates_to": { rel_type: "m.replace", event_id: eventId },
+    });
+    await this.#try("read marker", "setRoomReadMarkersHttpRequest", roomId, eventId, eventId);
+    await this.#try("removal with a reason", "redactEvent", roomId, eventId, "removal", {
+      reason: this.canaries.redactionReason,
+    });
+  }
+
+  async #upgrade(): Promise<void> {
+    const name = this.canaries.roomUpgradeName;
+    const made = await this.#try("room to upgrade", "createRoom", {
+      name,
+      preset: "private_chat",
+      initial_state: [ENCRYPTION],
+    });
+    const old = (made as { room_id?: string } | undefined)?.room_id;
+    if (old === undefined) return;
+    await this.#showsName(old, name).catch(() => undefined);
+    await this.#try("upgrade", "upgradeRoom", old, "11");
   }
 
   async #inClearRoom(roomId: string): Promise<void> {
@@ -137,6 +190,18 @@ class ElementSession extends DrivenSession {
     const { userId } = await this.world.synapse.register(name, PASSWORD);
     await this.#try("invite", "invite", roomId, userId);
     await this.#try("kick with a reason", "kick", roomId, userId, reason);
+    await this.#try("knock", "knockRoom", "!nowhere:hs.example.org", {
+      reason: this.canaries.knockReason,
+    });
+    await this.#try("report", "reportEvent", roomId, "$event", -100, reason);
+    await this.#try("timing", "sendEvent", roomId, "io.element.performance_metric", { ms: 1 });
+    await this.#try("call invitation", "sendEvent", roomId, "m.call.invite", {
+      call_id: "1",
+      version: "1",
+      lifetime: 60_000,
+      party_id: "DEVICE",
+      offer: { type: "offer", sdp: "v=0\r\na=candidate:1 1 udp 2122 192.0.2.7 5000 typ host\r\n" },
+    });
   }
 
   async #account(): Promise<void> {
@@ -168,17 +233,53 @@ class ElementSession extends DrivenSession {
       pushkey: c.ownEmail,
       data: { brand: "Element" },
     });
+    await this.#try("push to a gateway", "setPusher", {
+      kind: "http",
+      app_id: "org.example.push",
+      app_display_name: "Example",
+      device_display_name: "Example",
+      lang: "en",
+      pushkey: "key",
+      data: { url: "https://push.example.org/_matrix/push/v1/notify" },
+    });
     await this.#try("relays for calls", "turnServer");
+    await this.#try("dial", "getThirdpartyUser", "m.protocol.pstn", { "m.id.phone": "+441632960000" });
+    await this.#try("administrator?", "isSynapseAdministrator");
+    for (const [field, value] of [
+      ["us.cloke.msc4175.tz", "Europe/Berlin"],
+      ["org.matrix.msc4426.call", { call_joined_ts: 1_700_000_000_000 }],
+      ["org.matrix.msc4426.status", { text: c.displayName, emoji: "🤒" }],
+    ] as const) {
+      await this.#try(`profile: ${field}`, "setExtendedProfileProperty", field, value);
+    }
   }
 
   async #identity(): Promise<void> {
-    const { contactEmail, ownEmail } = this.canaries;
-    await this.#try("identity server", "setIdentityServerUrl", "https://vector.im");
+    const { contactEmail, invitedEmail, ownEmail } = this.canaries;
+    await this.#try("identity server", "setIdentityServerUrl", IDENTITY);
     const token = await this.#try("OpenID token", "getOpenIdToken");
     await this.#try("identity account", "registerWithIdentityServer", token ?? {});
     const given = "is-token-0123456789";
     await this.#try("look-up", "identityHashedLookup", [[contactEmail, "email"]], given);
+    await this.#try("identity terms", "getTerms", "SERVICE_TYPE_IS", IDENTITY);
+    await this.#try("manager's terms", "getTerms", "SERVICE_TYPE_IM", `https://${MANAGER}`);
+    await this.#try("validate an address", "requestEmailToken", ownEmail, "secret", 1, null, given);
+    await this.#try("validate a number", "requestMsisdnToken", "GB", PHONE, "secret", 1, null, given);
+    await this.#try("publish an address", "bindThreePid", {
+      sid: "sid1",
+      client_secret: "secret",
+      id_server: new URL(IDENTITY).host,
+      id_access_token: given,
+    });
+    await this.#try("take an address back", "unbindThreePid", "email", ownEmail);
     await this.#try("own mail address", "requestAdd3pidEmailToken", ownEmail, "secret", 1);
+    await this.#try("room with an invitation by mail", "createRoom", {
+      name: "room with an e-mail invitation",
+      invite_3pid: [
+        { id_server: "vector.im", id_access_token: given, medium: "email", address: invitedEmail },
+      ],
+    });
+    await this.#try("welcome bot", "createRoom", { invite: ["@riot-bot:matrix.org"], is_direct: true });
   }
 
   async #accountData(roomId: string): Promise<void> {
@@ -186,6 +287,17 @@ class ElementSession extends DrivenSession {
       this.#try(type, "setAccountData", type, content);
     await write("im.vector.setting.breadcrumbs", { recent_rooms: [roomId] });
     await write("io.element.recent_emoji", { recent_emoji: [["👍", 3]] });
+    await write("im.vector.web.settings", {
+      "SpotlightSearch.recentSearches": [roomId],
+      notificationSound: { name: `${this.canaries.filename}.mp3`, url: "mxc://hs.example.org/a" },
+    });
+    await write("m.direct", { [this.bob.userId]: [roomId] });
+    const deviceId = await this.#try("own session", "getDeviceId");
+    await write(`io.element.matrix_client_information.${String(deviceId)}`, {
+      name: "Element",
+      version: "1.12.0",
+      url: "chat.example.org",
+    });
     await write("im.vector.analytics", { id: "0123", pseudonymousAnalyticsOptIn: true });
     await write("m.ignored_user_list", { ignored_users: { "@troll:hs.example.org": {} } });
   }
