@@ -77,7 +77,14 @@ const extensionLayers: Record<string, readonly string[]> = {
     ...["page/texts", "page/room-state/element"],
   ],
   "page/room-names": [
-    ...["page/primordials", "page/intercept", "page/core", "page/dialogs", "page/texts"],
+    ...[
+      "protocol",
+      "page/primordials",
+      "page/intercept",
+      "page/core",
+      "page/dialogs",
+      "page/texts",
+    ],
     ...["page/room-state", "page/room-state/element", generated],
   ],
   "page/checkup": [

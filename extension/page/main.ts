@@ -105,7 +105,7 @@ function install(): void {
       installRelations(),
       installHistoryKeys(() => core),
       pictures.watch,
-      (client) => attachNames(client),
+      (client) => names.watch(client),
     ),
     kept: (key, value) => {
       // Lost at worst are habits, and only where the disk is full or the extension gone.
@@ -128,6 +128,9 @@ function install(): void {
     checkUp: (command) => {
       void runTask(state.conversion, command).then((answer) => channel.post(answer));
     },
+    ownName: (command) => {
+      void names.own(command).then((answer) => channel.post(answer));
+    },
     settings: (settings) => {
       // Before anything that waited for settings goes on.
       useTexts(settings.texts);
@@ -145,7 +148,7 @@ function install(): void {
     },
     (request) => pictures.writer.unsealed(request),
   );
-  const attachNames = installRoomNames(state);
+  const names = installRoomNames(state);
   addListener(page, "pagehide", drain, true);
   connectShieldSettings((shield) => (core.isReady() ? core.shieldSettings(shield) : undefined));
 

@@ -13,6 +13,7 @@ import {
   areStatuses,
 } from "./requests.ts";
 import { type CheckUpAnswer, readCheckUpAnswer } from "./check-up.ts";
+import { type OwnNameAnswer, readOwnNameAnswer } from "./own-name.ts";
 import { type RoomsSurvey, readRoomsSurvey } from "./rooms.ts";
 import { type Plain, isPlain, isText, isTextOrNull, isCount, isTexts } from "./shapes.ts";
 
@@ -76,6 +77,7 @@ export function readPageMessage(
   | StatusMessage
   | RoomsSurvey
   | CheckUpAnswer
+  | OwnNameAnswer
   | PageRequest
   | UnreadableRequest
   | undefined {
@@ -92,7 +94,7 @@ export function readPageMessage(
   if (value["kind"] === "status" && isStatus(value["status"])) {
     return { kind: "status", status: value["status"] };
   }
-  return readRoomsSurvey(value) ?? readCheckUpAnswer(value);
+  return readRoomsSurvey(value) ?? readCheckUpAnswer(value) ?? readOwnNameAnswer(value);
 }
 
 function readPageRequest(value: Plain, id: number): PageRequest | undefined {

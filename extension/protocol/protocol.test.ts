@@ -19,6 +19,13 @@ import {
   readCheckUpOutcome,
   readCheckUpQuery,
 } from "./check-up.ts";
+import {
+  MAX_OWN_NAME,
+  readOwnNameAnswer,
+  readOwnNameCommand,
+  readOwnNameOutcome,
+  readOwnNameQuery,
+} from "./own-name.ts";
 import { readRoomsQuery, readRoomsSurvey, readRoomsCommand } from "./rooms.ts";
 import { isHost } from "./shapes.ts";
 
@@ -54,6 +61,10 @@ describe("every reader", () => {
     readRoomsQuery,
     readRoomsSurvey,
     readRoomsCommand,
+    readOwnNameAnswer,
+    readOwnNameCommand,
+    readOwnNameOutcome,
+    readOwnNameQuery,
     readCheckUpAnswer,
     readCheckUpCommand,
     readCheckUpOutcome,
@@ -420,5 +431,52 @@ describe("the check-up", () => {
       wish: 1,
       outcome: answer,
     });
+  });
+});
+
+describe("the person's own name in a room", () => {
+  const name = "n".repeat(MAX_OWN_NAME);
+  const set = { do: "set", room: "!r:hs", name };
+  const offered = { is: "offered", room: "!r:hs", name };
+
+  test("goes to the page, and nothing besides", () => {
+    for (const task of [{ do: "look" }, set]) {
+      const query = { kind: "own-name-query", task };
+      assert.deepEqual(readOwnNameQuery({ ...query, task: { ...task, more: 1 }, more: 1 }), query);
+      const command = { kind: "own-name", wish: 1, task };
+      assert.deepEqual(readOwnNameCommand({ ...command, more: 1 }), command);
+      assert.equal(readOwnNameCommand({ ...command, wish: -1 }), undefined);
+    }
+    for (const task of [
+      { ...set, name: `${name}n` },
+      { ...set, name: null },
+      { ...set, room: "x".repeat(301) },
+      { ...set, room: undefined },
+      { do: "other" },
+      "set",
+      undefined,
+    ]) {
+      assert.equal(readOwnNameQuery({ kind: "own-name-query", task }), undefined);
+      assert.equal(readOwnNameCommand({ kind: "own-name", wish: 1, task }), undefined);
+    }
+  });
+
+  test("comes back with what the popup shows, and nothing besides", () => {
+    for (const outcome of [{ is: "none" }, { is: "set" }, offered, { is: "failed", why: "No." }]) {
+      assert.deepEqual(readOwnNameOutcome({ ...outcome, more: 1 }), outcome);
+      const answer = { kind: "own-name-answer", wish: 1, outcome };
+      assert.deepEqual(readOwnNameAnswer({ ...answer, more: 1 }), answer);
+      assert.deepEqual(readPageMessage(answer), answer);
+      assert.equal(readOwnNameAnswer({ ...answer, wish: "1" }), undefined);
+    }
+    for (const outcome of [
+      { ...offered, name: `${name}n` },
+      { ...offered, room: 1 },
+      { is: "failed", why: "x".repeat(1_001) },
+      { is: "failed" },
+      { is: "later" },
+    ]) {
+      assert.equal(readOwnNameOutcome(outcome), undefined);
+    }
   });
 });

@@ -26,6 +26,7 @@ import {
 import { type Effect, type PageStatus } from "../protocol/reports.ts";
 import { type ModuleName, type StoreArea } from "../protocol/requests.ts";
 import { type RoomsSurvey, type RoomsCommand, readRoomsQuery } from "../protocol/rooms.ts";
+import { type OwnNameOutcome, type OwnNameTask, readOwnNameQuery } from "../protocol/own-name.ts";
 import { whyOf } from "../protocol/shapes.ts";
 import {
   type CheckUpKeeping,
@@ -63,6 +64,8 @@ const CHECK_UP_PATIENCE_MS = {
   convert: 1_800_000,
   judge: 45_000,
 };
+/** A name may have to reach a thousand devices first. */
+const OWN_NAME_TIMEOUT_MS = { look: SURVEY_TIMEOUT_MS, set: 60_000 };
 /** Hooks that have not spoken by then never will. */
 const SILENCE_MS = 1000;
 
@@ -88,6 +91,8 @@ let signOutWatch: ReturnType<typeof setInterval> | undefined;
 let wishes = 0;
 /** The popup's surveys that the page has not answered. */
 const surveys = new Map<number, (survey: RoomsSurvey | undefined) => void>();
+/** What the popup wants of a name, as long as the page has not answered. */
+const names = new Map<number, (outcome: OwnNameOutcome | undefined) => void>();
 /** The check-up's tasks that the page has not done. */
 const tasks = new Map<number, (outcome: CheckUpOutcome | undefined) => void>();
 
@@ -118,6 +123,8 @@ function receive(port: MessagePort, data: unknown): void {
     void report();
   } else if (message.kind === "rooms-survey") {
     surveys.get(message.wish)?.(message);
+  } else if (message.kind === "own-name-answer") {
+    names.get(message.wish)?.(message.outcome);
   } else if (message.kind === "check-up-answer") {
     tasks.get(message.wish)?.(message.outcome);
   } else {
@@ -374,6 +381,8 @@ function answerQuery(message: unknown): Promise<unknown> | undefined {
     const { task } = checkUp;
     return task.do === "load" || task.do === "keep" ? keepForCheckUp(task) : passTask(task);
   }
+  const ownName = readOwnNameQuery(message);
+  if (ownName !== undefined) return passName(ownName.task);
   const query = readRoomsQuery(message);
   return query && passWish(query.what);
 }
@@ -404,6 +413,21 @@ async function passTask(task: CheckUpTask): Promise<CheckUpOutcome | undefined> 
     setTimeout(() => settle(undefined), CHECK_UP_PATIENCE_MS[task.do]);
   });
   tasks.delete(wish);
+  return outcome;
+}
+
+/** To the page, which seals the name. */
+async function passName(task: OwnNameTask): Promise<OwnNameOutcome | undefined> {
+  wishes += 1;
+  const wish = wishes;
+  for (const port of ports) {
+    port.postMessage({ kind: "own-name", wish, task });
+  }
+  const outcome = await new Promise<OwnNameOutcome | undefined>((settle) => {
+    names.set(wish, settle);
+    setTimeout(() => settle(undefined), OWN_NAME_TIMEOUT_MS[task.do]);
+  });
+  names.delete(wish);
   return outcome;
 }
 

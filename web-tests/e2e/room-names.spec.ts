@@ -3,7 +3,11 @@
  * its own, in a room of its own.
  */
 import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import path from "node:path";
 import { after, before, describe, it } from "node:test";
+import type { Page } from "puppeteer-core";
+import { tabTo, violations } from "../support/axe.ts";
 import { bothBrowsers } from "../support/browsers.ts";
 import { drive, tryToDrive, unhandled } from "../support/client-page.ts";
 import { aboutRoom, holdToDevice, lyingHomeserver, toClient } from "../support/lies.ts";
@@ -13,12 +17,12 @@ import { HOMESERVER } from "../support/world.ts";
 import type { World } from "../support/world.ts";
 import { startMixedWorld, WITHOUT_MANTLE } from "./encrypted-state/people.ts";
 import type { Guarded, MixedWorld } from "./encrypted-state/people.ts";
-import { until } from "./extension-pages.ts";
+import { tabShowing, until } from "./extension-pages.ts";
 
 /** Longest wait for something that must happen. */
 const LIMIT = 60_000;
-/** A site that no build of Mantle knows. */
 const FIELD = "org.mantle.member_profile";
+const screenshots = path.resolve(import.meta.dirname, "../../build/screenshots");
 
 for (const kind of bothBrowsers) {
   describe(`names in one room in ${kind}`, { timeout: 600_000 }, () => {
@@ -263,6 +267,115 @@ for (const kind of bothBrowsers) {
       assert.equal(outcome.ok, false, JSON.stringify(outcome));
       assert.equal(told("Cordelia"), 0);
       assert.equal((await onServer(roomId, bob))["displayname"], "bob");
+    });
+
+    /** Mantle's popup over Bob's Element, which shows a room. */
+    const openPopup = async (roomId: string): Promise<Page> => {
+      await bob.page.evaluate((hash: string) => {
+        location.hash = hash;
+      }, `#/room/${roomId}`);
+      const first = await mixed.browser.openExtensionPage("popup.html");
+      const tab = await tabShowing(first, "app.element.io");
+      await first.close();
+      const popup = await mixed.browser.openExtensionPage(`popup.html?tab=${String(tab)}`);
+      await popup.waitForSelector("[data-shield]", { timeout: LIMIT });
+      return popup;
+    };
+    const NAME_FIELD = "#own-name:not([hidden]) input";
+
+    it("is set in the popup by keyboard, sealed like any, and taken back there", async () => {
+      const roomId = await openRoom("Popup");
+      await mkdir(screenshots, { recursive: true });
+      const popup = await openPopup(roomId);
+      const field = await popup.waitForSelector(NAME_FIELD, { timeout: LIMIT });
+      assert.ok(field !== null);
+      for (const width of [320, 900]) {
+        await popup.setViewport({ width, height: 900 });
+        for (const dark of [false, true]) {
+          await mixed.browser.setDark(popup, dark);
+          const where = `${width} ${dark ? "dark" : "light"}`;
+          assert.deepEqual(await violations(popup), [], where);
+          const [inner, outer] = await popup.evaluate(() => [
+            document.documentElement.scrollWidth,
+            document.documentElement.clientWidth,
+          ]);
+          assert.ok((inner ?? 0) <= (outer ?? 0) + 1, where);
+          const file = `own-name-${kind}-${where.replace(" ", "-")}.png`;
+          await popup.screenshot({ path: path.join(screenshots, file) });
+        }
+      }
+      await mixed.browser.setDark(popup, false);
+      assert.equal(await tabTo(popup, field), true);
+      await popup.keyboard.type("Beatrice");
+      await popup.keyboard.press("Enter");
+      const says = (where: Page, words: RegExp): Promise<void> =>
+        until(
+          async () =>
+            words.test(
+              (await where.$eval("#own-name [role=status]", (one) => one.textContent)) ?? "",
+            ),
+          `the popup says ${String(words)}`,
+          LIMIT,
+        );
+      await says(popup, /was changed/);
+      await popup.screenshot({ path: path.join(screenshots, `own-name-${kind}-set.png`) });
+      for (const { page } of [alice, bob]) {
+        await drive(page, "seeMember", roomId, bob.userId, "Beatrice");
+      }
+      await drive(dave.page, "seeMember", roomId, bob.userId, "bob");
+      assert.equal(told("Beatrice"), 0);
+      assert.equal((await onServer(roomId, bob))["displayname"], "bob");
+      await popup.close();
+
+      const again = await openPopup(roomId);
+      await again.waitForSelector(NAME_FIELD, { timeout: LIMIT });
+      assert.equal(
+        await again.$eval(NAME_FIELD, (one) => (one as HTMLInputElement).value),
+        "Beatrice",
+      );
+      // By keyboard: what is above the button may still grow, which a click of the driver misses.
+      await again.$eval(NAME_FIELD, (one) => (one as HTMLInputElement).select());
+      await again.focus(NAME_FIELD);
+      await again.keyboard.press("Backspace");
+      await again.keyboard.press("Enter");
+      await says(again, /was changed/);
+      await drive(alice.page, "seeMember", roomId, bob.userId, "bob");
+      assert.notEqual((await onServer(roomId, bob))[FIELD], undefined, "sealed as well");
+      await again.close();
+    });
+
+    it("is not offered in the popup where it would be readable", async () => {
+      const sealed = await openRoom("Offered");
+      const { roomId: readable } = await drive(bob.page, "createRoom", {
+        name: "Readable for all",
+        encrypted: false,
+      });
+      /** Whether it is; what comes after it in the popup's own order is there by then. */
+      const isOffered = async (roomId: string): Promise<boolean> => {
+        const popup = await openPopup(roomId);
+        try {
+          const answer = await popup.evaluate(async () => {
+            const api =
+              (globalThis as unknown as Record<string, typeof chrome>)["browser"] ?? chrome;
+            const tab = Number(new URLSearchParams(location.search).get("tab"));
+            const query = { kind: "own-name-query", task: { do: "look" } };
+            return (await api.tabs.sendMessage(tab, query)) as { is?: string } | undefined;
+          });
+          const isShown = await popup.$(NAME_FIELD).then((found) => found !== null);
+          assert.ok(!isShown || answer?.is === "offered");
+          return answer?.is === "offered";
+        } finally {
+          await popup.close();
+        }
+      };
+      assert.equal(await isOffered(sealed), true);
+      assert.equal(await isOffered(readable), false);
+      await choose({ "room-nicknames": "off" });
+      try {
+        assert.equal(await isOffered(sealed), false);
+      } finally {
+        await choose({ "room-nicknames": "on" });
+      }
     });
 
     it("is put again when the public name changes", async () => {

@@ -14,6 +14,7 @@ import {
 import { readRelayAnswer, readSettingsMessage } from "../../protocol/page-relay.ts";
 import { readRoomsCommand } from "../../protocol/rooms.ts";
 import { readCheckUpCommand } from "../../protocol/check-up.ts";
+import { readOwnNameCommand } from "../../protocol/own-name.ts";
 import type {
   EffectsMessage,
   PageRequest,
@@ -23,12 +24,16 @@ import type {
 } from "../../protocol/page-relay.ts";
 import type { RoomsSurvey, RoomsCommand } from "../../protocol/rooms.ts";
 import type { CheckUpAnswer, CheckUpCommand } from "../../protocol/check-up.ts";
+import type { OwnNameAnswer, OwnNameCommand } from "../../protocol/own-name.ts";
+
+type PageMessage =
+  EffectsMessage | StatusMessage | RoomsSurvey | CheckUpAnswer | OwnNameAnswer | PageRequest;
 
 /** The page's end of the channel to the relay in the isolated world. */
 export interface Channel {
   isOpen(): boolean;
   /** Lost when the channel is not open. */
-  post(message: EffectsMessage | StatusMessage | RoomsSurvey | CheckUpAnswer | PageRequest): void;
+  post(message: PageMessage): void;
 }
 
 /**
@@ -41,6 +46,7 @@ export function openChannel(handlers: {
   answer: (message: RelayAnswer) => void;
   wish: (message: RoomsCommand) => void;
   checkUp: (message: CheckUpCommand) => void;
+  ownName: (message: OwnNameCommand) => void;
 }): Channel {
   let nonce: string | undefined;
   let port: MessagePort | undefined;
@@ -75,7 +81,9 @@ export function openChannel(handlers: {
         const wish = readRoomsCommand(data);
         if (wish !== undefined) return handlers.wish(wish);
         const command = readCheckUpCommand(data);
-        if (command !== undefined) handlers.checkUp(command);
+        if (command !== undefined) return handlers.checkUp(command);
+        const ownName = readOwnNameCommand(data);
+        if (ownName !== undefined) handlers.ownName(ownName);
       });
       startPort(port);
       handlers.opened();

@@ -1,10 +1,19 @@
 /** Puts the page's half of names in one room together and into the hooks. */
-import { isPlain, now, parseJson, setTimer, stringify } from "../primordials/primordials.ts";
+import {
+  decodeText,
+  isPlain,
+  now,
+  parseJson,
+  setTimer,
+  stringify,
+} from "../primordials/primordials.ts";
 import type { OwnProfile } from "../../generated/mantle_state.js";
+import type { OwnNameAnswer, OwnNameCommand } from "../../protocol/own-name.ts";
 import { onShieldSettings, shieldSettings } from "../core/shield-settings.ts";
 import { askHandler } from "../dialogs/consent.ts";
 import { registerHandler } from "../intercept/handlers.ts";
-import { runningClient } from "../room-state/element/client.ts";
+import { shownRoom } from "../room-state/conversion.ts";
+import { PageCryptoError, runningClient } from "../room-state/element/client.ts";
 import type { PageClient } from "../room-state/element/client.ts";
 import type { StateEngine } from "../room-state/engine.ts";
 import { HomeserverError, sendAsClient } from "../room-state/homeserver.ts";
@@ -12,8 +21,11 @@ import { MEMBER_PROFILE } from "../room-state/keys.ts";
 import type { KeyFetcher } from "../room-state/keys.ts";
 import type { StateSharing } from "../room-state/sharing.ts";
 import { isKnownReadable } from "../room-state/writes.ts";
+import { text } from "../texts/texts.ts";
+import { runOwnName } from "./chosen.ts";
+import type { ChosenParts } from "./chosen.ts";
 import { NameKeeper } from "./keeper.ts";
-import { MEMBER, memberPath, outerContent } from "./profile.ts";
+import { MEMBER, memberPath, nameIn, outerContent } from "./profile.ts";
 import { NameReader } from "./reader.ts";
 import { asNamesClient } from "./sdk.ts";
 import type { NamesClient } from "./sdk.ts";
@@ -41,8 +53,14 @@ function isOn(): boolean {
   return !isResting && shieldSettings(SHIELD)?.mode === "on";
 }
 
-/** The result is for `watchClient`. */
-export function installRoomNames(parts: Parts): (client: PageClient | undefined) => void {
+export interface RoomNames {
+  /** For `watchClient`. */
+  watch(client: PageClient | undefined): void;
+  /** What the popup wants of the room that is shown. */
+  own(command: OwnNameCommand): Promise<OwnNameAnswer>;
+}
+
+export function installRoomNames(parts: Parts): RoomNames {
   const { engine, keys, sharing } = parts;
   const isEncrypted = async (roomId: string): Promise<boolean> => {
     // No room here has anything encrypted.
@@ -79,7 +97,7 @@ export function installRoomNames(parts: Parts): (client: PageClient | undefined)
     isOn,
     held,
     forget: (roomId) => engine.call((state) => state.forgetOwnProfile(roomId)),
-    isJoined: (roomId) => runningClient()?.getRoom(roomId)?.getMyMembership() === "join",
+    isJoined: (roomId) => isJoined(roomId),
     hasWritten: (roomId, within) => writer.hasWritten(roomId, within),
     current: async (roomId) => {
       const client = await sharing.readyClient();
@@ -106,12 +124,15 @@ export function installRoomNames(parts: Parts): (client: PageClient | undefined)
     now,
     random: Math.random,
   });
+  const canSeal = (roomId: string, userId: string): Promise<boolean> => {
+    const base = (runningClient()?.baseUrl ?? "").replace(/\/+$/, "");
+    return parts.writes.encrypts(base + memberPath(roomId, userId, MEMBER_PROFILE));
+  };
+  const isJoined = (roomId: string): boolean =>
+    runningClient()?.getRoom(roomId)?.getMyMembership() === "join";
   const writer = new NameWriter({
     runningClient,
-    isEncrypted: (roomId, userId) => {
-      const base = (runningClient()?.baseUrl ?? "").replace(/\/+$/, "");
-      return parts.writes.encrypts(base + memberPath(roomId, userId, MEMBER_PROFILE));
-    },
+    isEncrypted: canSeal,
     picture: (roomId, userId) =>
       asNamesClient(runningClient())?.getRoom(roomId)?.currentState.getStateEvents(MEMBER, userId)
         ?.event.content?.["avatar_url"],
@@ -177,12 +198,41 @@ export function installRoomNames(parts: Parts): (client: PageClient | undefined)
     lookedThrough = client;
     for (const roomId of engine.call((state) => state.ownProfiles())) look(client, roomId);
   };
-  return (client) => {
-    const names = asNamesClient(client);
-    reader.attach(names);
-    if (names === undefined) return;
-    watch(names);
-    lookThrough(names);
+  const chosen: ChosenParts = {
+    isOn,
+    shownRoom: () => {
+      const client = runningClient();
+      const roomId = client === undefined ? undefined : shownRoom(client)?.roomId;
+      return roomId !== undefined && isJoined(roomId) ? roomId : undefined;
+    },
+    isEncrypted: (roomId) => canSeal(roomId, runningClient()?.getUserId() ?? ""),
+    current: (roomId) => {
+      const content = held(roomId)?.contentJson;
+      return content === undefined ? undefined : nameIn(parseJson(content));
+    },
+    set: async (roomId, name) => {
+      const client = await sharing.readyClient();
+      const userId = client.getUserId() ?? "";
+      const path = memberPath(roomId, userId);
+      const content = await sendAsClient(client, "GET", path);
+      if (!isOn() || !isPlain(content) || content["membership"] !== "join") {
+        throw new PageCryptoError(text("nicknameNotEncrypted"));
+      }
+      const body = await writer.chosen(client, { roomId, userId }, { content, name });
+      // Who has left meanwhile must not come in again by this.
+      if (body === undefined || !isJoined(roomId)) return;
+      await sendAsClient(client, "PUT", path, decodeText(body));
+    },
+  };
+  return {
+    watch: (client) => {
+      const names = asNamesClient(client);
+      reader.attach(names);
+      if (names === undefined) return;
+      watch(names);
+      lookThrough(names);
+    },
+    own: (command) => runOwnName(chosen, command),
   };
 }
 

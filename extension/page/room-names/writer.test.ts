@@ -159,3 +159,45 @@ describe("the public name", () => {
     assert.deepEqual(names(), ["Rosa", undefined]);
   });
 });
+
+describe("a name that is chosen in the popup", () => {
+  const chosen = async (name: string, displayname = "Public"): Promise<unknown> => {
+    const content = { ...join(displayname), "org.mantle.member_profile": { ciphertext: "old" } };
+    const client = parts.runningClient();
+    assert.ok(client !== undefined);
+    const bytes = await writer.chosen(client, { roomId: "!r:hs", userId: ME }, { content, name });
+    return bytes && JSON.parse(new TextDecoder().decode(bytes));
+  };
+
+  test("is sealed by the same writer", async () => {
+    assert.deepEqual(await chosen("Rosa"), {
+      ...join("Public"),
+      "org.mantle.member_profile": SEALED,
+    });
+    assert.deepEqual(names(), ["Rosa"]);
+    assert.equal(writer.hasWritten("!r:hs", 10), true);
+  });
+
+  test("takes the other one back where it is none or the public one, whatever Element shows", async () => {
+    assert.equal(await chosen(""), undefined);
+    assert.equal(await chosen("Public"), undefined);
+    parts = { ...parts, heldContent: () => '{"displayname":"Rosa"}', isShown: () => false };
+    await chosen("");
+    await chosen("Public");
+    assert.deepEqual(names(), [undefined, undefined]);
+  });
+
+  test("takes one back that everybody can read", async () => {
+    const body = (await chosen("", "Readable")) as Record<string, unknown>;
+    assert.equal(body["displayname"], "Public");
+    assert.deepEqual(names(), [undefined]);
+  });
+
+  test("is never made where it would be readable", async () => {
+    parts = { ...parts, isEncrypted: () => Promise.resolve(false) };
+    await assert.rejects(chosen("Rosa"), PageCryptoError);
+    parts = { ...parts, isEncrypted: () => Promise.resolve(true) };
+    await assert.rejects(chosen("n".repeat(513)), PageCryptoError);
+    assert.deepEqual(inside, []);
+  });
+});

@@ -16,6 +16,12 @@ import { PageCryptoError, sentenceIn } from "../room-state/element/client.ts";
 import type { PageClient } from "../room-state/element/client.ts";
 import { text } from "../texts/texts.ts";
 import { innerContent, MAX_NAME, memberIn, nameIn, outerContent } from "./profile.ts";
+import type { Plain } from "./profile.ts";
+
+interface Target {
+  readonly roomId: string;
+  readonly userId: string;
+}
 
 export interface WriterParts {
   runningClient(): PageClient | undefined;
@@ -77,19 +83,52 @@ export class NameWriter implements RequestHandler {
         return { kind: "send" };
       }
       const known = await parts.publicName(client);
-      const content = this.#contentFor(target, body["displayname"], known);
+      const isChosen = parts.isShown(roomId, userId);
+      const content = this.#contentFor(roomId, body["displayname"], known, isChosen);
       if (content === undefined) return { kind: "send" };
       if (request.signal?.aborted === true) return { kind: "fail" };
-      const sealed = await parts.seal(client, roomId, content);
-      const bytes = encodeText(stringify(outerContent(body, known, sealed)));
+      const bytes = await this.#seal(client, roomId, content, { body, known });
       // A new picture stays readable, and `profile` asks about that.
       if (body["avatar_url"] === parts.picture(roomId, userId)) this.#sealed.add(bytes);
-      this.#written.set(roomId, parts.now());
       return { kind: "send", body: bytes, noted: "rewritten" };
     } catch (error) {
       if (request.signal?.aborted === true) return { kind: "fail" };
       return refused(sentenceIn(error) ?? text("nicknameNotEncrypted"), "blocked");
     }
+  }
+
+  /**
+   * A name that was chosen elsewhere than in Element: what is to be sent for it, beside what stands in
+   * the member event now; undefined where it is so already. Rejects where it could not leave sealed.
+   */
+  async chosen(
+    client: PageClient,
+    { roomId, userId }: Target,
+    { content, name }: { content: Plain; name: string },
+  ): Promise<Uint8Array | undefined> {
+    if (!(await this.#parts.isEncrypted(roomId, userId))) {
+      throw new PageCryptoError(text("nicknameNotEncrypted"));
+    }
+    const known = await this.#parts.publicName(client);
+    const isPublic = (content["displayname"] ?? "") === (known ?? "");
+    const inner =
+      this.#contentFor(roomId, name, known, true) ??
+      // One that everybody can read goes, too.
+      (isPublic ? undefined : innerContent(undefined));
+    return inner === undefined
+      ? undefined
+      : this.#seal(client, roomId, inner, { body: content, known });
+  }
+
+  async #seal(
+    client: PageClient,
+    roomId: string,
+    inner: string,
+    { body, known }: { body: Plain; known: string | undefined },
+  ): Promise<Uint8Array> {
+    const sealed = await this.#parts.seal(client, roomId, inner);
+    this.#written.set(roomId, this.#parts.now());
+    return encodeText(stringify(outerContent(body, known, sealed)));
   }
 
   #isHeld(roomId: string, name: unknown): boolean {
@@ -98,11 +137,15 @@ export class NameWriter implements RequestHandler {
     return sealed !== undefined && sealed === name;
   }
 
-  /** What is to be sealed; undefined where there is nothing to hide. */
+  /**
+   * What is to be sealed; undefined where there is nothing to hide. `isChosen`: whoever sent this name
+   * was shown the one that is sealed now.
+   */
   #contentFor(
-    { roomId, userId }: { roomId: string; userId: string },
+    roomId: string,
     name: unknown,
     known: string | undefined,
+    isChosen: boolean,
   ): string | undefined {
     if (typeof name === "string" && name.length > MAX_NAME) {
       throw new PageCryptoError(text("nicknameTooLong"));
@@ -113,6 +156,6 @@ export class NameWriter implements RequestHandler {
     if (held === undefined) return this.#written.has(roomId) ? innerContent(undefined) : undefined;
     // Element has sent what it shows: the public name, which was chosen; or not yet the other one,
     // and then it is something else that changes, such as the picture.
-    return this.#parts.isShown(roomId, userId) ? innerContent(undefined) : held;
+    return isChosen ? innerContent(undefined) : held;
   }
 }

@@ -341,7 +341,8 @@ async function preview(client: PageClient, rooms: PageRoom[]): Promise<string[]>
 }
 
 /** The room Element shows, by its address. */
-function shownRoom(client: PageClient): PageRoom | undefined {
+/** The room that Element shows, by the page's address. */
+export function shownRoom(client: PageClient): PageRoom | undefined {
   const found = execute(ROOM_IN_HASH, page.location.hash)?.[1];
   if (found === undefined) return undefined;
   const name = decodeURIComponent(found);

@@ -33,6 +33,7 @@ import { shieldSearch } from "../shared/shield-search.ts";
 import { forgetLearned } from "../../browser/learned.ts";
 import { refusedRules, watchRuleProblems } from "../../browser/rule-problems.ts";
 import { problemsOf, showProblems } from "../shared/problems.ts";
+import { showOwnName } from "./name-card.ts";
 import { showRooms } from "./rooms-card.ts";
 import type { ShieldCounts } from "../shared/shield-row.ts";
 import { showSites } from "../shared/site-list.ts";
@@ -138,6 +139,7 @@ async function showPage(): Promise<void> {
   });
   if (tab !== undefined && condition.kind === "protected") {
     void showRooms(part("rooms"), tab.id);
+    void showOwnName(part("own-name"), tab.id);
     void showCheckUp(part("check-up"), part("open-check-up"), tab.id);
   }
 }
