@@ -547,7 +547,7 @@ const requestLock =
 /** Runs a task while no other tab of the page runs one of this name. */
 export function withLock<Result>(name: string, task: () => Promise<Result>): Promise<Result> {
   if (nativeLocks === undefined || requestLock === undefined) {
-    return reject(new NativeError("Pages without encryption have no locks."));
+    return reject(new NativeError("no navigator.locks"));
   }
   return requestLock(nativeLocks, name, task) as Promise<Result>;
 }
