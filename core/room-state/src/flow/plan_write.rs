@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::EngineError;
-use crate::ids::{RoomId, TypeAndKey};
+use crate::ids::{RoomId, Slot, TypeAndKey};
 use crate::index::events::ENCRYPTED_TYPE;
 use crate::megolm::encrypt::MAX_PAYLOAD_BYTES;
 use crate::model::Model;
@@ -151,7 +151,11 @@ pub(crate) fn plan_put(model: &Model, request: Request<'_>, body: &[u8]) -> Plan
     if !is_encrypted && !is_widget {
         return Plan::Pass;
     }
-    if !model.states.known().encrypts_state(&room_id) {
+    let encrypts = |of| model.states.encrypts(&Slot::new(RoomId(&room_id), of));
+    if !is_encrypted || !encrypts(slot) {
+        if is_widget && encrypts(TypeAndKey::single("m.room.name")) {
+            return without_room_name(body);
+        }
         let is_told = model.rooms.levels(&room_id).is_some();
         return if is_told {
             Plan::Pass
@@ -161,9 +165,6 @@ pub(crate) fn plan_put(model: &Model, request: Request<'_>, body: &[u8]) -> Plan
                 sentence: "Mantle does not know yet whether this room encrypts its name; wait until Element has loaded the room and try again.",
             }
         };
-    }
-    if !is_encrypted {
-        return without_room_name(body);
     }
     // What is encrypted now has a place before all that is set until the homeserver sends it.
     if DELAYS.iter().any(|name| address.has_parameter(name)) {
@@ -193,15 +194,14 @@ pub(crate) fn plan_put(model: &Model, request: Request<'_>, body: &[u8]) -> Plan
     Plan::Encrypt { room_id, event_type: event_type.clone(), state_key, url }
 }
 
-/// Whether state is encrypted where the room has the flag: what the settings say, what is encrypted
+/// Whether state is encrypted where the room encrypts it: what the settings say, what is encrypted
 /// there already (in clear nobody would see it, and everybody's server could read it), and all that
 /// may be, where the running Element would have done so. Never what says who is in a call.
 fn is_encrypted_in(model: &Model, room: RoomId<'_>, slot: TypeAndKey<'_>) -> bool {
     let known = model.states.known();
     model.settings.types.contains(slot.event_type)
         || check_sendable(slot.event_type).is_ok()
-            && (model.encrypts_all
-                || known.encrypts_state(room.0) && known.current(room, slot).is_some())
+            && (model.encrypts_all || known.current(room, slot).is_some())
 }
 
 /// A `createRoom`, before it is sent. `consent` is the person's answer to

@@ -82,6 +82,14 @@ impl RoomStates {
         change
     }
 
+    /// Whether what is set in the slot must not be readable: the room has the flag, or what stands
+    /// there is encrypted, from which a homeserver may have kept the flag away.
+    pub(crate) fn encrypts(&self, slot: &Slot) -> bool {
+        self.known.encrypts_state(&slot.room_id)
+            || self.known.current(slot.room(), slot.of()).is_some()
+            || self.is_awaited(slot)
+    }
+
     /// An event that claims to be current waits for its key, under that packed key.
     pub(crate) fn note_awaited(&mut self, room: RoomId<'_>, packed_key: &str) {
         self.awaited.insert((room.0.to_owned(), packed_key.to_owned()), (), 0);

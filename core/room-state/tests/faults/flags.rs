@@ -300,3 +300,109 @@ fn what_nobody_may_have_set_hides_no_readable_name() {
         assert_eq!(shown.to_string().contains("Readable"), is_shown, "{level}: {shown}");
     }
 }
+
+/// An `m.room.encryption` event, with the flag or without it.
+fn encryption(is_flagged: bool, id: &str) -> Value {
+    let mut event = room_state().remove(2);
+    event["event_id"] = json!(id);
+    if !is_flagged {
+        event["content"] = json!({"algorithm": "m.megolm.v1.aes-sha2"});
+    }
+    event
+}
+
+/// A new name of the room, and where it goes.
+fn renamed(client: &Client) -> Plan {
+    let url = format!("{HS}/rooms/{ROOM}/state/m.room.name/");
+    client.engine.plan_put(Request { method: "PUT", url: &url }, br#"{"name":"Secret"}"#)
+}
+
+#[test]
+fn a_flag_counts_though_the_same_answer_takes_it_away() {
+    let mut rules = room_state();
+    rules.remove(2);
+    let (on, off) = (encryption(true, "$on"), encryption(false, "$off"));
+    let with = |events: &[&Value]| {
+        let further = events.iter().map(|event| (*event).clone());
+        rules.iter().cloned().chain(further).collect::<Vec<Value>>()
+    };
+    let all_of = |shown: &Value, list: &str| shown["rooms"]["join"][ROOM][list]["events"].clone();
+    let cases = [
+        ("/sync", sync(with(&[&on, &off]), vec![])),
+        ("/sync?since=a", sync(with(&[]), vec![on.clone(), off.clone()])),
+        ("/sync", sync(with(&[&on]), vec![off.clone()])),
+        ("/sync", sync(with(&[&off]), vec![on.clone(), encryption(false, "$again")])),
+    ];
+    for (at, (path, answer)) in cases.into_iter().enumerate() {
+        let mut bob = Client::new(BOB);
+        let shown = bob.open(path, &answer);
+        let last = ["timeline", "state"].into_iter().find_map(|list| {
+            let events = all_of(&shown, list);
+            let mut all = events.as_array().unwrap().iter();
+            all.rfind(|event| event["type"] == "m.room.encryption").cloned()
+        });
+        assert_eq!(last.unwrap()["content"][FLAG], true, "{at}: {shown}");
+        assert_eq!(bob.codes(), ["flag-removed"], "{at}");
+        for reloads in [false, true] {
+            if reloads {
+                bob.reload();
+            }
+            assert!(bob.engine.encrypts_state(ROOM), "{at}, reloads: {reloads}");
+            let plan = renamed(&bob);
+            assert!(matches!(plan, Plan::Encrypt { .. }), "{at}, reloads: {reloads}: {plan:?}");
+        }
+    }
+    // What `GET /rooms/…/state` says.
+    let mut bob = Client::new(BOB);
+    bob.open(&format!("/rooms/{ROOM}/state"), &json!(with(&[&on, &off])));
+    assert!(matches!(renamed(&bob), Plan::Encrypt { .. }));
+    // An older event without it takes nothing away.
+    let mut bob = Client::new(BOB);
+    let answer = sync(with(&[&off]), vec![on]);
+    for path in ["/sync", "/sync?since=b"] {
+        assert_eq!(bob.open(path, &answer), answer);
+        assert_eq!(bob.codes(), [] as [&str; 0]);
+    }
+}
+
+#[test]
+fn what_is_encrypted_there_leaves_encrypted_though_the_flag_was_hidden() {
+    let mut hidden = room_state();
+    hidden[2] = encryption(false, "$off");
+    for (opens, is_redacted) in [(true, false), (false, false), (true, true)] {
+        let (mut alice, mut bob) = (Client::new(ALICE), Client::new(BOB));
+        bob.knows(&[&alice]);
+        bob.open("/sync", &sync(hidden.clone(), vec![]));
+        assert!(!matches!(renamed(&bob), Plan::Encrypt { .. }), "nothing says that it encrypts");
+        let (event, keys) = alice.send(ROOM, &[&bob], "m.room.name", &named("Secret"));
+        if opens {
+            bob.engine.add_room_keys(&keys).unwrap();
+        }
+        let mut bob = bob;
+        let state = [hidden.clone(), vec![event.clone()]].concat();
+        let shown = bob.open("/sync?since=a", &sync(state, vec![])).to_string();
+        assert_eq!(shown.contains("Secret"), opens, "{shown}");
+        if is_redacted {
+            let mut event = event;
+            event["content"] = json!({});
+            event["unsigned"] = json!({"redacted_because": {"event_id": "$because"}});
+            bob.open("/sync?since=b", &sync(vec![event], vec![]));
+        }
+        let plan = renamed(&bob);
+        assert!(matches!(plan, Plan::Encrypt { .. }), "{opens} {is_redacted}: {plan:?}");
+        let url = format!("{HS}/rooms/{ROOM}/state/im.vector.modular.widgets/w");
+        let widget = br#"{"data":{"roomName":"Secret"}}"#;
+        let plan = bob.engine.plan_put(Request { method: "PUT", url: &url }, widget);
+        let Plan::Rewrite { body } = plan else { panic!("{opens} {is_redacted}: {plan:?}") };
+        assert!(!body.contains("Secret"), "{body}");
+        if opens {
+            bob.reload();
+            let plan = renamed(&bob);
+            assert!(matches!(plan, Plan::Encrypt { .. }), "{is_redacted} reloaded: {plan:?}");
+        }
+        // Nothing else is.
+        let url = format!("{HS}/rooms/{ROOM}/state/m.room.avatar/");
+        let avatar = bob.engine.plan_put(Request { method: "PUT", url: &url }, b"{}");
+        assert_eq!(avatar, Plan::Pass);
+    }
+}

@@ -11,7 +11,7 @@ use crate::index::redactions;
 use crate::index::walk::{may_be_encrypted, unhidden};
 use crate::model::Model;
 use crate::model::decryption::{Role, TIMELINE};
-use crate::model::known::FlagChange;
+use crate::model::known::{FlagChange, is_flagged};
 use crate::model::observation::Observation;
 use crate::model::rooms::Fact;
 use crate::model::sharing_due::{Due, Member};
@@ -253,13 +253,21 @@ fn learn(model: &mut Model, response: &mut Response, room_id: &str, mut events: 
         .collect();
     let room = RoomId(room_id);
     model.rooms.learn(room, &facts);
+    let (mut encryption, mut change) = (None, FlagChange::Off);
     let is_encryption = |entry: &Entry| entry.found.event_type == "m.room.encryption";
-    let Some(entry) = events.into_iter().rfind(is_encryption) else { return };
-    let content = entry.found.content(&response.body);
-    let sent = entry.found.origin_server_ts;
-    let change = model.observe_encryption(entry.id(), (content, sent));
+    let mut all = events.into_iter().filter(is_encryption).peekable();
+    while let Some(entry) = all.next() {
+        let content = entry.found.content(&response.body);
+        // The last one counts, but no flag is taken away by what comes after it.
+        if all.peek().is_some() && !is_flagged(content) {
+            continue;
+        }
+        let sent = entry.found.origin_server_ts;
+        change = model.observe_encryption(entry.id(), (content, sent));
+        encryption = Some(entry);
+    }
     if change == FlagChange::RemovalIgnored {
-        response.clear.push(entry);
+        response.clear.extend(encryption);
     }
 }
 
