@@ -929,8 +929,10 @@ impl Run {
                     && comes.contains(&membership)
             });
             let before = &room.events[..came.unwrap_or(room.events.len())];
-            let names: Vec<&Value> =
-                before.iter().filter(|event| event["state_key"] == "m.room.name:").collect();
+            // What Mallory forged replaces nothing, and its key is hers to hand out.
+            let is_name =
+                |event: &&Value| event["state_key"] == "m.room.name:" && event["sender"] != MALLORY;
+            let names: Vec<&Value> = before.iter().filter(is_name).collect();
             for replaced in names.iter().take(names.len().saturating_sub(1)) {
                 let content = &replaced["content"];
                 let Some(ciphertext) = content["ciphertext"].as_str() else { continue };
