@@ -1,8 +1,7 @@
 /** Runs other programs, each with a time limit that also ends its children. */
 
 import { spawn } from "node:child_process";
-import { createWriteStream, writeFileSync } from "node:fs";
-import { constants, setPriority } from "node:os";
+import { createWriteStream } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -35,22 +34,6 @@ export interface RunResult {
 }
 
 const running = new Set<number>();
-
-/** Whoever runs with this in the environment waits for all others, and so does what it starts. */
-export const LOW_PRIORITY = "MANTLE_LOW_PRIORITY";
-
-/**
- * Linux shares a processor between sessions first, and each child here is one: being nice counts only
- * within it, unless the session is told too.
- */
-function makeNice(pid: number): void {
-  try {
-    setPriority(pid, constants.priority.PRIORITY_LOW);
-    writeFileSync(`/proc/${pid}/autogroup`, "19");
-  } catch {
-    // It has ended, or this system has no such groups.
-  }
-}
 
 function killGroup(pid: number, signal: NodeJS.Signals): void {
   try {
@@ -86,8 +69,6 @@ export function run(
     let timedOut = false;
     const pid = child.pid;
     if (pid !== undefined) running.add(pid);
-    const isNice = LOW_PRIORITY in { ...process.env, ...options.env };
-    if (pid !== undefined && isNice) makeNice(pid);
     const timer = setTimeout(() => {
       timedOut = true;
       if (pid === undefined) return;

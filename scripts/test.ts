@@ -5,7 +5,7 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 
 import { filesBelow } from "./fingerprint.ts";
-import { Failure, LOW_PRIORITY, main, root, run, type RunResult } from "./process.ts";
+import { Failure, main, root, run, type RunResult } from "./process.ts";
 import {
   alone,
   byHand,
@@ -392,12 +392,12 @@ interface Ended {
 
 async function runGroup(group: Group): Promise<Ended> {
   group.prepare?.();
-  const [command, ...args] = group.command;
+  const niced = ["nice", "-n", "19", ...group.command] as const;
+  const [command, ...args] = group.beside === true ? niced : group.command;
   const start = performance.now();
   const outcome = await run(command, args, {
     timeoutSeconds: group.timeoutSeconds,
     echo: group.beside !== true,
-    env: group.beside === true ? { [LOW_PRIORITY]: "1" } : {},
     log: path.join(root, results, `${slug(group.name)}.log`),
   });
   return { outcome, seconds: Math.round((performance.now() - start) / 1_000) };
