@@ -35,11 +35,10 @@ interface Group {
   failures?: (output: string) => string[];
   /** After a failure: the part to run once more, where what failed allows it. */
   again?: () => Again | undefined;
-  /**
-   * Keeps the processor busy and needs nothing of the groups after it, so it runs beside them at the
-   * lowest priority: they wait for browsers and clocks half of their time.
-   */
+  /** Needs nothing of the groups after it, so it runs beside them, until one comes that runs alone. */
   beside?: boolean;
+  /** Waits until nothing runs beside it: a compiler takes from browsers what their time-outs count on. */
+  inQuiet?: boolean;
   /** That all of it is left out is no failure: it asks who may not be there. */
   mayBeSkipped?: boolean;
 }
@@ -191,7 +190,7 @@ function nodeGroup(
   name: string,
   report: string,
   files: readonly string[],
-  options: { concurrency: number; timeoutSeconds: number; again?: boolean },
+  options: { concurrency: number; timeoutSeconds: number; drivesBrowsers?: boolean },
 ): Group {
   const file = reportFile(report);
   return {
@@ -205,7 +204,7 @@ function nodeGroup(
       failedTests(report)
         .filter(failedItself)
         .map((failed) => `${failed.file ?? ""}: ${inOneLine(failed, 400)}`),
-    ...(options.again === true ? { again: () => specsAgain(report) } : {}),
+    ...(options.drivesBrowsers === true ? { again: () => specsAgain(report), inQuiet: true } : {}),
   };
 }
 
@@ -346,18 +345,18 @@ async function wholeGate(): Promise<Group[]> {
       "specs, three at a time",
       "specs-of-one",
       together.filter((file) => !hasSeveralClients(file)),
-      { concurrency: 3, timeoutSeconds: 3_600, again: true },
+      { concurrency: 3, timeoutSeconds: 3_600, drivesBrowsers: true },
     ),
     nodeGroup("specs of several clients, two at a time", "specs-of-several", several, {
       concurrency: 2,
       timeoutSeconds: 3_600,
-      again: true,
+      drivesBrowsers: true,
     }),
     nodeGroup(
       "specs, one at a time",
       "specs",
       specs.filter((file) => alone.includes(file)),
-      { concurrency: 1, timeoutSeconds: 3_600, again: true },
+      { concurrency: 1, timeoutSeconds: 3_600, drivesBrowsers: true },
     ),
   ];
 }
@@ -392,8 +391,7 @@ interface Ended {
 
 async function runGroup(group: Group): Promise<Ended> {
   group.prepare?.();
-  const niced = ["nice", "-n", "19", ...group.command] as const;
-  const [command, ...args] = group.beside === true ? niced : group.command;
+  const [command, ...args] = group.command;
   const start = performance.now();
   const outcome = await run(command, args, {
     timeoutSeconds: group.timeoutSeconds,
@@ -464,7 +462,15 @@ main("test", async () => {
 
   let blocked = "";
   const beside: { group: Group; ended: Promise<Ended> }[] = [];
+  const concludeBeside = async (): Promise<void> => {
+    for (const { group, ended } of beside.splice(0)) {
+      const outcome = await ended;
+      console.log(`\n=== ${group.name}\n${outcome.outcome.output.trimEnd()}`);
+      await conclude(group, outcome);
+    }
+  };
   for (const group of groups) {
+    if (group.inQuiet === true) await concludeBeside();
     if (blocked !== "") {
       total.failed += 1;
       summary.push(`FAILED ${group.name}: not run, because of: ${blocked}`);
@@ -477,11 +483,7 @@ main("test", async () => {
       if (group.needed === true && counts.failed > 0) blocked = group.name;
     }
   }
-  for (const { group, ended } of beside) {
-    const outcome = await ended;
-    console.log(`\n=== ${group.name}\n${outcome.outcome.output.trimEnd()}`);
-    await conclude(group, outcome);
-  }
+  await concludeBeside();
 
   const seconds = Math.round((performance.now() - started) / 1_000);
   console.log(`\n=== summary, after ${seconds} s\n${[...summary, ...unsteady].join("\n")}\n`);
