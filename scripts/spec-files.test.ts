@@ -4,15 +4,7 @@ import path from "node:path";
 import { describe, it } from "node:test";
 
 import { root } from "./process.ts";
-import {
-  alone,
-  buildsFor,
-  byHand,
-  hasSeveralClients,
-  nodeTests,
-  ownPages,
-  testFiles,
-} from "./spec-files.ts";
+import { alone, buildsFor, byHand, nodeTests, ownPages, testFiles } from "./spec-files.ts";
 
 describe("what a test file needs", () => {
   const folders = (...files: string[]): string[] => buildsFor(files).map(({ folder }) => folder);
@@ -39,12 +31,6 @@ describe("what a test file needs", () => {
       [...ownPages, ...alone, ...byHand].filter((file) => !specs.includes(file)),
       [],
     );
-  });
-
-  it("is two processors where several people's clients run in it", () => {
-    assert.ok(hasSeveralClients("web-tests/e2e/relations.spec.ts"));
-    assert.ok(hasSeveralClients("web-tests/e2e/element-call.spec.ts"));
-    assert.ok(!hasSeveralClients("web-tests/e2e/shields/third-party.spec.ts"));
   });
 
   it("is no look at what a server was told, where a failed assertion is tried once more", () => {

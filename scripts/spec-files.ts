@@ -39,8 +39,8 @@ export const ownPages: readonly string[] = [
 
 /**
  * These have the machine to themselves: they hold both browsers busy at once, or what they assert
- * depends on how soon something comes. All others have a homeserver, browsers and a recorder each, and
- * run beside each other: they wait for homeservers, browsers and clocks.
+ * depends on how soon something comes. All others run three at a time: they wait for homeservers,
+ * browsers and clocks, and have a homeserver, browsers and a recorder each.
  */
 export const alone: readonly string[] = [
   "../suites/suites",
@@ -55,14 +55,6 @@ export const alone: readonly string[] = [
 
 /** No part of the gate, whose time is bounded: a day of use is long even when it is compressed. */
 export const byHand: readonly string[] = ["soak"].map(spec);
-
-/**
- * Whether clients of several people, or Element's whole interface, run in a spec: two such specs keep
- * two processors busy. Of the others three do.
- */
-export function hasSeveralClients(file: string): boolean {
-  return /\/(?:people|element\/page)\.ts"/.test(readFileSync(path.join(root, file), "utf8"));
-}
 
 /** All test files below these folders of the checkout, sorted; `.spec.ts` drives a browser. */
 export function testFiles(

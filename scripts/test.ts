@@ -6,15 +6,7 @@ import { parseArgs } from "node:util";
 
 import { filesBelow } from "./fingerprint.ts";
 import { Failure, main, root, run, type RunResult } from "./process.ts";
-import {
-  alone,
-  byHand,
-  hasSeveralClients,
-  nodeTests,
-  ownPages,
-  testBuilds,
-  testFiles,
-} from "./spec-files.ts";
+import { alone, byHand, nodeTests, ownPages, testBuilds, testFiles } from "./spec-files.ts";
 
 interface Counts {
   passed: number;
@@ -302,8 +294,6 @@ function vodozemacOnly(): Group {
 
 async function wholeGate(): Promise<Group[]> {
   const specs = testFiles(".spec.ts", "web-tests").filter((file) => !byHand.includes(file));
-  const together = specs.filter((file) => !alone.includes(file));
-  const several = together.filter(hasSeveralClients);
   return [
     { name: "checks", timeoutSeconds: 3_000, command: ["scripts/check"], count: plainCounts },
     build("build of the package"),
@@ -343,15 +333,10 @@ async function wholeGate(): Promise<Group[]> {
     },
     nodeGroup(
       "specs, three at a time",
-      "specs-of-one",
-      together.filter((file) => !hasSeveralClients(file)),
+      "specs-together",
+      specs.filter((file) => !alone.includes(file)),
       { concurrency: 3, timeoutSeconds: 3_600, drivesBrowsers: true },
     ),
-    nodeGroup("specs of several clients, two at a time", "specs-of-several", several, {
-      concurrency: 2,
-      timeoutSeconds: 3_600,
-      drivesBrowsers: true,
-    }),
     nodeGroup(
       "specs, one at a time",
       "specs",
