@@ -121,6 +121,23 @@ for (const kind of bothBrowsers) {
           UI.composerSend,
         );
       };
+      /** What Element writes before its client was told of the new name has the one before it. */
+      const isCalled = (page: Page, name: string): Promise<unknown> =>
+        page.waitForFunction(
+          (room: string, user: string, wanted: string) => {
+            interface Rooms {
+              getRoom(id: string): {
+                getMember(user: string): { rawDisplayName: string } | null;
+              } | null;
+            }
+            const client = window.mxMatrixClientPeg.get() as unknown as Rooms | null;
+            return client?.getRoom(room)?.getMember(user)?.rawDisplayName === wanted;
+          },
+          { ...LIMIT, polling: 200 },
+          roomId,
+          aliceAccount.userId,
+          name,
+        );
       /** Waits until a message is shown as this sender's. */
       const seeSender = (page: Page, message: string, name: string): Promise<unknown> =>
         page.waitForFunction(
@@ -136,7 +153,7 @@ for (const kind of bothBrowsers) {
               .filter((one) => one !== undefined);
             return shown.at(-1) === wanted;
           },
-          LIMIT,
+          { ...LIMIT, polling: 200 },
           message,
           name,
           UI,
@@ -155,6 +172,7 @@ for (const kind of bothBrowsers) {
 
       it("by the command, everybody with Mantle sees it, and it is never sent in clear", async () => {
         await command(alice, "/myroomnick Rosalind");
+        await isCalled(alice, "Rosalind");
         await writeMessage(alice, UI.room, "Guess who");
         await seeSender(alice, "Guess who", "Rosalind");
         await shot(alice, "set");
