@@ -172,7 +172,7 @@ for (const kind of bothBrowsers) {
 
       it("by the command, everybody with Mantle sees it, and it is never sent in clear", async () => {
         await command(alice, "/myroomnick Rosalind");
-        await isCalled(alice, "Rosalind");
+        for (const page of [alice, bob]) await isCalled(page, "Rosalind");
         await writeMessage(alice, UI.room, "Guess who");
         await seeSender(alice, "Guess who", "Rosalind");
         await shot(alice, "set");
@@ -231,6 +231,7 @@ for (const kind of bothBrowsers) {
 
       it("and changes it for all of them", async () => {
         await command(second, "/roomnick Celia");
+        for (const page of [second, alice, bob]) await isCalled(page, "Celia");
         await writeMessage(second, UI.room, "From here");
         for (const page of [second, alice, bob]) {
           await page.bringToFront();
@@ -242,6 +243,7 @@ for (const kind of bothBrowsers) {
 
       it("the public one takes it back", async () => {
         await command(alice, "/myroomnick alice");
+        for (const page of [second, alice, bob]) await isCalled(page, "alice");
         await writeMessage(alice, UI.room, "Myself again");
         for (const page of [alice, bob, second]) {
           await page.bringToFront();
