@@ -23,6 +23,12 @@ import { until } from "./extension-pages.ts";
 const LIMIT = 45_000;
 const RED: Colour = [220, 30, 40];
 const GREEN: Colour = [20, 160, 60];
+/** The question about the profile's picture is another shield's. */
+const MODES = {
+  on: { "room-pictures": "on", profile: "off" },
+  ask: { "room-pictures": "ask", profile: "off" },
+  off: { "room-pictures": "off", profile: "off" },
+} as const;
 /** The name that an upload has while it waits. */
 const NAME = /^mxc:\/\/hs\.example\.org\/[A-Za-z0-9_-]{24}$/;
 const SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>';
@@ -42,9 +48,8 @@ for (const kind of bothBrowsers) {
     /** Encrypted, but its state is readable. */
     let plainId: string;
 
-    const set = async (mode: string): Promise<void> => {
-      // The question about the profile's picture is another shield's.
-      await mixed.storeShields({ "room-pictures": mode, profile: "off" });
+    const set = async (mode: keyof typeof MODES): Promise<void> => {
+      await mixed.storeShields(MODES[mode]);
       await alice.restart({ reload: true });
     };
 
