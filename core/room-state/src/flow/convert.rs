@@ -1,5 +1,7 @@
 //! "Encrypt this room's name and topic": from a room with readable state to one without.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::error::EngineError;
@@ -69,9 +71,16 @@ pub(crate) fn convert_room(
     let mut redact = Vec::new();
     let mut types = Vec::new();
     let events = elements(state)?;
-    for (at, event) in events.iter().enumerate() {
+    let slot_of = |event: &str| -> Result<(String, String), EngineError> {
         let text = |key| get_str(event, &[key]).map(Option::unwrap_or_default);
-        let (event_type, state_key) = (text("type")?, text("state_key")?);
+        Ok((text("type")?, text("state_key")?))
+    };
+    let slots = events.iter().map(|event| slot_of(event)).collect::<Result<Vec<_>, _>>()?;
+    // The server's, which stand last, are newer than what the client was told so far.
+    let newest: BTreeMap<_, _> = slots.iter().enumerate().map(|(at, slot)| (slot, at)).collect();
+    for ((at, event), of) in events.into_iter().enumerate().zip(&slots) {
+        let (event_type, state_key) = of;
+        let is_newest = newest.get(of) == Some(&at);
         let content = get(event, &["content"])?.unwrap_or("{}");
         match event_type.as_str() {
             "m.room.join_rules"
@@ -85,14 +94,13 @@ pub(crate) fn convert_room(
         let filled = members(content)?.is_some_and(|members| {
             members.iter().any(|member| !matches!(member.value, "\"\"" | "null" | "{}" | "[]"))
         });
-        if !model.settings.types.contains(&event_type) || !filled {
+        if !model.settings.types.contains(event_type) || !filled {
             continue;
         }
         let event_id = get_str(event, &["event_id"])?.unwrap_or_default();
-        let slot = TypeAndKey { event_type: &event_type, state_key: &state_key };
+        let slot = TypeAndKey { event_type, state_key };
         let content_json = match known.current(room, slot) {
-            // The server's, which stand last, are newer than what the client was told so far.
-            None if is_held_again(events.get(at + 1..).unwrap_or_default(), slot)? => continue,
+            None if !is_newest => continue,
             None => Some(content),
             // What the client holds in clear of an encrypted event.
             Some(current)
@@ -112,12 +120,10 @@ pub(crate) fn convert_room(
             content_json: content.to_owned(),
             source: String::new(),
         }));
-        blank.push(Put {
-            path: state_path(room, slot),
-            body: blank_content(&event_type).to_owned(),
-        });
+        blank
+            .push(Put { path: state_path(room, slot), body: blank_content(event_type).to_owned() });
         redact.push(event_id);
-        types.push(event_type);
+        types.push(event_type.clone());
     }
     let Some(encryption) = encryption else {
         return refuse("Turn on encryption in this room first; its name can be encrypted then.");
@@ -133,17 +139,6 @@ pub(crate) fn convert_room(
     let done = flag.is_none() && blank.is_empty();
     let types = model.settings.types.iter().map(str::to_owned).collect();
     Ok(Conversion::Convert { flag, encrypt, blank, redact, types, done })
-}
-
-/// Whether one of these events has this slot.
-fn is_held_again(events: &[&str], slot: TypeAndKey<'_>) -> Result<bool, EngineError> {
-    for event in events {
-        let is = |key, wanted| get_str(event, &[key]).map(|value| value.as_deref() == Some(wanted));
-        if is("type", slot.event_type)? && is("state_key", slot.state_key)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 fn may_convert(levels: &PowerLevels, user: UserId<'_>, flagged: bool, types: &[String]) -> bool {
