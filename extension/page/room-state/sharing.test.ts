@@ -100,6 +100,20 @@ async function turns(): Promise<void> {
   for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
 }
 
+/** With a module in whose place this object stands. */
+function sharingOf(state: object): StateSharing {
+  const engine = {
+    call: (call: (state: EncryptedState) => unknown) => call(state as unknown as EncryptedState),
+    persist: async () => [],
+    persistSoon: () => undefined,
+  } as unknown as StateEngine;
+  return new StateSharing(
+    engine,
+    { tellInvited: async () => undefined } as unknown as InvitePreviews,
+    { addRules: () => true } as unknown as KeyFetcher,
+  );
+}
+
 describe("a homeserver that wants keys slower than anybody waits", () => {
   test("gets the rest of them a minute later, and those it has never again", async () => {
     mock.timers.enable({ apis: ["setTimeout", "Date"] });
@@ -232,16 +246,7 @@ describe("people who may not read what was before they came", () => {
         for (const [userId, devices] of messages) given.set(userId, devices.get("D"));
       },
     } as unknown as PageClient;
-    const engine = {
-      call: (call: (state: EncryptedState) => unknown) => call(state as unknown as EncryptedState),
-      persist: async () => [],
-      persistSoon: () => undefined,
-    } as unknown as StateEngine;
-    const sharing = new StateSharing(
-      engine,
-      { tellInvited: async () => undefined } as unknown as InvitePreviews,
-      { addRules: () => true } as unknown as KeyFetcher,
-    );
+    const sharing = sharingOf(state);
     const content = { eventType: "m.room.name", stateKey: "", contentJson: "{}" };
     await sharing.encrypt(client, room, content);
     assert.equal(given.size, USERS.length);
@@ -347,16 +352,7 @@ describe("a room of ten thousand members with five devices each", () => {
       encrypt: () => 1,
       takeEncrypted: () => ({ path: "/x", body: "{}" }),
     };
-    const engine = {
-      call: (call: (state: EncryptedState) => unknown) => call(state as unknown as EncryptedState),
-      persist: async () => [],
-      persistSoon: () => undefined,
-    } as unknown as StateEngine;
-    const sharing = new StateSharing(
-      engine,
-      { tellInvited: async () => undefined } as unknown as InvitePreviews,
-      { addRules: () => true } as unknown as KeyFetcher,
-    );
+    const sharing = sharingOf(state);
     const content = { eventType: "m.room.name", stateKey: "", contentJson: "{}" };
     await sharing.encrypt(client, room, content);
     assert.equal(given.size, 50_000);
