@@ -314,7 +314,7 @@ export function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
-/** Waits until `condition` holds; throws after ten seconds. */
+/** Waits until `condition` holds; throws after `limit` milliseconds. */
 export async function until(
   condition: () => Promise<boolean> | boolean,
   what = "what the spec waits for",
@@ -333,5 +333,6 @@ export async function until(
     }
     await pause(50);
   }
-  throw new Error(`Not within ten seconds: ${what}.`, { cause: last });
+  const why = last instanceof Error ? ` (${last.message})` : "";
+  throw new Error(`Not within ${limit / 1_000} s: ${what}${why}.`, { cause: last });
 }

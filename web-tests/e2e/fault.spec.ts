@@ -21,7 +21,7 @@ const HOMESERVER = "https://hs.example.org";
 const WORKING_POLICY = "'self' 'wasm-unsafe-eval'";
 const NO_WASM_POLICY = "'self'";
 /** What the page script waits for settings, and what a slow machine may add. */
-const SETTINGS_WAIT = 2_000;
+const SETTINGS_WAIT = 10_000;
 const SLACK = 1_500;
 const root = path.resolve(import.meta.dirname, "../..");
 const screenshots = path.join(root, "build/screenshots");

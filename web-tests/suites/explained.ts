@@ -90,12 +90,6 @@ export const explanations: readonly Explanation[] = [
     page: (seen) => seen.replace('"sent",', ""),
   },
   {
-    why: "Chromium has other words for the missing content of a response that a page made.",
-    browsers: ["chromium"],
-    which: /^response as json: (no content|an empty body) \((watched|looked-at)\)$/,
-    page: (seen) => seen.replaceAll("Failed to execute 'json' on 'Response': ", ""),
-  },
-  {
     why: "Firefox words a packing that cannot be undone by how the body is read, and Mantle reads bytes.",
     browsers: ["firefox"],
     which: /^response: a packed body that is none \(watched\)$/,

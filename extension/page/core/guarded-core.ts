@@ -32,7 +32,7 @@ import { type KeptEntries, textOfEntries, withEntry } from "./kept-entries.ts";
 import { UnnamedSessions } from "./unnamed-sessions.ts";
 
 /** How long a request waits for settings before the strictest ones are taken. */
-const SETTINGS_WAIT = 2_000;
+const SETTINGS_WAIT = 10_000;
 
 /** Settings as they came from the relay: JSON texts. */
 export interface SettingsTexts {
