@@ -43,15 +43,14 @@ import {
   onStartup,
   openPage,
   ownHost,
-  readStorage,
   setAlarm,
   setBadge,
-  writeStorage,
 } from "../browser/api.ts";
 import { probe } from "./media-probe.ts";
 import { noteRefusedRules } from "../browser/rule-problems.ts";
 import { applyRules, wantedRules } from "./rules.ts";
 import { isFirstRunWanted } from "./first-run.ts";
+import { isDone, untilDone } from "./unfinished.ts";
 import { endPause, pauseOf, pausesInForce, watchPauses } from "../browser/pauses.ts";
 import { writePageTexts } from "../browser/page-texts.ts";
 import { readSettings, watchSettings, writeSettings } from "../browser/settings-store.ts";
@@ -65,8 +64,6 @@ import {
 
 const CALM = "#3b5bdb";
 const ALARM = "#c92a2a";
-/** In session storage: rules and scripts were brought up to date since the browser's start. */
-const CHECKED = "checked";
 
 onInstalled((isNew) => {
   void reconcile();
@@ -165,7 +162,7 @@ async function pausedHosts(settings: SettingsView): Promise<string[]> {
     return [];
   }
   const ends = pauses.flatMap(({ until }) => until ?? []);
-  await setAlarm(ends.length === 0 ? undefined : Math.min(...ends));
+  await setAlarm("pause", ends.length === 0 ? undefined : Math.min(...ends));
   return pauses.map(({ host }) => host);
 }
 
@@ -233,39 +230,42 @@ async function forgetSites(patterns: string[]): Promise<void> {
 
 /** After an update, a restart or a change: rules and content scripts as the settings say. */
 async function reconcile(): Promise<void> {
-  await navigator.locks.request("reconcile", async () => {
-    const texts = await readSettings();
-    const settings = await describeSettings(texts);
-    for (const problem of settings.problems) {
-      // For administrators; the options page shows the same.
-      console.warn(problem);
-    }
-    const added = await addedSites(texts);
-    const wanted = wantedRules({
-      settings,
-      builtInHosts: builtInHosts(),
-      addedHosts: [...new Set(added.map((site) => site.host))],
-      learned: await readLearned(),
-      paused: await pausedHosts(settings),
-      ownHost: ownHost(),
-      common: (await hasHost(EVERYWHERE))
-        ? commonBrowser(navigator.userAgent, navigator.languages)
-        : undefined,
-    });
-    const [refused] = await Promise.all([
-      applyRules(wanted),
-      registerAddedSites(texts),
-      keepLedger(settings),
-      writePageTexts(),
-    ]);
-    for (const { id, condition } of refused) {
-      console.warn(`The browser does not take rule ${id}: ${JSON.stringify(condition)}`);
-    }
-    await noteRefusedRules(refused.length);
-    // Pages follow what requests do.
-    await writeCommonBrowser(wanted.told);
-    await writeStorage("session", { [CHECKED]: true });
+  await untilDone(async () => {
+    await navigator.locks.request("reconcile", reconcileNow);
   });
+}
+
+async function reconcileNow(): Promise<void> {
+  const texts = await readSettings();
+  const settings = await describeSettings(texts);
+  for (const problem of settings.problems) {
+    // For administrators; the options page shows the same.
+    console.warn(problem);
+  }
+  const added = await addedSites(texts);
+  const wanted = wantedRules({
+    settings,
+    builtInHosts: builtInHosts(),
+    addedHosts: [...new Set(added.map((site) => site.host))],
+    learned: await readLearned(),
+    paused: await pausedHosts(settings),
+    ownHost: ownHost(),
+    common: (await hasHost(EVERYWHERE))
+      ? commonBrowser(navigator.userAgent, navigator.languages)
+      : undefined,
+  });
+  const [refused] = await Promise.all([
+    applyRules(wanted),
+    registerAddedSites(texts),
+    keepLedger(settings),
+    writePageTexts(),
+  ]);
+  for (const { id, condition } of refused) {
+    console.warn(`The browser does not take rule ${id}: ${JSON.stringify(condition)}`);
+  }
+  await noteRefusedRules(refused.length);
+  // Pages follow what requests do.
+  await writeCommonBrowser(wanted.told);
 }
 
 async function keepLedger(settings: SettingsView): Promise<void> {
@@ -287,9 +287,7 @@ async function welcome(): Promise<void> {
 
 /** A browser that wakes us by a message has not always told us of its start. */
 async function reconcileOnce(): Promise<void> {
-  if ((await readStorage("session", CHECKED)) !== true) {
-    await reconcile();
-  }
+  if (!(await isDone())) await reconcile();
 }
 
 /** Opaque origins ("null") are no site. */

@@ -162,13 +162,14 @@ function originOf(url: string | undefined): string | undefined {
 
 // --- Alarms ---
 
-const ALARM = "mantle";
+/** What the background is woken for: a pause that ends, and work that it may not have ended. */
+export type AlarmName = "pause" | "unfinished";
 
-/** The one alarm there is; undefined: none. */
-export async function setAlarm(time: number | undefined): Promise<void> {
+/** In milliseconds since 1970; undefined: none. */
+export async function setAlarm(name: AlarmName, time: number | undefined): Promise<void> {
   const { alarms } = api();
-  if (time === undefined) await alarms.clear(ALARM);
-  else await alarms.create(ALARM, { when: time });
+  if (time === undefined) await alarms.clear(name);
+  else await alarms.create(name, { when: time });
 }
 
 export function onAlarm(listener: () => void): void {

@@ -121,9 +121,22 @@ for (const kind of bothBrowsers) {
           UI.composerSend,
         );
       };
+      /** Says with a wait that ran out what it was for, and the names over messages as they are. */
+      const expecting = async (page: Page, what: string, wait: Promise<unknown>): Promise<void> => {
+        try {
+          await wait;
+        } catch (error) {
+          const tiles = await page.$$eval(`${UI.roomBody} ${UI.message}`, (all) =>
+            all.slice(-6).map((one) => one.textContent?.trim()),
+          );
+          throw new Error(`Not in time: ${what}. Last shown: ${JSON.stringify(tiles)}`, {
+            cause: error,
+          });
+        }
+      };
       /** What Element writes before its client was told of the new name has the one before it. */
-      const isCalled = (page: Page, name: string): Promise<unknown> =>
-        page.waitForFunction(
+      const isCalled = (page: Page, name: string): Promise<void> => {
+        const wait = page.waitForFunction(
           (room: string, user: string, wanted: string) => {
             interface Rooms {
               getRoom(id: string): {
@@ -138,9 +151,11 @@ for (const kind of bothBrowsers) {
           aliceAccount.userId,
           name,
         );
+        return expecting(page, `the client knows the name ${name}`, wait);
+      };
       /** Waits until a message is shown as this sender's. */
-      const seeSender = (page: Page, message: string, name: string): Promise<unknown> =>
-        page.waitForFunction(
+      const seeSender = (page: Page, message: string, name: string): Promise<void> => {
+        const wait = page.waitForFunction(
           (words: string, wanted: string, ui: typeof UI) => {
             const tiles = [...document.querySelectorAll(`${ui.roomBody} ${ui.message}`)];
             const at = tiles.findIndex(
@@ -158,6 +173,8 @@ for (const kind of bothBrowsers) {
           name,
           UI,
         );
+        return expecting(page, `"${message}" is shown as ${name}'s`, wait);
+      };
       /** Requests in which a word stood, whoever sent them. */
       const told = (word: string): string[] =>
         recorders

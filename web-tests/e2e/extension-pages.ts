@@ -2,7 +2,13 @@
 import { fileURLToPath } from "node:url";
 import puppeteer from "puppeteer-core";
 import type { Browser, CDPSession, Page } from "puppeteer-core";
-import { type BrowserKind, dismissFirstRun, firefoxNetwork, launch } from "../support/browsers.ts";
+import {
+  PROTOCOL_TIMEOUT_MS,
+  type BrowserKind,
+  dismissFirstRun,
+  firefoxNetwork,
+  launch,
+} from "../support/browsers.ts";
 import { project } from "../../scripts/project.ts";
 
 export interface ExtensionBrowser {
@@ -47,7 +53,7 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 export const FIREFOX_ID = project.firefoxId;
 export const FIREFOX_UUID = "0b5e3c1a-6a51-4c39-9a52-6f6d2f0e7a11";
 /** Firefox stops an idle background by itself; this soon in the specs. */
-const FIREFOX_IDLE_MS = 400;
+const FIREFOX_IDLE_MS = 1_000;
 
 /** `build/test/<kind>` of `scripts/build --site https://chat.example.org --out build/test`. */
 export function testBuild(kind: BrowserKind): string {
@@ -132,6 +138,7 @@ async function inFirefox(options: ExtensionBrowserOptions): Promise<ExtensionBro
     executablePath: process.env["FIREFOX"] ?? "/usr/bin/firefox-esr",
     headless: true,
     acceptInsecureCerts: true,
+    protocolTimeout: PROTOCOL_TIMEOUT_MS,
     // Lets a spec navigate to the extension's own pages.
     args: ["--remote-allow-system-access"],
     env: options.home === undefined ? process.env : { ...process.env, HOME: options.home },

@@ -310,6 +310,44 @@ for (const kind of bothBrowsers) {
       await until(async () => (await rulesets()).includes("identity"), "the ruleset on");
     });
 
+    it("a change that the end of the background cuts short is made all the same", async () => {
+      const rulesets = (): Promise<string[]> =>
+        callApi(extensionPage, "declarativeNetRequest.getEnabledRulesets");
+      await until(async () => (await rulesets()).includes("identity"), "the ruleset on");
+      // The background waits for its turn, which is ours, until it is stopped.
+      await extensionPage.evaluate(
+        () =>
+          new Promise<void>((held) => {
+            void navigator.locks.request("reconcile", () => {
+              held();
+              return new Promise<void>((release) => {
+                (window as unknown as { release: () => void }).release = release;
+              });
+            });
+          }),
+      );
+      await storeSettings(extensionPage, { version: 1, shields: { identity: "off" } });
+      await until(
+        () =>
+          extensionPage.evaluate(async () => {
+            const { pending } = await navigator.locks.query();
+            return pending?.some(({ name }) => name === "reconcile") === true;
+          }),
+        "the background waits",
+      );
+      await running.stopBackground();
+      await extensionPage.evaluate(() => {
+        (window as unknown as { release: () => void }).release();
+      });
+      await until(
+        async () => !(await rulesets()).includes("identity"),
+        "the ruleset off, with nobody who wakes the background",
+        90_000,
+      );
+      await storeSettings(extensionPage, undefined);
+      await until(async () => (await rulesets()).includes("identity"), "the ruleset on again");
+    });
+
     const damaged: [string, Json][] = [
       ["truncated text", '{"version":1,"shields":{"identity":"of'],
       ["another type", { settings: 7 }],

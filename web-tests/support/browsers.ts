@@ -22,6 +22,8 @@ export interface LaunchedBrowser {
   close(): Promise<void>;
 }
 
+/** Longer than any wait in a page, which says by itself what it waited for. */
+export const PROTOCOL_TIMEOUT_MS = 240_000;
 /** How long a slow machine may take until Mantle shows what it shows once. */
 const FIRST_RUN_TIMEOUT_MS = 60_000;
 /** How long the start of a spec waits for that; later it is closed meanwhile. */
@@ -129,7 +131,7 @@ async function chromium(options: LaunchOptions): Promise<Browser> {
     pipe: true,
     enableExtensions: options.extension === undefined ? false : [options.extension],
     acceptInsecureCerts: true,
-    protocolTimeout: 120_000,
+    protocolTimeout: PROTOCOL_TIMEOUT_MS,
     args: [
       "--no-sandbox",
       `--proxy-server=http://127.0.0.1:${options.proxyPort}`,
@@ -178,7 +180,7 @@ async function firefox(options: LaunchOptions): Promise<Browser> {
     executablePath: findExecutable("FIREFOX", FIREFOX_PATHS),
     headless: options.headless ?? true,
     acceptInsecureCerts: true,
-    protocolTimeout: 120_000,
+    protocolTimeout: PROTOCOL_TIMEOUT_MS,
     extraPrefsFirefox: {
       ...firefoxNetwork(options.proxyPort),
       ...(options.languages === undefined ? {} : { "intl.accept_languages": options.languages }),
