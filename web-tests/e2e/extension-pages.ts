@@ -325,7 +325,7 @@ export function pause(milliseconds: number): Promise<void> {
 export async function until(
   condition: () => Promise<boolean> | boolean,
   what = "what the spec waits for",
-  limit = 10_000,
+  limit = 30_000,
 ): Promise<void> {
   const end = Date.now() + limit;
   let last: unknown;

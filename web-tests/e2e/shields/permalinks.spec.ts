@@ -15,6 +15,7 @@ import { openSides } from "./sides.ts";
 import type { Sides } from "./sides.ts";
 
 const HOME = "https://chat.example.org/app/";
+const PING = "https://vector.im/_matrix/identity/v2";
 const ROOM = "!room:hs.example.org/$event?via=hs.example.org";
 const USER = "@alice:hs.example.org";
 
@@ -68,8 +69,8 @@ for (const kind of bothBrowsers) {
       const page = await browser.newPage();
       try {
         await page.goto(HOME);
-        // Until the settings are there the strictest ones hold.
-        await pause(200);
+        // Until the settings are there the strictest ones hold; a request waits for them.
+        await page.evaluate((url) => fetch(url).catch(() => undefined), PING);
         await page.evaluate(() => {
           (window as unknown as { age: number }).age = 1;
         });
