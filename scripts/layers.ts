@@ -1,6 +1,6 @@
 /**
  * Which source file may use which: one direction only, from the browser's glue down to the wire,
- * and in no circle. The table is docs/architecture.md in code.
+ * and in no circle; and that none makes HTML of a text. The table is docs/architecture.md in code.
  */
 
 import { readFileSync } from "node:fs";
@@ -113,7 +113,7 @@ function layerOf(file: string): string | undefined {
     .sort((a, b) => b.length - a.length)[0];
 }
 
-const isScript = (file: string): boolean => file.endsWith(".ts") && !file.endsWith(".d.ts");
+const isScript = (file: string): boolean => /\.tsx?$/.test(file) && !file.endsWith(".d.ts");
 const isWritten = (file: string): boolean => !file.startsWith(`${generated}/`);
 const isTest = (file: string): boolean =>
   file.endsWith(".test.ts") || file.startsWith(`${testing}/`);
@@ -145,8 +145,17 @@ function extensionProblems(): string[] {
     if (api !== null && file !== "extension/browser/api.ts" && !isTest(file)) {
       problems.push(`${file} uses ${api[1] ?? ""}.*; only extension/browser/api.ts may.`);
     }
+    const html = htmlIn(text);
+    if (html !== undefined) problems.push(`${file} uses ${html}; what is shown is text.`);
   }
   return problems;
+}
+
+/** What would read a text as HTML: what a server or a page says is shown, and only as text. */
+export function htmlIn(text: string): string | undefined {
+  const names =
+    /\b(?:dangerouslySetInnerHTML|innerHTML|outerHTML|insertAdjacentHTML|setHTMLUnsafe)\b/;
+  return names.exec(scriptCode(text))?.[0];
 }
 
 function testWorldProblems(): string[] {

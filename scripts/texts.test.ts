@@ -7,10 +7,11 @@ import ts from "typescript";
 import { pageTable } from "./page-texts.ts";
 
 const UI = new URL("../extension/ui/", import.meta.url);
-const files = (of: URL, ending: string): string[] =>
+const files = (of: URL, ending: RegExp): string[] =>
   readdirSync(of, { recursive: true, encoding: "utf8" }).filter(
-    (file) => file.endsWith(ending) && !file.endsWith(".test.ts"),
+    (file) => ending.test(file) && !file.endsWith(".test.ts"),
   );
+const SCRIPT = /\.tsx?$/;
 const read = (file: string, of: URL): string => readFileSync(new URL(file, of), "utf8");
 
 /** What is set as text, or read out. */
@@ -25,13 +26,18 @@ const SENTENCE = /^\p{Lu}.*\p{L} \p{L}.*[.?]$/su;
 /** It may also begin with what somebody wrote. */
 const SAID_IN_PAGES = /^[“\p{Lu}].*\p{L} \p{L}.*[.?]$/su;
 
+/** Attributes that no person reads. */
+const UNSEEN = /^(?:class|role|style|href|src|data-\w+|aria-(?:describedby|labelledby))$/;
+
 /** Literals of a source that a person would read. */
-function readable(source: string): string[] {
-  const tree = ts.createSourceFile("a.ts", source, ts.ScriptTarget.Latest, true);
+function readable(source: string, name = "a.ts"): string[] {
+  const tree = ts.createSourceFile(name, source, ts.ScriptTarget.Latest, true);
   const found: string[] = [];
   const visit = (node: ts.Node): void => {
     if (ts.isImportDeclaration(node) || ts.isThrowStatement(node) || ts.isTypeNode(node)) return;
     if (ts.isPropertyAssignment(node) && /^(?:class|role)$/.test(node.name.getText())) return;
+    if (ts.isJsxAttribute(node) && UNSEEN.test(node.name.getText())) return;
+    if (ts.isJsxText(node) && /\p{L}/u.test(node.text)) found.push(node.text);
     if (ts.isCallExpression(node) && UNREAD.test(calledName(node))) return;
     if ((ts.isStringLiteralLike(node) || ts.isTemplateExpression(node)) && !isClass(node)) {
       const literal = ts.isTemplateExpression(node)
@@ -66,6 +72,10 @@ function isShown(node: ts.Node): boolean {
   if (ts.isConditionalExpression(parent) || ts.isParenthesizedExpression(parent)) {
     return isShown(parent);
   }
+  if (ts.isJsxExpression(parent)) {
+    return !ts.isJsxAttribute(parent.parent) || isShown(parent);
+  }
+  if (ts.isJsxAttribute(parent)) return SHOWN.test(parent.name.getText());
   if (ts.isPropertyAssignment(parent)) {
     return parent.initializer === node && SHOWN.test(parent.name.getText().replace(/["']/g, ""));
   }
@@ -99,6 +109,23 @@ describe("texts of the pages", () => {
       assert.equal(readable(source).length, 1, source);
     }
     for (const source of [
+      "<p>Nothing</p>",
+      '<p>{"Nothing"}</p>',
+      '<p>{a ? "Nothing" : text("b")}</p>',
+      '<input placeholder="Nothing" />',
+      '<p title={a ? "Nothing" : ""} />',
+      '<p aria-label="Close" class="a b">{text("close")}</p>',
+    ]) {
+      assert.equal(readable(source, "a.tsx").length, 1, source);
+    }
+    for (const source of [
+      '<p class="a b" role="status" id="c">{text("nothing")}</p>',
+      '<p class={a ? "shield brief" : "shield"}>{a}</p>',
+      '<img src="a.png" alt="" width="2" onClick={() => choose("a")} />',
+    ]) {
+      assert.deepEqual(readable(source, "a.tsx"), [], source);
+    }
+    for (const source of [
       'element("p", { class: "hint", text: text("nothing") })',
       'element("p", { class: a ? "shield brief" : "shield" })',
       'card.className = "card bad"',
@@ -111,8 +138,10 @@ describe("texts of the pages", () => {
   });
 
   test("stand in no script, and in no page but for the product's name", () => {
-    for (const file of files(UI, ".ts")) assert.deepEqual(readable(read(file, UI)), [], file);
-    for (const file of files(UI, ".html")) {
+    for (const file of files(UI, SCRIPT)) {
+      assert.deepEqual(readable(read(file, UI), file), [], file);
+    }
+    for (const file of files(UI, /\.html$/)) {
       const page = read(file, UI);
       const left = page.replace(/<[^>]*>/g, " ").match(/\p{L}+/gu) ?? [];
       assert.deepEqual(
@@ -128,7 +157,7 @@ describe("texts of the pages", () => {
     const extension = new URL("../", UI);
     const code = ["ui", "browser", "background", "relay"]
       .flatMap((folder) =>
-        files(new URL(`${folder}/`, extension), ".ts").map((file) => `${folder}/${file}`),
+        files(new URL(`${folder}/`, extension), SCRIPT).map((file) => `${folder}/${file}`),
       )
       .map((file) => read(file, extension))
       .join("\n");
@@ -234,7 +263,7 @@ describe("texts of Element's page", () => {
   });
 
   test("stand in no script", () => {
-    for (const file of files(PAGE, ".ts")) {
+    for (const file of files(PAGE, /\.ts$/)) {
       const said = literals(read(file, PAGE)).filter(
         // What lies below the tables is translated where it is shown, as a module's sentences are.
         (one) => SENTENCE.test(one) && !ofBrowsers.test(one) && !values.has(one),
@@ -246,7 +275,7 @@ describe("texts of Element's page", () => {
   });
 
   test("are all used", () => {
-    const code = files(PAGE, ".ts")
+    const code = files(PAGE, /\.ts$/)
       .map((file) => read(file, PAGE))
       .join("\n");
     const used = new Set([...code.matchAll(/"(\w+)"/g)].map(([, word = ""]) => word));
@@ -259,7 +288,7 @@ describe("texts of Element's page", () => {
   test("of relay and background, which pages are refused with, have their translation", () => {
     for (const folder of ["relay", "protocol"]) {
       const of = new URL(`${folder}/`, EXTENSION);
-      for (const file of files(of, ".ts")) {
+      for (const file of files(of, /\.ts$/)) {
         const said = literals(read(file, of)).filter((one) => SENTENCE.test(one));
         const known = new Set([...values, pageTable("en")["unexpected"]]);
         assert.deepEqual(
@@ -283,7 +312,7 @@ describe("texts of Element's page", () => {
     const said = new Set<string>();
     for (const crate of ["settings", "check-up", "bindings/pages"]) {
       const of = new URL(`../core/${crate}/src/`, EXTENSION);
-      for (const file of files(of, ".rs")) {
+      for (const file of files(of, /\.rs$/)) {
         for (const one of saidByRust(read(file, of))) {
           if (SAID_IN_PAGES.test(one) && !named.has(one)) said.add(one);
         }
@@ -298,7 +327,7 @@ describe("texts of Element's page", () => {
     const said = new Set<string>();
     for (const crate of ["shields", "media", "room-state", "bindings/shields", "bindings/state"]) {
       const of = new URL(`../core/${crate}/src/`, EXTENSION);
-      for (const file of files(of, ".rs")) {
+      for (const file of files(of, /\.rs$/)) {
         const found = saidByRust(read(file, of));
         for (const one of found) said.add(one);
         // Tables of the documentation, and what no one but a developer meets.
@@ -312,7 +341,7 @@ describe("texts of Element's page", () => {
     }
     for (const folder of ["relay", "browser", "background", "page/primordials"]) {
       const of = new URL(`${folder}/`, EXTENSION);
-      for (const file of files(of, ".ts"))
+      for (const file of files(of, /\.ts$/))
         for (const one of literals(read(file, of))) said.add(one);
     }
     const lists = ["part_and", "part_comma"];
