@@ -171,15 +171,41 @@ describe("a name in one room is read", () => {
     const event = member("$1", "@a:hs");
     current.set("@a:hs", event);
     const renamed: unknown[] = [];
-    const sender = {
-      events: { member: event as unknown as MemberEvent },
-      setMembershipEvent: (of: unknown) => renamed.push(of),
-    };
+    const senderOf = (of: MatrixEvent): object => ({
+      events: { member: of as unknown as MemberEvent },
+      rawDisplayName: "Before",
+      setMembershipEvent(this: { rawDisplayName: unknown }, now: MatrixEvent) {
+        renamed.push(now);
+        this.rawDisplayName = shownName(now);
+      },
+    });
+    const sender = senderOf(event);
     const other = { events: { member: member("$2", "@b:hs", { content: {} }) } };
-    timeline = [{ sender }, { sender }, { sender: other }, { sender: null }];
+    const earlier = senderOf(member("$0", "@a:hs"));
+    const drawn: number[] = [];
+    timeline = [sender, sender, other, null, earlier].map((one, index) => ({
+      sender: one,
+      emit: (name: string) => {
+        assert.equal(name, "Event.decrypted");
+        assert.equal(client.emit?.(name), false, "the client tells nobody");
+        assert.equal(client.emit?.("Room.timeline"), true, "and all else as ever");
+        return drawn.push(index) > 0;
+      },
+    }));
+    const client = clientOf();
+    let emitted = 0;
+    Object.setPrototypeOf(client, { emit: () => (emitted += 1) > 0 });
+    reader.attach(client);
     open(event, "Rosa");
     await settle();
-    assert.deepEqual(renamed, [event], "once");
+    assert.deepEqual(renamed, [event], "once, and who was called otherwise before keeps that");
+    assert.deepEqual(drawn, [0, 1], "their tiles are drawn anew");
+    assert.equal(emitted, 2);
+    assert.equal(Object.hasOwn(client, "emit"), false);
+    assert.equal(client.emit?.("Event.decrypted"), true);
+    open(event, "Rosa");
+    await settle();
+    assert.deepEqual(drawn, [0, 1], "not again for the same name");
   });
 
   test("and one's own only while it would leave sealed: Element sends on what it reads", async () => {

@@ -2,15 +2,23 @@
  * Lets Element show the names that people have taken in single rooms. What it reads of a member event
  * has the name in it once it is opened, and never what was sealed; nothing that it stores is changed.
  */
-import { getPrototypeOf, isPlain, startsWith } from "../primordials/primordials.ts";
+import {
+  defineProperty,
+  getOwnPropertyDescriptor,
+  getPrototypeOf,
+  isPlain,
+  startsWith,
+} from "../primordials/primordials.ts";
 import { eachInSteps, yieldToPage } from "../primordials/steps.ts";
 import { MEMBER_PROFILE } from "../room-state/keys.ts";
 import { MEMBER, nameIn, split } from "./profile.ts";
 import type { Plain } from "./profile.ts";
-import type { MemberEvent, NamesClient, NamesRoom } from "./sdk.ts";
+import type { Member, MemberEvent, Message, NamesClient, NamesRoom } from "./sdk.ts";
 
 /** Names that are kept; of more, those opened first are opened again when they are looked at. */
 const MAX_NAMES = 20_000;
+/** What a message tells once it was decrypted, as its tile listens to it. */
+const DECRYPTED = "Event.decrypted";
 /** Member events given to the module at a time. */
 const EVENTS_IN_STEP = 100;
 
@@ -144,8 +152,9 @@ export class NameReader {
     eachInSteps(rooms, (roomId) => {
       const room = this.#client?.getRoom(roomId) ?? null;
       if (room === null) return;
-      renameSenders(room);
+      const messages = renameSenders(room);
       room.recalculate();
+      if (this.#client !== undefined) redraw(this.#client, messages);
     }).catch(() => undefined);
   }
 
@@ -227,14 +236,44 @@ function keyOf(roomId: string, userId: string): string {
   return `${roomId} ${userId}`;
 }
 
-/** Messages hold their sender as they were called then; those that hold the event of now, by that. */
-function renameSenders(room: NamesRoom): void {
-  const done = new Set<object>();
-  for (const { sender } of room.getLiveTimeline?.().getEvents() ?? []) {
-    if (sender == null || done.has(sender)) continue;
-    done.add(sender);
-    const event = sender.events.member;
-    if (event?.event.content?.[MEMBER_PROFILE] === undefined) continue;
-    sender.setMembershipEvent?.(event, room.currentState);
+/**
+ * Messages hold their sender as they were called then. Those that hold the event of now are called by
+ * it; those of before keep what they were shown with. Returns the messages whose sender's name changed.
+ */
+function renameSenders(room: NamesRoom): Message[] {
+  const isRenamed = new Map<Member, boolean>();
+  return (room.getLiveTimeline?.().getEvents() ?? []).filter(({ sender }) => {
+    if (sender == null) return false;
+    const known = isRenamed.get(sender) ?? renameSender(room, sender);
+    isRenamed.set(sender, known);
+    return known;
+  });
+}
+
+function renameSender(room: NamesRoom, sender: Member): boolean {
+  const event = sender.events.member;
+  if (event?.event.content?.[MEMBER_PROFILE] === undefined) return false;
+  const current = room.currentState.getStateEvents(MEMBER, event.event.state_key ?? "");
+  if (current?.event.event_id !== event.event.event_id) return false;
+  const before = sender.rawDisplayName;
+  sender.setMembershipEvent?.(event, room.currentState);
+  return sender.rawDisplayName !== before;
+}
+
+/**
+ * Element draws a message anew when that message tells it was decrypted. The client, which tells all
+ * others what its messages tell, says nothing of it: nothing else has changed.
+ */
+function redraw(client: NamesClient, messages: readonly Message[]): void {
+  const { emit } = client;
+  if (emit === undefined || messages.length === 0) return;
+  const own = getOwnPropertyDescriptor(client, "emit");
+  client.emit = (name, ...values) =>
+    name === DECRYPTED ? false : emit.call(client, name, ...values);
+  try {
+    for (const message of messages) message.emit?.(DECRYPTED, message);
+  } finally {
+    if (own !== undefined) defineProperty(client, "emit", own);
+    else delete client.emit;
   }
 }

@@ -15,8 +15,9 @@ export interface MemberEvent {
   getRoomId?(): string | undefined;
 }
 
-interface Member {
+export interface Member {
   readonly events: { readonly member?: MemberEvent };
+  readonly rawDisplayName?: string;
   setMembershipEvent?(event: MemberEvent, state: NamesState): void;
 }
 
@@ -25,10 +26,15 @@ interface NamesState {
   setStateEvents(events: MemberEvent[]): void;
 }
 
+export interface Message {
+  readonly sender?: Member | null;
+  emit?(name: string, event: Message): boolean;
+}
+
 export interface NamesRoom {
   readonly roomId: string;
   readonly currentState: NamesState;
-  getLiveTimeline?(): { getEvents(): { readonly sender?: Member | null }[] };
+  getLiveTimeline?(): { getEvents(): Message[] };
   recalculate(): void;
 }
 
@@ -38,6 +44,7 @@ export interface NamesClient {
   getRoom(roomId: string): NamesRoom | null;
   getEventMapper(options: object): (event: object) => MemberEvent;
   on(name: string, listener: (event: MemberEvent) => void): void;
+  emit?(name: string, ...values: unknown[]): boolean;
 }
 
 /** The same client as encrypted state knows it. */
