@@ -63,28 +63,23 @@ export class InvitePreviews {
     }
     if (users.length === 0) return;
     const devices: DeviceName[] = [];
-    const found: string[] = [];
     await eachTarget(client, room, (targets) => {
       for (const { userId, devices: theirs } of targets) {
         if (!users.includes(userId)) continue;
-        found.push(userId);
         for (const device of theirs) {
           if (mayHaveState(device)) devices.push({ userId, deviceId: device.deviceId });
         }
       }
     });
-    for (const userId of found) this.#told.add(`${roomId}|${userId}`);
-    if (devices.length === 0) return;
-    const untold = new Set<string>();
-    for (const { userId } of devices) untold.add(userId);
+    const untold = new Set<string>(users);
+    for (const userId of users) this.#told.add(`${roomId}|${userId}`);
     try {
       await sendThroughOlm(client, preview.type, devices, preview.content, (reached) => {
         for (const { userId } of reached) untold.delete(userId);
       });
-    } catch (error) {
+    } finally {
       // They are told with the next look at the room.
       for (const userId of untold) this.#told.delete(`${roomId}|${userId}`);
-      throw error;
     }
   }
 }

@@ -106,6 +106,7 @@ function sharingOf(state: object): StateSharing {
     call: (call: (state: EncryptedState) => unknown) => call(state as unknown as EncryptedState),
     persist: async () => [],
     persistSoon: () => undefined,
+    writing: (_client: PageClient, task: () => Promise<unknown>) => task(),
   } as unknown as StateEngine;
   return new StateSharing(
     engine,
@@ -178,6 +179,104 @@ describe("a homeserver that wants keys slower than anybody waits", () => {
       mock.timers.reset();
     }
   });
+});
+
+describe("who could not be given a room's key", () => {
+  for (const [what, isKnown] of [
+    ["since Element did not know their devices in time", false],
+    ["since Element could not encrypt for them", true],
+  ] as const) {
+    test(`${what} is given it soon after, and not asked about for ever`, async () => {
+      mock.timers.enable({ apis: ["setTimeout", "Date"] });
+      const [first = "", second = ""] = USERS;
+      const given: string[] = [];
+      let isLate = true;
+      let asked = 0;
+      const device = { deviceId: "D", verified: 0, keys: new Map<string, string>() };
+      device.keys.set("curve25519:D", "c").set("ed25519:D", "e");
+      const crypto = {
+        getUserDeviceInfo: async (users: string[]) => {
+          const known = users.filter((userId) => isKnown || !isLate || userId === first);
+          return new Map(known.map((userId) => [userId, new Map([["D", device]])]));
+        },
+        getDeviceVerificationStatus: async () => null,
+        prepareToEncrypt: () => undefined,
+        encryptToDeviceMessages: async (_type: string, devices: Name[]) => {
+          const some = devices.filter(({ userId }) => !isLate || userId === first);
+          return { batch: some.map((name) => ({ ...name, payload: {} })) };
+        },
+      };
+      const room = {
+        roomId: ROOM,
+        currentState: { getStateEvents: () => null },
+        getMyMembership: () => "join",
+        getEncryptionTargetMembers: async () => [{ userId: first }, { userId: second }],
+      } as unknown as PageRoom;
+      const client = {
+        getCrypto: () => crypto,
+        getRoom: () => room,
+        getUserId: () => "@me:hs",
+        getDeviceId: () => "ME",
+        sendToDevice: async () => undefined,
+      } as unknown as PageClient;
+      Object.assign((globalThis as unknown as { window: object }).window, {
+        mxMatrixClientPeg: { get: () => client },
+      });
+      const told: Name[] = [];
+      const state = {
+        beginTargets: () => {
+          asked += 1;
+          told.splice(0);
+        },
+        addTargets: (_room: string, json: string) => {
+          const targets = JSON.parse(json) as { userId: string; devices: Name[] }[];
+          for (const { userId, devices } of targets) {
+            for (const { deviceId } of devices) told.push({ userId, deviceId });
+          }
+        },
+        needSession: () => ({
+          ...{ sessionId: "s", roomKeyContent: {}, later: [], more: false },
+          shareWith: told.filter(({ userId }) => !given.includes(userId)),
+        }),
+        sessions: () => [ROOM],
+        shared: (_room: string, _session: string, json: string) => {
+          for (const { userId } of JSON.parse(json) as Name[]) given.push(userId);
+        },
+        textToSign: () => undefined,
+        encrypt: () => 1,
+        takeEncrypted: () => ({ path: "/x", body: "{}" }),
+        reencrypt: () => ({ delayMs: 0, events: [] }),
+      };
+      const sharing = sharingOf(state);
+      const pass = async (milliseconds: number, step = 200): Promise<void> => {
+        for (let waited = 0; waited < milliseconds; waited += step) {
+          mock.timers.tick(step);
+          await turns();
+        }
+      };
+      try {
+        const content = { eventType: "m.room.name", stateKey: "", contentJson: "{}" };
+        const encrypted = sharing.encrypt(client, room, content);
+        await pass(8_000);
+        await encrypted;
+        assert.deepEqual(given, [first], "who can be given it waits for nobody");
+        isLate = false;
+        await pass(20_000);
+        assert.deepEqual(given, [first, second]);
+        // Who can never be given it.
+        isLate = true;
+        given.splice(1);
+        asked = 0;
+        const again = sharing.encrypt(client, room, content);
+        await pass(8_000);
+        await again;
+        await pass(1_600_000, 500);
+        assert.ok(asked > 3 && asked < 8, `${asked} times`);
+      } finally {
+        mock.timers.reset();
+      }
+    });
+  }
 });
 
 describe("a room's key that this device cannot store", () => {

@@ -38,6 +38,13 @@ const TEND_DELAY = 400;
 const DEVICES_AFTER = 4_000;
 /** How long the client may take to work through an answer. */
 const MEMBERS_LIMIT = 10_000;
+/**
+ * Whose devices Element did not know in time, or could not encrypt for, is given the key so much later,
+ * so often, each time after four times as long. Devices that nobody can reach are left alone then until
+ * something changes in the room.
+ */
+const REST_AFTER = 4_000;
+const MAX_RESTS = 5;
 /** When the network failed. */
 const AGAIN_AFTER = 60_000;
 /** When the store or Element's crypto has failed many times. */
@@ -53,6 +60,8 @@ export class StateSharing {
   readonly #waiting = new Map<string, number>();
   /** How often in a row a room could not be tended. */
   readonly #failures = new Map<string, number>();
+  /** How often in a row a room's key did not reach everybody. */
+  readonly #rests = new Map<string, number>();
   #isTending = false;
   /** Told of a room whose keys may be others by now. */
   onTended: ((roomId: string) => void) | undefined;
@@ -161,7 +170,7 @@ export class StateSharing {
   ): Promise<void> {
     const { roomId } = room;
     this.#engine.call((state) => state.beginTargets(roomId));
-    await eachTarget(client, room, (targets) => {
+    let isWhole = await eachTarget(client, room, (targets) => {
       const json = JSON.stringify(targets);
       this.#engine.call((state) => state.addTargets(roomId, json));
     });
@@ -189,29 +198,46 @@ export class StateSharing {
       this.#engine.call((state) => state.imported(roomId, sessionId));
     }
     if (shareWith.length > 0 || later.length > 0) {
-      await this.#give(client, roomId, session);
+      isWhole = (await this.#give(client, roomId, session)) && isWhole;
     }
     await this.#engine.persist();
+    if (isWhole) this.#rests.delete(roomId);
+    else this.#giveRestLater(roomId);
   }
 
-  /** What fails in the midst of it takes nothing back: the rest is given later. */
-  async #give(client: PageClient, roomId: string, session: SessionView): Promise<void> {
+  #giveRestLater(roomId: string): void {
+    const rests = this.#rests.get(roomId) ?? 0;
+    if (rests >= MAX_RESTS) return;
+    this.#rests.set(roomId, rests + 1);
+    this.#lookLater(roomId, REST_AFTER * 4 ** rests);
+  }
+
+  /**
+   * What fails in the midst of it takes nothing back: the rest is given later. False where somebody
+   * could not be reached.
+   */
+  async #give(client: PageClient, roomId: string, session: SessionView): Promise<boolean> {
     const { sessionId, roomKeyContent } = session;
+    let left = 0;
     const reached = (devices: readonly DeviceName[]): void => {
+      left -= devices.length;
       this.#engine.call((state) => state.shared(roomId, sessionId, JSON.stringify(devices)));
     };
     try {
       for (let some: Shares = session; ;) {
+        left += some.shareWith.length;
         await sendThroughOlm(client, "m.room_key", some.shareWith, roomKeyContent, reached);
         // People who may not read what was before they came.
         for (const share of some.later) {
           const { shareWith, roomKeyContent: theirs } = share;
+          left += shareWith.length;
           await sendThroughOlm(client, "m.room_key", shareWith, theirs, reached);
         }
         if (!some.more) break;
         this.#engine.persistSoon();
         some = this.#engine.call((state) => state.moreShares(roomId, sessionId));
       }
+      return left <= 0;
     } catch (error) {
       this.#lookLater(roomId, AGAIN_AFTER);
       throw error;
@@ -227,7 +253,9 @@ export class StateSharing {
         if (!state.encryptsState(roomId)) continue;
         this.#due.set(roomId, members);
         // The sync tells that a list has changed; Element asks for what is in it afterwards.
-        if (why === "devices" || why === "membership") this.#lookLater(roomId, DEVICES_AFTER);
+        if (why !== "devices" && why !== "membership") continue;
+        this.#rests.delete(roomId);
+        this.#lookLater(roomId, DEVICES_AFTER);
       }
     });
     this.#tendDue();

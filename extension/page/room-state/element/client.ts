@@ -329,13 +329,13 @@ export function checkCanShare(client: PageClient): void {
 /**
  * Everyone who is to read the room's state, with all devices but the own one, and their trust as far
  * as it matters. A room may have ten thousand members: `take` is given some at a time, and the page goes
- * on in between.
+ * on in between. False where the page does not know somebody's devices yet.
  */
 export async function eachTarget(
   client: PageClient,
   room: PageRoom,
   take: (targets: readonly Target[]) => void,
-): Promise<void> {
+): Promise<boolean> {
   const members = await within(room.getEncryptionTargetMembers(), CRYPTO_LIMIT);
   const ids: string[] = [];
   for (const { userId } of members) ids.push(userId);
@@ -381,6 +381,7 @@ export async function eachTarget(
     start = now();
   }
   if (targets.length > 0) take(targets);
+  return ids.every((userId) => known.has(userId));
 }
 
 /** Whose devices count, for giving and for reading: as set, and none that Element itself leaves out. */
