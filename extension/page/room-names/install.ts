@@ -79,7 +79,7 @@ export function installRoomNames(parts: Parts): RoomNames {
       engine.call((state) => state.addMemberProfiles(roomId, stringify(members)));
       keys.scheduleRetry();
     },
-    later: (task) => void setTimer(task, SOON_MS),
+    later: (task, delay = SOON_MS) => void setTimer(task, delay),
   });
   const held = (roomId: string): OwnProfile | undefined =>
     engine.isRunning ? engine.call((state) => state.ownProfile(roomId)) : undefined;

@@ -41,6 +41,7 @@ let isEncrypted: () => Promise<boolean>;
 let current: Map<string, MatrixEvent>;
 let told: MatrixEvent[];
 let tasks: (() => void)[];
+let hasRoom: boolean;
 let recalculated: number;
 let timeline: { sender: unknown }[];
 let reader: NameReader;
@@ -50,7 +51,7 @@ const clientOf = (): NamesClient =>
     getUserId: () => "@me:hs",
     isInitialSyncComplete: () => true,
     getRoom: (roomId: string) =>
-      roomId !== ROOM
+      roomId !== ROOM || !hasRoom
         ? null
         : {
             roomId,
@@ -75,6 +76,11 @@ const settle = async (): Promise<void> => {
     if (tasks.length === 0 && round > 20) return;
   }
 };
+/** What is to be done soon, and what that asks for. */
+const turn = async (): Promise<void> => {
+  for (const task of tasks.splice(0)) task();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+};
 const shownName = (event: MatrixEvent): unknown => event.getContent()["displayname"];
 const open = (event: MatrixEvent, name: string): void =>
   reader.opened(ROOM, {
@@ -90,7 +96,7 @@ beforeEach(() => {
   MatrixEvent.prototype.getContent = native;
   [opened, told, tasks, timeline] = [[], [], [], []];
   [current, recalculated] = [new Map(), 0];
-  showsOwn = true;
+  [showsOwn, hasRoom] = [true, true];
   isEncrypted = () => Promise.resolve(true);
   reader = new NameReader({
     showsOwn: () => showsOwn,
@@ -165,6 +171,39 @@ describe("a name in one room is read", () => {
     event.getContent();
     await settle();
     assert.equal(opened.length, 1);
+  });
+
+  test("also where Element looked once, before it had the room or the room was known to encrypt", async () => {
+    for (const what of ["room", "flag", "answer"]) {
+      opened = [];
+      const event = member(`$${what}`, "@a:hs");
+      current.set("@a:hs", event);
+      hasRoom = what !== "room";
+      if (what === "flag") isEncrypted = () => Promise.resolve(false);
+      if (what === "answer") isEncrypted = () => Promise.reject(new Error("no"));
+      event.getContent();
+      await turn();
+      assert.deepEqual(opened, [], what);
+      hasRoom = true;
+      isEncrypted = () => Promise.resolve(true);
+      await settle();
+      assert.deepEqual(opened, [[event.event]], what);
+    }
+  });
+
+  test("and what stays so is not asked about for ever", async () => {
+    let asked = 0;
+    isEncrypted = () => {
+      asked += 1;
+      return Promise.resolve(false);
+    };
+    const event = member("$1", "@a:hs");
+    current.set("@a:hs", event);
+    for (let look = 0; look < 10; look += 1) {
+      event.getContent();
+      await settle();
+    }
+    assert.ok(asked <= 20, `${asked} times`);
   });
 
   test("and messages that hold the member as they were called before are given it", async () => {

@@ -19,6 +19,13 @@ import type { Member, MemberEvent, Message, NamesClient, NamesRoom } from "./sdk
 const MAX_NAMES = 20_000;
 /** What a message tells once it was decrypted, as its tile listens to it. */
 const DECRYPTED = "Event.decrypted";
+/**
+ * Element may look at a member event before it has the room, or before it is known that the room
+ * encrypts its state, and never again: it is asked about so often by itself, each time after twice as
+ * long.
+ */
+const MAX_TRIES = 5;
+const AGAIN_MS = 500;
 /** Member events given to the module at a time. */
 const EVENTS_IN_STEP = 100;
 
@@ -32,8 +39,8 @@ export interface ReaderParts {
    * event, and where nothing seals that again the name would leave with it.
    */
   showsOwn(): boolean;
-  /** Soon, when nothing else is to be done. */
-  later(task: () => void): void;
+  /** Soon, when nothing else is to be done; or after so many milliseconds. */
+  later(task: () => void, delay?: number): void;
 }
 
 /** A name, and the event it came with: another one of the same person has its own or none. */
@@ -64,6 +71,8 @@ export class NameReader {
   #asked = new Map<string, Map<string, Asked>>();
   /** Ids of those that the module was given and has not opened yet: it tells when it has. */
   readonly #given = new Set<string>();
+  /** How often a member event was asked about again by itself. */
+  #tries = new WeakMap<MemberEvent, number>();
   #isAsking = false;
   #client: NamesClient | undefined;
   #prototype: object | undefined;
@@ -83,6 +92,7 @@ export class NameReader {
     this.#asked.clear();
     this.#given.clear();
     this.#shown = new WeakMap();
+    this.#tries = new WeakMap();
     if (client === undefined) return;
     const mapper = client.getEventMapper({ decrypt: false, preventReEmit: true });
     const event = mapper({ type: "m.room.message", event_id: "$mantle", content: {} });
@@ -200,10 +210,33 @@ export class NameReader {
       const asked = this.#asked;
       this.#asked = new Map();
       for (const [roomId, events] of asked) {
-        // Asked again when it is looked at again.
-        await this.#askRoom(roomId, [...events.values()]).catch(() => undefined);
+        const all = [...events.values()];
+        const isAsked = await this.#askRoom(roomId, all).catch(() => false);
+        if (!isAsked) this.#askAgain(roomId, all);
       }
     }
+  }
+
+  /** Also when they are looked at again. */
+  #askAgain(roomId: string, asked: readonly Asked[]): void {
+    const client = this.#client;
+    const again: MemberEvent[] = [];
+    let most = 0;
+    for (const { event } of asked) {
+      const tries = this.#tries.get(event) ?? 0;
+      if (tries >= MAX_TRIES) continue;
+      this.#tries.set(event, tries + 1);
+      again.push(event);
+      if (tries > most) most = tries;
+    }
+    if (again.length === 0) return;
+    this.#parts.later(
+      () => {
+        if (client !== this.#client) return;
+        for (const event of again) this.#ask(roomId, event.event.event_id ?? "", event);
+      },
+      AGAIN_MS * 2 ** most,
+    );
   }
 
   #isCurrent(roomId: string, { event }: MemberEvent): boolean {
@@ -212,8 +245,10 @@ export class NameReader {
     return current?.event.event_id === event.event_id;
   }
 
-  async #askRoom(roomId: string, events: readonly Asked[]): Promise<void> {
-    if (!(await this.#parts.isEncrypted(roomId))) return;
+  /** False where nothing can be said of the room yet. */
+  async #askRoom(roomId: string, events: readonly Asked[]): Promise<boolean> {
+    if (!(await this.#parts.isEncrypted(roomId))) return false;
+    if ((this.#client?.getRoom(roomId) ?? null) === null) return false;
     for (let from = 0; from < events.length; from += EVENTS_IN_STEP) {
       const some: object[] = [];
       for (const { event, wasCurrent } of events.slice(from, from + EVENTS_IN_STEP)) {
@@ -229,6 +264,7 @@ export class NameReader {
       if (some.length > 0) this.#parts.open(roomId, some);
       await yieldToPage();
     }
+    return true;
   }
 }
 
