@@ -4,6 +4,8 @@
 export interface PersistBatch { id: number; entries: { key: string; value: string | null }[] }
 export interface Needs {
     answer: number;
+    /** Nothing else is said before `inspectMore` has looked at the rest of the answer. */
+    more: boolean;
     sessions: { roomId: string; sessionId: string }[];
     owners: string[];
     rooms: string[];
@@ -247,6 +249,13 @@ export class EncryptedState {
      */
     includeEncryptedType(method: string, url: string, body: Uint8Array | number[]): Uint8Array | undefined;
     /**
+     * Goes on with the look at an answer; as `inspect`.
+     *
+     * # Errors
+     * A sentence when the answer is done or was given up.
+     */
+    inspectMore(answer: number): Needs | undefined;
+    /**
      * A whole answer; `undefined` when its bytes go on as they are.
      */
     inspect(method: string, url: string, body: Uint8Array): Needs | undefined;
@@ -415,9 +424,9 @@ export class EncryptedState {
      */
     takePersist(): PersistBatch | undefined;
     /**
-     * Those of them that were not given out yet.
+     * Those of them that were not given out yet, at most so many.
      */
-    takeUndecryptable(): UndecryptableEvent[];
+    takeUndecryptable(most: number): UndecryptableEvent[];
     /**
      * What the device is to sign of the event that is encrypted next; none where it goes unsigned.
      */

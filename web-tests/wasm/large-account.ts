@@ -3,7 +3,11 @@
  * how long the longest call takes that the page makes, and what memory it takes. For a browser or node.
  */
 import type { EncryptedState } from "../../extension/generated/mantle_state.js";
-import { SESSIONS_IN_STEP, TimeSlicer } from "../../extension/page/room-state/time-slicing.ts";
+import {
+  SESSIONS_IN_STEP,
+  TimeSlicer,
+  WAITING_IN_STEP,
+} from "../../extension/page/room-state/time-slicing.ts";
 
 const MEMBERS = 10_000;
 const DEVICES = 5;
@@ -198,7 +202,11 @@ function heal(make: Make, own: object, { answer, keys }: ReturnType<typeof encry
   const { state } = alice;
   const bytes = answer.slice();
   const slicer = new TimeSlicer();
-  const needs = calls.took("inspect", () => state.inspect("GET", SYNC, bytes));
+  let needs = calls.took("inspect", () => state.inspect("GET", SYNC, bytes));
+  while (needs?.more === true) {
+    const { answer: id } = needs;
+    needs = calls.took("inspectMore", () => state.inspectMore(id));
+  }
   for (let isDone = needs === undefined; !isDone;) {
     const start = performance.now();
     const step = calls.took("open", () => state.open(needs?.answer ?? 0, slicer.most, bytes));
@@ -206,7 +214,12 @@ function heal(make: Make, own: object, { answer, keys }: ReturnType<typeof encry
     isDone = step.kind === "done";
   }
   persist(alice, calls);
-  const waiting = calls.took("takeUndecryptable", () => state.takeUndecryptable()).length;
+  let waiting = 0;
+  for (let isMore = true; isMore;) {
+    const some = calls.took("takeUndecryptable", () => state.takeUndecryptable(WAITING_IN_STEP));
+    waiting += some.length;
+    isMore = some.length === WAITING_IN_STEP;
+  }
   calls.took("retryNeeds", () => state.retryNeeds());
   for (let from = 0; from < keys.length; from += SESSIONS_IN_STEP) {
     const some = JSON.stringify(keys.slice(from, from + SESSIONS_IN_STEP));

@@ -18,7 +18,11 @@ import stateBase64 from "mantle-state-wasm";
 
 import { EncryptedState, initSync } from "../../extension/generated/mantle_state.js";
 import { type LargeAccount, largeAccount } from "./large-account.ts";
-import { TimeSlicer, SESSIONS_IN_STEP } from "../../extension/page/room-state/time-slicing.ts";
+import {
+  TimeSlicer,
+  SESSIONS_IN_STEP,
+  WAITING_IN_STEP,
+} from "../../extension/page/room-state/time-slicing.ts";
 
 /** Medians over the rounds; times in ms. */
 export interface AnswerSpeed {
@@ -215,7 +219,12 @@ class Bench {
       longest = Math.max(longest, performance.now() - start);
       return result;
     };
-    const waiting = counted(() => state.takeUndecryptable()).length;
+    let waiting = 0;
+    for (let isMore = true; isMore;) {
+      const some = counted(() => state.takeUndecryptable(WAITING_IN_STEP));
+      waiting += some.length;
+      isMore = some.length === WAITING_IN_STEP;
+    }
     counted(() => state.retryNeeds());
     const all = JSON.parse(keys) as unknown[];
     for (let from = 0; from < all.length; from += SESSIONS_IN_STEP) {
@@ -279,6 +288,10 @@ class Bench {
       return result;
     };
     let needs = counted(() => state.inspect("GET", SYNC, bytes));
+    while (needs?.more === true) {
+      const { answer } = needs;
+      needs = counted(() => state.inspectMore(answer));
+    }
     if (needs === undefined) return { body: undefined, time, longestCall };
     const { answer } = needs;
     for (let step = 0; step < 10_000; step += 1) {

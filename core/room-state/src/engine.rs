@@ -219,6 +219,20 @@ impl StateEngine {
         needs
     }
 
+    /// Goes on with the look at a response that named [`Needs::more`]; as
+    /// [`StateEngine::inspect`]. A large one would hold up the page. Whoever does anything else with
+    /// it, or looks at the next one, has the rest of it looked at first.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Unknown`] for a response that is done or was dropped.
+    pub fn inspect_more(&mut self, id: u32) -> Result<Option<Needs>, EngineError> {
+        let mut observed = Vec::new();
+        let needs = self.responses.inspect_more(&mut self.model, id, &mut observed);
+        self.hand_on(observed);
+        needs
+    }
+
     /// Goes on with a response: opens at most `most` events, then puts it together.
     ///
     /// # Errors
@@ -233,7 +247,9 @@ impl StateEngine {
 
     /// Gives a response up.
     pub fn drop_answer(&mut self, id: u32) {
-        self.responses.drop_response(id);
+        let mut observed = Vec::new();
+        self.responses.drop_response(&mut self.model, id, &mut observed);
+        self.hand_on(observed);
     }
 
     /// An event was redacted: whatever came of it is over.
@@ -298,9 +314,9 @@ impl StateEngine {
         self.retry.is_undecryptable(event)
     }
 
-    /// Those of them that were not given out before, or for another reason.
-    pub fn take_undecryptable(&mut self) -> Vec<UndecryptableEvent> {
-        self.retry.take_undecryptable()
+    /// Those of them that were not given out before, or for another reason: at most so many.
+    pub fn take_undecryptable(&mut self, most: usize) -> Vec<UndecryptableEvent> {
+        self.retry.take_undecryptable(most)
     }
 
     /// What the waiting events need.

@@ -227,7 +227,7 @@ fn a_key_that_comes_after_the_redaction_shows_nothing() {
     let mut state = state_of("10");
     state.push(event.clone());
     bob.open("/sync", &sync(state, vec![]));
-    assert_eq!(bob.engine.take_undecryptable().len(), 1);
+    assert_eq!(bob.engine.take_undecryptable(usize::MAX).len(), 1);
     bob.open("/sync?since=b", &sync(vec![], vec![redaction("10", "$1")]));
     bob.engine.add_room_keys(&keys).unwrap();
     let retried = bob.engine.retried(100);

@@ -9,10 +9,10 @@ import {
   runningClient,
   within,
 } from "./element/client.ts";
-import type { DeviceList, EventStub, PageClient } from "./element/client.ts";
+import type { DeviceList, EventStub, PageClient, PageCrypto } from "./element/client.ts";
 import type { StateEngine } from "./engine.ts";
 import { eachInSteps, yieldToPage } from "../primordials/steps.ts";
-import { SESSIONS_IN_STEP, TimeSlicer } from "./time-slicing.ts";
+import { SESSIONS_IN_STEP, TimeSlicer, WAITING_IN_STEP } from "./time-slicing.ts";
 
 type Retried = ReturnType<EncryptedState["retried"]>["events"][number];
 type Undelivered = Retried & { readonly tries: number };
@@ -128,27 +128,37 @@ export class KeyFetcher {
   watch(): boolean {
     const crypto = runningClient()?.getCrypto();
     if (crypto === undefined) return false;
-    const fresh: Undecryptable[] = [];
-    for (const event of this.#engine.call((state) => state.takeUndecryptable())) {
-      if (event.reason !== "session" && event.reason !== "index") continue;
-      if (this.#keyListeners.has(event.eventId)) continue;
-      this.#keyListeners.set(
-        event.eventId,
-        stubOf(event, () => this.#keyMayBeThere()),
-      );
-      fresh.push(event);
-    }
-    eachInSteps(fresh, ({ eventId }) => {
-      const stub = this.#keyListeners.get(eventId);
-      // The page's crypto keeps it until the key is there, asking the key backup meanwhile.
-      if (stub === undefined) return;
-      crypto.decryptEvent(stub).then(
-        () => this.scheduleRetry(),
-        () => undefined,
-      );
-    }).catch(() => undefined);
-    if (this.#keyListeners.size > MAX_KEY_LISTENERS) this.#dropKeyListeners();
+    this.#listen(crypto).catch(() => undefined);
     return this.#engine.call((state) => state.hasUndecryptable());
+  }
+
+  /** A part of them at once, and the others in further steps. */
+  async #listen(crypto: PageCrypto): Promise<void> {
+    for (let isMore = true; isMore;) {
+      const events = this.#engine.call((state) => state.takeUndecryptable(WAITING_IN_STEP));
+      const fresh: Undecryptable[] = [];
+      for (const event of events) {
+        if (event.reason !== "session" && event.reason !== "index") continue;
+        if (this.#keyListeners.has(event.eventId)) continue;
+        this.#keyListeners.set(
+          event.eventId,
+          stubOf(event, () => this.#keyMayBeThere()),
+        );
+        fresh.push(event);
+      }
+      if (this.#keyListeners.size > MAX_KEY_LISTENERS) this.#dropKeyListeners();
+      await eachInSteps(fresh, ({ eventId }) => {
+        const stub = this.#keyListeners.get(eventId);
+        // The page's crypto keeps it until the key is there, asking the key backup meanwhile.
+        if (stub === undefined) return;
+        crypto.decryptEvent(stub).then(
+          () => this.scheduleRetry(),
+          () => undefined,
+        );
+      });
+      isMore = events.length === WAITING_IN_STEP;
+      if (isMore) await yieldToPage();
+    }
   }
 
   #keyMayBeThere(): void {

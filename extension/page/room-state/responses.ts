@@ -1,6 +1,6 @@
 /** Answers that carry state, on their way to the page: encrypted state becomes clear state. */
 import type { Needs } from "../../generated/mantle_state.js";
-import { decodeText, now, setTimer } from "../primordials/primordials.ts";
+import { decodeText, NativePromise, now, setTimer } from "../primordials/primordials.ts";
 import type { GuardedCore } from "../core/guarded-core.ts";
 import { bodyBytes } from "../intercept/handlers.ts";
 import type { ResponseHandler, PausedRequest, Outcome } from "../intercept/handlers.ts";
@@ -29,6 +29,7 @@ export class StateReader implements ResponseHandler {
   readonly #core: Pick<GuardedCore, "canStayUnloaded">;
   readonly #hooks: ReadHooks;
   readonly #slicer = new TimeSlicer();
+  #inspecting: Promise<unknown> = NativePromise.resolve();
   #ownersLookedAt = 0;
   #isWaking = false;
 
@@ -86,7 +87,11 @@ export class StateReader implements ResponseHandler {
     }
     await this.#engine.started();
     await this.#engine.knowsDevice().catch(() => false);
-    const needs = this.#engine.call((state) => state.inspect(method, url, body));
+    const looking = (): Promise<Needs | undefined> => this.#inspect({ method, url }, body);
+    // What one answer says comes before what the next one does.
+    const inspected = this.#inspecting.then(looking, looking);
+    this.#inspecting = inspected;
+    const needs = await inspected;
     const opened = needs === undefined ? undefined : await this.#open(needs.answer, needs, body);
     try {
       this.#looked();
@@ -94,6 +99,20 @@ export class StateReader implements ResponseHandler {
       // What was opened may stand where the body was, so it is handed over whatever happens here.
     }
     return opened;
+  }
+
+  /** What an answer needs; a large one is looked at in parts. */
+  async #inspect(
+    { method, url }: { method: string; url: string },
+    body: Uint8Array,
+  ): Promise<Needs | undefined> {
+    let needs = this.#engine.call((state) => state.inspect(method, url, body));
+    while (needs?.more === true) {
+      const { answer } = needs;
+      await yieldToPage();
+      needs = this.#engine.call((state) => state.inspectMore(answer));
+    }
+    return needs;
   }
 
   /** The edited answer, in place of the bytes it was made from where those are given. */

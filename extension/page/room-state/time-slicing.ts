@@ -3,10 +3,13 @@ import { STEP_MS } from "../primordials/steps.ts";
 
 /** A slow device opens some hundred events a second, a fast one some ten thousand. */
 const FEWEST = 4;
-const MOST = 512;
+/** Where nothing opened so far and all keys come at once, the next step is that long. */
+const MOST = 256;
 const FIRST = 32;
 /** Sessions taken in at a time: each costs some arithmetic on a curve. */
 export const SESSIONS_IN_STEP = 32;
+/** Events that wait for keys, handed to the page's crypto at a time. */
+export const WAITING_IN_STEP = 500;
 
 export class TimeSlicer {
   #most = FIRST;

@@ -14,6 +14,8 @@ const TYPES: &str = r#"
 export interface PersistBatch { id: number; entries: { key: string; value: string | null }[] }
 export interface Needs {
   answer: number;
+  /** Nothing else is said before `inspectMore` has looked at the rest of the answer. */
+  more: boolean;
   sessions: { roomId: string; sessionId: string }[];
   owners: string[];
   rooms: string[];
@@ -293,6 +295,16 @@ impl EncryptedState {
         optional(needs.as_ref()).unchecked_into()
     }
 
+    /// Goes on with the look at an answer; as `inspect`.
+    ///
+    /// # Errors
+    /// A sentence when the answer is done or was given up.
+    #[wasm_bindgen(js_name = inspectMore)]
+    pub fn inspect_more(&mut self, answer: u32) -> Outcome<Needs> {
+        let needs = self.engine.inspect_more(answer).map_err(error)?;
+        Ok(optional(needs.as_ref()).unchecked_into())
+    }
+
     /// Keys exported from the page's crypto; how many were new or better.
     ///
     /// # Errors
@@ -421,10 +433,10 @@ impl EncryptedState {
         self.engine.is_undecryptable(EventId { room_id, id: event_id })
     }
 
-    /// Those of them that were not given out yet.
+    /// Those of them that were not given out yet, at most so many.
     #[wasm_bindgen(js_name = takeUndecryptable)]
-    pub fn take_undecryptable(&mut self) -> UndecryptableEvents {
-        to_js(&self.engine.take_undecryptable()).unchecked_into()
+    pub fn take_undecryptable(&mut self, most: usize) -> UndecryptableEvents {
+        to_js(&self.engine.take_undecryptable(most)).unchecked_into()
     }
 
     /// Encrypted state events the running client holds.

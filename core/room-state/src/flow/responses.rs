@@ -75,6 +75,8 @@ pub enum OpenStep {
 pub(crate) struct Responses {
     open: Map<u32, Response>,
     next: u32,
+    // The one that is looked at in parts.
+    looking: Option<u32>,
     // The second half of a split sync.
     held: Option<u32>,
 }
@@ -120,6 +122,7 @@ impl Responses {
         observed: &mut Vec<Observation>,
     ) -> Option<Needs> {
         let (address, endpoint) = request.read()?;
+        self.finish_look(model, observed);
         if !may_concern(model, endpoint, &address, &mut Source { length, read }) {
             return None;
         }
@@ -133,7 +136,8 @@ impl Responses {
         {
             let mut response = Response::new(endpoint, &address, request.url, sparse.bytes);
             response.cuts = Some(sparse.cuts);
-            look::look_at(model, &mut response, sparse.scan, observed);
+            look::look_at(model, &mut response, sparse.scan);
+            look::go_on(model, &mut response, observed);
             return self.keep(model, response);
         }
         self.inspect(model, request, whole(), observed)
@@ -152,6 +156,7 @@ impl Responses {
         if !carries_state(endpoint) {
             return None;
         }
+        self.finish_look(model, observed);
         // Browsers take it away.
         let is_marked = body.starts_with(BYTE_ORDER_MARK);
         let body = if is_marked { body.split_off(BYTE_ORDER_MARK.len()) } else { body };
@@ -165,7 +170,8 @@ impl Responses {
                 response.has_changed |= fill::rooms(states.memory(), &mut response.body);
             }
             take_redactions(model, &response, observed);
-            look::look(model, &mut response, observed);
+            look::look(model, &mut response);
+            look::go_on(model, &mut response, observed);
         }
         self.keep(model, response)
     }
@@ -182,8 +188,42 @@ impl Responses {
             response.number = id;
         }
         let needs = response.needs(model, id);
+        self.looking = needs.more.then_some(id);
         self.open.insert(id, response);
         Some(needs)
+    }
+
+    /// Goes on with the look at a response, where it needed [`Needs::more`].
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Unknown`] for one that is done or was dropped.
+    pub(crate) fn inspect_more(
+        &mut self,
+        model: &mut Model,
+        id: u32,
+        observed: &mut Vec<Observation>,
+    ) -> Result<Option<Needs>, EngineError> {
+        let mut response = self.open.remove(&id).ok_or(EngineError::Unknown)?;
+        look::go_on(model, &mut response, observed);
+        let needs = (!response.is_idle()).then(|| response.needs(model, id));
+        if response.look.is_none() {
+            self.looking = self.looking.filter(|looking| *looking != id);
+        }
+        if needs.is_some() {
+            self.open.insert(id, response);
+        }
+        Ok(needs)
+    }
+
+    /// Looks at the rest of the response that is looked at in parts: what it says comes before what
+    /// follows.
+    fn finish_look(&mut self, model: &mut Model, observed: &mut Vec<Observation>) {
+        let Some(id) = self.looking.take() else { return };
+        let Some(response) = self.open.get_mut(&id) else { return };
+        while response.look.is_some() {
+            look::go_on(model, response, observed);
+        }
     }
 
     /// Goes on with a response: decrypts at most `most` events, then puts it together.
@@ -198,6 +238,9 @@ impl Responses {
         most: usize,
         observed: &mut Vec<Observation>,
     ) -> Result<OpenStep, EngineError> {
+        if self.looking == Some(id) {
+            self.finish_look(model, observed);
+        }
         let mut response = self.open.remove(&id).ok_or(EngineError::Unknown)?;
         let mut left = most.max(1);
         while response.cursor < response.encrypted.len() {
@@ -230,8 +273,16 @@ impl Responses {
         Ok(OpenStep::Done(compose::compose(model, response, observed)))
     }
 
-    /// Gives a response up.
-    pub(crate) fn drop_response(&mut self, id: u32) {
+    /// Gives a response up. The page may get it as it came, so what it says counts.
+    pub(crate) fn drop_response(
+        &mut self,
+        model: &mut Model,
+        id: u32,
+        observed: &mut Vec<Observation>,
+    ) {
+        if self.looking == Some(id) {
+            self.finish_look(model, observed);
+        }
         self.open.remove(&id);
     }
 }

@@ -166,10 +166,11 @@ impl Retry {
         Ok(())
     }
 
-    /// Those that wait and were not given out before, or lacked something else then.
-    pub(crate) fn take_undecryptable(&mut self) -> Vec<UndecryptableEvent> {
+    /// Those that wait and were not given out before, or lacked something else then: at most so many.
+    pub(crate) fn take_undecryptable(&mut self, most: usize) -> Vec<UndecryptableEvent> {
         self.waiting
             .take_fresh()
+            .take(most)
             .filter_map(|((room_id, event_id), waiting)| {
                 let content = get(&waiting.event, &["content"]).ok()??;
                 Some(UndecryptableEvent {
@@ -216,11 +217,11 @@ impl Retry {
             }
         }
         Some(Needs {
-            answer: 0,
             sessions: sessions.into_iter().collect(),
             owners: owners.into_iter().collect(),
             rooms: rooms.into_iter().collect(),
             member_devices: member_devices.into_iter().collect(),
+            ..Needs::default()
         })
     }
 

@@ -18,6 +18,9 @@ pub struct SessionNeed {
 pub struct Needs {
     /// For [`StateEngine::open`](crate::StateEngine::open); 0 where it is not about one response.
     pub answer: u32,
+    /// Its response is not looked at as a whole yet, so nothing is named
+    /// ([`StateEngine::inspect_more`](crate::StateEngine::inspect_more)).
+    pub more: bool,
     /// Sessions to export.
     pub sessions: Vec<SessionNeed>,
     /// Users whose devices to list.

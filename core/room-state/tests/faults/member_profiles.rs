@@ -259,7 +259,7 @@ fn one_that_is_too_long_is_not_looked_at_and_thousands_have_a_bound() {
             .collect();
         bob.engine.add_member_profiles(RoomId(ROOM), &json!(flood).to_string()).unwrap();
     }
-    assert!(bob.engine.take_undecryptable().len() <= 4_096);
+    assert!(bob.engine.take_undecryptable(usize::MAX).len() <= 4_096);
 }
 
 #[test]

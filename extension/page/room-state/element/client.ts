@@ -57,7 +57,7 @@ export interface EventStub {
 }
 
 /** The part of `CryptoApi` used, with the two properties of RustCrypto that are none of it. */
-interface PageCrypto {
+export interface PageCrypto {
   readonly eventDecryptor?: { removeEventFromPendingList?(event: EventStub): void };
   readonly globalBlacklistUnverifiedDevices?: boolean;
   /** Of RustCrypto from matrix-js-sdk 34.9 on; not part of `CryptoApi`. */

@@ -3,7 +3,7 @@
 use memchr::memmem;
 
 use super::compose;
-use super::response::{Entry, MAX_FOLLOWED_BYTES, Response};
+use super::response::{Entry, Look, MAX_FOLLOWED_BYTES, Response};
 use crate::ids::{RoomId, is_event_id, is_room_id};
 use crate::index::events::{ENCRYPTED_TYPE, EventIndex, FoundState, Place};
 use crate::index::patch::{Edit, Splice};
@@ -24,8 +24,8 @@ use mantle_wire::route::Endpoint;
 
 const FLAG_END: &[u8] = b"encrypt_state_events\"";
 
-/// Looks at a whole response.
-pub(super) fn look(model: &mut Model, response: &mut Response, observed: &mut Vec<Observation>) {
+/// Begins to look at a whole response.
+pub(super) fn look(model: &mut Model, response: &mut Response) {
     let is_small = response.body.len() <= MAX_FOLLOWED_BYTES;
     let is_sync = response.is_sync();
     if is_sync && is_small && !model.outbound.is_empty() {
@@ -42,16 +42,14 @@ pub(super) fn look(model: &mut Model, response: &mut Response, observed: &mut Ve
         response.has_changed = true;
         scan = structural::scan(&response.body, wanted);
     }
-    look_at(model, response, scan, observed);
+    look_at(model, response, scan);
 }
 
-/// Looks at a response by a scan of its bytes.
-pub(super) fn look_at(
-    model: &mut Model,
-    response: &mut Response,
-    scan: Scan,
-    observed: &mut Vec<Observation>,
-) {
+/// So much of a response is looked at in one go, in events: a large one would hold up the page.
+const MOST_AT_ONCE: usize = 1_000;
+
+/// Begins to look at a response by a scan of its bytes; [`go_on`] does it.
+pub(super) fn look_at(model: &Model, response: &mut Response, scan: Scan) {
     let hits = scan.hits;
     if hits.is_empty() {
         return;
@@ -65,103 +63,119 @@ pub(super) fn look_at(
             return;
         }
     }
-    let Some(mut index) = scan.layout.and_then(EventIndex::of) else { return };
-    let (rest, rooms) = sort_encrypted(model, response, &mut index, observed);
-    sort_clear(model, response, &mut index, (rest, rooms));
-    response.index = Some(index);
+    let index = scan.layout.and_then(EventIndex::of);
+    response.look = index.map(|index| Look {
+        objects: index.objects().into_iter(),
+        index,
+        placed: Vec::new(),
+        sorted: 0,
+        rooms: Set::new(),
+        facts: Map::new(),
+        unlearned: Vec::new(),
+    });
 }
 
-/// Sorts out encrypted events; the objects that are none, and the rooms that have some.
-fn sort_encrypted(
-    model: &mut Model,
-    response: &mut Response,
-    index: &mut EventIndex,
-    observed: &mut Vec<Observation>,
-) -> (Vec<usize>, Set<String>) {
-    let needle = memmem::Finder::new("\"m.room.encrypted\"");
-    let mut rest = Vec::new();
-    let mut rooms: Set<String> = Set::new();
-    for object in index.objects() {
-        let Some(bytes) = index.bytes(&response.body, object) else { continue };
-        if needle.find(bytes).is_none() {
-            rest.push(object);
-            continue;
-        }
-        match entry(response, index, object) {
-            Some(entry) if entry.found.event_type == ENCRYPTED_TYPE => {
-                rooms.insert(entry.room_id.clone());
-                let event = entry.id();
-                if redactions::is_emptied(entry.found.text(&response.body)) {
-                    observed.extend(model.redact(event));
-                    // A mere lack of content is nobody's doing.
-                    let is_said = redactions::is_redacted(entry.found.text(&response.body));
-                    if is_said && compose::emptied_slot(&entry).is_some() {
-                        response.emptied.push(entry);
-                        continue;
-                    }
-                } else if !model.states.known().is_redacted(event) {
-                    response.encrypted.push(entry);
-                    continue;
-                }
-                if !redactions::is_empty(entry.found.content(&response.body)) {
-                    response.unreadable.push(compose::neutral(&response.body, &entry));
-                }
-            }
-            _ => rest.push(object),
+/// Goes on with the look at a response, until [`Response::look`] is none.
+pub(super) fn go_on(model: &mut Model, response: &mut Response, observed: &mut Vec<Observation>) {
+    let Some(mut look) = response.look.take() else { return };
+    for _ in 0..MOST_AT_ONCE {
+        if let Some(object) = look.objects.next() {
+            look.sort(model, response, object, observed);
+        } else if let Some((object, room_id)) = look.placed.get_mut(look.sorted) {
+            let (object, room_id) = (*object, std::mem::take(room_id));
+            look.sorted += 1;
+            look.sort_clear(model, response, (object, room_id));
+        } else if let Some((room_id, events)) = look.unlearned.pop() {
+            learn(model, response, &room_id, events);
+        } else if look.facts.is_empty() {
+            response.index = Some(look.index);
+            return;
+        } else {
+            look.unlearned = std::mem::take(&mut look.facts).into_iter().collect();
         }
     }
-    (rest, rooms)
+    response.look = Some(look);
 }
 
-/// Sorts out the other events, and learns from them.
-fn sort_clear(
-    model: &mut Model,
-    response: &mut Response,
-    index: &mut EventIndex,
-    (objects, mut rooms): (Vec<usize>, Set<String>),
-) {
-    let mut placed = Vec::new();
-    for object in objects {
-        let room_id = match index.place(&response.body, object) {
+impl Look {
+    /// Sorts out an encrypted event, and where any other stands.
+    fn sort(
+        &mut self,
+        model: &mut Model,
+        response: &mut Response,
+        object: usize,
+        observed: &mut Vec<Observation>,
+    ) {
+        let Some(bytes) = self.index.bytes(&response.body, object) else { return };
+        if memmem::find(bytes, b"\"m.room.encrypted\"").is_none() {
+            return self.place(model, response, object);
+        }
+        let entry = entry(response, &mut self.index, object);
+        let Some(entry) = entry.filter(|entry| entry.found.event_type == ENCRYPTED_TYPE) else {
+            return self.place(model, response, object);
+        };
+        self.rooms.insert(entry.room_id.clone());
+        let event = entry.id();
+        if redactions::is_emptied(entry.found.text(&response.body)) {
+            observed.extend(model.redact(event));
+            // A mere lack of content is nobody's doing.
+            let is_said = redactions::is_redacted(entry.found.text(&response.body));
+            if is_said && compose::emptied_slot(&entry).is_some() {
+                response.emptied.push(entry);
+                return;
+            }
+        } else if !model.states.known().is_redacted(event) {
+            response.encrypted.push(entry);
+            return;
+        }
+        if !redactions::is_empty(entry.found.content(&response.body)) {
+            response.unreadable.push(compose::neutral(&response.body, &entry));
+        }
+    }
+
+    /// Keeps another event for later: what is readable in a room may stand before its flag.
+    fn place(&mut self, model: &Model, response: &Response, object: usize) {
+        let room_id = match self.index.place(&response.body, object) {
             Some(Place::Room { room_id, .. }) => room_id,
             Some(Place::Response { .. }) => match &response.request_room {
                 Some(room_id) => room_id.clone(),
-                None => continue,
+                None => return,
             },
-            _ => continue,
+            _ => return,
         };
-        let mentions_flag = || {
-            index
-                .bytes(&response.body, object)
-                .is_some_and(|bytes| memmem::find(bytes, FLAG_END).is_some())
-        };
-        // What is readable there may stand before the flag.
-        let is_known = rooms.contains(&room_id) || !model.states.known().is_unknown(&room_id);
-        if !is_known && mentions_flag() {
-            rooms.insert(room_id.clone());
+        let is_known = self.rooms.contains(&room_id) || !model.states.known().is_unknown(&room_id);
+        let bytes = self.index.bytes(&response.body, object).unwrap_or_default();
+        if !is_known && memmem::find(bytes, FLAG_END).is_some() {
+            self.rooms.insert(room_id.clone());
         }
-        placed.push((object, room_id));
+        self.placed.push((object, room_id));
     }
-    let mut facts: Map<String, Vec<Entry>> = Map::new();
-    for (object, room_id) in placed {
-        let is_interesting = rooms.contains(&room_id)
+
+    /// Sorts out another event, and learns from it.
+    fn sort_clear(
+        &mut self,
+        model: &mut Model,
+        response: &mut Response,
+        (object, room_id): (usize, String),
+    ) {
+        let is_interesting = self.rooms.contains(&room_id)
             || !model.states.known().is_unknown(&room_id)
             || model.invites.has(&room_id);
         if !is_interesting {
-            continue;
+            return;
         }
-        let Some(entry) = entry(response, index, object) else {
-            let edit = unreadable(model, response, index, (RoomId(&room_id), object));
+        let Some(entry) = entry(response, &mut self.index, object) else {
+            let edit = unreadable(model, response, &self.index, (RoomId(&room_id), object));
             response.unreadable.extend(edit);
-            continue;
+            return;
         };
         match entry.role {
-            Role::History => continue,
+            Role::History => return,
             Role::Stripped => {
                 if model.invites.has(&room_id) {
                     response.invites.push(entry);
                 }
-                continue;
+                return;
             }
             // The user is in the room now.
             Role::Current(_) => model.invites.drop_room(&room_id, &mut model.journal),
@@ -174,14 +188,11 @@ fn sort_clear(
                 model.devices.set_incomplete(&room_id);
             }
             "m.room.power_levels" | "m.room.create" | "m.room.encryption" => {
-                facts.or_default(room_id).push(entry);
+                self.facts.or_default(room_id).push(entry);
             }
             other if check_eligible(other).is_ok() => response.clear.push(entry),
             _ => {}
         }
-    }
-    for (room_id, events) in facts {
-        learn(model, response, &room_id, events);
     }
 }
 

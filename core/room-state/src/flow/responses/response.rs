@@ -112,6 +112,21 @@ impl Stage {
     }
 }
 
+/// A look that is under way: what of a response is not sorted out yet.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) index: EventIndex,
+    pub(super) objects: std::vec::IntoIter<usize>,
+    // Those that are no encrypted events, and their rooms; the first so many are sorted out.
+    pub(super) placed: Vec<(usize, String)>,
+    pub(super) sorted: usize,
+    // Rooms that have encrypted ones, or the flag.
+    pub(super) rooms: Set<String>,
+    // By room: what is learned from in the end.
+    pub(super) facts: Map<String, Vec<Entry>>,
+    pub(super) unlearned: Vec<(String, Vec<Entry>)>,
+}
+
 /// A response that something is to be done with.
 #[derive(Debug)]
 pub(super) struct Response {
@@ -122,6 +137,8 @@ pub(super) struct Response {
     // Of a large first sync, what matters of it.
     pub(super) body: Vec<u8>,
     pub(super) cuts: Option<Cuts>,
+    // While it is looked at, and its index after that.
+    pub(super) look: Option<Look>,
     pub(super) index: Option<EventIndex>,
     pub(super) encrypted: Vec<Entry>,
     pub(super) clear: Vec<Entry>,
@@ -149,6 +166,7 @@ impl Response {
             url: url.to_owned(),
             body,
             cuts: None,
+            look: None,
             index: None,
             encrypted: Vec::new(),
             clear: Vec::new(),
@@ -174,7 +192,8 @@ impl Response {
 
     /// Nothing is to be done with it.
     pub(super) const fn is_idle(&self) -> bool {
-        self.encrypted.is_empty()
+        self.look.is_none()
+            && self.encrypted.is_empty()
             && self.clear.is_empty()
             && self.invites.is_empty()
             && self.unreadable.is_empty()
@@ -184,6 +203,9 @@ impl Response {
 
     /// What is to be supplied before its events are decrypted.
     pub(super) fn needs(&self, model: &Model, id: u32) -> Needs {
+        if self.look.is_some() {
+            return Needs { answer: id, more: true, ..Needs::default() };
+        }
         let mut sessions = Set::new();
         let mut owners = Set::new();
         let mut rooms = Set::new();
@@ -209,7 +231,7 @@ impl Response {
             sessions: sessions.into_iter().collect(),
             owners: owners.into_iter().collect(),
             rooms: rooms.into_iter().collect(),
-            member_devices: Vec::new(),
+            ..Needs::default()
         }
     }
 
