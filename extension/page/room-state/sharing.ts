@@ -250,7 +250,6 @@ export class StateSharing {
   tendSoon(): void {
     this.#engine.call((state) => {
       for (const { roomId, members, why } of state.sharingDue()) {
-        if (!state.encryptsState(roomId)) continue;
         this.#due.set(roomId, members);
         // The sync tells that a list has changed; Element asks for what is in it afterwards.
         if (why !== "devices" && why !== "membership") continue;

@@ -406,3 +406,71 @@ fn what_is_encrypted_there_leaves_encrypted_though_the_flag_was_hidden() {
         assert_eq!(avatar, Plan::Pass);
     }
 }
+
+#[test]
+fn who_comes_and_goes_matters_where_names_are_encrypted_though_the_flag_was_hidden() {
+    let mut hidden = room_state();
+    hidden[2] = encryption(false, "$off");
+    let (mut alice, mut bob) = (Client::new(ALICE), Client::new(BOB));
+    bob.knows(&[&alice]);
+    let (event, keys) = alice.send(ROOM, &[&bob], "m.room.name", &named("Secret"));
+    bob.engine.add_room_keys(&keys).unwrap();
+    let dave = "@dave:example.org";
+    let is_due = |client: &mut Client| {
+        let due = client.engine.sharing_due();
+        due.iter().any(|due| due.room_id == ROOM && due.members.iter().any(|of| of.user_id == dave))
+    };
+    // Alice has made the name, and Bob reads it.
+    for client in [&mut alice, &mut bob] {
+        let state = [hidden.clone(), vec![event.clone()]].concat();
+        client.open("/sync?since=a", &sync(state, vec![]));
+        client.engine.sharing_due();
+        client.open("/sync?since=b", &sync(vec![], vec![member(dave, "join")]));
+        assert!(is_due(client), "{}: he is to be given the key", client.user);
+        client.open("/sync?since=c", &sync(vec![], vec![member(dave, "leave")]));
+        assert!(is_due(client), "{}: and another one is made then", client.user);
+    }
+    // Nobody who only reads rooms that encrypt nothing is troubled.
+    let mut carol = Client::new(CAROL);
+    carol.open("/sync?since=a", &sync(hidden, vec![]));
+    carol.open("/sync?since=b", &sync(vec![], vec![member(dave, "join")]));
+    assert!(carol.engine.sharing_due().is_empty());
+}
+
+#[test]
+fn a_flag_that_the_homeserver_shows_in_a_room_s_history_counts_too() {
+    let flag = encryption(true, "$on");
+    let room = ROOM.replace('!', "%21").replace(':', "%3A");
+    for (path, answer) in [
+        ("messages?dir=b", json!({"chunk": [flag], "state": [], "start": "a"})),
+        ("messages?dir=b", json!({"chunk": [], "state": [flag], "start": "a"})),
+        ("context/%24x", json!({"events_before": [flag], "state": []})),
+        ("event/%24on", flag.clone()),
+    ] {
+        let mut hidden = room_state();
+        hidden[2] = encryption(false, "$off");
+        let mut bob = Client::new(BOB);
+        bob.open("/sync", &sync(hidden, vec![]));
+        bob.open(&format!("/rooms/{room}/{path}"), &answer);
+        for reloads in [false, true] {
+            if reloads {
+                bob.reload();
+            }
+            let plan = renamed(&bob);
+            assert!(matches!(plan, Plan::Encrypt { .. }), "{path}, reloads: {reloads}: {plan:?}");
+        }
+    }
+    // One without it takes nothing away, and what an inviter's server says counts for nothing: anybody
+    // could say that of any room.
+    let mut bob = Client::new(BOB);
+    bob.open("/sync", &sync(room_state(), vec![]));
+    let off = json!({"chunk": [encryption(false, "$off")], "start": "a"});
+    bob.open(&format!("/rooms/{room}/messages?dir=b"), &off);
+    assert!(matches!(renamed(&bob), Plan::Encrypt { .. }));
+    assert_eq!(bob.codes(), [] as [&str; 0]);
+    let mut bob = Client::new(BOB);
+    let invite = json!({"next_batch": "b", "rooms": {"invite": {ROOM: {
+        "invite_state": {"events": [encryption(true, "$on")]}}}}});
+    bob.open("/sync", &invite);
+    assert!(!bob.engine.encrypts_state(ROOM));
+}

@@ -417,11 +417,7 @@ impl Page {
     }
 
     fn tend_soon(self: &Rc<Self>) {
-        let due = self.call(|engine| {
-            let mut rooms = engine.sharing_due();
-            rooms.retain(|due| engine.encrypts_state(&due.room_id));
-            rooms
-        });
+        let due = self.call(StateEngine::sharing_due);
         self.due.borrow_mut().extend(due.into_iter().map(|due| due.room_id));
         self.tend_due();
     }

@@ -170,7 +170,7 @@ impl Look {
             return;
         };
         match entry.role {
-            Role::History => return,
+            Role::History => return note_flag_of_history(model, response, &entry),
             Role::Stripped => {
                 if model.invites.has(&room_id) {
                     response.invites.push(entry);
@@ -182,7 +182,8 @@ impl Look {
         }
         match entry.found.event_type.as_str() {
             "m.room.member" => {
-                if response.is_sync() && model.states.known().encrypts_state(&room_id) {
+                // Also where the homeserver hid the flag, and something encrypted is known.
+                if response.is_sync() && !model.states.known().is_unknown(&room_id) {
                     note_member(model, response, &room_id, &entry);
                 }
                 model.devices.set_incomplete(&room_id);
@@ -196,7 +197,17 @@ impl Look {
     }
 }
 
-/// A member event of a sync, in a room that encrypts its state.
+/// A room that once had the flag has it, wherever the homeserver says so.
+fn note_flag_of_history(model: &mut Model, response: &Response, entry: &Entry) {
+    let content = entry.found.content(&response.body);
+    let is_encryption = entry.found.event_type == "m.room.encryption";
+    if is_encryption && entry.found.state_key.is_empty() && is_flagged(content) {
+        let sent = entry.found.origin_server_ts;
+        model.observe_encryption(entry.id(), (content, sent));
+    }
+}
+
+/// A member event of a sync, in a room that encrypts state.
 fn note_member(model: &mut Model, response: &mut Response, room_id: &str, entry: &Entry) {
     model.due.note(room_id, Due::Membership);
     let content = entry.found.content(&response.body);
