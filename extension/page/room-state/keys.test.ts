@@ -130,3 +130,42 @@ test("keys that are said to be withheld are looked for seldom, and found when th
   await until(20_000, () => opened > 0);
   assert.equal(opened, 1);
 });
+
+test("what waits after a look is listened for at once, not with the next answer", async () => {
+  const stubs: string[] = [];
+  const client = {
+    getCrypto: () => ({
+      decryptEvent: (stub: EventStub) => {
+        stubs.push(stub.getId());
+        return Promise.reject(new Error("no key"));
+      },
+    }),
+    isInitialSyncComplete: () => true,
+  };
+  Object.assign((globalThis as unknown as { window: object }).window, {
+    mxMatrixClientPeg: { get: () => client },
+  });
+  const made = { roomId: "!r", sessionId: "s", sender: "@a:hs", stateKey: "x", ts: 1, content: {} };
+  const waits = Array.from({ length: 1_200 }, (_, at) => {
+    return { ...made, eventId: `$${at}`, reason: "session" };
+  });
+  const state = {
+    takeUndecryptable: (most: number) => waits.splice(0, most),
+    hasUndecryptable: () => true,
+    isUndecryptable: () => true,
+    retryNeeds: () => undefined,
+    retried: () => ({ events: [], more: false }),
+  };
+  const engine = {
+    isRunning: true,
+    call: (call: (of: unknown) => unknown) => call(state),
+    persistSoon: () => undefined,
+  };
+  const keys = new KeyFetcher(engine as unknown as StateEngine);
+  keys.scheduleRetry(0);
+  for (let round = 0; round < 100 && stubs.length < 1_200; round += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.equal(new Set(stubs).size, 1_200);
+  assert.equal(stubs.length, 1_200, "each once");
+});

@@ -221,6 +221,8 @@ export class KeyFetcher {
     }
     if (this.#undelivered.length > 0) this.scheduleRetry(TRY_AGAIN_AFTER);
     this.#dropKeyListeners();
+    // What came otherwise than by an answer, as names in one room do.
+    this.watch();
     this.#engine.persistSoon();
     return isFound;
   }
