@@ -44,7 +44,7 @@ impl StateEngine {
         let key: PickleKey = pickle_key.try_into().map_err(|_| EngineError::PickleKey)?;
         let mut model = Model::new(key);
         model.load(stored);
-        Ok(Self { model, responses: Responses::default(), retry: Retry::default() })
+        Ok(Self { model, responses: Responses::new(), retry: Retry::default() })
     }
 
     /// Puts settings in force.
@@ -90,7 +90,7 @@ impl StateEngine {
     /// Forgets everything, the store's entries too: for a logout.
     pub fn forget_all(&mut self) {
         self.model.forget_all();
-        self.responses = Responses::default();
+        self.responses = Responses::new();
         self.retry = Retry::default();
     }
 

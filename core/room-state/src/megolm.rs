@@ -29,7 +29,7 @@ pub(crate) use inbound::DecryptError;
 pub use inbound::{GivenKey, InboundSession, KeyForm, SessionError, SessionOrigin};
 pub use outbound::{OutboundSession, RotationPolicy, RotationReason};
 pub use recipients::{DeviceKey, Recipients, Sharing};
-pub(crate) use seal::{Place, is_first_form, seal, unseal};
+pub(crate) use seal::{Place, drawn, is_first_form, seal, unseal};
 pub use store::{AddError, Added, SessionStore};
 
 /// The one algorithm used: `m.megolm.v1.aes-sha2` (client-server API, "Messaging algorithms").

@@ -17,7 +17,7 @@ use crate::ids::{EventId, RoomId};
 use crate::index::patch::Edited;
 use crate::index::prefilter;
 use crate::index::redactions::{self, Redacted};
-use crate::megolm::MAX_BATCH;
+use crate::megolm::{MAX_BATCH, drawn};
 use crate::model::Model;
 use crate::model::needs::Needs;
 use crate::model::observation::Observation;
@@ -82,6 +82,12 @@ pub(crate) struct Responses {
 }
 
 impl Responses {
+    /// None yet. After a trap the page may still have ids of those before, which must not stand for
+    /// others: so they do not begin at the same number.
+    pub(crate) fn new() -> Self {
+        Self { next: drawn(), ..Self::default() }
+    }
+
     /// Before a request is sent whose response may hold state.
     pub(crate) fn before(&mut self, model: &Model, request: Request<'_>) -> Before {
         let send = Before::Send { url: None };

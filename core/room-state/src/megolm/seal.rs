@@ -31,6 +31,12 @@ impl Place<'_> {
     }
 }
 
+/// A number drawn at random, below 2^30.
+pub(crate) fn drawn() -> u32 {
+    let nonce = XNonce::generate();
+    u32::from_le_bytes(nonce.first_chunk().copied().unwrap_or_default()) >> 2
+}
+
 /// `2.` and base64.
 pub(crate) fn seal(text: &str, place: Place<'_>, key: &PickleKey) -> String {
     let nonce = XNonce::generate();

@@ -62,3 +62,19 @@ fn an_event_is_handed_out_once() {
         "the others are known to the page"
     );
 }
+
+#[test]
+fn a_response_of_before_a_trap_stands_for_none_of_those_after_it() {
+    let (alice, mut bob) = (Client::new(ALICE), Client::new(BOB));
+    bob.knows(&[&alice]);
+    let mut alice = alice;
+    let (event, _) = alice.send(ROOM, &[&bob], "m.room.name", &named("Secret"));
+    let answer = sync([room_state(), vec![event]].concat(), vec![]);
+    let before = bob.inspect("/sync", &answer).unwrap().answer;
+    bob.reload();
+    let after = bob.inspect("/sync", &answer).unwrap().answer;
+    assert_ne!(before, after);
+    assert!(bob.engine.open(before, 1).is_err());
+    assert!(bob.engine.inspect_more(before).is_err());
+    assert!(bob.engine.open(after, 1).is_ok());
+}
