@@ -85,7 +85,7 @@ const extensionLayers: Record<string, readonly string[]> = {
       "page/dialogs",
       "page/texts",
     ],
-    ...["page/room-state", "page/room-state/element", generated],
+    ...["page/room-pictures", "page/room-state", "page/room-state/element", generated],
   ],
   "page/checkup": [
     ...["protocol", "page/primordials", "page/texts"],

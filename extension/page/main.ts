@@ -95,6 +95,11 @@ function install(): void {
     encrypts: (url) => state.writes.encrypts(url),
     encryptsAnyway: (url) => state.writes.encryptsAnyway(url),
     putEncrypted: (request) => state.writes.putEncrypted(request),
+    members: {
+      isOn: () => names.isOn(),
+      seals: (request) => names.writer.sealsPicture(request),
+      seal: (request, picture) => names.writer.sealPicture(request, picture),
+    },
     fetch: (url, init) => apply(hookedFetch, page, [url, init]) as Promise<Response>,
     withoutDetails,
   });
@@ -148,7 +153,7 @@ function install(): void {
     },
     (request) => pictures.writer.unsealed(request),
   );
-  const names = installRoomNames(state);
+  const names = installRoomNames(state, pictures.reader);
   addListener(page, "pagehide", drain, true);
   connectShieldSettings((shield) => (core.isReady() ? core.shieldSettings(shield) : undefined));
 

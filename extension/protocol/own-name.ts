@@ -1,12 +1,18 @@
-/** popup → relay of the top frame → page, and back: the person's own name in the room that is shown. */
+/** popup → relay of the top frame → page, and back: the person's own name and picture in the room that is shown. */
 import { isCount, isPlain, isText } from "./shapes.ts";
 
 /** Longest name, in UTF-16 units. */
 export const MAX_OWN_NAME = 512;
 const MAX_ROOM = 300;
 
-/** look: says of which room it could be set, and what it is; set: sets it there. */
-export type OwnNameTask = { do: "look" } | { do: "set"; room: string; name: string };
+/**
+ * look: says of which room it could be set, and what it is; set: sets it there; public-picture: takes
+ * the picture back that was chosen for that room alone.
+ */
+export type OwnNameTask =
+  | { do: "look" }
+  | { do: "set"; room: string; name: string }
+  | { do: "public-picture"; room: string };
 
 /** popup → relay of the top frame; answered by an `OwnNameOutcome`. */
 export interface OwnNameQuery {
@@ -25,8 +31,8 @@ export interface OwnNameCommand {
 export type OwnNameOutcome =
   /** No room is shown in which it would leave sealed. */
   | { is: "none" }
-  /** Empty: the public one. */
-  | { is: "offered"; room: string; name: string }
+  /** Empty: the public one. `hasPicture`: one of that room alone. */
+  | { is: "offered"; room: string; name: string; hasPicture: boolean }
   | { is: "set" }
   /** With a sentence for people. */
   | { is: "failed"; why: string };
@@ -63,13 +69,15 @@ export function readOwnNameAnswer(value: unknown): OwnNameAnswer | undefined {
 
 export function readOwnNameOutcome(value: unknown): OwnNameOutcome | undefined {
   if (!isPlain(value)) return undefined;
-  const { is, room, name, why } = value;
+  const { is, room, name, hasPicture, why } = value;
   switch (is) {
     case "none":
     case "set":
       return { is };
     case "offered":
-      return isText(room, MAX_ROOM) && isText(name, MAX_OWN_NAME) ? { is, room, name } : undefined;
+      return isText(room, MAX_ROOM) && isText(name, MAX_OWN_NAME) && typeof hasPicture === "boolean"
+        ? { is, room, name, hasPicture }
+        : undefined;
     case "failed":
       return isText(why, 1_000) ? { is, why } : undefined;
     default:
@@ -81,6 +89,9 @@ function readTask(value: unknown): OwnNameTask | undefined {
   if (!isPlain(value)) return undefined;
   const { room, name } = value;
   if (value["do"] === "look") return { do: "look" };
+  if (value["do"] === "public-picture") {
+    return isText(room, MAX_ROOM) ? { do: "public-picture", room } : undefined;
+  }
   return value["do"] === "set" && isText(room, MAX_ROOM) && isText(name, MAX_OWN_NAME)
     ? { do: "set", room, name }
     : undefined;

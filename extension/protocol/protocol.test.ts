@@ -437,10 +437,11 @@ describe("the check-up", () => {
 describe("the person's own name in a room", () => {
   const name = "n".repeat(MAX_OWN_NAME);
   const set = { do: "set", room: "!r:hs", name };
-  const offered = { is: "offered", room: "!r:hs", name };
+  const offered = { is: "offered", room: "!r:hs", name, hasPicture: true };
+  const take = { do: "public-picture", room: "!r:hs" };
 
   test("goes to the page, and nothing besides", () => {
-    for (const task of [{ do: "look" }, set]) {
+    for (const task of [{ do: "look" }, set, take]) {
       const query = { kind: "own-name-query", task };
       assert.deepEqual(readOwnNameQuery({ ...query, task: { ...task, more: 1 }, more: 1 }), query);
       const command = { kind: "own-name", wish: 1, task };
@@ -452,6 +453,7 @@ describe("the person's own name in a room", () => {
       { ...set, name: null },
       { ...set, room: "x".repeat(301) },
       { ...set, room: undefined },
+      { ...take, room: 1 },
       { do: "other" },
       "set",
       undefined,
@@ -472,6 +474,7 @@ describe("the person's own name in a room", () => {
     for (const outcome of [
       { ...offered, name: `${name}n` },
       { ...offered, room: 1 },
+      { ...offered, hasPicture: undefined },
       { is: "failed", why: "x".repeat(1_001) },
       { is: "failed" },
       { is: "later" },

@@ -220,11 +220,9 @@ export function makeVectors(): Json {
     const payload = `${signed.slice(0, -1)},"signatures":${signatures}}`;
     return { payload, content: carrying(state, payload) };
   };
-  const named = (displayname: string | undefined, counter: number): Members => {
-    const content = padded(displayname === undefined ? {} : { displayname });
-    const sealed = sealedState("org.mantle.member_profile", ALICE, content, counter);
+  const inOneRoom = (profile: Members, counter: number): Members => {
+    const sealed = sealedState("org.mantle.member_profile", ALICE, padded(profile), counter);
     return {
-      displayname: displayname ?? null,
       payload: sealed.payload,
       event: {
         type: "m.room.member",
@@ -242,10 +240,16 @@ export function makeVectors(): Json {
     };
   };
 
+  const named = (displayname: string | undefined, counter: number): Members => ({
+    displayname: displayname ?? null,
+    ...inOneRoom(displayname === undefined ? {} : { displayname }, counter),
+  });
+
   const { file, ciphertext } = sealedPicture(PICTURE);
   const info = { mimetype: "image/png", size: PICTURE.length };
   const memberProfiles = [named("Rosa", 1), named(undefined, 2)];
   const picture = sealedState("m.room.avatar", "", { file, info }, 1);
+  const memberPicture = inOneRoom({ displayname: "Rosa", avatar: { file, info } }, 3);
   return {
     room_id: ROOM,
     device: {
@@ -257,6 +261,7 @@ export function makeVectors(): Json {
     },
     room_keys: [exported(state), exported(messages)],
     member_profiles: memberProfiles,
+    member_picture: memberPicture,
     room_picture: {
       picture: base64(PICTURE),
       ciphertext: base64(ciphertext),

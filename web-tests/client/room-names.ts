@@ -1,4 +1,6 @@
-/** Names in one room as Element takes and shows them. */
+/** Names and pictures in one room as Element takes and shows them. */
+import { pictureAt, seeColour } from "./room-pictures.ts";
+import type { ShownPicture } from "./room-pictures.ts";
 import { client } from "./session.ts";
 
 const LIMIT_MS = 45_000;
@@ -11,6 +13,25 @@ export function setRoomNickname(roomId: string, name: string): Promise<{ eventId
 /** As `/myroomavatar` does it: with what Element reads of the event beside it. */
 export function setOwnRoomPicture(roomId: string, url: string): Promise<{ eventId: string }> {
   return changeOwnMember(roomId, { avatar_url: url });
+}
+
+/** What Element takes for the address of somebody's picture in a room. */
+export function memberPicture(roomId: string, userId: string): string | null {
+  return client().getRoom(roomId)?.getMember(userId)?.getMxcAvatarUrl() ?? null;
+}
+
+/** Waits until somebody's picture in a room is of this colour. */
+export async function seeMemberPicture(
+  roomId: string,
+  userId: string,
+  colour: readonly number[],
+): Promise<ShownPicture> {
+  await client().getRoom(roomId)?.loadMembersIfNeeded();
+  const none = { url: null, width: 0, height: 0, colour: null };
+  return seeColour(async () => {
+    const mxc = memberPicture(roomId, userId);
+    return mxc === null ? none : pictureAt(mxc);
+  }, colour);
 }
 
 async function changeOwnMember(

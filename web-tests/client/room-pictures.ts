@@ -17,7 +17,12 @@ export interface ShownPicture {
 export async function roomPicture(roomId: string): Promise<ShownPicture> {
   const none = { url: null, width: 0, height: 0, colour: null };
   const mxc = client().getRoom(roomId)?.getMxcAvatarUrl() ?? null;
-  if (mxc === null) return none;
+  return mxc === null ? none : pictureAt(mxc);
+}
+
+/** What the page loads for what Element takes for a picture's address. */
+export async function pictureAt(mxc: string): Promise<ShownPicture> {
+  const none = { url: null, width: 0, height: 0, colour: null };
   const url = client().mxcUrlToHttp(mxc, 96, 96, "crop");
   if (url === null || !url.startsWith("blob:")) return { ...none, url };
   const picture = new Image();
@@ -41,14 +46,19 @@ export function hasRoomPicture(roomId: string): boolean {
   return Object.keys(event?.getContent() ?? {}).length > 0;
 }
 
-/** Waits until the room's picture is of this colour, as near as a lossy copy comes. */
-export async function seeRoomPicture(
-  roomId: string,
+/** Waits until the room's picture is of this colour. */
+export function seeRoomPicture(roomId: string, colour: readonly number[]): Promise<ShownPicture> {
+  return seeColour(() => roomPicture(roomId), colour);
+}
+
+/** Waits until a picture is of this colour, as near as a lossy copy comes. */
+export async function seeColour(
+  look: () => Promise<ShownPicture>,
   colour: readonly number[],
 ): Promise<ShownPicture> {
   const limit = Date.now() + LIMIT_MS;
   for (;;) {
-    const shown = await roomPicture(roomId);
+    const shown = await look();
     const isNear = (part: number, index: number): boolean =>
       Math.abs(part - (colour[index] ?? 0)) < 12;
     if (shown.colour?.every(isNear) === true) return shown;

@@ -1,5 +1,5 @@
 /**
- * Names that people take in one room, among people with Mantle and without. Each test takes names of
+ * Names and pictures that people take in one room, among people with Mantle and without. Each test takes names of
  * its own, in a room of its own.
  */
 import assert from "node:assert/strict";
@@ -12,6 +12,9 @@ import { bothBrowsers } from "../support/browsers.ts";
 import { drive, tryToDrive, unhandled } from "../support/client-page.ts";
 import { aboutRoom, holdToDevice, lyingHomeserver, toClient } from "../support/lies.ts";
 import type { LyingHomeserver, Plain, WireEvent } from "../support/lies.ts";
+import { plainPicture, upload, withRemark } from "../support/pictures.ts";
+import type { Colour } from "../support/pictures.ts";
+import { corsHeaders } from "../support/recorder.ts";
 import type { Recorder } from "../support/recorder.ts";
 import { HOMESERVER } from "../support/world.ts";
 import type { World } from "../support/world.ts";
@@ -21,6 +24,10 @@ import { tabShowing, until } from "./extension-pages.ts";
 
 /** Longest wait for something that must happen. */
 const LIMIT = 60_000;
+const RED: Colour = [220, 30, 40];
+const GREEN: Colour = [20, 160, 60];
+const BLUE: Colour = [30, 60, 200];
+const SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>';
 const FIELD = "org.mantle.member_profile";
 const screenshots = path.resolve(import.meta.dirname, "../../build/screenshots");
 
@@ -35,11 +42,22 @@ for (const kind of bothBrowsers) {
     let bob: Guarded;
     /** Without Mantle. */
     let dave: Guarded;
+    /** What the homeserver gives in place of any file, and how often it did. */
+    let swapped: Buffer | undefined;
+    let swaps = 0;
 
     before(async () => {
       mixed = await startMixedWorld(kind, async (made, front) => {
         liar = lyingHomeserver(made.synapse.baseUrl);
-        front.route(HOMESERVER, liar.route);
+        front.route(HOMESERVER, (request, response) => {
+          const isMedia = request.method === "GET" && request.path.includes("/media/");
+          if (!isMedia || swapped === undefined) return liar.route(request, response);
+          swaps += 1;
+          const headers = { ...corsHeaders(request.headers), "content-type": "image/png" };
+          response.writeHead(200, headers);
+          response.end(swapped);
+          return undefined;
+        });
       });
       ({ world, recorder } = mixed);
       await choose({ "room-nicknames": "on" });
@@ -269,6 +287,203 @@ for (const kind of bothBrowsers) {
       assert.equal((await onServer(roomId, bob))["displayname"], "bob");
     });
 
+    /** As `/myroomavatar` does it: what is uploaded is named in the member event. */
+    const takePicture = async (by: Guarded, roomId: string, bytes: Buffer): Promise<string> => {
+      const base64 = bytes.toString("base64");
+      const { uri } = await drive(by.page, "uploadPicture", "me.png", "image/png", base64);
+      return (await drive(by.page, "setOwnRoomPicture", roomId, uri)).eventId;
+    };
+    const setPublicPicture = async (of: Guarded, colour: Colour): Promise<string> => {
+      const url = await upload(world.synapse, of.credentials, plainPicture(colour, 30));
+      const path = `/_matrix/client/v3/profile/${encodeURIComponent(of.userId)}/avatar_url`;
+      await world.synapse.call(of.credentials, "PUT", path, { avatar_url: url });
+      return url;
+    };
+    const pictureOnServer = async (roomId: string, of: Guarded): Promise<unknown> =>
+      (await onServer(roomId, of))["avatar_url"];
+
+    it("without Mantle a picture is read by the homeserver, as is where it stands", async () => {
+      const roomId = await openRoom("Readable picture");
+      await takePicture(dave, roomId, withRemark(plainPicture(RED, 40), "davesremark"));
+      assert.ok(told("davesremark") > 0);
+      const url = await pictureOnServer(roomId, dave);
+      assert.match(String(url), /^mxc:/);
+      await until(
+        async () => (await drive(alice.page, "memberPicture", roomId, dave.userId)) === url,
+        "everybody is shown it",
+        LIMIT,
+      );
+    });
+
+    it("with Mantle a picture leaves encrypted, beside the public one, and with a name", async () => {
+      const url = await setPublicPicture(bob, GREEN);
+      const roomId = await openRoom("Sealed picture");
+      await until(async () => (await pictureOnServer(roomId, bob)) === url, "it is public", LIMIT);
+      // The one that was sealed before is set on top of what the page knows.
+      await until(
+        async () => (await drive(bob.page, "memberPicture", roomId, bob.userId)) === url,
+        "his page knows it",
+        LIMIT,
+      );
+      recorder.clear();
+      const secret = withRemark(plainPicture(RED, 300), "bobsremark");
+      await takePicture(bob, roomId, secret);
+      for (const { page } of [bob, alice]) {
+        const shown = await drive(page, "seeMemberPicture", roomId, bob.userId, RED);
+        assert.equal(shown.width, 192);
+      }
+      const uploaded = recorder
+        .to(HOMESERVER)
+        .filter(({ method, path }) => method === "POST" && path.includes("/_matrix/media/"));
+      assert.equal(uploaded.length, 1);
+      assert.equal(uploaded[0]?.headers["content-type"], "application/octet-stream");
+      // Without what no pixel shows.
+      assert.equal(uploaded[0]?.body.length, plainPicture(RED, 300).length);
+      const id = await takeName(bob, roomId, "Silvia");
+      await drive(alice.page, "seeMember", roomId, bob.userId, "Silvia", id);
+      for (const { page } of [bob, alice]) {
+        await drive(page, "seeMemberPicture", roomId, bob.userId, RED);
+      }
+      const content = await onServer(roomId, bob);
+      assert.deepEqual([content["displayname"], content["avatar_url"]], ["bob", url]);
+      assert.notEqual(content[FIELD], undefined);
+      const placed = JSON.parse(String(uploaded[0]?.answer)) as { content_uri?: string };
+      const written = recorder
+        .to(HOMESERVER)
+        .filter(({ method, path }) => method === "PUT" && path.includes("m.room.member"));
+      assert.equal(written.length, 2);
+      for (const { body } of written) {
+        assert.equal(body.includes(String(placed.content_uri)), false);
+        assert.equal(body.toString().includes("#mantle"), false);
+      }
+      for (const word of ["bobsremark", "Silvia", "me.png"]) assert.equal(told(word), 0);
+      assert.equal(await drive(dave.page, "memberPicture", roomId, bob.userId), url);
+      assert.deepEqual(await unhandled(dave.page), []);
+      for (const clearCache of [false, true]) {
+        await alice.restart({ reload: true, clearCache });
+        await drive(alice.page, "seeMemberPicture", roomId, bob.userId, RED);
+        await drive(alice.page, "seeMember", roomId, bob.userId, "Silvia");
+      }
+    });
+
+    it("who joins later sees the picture", async () => {
+      const { roomId } = await drive(alice.page, "createRoom", { name: "Later", encrypted: true });
+      await takePicture(alice, roomId, plainPicture(BLUE, 80));
+      await drive(alice.page, "seeMemberPicture", roomId, alice.userId, BLUE);
+      await drive(alice.page, "inviteUser", roomId, bob.userId);
+      await bob.join(roomId);
+      await drive(bob.page, "seeMemberPicture", roomId, alice.userId, BLUE);
+    });
+
+    it("a picture is put again when the public one changes, taken back by that, and not put back", async () => {
+      const roomId = await openRoom("Picture again");
+      const old = await takePicture(bob, roomId, plainPicture(RED, 60));
+      for (const { page } of [alice, bob]) {
+        await drive(page, "seeMemberPicture", roomId, bob.userId, RED);
+      }
+      const url = await setPublicPicture(bob, BLUE);
+      await until(
+        async () => {
+          const content = await onServer(roomId, bob);
+          return content["avatar_url"] === url && content[FIELD] !== undefined;
+        },
+        "the homeserver has both again",
+        LIMIT,
+      );
+      for (const { page } of [alice, bob]) {
+        await until(
+          async () => (await drive(page, "shownMember", roomId, bob.userId)).eventId !== old,
+          "the member event is another",
+          LIMIT,
+        );
+        await drive(page, "seeMemberPicture", roomId, bob.userId, RED);
+      }
+      const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/event/${encodeURIComponent(old)}`;
+      const event = (await world.synapse.call(alice.credentials, "GET", path)) as WireEvent;
+      await drive(bob.page, "setOwnRoomPicture", roomId, url);
+      for (const { page } of [alice, bob]) {
+        await until(
+          async () => (await drive(page, "memberPicture", roomId, bob.userId)) === url,
+          "the public one is shown",
+          LIMIT,
+        );
+      }
+      assert.notEqual((await onServer(roomId, bob))[FIELD], undefined, "sealed as well");
+      // What comes after it is opened, and then so is that it was taken back.
+      const barrier = await takeName(alice, roomId, "Ursula");
+      await drive(alice.page, "seeMember", roomId, alice.userId, "Ursula", barrier);
+      const end = liar.tell(
+        toClient(
+          alice.credentials.accessToken,
+          aboutRoom(roomId, ({ state }) => {
+            state.push({ ...event, event_id: "$made-up-picture", origin_server_ts: Date.now() });
+            return true;
+          }),
+        ),
+      );
+      try {
+        await dave.send(roomId, "After the picture");
+        await drive(alice.page, "seeMemberEvent", roomId, bob.userId, "$made-up-picture");
+      } finally {
+        end();
+      }
+      const next = await takeName(alice, roomId, "Lucetta");
+      await drive(alice.page, "seeMember", roomId, alice.userId, "Lucetta", next);
+      const shown = await drive(alice.page, "memberPicture", roomId, bob.userId);
+      assert.doesNotMatch(String(shown), /#mantle/);
+    });
+
+    it("a picture swapped for another's ciphertext is not shown", async () => {
+      const roomId = await openRoom("Swapped");
+      [swapped, swaps] = [plainPicture(GREEN, 50), 0];
+      try {
+        await takePicture(bob, roomId, plainPicture(RED, 70));
+        await until(
+          async () =>
+            (await drive(alice.page, "memberPicture", roomId, bob.userId))?.includes("#mantle") ===
+            true,
+          "it is opened",
+          LIMIT,
+        );
+        const name = (await drive(alice.page, "memberPicture", roomId, bob.userId)) ?? "";
+        await drive(alice.page, "pictureAddress", name);
+        await until(async () => swaps > 0, "it is fetched", LIMIT);
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        assert.equal(await drive(alice.page, "pictureAddress", name), null);
+      } finally {
+        swapped = undefined;
+      }
+    });
+
+    it("what is no picture or too large is refused, and so is any where it cannot be encrypted", async () => {
+      const roomId = await openRoom("Refused pictures");
+      const before = await pictureOnServer(roomId, bob);
+      recorder.clear();
+      const tries = async (bytes: Buffer, type = "image/png"): Promise<string> => {
+        const { uri } = await drive(
+          bob.page,
+          "uploadPicture",
+          "me.png",
+          type,
+          bytes.toString("base64"),
+        );
+        const outcome = await tryToDrive(bob.page, "setOwnRoomPicture", roomId, uri);
+        assert.equal(outcome.ok, false, JSON.stringify(outcome));
+        return JSON.stringify(outcome);
+      };
+      assert.match(await tries(Buffer.from(SVG), "image/svg+xml"), /PNG, JPEG, GIF or WebP/);
+      assert.match(await tries(Buffer.alloc(10_000_001)), /at most 10 MB/);
+      const fails = liar.fail(
+        ({ path, method }) => method === "GET" && path.includes("/profile/"),
+        "502",
+      );
+      await tries(withRemark(plainPicture(RED, 40), "cordeliasremark"));
+      fails();
+      assert.equal(told("cordeliasremark"), 0);
+      assert.equal(told("<svg"), 0);
+      assert.equal(await pictureOnServer(roomId, bob), before);
+    });
+
     /** Mantle's popup over Bob's Element, which shows a room. */
     const openPopup = async (roomId: string): Promise<Page> => {
       await bob.page.evaluate((hash: string) => {
@@ -342,6 +557,53 @@ for (const kind of bothBrowsers) {
       await drive(alice.page, "seeMember", roomId, bob.userId, "bob");
       assert.notEqual((await onServer(roomId, bob))[FIELD], undefined, "sealed as well");
       await again.close();
+    });
+
+    it("a picture is taken back in the popup by keyboard, and the name stays", async () => {
+      const roomId = await openRoom("Popup picture");
+      await mkdir(screenshots, { recursive: true });
+      const id = await takeName(bob, roomId, "Phebe");
+      for (const { page } of [alice, bob]) {
+        await drive(page, "seeMember", roomId, bob.userId, "Phebe", id);
+      }
+      await takePicture(bob, roomId, plainPicture(RED, 60));
+      for (const { page } of [alice, bob]) {
+        await drive(page, "seeMemberPicture", roomId, bob.userId, RED);
+      }
+      const popup = await openPopup(roomId);
+      const take = await popup.waitForSelector("#own-picture:not([hidden]) button", {
+        timeout: LIMIT,
+      });
+      assert.ok(take !== null);
+      for (const dark of [false, true]) {
+        await popup.setViewport({ width: 320, height: 900 });
+        await mixed.browser.setDark(popup, dark);
+        assert.deepEqual(await violations(popup), []);
+        const isWide = await popup.evaluate(
+          () => document.documentElement.scrollWidth > document.documentElement.clientWidth + 1,
+        );
+        assert.equal(isWide, false);
+        const file = `own-picture-${kind}-${dark ? "dark" : "light"}.png`;
+        await popup.screenshot({ path: path.join(screenshots, file) });
+      }
+      assert.equal(await tabTo(popup, take), true);
+      await popup.keyboard.press("Enter");
+      await until(
+        () => popup.$eval("#own-picture", (one) => (one as HTMLElement).hidden),
+        "it is taken back",
+        LIMIT,
+      );
+      await popup.close();
+      const url = await pictureOnServer(roomId, bob);
+      for (const { page } of [alice, bob]) {
+        await until(
+          async () => (await drive(page, "memberPicture", roomId, bob.userId)) === url,
+          "the public one is shown",
+          LIMIT,
+        );
+        await drive(page, "seeMember", roomId, bob.userId, "Phebe");
+      }
+      assert.notEqual((await onServer(roomId, bob))[FIELD], undefined);
     });
 
     it("is not offered in the popup where it would be readable", async () => {

@@ -51,8 +51,9 @@ export function lyingHomeserver(baseUrl: string): LyingHomeserver {
   const failures = new Set<(request: RecordedRequest) => Failure | undefined>();
   const holds = new Set<(request: RecordedRequest) => Promise<void> | undefined>();
   const rewrite: ResponseRewrite = (request, original) => {
-    // Preflights are answered with no JSON at all.
-    if (lies.size === 0 || original.length === 0) return undefined;
+    // Preflights and files are answered with no JSON at all.
+    const isFile = request.method === "GET" && request.path.includes("/media/");
+    if (lies.size === 0 || original.length === 0 || isFile) return undefined;
     const answer: unknown = JSON.parse(original.toString("utf8"));
     if (!isObject(answer)) return undefined;
     let changed = false;

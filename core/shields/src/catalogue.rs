@@ -615,6 +615,13 @@ pub const LEAKS: &[Leak] = &[
         Some("room-nicknames"),
     ),
     leak(
+        "room-own-picture-encrypted",
+        6,
+        "Your picture in one room that encrypts its name, and its file",
+        "homeserver, members' servers, anyone with the link",
+        Some("room-nicknames"),
+    ),
+    leak(
         "moderation-reason",
         6,
         "The reasons you give when inviting, kicking, banning or leaving",

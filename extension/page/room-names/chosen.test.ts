@@ -17,9 +17,9 @@ beforeEach(() => {
     isOn: () => true,
     shownRoom: () => "!r:hs",
     isEncrypted: () => Promise.resolve(true),
-    current: () => "Rosa",
-    set: (roomId, name) => {
-      set.push(`${roomId} ${name}`);
+    current: () => ({ name: "Rosa", picture: undefined }),
+    set: (roomId, change) => {
+      set.push(`${roomId} ${JSON.stringify(change)}`);
       return Promise.resolve();
     },
   };
@@ -33,9 +33,10 @@ const run = async (task: OwnNameTask): Promise<OwnNameOutcome> => {
 
 describe("a name in the popup", () => {
   test("is offered for the room that is shown", async () => {
-    assert.deepEqual(await run({ do: "look" }), { is: "offered", room: "!r:hs", name: "Rosa" });
-    parts = { ...parts, current: () => undefined };
-    assert.deepEqual(await run({ do: "look" }), { is: "offered", room: "!r:hs", name: "" });
+    const offered = { is: "offered", room: "!r:hs", name: "Rosa", hasPicture: false };
+    assert.deepEqual(await run({ do: "look" }), offered);
+    parts = { ...parts, current: () => ({ name: undefined, picture: { file: {} } }) };
+    assert.deepEqual(await run({ do: "look" }), { ...offered, name: "", hasPicture: true });
   });
 
   test("is not offered where it would not leave sealed", async () => {
@@ -54,7 +55,8 @@ describe("a name in the popup", () => {
 
   test("is set, or it is said why not", async () => {
     assert.deepEqual(await run({ do: "set", room: "!r:hs", name: "Viola" }), { is: "set" });
-    assert.deepEqual(set, ["!r:hs Viola"]);
+    assert.deepEqual(await run({ do: "public-picture", room: "!r:hs" }), { is: "set" });
+    assert.deepEqual(set, ['!r:hs {"name":"Viola"}', '!r:hs {"isPictureTaken":true}']);
     for (const [error, why] of [
       [new PageCryptoError("Not ready."), /^Not ready\.$/],
       [new TypeError("anything"), /could not encrypt your name/],
@@ -63,6 +65,11 @@ describe("a name in the popup", () => {
       const outcome = await run({ do: "set", room: "!r:hs", name: "Viola" });
       assert.equal(outcome.is, "failed");
       assert.match(outcome.is === "failed" ? outcome.why : "", why);
+      const other = await run({ do: "public-picture", room: "!r:hs" });
+      assert.match(
+        other.is === "failed" ? other.why : "",
+        /Not ready|could not encrypt your picture/,
+      );
     }
   });
 });

@@ -1,7 +1,9 @@
-/** The person's own name in the room that is shown, where they set it in Mantle's popup. */
+/** The person's own name and picture in the room that is shown, where they set it in Mantle's popup. */
 import type { OwnNameAnswer, OwnNameCommand, OwnNameOutcome } from "../../protocol/own-name.ts";
 import { sentenceIn } from "../room-state/element/client.ts";
 import { text } from "../texts/texts.ts";
+import type { Profile } from "./profile.ts";
+import type { Change } from "./writer.ts";
 
 export interface ChosenParts {
   /** Whether names leave sealed. */
@@ -10,11 +12,16 @@ export interface ChosenParts {
   shownRoom(): string | undefined;
   /** Rejects where nobody can tell. */
   isEncrypted(roomId: string): Promise<boolean>;
-  /** The name that is sealed there now. */
-  current(roomId: string): string | undefined;
+  /** What is sealed there now. */
+  current(roomId: string): Profile;
   /** Sets it sealed, or rejects. */
-  set(roomId: string, name: string): Promise<void>;
+  set(roomId: string, change: Change): Promise<void>;
 }
+
+const FAILURE = {
+  set: "nicknameNotEncrypted",
+  "public-picture": "ownPictureNotEncrypted",
+} as const;
 
 export async function runOwnName(
   parts: ChosenParts,
@@ -25,7 +32,10 @@ export async function runOwnName(
     if (task.do === "look") {
       outcome = await look(parts);
     } else {
-      await parts.set(task.room, task.name);
+      await parts.set(
+        task.room,
+        task.do === "set" ? { name: task.name } : { isPictureTaken: true },
+      );
       outcome = { is: "set" };
     }
   } catch (error) {
@@ -33,7 +43,7 @@ export async function runOwnName(
     outcome =
       task.do === "look"
         ? { is: "none" }
-        : { is: "failed", why: sentenceIn(error) ?? text("nicknameNotEncrypted") };
+        : { is: "failed", why: sentenceIn(error) ?? text(FAILURE[task.do]) };
   }
   return { kind: "own-name-answer", wish, outcome };
 }
@@ -41,5 +51,6 @@ export async function runOwnName(
 async function look(parts: ChosenParts): Promise<OwnNameOutcome> {
   const room = parts.isOn() ? parts.shownRoom() : undefined;
   if (room === undefined || !(await parts.isEncrypted(room))) return { is: "none" };
-  return { is: "offered", room, name: parts.current(room) ?? "" };
+  const { name = "", picture } = parts.current(room);
+  return { is: "offered", room, name, hasPicture: picture !== undefined };
 }

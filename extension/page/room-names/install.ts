@@ -16,6 +16,7 @@ import { shownRoom } from "../room-state/conversion.ts";
 import { PageCryptoError, runningClient } from "../room-state/element/client.ts";
 import type { PageClient } from "../room-state/element/client.ts";
 import type { StateEngine } from "../room-state/engine.ts";
+import type { PictureReader } from "../room-pictures/reader.ts";
 import { HomeserverError, sendAsClient } from "../room-state/homeserver.ts";
 import { MEMBER_PROFILE } from "../room-state/keys.ts";
 import type { KeyFetcher } from "../room-state/keys.ts";
@@ -25,7 +26,8 @@ import { text } from "../texts/texts.ts";
 import { runOwnName } from "./chosen.ts";
 import type { ChosenParts } from "./chosen.ts";
 import { NameKeeper } from "./keeper.ts";
-import { MEMBER, memberPath, nameIn, outerContent } from "./profile.ts";
+import { MEMBER, memberPath, outerContent, profileIn } from "./profile.ts";
+import type { PublicProfile } from "./profile.ts";
 import { NameReader } from "./reader.ts";
 import { asNamesClient } from "./sdk.ts";
 import type { NamesClient } from "./sdk.ts";
@@ -56,11 +58,18 @@ function isOn(): boolean {
 export interface RoomNames {
   /** For `watchClient`. */
   watch(client: PageClient | undefined): void;
+  /** Whether names and pictures leave sealed. */
+  isOn(): boolean;
+  readonly writer: NameWriter;
   /** What the popup wants of the room that is shown. */
   own(command: OwnNameCommand): Promise<OwnNameAnswer>;
 }
 
-export function installRoomNames(parts: Parts): RoomNames {
+/** `pictures`: what shows encrypted pictures of rooms shows those of people. */
+export function installRoomNames(
+  parts: Parts,
+  pictures: Pick<PictureReader, "named" | "onOpened">,
+): RoomNames {
   const { engine, keys, sharing } = parts;
   const isEncrypted = async (roomId: string): Promise<boolean> => {
     // No room here has anything encrypted.
@@ -79,8 +88,10 @@ export function installRoomNames(parts: Parts): RoomNames {
       engine.call((state) => state.addMemberProfiles(roomId, stringify(members)));
       keys.scheduleRetry();
     },
+    picture: (roomId, content) => pictures.named(roomId, content),
     later: (task, delay = SOON_MS) => void setTimer(task, delay),
   });
+  pictures.onOpened = (picture) => reader.pictureOpened(picture);
   const held = (roomId: string): OwnProfile | undefined =>
     engine.isRunning ? engine.call((state) => state.ownProfile(roomId)) : undefined;
   const seal = async (
@@ -110,7 +121,7 @@ export function installRoomNames(parts: Parts): RoomNames {
         ? { eventId, content }
         : { eventId: undefined, content: found };
     },
-    publicName: async () => publicName(await sharing.readyClient()),
+    publicProfile: async () => publicProfile(await sharing.readyClient()),
     seal: async (roomId, contentJson) => seal(await sharing.readyClient(), roomId, contentJson),
     put: async (roomId, content, sealed) => {
       const client = await sharing.readyClient();
@@ -137,7 +148,7 @@ export function installRoomNames(parts: Parts): RoomNames {
       asNamesClient(runningClient())?.getRoom(roomId)?.currentState.getStateEvents(MEMBER, userId)
         ?.event.content?.["avatar_url"],
     now,
-    publicName,
+    publicProfile,
     heldContent: (roomId) => held(roomId)?.contentJson,
     isShown: (roomId, userId) => reader.isShown(roomId, userId),
     seal: (client, roomId, contentJson) =>
@@ -208,23 +219,26 @@ export function installRoomNames(parts: Parts): RoomNames {
     isEncrypted: (roomId) => canSeal(roomId, runningClient()?.getUserId() ?? ""),
     current: (roomId) => {
       const content = held(roomId)?.contentJson;
-      return content === undefined ? undefined : nameIn(parseJson(content));
+      return profileIn(content === undefined ? undefined : parseJson(content));
     },
-    set: async (roomId, name) => {
+    set: async (roomId, change) => {
       const client = await sharing.readyClient();
       const userId = client.getUserId() ?? "";
       const path = memberPath(roomId, userId);
       const content = await sendAsClient(client, "GET", path);
       if (!isOn() || !isPlain(content) || content["membership"] !== "join") {
-        throw new PageCryptoError(text("nicknameNotEncrypted"));
+        const isName = "name" in change;
+        throw new PageCryptoError(text(isName ? "nicknameNotEncrypted" : "ownPictureNotEncrypted"));
       }
-      const body = await writer.chosen(client, { roomId, userId }, { content, name });
+      const body = await writer.chosen(client, { roomId, userId }, { content, change });
       // Who has left meanwhile must not come in again by this.
       if (body === undefined || !isJoined(roomId)) return;
       await sendAsClient(client, "PUT", path, decodeText(body));
     },
   };
   return {
+    isOn,
+    writer,
     watch: (client) => {
       const names = asNamesClient(client);
       reader.attach(names);
@@ -236,15 +250,19 @@ export function installRoomNames(parts: Parts): RoomNames {
   };
 }
 
-/** The name that everybody knows, as the homeserver has it now. */
-async function publicName(client: PageClient): Promise<string | undefined> {
+/** What everybody knows, as the homeserver has it now. */
+async function publicProfile(client: PageClient): Promise<PublicProfile> {
   const path = `/_matrix/client/v3/profile/${encodeURIComponent(client.getUserId() ?? "")}`;
+  const textIn = (value: unknown): string | undefined =>
+    typeof value === "string" && value !== "" ? value : undefined;
   try {
-    const profile = (await sendAsClient(client, "GET", path)) as { displayname?: unknown } | null;
-    const name = profile?.displayname;
-    return typeof name === "string" && name !== "" ? name : undefined;
+    const profile = await sendAsClient(client, "GET", path);
+    const { displayname: name, avatar_url: picture } = isPlain(profile) ? profile : {};
+    return { name: textIn(name), picture: textIn(picture) };
   } catch (error) {
-    if (error instanceof HomeserverError && error.status === 404) return undefined;
+    if (error instanceof HomeserverError && error.status === 404) {
+      return { name: undefined, picture: undefined };
+    }
     throw error;
   }
 }

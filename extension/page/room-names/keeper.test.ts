@@ -11,6 +11,17 @@ import type { Plain } from "./profile.ts";
 const FIELD = "org.mantle.member_profile";
 const HELD: Held = { eventId: "$own", contentJson: "{}", sessionId: "s", isOutdated: false };
 
+/** As of an encrypted picture. */
+const PICTURE = {
+  file: {
+    v: "v2",
+    url: "mxc://hs/sealed",
+    key: { alg: "A256CTR", kty: "oct", k: "k".repeat(43) },
+    iv: "i".repeat(22),
+    hashes: { sha256: "h".repeat(43) },
+  },
+};
+
 let held: Held | undefined;
 let content: Plain;
 let eventId: string | undefined;
@@ -20,6 +31,8 @@ let hasWritten: boolean;
 let whileSealing: () => void;
 let puts: { roomId: string; at: number }[];
 let forgotten: string[];
+/** What was. */
+let sealed: Plain[];
 let isOn: boolean;
 let looks: number;
 let failure: unknown;
@@ -48,6 +61,7 @@ beforeEach(() => {
   [held, content] = [HELD, { membership: "join", displayname: "Public" }];
   [eventId, isJoined, hasWritten, whileSealing] = ["$anew", true, false, () => undefined];
   [puts, forgotten, isOn, looks, failure, tasks] = [[], [], true, 0, undefined, []];
+  sealed = [];
   const parts: KeeperParts = {
     isOn: () => isOn,
     held: () => held,
@@ -59,10 +73,11 @@ beforeEach(() => {
       looks += 1;
       return failure === undefined ? Promise.resolve(event()) : Promise.reject(failure as Error);
     },
-    publicName: () => Promise.resolve("Public"),
+    publicProfile: () => Promise.resolve({ name: "Public", picture: "mxc://hs/public" }),
     isJoined: () => isJoined,
     hasWritten: () => hasWritten,
-    seal: () => {
+    seal: (_roomId, inner) => {
+      sealed.push(JSON.parse(inner) as Plain);
       whileSealing();
       return Promise.resolve({});
     },
@@ -228,5 +243,38 @@ describe("a name in one room is put again", () => {
     keeper.look("!c", event());
     await pass(36_000_000);
     assert.ok(looks > 5 && looks <= 11, String(looks));
+  });
+});
+
+describe("a picture in one room", () => {
+  const withPicture = (more: object = {}): void => {
+    held = { ...HELD, contentJson: JSON.stringify({ ...more, avatar: PICTURE }) };
+  };
+
+  test("is put again with the name, or alone", async () => {
+    content = { ...content, avatar_url: "mxc://hs/public" };
+    for (const more of [{ displayname: "Rosa" }, {}]) {
+      withPicture(more);
+      keeper.look(`!${JSON.stringify(more)}`, event());
+      await pass(60_000);
+    }
+    assert.deepEqual(sealed, [{ displayname: "Rosa", avatar: PICTURE }, { avatar: PICTURE }]);
+    assert.equal(puts.length, 2);
+  });
+
+  test("gives way to one that everybody can read, once that has stayed; the name does not", async () => {
+    content = { ...content, avatar_url: "mxc://hs/readable" };
+    withPicture({ displayname: "Rosa" });
+    keeper.look("!a", event());
+    await pass(30_000);
+    assert.deepEqual(sealed, []);
+    await pass(120_000);
+    assert.equal(sealed.length, 1);
+    assert.equal(sealed[0]?.["displayname"], "Rosa");
+    assert.equal(sealed[0]["avatar"], undefined);
+    withPicture();
+    keeper.look("!b", event());
+    await pass(200_000);
+    assert.deepEqual(forgotten, ["!b"]);
   });
 });

@@ -1,11 +1,12 @@
 /**
- * Puts the person's own name in a room again where it is gone: a homeserver writes the member event
+ * Puts the person's own name and picture in a room again where it is gone: a homeserver writes the member event
  * anew, without it, when the public name or picture changes; and who comes later is given the key of
  * the room's new session only.
  */
-import { isPlain, stringify } from "../primordials/primordials.ts";
+import { isPlain, parseJson, stringify } from "../primordials/primordials.ts";
 import { MEMBER_PROFILE } from "../room-state/keys.ts";
-import type { Plain } from "./profile.ts";
+import { innerContent, profileIn } from "./profile.ts";
+import type { Plain, PublicProfile } from "./profile.ts";
 
 /** By then the homeserver has written what it writes anew, and another device may have done it. */
 const SETTLED_MS = 3_000;
@@ -56,7 +57,7 @@ export interface KeeperParts {
   hasWritten(roomId: string, within: number): boolean;
   /** The member event as the homeserver has it. */
   current(roomId: string): Promise<Current>;
-  publicName(): Promise<string | undefined>;
+  publicProfile(): Promise<PublicProfile>;
   seal(roomId: string, contentJson: string): Promise<unknown>;
   /** Sends that content with what is sealed. */
   put(roomId: string, content: Plain, sealed: unknown): Promise<void>;
@@ -166,19 +167,28 @@ export class NameKeeper {
       const isCopy = isPlain(sealed) && !isOurs;
       // What was opened says beside it what was public then.
       const isSure = isOurs && found.eventId !== undefined;
-      const isOther =
-        !isSure && (content["displayname"] ?? "") !== ((await parts.publicName()) ?? "");
-      if (isCopy || isOther) {
+      const known = isSure ? undefined : await parts.publicProfile();
+      const isOther = known !== undefined && (content["displayname"] ?? "") !== (known.name ?? "");
+      const profile = profileIn(parseJson(held.contentJson));
+      // A picture that everybody can read stands where the public one stood.
+      const isOtherPicture =
+        known !== undefined &&
+        profile.picture !== undefined &&
+        (content["avatar_url"] ?? "") !== (known.picture ?? "");
+      if (isCopy || isOther || isOtherPicture) {
         // The homeserver is still writing it anew, or the sync of a newer one is still under way; or
-        // they have taken a name that everybody can read.
+        // they have taken a name or a picture that everybody can read.
         const doubts = (this.#doubts.get(roomId) ?? 0) + 1;
         this.#doubts.set(roomId, doubts);
         if (doubts < LOOKS_AT_DOUBT) return this.#lookLater(roomId, AGAIN_MS);
         this.#doubts.delete(roomId);
-        if (isOther) return parts.forget(roomId);
+        if (isOther || (isOtherPicture && profile.name === undefined)) return parts.forget(roomId);
       }
       if (!this.#mayPut(roomId)) return;
-      const made = await parts.seal(roomId, held.contentJson);
+      const inner = isOtherPicture
+        ? innerContent({ ...profile, picture: undefined })
+        : held.contentJson;
+      const made = await parts.seal(roomId, inner);
       // That may have taken a while, and who has left meanwhile must not come in again by this.
       const last = await parts.current(roomId);
       if (!parts.isOn() || !parts.isJoined(roomId) || !isSame(found, last)) return;

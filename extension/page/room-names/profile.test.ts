@@ -4,7 +4,16 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 
-import { innerContent, MAX_NAME, memberIn, memberPath, nameIn, outerContent } from "./profile.ts";
+import {
+  innerContent as innerOf,
+  MAX_NAME,
+  memberIn,
+  memberPath,
+  nameIn,
+  outerContent,
+  pictureIn,
+  withPicture,
+} from "./profile.ts";
 import type { Plain } from "./profile.ts";
 
 interface Vector {
@@ -13,6 +22,7 @@ interface Vector {
   readonly event: { readonly content: Plain };
 }
 
+const innerContent = (name: string | undefined): string => innerOf({ name, picture: undefined });
 const HS = "https://hs.example.org";
 
 describe("a name in one room", () => {
@@ -54,6 +64,49 @@ describe("a name in one room", () => {
   });
 });
 
+describe("a picture in one room", () => {
+  const file = {
+    v: "v2",
+    url: "mxc://hs/sealed",
+    key: { alg: "A256CTR", kty: "oct", k: "k".repeat(43) },
+    iv: "i".repeat(22),
+    hashes: { sha256: "h".repeat(43) },
+  };
+
+  test("stands beside the name, or alone", () => {
+    for (const name of ["Rosa", undefined]) {
+      for (const picture of [{ file }, { file, info: { size: 3 } }]) {
+        const inner = innerOf({ name, picture });
+        assert.equal(inner.length % 128, 0);
+        assert.deepEqual(pictureIn(JSON.parse(inner)), picture);
+        assert.equal(nameIn(JSON.parse(inner)), name);
+      }
+    }
+  });
+
+  test("is an encrypted one of bounded size, or none", () => {
+    const wrong = [
+      { file, url: "mxc://hs/readable" },
+      { file: { ...file, url: "https://hs/x" } },
+      { file: { ...file, hashes: {} } },
+      { file, info: { size: 50_000_000 } },
+      { file: null },
+      "mxc://hs/readable",
+    ];
+    for (const avatar of wrong) assert.equal(pictureIn({ avatar }), undefined);
+    assert.deepEqual(pictureIn({ avatar: { file, more: 1 } }), { file });
+  });
+
+  test("leaves the public one outside, or none", () => {
+    const content = { membership: "join", avatar_url: "mxc://hs/other" };
+    assert.deepEqual(withPicture(content, "mxc://hs/public"), {
+      membership: "join",
+      avatar_url: "mxc://hs/public",
+    });
+    assert.deepEqual(withPicture(content, undefined), { membership: "join" });
+  });
+});
+
 describe("the address of a member event", () => {
   test("is known in every spelling", () => {
     const target = { roomId: "!r:hs", userId: "@a:hs" };
@@ -84,9 +137,9 @@ test("the vectors that others are given are what is written here, inside and out
     "../../../core/room-state/tests/vectors/names_pictures_relations.json",
     import.meta.url,
   );
-  const { member_profiles: vectors } = JSON.parse(readFileSync(file, "utf8")) as {
-    member_profiles: Vector[];
-  };
+  const { member_profiles: vectors, member_picture: pictured } = JSON.parse(
+    readFileSync(file, "utf8"),
+  ) as { member_profiles: Vector[]; member_picture: Vector };
   assert.equal(vectors.length, 2);
   for (const { displayname, payload, event } of vectors) {
     const name = displayname ?? undefined;
@@ -97,4 +150,8 @@ test("the vectors that others are given are what is written here, inside and out
     const chosen = { membership: "join", displayname: displayname ?? "Alice" };
     assert.deepEqual(event.content, outerContent(chosen, "Alice", sealed));
   }
+  const { content: inner } = JSON.parse(pictured.payload) as { content: Plain };
+  const picture = pictureIn(inner);
+  assert.notEqual(picture, undefined);
+  assert.deepEqual(inner, JSON.parse(innerOf({ name: "Rosa", picture })));
 });

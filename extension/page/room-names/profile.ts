@@ -1,5 +1,6 @@
-/** What a name in one room looks like: sealed in the member event, and inside. */
+/** What a name and a picture in one room look like: sealed in the member event, and inside. */
 import { encodeText, isPlain, stringify } from "../primordials/primordials.ts";
+import { pictureFile } from "../room-pictures/file.ts";
 import { MEMBER_PROFILE } from "../room-state/keys.ts";
 
 export const MEMBER = "m.room.member";
@@ -12,9 +13,25 @@ export const MAX_NAME = 512;
 
 export type Plain = Record<string, unknown>;
 
-/** What is encrypted, JSON; without a name it says that there is none any more. */
-export function innerContent(name: string | undefined): string {
-  const content = name === undefined ? {} : { displayname: name };
+/** What somebody is in one room alone. */
+export interface Profile {
+  readonly name: string | undefined;
+  /** `file` and `info`, as of a room's encrypted picture. */
+  readonly picture: Plain | undefined;
+}
+
+/** What they are everywhere, which is public. */
+export interface PublicProfile {
+  readonly name: string | undefined;
+  readonly picture: string | undefined;
+}
+
+/** What is encrypted, JSON; what it has not is what everybody knows. */
+export function innerContent({ name, picture }: Profile): string {
+  const content = {
+    ...(name === undefined ? {} : { displayname: name }),
+    ...(picture === undefined ? {} : { avatar: picture }),
+  };
   const bare = stringify({ ...content, [PADDING]: "" });
   // In bytes, as it is encrypted.
   const length = encodeText(bare).length;
@@ -25,6 +42,18 @@ export function innerContent(name: string | undefined): string {
 export function nameIn(content: unknown): string | undefined {
   const name = isPlain(content) ? content["displayname"] : undefined;
   return typeof name === "string" && name !== "" && name.length <= MAX_NAME ? name : undefined;
+}
+
+/** The picture in an opened content; undefined where it has none that could be shown. */
+export function pictureIn(content: unknown): Plain | undefined {
+  const picture = isPlain(content) ? content["avatar"] : undefined;
+  if (!isPlain(picture) || pictureFile(picture) === undefined) return undefined;
+  const { file, info } = picture;
+  return info === undefined ? { file } : { file, info };
+}
+
+export function profileIn(content: unknown): Profile {
+  return { name: nameIn(content), picture: pictureIn(content) };
 }
 
 /** A member event's content without what is sealed in it, and that. */
@@ -38,6 +67,12 @@ export function outerContent(content: Plain, name: string | undefined, sealed: u
   const { displayname: _own, ...rest } = split(content).rest;
   const known = name === undefined ? {} : { displayname: name };
   return { ...rest, ...known, [MEMBER_PROFILE]: sealed };
+}
+
+/** The content with this picture, which everybody can read. */
+export function withPicture(content: Plain, url: string | undefined): Plain {
+  const { avatar_url: _own, ...rest } = content;
+  return url === undefined ? rest : { ...rest, avatar_url: url };
 }
 
 const PATH =

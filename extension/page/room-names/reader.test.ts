@@ -44,6 +44,7 @@ let tasks: (() => void)[];
 let hasRoom: boolean;
 let recalculated: number;
 let timeline: { sender: unknown }[];
+let pictures: { roomId: string; name: string; isForgotten: boolean }[];
 let reader: NameReader;
 
 const clientOf = (): NamesClient =>
@@ -95,12 +96,18 @@ const native = MatrixEvent.prototype.getContent;
 beforeEach(() => {
   MatrixEvent.prototype.getContent = native;
   [opened, told, tasks, timeline] = [[], [], [], []];
-  [current, recalculated] = [new Map(), 0];
+  [current, recalculated, pictures] = [new Map(), 0, []];
   [showsOwn, hasRoom] = [true, true];
   isEncrypted = () => Promise.resolve(true);
   reader = new NameReader({
     showsOwn: () => showsOwn,
     isEncrypted: () => isEncrypted(),
+    picture: (roomId, content) => {
+      const { url } = content["file"] as { url: string };
+      const name = `${url}#mantle-${String(pictures.length)}`;
+      pictures.push({ roomId, name, isForgotten: false });
+      return pictures.at(-1);
+    },
     open: (_room, members) => opened.push(members as never),
     later: (task) => tasks.push(task),
   });
@@ -315,5 +322,98 @@ describe("a name in one room is read", () => {
     await settle();
     while (opened.flat().length < 2_050) await new Promise((resolve) => setTimeout(resolve, 0));
     assert.ok(opened.every((part) => part.length <= 100));
+  });
+});
+
+describe("a picture in one room is read", () => {
+  const avatar = {
+    file: {
+      v: "v2",
+      url: "mxc://hs/sealed",
+      key: { alg: "A256CTR", kty: "oct", k: "k".repeat(43) },
+      iv: "i".repeat(22),
+      hashes: { sha256: "h".repeat(43) },
+    },
+  };
+  const openWith = (event: MatrixEvent, content: Raw): void =>
+    reader.opened(ROOM, {
+      type: FIELD,
+      event_id: event.event["event_id"],
+      state_key: event.event["state_key"],
+      content,
+    });
+  const shownPicture = (event: MatrixEvent): unknown => event.getContent()["avatar_url"];
+  const pictured = (id: string, user = "@a:hs"): MatrixEvent => {
+    const event = member(id, user);
+    Object.assign(event.event["content"] as Raw, { avatar_url: "mxc://hs/public" });
+    current.set(user, event);
+    return event;
+  };
+
+  test("with the name or without, under a name that stays, and shown once it is there", async () => {
+    const event = pictured("$1");
+    assert.equal(shownPicture(event), "mxc://hs/public");
+    await settle();
+    openWith(event, { displayname: "Rosa", avatar });
+    assert.equal(shownPicture(event), "mxc://hs/sealed#mantle-0");
+    assert.equal(shownName(event), "Rosa");
+    assert.equal(event.getContent(), event.getContent(), "the same object");
+    assert.equal(pictures[0]?.roomId, ROOM);
+    told = [];
+    reader.pictureOpened({});
+    assert.deepEqual(told, [], "another's");
+    reader.pictureOpened(pictures[0]);
+    assert.deepEqual(told, [event]);
+    pictures[0].isForgotten = true;
+    assert.equal(shownPicture(event), "mxc://hs/sealed#mantle-1", "named anew");
+
+    const next = pictured("$2");
+    await settle();
+    openWith(next, { avatar });
+    assert.equal(shownPicture(next), "mxc://hs/sealed#mantle-2");
+    assert.equal(shownName(next), "Public");
+    const last = pictured("$3");
+    await settle();
+    openWith(last, {});
+    assert.equal(shownPicture(last), "mxc://hs/public", "taken back");
+  });
+
+  test("and messages are drawn anew when it is opened and when it is there, not others", async () => {
+    const event = pictured("$1");
+    const drawn: string[] = [];
+    const messageOf = (of: MatrixEvent, name: string): (typeof timeline)[number] => {
+      const sender = { events: { member: of as unknown as MemberEvent }, rawDisplayName: "Public" };
+      return Object.assign({ sender }, { emit: () => drawn.push(name) > 0 });
+    };
+    timeline = [messageOf(event, "now"), messageOf(member("$0", "@a:hs"), "before")];
+    timeline.push(messageOf(pictured("$2", "@b:hs"), "other"));
+    const client = clientOf();
+    Object.setPrototypeOf(client, { emit: () => true });
+    reader.attach(client);
+    openWith(event, { avatar });
+    event.getContent();
+    await settle();
+    assert.deepEqual(drawn, ["now"]);
+    reader.pictureOpened(pictures.at(-1) ?? {});
+    await settle();
+    assert.deepEqual(drawn, ["now", "now"]);
+  });
+
+  test("of one's own not where it could leave readable", async () => {
+    const event = pictured("$1", "@me:hs");
+    event.getContent();
+    await settle();
+    openWith(event, { avatar });
+    assert.equal(shownPicture(event), "mxc://hs/sealed#mantle-0");
+    showsOwn = false;
+    assert.equal(shownPicture(event), "mxc://hs/public");
+  });
+
+  test("not where it names none that could be shown", async () => {
+    const event = pictured("$1");
+    event.getContent();
+    await settle();
+    openWith(event, { avatar: { url: "mxc://hs/readable" } });
+    assert.equal(shownPicture(event), "mxc://hs/public");
   });
 });

@@ -1,6 +1,7 @@
 /**
- * Lets Element show the names that people have taken in single rooms. What it reads of a member event
- * has the name in it once it is opened, and never what was sealed; nothing that it stores is changed.
+ * Lets Element show the names and pictures that people have taken in single rooms. What it reads of a
+ * member event has them in it once they are opened, and never what was sealed; nothing that it stores is
+ * changed.
  */
 import {
   defineProperty,
@@ -11,8 +12,8 @@ import {
 } from "../primordials/primordials.ts";
 import { eachInSteps, yieldToPage } from "../primordials/steps.ts";
 import { MEMBER_PROFILE } from "../room-state/keys.ts";
-import { MEMBER, nameIn, split } from "./profile.ts";
-import type { Plain } from "./profile.ts";
+import { MEMBER, pictureIn, profileIn, split } from "./profile.ts";
+import type { Plain, Profile } from "./profile.ts";
 import type { Member, MemberEvent, Message, NamesClient, NamesRoom } from "./sdk.ts";
 
 /** Names that are kept; of more, those opened first are opened again when they are looked at. */
@@ -39,14 +40,23 @@ export interface ReaderParts {
    * event, and where nothing seals that again the name would leave with it.
    */
   showsOwn(): boolean;
+  /** The picture with that file in that room; undefined where none can be shown. */
+  picture(roomId: string, content: Plain): NamedPicture | undefined;
   /** Soon, when nothing else is to be done; or after so many milliseconds. */
   later(task: () => void, delay?: number): void;
 }
 
-/** A name, and the event it came with: another one of the same person has its own or none. */
+/** A picture, by what Element takes for its address. */
+export interface NamedPicture {
+  readonly name: string;
+  /** It is to be named anew. */
+  readonly isForgotten: boolean;
+}
+
+/** What was sealed, and the event it came with: another one of the same person has its own or none. */
 interface Opened {
   readonly eventId: string;
-  readonly name: string | undefined;
+  readonly profile: Profile;
 }
 
 /** A member event to be opened. */
@@ -58,7 +68,8 @@ interface Asked {
 
 interface Shown {
   readonly content: Plain;
-  readonly name: string | undefined;
+  readonly profile: Profile | undefined;
+  readonly picture: NamedPicture | undefined;
   readonly shown: Plain;
 }
 
@@ -76,6 +87,10 @@ export class NameReader {
   #isAsking = false;
   #client: NamesClient | undefined;
   #prototype: object | undefined;
+  /** Whose picture it is: `keyOf`. */
+  readonly #pictured = new WeakMap<NamedPicture, string>();
+  /** Whose picture has become another since messages were drawn: `keyOf`. */
+  readonly #repictured = new Set<string>();
   /** Rooms whose name may be made of people's. */
   readonly #renamed = new Set<string>();
 
@@ -108,7 +123,7 @@ export class NameReader {
     };
   }
 
-  /** Whether the person's name in the room is shown as they have it now. */
+  /** Whether the person's name and picture in the room are shown as they have them now. */
   isShown(roomId: string, userId: string): boolean {
     if (!this.#parts.showsOwn()) return false;
     const current = this.#client?.getRoom(roomId)?.currentState.getStateEvents(MEMBER, userId);
@@ -122,12 +137,25 @@ export class NameReader {
     const me = client?.getUserId() ?? null;
     if (client === undefined || me === null) return;
     for (const key of this.#opened.keys()) {
-      const roomId = key.slice(0, key.indexOf(" "));
-      if (key !== keyOf(roomId, me)) continue;
-      const state = client.getRoom(roomId)?.currentState;
-      const current = state?.getStateEvents(MEMBER, me);
-      if (state !== undefined && current != null) state.setStateEvents([current]);
+      if (key === keyOf(roomIn(key), me)) this.#showAgain(key);
     }
+  }
+
+  /** A picture can be shown from now on. */
+  pictureOpened(picture: object): void {
+    const key = this.#pictured.get(picture as NamedPicture);
+    if (key === undefined) return;
+    this.#showAgain(key);
+    this.#repictured.add(key);
+    this.#showSoon(roomIn(key));
+  }
+
+  /** Element looks at the member again, as if the event came just now. */
+  #showAgain(key: string): void {
+    const roomId = roomIn(key);
+    const state = this.#client?.getRoom(roomId)?.currentState;
+    const current = state?.getStateEvents(MEMBER, key.slice(roomId.length + 1));
+    if (current != null) state?.setStateEvents([current]);
   }
 
   /** The module has opened what a member event carries. */
@@ -142,7 +170,7 @@ export class NameReader {
     // Of an older one it was only to be known that it is.
     if (currentId !== eventId && this.#opened.get(key)?.eventId === currentId) return;
     this.#opened.delete(key);
-    this.#opened.set(key, { eventId, name: nameIn(content) });
+    this.#opened.set(key, { eventId, profile: profileIn(content) });
     if (this.#opened.size > MAX_NAMES) {
       const [oldest] = this.#opened.keys();
       if (oldest !== undefined) this.#opened.delete(oldest);
@@ -150,6 +178,11 @@ export class NameReader {
     if (room === null || current == null || currentId !== eventId) return;
     // As if it came just now: the member is called so from here on.
     room.currentState.setStateEvents([current]);
+    if (pictureIn(content) !== undefined) this.#repictured.add(key);
+    this.#showSoon(roomId);
+  }
+
+  #showSoon(roomId: string): void {
     this.#renamed.add(roomId);
     if (this.#renamed.size > 1) return;
     this.#parts.later(() => this.#showRenamed());
@@ -159,10 +192,12 @@ export class NameReader {
   #showRenamed(): void {
     const rooms = [...this.#renamed];
     this.#renamed.clear();
+    const repictured = new Set(this.#repictured);
+    this.#repictured.clear();
     eachInSteps(rooms, (roomId) => {
       const room = this.#client?.getRoom(roomId) ?? null;
       if (room === null) return;
-      const messages = renameSenders(room);
+      const messages = renameSenders(room, (userId) => repictured.has(keyOf(roomId, userId)));
       room.recalculate();
       if (this.#client !== undefined) redraw(this.#client, messages);
     }).catch(() => undefined);
@@ -173,19 +208,28 @@ export class NameReader {
     const roomId = event.getRoomId?.() ?? event.event.room_id;
     const isReceived = typeof eventId === "string" && startsWith(eventId, "$");
     const isOwn = userId !== undefined && userId === sender && content["membership"] === "join";
-    let name: string | undefined;
+    let profile: Profile | undefined;
     if (isReceived && isOwn && roomId !== undefined && isPlain(content[MEMBER_PROFILE])) {
       const known = this.#opened.get(keyOf(roomId, userId));
       const isMine = userId === this.#client?.getUserId();
       if (known?.eventId === eventId)
-        name = isMine && !this.#parts.showsOwn() ? undefined : known.name;
+        profile = isMine && !this.#parts.showsOwn() ? undefined : known.profile;
       else if (!this.#given.has(eventId)) this.#ask(roomId, eventId, event);
     }
     const before = this.#shown.get(event);
-    if (before?.content === content && before.name === name) return before.shown;
-    const { rest } = split(content);
-    const shown = name === undefined ? rest : { ...rest, displayname: name };
-    this.#shown.set(event, { content, name, shown });
+    const isSame = before?.content === content && before.profile === profile;
+    if (isSame && before.picture?.isForgotten !== true) return before.shown;
+    const shown: Plain = { ...split(content).rest };
+    if (profile?.name !== undefined) shown["displayname"] = profile.name;
+    let picture: NamedPicture | undefined;
+    if (roomId !== undefined && userId !== undefined && profile?.picture !== undefined) {
+      picture = this.#parts.picture(roomId, profile.picture);
+      if (picture !== undefined) {
+        shown["avatar_url"] = picture.name;
+        this.#pictured.set(picture, keyOf(roomId, userId));
+      }
+    }
+    this.#shown.set(event, { content, profile, picture, shown });
     return shown;
   }
 
@@ -272,28 +316,38 @@ function keyOf(roomId: string, userId: string): string {
   return `${roomId} ${userId}`;
 }
 
+function roomIn(key: string): string {
+  return key.slice(0, key.indexOf(" "));
+}
+
 /**
  * Messages hold their sender as they were called then. Those that hold the event of now are called by
- * it; those of before keep what they were shown with. Returns the messages whose sender's name changed.
+ * it; those of before keep what they were shown with. Returns the messages whose sender's name or
+ * picture changed.
  */
-function renameSenders(room: NamesRoom): Message[] {
+function renameSenders(room: NamesRoom, isRepictured: (userId: string) => boolean): Message[] {
   const isRenamed = new Map<Member, boolean>();
   return (room.getLiveTimeline?.().getEvents() ?? []).filter(({ sender }) => {
     if (sender == null) return false;
-    const known = isRenamed.get(sender) ?? renameSender(room, sender);
+    const known = isRenamed.get(sender) ?? renameSender(room, sender, isRepictured);
     isRenamed.set(sender, known);
     return known;
   });
 }
 
-function renameSender(room: NamesRoom, sender: Member): boolean {
+function renameSender(
+  room: NamesRoom,
+  sender: Member,
+  isRepictured: (userId: string) => boolean,
+): boolean {
   const event = sender.events.member;
   if (event?.event.content?.[MEMBER_PROFILE] === undefined) return false;
-  const current = room.currentState.getStateEvents(MEMBER, event.event.state_key ?? "");
+  const userId = event.event.state_key ?? "";
+  const current = room.currentState.getStateEvents(MEMBER, userId);
   if (current?.event.event_id !== event.event.event_id) return false;
   const before = sender.rawDisplayName;
   sender.setMembershipEvent?.(event, room.currentState);
-  return sender.rawDisplayName !== before;
+  return sender.rawDisplayName !== before || isRepictured(userId);
 }
 
 /**

@@ -25,7 +25,7 @@ beforeEach(() => {
   parts = {
     runningClient: () => ({ getUserId: () => ME }) as unknown as PageClient,
     isEncrypted: () => Promise.resolve(true),
-    publicName: () => Promise.resolve("Public"),
+    publicProfile: () => Promise.resolve({ name: "Public", picture: undefined }),
     heldContent: () => undefined,
     isShown: () => true,
     picture: () => undefined,
@@ -40,7 +40,7 @@ beforeEach(() => {
     isEncrypted: (roomId, userId) => parts.isEncrypted(roomId, userId),
     picture: (roomId, userId) => parts.picture(roomId, userId),
     now: () => parts.now(),
-    publicName: (client) => parts.publicName(client),
+    publicProfile: (client) => parts.publicProfile(client),
     heldContent: (roomId) => parts.heldContent(roomId),
     isShown: (roomId, userId) => parts.isShown(roomId, userId),
     seal: (client, roomId, content) => parts.seal(client, roomId, content),
@@ -74,7 +74,8 @@ describe("a name in one room leaves", () => {
   });
 
   test("without a public name, with none outside", async () => {
-    parts = { ...parts, publicName: () => Promise.resolve(undefined) };
+    const none = { name: undefined, picture: undefined };
+    parts = { ...parts, publicProfile: () => Promise.resolve(none) };
     assert.equal("displayname" in bodyOf(await put(join("Rosa"))), false);
   });
 
@@ -89,7 +90,7 @@ describe("a name in one room leaves", () => {
 
   test("not at all where anything fails, and never readable", async () => {
     const fails = (): Promise<never> => Promise.reject(new PageCryptoError("Not ready."));
-    for (const broken of [{ isEncrypted: fails }, { publicName: fails }, { seal: fails }]) {
+    for (const broken of [{ isEncrypted: fails }, { publicProfile: fails }, { seal: fails }]) {
       parts = { ...parts, ...broken };
       const outcome = await put(join("Rosa"));
       assert.ok(isRefused(outcome) && outcome.kind === "reply");
@@ -165,7 +166,11 @@ describe("a name that is chosen in the popup", () => {
     const content = { ...join(displayname), "org.mantle.member_profile": { ciphertext: "old" } };
     const client = parts.runningClient();
     assert.ok(client !== undefined);
-    const bytes = await writer.chosen(client, { roomId: "!r:hs", userId: ME }, { content, name });
+    const bytes = await writer.chosen(
+      client,
+      { roomId: "!r:hs", userId: ME },
+      { content, change: { name } },
+    );
     return bytes && JSON.parse(new TextDecoder().decode(bytes));
   };
 
@@ -199,5 +204,134 @@ describe("a name that is chosen in the popup", () => {
     parts = { ...parts, isEncrypted: () => Promise.resolve(true) };
     await assert.rejects(chosen("n".repeat(513)), PageCryptoError);
     assert.deepEqual(inside, []);
+  });
+});
+
+describe("a picture in one room", () => {
+  const avatar = {
+    file: {
+      v: "v2",
+      url: "mxc://hs/sealed",
+      key: { alg: "A256CTR", kty: "oct", k: "k".repeat(43) },
+      iv: "i".repeat(22),
+      hashes: { sha256: "h".repeat(43) },
+    },
+  };
+  const PUBLIC = "mxc://hs/public";
+  /** What Element is shown in place of its address. */
+  const SHOWN = "mxc://hs/sealed#mantle-1";
+  const hold = (content: object): void => {
+    parts = { ...parts, heldContent: () => JSON.stringify(content) };
+  };
+  const request = (body: object, to = url(ME)): PausedRequest => ({
+    method: "PUT",
+    url: to,
+    headers: [],
+    body: new TextEncoder().encode(JSON.stringify(body)),
+    signal: undefined,
+  });
+  const withUrl = (avatar_url: string | undefined, name = "Public"): object => ({
+    ...join(name),
+    avatar_url,
+  });
+  const last = (): unknown => {
+    const { displayname, avatar: picture } = JSON.parse(inside.at(-1) ?? "") as typeof parts & {
+      displayname?: string;
+      avatar?: object;
+    };
+    return [displayname, picture];
+  };
+
+  beforeEach(() => {
+    parts = { ...parts, publicProfile: () => Promise.resolve({ name: "Public", picture: PUBLIC }) };
+  });
+
+  test("is sealed, and servers are told the public one", async () => {
+    const sent = request(withUrl("mxc://hs/held"));
+    assert.equal(await writer.sealsPicture(sent), true);
+    const outcome = await writer.sealPicture(sent, avatar);
+    const body = bodyOf(outcome);
+    assert.deepEqual(body, { ...withUrl(PUBLIC), "org.mantle.member_profile": SEALED });
+    assert.deepEqual(last(), [undefined, avatar]);
+    assert.ok(outcome.kind === "send");
+    assert.equal(writer.isSealed(outcome.body as Uint8Array), true, "nobody asks about it");
+    // And it is not looked at again.
+    const next = await writer.handle({ ...sent, body: outcome.body as Uint8Array });
+    assert.deepEqual(next, { kind: "send", noted: null });
+    assert.equal(inside.length, 1);
+  });
+
+  test("keeps the name, and is kept with another one", async () => {
+    hold({ displayname: "Rosa", avatar });
+    await writer.sealPicture(request(withUrl("mxc://hs/held", "Rosa")), { ...avatar, info: {} });
+    assert.deepEqual(last(), ["Rosa", { ...avatar, info: {} }]);
+    const body = bodyOf(await put(withUrl(SHOWN, "Viola")));
+    assert.deepEqual(last(), ["Viola", avatar]);
+    assert.equal(body["avatar_url"], PUBLIC);
+    // Where Element does not show it yet.
+    parts = { ...parts, isShown: () => false };
+    assert.equal(bodyOf(await put(withUrl(PUBLIC, "Celia")))["avatar_url"], PUBLIC);
+    assert.deepEqual(last(), ["Celia", avatar]);
+  });
+
+  test("is taken back by the public one, and by one that everybody can read", async () => {
+    for (const url of [PUBLIC, "mxc://hs/readable"]) {
+      hold({ displayname: "Rosa", avatar });
+      const outcome = await put(withUrl(url, "Rosa"));
+      assert.equal(bodyOf(outcome)["avatar_url"], url);
+      assert.deepEqual(last(), ["Rosa", undefined]);
+      assert.ok(outcome.kind === "send");
+      assert.equal(writer.isSealed(outcome.body as Uint8Array), url === PUBLIC);
+    }
+  });
+
+  test("stays when the name is taken back, also in the popup", async () => {
+    hold({ displayname: "Rosa", avatar });
+    await put(withUrl(SHOWN));
+    assert.deepEqual(last(), [undefined, avatar]);
+    const client = parts.runningClient();
+    assert.ok(client !== undefined);
+    const content = withUrl(PUBLIC) as Record<string, unknown>;
+    const target = { roomId: "!r:hs", userId: ME };
+    await writer.chosen(client, target, { content, change: { name: "" } });
+    assert.deepEqual(last(), [undefined, avatar]);
+    // And there it is taken back as well, with the public one or without.
+    const change = { isPictureTaken: true } as const;
+    const bytes = await writer.chosen(client, target, { content, change });
+    assert.deepEqual(last(), ["Rosa", undefined]);
+    assert.equal(new TextDecoder().decode(bytes).includes(PUBLIC), true);
+    parts = { ...parts, heldContent: () => undefined };
+    writer = new NameWriter(parts);
+    assert.equal(await writer.chosen(client, target, { content, change }), undefined);
+  });
+
+  test("is never named as Element was shown it", async () => {
+    // Nothing is held any more: somebody has removed it.
+    assert.equal(bodyOf(await put(withUrl(SHOWN)))["avatar_url"], PUBLIC);
+    assert.deepEqual(last(), [undefined, undefined]);
+    parts = { ...parts, isEncrypted: () => Promise.resolve(false) };
+    const outcome = await put(withUrl(SHOWN));
+    assert.ok(isRefused(outcome) && outcome.kind === "reply");
+    assert.match(outcome.body, /your picture/);
+  });
+
+  test("is as ever of somebody else, of who leaves, and in rooms that encrypt no state", async () => {
+    const held = withUrl("mxc://hs/held");
+    assert.equal(await writer.sealsPicture(request(held, url("@other:hs"))), false);
+    assert.equal(await writer.sealsPicture(request({ ...held, membership: "leave" })), false);
+    parts = { ...parts, isEncrypted: () => Promise.resolve(false) };
+    assert.equal(await writer.sealsPicture(request(held)), false);
+  });
+
+  test("is refused where nobody can tell, or anything fails", async () => {
+    const fails = (): Promise<never> => Promise.reject(new PageCryptoError("Not ready."));
+    const held = request(withUrl("mxc://hs/held"));
+    await assert.rejects(writer.sealsPicture(request({}, `${url(ME)}/more`)), PageCryptoError);
+    for (const broken of [{ publicProfile: fails }, { seal: fails }]) {
+      parts = { ...parts, ...broken };
+      assert.ok(isRefused(await writer.sealPicture(held, avatar)));
+    }
+    parts = { ...parts, isEncrypted: fails };
+    await assert.rejects(writer.sealsPicture(held), PageCryptoError);
   });
 });

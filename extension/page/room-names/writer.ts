@@ -1,6 +1,6 @@
 /**
- * The person's own name in one room as it leaves: in a room that encrypts its state, servers get the
- * name that everybody knows, and the other one sealed beside it.
+ * The person's own name and picture in one room as they leave: in a room that encrypts its state,
+ * servers get those that everybody knows, and the others sealed beside them.
  */
 import {
   decodeText,
@@ -15,8 +15,17 @@ import { refused } from "../intercept/refusal.ts";
 import { PageCryptoError, sentenceIn } from "../room-state/element/client.ts";
 import type { PageClient } from "../room-state/element/client.ts";
 import { text } from "../texts/texts.ts";
-import { innerContent, MAX_NAME, memberIn, nameIn, outerContent } from "./profile.ts";
-import type { Plain } from "./profile.ts";
+import { isPictureName } from "../room-pictures/cache.ts";
+import {
+  innerContent,
+  MAX_NAME,
+  memberIn,
+  nameIn,
+  outerContent,
+  profileIn,
+  withPicture,
+} from "./profile.ts";
+import type { Plain, Profile, PublicProfile } from "./profile.ts";
 
 interface Target {
   readonly roomId: string;
@@ -27,18 +36,39 @@ export interface WriterParts {
   runningClient(): PageClient | undefined;
   /** Whether the name can leave encrypted there; rejects where nobody can tell. */
   isEncrypted(roomId: string, userId: string): Promise<boolean>;
-  /** The name that everybody knows; undefined where they have none. */
-  publicName(client: PageClient): Promise<string | undefined>;
+  /** What everybody knows. */
+  publicProfile(client: PageClient): Promise<PublicProfile>;
   /** What is sealed already, JSON. */
   heldContent(roomId: string): string | undefined;
-  /** The picture in the member event of now, which is public already. */
+  /** The picture in the member event of now, which everybody can read already. */
   picture(roomId: string, userId: string): unknown;
   now(): number;
-  /** Whether Element shows the name that is sealed now. */
+  /** Whether Element shows what is sealed now. */
   isShown(roomId: string, userId: string): boolean;
   /** Encrypts a content for whoever is in the room; it must be sent then. */
   seal(client: PageClient, roomId: string, contentJson: string): Promise<unknown>;
 }
+
+/** What is sent of a person's picture. */
+type SentPicture =
+  /** `avatar_url` of a member event. */
+  | { readonly url: unknown }
+  /** Encrypted just now. */
+  | { readonly made: Plain };
+
+/** What is to be sealed, JSON, and what stands outside. */
+interface Sealing {
+  readonly inner: string;
+  readonly outside: Plain;
+}
+
+/** What is chosen elsewhere than in Element. */
+export type Change =
+  | { readonly name: string }
+  /** The picture is to be the public one. */
+  | { readonly isPictureTaken: true };
+
+const NONE: Profile = { name: undefined, picture: undefined };
 
 export class NameWriter implements RequestHandler {
   readonly #parts: WriterParts;
@@ -63,99 +93,202 @@ export class NameWriter implements RequestHandler {
   }
 
   async handle(request: PausedRequest): Promise<Outcome> {
-    const parts = this.#parts;
-    const client = parts.runningClient();
-    const userId = client?.getUserId() ?? null;
+    // With a picture, it was made here.
+    if (this.isSealed(request.body)) return { kind: "send", noted: null };
+    const { runningClient } = this.#parts;
     // An Element that does not let its client be seen can show nothing of the kind.
-    if (client === undefined || userId === null) return { kind: "send", noted: "flagged" };
-    const target = memberIn(request.url);
-    if (target === undefined) return refused(text("nicknameNotEncrypted"), "blocked");
-    // Somebody else's is a matter of who may be in the room.
-    if (target.userId !== userId) return { kind: "send" };
-    try {
-      const body = parseJson(decodeText(await bodyBytes(request.body)));
-      if (!isPlain(body) || body["membership"] !== "join") return { kind: "send" };
-      const { roomId } = target;
-      if (!(await parts.isEncrypted(roomId, userId))) {
-        // What was sealed there is not said aloud, whatever has become of the room's settings.
-        if (this.#isHeld(roomId, body["displayname"]))
-          throw new PageCryptoError(text("nicknameNotEncrypted"));
-        return { kind: "send" };
-      }
-      const known = await parts.publicName(client);
-      const isChosen = parts.isShown(roomId, userId);
-      const content = this.#contentFor(roomId, body["displayname"], known, isChosen);
-      if (content === undefined) return { kind: "send" };
-      if (request.signal?.aborted === true) return { kind: "fail" };
-      const bytes = await this.#seal(client, roomId, content, { body, known });
-      // A new picture stays readable, and `profile` asks about that.
-      if (body["avatar_url"] === parts.picture(roomId, userId)) this.#sealed.add(bytes);
-      return { kind: "send", body: bytes, noted: "rewritten" };
-    } catch (error) {
-      if (request.signal?.aborted === true) return { kind: "fail" };
-      return refused(sentenceIn(error) ?? text("nicknameNotEncrypted"), "blocked");
+    if ((runningClient()?.getUserId() ?? null) === null) return { kind: "send", noted: "flagged" };
+    if (memberIn(request.url) === undefined) {
+      return refused(text("nicknameNotEncrypted"), "blocked");
     }
+    return this.#whole(request, text("nicknameNotEncrypted"), async (client, target) => {
+      const body = await ownBody(request);
+      if (body === undefined) return undefined;
+      const { roomId, userId } = target;
+      if (!(await this.#parts.isEncrypted(roomId, userId))) {
+        // What was sealed there is not said aloud, whatever has become of the room's settings.
+        if (this.#isHeld(roomId, body["displayname"])) {
+          throw new PageCryptoError(text("nicknameNotEncrypted"));
+        }
+        if (isSealedPicture(body["avatar_url"])) {
+          throw new PageCryptoError(text("ownPictureNotEncrypted"));
+        }
+        return undefined;
+      }
+      return this.#bytesFor(client, target, body, { url: body["avatar_url"] });
+    });
   }
 
   /**
-   * A name that was chosen elsewhere than in Element: what is to be sent for it, beside what stands in
-   * the member event now; undefined where it is so already. Rejects where it could not leave sealed.
+   * Whether a picture in that request is to leave sealed, as the person's own. Rejects, in words, where
+   * nobody can tell.
+   */
+  async sealsPicture(request: PausedRequest): Promise<boolean> {
+    const userId = this.#parts.runningClient()?.getUserId() ?? null;
+    const target = memberIn(request.url);
+    if (target === undefined) throw new PageCryptoError(text("ownPictureNotEncrypted"));
+    if (target.userId !== userId || (await ownBody(request)) === undefined) return false;
+    return this.#parts.isEncrypted(target.roomId, userId);
+  }
+
+  /** The request with this picture sealed; refused where it cannot be. */
+  sealPicture(request: PausedRequest, made: Plain): Promise<Outcome> {
+    return this.#whole(request, text("ownPictureNotEncrypted"), async (client, target) => {
+      const body = await ownBody(request);
+      if (body === undefined) throw new PageCryptoError(text("ownPictureNotEncrypted"));
+      return this.#bytesFor(client, target, body, { made });
+    });
+  }
+
+  /** `task` gives the body to be sent; undefined: as it is. `sentence`: what is said where it fails. */
+  async #whole(
+    request: PausedRequest,
+    sentence: string,
+    task: (client: PageClient, target: Target) => Promise<Uint8Array | undefined>,
+  ): Promise<Outcome> {
+    const client = this.#parts.runningClient();
+    const target = memberIn(request.url);
+    if (client === undefined || target === undefined) return refused(sentence, "blocked");
+    // Somebody else's is a matter of who may be in the room.
+    if (target.userId !== client.getUserId()) return { kind: "send" };
+    try {
+      const body = await task(client, target);
+      if (request.signal?.aborted === true) return { kind: "fail" };
+      return body === undefined ? { kind: "send" } : { kind: "send", body, noted: "rewritten" };
+    } catch (error) {
+      if (request.signal?.aborted === true) return { kind: "fail" };
+      return refused(sentenceIn(error) ?? sentence, "blocked");
+    }
+  }
+
+  async #bytesFor(
+    client: PageClient,
+    { roomId, userId }: Target,
+    body: Plain,
+    sent: SentPicture,
+  ): Promise<Uint8Array | undefined> {
+    const parts = this.#parts;
+    const known = await parts.publicProfile(client);
+    const standing = parts.picture(roomId, userId);
+    const isChosen = parts.isShown(roomId, userId);
+    const sealing = this.#sealingFor(roomId, { body, sent, known, standing, isChosen });
+    if (sealing === undefined) return undefined;
+    const bytes = await this.#seal(client, roomId, sealing, known);
+    const { avatar_url: picture } = sealing.outside;
+    // A new picture stays readable, and `profile` asks about that.
+    const isPublic = picture !== undefined && picture === known.picture;
+    if (isPublic || picture === standing) this.#sealed.add(bytes);
+    return bytes;
+  }
+
+  /**
+   * What was chosen elsewhere than in Element: what is to be sent for it, beside what stands in the
+   * member event now; undefined where it is so already. Rejects where it could not leave sealed.
    */
   async chosen(
     client: PageClient,
     { roomId, userId }: Target,
-    { content, name }: { content: Plain; name: string },
+    { content, change }: { content: Plain; change: Change },
   ): Promise<Uint8Array | undefined> {
     if (!(await this.#parts.isEncrypted(roomId, userId))) {
       throw new PageCryptoError(text("nicknameNotEncrypted"));
     }
-    const known = await this.#parts.publicName(client);
-    const isPublic = (content["displayname"] ?? "") === (known ?? "");
-    const inner =
-      this.#contentFor(roomId, name, known, true) ??
-      // One that everybody can read goes, too.
-      (isPublic ? undefined : innerContent(undefined));
-    return inner === undefined
-      ? undefined
-      : this.#seal(client, roomId, inner, { body: content, known });
+    const known = await this.#parts.publicProfile(client);
+    const held = this.#held(roomId);
+    const isNew = held === undefined && !this.#written.has(roomId);
+    if ("isPictureTaken" in change) {
+      if (isNew) return undefined;
+      const inner = innerContent({ name: held?.name, picture: undefined });
+      const outside = withPicture(content, known.picture);
+      return this.#seal(client, roomId, { inner, outside }, known);
+    }
+    const name = nameToSeal(change.name, known);
+    const isPublic = (content["displayname"] ?? "") === (known.name ?? "");
+    // One that everybody can read goes, too.
+    if (name === undefined && isNew && isPublic) return undefined;
+    const inner = innerContent({ name, picture: held?.picture });
+    return this.#seal(client, roomId, { inner, outside: content }, known);
   }
 
   async #seal(
     client: PageClient,
     roomId: string,
-    inner: string,
-    { body, known }: { body: Plain; known: string | undefined },
+    { inner, outside }: Sealing,
+    known: PublicProfile,
   ): Promise<Uint8Array> {
     const sealed = await this.#parts.seal(client, roomId, inner);
     this.#written.set(roomId, this.#parts.now());
-    return encodeText(stringify(outerContent(body, known, sealed)));
+    return encodeText(stringify(outerContent(outside, known.name, sealed)));
+  }
+
+  #held(roomId: string): Profile | undefined {
+    const held = this.#parts.heldContent(roomId);
+    return held === undefined ? undefined : profileIn(parseJson(held));
   }
 
   #isHeld(roomId: string, name: unknown): boolean {
-    const held = this.#parts.heldContent(roomId);
-    const sealed = held === undefined ? undefined : nameIn(parseJson(held));
+    const sealed = this.#held(roomId)?.name;
     return sealed !== undefined && sealed === name;
   }
 
   /**
-   * What is to be sealed; undefined where there is nothing to hide. `isChosen`: whoever sent this name
-   * was shown the one that is sealed now.
+   * What is to be sealed; undefined where there is nothing to hide. `isChosen`: whoever sent this was
+   * shown what is sealed now. `standing`: the picture in the member event of now.
    */
-  #contentFor(
+  #sealingFor(
     roomId: string,
-    name: unknown,
-    known: string | undefined,
-    isChosen: boolean,
-  ): string | undefined {
-    if (typeof name === "string" && name.length > MAX_NAME) {
-      throw new PageCryptoError(text("nicknameTooLong"));
+    { body, sent, known, standing, isChosen }: Sent,
+  ): Sealing | undefined {
+    const held = this.#held(roomId);
+    // Element has sent what it shows: what is public, which was chosen; or not yet the other one, and
+    // then it is something else that changes.
+    const kept = isChosen ? NONE : (held ?? NONE);
+    const name = nameToSeal(body["displayname"], known) ?? kept.name;
+    let picture: Plain | undefined;
+    let isHidden = true;
+    if ("made" in sent) {
+      picture = sent.made;
+    } else if (isSealedPicture(sent.url)) {
+      // It was shown the one that is sealed, and sends that on.
+      picture = held?.picture;
+    } else {
+      const isUnchanged = (sent.url ?? "") === (known.picture ?? "") || sent.url === standing;
+      picture = isUnchanged ? kept.picture : undefined;
+      isHidden = picture !== undefined;
     }
-    const wanted = nameIn({ displayname: name });
-    if (wanted !== undefined && wanted !== known) return innerContent(wanted);
-    const held = this.#parts.heldContent(roomId);
-    if (held === undefined) return this.#written.has(roomId) ? innerContent(undefined) : undefined;
-    // Element has sent what it shows: the public name, which was chosen; or not yet the other one,
-    // and then it is something else that changes, such as the picture.
-    return isChosen ? innerContent(undefined) : held;
+    const outside = isHidden ? withPicture(body, known.picture) : body;
+    const isNone = name === undefined && picture === undefined && !isHidden;
+    // One that is under way is taken back as well.
+    if (isNone && held === undefined && !this.#written.has(roomId)) return undefined;
+    return { inner: innerContent({ name, picture }), outside };
   }
+}
+
+/** A member event on its way out. */
+interface Sent {
+  readonly body: Plain;
+  readonly sent: SentPicture;
+  readonly known: PublicProfile;
+  readonly standing: unknown;
+  readonly isChosen: boolean;
+}
+
+/** The name that is not to be read; undefined where it is the public one, or none. */
+function nameToSeal(name: unknown, known: PublicProfile): string | undefined {
+  if (typeof name === "string" && name.length > MAX_NAME) {
+    throw new PageCryptoError(text("nicknameTooLong"));
+  }
+  const wanted = nameIn({ displayname: name });
+  return wanted === known.name ? undefined : wanted;
+}
+
+/** Whether Element was given this for the address of a picture that is sealed. */
+function isSealedPicture(url: unknown): boolean {
+  return typeof url === "string" && isPictureName(url);
+}
+
+/** The content of one's own member event while one is in the room. */
+async function ownBody({ body }: PausedRequest): Promise<Plain | undefined> {
+  const content = parseJson(decodeText(await bodyBytes(body)));
+  return isPlain(content) && content["membership"] === "join" ? content : undefined;
 }

@@ -15,7 +15,7 @@ const revoke = page.URL.revokeObjectURL.bind(page.URL);
 
 export type PicturesParts = Pick<
   WriterParts,
-  "encrypts" | "encryptsAnyway" | "fetch" | "putEncrypted" | "withoutDetails"
+  "encrypts" | "encryptsAnyway" | "fetch" | "members" | "putEncrypted" | "withoutDetails"
 > & {
   /** Whether Mantle reads the room's encrypted state. */
   isEncrypted(roomId: string): Promise<boolean>;
@@ -25,6 +25,7 @@ export interface RoomPictures {
   /** For `watchClient`. */
   readonly watch: (client: PageClient | undefined) => void;
   readonly writer: PictureWriter;
+  readonly reader: PictureReader;
 }
 
 export function installRoomPictures(parts: PicturesParts): RoomPictures {
@@ -40,5 +41,6 @@ export function installRoomPictures(parts: PicturesParts): RoomPictures {
       writer.attach(client as unknown as UploadingClient | undefined);
     },
     writer,
+    reader,
   };
 }

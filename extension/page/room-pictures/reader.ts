@@ -53,6 +53,8 @@ export type ReaderParts = Pick<OpenerParts, "isEncrypted" | "thumbnail" | "urlOf
 };
 
 export class PictureReader {
+  /** A picture can be shown from now on, whosever it is. */
+  onOpened: ((picture: Picture) => void) | undefined;
   readonly #cache: PictureCache;
   readonly #opener: PictureOpener;
   readonly #shown = new WeakMap<PictureEvent, Shown>();
@@ -73,6 +75,7 @@ export class PictureReader {
       },
       opened: (picture) => {
         if (this.#client !== undefined) showAgain(this.#client, picture);
+        this.onOpened?.(picture);
       },
     });
   }
@@ -103,6 +106,12 @@ export class PictureReader {
       const content = getContent.call(this);
       return this.event.type === AVATAR ? withName(this, content) : content;
     };
+  }
+
+  /** A picture that encrypted state of that room names elsewhere; undefined where it names none. */
+  named(roomId: string, content: Plain): Picture | undefined {
+    const file = pictureFile(content);
+    return file === undefined ? undefined : this.#cache.named(roomId, file);
   }
 
   /** The device is online again. */

@@ -47,6 +47,8 @@ let sealed: { url: string; body: Uint8Array<ArrayBuffer>; headers: Headers }[];
 let put: { url: string; content: Record<string, unknown> }[];
 let encrypts: () => Promise<boolean>;
 let answer: () => Promise<Response>;
+/** Whether pictures of people leave sealed; undefined: that is off. */
+let sealsMembers: (() => Promise<boolean>) | undefined;
 let putAnswer: Outcome;
 let clean: (picture: Blob) => Promise<Blob>;
 let shown: string[];
@@ -81,6 +83,7 @@ beforeEach(() => {
   mode = "on";
   time = 0;
   encryptsAnyway = false;
+  sealsMembers = undefined;
   chosen = "cancel";
   offered = [];
   remembered = undefined;
@@ -117,6 +120,14 @@ beforeEach(() => {
       offered.push(choices.map(({ id }) => id));
       const choice = offered.at(-1)?.includes(chosen) === true ? chosen : "cancel";
       return Promise.resolve({ choice, remember: [] });
+    },
+    members: {
+      isOn: () => sealsMembers !== undefined,
+      seals: () => sealsMembers?.() ?? Promise.reject(new Error("off")),
+      seal: ({ url }, content) => {
+        put.push({ url, content });
+        return Promise.resolve({ kind: "send", body: "sealed" } as const);
+      },
     },
     putEncrypted: ({ url, body }) => {
       const text = new TextDecoder().decode(body as Uint8Array);
@@ -762,5 +773,59 @@ describe("other requests", () => {
     }
     assert.deepEqual(await handle("POST", UPLOAD, fileOf()), { kind: "send" });
     assert.deepEqual(uploads, []);
+  });
+});
+
+describe("a person's picture in one room", () => {
+  const OWN = `${HS}/_matrix/client/v3/rooms/!r%3Ahs/state/m.room.member/%40a%3Ahs.example.org`;
+  const setOwn = (mxc: string, more: object = {}): Promise<Outcome> =>
+    handle("PUT", OWN, JSON.stringify({ membership: "join", avatar_url: mxc, ...more }));
+
+  beforeEach(() => {
+    mode = "off";
+    sealsMembers = () => Promise.resolve(true);
+  });
+
+  test("waits and leaves encrypted, whatever is said of pictures of rooms", async () => {
+    const outcome = await setOwn(await upload());
+    assert.deepEqual(outcome, { kind: "send", body: "sealed" });
+    assert.deepEqual(uploads, []);
+    const file = pictureFile(put[0]?.content);
+    assert.ok(file !== undefined && sealed[0] !== undefined);
+    assert.deepEqual([...(await decrypted(file, sealed[0].body))], [...png()]);
+    // And a room's is as it was chosen for those.
+    assert.equal((await setPicture(await upload())).kind, "send");
+    assert.equal(uploads.length, 1);
+  });
+
+  test("of another kind, or too large, is refused in words, and nothing of it leaves", async () => {
+    for (const [file, sentence] of [
+      [fileOf("<svg xmlns='http://www.w3.org/2000/svg'/>", "a.svg", "image/svg+xml"), /PNG, JPEG/],
+      [fileOf(new Uint8Array(50_000_000)), /at most 10 MB/],
+    ] as const) {
+      assert.match(sentenceOf(await setOwn(await upload(file))), sentence);
+    }
+    clean = () => Promise.reject(new Error("It keeps them."));
+    assert.equal(sentenceOf(await setOwn(await upload())), "It keeps them.");
+    assert.deepEqual([uploads, sealed, put], [[], [], []]);
+  });
+
+  test("is refused where nobody can tell, or something else names it", async () => {
+    const mxc = await upload();
+    assert.match(sentenceOf(await setOwn(mxc, { "org.example": mxc })), /your picture/);
+    assert.match(sentenceOf(await setOwn("mxc://hs/x", { "org.example": mxc })), /your picture/);
+    sealsMembers = () => Promise.reject(new TypeError("?"));
+    assert.match(sentenceOf(await setOwn(mxc)), /your picture/);
+    assert.deepEqual([uploads, sealed, put], [[], [], []]);
+  });
+
+  test("goes out as ever where it is readable, and does not wait where that is off", async () => {
+    const mxc = await upload();
+    sealsMembers = () => Promise.resolve(false);
+    assert.equal((await setOwn(mxc)).kind, "send");
+    assert.equal(uploads.length, 1);
+    sealsMembers = undefined;
+    assert.equal(await upload(), "");
+    assert.deepEqual([sealed, put], [[], []]);
   });
 });

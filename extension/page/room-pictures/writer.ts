@@ -1,7 +1,7 @@
 /**
- * Pictures of rooms that encrypt their state, as they leave. An upload that may become one waits
- * here until a request names it. In such a room the picture is encrypted then and its state with it;
- * anything else has the upload go out as it was, before the request that names it. What nothing
+ * Pictures of rooms that encrypt their state, and of people in one such room, as they leave. An upload
+ * that may become one waits here until a request names it. In such a room the picture is encrypted then
+ * and its state with it; anything else has the upload go out as it was, before the request that names it. What nothing
  * names never leaves.
  */
 import {
@@ -44,6 +44,7 @@ import type { PictureKind } from "./kind.ts";
 
 const SHIELD = "room-pictures";
 const AVATAR = "m.room.avatar";
+const MEMBER = "m.room.member";
 const UPLOAD = /^(https?:\/\/[^?#]*)\/_matrix\/media\/[^/?#]+\/upload(?:[?#]|$)/;
 const STATE = /^[^?#]*\/_matrix\/client\/[^?#]*\/rooms\/[^/?#]+\/state\/([^/?#]+)(?:[/?#]|$)/;
 const CREATE = /^[^?#]*\/_matrix\/client\/[^/?#]+\/createRoom(?:[?#]|$)/;
@@ -88,6 +89,15 @@ export interface WriterParts {
   encrypts(url: string): Promise<boolean>;
   /** Of what leaves encrypted: whether it would without pictures being asked about, too. */
   encryptsAnyway(url: string): Promise<boolean>;
+  /** What members of rooms are called and look like there (`extension/page/room-names`). */
+  readonly members: {
+    /** Whether that leaves sealed where it can. */
+    isOn(): boolean;
+    /** Of one that sets a member event: whether the picture in it is to. Rejects in words. */
+    seals(request: PausedRequest): Promise<boolean>;
+    /** The request with that picture sealed in it, or refused. */
+    seal(request: PausedRequest, picture: Plain): Promise<Outcome>;
+  };
   /** Sends state encrypted, or not at all. */
   putEncrypted(request: PausedRequest): Promise<Outcome>;
   /** Rejects, in words, where it cannot be cleaned. */
@@ -189,6 +199,7 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
     if (method === "POST" && CREATE.test(url)) {
       return this.#makeRoom(request, named, delegate === beforeState);
     }
+    if (method === "PUT" && stateIn(url) === MEMBER) return this.#setOwnPicture(request, named);
     const content = pictureIn(request);
     return content === undefined
       ? this.#asItIs(request, named)
@@ -202,7 +213,12 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
     }
     const type = blobType(file);
     const isPicture = type === "" || type.startsWith("image/");
-    return isPicture && !this.#foreign.has(file) && modeNow() !== "off" ? file : undefined;
+    return isPicture && !this.#foreign.has(file) && this.#holds() ? file : undefined;
+  }
+
+  /** Whether an upload may become something that is to leave encrypted. */
+  #holds(): boolean {
+    return modeNow() !== "off" || this.#parts.members.isOn();
   }
 
   /**
@@ -235,8 +251,8 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
   }
 
   #hold(request: PausedRequest, file: Blob, of: UploadingClient): Outcome {
+    if (!this.#holds()) return pass;
     const mode = modeNow();
-    if (mode === "off") return pass;
     const client = this.#client;
     const userId = client?.getUserId() ?? "";
     const server = userId.slice(userId.indexOf(":") + 1);
@@ -375,6 +391,30 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
       return await this.#parts.putEncrypted({ ...request, body: encodeText(changed) });
     } catch (error) {
       return refusal(request, error);
+    }
+  }
+
+  /** A picture of the person in one room alone. */
+  async #setOwnPicture(request: PausedRequest, named: readonly HeldUpload[]): Promise<Outcome> {
+    const { members } = this.#parts;
+    try {
+      if (!members.isOn() || !(await members.seals(request))) {
+        return await this.#asItIs(request, named);
+      }
+      const body: unknown = parseJson(decodeText(await bodyBytes(request.body)));
+      const [one, ...more] = named;
+      const isPicture = one !== undefined && isPlain(body) && body["avatar_url"] === one.mxc;
+      // What names it in another way would stay.
+      const isElsewhere =
+        !isPlain(body) ||
+        this.#uploads.namedIn(stringify({ ...body, avatar_url: "" }) + request.url).length > 0;
+      if (!isPicture || isElsewhere || more.length > 0) {
+        return refused(text("ownPictureNotEncrypted"), "blocked");
+      }
+      return await members.seal(request, await this.#sealed(request, one, {}));
+    } catch (error) {
+      if (request.signal?.aborted === true) return { kind: "fail" };
+      return refused(sentenceIn(error) ?? text("ownPictureNotEncrypted"), "blocked");
     }
   }
 
@@ -537,15 +577,19 @@ function canName(given: string, named: readonly HeldUpload[]): boolean {
   return rest !== undefined;
 }
 
-/** The content of an `m.room.avatar` that a request sets; an empty one where it cannot be read. */
-function pictureIn({ method, url, body }: PausedRequest): Plain | undefined {
+/** The type of the state that an address sets. */
+function stateIn(url: string): string | undefined {
   const type = STATE.exec(url)?.[1];
-  if (method !== "PUT" || type === undefined) return undefined;
   try {
-    if (decodeURIComponent(type) !== AVATAR) return undefined;
+    return type === undefined ? undefined : decodeURIComponent(type);
   } catch {
     return undefined;
   }
+}
+
+/** The content of an `m.room.avatar` that a request sets; an empty one where it cannot be read. */
+function pictureIn({ method, url, body }: PausedRequest): Plain | undefined {
+  if (method !== "PUT" || stateIn(url) !== AVATAR) return undefined;
   try {
     const content = body instanceof NativeUint8Array ? parseJson(decodeText(body)) : undefined;
     return isPlain(content) ? content : {};

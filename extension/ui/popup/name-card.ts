@@ -1,4 +1,4 @@
-/** The part of the popup that sets the person's own name in the room that is shown. */
+/** The part of the popup that sets the person's own name in the room that is shown, and takes their picture there back. */
 import {
   MAX_OWN_NAME,
   type OwnNameOutcome,
@@ -37,11 +37,29 @@ export async function showOwnName(section: HTMLElement, tabId: number): Promise<
       outcome.textContent = sentenceOf(answer);
     });
   });
+  const take = element("button", { text: text("ownPictureTake"), class: "plain" });
+  take.type = "button";
+  const pictures = element("p", { text: text("ownPictureText") });
+  const picture = element("div", { id: "own-picture" }, pictures, take);
+  picture.hidden = !found.hasPicture;
+  take.addEventListener("click", () => {
+    if (form.ariaBusy === "true") return;
+    form.ariaBusy = "true";
+    outcome.textContent = text("ownPictureTaking");
+    void ask(tabId, { do: "public-picture", room }).then((answer) => {
+      form.ariaBusy = "false";
+      outcome.textContent = answer?.is === "set" ? text("ownPictureTaken") : sentenceOf(answer);
+      if (answer?.is !== "set") return;
+      field.focus();
+      picture.hidden = true;
+    });
+  });
   section.hidden = false;
   section.replaceChildren(
     element("h2", {}, label),
     element("p", { id: "own-name-about", text: text("ownNameText") }),
     form,
+    picture,
     outcome,
   );
 }

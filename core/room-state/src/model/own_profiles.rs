@@ -1,5 +1,5 @@
-//! The names that this person has taken in single rooms, to be put again where a homeserver has written
-//! their member event anew without: bounded, the oldest go.
+//! The names and pictures that this person has taken in single rooms, to be put again where a homeserver
+//! has written their member event anew without: bounded, the oldest go.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::megolm::{PickleKey, Place, seal, unseal};
 use crate::model::journal::{EntryName, Journal, Prefix};
 use crate::model::stored::texts;
 use crate::sorted::Bounded;
-use mantle_wire::json::{get_str, quoted};
+use mantle_wire::json::{get, get_str, quoted};
 
 const MAX_ROOMS: usize = 256;
 const MAX_BYTES: usize = 256 * 1024;
@@ -21,7 +21,7 @@ pub(crate) struct OwnProfile {
     pub(crate) session_id: String,
     /// Curve25519 key of the device that made it; empty where that is not known.
     pub(crate) device: String,
-    /// JSON; without a name it was taken back.
+    /// JSON; without a name and a picture it was taken back.
     pub(crate) content: String,
 }
 
@@ -83,7 +83,7 @@ impl OwnProfiles {
 
     /// It is current from now on.
     pub(crate) fn note(&mut self, room: RoomId<'_>, profile: OwnProfile, journal: &mut Journal) {
-        if get_str(&profile.content, &["displayname"]).ok().flatten().is_none() {
+        if says_nothing(&profile.content) {
             self.forget(room, journal);
             return;
         }
@@ -145,6 +145,13 @@ impl OwnProfiles {
     }
 }
 
+/// Whether a content has neither a name nor a picture.
+fn says_nothing(content: &str) -> bool {
+    let has_name = get_str(content, &["displayname"]).ok().flatten().is_some();
+    let picture = get(content, &["avatar", "file"]).ok().flatten();
+    !has_name && !picture.is_some_and(|file| file.starts_with('{'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,5 +208,21 @@ mod tests {
         profiles.note(ROOM, OwnProfile { content, ..profile(3, 5) }, &mut journal);
         assert_eq!(profiles.get(ROOM.0), None);
         assert_eq!(profiles.value(ROOM.0, EntryName("profile/1"), &KEY), None);
+    }
+
+    #[test]
+    fn a_picture_without_a_name_is_one_of_them() {
+        let (mut profiles, mut journal) = (OwnProfiles::new(), Journal::new());
+        for (content, is_one) in [
+            (r#"{"avatar":{"file":{"url":"mxc://x/y"}}}"#, true),
+            (r#"{"displayname":"n","avatar":{}}"#, true),
+            (r#"{"avatar":{}}"#, false),
+            (r#"{"avatar":{"file":null}}"#, false),
+            (r#"{"avatar":"mxc://x/y"}"#, false),
+        ] {
+            let content = content.to_owned();
+            profiles.note(ROOM, OwnProfile { content, ..profile(1, 5) }, &mut journal);
+            assert_eq!(profiles.get(ROOM.0).is_some(), is_one);
+        }
     }
 }

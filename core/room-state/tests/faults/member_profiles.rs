@@ -31,10 +31,13 @@ impl Person {
         person
     }
 
-    /// As the page does it; the member event and the session's key as its recipients have it.
     fn takes_name(&mut self, room: &str, name: Option<&str>, at: u64) -> (Value, String) {
+        self.takes(room, &profile(name), at)
+    }
+
+    /// As the page does it; the member event and the session's key as its recipients have it.
+    fn takes(&mut self, room: &str, content: &Value, at: u64) -> (Value, String) {
         let session = self.client.session(room, &[]);
-        let content = profile(name);
         let slot = (MEMBER_PROFILE, self.client.user.clone());
         let text = content.to_string();
         let signed = self
@@ -48,7 +51,7 @@ impl Person {
             )
             .unwrap();
         self.client.engine.add_signature(&self.key.sign(signed.as_bytes()).to_base64());
-        let sealed = self.client.encrypt_at(room, (slot.0, &slot.1), &content)["content"].clone();
+        let sealed = self.client.encrypt_at(room, (slot.0, &slot.1), content)["content"].clone();
         self.count += 1;
         let id = format!("$nick{}{}", self.count, &self.client.user[1..2]);
         let event = carrier(&self.client.user, &id, at, &sealed);
@@ -306,6 +309,25 @@ fn ones_own_is_known_to_be_put_again_and_is_sealed_on_disk() {
     let own = carol.client.engine.own_profile(RoomId(ROOM)).unwrap();
     assert_eq!(event["content"][MEMBER_PROFILE]["session_id"], json!(own.session_id));
     assert!(!own.is_outdated);
+}
+
+#[test]
+fn a_picture_alone_is_kept_like_a_name_and_taken_back_like_one() {
+    let mut carol = Person::new(CAROL);
+    let picture = json!({"file": {"v": "v2", "url": "mxc://hs/carolspicture"}});
+    let content = json!({"avatar": picture, "org.mantle.padding": " "});
+    let (old, keys) = carol.takes(ROOM, &content, NOW);
+    carol.client.reload();
+    assert!(!json!(carol.client.store).to_string().contains("carolspicture"));
+    let own = carol.client.engine.own_profile(RoomId(ROOM)).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&own.content_json).unwrap(), content);
+    let mut bob = reader(&[&carol.client], &[&keys]);
+    let id = old["event_id"].as_str().unwrap().to_owned();
+    assert_eq!(bob.names(ROOM, std::slice::from_ref(&old)), [(id, None)]);
+    let (back, _) = carol.takes_name(ROOM, None, NOW + MINUTE);
+    assert!(carol.client.engine.own_profile(RoomId(ROOM)).is_none());
+    assert_eq!(bob.names(ROOM, &[back]).len(), 1);
+    assert_eq!(bob.names(ROOM, &[old]), [], "an old one that is put back");
 }
 
 #[test]

@@ -86,6 +86,21 @@ fn names_are_read_with_their_keys_alone_and_in_their_order() {
 }
 
 #[test]
+fn a_picture_in_one_room_is_read_with_the_name_and_not_before_what_came_first() {
+    let vectors = vectors();
+    let vector = &vectors["member_picture"];
+    let mut bob = reader(&vectors, true);
+    let content = parsed(&vector["payload"])["content"].clone();
+    assert_eq!(opened(&mut bob, &vector["event"]), std::slice::from_ref(&content));
+    assert_eq!(content["displayname"], "Rosa");
+    let file = &parsed(&vectors["room_picture"]["payload"])["content"]["file"];
+    assert_eq!(content["avatar"]["file"], *file);
+    for old in vectors["member_profiles"].as_array().unwrap() {
+        assert_eq!(opened(&mut bob, &old["event"]), [json!(null); 0]);
+    }
+}
+
+#[test]
 fn a_picture_is_read_from_encrypted_state() {
     let vectors = vectors();
     let vector = &vectors["room_picture"];
@@ -101,7 +116,8 @@ fn what_is_sealed_as_state_is_signed_as_our_own_is() {
     let vectors = vectors();
     let key = author(&vectors["device"]);
     let profiles = vectors["member_profiles"].as_array().unwrap().iter();
-    for payload in profiles.chain([&vectors["room_picture"]]).map(|vector| &vector["payload"]) {
+    let pictures = [&vectors["room_picture"], &vectors["member_picture"]];
+    for payload in profiles.chain(pictures).map(|vector| &vector["payload"]) {
         let parts = parsed(payload);
         let said = &parts[AUTHORSHIP];
         let author = Authorship {
@@ -153,10 +169,12 @@ fn every_ciphertext_holds_its_payload() {
     for vector in vectors["member_profiles"].as_array().unwrap() {
         holds(&vector["event"]["content"][MEMBER_PROFILE], &vector["payload"]);
     }
+    let own = &vectors["member_picture"];
+    holds(&own["event"]["content"][MEMBER_PROFILE], &own["payload"]);
     let picture = &vectors["room_picture"];
     holds(&picture["event"]["content"], &picture["payload"]);
     for vector in vectors["relations"].as_array().unwrap() {
         holds(&vector["event"]["content"], &vector["payload"]);
     }
-    assert_eq!(read, 7);
+    assert_eq!(read, 8);
 }

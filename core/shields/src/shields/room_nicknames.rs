@@ -1,4 +1,4 @@
-//! Names in one room: in a room that encrypts its state they leave inside the member event's
+//! Names and pictures in one room: in a room that encrypts its state they leave inside the member event's
 //! ciphertext.
 //!
 //! The work is done in the page (`extension/page/room-names`), by the module of encrypted state; here
@@ -16,12 +16,12 @@ pub(super) static INFO: Info = Info {
     id: "room-nicknames",
     name: "Your name in one room",
     purpose: documented(
-        "In rooms that encrypt their name, what you call yourself there alone (/myroomnick) leaves encrypted; servers see your usual name.",
+        "In rooms that encrypt their name, what you are called and look like there alone (/myroomnick, /myroomavatar) leaves encrypted; servers see your usual name and picture.",
     ),
-    loses: documented("People without Mantle see your usual name there."),
+    loses: documented("People without Mantle see your usual name and picture there."),
     default: Mode::Off,
     why: documented(
-        "Only people with Mantle see such a name; a readable one is seen by everybody.",
+        "Only people with Mantle see such a name or picture; a readable one is seen by everybody.",
     ),
     strict: Mode::On,
     modes: &[Mode::Off, Mode::On],
