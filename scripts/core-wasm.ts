@@ -55,7 +55,7 @@ const stripped = ["--strip-debug", "--strip-producers"];
 /** Where a crate of a module is optimised otherwise than `Cargo.toml` says for all of them. */
 const levels: Readonly<Record<ModuleName, Readonly<Record<string, string>>>> = {
   // It goes over whole responses, whatever a server makes of them.
-  core: { "mantle-json": "3" },
+  core: { "mantle-json": "2" },
   // What goes over every byte of a response is in these two; the rest judges the few events in it.
   state: { "mantle-index": "3", "mantle-json": "3" },
   // Uploads wait for the network, not for a search in them.

@@ -28,18 +28,18 @@ pub struct Key<'a> {
     pub at: usize,
 }
 
-/// How long the keys are that are looked for: most others need no more of a look.
+/// How long the texts are that are looked for: most others need no more of a look.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Lengths(u64);
 
 impl Lengths {
-    pub(crate) const fn add(&mut self, key: &str) {
-        self.0 |= 1 << (key.len() % 64);
+    pub(crate) const fn add(&mut self, text: &str) {
+        self.0 |= 1 << (text.len() % 64);
     }
 
-    /// False where none of them can be this key.
-    pub(crate) const fn may_have(self, key: &Key<'_>) -> bool {
-        key.is_escaped || self.0 >> (key.raw.len() % 64) & 1 == 1
+    /// False where none of them is so long.
+    pub(crate) const fn may_be(self, length: usize) -> bool {
+        self.0 >> (length % 64) & 1 == 1
     }
 }
 
@@ -50,8 +50,6 @@ pub struct Cursor<'a> {
     at: usize,
     /// What closes the arrays and objects around the present value, kept for its memory.
     nesting: Vec<u8>,
-    /// Values that follow and were gone over before, in their order.
-    known: &'a [Range<usize>],
 }
 
 impl<'a> Cursor<'a> {
@@ -64,24 +62,7 @@ impl<'a> Cursor<'a> {
     /// At a position of a text, where a value begins.
     #[must_use]
     pub const fn from(text: &'a [u8], at: usize) -> Self {
-        Self { text, at, nesting: Vec::new(), known: &[] }
-    }
-
-    /// At the start of a text of which these values, in their order, need not be gone over again.
-    #[must_use]
-    pub(crate) const fn knowing(text: &'a [u8], known: &'a [Range<usize>]) -> Self {
-        Self { text, at: 0, nesting: Vec::new(), known }
-    }
-
-    /// The end of the value that starts here, where it was gone over before.
-    fn known_end(&mut self) -> Option<usize> {
-        while let Some((first, rest)) = self.known.split_first() {
-            if first.start >= self.at {
-                return (first.start == self.at).then_some(first.end);
-            }
-            self.known = rest;
-        }
-        None
+        Self { text, at, nesting: Vec::new() }
     }
 
     /// Position of the next byte.
@@ -115,10 +96,6 @@ impl<'a> Cursor<'a> {
     pub fn value(&mut self) -> Result<Range<usize>, JsonError> {
         let next = self.peek();
         let start = self.at;
-        if let Some(end) = self.known_end() {
-            self.at = end;
-            return Ok(start..end);
-        }
         match next {
             Some(b'"') => return self.string().map(|_| start..self.at),
             Some(b'-' | b'0'..=b'9') => return self.number().map(|()| start..self.at),

@@ -1,7 +1,8 @@
 //! A body of which many things are asked, gone over once.
 
-use super::cursor::{Cursor, JsonError, Key, Lengths};
+use super::cursor::{Cursor, JsonError, Key};
 use super::edit::{Edit, Outcome, edited};
+use super::events::{Event, Kinds, event};
 use super::read::{decoded, quoted, string, without_mark};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -13,12 +14,25 @@ use std::ops::Range;
 pub struct Document<'a> {
     text: &'a [u8],
     nodes: Vec<Node>,
-    /// Long values that nobody asked what is in them.
-    long: Vec<Range<usize>>,
+    /// The whole, and each member that a path leads to or through, followed by those inside it.
+    seen: Vec<Seen>,
+    events: Vec<Event>,
 }
 
-/// Of a value, in bytes, from where on it is not gone over again.
-const LONG: usize = 256;
+/// A value that was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) node: usize,
+    /// Of its key's opening quote.
+    key: usize,
+    value: Range<usize>,
+    /// How many members stand before it in its object.
+    before: usize,
+    /// How many it has.
+    members: usize,
+    /// Where what was seen inside it ends.
+    next: usize,
+}
 
 /// Where elements of a list can be put that is not there yet, and what has to stand around them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,13 +84,23 @@ impl Opening {
 #[derive(Debug, Default)]
 struct Node {
     key: String,
-    /// By their keys.
-    children: Vec<usize>,
-    lengths: Lengths,
+    /// By their tags, then their keys.
+    children: Vec<(u64, usize)>,
     value: Option<Range<usize>>,
 }
 
-const ROOT: usize = 0;
+pub(crate) const ROOT: usize = 0;
+
+/// Tells most keys apart: their ends and their length.
+fn tag(key: &[u8]) -> u64 {
+    let ends = match (key.first_chunk(), key.last_chunk()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+        }
+        _ => key.iter().fold(0, |ends, byte| ends << 8 | u64::from(*byte)),
+    };
+    ends ^ (key.len() as u64) << 56
+}
 
 impl<'a> Document<'a> {
     /// Reads a body; a byte order mark does not count.
@@ -87,34 +111,71 @@ impl<'a> Document<'a> {
         body: &'a [u8],
         paths: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<Self, JsonError> {
-        let mut document =
-            Self { text: without_mark(body), nodes: vec![Node::default()], long: Vec::new() };
+        let mut document = Self::new(without_mark(body));
         for path in paths {
-            let mut node = ROOT;
-            for key in path.as_ref().split('/') {
-                node = match document.place(node, key.as_bytes()) {
-                    Ok(child) => child,
-                    Err(place) => document.add(node, place, key),
-                };
-            }
+            document.ask(&mut path.as_ref().split('/'));
         }
-        let mut cursor = Cursor::new(document.text);
-        document.visit(&mut cursor, ROOT)?;
-        cursor.end()?;
+        document.go(None)?;
         Ok(document)
+    }
+
+    /// Reads a body, and of the list at a path the events of these kinds.
+    ///
+    /// # Errors
+    /// [`JsonError::Malformed`] when the body is not JSON to the browser either.
+    pub fn read_events(
+        body: &'a [u8],
+        path: &str,
+        kinds: &Kinds<'_>,
+    ) -> Result<(Self, Vec<Event>), JsonError> {
+        let mut document = Self::new(without_mark(body));
+        let list = document.ask(&mut path.split('/'));
+        document.go(Some((list, kinds)))?;
+        let mut events = std::mem::take(&mut document.events);
+        // Of keys that repeat, the last ones led to none.
+        let start = document.range(path).map(|list| list.start);
+        if start.and_then(|start| document.text.get(start)) != Some(&b'[') {
+            events.clear();
+        }
+        Ok((document, events))
+    }
+
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        let (nodes, seen, events) = (vec![Node::default()], Vec::new(), Vec::new());
+        Self { text, nodes, seen, events }
+    }
+
+    /// Looks for what these keys lead to.
+    #[inline(never)]
+    pub(crate) fn ask(&mut self, path: &mut dyn Iterator<Item = &str>) -> usize {
+        let mut node = ROOT;
+        for key in path {
+            node = match self.place(node, key.as_bytes()) {
+                Ok(child) => child,
+                Err(place) => self.add(node, place, key),
+            };
+        }
+        node
+    }
+
+    /// Reads the text.
+    pub(crate) fn go(&mut self, list: Option<(usize, &Kinds<'_>)>) -> Result<(), JsonError> {
+        let mut cursor = Cursor::new(self.text);
+        self.visit(&mut cursor, ROOT, list, (0, 0))?;
+        cursor.end()
     }
 
     /// The text of the value at a path, the last one where keys repeat; `None` where there is none,
     /// or where it was not asked for.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<Cow<'a, str>> {
-        self.bytes(path).map(String::from_utf8_lossy)
+        self.bytes_at(path).map(String::from_utf8_lossy)
     }
 
     /// The string at a path, unescaped; `None` where there is none.
     #[must_use]
     pub fn get_str(&self, path: &str) -> Option<String> {
-        self.bytes(path).and_then(string)
+        self.bytes_at(path).and_then(string)
     }
 
     /// The whole text.
@@ -161,72 +222,86 @@ impl<'a> Document<'a> {
         Opening::within(self.text, around, &keys.collect::<Vec<_>>())
     }
 
-    fn bytes(&self, path: &str) -> Option<&'a [u8]> {
+    fn bytes_at(&self, path: &str) -> Option<&'a [u8]> {
         self.text.get(self.range(path)?)
     }
 
     /// The child with this key, or its place among the others.
-    fn place(&self, node: usize, key: &[u8]) -> Result<usize, usize> {
+    pub(crate) fn place(&self, node: usize, key: &[u8]) -> Result<usize, usize> {
         let children =
             self.nodes.get(node).map(|node| node.children.as_slice()).unwrap_or_default();
+        let wanted = tag(key);
         children
-            .binary_search_by(|child| {
-                self.nodes.get(*child).map_or(&[][..], |child| child.key.as_bytes()).cmp(key)
+            .binary_search_by(|(tag, child)| {
+                tag.cmp(&wanted).then_with(|| {
+                    self.nodes.get(*child).map_or(&[][..], |child| child.key.as_bytes()).cmp(key)
+                })
             })
-            .map(|place| children.get(place).copied().unwrap_or(ROOT))
+            .map(|place| children.get(place).map_or(ROOT, |(_, child)| *child))
     }
 
     fn add(&mut self, node: usize, place: usize, key: &str) -> usize {
         let child = self.nodes.len();
         self.nodes.push(Node { key: key.to_owned(), ..Node::default() });
         if let Some(node) = self.nodes.get_mut(node) {
-            node.children.insert(place, child);
-            node.lengths.add(key);
+            node.children.insert(place, (tag(key.as_bytes()), child));
         }
         child
     }
 
     fn child(&self, node: usize, key: &Key<'_>) -> Option<usize> {
-        if !self.nodes.get(node)?.lengths.may_have(key) {
-            return None;
-        }
         match key.is_escaped {
             true => self.place(node, key.text().as_bytes()).ok(),
             false => self.place(node, key.raw).ok(),
         }
     }
 
-    /// Goes over the value of a node.
-    fn visit(&mut self, cursor: &mut Cursor<'a>, node: usize) -> Result<(), JsonError> {
+    /// Goes over the value of a node, behind a key and so many members of its object.
+    fn visit(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        node: usize,
+        list: Option<(usize, &Kinds<'_>)>,
+        (key, before): (usize, usize),
+    ) -> Result<(), JsonError> {
         let starts = cursor.peek();
         let start = cursor.at();
+        let index = self.seen.len();
+        let mut members = 0_usize;
+        self.seen.push(Seen { node, key, value: start..start, before, members, next: 0 });
         let is_leaf = self.nodes.get(node).is_none_or(|node| node.children.is_empty());
-        if is_leaf || starts != Some(b'{') {
-            self.pass(cursor)?;
+        let kinds = list.and_then(|(at, kinds)| (at == node).then_some(kinds));
+        if let Some(kinds) = kinds.filter(|_| starts == Some(b'[')) {
+            // Of a key that repeats, the last list counts.
+            self.events.clear();
+            let mut has_next = cursor.first_element()?;
+            while has_next {
+                self.events.extend(event(self.text, cursor, kinds)?);
+                has_next = cursor.next_element()?;
+            }
+        } else if is_leaf || starts != Some(b'{') {
+            cursor.value()?;
         } else {
             let mut next = cursor.first_key()?;
             while let Some(key) = next {
                 match self.child(node, &key) {
                     Some(child) => {
                         self.forget(child);
-                        self.visit(cursor, child)?;
+                        self.visit(cursor, child, list, (key.at, members))?;
                     }
-                    None => self.pass(cursor)?,
+                    None => cursor.value().map(drop)?,
                 }
+                members = members.saturating_add(1);
                 next = cursor.next_key()?;
             }
         }
-        if let Some(node) = self.nodes.get_mut(node) {
-            node.value = Some(start..cursor.at());
+        let value = start..cursor.at();
+        let next = self.seen.len();
+        if let Some(seen) = self.seen.get_mut(index) {
+            *seen = Seen { value: value.clone(), members, next, ..*seen };
         }
-        Ok(())
-    }
-
-    /// Over a value in which nothing was asked for.
-    fn pass(&mut self, cursor: &mut Cursor<'a>) -> Result<(), JsonError> {
-        let value = cursor.value()?;
-        if value.len() >= LONG {
-            self.long.push(value);
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.value = Some(value);
         }
         Ok(())
     }
@@ -236,7 +311,7 @@ impl<'a> Document<'a> {
     /// # Errors
     /// [`JsonError`] never, since the text could be read.
     pub fn edited(&self, edits: &[&[Edit]]) -> Result<Outcome, JsonError> {
-        edited(self.text, &self.long, edits)
+        edited(self.text, Some(self), edits)
     }
 
     /// Of a key that repeats, nothing counts but what its last value holds.
@@ -247,10 +322,68 @@ impl<'a> Document<'a> {
         }
         for index in 0..known.children.len() {
             let child = self.nodes.get(node).and_then(|node| node.children.get(index));
-            if let Some(child) = child.copied() {
+            if let Some((_, child)) = child.copied() {
                 self.forget(child);
             }
         }
+    }
+}
+
+/// What was read, for those who edit it.
+impl<'a> Document<'a> {
+    pub(crate) const fn bytes(&self) -> &'a [u8] {
+        self.text
+    }
+
+    pub(crate) const fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The members seen in a value, in their order, and where.
+    pub(crate) fn members(&self, at: usize) -> impl Iterator<Item = (usize, &Seen)> {
+        let seen = &self.seen;
+        let end = seen.get(at).map_or(0, |object| object.next);
+        let mut index = at.saturating_add(1);
+        std::iter::from_fn(move || {
+            let member = seen.get(index).filter(|_| index < end)?;
+            let own = index;
+            index = member.next;
+            Some((own, member))
+        })
+    }
+
+    pub(crate) fn value(&self, at: usize) -> Range<usize> {
+        self.seen.get(at).map(|seen| seen.value.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn is_object(&self, at: usize) -> bool {
+        self.text.get(self.value(at).start) == Some(&b'{')
+    }
+
+    /// Where an object's last member ends, and how many members it has.
+    pub(crate) fn object_end(&self, at: usize) -> (usize, usize) {
+        let end = self.before_space(self.value(at).end.saturating_sub(1));
+        (end, self.seen.get(at).map_or(0, |object| object.members))
+    }
+
+    /// What is cut to take a member out of its object, where so many before it are cut as well.
+    pub(crate) fn cut(&self, member: &Seen, cut: usize) -> Range<usize> {
+        let from = self.before_space(member.key);
+        let end = member.value.end;
+        if member.before > cut {
+            // With the comma before it.
+            return self.before_space(from.saturating_sub(1))..end;
+        }
+        let mut cursor = Cursor::from(self.text, end);
+        let has_comma = cursor.peek() == Some(b',');
+        from..if has_comma { cursor.at().saturating_add(1) } else { end }
+    }
+
+    /// The end of what stands before a position.
+    fn before_space(&self, at: usize) -> usize {
+        let before = self.text.get(..at).unwrap_or_default();
+        let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        before.iter().rposition(|byte| !is_space(byte)).map_or(0, |last| last.saturating_add(1))
     }
 }
 

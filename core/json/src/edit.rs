@@ -1,6 +1,7 @@
 //! Edits of JSON text that leave every other byte as it was.
 
-use super::cursor::{Cursor, JsonError, Key, Lengths};
+use super::cursor::JsonError;
+use super::document::{Document, ROOT};
 use super::read::{quoted, utf8, without_mark};
 use std::ops::Range;
 
@@ -55,7 +56,7 @@ impl Edit {
 #[inline(never)]
 pub fn apply(body: &[u8], edits: &[Edit]) -> Result<Option<Vec<u8>>, JsonError> {
     utf8(body)?;
-    Ok(edited(body, &[], &[edits])?.0)
+    Ok(edited(body, None, &[edits])?.0)
 }
 
 /// The same to a response, which a browser reads without its byte order mark, and whatever bytes its
@@ -64,35 +65,52 @@ pub fn apply(body: &[u8], edits: &[Edit]) -> Result<Option<Vec<u8>>, JsonError> 
 /// # Errors
 /// [`JsonError::Malformed`] when the browser takes it for no JSON either.
 pub fn apply_to_response(body: &[u8], edits: &[Edit]) -> Result<Option<Vec<u8>>, JsonError> {
-    Ok(edited(without_mark(body), &[], &[edits])?.0)
+    Ok(edited(without_mark(body), None, &[edits])?.0)
 }
 
 /// The text, where it is another one, and by number who changed it.
 pub type Outcome = (Option<Vec<u8>>, Vec<bool>);
 
 /// The text is gone over once for all edits that do not touch each other, which is once for all where
-/// nobody names a member twice.
+/// nobody names a member twice. Of keys that repeat each member is edited: readers differ in which counts.
+///
+/// A text that was read is not gone over again, where nobody edits what was not asked for; and there,
+/// of a key that repeats, only the last member is set, since its reader sees no other.
+#[inline(never)]
 pub(crate) fn edited(
     text: &[u8],
-    known: &[Range<usize>],
+    read: Option<&Document<'_>>,
     edits: &[&[Edit]],
 ) -> Result<Outcome, JsonError> {
-    let mut current: Option<Vec<u8>> = None;
-    let mut changed = vec![false; edits.len()];
     let each = edits.iter().enumerate();
     let each = each.flat_map(|(owner, edits)| edits.iter().map(move |edit| (owner, edit)));
-    let mut edits = each.peekable();
+    let all: Vec<(usize, &Edit)> = each.collect();
+    let mut changed = vec![false; edits.len()];
+    let mut current: Option<Vec<u8>> = None;
+    let mut read = read;
+    let mut rest = all.as_slice();
     loop {
         let mut plan = Plan::default();
-        while edits.next_if(|(owner, edit)| plan.add(&edit.path, &edit.change, *owner)).is_some() {}
-        let base = current.as_deref().unwrap_or(text);
-        let known = if current.is_some() { &[] } else { known };
-        let mut cursor = Cursor::knowing(base, known);
-        let mut splices = Splices::new(base);
-        plan.visit(&mut cursor, &mut splices, &mut changed)?;
-        cursor.end()?;
-        current = splices.finish().or(current);
-        if edits.peek().is_none() {
+        let taken = rest
+            .iter()
+            .take_while(|(owner, edit)| plan.add(&edit.path, &edit.change, *owner))
+            .count();
+        let (now, later) = rest.split_at_checked(taken).unwrap_or((rest, &[]));
+        let as_read = read.take().filter(|_| later.is_empty());
+        let outcome = as_read.and_then(|read| plan.carry_out(read, false, &mut changed));
+        let next = if let Some(next) = outcome {
+            next
+        } else {
+            let mut document = Document::new(current.as_deref().unwrap_or(text));
+            for (_, edit) in now {
+                document.ask(&mut edit.path.iter().map(String::as_str));
+            }
+            document.go(None)?;
+            plan.carry_out(&document, true, &mut changed).flatten()
+        };
+        current = next.or(current);
+        rest = later;
+        if rest.is_empty() {
             return Ok((current, changed));
         }
     }
@@ -147,9 +165,17 @@ struct Plan<'e> {
     owner: usize,
     /// In the order of their first edits, in which new members are added.
     children: Vec<Plan<'e>>,
-    /// The same by their keys.
-    sorted: Vec<usize>,
-    lengths: Lengths,
+}
+
+/// Where edits are carried out.
+struct Sheet<'r, 't, 'c> {
+    document: &'r Document<'t>,
+    /// By node, which child of its parent's plan it is.
+    places: Vec<Option<usize>>,
+    /// Whether of keys that repeat each member is edited.
+    is_each: bool,
+    splices: Splices<'t>,
+    changed: &'c mut [bool],
 }
 
 impl<'e> Plan<'e> {
@@ -166,37 +192,13 @@ impl<'e> Plan<'e> {
             (self.change, self.owner) = (Some(change), owner);
             return true;
         };
-        if let Ok(child) = self.place(key.as_bytes()) {
-            return self
-                .children
-                .get_mut(child)
-                .is_some_and(|child| child.add(rest, change, owner));
+        if let Some(child) = self.children.iter_mut().find(|child| child.key == key) {
+            return child.add(rest, change, owner);
         }
         let mut child = Plan { key, ..Plan::default() };
         child.add(rest, change, owner);
-        let place = self.place(key.as_bytes()).unwrap_or_else(|place| place);
-        self.sorted.insert(place, self.children.len());
-        self.lengths.add(key);
         self.children.push(child);
         true
-    }
-
-    fn place(&self, key: &[u8]) -> Result<usize, usize> {
-        self.sorted
-            .binary_search_by(|child| {
-                self.children.get(*child).map_or(&[][..], |child| child.key.as_bytes()).cmp(key)
-            })
-            .map(|place| self.sorted.get(place).copied().unwrap_or_default())
-    }
-
-    fn child(&self, key: &Key<'_>) -> Option<usize> {
-        if !self.lengths.may_have(key) {
-            return None;
-        }
-        match key.is_escaped {
-            true => self.place(key.text().as_bytes()).ok(),
-            false => self.place(key.raw).ok(),
-        }
     }
 
     /// The value to put where nothing is that could be edited: members set, in their parents; `None`
@@ -222,91 +224,91 @@ impl<'e> Plan<'e> {
         }
     }
 
-    /// Goes over an object, or over any other value, which stays as it is.
-    fn visit(
+    /// The new text, `None` where it is the same; nothing where something is edited that nobody asked
+    /// for when the text was read.
+    #[inline(never)]
+    fn carry_out(
         &self,
-        cursor: &mut Cursor<'_>,
-        splices: &mut Splices<'_>,
+        document: &Document<'_>,
+        is_each: bool,
         changed: &mut [bool],
-    ) -> Result<(), JsonError> {
-        if self.children.is_empty() || cursor.peek() != Some(b'{') {
-            return cursor.value().map(drop);
+    ) -> Option<Option<Vec<u8>>> {
+        let mut places = vec![None; document.nodes()];
+        self.find(document, ROOT, &mut places)?;
+        let splices = Splices::new(document.bytes());
+        let mut sheet = Sheet { document, places, is_each, splices, changed };
+        if document.is_object(ROOT) {
+            self.put_members(&mut sheet, ROOT);
         }
-        let mut seen = vec![false; self.children.len()];
-        let mut is_kept = false;
-        // Behind the brace, then behind each value, or the comma of what was cut from the front.
-        let mut before = cursor.at().saturating_add(1);
-        let mut end = before;
-        let mut next = cursor.first_key()?;
-        while let Some(key) = next {
-            // Repeated keys are all edited: readers differ in which one counts.
-            let child = self.child(&key);
-            if let Some(seen) = child.and_then(|child| seen.get_mut(child)) {
-                *seen = true;
-            }
-            let child = child.and_then(|child| self.children.get(child));
-            let is_cut = child.is_some_and(|child| child.change == Some(&Change::Remove));
-            if let Some(child) = child.filter(|_| is_cut) {
-                child.mark(changed);
-            }
-            match child {
-                Some(child) => end = child.edit(cursor, splices, changed)?,
-                None => end = cursor.value()?.end,
-            }
-            if !is_cut {
-                is_kept = true;
-                before = end;
-            } else if is_kept {
-                splices.replace(before..end, b"");
-                before = end;
-            } else {
-                let has_comma = cursor.peek() == Some(b',');
-                let cut_to = if has_comma { cursor.at().saturating_add(1) } else { end };
-                splices.replace(before..cut_to, b"");
-                before = cut_to;
-            }
-            next = cursor.next_key()?;
-        }
-        let absent = self.children.iter().zip(&seen).filter(|(_, seen)| !**seen);
-        for (child, _) in absent {
-            let Some(member) = child.made_member(changed) else { continue };
-            let comma = if is_kept { "," } else { "" };
-            splices.replace(end..end, format!("{comma}{member}").as_bytes());
-            is_kept = true;
-        }
-        Ok(())
+        Some(sheet.splices.finish())
     }
 
-    /// Edits the value of this member that comes next; where it ended.
-    fn edit(
+    fn find(
         &self,
-        cursor: &mut Cursor<'_>,
-        splices: &mut Splices<'_>,
-        changed: &mut [bool],
-    ) -> Result<usize, JsonError> {
-        let is_object = cursor.peek() == Some(b'{');
-        let start = cursor.at();
-        match self.change {
-            None if is_object => self.visit(cursor, splices, changed)?,
-            None => {
-                let place = cursor.value()?;
-                // An object is put in place of what has no members.
-                if let Some(made) = self.made(changed) {
-                    splices.replace(place, made.as_bytes());
-                }
-            }
-            Some(change) => {
-                cursor.value()?;
-                if let Change::Set(json) | Change::Replace(json) = change {
-                    let place = start..cursor.at();
-                    if splices.text.get(place.clone()) != Some(json.as_bytes()) {
-                        splices.replace(place, json.as_bytes());
-                        self.mark(changed);
-                    }
-                }
+        document: &Document<'_>,
+        node: usize,
+        places: &mut [Option<usize>],
+    ) -> Option<()> {
+        for (at, child) in self.children.iter().enumerate() {
+            let below = document.place(node, child.key.as_bytes()).ok()?;
+            *places.get_mut(below)? = Some(at);
+            child.find(document, below, places)?;
+        }
+        Some(())
+    }
+
+    /// Edits the members of the object that was seen there.
+    fn put_members(&self, sheet: &mut Sheet<'_, '_, '_>, at: usize) {
+        let document = sheet.document;
+        let mut last = vec![None; self.children.len()];
+        for (index, member) in document.members(at) {
+            let child = sheet.places.get(member.node).copied().flatten();
+            if let Some(last) = child.and_then(|child| last.get_mut(child)) {
+                *last = Some(index);
             }
         }
-        Ok(cursor.at())
+        let mut cut = 0_usize;
+        for (index, member) in document.members(at) {
+            let Some(place) = sheet.places.get(member.node).copied().flatten() else { continue };
+            let Some(child) = self.children.get(place) else { continue };
+            if child.change == Some(&Change::Remove) {
+                // Were only the last one cut, the one before it would count.
+                child.mark(sheet.changed);
+                sheet.splices.replace(document.cut(member, cut), b"");
+                cut = cut.saturating_add(1);
+            } else if sheet.is_each || last.get(place) == Some(&Some(index)) {
+                child.put(sheet, index);
+            }
+        }
+        let (end, members) = document.object_end(at);
+        let mut is_kept = members > cut;
+        for (child, _) in self.children.iter().zip(&last).filter(|(_, last)| last.is_none()) {
+            let Some(member) = child.made_member(sheet.changed) else { continue };
+            let comma = if is_kept { "," } else { "" };
+            sheet.splices.replace(end..end, format!("{comma}{member}").as_bytes());
+            is_kept = true;
+        }
+    }
+
+    /// Edits the value that was seen there.
+    fn put(&self, sheet: &mut Sheet<'_, '_, '_>, at: usize) {
+        let place = sheet.document.value(at);
+        match self.change {
+            None if sheet.document.is_object(at) => self.put_members(sheet, at),
+            // An object is put in place of what has no members.
+            None => {
+                if let Some(made) = self.made(sheet.changed) {
+                    sheet.splices.replace(place, made.as_bytes());
+                }
+            }
+            Some(Change::Set(json) | Change::Replace(json)) => {
+                if sheet.splices.text.get(place.clone()) != Some(json.as_bytes()) {
+                    sheet.splices.replace(place, json.as_bytes());
+                    self.mark(sheet.changed);
+                }
+            }
+            Some(Change::Remove) => {}
+        }
     }
 }
 
@@ -329,7 +331,6 @@ pub fn splice(text: &str, range: Range<usize>, with: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::Document;
     use super::*;
     use proptest::prelude::*;
 
@@ -412,6 +413,13 @@ mod tests {
 
     const KEYS: [&str; 4] = ["a", "b", "\\u0061", "c"];
 
+    /// All that [`edits`] may touch.
+    const EDITED: [&str; 27] = [
+        "a/a/a", "a/a/b", "a/a/c", "a/b/a", "a/b/b", "a/b/c", "a/c/a", "a/c/b", "a/c/c", "b/a/a",
+        "b/a/b", "b/a/c", "b/b/a", "b/b/b", "b/b/c", "b/c/a", "b/c/b", "b/c/c", "c/a/a", "c/a/b",
+        "c/a/c", "c/b/a", "c/b/b", "c/b/c", "c/c/a", "c/c/b", "c/c/c",
+    ];
+
     /// Objects in which keys repeat, also escaped.
     fn repeating() -> impl Strategy<Value = String> {
         let leaf = prop::sample::select(vec!["1", "[{}]", "{}", "null", "\"a\"", "long"]).prop_map(
@@ -448,22 +456,29 @@ mod tests {
         fn edits_of_many_are_those_of_each_in_turn(
             text in repeating(),
             all in prop::collection::vec(prop::collection::vec(edits(), 0..3), 0..4),
+            is_asked: bool,
         ) {
             let edits: Vec<_> = all.iter().map(Vec::as_slice).collect();
-            let document = Document::read(text.as_bytes(), ["a/b", "c"]).unwrap();
+            let text_bytes = text.as_bytes();
+            // Of some nobody asked for all that is edited.
+            let paths: &[&str] = if is_asked { &EDITED } else { &["a/b", "c"] };
+            let document = Document::read(text_bytes, paths).unwrap();
             let (together, changed) = document.edited(&edits).unwrap();
             let mut alone: Option<Vec<u8>> = None;
+            // Which of two new members comes first is no difference to a reader, nor what stands in a
+            // member that another one with its key follows.
+            let read = |text: Option<&[u8]>| -> serde_json::Value {
+                serde_json::from_slice(text.unwrap_or(text_bytes)).unwrap()
+            };
             for (edits, changed) in all.iter().zip(changed) {
-                let base = alone.as_deref().unwrap_or(text.as_bytes());
+                let base = alone.as_deref().unwrap_or(text_bytes);
                 let next = apply_to_response(base, edits).unwrap();
-                prop_assert_eq!(next.is_some(), changed, "{} {:?}", text, edits);
+                prop_assert!(next.is_some() || !changed, "{} {:?}", text, edits);
+                let is_other = next.is_some() && read(next.as_deref()) != read(Some(base));
+                prop_assert!(changed || !is_other, "{} {:?}", text, edits);
                 alone = next.or(alone);
             }
-            // Which of two new members comes first is no difference to a reader.
-            let read = |text: Option<Vec<u8>>| -> Option<serde_json::Value> {
-                text.map(|text| serde_json::from_slice(&text).unwrap())
-            };
-            prop_assert_eq!(read(together), read(alone));
+            prop_assert_eq!(read(together.as_deref()), read(alone.as_deref()), "{} {:?}", text, all);
         }
 
         #[test]

@@ -6,11 +6,13 @@ pub mod chunked;
 mod cursor;
 mod document;
 mod edit;
+mod events;
 mod read;
 mod skip;
 
 pub use cursor::{Cursor, JsonError, Key};
 pub use document::{Document, Opening};
 pub use edit::*;
+pub use events::{Event, Kinds};
 pub use read::*;
 pub use skip::{string_end, walk_on};

@@ -42,19 +42,9 @@ pub fn members(text: &str) -> Result<Option<Vec<Member<'_>>>, JsonError> {
 ///
 /// # Errors
 /// [`JsonError::Malformed`] when the text is not JSON.
-#[inline(never)]
 pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
     let mut cursor = Cursor::new(text.as_bytes());
-    let mut elements = Vec::new();
-    if cursor.peek() == Some(b'[') {
-        let mut has_next = cursor.first_element()?;
-        while has_next {
-            elements.push(text.get(cursor.value()?).unwrap_or_default());
-            has_next = cursor.next_element()?;
-        }
-    } else {
-        cursor.value()?;
-    }
+    let elements = listed(text, &mut cursor, usize::MAX)?;
     cursor.end()?;
     Ok(elements)
 }
@@ -64,9 +54,19 @@ pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
 /// # Errors
 /// [`JsonError::Malformed`] when the text up to there is not JSON.
 pub fn first_elements(text: &str, most: usize) -> Result<Vec<&str>, JsonError> {
-    let mut cursor = Cursor::new(text.as_bytes());
+    listed(text, &mut Cursor::new(text.as_bytes()), most)
+}
+
+/// Goes over the next value, or so many of its elements.
+#[inline(never)]
+fn listed<'a>(
+    text: &'a str,
+    cursor: &mut Cursor<'a>,
+    most: usize,
+) -> Result<Vec<&'a str>, JsonError> {
     let mut elements = Vec::new();
     if cursor.peek() != Some(b'[') {
+        cursor.value()?;
         return Ok(elements);
     }
     let mut has_next = cursor.first_element()?;
@@ -235,8 +235,13 @@ pub fn string_bytes(value: &[u8]) -> Option<Cow<'_, [u8]>> {
 /// Whether this JSON text is the string `wanted`.
 #[must_use]
 pub fn is_string(value: &[u8], wanted: &str) -> bool {
+    let inner = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    if inner == Some(wanted.as_bytes()) {
+        return true;
+    }
     // No byte is written with more than six; longer ones are not unescaped.
     value.len() <= wanted.len().saturating_mul(6).saturating_add(2)
+        && value.contains(&b'\\')
         && string_in(value).is_some_and(|text| text == wanted)
 }
 

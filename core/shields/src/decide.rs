@@ -6,19 +6,18 @@
 use crate::learned::Learned;
 use crate::ledger::{Ledger, Record};
 use crate::shields::{
-    BodyStep, Context, FrameStep, Head, HeadStep, Kept, Part, PeerStep, Place, Question,
-    ResponseStep, SHIELDS, Shield, ShieldSet, settables,
+    BodyStep, Context, EventTypes, FrameStep, Head, HeadStep, Kept, Part, PeerStep, Place,
+    Question, ResponseStep, SHIELDS, Shield, ShieldSet, settables,
 };
 use crate::verdict::{Action, Handler, Reply, flag};
 use mantle_settings::{EffectiveSettings, Mode};
 use mantle_wire::account_data;
 use mantle_wire::ice::IceServer;
 use mantle_wire::json::chunked::Source;
-use mantle_wire::json::{self, Document, Opening, Splices};
+use mantle_wire::json::{self, Document, Kinds, Opening, Splices};
 use mantle_wire::route::Endpoint;
 use mantle_wire::url::{Address, percent_decoded};
 use serde::Serialize;
-use std::borrow::Cow;
 
 /// Contents kept on this device, and their bytes.
 const MAX_KEPT: usize = 64;
@@ -29,6 +28,8 @@ const LARGE: usize = 256 * 1024;
 /// Bytes looked at in one go, and how far account data may reach over that.
 const PART: usize = 128 * 1024;
 const MARGIN: usize = 8 * 1024;
+/// Events of one kind that are told apart by what is behind its type, such as a device's ID.
+const MAX_BELOW: usize = 1024;
 /// How much longer a sync response may become by what is kept on this device.
 const MAX_GROWTH: usize = 4 << 20;
 
@@ -98,6 +99,39 @@ pub struct Delegate {
     /// What the person is asked; `None` where the handler has its own words, and for a prompt that
     /// is refused without asking.
     pub question: Option<&'static Question>,
+}
+
+/// Events of one kind in a sync response. An account has one of each type, so where one repeats only the
+/// last counts, as for the page; and few whose types go on behind that of the kind. Those before them
+/// are emptied, unread.
+struct Kind<'a> {
+    /// The type, and whether events of the kind have more behind it.
+    name: &'a [u8],
+    is_below: bool,
+    /// How many of its last events are read.
+    most: usize,
+    /// How many follow the present one.
+    unread: usize,
+    /// Whether a shield that may change the response is concerned.
+    is_held: bool,
+    is_emptied: bool,
+}
+
+impl<'a> Kind<'a> {
+    fn new(kinds: &Kinds<'a>, number: usize) -> Self {
+        let (name, is_below) = match kinds.whole(number) {
+            Some(name) => (name, false),
+            None => (kinds.below(number).unwrap_or_default(), true),
+        };
+        let most = if is_below { MAX_BELOW } else { 1 };
+        Self { name, is_below, most, unread: 0, is_held: false, is_emptied: false }
+    }
+
+    fn concerns(&self, types: &[EventTypes<'_>]) -> bool {
+        let may_be =
+            |kind: &EventTypes<'_>| !self.is_below || matches!(kind, EventTypes::AndBelow(_));
+        types.iter().any(|kind| may_be(kind) && kind.is(self.name))
+    }
 }
 
 /// What becomes of a sync response.
@@ -603,41 +637,78 @@ impl Engine {
             watching.iter().map(|(shield, _)| shield.account_data_types(&context)).collect();
         let mut missing: Vec<_> =
             watching.iter().map(|(shield, _)| shield.missing_account_data()).collect();
+        let mut kinds = Kinds::default();
+        for types in concerned.iter().flatten() {
+            match types {
+                EventTypes::One(one) => kinds.add(one),
+                EventTypes::AndBelow(one) => kinds.add_below(one),
+            }
+        }
+        for (kind, _) in missing.iter().copied().flatten() {
+            kinds.add(kind);
+        }
+        let (events, opening) = account_data::of(head.endpoint, text, &kinds).ok()?;
+        let mut kinds: Vec<_> =
+            (0..kinds.count()).map(|number| Kind::new(&kinds, number)).collect();
+        for kind in &mut kinds {
+            let mut concerned = watching.iter().zip(&concerned);
+            kind.is_held =
+                concerned.any(|((_, mode), types)| *mode != Mode::Flag && kind.concerns(types));
+        }
+        for event in &events {
+            if let Some(kind) = kinds.get_mut(event.kind) {
+                kind.unread = kind.unread.saturating_add(1);
+            }
+        }
         let mut splices = Splices::new(text);
         let mut grown = 0_usize;
-        let opening = account_data::each(head.endpoint, text, |event| {
-            // Few events concern anybody, and only those are read.
-            let mut content: Option<Cow<'_, str>> = None;
+        for event in events {
+            let Some(kind) = kinds.get_mut(event.kind) else { continue };
+            kind.unread = kind.unread.saturating_sub(1);
+            let content = text.get(event.content.clone()).unwrap_or_default();
+            if kind.unread >= kind.most {
+                if kind.is_held && content != b"{}" {
+                    kind.is_emptied = true;
+                    splices.replace(event.content, b"{}");
+                }
+                continue;
+            }
+            let event_type = text.get(event.event_type).and_then(json::string_bytes);
+            let event_type = event_type.unwrap_or_default();
+            let mut content = String::from_utf8_lossy(content);
             let mut is_other = false;
             let watching = watching.iter().zip(&mut steps).zip(&mut missing).zip(&concerned);
             for ((((shield, mode), (step, is_changed)), missing), types) in watching {
-                if missing.iter().any(|(kind, _)| kind.as_bytes() == &*event.event_type) {
+                if missing.iter().any(|(kind, _)| kind.as_bytes() == &*event_type) {
                     *missing = &[];
                 }
-                if !types.iter().any(|kind| kind.is(&event.event_type)) {
+                if !types.iter().any(|kind| kind.is(&event_type)) {
                     continue;
                 }
-                let content = content.get_or_insert_with(|| {
-                    String::from_utf8_lossy(text.get(event.content.clone()).unwrap_or_default())
-                });
-                let kind = String::from_utf8_lossy(&event.event_type);
-                let next = shield.account_data(&kind, content, &context, step);
-                if let Some(next) = next.ok().flatten().filter(|next| next != content) {
+                let kind = String::from_utf8_lossy(&event_type);
+                let next = shield.account_data(&kind, &content, &context, step);
+                if let Some(next) = next.ok().flatten().filter(|next| *next != content) {
                     *is_changed = true;
                     if *mode != Mode::Flag {
-                        *content = next.into();
+                        content = next.into();
                         is_other = true;
                     }
                 }
             }
-            if let Some(content) = content.filter(|_| is_other) {
+            if is_other {
                 grown = grown.saturating_add(content.len().saturating_sub(event.content.len()));
                 // A server repeats placeholders at no cost.
                 let with = if grown > MAX_GROWTH { b"{}" } else { content.as_bytes() };
                 splices.replace(event.content, with);
             }
-        })
-        .ok()?;
+        }
+        for kind in kinds.iter().filter(|kind| kind.is_emptied) {
+            for (place, types) in concerned.iter().enumerate() {
+                if let Some((_, is_changed)) = steps.get_mut(place) {
+                    *is_changed |= kind.concerns(types);
+                }
+            }
+        }
         let mut added = Vec::new();
         let all = watching.iter().zip(&mut steps).zip(missing);
         for (((_, mode), (_, is_changed)), missing) in all {

@@ -180,6 +180,54 @@ fn of_repeated_keys_none_is_left_that_the_browser_sees() {
     assert!(without_canary(&shown));
 }
 
+/// Account data with these events in it, as the page is given it.
+fn shown_events(events: &[String]) -> Vec<serde_json::Value> {
+    let body = format!(r#"{{"account_data":{{"events":[{}]}}}}"#, events.join(","));
+    let shown = shown(&mut engine(), "GET", &format!("{HS}/sync?since=s1"), body.as_bytes());
+    let shown: serde_json::Value = serde_json::from_slice(&shown).unwrap();
+    shown["account_data"]["events"].as_array().unwrap().clone()
+}
+
+#[test]
+fn of_events_of_one_type_the_last_counts() {
+    let event = |kind: &str, content: &str| format!(r#"{{"type":"{kind}","content":{content}}}"#);
+    let identity = event("m.identity_server", r#"{"base_url":"https://canary.example"}"#);
+    let kept = event("io.element.recent_emoji", r#"{"mantle":"one"}"#);
+    let other = event("m.direct", r#"{"a":1}"#);
+    let settings = event("im.vector.web.settings", r#"{"a":1}"#);
+    let events = [&identity, &kept, &other, &settings, &identity, &other, &kept].map(String::clone);
+    let shown = shown_events(&events);
+    let contents: Vec<_> = shown.iter().map(|event| event["content"].to_string()).collect();
+    assert_eq!(
+        contents,
+        [
+            "{}",
+            "{}",
+            r#"{"a":1}"#,
+            r#"{"a":1}"#,
+            r#"{"base_url":null}"#,
+            r#"{"a":1}"#,
+            r#"{"mine":1}"#
+        ]
+    );
+}
+
+#[test]
+fn events_of_many_devices_are_read_up_to_a_bound_and_take_no_others_place() {
+    let device = |number: usize| {
+        let kind = format!("io.element.matrix_client_information.DEVICE{number}");
+        format!(r#"{{"type":"{kind}","content":{{"name":"Element {number}"}}}}"#)
+    };
+    let settings = r#"{"type":"im.vector.web.settings","content":{"a":1}}"#.to_owned();
+    let mut events = vec![settings];
+    events.extend((0..1_030).map(device));
+    let shown = shown_events(&events);
+    assert_eq!(shown[0]["content"]["a"], 1);
+    assert_eq!(shown[6]["content"], serde_json::json!({}));
+    assert_eq!(shown[7]["content"]["name"], "Element 6");
+    assert_eq!(shown[1_030]["content"]["name"], "Element 1029");
+}
+
 #[test]
 fn what_the_browser_refuses_stays_as_it_is() {
     for case in cases() {

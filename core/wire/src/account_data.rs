@@ -1,9 +1,7 @@
 //! Global account data in the answers that carry it (Client-Server API, 'Client Config').
 
-use crate::json::{Cursor, Document, JsonError, Opening, string_bytes, walk_on};
+use crate::json::{Document, Event, JsonError, Kinds, Opening, walk_on};
 use crate::route::Endpoint;
-use std::borrow::Cow;
-use std::ops::Range;
 
 /// Where a sync answer holds global account data: keys with `/` between them; `None` for other
 /// endpoints.
@@ -16,66 +14,28 @@ pub const fn path(endpoint: Endpoint) -> Option<&'static str> {
     }
 }
 
-/// A global account data event that has content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event<'a> {
-    /// Its type, unescaped.
-    pub event_type: Cow<'a, [u8]>,
-    /// Where its content stands in the answer.
-    pub content: Range<usize>,
-}
-
-/// Shows the global account data events of a sync answer, in their order. Returns where more can
-/// be put; `None` where the answer cannot have any. The text is without byte order mark.
+/// The global account data events of these kinds in a sync answer, in their order, and where more can be
+/// put; `None` where the answer cannot have any. The text is without byte order mark.
 ///
 /// # Errors
 /// [`JsonError`] when the answer is not JSON.
-pub fn each<'a>(
+pub fn of(
     endpoint: Endpoint,
-    text: &'a [u8],
-    mut show: impl FnMut(Event<'a>),
-) -> Result<Option<Opening>, JsonError> {
-    let Some(path) = path(endpoint) else { return Ok(None) };
+    text: &[u8],
+    kinds: &Kinds<'_>,
+) -> Result<(Vec<Event>, Option<Opening>), JsonError> {
+    let Some(path) = path(endpoint) else { return Ok((Vec::new(), None)) };
     // Most answers have none: this is faster than to go over them.
     if memchr::memmem::find(text, KEY).is_none() && !hides_letters(text) {
-        return Ok(Opening::in_object(text, path));
+        return Ok((Vec::new(), Opening::in_object(text, path)));
     }
-    let document = Document::read(text, [path])?;
-    let mut cursor = Cursor::from(text, document.range(path).map_or(text.len(), |list| list.start));
-    if cursor.peek() != Some(b'[') {
-        return Ok(document.opening(path));
-    }
-    let has_any = cursor.first_element()?;
-    let mut has_next = has_any;
-    while has_next {
-        if let Some(event) = event(text, &mut cursor)? {
-            show(event);
-        }
-        has_next = cursor.next_element()?;
-    }
-    let end = cursor.at().saturating_sub(1);
-    let before = String::from(if has_any { "," } else { "" });
-    Ok(Some(Opening { place: end..end, before, after: String::new() }))
-}
-
-/// The event that comes next; `None` where it is none.
-fn event<'a>(text: &'a [u8], cursor: &mut Cursor<'a>) -> Result<Option<Event<'a>>, JsonError> {
-    if cursor.peek() != Some(b'{') {
-        cursor.value()?;
-        return Ok(None);
-    }
-    let (mut event_type, mut content) = (None, None);
-    let mut next = cursor.first_key()?;
-    while let Some(key) = next {
-        let value = cursor.value()?;
-        if key.is("type") {
-            event_type = text.get(value).and_then(string_bytes);
-        } else if key.is("content") {
-            content = Some(value);
-        }
-        next = cursor.next_key()?;
-    }
-    Ok(event_type.zip(content).map(|(event_type, content)| Event { event_type, content }))
+    let (document, events) = Document::read_events(text, path, kinds)?;
+    let list = document.range(path).filter(|list| text.get(list.start) == Some(&b'['));
+    let Some(list) = list else { return Ok((events, document.opening(path))) };
+    let end = list.end.saturating_sub(1);
+    let inner = text.get(list.start.saturating_add(1)..end).unwrap_or_default();
+    let before = String::from(if inner.trim_ascii_start().is_empty() { "" } else { "," });
+    Ok((events, Some(Opening { place: end..end, before, after: String::new() })))
 }
 
 const KEY: &[u8] = b"\"account_data\"";
@@ -165,14 +125,20 @@ mod tests {
     #[test]
     fn events_are_those_that_the_browser_sees() {
         let found = |endpoint, text: &str| {
-            let mut seen = Vec::new();
-            let list = each(endpoint, text.as_bytes(), |event| {
-                seen.push((
-                    String::from_utf8_lossy(&event.event_type).into_owned(),
-                    text.get(event.content.clone()).unwrap().to_owned(),
-                ));
-            })
-            .unwrap();
+            let mut kinds = Kinds::default();
+            for kind in ["a", "c", "d", "e"] {
+                kinds.add(kind);
+            }
+            kinds.add_below("b");
+            let (events, list) = of(endpoint, text.as_bytes(), &kinds).unwrap();
+            let seen: Vec<_> = events
+                .into_iter()
+                .map(|event| {
+                    let name = json::string_bytes(&text.as_bytes()[event.event_type]).unwrap();
+                    let name = String::from_utf8(name.into_owned()).unwrap();
+                    (name, text.get(event.content).unwrap().to_owned())
+                })
+                .collect();
             let Opening { place, before, after } = list.unwrap();
             let added = json::splice(text, place, &format!("{before}9{after}"));
             let path: Vec<_> = path(endpoint).unwrap().split('/').collect();
@@ -189,6 +155,10 @@ mod tests {
         );
         assert_eq!(found(Endpoint::Sync, text), (0, vec![]));
         assert_eq!(found(Endpoint::Sync, r#"{"x":1}"#), (0, vec![]));
+        let below = r#"{"account_data":{"events":[{"type":"b.x","content":1},{"type":"bx","content":2},{"type":"a.x","content":3}]}}"#;
+        assert_eq!(found(Endpoint::Sync, below), (3, vec![event("b.x", "1")]));
+        let gone = r#"{"account_data":{"events":[{"type":"a","content":1}]},"account_data":{}}"#;
+        assert_eq!(found(Endpoint::Sync, gone), (0, vec![]));
         let twice = r#"{"account_data":{"events":[{"type":"a","content":1}]},"account\u005fdata":{"events":[]}}"#;
         assert_eq!(found(Endpoint::Sync, twice), (0, vec![]));
         let other = r#"{"account_data":{"events":[{"type":"a","content":1}]},"account_data":{"events":{}}}"#;

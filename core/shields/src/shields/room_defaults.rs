@@ -6,6 +6,7 @@
 use super::{BodyStep, Context, Head, HeadStep, Info, ResponseStep, Shield, documented};
 use mantle_wire::json::{Document, Edit, JsonError, elements, get, get_str, utf8};
 use mantle_wire::route::Endpoint;
+use std::borrow::Cow;
 
 pub(super) struct RoomDefaults;
 
@@ -28,6 +29,9 @@ pub(super) static INFO: Info = Info {
 const GUESTS: &str =
     r#"{"type":"m.room.guest_access","state_key":"","content":{"guest_access":"forbidden"}}"#;
 const HISTORY: &str = r#"{"type":"m.room.history_visibility","state_key":"","content":{"history_visibility":"shared"}}"#;
+
+/// Where a server says whether rooms are encrypted.
+const KEYS: [&str; 2] = ["io.element.e2ee", "im.vector.riot.e2ee"];
 
 impl Shield for RoomDefaults {
     fn info(&self) -> &'static Info {
@@ -67,6 +71,13 @@ impl Shield for RoomDefaults {
         Ok(BodyStep::Edit(vec![Edit::set(&["initial_state"], format!("[{}]", events.join(",")))]))
     }
 
+    fn response_paths(&self, _head: &Head<'_>) -> Vec<Cow<'static, str>> {
+        let paths = KEYS.iter().flat_map(|key| {
+            ["default", "force_disable"].map(|member| format!("{key}/{member}").into())
+        });
+        paths.collect()
+    }
+
     fn response(
         &self,
         _head: &Head<'_>,
@@ -74,7 +85,7 @@ impl Shield for RoomDefaults {
         _body: &Document<'_>,
     ) -> Result<ResponseStep, JsonError> {
         let mut step = ResponseStep::default();
-        for key in ["io.element.e2ee", "im.vector.riot.e2ee"] {
+        for key in KEYS {
             step.edits.push(Edit::replace(&[key, "default"], "true"));
             step.edits.push(Edit::remove(&[key, "force_disable"]));
         }

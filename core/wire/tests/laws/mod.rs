@@ -15,6 +15,7 @@ mod oracle;
 
 use mantle_wire::account_data;
 use mantle_wire::ice::{IceServer, is_relay_candidate, relay_only, without_related_address};
+use mantle_wire::json::{self, Event, Kinds};
 use mantle_wire::route::{Endpoint, Route, route};
 use mantle_wire::url::{Address, Found, encoded, found, percent_decoded, with_parameter};
 use oracle::{Read, head};
@@ -195,19 +196,16 @@ pub fn sync_account_data(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let (kind, body) = head(text);
     let endpoint = if kind == "sliding" { Endpoint::SlidingSync } else { Endpoint::Sync };
-    let mut events = Vec::new();
-    let outcome = account_data::each(endpoint, body.as_bytes(), |event| {
-        let kind = String::from_utf8_lossy(&event.event_type).into_owned();
-        events.push((kind, body[event.content].to_owned()));
-    });
+    let kinds = Kinds::default();
+    let outcome = account_data::of(endpoint, body.as_bytes(), &kinds);
     // A response that has no account data is not gone over, and so not refused either.
     let is_looked_at = body.contains("\"account_data\"");
     let value = match oracle::read(body) {
-        Read::Invalid => return assert!(outcome.is_err() || !is_looked_at, "{events:?}"),
+        Read::Invalid => return assert!(outcome.is_err() || !is_looked_at, "{outcome:?}"),
         Read::Valid | Read::Unknown => return,
         Read::Value(value) => value,
     };
-    let opening = outcome.unwrap();
+    let (_, opening) = outcome.unwrap();
     let path = account_data::path(endpoint).unwrap();
     let list = path.split('/').try_fold(&value, |value, key| value.as_object()?.get(key));
     let list = list.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -218,8 +216,15 @@ pub fn sync_account_data(input: &[u8]) {
             Some((kind, event.get("content")?.clone()))
         })
         .collect();
-    let read =
-        |(kind, text): (String, String)| (kind, serde_json::from_str::<Value>(&text).unwrap());
+    let mut kinds = Kinds::default();
+    for (kind, _) in &wanted {
+        kinds.add(kind);
+    }
+    let (events, _) = account_data::of(endpoint, body.as_bytes(), &kinds).unwrap();
+    let read = |event: Event| {
+        let content = serde_json::from_str::<Value>(&body[event.content]).unwrap();
+        (json::string(body[event.event_type].as_bytes()).unwrap(), content)
+    };
     assert_eq!(events.into_iter().map(read).collect::<Vec<_>>(), wanted);
     // What is put where there is room comes last.
     let Some(opening) = opening else { return assert!(!value.is_object()) };
@@ -231,6 +236,6 @@ pub fn sync_account_data(input: &[u8]) {
     assert_eq!((&there[..there.len() - 1], &there[there.len() - 1]), (list, &Value::from(9)));
     // In any part of it, whatever was found lies alone in an answer that holds the same.
     for alone in account_data::mentions(endpoint, body.as_bytes()).flatten() {
-        let _ = account_data::each(endpoint, alone.as_bytes(), |_| {});
+        let _ = account_data::of(endpoint, alone.as_bytes(), &Kinds::default());
     }
 }
