@@ -19,6 +19,8 @@ import {
 
 const ELEMENT = "chat.example.org";
 const OTHER = "other.example.org";
+/** Browsers apply a rule for pages of a host to those of its subdomains. */
+const BELOW = `shop.${ELEMENT}`;
 const TARGETS = {
   manager: "https://scalar.vector.im/backstop",
   identity: "https://vector.im/_matrix/identity/v2/backstop",
@@ -239,7 +241,7 @@ for (const kind of bothBrowsers) {
 
     before(async () => {
       recorder = await startRecorder({
-        hosts: { [ELEMENT]: fixture(kind), [OTHER]: fixture(kind) },
+        hosts: { [ELEMENT]: fixture(kind), [OTHER]: fixture(kind), [BELOW]: fixture(kind) },
       });
       withMantle = await launchMantle(kind, recorder.port);
       extensionPage = await withMantle.openExtensionPage("popup.html");
@@ -324,6 +326,15 @@ for (const kind of bothBrowsers) {
         assertAllChannels(kind, target, ways[target]);
       }
       assert.ok(referers.some((referer) => referer.endsWith(` from https://${OTHER}/`)));
+    });
+
+    it("a page of a subdomain meets these rules, and reaches other hosts by every channel", async () => {
+      const ways = await reached(withMantle.newPage, BELOW);
+      assert.deepEqual(
+        { manager: ways.manager, identity: ways.identity, ownManager: ways.ownManager },
+        { manager: [], identity: [], ownManager: [] },
+      );
+      assertAllChannels(kind, "free", ways.free);
     });
 
     it("a person can still open such a service in the tab, which is not told where from", async () => {

@@ -6,13 +6,14 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, describe, it } from "node:test";
 import type { Page } from "puppeteer-core";
-import { bothBrowsers, launch } from "../support/browsers.ts";
-import type { LaunchedBrowser } from "../support/browsers.ts";
+import { bothBrowsers } from "../support/browsers.ts";
 import { drive, openClient } from "../support/client-page.ts";
+import { plainPicture } from "../support/pictures.ts";
 import type { Account } from "../support/synapse.ts";
 import { HOMESERVER, startWorld } from "../support/world.ts";
 import type { World } from "../support/world.ts";
-import { testBuild, until } from "./extension-pages.ts";
+import { launchMantle, storeSettings, until } from "./extension-pages.ts";
+import type { ExtensionBrowser } from "./extension-pages.ts";
 
 const PASSWORD = "correct horse battery staple";
 /** Where Element keeps its client, which Mantle asks and the page may hear. */
@@ -226,8 +227,9 @@ describe("a page that patches what it can", { timeout: 600_000 }, () => {
 
   for (const kind of bothBrowsers) {
     describe(kind, () => {
-      let browser: LaunchedBrowser;
+      let browser: ExtensionBrowser;
       let page: Page;
+      let roomId: string;
       /** Who called what, and from where; empty afterwards. */
       const takeHeard = (): Promise<Record<string, string>> =>
         page.evaluate(() => {
@@ -238,10 +240,10 @@ describe("a page that patches what it can", { timeout: 600_000 }, () => {
         });
 
       before(async () => {
-        browser = await launch(kind, {
-          proxyPort: world.recorder.port,
-          extension: testBuild(kind),
-        });
+        browser = await launchMantle(kind, world.recorder.port);
+        const options = await browser.openExtensionPage("options.html");
+        await storeSettings(options, { version: 1, shields: { "room-pictures": "on" } });
+        await options.close();
         page = await browser.newPage();
         await openClient(page);
       });
@@ -305,12 +307,12 @@ describe("a page that patches what it can", { timeout: 600_000 }, () => {
         const credentials = await drive(page, "login", user, PASSWORD);
         await drive(page, "start", credentials, { storage: "indexeddb" });
         const name = `canary-${kind}`;
-        const { roomId } = await drive(page, "createRoom", {
+        ({ roomId } = await drive(page, "createRoom", {
           name,
           topic: "a topic",
           encrypted: true,
           invite: [bob.userId],
-        });
+        }));
         await drive(page, "roomName", roomId, name);
         await drive(page, "sendText", roomId, "a message");
         await drive(page, "setRoomName", roomId, `${name}-2`);
@@ -330,6 +332,16 @@ describe("a page that patches what it can", { timeout: 600_000 }, () => {
         // that all of it works.
         if (kind === "chromium")
           assert.match(client ?? "", /-extension:\/\//, "Mantle is not heard");
+        assert.deepEqual(others, {});
+      });
+
+      it("hears nothing while the room's picture is encrypted, read and shown", async () => {
+        const green = [20, 160, 60] as const;
+        const bytes = plainPicture([...green], 300).toString("base64");
+        const { uri } = await drive(page, "uploadPicture", "room.png", "image/png", bytes);
+        await drive(page, "setRoomAvatar", roomId, uri);
+        await drive(page, "seeRoomPicture", roomId, green);
+        const { [PEG]: _, ...others } = await takeHeard();
         assert.deepEqual(others, {});
       });
 

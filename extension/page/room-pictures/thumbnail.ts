@@ -1,5 +1,18 @@
 /** Small copies of pictures, made by the browser: what is shown is never what somebody sent. */
-import { NativeBlob, NativePromise, page, pageDocument } from "../primordials/primordials.ts";
+import {
+  canvasBlob,
+  canvasContext,
+  closePicture,
+  decodePicture,
+  drawPicture,
+  pictureHeight,
+  pictureWidth,
+  setCanvasHeight,
+  setCanvasWidth,
+  setSmoothing,
+} from "../primordials/canvas.ts";
+import { createElement } from "../primordials/dom.ts";
+import { NativeBlob, NativePromise } from "../primordials/primordials.ts";
 import type { PictureKind } from "./kind.ts";
 
 /** Shorter side, in pixels: twice what Element shows at most. */
@@ -9,34 +22,34 @@ const LONG_SIDE = 800;
 /** For browsers that write WebP; others write PNG. */
 const QUALITY = 0.9;
 
-/** `createImageBitmap`, as it was before the page ran. */
-const decode = page.createImageBitmap.bind(page) as (blob: Blob) => Promise<ImageBitmap>;
-
 /** Rejects where the browser cannot decode it. */
 export async function thumbnail(
   bytes: Uint8Array<ArrayBuffer>,
   { type }: PictureKind,
 ): Promise<Blob> {
-  const bitmap = await decode(new NativeBlob([bytes], { type }));
+  const bitmap = await decodePicture(new NativeBlob([bytes], { type }));
   try {
-    const { width, height } = bitmap;
+    const width = pictureWidth(bitmap);
+    const height = pictureHeight(bitmap);
     const long = Math.max(width, height);
     const scale = Math.min(1, SIDE / Math.min(width, height), LONG_SIDE / long);
-    const canvas = pageDocument.createElement("canvas");
-    canvas.width = Math.max(1, Math.round(width * scale));
-    canvas.height = Math.max(1, Math.round(height * scale));
-    const context = canvas.getContext("2d");
+    const wide = Math.max(1, Math.round(width * scale));
+    const high = Math.max(1, Math.round(height * scale));
+    const canvas = createElement("canvas");
+    setCanvasWidth(canvas, wide);
+    setCanvasHeight(canvas, high);
+    const context = canvasContext(canvas, "2d");
     if (context === null) throw new Error("no canvas");
-    context.imageSmoothingQuality = "high";
-    context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    setSmoothing(context, "high");
+    drawPicture(context, bitmap, 0, 0, wide, high);
     return await new NativePromise<Blob>((resolve, reject) => {
       const made = (blob: Blob | null): void => {
         if (blob === null) reject(new Error("no thumbnail"));
         else resolve(blob);
       };
-      canvas.toBlob(made, "image/webp", QUALITY);
+      canvasBlob(canvas, made, "image/webp", QUALITY);
     });
   } finally {
-    bitmap.close();
+    closePicture(bitmap);
   }
 }
