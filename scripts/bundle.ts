@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import path from "node:path";
 
-import { build, type OutputFile, type Plugin } from "esbuild";
+import { build, type BuildResult, type Plugin } from "esbuild";
 
 import { type CoreWasm, moduleNames } from "./core-wasm.ts";
 import { filesBelow } from "./fingerprint.ts";
@@ -29,6 +29,8 @@ interface Tables {
 interface Rule {
   condition: { initiatorDomains?: string[]; requestDomains?: string[] };
 }
+
+type Bundles = BuildResult<{ write: false; metafile: true }>;
 
 /** By shield. */
 type Rulesets = Record<string, Rule[]>;
@@ -59,14 +61,18 @@ export async function bundleExtension(
   version: string,
   out: string,
 ): Promise<void> {
-  const pages = readdirSync(path.join(root, "extension/ui"), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => entry.name)
-    .filter((name) => existsSync(path.join(root, `extension/ui/${name}/${name}.ts`)))
-    .sort();
-  const scripts = await bundleScripts(core, sites, {
+  const pages = new Map(
+    readdirSync(path.join(root, "extension/ui"))
+      .sort()
+      .flatMap((name) => {
+        const scripts = [".ts", ".tsx"].map((ending) => `extension/ui/${name}/${name}${ending}`);
+        const script = scripts.find((file) => existsSync(path.join(root, file)));
+        return script === undefined ? [] : [[name, script] as const];
+      }),
+  );
+  const { scripts, packages } = await bundleScripts(core, sites, {
     ...entries,
-    ...Object.fromEntries(pages.map((name) => [name, `extension/ui/${name}/${name}.ts`])),
+    ...Object.fromEntries(pages),
   });
 
   const rulesets = JSON.parse(readFileSync(path.join(root, rulesFile), "utf8")) as Rulesets;
@@ -81,7 +87,7 @@ export async function bundleExtension(
 
     put("manifest.json", manifestFor(browser, [...sites], version, Object.keys(rulesets)));
     for (const [file, content] of scripts) put(file, content);
-    for (const name of pages) copyAssets(`extension/ui/${name}`, fresh, [".html", ".css"]);
+    for (const name of pages.keys()) copyAssets(`extension/ui/${name}`, fresh, [".html", ".css"]);
     for (const name of packagedModules) {
       put(`mantle_${name}_bg.wasm`, readFileSync(path.join(root, core.modules[name].wasm)));
     }
@@ -97,6 +103,7 @@ export async function bundleExtension(
       put("managed-schema.json", readFileSync(path.join(root, schemaFile)));
     }
     copyAssets("LICENSE", path.join(fresh, "LICENSE"), [""]);
+    put("licences-of-others.txt", licencesOf(packages));
 
     rmSync(target, { recursive: true, force: true });
     renameSync(fresh, target);
@@ -118,7 +125,7 @@ async function bundleScripts(
   core: CoreWasm,
   sites: readonly string[],
   entryPoints: Record<string, string>,
-): Promise<Map<string, Uint8Array>> {
+): Promise<{ scripts: Map<string, Uint8Array>; packages: string[] }> {
   const present = Object.entries(entryPoints).filter(([, file]) => {
     const there = existsSync(path.join(root, file));
     // scripts/check refuses such a package; while files are being written it is good enough.
@@ -136,11 +143,46 @@ async function bundleScripts(
       [],
     ),
   ]);
-  return new Map(
-    outputs
-      .flat()
-      .map((file) => [path.relative(path.join(root, "bundle"), file.path), file.contents]),
+  const files = outputs.flatMap(({ outputFiles }) => outputFiles);
+  return {
+    scripts: new Map(
+      files.map((file) => [path.relative(path.join(root, "bundle"), file.path), file.contents]),
+    ),
+    packages: [...new Set(outputs.flatMap(packagesIn))].sort(),
+  };
+}
+
+/** Folders of the npm packages that have code in a bundle. */
+function packagesIn({ metafile }: Bundles): string[] {
+  return Object.values(metafile.outputs).flatMap(({ inputs }) =>
+    Object.entries(inputs).flatMap(([file, { bytesInOutput }]) => {
+      const folder = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(file)?.[0];
+      return folder === undefined || bytesInOutput === 0 ? [] : [folder];
+    }),
   );
+}
+
+/**
+ * What the licences of those packages ask to be passed on. One that package.json does not name among
+ * its `dependencies`, by which the bill of materials goes, is no part of a package.
+ */
+function licencesOf(packages: readonly string[]): string {
+  const lock = JSON.parse(readFileSync(path.join(root, "package-lock.json"), "utf8")) as {
+    packages: Record<string, { version: string; dev?: boolean }>;
+  };
+  const texts = packages.map((folder) => {
+    const place = folder.slice(folder.indexOf("node_modules/"));
+    const name = place.slice("node_modules/".length);
+    const locked = lock.packages[place];
+    if (locked === undefined || locked.dev === true) {
+      throw new Failure(
+        `${name} is in the extension's scripts, but no dependency of package.json.`,
+      );
+    }
+    const licence = readFileSync(path.join(root, folder, "LICENSE"), "utf8").trim();
+    return `${name} ${locked.version}\n\n${licence}\n`;
+  });
+  return texts.join(`\n${"-".repeat(72)}\n\n`);
 }
 
 async function bundled(
@@ -148,12 +190,13 @@ async function bundled(
   sites: readonly string[],
   entryPoints: readonly (readonly [string, string])[],
   plugins: readonly Plugin[],
-): Promise<readonly OutputFile[]> {
+): Promise<Bundles> {
   const outcome = await build({
     absWorkingDir: root,
     entryPoints: Object.fromEntries(entryPoints),
     outdir: "bundle",
     write: false,
+    metafile: true,
     bundle: true,
     format: "iife",
     // Readable in a store's review and still small: names stay, space goes.
@@ -164,6 +207,8 @@ async function bundled(
     legalComments: "none",
     target: ["chrome119", "firefox128"],
     tsconfigRaw: { compilerOptions: { target: "ES2022", verbatimModuleSyntax: true } },
+    jsx: "automatic",
+    jsxImportSource: "preact",
     logLevel: "silent",
     plugins: [
       coreModules(core),
@@ -178,7 +223,7 @@ async function bundled(
     const at = warning.location;
     console.warn(`build: ${at === null ? "" : `${at.file}:${at.line}: `}${warning.text}`);
   }
-  return outcome.outputFiles;
+  return outcome;
 }
 
 /** Resolves the generated bindings, and the WASM as text that a script can carry. */

@@ -66,9 +66,11 @@ it("names every dependency, and none that is gone", () => {
   const rust = [...manifests, "scripts/generate/Cargo.toml"].flatMap((file) =>
     fromCargo(read(file)),
   );
-  const npm = Object.keys(
-    (JSON.parse(read("package.json")) as { devDependencies: object }).devDependencies,
-  );
+  const { dependencies, devDependencies } = JSON.parse(read("package.json")) as {
+    dependencies: object;
+    devDependencies: object;
+  };
+  const npm = Object.keys({ ...dependencies, ...devDependencies });
   const document = read("docs/dependencies.md");
   const named = document
     .split("\n")

@@ -43,7 +43,7 @@ const extensionLayers: Record<string, readonly string[]> = {
   "ui/popup": ["protocol", "browser", "ui/shared", generated],
   "ui/checkup": ["protocol", "browser", "ui/shared", generated],
   "ui/first-run": ["protocol", "browser", "ui/shared", generated],
-  "ui/ledger": ["protocol", "browser", "ui/shared", generated],
+  "ui/ledger": ["protocol", "browser", "ui/shared", generated, "preact", "d3-array"],
   "ui/options": ["protocol", "browser", "ui/shared", generated],
   "page/primordials": [],
   "page/texts": ["page/primordials"],

@@ -1,6 +1,6 @@
 /**
- * The bill of materials in CycloneDX 1.6: crates linked into the WASM are `required`, what only
- * builds or tests is `excluded`. From the lock files and cargo's resolved graph; no time and no
+ * The bill of materials in CycloneDX 1.6: crates linked into the WASM and npm packages bundled into
+ * the scripts are `required`, what only builds or tests is `excluded`. From the lock files and cargo's resolved graph; no time and no
  * random number, so that it is the same for everyone.
  */
 
@@ -52,7 +52,10 @@ interface PackageLock {
       version?: string;
       integrity?: string;
       license?: string;
+      /** Reached by what builds or tests alone. */
+      dev?: boolean;
       dependencies?: Record<string, string>;
+      devDependencies?: Record<string, string>;
       optionalDependencies?: Record<string, string>;
     }
   >;
@@ -203,6 +206,7 @@ function npmPackages(): Bill & { roots: string[] } {
   const dependsOn = new Map<string, string[]>();
   for (const [place, entry] of Object.entries(lock.packages)) {
     const wanted = Object.keys({ ...entry.dependencies, ...entry.optionalDependencies });
+    const isInside = entry.dev !== true;
     const found = wanted.flatMap((name) => resolve(place, name) ?? []).map(refOf);
     if (place === "") continue;
     const ref = refOf(place);
@@ -213,8 +217,8 @@ function npmPackages(): Bill & { roots: string[] } {
       "bom-ref": ref,
       name: decodeURIComponent(ref.slice("pkg:npm/".length, ref.lastIndexOf("@"))),
       version: entry.version ?? "",
-      // Nothing from npm is inside a package: it builds or tests.
-      scope: "excluded",
+      // The build refuses to bundle a package that is marked as one for builds and tests.
+      scope: isInside ? "required" : "excluded",
       ...(algorithm === "sha512"
         ? { hashes: [{ alg: "SHA-512", content: Buffer.from(base64, "base64").toString("hex") }] }
         : {}),
@@ -224,8 +228,10 @@ function npmPackages(): Bill & { roots: string[] } {
       purl: ref,
     });
   }
-  const top = lock.packages[""] as { devDependencies?: Record<string, string> } | undefined;
-  const roots = Object.keys(top?.devDependencies ?? {}).flatMap((name) => resolve("", name) ?? []);
+  const top = lock.packages[""];
+  const roots = Object.keys({ ...top?.dependencies, ...top?.devDependencies }).flatMap(
+    (name) => resolve("", name) ?? [],
+  );
   return {
     components: [...known.values()],
     dependencies: [...dependsOn].map(([ref, list]) => ({ ref, dependsOn: list })),

@@ -88,6 +88,16 @@ for (const kind of bothBrowsers) {
         all.some((row) => row.getAttribute("aria-rowindex") === "10000"),
       );
       await until(() => last, "the last row");
+      // What is left of a list that was scrolled far down is in view.
+      await type("no such host");
+      await until(async () => (await rows()).length === 0, "no rows");
+      await ledger.select("#filters label:nth-of-type(4) select", "1");
+      await type("typing hs.1.example");
+      await until(async () => (await rows()).length > 0, "rows of a short list");
+      await ledger.select("#filters label:nth-of-type(4) select", "0");
+      await type("");
+      await until(async () => (await count()) === String(ENTRIES), "all entries again");
+      await ledger.focus(".list");
       await ledger.keyboard.press("Home");
     });
 
@@ -136,6 +146,9 @@ for (const kind of bothBrowsers) {
       await ledger.select("#filters label:nth-of-type(3) select", "");
       await ledger.select("#filters label:nth-of-type(4) select", "14");
       assert.equal((await ledger.$$(".days i")).length, 14);
+      // Numbers that a bar's height can be read by without a mouse.
+      const steps = await ledger.$$eval(".days .step", (all) => all.map((one) => one.textContent));
+      assert.ok(steps.length > 0 && steps.every((step) => /^[\d,]+$/.test(step ?? "")), `${steps}`);
       assert.ok((await ledger.$$(".hosts li")).length > 3);
     });
 

@@ -411,7 +411,14 @@ describe("bill of materials", () => {
     }
     assert.deepEqual(scope("pkg:cargo/proptest@"), ["excluded"]);
     assert.deepEqual(scope("pkg:cargo/serde_derive@"), ["excluded"]);
-    assert.deepEqual(scope("pkg:npm/"), ["excluded"]);
+    for (const inside of ["preact", "d3-array", "internmap"]) {
+      assert.deepEqual(scope(`pkg:npm/${inside}@`), ["required"], inside);
+    }
+    const others = bill.components.filter(
+      ({ name, "bom-ref": ref }) =>
+        ref.startsWith("pkg:npm/") && !["preact", "d3-array", "internmap"].includes(name),
+    );
+    assert.deepEqual([...new Set(others.map((one) => one.scope))], ["excluded"]);
     const unhashed = bill.components.filter((component) => component.hashes === undefined);
     assert.deepEqual(
       unhashed.map((component) => component.name),

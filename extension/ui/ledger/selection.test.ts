@@ -4,14 +4,17 @@ import { describe, test } from "node:test";
 
 import type { DayRow } from "../../browser/ledger.ts";
 import {
+  EVERYTHING,
   asCsv,
   asJson,
   barsOf,
   daysBack,
+  filterOf,
   handledIn,
   hostsOf,
   nameOf,
   selected,
+  stepsUpTo,
 } from "./selection.ts";
 
 const row = (more: Partial<DayRow> = {}): DayRow => ({
@@ -77,6 +80,29 @@ describe("the ledger's page", () => {
     );
     assert.deepEqual(hostsOf(rows, 1), [["other.example", 3]]);
     assert.deepEqual(barsOf([row({ day: "x" })], "x", "2026-03-28"), []);
+  });
+
+  test("draws lines at round numbers, none above the highest bar and none of half a request", () => {
+    assert.deepEqual(stepsUpTo(0), []);
+    assert.deepEqual(stepsUpTo(1), [1]);
+    assert.deepEqual(stepsUpTo(3), [1, 2, 3]);
+    assert.deepEqual(stepsUpTo(1234), [500, 1000]);
+    for (let highest = 1; highest < 5000; highest += 7) {
+      const steps = stepsUpTo(highest);
+      assert.ok(steps.length >= 1 && steps.length <= 5, `${highest}: ${steps.join()}`);
+      assert.ok(steps.every((step) => step <= highest));
+    }
+  });
+
+  test("takes a query's words apart, and today for one of its days", () => {
+    const query = { ...EVERYTHING, search: "  Typing hs ", days: 1 };
+    assert.deepEqual(filterOf(query, "2026-03-28"), {
+      words: ["typing", "hs"],
+      shield: "",
+      host: "",
+      since: "2026-03-28",
+    });
+    assert.equal(filterOf({ ...query, days: 0 }, "2026-03-28").since, "");
   });
 
   test("goes back whole days over the end of a month", () => {

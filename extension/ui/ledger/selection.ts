@@ -1,4 +1,6 @@
 /** Which rows of the ledger are shown, and what they come to. */
+import { rollup, sum, ticks } from "d3-array";
+
 import type { DayRow } from "../../browser/ledger.ts";
 import { dayOf, isHandled } from "../../browser/ledger.ts";
 import { ofTables, text } from "../../browser/messages.ts";
@@ -13,6 +15,19 @@ export function nameOf(shield: string): string {
     : ofTables(`shield_${shield}_name`, shield);
 }
 
+/** What the person asked for. */
+export interface Query {
+  readonly search: string;
+  /** Empty: any. */
+  readonly shield: string;
+  /** Empty: any. */
+  readonly host: string;
+  /** So many, today included; 0: all there are. */
+  readonly days: number;
+}
+
+export const EVERYTHING: Query = { search: "", shield: "", host: "", days: 14 };
+
 export interface Filter {
   /** All of them must be in a row's words. */
   readonly words: readonly string[];
@@ -22,6 +37,11 @@ export interface Filter {
   readonly host: string;
   /** First day, as 2026-01-31; empty: from the beginning. */
   readonly since: string;
+}
+
+export function filterOf({ search, shield, host, days }: Query, today: string): Filter {
+  const words = search.toLowerCase().split(/\s+/).filter(Boolean);
+  return { words, shield, host, since: days === 0 ? "" : daysBack(today, days) };
 }
 
 export function selected(
@@ -40,7 +60,15 @@ export function selected(
 
 /** Stopped and changed requests. */
 export function handledIn(rows: readonly DayRow[]): number {
-  return rows.reduce((sum, { action, count }) => sum + (isHandled(action) ? count : 0), 0);
+  return sum(handled(rows), countOf);
+}
+
+function handled(rows: readonly DayRow[]): DayRow[] {
+  return rows.filter(({ action }) => isHandled(action));
+}
+
+function countOf({ count }: DayRow): number {
+  return count;
 }
 
 export interface Bar {
@@ -55,16 +83,17 @@ const NOON = "T12:00:00";
 
 /** From the first day to the last, days without anything included; several to a bar where many. */
 export function barsOf(rows: readonly DayRow[], first: string, last: string): Bar[] {
-  const counts = new Map<string, number>();
-  for (const row of rows) {
-    if (isHandled(row.action)) counts.set(row.day, (counts.get(row.day) ?? 0) + row.count);
-  }
+  const counts = rollup(
+    handled(rows),
+    (own) => sum(own, countOf),
+    ({ day }) => day,
+  );
   const days = daysBetween(first, last);
   const step = Math.max(1, Math.ceil(days.length / MAX_BARS));
   const bars: Bar[] = [];
   for (let at = 0; at < days.length; at += step) {
     const own = days.slice(at, at + step);
-    const count = own.reduce((sum, day) => sum + (counts.get(day) ?? 0), 0);
+    const count = sum(own, (day) => counts.get(day) ?? 0);
     bars.push({ from: own[0] ?? first, to: own.at(-1) ?? last, count });
   }
   return bars;
@@ -72,11 +101,17 @@ export function barsOf(rows: readonly DayRow[], first: string, last: string): Ba
 
 /** The busiest hosts, with what was stopped or changed on the way to them. */
 export function hostsOf(rows: readonly DayRow[], most: number): [host: string, count: number][] {
-  const counts = new Map<string, number>();
-  for (const { host, action, count } of rows) {
-    if (host !== "" && isHandled(action)) counts.set(host, (counts.get(host) ?? 0) + count);
-  }
+  const counts = rollup(
+    handled(rows).filter(({ host }) => host !== ""),
+    (own) => sum(own, countOf),
+    ({ host }) => host,
+  );
   return [...counts].sort(([, a], [, b]) => b - a).slice(0, most);
+}
+
+/** Round numbers for lines across the bars, of which the highest stands for `highest`. */
+export function stepsUpTo(highest: number): number[] {
+  return ticks(0, highest, 3).filter((step) => step > 0 && Number.isInteger(step));
 }
 
 /** So many days back from one, itself included. */
