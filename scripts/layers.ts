@@ -41,7 +41,7 @@ const extensionLayers: Record<string, readonly string[]> = {
   relay: ["protocol", "browser"],
   "ui/shared": ["protocol", "browser", generated],
   "ui/popup": ["protocol", "browser", "ui/shared", generated],
-  "ui/checkup": ["protocol", "browser", "ui/shared", generated],
+  "ui/checkup": ["protocol", "browser", "ui/shared", generated, "preact"],
   "ui/first-run": ["protocol", "browser", "ui/shared", generated, "preact"],
   "ui/ledger": ["protocol", "browser", "ui/shared", generated, "preact", "d3-array"],
   "ui/options": ["protocol", "browser", "ui/shared", generated],

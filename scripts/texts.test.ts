@@ -19,7 +19,7 @@ const SHOWN =
   /^(?:text|title|placeholder|alt|aria-(?:label|description|valuetext|roledescription))$/;
 const SET = /^(?:textContent|innerText|innerHTML|title|placeholder|alt|ariaLabel)$/;
 /** Calls whose texts no person reads. */
-const UNREAD = /^(?:querySelector|querySelectorAll|closest|matches|getPropertyValue)$/;
+const UNREAD = /^(?:focusOn|querySelector|querySelectorAll|closest|matches|getPropertyValue)$/;
 /** A sentence of a script or a module, as against names, patterns and code. */
 const SENTENCE = /^\p{Lu}.*\p{L} \p{L}.*[.?]$/su;
 
@@ -55,6 +55,7 @@ function readable(source: string, name = "a.ts"): string[] {
 }
 
 function calledName({ expression }: ts.CallExpression): string {
+  if (ts.isIdentifier(expression)) return expression.text;
   return ts.isPropertyAccessExpression(expression) ? expression.name.text : "";
 }
 

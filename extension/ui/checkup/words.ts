@@ -1,0 +1,30 @@
+/** What findings, their items and the plans of their repairs are called. */
+import { counted, text } from "../../browser/messages.ts";
+import type { Finding, FoundItem } from "../../generated/types.ts";
+import { FINDINGS, PARTS } from "./texts.ts";
+
+/** Items shown in a list; a repair has them all. */
+export const SHOWN = 100;
+
+export function nameOf({ name, of, parts }: FoundItem): string {
+  const known = parts.flatMap((part) => {
+    const known = PARTS[part];
+    return known === undefined ? [] : [text(known)];
+  });
+  const about = [...(of === null ? [] : [of]), ...known].join(", ");
+  return about === "" ? name : text("checkupItemOf", name, about);
+}
+
+/** One line a step, before anything is done. */
+export function planOf({ id, count, repair }: Finding, sessionName: string): string[] {
+  const { plan } = FINDINGS[id];
+  if (repair === null || plan === undefined) return [];
+  const left = count - repair.steps;
+  const isOne = id === "integration-manager" || id === "account-widgets";
+  return [
+    counted(plan, repair.steps, [sessionName]),
+    // One change of account data takes them all out.
+    ...(left === 0 || isOne ? [] : [counted("checkupPreviewRest", left)]),
+    text(repair.undo ? "checkupPreviewUndo" : "checkupPreviewNoUndo"),
+  ];
+}
