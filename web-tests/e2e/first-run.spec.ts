@@ -122,6 +122,8 @@ for (const kind of bothBrowsers) {
         await storeSettings(first, undefined);
         page = await open("first-run.html", "[data-choice]");
         await first.close();
+        // A browser that is to open the settings would show the ones that are going.
+        await until(async () => (await count("/options.html")) === 0, "no options page");
       });
 
       it("what is agreed to, in words, and keeps the recommended settings when it is closed", async () => {

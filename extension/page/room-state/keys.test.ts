@@ -169,3 +169,60 @@ test("what waits after a look is listened for at once, not with the next answer"
   assert.equal(new Set(stubs).size, 1_200);
   assert.equal(stubs.length, 1_200, "each once");
 });
+
+test("whose devices are not there yet is looked for again by itself, and not for ever", async () => {
+  let looks = 0;
+  let hasDevices = false;
+  const told: unknown[] = [];
+  const device = {
+    deviceId: "D",
+    algorithms: [],
+    keys: new Map([["ed25519:D", "key"]]),
+    signatures: new Map(),
+  };
+  const client = {
+    getCrypto: () => ({
+      // As matrix-js-sdk: of somebody whose devices it asks for still, it says that there are none.
+      getUserDeviceInfo: async (users: string[]) => {
+        looks += 1;
+        return new Map(users.map((user) => [user, new Map(hasDevices ? [["D", device]] : [])]));
+      },
+      getDeviceVerificationStatus: async () => null,
+    }),
+    isInitialSyncComplete: () => true,
+  };
+  Object.assign((globalThis as unknown as { window: object }).window, {
+    mxMatrixClientPeg: { get: () => client },
+  });
+  const state = {
+    takeUndecryptable: () => [],
+    hasUndecryptable: () => told.length === 0,
+    isUndecryptable: () => told.length === 0,
+    addDevices: (json: string) => {
+      told.push(JSON.parse(json));
+    },
+    retryNeeds: () =>
+      told.length > 0
+        ? undefined
+        : { answer: 0, sessions: [], owners: ["@a:hs"], rooms: [], memberDevices: [] },
+    retried: () => ({ events: [], more: false }),
+  };
+  const engine = {
+    isRunning: true,
+    call: (call: (of: unknown) => unknown) => call(state),
+    persistSoon: () => undefined,
+  };
+  const keys = new KeyFetcher(engine as unknown as StateEngine);
+  keys.scheduleRetry(0);
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  assert.ok(looks >= 2 && looks <= 4, `looked ${looks} times in a second`);
+  assert.deepEqual(told, [], "nobody was told that there are none");
+  hasDevices = true;
+  for (let round = 0; round < 400 && told.length === 0; round += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.equal(told.length, 1);
+  const before = looks;
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  assert.equal(looks, before, "what is there is not looked for");
+});

@@ -35,6 +35,9 @@ const RETRY_DELAY_MS = 60;
  */
 const REST_BY_LOOK = 10;
 const MAX_REST_MS = 5_000;
+/** So much later devices and rules are looked for again, and how often. */
+const LOOK_AGAIN_AFTER = 500;
+const MAX_LOOKS = 6;
 /** For events whose room the client does not have yet; an invite may never come. */
 const TRY_AGAIN_AFTER = 500;
 const MAX_TRIES = 60;
@@ -65,6 +68,9 @@ export class KeyFetcher {
   /** A look is under way, and whether it has been said meanwhile that a key may have come. */
   #isLooking = false;
   #isAskedAgain = false;
+  /** Whose devices and which rooms' rules were lacking after the last look, and looks for them. */
+  #lacking = "";
+  #looksForIt = 0;
   #retrying: Promise<void> = NativePromise.resolve();
   #undelivered: Undelivered[] = [];
   /** Takes what member events carry (`extension/page/room-names`): no state of the room's own. */
@@ -192,11 +198,39 @@ export class KeyFetcher {
       const rest = (now() - startedAt) * REST_BY_LOOK;
       this.#restUntil = isFound ? 0 : now() + (rest < MAX_REST_MS ? rest : MAX_REST_MS);
       this.#isLooking = false;
+      if (this.#engine.isRunning) this.#lookAgain();
       if (this.#isAskedAgain) {
         this.#isAskedAgain = false;
         this.#keyMayBeThere();
       }
     }
+  }
+
+  /**
+   * For devices and rules no key is listened for, and a quiet room has no answer that brings the next
+   * look: what lacks them is tried again by itself, each time after twice as long.
+   */
+  #lookAgain(): void {
+    const needs = this.#engine.call((state) => state.retryNeeds());
+    const lacking: string[] = [];
+    for (const list of [needs?.owners ?? [], needs?.rooms ?? [], needs?.memberDevices ?? []]) {
+      for (const one of list) lacking.push(one);
+    }
+    const what = lacking.join(" ");
+    if (what !== this.#lacking) {
+      this.#lacking = what;
+      this.#looksForIt = 0;
+    }
+    if (what === "" || this.#looksForIt >= MAX_LOOKS) return;
+    const delay = LOOK_AGAIN_AFTER * 2 ** this.#looksForIt;
+    this.#looksForIt += 1;
+    const rest = this.#restUntil - now();
+    setTimer(
+      () => {
+        if (this.#lacking === what) this.scheduleRetry();
+      },
+      rest > delay && rest <= MAX_REST_MS ? rest : delay,
+    );
   }
 
   /** Whether something opened. */
@@ -279,7 +313,11 @@ export class KeyFetcher {
   ): Promise<void> {
     if (users.length === 0) return;
     const devices = await deviceKeysOf(client, [...users], areSenders);
-    const lists = [...devices];
+    const lists: (readonly [string, DeviceList])[] = [];
+    for (const [userId, list] of devices) {
+      // Who sends has a device: the page's crypto asks for them still, and says none after a second.
+      if (list.length > 0) lists.push([userId, list]);
+    }
     for (let from = 0; from < lists.length; from += USERS_IN_STEP) {
       if (from > 0) await yieldToPage();
       const some = jsonOf(lists.slice(from, from + USERS_IN_STEP));

@@ -182,9 +182,10 @@ describe("a homeserver that wants keys slower than anybody waits", () => {
 });
 
 describe("who could not be given a room's key", () => {
-  for (const [what, isKnown] of [
-    ["since Element did not know their devices in time", false],
-    ["since Element could not encrypt for them", true],
+  for (const [what, isKnown, isListed] of [
+    ["since Element did not know their devices in time", false, false],
+    ["since Element could not encrypt for them", true, true],
+    ["since Element said that they had none while it asked", true, false],
   ] as const) {
     test(`${what} is given it soon after, and not asked about for ever`, async () => {
       mock.timers.enable({ apis: ["setTimeout", "Date"] });
@@ -197,7 +198,10 @@ describe("who could not be given a room's key", () => {
       const crypto = {
         getUserDeviceInfo: async (users: string[]) => {
           const known = users.filter((userId) => isKnown || !isLate || userId === first);
-          return new Map(known.map((userId) => [userId, new Map([["D", device]])]));
+          const has = (userId: string): boolean => isListed || !isLate || userId === first;
+          return new Map(
+            known.map((userId) => [userId, new Map(has(userId) ? [["D", device]] : [])]),
+          );
         },
         getDeviceVerificationStatus: async () => null,
         prepareToEncrypt: () => undefined,

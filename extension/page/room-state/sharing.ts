@@ -45,6 +45,8 @@ const MEMBERS_LIMIT = 10_000;
  */
 const REST_AFTER = 4_000;
 const MAX_RESTS = 5;
+/** People without a device that are counted. */
+const MAX_WITHOUT = 10_000;
 /** When the network failed. */
 const AGAIN_AFTER = 60_000;
 /** When the store or Element's crypto has failed many times. */
@@ -62,6 +64,8 @@ export class StateSharing {
   readonly #failures = new Map<string, number>();
   /** How often in a row a room's key did not reach everybody. */
   readonly #rests = new Map<string, number>();
+  /** How often somebody had no device when a key was given out. */
+  readonly #without = new Map<string, number>();
   #isTending = false;
   /** Told of a room whose keys may be others by now. */
   onTended: ((roomId: string) => void) | undefined;
@@ -170,10 +174,16 @@ export class StateSharing {
   ): Promise<void> {
     const { roomId } = room;
     this.#engine.call((state) => state.beginTargets(roomId));
-    let isWhole = await eachTarget(client, room, (targets) => {
+    let isComing = false;
+    const areKnown = await eachTarget(client, room, (targets) => {
       const json = JSON.stringify(targets);
       this.#engine.call((state) => state.addTargets(roomId, json));
+      for (const { userId, devices } of targets) {
+        const isOther = userId !== client.getUserId();
+        if (devices.length === 0 && isOther && this.#mayHaveOne(userId)) isComing = true;
+      }
     });
+    let isWhole = areKnown && !isComing;
     const session = this.#engine.call((state) =>
       state.needSession(
         JSON.stringify({
@@ -203,6 +213,17 @@ export class StateSharing {
     await this.#engine.persist();
     if (isWhole) this.#rests.delete(roomId);
     else this.#giveRestLater(roomId);
+  }
+
+  /**
+   * Of somebody whose devices Element still asks for it says that there are none. Those who have none,
+   * as bots and bridges do, are looked at so often and no more.
+   */
+  #mayHaveOne(userId: string): boolean {
+    const looks = this.#without.get(userId) ?? 0;
+    if (looks >= MAX_RESTS || (looks === 0 && this.#without.size >= MAX_WITHOUT)) return false;
+    this.#without.set(userId, looks + 1);
+    return true;
   }
 
   #giveRestLater(roomId: string): void {
@@ -251,6 +272,7 @@ export class StateSharing {
     this.#engine.call((state) => {
       for (const { roomId, members, why } of state.sharingDue()) {
         this.#due.set(roomId, members);
+        for (const { userId } of members) this.#without.delete(userId);
         // The sync tells that a list has changed; Element asks for what is in it afterwards.
         if (why !== "devices" && why !== "membership") continue;
         this.#rests.delete(roomId);
