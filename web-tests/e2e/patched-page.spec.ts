@@ -155,7 +155,8 @@ const PATCHES = `{
     });
   };
   const { String: Texts, Number: Numbers, Boolean: Booleans, Array: Lists, Promise: Promises, Symbol: Rules } = window;
-  const isOf = [Response.prototype, ArrayBuffer.prototype].map((of) => call.bind(of.isPrototypeOf, of));
+  const isOf = [Response, ArrayBuffer, CryptoKey, ImageBitmap].map((kind) =>
+    call.bind(kind.prototype.isPrototypeOf, kind.prototype));
   for (const [kind, of] of all) patchAll(of, kind);
   for (const [kind, of] of constructors) patch(of, "constructor", kind + ".constructor");
   for (const name of names) patch(window, name, "window." + name);
@@ -175,8 +176,10 @@ const PATCHES = `{
       __proto__: null,
       configurable: true,
       get() {
-        // The browser itself asks a response, and what is read of it, when it hands them out.
-        const isBrowsers = name === "then" && (isOf[0](this) || isOf[1](this) || ("done" in this && "value" in this));
+        // The browser itself asks a response, what is read of it, a key that it was given and a picture
+        // that it has decoded, when it hands them out.
+        const isBrowsers = name === "then" &&
+          (isOf[0](this) || isOf[1](this) || isOf[2](this) || isOf[3](this) || ("done" in this && "value" in this));
         if (!isBrowsers) hear("Object." + name, this);
         return undefined;
       },

@@ -16,6 +16,7 @@ import {
   responseHeaders,
   searchParamsText,
   serialise,
+  result,
   then,
 } from "../primordials/primordials.ts";
 
@@ -113,7 +114,7 @@ function later(body: Blob | FormData, unchanged: Blob | undefined): TakenBody {
     bytes: undefined,
     read: () => {
       reading ??= then(responseBuffer(carrier), (whole) => {
-        read = new NativeUint8Array(whole);
+        read = result(new NativeUint8Array(whole));
         return read;
       });
       return reading;

@@ -1,12 +1,19 @@
 /** Encrypts and decrypts the bytes of pictures by the browser's own cryptography. */
 import { bytesOfBase64 } from "../primordials/base64.ts";
-import { encodeBase64, fillRandom, NativeUint8Array, page } from "../primordials/primordials.ts";
+import {
+  encodeBase64,
+  fillRandom,
+  NativeUint8Array,
+  page,
+  result,
+} from "../primordials/primordials.ts";
 import type { PictureFile } from "./file.ts";
 
 /** undefined outside secure contexts. */
 const subtle = page.crypto.subtle as SubtleCrypto | undefined;
 /** Of a counter's 16 bytes the first, which are random; the others count blocks. */
 const NONCE_BYTES = 8;
+const KEY_BYTES = 32;
 
 /** What was fetched is not what the picture was set to. */
 export class WrongBytes extends Error {}
@@ -20,16 +27,14 @@ export async function decrypted(
   const hash = new NativeUint8Array(await subtle.digest("SHA-256", ciphertext));
   const wanted = bytesOfBase64(`${file.sha256}=`);
   if (!hash.every((byte, index) => byte === wanted[index])) throw new WrongBytes("hash");
-  const key = await subtle.importKey(
-    "jwk",
-    { kty: "oct", alg: "A256CTR", ext: true, key_ops: ["decrypt"], k: file.key },
-    "AES-CTR",
-    false,
-    ["decrypt"],
-  );
+  const raw = bytesOfBase64(`${file.key.replaceAll("-", "+").replaceAll("_", "/")}=`);
+  if (raw.length !== KEY_BYTES) throw new WrongBytes("key");
+  const key = await subtle.importKey("raw", raw, "AES-CTR", false, ["decrypt"]);
   const counter = bytesOfBase64(`${file.iv}==`);
-  return new NativeUint8Array(
-    await subtle.decrypt({ name: "AES-CTR", counter, length: 64 }, key, ciphertext),
+  return result(
+    new NativeUint8Array(
+      await subtle.decrypt({ name: "AES-CTR", counter, length: 64 }, key, ciphertext),
+    ),
   );
 }
 
@@ -44,13 +49,16 @@ export async function encrypted(bytes: Uint8Array<ArrayBuffer>): Promise<SealedP
   if (subtle === undefined) throw new WrongBytes("no cryptography");
   const counter = new NativeUint8Array(16);
   fillRandom(counter.subarray(0, NONCE_BYTES));
-  const key = await subtle.generateKey({ name: "AES-CTR", length: 256 }, true, ["encrypt"]);
-  const { k } = await subtle.exportKey("jwk", key);
+  // Of a JSON Web Key the browser asks members that it has not, and so the page's prototype of objects.
+  const raw = new NativeUint8Array(KEY_BYTES);
+  fillRandom(raw);
+  const key = await subtle.importKey("raw", raw, "AES-CTR", false, ["encrypt"]);
+  const k = unpadded(raw).replaceAll("+", "-").replaceAll("/", "_");
   const ciphertext = new NativeUint8Array(
     await subtle.encrypt({ name: "AES-CTR", counter, length: 64 }, key, bytes),
   );
   const sha256 = unpadded(new NativeUint8Array(await subtle.digest("SHA-256", ciphertext)));
-  return {
+  return result({
     ciphertext,
     file: {
       v: "v2",
@@ -58,7 +66,7 @@ export async function encrypted(bytes: Uint8Array<ArrayBuffer>): Promise<SealedP
       iv: unpadded(counter),
       hashes: { sha256 },
     },
-  };
+  });
 }
 
 function unpadded(bytes: Uint8Array): string {

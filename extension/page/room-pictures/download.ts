@@ -10,6 +10,7 @@ import {
   readChunk,
   responseBody,
   responseStatus,
+  result,
   setTimer,
   streamReader,
 } from "../primordials/primordials.ts";
@@ -57,7 +58,7 @@ export async function download(
 
 async function bytesIn(response: Response): Promise<Uint8Array<ArrayBuffer>> {
   const body = responseBody(response);
-  if (body === null) return new NativeUint8Array(0);
+  if (body === null) return result(new NativeUint8Array(0));
   const reader = streamReader(body);
   const parts: Uint8Array[] = [];
   let length = 0;
@@ -74,5 +75,5 @@ async function bytesIn(response: Response): Promise<Uint8Array<ArrayBuffer>> {
     bytes.set(part, at);
     at += part.length;
   }
-  return bytes;
+  return result(bytes);
 }

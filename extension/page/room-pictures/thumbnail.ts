@@ -12,7 +12,7 @@ import {
   setSmoothing,
 } from "../primordials/canvas.ts";
 import { createElement } from "../primordials/dom.ts";
-import { NativeBlob, NativePromise } from "../primordials/primordials.ts";
+import { NativeBlob, NativePromise, result } from "../primordials/primordials.ts";
 import type { PictureKind } from "./kind.ts";
 
 /** Shorter side, in pixels: twice what Element shows at most. */
@@ -45,7 +45,7 @@ export async function thumbnail(
     return await new NativePromise<Blob>((resolve, reject) => {
       const made = (blob: Blob | null): void => {
         if (blob === null) reject(new Error("no thumbnail"));
-        else resolve(blob);
+        else resolve(result(blob));
       };
       canvasBlob(canvas, made, "image/webp", QUALITY);
     });
