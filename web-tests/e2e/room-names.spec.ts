@@ -32,7 +32,7 @@ const FIELD = "org.mantle.member_profile";
 const screenshots = path.resolve(import.meta.dirname, "../../build/screenshots");
 
 for (const kind of bothBrowsers) {
-  describe(`names in one room in ${kind}`, { timeout: 600_000 }, () => {
+  describe(`names in one room in ${kind}`, { timeout: 1_200_000 }, () => {
     let mixed: MixedWorld;
     let world: World;
     let recorder: Recorder;
