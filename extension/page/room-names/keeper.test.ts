@@ -3,6 +3,7 @@ import "../../testing/page.ts";
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 
+import { ENCRYPTED_PICTURE as PICTURE } from "../../testing/pictures.ts";
 import { HomeserverError } from "../room-state/homeserver.ts";
 import { NameKeeper } from "./keeper.ts";
 import type { Current, Held, KeeperParts } from "./keeper.ts";
@@ -10,17 +11,6 @@ import type { Plain } from "./profile.ts";
 
 const FIELD = "org.mantle.member_profile";
 const HELD: Held = { eventId: "$own", contentJson: "{}", sessionId: "s", isOutdated: false };
-
-/** As of an encrypted picture. */
-const PICTURE = {
-  file: {
-    v: "v2",
-    url: "mxc://hs/sealed",
-    key: { alg: "A256CTR", kty: "oct", k: "k".repeat(43) },
-    iv: "i".repeat(22),
-    hashes: { sha256: "h".repeat(43) },
-  },
-};
 
 let held: Held | undefined;
 let content: Plain;

@@ -3,6 +3,7 @@ import "../../testing/page.ts";
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 
+import { ENCRYPTED_PICTURE as avatar } from "../../testing/pictures.ts";
 import { NameReader } from "./reader.ts";
 import type { MemberEvent, NamesClient } from "./sdk.ts";
 
@@ -326,15 +327,6 @@ describe("a name in one room is read", () => {
 });
 
 describe("a picture in one room is read", () => {
-  const avatar = {
-    file: {
-      v: "v2",
-      url: "mxc://hs/sealed",
-      key: { alg: "A256CTR", kty: "oct", k: "k".repeat(43) },
-      iv: "i".repeat(22),
-      hashes: { sha256: "h".repeat(43) },
-    },
-  };
   const openWith = (event: MatrixEvent, content: Raw): void =>
     reader.opened(ROOM, {
       type: FIELD,

@@ -150,7 +150,7 @@ export class NameReader {
     this.#showSoon(roomIn(key));
   }
 
-  /** Element looks at the member again, as if the event came just now. */
+  /** Element looks at the member again, as if the event came just now: it is called so from here on. */
   #showAgain(key: string): void {
     const roomId = roomIn(key);
     const state = this.#client?.getRoom(roomId)?.currentState;
@@ -176,8 +176,7 @@ export class NameReader {
       if (oldest !== undefined) this.#opened.delete(oldest);
     }
     if (room === null || current == null || currentId !== eventId) return;
-    // As if it came just now: the member is called so from here on.
-    room.currentState.setStateEvents([current]);
+    this.#showAgain(key);
     if (pictureIn(content) !== undefined) this.#repictured.add(key);
     this.#showSoon(roomId);
   }

@@ -3,6 +3,7 @@ import "../../testing/page.ts";
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 
+import { ENCRYPTED_PICTURE as avatar } from "../../testing/pictures.ts";
 import type { Outcome, PausedRequest } from "../intercept/handlers.ts";
 import type { PageClient } from "../room-state/element/client.ts";
 import { PageCryptoError } from "../room-state/element/client.ts";
@@ -208,15 +209,6 @@ describe("a name that is chosen in the popup", () => {
 });
 
 describe("a picture in one room", () => {
-  const avatar = {
-    file: {
-      v: "v2",
-      url: "mxc://hs/sealed",
-      key: { alg: "A256CTR", kty: "oct", k: "k".repeat(43) },
-      iv: "i".repeat(22),
-      hashes: { sha256: "h".repeat(43) },
-    },
-  };
   const PUBLIC = "mxc://hs/public";
   /** What Element is shown in place of its address. */
   const SHOWN = "mxc://hs/sealed#mantle-1";

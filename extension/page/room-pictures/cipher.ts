@@ -1,12 +1,6 @@
 /** Encrypts and decrypts the bytes of pictures by the browser's own cryptography. */
 import { bytesOfBase64 } from "../primordials/base64.ts";
-import {
-  encodeBase64,
-  fillRandom,
-  NativeUint8Array,
-  page,
-  result,
-} from "../primordials/primordials.ts";
+import { encodeBase64, fillRandom, NativeUint8Array, page } from "../primordials/primordials.ts";
 import type { PictureFile } from "./file.ts";
 
 /** undefined outside secure contexts. */
@@ -31,10 +25,8 @@ export async function decrypted(
   if (raw.length !== KEY_BYTES) throw new WrongBytes("key");
   const key = await subtle.importKey("raw", raw, "AES-CTR", false, ["decrypt"]);
   const counter = bytesOfBase64(`${file.iv}==`);
-  return result(
-    new NativeUint8Array(
-      await subtle.decrypt({ name: "AES-CTR", counter, length: 64 }, key, ciphertext),
-    ),
+  return new NativeUint8Array(
+    await subtle.decrypt({ name: "AES-CTR", counter, length: 64 }, key, ciphertext),
   );
 }
 
@@ -58,7 +50,7 @@ export async function encrypted(bytes: Uint8Array<ArrayBuffer>): Promise<SealedP
     await subtle.encrypt({ name: "AES-CTR", counter, length: 64 }, key, bytes),
   );
   const sha256 = unpadded(new NativeUint8Array(await subtle.digest("SHA-256", ciphertext)));
-  return result({
+  return {
     ciphertext,
     file: {
       v: "v2",
@@ -66,7 +58,7 @@ export async function encrypted(bytes: Uint8Array<ArrayBuffer>): Promise<SealedP
       iv: unpadded(counter),
       hashes: { sha256 },
     },
-  });
+  };
 }
 
 function unpadded(bytes: Uint8Array): string {

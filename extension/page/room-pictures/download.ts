@@ -10,7 +10,6 @@ import {
   readChunk,
   responseBody,
   responseStatus,
-  result,
   setTimer,
   streamReader,
 } from "../primordials/primordials.ts";
@@ -58,7 +57,7 @@ export async function download(
 
 async function bytesIn(response: Response): Promise<Uint8Array<ArrayBuffer>> {
   const body = responseBody(response);
-  if (body === null) return result(new NativeUint8Array(0));
+  if (body === null) return new NativeUint8Array(0);
   const reader = streamReader(body);
   const parts: Uint8Array[] = [];
   let length = 0;
@@ -75,5 +74,5 @@ async function bytesIn(response: Response): Promise<Uint8Array<ArrayBuffer>> {
     bytes.set(part, at);
     at += part.length;
   }
-  return result(bytes);
+  return bytes;
 }

@@ -7,6 +7,16 @@ import type { EventStub } from "./element/client.ts";
 import type { StateEngine } from "./engine.ts";
 import { KeyFetcher, MEMBER_PROFILE } from "./keys.ts";
 
+/** With a module in whose place this object stands. */
+function keysOf(state: object): KeyFetcher {
+  const engine = {
+    isRunning: true,
+    call: (call: (of: unknown) => unknown) => call(state),
+    persistSoon: () => undefined,
+  };
+  return new KeyFetcher(engine as unknown as StateEngine);
+}
+
 test("names in one room are handed on where the module keeps their order no more", async () => {
   const peg = { mxMatrixClientPeg: { get: () => ({ getRoom: () => null }) } };
   Object.assign((globalThis as unknown as { window: object }).window, peg);
@@ -21,12 +31,7 @@ test("names in one room are handed on where the module keeps their order no more
     // Of a room it has 64 places.
     isCurrent: (_room: string, _type: string, user: string) => Number(/\d+/.exec(user)) >= 36,
   };
-  const engine = {
-    isRunning: true,
-    call: (call: (of: unknown) => unknown) => call(state),
-    persistSoon: () => undefined,
-  };
-  const keys = new KeyFetcher(engine as unknown as StateEngine);
+  const keys = keysOf(state);
   const taken: unknown[] = [];
   keys.onMemberProfile = (_room, event) => taken.push(event["event_id"]);
   keys.scheduleRetry(0);
@@ -100,12 +105,7 @@ test("keys that are said to be withheld are looked for seldom, and found when th
     },
     isCurrent: () => true,
   };
-  const engine = {
-    isRunning: true,
-    call: (call: (of: unknown) => unknown) => call(state),
-    persistSoon: () => undefined,
-  };
-  const keys = new KeyFetcher(engine as unknown as StateEngine);
+  const keys = keysOf(state);
   assert.ok(keys.watch());
   const says = (): void => {
     for (const stub of stubs) void stub.attemptDecryption();
@@ -156,12 +156,7 @@ test("what waits after a look is listened for at once, not with the next answer"
     retryNeeds: () => undefined,
     retried: () => ({ events: [], more: false }),
   };
-  const engine = {
-    isRunning: true,
-    call: (call: (of: unknown) => unknown) => call(state),
-    persistSoon: () => undefined,
-  };
-  const keys = new KeyFetcher(engine as unknown as StateEngine);
+  const keys = keysOf(state);
   keys.scheduleRetry(0);
   for (let round = 0; round < 100 && stubs.length < 1_200; round += 1) {
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -207,12 +202,7 @@ test("whose devices are not there yet is looked for again by itself, and not for
         : { answer: 0, sessions: [], owners: ["@a:hs"], rooms: [], memberDevices: [] },
     retried: () => ({ events: [], more: false }),
   };
-  const engine = {
-    isRunning: true,
-    call: (call: (of: unknown) => unknown) => call(state),
-    persistSoon: () => undefined,
-  };
-  const keys = new KeyFetcher(engine as unknown as StateEngine);
+  const keys = keysOf(state);
   keys.scheduleRetry(0);
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   assert.ok(looks >= 2 && looks <= 4, `looked ${looks} times in a second`);

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 
 import type { DayRow } from "../../browser/ledger.ts";
+import { PAGE_ROW } from "../../testing/rows.ts";
 import {
   EVERYTHING,
   asCsv,
@@ -19,11 +20,7 @@ import {
 
 const row = (more: Partial<DayRow> = {}): DayRow => ({
   day: "2026-03-28",
-  shield: "typing",
-  action: "answered",
-  host: "hs.example",
-  endpoint: "rooms/{}/typing/{}",
-  count: 1,
+  ...PAGE_ROW,
   last: Date.UTC(2026, 2, 28, 10),
   ...more,
 });

@@ -2,17 +2,13 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import type { DayRow } from "../../browser/ledger.ts";
+import { PAGE_ROW } from "../../testing/rows.ts";
 import { EVERYTHING } from "./selection.ts";
 import { choicesOf, stillOffered, wordsOf } from "./words.ts";
 
 const row = (more: Partial<DayRow> = {}): DayRow => ({
   day: "2026-03-28",
-  shield: "typing",
-  action: "answered",
-  host: "hs.example",
-  endpoint: "rooms/{}/typing/{}",
-  count: 1,
-  last: 0,
+  ...PAGE_ROW,
   ...more,
 });
 

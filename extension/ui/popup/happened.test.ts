@@ -3,17 +3,10 @@ import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 
 import type { PageRow } from "../../browser/ledger.ts";
+import { PAGE_ROW } from "../../testing/rows.ts";
 import { deedsOf } from "./happened.ts";
 
-const row = (more: Partial<PageRow>): PageRow => ({
-  shield: "typing",
-  action: "answered",
-  host: "hs.example",
-  endpoint: "rooms/{}/typing/{}",
-  count: 1,
-  last: 0,
-  ...more,
-});
+const row = (more: Partial<PageRow>): PageRow => ({ ...PAGE_ROW, ...more });
 
 describe("what happened", () => {
   test("is put together by shield, and by host where that is what matters", () => {
