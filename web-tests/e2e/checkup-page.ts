@@ -58,6 +58,8 @@ export async function check(page: Page): Promise<void> {
       document.querySelector("#summary:not([hidden]) > *") !== null,
     { timeout: 120_000 },
   );
+  // One that failed shows what the one before it found.
+  assert.equal(await page.$eval("#state", (state) => state.textContent), "");
 }
 
 /** Waits until the repair of a finding is in a state, and gives what its card says. */

@@ -81,6 +81,22 @@ fn found(report: &Report, id: FindingId) -> Option<&Finding> {
     report.findings.iter().find(|finding| finding.id == id)
 }
 
+/// Synapse answers a first sync that is the same in all from memory, for minutes.
+#[test]
+fn two_looks_of_one_second_do_not_ask_the_same() {
+    let asked = |now: u64| {
+        let mut check = CheckUp::new(Account { now, ..account(&[]) });
+        while let Some(request) = next_request(&mut check) {
+            if request.path.starts_with(SYNC) {
+                return request.path;
+            }
+            check.answer(answer(404, "{}"));
+        }
+        panic!("no sync")
+    };
+    assert_ne!(asked(1_764_000_000_000), asked(1_764_000_000_001));
+}
+
 #[test]
 fn an_account_that_tells_nothing_has_no_findings() {
     let devices = r#"{"devices":[{"device_id":"HERE","display_name":"Element"},{"device_id":"B"},
