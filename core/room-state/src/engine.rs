@@ -150,13 +150,14 @@ impl StateEngine {
     }
 
     /// Takes over what another tab has written since: sessions and pending writes as they are in
-    /// the store, of the rest whatever is newer.
+    /// the store, of the rest whatever is newer. What it has seen redacted is over here too.
     ///
     /// # Errors
     ///
     /// [`EngineError::Input`] when the text is no object.
     pub fn become_writer(&mut self, stored: &str) -> Result<(), EngineError> {
-        self.model.become_writer(stored)?;
+        let redacted = self.model.become_writer(stored)?;
+        self.hand_on(redacted);
         pending::drop_superseded(&mut self.model)
     }
 

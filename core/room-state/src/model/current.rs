@@ -208,6 +208,12 @@ impl Model {
         if !is_event_id(event.id) || known.is_unknown(room.0) || known.is_redacted(event) {
             return None;
         }
+        self.journal.touch(Prefix::Room, room.0);
+        Some(self.end_redacted(event))
+    }
+
+    /// Nothing comes any more of an event that was redacted, by what a response or another tab says.
+    pub(crate) fn end_redacted(&mut self, event: EventId<'_>) -> Observation {
         self.pending.drop_copies(event.id, &mut self.journal);
         self.profiles.redact(event, &mut self.journal);
         self.decrypted.remove(event);
@@ -221,6 +227,6 @@ impl Model {
             )
         });
         let (room_id, event_id) = event.to_key();
-        Some(Observation::Redacted { room_id, event_id, emptied })
+        Observation::Redacted { room_id, event_id, emptied }
     }
 }

@@ -50,9 +50,10 @@ impl Room {
         self.slots.values().any(|slot| slot.current().event_id == event_id)
     }
 
-    fn note_redacted(&mut self, event_id: String) {
+    /// True when that is new.
+    fn note_redacted(&mut self, event_id: String) -> bool {
         if self.redacted.contains(&event_id) {
-            return;
+            return false;
         }
         self.redacted.push_back(event_id);
         // There are fewer slots than this, so something goes.
@@ -60,6 +61,7 @@ impl Room {
             let out = self.redacted.iter().position(|id| !self.is_current(id)).unwrap_or_default();
             self.redacted.remove(out);
         }
+        true
     }
 
     /// Makes place for a further slot: the oldest of those that matter least gives way.
@@ -269,12 +271,17 @@ impl KnownState {
         slots.map(|(of, slot)| (of.as_ref(), slot))
     }
 
-    /// Adds what a stored form says: the flag if either has it, and of each slot the newer event.
+    /// Adds what a stored form says: the flag if either has it, and of each slot the newer event. Gives
+    /// the ids of events that it knows to be redacted and that were not known to be.
     ///
     /// # Errors
     ///
     /// [`StoredStateError`] when it is not what this version writes.
-    pub fn restore_room(&mut self, room: RoomId<'_>, stored: &str) -> Result<(), StoredStateError> {
+    pub fn restore_room(
+        &mut self,
+        room: RoomId<'_>,
+        stored: &str,
+    ) -> Result<Vec<String>, StoredStateError> {
         let bad = |_: JsonError| StoredStateError::Format;
         let part = |key| get(stored, &[key]).map_err(bad)?.ok_or(StoredStateError::Format);
         let mut slots = Vec::new();
@@ -295,10 +302,8 @@ impl KnownState {
                 _ => drop(room.slots.insert(of, slot)),
             }
         }
-        for id in redacted {
-            room.note_redacted(id);
-        }
-        Ok(())
+        redacted.retain(|id| room.note_redacted(id.clone()));
+        Ok(redacted)
     }
 }
 

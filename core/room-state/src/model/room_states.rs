@@ -1,7 +1,7 @@
 //! The encrypted state of rooms: which events are current, their contents in clear, and what of it
 //! is to be encrypted once more. One entry of the store for each room; whatever changes it touches it.
 
-use crate::ids::{EventId, RoomId, SessionId, Slot};
+use crate::ids::{EventId, InRoom, RoomId, SessionId, Slot};
 use crate::megolm::{PickleKey, Place, seal, unseal};
 use crate::model::in_flight::{Arrival, InFlightWrites, Reconciled, Sent};
 use crate::model::journal::{EntryName, Journal, Prefix};
@@ -29,6 +29,8 @@ pub(crate) struct RoomStates {
     placed: Bounded<Slot, Arrival>,
     // Rooms and packed keys of events that claim to be current and wait for their key.
     awaited: Bounded<(String, String), ()>,
+    // Rooms and events that were redacted by what the store says, and perhaps by nothing else yet.
+    learned: Vec<(String, String)>,
 }
 
 impl RoomStates {
@@ -40,6 +42,7 @@ impl RoomStates {
             in_flight: InFlightWrites::new(),
             placed: Bounded::new(MAX_PLACED, usize::MAX),
             awaited: Bounded::new(MAX_PLACED, usize::MAX),
+            learned: Vec::new(),
         }
     }
 
@@ -193,11 +196,16 @@ impl RoomStates {
         let room = RoomId(event.room_id);
         if self.in_flight.redact(event, &self.known) {
             due.note(room.0, Due::Stale);
+            journal.touch(Prefix::Room, room.0);
         }
-        journal.touch(Prefix::Room, room.0);
         let in_room = self.known.redact(event)?;
         self.stale.unmark(room, event.id);
         self.memory.remove(room, &in_room).then(|| Slot::new(room, in_room.as_ref()))
+    }
+
+    /// Events that were redacted by what the store says, since the last call.
+    pub(crate) fn take_learned(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.learned)
     }
 
     /// Offers an event that was redacted as the current one of a slot; true when it is.
@@ -342,7 +350,20 @@ impl RoomStates {
             }
             None => None,
         };
-        self.known.restore_room(room, part("known")?).ok()?;
+        let before: Vec<(InRoom, String)> = self
+            .known
+            .slots(&room_id)
+            .map(|(of, current)| (of.into(), current.event_id.clone()))
+            .collect();
+        let redacted = self.known.restore_room(room, part("known")?).ok()?;
+        self.learned.extend(redacted.into_iter().map(|id| (room_id.clone(), id)));
+        for (of, event_id) in before {
+            // What is kept is of the event that is current, or nothing.
+            let current = self.known.current(room, of.as_ref());
+            if current.is_none_or(|current| current.event_id != event_id) {
+                self.memory.remove(room, &of);
+            }
+        }
         if self.stale.restore_room(room, part("stale").unwrap_or("[]"))? {
             // Perhaps it is this device's turn, or will be.
             due.note(&room_id, Due::Stale);

@@ -4,10 +4,11 @@
 use serde::Serialize;
 
 use crate::error::EngineError;
-use crate::ids::{RoomId, SessionId};
+use crate::ids::{EventId, RoomId, SessionId};
 use crate::megolm::is_first_form;
 use crate::model::Model;
 use crate::model::journal::{EntryId, EntryName, MAX_ENTRY, Outcome, Prefix, entries, prefix_of};
+use crate::model::observation::Observation;
 use crate::model::outbound::room_of_part;
 use crate::model::pending::PendingId;
 use crate::model::stored::{Named, VERSION, room_of};
@@ -103,16 +104,17 @@ impl Model {
             self.read_entry(EntryName(&name), &value);
             self.journal.note(EntryName(&name), Some(&value));
         }
+        // Nothing was seen that could be over.
         self.loaded();
     }
 
     /// Takes over what another tab has written since: sessions and pending writes as they are in
-    /// the store, of the rest whatever is newer.
+    /// the store, of the rest whatever is newer. What it has seen redacted is over here too.
     ///
     /// # Errors
     ///
     /// [`EngineError::Input`] when the text is no object.
-    pub(crate) fn become_writer(&mut self, stored: &str) -> Result<(), EngineError> {
+    pub(crate) fn become_writer(&mut self, stored: &str) -> Result<Vec<Observation>, EngineError> {
         members(stored)?.ok_or(EngineError::Input("store"))?;
         let ours = self.journal.ours();
         let mut there = Set::new();
@@ -151,13 +153,13 @@ impl Model {
         for name in gone {
             self.journal.note(EntryName(&name), None);
         }
-        self.loaded();
+        let redacted = self.loaded();
         self.is_writer = true;
-        Ok(())
+        Ok(redacted)
     }
 
-    /// After entries were read.
-    fn loaded(&mut self) {
+    /// After entries were read; what of it is over.
+    fn loaded(&mut self) -> Vec<Observation> {
         self.outbound.put_together(&mut self.journal);
         let rooms: Vec<(String, String)> = self
             .outbound
@@ -172,6 +174,8 @@ impl Model {
         }
         self.read_own_sessions();
         self.mark_lost();
+        let redacted = self.states.take_learned();
+        redacted.iter().map(|(room_id, id)| self.end_redacted(EventId { room_id, id })).collect()
     }
 
     /// Another tab may write from now on. A session that is not stored as it is is thrown away.

@@ -1,6 +1,6 @@
 //! What was redacted is not shown, told, remembered or sent again.
 
-use mantle_room_state::{Before, EventId, Request, RoomId, TypeAndKey, Upgrade};
+use mantle_room_state::{Before, EventId, OpenStep, Request, RoomId, TypeAndKey, Upgrade};
 use serde_json::{Value, json};
 
 use crate::people::*;
@@ -144,6 +144,83 @@ fn a_redacted_event_that_waits_for_its_key_never_opens() {
     let retried = bob.retried();
     assert!(retried.is_empty(), "{retried:?}");
     assert!(!bob.engine.has_undecryptable());
+}
+
+#[test]
+fn what_another_tab_saw_redacted_is_over_in_this_one() {
+    for is_restarted in [false, true] {
+        let (mut alice, mut bob, event) = alice_and_bob("10");
+        for client in [&mut alice, &mut bob] {
+            client.persist();
+            let mut tab = client.tab();
+            tab.open("/sync?since=b", &sync(vec![], vec![redaction("10", &event)]));
+            tab.persist();
+            client.store = tab.store;
+            let stored = Value::Object(client.store.clone()).to_string();
+            client.engine.become_writer(&stored).unwrap();
+            // Nothing is written for that: else two tabs would write for one another without end.
+            assert!(!client.engine.is_dirty());
+            assert_eq!(says(client), [] as [&str; 0], "before its own sync");
+            let emptied = client.retried();
+            assert_eq!(emptied.len(), 1, "the running client may hold it: {emptied:?}");
+            assert_eq!(
+                (&emptied[0]["content"], &emptied[0]["type"]),
+                (&json!({}), &json!("m.room.name"))
+            );
+            if is_restarted {
+                *client = client.restarted();
+            }
+            client.open("/sync?since=b", &sync(vec![], vec![redaction("10", &event)]));
+            assert_eq!(says(client), [] as [&str; 0], "restarted: {is_restarted}");
+        }
+        assert_eq!(leaves(&mut alice), 0, "restarted: {is_restarted}");
+    }
+}
+
+#[test]
+fn what_waits_for_its_key_never_opens_where_another_tab_saw_it_redacted() {
+    let mut alice = Client::new(ALICE);
+    let mut bob = Client::new(BOB);
+    let (event, keys) = alice.send(ROOM, &[&bob], "m.room.name", &named("Secret"));
+    bob.knows(&[&alice]);
+    let mut state = room_state();
+    state.push(event.clone());
+    bob.open("/sync?since=a", &sync(state, vec![]));
+    bob.persist();
+    let mut tab = bob.tab();
+    tab.open("/sync?since=b", &sync(vec![], vec![redaction("10", &event)]));
+    tab.persist();
+    bob.engine.become_writer(&Value::Object(tab.store).to_string()).unwrap();
+    bob.engine.add_room_keys(&keys).unwrap();
+    let retried = bob.retried();
+    assert!(retried.is_empty(), "{retried:?}");
+    assert!(!bob.engine.has_undecryptable());
+}
+
+#[test]
+fn what_is_redacted_while_its_answer_waits_for_keys_does_not_open() {
+    for list in 0..3 {
+        let mut alice = Client::new(ALICE);
+        let mut bob = Client::new(BOB);
+        let (event, keys) = alice.send(ROOM, &[&bob], "m.room.name", &named("Secret"));
+        bob.knows(&[&alice]);
+        bob.open("/sync?since=a", &sync(room_state(), vec![]));
+        let (path, answer) = match list {
+            0 => ("/sync?since=b", sync(vec![event.clone()], vec![])),
+            1 => ("/sync?since=b", sync(vec![], vec![event.clone()])),
+            _ => ("/rooms/!room:example.org/messages", json!({"chunk": [event.clone()]})),
+        };
+        let needs = bob.inspect(path, &answer).unwrap();
+        bob.engine.redact(EventId { room_id: ROOM, id: event["event_id"].as_str().unwrap() });
+        bob.engine.add_room_keys(&keys).unwrap();
+        let OpenStep::Done(Some(shown)) = bob.engine.open(needs.answer, 50).unwrap() else {
+            panic!("list {list}")
+        };
+        let shown = String::from_utf8(shown.to_bytes()).unwrap();
+        assert!(!shown.contains("Secret"), "list {list}: {shown}");
+        assert_eq!(says(&mut bob), [] as [&str; 0], "list {list}");
+        assert_eq!(bob.retried(), [] as [Value; 0]);
+    }
 }
 
 #[test]
