@@ -185,3 +185,46 @@ fn a_fork_settles_on_nothing_where_what_counts_was_redacted() {
     let shown = bob.open("/sync?since=d", &state_after(&events[0])).to_string();
     assert!(!shown.contains("Name 0"), "{shown}");
 }
+
+#[test]
+fn of_two_requests_that_overtook_one_another_the_later_counts() {
+    for is_split in [false, true] {
+        let (events, mut bob) = named_by(&[1, 2]);
+        let mut state = room_state();
+        state.push(dated(&events[0], NOW));
+        bob.open("/sync?since=a", &sync(state, vec![]));
+        let (first, second) = (dated(&events[1], NOW + 2_002), dated(&events[2], NOW + 2_001));
+        let shown = if is_split {
+            bob.open("/sync?since=b", &sync(vec![], vec![second.clone()]))
+        } else {
+            bob.open("/sync?since=b", &sync(vec![], vec![second.clone(), first.clone()]))
+        };
+        assert_eq!(name_of(&shown).as_deref(), Some("Name 2"), "{shown}");
+        assert!(!shown.to_string().contains("Name 1"), "{shown}");
+        // The homeserver did nothing wrong.
+        assert_eq!(bob.codes(), [] as [&str; 0]);
+        let shown = bob.open("/sync?since=c", &sync(vec![first], vec![]));
+        assert_eq!(name_of(&shown).as_deref(), Some("Name 2"), "{shown}");
+    }
+}
+
+#[test]
+fn an_old_name_behind_a_new_one_does_not_hide_it() {
+    let (events, mut bob) = named_by(&[2, 1]);
+    for event in &events[..2] {
+        let event = dated(event, NOW);
+        let mut state = room_state();
+        state.push(event);
+        bob.open("/sync?since=a", &sync(state, vec![]));
+    }
+    let mut replayed = dated(&events[0], NOW + 3);
+    let timeline = vec![dated(&events[2], NOW + 2), replayed.clone()];
+    let shown = bob.open("/sync?since=b", &sync(vec![], timeline));
+    assert_eq!(name_of(&shown).as_deref(), Some("Name 2"), "{shown}");
+    assert!(!shown.to_string().contains("Name 0"), "{shown}");
+    assert_eq!(bob.codes(), ["rollback"]);
+    // Neither does a message that came before, under another id.
+    replayed["event_id"] = json!("$replayed");
+    let shown = bob.open("/sync?since=c", &sync(vec![], vec![replayed]));
+    assert!(!shown.to_string().contains("Name 0"), "{shown}");
+}

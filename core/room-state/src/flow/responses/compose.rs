@@ -150,8 +150,8 @@ fn is_remembered(model: &Model, slot: &Slot) -> bool {
     model.states.memory().get(slot.room(), slot.of()).is_some()
 }
 
-/// Of each slot the newest encrypted event is offered as the current one. Where in the response that
-/// stands, by slot.
+/// Of each slot the newest encrypted event is offered as the current one, and where that is none, the one
+/// before it. Where in the response the newest stands, by slot.
 fn judge_encrypted(
     model: &mut Model,
     response: &Response,
@@ -165,17 +165,19 @@ fn judge_encrypted(
             continue;
         };
         last.insert(slot.clone(), order(newest));
-        // Before what was redacted, all of them are history.
-        let is_current = emptied.contains(slot) || {
-            let is_current = judge(model, response, newest, observed);
-            if is_current {
-                mark_departed(model, response, newest);
+        let current = if emptied.contains(slot) {
+            // Before what was redacted, all of them are history.
+            Some(newest)
+        } else {
+            let current = current(model, response, (claims, newest), observed);
+            if let Some(current) = current {
+                mark_departed(model, response, current);
             }
-            is_current
+            current
         };
         for entry in claims.entries(response) {
             let Some(Ok(opened)) = &entry.opened else { continue };
-            if is_current {
+            if current.is_some_and(|current| order(entry) <= order(current)) {
                 edits.extend(rewrite(&response.body, entry, opened));
             } else {
                 edits.push(keep_known(model, slot, entry));
@@ -183,6 +185,38 @@ fn judge_encrypted(
         }
     }
     last
+}
+
+/// Offers a slot's events as the current one, the newest first, until one is. Two requests of a device
+/// may overtake one another on their way: then the one that came first is the later, and it counts.
+fn current<'a>(
+    model: &mut Model,
+    response: &'a Response,
+    (claims, newest): (&Claims, &'a Entry),
+    observed: &mut Vec<Observation>,
+) -> Option<&'a Entry> {
+    if judge(model, response, newest, observed) {
+        return Some(newest);
+    }
+    let mut others: Vec<&Entry> = claims.entries(response).collect();
+    others.sort_by_key(|entry| std::cmp::Reverse(order(entry)));
+    let current = others.into_iter().skip(1).find(|entry| judge(model, response, entry, observed));
+    if let Some(Ok(refused)) = &newest.opened
+        && !is_overtaken(model, newest, current)
+        && !is_fork(model, response, newest, refused)
+    {
+        model.warnings.warn(newest.room(), Warning::Rollback, newest.id().id);
+    }
+    current
+}
+
+/// Whether an event does not count since its own device's next one came before it.
+fn is_overtaken(model: &Model, refused: &Entry, current: Option<&Entry>) -> bool {
+    let Some(current) = current.filter(|current| current.session_id == refused.session_id) else {
+        return false;
+    };
+    let Some(Ok(opened)) = &current.opened else { return false };
+    !model.states.known().was_replaced(refused.room(), opened.slot(), refused.id().id)
 }
 
 /// What is current and was sent before somebody left was for them too.
@@ -355,12 +389,7 @@ fn judge(
             observed.push(Observation::Current { room_id, event_id });
             true
         }
-        Precedence::Rollback | Precedence::ClearBehindEncrypted => {
-            if !is_fork(model, response, entry, state) {
-                model.warnings.warn(entry.room(), Warning::Rollback, event.id);
-            }
-            false
-        }
+        Precedence::Rollback | Precedence::ClearBehindEncrypted => false,
     }
 }
 
