@@ -25,6 +25,11 @@ import {
   type SignedOut,
   readBackgroundMessage,
 } from "../protocol/relay-background.ts";
+import {
+  type CallServerAsked,
+  type CallServerQuery,
+  type CallServerVerdict,
+} from "../protocol/call-server.ts";
 import { type LearnedEffect } from "../protocol/reports.ts";
 import { whyOf } from "../protocol/shapes.ts";
 import { browserRun } from "./browser-run.ts";
@@ -43,6 +48,7 @@ import {
   onStartup,
   openPage,
   ownHost,
+  sendToTab,
   setAlarm,
   setBadge,
 } from "../browser/api.ts";
@@ -95,6 +101,10 @@ onMessage((message, sender) => {
     case "private-store":
     case "private-load":
       return takePrivate(known, sender);
+    case "call-server-query":
+      return passQuestion(known, sender);
+    case "call-server-verdict":
+      return passVerdict(known, sender);
     case "signed-out":
       return forgetSession(known, sender);
     default:
@@ -182,6 +192,29 @@ async function takePrivate(query: PrivateQuery, sender: Sender): Promise<Private
   } catch (error) {
     return { kind: "private-refused", why: whyOf(error) };
   }
+}
+
+/** To the window that the frame stands in; whether it is asked there. */
+async function passQuestion(query: CallServerQuery, sender: Sender): Promise<boolean> {
+  const { tabId, frameId: frame, origin } = sender;
+  if (tabId === undefined || frame === undefined || origin === undefined) return false;
+  const { relay, wish, host } = query;
+  const asked: CallServerAsked = { kind: "call-server-asked", relay, wish, host, frame, origin };
+  try {
+    return (await sendToTab(tabId, asked)) === true;
+  } catch {
+    // The window around it is not Mantle's.
+    return false;
+  }
+}
+
+/** To the frame that asked, from the window around it and from nobody else. */
+async function passVerdict(verdict: CallServerVerdict, sender: Sender): Promise<boolean> {
+  const { tabId, frameId } = sender;
+  if (tabId === undefined || frameId !== 0) return false;
+  // A frame that is gone needs no answer.
+  await sendToTab(tabId, verdict, verdict.frame).catch(() => undefined);
+  return true;
 }
 
 /** What belongs to a session that is over: the relay took out what lies on disk. */

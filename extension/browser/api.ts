@@ -125,9 +125,9 @@ export async function sendToBackground(message: unknown): Promise<unknown> {
   return api().runtime.sendMessage(message);
 }
 
-/** Asks the content script in a tab's top frame; rejects when there is none. */
-export async function sendToTab(tabId: number, message: unknown): Promise<unknown> {
-  return api().tabs.sendMessage(tabId, message, { frameId: 0 });
+/** Asks the content script in a tab's top frame, or in another one; rejects when there is none. */
+export async function sendToTab(tabId: number, message: unknown, frameId = 0): Promise<unknown> {
+  return api().tabs.sendMessage(tabId, message, { frameId });
 }
 
 /**

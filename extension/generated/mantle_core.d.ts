@@ -67,7 +67,8 @@ export class Core {
      */
     constructor(document_url: string);
     /**
-     * Counts what a handler did with the request it took over.
+     * Counts what a handler did with the request it took over; "agreed": and the person let the host of
+     * the URL know who they are, see [`mantle_shields::Engine::agree`].
      */
     note(shield: string, action: string, method: string, url: string): void;
     /**
@@ -80,8 +81,8 @@ export class Core {
      */
     pending(): boolean;
     /**
-     * Before a link is followed (its absolute address) and before the device's position is read
-     * (`position:`): what the person is asked; none where nobody minds.
+     * Before a link is followed (its absolute address), before the device's position is read
+     * (`position:`), and for a frame that would speak to `call-server:` and a host: what the person is asked; none where nobody minds.
      */
     prompt(what: string): Delegate[];
     /**

@@ -18,6 +18,7 @@ import { installCallPageHook } from "./intercept/call-page.ts";
 import { installBeaconHook } from "./intercept/beacon.ts";
 import type { Effect } from "../protocol/reports.ts";
 import { openChannel } from "./channel/channel.ts";
+import { askForFrame, callServerHandler } from "./dialogs/call-server.ts";
 import { askHandler, isPermitted } from "./dialogs/consent.ts";
 import { GuardedCore } from "./core/guarded-core.ts";
 import type { CoreObserver, CoreStatus } from "./core/guarded-core.ts";
@@ -136,6 +137,11 @@ function install(): void {
     ownName: (command) => {
       void names.own(command).then((answer) => channel.post(answer));
     },
+    callServer: ({ wish, host }) => {
+      const answer = (isAllowed: boolean): void =>
+        channel.post({ kind: "call-server-answer", wish, isAllowed });
+      void then(askForFrame(core, host), answer, () => answer(false));
+    },
     settings: (settings) => {
       // Before anything that waited for settings goes on.
       useTexts(settings.texts);
@@ -158,6 +164,7 @@ function install(): void {
   connectShieldSettings((shield) => (core.isReady() ? core.shieldSettings(shield) : undefined));
 
   registerHandler("ask", askHandler);
+  registerHandler("ask", callServerHandler, "calls");
   registerHandler("media", mediaHandler);
   registerHandler("session", core.sessions);
   registerResponseHandler("session", core.sessions);

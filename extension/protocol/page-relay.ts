@@ -12,10 +12,11 @@ import {
   readMediaUrls,
   areStatuses,
 } from "./requests.ts";
+import { type CallServerAnswer, readCallServerAnswer } from "./call-server.ts";
 import { type CheckUpAnswer, readCheckUpAnswer } from "./check-up.ts";
 import { type OwnNameAnswer, readOwnNameAnswer } from "./own-name.ts";
 import { type RoomsSurvey, readRoomsSurvey } from "./rooms.ts";
-import { type Plain, isPlain, isText, isTextOrNull, isCount, isTexts } from "./shapes.ts";
+import { type Plain, isHost, isPlain, isText, isTextOrNull, isCount, isTexts } from "./shapes.ts";
 
 /** relay → page, over the port; again whenever it changes. JSON texts. */
 export interface SettingsMessage {
@@ -49,6 +50,8 @@ export type PageRequest =
   | { kind: "module"; id: number; name: ModuleName }
   /** Which run of the browser this is. */
   | { kind: "run"; id: number }
+  /** Whether a stranger's call server may know who calls: asked in the top window. */
+  | { kind: "call-server"; id: number; host: string }
   /** Fetches media without credentials, past the page's service worker. */
   | { kind: "probe"; id: number; urls: string[] };
 
@@ -58,6 +61,7 @@ export type RelayAnswer =
   | { kind: "loaded"; id: number; entries: Record<string, string> }
   | { kind: "module-bytes"; id: number; base64: string }
   | { kind: "browser-run"; id: number; run: string }
+  | { kind: "call-server-allowed"; id: number; isAllowed: boolean }
   /** HTTP status for each URL; 0: no answer that may be read. */
   | { kind: "probed"; id: number; statuses: number[] }
   /** With a sentence for people. */
@@ -78,6 +82,7 @@ export function readPageMessage(
   | RoomsSurvey
   | CheckUpAnswer
   | OwnNameAnswer
+  | CallServerAnswer
   | PageRequest
   | UnreadableRequest
   | undefined {
@@ -94,7 +99,12 @@ export function readPageMessage(
   if (value["kind"] === "status" && isStatus(value["status"])) {
     return { kind: "status", status: value["status"] };
   }
-  return readRoomsSurvey(value) ?? readCheckUpAnswer(value) ?? readOwnNameAnswer(value);
+  return (
+    readRoomsSurvey(value) ??
+    readCheckUpAnswer(value) ??
+    readOwnNameAnswer(value) ??
+    readCallServerAnswer(value)
+  );
 }
 
 function readPageRequest(value: Plain, id: number): PageRequest | undefined {
@@ -110,6 +120,10 @@ function readPageRequest(value: Plain, id: number): PageRequest | undefined {
   }
   if (kind === "run") {
     return { kind, id };
+  }
+  if (kind === "call-server") {
+    const { host } = value;
+    return isHost(host) && host !== "" ? { kind, id, host } : undefined;
   }
   if (kind === "probe") {
     const urls = readMediaUrls(value["urls"]);
@@ -133,6 +147,10 @@ export function readRelayAnswer(value: unknown): RelayAnswer | undefined {
       return typeof base64 === "string" ? { kind, id, base64 } : undefined;
     case "browser-run":
       return isRun(value["run"]) ? { kind, id, run: value["run"] } : undefined;
+    case "call-server-allowed":
+      return typeof value["isAllowed"] === "boolean"
+        ? { kind, id, isAllowed: value["isAllowed"] }
+        : undefined;
     case "probed":
       return areStatuses(value["statuses"]) ? { kind, id, statuses: value["statuses"] } : undefined;
     case "refused":

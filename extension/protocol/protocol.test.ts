@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
+import {
+  readCallServerAnswer,
+  readCallServerAsked,
+  readCallServerCommand,
+  readCallServerVerdict,
+} from "./call-server.ts";
 import { isCommonBrowser } from "./common-browser.ts";
 import { readPageMessage, readRelayAnswer, readSettingsMessage } from "./page-relay.ts";
 import { isPageQuery, readPageState } from "./popup-relay.ts";
@@ -8,6 +14,7 @@ import {
   isReceipt,
   readBackgroundMessage,
   readBrowserRun,
+  readPassedOn,
   readPrivateAnswer,
 } from "./relay-background.ts";
 import { effectsIn, readEffects } from "./reports.ts";
@@ -69,6 +76,11 @@ describe("every reader", () => {
     readCheckUpCommand,
     readCheckUpOutcome,
     readCheckUpQuery,
+    readCallServerAnswer,
+    readCallServerAsked,
+    readCallServerCommand,
+    readCallServerVerdict,
+    readPassedOn,
   };
   for (const [name, read] of Object.entries(readers)) {
     test(`${name} takes nothing for a message that is none`, () => {
@@ -222,6 +234,8 @@ describe("what a page asks for", () => {
       { kind: "module", id: 1, name: "core" },
       { kind: "runs", id: 1 },
       { kind: "probe", id: 1, urls: ["https://a.example/"] },
+      { kind: "call-server", id: 1, host: "" },
+      { kind: "call-server", id: 1, host: "a.example/x" },
       { kind: "something new", id: 1 },
       { id: 1 },
     ]) {
@@ -267,6 +281,7 @@ describe("what comes back to a page", () => {
       { kind: "loaded", id: 1, entries: { a: "b" } },
       { kind: "module-bytes", id: 1, base64: "AA==" },
       { kind: "probed", id: 1, statuses: [200, 0] },
+      { kind: "call-server-allowed", id: 1, isAllowed: false },
       { kind: "refused", id: 1, why: "No." },
     ];
     for (const answer of answers) {
@@ -276,6 +291,7 @@ describe("what comes back to a page", () => {
       { kind: "loaded", id: 1, entries: { a: 1 } },
       { kind: "loaded", id: 1, entries: ["a"] },
       { kind: "probed", id: 1, statuses: [-1] },
+      { kind: "call-server-allowed", id: 1, isAllowed: "yes" },
       { kind: "probed", id: 1, statuses: [1, 2, 3, 4, 5] },
       { kind: "refused", id: 1, why: "x".repeat(1001) },
       { kind: "stored" },
@@ -298,6 +314,39 @@ describe("what comes back to a page", () => {
     assert.equal(readSettingsMessage({ ...settings, texts: { cancel: "x" } })?.texts, null);
     for (const broken of [{ stored: 1 }, { managed: {} }, { kept: { a: 1 } }, { kept: null }]) {
       assert.equal(readSettingsMessage({ ...settings, ...broken }), undefined);
+    }
+  });
+});
+
+describe("a question about a call server, from its frame to the window and back", () => {
+  const host = "sfu.example.net:8443";
+  const asked = { kind: "call-server-asked", relay: "r", wish: 1, host, frame: 7, origin: "o" };
+  const verdict = { kind: "call-server-verdict", relay: "r", wish: 1, frame: 7, isAllowed: true };
+  test("is passed on as it is, and holds nothing besides", () => {
+    const more = { more: true };
+    const query = { kind: "call-server-query", relay: "r", wish: 1, host };
+    assert.deepEqual(readBackgroundMessage({ ...query, ...more }), query);
+    assert.deepEqual(readBackgroundMessage({ ...verdict, ...more }), verdict);
+    assert.deepEqual(readCallServerAsked({ ...asked, ...more }), asked);
+    assert.deepEqual(readCallServerVerdict({ ...verdict, ...more }), verdict);
+    const command = { kind: "call-server", wish: 1, host };
+    assert.deepEqual(readCallServerCommand({ ...command, ...more }), command);
+    const answer = { kind: "call-server-answer", wish: 1, isAllowed: false };
+    assert.deepEqual(readCallServerAnswer({ ...answer, ...more }), answer);
+    assert.deepEqual(readPageMessage({ ...answer, ...more }), answer);
+  });
+
+  test("is none with another server, frame or answer than there can be", () => {
+    for (const odd of ["", "a/b", "*", "A.example", "a".repeat(262), 1, null]) {
+      assert.equal(readCallServerAsked({ ...asked, host: odd }), undefined);
+      const query = { kind: "call-server-query", relay: "r", wish: 1, host: odd };
+      assert.equal(readBackgroundMessage(query), undefined);
+    }
+    for (const odd of [-1, 0.5, "1", null]) {
+      assert.equal(readCallServerAsked({ ...asked, frame: odd }), undefined);
+      assert.equal(readCallServerAsked({ ...asked, wish: odd }), undefined);
+      assert.equal(readCallServerVerdict({ ...verdict, frame: odd }), undefined);
+      assert.equal(readCallServerVerdict({ ...verdict, isAllowed: odd }), undefined);
     }
   });
 });

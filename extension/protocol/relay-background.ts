@@ -11,6 +11,12 @@ import {
   isModule,
   isRun,
 } from "./requests.ts";
+import {
+  type CallServerQuery,
+  type CallServerVerdict,
+  readCallServerQuestion,
+  readCallServerVerdict,
+} from "./call-server.ts";
 import { type Plain, isCount, isHost, isPlain, isText, isTextOrNull, isTexts } from "./shapes.ts";
 
 /** relay → background: the bytes of a module, answered by `ModuleBytes`. */
@@ -131,6 +137,8 @@ export function readBackgroundMessage(
   | PauseQuery
   | SignedOut
   | PrivateQuery
+  | CallServerQuery
+  | CallServerVerdict
   | undefined {
   if (!isPlain(value) || !isText(value["relay"], 64) || value["relay"] === "") {
     return undefined;
@@ -164,6 +172,13 @@ export function readBackgroundMessage(
   }
   if (value["kind"] === "private-store" || value["kind"] === "private-load") {
     return readPrivateQuery(value, relay);
+  }
+  if (value["kind"] === "call-server-query") {
+    const question = readCallServerQuestion(value);
+    return question && { kind: "call-server-query", ...question };
+  }
+  if (value["kind"] === "call-server-verdict") {
+    return readCallServerVerdict(value);
   }
   if (value["kind"] === "page-report") {
     const status = value["status"];
@@ -235,6 +250,11 @@ export function readModuleBytes(value: unknown): ModuleBytes | undefined {
   return isPlain(value) && value["kind"] === "module-bytes" && typeof value["base64"] === "string"
     ? { kind: "module-bytes", base64: value["base64"] }
     : undefined;
+}
+
+/** Whether the background passed on what it was given; `undefined`: it said nothing. */
+export function readPassedOn(value: unknown): boolean | undefined {
+  return typeof value === "boolean" ? value : undefined;
 }
 
 /** True when the background confirms this very batch. */

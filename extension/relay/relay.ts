@@ -21,6 +21,7 @@ import {
   readModuleBytes,
   readPauseAnswer,
   readPrivateAnswer,
+  readPassedOn,
   readProbeAnswer,
 } from "../protocol/relay-background.ts";
 import { type Effect, type PageStatus } from "../protocol/reports.ts";
@@ -28,6 +29,15 @@ import { type ModuleName, type StoreArea } from "../protocol/requests.ts";
 import { type RoomsSurvey, type RoomsCommand, readRoomsQuery } from "../protocol/rooms.ts";
 import { type OwnNameOutcome, type OwnNameTask, readOwnNameQuery } from "../protocol/own-name.ts";
 import { whyOf } from "../protocol/shapes.ts";
+import {
+  CALL_SERVER_PATIENCE_MS,
+  type CallServerAnswer,
+  type CallServerAsked,
+  type CallServerQuery,
+  type CallServerVerdict,
+  readCallServerAsked,
+  readCallServerVerdict,
+} from "../protocol/call-server.ts";
 import {
   type CheckUpKeeping,
   type CheckUpOutcome,
@@ -66,6 +76,8 @@ const CHECK_UP_PATIENCE_MS = {
 };
 /** A name may have to reach a thousand devices first. */
 const OWN_NAME_TIMEOUT_MS = { look: SURVEY_TIMEOUT_MS, set: 60_000, "public-picture": 60_000 };
+/** Most questions of frames at once. */
+const MAX_CALL_SERVERS = 16;
 /** Hooks that have not spoken by then never will. */
 const SILENCE_MS = 1000;
 
@@ -93,6 +105,10 @@ let wishes = 0;
 const surveys = new Map<number, (survey: RoomsSurvey | undefined) => void>();
 /** What the popup wants of a name, as long as the page has not answered. */
 const names = new Map<number, (outcome: OwnNameOutcome | undefined) => void>();
+/** What this frame asked the top window, as long as the person has not answered. */
+const asked = new Map<number, (isAllowed: boolean) => void>();
+/** Of the top window: which frame's question stands under which number. */
+const callServers = new Map<number, CallServerAsked>();
 /** The check-up's tasks that the page has not done. */
 const tasks = new Map<number, (outcome: CheckUpOutcome | undefined) => void>();
 
@@ -125,6 +141,8 @@ function receive(port: MessagePort, data: unknown): void {
     surveys.get(message.wish)?.(message);
   } else if (message.kind === "own-name-answer") {
     names.get(message.wish)?.(message.outcome);
+  } else if (message.kind === "call-server-answer") {
+    void answerFrame(message);
   } else if (message.kind === "check-up-answer") {
     tasks.get(message.wish)?.(message.outcome);
   } else {
@@ -161,6 +179,8 @@ async function answerTo(request: PageRequest | UnreadableRequest): Promise<Relay
       return { kind: "browser-run", id, run: await browserRun() };
     case "probe":
       return { kind: "probed", id, statuses: await probe(request.urls) };
+    case "call-server":
+      return { kind: "call-server-allowed", id, isAllowed: await askTop(request.host) };
     case "unreadable":
       throw new Error(
         "Mantle cannot do this: a name or value is too long, or not what it must be.",
@@ -249,9 +269,58 @@ async function probe(urls: string[]): Promise<number[]> {
   return (await askBackground(message, readProbeAnswer)).statuses;
 }
 
+/** Has the person asked in the window around this frame. */
+async function askTop(host: string): Promise<boolean> {
+  wishes += 1;
+  const wish = wishes;
+  const answer = new Promise<boolean>((settle) => {
+    asked.set(wish, settle);
+    setTimeout(() => settle(false), CALL_SERVER_PATIENCE_MS);
+  });
+  try {
+    const query = { kind: "call-server-query", relay, wish, host } as const;
+    return (await askBackground(query, readPassedOn)) && (await answer);
+  } finally {
+    asked.delete(wish);
+  }
+}
+
+/** A frame of this window's own site wants the person asked; whether they are. */
+function askForFrame(question: CallServerAsked): boolean {
+  const isOurs = window === window.top && question.origin === location.origin;
+  if (!isOurs || ports.size === 0 || callServers.size >= MAX_CALL_SERVERS) return false;
+  // The background's question comes again where its answer got lost.
+  for (const { relay, wish } of callServers.values()) {
+    if (relay === question.relay && wish === question.wish) return true;
+  }
+  wishes += 1;
+  callServers.set(wishes, question);
+  for (const port of ports) {
+    port.postMessage({ kind: "call-server", wish: wishes, host: question.host });
+  }
+  return true;
+}
+
+async function answerFrame({ wish, isAllowed }: CallServerAnswer): Promise<void> {
+  const question = callServers.get(wish);
+  if (question === undefined) return;
+  callServers.delete(wish);
+  const { relay, wish: theirs, frame } = question;
+  const verdict = { kind: "call-server-verdict", relay, wish: theirs, frame, isAllowed } as const;
+  // Lost at worst is a yes: the frame goes without.
+  await askBackground(verdict, readPassedOn).catch(() => undefined);
+}
+
 /** The background may be stopped at the very moment it is asked. */
 async function askBackground<Answer>(
-  message: ModuleQuery | ProbeQuery | RunQuery | PrivateQuery | PauseQuery,
+  message:
+    | ModuleQuery
+    | ProbeQuery
+    | RunQuery
+    | PrivateQuery
+    | PauseQuery
+    | CallServerQuery
+    | CallServerVerdict,
   read: (value: unknown) => Answer | undefined,
 ): Promise<Answer> {
   for (const pause of [...RETRY_AFTER_MS.slice(0, 3), undefined]) {
@@ -380,6 +449,13 @@ function answerQuery(message: unknown): Promise<unknown> | undefined {
   if (checkUp !== undefined) {
     const { task } = checkUp;
     return task.do === "load" || task.do === "keep" ? keepForCheckUp(task) : passTask(task);
+  }
+  const question = readCallServerAsked(message);
+  if (question !== undefined) return Promise.resolve(askForFrame(question));
+  const verdict = readCallServerVerdict(message);
+  if (verdict !== undefined) {
+    if (verdict.relay === relay) asked.get(verdict.wish)?.(verdict.isAllowed);
+    return Promise.resolve(true);
   }
   const ownName = readOwnNameQuery(message);
   if (ownName !== undefined) return passName(ownName.task);

@@ -1,6 +1,7 @@
 /**
  * Element Call as Element Web ships it, in Element's own interface: a call goes on through the call
- * server of one's own homeserver, and one that only another member names is told nothing.
+ * server of one's own homeserver, and one that only another member names is told nothing before the
+ * person agrees, who is asked in the window around the call.
  */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
@@ -10,6 +11,7 @@ import { joinCall, leaveCall, openCall, toggleMicrophone } from "../element/call
 import { callPageInstalled, withElementCall } from "../element/element-call.ts";
 import { elementPage, signIn } from "../element/page.ts";
 import { openRoom } from "../element/session.ts";
+import { isAsked, openQuestion, press } from "../support/question.ts";
 import { countLeaks } from "../report/rows.ts";
 import { bothBrowsers, launch } from "../support/browsers.ts";
 import { startCallServers } from "../support/call-server.ts";
@@ -19,7 +21,7 @@ import type { Exchange, Handler, Recorder } from "../support/recorder.ts";
 import type { Account } from "../support/synapse.ts";
 import { startWorld } from "../support/world.ts";
 import type { World } from "../support/world.ts";
-import { launchMantle, storeSettings, until } from "./extension-pages.ts";
+import { launchMantle, until } from "./extension-pages.ts";
 import type { ExtensionBrowser } from "./extension-pages.ts";
 
 const PASSWORD = "correct horse battery staple";
@@ -81,9 +83,19 @@ for (const kind of bothBrowsers) {
     });
 
     it("joins, is heard, mutes and leaves through one's own homeserver's call server", async () => {
-      for (const one of [without, withMantle]) {
-        assert.deepEqual(await wholeCall(world, one), SAID);
-      }
+      assert.deepEqual(await wholeCall(world, without), SAID);
+      const { page } = withMantle;
+      const said = await wholeCall(world, withMantle, async () => {
+        // One is in the call already, and heard there.
+        const { title, text } = await openQuestion(page, 60_000);
+        assert.match(title, /another call server/);
+        assert.ok(text[0]?.includes(` ${STRANGER.service},`), text[0]);
+        await forgeAnswers(page);
+        assertStrangerKnowsNothing(withMantle);
+        await press(page, "Cancel");
+      });
+      assert.deepEqual(said, SAID);
+      assert.equal(await isAsked(page), false, "asked again after a no");
     });
 
     it("tells a call server that another member names nothing, and who it is without Mantle", async () => {
@@ -105,13 +117,8 @@ for (const kind of bothBrowsers) {
         assert.equal(counts["element-call-frame"], 0);
       }
       assert.ok(without.stranger.heard.some(({ what }) => what === "join"));
-      assert.deepEqual(withMantle.stranger.heard, []);
-      for (const host of Object.values(STRANGER)) {
-        assert.notDeepEqual(told(without, host), []);
-        assert.deepEqual(told(withMantle, host), []);
-        const opened = withMantle.recorder.connections.filter((one) => one.host === host);
-        assert.deepEqual(opened, []);
-      }
+      for (const host of Object.values(STRANGER)) assert.notDeepEqual(told(without, host), []);
+      assertStrangerKnowsNothing(withMantle);
     });
 
     it("tells one's own call server who it is, for the call, and nothing else", () => {
@@ -127,14 +134,35 @@ for (const kind of bothBrowsers) {
       }
     });
 
-    it("connects to it once its host is on the list", async () => {
-      const settings = await mantle.openExtensionPage("popup.html");
-      await storeSettings(settings, { version: 1, allow: { calls: [STRANGER.service] } });
-      await settings.close();
-      await withMantle.page.bringToFront();
-      await withMantle.page.reload({ waitUntil: "load", timeout: 60_000 });
-      assert.deepEqual(await wholeCall(world, withMantle), SAID);
-      assert.ok(withMantle.stranger.heard.some(({ what }) => what === "join"));
+    it("connects to it once the person agrees, and asks no more where they want it so", async () => {
+      const { page, stranger } = withMantle;
+      const joined = (): Promise<void> =>
+        until(
+          () => stranger.heard.some(({ what }) => what === "join"),
+          "the stranger's call server to be joined",
+          60_000,
+        );
+      await page.reload({ waitUntil: "load", timeout: 60_000 });
+      const said = await wholeCall(world, withMantle, async () => {
+        await openQuestion(page, 60_000);
+        assertStrangerKnowsNothing(withMantle);
+        await press(page, "Do not ask again for this call server");
+        await press(page, "Connect");
+        await joined();
+      });
+      assert.deepEqual(said, SAID);
+
+      stranger.heard.length = 0;
+      await page.reload({ waitUntil: "load", timeout: 60_000 });
+      assert.deepEqual(await wholeCall(world, withMantle, joined), SAID);
+      assert.equal(await isAsked(page), false);
+    });
+
+    it("lists that answer among those that can be taken back", async () => {
+      const options = await mantle.openExtensionPage("options.html");
+      const line = await options.waitForSelector("#answers li span", { timeout: 15_000 });
+      assert.match(String(await line?.evaluate((one) => one.textContent)), /chat\.example\.org/);
+      await options.close();
     });
   });
 }
@@ -193,7 +221,11 @@ async function caller(
 }
 
 /** Joins the call of the room, speaks, mutes and leaves; gives what one's own server heard. */
-async function wholeCall(world: World, { page, own, account }: Caller): Promise<string[]> {
+async function wholeCall(
+  world: World,
+  { page, own, account }: Caller,
+  inTheCall?: () => Promise<void>,
+): Promise<string[]> {
   own.heard.length = 0;
   const hears = (what: Heard["what"]): Promise<void> =>
     until(
@@ -207,6 +239,7 @@ async function wholeCall(world: World, { page, own, account }: Caller): Promise<
   await joinCall(frame);
   await hears("publish");
   await until(async () => (await own.packets()) > 0, "sound at the call server", 60_000);
+  await inTheCall?.();
   await toggleMicrophone(frame);
   await hears("mute");
   await leaveCall(frame);
@@ -239,6 +272,32 @@ async function memberships(world: World, account: Account): Promise<number> {
     ).length;
   }
   return count;
+}
+
+/** Says yes as a script of the page can: to each window, in every form that Mantle's messages have. */
+async function forgeAnswers(page: Page): Promise<void> {
+  await page.evaluate(async () => {
+    const windows = [window, ...Array.from({ length: frames.length }, (_, at) => frames[at])];
+    for (const target of windows) {
+      for (let number = 0; number < 50; number += 1) {
+        const yes = { id: number, wish: number, frame: 0, isAllowed: true, choice: "send" };
+        for (const kind of ["allowed", "answer", "verdict"]) {
+          target?.postMessage({ kind: `call-server-${kind}`, ...yes }, "*");
+        }
+      }
+    }
+    await new Promise((resume) => setTimeout(resume, 500));
+  });
+}
+
+/** No token, no request and no connection. */
+function assertStrangerKnowsNothing(one: Caller): void {
+  assert.deepEqual(one.stranger.heard, []);
+  for (const host of Object.values(STRANGER)) {
+    assert.deepEqual(told(one, host), []);
+    const opened = one.recorder.connections.filter((connection) => connection.host === host);
+    assert.deepEqual(opened, []);
+  }
 }
 
 function told({ recorder }: Caller, host: string): string[] {

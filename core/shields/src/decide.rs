@@ -6,8 +6,8 @@
 use crate::learned::Learned;
 use crate::ledger::{Ledger, Record};
 use crate::shields::{
-    BodyStep, Context, EventTypes, FrameStep, Head, HeadStep, Kept, Part, PeerStep, Place,
-    Question, ResponseStep, SHIELDS, Shield, ShieldSet, settables,
+    BodyStep, Context, EventTypes, FrameStep, Head, HeadStep, Kept, POSITION, Part, PeerStep,
+    Place, Question, ResponseStep, SHIELDS, Shield, ShieldSet, settables,
 };
 use crate::verdict::{Action, Handler, Reply, flag};
 use mantle_settings::{EffectiveSettings, Mode};
@@ -454,6 +454,13 @@ impl Engine {
         }
     }
 
+    /// The person let the call server at this URL know who they are, as long as this document is there.
+    pub fn agree(&mut self, url: &str) {
+        if let Some(address) = Address::parse(url) {
+            self.fresh |= self.learned.agreed_call_server(address.host);
+        }
+    }
+
     /// What a part of the page script has to know of a shield's settings: JSON text
     /// `{"mode": …, "options": {…}, "allow": […]}`; `None` for a shield that is not there.
     #[must_use]
@@ -811,8 +818,11 @@ impl Engine {
                 Mode::On => (Action::Blocked, Some(delegate(shield, Handler::Ask))),
                 Mode::Flag | Mode::Off => (Action::Flagged, None),
             };
-            let host = Address::parse(what).map_or(self.page_host.as_str(), |address| address.host);
-            self.ledger.add(shield.info().id, action, host, "(leaving Element)");
+            // What a frame asks its window the frame counts itself.
+            if what == POSITION || Address::parse(what).is_some() {
+                let host = Address::parse(what).map_or(&*self.page_host, |address| address.host);
+                self.ledger.add(shield.info().id, action, host, "(leaving Element)");
+            }
             return delegate;
         }
         None

@@ -47,6 +47,8 @@ pub struct Learned {
     reports: Vec<Said<Place>>,
     /// Call services that were given a token.
     used_call_servers: Vec<Said<String>>,
+    /// Call servers that the person agreed to, whoever named them.
+    agreed_call_servers: Vec<Said<String>>,
 }
 
 impl Learned {
@@ -137,6 +139,7 @@ impl Learned {
 
     /// What servers said that were only tried is forgotten once it is clear whose account it is.
     fn forget_strangers(&mut self) {
+        self.agreed_call_servers.clear();
         let own = self.owners().map(str::to_owned);
         for list in
             [&mut self.homeservers, &mut self.rtc_hosts, &mut self.auth_hosts, &mut self.turn_hosts]
@@ -150,6 +153,7 @@ impl Learned {
         self.accounts.clear();
         self.tokens.clear();
         self.used_call_servers.clear();
+        self.agreed_call_servers.clear();
         self.homeservers.clear();
         self.own_server.clear();
         self.rtc_hosts.clear();
@@ -166,6 +170,12 @@ impl Learned {
     /// A call service of one's own was given a token; whether that is new.
     pub(crate) fn used_call_server(&mut self, host: &str) -> bool {
         add(&mut self.used_call_servers, host, host.to_owned())
+    }
+
+    /// The person agreed to a stranger's call service, which is given a token; whether that is new.
+    pub(crate) fn agreed_call_server(&mut self, host: &str) -> bool {
+        let is_new = add(&mut self.agreed_call_servers, host, host.to_owned());
+        self.used_call_server(host) || is_new
     }
 
     /// Whether a place that was named as an integration manager's holds this address.
@@ -192,10 +202,11 @@ impl Learned {
         self.accounts.last().map(|said| said.what.as_str())
     }
 
-    /// Whether one's own homeserver or domain names this host for calls.
+    /// Whether one's own homeserver or domain names this host for calls, or the person agreed to it.
     #[must_use]
     pub fn is_call_server(&self, host: &str) -> bool {
         self.rtc_hosts.iter().any(|said| said.what == host && self.is_own(&said.by))
+            || self.agreed_call_servers.iter().any(|said| said.what == host)
     }
 
     /// Whether a call service of one's own was given a token: a call with it may be under way.
@@ -263,6 +274,7 @@ impl Learned {
             own_server,
             accounts: hosts("accounts")?,
             used_call_servers: hosts("used_call_servers")?,
+            agreed_call_servers: hosts("agreed_call_servers")?,
             ..Self::default()
         };
         for (key, places) in
@@ -421,6 +433,7 @@ mod tests {
             learned.turn_host(&host, host.clone());
             learned.homeserver(&host);
             learned.used_call_server(&host);
+            learned.agreed_call_server(&host);
             learned.manager("", &host, place(&format!("m{host}")));
             learned.report(&host, place(&host));
             learned.token("hs.example", format!("long enough {number}"));

@@ -623,7 +623,8 @@ pub trait Shield: Sync {
     }
 
     /// What the person is asked before the page does something that is no request of its own: the
-    /// absolute address of a link, or [`POSITION`]. `None`: nothing.
+    /// absolute address of a link, [`POSITION`], or what a frame wants that cannot ask by itself.
+    /// `None`: nothing.
     fn prompt(&self, _what: &str) -> Option<&'static Question> {
         None
     }

@@ -97,7 +97,8 @@ impl Action {
             "answered" => Some(Self::Answered),
             "rewritten" => Some(Self::Rewritten),
             "flagged" => Some(Self::Flagged),
-            "asked" => Some(Self::Asked),
+            // The latter: to all of the kind, as long as the document is there.
+            "asked" | "agreed" => Some(Self::Asked),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use mantle_shields::Engine;
-use mantle_shields::verdict::flag;
+use mantle_shields::verdict::{Handler, flag};
 use serde_json::{Value, json};
 
 const HS: &str = "https://hs.example.org/_matrix/client/v3";
@@ -249,4 +249,155 @@ fn numbers_are_not_looked_up_and_public_jitsi_is_not_asked() {
     assert_eq!(engine.decide("GET", jitsi), flag::REPLY);
     assert_eq!(engine.take_reply().unwrap().1.status, 404);
     assert_eq!(engine.decide("GET", "https://jitsi.example.org/.well-known/element/jitsi"), 0);
+}
+
+const CALL_FRAME: &str =
+    "https://chat.example.org/widgets/element-call/index.html#?userId=%40a%3Ahs.example.org";
+/// What Element Call sends to a call service, now (MSC4195) and before.
+const TOKEN_REQUESTS: [(&str, &str); 2] = [
+    (
+        "https://sfu.example.net/get_token",
+        r#"{"room_id":"!r:x","slot_id":"m.call#ROOM","openid_token":{"access_token":"SECRETsecret1","matrix_server_name":"hs.example.org"},"member":{"claimed_device_id":"D"}}"#,
+    ),
+    (
+        "https://sfu.example.net/livekit/jwt/sfu/get",
+        r#"{"room":"!r:x","device_id":"D","openid_token":{"access_token":"SECRETsecret1","matrix_server_name":"hs.example.org"}}"#,
+    ),
+];
+
+/// What comes of a POST: the question's shield and id, "refused" or "sent".
+fn posted(engine: &mut Engine, url: &str, headers: &str, body: &str) -> String {
+    let mut flags = engine.decide("POST", url);
+    if flags & flag::NEEDS_BODY != 0 {
+        flags = engine.decide_body("POST", url, headers, body.as_bytes());
+    }
+    if flags & flag::REPLY != 0 {
+        assert_eq!(engine.take_reply().unwrap().1.status, 403);
+        return "refused".into();
+    }
+    if flags & flag::DELEGATE == 0 {
+        return "sent".into();
+    }
+    let [delegate] = engine.take_delegates()[..] else { return "several".into() };
+    assert_eq!(delegate.handler, Handler::Ask);
+    format!("{}/{}", delegate.shield, delegate.question.unwrap().id)
+}
+
+#[test]
+fn a_strangers_call_server_is_told_nothing_before_a_yes() {
+    for page in [CALL_FRAME, "https://chat.example.org/app/"] {
+        for (url, body) in TOKEN_REQUESTS {
+            let mut engine = engine_at(page, "{}");
+            assert_eq!(posted(&mut engine, url, "", body), "calls/call-server");
+            // Asked again where nobody agreed, and of each host.
+            assert_eq!(posted(&mut engine, url, "", body), "calls/call-server");
+            engine.agree(url);
+            assert_eq!(posted(&mut engine, url, "", body), "sent");
+            let other = url.replace("example.net", "example.com");
+            assert_eq!(posted(&mut engine, &other, "", body), "calls/call-server");
+            // Another account's is another person's yes.
+            engine.decide("GET", &format!("{HS}/user/@b:hs.example.org/filter/1"));
+            assert_eq!(posted(&mut engine, url, "", body), "calls/call-server");
+        }
+    }
+}
+
+#[test]
+fn only_what_a_call_service_is_sent_can_be_agreed_to() {
+    let (url, body) = TOKEN_REQUESTS[1];
+    let mut engine = engine_at(CALL_FRAME, "{}");
+    engine.decide("POST", &format!("{HS}/user/@a:hs.example.org/openid/request_token"));
+    let answer = br#"{"access_token":"SECRETsecret1"}"#;
+    let path = format!("{HS}/user/@a:hs.example.org/openid/request_token");
+    engine.response("POST", &path, 200, answer);
+    assert_eq!(posted(&mut engine, url, "", body), "calls/call-server");
+    for (url, headers, body) in [
+        // The token alone, or somewhere else besides.
+        (url, "", r#"{"openid_token":{"access_token":"SECRETsecret1","matrix_server_name":"x"}}"#),
+        (url, "", "SECRETsecret1"),
+        // A live stream's, without a device (Element's `createStream`).
+        (
+            url,
+            "",
+            r#"{"room_id":"!r:x","openid_token":{"access_token":"SECRETsecret1","matrix_server_name":"x"}}"#,
+        ),
+        (url, "authorization: Bearer SECRETsecret1", body),
+        ("https://sfu.example.net/sfu/get?t=SECRETsecret1", "", body),
+        // A manager is none by being asked like one.
+        ("https://scalar.vector.im/sfu/get", "", body),
+        ("https://sfu.example.net/_matrix/integrations/v1/account", "", body),
+    ] {
+        assert_eq!(posted(&mut engine, url, headers, body), "refused", "{url} {body}");
+    }
+}
+
+#[test]
+fn who_does_not_want_to_be_asked_about_call_servers_is_not() {
+    let (url, body) = TOKEN_REQUESTS[0];
+    for (stored, outcome) in [
+        ("{}", "calls/call-server"),
+        (r#"{"profile":"strict"}"#, "refused"),
+        (r#"{"shields":{"calls":"on"}}"#, "refused"),
+        // Nothing to do with calls: a token is stopped wherever it goes.
+        (r#"{"shields":{"calls":"flag"}}"#, "refused"),
+        (r#"{"shields":{"calls":"off"}}"#, "refused"),
+        (r#"{"shields":{"integrations":"off"}}"#, "sent"),
+        (r#"{"shields":{"integrations":"flag"}}"#, "sent"),
+        (r#"{"shields":{"third-party":"on"}}"#, "refused"),
+        (r#"{"allow":{"calls":["sfu.example.net"]}}"#, "sent"),
+    ] {
+        let mut engine = engine_at(CALL_FRAME, stored);
+        assert_eq!(posted(&mut engine, url, "", body), outcome, "{stored}");
+    }
+    let mut managed = Engine::new(CALL_FRAME);
+    let policy = r#"{"shields":{"calls":{"mode":"on","locked":true}}}"#;
+    managed.apply_settings(Some(r#"{"shields":{"calls":"ask"}}"#), Some(policy));
+    assert_eq!(posted(&mut managed, url, "", body), "refused");
+    // Before anybody knows.
+    let mut early = Engine::new(CALL_FRAME);
+    assert_eq!(posted(&mut early, url, "", body), "refused");
+    early.assume_strictest();
+    assert_eq!(posted(&mut early, url, "", body), "refused");
+}
+
+#[test]
+fn ones_own_call_server_is_not_asked_about() {
+    let (url, body) = TOKEN_REQUESTS[0];
+    let mut engine = engine_at(CALL_FRAME, "{}");
+    let foci =
+        br#"{"org.matrix.msc4143.rtc_foci":[{"livekit_service_url":"https://sfu.example.net"}]}"#;
+    let well_known = "https://hs.example.org/.well-known/matrix/client";
+    engine.response("GET", well_known, 200, foci);
+    assert_eq!(posted(&mut engine, url, "", body), "sent");
+}
+
+#[test]
+fn the_window_asks_about_the_call_server_of_its_frame() {
+    let prompt = |stored: &str| {
+        let mut engine = engine(stored);
+        let asked = engine.prompt("call-server:sfu.example.net:8443");
+        // The frame's core counts it, with its host.
+        assert_eq!(engine.effects(0), []);
+        asked.map(|delegate| (delegate.shield, delegate.question.is_some()))
+    };
+    assert_eq!(prompt("{}"), Some(("calls", true)));
+    assert_eq!(prompt(r#"{"shields":{"calls":"on"}}"#), Some(("calls", false)));
+    assert_eq!(prompt(r#"{"shields":{"calls":"off"}}"#), None);
+    let engine = &mut engine("{}");
+    assert!(engine.prompt("https://call-server:8443/").is_none());
+}
+
+#[test]
+fn a_call_that_was_agreed_to_connects() {
+    let (url, _) = TOKEN_REQUESTS[0];
+    let mut engine = engine_at(CALL_FRAME, "{}");
+    assert_eq!(peer(&mut engine, &[]), Some((true, vec![], true)));
+    engine.agree(url);
+    assert_eq!(peer(&mut engine, &[]), Some((false, vec![], false)));
+    let relay = "turns:sfu.example.net:443";
+    assert_eq!(peer(&mut engine, &[relay]), Some((false, vec![true], false)));
+    // The core that follows a trapped one knows it too.
+    let mut next = engine_at(CALL_FRAME, "{}");
+    next.remember(&engine.memory().unwrap());
+    assert_eq!(peer(&mut next, &[]), Some((false, vec![], false)));
 }

@@ -609,7 +609,8 @@ fn a_token_is_known_in_a_frame_that_never_asked_for_it_and_in_other_encodings() 
     // What a call's page is given by the window around it.
     let frame = "https://chat.example.org/widgets/element-call/index.html#?userId=%40a%3Ax";
     let mut engine = Engine::new(frame);
-    engine.apply_settings(None, None);
+    // Who does not want to be asked about calls.
+    engine.apply_settings(Some(r#"{"shields":{"calls":"on"}}"#), None);
     let body = br#"{"room":"!r:x","device_id":"D","openid_token":{"access_token":"SECRETsecret1","token_type":"Bearer","matrix_server_name":"x","expires_in":3600}}"#;
     let sfu = "https://sfu.evil.example/sfu/get";
     assert_eq!(errcode(&send(&mut engine, "POST", sfu, "", body)), "M_FORBIDDEN");

@@ -15,6 +15,8 @@ import { readRelayAnswer, readSettingsMessage } from "../../protocol/page-relay.
 import { readRoomsCommand } from "../../protocol/rooms.ts";
 import { readCheckUpCommand } from "../../protocol/check-up.ts";
 import { readOwnNameCommand } from "../../protocol/own-name.ts";
+import { readCallServerCommand } from "../../protocol/call-server.ts";
+import type { CallServerAnswer, CallServerCommand } from "../../protocol/call-server.ts";
 import type {
   EffectsMessage,
   PageRequest,
@@ -27,7 +29,13 @@ import type { CheckUpAnswer, CheckUpCommand } from "../../protocol/check-up.ts";
 import type { OwnNameAnswer, OwnNameCommand } from "../../protocol/own-name.ts";
 
 type PageMessage =
-  EffectsMessage | StatusMessage | RoomsSurvey | CheckUpAnswer | OwnNameAnswer | PageRequest;
+  | EffectsMessage
+  | StatusMessage
+  | RoomsSurvey
+  | CheckUpAnswer
+  | OwnNameAnswer
+  | CallServerAnswer
+  | PageRequest;
 
 /** The page's end of the channel to the relay in the isolated world. */
 export interface Channel {
@@ -47,6 +55,7 @@ export function openChannel(handlers: {
   wish: (message: RoomsCommand) => void;
   checkUp: (message: CheckUpCommand) => void;
   ownName: (message: OwnNameCommand) => void;
+  callServer: (message: CallServerCommand) => void;
 }): Channel {
   let nonce: string | undefined;
   let port: MessagePort | undefined;
@@ -83,7 +92,9 @@ export function openChannel(handlers: {
         const command = readCheckUpCommand(data);
         if (command !== undefined) return handlers.checkUp(command);
         const ownName = readOwnNameCommand(data);
-        if (ownName !== undefined) handlers.ownName(ownName);
+        if (ownName !== undefined) return handlers.ownName(ownName);
+        const callServer = readCallServerCommand(data);
+        if (callServer !== undefined) handlers.callServer(callServer);
       });
       startPort(port);
       handlers.opened();

@@ -37,3 +37,11 @@ test("what a base path or a query says of rooms is not what the request is about
 test("no two parts run into each other", async () => {
   assert.notEqual(await answerKey("@a", "x", "y/z", API), await answerKey("@a\nx/y", "z", "", API));
 });
+
+test("a call server's is for that server alone", async () => {
+  const given = await of("call-server:sfu.example.net:8443");
+  assert.equal(given, await of("call-server:sfu.example.net:8443"));
+  for (const host of ["sfu.example.net", "sfu.example.com:8443", ""]) {
+    assert.notEqual(given, await of(`call-server:${host}`), host);
+  }
+});

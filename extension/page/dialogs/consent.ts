@@ -9,7 +9,7 @@ import { Memory } from "../channel/memory.ts";
 import { answerKey } from "./answer-key.ts";
 import { ask } from "./prompt.ts";
 import { refused } from "../intercept/refusal.ts";
-import { text } from "../texts/texts.ts";
+import { filled, text } from "../texts/texts.ts";
 
 const SEND = "send";
 const memory = new Memory("answers");
@@ -19,12 +19,13 @@ const USER_KEY = "mx_user_id";
 /** How it was allowed; undefined: it was not. */
 export type Consent = "asked" | "remembered" | undefined;
 
-/** Dismissing the question is a no. Without a question it is refused. */
+/** Dismissing the question is a no. Without a question it is refused. `host` is what it speaks of. */
 export async function consentTo(
   { shield, question }: Delegate,
   url: string,
   signal?: AbortSignal,
   decline = text("cancel"),
+  host = "",
 ): Promise<Consent> {
   if (question === null) return undefined;
   const { id, title, text: said, send, remember } = question;
@@ -32,7 +33,7 @@ export async function consentTo(
   if (key !== undefined && (await pinned(memory.recall(key))) === SEND) return "remembered";
   const answer = await ask({
     title,
-    text: [said],
+    text: [filled(said, [host])],
     choices: [
       { id: SEND, label: send, kind: "primary" },
       { id: "cancel", label: decline, kind: "plain" },

@@ -48,8 +48,11 @@ export interface Wording {
   readonly remember: string | null;
 }
 
-/** What a handler may say it did, for the ledger. */
-export type HandlerAction = "blocked" | "answered" | "rewritten" | "flagged" | "asked";
+/**
+ * What a handler may say it did, for the ledger. agreed: asked, and the person let the host know them
+ * for as long as the document is there.
+ */
+export type HandlerAction = "blocked" | "answered" | "rewritten" | "flagged" | "asked" | "agreed";
 
 /** An answer made here; the request never leaves. */
 export interface SyntheticReply {

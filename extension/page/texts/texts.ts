@@ -180,7 +180,8 @@ function formOf(count: number, tag: string): string {
   }
 }
 
-function filled(message: string, values: readonly string[]): string {
+/** A message with values in its holes. */
+export function filled(message: string, values: readonly string[]): string {
   let done = "";
   let left = message;
   for (;;) {

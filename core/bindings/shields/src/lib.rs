@@ -179,8 +179,12 @@ impl Core {
         to_js(&self.engine.take_response_delegate().as_slice()).unchecked_into()
     }
 
-    /// Counts what a handler did with the request it took over.
+    /// Counts what a handler did with the request it took over; "agreed": and the person let the host of
+    /// the URL know who they are, see [`mantle_shields::Engine::agree`].
     pub fn note(&mut self, shield: &str, action: &str, method: &str, url: &str) {
+        if action == "agreed" {
+            self.engine.agree(url);
+        }
         if let Some(action) = mantle_shields::verdict::Action::of_handler(action) {
             self.engine.note(shield, action, method, url);
         }
@@ -222,8 +226,8 @@ impl Core {
         self.engine.link(url)
     }
 
-    /// Before a link is followed (its absolute address) and before the device's position is read
-    /// (`position:`): what the person is asked; none where nobody minds.
+    /// Before a link is followed (its absolute address), before the device's position is read
+    /// (`position:`), and for a frame that would speak to `call-server:` and a host: what the person is asked; none where nobody minds.
     pub fn prompt(&mut self, what: &str) -> Delegates {
         to_js(&self.engine.prompt(what).as_slice()).unchecked_into()
     }

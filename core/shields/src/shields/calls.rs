@@ -6,10 +6,11 @@
 //! (`m.call.*`), the Jitsi widget's state and the addresses of call frames.
 
 use super::{
-    BodyStep, Context, FrameStep, Head, HeadStep, Info, PeerStep, ResponseStep, Shield, documented,
+    BodyStep, Context, FrameStep, Head, HeadStep, Info, PeerStep, Question, ResponseStep, Shield,
+    documented, integrations, mode_in,
 };
 use crate::verdict::{Action, Reply};
-use mantle_settings::{OptionInfo, OptionKind};
+use mantle_settings::{Mode, OptionInfo, OptionKind};
 use mantle_wire::ice::{IceServer, is_relay_candidate, relay_only, without_related_address};
 use mantle_wire::json::{Document, Edit, JsonError, elements, get, get_str, quoted, string, utf8};
 use mantle_wire::route::Endpoint;
@@ -22,14 +23,16 @@ pub(super) static INFO: Info = Info {
     id: "calls",
     name: "Calls",
     purpose: documented(
-        "Sends calls through your homeserver's relay (TURN) only, so that nobody you call, or who rings you, learns your network address, and keeps room names and your Matrix ID from call services.",
+        "Sends calls through your homeserver's relay (TURN) only, so that nobody you call, or who rings you, learns your network address, keeps room names and your Matrix ID from call services, and asks before a call server that only somebody else names learns who and where you are.",
     ),
     loses: documented(
-        "Calls need a TURN server at your homeserver and may be slower; Element cannot dial phone numbers; Jitsi shows no room name, and a call page on a foreign site stays empty until you allow its host.",
+        "Calls need a TURN server at your homeserver and may be slower; Element cannot dial phone numbers; Jitsi shows no room name, a call page on a foreign site stays empty until you allow its host, and you do not see or hear whoever uses a call server you do not agree to.",
     ),
+    default: Mode::Ask,
     why: documented(
         "A ringing call alone tells servers and, once answered, the caller where you are; homeservers commonly offer a relay.",
     ),
+    modes: &Mode::ALL,
     options: &[DIRECT],
     allow: Some("Call pages, Jitsi and LiveKit hosts, and STUN or TURN servers you trust"),
     endpoints: &[
@@ -49,6 +52,18 @@ const DIRECT: OptionInfo = OptionInfo {
     kind: OptionKind::Flag,
     default: "false",
     why: documented("Whoever is in a call with you need not know where you are."),
+};
+
+/// Asked of the window that the call's frame stands in, with the server's host behind it.
+const CALL_SERVER: &str = "call-server:";
+
+/// `$1` is the server's host.
+static STRANGER: Question = Question {
+    id: "call-server",
+    title: "Connect to another call server?",
+    text: "Somebody in this call uses the call server $1, which your homeserver does not name. It would learn your Matrix ID, your device, your network address and which room you are in. Without it you do not see or hear whoever uses it.",
+    send: "Connect",
+    remember: Some("Do not ask again for this call server"),
 };
 
 /// Element's own Jitsi hosts: they want no authentication, so asking them about it only tells them.
@@ -108,6 +123,7 @@ impl Shield for Calls {
             {
                 HeadStep::Reply(Action::Blocked, Reply::forbidden(NO_CALL_WIDGET))
             }
+            Endpoint::Foreign if may_ask(head, context) => HeadStep::Body,
             _ => HeadStep::Pass,
         }
     }
@@ -119,6 +135,10 @@ impl Shield for Calls {
         _headers: &str,
         body: &[u8],
     ) -> Result<BodyStep, JsonError> {
+        if head.endpoint == Endpoint::Foreign {
+            let is_asked = asks_about(head, context, body);
+            return Ok(if is_asked { BodyStep::Ask(&STRANGER) } else { BodyStep::Pass });
+        }
         let text = utf8(body)?;
         let edits = match head.endpoint {
             Endpoint::StateSend => widget_edits(text)?,
@@ -189,6 +209,10 @@ impl Shield for Calls {
         Some(PeerStep { relay_only, kept, sentence })
     }
 
+    fn prompt(&self, what: &str) -> Option<&'static Question> {
+        what.starts_with(CALL_SERVER).then_some(&STRANGER)
+    }
+
     fn frame(&self, url: &str, context: &Context<'_>) -> Option<FrameStep> {
         let address = Address::parse(url)?;
         let (before, fragment) = url.split_once('#')?;
@@ -231,6 +255,32 @@ impl Shield for Calls {
             sentence: None,
         })
     }
+}
+
+/// Whether the person is asked about this request, which has a token for a stranger's call server:
+/// where they want to be asked about calls, and the token would be stopped otherwise.
+pub(super) fn asks_about(head: &Head<'_>, context: &Context<'_>, body: &[u8]) -> bool {
+    may_ask(head, context) && is_call_request(body)
+}
+
+fn may_ask(head: &Head<'_>, context: &Context<'_>) -> bool {
+    head.endpoint == Endpoint::Foreign
+        && head.method == "POST"
+        && mode_in(context.policy, INFO.id) == Mode::Ask
+        && mode_in(context.policy, integrations::INFO.id) == Mode::On
+        && !integrations::may_know(head.address.host, context)
+}
+
+/// What a call service is sent (MSC4195, and `/sfu/get` before it): a token, the room and the device,
+/// wherever the service lies. Without a device it is for another service.
+fn is_call_request(body: &[u8]) -> bool {
+    let has = |text, path: &[&str]| matches!(get_str(text, path), Ok(Some(_)));
+    utf8(body).is_ok_and(|text| {
+        has(text, &["openid_token", "access_token"])
+            && has(text, &["openid_token", "matrix_server_name"])
+            && (has(text, &["room"]) || has(text, &["room_id"]))
+            && (has(text, &["device_id"]) || has(text, &["member", "claimed_device_id"]))
+    })
 }
 
 fn is_direct(context: &Context<'_>) -> bool {

@@ -7,7 +7,7 @@
 
 use super::{
     BodyStep, Context, EventTypes, FrameStep, Head, HeadStep, Info, Place, ResponseStep, Rule,
-    Shield, declared, documented,
+    Shield, calls, declared, documented,
 };
 use crate::verdict::{Action, Reply};
 use mantle_wire::json::{
@@ -87,9 +87,15 @@ impl Shield for Integrations {
         headers: &str,
         body: &[u8],
     ) -> Result<BodyStep, JsonError> {
-        let is_told = tokens_for(head, context)
-            .any(|token| token.is_hidden_in(headers.as_bytes()) || token.is_hidden_in(body));
-        if is_told || has_token_shape(head, context, body) {
+        let tells = |text: &[u8]| tokens_for(head, context).any(|token| token.is_hidden_in(text));
+        if tells(headers.as_bytes()) {
+            return Ok(BodyStep::Reply(Action::Blocked, Reply::forbidden(TOKEN_REFUSED)));
+        }
+        if tells(body) || has_token_shape(head, context, body) {
+            // Where the person is asked, that shield holds it.
+            if calls::asks_about(head, context, body) {
+                return Ok(BodyStep::Pass);
+            }
             return Ok(BodyStep::Reply(Action::Blocked, Reply::forbidden(TOKEN_REFUSED)));
         }
         if head.endpoint != Endpoint::WidgetsAccountData {
@@ -230,7 +236,7 @@ fn tokens_for<'a>(
 }
 
 /// Whether this host may be told who one is: it is on a list, or a call service of one's own.
-fn may_know(host: &str, context: &Context<'_>) -> bool {
+pub(super) fn may_know(host: &str, context: &Context<'_>) -> bool {
     ["integrations", "identity", "calls"]
         .into_iter()
         .any(|list| context.policy.is_allowed(list, host))
