@@ -192,6 +192,13 @@ export class EncryptedState {
      */
     created(pending_id: string, room_id: string): void;
     /**
+     * Element's crypto has other devices of these users by now, a JSON array.
+     *
+     * # Errors
+     * A sentence when the text is not that.
+     */
+    devicesChanged(users: string): void;
+    /**
      * Whether `takePersist` has something.
      */
     dirty(): boolean;

@@ -23,6 +23,7 @@ use crate::model::sharing_due::RoomDue;
 use crate::model::store::PersistBatch;
 use crate::model::warnings::Problem;
 use crate::paths::Request;
+use crate::sorted::Set;
 use mantle_wire::json;
 
 /// See the module.
@@ -286,6 +287,19 @@ impl StateEngine {
     pub fn add_devices(&mut self, json: &str) -> Result<(), EngineError> {
         let Model { devices, sessions, journal, .. } = &mut self.model;
         devices.add(json, sessions, journal)
+    }
+
+    /// The page's crypto has asked for the devices of these users, and has others by now: a JSON array of
+    /// ids. A response says before that that they changed.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Input`] when the text is not that.
+    pub fn devices_changed(&mut self, users: &str) -> Result<(), EngineError> {
+        let users: Set<String> =
+            json::elements(users)?.into_iter().filter_map(json::exact_string).collect();
+        self.model.note_changed_devices(&users);
+        Ok(())
     }
 
     /// The devices of all the room's members, former ones too, have been given: a session of none of

@@ -46,9 +46,10 @@ use crate::model::pending::PendingWrites;
 use crate::model::room_states::RoomStates;
 use crate::model::rooms::Rooms;
 use crate::model::settings::StateSettings;
-use crate::model::sharing_due::SharingDue;
+use crate::model::sharing_due::{Due, SharingDue};
 use crate::model::signing::Signing;
 use crate::model::warnings::Warnings;
+use crate::sorted::Set;
 
 /// All parts, for the flows, which have few data of their own.
 #[derive(Debug)]
@@ -100,6 +101,20 @@ impl Model {
             gathered: None,
             signing: None,
             pending: PendingWrites::default(),
+        }
+    }
+
+    /// The devices of these users are others than those that are known: sessions are judged by the new
+    /// ones, and keys are given to them.
+    pub(crate) fn note_changed_devices(&mut self, users: &Set<String>) {
+        if users.is_empty() {
+            return;
+        }
+        self.devices.note_changed(users);
+        for (room_id, outbound) in self.outbound.iter() {
+            if users.iter().any(|user| outbound.concerns(user)) {
+                self.due.note(room_id, Due::Devices);
+            }
         }
     }
 

@@ -1782,6 +1782,13 @@ fn changes_of_members_and_devices_ask_to_be_tended() {
     let answer = json!({"next_batch": "b", "device_lists": {"changed": ["@x:y"]}});
     alice.open("/sync?since=a", &answer);
     assert!(alice.engine.sharing_due().is_empty());
+    // What Element's crypto has asked for meanwhile counts as well: it comes after that answer.
+    alice.engine.devices_changed(&json!(["@x:y"]).to_string()).unwrap();
+    assert!(alice.engine.sharing_due().is_empty());
+    alice.engine.devices_changed(&json!([7, "@x:y", bob.user]).to_string()).unwrap();
+    let due = alice.engine.sharing_due();
+    assert_eq!((due.len(), due[0].why), (1, "devices"));
+    assert!(alice.engine.devices_changed("[").is_err());
 }
 
 #[test]

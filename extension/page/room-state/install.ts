@@ -87,7 +87,9 @@ export function installEncryptedState(
         invites.listen();
         keys.backfill();
         const client = runningClient();
-        if (client !== undefined) letEncryptionChange(client);
+        if (client === undefined) return;
+        sharing.listen(client);
+        letEncryptionChange(client);
       })
       .catch(() => undefined);
   };

@@ -101,8 +101,9 @@ async function turns(): Promise<void> {
 }
 
 /** With a module in whose place this object stands. */
-function sharingOf(state: object): StateSharing {
+function sharingOf(state: object, keys: object = { addRules: () => true }): StateSharing {
   const engine = {
+    isRunning: true,
     call: (call: (state: EncryptedState) => unknown) => call(state as unknown as EncryptedState),
     persist: async () => [],
     persistSoon: () => undefined,
@@ -111,9 +112,44 @@ function sharingOf(state: object): StateSharing {
   return new StateSharing(
     engine,
     { tellInvited: async () => undefined } as unknown as InvitePreviews,
-    { addRules: () => true } as unknown as KeyFetcher,
+    keys as KeyFetcher,
   );
 }
+
+describe("devices that Element asked for", () => {
+  test("are given keys, and what they sent is read, once its crypto tells of them", () => {
+    const told: string[] = [];
+    let retries = 0;
+    let looks = 0;
+    const state = {
+      devicesChanged: (users: string) => told.push(users),
+      sharingDue: () => {
+        looks += 1;
+        return [];
+      },
+    };
+    const sharing = sharingOf(state, { scheduleRetry: () => (retries += 1) });
+    const clientOf = (listeners: ((users: unknown) => void)[]): PageClient =>
+      ({
+        on: (name: string, listener: (users: unknown) => void) => {
+          if (name === "crypto.devicesUpdated") listeners.push(listener);
+        },
+      }) as unknown as PageClient;
+    const [first, second]: [((users: unknown) => void)[], ((users: unknown) => void)[]] = [[], []];
+    const client = clientOf(first);
+    for (let answers = 0; answers < 3; answers += 1) sharing.listen(client);
+    assert.equal(first.length, 1);
+    first[0]?.(["@bob:hs"]);
+    first[0]?.("nothing of the kind");
+    assert.deepEqual([told, looks, retries], [['["@bob:hs"]'], 1, 1]);
+    // Somebody signed in anew: the client before is nobody's any more.
+    sharing.listen(clientOf(second));
+    first[0]?.(["@carol:hs"]);
+    assert.equal(told.length, 1);
+    second[0]?.(["@carol:hs"]);
+    assert.deepEqual(told, ['["@bob:hs"]', '["@carol:hs"]']);
+  });
+});
 
 describe("a homeserver that wants keys slower than anybody waits", () => {
   test("gets the rest of them a minute later, and those it has never again", async () => {

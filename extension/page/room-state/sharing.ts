@@ -11,7 +11,7 @@ import {
   signAsDevice,
 } from "./element/client.ts";
 import type { DeviceName, PageClient, PageRoom } from "./element/client.ts";
-import { now, parseJson, setTimer } from "../primordials/primordials.ts";
+import { isArray, now, parseJson, setTimer } from "../primordials/primordials.ts";
 import { isFinal, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { InvitePreviews } from "./invites.ts";
@@ -47,6 +47,8 @@ const REST_AFTER = 4_000;
 const MAX_RESTS = 5;
 /** People without a device that are counted. */
 const MAX_WITHOUT = 10_000;
+/** What Element's client tells when its crypto has other devices of somebody (`CryptoEvent`). */
+const DEVICES_UPDATED = "crypto.devicesUpdated";
 /** When the network failed. */
 const AGAIN_AFTER = 60_000;
 /** When the store or Element's crypto has failed many times. */
@@ -67,6 +69,7 @@ export class StateSharing {
   /** How often somebody had no device when a key was given out. */
   readonly #without = new Map<string, number>();
   #isTending = false;
+  #heard: PageClient | undefined;
   /** Told of a room whose keys may be others by now. */
   onTended: ((roomId: string) => void) | undefined;
 
@@ -265,6 +268,25 @@ export class StateSharing {
     } finally {
       this.#engine.persistSoon();
     }
+  }
+
+  /**
+   * Once for each client. A sync says whose devices changed, and Element asks for them afterwards: which
+   * they are is only known when its crypto tells.
+   */
+  listen(client: PageClient): void {
+    if (client === this.#heard) return;
+    this.#heard = client;
+    client.on(DEVICES_UPDATED, (users) => {
+      if (client !== this.#heard || !isArray(users) || !this.#engine.isRunning) return;
+      try {
+        this.#engine.call((state) => state.devicesChanged(JSON.stringify(users)));
+        this.tendSoon();
+        this.#keys.scheduleRetry();
+      } catch {
+        // The Rust half has just trapped; the next one asks for all devices it needs.
+      }
+    });
   }
 
   /** After an answer: rooms in which someone came, left or changed devices. */

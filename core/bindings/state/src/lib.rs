@@ -323,6 +323,15 @@ impl EncryptedState {
         self.engine.add_devices(json).map_err(error)
     }
 
+    /// Element's crypto has other devices of these users by now, a JSON array.
+    ///
+    /// # Errors
+    /// A sentence when the text is not that.
+    #[wasm_bindgen(js_name = devicesChanged)]
+    pub fn devices_changed(&mut self, users: &str) -> Outcome {
+        self.engine.devices_changed(users).map_err(error)
+    }
+
     /// The devices of all the room's members were added.
     #[wasm_bindgen(js_name = membersAdded)]
     pub fn members_added(&mut self, room_id: &str) {

@@ -347,13 +347,5 @@ fn note_changed_devices(model: &mut Model, response: &Response) {
             users.extend(exact_string(user));
         }
     }
-    if users.is_empty() {
-        return;
-    }
-    model.devices.note_changed(&users);
-    for (room_id, outbound) in model.outbound.iter() {
-        if users.iter().any(|user| outbound.concerns(user)) {
-            model.due.note(room_id, Due::Devices);
-        }
-    }
+    model.note_changed_devices(&users);
 }
