@@ -6,10 +6,10 @@ import { clientPage, drive, openClient, setClockAhead } from "../../support/clie
 import { startPeer } from "../../support/peer.ts";
 import type { Peer } from "../../support/peer.ts";
 import type { Recorder } from "../../support/recorder.ts";
-import { startWorld } from "../../support/world.ts";
+import { HOMESERVER, startWorld } from "../../support/world.ts";
 import type { World } from "../../support/world.ts";
 import type { Account, Synapse } from "../../support/synapse.ts";
-import { launchExtensionBrowser, storeSettings, testBuild } from "../extension-pages.ts";
+import { launchExtensionBrowser, storeSettings, testBuild, until } from "../extension-pages.ts";
 import type { ExtensionBrowser } from "../extension-pages.ts";
 
 /** Somebody in a room, whatever their client. */
@@ -95,7 +95,10 @@ export interface MixedWorld {
   readonly browser: ExtensionBrowser;
   /** A new account, signed in on a page of that site. */
   open(user: string, site: string): Promise<Guarded>;
-  /** Leaves these shields to be as they are stored, and all others as recommended. */
+  /**
+   * Leaves these shields to be as they are stored, and all others but `typing` as recommended; in force
+   * in the open pages by then.
+   */
   storeShields(shields: Record<string, string>): Promise<void>;
   close(): Promise<void>;
 }
@@ -116,15 +119,39 @@ export async function startMixedWorld(
       extension: testBuild(kind),
       proxyPort: recorder.port,
     });
+    const protectedPages: Page[] = [];
+    let isTypingSent = false;
+    let asked = 0;
+    /** Whether a page lets the homeserver know that somebody types. */
+    const sendsTyping = async (page: Page): Promise<boolean> => {
+      asked += 1;
+      const path = `/_matrix/client/v3/rooms/!${asked}:settings.example.org/typing/@me:example.org`;
+      await page.evaluate(async (url) => {
+        await fetch(url, { method: "PUT", body: `{"typing":true}` }).catch(() => undefined);
+      }, `https://${HOMESERVER}${path}`);
+      return recorder.to(HOMESERVER).some((one) => one.path === path);
+    };
     return {
       world,
       recorder,
       browser,
-      open: (user, site) => openNew(world, browser, user, site),
+      open: async (user, site) => {
+        const person = await openNew(world, browser, user, site);
+        if (site !== WITHOUT_MANTLE) protectedPages.push(person.page);
+        return person;
+      },
       storeShields: async (shields) => {
+        isTypingSent = !isTypingSent;
+        const typing = isTypingSent ? "off" : "on";
         const options = await browser.openExtensionPage("options.html");
-        await storeSettings(options, { version: 1, shields });
+        await storeSettings(options, { version: 1, shields: { ...shields, typing } });
         await options.close();
+        // Settings reach pages one after the other; those that one may go by are in force in all of them.
+        for (const page of protectedPages) {
+          const isInForce = async (): Promise<boolean> =>
+            (await sendsTyping(page)) === isTypingSent;
+          await until(isInForce, "the settings in a page", 60_000);
+        }
       },
       close: async () => {
         await browser.close();
