@@ -141,6 +141,8 @@ describe("answers kept once and for all", () => {
     await putForPage(place(1), "media", "server/hs.example.org", "send 2026-01-31");
     await putForPage(place(1), "media", "room/abc", "clean");
     await putForPage(place(1), "answers", "def", "send");
+    await putForPage(place(1), "answers", "ghi", "connect sfu.example.net:8443");
+    await putForPage(place(1), "answers", "jkl", "connect <b>a</b>/x");
     for (const [key, value] of Object.entries({
       "server/x": "perhaps",
       "room/y": "send yesterday",
@@ -155,6 +157,7 @@ describe("answers kept once and for all", () => {
         { about: "server", server: "hs.example.org", choice: "send", day: "2026-01-31" },
         { about: "room", server: "", choice: "clean", day: undefined },
         { about: "other", server: "", choice: "send", day: undefined },
+        { about: "call-server", server: "sfu.example.net:8443", choice: "send", day: undefined },
       ],
     );
     for (const answer of answers) await takeAnswerBack(answer);

@@ -8,6 +8,7 @@
  */
 import { isPart } from "../protocol/relay-background.ts";
 import type { StoreArea } from "../protocol/requests.ts";
+import { isHost } from "../protocol/shapes.ts";
 import { readStorageWhere, removeStorage, removeStorageWhere, writeStorage } from "./api.ts";
 
 /** Where a page's entries are. */
@@ -115,7 +116,7 @@ export interface RememberedAnswer {
   /** Origin of the Element page it was given on. */
   readonly origin: string;
   /** What it holds for; of rooms and other questions only a hash is stored. */
-  readonly about: "server" | "room" | "other";
+  readonly about: "server" | "room" | "call-server" | "other";
   /** The server, where it is one. */
   readonly server: string;
   readonly choice: "clean" | "send" | "encrypt" | "readable";
@@ -127,12 +128,21 @@ const ANSWER_NAME = /^page\/(https?:\/\/[^/]+)\/(media\/room|media\/server|answe
 /** As `rememberChoice` of extension/page/media/memory.ts and dialogs/room-choices.ts write it. */
 const ANSWER = /^(clean|send|encrypt|readable)(?: (\d{4}-\d{2}-\d{2}))?$/;
 
+/** As `consentTo` of extension/page/dialogs/consent.ts writes it. */
+const CONNECT = /^connect (\S{1,300})$/;
+
 /** Every such answer, of all pages. */
 export async function rememberedAnswers(): Promise<RememberedAnswer[]> {
   const answers: RememberedAnswer[] = [];
   const stored = await readStorageWhere("local", (name) => ANSWER_NAME.test(name));
   for (const [name, value] of Object.entries(stored)) {
     const [, origin = "", area, of = ""] = ANSWER_NAME.exec(name) ?? [];
+    const callServer = CONNECT.exec(String(value))?.[1];
+    if (area === "answers" && isHost(callServer)) {
+      const about = "call-server";
+      answers.push({ name, origin, about, server: callServer, choice: "send", day: undefined });
+      continue;
+    }
     const [, choice, day] = ANSWER.exec(String(value)) ?? [];
     if (choice === undefined) continue;
     const about = area === "media/server" ? "server" : area === "media/room" ? "room" : "other";

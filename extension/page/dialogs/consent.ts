@@ -30,7 +30,9 @@ export async function consentTo(
   if (question === null) return undefined;
   const { id, title, text: said, send, remember } = question;
   const key = remember === null ? undefined : await pinned(answerKey(account(), shield, id, url));
-  if (key !== undefined && (await pinned(memory.recall(key))) === SEND) return "remembered";
+  // The options page names a server, to take it back; of users and rooms it knows only the hash.
+  const kept = host === "" ? SEND : `connect ${host}`;
+  if (key !== undefined && (await pinned(memory.recall(key))) === kept) return "remembered";
   const answer = await ask({
     title,
     text: [filled(said, [host])],
@@ -44,7 +46,7 @@ export async function consentTo(
     ...(signal === undefined ? {} : { signal }),
   });
   if (answer.choice !== SEND) return undefined;
-  if (key !== undefined && answer.remember.length > 0) await pinned(memory.remember(key, SEND));
+  if (key !== undefined && answer.remember.length > 0) await pinned(memory.remember(key, kept));
   return "asked";
 }
 

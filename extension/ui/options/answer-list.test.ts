@@ -13,6 +13,7 @@ test("a remembered answer is listed as what it does, never as its opposite", () 
     ["other", "encrypt", "answersRelations: answersEncrypt (2026-01-31)"],
     ["other", "readable", "answersRelations: answersReadable (2026-01-31)"],
     ["other", "send", "answersOther (2026-01-31)"],
+    ["call-server", "send", "answersCallServer (2026-01-31)"],
     ["room", "clean", "answersRoom: answersClean (2026-01-31)"],
     ["room", "send", "answersRoom: answersSend (2026-01-31)"],
     ["server", "clean", "answersServer: answersClean (2026-01-31)"],

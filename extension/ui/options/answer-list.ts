@@ -37,6 +37,7 @@ export function answerText({ origin, about, server, choice, day }: RememberedAns
     const how = text(choice === "encrypt" ? "answersEncrypt" : "answersReadable");
     return `${text("answersRelations", site)}: ${how}${when}`;
   }
+  if (about === "call-server") return `${text("answersCallServer", server, site)}${when}`;
   if (about === "other") return `${text("answersOther", site)}${when}`;
   const where = about === "room" ? text("answersRoom", site) : text("answersServer", server, site);
   return `${where}: ${text(choice === "clean" ? "answersClean" : "answersSend")}${when}`;

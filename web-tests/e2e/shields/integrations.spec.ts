@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { bothBrowsers } from "../../support/browsers.ts";
 import { drive, tryToDrive } from "../../support/client-page.ts";
+import { isAsked, openQuestion, press } from "../../support/question.ts";
 import { startWorld } from "../../support/world.ts";
 import type { World } from "../../support/world.ts";
 import { until } from "../extension-pages.ts";
@@ -248,6 +249,41 @@ for (const kind of bothBrowsers) {
       assert.ok(sides.with.recorder.to("sfu.example.net").length > 0);
       await sides.settings(undefined);
       await until(async () => !(await isGiven()), "no list in the page", 30_000);
+    });
+
+    it("asks before a call in the page itself gives a stranger's call server one", async () => {
+      const { page, recorder } = sides.with;
+      // As Element Call asks (MSC4195).
+      const ask = (host: string): Promise<number> =>
+        page.evaluate(
+          async (url, room) => {
+            const openid_token = {
+              access_token: "of-the-page",
+              matrix_server_name: "hs.example.org",
+            };
+            const member = { id: "1", claimed_device_id: "D" };
+            const body = JSON.stringify({ room_id: room, openid_token, member });
+            return (await fetch(url, { method: "POST", body })).status;
+          },
+          `https://${host}/get_token`,
+          ROOM,
+        );
+      const refused = ask("no.example.net");
+      assert.match((await openQuestion(page)).text[0] ?? "", / no\.example\.net,/);
+      assert.equal(recorder.to("no.example.net").length, 0);
+      await press(page, "Cancel");
+      assert.equal(await refused, 403);
+      assert.equal(await ask("no.example.net"), 403);
+      assert.equal(recorder.to("no.example.net").length, 0);
+
+      const held = [ask("yes.example.net"), ask("yes.example.net")];
+      await openQuestion(page);
+      assert.equal(recorder.to("yes.example.net").length, 0);
+      await press(page, "Connect");
+      for (const status of await Promise.all(held)) assert.notEqual(status, 403);
+      assert.notEqual(await ask("yes.example.net"), 403);
+      assert.equal(recorder.to("yes.example.net").length, 3);
+      assert.equal(await isAsked(page), false);
     });
 
     it("saves no manager to the account, and other widgets as before", async () => {
