@@ -56,12 +56,15 @@ pub(crate) struct SlotHistory {
     replaced: VecDeque<String>,
     // The highest place that an author gave.
     highest: Option<SlotOrder>,
+    // What counts is known from the store only: another tab may be ahead, or the running client begins
+    // behind what was seen.
+    is_borrowed: bool,
 }
 
 impl SlotHistory {
     pub(crate) fn new(current: Candidate) -> Self {
         let highest = current.order;
-        Self { current, replaced: VecDeque::new(), highest }
+        Self { current, replaced: VecDeque::new(), highest, is_borrowed: false }
     }
 
     /// What counts.
@@ -99,6 +102,28 @@ impl SlotHistory {
         }
     }
 
+    /// What counts has come here.
+    pub(crate) const fn has_come(&mut self) {
+        self.is_borrowed = false;
+    }
+
+    /// Takes over what the store says of the slot, unless what is known here is the later.
+    pub(crate) fn merge(&mut self, stored: Self) {
+        let (ours, theirs) = (&self.current, &stored.current);
+        let is_same = ours.event_id == theirs.event_id;
+        let is_ours_later = if ours.session_id == theirs.session_id {
+            theirs.message_index < ours.message_index
+        } else {
+            theirs.origin_server_ts < ours.origin_server_ts
+        };
+        let is_past = self.was_replaced(&theirs.event_id);
+        if is_past || !is_same && is_ours_later && !stored.was_replaced(&ours.event_id) {
+            return;
+        }
+        let is_borrowed = !is_same || self.is_borrowed;
+        *self = Self { is_borrowed, ..stored };
+    }
+
     pub(crate) fn replace(&mut self, candidate: Candidate) {
         if let Some(order) = candidate.order
             && self
@@ -107,7 +132,14 @@ impl SlotHistory {
         {
             self.highest = Some(order);
         }
+        // What was sent before it and comes here after it makes it no past: it is yet to come.
+        let is_ahead =
+            self.is_borrowed && candidate.origin_server_ts < self.current.origin_server_ts;
+        self.is_borrowed = false;
         let replaced = std::mem::replace(&mut self.current, candidate);
+        if is_ahead {
+            return;
+        }
         self.replaced.push_back(replaced.event_id);
         while self.replaced.len() > MAX_REPLACED
             || self.replaced.iter().map(String::len).sum::<usize>() > MAX_REPLACED_BYTES
@@ -180,7 +212,7 @@ impl SlotHistory {
         };
         let of =
             InRoom { event_type: exact_string(event_type)?, state_key: exact_string(state_key)? };
-        Some((of, Self { current, replaced: ids, highest }))
+        Some((of, Self { current, replaced: ids, highest, is_borrowed: true }))
     }
 }
 

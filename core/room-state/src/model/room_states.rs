@@ -162,6 +162,7 @@ impl RoomStates {
 
     /// What is current in the slot came then.
     pub(crate) fn place(&mut self, slot: Slot, arrival: Arrival) {
+        self.known.has_come(slot.room(), slot.of());
         let before = self.placed.get(&slot).copied();
         self.placed.insert(slot, before.map_or(arrival, |before| before.max(arrival)), 0);
     }

@@ -1,6 +1,6 @@
 //! An older name does not come back, whatever date a server gives it.
 
-use mantle_room_state::Request;
+use mantle_room_state::{EventId, Request, RoomId, TypeAndKey};
 use serde_json::{Value, json};
 
 use crate::people::*;
@@ -22,23 +22,34 @@ fn name_of(answer: &Value) -> Option<String> {
     })
 }
 
-/// Names of Alice, a session for each group of them, and Bob, who can open all.
-fn named_by(groups: &[usize]) -> (Vec<Value>, Client) {
-    let mut bob = Client::new(BOB);
+/// Names of Alice, a session for each group of them; the keys of each, and her devices.
+fn written_by(groups: &[usize]) -> (Vec<Value>, Vec<String>, Vec<Client>) {
+    let bob = Client::new(BOB);
     let mut alice = Client::new(ALICE);
-    let mut events = Vec::new();
+    let (mut events, mut all, mut devices) = (Vec::new(), Vec::new(), Vec::new());
     for group in groups {
         // The same device with an empty store: the next session.
         let device = alice.device.clone();
         alice = Client { device, ..Client::new(ALICE) }.tab();
-        bob.knows(&[&alice]);
         for _ in 0..*group {
             let name = format!("Name {}", events.len());
             let (mut event, keys) = alice.send(ROOM, &[&bob], "m.room.name", &named(&name));
             event["event_id"] = json!(format!("$name{}", events.len()));
-            bob.engine.add_room_keys(&keys).unwrap();
+            all.push(keys);
             events.push(event);
         }
+        devices.push(alice.tab());
+    }
+    (events, all, devices)
+}
+
+/// The same, and Bob, who can open all.
+fn named_by(groups: &[usize]) -> (Vec<Value>, Client) {
+    let mut bob = Client::new(BOB);
+    let (events, keys, alice) = written_by(groups);
+    bob.knows(&alice.iter().collect::<Vec<_>>());
+    for keys in keys {
+        bob.engine.add_room_keys(&keys).unwrap();
     }
     (events, bob)
 }
@@ -227,4 +238,82 @@ fn an_old_name_behind_a_new_one_does_not_hide_it() {
     replayed["event_id"] = json!("$replayed");
     let shown = bob.open("/sync?since=c", &sync(vec![], vec![replayed]));
     assert!(!shown.to_string().contains("Name 0"), "{shown}");
+}
+
+/// A tab of Bob's that knows the room and Alice's devices.
+fn knowing(mut tab: Client, alice: &[Client]) -> Client {
+    tab.knows(&alice.iter().collect::<Vec<_>>());
+    tab.engine.add_room_state(RoomId(ROOM), &json!(room_state()).to_string()).unwrap();
+    tab
+}
+
+/// Takes over what another tab has stored.
+fn merges(tab: &mut Client, other: &mut Client) {
+    other.persist();
+    tab.persist();
+    tab.store.extend(other.store.clone());
+    tab.engine.become_writer(&Value::Object(tab.store.clone()).to_string()).unwrap();
+}
+
+#[test]
+fn what_a_tab_ahead_of_this_one_has_seen_counts_when_it_comes_here() {
+    for comes_late in [false, true] {
+        for is_reloaded in [false, true] {
+            let (events, keys, alice) = written_by(&[1, 1]);
+            let [early, late] = [dated(&events[0], NOW), dated(&events[1], NOW + 20_000)];
+            let first = Client::new(BOB);
+            let mut ahead = knowing(first.tab(), &alice);
+            let mut behind = knowing(first.tab(), &alice);
+            if comes_late {
+                behind.open("/sync?since=a", &sync(vec![], vec![early.clone()]));
+            }
+            // The other one's sync has a gap, or it could not open what was before.
+            ahead.engine.add_room_keys(&keys[1]).unwrap();
+            let shown = ahead.open("/sync?since=b", &sync(vec![], vec![late.clone()]));
+            assert_eq!(name_of(&shown).as_deref(), Some("Name 1"));
+            merges(&mut behind, &mut ahead);
+            if is_reloaded {
+                behind = knowing(behind.tab(), &alice);
+            }
+            for keys in &keys {
+                behind.engine.add_room_keys(keys).unwrap();
+            }
+            behind.retried();
+            if !comes_late {
+                behind.open("/sync?since=a", &sync(vec![], vec![early.clone()]));
+            }
+            let shown = behind.open("/sync?since=b", &sync(vec![], vec![late.clone()]));
+            let what = format!("late: {comes_late}, reloaded: {is_reloaded}: {shown}");
+            assert_eq!(name_of(&shown).as_deref(), Some("Name 1"), "{what}");
+            assert_eq!(behind.codes(), [] as [&str; 0], "{what}");
+            // From then on the one before is over, where it was seen here.
+            let shown = behind.open("/sync?since=c", &sync(vec![], vec![early.clone()]));
+            if !(comes_late && is_reloaded) {
+                assert_eq!(name_of(&shown), None, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_tab_behind_this_one_has_stored_counts_no_more_than_before() {
+    for sessions in [&[1, 1][..], &[2]] {
+        let (events, keys, alice) = written_by(sessions);
+        let [early, late] = [dated(&events[0], NOW), dated(&events[1], NOW + 20_000)];
+        let first = Client::new(BOB);
+        let mut behind = knowing(first.tab(), &alice);
+        let mut ahead = knowing(first.tab(), &alice);
+        for (tab, event) in [(&mut behind, &early), (&mut ahead, &late)] {
+            for keys in &keys {
+                tab.engine.add_room_keys(keys).unwrap();
+            }
+            tab.open("/sync?since=a", &sync(vec![], vec![event.clone()]));
+        }
+        merges(&mut ahead, &mut behind);
+        let id = EventId { room_id: ROOM, id: "$name1" };
+        assert!(ahead.engine.is_current(id, TypeAndKey::single("m.room.name")), "{sessions:?}");
+        let url = format!("{HS}/rooms/{ROOM}/state/m.room.name");
+        let read = ahead.engine.before(Request { method: "GET", url: &url });
+        assert!(serde_json::to_string(&read).unwrap().contains("Name 1"), "{sessions:?}");
+    }
 }
