@@ -288,7 +288,8 @@ impl Retry {
                         self.waiting.insert(key, waiting);
                     }
                     None => {
-                        model.states.forget_awaited(RoomId(&key.0), &waiting.state_key);
+                        let (room, state_key) = (RoomId(&key.0), &waiting.state_key);
+                        model.states.forget_awaited(room, state_key, waiting.arrival);
                         // Whoever is in a room may put anything in their own member event.
                         if !waiting.is_profile() {
                             model.warnings.refused(id(&key), &error);
@@ -322,7 +323,7 @@ fn current(
     if model.states.is_replaced(&opened.slot(), arrival) {
         return None;
     }
-    model.states.forget_awaited(room, &waiting.state_key);
+    model.states.forget_awaited(room, &waiting.state_key, arrival);
     if model.offer(&opened, arrival) != Precedence::Current {
         if !waiting.is_profile() {
             model.warnings.warn(room, Warning::Rollback, event.id);

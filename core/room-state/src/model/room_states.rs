@@ -27,8 +27,9 @@ pub(crate) struct RoomStates {
     in_flight: InFlightWrites,
     // When the current event of a slot came.
     placed: Bounded<Slot, Arrival>,
-    // Rooms and packed keys of events that claim to be current and wait for their key.
-    awaited: Bounded<(String, String), ()>,
+    // Rooms and packed keys of events that claim to be current and wait for their key; when the last of
+    // them came.
+    awaited: Bounded<(String, String), Arrival>,
     // Rooms and events that were redacted by what the store says, and perhaps by nothing else yet.
     learned: Vec<(String, String)>,
 }
@@ -93,14 +94,19 @@ impl RoomStates {
             || self.is_awaited(slot)
     }
 
-    /// An event that claims to be current waits for its key, under that packed key.
-    pub(crate) fn note_awaited(&mut self, room: RoomId<'_>, packed_key: &str) {
-        self.awaited.insert((room.0.to_owned(), packed_key.to_owned()), (), 0);
+    /// An event that came then and claims to be current waits for its key, under that packed key.
+    pub(crate) fn note_awaited(&mut self, room: RoomId<'_>, packed_key: &str, arrival: Arrival) {
+        let key = (room.0.to_owned(), packed_key.to_owned());
+        let arrival = self.awaited.get(&key).map_or(arrival, |last| arrival.max(*last));
+        self.awaited.insert(key, arrival, 0);
     }
 
-    /// It does so no more.
-    pub(crate) fn forget_awaited(&mut self, room: RoomId<'_>, packed_key: &str) {
-        self.awaited.remove(&(room.0.to_owned(), packed_key.to_owned()));
+    /// None of those does that came until then.
+    pub(crate) fn forget_awaited(&mut self, room: RoomId<'_>, packed_key: &str, arrival: Arrival) {
+        let key = (room.0.to_owned(), packed_key.to_owned());
+        if self.awaited.get(&key).is_some_and(|last| *last <= arrival) {
+            self.awaited.remove(&key);
+        }
     }
 
     /// Whether one does in that slot.

@@ -320,6 +320,26 @@ fn what_was_redacted_is_for_nobody_who_comes_later() {
 }
 
 #[test]
+fn what_another_has_replaced_is_for_nobody_who_comes_later_though_its_key_is_awaited() {
+    for visibility in NARROW {
+        let mut room = Room::new(visibility);
+        room.comes(BOB, &["B1"]);
+        let mut bob = Client::new(BOB);
+        let (replacing, _) = bob.send(ROOM, &[], "m.room.name", &json!({"name": "B"}));
+        room.shares(false);
+        let mut event = room.alice.encrypt(ROOM, "m.room.name", &json!({"name": "A"}));
+        event["origin_server_ts"] = json!(room.now);
+        room.sent.push(("A".to_owned(), event["content"].clone()));
+        // In one answer, as a tab that is opened then gets it.
+        room.alice.open("/sync?since=e", &sync(vec![], vec![event, replacing]));
+        room.comes(CAROL, &["C1"]);
+        room.shares(true);
+        assert_eq!(room.reads(CAROL, "C1"), Vec::<String>::new(), "{visibility}");
+        assert_eq!(room.reads(BOB, "B1"), ["A"], "{visibility}");
+    }
+}
+
+#[test]
 fn a_crowd_that_comes_later_and_an_index_far_on_bring_a_new_session() {
     let mut room = Room::new("joined");
     room.comes(BOB, &["B1"]);

@@ -104,8 +104,8 @@ fn place_encrypted(
             Some(Err(error)) => {
                 if let Some(missing) = error.missing() {
                     let Role::Current(_) = entry.role else { continue };
-                    let why = (missing, arrival(response.number, entry));
-                    observed.extend(undecryptable(entry, &response.body, why));
+                    let arrival = arrival(response.number, entry);
+                    observed.extend(undecryptable(entry, &response.body, (missing, arrival)));
                     if let Ok(WireKey::Packed(key)) = WireKey::read(&entry.found.state_key) {
                         let slot = Slot::new(entry.room(), key.slot());
                         if matches!(error, OpenError::UntrustedDevice)
@@ -122,7 +122,8 @@ fn place_encrypted(
                         });
                         if may_count {
                             slots.or_default(slot).is_undecryptable = true;
-                            model.states.note_awaited(entry.room(), &entry.found.state_key);
+                            let (room, state_key) = (entry.room(), &entry.found.state_key);
+                            model.states.note_awaited(room, state_key, arrival);
                         }
                     }
                 } else if matches!(error, OpenError::Content)
@@ -384,7 +385,7 @@ fn judge(
     };
     match precedence {
         Precedence::Current => {
-            model.states.forget_awaited(entry.room(), &entry.found.state_key);
+            model.states.forget_awaited(entry.room(), &entry.found.state_key, arrival);
             let (room_id, event_id) = (event.room_id.to_owned(), event.id.to_owned());
             observed.push(Observation::Current { room_id, event_id });
             true
