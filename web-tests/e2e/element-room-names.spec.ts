@@ -108,20 +108,7 @@ for (const kind of bothBrowsers) {
 
       const shot = (page: Page, name: string): Promise<unknown> =>
         page.screenshot({ path: path.join(screenshots, `room-names-${name}-${kind}.png`) });
-      /** Writes a command into the composer, and sends it as one would with a pointer. */
-      const command = async (page: Page, words: string): Promise<void> => {
-        await page.bringToFront();
-        await click(page, UI.composerSend);
-        await page.type(UI.composerSend, words);
-        await click(page, UI.composerSendButton);
-        // Element empties the composer once it is done, and would take what is typed meanwhile with it.
-        await page.waitForFunction(
-          (composer: string) => document.querySelector(composer)?.textContent?.trim() === "",
-          LIMIT,
-          UI.composerSend,
-        );
-      };
-      /** Says with a wait that ran out what it was for, and the names over messages as they are. */
+      /** Says with a wait that ran out what it was for, and what is shown instead. */
       const expecting = async (page: Page, what: string, wait: Promise<unknown>): Promise<void> => {
         try {
           await wait;
@@ -129,10 +116,24 @@ for (const kind of bothBrowsers) {
           const tiles = await page.$$eval(`${UI.roomBody} ${UI.message}`, (all) =>
             all.slice(-6).map((one) => one.textContent?.trim()),
           );
-          throw new Error(`Not in time: ${what}. Last shown: ${JSON.stringify(tiles)}`, {
-            cause: error,
-          });
+          const dialogs = await page.$$eval(UI.dialog, (all) => all.map((one) => one.textContent));
+          const shown = JSON.stringify({ tiles, dialogs });
+          throw new Error(`Not in time: ${what}. Last shown: ${shown}`, { cause: error });
         }
+      };
+      /** Writes a command into the composer, and sends it as one would with a pointer. */
+      const command = async (page: Page, words: string): Promise<void> => {
+        await page.bringToFront();
+        await click(page, UI.composerSend);
+        await page.type(UI.composerSend, words);
+        await click(page, UI.composerSendButton);
+        // Element empties the composer once it is done, and would take what is typed meanwhile with it.
+        const wait = page.waitForFunction(
+          (composer: string) => document.querySelector(composer)?.textContent?.trim() === "",
+          LIMIT,
+          UI.composerSend,
+        );
+        await expecting(page, `"${words}" is done`, wait);
       };
       /** What Element writes before its client was told of the new name has the one before it. */
       const isCalled = (page: Page, name: string): Promise<void> => {
@@ -235,6 +236,7 @@ for (const kind of bothBrowsers) {
         other = await launch();
         second = await open(other, "alice", "https://chat.example.org/");
         await openRoom(second, "Garden");
+        await isCalled(second, "Rosalind");
         await click(second, UI.members);
         await waitForText(second, UI.memberName, "Rosalind");
         // That device reads nothing from before it was there; what comes now it does.
