@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { after, before, describe, test } from "node:test";
+import { after, before, describe, mock, test } from "node:test";
 
 import type { PageClient } from "./element/client.ts";
 import { HomeserverError, isFinal, sendAsClient } from "./homeserver.ts";
@@ -53,6 +53,38 @@ describe("requests in the client's name", () => {
       assert.deepEqual([error.status, error.errcode, error.retryAfter], [429, "", undefined]);
     }
   });
+});
+
+describe("a homeserver that does not answer", () => {
+  for (const [what, begin] of [
+    ["at all", () => undefined],
+    ["to its end", (response: ServerResponse) => void response.writeHead(200).write('{"a":')],
+  ] as const) {
+    test(`${what} is given up`, { timeout: 20_000 }, async () => {
+      let isThere = (): void => undefined;
+      const there = new Promise<void>((resolve) => (isThere = resolve));
+      reply = (response) => {
+        begin(response);
+        isThere();
+      };
+      mock.timers.enable({ apis: ["setTimeout"] });
+      try {
+        let isOver = false;
+        const sent = sendAsClient(client(base), "GET", "/_matrix/x").finally(() => (isOver = true));
+        const refused = assert.rejects(sent, { name: "AbortError" });
+        await there;
+        for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+        mock.timers.tick(109_000);
+        assert.equal(isOver, false);
+        mock.timers.tick(2_000);
+        await refused;
+      } finally {
+        mock.timers.reset();
+        reply = (response) => response.end("{}");
+        server.closeAllConnections();
+      }
+    });
+  }
 });
 
 describe("a homeserver's error", () => {

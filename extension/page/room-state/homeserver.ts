@@ -1,8 +1,23 @@
 /** Requests Mantle itself makes of the homeserver, in the name of the running client. */
-import { nativeFetch, page, parseJson } from "../primordials/primordials.ts";
+import {
+  abortController,
+  clearTimer,
+  controllerSignal,
+  NativeAbortController,
+  nativeFetch,
+  page,
+  parseJson,
+  setTimer,
+} from "../primordials/primordials.ts";
 import { addressAt } from "./element/client.ts";
 import type { PageClient } from "./element/client.ts";
 import { text } from "../texts/texts.ts";
+
+/**
+ * How long an answer may take, all of it: what asks holds up other tabs' writes meanwhile. A room's
+ * state may have megabytes, and a line little.
+ */
+const ANSWER_LIMIT = 110_000;
 
 /** An answer that is not 2xx. */
 export class HomeserverError extends Error {
@@ -38,22 +53,30 @@ export async function sendAsClient(
   path: string,
   body?: string,
 ): Promise<unknown> {
-  const response = await nativeFetch(page, addressAt(client, path), {
-    method,
-    headers: {
-      Authorization: `Bearer ${client.getAccessToken() ?? ""}`,
-      ...(body === undefined ? {} : { "Content-Type": "application/json" }),
-    },
-    ...(body === undefined ? {} : { body }),
-  });
-  return answerOf(response);
+  const controller = new NativeAbortController();
+  const timer = setTimer(() => abortController(controller), ANSWER_LIMIT);
+  try {
+    const response = await nativeFetch(page, addressAt(client, path), {
+      method,
+      headers: {
+        Authorization: `Bearer ${client.getAccessToken() ?? ""}`,
+        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+      },
+      ...(body === undefined ? {} : { body }),
+      signal: controllerSignal(controller),
+    });
+    return await answerOf(response);
+  } finally {
+    clearTimer(timer);
+  }
 }
 
 /** The JSON of an answer; throws `HomeserverError` when it is not 2xx. */
 async function answerOf(response: Response): Promise<unknown> {
+  const said = await response.text();
   let answer: unknown;
   try {
-    answer = parseJson(await response.text());
+    answer = parseJson(said);
   } catch {
     answer = undefined;
   }

@@ -358,7 +358,9 @@ export async function eachTarget(
       const curve25519 = device.keys.get(`curve25519:${deviceId}`);
       const ed25519 = device.keys.get(`ed25519:${deviceId}`);
       if (curve25519 === undefined || ed25519 === undefined) continue;
-      const status = isJudged ? await crypto.getDeviceVerificationStatus(userId, deviceId) : null;
+      const status = isJudged
+        ? await within(crypto.getDeviceVerificationStatus(userId, deviceId), CRYPTO_LIMIT)
+        : null;
       const isVerified = status?.isVerified() ?? false;
       devices.push({
         deviceId,
