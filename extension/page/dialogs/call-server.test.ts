@@ -15,6 +15,8 @@ type PageRequest = Parameters<Parameters<typeof connectRequests>[0]>[0];
 
 const sent: PageRequest[] = [];
 connectRequests((request) => void sent.push(request));
+let account = "@alice:hs";
+(window as unknown as Record<string, unknown>)["localStorage"] = { getItem: () => account };
 // As in a frame: nothing of Mantle's is shown there.
 (window as unknown as Record<string, unknown>)["top"] = {};
 
@@ -50,6 +52,16 @@ test("a frame asks the window once for each server, and holds what is for it mea
   assert.equal(sent.length, 2);
 });
 
+test("what one person allowed or refused holds for nobody who signs in after them", async () => {
+  account = "@bob:hs";
+  const held = handle("a.example");
+  assert.deepEqual(hosts(), ["a.example", "a.example:8443", "a.example"]);
+  answerLast(false);
+  assert.equal((await held).kind, "reply");
+  account = "@alice:hs";
+  assert.equal((await handle("a.example")).kind, "send");
+});
+
 test("a relay that says no, or something else, is a no", async () => {
   const refused = handle("b.example");
   takeAnswer({ kind: "refused", id: sent.at(-1)?.id ?? 0, why: "No." });
@@ -68,8 +80,8 @@ test("servers that a member names without end are not asked about without end", 
     if (sent.length > before) answerLast(false);
     assert.equal((await outcome).kind, "reply");
   }
-  // Four were asked about above.
-  assert.equal(sent.length, MAX_ASKED - 4);
+  // Five were asked about above.
+  assert.equal(sent.length, MAX_ASKED - 5);
 });
 
 test("the window says no for a frame where nobody is to be asked, and shows it nowhere else", async () => {

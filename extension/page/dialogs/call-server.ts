@@ -8,11 +8,12 @@ import type { Outcome, PausedRequest, RequestHandler } from "../intercept/handle
 import { refused } from "../intercept/refusal.ts";
 import { create, NativeURL, page, pinned, result, urlHost } from "../primordials/primordials.ts";
 import { text } from "../texts/texts.ts";
-import { consentTo } from "./consent.ts";
+import { account, consentTo } from "./consent.ts";
 
 /** Whoever is in a call may name servers without end; nobody is asked about more of them. */
 export const MAX_ASKED = 8;
 
+/** By account and server. */
 const answers = create(null) as Record<string, Promise<boolean> | undefined>;
 let asked = 0;
 
@@ -20,10 +21,11 @@ let asked = 0;
 export const callServerHandler: RequestHandler = {
   async handle({ url }: PausedRequest, delegate: Delegate): Promise<Outcome> {
     const host = urlHost(new NativeURL(url));
-    let answer = answers[host];
+    const key = `${account()} ${host}`;
+    let answer = answers[key];
     if (answer === undefined && asked < MAX_ASKED) {
       asked += 1;
-      answer = answers[host] = page === page.top ? isAllowed(delegate, host) : isAllowedByTop(host);
+      answer = answers[key] = page === page.top ? isAllowed(delegate, host) : isAllowedByTop(host);
     }
     return answer !== undefined && (await pinned(answer))
       ? result<Outcome>({ kind: "send", noted: "agreed" })

@@ -51,7 +51,7 @@ export async function consentTo(
 }
 
 /** What one person allowed holds for nobody who signs in after them. */
-function account(): string {
+export function account(): string {
   try {
     return localStorageOf(page).getItem(USER_KEY) ?? "";
   } catch {
