@@ -1,7 +1,7 @@
 //! The encrypted state of rooms: which events are current, their contents in clear, and what of it
 //! is to be encrypted once more. One entry of the store for each room; whatever changes it touches it.
 
-use crate::ids::{EventId, InRoom, RoomId, SessionId, Slot};
+use crate::ids::{EventId, InRoom, RoomId, Slot};
 use crate::megolm::{PickleKey, Place, seal, unseal};
 use crate::model::in_flight::{Arrival, InFlightWrites, Reconciled, Sent};
 use crate::model::journal::{EntryName, Journal, Prefix};
@@ -120,18 +120,19 @@ impl RoomStates {
     /// sets it anew.
     pub(crate) fn mark_lost(
         &mut self,
-        session: SessionId<'_>,
+        room: RoomId<'_>,
+        is_lost: impl Fn(&str) -> bool,
         (journal, due): (&mut Journal, &mut SharingDue),
     ) {
         let ids: Vec<String> = self
             .known
-            .slots(session.room_id)
-            .filter(|(_, current)| current.session_id == session.id)
+            .slots(room.0)
+            .filter(|(_, current)| is_lost(&current.session_id))
             .map(|(_, current)| current.event_id.clone())
             .collect();
         for id in ids {
-            self.mark_stale(RoomId(session.room_id), id, journal);
-            due.note(session.room_id, Due::Stale);
+            self.mark_stale(room, id, journal);
+            due.note(room.0, Due::Stale);
         }
     }
 

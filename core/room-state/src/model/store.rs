@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::error::EngineError;
-use crate::ids::{EventId, RoomId, SessionId};
+use crate::ids::{EventId, RoomId, SessionId, UserId};
 use crate::megolm::is_first_form;
 use crate::model::Model;
 use crate::model::journal::{EntryId, EntryName, MAX_ENTRY, Outcome, Prefix, entries, prefix_of};
@@ -86,9 +86,20 @@ impl Model {
 
     /// Sessions were thrown away.
     fn mark_lost(&mut self) {
-        for (room_id, session_id) in self.outbound.take_lost() {
-            let session = SessionId { room_id: &room_id, id: &session_id };
-            self.states.mark_lost(session, (&mut self.journal, &mut self.due));
+        for (room_id, lost) in self.outbound.take_lost() {
+            let room_id = room_id.as_str();
+            let Self { states, sessions, devices, outbound, .. } = self;
+            let is_none_left = outbound.get(room_id).is_none();
+            // The one that it was to take the place of is gone as well.
+            let is_own = |id: &str| {
+                devices.own().is_some_and(|own| {
+                    let user = UserId(own.user_id());
+                    let mut origins = sessions.origins_of(SessionId { room_id, id }, user);
+                    origins.any(|origin| origin.sender_key == own.curve25519())
+                })
+            };
+            let is_lost = |id: &str| id == lost || is_none_left && is_own(id);
+            states.mark_lost(RoomId(room_id), is_lost, (&mut self.journal, &mut self.due));
         }
     }
 

@@ -123,6 +123,36 @@ fn a_tab_closed_after_a_failed_write_takes_nothing_back() {
 }
 
 #[test]
+fn what_a_lost_session_was_to_replace_is_encrypted_once_more() {
+    for is_restarted in [false, true] {
+        let mut alice = Client::new(ALICE);
+        alice.open("/sync?since=a", &sync(room_state(), vec![]));
+        let (event, _) = alice.send(ROOM, &[], "m.room.name", &named("Secret"));
+        alice.open("/sync?since=b", &sync(vec![], vec![event]));
+        alice.persist();
+        if is_restarted {
+            // What is encrypted from now on has a session of this run, which takes the place of that.
+            alice = alice.restarted();
+            let state = json!(room_state()).to_string();
+            alice.engine.add_room_state(RoomId(ROOM), &state).unwrap();
+        }
+        alice.engine.sharing_due();
+        // Its key is stored in vain, so that nobody can be given either.
+        let mut store = alice.store.clone();
+        assert!(write(&mut alice.engine, &mut store, "Never there", Some(0)).is_none());
+        assert!(write(&mut alice.engine, &mut store, "Never there", Some(1)).is_none());
+        assert!(alice.engine.outbound_rooms().is_empty(), "restarted: {is_restarted}");
+        let due = alice.engine.sharing_due();
+        assert!(due.iter().any(|due| due.room_id == ROOM), "restarted: {is_restarted}");
+        let asked = json!({"members": [ALICE, BOB, CAROL], "now": NOW}).to_string();
+        alice.engine.become_writer(&Value::Object(store).to_string()).unwrap();
+        let again = alice.engine.reencrypt(RoomId(ROOM), &asked).unwrap().events;
+        assert_eq!(again.len(), 1, "restarted: {is_restarted}");
+        assert!(again[0].content_json.contains("Secret"));
+    }
+}
+
+#[test]
 fn what_came_of_ones_own_session_is_known_after_another_tab_wrote() {
     let mut one = Client::new(ALICE);
     let mut store = Map::new();
