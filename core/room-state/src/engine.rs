@@ -23,7 +23,6 @@ use crate::model::sharing_due::RoomDue;
 use crate::model::store::PersistBatch;
 use crate::model::warnings::Problem;
 use crate::paths::Request;
-use crate::sorted::Set;
 use mantle_wire::json;
 
 /// See the module.
@@ -296,10 +295,7 @@ impl StateEngine {
     ///
     /// [`EngineError::Input`] when the text is not that.
     pub fn devices_changed(&mut self, users: &str) -> Result<(), EngineError> {
-        let users: Set<String> =
-            json::elements(users)?.into_iter().filter_map(json::exact_string).collect();
-        self.model.note_changed_devices(&users);
-        Ok(())
+        self.model.read_changed_devices(users)
     }
 
     /// The devices of all the room's members, former ones too, have been given: a session of none of

@@ -50,6 +50,7 @@ use crate::model::sharing_due::{Due, SharingDue};
 use crate::model::signing::Signing;
 use crate::model::warnings::Warnings;
 use crate::sorted::Set;
+use mantle_wire::json::{elements, exact_string};
 
 /// All parts, for the flows, which have few data of their own.
 #[derive(Debug)]
@@ -116,6 +117,17 @@ impl Model {
                 self.due.note(room_id, Due::Devices);
             }
         }
+    }
+
+    /// The same of a JSON array of ids.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Input`] when the text is not that.
+    pub(crate) fn read_changed_devices(&mut self, users: &str) -> Result<(), EngineError> {
+        let users = elements(users)?.into_iter().filter_map(exact_string).collect();
+        self.note_changed_devices(&users);
+        Ok(())
     }
 
     /// Puts settings in force.
