@@ -22,6 +22,9 @@ use mantle_wire::route::Endpoint;
 /// Events sent within so many milliseconds may not know of one another: servers have queues.
 const FORK_MS: u64 = 60_000;
 
+/// Of a slot's events in one response, so many are tried for one that counts.
+const MAX_TRIED: usize = 8;
+
 /// What a response says about one slot.
 #[derive(Default)]
 struct Claims {
@@ -199,9 +202,16 @@ fn current<'a>(
     if judge(model, response, newest, observed) {
         return Some(newest);
     }
-    let mut others: Vec<&Entry> = claims.entries(response).collect();
-    others.sort_by_key(|entry| std::cmp::Reverse(order(entry)));
-    let current = others.into_iter().skip(1).find(|entry| judge(model, response, entry, observed));
+    let (mut last, mut current) = (newest, None);
+    for _ in 1..MAX_TRIED {
+        let earlier = claims.entries(response).filter(|entry| order(entry) < order(last));
+        let Some(entry) = earlier.max_by_key(|entry| order(entry)) else { break };
+        if judge(model, response, entry, observed) {
+            current = Some(entry);
+            break;
+        }
+        last = entry;
+    }
     if let Some(Ok(refused)) = &newest.opened
         && !is_overtaken(model, newest, current)
         && !is_fork(model, response, newest, refused)
