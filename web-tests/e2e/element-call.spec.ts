@@ -4,7 +4,10 @@
  * person agrees, who is asked in the window around the call.
  */
 import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
 import type { Page } from "puppeteer-core";
 import { elementInstalled } from "../element/build.ts";
 import { joinCall, leaveCall, openCall, toggleMicrophone } from "../element/call.ts";
@@ -25,6 +28,7 @@ import { launchMantle, until } from "./extension-pages.ts";
 import type { ExtensionBrowser } from "./extension-pages.ts";
 
 const PASSWORD = "correct horse battery staple";
+const SCREENSHOTS = fileURLToPath(new URL("../../build/screenshots", import.meta.url));
 const OWN = { service: "rtc.example.org", liveKit: "sfu.example.org" };
 /** Named by another member of the call, and by nobody else. */
 const STRANGER = { service: "livekit.example.org", liveKit: "sfu.livekit.example.org" };
@@ -50,6 +54,7 @@ for (const kind of bothBrowsers) {
     let mantle: ExtensionBrowser;
 
     before(async () => {
+      mkdirSync(SCREENSHOTS, { recursive: true });
       const service = { type: "livekit", livekit_service_url: `https://${OWN.service}` };
       world = await startWorld({
         synapseConfig: {
@@ -145,6 +150,7 @@ for (const kind of bothBrowsers) {
       await page.reload({ waitUntil: "load", timeout: 60_000 });
       const said = await wholeCall(world, withMantle, async () => {
         await openQuestion(page, 60_000);
+        await page.screenshot({ path: join(SCREENSHOTS, `call-server-${kind}.png`) });
         assertStrangerKnowsNothing(withMantle);
         // A person takes longer to answer than a browser lets an idle background live.
         await mantle.stopBackground();
