@@ -73,19 +73,18 @@ export interface UnreadableRequest {
   id: number;
 }
 
-/** A message from the page's hooks, or `undefined` when it is none. */
-export function readPageMessage(
-  value: unknown,
-):
+/** page → relay, over the port: all that the hooks say. */
+export type PageMessage =
   | EffectsMessage
   | StatusMessage
   | RoomsSurvey
   | CheckUpAnswer
   | OwnNameAnswer
   | CallServerAnswer
-  | PageRequest
-  | UnreadableRequest
-  | undefined {
+  | PageRequest;
+
+/** A message from the page's hooks, or `undefined` when it is none. */
+export function readPageMessage(value: unknown): PageMessage | UnreadableRequest | undefined {
   if (!isPlain(value)) {
     return undefined;
   }

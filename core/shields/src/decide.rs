@@ -819,8 +819,9 @@ impl Engine {
                 Mode::Flag | Mode::Off => (Action::Flagged, None),
             };
             // What a frame asks its window the frame counts itself.
-            if what == POSITION || Address::parse(what).is_some() {
-                let host = Address::parse(what).map_or(&*self.page_host, |address| address.host);
+            let address = Address::parse(what);
+            if what == POSITION || address.is_some() {
+                let host = address.map_or(&*self.page_host, |address| address.host);
                 self.ledger.add(shield.info().id, action, host, "(leaving Element)");
             }
             return delegate;

@@ -16,26 +16,11 @@ import { readRoomsCommand } from "../../protocol/rooms.ts";
 import { readCheckUpCommand } from "../../protocol/check-up.ts";
 import { readOwnNameCommand } from "../../protocol/own-name.ts";
 import { readCallServerCommand } from "../../protocol/call-server.ts";
-import type { CallServerAnswer, CallServerCommand } from "../../protocol/call-server.ts";
-import type {
-  EffectsMessage,
-  PageRequest,
-  RelayAnswer,
-  SettingsMessage,
-  StatusMessage,
-} from "../../protocol/page-relay.ts";
-import type { RoomsSurvey, RoomsCommand } from "../../protocol/rooms.ts";
-import type { CheckUpAnswer, CheckUpCommand } from "../../protocol/check-up.ts";
-import type { OwnNameAnswer, OwnNameCommand } from "../../protocol/own-name.ts";
-
-type PageMessage =
-  | EffectsMessage
-  | StatusMessage
-  | RoomsSurvey
-  | CheckUpAnswer
-  | OwnNameAnswer
-  | CallServerAnswer
-  | PageRequest;
+import type { CallServerCommand } from "../../protocol/call-server.ts";
+import type { PageMessage, RelayAnswer, SettingsMessage } from "../../protocol/page-relay.ts";
+import type { RoomsCommand } from "../../protocol/rooms.ts";
+import type { CheckUpCommand } from "../../protocol/check-up.ts";
+import type { OwnNameCommand } from "../../protocol/own-name.ts";
 
 /** The page's end of the channel to the relay in the isolated world. */
 export interface Channel {
