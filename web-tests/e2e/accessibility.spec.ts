@@ -377,6 +377,34 @@ for (const kind of bothBrowsers) {
         const kept = await callApi<{ learned: unknown[] }>(page, "storage.session.get", "learned");
         assert.deepEqual(kept.learned, []);
       });
+
+      it("lists what was answered once and for all, and takes it back", async () => {
+        const answer = `page/https://${ELEMENT}/media/server/`;
+        await callApi(page, "storage.local.set", {
+          [`${answer}a.example`]: "clean 2026-01-31",
+          [`${answer}b.example`]: "send 2026-01-31",
+        });
+        const lines = (): Promise<string[]> =>
+          page.$$eval("#answers li span", (all) => all.map((at) => at.textContent ?? ""));
+        await until(async () => (await lines()).length === 2, "the two answers");
+        await page.bringToFront();
+        await tabTo(page, "#answers li button");
+        await page.keyboard.press("Enter");
+        await until(async () => (await lines()).length === 1, "one answer less");
+        // As in the list of hosts.
+        await until(
+          () =>
+            page.evaluate(() => document.activeElement?.closest("#answers li") instanceof Element),
+          "the next button",
+        );
+        await page.keyboard.press("Enter");
+        await page.waitForSelector("#answers", { hidden: true });
+        const kept = Object.keys(await callApi<object>(page, "storage.local.get"));
+        assert.deepEqual(
+          kept.filter((name) => name.startsWith(answer)),
+          [],
+        );
+      });
     });
   });
 }

@@ -8,6 +8,7 @@ import { openOptionsPage } from "../../browser/api.ts";
 import { type MessageName, readMessages, text } from "../../browser/messages.ts";
 import { type SettingsView, describeSettings } from "../../browser/settings-core.ts";
 import { readSettings, watchSettings } from "../../browser/settings-store.ts";
+import { reasonOf } from "../shared/reason.ts";
 import { changeSettings } from "../shared/setting-change.ts";
 import { type Choice, type Offer, offersOf } from "./choices.ts";
 
@@ -133,7 +134,7 @@ async function take({ choice, changes }: Offer): Promise<void> {
   try {
     await changeSettings(changes);
   } catch (error) {
-    show({ trouble: error instanceof Error ? error.message : String(error) });
+    show({ trouble: reasonOf(error) });
     return;
   }
   show({ chosen: choice });

@@ -1,8 +1,6 @@
 /** Hands a file to the browser, which puts it where the person has downloads. */
-import { element } from "./dom.ts";
-
 export function download(name: string, type: string, content: string): void {
-  const link = element("a");
+  const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([content], { type }));
   link.download = name;
   link.click();

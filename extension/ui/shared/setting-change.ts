@@ -3,6 +3,7 @@ import { type SettingChange, changedSettings } from "../../browser/settings-core
 import { translated } from "../../browser/messages.ts";
 import { readSettings, writeSettings } from "../../browser/settings-store.ts";
 import { storedSites } from "../../browser/sites.ts";
+import { reasonOf } from "./reason.ts";
 
 /** Stores one change; rejects with a sentence for the person. */
 export type ChangeSetting = (change: SettingChange) => Promise<void>;
@@ -25,7 +26,7 @@ export async function changeSettings(settings: readonly SettingChange[]): Promis
 }
 
 async function inOwnWords(error: unknown): Promise<never> {
-  throw new Error(await translated(error instanceof Error ? error.message : String(error)));
+  throw new Error(await translated(reasonOf(error)));
 }
 
 /** Changes the list of the person's own sites. */

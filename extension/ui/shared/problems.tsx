@@ -1,7 +1,8 @@
 /** What is wrong and what to do about it, one sentence each. */
+import type { JSX } from "preact";
+
 import { counted, text, translated } from "../../browser/messages.ts";
 import type { SettingsView } from "../../browser/settings-core.ts";
-import { element } from "./dom.ts";
 
 export async function problemsOf(
   { problems }: SettingsView,
@@ -11,10 +12,13 @@ export async function problemsOf(
   return refusedRules > 0 ? [...said, counted("rulesRefused", refusedRules)] : said;
 }
 
-export function showProblems(section: HTMLElement, problems: readonly string[]): void {
-  section.hidden = problems.length === 0;
-  section.replaceChildren(
-    element("h2", { text: text("problems") }),
-    ...problems.map((problem) => element("p", { text: problem })),
+export function Problems({ problems }: { readonly problems: readonly string[] }): JSX.Element {
+  return (
+    <section id="problems" role="alert" hidden={problems.length === 0}>
+      {problems.length > 0 && <h2>{text("problems")}</h2>}
+      {problems.map((problem, at) => (
+        <p key={at}>{problem}</p>
+      ))}
+    </section>
   );
 }

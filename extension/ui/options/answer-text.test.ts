@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import type { RememberedAnswer } from "../../browser/page-store.ts";
-import { answerText } from "./answer-list.ts";
+import { answerText } from "./answer-text.ts";
 
 test("a remembered answer is listed as what it does, never as its opposite", () => {
   const origin = "https://chat.example.org:8443";
