@@ -1,7 +1,6 @@
-/** What was stopped or changed, in people's words with counts: the first thing the popup shows. */
+/** What was stopped or changed, put together as it is told in people's words. */
 import type { PageRow } from "../../browser/ledger.ts";
-import { type CountedName, counted, inDigits, text } from "../../browser/messages.ts";
-import { element } from "../shared/dom.ts";
+import type { CountedName } from "../../browser/messages.ts";
 
 /** How requests of a shield are told of; what fits no line is told of as "other". */
 interface Line {
@@ -54,10 +53,6 @@ const LINES: Readonly<Record<string, Line | readonly Line[]>> = {
   ],
 };
 const OTHER = "did_other";
-/** Lines that are there at once; a click shows the rest. */
-const SHOWN_AT_ONCE = 6;
-/** Stands for the number in a text, so that it can be set apart wherever a language puts it. */
-const MARK = "\u0001";
 
 /** What one line says. */
 export interface Deed {
@@ -89,75 +84,5 @@ function lineFor({ shield, action, host, endpoint }: PageRow): Line | undefined 
       line.actions.includes(action) &&
       (line.endpoint?.test(endpoint) ?? true) &&
       (line.namesHost === undefined || host !== ""),
-  );
-}
-
-export interface Happened {
-  /** `rows` are the page's own, or of all pages where Mantle has no part in this one. */
-  show(rows: readonly PageRow[], where: { isHere: boolean; isKept: boolean }): void;
-  /** What new sessions are called; undefined while nothing keeps their names plain. */
-  nameSessions(name: string | undefined): void;
-}
-
-export function happenedCard(section: HTMLElement): Happened {
-  let deeds: Deed[] = [];
-  let isShown = false;
-  let where = { isHere: false, isKept: true };
-  let sessions: string | undefined;
-  const draw = (): void => {
-    const isOpen = section.querySelector("details")?.open ?? false;
-    const lines = deeds.map(lineOf);
-    const isTold = where.isHere && deeds.some(({ name }) => name === "did_device_name");
-    const named = isTold ? sessions : undefined;
-    const first = element("ul", {}, ...lines.slice(0, SHOWN_AT_ONCE));
-    const rest = lines.slice(SHOWN_AT_ONCE);
-    const more = element(
-      "details",
-      {},
-      element("summary", { text: counted("happenedMore", lines.length) }),
-      element("ul", {}, ...rest),
-    );
-    more.open = isOpen;
-    section.replaceChildren(
-      element("h2", { text: text(where.isHere ? "happenedHere" : "happenedEverywhere") }),
-      ...(lines.length === 0
-        ? [
-            element("p", {
-              class: "hint",
-              text: text(where.isKept ? "happenedNothing" : "happenedNotKept"),
-            }),
-          ]
-        : [first]),
-      ...(rest.length === 0 ? [] : [more]),
-      ...(named === undefined
-        ? []
-        : [element("p", { class: "sessions", text: text("sessionsCalled", named) })]),
-    );
-    // Where Mantle has no part, an empty list says nothing.
-    section.hidden = lines.length === 0 && !where.isHere;
-  };
-  return {
-    show: (rows, shownWhere) => {
-      deeds = deedsOf(rows);
-      where = shownWhere;
-      isShown = true;
-      draw();
-    },
-    nameSessions: (name) => {
-      if (name === sessions) return;
-      sessions = name;
-      if (isShown) draw();
-    },
-  };
-}
-
-function lineOf({ name, host, count }: Deed): HTMLElement {
-  const [before = "", after = ""] = counted(name, count, [host], MARK).split(MARK);
-  return element(
-    "li",
-    { "data-deed": name, "data-host": host },
-    document.createTextNode(before),
-    element("b", { text: inDigits(count) }),
-    document.createTextNode(after),
   );
 }
