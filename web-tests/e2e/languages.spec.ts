@@ -231,6 +231,22 @@ for (const kind of bothBrowsers) {
           ),
       );
 
+    /** Names of shields whose lines do not begin below each other, or that have left their mark. */
+    const raggedNames = (page: Page): Promise<string[]> =>
+      page.$$eval(".brief summary", (all) =>
+        all
+          .filter((summary) => summary.checkVisibility())
+          .filter((summary) => {
+            const lines = [...(summary.querySelector("h3")?.getClientRects() ?? [])];
+            const [first, ...others] = lines.map(({ left }) => left);
+            // The mark is at the summary's beginning, in its first line.
+            const { top } = summary.getBoundingClientRect();
+            const isBeside = (lines[0]?.top ?? Infinity) - top < 10;
+            return !isBeside || others.some((left) => Math.abs(left - (first ?? 0)) > 3);
+          })
+          .map((summary) => summary.textContent ?? ""),
+      );
+
     for (const language of ["de", "fr"]) {
       it(`speaks ${language} to whoever wants it first`, async () => {
         const english = tableOf(kind, "en");
@@ -252,6 +268,7 @@ for (const kind of bothBrowsers) {
             assert.deepEqual(left, [], name);
             assert.deepEqual(await sideways(page), [], name);
             assert.deepEqual(await brokenWords(page), [], name);
+            assert.deepEqual(await raggedNames(page), [], name);
             const path = join(SCREENSHOTS, `${name}-${kind}-${language}-320.png`);
             await page.screenshot({ path, fullPage: true });
             if (name !== "options") return;
