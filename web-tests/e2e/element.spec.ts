@@ -43,7 +43,16 @@ import { UI } from "../element/selectors.ts";
 import { bothBrowsers, launch } from "../support/browsers.ts";
 import type { BrowserKind } from "../support/browsers.ts";
 import { jpegWithPlace, makeCanaries } from "../support/canaries.ts";
-import { closeNotice, openQuestion, press } from "../support/question.ts";
+import {
+  closeNotice,
+  coveredParts,
+  noQuestion,
+  noticeTexts,
+  openQuestion,
+  press,
+  progressText,
+} from "../support/question.ts";
+import { lyingHomeserver } from "../support/lies.ts";
 import type { Exchange, Handler, Recorder } from "../support/recorder.ts";
 import { startTurnServer } from "../support/turn-server.ts";
 import type { TurnServer } from "../support/turn-server.ts";
@@ -138,6 +147,53 @@ for (const kind of bothBrowsers) {
         withMantle.errors.filter((error) => !known.has(error)),
         [],
       );
+    });
+
+    it("covers neither header nor composer with what it says, does and asks", async () => {
+      const { page, recorder } = withMantle;
+      const liar = lyingHomeserver(world.synapse.baseUrl);
+      recorder.route(HOMESERVER, liar.route);
+      await page.bringToFront();
+      const assertFree = async (name: string): Promise<void> => {
+        for (const [width, height] of [
+          [1280, 800],
+          [800, 600],
+        ] as const) {
+          await page.setViewport({ width, height });
+          const parts = [UI.roomHeader, UI.composerBar];
+          await until(
+            async () => (await coveredParts(page, parts)).length === 0,
+            name,
+            3_000,
+          ).catch(async () =>
+            assert.deepEqual(await coveredParts(page, parts), [], `${name} ${width}`),
+          );
+          const file = `element-${kind}-free-${name}-${width}.png`;
+          await page.screenshot({ path: path.join(screenshots, file) });
+        }
+        await page.setViewport({ width: 1280, height: 800 });
+      };
+      // The name waits for the homeserver, and is said to.
+      const hold = liar.hold(({ method, path: at }) => method === "PUT" && /\/state\//.test(at));
+      const made = createEncryptedRoom(page, "Nothing covered", "neither above nor below");
+      try {
+        await until(async () => (await progressText(page)) !== undefined, "the progress", 60_000);
+        await page.waitForSelector(UI.composerBar, { visible: true, timeout: 60_000 });
+        await assertFree("progress");
+      } finally {
+        hold.letGo();
+      }
+      await made;
+      await until(async () => (await noticeTexts(page)).length > 0, "the notice", 60_000);
+      await assertFree("notice");
+      await closeNotice(page);
+
+      await createRoom(page, "Asked");
+      await chooseFile(page, photo);
+      await openQuestion(page);
+      await assertFree("question");
+      await press(page, "Do not send");
+      await noQuestion(page);
     });
 
     it("carries a person through a whole day with another one, every shield at its default", async () => {

@@ -186,6 +186,44 @@ export async function noticeTexts(page: Page): Promise<string[]> {
   }
 }
 
+/**
+ * Which of these parts of the page lie under something that Mantle shows in it: a notice or its tab,
+ * what it is doing, a question. Fails where it shows nothing at all, or where a part is missing.
+ */
+export async function coveredParts(page: Page, parts: readonly string[]): Promise<string[]> {
+  interface Box {
+    readonly left: number;
+    readonly top: number;
+    readonly right: number;
+    readonly bottom: number;
+  }
+  const own: Box[] = [];
+  const count = (await page.$$("html > div")).length;
+  for (let at = 1; at <= count; at += 1) {
+    const boxes = await insideRoot(page, `html > div:nth-of-type(${at})`, (root) =>
+      [...root.querySelectorAll("dialog, .tab, [role=status], [role=alert]")]
+        .map((one) => one.getBoundingClientRect())
+        .filter(({ width }) => width > 0)
+        .map(({ left, top, right, bottom }) => ({ left, top, right, bottom })),
+    ).catch(() => []);
+    own.push(...boxes);
+  }
+  if (own.length === 0) throw new Error("Mantle shows nothing.");
+  return page.evaluate(
+    (selectors, boxes) =>
+      selectors.filter((selector) => {
+        const part = document.querySelector(selector)?.getBoundingClientRect();
+        if (part === undefined || part.width === 0) throw new Error(`There is no ${selector}.`);
+        return boxes.some(
+          ({ left, top, right, bottom }) =>
+            left < part.right && right > part.left && top < part.bottom && bottom > part.top,
+        );
+      }),
+    parts,
+    own,
+  );
+}
+
 /** Waits for a notice of Mantle's, gives the text of the first, and shuts it with the mouse. */
 export async function closeNotice(page: Page): Promise<string> {
   const limit = Date.now() + 60_000;
