@@ -357,6 +357,88 @@ describe("a room's key that this device cannot store", () => {
   });
 });
 
+describe("a session that is thrown away while something is encrypted with it", () => {
+  const content = { eventType: "m.room.name", stateKey: "", contentJson: "{}" };
+  const crypto = { getUserDeviceInfo: async () => new Map() };
+  const client = { getCrypto: () => crypto, getUserId: () => "@me:hs" } as unknown as PageClient;
+  const room = {
+    roomId: ROOM,
+    getEncryptionTargetMembers: async () => [],
+    currentState: { getStateEvents: () => null },
+  } as unknown as PageRoom;
+
+  /** At each of these steps an answer shows that the session was used elsewhere. */
+  class WoundBack extends State {
+    isThere = false;
+    made = 0;
+    readonly #steps: string[];
+
+    constructor(...steps: string[]) {
+      super();
+      this.#steps = steps;
+    }
+
+    at(step: string): void {
+      if (this.#steps[0] !== step) return;
+      this.#steps.shift();
+      this.isThere = false;
+    }
+
+    override needSession(): object {
+      this.isThere = true;
+      this.made += 1;
+      const session = { ...super.needSession(), shareWith: [], more: false };
+      this.at("made");
+      return session;
+    }
+
+    override textToSign(): undefined {
+      this.at("given");
+      return undefined;
+    }
+
+    override encrypt(): number {
+      if (!this.isThere) throw new Error("The room's keys are not ready; try again.");
+      const ticket = super.encrypt();
+      this.at("encrypted");
+      return ticket;
+    }
+
+    override takeEncrypted(): object {
+      if (!this.isThere) throw new Error("Mantle has lost this request; try again.");
+      return super.takeEncrypted();
+    }
+
+    override sessions(): string[] {
+      return this.isThere ? [ROOM] : [];
+    }
+  }
+
+  for (const step of ["made", "given", "encrypted"]) {
+    test(`${step}: the next one is taken`, async () => {
+      const state = new WoundBack(step);
+      const { path } = await sharingOf(state).encrypt(client, room, content);
+      assert.match(path, /m\.room\.encrypted/);
+      assert.equal(state.made, 2);
+    });
+  }
+
+  test("again and again: is said after the third", async () => {
+    const state = new WoundBack("encrypted", "given", "made", "made");
+    await assert.rejects(sharingOf(state).encrypt(client, room, content), /could not store/);
+    assert.equal(state.made, 3);
+  });
+
+  test("what failed for another reason is not tried again", async () => {
+    const state = new WoundBack();
+    state.takeEncrypted = () => {
+      throw new Error("no");
+    };
+    await assert.rejects(sharingOf(state).encrypt(client, room, content), /no/);
+    assert.equal(state.made, 1);
+  });
+});
+
 describe("people who may not read what was before they came", () => {
   test("each get the key from where on they may", async () => {
     const state = new State();

@@ -45,6 +45,8 @@ const MEMBERS_LIMIT = 10_000;
  */
 const REST_AFTER = 4_000;
 const MAX_RESTS = 5;
+/** How many sessions one event is tried with. */
+const MOST_SESSIONS = 3;
 /** People without a device that are counted. */
 const MAX_WITHOUT = 10_000;
 /** What Element's client tells when its crypto has other devices of somebody (`CryptoEvent`). */
@@ -53,6 +55,9 @@ const DEVICES_UPDATED = "crypto.devicesUpdated";
 const AGAIN_AFTER = 60_000;
 /** When the store or Element's crypto has failed many times. */
 const LONGEST_AFTER = 3_600_000;
+
+/** It was thrown away between two steps, not by a disk. */
+class SessionGoneError extends PageCryptoError {}
 
 export class StateSharing {
   readonly #engine: StateEngine;
@@ -110,9 +115,26 @@ export class StateSharing {
     room: PageRoom,
     { eventType, stateKey, contentJson }: StateContent,
   ): Promise<Encrypted> {
-    await this.#shareKeys(client, room, "new");
-    await this.#sign(client, room.roomId, { eventType, stateKey, contentJson });
-    return this.#stored((state) => state.encrypt(room.roomId, eventType, stateKey, contentJson));
+    const { roomId } = room;
+    for (let session = 1; ; session += 1) {
+      try {
+        await this.#shareKeys(client, room, "new");
+        await this.#sign(client, roomId, { eventType, stateKey, contentJson });
+        return await this.#stored((state) =>
+          state.encrypt(roomId, eventType, stateKey, contentJson),
+        );
+      } catch (error) {
+        // An answer that shows a session used further than this device knows, as after a restored
+        // profile, has it thrown away at once; the next one is good. A disk that said no says so again.
+        const isRefused = error instanceof PageCryptoError && !(error instanceof SessionGoneError);
+        const isGone = this.#engine.isRunning && !this.#hasSession(roomId);
+        if (isRefused || !isGone || session === MOST_SESSIONS) throw error;
+      }
+    }
+  }
+
+  #hasSession(roomId: string): boolean {
+    return this.#engine.call((state) => state.sessions()).includes(roomId);
   }
 
   /** Says with the device's own key who sets it, and after what. Right before it is encrypted. */
@@ -201,10 +223,11 @@ export class StateSharing {
       ),
     );
     const { sessionId, shareWith, later } = session;
-    await this.#engine.persist();
+    const failed = await this.#engine.persist();
     // A session that could not be stored is thrown away: nobody gets its key, Element neither.
-    if (!this.#engine.call((state) => state.sessions()).includes(roomId)) {
-      throw new PageCryptoError(text("roomKeyNotKept"));
+    if (!this.#hasSession(roomId)) {
+      const said = text("roomKeyNotKept");
+      throw failed.length > 0 ? new PageCryptoError(said) : new SessionGoneError(said);
     }
     if (session.shouldImport) {
       await importSession(client, session.importJson);

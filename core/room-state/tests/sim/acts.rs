@@ -581,12 +581,15 @@ impl Run {
         let (room_id, given) = (room_id.to_owned(), name.clone());
         self.world.tasks.spawn(page.owner, async move {
             let decryption = world.tasks.now();
+            let moves = |world: &World| world.server.borrow().moves(&room_id, &page.device.user);
+            let moves_before = moves(&world);
             let outcome = page.sets_name(&room_id, &given).await;
             let is_told = |at: Option<u64>| at.is_some_and(|at| at + PATIENCE > decryption);
             let disk = page.device.disk.borrow();
             let is_excused = is_told(disk.failed_at)
                 || is_told(world.lost_at.get())
-                || world.server.borrow().membership(&room_id, &page.device.user) != "join";
+                // Whoever left meanwhile was refused, also where she has come back.
+                || moves(&world) > moves_before;
             let mut truth = world.truth.borrow_mut();
             truth.log.push(format!("{given} in {room_id}: {}", outcome.is_ok()));
             if let Err(error) = outcome

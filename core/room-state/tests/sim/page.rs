@@ -23,6 +23,7 @@ const PICKLE_KEY: [u8; 32] = [7; 32];
 const TEND_DELAY: u64 = 400;
 const RETRY_DELAY_MS: u64 = 60;
 const AGAIN_AFTER: u64 = 60_000;
+const MOST_SESSIONS: usize = 3;
 const IDLE: u64 = 4_000;
 
 /// A login: its keys, its profile on disk, its crypto store.
@@ -384,6 +385,28 @@ impl Page {
         self.persist().await
     }
 
+    async fn encrypt(
+        &self,
+        room_id: &str,
+        slot: TypeAndKey<'_>,
+        body: &str,
+    ) -> Outcome<(String, String)> {
+        for tries in 1.. {
+            let once = async || {
+                self.share_keys(room_id, (false, false)).await?;
+                self.signs(room_id, slot, body).await;
+                self.stored(body, |engine| engine.encrypt(RoomId(room_id), slot, body)).await
+            };
+            let outcome = once().await;
+            let has_session =
+                self.call(|engine| engine.outbound_rooms()).contains(&room_id.to_owned());
+            if outcome.is_ok() || has_session || tries == MOST_SESSIONS {
+                return outcome;
+            }
+        }
+        unreachable!("the last try returns")
+    }
+
     async fn signs(&self, room_id: &str, slot: TypeAndKey<'_>, content: &str) {
         let now = self.world.tasks.now();
         let text = self.call(|engine| engine.text_to_sign(RoomId(room_id), slot, content, now));
@@ -553,20 +576,8 @@ impl Page {
         }
         let encrypted = match plan {
             Plan::Encrypt { event_type, state_key, .. } => {
-                self.writing(async || {
-                    self.share_keys(room_id, (false, false)).await?;
-                    let slot = TypeAndKey { event_type: &event_type, state_key: &state_key };
-                    self.signs(room_id, slot, &body).await;
-                    self.stored(&body, |engine| {
-                        engine.encrypt(
-                            RoomId(room_id),
-                            TypeAndKey { event_type: &event_type, state_key: &state_key },
-                            &body,
-                        )
-                    })
-                    .await
-                })
-                .await
+                let slot = TypeAndKey { event_type: &event_type, state_key: &state_key };
+                self.writing(async || self.encrypt(room_id, slot, &body).await).await
             }
             Plan::Refuse { sentence, .. } => Err(sentence),
             Plan::NeedRoom { sentence, .. } => Err(sentence.to_owned()),

@@ -80,6 +80,15 @@ impl Server {
         })
     }
 
+    /// How often a user came or went.
+    pub fn moves(&self, room_id: &str, user: &str) -> usize {
+        let events = self.rooms.get(room_id).map_or(&[][..], |room| &room.events);
+        events
+            .iter()
+            .filter(|event| event["type"] == "m.room.member" && event["state_key"] == user)
+            .count()
+    }
+
     pub fn state(&self, room_id: &str, event_type: &str, state_key: &str) -> Option<&Value> {
         let room = self.rooms.get(room_id)?;
         let at = room.state.get(&(event_type.to_owned(), state_key.to_owned()))?;
