@@ -327,9 +327,9 @@ export async function until(
   what = "what the spec waits for",
   limit = 30_000,
 ): Promise<void> {
-  const end = Date.now() + limit;
+  const begin = Date.now();
   let last: unknown;
-  while (Date.now() < end) {
+  while (Date.now() < begin + limit) {
     try {
       if (await condition()) {
         return;
@@ -338,7 +338,8 @@ export async function until(
     } catch (error) {
       last = error;
     }
-    await pause(50);
+    // Asking keeps a browser busy that has something to do: what is late is asked for less often.
+    await pause(Math.min(50 + (Date.now() - begin) / 20, 250));
   }
   const why = last instanceof Error ? ` (${last.message})` : "";
   throw new Error(`Not within ${limit / 1_000} s: ${what}${why}.`, { cause: last });
