@@ -11,6 +11,17 @@ import type { Tables } from "./run.ts";
 const root = path.resolve(import.meta.dirname, "../..");
 const read = (file: string): string => readFileSync(path.join(root, file), "utf8");
 
+/**
+ * Shields of which the report's session drives nothing, and with it the walk through a hostile world;
+ * core/shields/tests/hostile_worlds.rs takes these through such worlds without a browser.
+ */
+const DRIVEN_ELSEWHERE: Readonly<Record<string, string>> = {
+  config: "web-tests/e2e/shields/config.spec.ts",
+  location: "web-tests/e2e/shields/asking.spec.ts",
+  "room-nicknames": "web-tests/e2e/room-names.spec.ts",
+  "unasked-media": "web-tests/e2e/shields/metadata.spec.ts",
+};
+
 describe("catalogue of leaks", () => {
   let tables: Tables;
   let limits: Map<string, string>;
@@ -40,6 +51,17 @@ describe("catalogue of leaks", () => {
       .filter(({ id, shield }) => shield !== null && proof(id, specs) === undefined)
       .map(({ id, shield }) => `${id} (${shield}): not driven, and its reason names no spec`);
     assert.deepEqual(missing, []);
+  });
+
+  it("drives something for every shield, in the hostile world too, or a spec does", () => {
+    const driven = new Set(ROWS.filter((row) => !("notDriven" in row)).map(({ id }) => id));
+    const idle = tables.shields.filter(
+      ({ id }) => !tables.leaks.some((leak) => leak.shield === id && driven.has(leak.id)),
+    );
+    assert.deepEqual(idle.map(({ id }) => id).sort(), Object.keys(DRIVEN_ELSEWHERE).sort());
+    for (const [id, spec] of Object.entries(DRIVEN_ELSEWHERE)) {
+      assert.ok(specs.has(spec), `${id}: there is no ${spec}`);
+    }
   });
 
   it("knows every leak that docs/limits.md names, and each has a reason", () => {
