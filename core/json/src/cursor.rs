@@ -28,6 +28,19 @@ pub struct Key<'a> {
     pub at: usize,
 }
 
+/// All four at once.
+const fn are_hexadecimal(digits: [u8; 4]) -> bool {
+    const ONES: u32 = u32::MAX / 0xff;
+    const HIGH: u32 = ONES << 7;
+    let word = u32::from_le_bytes(digits);
+    let low = word & !HIGH;
+    let letters = low | ONES << 5;
+    // Above the first bound and not above the second: no byte carries into the next.
+    let figure = (low + ONES * (0x80 - b'0' as u32)) & !(low + ONES * (0x7f - b'9' as u32));
+    let letter = (letters + ONES * (0x80 - b'a' as u32)) & !(letters + ONES * (0x7f - b'f' as u32));
+    word & HIGH == 0 && (figure | letter) & HIGH == HIGH
+}
+
 /// How long the texts are that are looked for: most others need no more of a look.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Lengths(u64);
@@ -214,11 +227,12 @@ impl<'a> Cursor<'a> {
         Ok(Key { raw, is_escaped, at })
     }
 
-    /// Whether it has escapes.
-    fn string(&mut self) -> Result<bool, JsonError> {
+    /// Over the string that starts here; whether it has escapes.
+    pub(crate) fn string(&mut self) -> Result<bool, JsonError> {
         let mut is_escaped = false;
         self.at += 1;
         loop {
+            self.plain();
             match self.text.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
@@ -226,28 +240,30 @@ impl<'a> Cursor<'a> {
                 }
                 Some(b'\\') => {
                     is_escaped = true;
-                    self.escape()?;
+                    self.escapes()?;
                 }
-                Some(b' '..) => self.plain(),
                 _ => return self.fail(),
             }
         }
     }
 
-    /// Over the escape that starts here.
-    fn escape(&mut self) -> Result<(), JsonError> {
-        match self.text.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u') => {
-                let digits = self.text.get(self.at + 2..).and_then(<[u8]>::first_chunk::<4>);
-                self.at += 6;
-                if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                    return self.fail();
+    /// Over the escapes that start here, one after the other.
+    fn escapes(&mut self) -> Result<(), JsonError> {
+        while let Some([b'\\', letter]) = self.text.get(self.at..self.at + 2) {
+            match letter {
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 2,
+                b'u' => {
+                    let digits = self.text.get(self.at + 2..).and_then(<[u8]>::first_chunk::<4>);
+                    self.at += 6;
+                    if !digits.is_some_and(|digits| are_hexadecimal(*digits)) {
+                        return self.fail();
+                    }
                 }
+                _ => return self.fail(),
             }
-            _ => return self.fail(),
         }
-        Ok(())
+        // A backslash at the very end.
+        if self.text.get(self.at) == Some(&b'\\') { self.fail() } else { Ok(()) }
     }
 
     /// Over what needs no look inside a string: eight bytes at a time, up to a quote, a backslash or
@@ -258,10 +274,8 @@ impl<'a> Cursor<'a> {
         const QUOTES: u64 = ONES * b'"' as u64;
         const BACKSLASHES: u64 = ONES * b'\\' as u64;
         const SPACES: u64 = ONES * b' ' as u64;
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        for chunk in rest.chunks_exact(8) {
-            let Ok(bytes) = <[u8; 8]>::try_from(chunk) else { break };
-            let word = u64::from_le_bytes(bytes);
+        while let Some(bytes) = self.text.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
+            let word = u64::from_le_bytes(*bytes);
             let (quotes, slashes) = (word ^ QUOTES, word ^ BACKSLASHES);
             // The lowest bit set is at the first such byte; above it there may be false ones.
             let found = (quotes.wrapping_sub(ONES) & !quotes
@@ -331,5 +345,21 @@ impl<'a> Cursor<'a> {
 
     const fn fail<Value>(&self) -> Result<Value, JsonError> {
         Err(JsonError::Malformed { at: self.at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_digits_are_those_of_json() {
+        for byte in 0..=255_u8 {
+            for place in 0..4 {
+                let mut digits = *b"0aF9";
+                digits[place] = byte;
+                assert_eq!(are_hexadecimal(digits), byte.is_ascii_hexdigit(), "{byte} at {place}");
+            }
+        }
     }
 }

@@ -266,9 +266,12 @@ impl<'a> Document<'a> {
     ) -> Result<(), JsonError> {
         let starts = cursor.peek();
         let start = cursor.at();
-        let index = self.seen.len();
+        // Of a list nobody edits by path, so a key that repeats takes no memory there.
+        let index = list.is_none().then_some(self.seen.len());
         let mut members = 0_usize;
-        self.seen.push(Seen { node, key, value: start..start, before, members, next: 0 });
+        if index.is_some() {
+            self.seen.push(Seen { node, key, value: start..start, before, members, next: 0 });
+        }
         let is_leaf = self.nodes.get(node).is_none_or(|node| node.children.is_empty());
         let kinds = list.and_then(|(at, kinds)| (at == node).then_some(kinds));
         if let Some(kinds) = kinds.filter(|_| starts == Some(b'[')) {
@@ -297,7 +300,7 @@ impl<'a> Document<'a> {
         }
         let value = start..cursor.at();
         let next = self.seen.len();
-        if let Some(seen) = self.seen.get_mut(index) {
+        if let Some(seen) = index.and_then(|index| self.seen.get_mut(index)) {
             *seen = Seen { value: value.clone(), members, next, ..*seen };
         }
         if let Some(node) = self.nodes.get_mut(node) {

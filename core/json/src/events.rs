@@ -86,16 +86,30 @@ pub(crate) fn event(
     let (mut event_type, mut content) = (None, None);
     let mut next = cursor.first_key()?;
     while let Some(key) = next {
-        let value = cursor.value()?;
         if key.is("type") {
-            event_type = Some(value);
-        } else if key.is("content") {
-            content = Some(value);
+            event_type = match cursor.peek() {
+                Some(b'"') => {
+                    let start = cursor.at();
+                    let is_escaped = cursor.string()?;
+                    Some((start..cursor.at(), is_escaped))
+                }
+                _ => cursor.value().map(|_| None)?,
+            };
+        } else {
+            let value = cursor.value()?;
+            if key.is("content") {
+                content = Some(value);
+            }
         }
         next = cursor.next_key()?;
     }
-    let Some((event_type, content)) = event_type.zip(content) else { return Ok(None) };
+    let Some(((event_type, is_escaped), content)) = event_type.zip(content) else {
+        return Ok(None);
+    };
     let Some(name) = text.get(event_type.clone()) else { return Ok(None) };
-    let kind = string_bytes(name).and_then(|name| kinds.of(&name));
+    let kind = match is_escaped {
+        true => string_bytes(name).and_then(|name| kinds.of(&name)),
+        false => name.get(1..name.len() - 1).and_then(|name| kinds.of(name)),
+    };
     Ok(kind.map(|kind| Event { kind, event_type, content }))
 }

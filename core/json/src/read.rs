@@ -293,11 +293,14 @@ impl<'a> Key<'a> {
 
     /// Whether it is this key.
     #[must_use]
+    #[inline]
     pub fn is(&self, key: &str) -> bool {
-        if !self.is_escaped {
-            return self.raw == key.as_bytes();
-        }
-        // No byte of a key is written with more than six; longer ones are not unescaped.
+        if self.is_escaped { self.is_written_as(key) } else { self.raw == key.as_bytes() }
+    }
+
+    /// No byte of a key is written with more than six; longer ones are not unescaped.
+    #[inline(never)]
+    fn is_written_as(&self, key: &str) -> bool {
         self.raw.len() <= key.len().saturating_mul(6) && self.text() == key
     }
 }

@@ -30,6 +30,9 @@ const PART: usize = 128 * 1024;
 const MARGIN: usize = 8 * 1024;
 /// Events of one kind that are told apart by what is behind its type, such as a device's ID.
 const MAX_BELOW: usize = 1024;
+/// Of one event in a sync response, and of any other response, how much is read. No honest one is as
+/// long: homeservers take no event of a tenth of it, and Element's configuration is a few pages.
+const MAX_READ: usize = 1 << 20;
 /// How much longer a sync response may become by what is kept on this device.
 const MAX_GROWTH: usize = 4 << 20;
 
@@ -578,6 +581,14 @@ impl Engine {
             }
             return sync.text;
         }
+        if body.len() > MAX_READ {
+            // The page cannot read an empty one.
+            let mut is_held = false;
+            for (shield, mode) in watching {
+                is_held |= self.settle(shield, mode, Action::Blocked, &head);
+            }
+            return is_held.then(Vec::new);
+        }
         let paths = watching.iter().flat_map(|(shield, _)| shield.response_paths(&head));
         let document = Document::read(body, paths).ok()?;
         let mut edited: Option<Vec<u8>> = None;
@@ -673,7 +684,7 @@ impl Engine {
             let Some(kind) = kinds.get_mut(event.kind) else { continue };
             kind.unread = kind.unread.saturating_sub(1);
             let content = text.get(event.content.clone()).unwrap_or_default();
-            if kind.unread >= kind.most {
+            if kind.unread >= kind.most || content.len() > MAX_READ {
                 if kind.is_held && content != b"{}" {
                     kind.is_emptied = true;
                     splices.replace(event.content, b"{}");

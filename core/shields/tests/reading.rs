@@ -242,7 +242,7 @@ fn what_the_browser_refuses_stays_as_it_is() {
 }
 
 #[test]
-fn whatever_is_edited_is_read_at_any_size() {
+fn whatever_is_edited_is_read_at_any_size_or_is_not_shown() {
     const KIB: usize = 1024;
     let bounds = [8 * KIB, 128 * KIB, 256 * KIB, 512 * KIB, 1024 * KIB, 4 * 1024 * KIB];
     for case in cases() {
@@ -257,8 +257,10 @@ fn whatever_is_edited_is_read_at_any_size() {
                     format!("{{{},{},{}}}", pad(length - rest / 2), case.members, pad(300 * KIB)),
                 ] {
                     let shown = shown(&mut engine(), case.method, &case.url, body.as_bytes());
+                    let is_kept_away =
+                        body.len() > BOUND && !case.url.contains("/sync") && shown.is_empty();
                     assert!(
-                        (case.is_hardened)(&shown),
+                        is_kept_away || (case.is_hardened)(&shown),
                         "{} of {} bytes: {}",
                         case.url,
                         body.len(),
@@ -381,5 +383,57 @@ fn time_grows_with_bytes_and_no_faster() {
         // Quadratic work would take 64 times as long.
         let limit = short * 24 + Duration::from_millis(30);
         assert!(long < limit, "{shape} {url}: {short:?}, then {long:?}");
+    }
+}
+
+/// The most that is read of a response that is no sync, and of one event.
+const BOUND: usize = 1 << 20;
+
+#[test]
+fn a_response_that_no_honest_server_gives_is_not_read_at_all() {
+    for (url, key) in [
+        ("https://chat.example.org/app/config.json", "default_is_url"),
+        ("https://hs.example.org/.well-known/matrix/client", "m.identity_server"),
+    ] {
+        let text = format!(r#"{{"{key}":"https://{CANARY}","kept":"yes"}}"#);
+        let long =
+            |length: usize| format!("{text}{}", " ".repeat(length - text.len())).into_bytes();
+        let mut engine = engine();
+        let read = shown(&mut engine, "GET", url, &long(BOUND));
+        assert!(without_canary(&read) && has(&read, "\"kept\":\"yes\""), "{url}");
+        engine.effects(0);
+        assert!(shown(&mut engine, "GET", url, &long(BOUND + 1)).is_empty(), "{url}");
+        let told = serde_json::to_string(&engine.effects(0)).unwrap();
+        assert!(told.contains("\"blocked\""), "{url}: {told}");
+        // Whoever only watches, or has it off, is given what came.
+        for mode in ["flag", "off"] {
+            let ids: Vec<_> = mantle_shields::shields::SHIELDS
+                .iter()
+                .map(|shield| format!("\"{}\":\"{mode}\"", shield.info().id))
+                .collect();
+            let mut open = Engine::new("https://chat.example.org/app/");
+            open.apply_settings(Some(&format!(r#"{{"shields":{{{}}}}}"#, ids.join(","))), None);
+            assert!(shown(&mut open, "GET", url, &long(BOUND + 1)) == long(BOUND + 1), "{mode}");
+        }
+    }
+}
+
+#[test]
+fn account_data_that_no_homeserver_takes_is_emptied() {
+    let url = format!("{HS}/sync?since=s1");
+    let event = |length: usize| {
+        let inner = format!(r#""base_url":"https://{CANARY}""#);
+        let content = format!("{{{inner}{}}}", " ".repeat(length - inner.len() - 2));
+        format!(r#"{{"type":"m.identity_server","content":{content}}}"#)
+    };
+    for (length, is_read) in [(BOUND, true), (BOUND + 1, false)] {
+        let body = format!(
+            r#"{{"account_data":{{"events":[{},{{"type":"m.direct","content":{{"@b:hs":["!r"]}}}}]}}}}"#,
+            event(length)
+        );
+        let read = shown(&mut engine(), "GET", &url, body.as_bytes());
+        assert!(without_canary(&read) && has(&read, "\"@b:hs\":[\"!r\"]"), "{length}");
+        let emptied = has(&read, r#""m.identity_server","content":{}"#);
+        assert_eq!(emptied, !is_read, "{length}");
     }
 }
