@@ -260,16 +260,28 @@ async function tabInQuestion(): Promise<Tab | undefined> {
   }
 }
 
-async function showPage(): Promise<void> {
-  const tab = await tabInQuestion();
-  show({ tab });
-  const condition = await examine(tab, await readSettings());
-  show({ condition });
-  const host = pausableHost(state);
-  if (host !== undefined) followPause(host, (pause) => show({ pause }));
-  await readCounts();
+interface Seen {
+  readonly tab: Tab | undefined;
+  readonly condition: PageCondition;
+  readonly counts: Counts;
+}
+
+/** Needs no text, so it is asked for before there are any. */
+async function lookAtPage(): Promise<Seen> {
+  const ledger = readLedger();
+  const [tab, texts] = await Promise.all([tabInQuestion(), readSettings()]);
+  const condition = await examine(tab, texts);
+  return { tab, condition, counts: countsIn(await ledger, tab?.id, condition.relay) };
+}
+
+async function showPage(looking: Promise<Seen>): Promise<void> {
+  const seen = await looking;
+  show(seen);
   // Profiles of the first painting, and the popup's spec, look for the two marks.
   performance.mark("happened");
+  const { tab, condition } = seen;
+  const host = pausableHost(state);
+  if (host !== undefined) followPause(host, (pause) => show({ pause }));
   onStorageChanged((area, keys) => {
     if (area !== "managed" && keys.includes("ledger")) void readCounts();
   });
@@ -281,15 +293,21 @@ async function showPage(): Promise<void> {
 }
 
 async function start(): Promise<void> {
+  const looking = lookAtPage();
+  // Whether it could be found out is asked below.
+  looking.catch(() => undefined);
   await readMessages();
   // A telephone's screen is narrower than the window would like to be.
   document.documentElement.classList.toggle("toolbar", isToolbarPopup() && screen.width >= 400);
   show({});
-  const page = showPage().catch(() => show({ isUnreadable: true }));
+  const page = showPage(looking).catch(() => show({ isUnreadable: true }));
   await Promise.race([page.then(painted), after(FIRST_SHOWN_TIMEOUT_MS)]);
   await readAll();
   watchSettings(() => void readAll());
   watchRuleProblems(() => void readAll());
+  await page;
+  // What was counted before anybody listened.
+  await readCounts();
 }
 
 /** Once what is there now is on the screen; a tab in the background paints nothing. */
