@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createCipheriv, createHash } from "node:crypto";
 import { beforeEach, describe, test } from "node:test";
 
-import { PictureCache } from "./cache.ts";
+import { MAX_KEPT_BYTES, PictureCache } from "./cache.ts";
 import type { Picture } from "./cache.ts";
 import { TooLong } from "./download.ts";
 import { PictureOpener } from "./opener.ts";
@@ -97,6 +97,41 @@ describe("a picture that is looked at", () => {
     assert.equal(asked.length, 2);
     waiting[0]?.(seal(PNG));
     await until(() => asked.length === 3);
+  });
+
+  test("takes no more memory among 500 rooms than all may together, and is back when looked at", async () => {
+    // As a PNG of 192 by 800 pixels of noise, which is what a browser without WebP may write.
+    const large = new Blob([new Uint8Array(500_000)]);
+    let shown = 0;
+    let most = 0;
+    const urls = new Set<string>();
+    cache = new PictureCache((url) => urls.delete(url));
+    opener = new PictureOpener(cache, {
+      isEncrypted: () => Promise.resolve(true),
+      downloader: () => () => Promise.resolve(seal(PNG)),
+      thumbnail: () => Promise.resolve(large),
+      urlOf: () => {
+        shown += 1;
+        urls.add(`blob:${String(shown)}`);
+        return `blob:${String(shown)}`;
+      },
+      later: () => undefined,
+      opened: () => {
+        most = Math.max(most, cache.bytes);
+      },
+    });
+    const all = Array.from({ length: 500 }, (_, at) => picture(`hs/${String(at)}`));
+    for (const one of all) opener.urlOf(one);
+    await until(() => shown === 500);
+    await settled();
+    assert.equal(most, MAX_KEPT_BYTES - (MAX_KEPT_BYTES % large.size));
+    // What is no longer kept is given back to the browser.
+    assert.equal(urls.size, MAX_KEPT_BYTES / large.size);
+    const [first] = all;
+    assert.ok(first !== undefined && first.url === undefined);
+    assert.equal(opener.urlOf(first), null);
+    await until(() => first.url !== undefined);
+    assert.ok(cache.bytes <= MAX_KEPT_BYTES);
   });
 
   test("is not fetched for a room whose state Mantle does not read", async () => {
