@@ -521,7 +521,7 @@ export type Topic = "sessions" | "sync" | "contacts" | "pushers" | "profile" | "
 /**
  * What the account shows.
  */
-export type FindingId = "session-names" | "readable-rooms" | "room-pictures" | "identity-server" | "integration-manager" | "account-widgets" | "room-widgets" | "keywords" | "open-history" | "listed-rooms" | "guest-access" | "public-profile" | "time-zone" | "open-media" | "presence" | "content-network" | "pushers" | "contacts" | "idle-sessions" | "key-backup";
+export type FindingId = "session-names" | "readable-rooms" | "room-pictures" | "identity-server" | "integration-manager" | "account-widgets" | "room-widgets" | "keywords" | "open-history" | "listed-rooms" | "guest-access" | "public-profile" | "time-zone" | "open-media" | "presence" | "content-network" | "pushers" | "contacts" | "idle-sessions" | "key-backup" | "state-pushes";
 
 /**
  * Who can see it; the widest first.

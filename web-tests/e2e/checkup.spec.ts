@@ -421,6 +421,61 @@ for (const kind of bothBrowsers) {
       assert.equal(await checkUp.$eval("#unread", (part) => part.checkVisibility()), false);
     });
 
+    it("has encrypted changes of rooms wake nobody, and messages as ever, with the way back", async () => {
+      const bob = await world.synapse.register("bob", PASSWORD);
+      const { joined_rooms: rooms } = await call("GET", `${V3}/joined_rooms`);
+      const room = `${V3}/rooms/${encodeURIComponent(String((rooms as string[])[0]))}`;
+      await call("POST", `${room}/invite`, { user_id: bob.userId });
+      await world.synapse.call(bob, "POST", `${room}/join`, {});
+      const levels = await call("GET", `${room}/state/m.room.power_levels`);
+      const users = { ...(levels["users"] as object), [bob.userId]: 50 };
+      await call("PUT", `${room}/state/m.room.power_levels`, { ...levels, users });
+      let sent = 0;
+      const send = (where: string): Promise<Json> => {
+        sent += 1;
+        const wire = { algorithm: "m.megolm.v1.aes-sha2", ciphertext: `${kind}${sent}` };
+        return world.synapse.call(bob, "PUT", `${room}/${where}`, wire);
+      };
+      const message = (): Promise<Json> => send(`send/m.room.encrypted/pushed${sent}`);
+      const change = (): Promise<Json> => send("state/m.room.encrypted/m.room.topic:");
+      const pushed = async (): Promise<number> => {
+        const { notifications } = await call("GET", `${V3}/notifications`);
+        return (notifications as Json[]).length;
+      };
+      /** How many more she is notified of; a message after it is always one of them. */
+      const wakes = async (what: () => Promise<Json>): Promise<number> => {
+        const before = await pushed();
+        await what();
+        await message();
+        await until(async () => (await pushed()) > before, "the message is counted", 20_000);
+        return (await pushed()) - before - 1;
+      };
+      const pusher = { app_id: "org.example", pushkey: "phone", app_display_name: "Telephone" };
+      const target = { url: "https://push.example.org/_matrix/push/v1/notify" };
+      const more = { device_display_name: "Phone", lang: "en", data: target };
+      await call("POST", `${V3}/pushers/set`, { kind: "http", ...pusher, ...more });
+      try {
+        await check();
+        assert.deepEqual((await findings())["state-pushes"], ["Telephone (push.example.org)"]);
+        assert.deepEqual([await wakes(change), await wakes(message)], [1, 1]);
+        await repair("state-pushes");
+        await reached("state-pushes", "ended");
+        assert.deepEqual([await wakes(change), await wakes(message)], [0, 1]);
+        await press("state-pushes", "Undo");
+        await until(async () => (await wakes(change)) === 1, "it wakes again", 30_000);
+        assert.match(await reached("state-pushes", "ended"), /Taken back\./);
+        await press("state-pushes", "Close");
+        await check();
+        await repair("state-pushes");
+        await reached("state-pushes", "ended");
+        await check();
+        assert.equal((await findings())["state-pushes"], undefined, "it is decided");
+      } finally {
+        await call("POST", `${V3}/pushers/set`, { kind: null, ...pusher });
+      }
+      await check();
+    });
+
     it("is found from the popup, which says how much was found", async () => {
       const tab = await tabShowing(checkUp, SITE);
       const popup = await running.openExtensionPage(`popup.html?tab=${tab}`);

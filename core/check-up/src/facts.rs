@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 use crate::rooms::{Events, MAX_CONTENT, Room, url_of};
 use crate::{MAX_ANSWER, MAX_ITEMS, Response, Topic, directory_path, shortened, time};
 
+/// The push rule by which an encrypted change of a room's state wakes nobody.
+pub(crate) const STATE_RULE: &str = "org.mantle.encrypted_state";
 /// Fields of a profile that hold a time zone.
 const TIME_ZONES: [&str; 2] = ["m.tz", "us.cloke.msc4175.tz"];
 
@@ -44,6 +46,8 @@ pub(crate) struct Facts {
     /// Content of `m.widgets`.
     pub(crate) widgets: Option<Map<String, Value>>,
     pub(crate) keywords: Vec<Keyword>,
+    /// The account says already how changes of encrypted state are pushed, or that nothing is.
+    pub(crate) is_push_decided: bool,
     pub(crate) contacts: Vec<Contact>,
     pub(crate) pushers: Vec<Pusher>,
     /// As anybody is told it.
@@ -241,9 +245,17 @@ impl Facts {
     fn take_account_data(&mut self, AccountData { kind, content }: AccountData, length: usize) {
         match kind.as_str() {
             "m.push_rules" => {
-                let rules = content.get("global").and_then(|global| global.get("content"));
-                let rules = rules.and_then(Value::as_array).into_iter().flatten();
-                self.keywords = rules
+                let rules = |kind: &str| {
+                    let rules = content.get("global").and_then(|global| global.get(kind));
+                    rules.and_then(Value::as_array).into_iter().flatten()
+                };
+                // Who has switched Mantle's own off wanted it so.
+                self.is_push_decided = rules("override").any(|rule| {
+                    let is = |id: &str| rule.get("rule_id").and_then(Value::as_str) == Some(id);
+                    let is_on = rule.get("enabled") == Some(&Value::Bool(true));
+                    is(STATE_RULE) || (is(".m.rule.master") && is_on)
+                });
+                self.keywords = rules("content")
                     .filter_map(|rule| Keyword::deserialize(rule).ok())
                     .filter(|rule| !rule.default && !rule.pattern.is_empty())
                     .take(MAX_ITEMS)

@@ -7,7 +7,7 @@ use mantle_wire::url::encoded;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::facts::{AccountWidget, Facts, Session};
+use crate::facts::{AccountWidget, Facts, STATE_RULE, Session};
 use crate::repair::{Change, MAX_TEXT, Step};
 use crate::rooms::{MAX_CONTENT, Room, Widget, host_of, url_of};
 use crate::{Account, MAX_ITEMS, Topic, directory_path, profile_path, shortened};
@@ -57,9 +57,11 @@ pub enum FindingId {
     IdleSessions,
     /// A key backup of which the session does not know that it is the person's own.
     KeyBackup,
+    /// Devices that are woken when a room's encrypted name changes.
+    StatePushes,
 }
 
-const ALL: [FindingId; 20] = [
+const ALL: [FindingId; 21] = [
     FindingId::SessionNames,
     FindingId::ReadableRooms,
     FindingId::RoomPictures,
@@ -80,6 +82,7 @@ const ALL: [FindingId; 20] = [
     FindingId::Contacts,
     FindingId::IdleSessions,
     FindingId::KeyBackup,
+    FindingId::StatePushes,
 ];
 
 /// Sessions unused for longer are findings.
@@ -191,7 +194,9 @@ fn finding(id: FindingId, facts: &Facts, account: &Account) -> Option<Finding> {
         Id::ReadableRooms => (Audience::Homeservers, Grade::High),
         Id::RoomPictures => (Audience::Homeservers, Grade::Medium),
         Id::IdentityServer | Id::IntegrationManager => (Audience::ThirdParty, Grade::Medium),
-        Id::AccountWidgets | Id::RoomWidgets => (Audience::ThirdParty, Grade::Low),
+        Id::AccountWidgets | Id::RoomWidgets | Id::StatePushes => {
+            (Audience::ThirdParty, Grade::Low)
+        }
         Id::Keywords | Id::Contacts => (Audience::Homeserver, Grade::Low),
         Id::OpenHistory => (Audience::Everyone, Grade::High),
         Id::PublicProfile | Id::TimeZone | Id::OpenMedia => (Audience::Everyone, Grade::Medium),
@@ -285,6 +290,9 @@ fn items(id: FindingId, facts: &Facts, account: &Account) -> Vec<Item> {
             .iter()
             .map(|one| Item { since: one.added_at, ..fixed((shortened(&one.address), None)) })
             .collect(),
+        FindingId::StatePushes if pushes_state(facts) => {
+            pushers(facts).map(|(name, of)| Item { of, ..plain(name) }).collect()
+        }
         _ => told_items(id, facts, account).into_iter().map(fixed).collect(),
     }
 }
@@ -307,15 +315,7 @@ fn told_items(id: FindingId, facts: &Facts, account: &Account) -> Vec<(String, O
             shown.map(|known| alone(&known.presence)).chain(said).collect()
         }
         FindingId::ContentNetwork => facts.network.map(alone).into_iter().collect(),
-        FindingId::Pushers => {
-            let pushers = facts.pushers.iter().map(|pusher| {
-                let url = pusher.data.get("url").and_then(Value::as_str);
-                let names = [&pusher.app_display_name, &pusher.device_display_name];
-                let name = names.into_iter().find(|name| !name.is_empty());
-                (name.map_or_else(String::new, |name| shortened(name)), url.map(host_of))
-            });
-            pushers.collect()
-        }
+        FindingId::Pushers => pushers(facts).collect(),
         FindingId::IdleSessions => {
             let idle = facts.sessions.iter().filter(|session| {
                 let last_seen = session.last_seen.unwrap_or(account.now);
@@ -329,6 +329,22 @@ fn told_items(id: FindingId, facts: &Facts, account: &Account) -> Vec<(String, O
         }
         _ => Vec::new(),
     }
+}
+
+/// What notifications go to: app or device, and the host of its push server.
+fn pushers(facts: &Facts) -> impl Iterator<Item = (String, Option<String>)> {
+    facts.pushers.iter().map(|pusher| {
+        let url = pusher.data.get("url").and_then(Value::as_str);
+        let names = [&pusher.app_display_name, &pusher.device_display_name];
+        let name = names.into_iter().find(|name| !name.is_empty());
+        (name.map_or_else(String::new, |name| shortened(name)), url.map(host_of))
+    })
+}
+
+/// Whether an encrypted change of a room's state is pushed like a message: it has the same type.
+fn pushes_state(facts: &Facts) -> bool {
+    let is_there = facts.rooms.iter().any(|room| room.has_encrypted_state);
+    is_there && !facts.is_push_decided && !facts.pushers.is_empty()
 }
 
 fn fixed((name, of): (String, Option<String>)) -> Item {
@@ -450,6 +466,15 @@ pub(crate) fn steps(id: FindingId, facts: &Facts, account: &Account) -> Vec<Step
                 })
             })
             .collect(),
+        FindingId::StatePushes if pushes_state(facts) => {
+            let path = format!("/_matrix/client/v3/pushrules/global/override/{STATE_RULE}");
+            let is = |key: &str, pattern: &str| json!({ "kind": "event_match", "key": key, "pattern": pattern });
+            // Messages have no state key.
+            let conditions = json!([is("type", "m.room.encrypted"), is("state_key", "*")]);
+            let after = json!({ "conditions": conditions, "actions": [] });
+            let label = pushers(facts).next().map(|(name, _)| name).unwrap_or_default();
+            vec![Step::Change(Change::new(&label, path, Value::Null, after))]
+        }
         _ => Vec::new(),
     };
     let mut room = MAX_TEXT / 2;

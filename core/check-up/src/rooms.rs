@@ -16,11 +16,14 @@ const MAX_WIDGETS: usize = 50;
 /// Largest content that is kept, to be written again by an undo, in bytes of JSON.
 pub(crate) const MAX_CONTENT: usize = 32_000;
 
-/// State that says what a room shows.
-const STATE: [&str; 11] = [
+/// What state is on its way that is encrypted.
+const ENCRYPTED: &str = "m.room.encrypted";
+/// State that says what a room shows. Of those that are encrypted only that there are any.
+const STATE: [&str; 12] = [
     "im.vector.modular.widgets",
     "m.room.avatar",
     "m.room.create",
+    ENCRYPTED,
     "m.room.encryption",
     "m.room.guest_access",
     "m.room.history_visibility",
@@ -103,6 +106,8 @@ pub(crate) struct Room {
     pub(crate) id: String,
     pub(crate) is_encrypted: bool,
     pub(crate) is_public: bool,
+    /// Something of its state is encrypted.
+    pub(crate) has_encrypted_state: bool,
     pub(crate) name: Option<Text>,
     pub(crate) topic: Option<Text>,
     pub(crate) picture: Option<Text>,
@@ -154,6 +159,8 @@ impl Room {
             }
             return;
         }
+        // A message has no state key, and is none of these events.
+        self.has_encrypted_state |= kind == ENCRYPTED;
         if !state_key.is_empty() {
             return;
         }

@@ -81,6 +81,71 @@ fn found(report: &Report, id: FindingId) -> Option<&Finding> {
     report.findings.iter().find(|finding| finding.id == id)
 }
 
+const PUSHERS: &str = "/_matrix/client/v3/pushers";
+
+/// Its event type is a message's, so only a rule of the account tells the homeserver the difference.
+#[test]
+fn devices_that_an_encrypted_change_of_a_room_wakes_are_left_asleep_by_one_rule() {
+    let pushers = r#"{"pushers":[
+        {"app_display_name":"Element","data":{"url":"https://push.example.org/_matrix/push/v1/notify"}},
+        {"device_display_name":"Tablet","data":{}}]}"#;
+    let wire = json!({ "algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "x" });
+    let change = state("m.room.encrypted", "m.room.name:", wire.clone());
+    let rooms = json!({ "!a": encrypted(vec![change]) });
+    let looked = |rules: Value, rooms: &Value, pushers: &str| {
+        let data = json!([{ "type": "m.push_rules", "content": { "global": rules } }]);
+        checked(account(&[]), &[(SYNC, &sync(&data, rooms)), (PUSHERS, pushers)])
+    };
+    let check = looked(json!({}), &rooms, pushers);
+    let report = check.report();
+    let finding = found(&report, FindingId::StatePushes).unwrap();
+    assert_eq!(finding.audience, Audience::ThirdParty);
+    let names: Vec<_> =
+        finding.items.iter().map(|item| (item.name.as_str(), item.of.as_deref())).collect();
+    assert_eq!(names, [("Element", Some("push.example.org")), ("Tablet", None)]);
+    assert!(finding.repair.as_ref().is_some_and(|offer| offer.steps == 1 && offer.undo));
+
+    let rule = "/_matrix/client/v3/pushrules/global/override/org.mantle.encrypted_state";
+    let mut repair = check.repair(FindingId::StatePushes).unwrap();
+    let asked = |repair: &mut Repair| match repair.next(0) {
+        Next::Ask { request } => (request.method, request.path, request.body),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(asked(&mut repair), ("GET", rule.to_owned(), None));
+    repair.answered(0, answer(404, r#"{"errcode":"M_NOT_FOUND"}"#));
+    let (method, path, body) = asked(&mut repair);
+    assert_eq!((method, path.as_str()), ("PUT", rule));
+    let written: Value = serde_json::from_str(&body.unwrap()).unwrap();
+    let is = |key, pattern| json!({ "kind": "event_match", "key": key, "pattern": pattern });
+    let conditions = json!([is("type", "m.room.encrypted"), is("state_key", "*")]);
+    assert_eq!(written, json!({ "conditions": conditions, "actions": [] }));
+    repair.answered(0, answer(200, "{}"));
+    assert!(repair.undo());
+    assert_eq!(asked(&mut repair).0, "GET");
+    repair.answered(0, answer(200, &written.to_string()));
+    assert_eq!(asked(&mut repair), ("DELETE", rule.to_owned(), None));
+
+    // Nothing of it where it is decided, nobody is woken, or there is nothing of the kind.
+    let own = |enabled: bool| json!({ "override": [{ "rule_id": "org.mantle.encrypted_state", "enabled": enabled }] });
+    let none = json!({ "override": [{ "rule_id": ".m.rule.master", "enabled": true }] });
+    let others = json!({ "override": [{ "rule_id": ".m.rule.master", "enabled": false }, 7] });
+    let message = json!({ "type": "m.room.encrypted", "content": wire, "sender": ME });
+    let plain = json!({ "!a": encrypted(vec![message]) });
+    for (rules, rooms, pushers, is_found) in [
+        (own(true), &rooms, pushers, false),
+        (own(false), &rooms, pushers, false),
+        (none, &rooms, pushers, false),
+        (others, &rooms, pushers, true),
+        (json!({}), &rooms, r#"{"pushers":[]}"#, false),
+        (json!({}), &plain, pushers, false),
+    ] {
+        let check = looked(rules.clone(), rooms, pushers);
+        let is = found(&check.report(), FindingId::StatePushes).is_some();
+        assert_eq!(is, is_found, "{rules} {rooms} {pushers}");
+        assert_eq!(check.repair(FindingId::StatePushes).is_some(), is_found);
+    }
+}
+
 /// Synapse answers a first sync that is the same in all from memory, for minutes.
 #[test]
 fn two_looks_of_one_second_do_not_ask_the_same() {

@@ -141,6 +141,12 @@ export const FINDINGS: Readonly<Record<FindingId, FindingTexts>> = {
     about: "checkupTextKeyBackup",
     plan: undefined,
   },
+  "state-pushes": {
+    name: "checkupNameStatePushes",
+    heading: "checkupTitleStatePushes",
+    about: "checkupTextStatePushes",
+    plan: "checkupPlanStatePushes",
+  },
 };
 
 export const AUDIENCES: Readonly<Record<Audience, MessageName>> = {

@@ -20,10 +20,10 @@ export function planOf({ id, count, repair }: Finding, sessionName: string): str
   const { plan } = FINDINGS[id];
   if (repair === null || plan === undefined) return [];
   const left = count - repair.steps;
-  const isOne = id === "integration-manager" || id === "account-widgets";
+  const isOne = ["integration-manager", "account-widgets", "state-pushes"].includes(id);
   return [
     counted(plan, repair.steps, [sessionName]),
-    // One change of account data takes them all out.
+    // One change of the account is for all of them.
     ...(left === 0 || isOne ? [] : [counted("checkupPreviewRest", left)]),
     text(repair.undo ? "checkupPreviewUndo" : "checkupPreviewNoUndo"),
   ];
