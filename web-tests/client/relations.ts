@@ -43,6 +43,8 @@ export interface ShownEvent {
   replyTo: string | null;
   thread: string | null;
   isRemoved: boolean;
+  /** Element takes it for a message, and so has a line for it when it is removed. */
+  isMessage: boolean;
 }
 
 /** Of one event; null while it is not here or not decrypted. */
@@ -75,6 +77,7 @@ function shownOf(event: MatrixEvent): ShownEvent {
     replyTo: event.replyEventId ?? null,
     thread: event.threadRootId ?? null,
     isRemoved: event.isRedacted(),
+    isMessage: event.isEncrypted() || event.getType() === "m.room.message",
   };
 }
 

@@ -6,7 +6,7 @@ import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { Page } from "puppeteer-core";
 import { elementInstalled } from "../element/build.ts";
-import { click, clickText, elementPage, LIMIT, ready, signIn } from "../element/page.ts";
+import { click, clickText, elementPage, LIMIT, ready, setTheme, signIn } from "../element/page.ts";
 import { UI } from "../element/selectors.ts";
 import { createEncryptedRoom, openRoom, shownRoom } from "../element/session.ts";
 import { visitor } from "../element/visitor.ts";
@@ -153,6 +153,10 @@ for (const kind of bothBrowsers) {
         await shot(alice, "set");
         await seePicture(bob, "Garden", 120);
         await shot(bob, "seen");
+        await setTheme(bob, "dark");
+        await seePicture(bob, "Garden", 120);
+        await shot(bob, "dark");
+        await setTheme(bob, "light");
         const states = recorder
           .to(HOMESERVER)
           .filter(({ method, path: where }) => method === "PUT" && where.includes("m.room.avatar"));

@@ -232,6 +232,23 @@ export async function clickText(page: Page, selector: string, text: string): Pro
   await press(page, find, `"${text}"`);
 }
 
+/** Shows Element light or dark, as its own settings do. */
+export async function setTheme(page: Page, theme: "light" | "dark"): Promise<void> {
+  await page.evaluate(async (wanted: string) => {
+    interface Settings {
+      setValue(name: string, room: null, level: string, value: string): Promise<void>;
+    }
+    const { mxSettingsStore } = window as unknown as { mxSettingsStore: Settings };
+    await mxSettingsStore.setValue("theme", null, "device", wanted);
+  }, theme);
+  await page.waitForFunction(
+    (wanted: string) =>
+      document.querySelector<HTMLLinkElement>(`link[data-mx-theme=${wanted}]`)?.disabled === false,
+    LIMIT,
+    theme,
+  );
+}
+
 /** Waits until one of these says exactly this. */
 export async function waitForText(page: Page, selector: string, text: string): Promise<void> {
   await page.waitForFunction(

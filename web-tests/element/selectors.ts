@@ -86,6 +86,7 @@ export const UI = {
   searchBar: ".mx_RoomSearchAuxPanel",
   searchCancel: ".mx_RoomSearchAuxPanel [aria-label=Cancel]",
   thread: ".mx_ThreadView",
+  threadSummary: ".mx_ThreadSummary",
 
   composer: COMPOSER,
   composerFile: ".mx_MessageComposer input[type=file]",
@@ -100,6 +101,7 @@ export const UI = {
 
   message: ".mx_EventTile",
   messageBody: ".mx_EventTile_body",
+  messagePicture: ".mx_EventTile_avatar img",
   messageSender: ".mx_DisambiguatedProfile_displayName",
   messageSent: ".mx_EventTile_receiptSent",
   messageEdited: ".mx_EventTile_edited",

@@ -232,12 +232,17 @@ async function openUserMenu(page: Page): Promise<void> {
 }
 
 /** Points at a message and presses one of the buttons that come up. */
-async function act(page: Page, text: string, button: string): Promise<void> {
-  await seeMessage(page, text);
+export async function act(
+  page: Page,
+  text: string,
+  button: string,
+  place: string = UI.roomBody,
+): Promise<void> {
+  await waitForText(page, `${place} ${UI.messageBody}`, text);
   const limit = Date.now() + LIMIT.timeout;
   // Tiles move while messages come in, and so does what lies under the pointer.
   for (;;) {
-    const tiles = await page.$$(`${UI.roomBody} ${UI.message}`);
+    const tiles = await page.$$(`${place} ${UI.message}`);
     for (const tile of tiles) {
       const body = await tile.$(UI.messageBody);
       if ((await body?.evaluate((one) => one.textContent?.trim())) !== text) continue;

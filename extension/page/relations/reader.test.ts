@@ -42,8 +42,13 @@ class MatrixEvent {
     return (this.clearEvent ?? this.event)["type"];
   }
 
+  isEncrypted(): boolean {
+    return this.event["type"] === "m.room.encrypted";
+  }
+
   makeRedacted(): void {
-    this.clearEvent = undefined;
+    this.event["unsigned"] = { redacted_because: {} };
+    if (this.isEncrypted()) this.clearEvent = undefined;
   }
 
   /** As matrix-js-sdk does, by whatever the crypto's `decryptEvent` is now. */
@@ -293,6 +298,28 @@ describe("an encrypted reaction", () => {
     listeners["crypto.devicesUpdated"]?.([BOB]);
     await turns(20);
     assert.equal(shown.size, 0);
+  });
+
+  test("that is removed is no message any more, for which Element has a line", async () => {
+    reader.attach(client);
+    const [event, other] = [reaction("$gone"), reaction("$text")];
+    await event.decrypt();
+    other.clearEvent = { type: "m.room.message", content: { body: "b" } };
+    assert.deepEqual([event.isEncrypted(), other.isEncrypted()], [true, true]);
+    // As soon as it is pressed, before the homeserver says so.
+    for (const one of [event, other]) one.event["unsigned"] = { redacted_because: {} };
+    assert.deepEqual([event.isEncrypted(), event.getType()], [false, "m.reaction"]);
+    // The homeserver refused.
+    event.event["unsigned"] = {};
+    assert.equal(event.isEncrypted(), true);
+    for (const one of [event, other]) (one as unknown as PageEvent).makeRedacted(1, 1);
+    assert.deepEqual([event.isEncrypted(), event.getType()], [false, "m.reaction"]);
+    assert.equal(event.clearEvent, undefined, "what was inside is gone");
+    assert.deepEqual([other.isEncrypted(), other.getType()], [true, "m.room.encrypted"]);
+    // As it comes after a reload.
+    const again = reaction("$gone");
+    again.event["unsigned"] = { redacted_because: {} };
+    assert.deepEqual([again.isEncrypted(), again.getType()], [false, "m.reaction"]);
   });
 
   test("an answer to an earlier question is not heard", async () => {

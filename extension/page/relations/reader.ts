@@ -98,11 +98,16 @@ export class RelationReader {
   }
 
   #changePrototype(prototype: EventPrototype): void {
-    const { getWireContent, getType, makeRedacted } = prototype;
+    const { getWireContent, getType, isEncrypted: isNativelyEncrypted, makeRedacted } = prototype;
     const shown = (event: PageEvent, wire: Plain): Plain => this.#shownContent(event, wire);
     const forget = (event: PageEvent): void => this.#senders?.forget(event);
     const judgements = this.#judgements;
     const removed = this.#removed;
+    let redacting: PageEvent | undefined;
+    /** Also one that is about to be: then what was inside is still there. */
+    const isRemovedReaction = ({ event, clearEvent }: PageEvent): boolean =>
+      event.unsigned?.redacted_because !== undefined &&
+      (removed.has(event.event_id ?? "") || clearEvent?.type === REACTION);
     this.#nativeWireContent = getWireContent;
     prototype.getWireContent = function (this: PageEvent): Plain {
       return shown(this, getWireContent.call(this));
@@ -110,15 +115,24 @@ export class RelationReader {
     prototype.getType = function (this: PageEvent): string {
       const type = getType.call(this);
       if (type !== ENCRYPTED) return type;
-      const { event_id: id, unsigned } = this.event;
-      const isRemoved = unsigned?.redacted_because !== undefined && removed.has(id ?? "");
-      return isRemoved ? REACTION : type;
+      return isRemovedReaction(this) ? REACTION : type;
+    };
+    // Element has a line for whatever encrypted is removed, without a look at its type.
+    prototype.isEncrypted = function (this: PageEvent): boolean {
+      if (!isNativelyEncrypted.call(this)) return false;
+      return this === redacting || !isRemovedReaction(this);
     };
     prototype.makeRedacted = function (this: PageEvent, redaction: unknown, room: unknown): void {
       if (isEncrypted(this) && this.clearEvent?.type === REACTION) {
         removed.add(this.event.event_id ?? "");
       }
-      makeRedacted.call(this, redaction, room);
+      // What was inside goes with what is encrypted.
+      redacting = this;
+      try {
+        makeRedacted.call(this, redaction, room);
+      } finally {
+        redacting = undefined;
+      }
       judgements.delete(this);
       forget(this);
     };

@@ -23,13 +23,17 @@ export interface PageEvent {
   getWireContent(): Plain;
   isDecryptionFailure(): boolean;
   getDecryptionPromise?(): Promise<void> | null;
+  isEncrypted(): boolean;
   makeRedacted(redaction: unknown, room: unknown): void;
   on(name: "Event.status", listener: () => void): void;
   off(name: "Event.status", listener: () => void): void;
 }
 
 /** What all events of a page share. */
-export type EventPrototype = Pick<PageEvent, "getType" | "getWireContent" | "makeRedacted">;
+export type EventPrototype = Pick<
+  PageEvent,
+  "getType" | "getWireContent" | "isEncrypted" | "makeRedacted"
+>;
 
 interface Timeline {
   getEvents(): PageEvent[];
