@@ -94,9 +94,39 @@ export async function setClockAhead(
   page: Page,
   milliseconds: number,
 ): Promise<() => Promise<void>> {
-  const source = `{ const now = Date.now; Date.now = () => now() + ${milliseconds}; }`;
+  const source = `{
+    const now = Date.now;
+    let asked = 0;
+    const ahead = () => (asked += 1, now() + ${milliseconds});
+    Date.now = Object.assign(ahead, { asked: () => asked });
+  }`;
   const { identifier } = await page.evaluateOnNewDocument(source);
   return () => page.removeScriptToEvaluateOnNewDocument(identifier);
+}
+
+/**
+ * Whether somebody asks the clock that was set ahead who took it before the page's own scripts did, as
+ * Mantle should; and the locks of the site's pages. For a test that waited in vain.
+ */
+export async function clockAndLocks(
+  page: Page,
+  meanwhile: () => Promise<unknown>,
+): Promise<string> {
+  const asked = await page.evaluate(() => {
+    const ahead = Date.now as unknown as { asked?: () => number };
+    const start = performance.timeOrigin;
+    // The page's scripts have the right time from here on.
+    Date.now = () => Math.floor(start + performance.now());
+    Object.assign(window, { clockAsked: ahead.asked });
+    return ahead.asked?.();
+  });
+  await meanwhile();
+  return page.evaluate(async (before) => {
+    const { clockAsked } = window as unknown as { clockAsked?: () => number };
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    const locks = JSON.stringify(await navigator.locks.query());
+    return `clock asked ${String(before)}, then ${String(clockAsked?.())} times; locks ${locks}`;
+  }, asked);
 }
 
 /** Rejections nobody handled and errors nobody caught in the page. */

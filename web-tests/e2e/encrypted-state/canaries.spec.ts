@@ -8,7 +8,13 @@ import { randomBytes } from "node:crypto";
 import type { Page } from "puppeteer-core";
 import { bothBrowsers, launch } from "../../support/browsers.ts";
 import type { BrowserKind } from "../../support/browsers.ts";
-import { drive, openClient, setClockAhead, tryToDrive } from "../../support/client-page.ts";
+import {
+  clockAndLocks,
+  drive,
+  openClient,
+  setClockAhead,
+  tryToDrive,
+} from "../../support/client-page.ts";
 import { noticeTexts, progressText } from "../../support/question.ts";
 import { lyingHomeserver } from "../../support/lies.ts";
 import type { Failure, LyingHomeserver } from "../../support/lies.ts";
@@ -429,13 +435,15 @@ describe("what the homeserver learns of names and topics", { timeout: 600_000 },
             await until(isThere, "the room is known", LIMIT);
             // With the next answer of `/sync`, which this brings about.
             const data = `/_matrix/client/v3/user/${encodeURIComponent(userId)}/account_data`;
-            await drive(page, "homeserverCall", "PUT", `${data}/org.example.wake`, { up: true });
-            await until(
-              async () =>
-                Object.values(await drive(page, "shownRooms")).some((room) => room.name === name),
-              "the room has its name",
-              LIMIT,
-            );
+            const wake = (): Promise<unknown> =>
+              drive(page, "homeserverCall", "PUT", `${data}/org.example.wake`, { up: Date.now() });
+            await wake();
+            const isNamed = async (): Promise<boolean> =>
+              Object.values(await drive(page, "shownRooms")).some((room) => room.name === name);
+            await until(isNamed, "the room has its name", LIMIT).catch(async (error: unknown) => {
+              const said = [...(await noticeTexts(page)), await progressText(page)].join("; ");
+              throw new Error(`${String(error)} ${said} ${await clockAndLocks(page, wake)}`);
+            });
             await assertUnseen(side(kind), [name]);
             await setBack();
             await reload();
