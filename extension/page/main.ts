@@ -159,7 +159,7 @@ function install(): void {
     },
     (request) => pictures.writer.unsealed(request),
   );
-  const names = installRoomNames(state, pictures.reader);
+  const names = installRoomNames(state, pictures.reader, pictures.writer);
   addListener(page, "pagehide", drain, true);
   connectShieldSettings((shield) => (core.isReady() ? core.shieldSettings(shield) : undefined));
 

@@ -6,13 +6,13 @@ export const MAX_OWN_NAME = 512;
 const MAX_ROOM = 300;
 
 /**
- * look: says of which room it could be set, and what it is; set: sets it there; public-picture: takes
- * the picture back that was chosen for that room alone.
+ * look: says of which room it could be set, and what it is; set: sets it there; pick-picture: has the
+ * page ask for a picture for that room alone; public-picture: takes that back.
  */
 export type OwnNameTask =
   | { do: "look" }
   | { do: "set"; room: string; name: string }
-  | { do: "public-picture"; room: string };
+  | { do: "pick-picture" | "public-picture"; room: string };
 
 /** popup → relay of the top frame; answered by an `OwnNameOutcome`. */
 export interface OwnNameQuery {
@@ -34,6 +34,8 @@ export type OwnNameOutcome =
   /** Empty: the public one. `hasPicture`: one of that room alone. */
   | { is: "offered"; room: string; name: string; hasPicture: boolean }
   | { is: "set" }
+  /** The person goes on in the page. */
+  | { is: "asked" }
   /** With a sentence for people. */
   | { is: "failed"; why: string };
 
@@ -73,6 +75,7 @@ export function readOwnNameOutcome(value: unknown): OwnNameOutcome | undefined {
   switch (is) {
     case "none":
     case "set":
+    case "asked":
       return { is };
     case "offered":
       return isText(room, MAX_ROOM) && isText(name, MAX_OWN_NAME) && typeof hasPicture === "boolean"
@@ -89,8 +92,8 @@ function readTask(value: unknown): OwnNameTask | undefined {
   if (!isPlain(value)) return undefined;
   const { room, name } = value;
   if (value["do"] === "look") return { do: "look" };
-  if (value["do"] === "public-picture") {
-    return isText(room, MAX_ROOM) ? { do: "public-picture", room } : undefined;
+  if (value["do"] === "pick-picture" || value["do"] === "public-picture") {
+    return isText(room, MAX_ROOM) ? { do: value["do"], room } : undefined;
   }
   return value["do"] === "set" && isText(room, MAX_ROOM) && isText(name, MAX_OWN_NAME)
     ? { do: "set", room, name }

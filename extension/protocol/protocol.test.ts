@@ -487,10 +487,11 @@ describe("the person's own name in a room", () => {
   const name = "n".repeat(MAX_OWN_NAME);
   const set = { do: "set", room: "!r:hs", name };
   const offered = { is: "offered", room: "!r:hs", name, hasPicture: true };
+  const pick = { do: "pick-picture", room: "!r:hs" };
   const take = { do: "public-picture", room: "!r:hs" };
 
   test("goes to the page, and nothing besides", () => {
-    for (const task of [{ do: "look" }, set, take]) {
+    for (const task of [{ do: "look" }, set, pick, take]) {
       const query = { kind: "own-name-query", task };
       assert.deepEqual(readOwnNameQuery({ ...query, task: { ...task, more: 1 }, more: 1 }), query);
       const command = { kind: "own-name", wish: 1, task };
@@ -502,6 +503,7 @@ describe("the person's own name in a room", () => {
       { ...set, name: null },
       { ...set, room: "x".repeat(301) },
       { ...set, room: undefined },
+      { ...pick, room: undefined },
       { ...take, room: 1 },
       { do: "other" },
       "set",
@@ -513,7 +515,8 @@ describe("the person's own name in a room", () => {
   });
 
   test("comes back with what the popup shows, and nothing besides", () => {
-    for (const outcome of [{ is: "none" }, { is: "set" }, offered, { is: "failed", why: "No." }]) {
+    const failed = { is: "failed", why: "No." };
+    for (const outcome of [{ is: "none" }, { is: "set" }, { is: "asked" }, offered, failed]) {
       assert.deepEqual(readOwnNameOutcome({ ...outcome, more: 1 }), outcome);
       const answer = { kind: "own-name-answer", wish: 1, outcome };
       assert.deepEqual(readOwnNameAnswer({ ...answer, more: 1 }), answer);

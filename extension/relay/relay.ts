@@ -75,7 +75,10 @@ const CHECK_UP_PATIENCE_MS = {
   judge: 45_000,
 };
 /** A name may have to reach a thousand devices first. */
-const OWN_NAME_TIMEOUT_MS = { look: SURVEY_TIMEOUT_MS, set: 60_000, "public-picture": 60_000 };
+const OWN_NAME_TIMEOUT_MS = {
+  ...{ look: SURVEY_TIMEOUT_MS, "pick-picture": SURVEY_TIMEOUT_MS },
+  ...{ set: 60_000, "public-picture": 60_000 },
+};
 /** Most questions of frames at once. */
 const MAX_CALL_SERVERS = 16;
 /** Hooks that have not spoken by then never will. */

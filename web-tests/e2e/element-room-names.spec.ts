@@ -1,11 +1,20 @@
-/** Names in one room that are taken where Element's own interface takes them. */
+/** Names and pictures in one room that are taken where Element's own interface takes them. */
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { Page } from "puppeteer-core";
 import { elementInstalled } from "../element/build.ts";
-import { click, elementPage, LIMIT, ready, signIn, waitForText } from "../element/page.ts";
+import {
+  click,
+  elementPage,
+  LIMIT,
+  ready,
+  setTheme,
+  signIn,
+  waitForText,
+} from "../element/page.ts";
 import { UI } from "../element/selectors.ts";
 import {
   createEncryptedRoom,
@@ -17,6 +26,8 @@ import {
 import { visitor } from "../element/visitor.ts";
 import type { Visitor } from "../element/visitor.ts";
 import { bothBrowsers } from "../support/browsers.ts";
+import { plainPicture, withRemark } from "../support/pictures.ts";
+import type { Colour } from "../support/pictures.ts";
 import type { Handler, Recorder } from "../support/recorder.ts";
 import type { Account } from "../support/synapse.ts";
 import { HOMESERVER, startWorld } from "../support/world.ts";
@@ -50,6 +61,7 @@ for (const kind of bothBrowsers) {
       let bobAccount: Account;
       let daveAccount: Account;
       let roomId: string;
+      let folder: string;
 
       /** A browser with Mantle that seals names, behind a recorder of its own. */
       const launch = async (): Promise<ExtensionBrowser> => {
@@ -71,6 +83,7 @@ for (const kind of bothBrowsers) {
 
       before(async () => {
         await mkdir(screenshots, { recursive: true });
+        folder = await mkdtemp(path.join(tmpdir(), "mantle-own-picture-"));
         // Version 12 gives creators no power in this version of the SDK.
         world = await startWorld({ synapseConfig: { default_room_version: "11" } });
         element = await elementPage();
@@ -104,6 +117,7 @@ for (const kind of bothBrowsers) {
         await other?.close();
         await mantle?.close();
         await world?.close();
+        if (folder !== undefined) await rm(folder, { recursive: true });
       });
 
       const shot = (page: Page, name: string): Promise<unknown> =>
@@ -177,10 +191,10 @@ for (const kind of bothBrowsers) {
         return expecting(page, `"${message}" is shown as ${name}'s`, wait);
       };
       /** Requests in which a word stood, whoever sent them. */
-      const told = (word: string): string[] =>
+      const told = (word: Buffer | string): string[] =>
         recorders
           .flatMap((recorder) => recorder.to(HOMESERVER))
-          .filter(({ path: where, body }) => where.includes(word) || body.includes(word))
+          .filter(({ path: where, body }) => where.includes(`${word}`) || body.includes(word))
           .map(({ method, path: where }) => `${method} ${where}`);
       const onServer = (): Promise<Record<string, unknown>> => {
         const [room, user] = [roomId, aliceAccount.userId].map(encodeURIComponent);
@@ -258,6 +272,85 @@ for (const kind of bothBrowsers) {
         }
         assert.deepEqual(told("Celia"), []);
         assert.equal((await onServer())["displayname"], "alice");
+      });
+
+      /** Waits until a message is shown with a picture that was decrypted here, of so many pixels. */
+      const seePicture = async (page: Page, message: string, width: number): Promise<void> => {
+        await page.bringToFront();
+        const wait = page.waitForFunction(
+          (words: string, wanted: number, ui: typeof UI) => {
+            const tiles = [...document.querySelectorAll(`${ui.roomBody} ${ui.message}`)];
+            const tile = tiles.find(
+              (one) => one.querySelector(ui.messageBody)?.textContent?.trim() === words,
+            );
+            const picture = tile?.querySelector<HTMLImageElement>(ui.messagePicture);
+            return picture?.src.startsWith("blob:") === true && picture.naturalWidth === wanted;
+          },
+          { ...LIMIT, polling: 200 },
+          message,
+          width,
+          UI,
+        );
+        await expecting(page, `"${message}" has a picture of ${width} pixels`, wait);
+      };
+
+      it("a picture by the command leaves encrypted, and everybody with Mantle sees it", async () => {
+        const colour: Colour = [200, 40, 60];
+        const remark = "whereitwastaken";
+        const file = path.join(folder, "me.png");
+        const plain = plainPicture(colour, 90);
+        await writeFile(file, withRemark(plain, remark));
+        await alice.bringToFront();
+        const chooser = alice.waitForFileChooser(LIMIT);
+        const done = command(alice, "/myroomavatar");
+        await (await chooser).accept([file]);
+        await click(alice, UI.uploadSend);
+        await done;
+        const isThere = async (): Promise<boolean> =>
+          JSON.stringify(await onServer()).length > 1_000;
+        const limit = Date.now() + LIMIT.timeout;
+        while (!(await isThere()) && Date.now() < limit) {
+          await new Promise((resume) => setTimeout(resume, 200));
+        }
+        // By somebody else's message in between, the next has a picture beside it.
+        await bob.bringToFront();
+        await writeMessage(bob, UI.room, "Well?");
+        await alice.bringToFront();
+        await seeMessage(alice, "Well?");
+        await writeMessage(alice, UI.room, "How do I look?");
+        for (const page of [alice, bob, second]) await seePicture(page, "How do I look?", 90);
+        await seeSender(bob, "How do I look?", "Celia");
+        await shot(bob, "picture-seen");
+        await bob.bringToFront();
+        await setTheme(bob, "dark");
+        await seePicture(bob, "How do I look?", 90);
+        await shot(bob, "picture-dark");
+        await setTheme(bob, "light");
+        // No byte of it, nor of its name and details.
+        for (const word of [plain.subarray(33, 60), remark, "me.png"]) {
+          assert.deepEqual(told(word), []);
+        }
+        const content = await onServer();
+        assert.equal(content["avatar_url"] ?? null, null);
+        assert.equal(content["displayname"], "alice");
+      });
+
+      it("and without Mantle there is the public one, the letter", async () => {
+        await dave.page.bringToFront();
+        await seeMessage(dave.page, "How do I look?");
+        await seeSender(dave.page, "How do I look?", "alice");
+        assert.equal((await dave.page.$$(UI.messagePicture)).length, 0);
+        await shot(dave.page, "picture-without-mantle");
+      });
+
+      it("the picture is there after a reload", async () => {
+        for (const page of [alice, bob]) {
+          await page.bringToFront();
+          await page.reload({ waitUntil: "load", ...LIMIT });
+          await ready(page);
+          await openRoom(page, "Garden");
+          await seePicture(page, "How do I look?", 90);
+        }
       });
 
       it("the public one takes it back", async () => {

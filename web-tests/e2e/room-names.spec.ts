@@ -3,7 +3,8 @@
  * its own, in a room of its own.
  */
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { Page } from "puppeteer-core";
@@ -14,6 +15,7 @@ import { aboutRoom, holdToDevice, lyingHomeserver, toClient } from "../support/l
 import type { LyingHomeserver, Plain, WireEvent } from "../support/lies.ts";
 import { plainPicture, upload, withRemark } from "../support/pictures.ts";
 import type { Colour } from "../support/pictures.ts";
+import { closeNotice, isAsked, noticeTexts, openQuestion, press } from "../support/question.ts";
 import { corsHeaders } from "../support/recorder.ts";
 import type { Recorder } from "../support/recorder.ts";
 import { HOMESERVER } from "../support/world.ts";
@@ -45,8 +47,10 @@ for (const kind of bothBrowsers) {
     /** What the homeserver gives in place of any file, and how often it did. */
     let swapped: Buffer | undefined;
     let swaps = 0;
+    let folder: string;
 
     before(async () => {
+      folder = await mkdtemp(path.join(tmpdir(), "mantle-own-picture-"));
       mixed = await startMixedWorld(kind, async (made, front) => {
         liar = lyingHomeserver(made.synapse.baseUrl);
         front.route(HOMESERVER, (request, response) => {
@@ -68,7 +72,10 @@ for (const kind of bothBrowsers) {
 
     const choose = (shields: Record<string, string>): Promise<void> => mixed.storeShields(shields);
 
-    after(() => mixed?.close());
+    after(async () => {
+      await mixed?.close();
+      if (folder !== undefined) await rm(folder, { recursive: true });
+    });
 
     /** A room whose state is encrypted, with all of them in it. */
     const openRoom = async (name: string): Promise<string> => {
@@ -615,6 +622,69 @@ for (const kind of bothBrowsers) {
         await drive(page, "seeMember", roomId, bob.userId, "Phebe");
       }
       assert.notEqual((await onServer(roomId, bob))[FIELD], undefined);
+    });
+
+    it("a picture is chosen in the page that the popup sends one to, and leaves encrypted", async () => {
+      const roomId = await openRoom("Picked");
+      const id = await takeName(bob, roomId, "Audrey");
+      for (const { page } of [alice, bob]) {
+        await drive(page, "seeMember", roomId, bob.userId, "Audrey", id);
+      }
+      const file = path.join(folder, "picked.png");
+      const pick = async (bytes: Buffer): Promise<void> => {
+        await writeFile(file, bytes);
+        const popup = await openPopup(roomId);
+        const button = await popup.waitForSelector("#own-name:not([hidden]) #own-picture-pick", {
+          timeout: LIMIT,
+        });
+        assert.ok(button !== null);
+        assert.equal(await tabTo(popup, button), true);
+        await popup.keyboard.press("Enter");
+        await until(
+          async () =>
+            /Go on in Element/.test(
+              (await popup.$eval("#own-name [role=status]", (one) => one.textContent)) ?? "",
+            ),
+          "the popup says where to go on",
+          LIMIT,
+        );
+        await popup.screenshot({ path: path.join(screenshots, `own-picture-pick-${kind}.png`) });
+        await popup.close();
+        await bob.page.bringToFront();
+        const question = await openQuestion(bob.page);
+        assert.equal(question.title, "Your picture in this room");
+        await bob.page.screenshot({
+          path: path.join(screenshots, `own-picture-question-${kind}.png`),
+        });
+        const chooser = bob.page.waitForFileChooser({ timeout: LIMIT });
+        await press(bob.page, "Choose a picture…");
+        await (await chooser).accept([file]);
+      };
+      await pick(withRemark(plainPicture(BLUE, 60), "bobsremark"));
+      for (const { page } of [alice, bob]) {
+        await drive(page, "seeMemberPicture", roomId, bob.userId, BLUE).catch(
+          async (error: unknown) => {
+            const said = (await noticeTexts(bob.page)).join(" ");
+            const asked = (await isAsked(bob.page)) ? (await openQuestion(bob.page)).title : "";
+            throw new Error(`${String(error)}; Mantle says "${said}" and asks "${asked}"`, {
+              cause: error,
+            });
+          },
+        );
+        await drive(page, "seeMember", roomId, bob.userId, "Audrey");
+      }
+      assert.equal(told("bobsremark"), 0);
+      assert.equal(told("picked.png"), 0);
+      const pixels = plainPicture(BLUE, 60).subarray(33, 60);
+      assert.deepEqual(
+        recorder.to(HOMESERVER).filter(({ body }) => body.includes(pixels)),
+        [],
+      );
+      // What is no picture is refused in words.
+      await pick(Buffer.from(SVG));
+      assert.match(await closeNotice(bob.page), /PNG, JPEG, GIF or WebP/);
+      assert.equal(told("www.w3.org/2000/svg"), 0);
+      await drive(alice.page, "seeMemberPicture", roomId, bob.userId, BLUE);
     });
 
     it("is not offered in the popup where it would be readable", async () => {

@@ -49,6 +49,12 @@ export const isChecked = capturedGetter<HTMLInputElement, boolean>(
   HTMLInputElement.prototype,
   "checked",
 );
+export const clickElement = uncurry(HTMLElement.prototype.click);
+const filesOf = capturedGetter<HTMLInputElement, FileList | null>(
+  HTMLInputElement.prototype,
+  "files",
+);
+export const fileIn = (field: HTMLInputElement): File | undefined => filesOf(field)?.[0];
 export const stopPropagation = uncurry(Event.prototype.stopPropagation);
 export const observe = uncurry(MutationObserver.prototype.observe);
 export const disconnect = uncurry(MutationObserver.prototype.disconnect);

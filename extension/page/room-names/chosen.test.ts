@@ -10,14 +10,21 @@ import type { ChosenParts } from "./chosen.ts";
 
 let parts: ChosenParts;
 let set: string[];
+let picked: string[];
 
 beforeEach(() => {
   set = [];
+  picked = [];
   parts = {
     isOn: () => true,
     shownRoom: () => "!r:hs",
     isEncrypted: () => Promise.resolve(true),
     current: () => ({ name: "Rosa", picture: undefined }),
+    // As long as the person takes.
+    pickPicture: (roomId) => {
+      picked.push(roomId);
+      return new Promise(() => undefined);
+    },
     set: (roomId, change) => {
       set.push(`${roomId} ${JSON.stringify(change)}`);
       return Promise.resolve();
@@ -51,6 +58,11 @@ describe("a name in the popup", () => {
       assert.deepEqual(await run({ do: "look" }), { is: "none" });
       parts = before;
     }
+  });
+
+  test("has the page ask for a picture, which the popup does not wait for", async () => {
+    assert.deepEqual(await run({ do: "pick-picture", room: "!r:hs" }), { is: "asked" });
+    assert.deepEqual(picked, ["!r:hs"]);
   });
 
   test("is set, or it is said why not", async () => {

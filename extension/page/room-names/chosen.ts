@@ -14,12 +14,15 @@ export interface ChosenParts {
   isEncrypted(roomId: string): Promise<boolean>;
   /** What is sealed there now. */
   current(roomId: string): Profile;
+  /** Asks for a picture, and sets that sealed or says why not. */
+  pickPicture(roomId: string): Promise<void>;
   /** Sets it sealed, or rejects. */
   set(roomId: string, change: Change): Promise<void>;
 }
 
 const FAILURE = {
   set: "nicknameNotEncrypted",
+  "pick-picture": "ownPictureNotEncrypted",
   "public-picture": "ownPictureNotEncrypted",
 } as const;
 
@@ -31,6 +34,10 @@ export async function runOwnName(
   try {
     if (task.do === "look") {
       outcome = await look(parts);
+    } else if (task.do === "pick-picture") {
+      // The popup goes when the person turns to the page.
+      void parts.pickPicture(task.room);
+      outcome = { is: "asked" };
     } else {
       await parts.set(
         task.room,

@@ -11,12 +11,16 @@ import type { OwnProfile } from "../../generated/mantle_state.js";
 import type { OwnNameAnswer, OwnNameCommand } from "../../protocol/own-name.ts";
 import { onShieldSettings, shieldSettings } from "../core/shield-settings.ts";
 import { askHandler } from "../dialogs/consent.ts";
+import { showNotice } from "../dialogs/notice.ts";
+import { pickPicture } from "../dialogs/picture-picker.ts";
+import { ask } from "../dialogs/prompt.ts";
 import { registerHandler } from "../intercept/handlers.ts";
 import { shownRoom } from "../room-state/conversion.ts";
-import { PageCryptoError, runningClient } from "../room-state/element/client.ts";
+import { PageCryptoError, runningClient, sentenceIn } from "../room-state/element/client.ts";
 import type { PageClient } from "../room-state/element/client.ts";
 import type { StateEngine } from "../room-state/engine.ts";
 import type { PictureReader } from "../room-pictures/reader.ts";
+import type { PictureWriter } from "../room-pictures/writer.ts";
 import { HomeserverError, sendAsClient } from "../room-state/homeserver.ts";
 import { MEMBER_PROFILE } from "../room-state/keys.ts";
 import type { KeyFetcher } from "../room-state/keys.ts";
@@ -65,10 +69,11 @@ export interface RoomNames {
   own(command: OwnNameCommand): Promise<OwnNameAnswer>;
 }
 
-/** `pictures`: what shows encrypted pictures of rooms shows those of people. */
+/** `pictures`: what shows encrypted pictures of rooms shows those of people; `uploads` holds new ones. */
 export function installRoomNames(
   parts: Parts,
   pictures: Pick<PictureReader, "named" | "onOpened">,
+  uploads: Pick<PictureWriter, "holdPicked">,
 ): RoomNames {
   const { engine, keys, sharing } = parts;
   const isEncrypted = async (roomId: string): Promise<boolean> => {
@@ -209,6 +214,18 @@ export function installRoomNames(
     lookedThrough = client;
     for (const roomId of engine.call((state) => state.ownProfiles())) look(client, roomId);
   };
+  /** As Element's own command sets one: the hooks seal it. */
+  const setPicture = async (roomId: string, file: Blob): Promise<void> => {
+    const client = asNamesClient(runningClient());
+    const userId = client?.getUserId() ?? "";
+    const member = client?.getRoom(roomId)?.currentState.getStateEvents(MEMBER, userId);
+    const content = member?.getContent();
+    if (client === undefined || content?.["membership"] !== "join") {
+      throw new PageCryptoError(text("ownPictureNotEncrypted"));
+    }
+    const picture = uploads.holdPicked(file, runningClient()?.baseUrl ?? "");
+    await client.sendStateEvent(roomId, MEMBER, { ...content, avatar_url: picture }, userId);
+  };
   const chosen: ChosenParts = {
     isOn,
     shownRoom: () => {
@@ -220,6 +237,24 @@ export function installRoomNames(
     current: (roomId) => {
       const content = held(roomId)?.contentJson;
       return profileIn(content === undefined ? undefined : parseJson(content));
+    },
+    pickPicture: async (roomId) => {
+      const { choice } = await ask({
+        title: text("ownPictureTitle"),
+        text: [text("ownPictureWhat")],
+        choices: [
+          { id: "choose", label: text("ownPictureChoose"), kind: "primary" },
+          { id: "cancel", label: text("cancel"), kind: "plain" },
+        ],
+      });
+      const file = choice === "choose" ? await pickPicture() : undefined;
+      if (file === undefined) return;
+      try {
+        await sharing.readyClient();
+        await setPicture(roomId, file);
+      } catch (error) {
+        showNotice(reasonIn(error));
+      }
     },
     set: async (roomId, change) => {
       const client = await sharing.readyClient();
@@ -248,6 +283,14 @@ export function installRoomNames(
     },
     own: (command) => runOwnName(chosen, command),
   };
+}
+
+/** Why a picture was not set; what is not Mantle's own is not said in its name. */
+function reasonIn(error: unknown): string {
+  const data = isPlain(error) ? error["data"] : undefined;
+  const said = isPlain(data) ? data["error"] : undefined;
+  const ours = [text("pictureTooLarge"), text("pictureKind"), text("pictureNotUploaded")];
+  return ours.find((one) => one === said) ?? sentenceIn(error) ?? text("ownPictureNotEncrypted");
 }
 
 /** What everybody knows, as the homeserver has it now. */

@@ -43,6 +43,7 @@ export interface NamesClient {
   isInitialSyncComplete(): boolean;
   getRoom(roomId: string): NamesRoom | null;
   getEventMapper(options: object): (event: object) => MemberEvent;
+  sendStateEvent(room: string, type: string, content: Plain, key: string): Promise<unknown>;
   on(name: string, listener: (event: MemberEvent) => void): void;
   emit?(name: string, ...values: unknown[]): boolean;
 }

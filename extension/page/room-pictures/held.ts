@@ -33,6 +33,8 @@ export interface HeldUpload {
   /** Where it is readable. */
   actual?: string;
   sending?: Promise<Sent>;
+  /** Not Element's: it never goes out as it is. */
+  readonly isForSealing?: true;
   /** A room's encrypted picture was made of it. */
   isEncrypted: boolean;
   /** When it was added, or last became something. */
@@ -74,12 +76,15 @@ export class HeldUploads {
   }
 
   /** `server` is the one whose address it seems to have. */
-  add(server: string, request: PausedRequest, file: Blob): HeldUpload {
+  add(server: string, request: PausedRequest, file: Blob, isForSealing = false): HeldUpload {
     const random = fillRandom(new NativeUint8Array(NAME_LENGTH));
     const id = [...random].map((byte) => LETTERS[byte % LETTERS.length]).join("");
     const bytes = blobSize(file);
     const mxc = `mxc://${server}/${id}`;
-    const held = { mxc, request, file, bytes, isEncrypted: false, usedAt: this.#now() };
+    const held: HeldUpload = {
+      ...{ mxc, request, file, bytes, isEncrypted: false, usedAt: this.#now() },
+      ...(isForSealing ? { isForSealing } : {}),
+    };
     this.#byName.set(held.mxc, held);
     return held;
   }

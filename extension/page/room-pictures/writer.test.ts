@@ -819,6 +819,23 @@ describe("a person's picture in one room", () => {
     assert.deepEqual([uploads, sealed, put], [[], [], []]);
   });
 
+  test("that is picked in Mantle leaves encrypted or not at all", async () => {
+    const take = (): string => writer.holdPicked(fileOf(), `${HS}/`);
+    assert.deepEqual(await setOwn(take()), { kind: "send", body: "sealed" });
+    assert.equal(sealed[0]?.url, UPLOAD.replace(/[?].*/, ""));
+    const mxc = take();
+    for (const seals of [() => Promise.resolve(false), undefined]) {
+      sealsMembers = seals;
+      assert.match(sentenceOf(await setOwn(mxc)), /your picture/);
+      assert.match(sentenceOf(await handle("PUT", PROFILE, mxc)), /your picture/);
+    }
+    assert.throws(take, /could not be uploaded/);
+    sealsMembers = () => Promise.resolve(true);
+    writer.attach(undefined);
+    assert.throws(take, /could not be uploaded/);
+    assert.deepEqual([uploads.length, sealed.length], [0, 1]);
+  });
+
   test("goes out as ever where it is readable, and does not wait where that is off", async () => {
     const mxc = await upload();
     sealsMembers = () => Promise.resolve(false);

@@ -271,6 +271,25 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
     return { kind: "reply", status: 200, body: stringify({ content_uri: one.mxc }), noted: null };
   }
 
+  /**
+   * Holds a picture that the person picks in Mantle, and gives the name by which Element's client says
+   * what it is for. As the person's own in one room it is sealed; in any other way it does not leave.
+   */
+  holdPicked(file: Blob, baseUrl: string): string {
+    const client = this.#client;
+    const userId = client?.getUserId() ?? "";
+    const server = userId.slice(userId.indexOf(":") + 1);
+    if (client === undefined || server === "" || !this.#holds()) {
+      throw new NativeError(text("pictureNotUploaded"));
+    }
+    const url = `${baseUrl.replace(/\/+$/, "")}/_matrix/media/v3/upload`;
+    const request = { method: "POST", url, headers: [], body: file, signal: undefined };
+    const one = this.#uploads.add(server, request, file, true);
+    this.#uploads.makeRoom();
+    one.preview = this.#preview(one, file);
+    return one.mxc;
+  }
+
   /** Element shows it before anybody else can. */
   async #preview(one: HeldUpload, file: Blob): Promise<void> {
     try {
@@ -348,6 +367,10 @@ export class PictureWriter implements RequestHandler, FirstDelegate {
     if (one.actual !== undefined) return NativePromise.resolve({ mxc: one.actual });
     if (one.file === undefined) {
       return NativePromise.resolve({ outcome: refused(text("pictureGone"), "blocked") });
+    }
+    if (one.isForSealing === true) {
+      const outcome = refused(text("ownPictureNotEncrypted"), "blocked");
+      return NativePromise.resolve({ outcome });
     }
     one.sending ??= this.#sendNow(one, one.file, by).finally(() => delete one.sending);
     return one.sending;

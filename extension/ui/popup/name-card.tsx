@@ -1,4 +1,4 @@
-/** The part of the popup that sets the person's own name in the room that is shown, and takes their picture there back. */
+/** The part of the popup that sets the person's own name and picture in the room that is shown. */
 import { Component, type JSX, createRef } from "preact";
 
 import {
@@ -69,6 +69,14 @@ export class NameFields extends Component<Props, State> {
             {text("ownPictureTake")}
           </button>
         </div>
+        <button
+          id="own-picture-pick"
+          class="secondary"
+          type="button"
+          onClick={() => void this.#pickPicture()}
+        >
+          {text("ownPicturePick")}
+        </button>
         <p role="status">{outcome}</p>
       </>
     );
@@ -90,13 +98,19 @@ export class NameFields extends Component<Props, State> {
     this.setState({ outcome: text("ownPictureTaken"), hasPicture: false });
   }
 
+  async #pickPicture(): Promise<void> {
+    const { room } = this.props.offered;
+    const answer = await this.#asked({ do: "pick-picture", room }, "");
+    if (answer?.is === "asked") this.setState({ outcome: text("ownPictureAsked") });
+  }
+
   /** Says what is being done, and why it was not; one thing at a time. */
   async #asked(task: OwnNameQuery["task"], doing: string): Promise<OwnNameOutcome | undefined> {
     if (this.state.isBusy === true) return undefined;
     this.setState({ isBusy: true, outcome: doing });
     const answer = await ask(this.props.tabId, task);
     this.setState({ isBusy: false });
-    if (answer?.is !== "set") {
+    if (answer?.is !== "set" && answer?.is !== "asked") {
       this.setState({ outcome: answer?.is === "failed" ? answer.why : text("ownNameNoAnswer") });
     }
     return answer;
