@@ -7,7 +7,7 @@ use crate::learned::Learned;
 use crate::ledger::{Ledger, Record};
 use crate::shields::{
     BodyStep, Context, EventTypes, FrameStep, Head, HeadStep, Kept, POSITION, Part, PeerStep,
-    Place, Question, ResponseStep, SHIELDS, Shield, ShieldSet, settables,
+    Place, Question, ResponseStep, SHIELDS, Shield, ShieldSet, is_allowed_call, settables,
 };
 use crate::verdict::{Action, Handler, Reply, flag};
 use mantle_settings::{EffectiveSettings, Mode};
@@ -1022,10 +1022,11 @@ impl Engine {
                     self.fresh |= self.learned.acts(host, user.as_deref());
                 }
             }
-            _ if self.learned.is_call_server(host) => {
-                self.fresh |= self.learned.used_call_server(host);
+            _ => {
+                let is_used =
+                    self.learned.is_call_server(host) || is_allowed_call(&head, &self.policy);
+                self.fresh |= is_used && self.learned.used_call_server(host);
             }
-            _ => {}
         }
         Some(head)
     }

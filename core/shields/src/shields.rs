@@ -51,6 +51,8 @@ mod typing;
 mod unasked_media;
 mod welcome_bot;
 
+pub(crate) use calls::is_allowed_call;
+
 macro_rules! shields {
     ($($(#[$condition:meta])* $module:ident :: $shield:ident $(($way:literal))?;)+) => {
         /// Every shield, in the order it is asked.

@@ -389,7 +389,7 @@ fn the_window_asks_about_the_call_server_of_its_frame() {
 
 #[test]
 fn a_call_that_was_agreed_to_connects() {
-    let (url, _) = TOKEN_REQUESTS[0];
+    let (url, body) = TOKEN_REQUESTS[0];
     let mut engine = engine_at(CALL_FRAME, "{}");
     assert_eq!(peer(&mut engine, &[]), Some((true, vec![], true)));
     engine.agree(url);
@@ -400,4 +400,29 @@ fn a_call_that_was_agreed_to_connects() {
     let mut next = engine_at(CALL_FRAME, "{}");
     next.remember(&engine.memory().unwrap());
     assert_eq!(peer(&mut next, &[]), Some((false, vec![], false)));
+    assert_eq!(posted(&mut next, url, "", body), "sent");
+}
+
+#[test]
+fn a_call_through_an_allowed_call_server_connects_as_after_a_yes() {
+    let stored = r#"{"allow":{"calls":["sfu.example.net"]}}"#;
+    let relay = "turns:sfu.example.net:443";
+    for (url, body) in TOKEN_REQUESTS {
+        let mut engine = engine_at(CALL_FRAME, stored);
+        // Being on the list is no call.
+        engine.decide("GET", "https://sfu.example.net/.well-known/element/jitsi");
+        engine.decide("POST", "https://sfu.example.net/other");
+        engine.decide("POST", &url.replace("example.net", "example.com"));
+        assert_eq!(peer(&mut engine, &[]), Some((true, vec![], true)), "{url}");
+        assert_eq!(posted(&mut engine, url, "", body), "sent");
+        assert_eq!(peer(&mut engine, &[]), Some((false, vec![], false)), "{url}");
+        assert_eq!(peer(&mut engine, &[relay]), Some((false, vec![true], false)), "{url}");
+        // What a call between two uses stays what it was.
+        let mut window = engine_at("https://chat.example.org/app/", stored);
+        assert_eq!(posted(&mut window, url, "", body), "sent");
+        assert_eq!(peer(&mut window, &[]), Some((true, vec![], true)), "{url}");
+    }
+    let mut early = Engine::new(CALL_FRAME);
+    early.decide("POST", TOKEN_REQUESTS[0].0);
+    assert_eq!(peer(&mut early, &[]), Some((true, vec![], true)));
 }

@@ -10,7 +10,7 @@ use super::{
     documented, integrations, mode_in,
 };
 use crate::verdict::{Action, Reply};
-use mantle_settings::{Mode, OptionInfo, OptionKind};
+use mantle_settings::{EffectiveSettings, Mode, OptionInfo, OptionKind};
 use mantle_wire::ice::{IceServer, is_relay_candidate, relay_only, without_related_address};
 use mantle_wire::json::{Document, Edit, JsonError, elements, get, get_str, quoted, string, utf8};
 use mantle_wire::route::Endpoint;
@@ -269,6 +269,15 @@ fn may_ask(head: &Head<'_>, context: &Context<'_>) -> bool {
         && mode_in(context.policy, INFO.id) == Mode::Ask
         && mode_in(context.policy, integrations::INFO.id) == Mode::On
         && !integrations::may_know(head.address.host, context)
+}
+
+/// Whether a call service on the person's list is given a token: the list has other services too, so
+/// it goes by the path (MSC4195, and `/sfu/get` before it).
+pub(crate) fn is_allowed_call(head: &Head<'_>, policy: &EffectiveSettings) -> bool {
+    head.endpoint == Endpoint::Foreign
+        && head.method == "POST"
+        && ["/sfu/get", "/get_token"].iter().any(|end| head.address.path.ends_with(end))
+        && policy.is_allowed(INFO.id, head.address.host)
 }
 
 /// What a call service is sent (MSC4195, and `/sfu/get` before it): a token, the room and the device,
