@@ -27,6 +27,7 @@ import {
 } from "../protocol/relay-background.ts";
 import {
   type CallServerAsked,
+  type CallServerCheck,
   type CallServerQuery,
   type CallServerVerdict,
 } from "../protocol/call-server.ts";
@@ -103,6 +104,8 @@ onMessage((message, sender) => {
       return takePrivate(known, sender);
     case "call-server-query":
       return passQuestion(known, sender);
+    case "call-server-check":
+      return passCheck(known, sender);
     case "call-server-verdict":
       return passVerdict(known, sender);
     case "signed-out":
@@ -206,6 +209,13 @@ async function passQuestion(query: CallServerQuery, sender: Sender): Promise<boo
     // The window around it is not Mantle's.
     return false;
   }
+}
+
+/** To the frame that asked; whether it is there and waits. */
+async function passCheck(check: CallServerCheck, sender: Sender): Promise<boolean> {
+  const { tabId, frameId } = sender;
+  if (tabId === undefined || frameId !== 0) return false;
+  return (await sendToTab(tabId, check, check.frame).catch(() => false)) === true;
 }
 
 /** To the frame that asked, from the window around it and from nobody else. */

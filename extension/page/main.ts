@@ -18,7 +18,7 @@ import { installCallPageHook } from "./intercept/call-page.ts";
 import { installBeaconHook } from "./intercept/beacon.ts";
 import type { Effect } from "../protocol/reports.ts";
 import { openChannel } from "./channel/channel.ts";
-import { askForFrame, callServerHandler } from "./dialogs/call-server.ts";
+import { askForFrame, callServerHandler, withdrawForFrame } from "./dialogs/call-server.ts";
 import { askHandler, isPermitted } from "./dialogs/consent.ts";
 import { GuardedCore } from "./core/guarded-core.ts";
 import type { CoreObserver, CoreStatus } from "./core/guarded-core.ts";
@@ -140,8 +140,9 @@ function install(): void {
     callServer: ({ wish, host }) => {
       const answer = (isAllowed: boolean): void =>
         channel.post({ kind: "call-server-answer", wish, isAllowed });
-      void then(askForFrame(core, host), answer, () => answer(false));
+      void then(askForFrame(core, { wish, host }), answer, () => answer(false));
     },
+    callServerWithdrawn: ({ wish }) => withdrawForFrame(wish),
     settings: (settings) => {
       // Before anything that waited for settings goes on.
       useTexts(settings.texts);

@@ -36,11 +36,25 @@ export interface CallServerCommand {
   host: string;
 }
 
+/** relay of the top window → page, over the port: the frame that asked is gone. */
+export interface CallServerWithdrawn {
+  kind: "call-server-withdrawn";
+  wish: number;
+}
+
 /** page → relay of the top window, over the port. */
 export interface CallServerAnswer {
   kind: "call-server-answer";
   wish: number;
   isAllowed: boolean;
+}
+
+/** relay of the top window → background → relay of the frame; answered by whether it still waits. */
+export interface CallServerCheck {
+  kind: "call-server-check";
+  relay: string;
+  wish: number;
+  frame: number;
 }
 
 /** relay of the top window → background → relay of the frame. */
@@ -50,6 +64,15 @@ export interface CallServerVerdict {
   wish: number;
   frame: number;
   isAllowed: boolean;
+}
+
+/** Whether a frame still waits, or `undefined` when nobody asks that. */
+export function readCallServerCheck(value: unknown): CallServerCheck | undefined {
+  if (!isPlain(value) || value["kind"] !== "call-server-check") return undefined;
+  const { relay, wish, frame } = value;
+  return isText(relay, 64) && isCount(wish) && isCount(frame)
+    ? { kind: "call-server-check", relay, wish, frame }
+    : undefined;
 }
 
 /** A question of the background's to the top window's relay, or `undefined` when it is none. */
@@ -74,6 +97,13 @@ export function readCallServerCommand(value: unknown): CallServerCommand | undef
   if (!isPlain(value) || value["kind"] !== "call-server") return undefined;
   const { wish, host } = value;
   return isCount(wish) && isText(host, 300) ? { kind: "call-server", wish, host } : undefined;
+}
+
+/** A command taken back, or `undefined` when it is none. For the page's hooks. */
+export function readCallServerWithdrawn(value: unknown): CallServerWithdrawn | undefined {
+  if (!isPlain(value) || value["kind"] !== "call-server-withdrawn") return undefined;
+  const { wish } = value;
+  return isCount(wish) ? { kind: "call-server-withdrawn", wish } : undefined;
 }
 
 /** An answer of the page's hooks, or `undefined` when it is none. */

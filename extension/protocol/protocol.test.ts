@@ -4,8 +4,10 @@ import { describe, test } from "node:test";
 import {
   readCallServerAnswer,
   readCallServerAsked,
+  readCallServerCheck,
   readCallServerCommand,
   readCallServerVerdict,
+  readCallServerWithdrawn,
 } from "./call-server.ts";
 import { isCommonBrowser } from "./common-browser.ts";
 import { readPageMessage, readRelayAnswer, readSettingsMessage } from "./page-relay.ts";
@@ -78,8 +80,10 @@ describe("every reader", () => {
     readCheckUpQuery,
     readCallServerAnswer,
     readCallServerAsked,
+    readCallServerCheck,
     readCallServerCommand,
     readCallServerVerdict,
+    readCallServerWithdrawn,
     readPassedOn,
   };
   for (const [name, read] of Object.entries(readers)) {
@@ -322,6 +326,7 @@ describe("a question about a call server, from its frame to the window and back"
   const host = "sfu.example.net:8443";
   const asked = { kind: "call-server-asked", relay: "r", wish: 1, host, frame: 7, origin: "o" };
   const verdict = { kind: "call-server-verdict", relay: "r", wish: 1, frame: 7, isAllowed: true };
+  const check = { kind: "call-server-check", relay: "r", wish: 1, frame: 7 };
   test("is passed on as it is, and holds nothing besides", () => {
     const more = { more: true };
     const query = { kind: "call-server-query", relay: "r", wish: 1, host };
@@ -329,8 +334,12 @@ describe("a question about a call server, from its frame to the window and back"
     assert.deepEqual(readBackgroundMessage({ ...verdict, ...more }), verdict);
     assert.deepEqual(readCallServerAsked({ ...asked, ...more }), asked);
     assert.deepEqual(readCallServerVerdict({ ...verdict, ...more }), verdict);
+    assert.deepEqual(readBackgroundMessage({ ...check, ...more }), check);
+    assert.deepEqual(readCallServerCheck({ ...check, ...more }), check);
     const command = { kind: "call-server", wish: 1, host };
     assert.deepEqual(readCallServerCommand({ ...command, ...more }), command);
+    const withdrawn = { kind: "call-server-withdrawn", wish: 1 };
+    assert.deepEqual(readCallServerWithdrawn({ ...withdrawn, ...more }), withdrawn);
     const answer = { kind: "call-server-answer", wish: 1, isAllowed: false };
     assert.deepEqual(readCallServerAnswer({ ...answer, ...more }), answer);
     assert.deepEqual(readPageMessage({ ...answer, ...more }), answer);
@@ -345,7 +354,10 @@ describe("a question about a call server, from its frame to the window and back"
     for (const odd of [-1, 0.5, "1", null]) {
       assert.equal(readCallServerAsked({ ...asked, frame: odd }), undefined);
       assert.equal(readCallServerAsked({ ...asked, wish: odd }), undefined);
+      const withdrawn = { kind: "call-server-withdrawn", wish: odd };
+      assert.equal(readCallServerWithdrawn(withdrawn), undefined);
       assert.equal(readCallServerVerdict({ ...verdict, frame: odd }), undefined);
+      assert.equal(readCallServerCheck({ ...check, frame: odd }), undefined);
       assert.equal(readCallServerVerdict({ ...verdict, isAllowed: odd }), undefined);
     }
   });

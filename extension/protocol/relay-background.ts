@@ -13,7 +13,9 @@ import {
 } from "./requests.ts";
 import {
   type CallServerQuery,
+  type CallServerCheck,
   type CallServerVerdict,
+  readCallServerCheck,
   readCallServerQuestion,
   readCallServerVerdict,
 } from "./call-server.ts";
@@ -138,6 +140,7 @@ export function readBackgroundMessage(
   | SignedOut
   | PrivateQuery
   | CallServerQuery
+  | CallServerCheck
   | CallServerVerdict
   | undefined {
   if (!isPlain(value) || !isText(value["relay"], 64) || value["relay"] === "") {
@@ -176,6 +179,9 @@ export function readBackgroundMessage(
   if (value["kind"] === "call-server-query") {
     const question = readCallServerQuestion(value);
     return question && { kind: "call-server-query", ...question };
+  }
+  if (value["kind"] === "call-server-check") {
+    return readCallServerCheck(value);
   }
   if (value["kind"] === "call-server-verdict") {
     return readCallServerVerdict(value);

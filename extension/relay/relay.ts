@@ -33,8 +33,10 @@ import {
   CALL_SERVER_PATIENCE_MS,
   type CallServerAnswer,
   type CallServerAsked,
+  type CallServerCheck,
   type CallServerQuery,
   type CallServerVerdict,
+  readCallServerCheck,
   readCallServerAsked,
   readCallServerVerdict,
 } from "../protocol/call-server.ts";
@@ -81,6 +83,8 @@ const OWN_NAME_TIMEOUT_MS = {
 };
 /** Most questions of frames at once. */
 const MAX_CALL_SERVERS = 16;
+/** How often a frame is looked for that has a question open; an idle background may stop in between. */
+const CALL_SERVER_CHECK_MS = 3000;
 /** Hooks that have not spoken by then never will. */
 const SILENCE_MS = 1000;
 
@@ -297,11 +301,28 @@ function askForFrame(question: CallServerAsked): boolean {
     if (relay === question.relay && wish === question.wish) return true;
   }
   wishes += 1;
-  callServers.set(wishes, question);
+  const wish = wishes;
+  callServers.set(wish, question);
   for (const port of ports) {
-    port.postMessage({ kind: "call-server", wish: wishes, host: question.host });
+    port.postMessage({ kind: "call-server", wish, host: question.host });
   }
+  void withdrawLater(wish, question);
   return true;
+}
+
+/** Nobody is asked for a frame that is gone: no event says so to another document in both browsers. */
+async function withdrawLater(own: number, question: CallServerAsked): Promise<void> {
+  const { relay, wish, frame } = question;
+  const check: CallServerCheck = { kind: "call-server-check", relay, wish, frame };
+  while (callServers.has(own)) {
+    await new Promise((resume) => setTimeout(resume, CALL_SERVER_CHECK_MS));
+    // A background that does not answer says nothing of the frame.
+    if (await askBackground(check, readPassedOn).catch(() => true)) continue;
+    if (!callServers.delete(own)) return;
+    for (const port of ports) {
+      port.postMessage({ kind: "call-server-withdrawn", wish: own });
+    }
+  }
 }
 
 async function answerFrame({ wish, isAllowed }: CallServerAnswer): Promise<void> {
@@ -323,6 +344,7 @@ async function askBackground<Answer>(
     | PrivateQuery
     | PauseQuery
     | CallServerQuery
+    | CallServerCheck
     | CallServerVerdict,
   read: (value: unknown) => Answer | undefined,
 ): Promise<Answer> {
@@ -455,6 +477,8 @@ function answerQuery(message: unknown): Promise<unknown> | undefined {
   }
   const question = readCallServerAsked(message);
   if (question !== undefined) return Promise.resolve(askForFrame(question));
+  const check = readCallServerCheck(message);
+  if (check !== undefined) return Promise.resolve(check.relay === relay && asked.has(check.wish));
   const verdict = readCallServerVerdict(message);
   if (verdict !== undefined) {
     if (verdict.relay === relay) asked.get(verdict.wish)?.(verdict.isAllowed);

@@ -15,8 +15,8 @@ import { readRelayAnswer, readSettingsMessage } from "../../protocol/page-relay.
 import { readRoomsCommand } from "../../protocol/rooms.ts";
 import { readCheckUpCommand } from "../../protocol/check-up.ts";
 import { readOwnNameCommand } from "../../protocol/own-name.ts";
-import { readCallServerCommand } from "../../protocol/call-server.ts";
-import type { CallServerCommand } from "../../protocol/call-server.ts";
+import { readCallServerCommand, readCallServerWithdrawn } from "../../protocol/call-server.ts";
+import type { CallServerCommand, CallServerWithdrawn } from "../../protocol/call-server.ts";
 import type { PageMessage, RelayAnswer, SettingsMessage } from "../../protocol/page-relay.ts";
 import type { RoomsCommand } from "../../protocol/rooms.ts";
 import type { CheckUpCommand } from "../../protocol/check-up.ts";
@@ -41,6 +41,7 @@ export function openChannel(handlers: {
   checkUp: (message: CheckUpCommand) => void;
   ownName: (message: OwnNameCommand) => void;
   callServer: (message: CallServerCommand) => void;
+  callServerWithdrawn: (message: CallServerWithdrawn) => void;
 }): Channel {
   let nonce: string | undefined;
   let port: MessagePort | undefined;
@@ -79,7 +80,9 @@ export function openChannel(handlers: {
         const ownName = readOwnNameCommand(data);
         if (ownName !== undefined) return handlers.ownName(ownName);
         const callServer = readCallServerCommand(data);
-        if (callServer !== undefined) handlers.callServer(callServer);
+        if (callServer !== undefined) return handlers.callServer(callServer);
+        const withdrawn = readCallServerWithdrawn(data);
+        if (withdrawn !== undefined) handlers.callServerWithdrawn(withdrawn);
       });
       startPort(port);
       handlers.opened();

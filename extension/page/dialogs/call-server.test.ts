@@ -92,9 +92,12 @@ test("the window says no for a frame where nobody is to be asked, and shows it n
       return found;
     },
   });
-  assert.equal(await askForFrame(gate(undefined), "a.example"), false);
-  assert.equal(await askForFrame(gate({ ...delegate, question: null }), "a.example"), false);
+  assert.equal(await askForFrame(gate(undefined), { wish: 1, host: "a.example" }), false);
+  assert.equal(
+    await askForFrame(gate({ ...delegate, question: null }), { wish: 1, host: "a.example" }),
+    false,
+  );
   // A frame in a frame is no window either.
-  assert.equal(await askForFrame(gate(delegate), "a.example"), false);
+  assert.equal(await askForFrame(gate(delegate), { wish: 1, host: "a.example" }), false);
   assert.deepEqual(new Set(asked), new Set(["call-server:a.example"]));
 });

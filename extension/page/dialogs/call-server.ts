@@ -6,7 +6,17 @@ import { isAllowedByTop } from "../channel/call-server.ts";
 import type { Delegate, RequestPolicy } from "../intercept/decision.ts";
 import type { Outcome, PausedRequest, RequestHandler } from "../intercept/handlers.ts";
 import { refused } from "../intercept/refusal.ts";
-import { create, NativeURL, page, pinned, result, urlHost } from "../primordials/primordials.ts";
+import {
+  abortController,
+  controllerSignal,
+  create,
+  NativeAbortController,
+  NativeURL,
+  page,
+  pinned,
+  result,
+  urlHost,
+} from "../primordials/primordials.ts";
 import { text } from "../texts/texts.ts";
 import { account, consentTo } from "./consent.ts";
 
@@ -33,17 +43,31 @@ export const callServerHandler: RequestHandler = {
   },
 };
 
+/** Of frames, by the number of their question. */
+const standing = create(null) as Record<number, AbortController | undefined>;
+
 /** Asks in this window on behalf of a frame in it. */
 export async function askForFrame(
   gate: Pick<RequestPolicy, "prompt">,
-  host: string,
+  { host, wish }: { readonly host: string; readonly wish: number },
 ): Promise<boolean> {
   const delegate = gate.prompt(`call-server:${host}`);
-  return delegate !== undefined && (await pinned(isAllowed(delegate, host)));
+  if (delegate === undefined) return false;
+  const controller = new NativeAbortController();
+  standing[wish] = controller;
+  const answer = await pinned(isAllowed(delegate, host, controllerSignal(controller)));
+  standing[wish] = undefined;
+  return answer;
 }
 
-async function isAllowed(delegate: Delegate, host: string): Promise<boolean> {
+/** The frame is gone, and its question with it. */
+export function withdrawForFrame(wish: number): void {
+  const controller = standing[wish];
+  if (controller !== undefined) abortController(controller);
+}
+
+async function isAllowed(delegate: Delegate, host: string, signal?: AbortSignal): Promise<boolean> {
   const about = `call-server:${host}`;
-  const consent = await pinned(consentTo(delegate, about, undefined, undefined, host));
+  const consent = await pinned(consentTo(delegate, about, signal, undefined, host));
   return consent !== undefined;
 }
