@@ -8,8 +8,6 @@ import { root, run } from "./process.ts";
 const explained: Record<string, string> = {
   KEY_FIREFOX_UNSUPPORTED_BY_MIN_VERSION:
     "data_collection_permissions is asked of new add-ons; Firefox 128 to 139 ignores it",
-  KEY_FIREFOX_ANDROID_UNSUPPORTED_BY_MIN_VERSION:
-    "the same key; Firefox for Android before 142 ignores it",
   UNSAFE_VAR_ASSIGNMENT:
     "Preact's dangerouslySetInnerHTML, which no page uses: scripts/layers.ts refuses HTML as text",
 };
