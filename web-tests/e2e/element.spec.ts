@@ -46,6 +46,7 @@ import { jpegWithPlace, makeCanaries } from "../support/canaries.ts";
 import {
   closeNotice,
   coveredParts,
+  coversItself,
   noQuestion,
   noticeTexts,
   openQuestion,
@@ -161,6 +162,10 @@ for (const kind of bothBrowsers) {
         ] as const) {
           await page.setViewport({ width, height });
           const parts = [UI.roomHeader, UI.composerBar];
+          if (name === "progress") {
+            const isApart = async (): Promise<boolean> => !(await coversItself(page));
+            await until(isApart, `nothing over another, ${width}`, 3_000);
+          }
           await until(
             async () => (await coveredParts(page, parts)).length === 0,
             name,
@@ -194,6 +199,10 @@ for (const kind of bothBrowsers) {
       await assertFree("question");
       await press(page, "Do not send");
       await noQuestion(page);
+      // Element says in a dialog of its own that the file was not sent.
+      await page.waitForSelector(UI.dialogButton, { visible: true, timeout: 60_000 });
+      await page.keyboard.press("Escape");
+      await page.waitForSelector(UI.dialog, { hidden: true, timeout: 60_000 });
     });
 
     it("carries a person through a whole day with another one, every shield at its default", async () => {

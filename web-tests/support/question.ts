@@ -186,18 +186,22 @@ export async function noticeTexts(page: Page): Promise<string[]> {
   }
 }
 
-/**
- * Which of these parts of the page lie under something that Mantle shows in it: a notice or its tab,
- * what it is doing, a question. Fails where it shows nothing at all, or where a part is missing.
- */
-export async function coveredParts(page: Page, parts: readonly string[]): Promise<string[]> {
-  interface Box {
-    readonly left: number;
-    readonly top: number;
-    readonly right: number;
-    readonly bottom: number;
-  }
-  const own: Box[] = [];
+interface Box {
+  readonly left: number;
+  readonly top: number;
+  readonly right: number;
+  readonly bottom: number;
+}
+
+const meet = (one: Box, other: Box): boolean =>
+  one.left < other.right &&
+  one.right > other.left &&
+  one.top < other.bottom &&
+  one.bottom > other.top;
+
+/** Where Mantle shows a notice or its tab, what it is doing, a question: a list for each of these. */
+async function ownBoxes(page: Page): Promise<Box[][]> {
+  const own: Box[][] = [];
   const count = (await page.$$("html > div")).length;
   for (let at = 1; at <= count; at += 1) {
     const boxes = await insideRoot(page, `html > div:nth-of-type(${at})`, (root) =>
@@ -206,21 +210,37 @@ export async function coveredParts(page: Page, parts: readonly string[]): Promis
         .filter(({ width }) => width > 0)
         .map(({ left, top, right, bottom }) => ({ left, top, right, bottom })),
     ).catch(() => []);
-    own.push(...boxes);
+    if (boxes.length > 0) own.push(boxes);
   }
+  return own;
+}
+
+/**
+ * Which of these parts of the page lie under something that Mantle shows in it. Fails where it shows
+ * nothing at all, or where a part is missing.
+ */
+export async function coveredParts(page: Page, parts: readonly string[]): Promise<string[]> {
+  const own = (await ownBoxes(page)).flat();
   if (own.length === 0) throw new Error("Mantle shows nothing.");
-  return page.evaluate(
-    (selectors, boxes) =>
-      selectors.filter((selector) => {
+  const places = await page.evaluate(
+    (selectors) =>
+      selectors.map((selector) => {
         const part = document.querySelector(selector)?.getBoundingClientRect();
         if (part === undefined || part.width === 0) throw new Error(`There is no ${selector}.`);
-        return boxes.some(
-          ({ left, top, right, bottom }) =>
-            left < part.right && right > part.left && top < part.bottom && bottom > part.top,
-        );
+        const { left, top, right, bottom } = part;
+        return { left, top, right, bottom };
       }),
     parts,
-    own,
+  );
+  return parts.filter((_, at) => own.some((box) => meet(box, places[at]!)));
+}
+
+/** Whether two of the things that Mantle shows lie over one another; fails where there are no two. */
+export async function coversItself(page: Page): Promise<boolean> {
+  const own = await ownBoxes(page);
+  if (own.length < 2) throw new Error("Mantle does not show two things.");
+  return own.some((boxes, at) =>
+    own.slice(at + 1).some((others) => boxes.some((one) => others.some((box) => meet(one, box)))),
   );
 }
 

@@ -45,6 +45,16 @@ const STYLE = `
   font: 14px/1.45 system-ui, sans-serif;
   text-align: start;
 }
+/* A notice has its place at the left edge. */
+@media (max-width: 1260px) {
+  :host { justify-content: flex-end !important; }
+  [role="status"] { max-width: min(560px, calc(100vw - 372px)); margin-right: 12px; }
+}
+/* Beside it there is no room then. */
+@media (max-width: 640px) {
+  :host { bottom: 280px !important; justify-content: center !important; }
+  [role="status"] { max-width: calc(100vw - 24px); margin-right: 0; }
+}
 @media (prefers-color-scheme: dark) {
   [role="status"] { background: #22252b; color: #f1f3f5; border-color: #6a7488; }
 }
