@@ -38,17 +38,15 @@ export const ownPages: readonly string[] = [
 ].map(spec);
 
 /**
- * These have the machine to themselves: they hold both browsers busy at once, or what they assert
- * depends on how soon something comes. All others run three at a time: they wait for homeservers,
- * browsers and clocks, and have a homeserver, browsers and a recorder each.
+ * These have the machine to themselves: what they assert depends on how soon something comes. All
+ * others run three at a time: they wait for homeservers, browsers and clocks, and have a homeserver,
+ * browsers and a recorder each.
  */
 export const alone: readonly string[] = [
   "../suites/suites",
   "encrypted-state/attacks",
   "handlers",
   "hooks",
-  "hostile-world",
-  "leak-report",
   "lifecycle",
   "question",
 ].map(spec);

@@ -9,7 +9,7 @@ import type { Report } from "../report/report.ts";
 import { sessionWorked } from "../report/worked.ts";
 import type { SessionResult } from "../report/driven.ts";
 
-describe("leak report in a hostile world", { timeout: 600_000 }, () => {
+describe("leak report in a hostile world", { timeout: 800_000 }, () => {
   let report: Report;
   let sessions: readonly SessionResult[];
   let lies: Lies;

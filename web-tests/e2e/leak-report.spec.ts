@@ -16,7 +16,7 @@ import type { Replay } from "../report/switches.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 
-describe("leak report", { timeout: 420_000 }, () => {
+describe("leak report", { timeout: 800_000 }, () => {
   let report: Report;
   let sessions: readonly SessionResult[];
   let replay: Replay;
