@@ -4,8 +4,7 @@ import { Component, Fragment, type JSX } from "preact";
 import type { OptionView } from "../../browser/settings-core.ts";
 import { ofTables, text } from "../../browser/messages.ts";
 import { OptionField } from "../shared/option-field.tsx";
-import { reasonOf } from "../shared/reason.ts";
-import type { ChangeSetting } from "../shared/setting-change.ts";
+import { type ChangeSetting, changeTelling } from "../shared/setting-change.ts";
 
 interface Props {
   readonly options: readonly OptionView[];
@@ -42,13 +41,6 @@ export class General extends Component<Props, State> {
     );
   }
 
-  readonly #change: ChangeSetting = async (setting) => {
-    try {
-      await this.props.change(setting);
-      this.setState({ trouble: "" });
-    } catch (error) {
-      this.setState({ trouble: reasonOf(error) });
-      throw error;
-    }
-  };
+  readonly #change: ChangeSetting = (setting) =>
+    changeTelling(this.props.change, setting, (trouble) => this.setState({ trouble }));
 }

@@ -2,20 +2,17 @@
 import { type JSX, render } from "preact";
 
 import { type SettingsView, describeSettings } from "../../browser/settings-core.ts";
-import { clearLedger, readLedger } from "../../browser/ledger.ts";
+import { readLedger } from "../../browser/ledger.ts";
 import { onStorageChanged } from "../../browser/api.ts";
 import { readMessages, text } from "../../browser/messages.ts";
 import { type RememberedAnswer, rememberedAnswers } from "../../browser/page-store.ts";
 import { readSettings, watchSettings } from "../../browser/settings-store.ts";
 import { type Site, addedSites, sitesToAllow, storedSites } from "../../browser/sites.ts";
-import {
-  type LearnedHost,
-  forgetLearned,
-  readLearned,
-  watchLearned,
-} from "../../browser/learned.ts";
+import { type LearnedHost, readLearned, watchLearned } from "../../browser/learned.ts";
 import { refusedRules, watchRuleProblems } from "../../browser/rule-problems.ts";
+import { clearCounts } from "../shared/clear-counts.ts";
 import { Families } from "../shared/families.tsx";
+import { latest } from "../shared/latest.ts";
 import { Problems, problemsOf } from "../shared/problems.tsx";
 import { Search } from "../shared/search.tsx";
 import { changeSetting } from "../shared/setting-change.ts";
@@ -106,7 +103,7 @@ function Page({ read, totals, answers, query, isUnreadable }: State): JSX.Elemen
         <section id="transfer">{settings !== undefined && <Transfer />}</section>
       </main>
       <footer>
-        <button id="clear" class="quiet" type="button" onClick={clear}>
+        <button id="clear" class="quiet" type="button" onClick={clearCounts}>
           {text("clearCounts")}
         </button>
       </footer>
@@ -118,35 +115,26 @@ function search(query: string): void {
   show({ query });
 }
 
-function clear(): void {
-  void clearLedger();
-  void forgetLearned(() => true);
-}
-
-/** How often it was begun to read all. */
-let readings = 0;
-
-async function readAll(): Promise<void> {
-  readings += 1;
-  const reading = readings;
-  const texts = await readSettings();
-  const settings = await describeSettings(texts);
-  const ofPolicy = storedSites(texts.managed).map((site) => site.url);
-  const wanted = (await sitesToAllow(texts)).map((site) => ({
-    ...site,
-    isOwn: !ofPolicy.includes(site.url),
-  }));
-  const read: Read = {
-    settings,
-    isManaged: texts.managed !== null,
-    problems: await problemsOf(settings, await refusedRules()),
-    learned: await readLearned(),
-    sites: await addedSites(texts),
-    wanted,
-  };
-  // What was read meanwhile is newer.
-  if (reading === readings) show({ read });
-}
+const readAll = latest(
+  async (): Promise<Read> => {
+    const texts = await readSettings();
+    const settings = await describeSettings(texts);
+    const ofPolicy = storedSites(texts.managed).map((site) => site.url);
+    const wanted = (await sitesToAllow(texts)).map((site) => ({
+      ...site,
+      isOwn: !ofPolicy.includes(site.url),
+    }));
+    return {
+      settings,
+      isManaged: texts.managed !== null,
+      problems: await problemsOf(settings, await refusedRules()),
+      learned: await readLearned(),
+      sites: await addedSites(texts),
+      wanted,
+    };
+  },
+  (read) => show({ read }),
+);
 
 async function readCounts(): Promise<void> {
   show({ totals: handledByShield((await readLedger()).rows) });

@@ -3,8 +3,7 @@ import { Component, type JSX } from "preact";
 
 import type { Profile, SettingsView } from "../../browser/settings-core.ts";
 import { text } from "../../browser/messages.ts";
-import { reasonOf } from "../shared/reason.ts";
-import type { ChangeSetting } from "../shared/setting-change.ts";
+import { type ChangeSetting, changeTelling } from "../shared/setting-change.ts";
 
 const PROFILES: readonly Profile[] = ["recommended", "strict"];
 
@@ -49,9 +48,7 @@ export class ProfileField extends Component<Props, State> {
 
   #choose(value: string): void {
     const profile = PROFILES.find((one) => one === value) ?? null;
-    this.props.change({ type: "profile", profile }).then(
-      () => this.setState({ trouble: "" }),
-      (error: unknown) => this.setState({ trouble: reasonOf(error) }),
-    );
+    const tell = (trouble: string): void => this.setState({ trouble });
+    changeTelling(this.props.change, { type: "profile", profile }, tell).catch(() => undefined);
   }
 }

@@ -6,7 +6,7 @@
 import { type JSX, render } from "preact";
 
 import { type SettingsView, describeSettings } from "../../browser/settings-core.ts";
-import { clearLedger, readLedger } from "../../browser/ledger.ts";
+import { readLedger } from "../../browser/ledger.ts";
 import {
   type Tab,
   activeTab,
@@ -20,9 +20,10 @@ import type { Pause } from "../../browser/pauses.ts";
 import { readSettings, watchSettings } from "../../browser/settings-store.ts";
 import { type Site, addedSites } from "../../browser/sites.ts";
 import type { RoomsSurvey } from "../../protocol/rooms.ts";
+import { clearCounts } from "../shared/clear-counts.ts";
 import { changeSetting, changeSites } from "../shared/setting-change.ts";
 import { Families } from "../shared/families.tsx";
-import { forgetLearned } from "../../browser/learned.ts";
+import { latest } from "../shared/latest.ts";
 import { refusedRules, watchRuleProblems } from "../../browser/rule-problems.ts";
 import { Problems, problemsOf } from "../shared/problems.tsx";
 import { Search } from "../shared/search.tsx";
@@ -164,7 +165,7 @@ function Popup(view: State): JSX.Element {
         <button id="open-check-up" class="quiet" type="button" hidden={!isProtected} onClick={open}>
           {text("checkupTitle")}
         </button>
-        <button id="clear" class="quiet" type="button" onClick={clear}>
+        <button id="clear" class="quiet" type="button" onClick={clearCounts}>
           {text("clearCounts")}
         </button>
       </footer>
@@ -204,11 +205,6 @@ function search(query: string): void {
   show({ query });
 }
 
-function clear(): void {
-  void clearLedger();
-  void forgetLearned(() => true);
-}
-
 function isFirst(index: number): boolean {
   return index === 0;
 }
@@ -229,19 +225,15 @@ function sessionName(settings: SettingsView | undefined): string | undefined {
   return names?.mode === "on" ? settings?.deviceName.value : undefined;
 }
 
-/** How often it was begun to read all. */
-let readings = 0;
-
-async function readAll(): Promise<void> {
-  readings += 1;
-  const reading = readings;
-  const texts = await readSettings();
-  const settings = await describeSettings(texts);
-  const problems = await problemsOf(settings, await refusedRules());
-  const read: Read = { settings, problems, sites: await addedSites(texts) };
-  // What was read meanwhile is newer.
-  if (reading === readings) show({ read });
-}
+const readAll = latest(
+  async (): Promise<Read> => {
+    const texts = await readSettings();
+    const settings = await describeSettings(texts);
+    const problems = await problemsOf(settings, await refusedRules());
+    return { settings, problems, sites: await addedSites(texts) };
+  },
+  (read) => show({ read }),
+);
 
 /** Once it is known which page they are of. */
 async function readCounts(): Promise<void> {

@@ -8,6 +8,21 @@ import { reasonOf } from "./reason.ts";
 /** Stores one change; rejects with a sentence for the person. */
 export type ChangeSetting = (change: SettingChange) => Promise<void>;
 
+/** As `change` does it; `tell` is given why it was not done, and nothing where it was. */
+export async function changeTelling(
+  change: ChangeSetting,
+  setting: SettingChange,
+  tell: (trouble: string) => void,
+): Promise<void> {
+  try {
+    await change(setting);
+    tell("");
+  } catch (error) {
+    tell(reasonOf(error));
+    throw error;
+  }
+}
+
 /** Settings are read, changed and written as one step, also with a second page open. */
 export async function changeSetting(setting: SettingChange): Promise<void> {
   await changeSettings([setting]);

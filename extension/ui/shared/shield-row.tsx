@@ -8,8 +8,7 @@ import { DeviceNameField } from "./device-name-field.tsx";
 import { HeadersPermission } from "./headers-permission.tsx";
 import { ModeSwitch } from "./mode-switch.tsx";
 import { OptionField } from "./option-field.tsx";
-import { reasonOf } from "./reason.ts";
-import type { ChangeSetting } from "./setting-change.ts";
+import { type ChangeSetting, changeTelling } from "./setting-change.ts";
 import { losesBy, nameOf, purposeOf } from "./shields.ts";
 
 /** Stopped and changed requests, on this page and in all. `here` is absent off Element's pages. */
@@ -153,15 +152,8 @@ export class ShieldRow extends Component<Props, State> {
     );
   }
 
-  readonly #change: ChangeSetting = async (setting) => {
-    try {
-      await this.props.change(setting);
-      this.setState({ trouble: "" });
-    } catch (error) {
-      this.setState({ trouble: reasonOf(error) });
-      throw error;
-    }
-  };
+  readonly #change: ChangeSetting = (setting) =>
+    changeTelling(this.props.change, setting, (trouble) => this.setState({ trouble }));
 }
 
 const SOURCES = {
