@@ -1,11 +1,18 @@
 /** State that still must be sent: tried until done, also after a reload and in another tab. */
 import type { EncryptedState } from "../../generated/mantle_state.js";
-import { addListener, isArray, NativePromise, now, setTimer } from "../primordials/primordials.ts";
+import {
+  addListener,
+  isArray,
+  NativePromise,
+  now,
+  parseJson,
+  setTimer,
+} from "../primordials/primordials.ts";
 import { showNotice } from "../dialogs/notice.ts";
 import { showProgress } from "../dialogs/progress.ts";
 import type { Progress } from "../dialogs/progress.ts";
 import { isDirect, runningClient } from "./element/client.ts";
-import type { PageClient } from "./element/client.ts";
+import type { PageClient, PageRoom } from "./element/client.ts";
 import { isFinal, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { StateSharing } from "./sharing.ts";
@@ -32,13 +39,24 @@ export class PendingWrites {
   /** Rooms that were made while nothing could be stored, and what waits for them. */
   readonly #made = new Map<string, string>();
   #others: BroadcastChannel | undefined;
+  /** What nobody can tell the room of: since when that is so here, 0 where the person was told. */
+  readonly #unclear = new Map<string, number>();
   #isRunning = false;
   #isAsked = false;
   #wake: (() => void) | undefined;
 
-  constructor(engine: StateEngine, sharing: StateSharing) {
+  readonly #notice: typeof showNotice;
+  readonly #now: () => number;
+
+  constructor(
+    engine: StateEngine,
+    sharing: StateSharing,
+    { notice = showNotice, clock = now } = {},
+  ) {
     this.#engine = engine;
     this.#sharing = sharing;
+    this.#notice = notice;
+    this.#now = clock;
   }
 
   #tabs(): BroadcastChannel {
@@ -174,7 +192,7 @@ export class PendingWrites {
           await this.#sharing.send(client, room, { eventType, stateKey, contentJson });
         } catch (error) {
           if (!isFinal(error)) throw error;
-          if (!(await hasLeft(client, roomId))) showNotice(text("nameRefused"));
+          if (!(await hasLeft(client, roomId))) this.#notice(text("nameRefused"));
         }
         this.#engine.call((state) => state.pendingSent(pendingId, eventType, stateKey));
       });
@@ -189,15 +207,18 @@ export class PendingWrites {
     );
   }
 
-  /** After each look at an answer: whether something is left over from before. */
+  /**
+   * After each look at an answer: whether something is left over from before. A name that cannot be
+   * sent, which is tried on and on, holds up no other room.
+   */
   resume(): void {
     this.#tabs();
     const client = runningClient();
-    if (this.#isRunning || client?.getCrypto() === undefined) return;
-    if (this.#list().length > 0) this.run();
-    const unresolved = this.#engine.call((state) => state.pendingWrites()).filter(isUnresolved);
-    for (const pending of unresolved) {
-      if (now() - pending.since > RECONCILE_AFTER_MS) this.#adopt(client, pending, unresolved);
+    if (client?.getCrypto() === undefined) return;
+    if (!this.#isRunning && this.#list().length > 0) this.run();
+    const all = this.#engine.call((state) => state.pendingWrites());
+    for (const pending of all.filter(isUnresolved)) {
+      if (this.#now() - pending.since > RECONCILE_AFTER_MS) this.#adopt(client, pending, all);
     }
   }
 
@@ -205,37 +226,38 @@ export class PendingWrites {
    * A room was asked for and the answer never came: found again when only one can be meant. The name
    * of a room that was not made must not be told to the people of another one.
    */
-  #adopt(client: PageClient, pending: Pending, unresolved: readonly Pending[]): void {
-    const { pendingId, since, others } = pending;
-    const own = client.getUserId();
-    const found = client.getRooms().filter((room) => {
-      if (others.includes(room.roomId) || isDirect(client, room)) return false;
-      const made = room.currentState.getStateEvents("m.room.create", "");
-      if (made === null || made.getSender() !== own || made.getTs() < since - CLOCKS) return false;
-      if (made.getTs() > since + RECONCILE_AFTER_MS || room.getMyMembership() !== "join")
-        return false;
-      const isNamed = room.currentState.getStateEvents("m.room.name", "") !== null;
-      return !isNamed && this.#engine.call((state) => state.encryptsState(room.roomId));
-    });
-    const [room] = found;
-    // One of several with different names: which it is, nobody knows.
-    const isClear = unresolved.every(
+  #adopt(client: PageClient, pending: Pending, all: readonly Pending[]): void {
+    const { pendingId, since } = pending;
+    const candidates = this.#candidates(client, pending, all);
+    const found = candidates.filter((room) => nameOf(room) === null);
+    // Perhaps it is the one, and the person has named it meanwhile.
+    const isNamedSince = candidates.some((room) => (nameOf(room)?.getTs() ?? 0) > since);
+    const near = all.filter(
       (other) =>
-        Math.abs(other.since - since) > RECONCILE_AFTER_MS + CLOCKS ||
-        JSON.stringify(other.events) === JSON.stringify(pending.events),
+        isUnresolved(other) && Math.abs(other.since - since) <= RECONCILE_AFTER_MS + CLOCKS,
     );
-    if (found.length !== 1 || room === undefined || !isClear) {
-      const isOver = client.isInitialSyncComplete() && now() - since > FORGET_AFTER;
-      if (isOver) this.#forget(client, pendingId).catch(() => undefined);
+    // One of several with different names: which it is, nobody knows. Of those with the same name each
+    // takes any.
+    const isSame = (other: Pending): boolean =>
+      JSON.stringify(other.events) === JSON.stringify(pending.events);
+    const isClear = near.every(isSame) && !isNamedSince && found.length <= near.length;
+    const [room] = found.sort((one, other) => madeAt(one) - madeAt(other));
+    if (room === undefined || !isClear) {
+      const isSynced = client.isInitialSyncComplete();
+      if (isSynced && this.#now() - since > FORGET_AFTER) {
+        this.#forget(client, pendingId).catch(() => undefined);
+      } else if (isSynced && room !== undefined) {
+        this.#tell(pending);
+      }
       return;
     }
     this.#engine
       .writing(client, () => {
         this.#engine.call((state) => {
           // What other tabs made or found meanwhile is known only now.
-          const all = state.pendingWrites();
-          const isTaken = all.some(({ roomId }) => roomId === room.roomId);
-          const mine = all.find((other) => other.pendingId === pendingId);
+          const known = state.pendingWrites();
+          const isTaken = known.some(({ roomId }) => roomId === room.roomId);
+          const mine = known.find((other) => other.pendingId === pendingId);
           if (isTaken || !isUnresolved(mine) || mine.others.includes(room.roomId)) return;
           state.created(pendingId, room.roomId);
         });
@@ -245,6 +267,34 @@ export class PendingWrites {
         () => this.run(),
         () => undefined,
       );
+  }
+
+  /** Rooms that may be the one, by whom and when they were made. */
+  #candidates(client: PageClient, pending: Pending, all: readonly Pending[]): PageRoom[] {
+    const { since, others } = pending;
+    const own = client.getUserId();
+    return client.getRooms().filter((room) => {
+      const { roomId } = room;
+      if (others.includes(roomId) || all.some((other) => other.roomId === roomId)) return false;
+      const made = room.currentState.getStateEvents("m.room.create", "");
+      if (made === null || made.getSender() !== own || made.getTs() < since - CLOCKS) return false;
+      if (made.getTs() > since + RECONCILE_AFTER_MS || room.getMyMembership() !== "join")
+        return false;
+      return !isDirect(client, room) && this.#engine.call((state) => state.encryptsState(roomId));
+    });
+  }
+
+  /** The room is there, and nobody can tell which it is, as it stays: the person can. */
+  #tell({ pendingId, events }: Pending): void {
+    const unclearSince = this.#unclear.get(pendingId) ?? this.#now();
+    const isNew = unclearSince !== 0 && this.#now() - unclearSince < RECONCILE_AFTER_MS;
+    this.#unclear.set(pendingId, isNew ? unclearSince : 0);
+    if (isNew || unclearSince === 0) return;
+    for (const { eventType, contentJson } of events) {
+      if (eventType !== "m.room.name") continue;
+      const { name } = parseJson(contentJson) as { readonly name?: unknown };
+      if (typeof name === "string") this.#notice(text("nameOfWhichRoom", name));
+    }
   }
 
   async #forget(client: PageClient, pendingId: string): Promise<void> {
@@ -258,6 +308,19 @@ export class PendingWrites {
 /** Whether it waits for its room to turn up. */
 function isUnresolved(pending: Pending | undefined): pending is Pending {
   return pending !== undefined && (pending.roomId ?? undefined) === undefined;
+}
+
+function madeAt(room: PageRoom): number {
+  return room.currentState.getStateEvents("m.room.create", "")?.getTs() ?? 0;
+}
+
+/** The room's name, also one that is still to be decrypted. */
+function nameOf(room: PageRoom): ReturnType<PageRoom["currentState"]["getStateEvents"]> {
+  const { currentState } = room;
+  return (
+    currentState.getStateEvents("m.room.name", "") ??
+    currentState.getStateEvents("m.room.encrypted", "m.room.name:")
+  );
 }
 
 /** Whether the own user is in the room no more, so that nothing can be sent there. */
