@@ -9,7 +9,13 @@ import { ClientEvent } from "matrix-js-sdk";
 import type { Page } from "puppeteer-core";
 import { bothBrowsers } from "../../support/browsers.ts";
 import type { BrowserKind } from "../../support/browsers.ts";
-import { drive, openClient, tryToDrive, unhandled } from "../../support/client-page.ts";
+import {
+  drive,
+  openClient,
+  runBeforeMantle,
+  tryToDrive,
+  unhandled,
+} from "../../support/client-page.ts";
 import { forge, putState, sendForgery } from "../../support/hostile-member.ts";
 import { isSync, lyingHomeserver } from "../../support/lies.ts";
 import type { LyingHomeserver } from "../../support/lies.ts";
@@ -454,7 +460,7 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
         encryptedState: false,
       });
       await drive(guest.page, "saveSyncCache");
-      await guest.page.evaluateOnNewDocument(WATCH_SLEEP);
+      await runBeforeMantle(guest.page, WATCH_SLEEP);
       const account = { ...guest.credentials, accessToken: guest.accessToken() };
       const data = `/_matrix/client/v3/user/${encodeURIComponent(guest.userId)}/account_data`;
       /** Waits until syncs without a room were answered. */
@@ -478,7 +484,7 @@ describe("encrypted state", { timeout: 600_000, skip: bothBrowsers.length < 2 },
       // It is needed in another tab first.
       await drive(guest.page, "stop");
       const tab = await browser.newPage();
-      await tab.evaluateOnNewDocument(WATCH_SLEEP);
+      await runBeforeMantle(tab, WATCH_SLEEP);
       await openClient(tab, "https://app.element.io/");
       const then = recorder.exchanges.length;
       await drive(tab, "start", guest.credentials, { storage: "indexeddb" });

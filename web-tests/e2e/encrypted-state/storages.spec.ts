@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { BrowserContext, Page } from "puppeteer-core";
 import { bothBrowsers } from "../../support/browsers.ts";
-import { drive, tryToDrive } from "../../support/client-page.ts";
+import { drive, runBeforeMantle, tryToDrive } from "../../support/client-page.ts";
 import { startPeer } from "../../support/peer.ts";
 import type { Peer } from "../../support/peer.ts";
 import { startWorld } from "../../support/world.ts";
@@ -127,7 +127,7 @@ for (const kind of bothBrowsers) {
         const tabs: { newPage(): Promise<Page> } = {
           newPage: async () => {
             const page = await browser.newPage();
-            await page.evaluateOnNewDocument(FULL_DISK);
+            await runBeforeMantle(page, FULL_DISK);
             return page;
           },
         };
