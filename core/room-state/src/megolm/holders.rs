@@ -116,6 +116,29 @@ impl Holders {
         self.records.len()
     }
 
+    /// Forgets those after so many, who may have the key only; false when one of them has it.
+    pub(crate) fn keep_first(&mut self, count: usize) -> bool {
+        if self.records.len() <= count {
+            return true;
+        }
+        let records = std::mem::take(&mut self.records);
+        *self = Self::new();
+        for (at, record) in records.into_iter().enumerate() {
+            if at >= count {
+                if record.has_key {
+                    return false;
+                }
+                continue;
+            }
+            let (has_key, user) = (record.has_key, record.user);
+            let place = self.push(record);
+            if has_key {
+                self.note_user(place, user);
+            }
+        }
+        true
+    }
+
     /// How many parts they take.
     pub(crate) const fn parts(&self) -> usize {
         self.records.len().div_ceil(IN_PART)
@@ -325,6 +348,20 @@ mod tests {
         let mut allowed = Recipients::new();
         allowed.add("@a:x", device("A", "ka"));
         assert_eq!(holders.compare(&allowed), Sharing::Rotate(RotationReason::MemberLeft));
+    }
+
+    #[test]
+    fn the_last_are_forgotten_where_they_only_may_have_it() {
+        let mut holders = holders();
+        let mut more = two();
+        more.add("@c:x", device("C", "kc"));
+        holders.intend(&more);
+        let mut fewer = holders.clone();
+        assert!(fewer.keep_first(2) && fewer.len() == 2 && fewer.has_user("@b:x"));
+        assert_eq!(fewer.compare(&two()), Sharing::Share(Recipients::new()));
+        assert!(fewer.keep_first(9) && fewer.len() == 2);
+        assert!(holders.keep_first(3) && holders.len() == 3);
+        assert!(!holders.keep_first(1), "one of them has it");
     }
 
     #[test]

@@ -159,6 +159,11 @@ impl OutboundSession {
         &self.holders
     }
 
+    /// Forgets holders after so many; false when one of them has the key.
+    pub(crate) fn keep_holders(&mut self, count: usize) -> bool {
+        self.holders.keep_first(count)
+    }
+
     /// Takes over who has the key, which is stored apart.
     pub(crate) fn set_holders(&mut self, holders: Holders) {
         self.holders = holders;

@@ -78,8 +78,9 @@ pub(crate) struct Outbound {
     given: Map<String, u64>,
     // When the last of those who had joined by then was given it.
     late: u64,
-    // How many holders the store says there are; the parts with them come apart.
-    expected: usize,
+    // How many holders the store says there are, where that was read just now; the parts with them
+    // come apart.
+    expected: Option<usize>,
     // Whose devices the key is for, as the page said last: sorted. None since the page was loaded.
     members: Option<Vec<UserHash>>,
     // The run of the browser it was made in; empty where that was not known.
@@ -111,7 +112,7 @@ impl Outbound {
             now: 0,
             given: Map::new(),
             late: 0,
-            expected: 0,
+            expected: None,
             members: None,
             run: String::new(),
             is_verified: true,
@@ -162,7 +163,7 @@ impl Outbound {
         // Of a session of before they are in it.
         let inside = outbound.session.holders().len();
         let count = get(stored, &["holders"]).ok()??.parse();
-        outbound.expected = count.unwrap_or(inside);
+        outbound.expected = Some(count.unwrap_or(inside));
         let starts = get_str(stored, &["starts"]).ok()?.unwrap_or_default();
         let open_from = get(stored, &["open_from"]).ok()?.map(str::parse).transpose().ok()?;
         outbound.starts = Starts::restore(&starts, open_from)?;
@@ -516,12 +517,16 @@ impl OutboundSessions {
     }
 
     /// Puts sessions and their holders together, after all was read. A session of which not all
-    /// holders are known cannot say who is to be left out: it is thrown away.
+    /// holders are known cannot say who is to be left out: it is thrown away. Those beyond what the
+    /// session itself says were to be given its key by a page that was closed before all of that was
+    /// stored, so none of them got it, and from where on they may read is not known: they come anew.
     pub(crate) fn put_together(&mut self, journal: &mut Journal) {
         let mut parts = std::mem::take(&mut self.parts);
         let mut unsure = Vec::new();
         for (room_id, outbound) in self.rooms.iter_mut() {
             let key = (room_id.clone(), outbound.session_id());
+            let known = outbound.session.holders().len();
+            let expected = outbound.expected.take().unwrap_or(known);
             if let Some(mut read) = parts.remove(&key) {
                 // What another tab has not written anew is as it was.
                 let known = outbound.session.holders();
@@ -540,7 +545,8 @@ impl OutboundSessions {
                 }
                 outbound.session.set_holders(holders);
             }
-            if outbound.session.holders().len() < outbound.expected {
+            let is_whole = outbound.session.holders().len() >= expected;
+            if !is_whole || !outbound.session.keep_holders(expected) {
                 unsure.push(room_id.clone());
             }
         }

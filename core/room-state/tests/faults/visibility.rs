@@ -339,6 +339,49 @@ fn what_another_has_replaced_is_for_nobody_who_comes_later_though_its_key_is_awa
     }
 }
 
+/// A page may be closed between any two entries that it stores, and a disk may take one and not the
+/// other.
+#[test]
+fn who_came_while_that_was_stored_in_part_reads_no_more() {
+    for stored in ["holders/", "outbound/", "nothing"] {
+        for visibility in NARROW {
+            for was_open in [false, true] {
+                let mut room = Room::new(visibility);
+                room.comes(BOB, &["B1"]);
+                for name in ["A", "B"] {
+                    room.sends("m.room.name", name);
+                }
+                room.alice.persist();
+                let mut other = room.alice.tab();
+                other.open("/sync?since=o", &sync(room_state(), vec![]));
+                room.comes(CAROL, &["C1"]);
+                room.view(true);
+                let batch = room.alice.engine.take_persist().unwrap();
+                for entry in batch.entries.into_iter().filter(|one| one.key.starts_with(stored)) {
+                    room.alice.store.insert(entry.key, json!(entry.value.unwrap()));
+                }
+                if was_open {
+                    other.engine.stop_writing();
+                    other.store.clone_from(&room.alice.store);
+                    let store = Value::Object(other.store.clone()).to_string();
+                    other.engine.become_writer(&store).unwrap();
+                    room.alice = other;
+                } else {
+                    room.alice = room.alice.tab();
+                    room.alice.open("/sync?since=o", &sync(room_state(), vec![]));
+                }
+                room.membership(CAROL, "join");
+                room.tends();
+                let case = format!("{stored} {visibility} {was_open}");
+                assert_eq!(room.reads(CAROL, "C1"), ["B"], "{case}");
+                assert_eq!(room.reads(BOB, "B1"), ["A", "B"], "{case}");
+                room.sends("m.room.name", "C");
+                assert_eq!(room.reads(CAROL, "C1"), ["B", "C"], "{case}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_crowd_that_comes_later_and_an_index_far_on_bring_a_new_session() {
     let mut room = Room::new("joined");
