@@ -66,7 +66,11 @@ for (const [place, { url, key }] of Object.entries(places)) {
   add("empty rooms", (length) =>
     object(`"rooms":{"join":{${filled('"!abcdefghijkl:hs.example":{}', length)}}}`),
   );
+  add("empty rooms beside it", (length) =>
+    object(`"${key}":{},"rooms":{"join":{${filled('"!abcdefghijkl:hs.example":{}', length)}}}`),
+  );
   add("numbers", (length) => object(`"${key}":[${filled("1.5e3", length)}]`));
+  add("other keys", (length) => object(`"${key}":{},${filled('"x":1', length)}`));
   add("keys like a mark", (length) =>
     object(filled('"m.identity_serve":1,"setting_default":{}', length)),
   );

@@ -78,6 +78,22 @@ impl<'a> Cursor<'a> {
         Self { text, at, nesting: Vec::new() }
     }
 
+    /// Reads no further than so many bytes from here, until it is told to [go on](Self::go_on); gives what
+    /// it would have read without.
+    pub(crate) fn stop_after(&mut self, most: usize) -> &'a [u8] {
+        let whole = self.text;
+        self.text = whole.get(..self.at.saturating_add(most)).unwrap_or(whole);
+        whole
+    }
+
+    /// Whether it came to where it was to stop, or could not tell what stands there.
+    pub(crate) fn go_on(&mut self, whole: &'a [u8], is_read: bool) -> bool {
+        // Half a number may seem whole.
+        let is_stopped = self.text.len() < whole.len() && (!is_read || self.at == self.text.len());
+        self.text = whole;
+        is_stopped
+    }
+
     /// Position of the next byte.
     #[must_use]
     pub const fn at(&self) -> usize {

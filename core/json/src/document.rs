@@ -17,7 +17,22 @@ pub struct Document<'a> {
     /// The whole, and each member that a path leads to or through, followed by those inside it.
     seen: Vec<Seen>,
     events: Vec<Event>,
+    /// How many members were seen beside the way to a list of events, and on it.
+    passed: usize,
+    /// Whether reading ended since no honest server gives as much.
+    is_too_much: bool,
 }
+
+/// A list of events that is asked for.
+pub(crate) struct List<'k> {
+    node: usize,
+    kinds: &'k Kinds<'k>,
+    /// The list, or what stands in its place or its parents', has to have fewer bytes.
+    most: usize,
+}
+
+/// Of the objects that lead to such a list, how many members are looked at. Answers have a dozen.
+const MAX_PASSED: usize = 1024;
 
 /// A value that was read.
 #[derive(Debug, Clone)]
@@ -119,7 +134,8 @@ impl<'a> Document<'a> {
         Ok(document)
     }
 
-    /// Reads a body, and of the list at a path the events of these kinds.
+    /// Reads a body, and of the list at a path the events of these kinds; `None` where the list has not
+    /// fewer than `most` bytes, or members on the way to it have no end.
     ///
     /// # Errors
     /// [`JsonError::Malformed`] when the body is not JSON to the browser either.
@@ -127,22 +143,27 @@ impl<'a> Document<'a> {
         body: &'a [u8],
         path: &str,
         kinds: &Kinds<'_>,
-    ) -> Result<(Self, Vec<Event>), JsonError> {
+        most: usize,
+    ) -> Result<Option<(Self, Vec<Event>)>, JsonError> {
         let mut document = Self::new(without_mark(body));
-        let list = document.ask(&mut path.split('/'));
-        document.go(Some((list, kinds)))?;
+        let node = document.ask(&mut path.split('/'));
+        let read = document.go(Some(&List { node, kinds, most }));
+        if document.is_too_much {
+            return Ok(None);
+        }
+        read?;
         let mut events = std::mem::take(&mut document.events);
         // Of keys that repeat, the last ones led to none.
         let start = document.range(path).map(|list| list.start);
         if start.and_then(|start| document.text.get(start)) != Some(&b'[') {
             events.clear();
         }
-        Ok((document, events))
+        Ok(Some((document, events)))
     }
 
     pub(crate) fn new(text: &'a [u8]) -> Self {
         let (nodes, seen, events) = (vec![Node::default()], Vec::new(), Vec::new());
-        Self { text, nodes, seen, events }
+        Self { text, nodes, seen, events, passed: 0, is_too_much: false }
     }
 
     /// Looks for what these keys lead to.
@@ -159,7 +180,7 @@ impl<'a> Document<'a> {
     }
 
     /// Reads the text.
-    pub(crate) fn go(&mut self, list: Option<(usize, &Kinds<'_>)>) -> Result<(), JsonError> {
+    pub(crate) fn go(&mut self, list: Option<&List<'_>>) -> Result<(), JsonError> {
         let mut cursor = Cursor::new(self.text);
         self.visit(&mut cursor, ROOT, list, (0, 0))?;
         cursor.end()
@@ -261,7 +282,7 @@ impl<'a> Document<'a> {
         &mut self,
         cursor: &mut Cursor<'a>,
         node: usize,
-        list: Option<(usize, &Kinds<'_>)>,
+        list: Option<&List<'_>>,
         (key, before): (usize, usize),
     ) -> Result<(), JsonError> {
         let starts = cursor.peek();
@@ -273,20 +294,27 @@ impl<'a> Document<'a> {
             self.seen.push(Seen { node, key, value: start..start, before, members, next: 0 });
         }
         let is_leaf = self.nodes.get(node).is_none_or(|node| node.children.is_empty());
-        let kinds = list.and_then(|(at, kinds)| (at == node).then_some(kinds));
-        if let Some(kinds) = kinds.filter(|_| starts == Some(b'[')) {
-            // Of a key that repeats, the last list counts.
-            self.events.clear();
-            let mut has_next = cursor.first_element()?;
-            while has_next {
-                self.events.extend(event(self.text, cursor, kinds)?);
-                has_next = cursor.next_element()?;
+        let is_list = list.is_some_and(|list| list.node == node) && starts == Some(b'[');
+        if is_list || is_leaf || starts != Some(b'{') {
+            let most = list.filter(|_| node != ROOT).map_or(usize::MAX, |list| list.most);
+            let whole = cursor.stop_after(most);
+            let read = match list.filter(|_| is_list) {
+                Some(list) => self.list(cursor, list.kinds),
+                None => cursor.value().map(drop),
+            };
+            self.is_too_much |= cursor.go_on(whole, read.is_ok());
+            read?;
+            if self.is_too_much {
+                return Err(JsonError::Malformed { at: start });
             }
-        } else if is_leaf || starts != Some(b'{') {
-            cursor.value()?;
         } else {
             let mut next = cursor.first_key()?;
             while let Some(key) = next {
+                self.passed = self.passed.saturating_add(1);
+                if list.is_some() && self.passed > MAX_PASSED {
+                    self.is_too_much = true;
+                    return Err(JsonError::Malformed { at: key.at });
+                }
                 match self.child(node, &key) {
                     Some(child) => {
                         self.forget(child);
@@ -305,6 +333,19 @@ impl<'a> Document<'a> {
         }
         if let Some(node) = self.nodes.get_mut(node) {
             node.value = Some(value);
+        }
+        Ok(())
+    }
+
+    /// Goes over the list that starts here, for its events.
+    #[inline(never)]
+    fn list(&mut self, cursor: &mut Cursor<'a>, kinds: &Kinds<'_>) -> Result<(), JsonError> {
+        // Of a key that repeats, the last list counts.
+        self.events.clear();
+        let mut has_next = cursor.first_element()?;
+        while has_next {
+            self.events.extend(event(self.text, cursor, kinds)?);
+            has_next = cursor.next_element()?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use mantle_settings::{EffectiveSettings, Mode};
 use mantle_wire::account_data;
 use mantle_wire::ice::IceServer;
 use mantle_wire::json::chunked::Source;
-use mantle_wire::json::{self, Document, Kinds, Opening, Splices};
+use mantle_wire::json::{self, Document, JsonError, Kinds, Opening, Splices};
 use mantle_wire::route::Endpoint;
 use mantle_wire::url::{Address, percent_decoded};
 use serde::Serialize;
@@ -543,7 +543,7 @@ impl Engine {
             account_data::mentions(head.endpoint, part).any(|mentioned| {
                 let Some(alone) = mentioned else { return true };
                 let sync = self.account_data(&head, &watching, alone.as_bytes());
-                sync.is_some_and(|sync| {
+                sync.ok().flatten().is_some_and(|sync| {
                     sync.text.is_some()
                         || sync.steps.iter().any(|(step, is_changed)| {
                             *is_changed || *step != ResponseStep::default()
@@ -572,7 +572,10 @@ impl Engine {
             return None;
         }
         if account_data::path(head.endpoint).is_some() {
-            let sync = self.account_data(&head, &watching, json::without_mark(body))?;
+            let Some(sync) = self.account_data(&head, &watching, json::without_mark(body)).ok()?
+            else {
+                return self.unread(watching, &head);
+            };
             for ((shield, mode), (step, is_changed)) in watching.into_iter().zip(sync.steps) {
                 self.learn(shield, step, &head);
                 if is_changed {
@@ -582,12 +585,7 @@ impl Engine {
             return sync.text;
         }
         if body.len() > MAX_READ {
-            // The page cannot read an empty one.
-            let mut is_held = false;
-            for (shield, mode) in watching {
-                is_held |= self.settle(shield, mode, Action::Blocked, &head);
-            }
-            return is_held.then(Vec::new);
+            return self.unread(watching, &head);
         }
         let paths = watching.iter().flat_map(|(shield, _)| shield.response_paths(&head));
         let document = Document::read(body, paths).ok()?;
@@ -631,6 +629,19 @@ impl Engine {
         next.or(edited)
     }
 
+    /// In place of a response that no honest server gives: an empty one, which the page cannot read.
+    fn unread(
+        &mut self,
+        watching: Vec<(&'static dyn Shield, Mode)>,
+        head: &Head<'_>,
+    ) -> Option<Vec<u8>> {
+        let mut is_held = false;
+        for (shield, mode) in watching {
+            is_held |= self.settle(shield, mode, Action::Blocked, head);
+        }
+        is_held.then(Vec::new)
+    }
+
     /// The shields that see the response to a request, and their modes.
     fn watching(&self, head: &Head<'_>) -> Vec<(&'static dyn Shield, Mode)> {
         let context = self.context();
@@ -642,13 +653,13 @@ impl Engine {
     }
 
     /// What the shields make of the global account data in a sync response, which is gone over once
-    /// and written once. `None` where the browser reads no JSON.
+    /// and written once; `None` where no honest server has as much of it.
     fn account_data(
         &self,
         head: &Head<'_>,
         watching: &[(&'static dyn Shield, Mode)],
         text: &[u8],
-    ) -> Option<SyncResponse> {
+    ) -> Result<Option<SyncResponse>, JsonError> {
         let context = self.context();
         let mut steps = vec![(ResponseStep::default(), false); watching.len()];
         let concerned: Vec<_> =
@@ -665,7 +676,9 @@ impl Engine {
         for (kind, _) in missing.iter().copied().flatten() {
             kinds.add(kind);
         }
-        let (events, opening) = account_data::of(head.endpoint, text, &kinds).ok()?;
+        let Some((events, opening)) = account_data::of(head.endpoint, text, &kinds)? else {
+            return Ok(None);
+        };
         let mut kinds: Vec<_> =
             (0..kinds.count()).map(|number| Kind::new(&kinds, number)).collect();
         for kind in &mut kinds {
@@ -739,7 +752,7 @@ impl Engine {
             let Opening { place, before, after } = opening;
             splices.replace(place, format!("{before}{}{after}", added.join(",")).as_bytes());
         }
-        Some(SyncResponse { text: splices.finish(), steps })
+        Ok(Some(SyncResponse { text: splices.finish(), steps }))
     }
 
     /// A look at a new peer connection's ICE servers; `None` to leave it alone.

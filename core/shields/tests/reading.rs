@@ -437,3 +437,60 @@ fn account_data_that_no_homeserver_takes_is_emptied() {
         assert_eq!(emptied, !is_read, "{length}");
     }
 }
+
+/// What a sync's list of account data has to stay below.
+const LIST: usize = 4 << 20;
+
+#[test]
+fn a_sync_that_no_honest_server_gives_is_not_gone_over() {
+    let url = |since: &str| format!("{HS}/sync{since}");
+    let sliding =
+        "https://hs.example.org/_matrix/client/unstable/org.matrix.simplified_msc3575/sync?pos=1";
+    let event =
+        format!(r#"{{"type":"m.identity_server","content":{{"base_url":"https://{CANARY}"}}}}"#);
+    let list = |length: usize| format!("[{event}{}]", " ".repeat(length - event.len() - 2));
+    let number = |length: usize| format!("-{}", "1".repeat(length - 1));
+    let with = |key: &str, value: &str| {
+        let events = format!(r#""{key}":{value}"#);
+        match key {
+            "global" => format!(r#"{{"extensions":{{"account_data":{{{events}}}}}}}"#),
+            "account_data" => format!("{{{events}}}"),
+            _ => format!(r#"{{"account_data":{{{events}}}}}"#),
+        }
+    };
+    let repeated = |times: usize| {
+        let members = [r#""account_data":{"events":[]}"#].repeat(times).join(",");
+        format!(r#"{{{members},"account_data":{{"events":[{event}]}}}}"#)
+    };
+    let other = |times: usize| {
+        let members = [r#""x":1"#].repeat(times).join(",");
+        format!(r#"{{{members},"account_data":{{"events":[{event}]}}}}"#)
+    };
+    for (url, honest, hostile) in [
+        (url("?since=s1"), with("events", &list(LIST - 1)), with("events", &list(LIST))),
+        (url(""), with("events", &list(LIST - 1)), with("events", &list(LIST))),
+        (sliding.to_owned(), with("global", &list(LIST - 1)), with("global", &list(LIST))),
+        // Of half a number the rest would seem to be no JSON.
+        (url("?since=s1"), with("events", &number(LIST - 1)), with("events", &number(LIST + 9))),
+        (url(""), with("account_data", &number(LIST - 1)), with("account_data", &number(2 * LIST))),
+        (url("?since=s1"), repeated(511), repeated(512)),
+        (url(""), other(1022), other(1023)),
+    ] {
+        let what = &honest[..honest.len().min(80)];
+        let mut engine = engine();
+        let read = shown(&mut engine, "GET", &url, honest.as_bytes());
+        assert!(without_canary(&read) && read.ends_with(b"}"), "{url} {what}");
+        engine.effects(0);
+        assert!(shown(&mut engine, "GET", &url, hostile.as_bytes()).is_empty(), "{url} {what}");
+        let told = serde_json::to_string(&engine.effects(0)).unwrap();
+        assert!(told.contains("\"blocked\""), "{url}: {told}");
+        let ids: Vec<_> = mantle_shields::shields::SHIELDS
+            .iter()
+            .map(|shield| format!("\"{}\":\"flag\"", shield.info().id))
+            .collect();
+        let mut open = Engine::new("https://chat.example.org/app/");
+        open.apply_settings(Some(&format!(r#"{{"shields":{{{}}}}}"#, ids.join(","))), None);
+        let read = shown(&mut open, "GET", &url, hostile.as_bytes());
+        assert!(read == hostile.as_bytes(), "{url} {what}: only watched");
+    }
+}

@@ -14,28 +14,35 @@ pub const fn path(endpoint: Endpoint) -> Option<&'static str> {
     }
 }
 
-/// The global account data events of these kinds in a sync answer, in their order, and where more can be
-/// put; `None` where the answer cannot have any. The text is without byte order mark.
+/// Global account data of an answer is read where it has fewer bytes. An account's whole data is a few
+/// hundred thousand, and all of it comes in the first answer.
+pub const MAX_LIST: usize = 4 << 20;
+
+/// Events, and where more can be put; that is `None` where the answer cannot have any.
+pub type Events = (Vec<Event>, Option<Opening>);
+
+/// The global account data events of these kinds in a sync answer, in their order; `None` where no honest
+/// server has as much in it. The text is without byte order mark.
 ///
 /// # Errors
 /// [`JsonError`] when the answer is not JSON.
-pub fn of(
-    endpoint: Endpoint,
-    text: &[u8],
-    kinds: &Kinds<'_>,
-) -> Result<(Vec<Event>, Option<Opening>), JsonError> {
-    let Some(path) = path(endpoint) else { return Ok((Vec::new(), None)) };
+pub fn of(endpoint: Endpoint, text: &[u8], kinds: &Kinds<'_>) -> Result<Option<Events>, JsonError> {
+    let Some(path) = path(endpoint) else { return Ok(Some((Vec::new(), None))) };
     // Most answers have none: this is faster than to go over them.
     if memchr::memmem::find(text, KEY).is_none() && !hides_letters(text) {
-        return Ok((Vec::new(), Opening::in_object(text, path)));
+        return Ok(Some((Vec::new(), Opening::in_object(text, path))));
     }
-    let (document, events) = Document::read_events(text, path, kinds)?;
+    let Some((document, events)) = Document::read_events(text, path, kinds, MAX_LIST)? else {
+        return Ok(None);
+    };
     let list = document.range(path).filter(|list| text.get(list.start) == Some(&b'['));
-    let Some(list) = list else { return Ok((events, document.opening(path))) };
+    let Some(list) = list else {
+        return Ok(Some((events, document.opening(path))));
+    };
     let end = list.end.saturating_sub(1);
     let inner = text.get(list.start.saturating_add(1)..end).unwrap_or_default();
     let before = String::from(if inner.trim_ascii_start().is_empty() { "" } else { "," });
-    Ok((events, Some(Opening { place: end..end, before, after: String::new() })))
+    Ok(Some((events, Some(Opening { place: end..end, before, after: String::new() }))))
 }
 
 const KEY: &[u8] = b"\"account_data\"";
@@ -130,7 +137,7 @@ mod tests {
                 kinds.add(kind);
             }
             kinds.add_below("b");
-            let (events, list) = of(endpoint, text.as_bytes(), &kinds).unwrap();
+            let (events, list) = of(endpoint, text.as_bytes(), &kinds).unwrap().unwrap();
             let seen: Vec<_> = events
                 .into_iter()
                 .map(|event| {
