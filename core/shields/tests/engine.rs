@@ -1244,6 +1244,22 @@ fn pictures_wait_for_a_click_unless_the_person_set_something() {
         assert_eq!(answer(&mut engine, "", &events(&own)), None, "{name}");
     }
     assert_eq!(answer(&mut engine, "?since=s1", &events("")), None);
+    // What Element takes for nothing is nothing that they set.
+    for nothing in [
+        "{}",
+        "7",
+        "null",
+        "\"on\"",
+        "[]",
+        r#"{"media_previews":7,"invite_avatars":"private"}"#,
+        r#"{"media_previews":"On","invite_avatars":null,"other":"on"}"#,
+        r#"{"media_previews":"on","media_previews":"x"}"#,
+    ] {
+        let first = format!(r#"{{"type":"m.media_preview_config","content":{nothing}}}"#);
+        let second = first.replacen("m.media", "io.element.msc4278.media", 1);
+        let shown = answer(&mut engine, "", &events(&format!("{first},{second}")));
+        assert_eq!(shown, Some(events(EVENT)), "{nothing}");
+    }
     let mut off = with(Some(r#"{"version":1,"shields":{"unasked-media":"off"}}"#));
     assert_eq!(answer(&mut off, "", &events("")), None);
 }

@@ -1,10 +1,11 @@
 //! Pictures nobody asked for: Element fetches them after a click.
 //!
 //! Catalogue section 8. Element (of 2026 and later) reads a setting from account data (MSC4278); where
-//! a first sync holds none, one is put in. The homeserver's copy stays as it is, and what the person
+//! a first sync holds none, or one of which Element reads nothing, one is put in. The homeserver's copy stays as it is, and what the person
 //! sets later takes its place.
 
-use super::{Context, Head, HeadStep, Info, Shield, documented};
+use super::{Context, EventTypes, Head, HeadStep, Info, ResponseStep, Shield, documented};
+use mantle_wire::json::{JsonError, get_str};
 use mantle_wire::route::Endpoint;
 
 pub(super) struct UnaskedMedia;
@@ -37,6 +38,13 @@ const EVENTS: [(&str, &str); 2] = [
     ),
 ];
 
+/// The content of both.
+const CAREFUL: &str = r#"{"media_previews":"private","invite_avatars":"off"}"#;
+
+/// What Element reads of such an event; it takes anything else for unset, and then fetches all.
+const VALUES: [(&str, &[&str]); 2] =
+    [("media_previews", &["on", "private", "off"]), ("invite_avatars", &["on", "off"])];
+
 impl Shield for UnaskedMedia {
     fn info(&self) -> &'static Info {
         &INFO
@@ -48,6 +56,25 @@ impl Shield for UnaskedMedia {
             Endpoint::Sync if !head.address.has_parameter("since") => HeadStep::InspectResponse,
             _ => HeadStep::Pass,
         }
+    }
+
+    fn account_data_types<'a>(&self, _context: &Context<'a>) -> Vec<EventTypes<'a>> {
+        EVENTS.iter().map(|(kind, _)| EventTypes::One(kind)).collect()
+    }
+
+    fn account_data(
+        &self,
+        _event_type: &str,
+        content: &str,
+        _context: &Context<'_>,
+        _step: &mut ResponseStep,
+    ) -> Result<Option<String>, JsonError> {
+        for (key, values) in VALUES {
+            if get_str(content, &[key])?.is_some_and(|value| values.contains(&value.as_str())) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(CAREFUL.to_owned()))
     }
 
     fn missing_account_data(&self) -> &'static [(&'static str, &'static str)] {
