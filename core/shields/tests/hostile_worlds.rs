@@ -625,3 +625,44 @@ fn what_is_wrong_in_a_configuration_costs_itself_alone() {
         }
     }
 }
+
+/// Spellings of an address that lead to a server of the same name, as a URL parser leaves them.
+fn spellings(url: &str) -> Vec<String> {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (host, path) = rest.split_at(rest.find('/').unwrap());
+    vec![
+        format!("{scheme}://{host}.{path}"),
+        format!("{scheme}://{host}:8443{path}"),
+        format!("{scheme}://{host}.:8443{path}"),
+        format!("{scheme}://user:word@{host}{path}"),
+        format!("{scheme}://chat.example.org@{host}{path}"),
+        format!("{scheme}://hs.example.org%2F@{host}.{path}"),
+        format!("http://{host}{path}"),
+        format!("{url}#https://chat.example.org/"),
+    ]
+}
+
+#[test]
+fn no_spelling_of_another_servers_address_makes_a_shield_less_strict() {
+    let mut weaker = BTreeSet::new();
+    for (name, settings) in settings() {
+        for body in TELLING {
+            for (method, url) in OTHERS {
+                let plain = request(&mut begun(&settings, HS), method, url, "", body);
+                for spelt in spellings(url) {
+                    let hostile = request(&mut begun(&settings, HS), method, &spelt, "", body);
+                    if !hostile.is_as_strict_as(&plain) {
+                        weaker.insert((name, spelt));
+                    }
+                }
+            }
+        }
+        for url in PROMPTS.into_iter().filter(|what| what.contains("://")) {
+            let asks = |url: &str| begun(&settings, HS).prompt(url).is_some();
+            for spelt in spellings(url).into_iter().filter(|spelt| asks(url) && !asks(spelt)) {
+                weaker.insert((name, spelt));
+            }
+        }
+    }
+    assert!(weaker.is_empty(), "{weaker:#?}");
+}

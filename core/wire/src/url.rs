@@ -44,11 +44,13 @@ impl<'a> Address<'a> {
     #[must_use]
     pub fn host_name(&self) -> &'a str {
         let host = self.host;
-        match host.rsplit_once(':') {
+        let name = match host.rsplit_once(':') {
             // An IPv6 address keeps its own colons inside the brackets.
             Some((name, port)) if !port.contains(']') => name,
             _ => host,
-        }
+        };
+        // Where names begin (RFC 1034, section 3.1): it leads to the same server.
+        name.strip_suffix('.').unwrap_or(name)
     }
 
     /// Whether the host is this domain or one below it.

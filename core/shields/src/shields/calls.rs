@@ -108,7 +108,7 @@ impl Shield for Calls {
             Endpoint::StateSend if is_widget(head) => HeadStep::Body,
             Endpoint::Send if is_call_event(head) => HeadStep::Body,
             Endpoint::JitsiWellKnown
-                if PUBLIC_JITSI.contains(&head.address.host)
+                if PUBLIC_JITSI.contains(&head.address.host_name())
                     && !context.policy.is_allowed(INFO.id, head.address.host) =>
             {
                 HeadStep::Reply(Action::Blocked, Reply::error(404, "M_NOT_FOUND", NO_JITSI_AUTH))
