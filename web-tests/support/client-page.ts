@@ -3,7 +3,6 @@ import type { Plugin } from "esbuild";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { copyFile, cp, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
-import type { ServerResponse } from "node:http";
 import { dirname, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Page } from "puppeteer-core";
@@ -48,7 +47,11 @@ export async function clientPage(options: ClientPageOptions = {}): Promise<Handl
       const config = JSON.parse(content.toString("utf8")) as Record<string, unknown>;
       content = Buffer.from(JSON.stringify(options.config(config)));
     }
-    return end(response, TYPES[extname(name)] ?? "text/plain", content);
+    // What Element's build names by its content is kept by a browser, as it is with Element's servers.
+    const keeps = name.startsWith("bundles/") ? "public, max-age=86400, immutable" : "no-cache";
+    const type = TYPES[extname(name)] ?? "text/plain";
+    response.writeHead(200, { "Content-Type": type, "Cache-Control": keeps }).end(content);
+    return undefined;
   };
 }
 
@@ -168,11 +171,6 @@ const TYPES: Record<string, string> = {
   ".json": "application/json",
   ".wasm": "application/wasm",
 };
-
-function end(response: ServerResponse, type: string, content: Buffer): void {
-  response.writeHead(200, { "Content-Type": type, "Cache-Control": "no-cache" });
-  response.end(content);
-}
 
 const building = new Map<SdkVersion, Promise<string>>();
 
