@@ -42,14 +42,7 @@ export const ownPages: readonly string[] = [
  * others run three at a time: they wait for homeservers, browsers and clocks, and have a homeserver,
  * browsers and a recorder each.
  */
-export const alone: readonly string[] = [
-  "../suites/suites",
-  "encrypted-state/attacks",
-  "handlers",
-  "hooks",
-  "lifecycle",
-  "question",
-].map(spec);
+export const alone: readonly string[] = ["encrypted-state/attacks", "hooks"].map(spec);
 
 /** No part of the gate, whose time is bounded: a day of use is long even when it is compressed. */
 export const byHand: readonly string[] = ["soak"].map(spec);

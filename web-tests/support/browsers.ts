@@ -1,8 +1,10 @@
 import { existsSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
-import puppeteer from "puppeteer-core";
+import puppeteer, { ProtocolError } from "puppeteer-core";
 import type { Browser, Page } from "puppeteer-core";
+import { Session } from "puppeteer-core/internal/bidi/core/Session.js";
 import { certificate } from "./certificate.ts";
+import { firefoxProfile } from "./firefox-profile.ts";
 
 /** The browsers every spec runs in. */
 export type BrowserKind = "chromium" | "firefox";
@@ -81,6 +83,18 @@ interface Connection {
   ): Promise<{ result: { contexts?: { context: string; url: string }[] } }>;
 }
 
+/**
+ * What goes over the network the recorder sees: a browser that tells it too works a fifth more, and
+ * Firefox goes on telling itself as long as somebody wants the bodies kept, which puppeteer asks for.
+ */
+const UNHEARD = { networkEnabled: false, issuesEnabled: false } as const;
+const { send } = Session.prototype;
+Session.prototype.send = function (this: Session, method, parameters) {
+  return method === "network.addDataCollector"
+    ? Promise.reject(new ProtocolError("Nobody reads bodies here."))
+    : send.call(this, method, parameters);
+} as typeof send;
+
 /** How a browser is started. */
 export interface LaunchOptions {
   /** A folder with a manifest. */
@@ -95,7 +109,7 @@ export interface LaunchOptions {
   readonly languages?: string;
 }
 
-/** Starts a headless browser with an empty profile. */
+/** Starts a headless browser with a profile in which nobody was anywhere. */
 export async function launch(kind: BrowserKind, options: LaunchOptions): Promise<LaunchedBrowser> {
   const { extension } = options;
   if (extension !== undefined && !existsSync(`${extension}/manifest.json`)) {
@@ -131,6 +145,7 @@ async function chromium(options: LaunchOptions): Promise<Browser> {
     pipe: true,
     enableExtensions: options.extension === undefined ? false : [options.extension],
     acceptInsecureCerts: true,
+    ...UNHEARD,
     protocolTimeout: PROTOCOL_TIMEOUT_MS,
     args: [
       "--no-sandbox",
@@ -175,11 +190,15 @@ export function firefoxNetwork(proxyPort: number): Record<string, boolean | numb
 }
 
 async function firefox(options: LaunchOptions): Promise<Browser> {
-  return puppeteer.launch({
+  const executablePath = findExecutable("FIREFOX", FIREFOX_PATHS);
+  const profile = await firefoxProfile(executablePath, firefoxNetwork(options.proxyPort));
+  const browser = await puppeteer.launch({
     browser: "firefox",
-    executablePath: findExecutable("FIREFOX", FIREFOX_PATHS),
+    executablePath,
+    userDataDir: profile.folder,
     headless: options.headless ?? true,
     acceptInsecureCerts: true,
+    ...UNHEARD,
     protocolTimeout: PROTOCOL_TIMEOUT_MS,
     extraPrefsFirefox: {
       ...firefoxNetwork(options.proxyPort),
@@ -215,6 +234,8 @@ async function firefox(options: LaunchOptions): Promise<Browser> {
       "security.OCSP.enabled": 0,
     },
   });
+  browser.process()?.once("exit", profile.remove);
+  return browser;
 }
 
 async function chromiumExtensionId(browser: Browser): Promise<string | undefined> {
