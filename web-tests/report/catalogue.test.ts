@@ -18,7 +18,6 @@ const read = (file: string): string => readFileSync(path.join(root, file), "utf8
 const DRIVEN_ELSEWHERE: Readonly<Record<string, string>> = {
   config: "web-tests/e2e/shields/config.spec.ts",
   location: "web-tests/e2e/shields/asking.spec.ts",
-  "room-nicknames": "web-tests/e2e/room-names.spec.ts",
   "unasked-media": "web-tests/e2e/shields/metadata.spec.ts",
 };
 

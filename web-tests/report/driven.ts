@@ -1,6 +1,6 @@
 /** What every session of the report has: two people, a browser, and what the servers saw of it. */
 import type { Page } from "puppeteer-core";
-import { launch } from "../support/browsers.ts";
+import { launchExtensionBrowser, storeSettings, until } from "../e2e/extension-pages.ts";
 import type { BrowserKind } from "../support/browsers.ts";
 import { holds, makeCanaries } from "../support/canaries.ts";
 import type { Canaries } from "../support/canaries.ts";
@@ -8,6 +8,7 @@ import { startPeer } from "../support/peer.ts";
 import type { Peer } from "../support/peer.ts";
 import type { Recorder } from "../support/recorder.ts";
 import type { Account } from "../support/synapse.ts";
+import { HOMESERVER } from "../support/world.ts";
 import type { World } from "../support/world.ts";
 import { countLeaks } from "./rows.ts";
 import type { Seen } from "./rows.ts";
@@ -36,21 +37,29 @@ export interface Stage {
   readonly canaries: Canaries;
   readonly peer: Peer;
   readonly bob: Account;
+  /** Opens the settings; not without Mantle. */
+  readonly openOptions: (() => Promise<Page>) | undefined;
 }
+
+/** In the address of what only shows whether settings are in force. */
+const PROBE = "settings.example.org";
 
 export abstract class DrivenSession {
   readonly checks: Record<string, true | string> = {};
   readonly refused: { step: string; error: string }[] = [];
   readonly elsewhere: Record<string, number> = {};
   userId = "";
+  chosenSince: number | undefined;
 
   protected readonly world: World;
   protected readonly page: Page;
   protected readonly canaries: Canaries;
   protected readonly peer: Peer;
   protected readonly bob: Account;
+  readonly #openOptions: (() => Promise<Page>) | undefined;
 
-  constructor({ world, page, canaries, peer, bob }: Stage) {
+  constructor({ world, page, canaries, peer, bob, openOptions }: Stage) {
+    this.#openOptions = openOptions;
     this.world = world;
     this.page = page;
     this.canaries = canaries;
@@ -68,6 +77,27 @@ export abstract class DrivenSession {
     } catch (error) {
       this.checks[what] = error instanceof Error ? error.message : String(error);
     }
+  }
+
+  /** Switches on, where there is Mantle, what is off as recommended; in force in the page by then. */
+  protected async choose(...shields: string[]): Promise<void> {
+    const options = await this.#openOptions?.();
+    if (options !== undefined) {
+      const modes = Object.fromEntries(shields.map((id) => [id, "on"]));
+      // That one is off, the homeserver is told.
+      await storeSettings(options, { version: 1, shields: { ...modes, typing: "off" } });
+      await options.close();
+      await until(() => this.#isTypingTold(), "the settings in the page", 60_000);
+    }
+    this.chosenSince = Date.now();
+  }
+
+  async #isTypingTold(): Promise<boolean> {
+    const path = `/_matrix/client/v3/rooms/!${Date.now()}:${PROBE}/typing/@me:example.org`;
+    await this.page.evaluate(async (url) => {
+      await fetch(url, { method: "PUT", body: '{"typing":true}' }).catch(() => undefined);
+    }, `https://${HOMESERVER}${path}`);
+    return this.world.recorder.exchanges.some((one) => one.path === path);
   }
 
   /** Whether the invitation that the other person just got says what the room is called. */
@@ -92,22 +122,27 @@ export async function runDriven(
   const bob = await world.synapse.register(`bob-${suffix}`, PASSWORD);
   const peer = await startPeer(world.synapse, bob);
   recorder.clear();
-  const browser = await launch(kind, {
+  const browser = await launchExtensionBrowser(kind, {
     proxyPort: recorder.port,
     ...(extension === undefined ? {} : { extension }),
   });
+  const openOptions =
+    extension === undefined ? undefined : () => browser.openExtensionPage("options.html");
   try {
     const page = await browser.newPage();
-    const session = begin({ world, page, canaries, peer, bob });
+    const session = begin({ world, page, canaries, peer, bob, openOptions });
     await session.run(`alice-${suffix}`);
     // What was sent last has arrived by now, beacons too.
     await new Promise((resume) => setTimeout(resume, 1_000));
     const seen: Seen = {
-      exchanges: recorder.exchanges.filter((exchange) => exchange.method !== "OPTIONS"),
+      exchanges: recorder.exchanges.filter(
+        ({ method, path }) => method !== "OPTIONS" && !path.includes(`:${PROBE}/`),
+      ),
       canaries,
       userId: session.userId,
       peerUserId: bob.userId,
       elsewhere: session.elsewhere,
+      chosenSince: session.chosenSince,
     };
     return {
       browser: kind,

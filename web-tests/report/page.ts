@@ -75,8 +75,13 @@ function line(row: ReportRow, kinds: readonly string[]): string {
           })
           .join("");
   return `<tr id="${escape(row.id)}"><td>${escape(row.what)}</td><td>${escape(row.to)}</td><td>${
-    row.shield === null ? "–" : escape(row.shield) + (row.shielded ? "" : " (to come)")
+    row.shield === null ? "–" : escape(row.shield) + said(row)
   }</td>${cells}</tr>`;
+}
+
+function said(row: ReportRow): string {
+  if (row.isChosen) return " (off as recommended, switched on here)";
+  return row.shielded ? "" : " (off as recommended)";
 }
 
 function capital(word: string): string {

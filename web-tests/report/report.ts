@@ -8,8 +8,10 @@ export interface ReportRow {
   readonly what: string;
   readonly to: string;
   readonly shield: string | null;
-  /** True when the shield exists and is on by default. */
+  /** True when the shield is on where this is counted. */
   readonly shielded: boolean;
+  /** True when it is off as recommended, and the session has switched it on. */
+  readonly isChosen: boolean;
   /** Why the session cannot make this leak happen, or null. */
   readonly notDriven: string | null;
   /** Times seen, by browser. */

@@ -141,16 +141,23 @@ function reportRow(
       ] ?? 0;
     counts[kind] = { without: seen(false), with: seen(true) };
   }
+  const isChosen =
+    row !== undefined &&
+    "isChosen" in row &&
+    sessions.every((session) => session.seen.chosenSince !== undefined);
   return {
     id: leak.id,
     section: `${leak.section} ${tables.sections[leak.section - 1] ?? ""}`,
     what: leak.what,
     to: leak.to,
     shield: leak.shield,
-    shielded: tables.shields.some(
-      // A shield that asks by default acts without asking where it can vouch for the outcome.
-      (shield) => shield.id === leak.shield && /^(on|ask)$/.test(shield.default),
-    ),
+    shielded:
+      isChosen ||
+      tables.shields.some(
+        // A shield that asks by default acts without asking where it can vouch for the outcome.
+        (shield) => shield.id === leak.shield && /^(on|ask)$/.test(shield.default),
+      ),
+    isChosen,
     notDriven: row !== undefined && "notDriven" in row ? row.notDriven : null,
     counts,
   };
@@ -185,7 +192,7 @@ export function reportTable(report: Report): string {
   for (const row of report.rows) {
     if (row.section !== section) lines.push([(section = row.section)]);
     lines.push([
-      `  ${row.shielded ? "●" : "○"} ${row.what}`,
+      `  ${row.shielded ? (row.isChosen ? "◐" : "●") : "○"} ${row.what}`,
       row.to,
       ...(row.notDriven === null
         ? kinds.flatMap((kind) => [
@@ -214,7 +221,8 @@ export function reportTable(report: Report): string {
     print(titles),
     ...lines.map((line) => (line.length === 1 ? `\n${line[0]}` : print(line))),
     "",
-    `● a shield is on for this leak, ○ none yet or none possible, – the session cannot cause it.`,
+    `● a shield is on for this leak, ◐ one that is off as recommended was switched on for it,`,
+    `○ none is on or none possible, – the session cannot cause it.`,
     `Numbers: how often the server learnt it; request headers: how many servers did.`,
     `${report.rows.length} leaks, ${driven} driven, ${shielded} with a shield that is on.`,
   ].join("\n");

@@ -89,12 +89,42 @@ class Session extends DrivenSession {
     await this.#calls(roomId, clearRoomId);
     await this.#others();
     await this.#olderKeys();
+    await this.#chosen();
     await this.check("no error was left unhandled", async () => {
       const errors = await unhandled(this.page);
       if (errors.length > 0) throw new Error(errors.join("; "));
     });
     await this.#signInElsewhere();
     await this.#leave();
+  }
+
+  /** What only people with Mantle see, so that it is off as recommended. */
+  async #chosen(): Promise<void> {
+    const { sealedNickname, avatarContent, ownPictureContent } = this.canaries;
+    await this.choose("relations", "room-pictures", "room-nicknames");
+    const picture = async (content: string): Promise<string> => {
+      const base64 = pictureHolding(content).toString("base64");
+      return (await drive(this.page, "uploadPicture", "me.png", "image/png", base64)).uri;
+    };
+    const wanted = { name: "Chosen", encrypted: true, invite: [this.bob.userId] };
+    const { roomId } = await drive(this.page, "createRoom", wanted);
+    await this.check("answered and reacted to a message", async () => {
+      await drive(this.page, "roomName", roomId, "Chosen");
+      await this.peer.join(roomId);
+      const { eventId } = await drive(this.page, "sendText", roomId, "to be answered");
+      await drive(this.page, "react", roomId, eventId, "👍");
+      await drive(this.page, "seeReactions", roomId, eventId, { "👍": [this.userId] });
+      await drive(this.page, "sendReply", roomId, eventId, "an answer for few");
+      await this.peer.receive(roomId, "an answer for few");
+    });
+    await this.check("gave the room a picture", async () => {
+      await drive(this.page, "setRoomAvatar", roomId, await picture(avatarContent));
+    });
+    await this.check("took a name and a picture for one room", async () => {
+      await drive(this.page, "setRoomNickname", roomId, sealedNickname);
+      await drive(this.page, "seeMember", roomId, this.userId, sealedNickname);
+      await drive(this.page, "setOwnRoomPicture", roomId, await picture(ownPictureContent));
+    });
   }
 
   /** Ways to sign in, and to look at one's sessions, that leave Element's page. */

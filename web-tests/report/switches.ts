@@ -28,6 +28,8 @@ export const SWITCHED_IN: Readonly<Record<string, string>> = {
   "history-keys": "web-tests/e2e/shields/history-keys.spec.ts",
   // What an upload is for, only the page knows.
   "room-avatar-upload": "web-tests/e2e/setting-room-pictures.spec.ts",
+  "room-nickname-encrypted": "web-tests/e2e/room-names.spec.ts",
+  "room-own-picture-encrypted": "web-tests/e2e/room-names.spec.ts",
   captcha: "web-tests/e2e/shields/third-party.spec.ts",
   "matrix-to": "web-tests/e2e/shields/permalinks.spec.ts",
   "homeserver-discovery": "web-tests/e2e/shields/config.spec.ts",

@@ -15,6 +15,7 @@ const FIELDS = [
   "keyword",
   "displayName",
   "roomNickname",
+  "sealedNickname",
   "deviceName",
   "reason",
   "redactionReason",
@@ -31,6 +32,7 @@ const FIELDS = [
   "pinned",
   "roomUpgradeName",
   "avatarContent",
+  "ownPictureContent",
   "sectionName",
 ] as const;
 
