@@ -69,6 +69,22 @@ export async function seeEvent(
   return shownEvent(roomId, eventId) as ShownEvent;
 }
 
+/** The event with this text, once it is here and decrypted. */
+export async function seeText(roomId: string, body: string): Promise<ShownEvent> {
+  const find = (): MatrixEvent | undefined =>
+    client()
+      .getRoom(roomId)
+      ?.getUnfilteredTimelineSet()
+      .getTimelines()
+      .flatMap((timeline) => timeline.getEvents())
+      .find((event) => event.getContent()["body"] === body);
+  await until(
+    () => find() !== undefined,
+    () => "a text",
+  );
+  return shownOf(find() as MatrixEvent);
+}
+
 function shownOf(event: MatrixEvent): ShownEvent {
   const body: unknown = event.getContent()["body"];
   return {
@@ -141,6 +157,32 @@ export async function sendAgain(roomId: string): Promise<number> {
   const failed = room?.getPendingEvents().filter((event) => event.status === "not_sent") ?? [];
   if (room !== null) for (const event of failed) await client().resendEvent(event, room);
   return failed.length;
+}
+
+/** What was written and did not leave, as Element keeps it: texts, and keys of reactions. */
+export function unsent(roomId: string): string[] {
+  const events = client().getRoom(roomId)?.getPendingEvents() ?? [];
+  return events
+    .filter((event) => event.status === "not_sent")
+    .map((event) => {
+      const { body, "m.relates_to": relation } = event.getContent();
+      return String(body ?? (relation as { key?: unknown } | undefined)?.key);
+    });
+}
+
+/** Whether the homeserver answers the client's syncs. */
+export function isInSync(): boolean {
+  return client().getSyncState() === "SYNCING";
+}
+
+/** As a browser that finds its network again lets the client know. */
+export function tryAtOnce(): void {
+  window.dispatchEvent(new Event("online"));
+}
+
+/** What is encrypted next in a room is encrypted for a key that nobody has yet. */
+export async function discardSession(roomId: string): Promise<void> {
+  await client().getCrypto()?.forceDiscardSession(roomId);
 }
 
 async function until(condition: () => boolean, what: () => string): Promise<void> {

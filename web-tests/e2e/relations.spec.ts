@@ -3,7 +3,7 @@
  * Each step goes on where the one before ended.
  */
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
+import { after, afterEach, before, describe, it } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { bothBrowsers } from "../support/browsers.ts";
 import { clientPage, drive, tryToDrive, unhandled } from "../support/client-page.ts";
@@ -12,6 +12,7 @@ import {
   aboutRoom,
   holdToDevice,
   homeserverFront,
+  isSync,
   lyingHomeserver,
   toClient,
 } from "../support/lies.ts";
@@ -23,7 +24,7 @@ import type { Recorder } from "../support/recorder.ts";
 import type { Account } from "../support/synapse.ts";
 import { HOMESERVER } from "../support/world.ts";
 import type { World } from "../support/world.ts";
-import { PASSWORD, startMixedWorld, WITHOUT_MANTLE } from "./encrypted-state/people.ts";
+import { givePower, PASSWORD, startMixedWorld, WITHOUT_MANTLE } from "./encrypted-state/people.ts";
 import type { Guarded, MixedWorld } from "./encrypted-state/people.ts";
 import { callApi, until } from "./extension-pages.ts";
 import type { ExtensionBrowser } from "./extension-pages.ts";
@@ -138,9 +139,10 @@ for (const kind of bothBrowsers) {
       people: Guarded[],
       expected: Record<string, string[]>,
       id = messageId,
+      room = roomId,
     ): Promise<void> => {
       for (const { page, label } of people) {
-        await drive(page, "seeReactions", roomId, id, expected).catch((error: unknown) => {
+        await drive(page, "seeReactions", room, id, expected).catch((error: unknown) => {
           throw new Error(`${label}: ${String(error)}`);
         });
       }
@@ -679,6 +681,345 @@ for (const kind of bothBrowsers) {
 
     it("no page had an error", async () => {
       for (const { page } of [...readers, dave]) assert.deepEqual(await unhandled(page), []);
+    });
+
+    // After that: a client whose line breaks has errors that nobody handles, with Mantle or without.
+    describe("through a line that breaks", () => {
+      /** Longer than what stands in ciphertext by chance. */
+      const WORDS = [
+        "From afar",
+        "Back home",
+        "Far Bay",
+        "Harbour",
+        "Robinson",
+        "Crusoe",
+        "Friday",
+      ];
+      let harbour: string;
+      /** Which events of theirs the homeserver has had since `countFrom`. */
+      const sent = async ({
+        userId,
+      }: Guarded): Promise<{ messages: number; redactions: number }> => {
+        const path = `/_matrix/client/v3/rooms/${encodeURIComponent(harbour)}/messages?dir=b&limit=200`;
+        const { chunk } = await world.synapse.call(carolAccount, "GET", path);
+        const events = (chunk as WireEvent[]).filter(
+          ({ sender, state_key: state }) => sender === userId && state === undefined,
+        );
+        const count = (type: string): number => events.filter((one) => one.type === type).length;
+        return { messages: count("m.room.encrypted"), redactions: count("m.room.redaction") };
+      };
+      /** Nothing that was set or written was ever readable. */
+      const nothingWasReadable = (): void => {
+        const toServer = recorder.to(HOMESERVER);
+        const readable = WORDS.filter((word) =>
+          toServer.some(({ body, path }) => body.includes(word) || path.includes(encodeURI(word))),
+        );
+        const reactions = toServer.filter(({ path }) => path.includes("/send/m.reaction/"));
+        const relations = toServer.filter(
+          ({ method, body }) =>
+            method === "PUT" && /m\.in_reply_to|m\.annotation/.test(body.toString()),
+        );
+        assert.deepEqual([readable, reactions.length, relations.length], [[], 0, 0]);
+      };
+      const siteOf = (one: Guarded): string => new URL(one.page.url()).origin;
+      /** Breaks somebody's line; with `last`, by losing the answer to that. */
+      const cutOff = (
+        one: Guarded,
+        last?: (request: { method: string; path: string }) => boolean,
+      ) => liar.cut(({ headers }) => headers.origin === siteOf(one), last);
+      const backInSync = (one: Guarded): Promise<void> =>
+        until(() => drive(one.page, "isInSync"), `${one.label} is in sync again`, LIMIT);
+      const seeBoth = async (
+        reactions: Record<string, Guarded[]>,
+        about: string,
+        people = [alice, bob],
+      ): Promise<void> => {
+        const ids = Object.entries(reactions).map(([key, by]) => [
+          key,
+          by.map((one) => one.userId),
+        ]);
+        await everybodySees(
+          people,
+          Object.fromEntries(ids) as Record<string, string[]>,
+          about,
+          harbour,
+        );
+      };
+      const seeReply = async (body: string, about: string): Promise<void> => {
+        for (const { page, label } of [alice, bob]) {
+          const shown = await drive(page, "seeText", harbour, body);
+          assert.equal(shown.replyTo, about, label);
+        }
+      };
+      const seeMember = async (of: Guarded, name: string): Promise<void> => {
+        for (const { page } of [alice, bob]) {
+          await drive(page, "seeMember", harbour, of.userId, name);
+        }
+      };
+      const seeName = async (name: string): Promise<void> => {
+        for (const one of [alice, bob]) await one.seeName(harbour, name);
+      };
+      const say = async (by: Guarded, body: string): Promise<string> => {
+        const { eventId } = await drive(by.page, "sendText", harbour, body);
+        for (const { page } of [alice, bob]) await drive(page, "seeEvent", harbour, eventId, body);
+        return eventId;
+      };
+
+      before(async () => {
+        await mixed.storeShields({ relations: "on", "room-nicknames": "on" });
+        ({ roomId: harbour } = await drive(alice.page, "createRoom", {
+          name: "Harbour",
+          encrypted: true,
+          invite: [bob.userId, carol.userId],
+        }));
+        await bob.join(harbour);
+        await carol.join(harbour);
+        await givePower(world, alice.credentials, harbour, bob.userId);
+        await seeName("Harbour");
+        for (const one of [alice, bob]) await say(one, `Hello from ${one.label}`);
+      });
+
+      afterEach(nothingWasReadable);
+
+      for (const how of ["the homeserver cannot be reached", "the browser is offline"] as const) {
+        it(`what both do meanwhile is there after it, once: ${how}`, async () => {
+          const isOffline = how === "the browser is offline";
+          const [away, home] = isOffline ? [bob, alice] : [alice, bob];
+          const about = await say(home, how);
+          recorder.clear();
+          const [mine, theirs] = [await sent(away), await sent(home)];
+          const cut = isOffline ? undefined : cutOff(away);
+          if (isOffline) await away.page.setOfflineMode(true);
+          // Whoever is cut off is told so, and keeps what they wrote.
+          const tried = await Promise.all([
+            tryToDrive(away.page, "react", harbour, about, "⛵"),
+            tryToDrive(away.page, "sendReply", harbour, about, `From afar: ${how}`),
+            tryToDrive(away.page, "setRoomName", harbour, `Far Bay: ${how}`),
+            tryToDrive(away.page, "setRoomNickname", harbour, `Robinson: ${how}`),
+          ]);
+          assert.deepEqual(
+            tried.map(({ ok }) => ok),
+            [false, false, false, false],
+          );
+          await drive(home.page, "react", harbour, about, "⚓");
+          await drive(home.page, "sendReply", harbour, about, `Back home: ${how}`);
+          await drive(home.page, "setRoomName", harbour, `Harbour: ${how}`);
+          await drive(home.page, "setRoomNickname", harbour, `Friday: ${how}`);
+          assert.deepEqual(await drive(away.page, "unsent", harbour), ["⛵", `From afar: ${how}`]);
+
+          cut?.mend();
+          if (isOffline) await away.page.setOfflineMode(false);
+          else await drive(away.page, "tryAtOnce");
+          await backInSync(away);
+          await seeName(`Harbour: ${how}`);
+          await seeMember(home, `Friday: ${how}`);
+          await seeBoth({ "⚓": [home] }, about, [home]);
+          assert.equal(await drive(away.page, "sendAgain", harbour), 2);
+          await drive(away.page, "setRoomName", harbour, `Far Bay: ${how}`);
+          await drive(away.page, "setRoomNickname", harbour, `Robinson: ${how}`);
+          await seeBoth({ "⛵": [away], "⚓": [home] }, about);
+          await seeReply(`From afar: ${how}`, about);
+          await seeReply(`Back home: ${how}`, about);
+          await seeName(`Far Bay: ${how}`);
+          await seeMember(away, `Robinson: ${how}`);
+          await seeMember(home, `Friday: ${how}`);
+          assert.equal((await sent(away)).messages, mine.messages + 2);
+          assert.equal((await sent(home)).messages, theirs.messages + 2);
+
+          for (const [one, key] of [
+            [away, "⛵"],
+            [home, "⚓"],
+          ] as const) {
+            const own = await drive(one.page, "ownReaction", harbour, about, key);
+            await drive(one.page, "removeEvent", harbour, own ?? "");
+          }
+          await seeBoth({}, about);
+        });
+      }
+
+      it("what arrived while its answer was lost is not there twice", async () => {
+        const about = await say(bob, "Lost answers");
+        recorder.clear();
+        const before = await sent(alice);
+        const isPut = ({ method, path }: { method: string; path: string }): boolean =>
+          method === "PUT" && path.includes("/send/m.room.encrypted/");
+        // Sent again before the client has heard that it was there.
+        let cut = cutOff(alice, isPut);
+        assert.equal((await tryToDrive(alice.page, "react", harbour, about, "🌊")).ok, false);
+        assert.ok(cut.isCut());
+        await seeBoth({ "🌊": [alice] }, about, [bob]);
+        const syncs = liar.hold(
+          (request) => isSync(request) && request.headers.origin === siteOf(alice),
+        );
+        cut.mend();
+        try {
+          assert.equal(await drive(alice.page, "sendAgain", harbour), 1);
+        } finally {
+          syncs.letGo();
+        }
+        await drive(alice.page, "tryAtOnce");
+        await seeBoth({ "🌊": [alice] }, about);
+        // Heard of before it is sent again.
+        cut = cutOff(alice, isPut);
+        assert.equal(
+          (await tryToDrive(alice.page, "sendReply", harbour, about, "From afar")).ok,
+          false,
+        );
+        assert.ok(cut.isCut());
+        cut.mend();
+        await drive(alice.page, "tryAtOnce");
+        await drive(alice.page, "allCameBack", harbour);
+        assert.equal(await drive(alice.page, "sendAgain", harbour), 0);
+        await seeReply("From afar", about);
+        assert.equal((await sent(alice)).messages, before.messages + 2);
+        const own = await drive(alice.page, "ownReaction", harbour, about, "🌊");
+        await drive(alice.page, "removeEvent", harbour, own ?? "");
+        await seeBoth({}, about);
+        // What is set in the room.
+        const isState = ({ method, path }: { method: string; path: string }): boolean =>
+          method === "PUT" && path.includes("/state/m.room.");
+        for (const [set, see] of [
+          [
+            () => tryToDrive(alice.page, "setRoomName", harbour, "Far Bay"),
+            () => seeName("Far Bay"),
+          ],
+          [
+            () => tryToDrive(alice.page, "setRoomNickname", harbour, "Crusoe"),
+            () => seeMember(alice, "Crusoe"),
+          ],
+        ] as const) {
+          cut = cutOff(alice, isState);
+          assert.equal((await set()).ok, false);
+          assert.ok(cut.isCut());
+          cut.mend();
+          await drive(alice.page, "tryAtOnce");
+          await see();
+          // Told that it was not set, a person sets it again.
+          assert.equal((await set()).ok, true);
+          await see();
+        }
+      });
+
+      it("what did not leave can be sent after it, also when the page was loaded again", async () => {
+        const about = await say(bob, "Not sent");
+        recorder.clear();
+        await drive(alice.page, "react", harbour, about, "🐟");
+        await seeBoth({ "🐟": [alice] }, about);
+        const cut = cutOff(alice);
+        const own = await drive(alice.page, "ownReaction", harbour, about, "🐟");
+        assert.equal((await tryToDrive(alice.page, "removeEvent", harbour, own ?? "")).ok, false);
+        cut.mend();
+        await drive(alice.page, "tryAtOnce");
+        assert.equal(await drive(alice.page, "sendAgain", harbour), 1);
+        await seeBoth({}, about);
+        // One each: what is written after something that did not leave is never encrypted, and matrix-js-sdk
+        // keeps nothing else over a reload.
+        const wrote = [
+          { one: alice, kept: "🐙", send: "react" },
+          { one: bob, kept: "From afar, and reloaded", send: "sendReply" },
+        ] as const;
+        await Promise.all(
+          wrote.map(async ({ one, kept, send }) => {
+            const { messages } = await sent(one);
+            const line = cutOff(one);
+            assert.equal((await tryToDrive(one.page, send, harbour, about, kept)).ok, false);
+            line.mend();
+            await one.restart({ reload: true });
+            // matrix-js-sdk decrypts nothing that has no event's id yet, so it cannot say what it was.
+            const unsent = async (): Promise<number> =>
+              (await drive(one.page, "unsent", harbour)).length;
+            await until(async () => (await unsent()) === 1, `${kept} is there`, LIMIT);
+            assert.equal(await drive(one.page, "sendAgain", harbour), 1);
+            await until(
+              async () => (await sent(one)).messages === messages + 1,
+              `${kept} has left`,
+              LIMIT,
+            );
+          }),
+        );
+        await seeBoth({ "🐙": [alice] }, about, [bob]);
+        const reply = await drive(alice.page, "seeText", harbour, "From afar, and reloaded");
+        assert.equal(reply.replyTo, about);
+      });
+
+      it("what comes in a gap, with keys that come later still, is there in the end", async () => {
+        const about = await say(alice, "Before the gap");
+        /** Quickly: what it says is nobody's secret. */
+        const fill = async (body: string): Promise<string> => {
+          const path = `/_matrix/client/v3/rooms/${encodeURIComponent(harbour)}/send/m.room.message`;
+          const content = { msgtype: "m.text", body };
+          const sent = await world.synapse.call(
+            carolAccount,
+            "PUT",
+            `${path}/${encodeURIComponent(body)}`,
+            content,
+          );
+          return String(sent["event_id"]);
+        };
+        recorder.clear();
+        const { lie, release, held } = holdToDevice();
+        const end = liar.tell(toClient(alice.accessToken(), lie));
+        const cut = cutOff(alice);
+        try {
+          await drive(bob.page, "discardSession", harbour);
+          await drive(bob.page, "react", harbour, about, "🔑");
+          await drive(bob.page, "sendReply", harbour, about, "Back home in the gap");
+          await drive(bob.page, "setRoomName", harbour, "Harbour in the gap");
+          await drive(bob.page, "setRoomNickname", harbour, "Friday in the gap");
+          await Promise.all(Array.from({ length: MANY }, (_, at) => fill(`gap ${at}`)));
+          const last = await fill("after the gap");
+          cut.mend();
+          await drive(alice.page, "tryAtOnce");
+          await drive(alice.page, "seeEvent", harbour, last, "after the gap");
+          const isGap = recorder.exchanges.some(
+            (one) =>
+              isSync(one) &&
+              one.headers.origin === siteOf(alice) &&
+              one.answer.includes('"limited":true'),
+          );
+          assert.ok(isGap, "there is a gap");
+          assert.deepEqual(await drive(alice.page, "reactionsTo", harbour, about), {});
+          await drive(alice.page, "loadAll", harbour);
+          await until(
+            async () => (await drive(alice.page, "undecryptable", harbour)) >= 2 && held() > 0,
+            "both wait for their key",
+            LIMIT,
+          );
+          release();
+          // The next answer brings the keys.
+          await fill("keys");
+          await seeBoth({ "🔑": [bob] }, about);
+          await seeReply("Back home in the gap", about);
+          await seeName("Harbour in the gap");
+          await seeMember(bob, "Friday in the gap");
+        } finally {
+          cut.mend();
+          end();
+        }
+      });
+
+      it("what waits for others to have its key leaves once, encrypted, when they can be reached", async () => {
+        const about = await say(bob, "Keys on their way");
+        recorder.clear();
+        const before = await sent(alice);
+        await drive(alice.page, "discardSession", harbour);
+        const cut = cutOff(
+          alice,
+          ({ method, path }) => method === "PUT" && path.includes("/sendToDevice/"),
+        );
+        const tried = [
+          tryToDrive(alice.page, "react", harbour, about, "🐚"),
+          tryToDrive(alice.page, "sendReply", harbour, about, "From afar, with a new key"),
+        ];
+        await until(() => cut.isCut(), "its key is on the way", LIMIT);
+        cut.mend();
+        await drive(alice.page, "tryAtOnce");
+        const isSent = (await Promise.all(tried)).map(({ ok }) => ok);
+        await drive(alice.page, "sendAgain", harbour);
+        await seeBoth({ "🐚": [alice] }, about);
+        await seeReply("From afar, with a new key", about);
+        assert.equal((await sent(alice)).messages, before.messages + 2, JSON.stringify(isSent));
+      });
     });
   });
 }

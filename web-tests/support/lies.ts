@@ -1,4 +1,5 @@
 /** A homeserver that lies: it forwards to a true one and changes what it tells its clients. */
+import type { ServerResponse } from "node:http";
 import { answerJson, corsHeaders, forward } from "./recorder.ts";
 import type { ResponseRewrite, Handler, RecordedRequest, Recorder } from "./recorder.ts";
 
@@ -41,6 +42,14 @@ export interface LyingHomeserver {
    * tells how many, and ends it.
    */
   fail(matches: (request: RecordedRequest) => boolean, how: Failure): () => number;
+  /**
+   * Breaks a client's line: what is under way gets no answer, and nothing more comes through. With
+   * `last` it breaks with the first such request, which the true server still does.
+   */
+  cut(
+    isClient: (request: RecordedRequest) => boolean,
+    last?: (request: RecordedRequest) => boolean,
+  ): { isCut(): boolean; mend(): void };
   /** Keeps requests from the true server until they are let go. */
   hold(matches: (request: RecordedRequest) => boolean): { held(): number; letGo(): void };
 }
@@ -50,6 +59,20 @@ export function lyingHomeserver(baseUrl: string): LyingHomeserver {
   const lies = new Set<Lie>();
   const failures = new Set<(request: RecordedRequest) => Failure | undefined>();
   const holds = new Set<(request: RecordedRequest) => Promise<void> | undefined>();
+  const lines = new Set<(request: RecordedRequest) => boolean | Promise<boolean>>();
+  const underWay = new Map<ServerResponse, RecordedRequest>();
+  const breakOff = (isClient: (request: RecordedRequest) => boolean): void => {
+    for (const [response, request] of underWay) if (isClient(request)) response.destroy();
+  };
+  /** What the true server does without anybody hearing of it. */
+  const doUnheard = async (request: RecordedRequest): Promise<void> => {
+    const { authorization = "" } = request.headers;
+    await fetch(baseUrl + request.path, {
+      method: request.method,
+      headers: { authorization, "content-type": "application/json" },
+      body: new Uint8Array(request.body),
+    });
+  };
   const rewrite: ResponseRewrite = (request, original) => {
     // Preflights and files are answered with no JSON at all.
     const isFile = request.method === "GET" && request.path.includes("/media/");
@@ -62,6 +85,13 @@ export function lyingHomeserver(baseUrl: string): LyingHomeserver {
   };
   return {
     route: async (request, response) => {
+      underWay.set(response, request);
+      response.once("close", () => underWay.delete(response));
+      for (const isCut of lines) {
+        if (!(await isCut(request))) continue;
+        response.destroy();
+        return undefined;
+      }
       if (request.method !== "OPTIONS") for (const hold of holds) await hold(request);
       for (const failure of failures) {
         const how = request.method === "OPTIONS" ? undefined : failure(request);
@@ -71,12 +101,7 @@ export function lyingHomeserver(baseUrl: string): LyingHomeserver {
           return answerJson(request, response, 429, wait);
         }
         if (how === "lost" || how === "cut" || how === "empty") {
-          const { authorization = "" } = request.headers;
-          await fetch(baseUrl + request.path, {
-            method: request.method,
-            headers: { authorization, "content-type": "application/json" },
-            body: new Uint8Array(request.body),
-          });
+          await doUnheard(request);
           if (how === "empty") return answerJson(request, response, 200, {});
           if (how === "cut") {
             const size = { "Content-Type": "application/json", "Content-Length": "100" };
@@ -107,6 +132,20 @@ export function lyingHomeserver(baseUrl: string): LyingHomeserver {
         failures.delete(failure);
         return count;
       };
+    },
+    cut: (isClient, last) => {
+      let isCut = last === undefined;
+      const line = (request: RecordedRequest): boolean | Promise<boolean> => {
+        if (!isClient(request)) return false;
+        if (isCut || request.method === "OPTIONS" || last?.(request) !== true) return isCut;
+        isCut = true;
+        // Nor by a sync that is under way.
+        breakOff((other) => other !== request && isClient(other));
+        return doUnheard(request).then(() => true);
+      };
+      lines.add(line);
+      if (isCut) breakOff(isClient);
+      return { isCut: () => isCut, mend: () => lines.delete(line) };
     },
     hold: (matches) => {
       let count = 0;

@@ -65,6 +65,8 @@ export interface RelationsRoom {
   findEventById(eventId: string): PageEvent | undefined;
   /** An event that is on its way out. */
   getEventForTxnId?(txnId: string): PageEvent | undefined;
+  /** Keeps what is on its way out for a page that is loaded again. */
+  savePendingEvents?(): void;
   hasEncryptionStateEvent(): boolean;
   getJoinedMembers(): { readonly userId: string }[];
   loadMembersIfNeeded(): Promise<unknown>;

@@ -45,6 +45,8 @@ let isEncrypted = true;
 let fails = false;
 /** What was encrypted. */
 let sealed: Plain[] = [];
+/** What matrix-js-sdk would find after a reload. */
+let kept: unknown;
 
 const crypto = {
   decryptEvent: () => Promise.reject(new Error("not asked")),
@@ -64,6 +66,9 @@ const room = {
   roomId: "!r:hs",
   hasEncryptionStateEvent: () => isEncrypted,
   getEventForTxnId: (id: string) => (id === "m/1" ? echo : undefined),
+  savePendingEvents: () => {
+    kept = structuredClone(echo?.event);
+  },
 };
 const client = {
   getCrypto: () => crypto,
@@ -118,6 +123,16 @@ describe("a reaction", () => {
     // What Element shows of it is what it showed before.
     const shown = (echo as unknown as PageEvent).getWireContent();
     assert.deepEqual(shown["m.relates_to"], REACTION);
+    // After a reload nobody could tell any more that it is inside: none is kept outside.
+    assert.deepEqual(kept, { type: "m.room.encrypted", content: CIPHER });
+  });
+
+  test("leaves again as it did, with the same ciphertext", async () => {
+    await send("m.reaction", body);
+    const again = (echo as unknown as PageEvent).getWireContent();
+    assert.deepEqual(sentBody(await send("m.room.encrypted", again)), CIPHER);
+    assert.deepEqual(sentBody(await send("m.room.encrypted", CIPHER)), "send");
+    assert.equal(sealed.length, 1);
   });
 
   test("leaves as it is in a room without encryption", async () => {
@@ -159,6 +174,9 @@ describe("an encrypted event", () => {
     const outcome = await send("m.room.encrypted", { ...CIPHER, "m.relates_to": REPLY });
     assert.deepEqual(sentBody(outcome), CIPHER);
     assert.equal(outcome.kind === "send" && outcome.url, undefined);
+    const shown = (echo as unknown as PageEvent).getWireContent();
+    assert.deepEqual(shown["m.relates_to"], REPLY);
+    assert.deepEqual(kept, { type: "m.room.encrypted", content: CIPHER });
   });
 
   test("is refused where the relation is not inside for certain", async () => {

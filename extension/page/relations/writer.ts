@@ -136,10 +136,12 @@ export class RelationWriter implements RequestHandler {
       return refused(text("reactionNotEncrypted"), "blocked");
     }
     this.#reader.trust(echo);
+    const outer = outerContent(content) ?? content;
+    keepForLater(room, echo, outer);
     return result<Outcome>({
       kind: "send",
       url: `${before}${ENCRYPTED}/${encodeUriPart(txnId)}${after}`,
-      body: stringify(outerContent(content) ?? content),
+      body: stringify(outer),
       noted: "rewritten",
     });
   }
@@ -155,9 +157,11 @@ export class RelationWriter implements RequestHandler {
       isSame(relationOf(inner[RELATES_TO]), relationOf(body[RELATES_TO]));
     if (!isInside) return refused(text("replyNotCertain"), "blocked");
     this.#reader.trust(echo);
+    const outer = outerContent(body) ?? body;
+    keepForLater(room, echo, outer);
     return result<Outcome>({
       kind: "send",
-      body: stringify(outerContent(body)),
+      body: stringify(outer),
       noted: "rewritten",
     });
   }
@@ -211,6 +215,19 @@ export class RelationWriter implements RequestHandler {
     if (choice !== "encrypt" && choice !== "readable") return undefined;
     if (key !== undefined) await pinned(rememberChoice(key, choice));
     return choice;
+  }
+}
+
+/**
+ * As it left: what does not arrive is sent once more, and after a reload matrix-js-sdk cannot decrypt
+ * what has no event's id yet, so that nobody could tell that the relation is inside.
+ */
+function keepForLater(room: RelationsRoom, { event }: PageEvent, outer: Plain): void {
+  event.content = outer;
+  try {
+    room.savePendingEvents?.();
+  } catch {
+    // It is kept the next time that its status changes.
   }
 }
 
