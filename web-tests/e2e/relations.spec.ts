@@ -788,7 +788,8 @@ for (const kind of bothBrowsers) {
           const about = await say(home, how);
           recorder.clear();
           const [mine, theirs] = [await sent(away), await sent(home)];
-          const cut = isOffline ? undefined : cutOff(away);
+          const cut = cutOff(away);
+          // By itself that does not hold in Chromium for a page that was loaded again: it sent all the same.
           if (isOffline) await away.page.setOfflineMode(true);
           // Whoever is cut off is told so, and keeps what they wrote.
           const tried = await Promise.all([
@@ -807,9 +808,9 @@ for (const kind of bothBrowsers) {
           await drive(home.page, "setRoomNickname", harbour, `Friday: ${how}`);
           assert.deepEqual(await drive(away.page, "unsent", harbour), ["⛵", `From afar: ${how}`]);
 
-          cut?.mend();
+          cut.mend();
           if (isOffline) await away.page.setOfflineMode(false);
-          else await drive(away.page, "tryAtOnce");
+          await drive(away.page, "tryAtOnce");
           await backInSync(away);
           await seeName(`Harbour: ${how}`);
           await seeMember(home, `Friday: ${how}`);
