@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { bothBrowsers } from "../support/browsers.ts";
 import type { BrowserKind } from "../support/browsers.ts";
+import { MORE_SHIELDS } from "../report/hostile-more.ts";
 import { makeHostileReport, requestsBelow } from "../report/hostile-world.ts";
 import type { Lies } from "../report/hostile-world.ts";
 import type { Report } from "../report/report.ts";
@@ -37,6 +38,14 @@ describe("leak report in a hostile world", { timeout: 800_000 }, () => {
       const silent = of(kind, (counts) => counts.without === 0);
       const leaking = of(kind, (counts) => counts.with > 0);
       assert.deepEqual({ kind, silent, leaking }, { kind, silent: [], leaking: [] });
+    }
+  });
+
+  it("shows what only this session does, for the shields of which no row is driven", () => {
+    for (const { browser, withMantle, seen } of sessions) {
+      const counts = MORE_SHIELDS.map((shield) => [shield, seen.elsewhere[shield] ?? -1] as const);
+      const wrong = counts.filter(([, count]) => (withMantle ? count !== 0 : count <= 0));
+      assert.deepEqual({ browser, withMantle, wrong }, { browser, withMantle, wrong: [] });
     }
   });
 

@@ -13,6 +13,7 @@ import { LOGIN_TOKENS } from "../support/single-sign-on.ts";
 import { HOMESERVER, MANAGER, startWorld } from "../support/world.ts";
 import type { World } from "../support/world.ts";
 import type { SessionResult } from "./driven.ts";
+import { CANARY_HOST, driveMore } from "./hostile-more.ts";
 import type { Report } from "./report.ts";
 import { countLeaks } from "./rows.ts";
 import { readTables, reportOf, testBuild } from "./run.ts";
@@ -80,7 +81,9 @@ const ACCOUNT_DATA: readonly { type: string; content: Plain }[] = [
     type: "im.vector.web.settings",
     content: { "SpotlightSearch.recentSearches": "planted", sendReadReceipts: true },
   },
-  { type: "m.media_preview_config", content: { media_previews: "on", invite_avatars: "on" } },
+  // A value that a person can set is believed; these are none.
+  { type: "m.media_preview_config", content: { media_previews: 7, invite_avatars: ["on"] } },
+  { type: "io.element.msc4278.media_preview_config", content: { media_previews: "always" } },
   { type: "im.vector.analytics", content: { pseudonymousAnalyticsOptIn: true, id: "planted" } },
   { type: "__proto__", content: { constructor: { prototype: null } } },
 ];
@@ -119,7 +122,7 @@ export async function makeHostileReport(
     for (const kind of bothBrowsers) {
       for (const extension of [undefined, testBuild(kind)]) {
         say(`${kind} ${extension === undefined ? "without" : "with"} Mantle …`);
-        const { seen, ...result } = await runSession(world, kind, extension);
+        const { seen, ...result } = await runSession(world, kind, extension, { more: driveMore });
         const below = { ...seen, exchanges: seen.exchanges.map(belowBase) };
         sessions.push({ ...result, seen: below, leaks: countLeaks(below) });
       }
@@ -144,8 +147,22 @@ async function hostileConfig(): Promise<Buffer> {
     integrations_rest_url: BASE,
     integrations_widgets_urls: [...NAMED, ...MANY, null, 7, {}],
     room_directory: { servers: ["matrix.org", "chat.example.org", HOMESERVER, 7] },
-    setting_defaults: { breadcrumbs: true, "UIFeature.widgets": true, integrationProvisioning: true },
+    setting_defaults: {
+      breadcrumbs: true,
+      "UIFeature.widgets": true,
+      integrationProvisioning: true,
+      custom_themes: [
+        {
+          name: "Planted",
+          fonts: { faces: [{ src: [{ url: ` https:\\\\${CANARY_HOST}/x.woff2`, format: "woff2" }] }] },
+        },
+      ],
+    },
     jitsi_widget: { skip_built_in_welcome_screen: true },
+    "net.nordeck.element_web.module.widget_lifecycle": {
+      widget_permissions: { [`https://${CANARY_HOST}/*`]: { identity_approved: true } },
+    },
+    branding: { welcome_background_url: `url(https://${CANARY_HOST}/x.png)` },
   };
   const earlier =
     '{"integrations_ui_url":"https://honest.example/","posthog":null,"__proto__":{"sentry":null},';

@@ -30,11 +30,17 @@ export async function runSession(
   world: World,
   kind: BrowserKind,
   extension: string | undefined,
-  options: { slidingSync?: boolean } = {},
+  options: SessionOptions = {},
 ): Promise<SessionResult> {
   world.recorder.route("is.example.org", identityServer({ algorithms: ["none"] }));
-  const begin = (stage: Stage): Session => new Session(stage, options.slidingSync ?? false);
+  const begin = (stage: Stage): Session => new Session(stage, options);
   return runDriven(world, world.recorder, kind, extension, begin);
+}
+
+export interface SessionOptions {
+  readonly slidingSync?: boolean;
+  /** What is done besides while the person is signed in; what it counts, by id. */
+  readonly more?: (stage: Stage) => Promise<Record<string, number>>;
 }
 
 /** Leaves the page as Element does, by its own script, and waits for the next one. */
@@ -66,11 +72,13 @@ function post(
 }
 
 class Session extends DrivenSession {
-  readonly #slidingSync: boolean;
+  readonly #stage: Stage;
+  readonly #options: SessionOptions;
 
-  constructor(stage: Stage, slidingSync: boolean) {
+  constructor(stage: Stage, options: SessionOptions) {
     super(stage);
-    this.#slidingSync = slidingSync;
+    this.#stage = stage;
+    this.#options = options;
   }
 
   async run(user: string): Promise<void> {
@@ -89,6 +97,12 @@ class Session extends DrivenSession {
     await this.#calls(roomId, clearRoomId);
     await this.#others();
     await this.#olderKeys();
+    const { more } = this.#options;
+    if (more !== undefined) {
+      await this.check("did what only this session does", async () => {
+        Object.assign(this.elsewhere, await more(this.#stage));
+      });
+    }
     await this.#chosen();
     await this.check("no error was left unhandled", async () => {
       const errors = await unhandled(this.page);
@@ -235,10 +249,11 @@ class Session extends DrivenSession {
     const { userId } = await drive(this.page, "register", user, PASSWORD);
     this.userId = userId;
     const credentials = await drive(this.page, "login", user, PASSWORD);
+    const { slidingSync = false } = this.#options;
     await this.check("synced", () =>
       drive(this.page, "start", credentials, {
-        storage: this.#slidingSync ? "memory" : "indexeddb",
-        slidingSync: this.#slidingSync,
+        storage: slidingSync ? "memory" : "indexeddb",
+        slidingSync,
       }),
     );
     await this.#try("login by e-mail", "homeserverCall", "POST", "/_matrix/client/v3/login", {
