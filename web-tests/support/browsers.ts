@@ -137,6 +137,22 @@ export async function launch(kind: BrowserKind, options: LaunchOptions): Promise
   };
 }
 
+/** Takes a page's network away, or gives it back, as the browser's own switch does. */
+export async function setOffline(kind: BrowserKind, page: Page, isOffline: boolean): Promise<void> {
+  if (kind === "firefox") return page.setOfflineMode(isOffline);
+  // Puppeteer's own does nothing where it is not told of the network.
+  const session = await page.createCDPSession();
+  await session.send("Network.enable");
+  await session.send("Network.emulateNetworkConditions", {
+    offline: isOffline,
+    latency: 0,
+    downloadThroughput: -1,
+    uploadThroughput: -1,
+  });
+  // What a session set ends with it.
+  if (!isOffline) await session.detach();
+}
+
 async function chromium(options: LaunchOptions): Promise<Browser> {
   const { spkiHash } = await certificate();
   return puppeteer.launch({
