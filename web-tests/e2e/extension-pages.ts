@@ -4,9 +4,11 @@ import puppeteer from "puppeteer-core";
 import type { Browser, CDPSession, Page } from "puppeteer-core";
 import {
   PROTOCOL_TIMEOUT_MS,
+  UNHEARD,
   type BrowserKind,
   dismissFirstRun,
   firefoxNetwork,
+  firefoxWithProfile,
   launch,
 } from "../support/browsers.ts";
 import { project } from "../../scripts/project.ts";
@@ -133,11 +135,14 @@ async function inChromium(options: ExtensionBrowserOptions): Promise<ExtensionBr
 
 /** Own settings beside those of `support/browsers.ts`: a fixed address for extension pages. */
 async function inFirefox(options: ExtensionBrowserOptions): Promise<ExtensionBrowser> {
+  const { executablePath, profile } = await firefoxWithProfile(options.proxyPort);
   const browser = await puppeteer.launch({
     browser: "firefox",
-    executablePath: process.env["FIREFOX"] ?? "/usr/bin/firefox-esr",
+    executablePath,
+    userDataDir: profile.folder,
     headless: true,
     acceptInsecureCerts: true,
+    ...UNHEARD,
     protocolTimeout: PROTOCOL_TIMEOUT_MS,
     // Lets a spec navigate to the extension's own pages.
     args: ["--remote-allow-system-access"],
@@ -163,6 +168,7 @@ async function inFirefox(options: ExtensionBrowserOptions): Promise<ExtensionBro
       "privacy.trackingprotection.enabled": false,
     },
   });
+  browser.process()?.once("exit", profile.remove);
   if (options.extension !== undefined) {
     await browser.installExtension(options.extension);
     if (options.keepFirstRun !== true) await dismissFirstRun("firefox", browser);

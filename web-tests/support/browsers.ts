@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import puppeteer, { ProtocolError } from "puppeteer-core";
-import type { Browser, Page } from "puppeteer-core";
+import type { Browser, CDPSession, Page } from "puppeteer-core";
 import { Session } from "puppeteer-core/internal/bidi/core/Session.js";
 import { certificate } from "./certificate.ts";
 import { firefoxProfile } from "./firefox-profile.ts";
+import type { FirefoxProfile } from "./firefox-profile.ts";
 
 /** The browsers every spec runs in. */
 export type BrowserKind = "chromium" | "firefox";
@@ -87,7 +88,7 @@ interface Connection {
  * What goes over the network the recorder sees: a browser that tells it too works a fifth more, and
  * Firefox goes on telling itself as long as somebody wants the bodies kept, which puppeteer asks for.
  */
-const UNHEARD = { networkEnabled: false, issuesEnabled: false } as const;
+export const UNHEARD = { networkEnabled: false, issuesEnabled: false } as const;
 const { send } = Session.prototype;
 Session.prototype.send = function (this: Session, method, parameters) {
   return method === "network.addDataCollector"
@@ -137,11 +138,15 @@ export async function launch(kind: BrowserKind, options: LaunchOptions): Promise
   };
 }
 
+/** What a session took away holds until that session gives it back. */
+const offline = new WeakMap<Page, CDPSession>();
+
 /** Takes a page's network away, or gives it back, as the browser's own switch does. */
 export async function setOffline(kind: BrowserKind, page: Page, isOffline: boolean): Promise<void> {
   if (kind === "firefox") return page.setOfflineMode(isOffline);
   // Puppeteer's own does nothing where it is not told of the network.
-  const session = await page.createCDPSession();
+  const session = offline.get(page) ?? (await page.createCDPSession());
+  offline.set(page, session);
   await session.send("Network.enable");
   await session.send("Network.emulateNetworkConditions", {
     offline: isOffline,
@@ -149,8 +154,9 @@ export async function setOffline(kind: BrowserKind, page: Page, isOffline: boole
     downloadThroughput: -1,
     uploadThroughput: -1,
   });
-  // What a session set ends with it.
-  if (!isOffline) await session.detach();
+  if (isOffline) return;
+  offline.delete(page);
+  await session.detach();
 }
 
 async function chromium(options: LaunchOptions): Promise<Browser> {
@@ -205,9 +211,19 @@ export function firefoxNetwork(proxyPort: number): Record<string, boolean | numb
   };
 }
 
-async function firefox(options: LaunchOptions): Promise<Browser> {
+/** Firefox's program, and a profile of one's own in which nobody was anywhere. */
+export async function firefoxWithProfile(
+  proxyPort: number,
+): Promise<{ executablePath: string; profile: FirefoxProfile }> {
   const executablePath = findExecutable("FIREFOX", FIREFOX_PATHS);
-  const profile = await firefoxProfile(executablePath, firefoxNetwork(options.proxyPort));
+  return {
+    executablePath,
+    profile: await firefoxProfile(executablePath, firefoxNetwork(proxyPort)),
+  };
+}
+
+async function firefox(options: LaunchOptions): Promise<Browser> {
+  const { executablePath, profile } = await firefoxWithProfile(options.proxyPort);
   const browser = await puppeteer.launch({
     browser: "firefox",
     executablePath,
