@@ -1,16 +1,7 @@
 /** Browsers in which a spec can also open Mantle's own pages and stop its background. */
 import { fileURLToPath } from "node:url";
-import puppeteer from "puppeteer-core";
 import type { Browser, CDPSession, Page } from "puppeteer-core";
-import {
-  PROTOCOL_TIMEOUT_MS,
-  UNHEARD,
-  type BrowserKind,
-  dismissFirstRun,
-  firefoxNetwork,
-  firefoxWithProfile,
-  launch,
-} from "../support/browsers.ts";
+import { type BrowserKind, dismissFirstRun, launch, launchFirefox } from "../support/browsers.ts";
 import { project } from "../../scripts/project.ts";
 
 export interface ExtensionBrowser {
@@ -135,15 +126,7 @@ async function inChromium(options: ExtensionBrowserOptions): Promise<ExtensionBr
 
 /** Own settings beside those of `support/browsers.ts`: a fixed address for extension pages. */
 async function inFirefox(options: ExtensionBrowserOptions): Promise<ExtensionBrowser> {
-  const { executablePath, profile } = await firefoxWithProfile(options.proxyPort);
-  const browser = await puppeteer.launch({
-    browser: "firefox",
-    executablePath,
-    userDataDir: profile.folder,
-    headless: true,
-    acceptInsecureCerts: true,
-    ...UNHEARD,
-    protocolTimeout: PROTOCOL_TIMEOUT_MS,
+  const browser = await launchFirefox(options, {
     // Lets a spec navigate to the extension's own pages.
     args: ["--remote-allow-system-access"],
     env: options.home === undefined ? process.env : { ...process.env, HOME: options.home },
@@ -152,23 +135,9 @@ async function inFirefox(options: ExtensionBrowserOptions): Promise<ExtensionBro
       "extensions.webextensions.uuids": JSON.stringify({ [FIREFOX_ID]: FIREFOX_UUID }),
       // Stands for the person's "Allow" in the browser's own question.
       "extensions.webextOptionalPermissionPrompts": false,
-      ...firefoxNetwork(options.proxyPort),
-      ...(options.languages === undefined ? {} : { "intl.accept_languages": options.languages }),
-      "network.http.speculative-parallel-limit": 0,
       "network.prefetch-next": true,
-      "browser.safebrowsing.downloads.remote.enabled": false,
-      "browser.safebrowsing.malware.enabled": false,
-      "browser.safebrowsing.phishing.enabled": false,
-      "extensions.update.enabled": false,
-      // Calls between pages of one machine.
-      "media.peerconnection.ice.loopback": true,
-      "media.peerconnection.ice.obfuscate_host_addresses": false,
-      "media.navigator.streams.fake": options.fakeMedia ?? false,
-      "media.navigator.permission.disabled": options.fakeMedia ?? false,
-      "privacy.trackingprotection.enabled": false,
     },
   });
-  browser.process()?.once("exit", profile.remove);
   if (options.extension !== undefined) {
     await browser.installExtension(options.extension);
     if (options.keepFirstRun !== true) await dismissFirstRun("firefox", browser);

@@ -398,10 +398,7 @@ for (const kind of bothBrowsers) {
     });
 
     it("who joins later sees the picture", async () => {
-      const { roomId } = await drive(alice.page, "createRoom", {
-        name: "Later",
-        encrypted: true,
-      });
+      const { roomId } = await drive(alice.page, "createRoom", { name: "Later", encrypted: true });
       await settled(alice, roomId, "Later");
       await takePicture(alice, roomId, plainPicture(BLUE, 80));
       await drive(alice.page, "seeMemberPicture", roomId, alice.userId, BLUE);

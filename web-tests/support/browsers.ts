@@ -1,11 +1,10 @@
 import { existsSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import puppeteer, { ProtocolError } from "puppeteer-core";
-import type { Browser, CDPSession, Page } from "puppeteer-core";
+import type { Browser, CDPSession, LaunchOptions as FirefoxOptions, Page } from "puppeteer-core";
 import { Session } from "puppeteer-core/internal/bidi/core/Session.js";
 import { certificate } from "./certificate.ts";
 import { firefoxProfile } from "./firefox-profile.ts";
-import type { FirefoxProfile } from "./firefox-profile.ts";
 
 /** The browsers every spec runs in. */
 export type BrowserKind = "chromium" | "firefox";
@@ -88,7 +87,7 @@ interface Connection {
  * What goes over the network the recorder sees: a browser that tells it too works a fifth more, and
  * Firefox goes on telling itself as long as somebody wants the bodies kept, which puppeteer asks for.
  */
-export const UNHEARD = { networkEnabled: false, issuesEnabled: false } as const;
+const UNHEARD = { networkEnabled: false, issuesEnabled: false } as const;
 const { send } = Session.prototype;
 Session.prototype.send = function (this: Session, method, parameters) {
   return method === "network.addDataCollector"
@@ -211,20 +210,16 @@ export function firefoxNetwork(proxyPort: number): Record<string, boolean | numb
   };
 }
 
-/** Firefox's program, and a profile of one's own in which nobody was anywhere. */
-export async function firefoxWithProfile(
-  proxyPort: number,
-): Promise<{ executablePath: string; profile: FirefoxProfile }> {
+/** Firefox with a profile in which nobody was anywhere, which goes when the browser does. */
+export async function launchFirefox(
+  options: Pick<LaunchOptions, "proxyPort" | "headless" | "fakeMedia" | "languages">,
+  more: Pick<FirefoxOptions, "args" | "env" | "extraPrefsFirefox">,
+): Promise<Browser> {
   const executablePath = findExecutable("FIREFOX", FIREFOX_PATHS);
-  return {
-    executablePath,
-    profile: await firefoxProfile(executablePath, firefoxNetwork(proxyPort)),
-  };
-}
-
-async function firefox(options: LaunchOptions): Promise<Browser> {
-  const { executablePath, profile } = await firefoxWithProfile(options.proxyPort);
+  const network = firefoxNetwork(options.proxyPort);
+  const profile = await firefoxProfile(executablePath, network);
   const browser = await puppeteer.launch({
+    ...more,
     browser: "firefox",
     executablePath,
     userDataDir: profile.folder,
@@ -233,18 +228,35 @@ async function firefox(options: LaunchOptions): Promise<Browser> {
     ...UNHEARD,
     protocolTimeout: PROTOCOL_TIMEOUT_MS,
     extraPrefsFirefox: {
-      ...firefoxNetwork(options.proxyPort),
+      ...network,
       ...(options.languages === undefined ? {} : { "intl.accept_languages": options.languages }),
-      "network.http.http3.enable": false,
       "network.http.speculative-parallel-limit": 0,
+      "browser.safebrowsing.malware.enabled": false,
+      "browser.safebrowsing.phishing.enabled": false,
+      "browser.safebrowsing.downloads.remote.enabled": false,
+      "extensions.update.enabled": false,
+      // Calls between pages of one machine.
+      "media.peerconnection.ice.loopback": true,
+      "media.peerconnection.ice.obfuscate_host_addresses": false,
+      "media.navigator.streams.fake": options.fakeMedia ?? false,
+      "media.navigator.permission.disabled": options.fakeMedia ?? false,
+      "privacy.trackingprotection.enabled": false,
+      ...more.extraPrefsFirefox,
+    },
+  });
+  browser.process()?.once("exit", profile.remove);
+  return browser;
+}
+
+function firefox(options: LaunchOptions): Promise<Browser> {
+  return launchFirefox(options, {
+    extraPrefsFirefox: {
+      "network.http.http3.enable": false,
       "network.prefetch-next": false,
       "network.dns.disablePrefetch": true,
       "app.normandy.enabled": false,
       "app.update.enabled": false,
       "browser.region.network.url": "",
-      "browser.safebrowsing.malware.enabled": false,
-      "browser.safebrowsing.phishing.enabled": false,
-      "browser.safebrowsing.downloads.remote.enabled": false,
       "browser.search.update": false,
       "browser.contentblocking.report.lockwise.enabled": false,
       "datareporting.policy.dataSubmissionEnabled": false,
@@ -252,22 +264,13 @@ async function firefox(options: LaunchOptions): Promise<Browser> {
       "extensions.blocklist.enabled": false,
       "extensions.getAddons.cache.enabled": false,
       "extensions.systemAddon.update.enabled": false,
-      "extensions.update.enabled": false,
       "media.gmp-manager.updateEnabled": false,
-      // Calls between pages of one machine.
-      "media.peerconnection.ice.loopback": true,
-      "media.peerconnection.ice.obfuscate_host_addresses": false,
-      "media.navigator.streams.fake": options.fakeMedia ?? false,
-      "media.navigator.permission.disabled": options.fakeMedia ?? false,
-      "privacy.trackingprotection.enabled": false,
       "privacy.trackingprotection.pbmode.enabled": false,
       "toolkit.telemetry.enabled": false,
       "toolkit.telemetry.server": "",
       "security.OCSP.enabled": 0,
     },
   });
-  browser.process()?.once("exit", profile.remove);
-  return browser;
 }
 
 async function chromiumExtensionId(browser: Browser): Promise<string | undefined> {

@@ -20,6 +20,17 @@ fn engine() -> Engine {
     engine
 }
 
+/// One in which every shield has this mode.
+fn all_shields(mode: &str) -> Engine {
+    let ids: Vec<_> = mantle_shields::shields::SHIELDS
+        .iter()
+        .map(|shield| format!("\"{}\":\"{mode}\"", shield.info().id))
+        .collect();
+    let mut engine = Engine::new("https://chat.example.org/app/");
+    engine.apply_settings(Some(&format!(r#"{{"shields":{{{}}}}}"#, ids.join(","))), None);
+    engine
+}
+
 /// As the boundary does: a response that nothing concerns is not copied in.
 fn shown(engine: &mut Engine, method: &str, url: &str, body: &[u8]) -> Vec<u8> {
     let mut read = |at: usize, into: &mut [u8]| {
@@ -407,12 +418,7 @@ fn a_response_that_no_honest_server_gives_is_not_read_at_all() {
         assert!(told.contains("\"blocked\""), "{url}: {told}");
         // Whoever only watches, or has it off, is given what came.
         for mode in ["flag", "off"] {
-            let ids: Vec<_> = mantle_shields::shields::SHIELDS
-                .iter()
-                .map(|shield| format!("\"{}\":\"{mode}\"", shield.info().id))
-                .collect();
-            let mut open = Engine::new("https://chat.example.org/app/");
-            open.apply_settings(Some(&format!(r#"{{"shields":{{{}}}}}"#, ids.join(","))), None);
+            let mut open = all_shields(mode);
             assert!(shown(&mut open, "GET", url, &long(BOUND + 1)) == long(BOUND + 1), "{mode}");
         }
     }
@@ -484,12 +490,7 @@ fn a_sync_that_no_honest_server_gives_is_not_gone_over() {
         assert!(shown(&mut engine, "GET", &url, hostile.as_bytes()).is_empty(), "{url} {what}");
         let told = serde_json::to_string(&engine.effects(0)).unwrap();
         assert!(told.contains("\"blocked\""), "{url}: {told}");
-        let ids: Vec<_> = mantle_shields::shields::SHIELDS
-            .iter()
-            .map(|shield| format!("\"{}\":\"flag\"", shield.info().id))
-            .collect();
-        let mut open = Engine::new("https://chat.example.org/app/");
-        open.apply_settings(Some(&format!(r#"{{"shields":{{{}}}}}"#, ids.join(","))), None);
+        let mut open = all_shields("flag");
         let read = shown(&mut open, "GET", &url, hostile.as_bytes());
         assert!(read == hostile.as_bytes(), "{url} {what}: only watched");
     }

@@ -135,13 +135,10 @@ export class RelationWriter implements RequestHandler {
     if ((echo.event.type as string) !== ENCRYPTED || typeof content?.["ciphertext"] !== "string") {
       return refused(text("reactionNotEncrypted"), "blocked");
     }
-    this.#reader.trust(echo);
-    const outer = outerContent(content) ?? content;
-    keepForLater(room, echo, outer);
     return result<Outcome>({
       kind: "send",
       url: `${before}${ENCRYPTED}/${encodeUriPart(txnId)}${after}`,
-      body: stringify(outer),
+      body: this.#leaving(room, echo, content),
       noted: "rewritten",
     });
   }
@@ -156,14 +153,28 @@ export class RelationWriter implements RequestHandler {
       isPlain(inner) &&
       isSame(relationOf(inner[RELATES_TO]), relationOf(body[RELATES_TO]));
     if (!isInside) return refused(text("replyNotCertain"), "blocked");
-    this.#reader.trust(echo);
-    const outer = outerContent(body) ?? body;
-    keepForLater(room, echo, outer);
     return result<Outcome>({
       kind: "send",
-      body: stringify(outer),
+      body: this.#leaving(room, echo, body),
       noted: "rewritten",
     });
+  }
+
+  /**
+   * The body of an event that leaves, without what is inside. Element keeps it as it left: what does
+   * not arrive is sent once more, and after a reload matrix-js-sdk cannot decrypt what has no event's
+   * id yet, so that nobody could tell that the relation is inside.
+   */
+  #leaving(room: RelationsRoom, echo: PageEvent, content: Plain): string {
+    this.#reader.trust(echo);
+    const outer = outerContent(content) ?? content;
+    echo.event.content = outer;
+    try {
+      room.savePendingEvents?.();
+    } catch {
+      // It is kept the next time that its status changes.
+    }
+    return stringify(outer);
   }
 
   /** undefined: not to be sent. */
@@ -215,19 +226,6 @@ export class RelationWriter implements RequestHandler {
     if (choice !== "encrypt" && choice !== "readable") return undefined;
     if (key !== undefined) await pinned(rememberChoice(key, choice));
     return choice;
-  }
-}
-
-/**
- * As it left: what does not arrive is sent once more, and after a reload matrix-js-sdk cannot decrypt
- * what has no event's id yet, so that nobody could tell that the relation is inside.
- */
-function keepForLater(room: RelationsRoom, { event }: PageEvent, outer: Plain): void {
-  event.content = outer;
-  try {
-    room.savePendingEvents?.();
-  } catch {
-    // It is kept the next time that its status changes.
   }
 }
 

@@ -1,8 +1,8 @@
 //! Pictures nobody asked for: Element fetches them after a click.
 //!
 //! Catalogue section 8. Element (of 2026 and later) reads a setting from account data (MSC4278); where
-//! a first sync holds none, or one of which Element reads nothing, one is put in. The homeserver's copy stays as it is, and what the person
-//! sets later takes its place.
+//! a first sync holds none, or one of which Element reads nothing, one is put in. The homeserver's copy
+//! stays as it is, and what the person sets later takes its place.
 
 use super::{Context, EventTypes, Head, HeadStep, Info, ResponseStep, Shield, documented};
 use mantle_wire::json::{JsonError, get_str};
@@ -26,20 +26,22 @@ pub(super) static INFO: Info = Info {
     ..Info::PLAIN
 };
 
-/// Under the name of Matrix 1.19 and the one before; what is set under either is the person's.
-const EVENTS: [(&str, &str); 2] = [
-    (
-        "m.media_preview_config",
-        r#"{"type":"m.media_preview_config","content":{"media_previews":"private","invite_avatars":"off"}}"#,
-    ),
-    (
-        "io.element.msc4278.media_preview_config",
-        r#"{"type":"io.element.msc4278.media_preview_config","content":{"media_previews":"private","invite_avatars":"off"}}"#,
-    ),
-];
+/// The content of both events.
+macro_rules! careful {
+    () => {
+        r#"{"media_previews":"private","invite_avatars":"off"}"#
+    };
+}
 
-/// The content of both.
-const CAREFUL: &str = r#"{"media_previews":"private","invite_avatars":"off"}"#;
+macro_rules! event {
+    ($kind:literal) => {
+        ($kind, concat!(r#"{"type":""#, $kind, r#"","content":"#, careful!(), "}"))
+    };
+}
+
+/// Under the name of Matrix 1.19 and the one before; what is set under either is the person's.
+const EVENTS: [(&str, &str); 2] =
+    [event!("m.media_preview_config"), event!("io.element.msc4278.media_preview_config")];
 
 /// What Element reads of such an event; it takes anything else for unset, and then fetches all.
 const VALUES: [(&str, &[&str]); 2] =
@@ -74,7 +76,7 @@ impl Shield for UnaskedMedia {
                 return Ok(None);
             }
         }
-        Ok(Some(CAREFUL.to_owned()))
+        Ok(Some(careful!().to_owned()))
     }
 
     fn missing_account_data(&self) -> &'static [(&'static str, &'static str)] {
