@@ -65,7 +65,7 @@ const serviceAtoms = [
 ];
 /** An address that chance made of one of them, and that needs no more than cutting. */
 const plainAddress =
-  /^https:\/\/(?:[a-z0-9-]+\.)+[a-z0-9-]*[a-z][a-z0-9-]*(?::\d*)?(?:\/[\w.~!$&()*+,;=:@/-]*)?$/i;
+  /^https:\/\/(?!0x)(?:[a-z0-9-]+\.)*[a-z0-9-]*[a-z][a-z0-9-]*(?::\d*)?(?:\/[\w.~!$&()*+,;=:@/-]*)?$/i;
 const placeOf = (value: Json | undefined): string[] => {
   if (typeof value !== "string") return [];
   const place = services.get(value);
@@ -101,11 +101,16 @@ const kinds: readonly Kind[] = [
       if (!isObject(value) || !isObject(value["account_data"])) return value;
       const { events } = value["account_data"];
       if (!Array.isArray(events)) return value;
-      for (const event of events) {
-        if (!isObject(event) || event["type"] !== "m.identity_server") continue;
-        const content = event["content"];
+      const found = events
+        .filter(isObject)
+        .filter((event) => event["type"] === "m.identity_server" && Object.hasOwn(event, "content"));
+      // An account has one of a type; those before the last are emptied unread.
+      for (const event of found.slice(0, -1)) event["content"] = {};
+      const last = found.at(-1);
+      if (last !== undefined) {
+        const content = last["content"];
         if (isObject(content) && typeof content["base_url"] === "string") {
-          event["content"] = { base_url: null };
+          last["content"] = { base_url: null };
         }
       }
       return value;
@@ -287,7 +292,8 @@ function texts(random: (below: number) => number, kind: Kind): string {
   let text = object(0, 1 + random(3));
   if (kind.likely !== undefined && random(2) === 0) text = kind.likely(() => value(3));
   if (kind.url.includes("/sync") && random(2) === 0) {
-    text = `{"account_data":{"events":[${event()},${value(3)}]},${pick(kind.keys)}:${value(1)}}`;
+    const next = random(4) === 0 ? event() : value(3);
+    text = `{"account_data":{"events":[${event()},${next}]},${pick(kind.keys)}:${value(1)}}`;
   }
   if (kind.url.includes("turn") && random(2) === 0) {
     text = `{"uris":[${pick(atoms)},${pick(atoms)}],${pick(kind.keys)}:${value(1)}}`;

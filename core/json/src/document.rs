@@ -134,18 +134,18 @@ impl<'a> Document<'a> {
         Ok(document)
     }
 
-    /// Reads a body, and of the list at a path the events of these kinds; `None` where the list has not
-    /// fewer than `most` bytes, or members on the way to it have no end.
+    /// Reads a text without byte order mark, and of the list at a path the events of these kinds; `None`
+    /// where the list has not fewer than `most` bytes, or members on the way to it have no end.
     ///
     /// # Errors
-    /// [`JsonError::Malformed`] when the body is not JSON to the browser either.
+    /// [`JsonError::Malformed`] when the text is not JSON to the browser either.
     pub fn read_events(
-        body: &'a [u8],
+        text: &'a [u8],
         path: &str,
         kinds: &Kinds<'_>,
         most: usize,
     ) -> Result<Option<(Self, Vec<Event>)>, JsonError> {
-        let mut document = Self::new(without_mark(body));
+        let mut document = Self::new(text);
         let node = document.ask(&mut path.split('/'));
         let read = document.go(Some(&List { node, kinds, most }));
         if document.is_too_much {

@@ -103,6 +103,7 @@ fn cases() -> Vec<Case> {
         ),
         get(&format!("{HS}/sync?since=s1"), &sync(&identity)),
         get(&format!("{HS}/sync"), &sync(&identity)),
+        get(&format!("{HS}/sync?since=s1"), &sync(&format!("{identity},{identity}"))),
         get(&format!("{HS}/sync?since=s1"), &sync(&widgets)),
         Case {
             method: "POST",
@@ -243,9 +244,13 @@ fn events_of_many_devices_are_read_up_to_a_bound_and_take_no_others_place() {
 fn what_the_browser_refuses_stays_as_it_is() {
     for case in cases() {
         let whole = format!("{{{}}}", case.members);
-        for body in
-            [format!("{whole}x"), whole.trim_end_matches('}').to_owned(), format!("\u{a0}{whole}")]
-        {
+        for body in [
+            format!("{whole}x"),
+            whole.trim_end_matches('}').to_owned(),
+            format!("\u{a0}{whole}"),
+            // One mark is none of the text, a second is.
+            format!("\u{feff}\u{feff}{whole}"),
+        ] {
             let shown = shown(&mut engine(), case.method, &case.url, body.as_bytes());
             assert!(shown == body.as_bytes(), "{} {body}", case.url);
         }

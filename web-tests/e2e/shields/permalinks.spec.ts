@@ -81,6 +81,9 @@ for (const kind of bothBrowsers) {
         });
         await act(page);
         await pause(700);
+        // A new tab in Firefox is nowhere at first.
+        const isNowhere = (): boolean => opened.some((popup) => popup.url() === "about:blank");
+        for (let tries = 0; tries < 100 && isNowhere(); tries += 1) await pause(100);
         const stayed = await page
           .evaluate(() => (window as unknown as { age?: number }).age === 1)
           .catch(() => false);
