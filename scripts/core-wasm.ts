@@ -280,6 +280,9 @@ async function compile(
         path.join(root, "node_modules/binaryen/bin/wasm-opt"),
         unoptimised,
         ...wasmFeatures,
+        // Engines compile for speed what was called often enough, so what goes over every byte of a
+        // response stays a function of its own.
+        "--no-inline=*structural*",
         ...["-Oz", "--converge"],
         ...stripped,
         ...["-o", bound],
