@@ -1019,6 +1019,11 @@ impl Engine {
                 head.endpoint = Endpoint::Foreign;
             }
             Endpoint::Unknown => {}
+            // Nor is a homeserver first asked by a write: who names a call service, a manager or where an
+            // invitation is signed chooses how its path begins.
+            _ if is_write_to_matrix(&head) && self.learned.is_strange(host) => {
+                head.endpoint = Endpoint::Foreign;
+            }
             Endpoint::Logout => self.sign_out(),
             _ if head.route.is_client() => {
                 self.fresh |= self.learned.homeserver(host);
@@ -1043,6 +1048,19 @@ impl Engine {
         }
         Some(head)
     }
+}
+
+/// Whether a path says that this writes to a homeserver. Nobody but Element chooses that it syncs.
+fn is_write_to_matrix(head: &Head<'_>) -> bool {
+    let is_matrix = match head.endpoint {
+        Endpoint::SlidingSync => false,
+        Endpoint::Upload
+        | Endpoint::MediaCreate
+        | Endpoint::SynapseApi
+        | Endpoint::SynapseIsAdmin => true,
+        _ => head.route.is_client(),
+    };
+    is_matrix && !matches!(head.method, "GET" | "HEAD")
 }
 
 /// Whose content is kept under this key.

@@ -237,6 +237,12 @@ impl Learned {
         self.homeservers.iter().any(|said| said.what == host)
     }
 
+    /// Whether somebody has signed in, and Element has asked nothing of this host yet.
+    #[must_use]
+    pub(crate) fn is_strange(&self, host: &str) -> bool {
+        !self.is_nobody() && !self.is_homeserver(host) && !self.is_own(host)
+    }
+
     /// Whether nobody has signed in, as far as is known.
     const fn is_nobody(&self) -> bool {
         self.accounts.is_empty() && self.own_server.is_empty()

@@ -302,6 +302,53 @@ fn a_strangers_call_server_is_told_nothing_before_a_yes() {
     }
 }
 
+/// Paths of Matrix's behind which a row of the router takes whatever follows. Who names a call service,
+/// a manager or where an invitation is signed chooses how its path begins.
+const MATRIX_PATHS: [&str; 12] = [
+    "/_synapse",
+    "/_synapse/admin",
+    "/_matrix/client/v3/room_keys",
+    "/_matrix/client/v3/directory",
+    "/_matrix/client/v3/dehydrated_device",
+    "/_matrix/client/v3/profile",
+    "/_matrix/client/v3/rooms/!r:x/receipt",
+    "/_matrix/client/v3/rooms/!r:x/report",
+    "/_matrix/client/v1/login",
+    "/_matrix/client/unstable/io.element.msc4195/rtc/livekit",
+    "/_matrix/media/v3",
+    "/_matrix/x",
+];
+
+#[test]
+fn a_stranger_below_a_path_of_matrix_is_a_stranger_all_the_same() {
+    let mut told = Vec::new();
+    for page in [CALL_FRAME, "https://chat.example.org/app/"] {
+        for path in MATRIX_PATHS {
+            for (end, (_, body)) in ["/get_token", "/sfu/get"].iter().zip(TOKEN_REQUESTS) {
+                let mut engine = engine_at(page, "{}");
+                if page != CALL_FRAME {
+                    engine.decide("GET", &format!("{HS}/sync?timeout=0"));
+                }
+                let url = format!("https://sfu.example.net{path}{end}");
+                for _ in 0..2 {
+                    if posted(&mut engine, &url, "", body) == "sent" {
+                        told.push(format!("{page}: a token to {url}"));
+                    }
+                }
+            }
+        }
+    }
+    for path in ["/_matrix/client/v3/keys/upload", "/_matrix/media/v3/create", "/_synapse/x"] {
+        let mut engine = engine("{}");
+        engine.decide("GET", &format!("{HS}/sync?timeout=0"));
+        let url = format!("https://is.example.net{path}?mxid=%40a%3Ahs.example.org&token=x");
+        if posted(&mut engine, &url, "", "") != "refused" {
+            told.push(format!("a Matrix ID to {url}"));
+        }
+    }
+    assert!(told.is_empty(), "{told:#?}");
+}
+
 #[test]
 fn only_what_a_call_service_is_sent_can_be_agreed_to() {
     let (url, body) = TOKEN_REQUESTS[1];
