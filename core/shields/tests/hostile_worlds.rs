@@ -131,7 +131,7 @@ const FRAMES: [&str; 4] = [
 const LINKS: [&str; 3] = [
     "https://matrix.to/#/!r:x",
     "https://hs.example.org/_matrix/client/v3/login/sso/redirect?redirectUrl=https%3A%2F%2Fchat.example.org%2F%23%2Froom%2F!r",
-    "https://mobile.element.io/",
+    "https://mobile.element.io/?hs_url=https%3A%2F%2Fhs.example.org",
 ];
 
 const PROMPTS: [&str; 3] = [
@@ -655,6 +655,14 @@ fn no_spelling_of_another_servers_address_makes_a_shield_less_strict() {
                         weaker.insert((name, spelt));
                     }
                 }
+            }
+        }
+        for url in LINKS {
+            let is_minded = |url: &str| begun(&settings, HS).link(url).is_some();
+            for spelt in
+                spellings(url).into_iter().filter(|spelt| is_minded(url) && !is_minded(spelt))
+            {
+                weaker.insert((name, spelt));
             }
         }
         for url in PROMPTS.into_iter().filter(|what| what.contains("://")) {

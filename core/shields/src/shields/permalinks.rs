@@ -9,7 +9,7 @@ use super::{BodyStep, Context, Head, HeadStep, Info, ResponseStep, Shield, docum
 use mantle_settings::{OptionInfo, OptionKind};
 use mantle_wire::json::{Document, Edit, JsonError, quoted, utf8};
 use mantle_wire::route::Endpoint;
-use mantle_wire::url::percent_decoded;
+use mantle_wire::url::{Address, percent_decoded};
 use std::borrow::Cow;
 
 pub(super) struct Permalinks;
@@ -110,11 +110,14 @@ impl Shield for Permalinks {
     }
 }
 
-/// Where Element shows what a matrix.to link names.
+/// Where Element shows what a matrix.to link names, however its address is spelled: whoever writes one
+/// could make a stranger's link of it by a port, a name before it or a query.
 fn inside(url: &str) -> Option<String> {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
-    let rest = rest.strip_prefix("www.").unwrap_or(rest).strip_prefix("matrix.to")?;
-    let named = rest.strip_prefix("/#/").or_else(|| rest.strip_prefix("#/"))?;
+    let address = Address::parse(url)?;
+    if !["matrix.to", "www.matrix.to"].contains(&address.host_name()) {
+        return None;
+    }
+    let named = address.fragment.trim_start_matches('/');
     let id = named.split(['/', '?']).next().unwrap_or(named);
     let kind = match percent_decoded(id).chars().next()? {
         '@' => "user",
@@ -138,10 +141,14 @@ mod tests {
             ),
             ("http://www.matrix.to/#/%23a%3Ahs.example", Some("#/room/%23a%3Ahs.example")),
             ("https://matrix.to/#/#a:hs.example", Some("#/room/#a:hs.example")),
+            ("https://x@matrix.to:8443/#/@a:hs.example", Some("#/user/@a:hs.example")),
+            ("https://matrix.to./?x#@a:hs.example", Some("#/user/@a:hs.example")),
+            ("https://www.matrix.to//a#//!r:hs.example", Some("#/room/!r:hs.example")),
             ("https://matrix.to/", None),
             ("https://matrix.to/#/about", None),
             ("https://matrix.to.example.org/#/@a:hs.example", None),
             ("https://example.org/#/@a:hs.example", None),
+            ("https://matrix.to@example.org/#/@a:hs.example", None),
         ] {
             assert_eq!(inside(url).as_deref(), path, "{url}");
         }
