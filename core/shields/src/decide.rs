@@ -36,7 +36,7 @@ const MAX_READ: usize = 1 << 20;
 /// How much longer a sync response may become by what is kept on this device.
 const MAX_GROWTH: usize = 4 << 20;
 
-const HIDDEN: &str = "Mantle did not send this, because the homeserver's address hides what is asked of it: it may have no question mark and no number sign.";
+const HIDDEN: &str = "Mantle did not send this, because the homeserver's address, or an ID that it gave, hides what is asked of it: the address may have no question mark and no number sign.";
 const NOT_SENT: &str = "Mantle did not send this; let it ask you first in Mantle's settings.";
 
 /// What the browser side has to carry on.

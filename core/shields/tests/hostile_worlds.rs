@@ -674,3 +674,57 @@ fn no_spelling_of_another_servers_address_makes_a_shield_less_strict() {
     }
     assert!(weaker.is_empty(), "{weaker:#?}");
 }
+
+/// IDs that a homeserver makes up and that are no segment of a path: a URL parser takes them away, the
+/// last one with the segment before it.
+const NO_SEGMENTS: [&str; 3] = ["", ".", ".."];
+
+#[test]
+fn an_id_that_is_no_segment_of_a_path_hides_no_request() {
+    // As `new URL` leaves them.
+    let folded = |path: &str, id: &str| match id {
+        ".." => path.replace("rooms/!r:x/", "").replace("upload/x/ID", "upload/"),
+        _ => path.replace("rooms/!r:x/", "rooms/").replace("upload/x/ID", "upload/x/"),
+    };
+    let mut weaker = BTreeSet::new();
+    for (method, path, body) in [
+        ("PUT", "client/v3/rooms/!r:x/typing/@x:y", r#"{"typing":true}"#),
+        ("POST", "client/v3/rooms/!r:x/receipt/m.read/$e", "{}"),
+        ("POST", "client/v3/rooms/!r:x/read_markers", r#"{"m.read":"$e"}"#),
+        ("PUT", "client/v3/rooms/!r:x/state/m.room.name/", r#"{"name":"Plans"}"#),
+        ("PUT", "client/unstable/org.matrix.x/rooms/!r:x/state/m.room.topic", r#"{"topic":"x"}"#),
+        ("PUT", "client/v3/rooms/!r:x/state/m.room.avatar/", r#"{"url":"mxc://x/y"}"#),
+        (
+            "PUT",
+            "client/v3/rooms/!r:x/state/m.room.member/@x:y",
+            r#"{"membership":"join","displayname":"A"}"#,
+        ),
+        (
+            "PUT",
+            "client/v3/rooms/!r:x/send/m.room.message/t",
+            "https://chat.example.org/app/#/room/!r",
+        ),
+        (
+            "PUT",
+            "client/v3/rooms/!r:x/send/m.call.candidates/t",
+            r#"{"candidates":[{"candidate":"candidate:1 1 udp 1 192.0.2.1 9 typ host"}]}"#,
+        ),
+        ("POST", "client/v3/rooms/!r:x/invite", r#"{"medium":"email","address":"a@example.org"}"#),
+        ("POST", "client/v3/rooms/!r:x/upgrade", r#"{"new_version":"11"}"#),
+        ("PUT", "media/v3/upload/x/ID", "picture"),
+    ] {
+        for base in ["https://hs.example.org", "https://hs.example.org/_matrix/client/v3/directory"]
+        {
+            let mut engine = begun(r#"{"version":1,"profile":"strict"}"#, base);
+            let honest = request(&mut engine, method, base, &format!("/_matrix/{path}"), body);
+            assert!(honest.is_minded(&format!("/_matrix/{path} {body}")), "{path}");
+            for id in NO_SEGMENTS {
+                let path = format!("/_matrix/{}", folded(path, id));
+                if request(&mut engine, method, base, &path, body).is_sent {
+                    weaker.insert(format!("{method} {base}{path}"));
+                }
+            }
+        }
+    }
+    assert!(weaker.is_empty(), "{weaker:#?}");
+}

@@ -17,6 +17,11 @@ describe("without a working core", () => {
       ["POST", `${API}/rooms/!a:hs/invite`],
       ["PUT", `${API}/rooms/!a:hs/state/m.room.name/`],
       ["PUT", `${API}/rooms/!a:hs/state/m.room.name`],
+      // A room whose ID is "", "." or "..", as a URL parser leaves it.
+      ["PUT", `${API}/rooms//state/m.room.name/`],
+      ["PUT", `${API}/rooms/state/m.room.name/`],
+      ["PUT", `${API}/state/m.room.name/`],
+      ["POST", "https://hs.example/_matrix/client/unstable/org.example/invite"],
       ["PUT", `${API}/user/@a:hs/account_data/m.widgets`],
       ["DELETE", `${API}/devices/ABC`],
       ["POST", "https://hs.example/_matrix/media/v3/upload?filename=x"],
@@ -33,6 +38,8 @@ describe("without a working core", () => {
       "https://scalar.vector.im/api/x",
       "https://eu.posthog.com/capture",
       "wss://sentry.io/x",
+      "https://scalar.vector.im./api/x",
+      "https://user:word@eu.posthog.com.:8443/capture",
       "https://anyone.example/_matrix/identity/v2/lookup",
       "https://anyone.example/sub/_matrix/integrations/v1/account",
       "https://anyone.example/x?a=b&scalar_token=1",
@@ -49,6 +56,7 @@ describe("without a working core", () => {
       ["POST", "https://hs.example/login"],
       ["GET", "https://scalar.vector.im.example/"],
       ["GET", "https://notposthog.com/"],
+      ["GET", "https://posthog.com@hs.example/"],
       ["GET", `${API}/sync#/_matrix/identity`],
       ["GET", "https://hs.example/?x=/_matrix/identity/"],
     ] as const) {

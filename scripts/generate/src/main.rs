@@ -164,7 +164,7 @@ fn protected() -> Value {
         .map(|domain| domain.replace('.', r"\."))
         .collect();
     let domains = domains.join("|");
-    let below = format!(r"^(https?|wss?)://([^/?#]+\.)?({domains})(:\d+)?(/|\?|#|$)");
+    let below = format!(r"^(https?|wss?)://([^/?#]*[.@])?({domains})\.?(:\d+)?(/|\?|#|$)");
     json!({
         "refuse": protected_patterns()
             .into_iter()
