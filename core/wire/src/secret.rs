@@ -6,6 +6,9 @@ use std::borrow::Cow;
 use std::fmt;
 use zeroize::Zeroizing;
 
+/// How often a text is decoded in search of a secret. Element encodes once, or a text in a text.
+const MAX_LAYERS: usize = 4;
+
 /// A secret text: printed as dots, wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
@@ -29,23 +32,34 @@ impl Secret {
         memchr::memmem::find(bytes, self.0.as_bytes()).is_some()
     }
 
-    /// As [`Secret::is_in`], also within percent-encoding (twice), escapes of JSON, base64 of either
-    /// alphabet and so JSON Web Tokens, and hexadecimal digits.
+    /// As [`Secret::is_in`], also within percent-encoding and escapes of JSON, one in the other or
+    /// several times, and in each within base64 of either alphabet, and so JSON Web Tokens, and
+    /// hexadecimal digits.
     #[must_use]
     pub fn is_hidden_in(&self, bytes: &[u8]) -> bool {
         if self.is_written_in(bytes) {
             return true;
         }
         let mut text: Cow<'_, [u8]> = bytes.into();
-        for _ in 0..2 {
+        for _ in 0..MAX_LAYERS {
+            let length = text.len();
             if text.contains(&b'%') {
                 text = percent_bytes(&text).collect();
+            }
+            let is_other = text.len() < length;
+            if is_other && self.is_written_in(&text) {
+                return true;
+            }
+            if text.contains(&b'\\') {
+                text = unescaped(&text).into();
                 if self.is_written_in(&text) {
                     return true;
                 }
+            } else if !is_other {
+                break;
             }
         }
-        text.contains(&b'\\') && self.is_written_in(&unescaped(&text))
+        false
     }
 
     /// Plainly, in base64 or in hexadecimal digits.
@@ -168,6 +182,13 @@ mod tests {
             "eyJzeXRfdG9rZW4tMTIzLzQ1NiJ9",
             "a.eyJzeXRfdG9rZW4tMTIzLzQ1NiJ9.b",
             "c3l0X3Rva2VuLTEyMy80NTY%3D",
+            // One within the other, and once more.
+            "syt%25255Ftoken%25252D123%25252f456",
+            r#"{"a":"{\"b\":\"syt_token-123\\\/456\"}"}"#,
+            r#"{"a":"{\"b\":\"\\u0073yt_token-123/456\"}"}"#,
+            "%5Cu0073yt_token-123%5C%2F456",
+            r"\u0025\u0035Fsyt%5Ftoken%2D123%2f456",
+            r"\u00257Bsyt\u00255Ftoken-123/456",
         ] {
             assert!(secret.is_hidden_in(text.as_bytes()), "{text}");
         }
