@@ -1392,12 +1392,31 @@ fn bug_reports_are_known_by_the_configured_address() {
         ("https://support.example.org/r", "https://support.example.org/r"),
         ("https://chat.example.org/reports", "https://chat.example.org/reports"),
         ("/reports", "https://chat.example.org/reports"),
+        ("reports", "https://chat.example.org/app/reports"),
+        ("//support.example.org/r", "https://support.example.org/r"),
+        (" HTTPS://Support.example.org:443/r\n", "https://support.example.org/r"),
     ] {
         let mut engine = engine();
         let config = json!({ "bug_report_endpoint_url": configured }).to_string();
         engine.response("GET", "https://chat.example.org/app/config.json", 200, config.as_bytes());
         assert_eq!(engine.decide("POST", report) & flag::DELEGATE, flag::DELEGATE, "{report}");
         assert_eq!(engine.take_delegates()[0].question.unwrap().id, "report");
+    }
+    // Where only a URL parser can tell which address it is, Element is given none.
+    for configured in [
+        "https:/support.example.org/r",
+        "https:\\\\support.example.org\\r",
+        "https://support.example.org/x/../r",
+        "https://b\u{fc}cher.example/r",
+        "https://user@support.example.org/r",
+        "https://0x7f.1/r",
+        "../r",
+        "/\\support.example.org/r",
+    ] {
+        let config = json!({ "bug_report_endpoint_url": configured, "brand": "x" }).to_string();
+        let url = "https://chat.example.org/app/config.json";
+        let next = engine().response("GET", url, 200, config.as_bytes()).unwrap();
+        assert!(!String::from_utf8(next).unwrap().contains("bug_report"), "{configured}");
     }
     // Before any configuration by what such a service's path looks like.
     let url = "https://support.example.org/rageshake/api/submit";

@@ -12,7 +12,7 @@ use crate::verdict::{Action, Reply};
 use mantle_settings::Mode;
 use mantle_wire::json::{Document, Edit, JsonError, quoted};
 use mantle_wire::route::Endpoint;
-use mantle_wire::url::Address;
+use mantle_wire::url::{Address, Found, found};
 use std::borrow::Cow;
 
 /// Domains of the services that Element's own builds name.
@@ -132,13 +132,30 @@ impl Shield for Telemetry {
         context: &Context<'_>,
         body: &Document<'_>,
     ) -> Result<ResponseStep, JsonError> {
-        let urls = REPORT_URLS.iter().filter_map(|path| body.get_str(path));
-        let site = |path: &str| format!("https://{}{path}", context.page_host);
-        let reports = urls
-            .filter_map(|url| Place::of(&if url.starts_with('/') { site(&url) } else { url }))
-            // What is left is the whole site, which also serves Element.
-            .filter(|place| place.host != context.page_host || place.path_prefix != "/");
-        Ok(ResponseStep { reports: reports.collect(), ..ResponseStep::default() })
+        let mut step = ResponseStep::default();
+        for path in REPORT_URLS {
+            let Some(url) = body.get_str(path).filter(|url| !url.is_empty()) else { continue };
+            match reported_to(&url, context) {
+                // What is left is the whole site, which also serves Element.
+                Some(place) if place.host == context.page_host && place.path_prefix == "/" => {}
+                Some(place) => step.reports.push(place),
+                // Reports would leave unasked for where only a URL parser knows.
+                None => step.edits.push(Edit::remove(&[path])),
+            }
+        }
+        Ok(step)
+    }
+}
+
+/// Where reports go by the configuration, which may say it relative to the page; `None` where that
+/// cannot be told.
+fn reported_to(url: &str, context: &Context<'_>) -> Option<Place> {
+    if found(url) != Found::Relative {
+        return Place::of(url);
+    }
+    match url.trim_start().strip_prefix('/') {
+        Some(path) => Place::of(&format!("https://{}/{path}", context.page_host)),
+        None => Place::of(&format!("{}{}", context.page_folder, url.trim())),
     }
 }
 
