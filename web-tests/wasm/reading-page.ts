@@ -103,7 +103,9 @@ const kinds: readonly Kind[] = [
       if (!Array.isArray(events)) return value;
       const found = events
         .filter(isObject)
-        .filter((event) => event["type"] === "m.identity_server" && Object.hasOwn(event, "content"));
+        .filter(
+          (event) => event["type"] === "m.identity_server" && Object.hasOwn(event, "content"),
+        );
       // An account has one of a type; those before the last are emptied unread.
       for (const event of found.slice(0, -1)) event["content"] = {};
       const last = found.at(-1);
