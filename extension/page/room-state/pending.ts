@@ -39,8 +39,8 @@ export class PendingWrites {
   /** Rooms that were made while nothing could be stored, and what waits for them. */
   readonly #made = new Map<string, string>();
   #others: BroadcastChannel | undefined;
-  /** What nobody can tell the room of: since when that is so here, 0 where the person was told. */
-  readonly #unclear = new Map<string, number>();
+  /** What nobody can tell the room of: since when that is so here, or that the person was told. */
+  readonly #unclear = new Map<string, number | "told">();
   #isRunning = false;
   #isAsked = false;
   #wake: (() => void) | undefined;
@@ -286,10 +286,11 @@ export class PendingWrites {
 
   /** The room is there, and nobody can tell which it is, as it stays: the person can. */
   #tell({ pendingId, events }: Pending): void {
-    const unclearSince = this.#unclear.get(pendingId) ?? this.#now();
-    const isNew = unclearSince !== 0 && this.#now() - unclearSince < RECONCILE_AFTER_MS;
-    this.#unclear.set(pendingId, isNew ? unclearSince : 0);
-    if (isNew || unclearSince === 0) return;
+    const since = this.#unclear.get(pendingId) ?? this.#now();
+    if (since === "told") return;
+    const isNew = this.#now() - since < RECONCILE_AFTER_MS;
+    this.#unclear.set(pendingId, isNew ? since : "told");
+    if (isNew) return;
     for (const { eventType, contentJson } of events) {
       if (eventType !== "m.room.name") continue;
       const { name } = parseJson(contentJson) as { readonly name?: unknown };
