@@ -48,4 +48,13 @@ describe("what a test file needs", () => {
     assert.ok(command.includes("--test-concurrency=2"));
     assert.equal(command.at(-1), "a.spec.ts");
   });
+
+  it("may take as long as is said, and a quarter of an hour where nothing is", () => {
+    const limits = [{ limitSeconds: 3_600 }, {}].map((limit) =>
+      nodeTests(["a.spec.ts"], { concurrency: 1, ...limit }).find((one) =>
+        one.startsWith("--test-timeout"),
+      ),
+    );
+    assert.deepEqual(limits, ["--test-timeout=3600000", "--test-timeout=900000"]);
+  });
 });

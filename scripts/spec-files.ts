@@ -74,11 +74,11 @@ export function buildsFor(files: readonly string[]): TestBuild[] {
 /** The command that runs test files. */
 export function nodeTests(
   files: readonly string[],
-  options: { report?: string; concurrency: number; only?: string },
+  options: { report?: string; concurrency: number; only?: string; limitSeconds?: number },
 ): [string, ...string[]] {
   return [
     process.execPath,
-    ...["--import", "tsx", "--test", "--test-timeout=900000"],
+    ...["--import", "tsx", "--test", `--test-timeout=${(options.limitSeconds ?? 900) * 1_000}`],
     `--test-concurrency=${options.concurrency}`,
     ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
     ...(options.report === undefined

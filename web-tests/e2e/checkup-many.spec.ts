@@ -1,7 +1,8 @@
 /**
  * A repair of many rooms is cut off in the middle in every way it may be: its page closed while it runs
  * and while it rests, the background ended, Element reloaded, the homeserver slow, the network cut; it
- * goes on, and no room is changed twice. `MANTLE_ROOMS=200` makes it as many rooms.
+ * goes on, and no room is changed twice. `MANTLE_ROOMS=200` makes it as many rooms,
+ * which takes a quarter of an hour: run by `scripts/spec`, which lets it.
  */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
