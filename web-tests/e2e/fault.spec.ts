@@ -9,6 +9,7 @@ import path from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Page } from "puppeteer-core";
+import { violationsInPage } from "../support/axe.ts";
 import { bothBrowsers, launch } from "../support/browsers.ts";
 import type { LaunchedBrowser } from "../support/browsers.ts";
 import { answerJson, startRecorder, withPreflight } from "../support/recorder.ts";
@@ -247,6 +248,7 @@ for (const kind of bothBrowsers) {
         assert.equal(isDark, scheme === "dark");
         const file = path.join(screenshots, `notice-${kind}-${scheme}.png`) as `${string}.png`;
         pictures.push(Buffer.from(await page.screenshot({ path: file })));
+        assert.deepEqual(await violationsInPage(page), [], scheme);
         await browser?.close();
       }
       assert.ok(pictures.every((picture) => picture.length > 5_000));

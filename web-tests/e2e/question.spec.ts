@@ -6,6 +6,7 @@ import { after, before, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { build } from "esbuild";
 import type { Page } from "puppeteer-core";
+import { violationsInPage } from "../support/axe.ts";
 import { bothBrowsers } from "../support/browsers.ts";
 import { insideRoot, isAsked, noQuestion, openQuestion, press } from "../support/question.ts";
 import { startRecorder } from "../support/recorder.ts";
@@ -391,6 +392,7 @@ for (const kind of bothBrowsers) {
         await openQuestion(page);
         await page.keyboard.press("Tab");
         await page.screenshot({ path: path.join(shots, `question-${kind}-${scheme}.png`) });
+        assert.deepEqual(await violationsInPage(page), [], scheme);
         await page.keyboard.press("Escape");
         await noQuestion(page);
       }

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { ElementHandle, Page } from "puppeteer-core";
+import { drawnInPage } from "./question.ts";
 
 interface Axe {
   run(
@@ -26,6 +27,38 @@ export async function violations(page: Page): Promise<string[]> {
       nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary}`),
     );
   }, RULES);
+}
+
+/**
+ * The same of what Mantle shows in a page. No script sees into its closed roots, so that they are drawn
+ * once more in an empty page; fails where there is nothing.
+ */
+export async function violationsInPage(page: Page): Promise<string[]> {
+  const drawn = await drawnInPage(page);
+  if (drawn.length === 0) throw new Error("Mantle shows nothing in this page.");
+  const value = await page.evaluate(() =>
+    matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
+  );
+  const copy = await page.browser().newPage();
+  try {
+    // Firefox has one scheme for all pages.
+    await copy
+      .emulateMediaFeatures([{ name: "prefers-color-scheme", value }])
+      .catch(() => undefined);
+    await copy.setContent(
+      `<!doctype html><html lang="en"><title>Mantle</title><body>${drawn.join("")}</body></html>`,
+    );
+    await copy.$$eval("dialog", (all) => {
+      for (const dialog of all) {
+        dialog.close();
+        dialog.showModal();
+      }
+    });
+    return await violations(copy);
+  } finally {
+    await copy.close();
+    await page.bringToFront();
+  }
 }
 
 /**

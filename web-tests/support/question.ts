@@ -186,6 +186,21 @@ export async function noticeTexts(page: Page): Promise<string[]> {
   }
 }
 
+/** All that Mantle shows in the page, as HTML of its closed roots, with its styles. */
+export async function drawnInPage(page: Page): Promise<string[]> {
+  const drawn: string[] = [];
+  const count = (await page.$$("html > div")).length;
+  for (let at = 1; at <= count; at += 1) {
+    const html = await insideRoot(page, `html > div:nth-of-type(${at})`, (root) =>
+      root.querySelector("dialog, .tab, [role=status], [role=alert]") === null
+        ? ""
+        : root.innerHTML,
+    ).catch(() => "");
+    if (html !== "") drawn.push(html);
+  }
+  return drawn;
+}
+
 interface Box {
   readonly left: number;
   readonly top: number;
