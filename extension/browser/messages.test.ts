@@ -67,6 +67,20 @@ describe("texts", () => {
     });
   }
 
+  test("in French break no line at a space that belongs to a sign", () => {
+    // A no-break space, U+00A0, stands before : ; ? ! » and after «.
+    const inPage = JSON.parse(
+      readFileSync(new URL("page/texts/fr.json", EXTENSION), "utf8"),
+    ) as Record<string, string>;
+    const own = Object.entries(tableOf("fr")).map(
+      ([name, { message }]) => [name, message] as const,
+    );
+    const breaking = [...own, ...Object.entries(inPage)]
+      .filter(([, message]) => / [:;?!»]|« /.test(message))
+      .map(([name]) => name);
+    assert.deepEqual(breaking, []);
+  });
+
   test("of the Rust module are found by what it says in English, with what is put in", () => {
     const german = tableOf("de");
     const say = (sentence: string): string => translation(sentence, english, german);
