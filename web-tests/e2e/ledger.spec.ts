@@ -69,6 +69,13 @@ for (const kind of bothBrowsers) {
       const [row = ""] = await rows();
       assert.match(row, /Integration managers: (?:stopped|answered by Mantle)/);
       assert.match(row, /scalar\.vector\.im3×$/);
+      // A short list is no empty box.
+      const [list, line] = await ledger.evaluate(() =>
+        [".list", "#entries [role=row]"].map(
+          (part) => document.querySelector(part)?.getBoundingClientRect().height ?? 0,
+        ),
+      );
+      assert.ok(Number(list) < 1.5 * Number(line), `${list} pixels for a row of ${line}`);
       const kept = JSON.stringify(await callApi(ledger, "storage.local.get"));
       assert.equal(kept.includes("secret-token"), false);
     });
