@@ -1,24 +1,37 @@
 /**
  * scripts/pictures: the stores' pictures in every language (build/store-pictures), the README's popup,
- * and the head of the last leak report.
+ * and the head of the last leak report. `--views` takes every view instead, in both browsers, three
+ * languages, light and dark, narrow and wide (build/views), to be looked at.
  */
 
 import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
 
 import puppeteer from "puppeteer-core";
 
 import { takePictures } from "../web-tests/pictures/stores.ts";
+import { takeViews } from "../web-tests/pictures/views.ts";
+import { bothBrowsers } from "../web-tests/support/browsers.ts";
 import { Failure, main, programs, root } from "./process.ts";
 
 const folder = path.join(root, "docs/pictures");
 const stores = path.join(root, "build/store-pictures");
+const views = path.join(root, "build/views");
 const report = path.join(root, "report/report.html");
 
 main("pictures", async () => {
   if (!existsSync(path.join(root, "build/test/chromium/manifest.json"))) {
     throw new Failure("there is no build of the tests; run scripts/spec popup.");
+  }
+  const { values } = parseArgs({ options: { views: { type: "boolean", default: false } } });
+  if (values.views) {
+    for (const kind of bothBrowsers) {
+      const count = await takeViews(kind, views);
+      console.log(`pictures: ${count} of ${kind} in build/views`);
+    }
+    return 0;
   }
   mkdirSync(folder, { recursive: true });
   const taken = await takePictures(stores);
