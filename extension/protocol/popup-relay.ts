@@ -12,6 +12,8 @@ export interface PageState {
   kind: "page-state";
   relay: string;
   status: PageStatus | undefined;
+  /** A question of Mantle's stands in the page. The page could say so too; nothing hangs on it. */
+  isAsking: boolean;
 }
 
 /** True for the popup's question to a relay. */
@@ -25,5 +27,6 @@ export function readPageState(value: unknown): PageState | undefined {
     return undefined;
   }
   const { relay, status } = value;
-  return { kind: "page-state", relay, status: isStatus(status) ? status : undefined };
+  const isAsking = value["isAsking"] === true;
+  return { kind: "page-state", relay, status: isStatus(status) ? status : undefined, isAsking };
 }

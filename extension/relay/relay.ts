@@ -467,7 +467,8 @@ async function report(): Promise<void> {
 
 function answerQuery(message: unknown): Promise<unknown> | undefined {
   if (isPageQuery(message)) {
-    const state: PageState = { kind: "page-state", relay, status };
+    const isAsking = document.querySelector("[data-mantle-question]") !== null;
+    const state: PageState = { kind: "page-state", relay, status, isAsking };
     return Promise.resolve(state);
   }
   const checkUp = readCheckUpQuery(message);

@@ -247,6 +247,34 @@ for (const kind of bothBrowsers) {
           .map((summary) => summary.textContent ?? ""),
       );
 
+    /** Texts whose end is cut off: what is chosen in a list that folds, and what is too long for its place. */
+    const cutTexts = (page: Page): Promise<string[]> =>
+      page.evaluate(() => {
+        // What a list's arrow takes.
+        const ARROW = 20;
+        const pen = document.createElement("canvas").getContext("2d");
+        const chosen = [...document.querySelectorAll("select")]
+          .filter((list) => list.checkVisibility())
+          .filter((list) => {
+            const { font, paddingInlineStart, paddingInlineEnd } = getComputedStyle(list);
+            const around = parseFloat(paddingInlineStart) + parseFloat(paddingInlineEnd) + ARROW;
+            if (pen === null) return true;
+            pen.font = font;
+            const { width } = pen.measureText(list.selectedOptions[0]?.text ?? "");
+            return width > list.clientWidth - around;
+          })
+          .map((list) => list.selectedOptions[0]?.text ?? "");
+        const clipped = [...document.querySelectorAll<HTMLElement>("body *")]
+          .filter((one) => one.checkVisibility() && !one.matches(".unseen, legend"))
+          .filter((one) => getComputedStyle(one).overflowX === "hidden")
+          .filter(
+            (one) =>
+              one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 1,
+          )
+          .map((one) => one.textContent ?? "");
+        return [...chosen, ...clipped];
+      });
+
     for (const language of ["de", "fr"]) {
       it(`speaks ${language} to whoever wants it first`, async () => {
         const english = tableOf(kind, "en");
@@ -269,6 +297,7 @@ for (const kind of bothBrowsers) {
             assert.deepEqual(await sideways(page), [], name);
             assert.deepEqual(await brokenWords(page), [], name);
             assert.deepEqual(await raggedNames(page), [], name);
+            assert.deepEqual(await cutTexts(page), [], name);
             const path = join(SCREENSHOTS, `${name}-${kind}-${language}-320.png`);
             await page.screenshot({ path, fullPage: true });
             if (name !== "options") return;

@@ -248,7 +248,7 @@ for (const kind of bothBrowsers) {
           managed: document.querySelector<HTMLElement>("#managed")?.hidden,
           problems: document.querySelectorAll("#problems p").length,
           welcome: document.querySelector<HTMLElement>("#welcome")?.hidden,
-          profile: document.querySelector("#profile-choice")?.matches(":disabled"),
+          profile: document.querySelector("#profile-choice input")?.matches(":disabled"),
           days: document.querySelector<HTMLInputElement>("#option-general-ledgerDays")?.value,
           daysLocked: document.querySelector("#option-general-ledgerDays")?.matches(":disabled"),
           wanted: document.querySelector<HTMLElement>("[data-wanted]")?.dataset["wanted"],

@@ -3,7 +3,8 @@ import type { JSX } from "preact";
 
 import type { DayRow } from "../../browser/ledger.ts";
 import { counted, inDigits, language, text } from "../../browser/messages.ts";
-import { handledIn, nameOf } from "./selection.ts";
+import { nameOfShield } from "../shared/shield-name.ts";
+import { handledIn } from "./selection.ts";
 import { ACTIONS } from "./words.ts";
 
 /** Stands for the number in a text, so that it can be set apart wherever a language puts it. */
@@ -44,7 +45,7 @@ export function Row({ row }: { readonly row: DayRow }): JSX.Element {
         {timeOf(row.last)}
       </span>
       <span role="cell">
-        {`${nameOf(row.shield)}: ${text(ACTIONS[row.action])}`}
+        {`${nameOfShield(row.shield)}: ${text(ACTIONS[row.action])}`}
         <small>{row.endpoint}</small>
       </span>
       <span role="cell" class="to" title={row.host}>

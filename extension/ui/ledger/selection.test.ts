@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 
 import type { DayRow } from "../../browser/ledger.ts";
 import { PAGE_ROW } from "../../testing/rows.ts";
+import { nameOfShield } from "../shared/shield-name.ts";
 import {
   EVERYTHING,
   asCsv,
@@ -13,7 +14,6 @@ import {
   filterOf,
   handledIn,
   hostsOf,
-  nameOf,
   selected,
   stepsUpTo,
 } from "./selection.ts";
@@ -31,7 +31,7 @@ describe("the ledger's page", () => {
     const counted = [...readFileSync(decide, "utf8").matchAll(/ledger\.add\(\s*"(?<id>[^"]+)"/g)];
     const ids = new Set(counted.map(({ groups }) => groups?.["id"] ?? ""));
     assert.ok(ids.size > 0);
-    for (const id of ids) assert.notEqual(nameOf(id), id);
+    for (const id of ids) assert.notEqual(nameOfShield(id), id);
   });
 
   test("selects by every filter at once", () => {

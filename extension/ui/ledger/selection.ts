@@ -3,17 +3,6 @@ import { rollup, sum, ticks } from "d3-array";
 
 import type { DayRow } from "../../browser/ledger.ts";
 import { dayOf, isHandled } from "../../browser/ledger.ts";
-import { ofTables, text } from "../../browser/messages.ts";
-
-/** Decisions of no shield stand in the ledger under these names. */
-const OF_NO_SHIELD: readonly string[] = ["router"];
-
-/** What a row's shield is called. */
-export function nameOf(shield: string): string {
-  return OF_NO_SHIELD.includes(shield)
-    ? text("ledgerUnknown")
-    : ofTables(`shield_${shield}_name`, shield);
-}
 
 /** What the person asked for. */
 export interface Query {

@@ -1,7 +1,8 @@
 /** What the ledger's rows are called, searched and filtered by. */
 import type { DayRow } from "../../browser/ledger.ts";
 import { type MessageName, language, text } from "../../browser/messages.ts";
-import { type Query, nameOf } from "./selection.ts";
+import { nameOfShield } from "../shared/shield-name.ts";
+import type { Query } from "./selection.ts";
 
 export const ACTIONS: Readonly<Record<DayRow["action"], MessageName>> = {
   blocked: "action_blocked",
@@ -18,7 +19,13 @@ const words = new WeakMap<DayRow, string>();
 export function wordsOf(row: DayRow): string {
   const known = words.get(row);
   if (known !== undefined) return known;
-  const made = [nameOf(row.shield), row.shield, text(ACTIONS[row.action]), row.host, row.endpoint]
+  const made = [
+    nameOfShield(row.shield),
+    row.shield,
+    text(ACTIONS[row.action]),
+    row.host,
+    row.endpoint,
+  ]
     .join(" ")
     .toLowerCase();
   words.set(row, made);
@@ -38,7 +45,7 @@ export interface Choices {
 
 export function choicesOf(rows: readonly DayRow[]): Choices {
   return {
-    shields: named(new Set(rows.map(({ shield }) => shield)), nameOf),
+    shields: named(new Set(rows.map(({ shield }) => shield)), nameOfShield),
     hosts: named(new Set(rows.map(({ host }) => host)), (host) => host),
   };
 }

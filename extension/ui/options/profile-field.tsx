@@ -3,6 +3,7 @@ import { Component, type JSX } from "preact";
 
 import type { Profile, SettingsView } from "../../browser/settings-core.ts";
 import { text } from "../../browser/messages.ts";
+import { ChoiceLines } from "../shared/choice-lines.tsx";
 import { type ChangeSetting, changeTelling } from "../shared/setting-change.ts";
 
 const PROFILES: readonly Profile[] = ["recommended", "strict"];
@@ -23,19 +24,14 @@ export class ProfileField extends Component<Props, State> {
   override render({ profile }: Props, { trouble }: State): JSX.Element {
     return (
       <div class="field">
-        <label for="profile-choice">{text("profile")}</label>
-        <select
+        <ChoiceLines
           id="profile-choice"
+          title={text("profile")}
+          choices={PROFILES.map((one) => [one, text(`profile_${one}`)] as const)}
           value={profile.value}
-          disabled={profile.locked}
-          onChange={({ currentTarget }) => this.#choose(currentTarget.value)}
-        >
-          {PROFILES.map((one) => (
-            <option key={one} value={one}>
-              {text(`profile_${one}`)}
-            </option>
-          ))}
-        </select>
+          isLocked={profile.locked}
+          choose={(value) => this.#choose(value)}
+        />
         <span class="lock" hidden={!profile.locked}>
           {text("lockedByOrganisation")}
         </span>
@@ -46,9 +42,9 @@ export class ProfileField extends Component<Props, State> {
     );
   }
 
-  #choose(value: string): void {
+  #choose(value: string): Promise<void> {
     const profile = PROFILES.find((one) => one === value) ?? null;
     const tell = (trouble: string): void => this.setState({ trouble });
-    changeTelling(this.props.change, { type: "profile", profile }, tell).catch(() => undefined);
+    return changeTelling(this.props.change, { type: "profile", profile }, tell);
   }
 }

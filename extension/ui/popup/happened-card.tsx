@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 
 import type { PageRow } from "../../browser/ledger.ts";
 import { counted, inDigits, text } from "../../browser/messages.ts";
+import { nameOfShield } from "../shared/shield-name.ts";
 import { type Deed, deedsOf } from "./happened.ts";
 
 /** Lines that are there at once; a click shows the rest. */
@@ -54,10 +55,11 @@ export function HappenedCard({ rows, isHere, isKept, sessions }: HappenedCardPro
 function Deeds({ deeds }: { readonly deeds: readonly Deed[] }): JSX.Element {
   return (
     <ul>
-      {deeds.map(({ name, host, count }) => {
-        const [before = "", after = ""] = counted(name, count, [host], MARK).split(MARK);
+      {deeds.map(({ name, host, shield, count }) => {
+        const named = shield === undefined ? host : nameOfShield(shield);
+        const [before = "", after = ""] = counted(name, count, [named], MARK).split(MARK);
         return (
-          <li key={`${name} ${host}`} data-deed={name} data-host={host}>
+          <li key={`${name} ${named}`} data-deed={name} data-host={host}>
             {before}
             <b>{inDigits(count)}</b>
             {after}

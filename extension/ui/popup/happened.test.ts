@@ -43,7 +43,10 @@ describe("what happened", () => {
     assert.deepEqual(deeds, [
       { name: "did_encrypted_state", host: "", count: 2 },
       { name: "did_encrypted_room", host: "", count: 1 },
-      { name: "did_other", host: "", count: 44 },
+      { name: "did_other", host: "", shield: "encrypted-state", count: 41 },
+      { name: "did_other", host: "", shield: "device-name", count: 1 },
+      { name: "did_other", host: "", shield: "of-a-later-version", count: 1 },
+      { name: "did_other", host: "", shield: "constructor", count: 1 },
     ]);
   });
 

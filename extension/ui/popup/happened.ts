@@ -2,7 +2,7 @@
 import type { PageRow } from "../../browser/ledger.ts";
 import type { CountedName } from "../../browser/messages.ts";
 
-/** How requests of a shield are told of; what fits no line is told of as "other". */
+/** How requests of a shield are told of; what fits no line is told of by the shield's name. */
 interface Line {
   readonly name: CountedName;
   /** Which of its actions the text is true of. */
@@ -52,6 +52,7 @@ const LINES: Readonly<Record<string, Line | readonly Line[]>> = {
     },
   ],
 };
+/** Names the shield: what it is told of in its own words is there already. */
 const OTHER = "did_other";
 
 /** What one line says. */
@@ -59,6 +60,8 @@ export interface Deed {
   readonly name: CountedName;
   /** Empty where the text names none. */
   readonly host: string;
+  /** Only where the text names it. */
+  readonly shield?: string;
   readonly count: number;
 }
 
@@ -69,8 +72,9 @@ export function deedsOf(rows: readonly PageRow[]): Deed[] {
     const line = lineFor(row);
     const name = line?.name ?? OTHER;
     const host = line?.namesHost === true ? row.host : "";
-    const key = `${name} ${host}`;
-    deeds.set(key, { name, host, count: (deeds.get(key)?.count ?? 0) + row.count });
+    const named = line === undefined ? { shield: row.shield } : {};
+    const key = `${name} ${named.shield ?? host}`;
+    deeds.set(key, { name, host, ...named, count: (deeds.get(key)?.count ?? 0) + row.count });
   }
   return [...deeds.values()].sort(
     (a, b) => Number(a.name === OTHER) - Number(b.name === OTHER) || b.count - a.count,

@@ -58,6 +58,8 @@ export class NameFields extends Component<Props, State> {
             spellcheck={false}
             defaultValue={offered.name}
             ref={this.#field}
+            // What is typed now is not what was set; what is being done is still said.
+            onInput={() => this.state.isBusy !== true && this.setState({ outcome: "" })}
           />
           <button class="primary" type="submit">
             {text("ownNameSet")}

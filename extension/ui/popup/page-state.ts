@@ -21,6 +21,8 @@ export interface PageCondition {
   kind: PageKind;
   /** Id of the top frame's relay, where there is one. */
   relay?: string;
+  /** It waits for an answer of the person. */
+  isAsking?: boolean;
   /** The whole origin, where the person could add it or allow it. */
   site?: Site;
   /** The same origin with the page's folder, where that is not the root. */
@@ -61,7 +63,7 @@ async function askRelay(tabId: number): Promise<PageCondition | undefined> {
     }
     const kinds = { running: "protected", trapped: "trapped", "no-wasm": "no-wasm" } as const;
     const kind = state.status === undefined ? "starting" : kinds[state.status];
-    return { kind, relay: state.relay };
+    return { kind, relay: state.relay, isAsking: state.isAsking };
   } catch {
     // No content script of ours in that tab.
     return undefined;

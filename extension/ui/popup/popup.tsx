@@ -106,6 +106,9 @@ function Popup(view: State): JSX.Element {
           sessions={sessionName(settings)}
         />
         <section id="needs" aria-label={text("needsYou")}>
+          <section id="asking" class="card bad" hidden={condition?.isAsking !== true}>
+            {condition?.isAsking === true && <Asking />}
+          </section>
           <Problems
             problems={view.isBroken ? [text("settingsUnreadable")] : (read?.problems ?? [])}
           />
@@ -127,7 +130,6 @@ function Popup(view: State): JSX.Element {
           </section>
           <CheckUpCard found={view.found ?? 0} open={open} />
         </section>
-        <section id="checkup" hidden />
         <section
           id="pause"
           hidden={host === undefined || isLocked === undefined || pause !== undefined}
@@ -169,6 +171,19 @@ function Popup(view: State): JSX.Element {
           {text("clearCounts")}
         </button>
       </footer>
+    </>
+  );
+}
+
+/** Whoever opens the popup over a question may not have seen that it waits for them. */
+function Asking(): JSX.Element {
+  return (
+    <>
+      <h2>{text("asking")}</h2>
+      <p>{text("askingText")}</p>
+      <button class="primary" type="button" onClick={() => window.close()}>
+        {text("askingShow")}
+      </button>
     </>
   );
 }

@@ -16,7 +16,7 @@ interface Props {
 }
 
 interface State {
-  readonly isInvalid?: boolean;
+  readonly isInvalid?: boolean | undefined;
   readonly outcome: string;
 }
 
@@ -49,6 +49,8 @@ export class AllowList extends Component<Props, State> {
           placeholder={EXAMPLE}
           disabled={isLocked}
           ref={this.#input}
+          // What is typed now is neither saved nor refused.
+          onInput={() => this.setState({ isInvalid: undefined, outcome: "" })}
         />
         <p class="hint" id={hintId}>
           {text("allowHint", EXAMPLE)}

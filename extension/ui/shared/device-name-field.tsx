@@ -39,6 +39,8 @@ export class DeviceNameField extends Component<Props, State> {
           autocomplete="off"
           disabled={name.locked}
           ref={this.#input}
+          // What is typed now is not what was saved.
+          onInput={() => this.setState({ isSaved: false })}
           onKeyDown={({ key, isComposing }) => {
             if (key === "Enter" && !isComposing) this.#storeTyped();
           }}

@@ -3,6 +3,7 @@ import { Component, type JSX } from "preact";
 
 import type { OptionValue, OptionView } from "../../browser/settings-core.ts";
 import { ofTables, text } from "../../browser/messages.ts";
+import { ChoiceLines } from "./choice-lines.tsx";
 import { enteredFor, valueOf } from "./option-value.ts";
 import type { ChangeSetting } from "./setting-change.ts";
 
@@ -14,11 +15,11 @@ interface Props {
 }
 
 interface State {
-  /** Of the last change that was asked for. */
-  readonly isTaken?: boolean;
+  /** Of the last change that was asked for; undefined again once somebody edits the value. */
+  readonly isTaken?: boolean | undefined;
 }
 
-type Control = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;
+type Control = HTMLInputElement | HTMLTextAreaElement;
 
 export class OptionField extends Component<Props, State> {
   override state: State = {};
@@ -40,7 +41,6 @@ export class OptionField extends Component<Props, State> {
     const id = `option-${shield}-${option.key}`;
     return (
       <div class="field">
-        <label for={id}>{ofTables(`option_${shield}_${option.key}`, option.title)}</label>
         {this.#controlWith(id)}
         <div class="buttons">
           <button
@@ -62,32 +62,48 @@ export class OptionField extends Component<Props, State> {
 
   #controlWith(id: string): JSX.Element {
     const { shield, option } = this.props;
-    const { key, kind, locked } = option;
+    const { key, kind, locked, value } = option;
     const { isTaken } = this.state;
+    const title = ofTables(`option_${shield}_${key}`, this.props.option.title);
+    if (kind !== "flag" && "choice" in kind) {
+      return (
+        <ChoiceLines
+          id={id}
+          title={title}
+          choices={kind.choice.map(([choice, label]) => [
+            choice,
+            ofTables(`choice_${shield}_${key}_${choice}`, label),
+          ])}
+          value={String(value)}
+          isLocked={locked}
+          choose={(choice) => this.#store(choice)}
+        />
+      );
+    }
+    return (
+      <>
+        <label for={id}>{title}</label>
+        {this.#entryWith(id, isTaken)}
+      </>
+    );
+  }
+
+  #entryWith(id: string, isTaken: boolean | undefined): JSX.Element {
+    const { kind, locked } = this.props.option;
     const common = {
       id,
       disabled: locked,
       ref: this.#hold,
       ...(isTaken === undefined ? {} : { "aria-invalid": !isTaken }),
-      ...(isImmediate(option) ? { onChange: this.#set } : {}),
+      onInput: this.#edited,
+      ...(kind === "flag" ? { onChange: this.#set } : {}),
     };
     if (kind === "flag") return <input {...common} type="checkbox" />;
-    if ("choice" in kind) {
-      return (
-        <select {...common}>
-          {kind.choice.map(([value, label]) => (
-            <option key={value} value={value}>
-              {ofTables(`choice_${shield}_${key}_${value}`, label)}
-            </option>
-          ))}
-        </select>
-      );
-    }
     if ("list" in kind) return <textarea {...common} rows={2} spellcheck={false} />;
     if ("number" in kind) {
       return <input {...common} type="number" min={kind.number.min} max={kind.number.max} />;
     }
-    return <input {...common} type="text" maxLength={kind.text.max} />;
+    return <input {...common} type="text" maxLength={"text" in kind ? kind.text.max : undefined} />;
   }
 
   /** What a person is typing stays until the stored value changes. */
@@ -101,16 +117,24 @@ export class OptionField extends Component<Props, State> {
     else this.#control.value = entered.value;
   }
 
+  readonly #edited = (): void => this.setState({ isTaken: undefined });
+
   readonly #set = (): void => {
-    const { shield, option, change } = this.props;
     if (this.#control === null) return;
     const { value, checked = false } = this.#control as HTMLInputElement;
-    const entered: OptionValue = valueOf(option.kind, { value, checked });
-    change({ type: "option", shield, key: option.key, value: entered }).then(
-      () => this.setState({ isTaken: true }),
-      () => this.setState({ isTaken: false }),
-    );
+    this.#store(valueOf(this.props.option.kind, { value, checked })).catch(() => undefined);
   };
+
+  async #store(value: OptionValue): Promise<void> {
+    const { shield, option, change } = this.props;
+    try {
+      await change({ type: "option", shield, key: option.key, value });
+      this.setState({ isTaken: true });
+    } catch (error) {
+      this.setState({ isTaken: false });
+      throw error;
+    }
+  }
 }
 
 /** Applied at once, or by a button. */
