@@ -23,14 +23,17 @@ pub(crate) fn finds(source: &mut Source<'_>, is_known: &dyn Fn(&str) -> bool) ->
     // A response made to be walked over at every mark is worth a whole look.
     let mut budget = walk_budget(source.length);
     let found = source.any(|Window { bytes, from, own }| {
-        structural::any_mark(bytes, own.clone(), &mut |mark| {
-            match look(bytes, mark, is_known, &mut budget) {
-                Look::Nothing => false,
-                Look::Concern => true,
-                Look::Edge => {
-                    edges.push(from + mark);
-                    edges.len() > MAX_EDGES
-                }
+        structural::any_mark(bytes, own.clone(), &mut |mark| match look(
+            bytes,
+            mark,
+            is_known,
+            &mut budget,
+        ) {
+            Look::Nothing => false,
+            Look::Concern => true,
+            Look::Edge => {
+                edges.push(from + mark);
+                edges.len() > MAX_EDGES
             }
         })
     });
