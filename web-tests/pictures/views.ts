@@ -1,6 +1,7 @@
 /**
  * A picture of each view as people meet it, to be looked at: in each language, light and dark, narrow
- * and wide, and a question and a notice in Element's page. Nothing is judged here.
+ * and wide, and a question in Element's page. Nothing is judged here; notices and progress are
+ * pictured by `fault.spec.ts` and `element.spec.ts`.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -96,30 +97,10 @@ async function inElement(shown: Shown, person: Guarded): Promise<number> {
     await fetch(url, { ...init, body: '{"displayname":"A"}' }).catch(() => undefined);
   }, `${base}/profile/${person.userId}/displayname`);
   await openQuestion(page);
-  let count = await take(shown, page, "question", WIDTHS.page, false);
+  const count = await take(shown, page, "question", WIDTHS.page, false);
   await page.keyboard.press("Escape");
   await noQuestion(page);
   await answered;
-  // A room of Element's, whose name Mantle takes out and says so.
-  await page.evaluate(
-    async (url, room) => {
-      const init = { method: "POST", headers: { "Content-Type": "application/json" } };
-      await fetch(url, { ...init, body: room }).catch(() => undefined);
-    },
-    `${base}/createRoom`,
-    JSON.stringify({
-      name: "A",
-      initial_state: [
-        {
-          type: "m.room.encryption",
-          state_key: "",
-          content: { algorithm: "m.megolm.v1.aes-sha2" },
-        },
-      ],
-    }),
-  );
-  await pause(1_000);
-  count += await take(shown, page, "notice", WIDTHS.page, false);
   return count;
 }
 
