@@ -58,9 +58,14 @@ async function inLanguage(
     await settings.close();
     const table = readTable(language);
     const points = listingPoints(language);
-    const save = async (name: string, page: Page, caption: string): Promise<void> => {
+    const save = async (
+      name: string,
+      page: Page,
+      caption: string,
+      heading?: string,
+    ): Promise<void> => {
       const path = join(into, `${name}.png`);
-      const title = await page.$eval("h1", (one) => one.textContent ?? "");
+      const title = heading ?? (await page.$eval("h1", (one) => one.textContent ?? ""));
       const picture = await page.screenshot({ encoding: "base64" });
       await page.close();
       await compose(running, { path, language, title, caption, picture });
@@ -77,7 +82,8 @@ async function inLanguage(
     await checkUp.setViewport(PAGE_SIZE);
     await check(checkUp);
     await checkUp.$eval("#summary", (part) => part.scrollIntoView());
-    await save("2-check-up", checkUp, point(points, 5));
+    // Without the account, which stands on the page.
+    await save("2-check-up", checkUp, point(points, 5), message(table, "checkupTitle"));
     const first = await running.openExtensionPage("ledger.html");
     await fillLedger(first);
     await first.close();

@@ -45,7 +45,7 @@ export function Row({ row }: { readonly row: DayRow }): JSX.Element {
         {timeOf(row.last)}
       </span>
       <span role="cell">
-        {`${nameOfShield(row.shield)}: ${text(ACTIONS[row.action])}`}
+        {text("ledgerWhat", nameOfShield(row.shield), text(ACTIONS[row.action]))}
         <small>{row.endpoint}</small>
       </span>
       <span role="cell" class="to" title={row.host}>
