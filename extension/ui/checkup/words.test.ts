@@ -29,6 +29,15 @@ describe("the check-up's words", () => {
     assert.deepEqual(planOf(finding({ id: "presence" }), "Element"), []);
   });
 
+  test("say how long it takes where nobody would sit and wait for it", () => {
+    const rooms = (steps: number): string[] =>
+      planOf(finding({ id: "readable-rooms", count: steps, repair: { steps, undo: false } }), "");
+    const isSaid = (steps: number): boolean =>
+      rooms(steps).some((line) => line.startsWith("checkupPlanMinutes"));
+    assert.deepEqual([3, 20, 40, 200].map(isSaid), [false, false, true, true]);
+    assert.equal(planOf(finding({ count: 200, repair: { steps: 200, undo: true } }), "").length, 2);
+  });
+
   test("say what is left over, but not of what one change takes out whole", () => {
     const all = planOf(finding({}), "Element");
     assert.equal(all.length, 2);

@@ -15,14 +15,19 @@ export function nameOf({ name, of, parts }: FoundItem): string {
   return about === "" ? name : text("checkupItemOf", name, about);
 }
 
+/** What the encryption of a room's name takes, of which two are for clients without Mantle. */
+const SECONDS_A_ROOM = 3;
+
 /** One line a step, before anything is done. */
 export function planOf({ id, count, repair }: Finding, sessionName: string): string[] {
   const { plan } = FINDINGS[id];
   if (repair === null || plan === undefined) return [];
+  const minutes = id === "readable-rooms" ? Math.round((repair.steps * SECONDS_A_ROOM) / 60) : 0;
   const left = count - repair.steps;
   const isOne = ["integration-manager", "account-widgets", "state-pushes"].includes(id);
   return [
     counted(plan, repair.steps, [sessionName]),
+    ...(minutes < 2 ? [] : [counted("checkupPlanMinutes", minutes)]),
     // One change of the account is for all of them.
     ...(left === 0 || isOne ? [] : [counted("checkupPreviewRest", left)]),
     text(repair.undo ? "checkupPreviewUndo" : "checkupPreviewNoUndo"),
