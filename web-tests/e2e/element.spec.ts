@@ -40,6 +40,7 @@ import {
   writeMessage,
 } from "../element/session.ts";
 import { UI } from "../element/selectors.ts";
+import { violationsInPage } from "../support/axe.ts";
 import { bothBrowsers, launch } from "../support/browsers.ts";
 import type { BrowserKind } from "../support/browsers.ts";
 import { jpegWithPlace, makeCanaries } from "../support/canaries.ts";
@@ -176,6 +177,8 @@ for (const kind of bothBrowsers) {
           const file = `element-${kind}-free-${name}-${width}.png`;
           await page.screenshot({ path: path.join(screenshots, file) });
         }
+        // Of notices and questions their own specs ask, light and dark.
+        if (name === "progress") assert.deepEqual(await violationsInPage(page), []);
         await page.setViewport({ width: 1280, height: 800 });
       };
       // The name waits for the homeserver, and is said to.
