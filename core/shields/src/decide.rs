@@ -1054,11 +1054,8 @@ impl Engine {
 fn is_write_to_matrix(head: &Head<'_>) -> bool {
     let is_matrix = match head.endpoint {
         Endpoint::SlidingSync => false,
-        Endpoint::Upload
-        | Endpoint::MediaCreate
-        | Endpoint::SynapseApi
-        | Endpoint::SynapseIsAdmin => true,
-        _ => head.route.is_client(),
+        Endpoint::SynapseApi | Endpoint::SynapseIsAdmin => true,
+        _ => head.is_of_homeserver(),
     };
     is_matrix && !matches!(head.method, "GET" | "HEAD")
 }

@@ -316,6 +316,20 @@ impl<'a> Head<'a> {
         let route = route(method, &address);
         Some(Self { method, url, address, endpoint: route.endpoint, route })
     }
+
+    /// Whether it asks a homeserver for something by a path that a row knows.
+    #[must_use]
+    pub fn is_of_homeserver(&self) -> bool {
+        match self.endpoint {
+            Endpoint::Foreign => false,
+            Endpoint::Upload
+            | Endpoint::MediaCreate
+            | Endpoint::MediaConfig
+            | Endpoint::Download
+            | Endpoint::UrlPreview => true,
+            _ => self.route.is_client(),
+        }
+    }
 }
 
 /// A place of an integration manager, learned from config, `.well-known` or account data.

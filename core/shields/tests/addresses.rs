@@ -299,3 +299,83 @@ fn no_answer_switches_a_shield_off_or_breaks_element() {
         }
     }
 }
+
+#[test]
+fn no_token_of_one_homeserver_keeps_element_from_another() {
+    let mut refused = Vec::new();
+    // A server that issues tokens chooses them: parts of what Element asks of everybody.
+    for token in [
+        "/_matrix/client/",
+        "hs.example.org",
+        "https://",
+        "versions",
+        "m.login.password",
+        "initial_device_display_name",
+        "application/json",
+        "image/png",
+        "picture of something",
+    ] {
+        let mut engine = engine();
+        let evil = "https://evil.example/_matrix/client/v3/user/@a:evil.example";
+        let url = format!("{evil}/openid/request_token");
+        engine.decide("POST", &url);
+        let answer = format!(r#"{{"access_token":"{token}","matrix_server_name":"evil.example"}}"#);
+        engine.response("POST", &url, 200, answer.as_bytes());
+        // The session ended without a word to that server, and the person signs in elsewhere.
+        for (method, path, kind, body) in [
+            ("GET", "client/versions", "", ""),
+            ("GET", "client/v3/login", "", ""),
+            (
+                "POST",
+                "client/v3/login",
+                "application/json",
+                r#"{"type":"m.login.password","initial_device_display_name":"x"}"#,
+            ),
+            ("GET", "client/v3/sync?timeout=0", "", ""),
+            ("PUT", "client/v3/rooms/!r:x/send/m.room.message/t", "application/json", "{}"),
+            ("POST", "media/v3/upload", "image/png", "picture of something"),
+        ] {
+            let url = format!("https://hs.example.org/_matrix/{path}");
+            let mut flags = engine.decide(method, &url);
+            if flags & flag::NEEDS_BODY != 0 {
+                let headers = format!("content-type: {kind}");
+                flags = engine.decide_body(method, &url, &headers, body.as_bytes());
+            }
+            if flags & flag::REPLY != 0 {
+                refused.push(format!("{token}: {method} {path}"));
+            }
+        }
+    }
+    assert!(refused.is_empty(), "{refused:#?}");
+}
+
+#[test]
+fn a_token_is_known_at_a_stranger_that_answers_like_a_homeserver() {
+    let mut engine = engine();
+    let own = "https://hs.example.org/_matrix/client/v3/user/@a:hs.example.org";
+    let url = format!("{own}/openid/request_token");
+    engine.decide("POST", &url);
+    let answer = br#"{"access_token":"SECRETsecret1","matrix_server_name":"hs.example.org"}"#;
+    engine.response("POST", &url, 200, answer);
+    let base = "https://evil.example/_matrix/client/v3";
+    // Which was read something from before.
+    engine.decide("GET", &format!("{base}/capabilities"));
+    for (method, path, body) in [
+        ("POST", "register?v=1.1", std::str::from_utf8(answer).unwrap()),
+        (
+            "POST",
+            "room_keys/sfu/get",
+            r#"{"openid_token":{"access_token":"SECRETsecret1","matrix_server_name":"x"}}"#,
+        ),
+        ("GET", "room_keys/SECRETsecret1", ""),
+        ("GET", "account/whoami?token=SECRETsecret1", ""),
+        ("PUT", "rooms/!r:x/send/m.x/SECRETsecret1", "{}"),
+    ] {
+        let url = format!("{base}/{path}");
+        let mut flags = engine.decide(method, &url);
+        if flags & flag::NEEDS_BODY != 0 {
+            flags = engine.decide_body(method, &url, "", body.as_bytes());
+        }
+        assert_eq!(flags & flag::REPLY, flag::REPLY, "{method} {path}");
+    }
+}

@@ -88,10 +88,14 @@ impl Shield for Integrations {
         body: &[u8],
     ) -> Result<BodyStep, JsonError> {
         let tells = |text: &[u8]| tokens_for(head, context).any(|token| token.is_hidden_in(text));
-        if tells(headers.as_bytes()) {
+        // What Element sends to every homeserver another one could issue as a token.
+        let is_of_homeserver = head.is_of_homeserver();
+        if !is_of_homeserver && tells(headers.as_bytes()) {
             return Ok(BodyStep::Reply(Action::Blocked, Reply::forbidden(TOKEN_REFUSED)));
         }
-        if tells(body) || has_token_shape(head, context, body) {
+        if tells(body) && (!is_of_homeserver || has_token_members(body))
+            || has_token_shape(head, context, body)
+        {
             // Where the person is asked, that shield holds it.
             if calls::asks_about(head, context, body) {
                 return Ok(BodyStep::Pass);
@@ -219,10 +223,7 @@ fn is_manager(head: &Head<'_>, context: &Context<'_>) -> bool {
 }
 
 /// Tokens that must not reach the host of `head`.
-fn tokens_for<'a>(
-    head: &Head<'a>,
-    context: &Context<'a>,
-) -> impl Iterator<Item = &'a mantle_wire::secret::Secret> {
+fn tokens_for<'a>(head: &Head<'a>, context: &Context<'a>) -> impl Iterator<Item = &'a Secret> {
     let host = head.address.host;
     // A server that issues tokens could issue one that stands in the addresses of the site's own files;
     // the site has Element itself, so there is nothing to keep from it.
@@ -248,7 +249,9 @@ fn token_step(head: &Head<'_>, context: &Context<'_>) -> HeadStep {
     let may_be_given = head.endpoint == Endpoint::Foreign
         && !matches!(head.method, "GET" | "HEAD")
         && !may_know(head.address.host, context);
-    if tokens_for(head, context).any(|token| token.is_hidden_in(head.url.as_bytes())) {
+    let parts = parts_of_its_own(head);
+    let is_told = |token: &Secret| parts.iter().any(|part| token.is_hidden_in(part.as_bytes()));
+    if tokens_for(head, context).any(is_told) {
         return HeadStep::Reply(Action::Blocked, Reply::forbidden(TOKEN_REFUSED));
     }
     if may_be_given || tokens_for(head, context).next().is_some() {
@@ -257,14 +260,28 @@ fn token_step(head: &Head<'_>, context: &Context<'_>) -> HeadStep {
     HeadStep::Pass
 }
 
-/// Whether a body for a stranger has the members of an OpenID token's JSON (Client-Server API,
-/// 'OpenID'), encoded or not: it may come from another document than this one.
+/// Of an address, what not every request to that endpoint has in it.
+fn parts_of_its_own<'a>(head: &Head<'a>) -> Vec<&'a str> {
+    if !head.is_of_homeserver() {
+        return vec![head.url];
+    }
+    let parameters = (0..).map_while(|at| head.route.raw_parameter(at));
+    parameters.chain([head.address.query, head.address.fragment]).collect()
+}
+
+/// Whether a body for a stranger has the members of an OpenID token's JSON, encoded or not: it may come
+/// from another document than this one.
 fn has_token_shape(head: &Head<'_>, context: &Context<'_>, body: &[u8]) -> bool {
     head.endpoint == Endpoint::Foreign
         && !may_know(head.address.host, context)
-        && ["matrix_server_name", "access_token"]
-            .iter()
-            .all(|member| Secret::new((*member).to_owned()).is_hidden_in(body))
+        && has_token_members(body)
+}
+
+/// Whether those stand there, encoded or not (Client-Server API, 'OpenID').
+fn has_token_members(body: &[u8]) -> bool {
+    ["matrix_server_name", "access_token"]
+        .iter()
+        .all(|member| Secret::new((*member).to_owned()).is_hidden_in(body))
 }
 
 /// Hosts of the call services in a list of the homeserver's (MSC4143).
