@@ -176,6 +176,76 @@ const RELATIONS: readonly { type: string; content: Members; outer?: Members }[] 
   },
 ];
 
+const NEW_TEXT: Members = { msgtype: "m.text", body: "Corrected" };
+const REPLY: Members = { "m.in_reply_to": { event_id: MESSAGE } };
+const THREAD: Members = { rel_type: "m.thread", event_id: ROOT };
+const EDIT: Members = { rel_type: "m.replace", event_id: MESSAGE };
+const REACTED: Members = { rel_type: "m.annotation", event_id: MESSAGE, key: "👍" };
+const FORGED: Members = { rel_type: "m.annotation", event_id: ROOT, key: "👎" };
+
+/** What stands inside and outside, and what may be shown of it. */
+const READINGS: readonly {
+  says: string;
+  type?: string;
+  inside?: Json;
+  more?: Members;
+  outside?: Json;
+  shown?: Json;
+}[] = [
+  { says: "a reaction", type: "m.reaction", inside: REACTED, shown: REACTED },
+  {
+    says: "a forged one beside it",
+    type: "m.reaction",
+    inside: REACTED,
+    outside: FORGED,
+    shown: REACTED,
+  },
+  { says: "a reaction outside alone", type: "m.reaction", outside: REACTED },
+  { says: "a message made a reaction", outside: FORGED },
+  { says: "a reply", inside: REPLY, shown: REPLY },
+  {
+    says: "a reply that is moved",
+    inside: REPLY,
+    outside: { "m.in_reply_to": { event_id: ROOT } },
+    shown: REPLY,
+  },
+  { says: "an older client's reply", outside: REPLY, shown: REPLY },
+  { says: "a malformed relation", inside: { "m.in_reply_to": MESSAGE }, outside: REPLY },
+  { says: "an older client's thread", outside: THREAD, shown: THREAD },
+  {
+    says: "a reply in a thread",
+    inside: { ...THREAD, ...REPLY },
+    outside: THREAD,
+    shown: { ...THREAD, ...REPLY },
+  },
+  {
+    says: "one whose thread is moved",
+    inside: { ...THREAD, ...REPLY },
+    outside: { ...THREAD, event_id: MESSAGE },
+    shown: { ...THREAD, ...REPLY },
+  },
+  {
+    says: "a reply in a thread that homeservers know nothing of",
+    inside: { ...THREAD, ...REPLY },
+    shown: REPLY,
+  },
+  { says: "a thread that homeservers know nothing of", inside: THREAD },
+  { says: "a message made an edit", outside: EDIT },
+  {
+    says: "an older client's edit",
+    more: { "m.new_content": NEW_TEXT },
+    outside: EDIT,
+    shown: EDIT,
+  },
+  {
+    says: "an edit of what was not sent yet",
+    inside: { ...EDIT, event_id: "~local" },
+    more: { "m.new_content": NEW_TEXT },
+    outside: EDIT,
+    shown: EDIT,
+  },
+];
+
 /** All of them. */
 export function makeVectors(): Json {
   const device = new Signer(bytes(0, 32));
@@ -291,6 +361,19 @@ export function makeVectors(): Json {
         },
       };
     }),
+    relation_readings: READINGS.map(
+      ({ says, type = "m.room.message", inside, more, outside = null, shown = null }) => ({
+        says,
+        type,
+        content: {
+          ...(type === "m.reaction" ? {} : { msgtype: "m.text", body: "Some words" }),
+          ...more,
+          ...(inside === undefined ? {} : { "m.relates_to": inside }),
+        },
+        outside,
+        shown,
+      }),
+    ),
   };
 }
 

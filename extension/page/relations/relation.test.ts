@@ -1,9 +1,11 @@
 import "../../testing/page.ts";
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 
 import { isInnerOnly, relationOf, shownRelation, withRelation } from "./relation.ts";
+import type { Plain } from "./relation.ts";
 
 const TEXT = "m.room.message";
 const REACTION = "m.reaction";
@@ -86,6 +88,28 @@ describe("the relation that is shown", () => {
     assert.equal(shown(TEXT, thread("$root"), undefined), undefined);
     assert.deepEqual(shown(TEXT, { ...thread("$root"), ...reply("$1") }, undefined), reply("$1"));
   });
+});
+
+test("the vectors that others are given are read so", () => {
+  const file = new URL(
+    "../../../core/room-state/tests/vectors/names_pictures_relations.json",
+    import.meta.url,
+  );
+  const { relation_readings: readings } = JSON.parse(readFileSync(file, "utf8")) as {
+    relation_readings: {
+      says: string;
+      type: string;
+      content: Plain;
+      outside: unknown;
+      shown: unknown;
+    }[];
+  };
+  assert.equal(readings.length, 16);
+  for (const { says, type, content, outside, shown: expected } of readings) {
+    const outer = outside ?? undefined;
+    const relation = shownRelation({ type, content, outer, isInnerCertain: true });
+    assert.deepEqual(relation ?? null, expected, says);
+  }
 });
 
 test("who has relations inside alone speaks MSC4392", () => {
