@@ -197,7 +197,11 @@ fn declarative(id: u32, rule: &Rule) -> Option<Value> {
         // It would stop what the person agreed to.
         Rule::Asked(_) => return None,
         Rule::Domains(domains) => {
-            (json!({ "type": "block" }), json!({ "requestDomains": domains }))
+            // A dot at the end leads to the same server, and browsers tell the two apart.
+            let dotted = domains.iter().map(|domain| format!("{domain}."));
+            let all: Vec<_> =
+                domains.iter().map(|domain| (*domain).to_owned()).chain(dotted).collect();
+            (json!({ "type": "block" }), json!({ "requestDomains": all }))
         }
         Rule::Addresses(pattern) => (json!({ "type": "block" }), json!({ "regexFilter": pattern })),
         Rule::Header(name, value) => (
