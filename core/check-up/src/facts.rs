@@ -1,13 +1,14 @@
 //! What the answers say, as far as it matters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use mantle_wire::url::encoded;
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::rooms::{Events, MAX_CONTENT, Room, url_of};
+use crate::members::{Members, list, members, object, read};
+use crate::rooms::{MAX_CONTENT, Room, url_of};
 use crate::{MAX_ANSWER, MAX_ITEMS, Response, Topic, directory_path, shortened, time};
 
 /// The push rule by which an encrypted change of a room's state wakes nobody.
@@ -132,38 +133,6 @@ pub(crate) struct Keyword {
 }
 
 #[derive(Deserialize)]
-struct Devices<'a> {
-    #[serde(borrow)]
-    devices: Vec<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Contacts<'a> {
-    #[serde(borrow)]
-    threepids: Vec<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Pushers<'a> {
-    #[serde(borrow)]
-    pushers: Vec<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Sync<'a> {
-    #[serde(borrow, default)]
-    account_data: Events<'a>,
-    #[serde(borrow, default)]
-    rooms: Rooms<'a>,
-}
-
-#[derive(Deserialize, Default)]
-struct Rooms<'a> {
-    #[serde(borrow, default)]
-    join: BTreeMap<String, &'a RawValue>,
-}
-
-#[derive(Deserialize)]
 struct AccountData {
     #[serde(rename = "type")]
     kind: String,
@@ -193,31 +162,29 @@ impl Facts {
         }
         match topic {
             Topic::Sessions => {
-                let Devices { devices } = serde_json::from_str(response.body).ok()?;
-                self.sessions = each(devices);
+                self.sessions = each(&members(response.body)?, "devices")?;
             }
             Topic::Sync => {
-                let Sync { account_data, rooms } = serde_json::from_str(response.body).ok()?;
-                for raw in account_data.events {
-                    if let Ok(data) = serde_json::from_str::<AccountData>(raw.get()) {
+                let sync = members(response.body)?;
+                let joined = object(&object(&sync, "rooms")?, "join")?;
+                for raw in list(&object(&sync, "account_data")?, "events")? {
+                    if let Some(data) = read(raw.get()) {
                         self.take_account_data(data, raw.get().len());
                     }
                 }
-                self.rooms = Room::all(&rooms.join);
+                self.rooms = Room::all(&joined);
             }
             Topic::Contacts => {
-                let Contacts { threepids } = serde_json::from_str(response.body).ok()?;
-                self.contacts = each(threepids);
+                self.contacts = each(&members(response.body)?, "threepids")?;
             }
             Topic::Pushers => {
-                let Pushers { pushers } = serde_json::from_str(response.body).ok()?;
-                self.pushers = each(pushers);
+                self.pushers = each(&members(response.body)?, "pushers")?;
             }
             Topic::Profile if response.body.len() > MAX_CONTENT => return None,
-            Topic::Profile => self.profile = serde_json::from_str(response.body).ok()?,
-            Topic::Presence => self.presence = Some(serde_json::from_str(response.body).ok()?),
+            Topic::Profile => self.profile = read(response.body)?,
+            Topic::Presence => self.presence = Some(read(response.body)?),
             Topic::Directory => {
-                let listed: Map<String, Value> = serde_json::from_str(response.body).ok()?;
+                let listed: Map<String, Value> = read(response.body)?;
                 if listed.get("visibility").and_then(Value::as_str) == Some("public") {
                     let room = self.rooms.iter().find(|room| directory_path(&room.id) == path);
                     self.listed.extend(room.map(|room| room.id.clone()));
@@ -225,7 +192,7 @@ impl Facts {
             }
             // What is too long for a backup's description is none that a session could judge.
             Topic::Backup if response.body.len() > MAX_CONTENT => return None,
-            Topic::Backup => self.backup = Some(serde_json::from_str(response.body).ok()?),
+            Topic::Backup => self.backup = Some(read(response.body)?),
             Topic::Media => {}
         }
         Some(())
@@ -236,7 +203,7 @@ impl Facts {
         if response.status != 200 {
             return None;
         }
-        let judgement: Judgement = serde_json::from_str(response.body).ok()?;
+        let judgement: Judgement = read(response.body)?;
         let backup = self.backup.as_mut()?;
         backup.is_strange = !judgement.trusted && !judgement.matches_decryption_key;
         Some(())
@@ -326,8 +293,9 @@ pub(crate) struct AccountWidget {
     pub(crate) url: String,
 }
 
-/// Those that can be read, at most [`MAX_ITEMS`].
-fn each<'a, Entry: Deserialize<'a>>(raw: Vec<&'a RawValue>) -> Vec<Entry> {
-    let read = raw.into_iter().filter_map(|one| serde_json::from_str(one.get()).ok());
-    read.take(MAX_ITEMS).collect()
+/// Of the list under this key those that can be read, at most [`MAX_ITEMS`]; `None` where there is none.
+fn each<Entry: DeserializeOwned>(members: &Members<'_>, key: &str) -> Option<Vec<Entry>> {
+    members.get(key)?;
+    let read = list(members, key)?.into_iter().filter_map(|one| read(one.get()));
+    Some(read.take(MAX_ITEMS).collect())
 }

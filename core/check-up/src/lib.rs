@@ -8,6 +8,7 @@
 
 mod facts;
 mod findings;
+mod members;
 mod repair;
 mod rooms;
 
@@ -113,7 +114,7 @@ impl Response<'_> {
         struct Limited {
             retry_after_ms: u64,
         }
-        let by_matrix = serde_json::from_str::<Limited>(self.body).ok();
+        let by_matrix = members::read::<Limited>(self.body);
         let by_http = || {
             let named = |line: &str| {
                 let (name, value) = line.split_once(':')?;

@@ -1,12 +1,11 @@
 //! Rooms, as an initial sync of a few event types tells of them.
 
-use std::collections::BTreeMap;
-
 use mantle_wire::url::encoded;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::members::{Members, list, members, object, read};
 use crate::{shortened, time};
 
 /// Most rooms that are looked at.
@@ -74,19 +73,12 @@ struct Event {
     origin_server_ts: Option<u64>,
 }
 
-#[derive(Deserialize)]
-struct JoinedRoom<'a> {
-    #[serde(borrow, default)]
-    state: Events<'a>,
-    #[serde(borrow, default)]
-    timeline: Events<'a>,
-}
-
-/// Events of which each is read by itself.
-#[derive(Deserialize, Default)]
-pub(crate) struct Events<'a> {
-    #[serde(borrow, default)]
-    pub(crate) events: Vec<&'a RawValue>,
+/// Of a joined room, state and timeline in their order; each event is read by itself.
+fn events_of(joined: &str) -> Option<Vec<&RawValue>> {
+    let joined = members(joined)?;
+    let mut events = list(&object(&joined, "state")?, "events")?;
+    events.append(&mut list(&object(&joined, "timeline")?, "events")?);
+    Some(events)
 }
 
 /// A widget in a room.
@@ -129,13 +121,13 @@ pub(crate) struct Text {
 
 impl Room {
     /// Joined rooms of a sync's `rooms.join`; one that cannot be read is left out.
-    pub(crate) fn all(joined: &BTreeMap<String, &RawValue>) -> Vec<Self> {
+    pub(crate) fn all(joined: &Members<'_>) -> Vec<Self> {
         let mut rooms = Vec::new();
         for (id, raw) in joined.iter().take(MAX_ROOMS) {
-            let Ok(joined) = serde_json::from_str::<JoinedRoom<'_>>(raw.get()) else { continue };
+            let Some(events) = events_of(raw.get()) else { continue };
             let mut room = Self { id: id.clone(), ..Self::default() };
-            for event in joined.state.events.iter().chain(&joined.timeline.events) {
-                if let Ok(event) = serde_json::from_str::<Event>(event.get()) {
+            for event in events {
+                if let Some(event) = read(event.get()) {
                     room.take(event);
                 }
             }
