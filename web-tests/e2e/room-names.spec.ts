@@ -236,6 +236,40 @@ for (const kind of bothBrowsers) {
       assert.equal(told("Hermia"), 0);
     });
 
+    it("is put again after somebody has left, so that who joins after that reads it", async () => {
+      const { roomId } = await drive(alice.page, "createRoom", {
+        name: "Left",
+        encrypted: true,
+        invite: [dave.userId],
+      });
+      await dave.join(roomId);
+      await settled(alice, roomId, "Left");
+      const id = await takeName(alice, roomId, "Ophelia");
+      await drive(alice.page, "seeMember", roomId, alice.userId, "Ophelia", id);
+      await drive(dave.page, "seeMember", roomId, alice.userId, "alice", id);
+      const session = async (): Promise<unknown> => {
+        const path = memberPath(roomId, alice);
+        const content = await world.synapse.call(alice.credentials, "GET", path);
+        return (content[FIELD] as Plain | undefined)?.["session_id"];
+      };
+      const first = await session();
+      assert.equal(typeof first, "string");
+      await dave.leave(roomId);
+      // The key of the first session is given to nobody who comes from now on.
+      await until(
+        async () => ![first, undefined].includes((await session()) as string | undefined),
+        "the name is sealed in the room's new session",
+        LIMIT,
+      );
+      await drive(alice.page, "inviteUser", roomId, bob.userId);
+      await bob.join(roomId);
+      await drive(bob.page, "seeMember", roomId, alice.userId, "Ophelia");
+      const shown = await drive(bob.page, "shownMember", roomId, alice.userId);
+      await drive(alice.page, "seeMember", roomId, alice.userId, "Ophelia", shown.eventId ?? "");
+      assert.notEqual(shown.eventId, id);
+      assert.equal(told("Ophelia"), 0);
+    });
+
     it("is taken back by taking the public name, and an old one that is put back is not shown", async () => {
       const roomId = await openRoom("Back");
       const old = await takeName(bob, roomId, "Jessica");
