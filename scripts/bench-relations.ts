@@ -175,6 +175,9 @@ async function readAgain(
   last: string,
   expected: Record<string, number>,
 ): Promise<Reading> {
+  // Behind another page Firefox lets each timer wait a second, and matrix-js-sdk sets one before it
+  // asks for the next part of a room's history.
+  await page.bringToFront();
   await restart();
   await drive(page, "seeEvent", roomId, last, "All sent");
   // The compiler gives names to functions inside a function, by one that a page does not have.
