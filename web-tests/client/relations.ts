@@ -1,6 +1,6 @@
 /** What Element shows of reactions, replies and edits, as matrix-js-sdk gives it. */
-import { EventType, RelationType } from "matrix-js-sdk";
-import type { MatrixEvent } from "matrix-js-sdk";
+import { Direction, EventType, MsgType, RelationType, TimelineWindow } from "matrix-js-sdk";
+import type { ISearchResults, MatrixEvent, Room, Thread, TimelineEvents } from "matrix-js-sdk";
 import { client } from "./session.ts";
 
 const LIMIT_MS = 45_000;
@@ -117,13 +117,90 @@ export function decrypted(roomId: string): number {
 
 /** Loads the room's history back to its beginning. */
 export async function loadAll(roomId: string): Promise<void> {
-  const room = client().getRoom(roomId);
-  if (room === null) throw new Error("The room is not known");
+  const room = known(roomId);
   const limit = Date.now() + LIMIT_MS;
   while (room.oldState.paginationToken !== null) {
     if (Date.now() > limit) throw new Error("The history has no end");
     await client().scrollback(room, 100);
   }
+}
+
+/**
+ * Goes to an event that is not loaded, as a link to it does: what stands around it is asked for, and
+ * then more, as much as fills a window.
+ */
+export async function goTo(roomId: string, eventId: string): Promise<void> {
+  const shown = new TimelineWindow(client(), known(roomId).getUnfilteredTimelineSet());
+  await shown.load(eventId, 20);
+  for (const direction of [Direction.Backward, Direction.Forward]) {
+    await shown.paginate(direction, 20);
+  }
+}
+
+/** One event asked for by itself, as Element asks for what is pinned. */
+export async function fetchEvent(roomId: string, eventId: string): Promise<ShownEvent> {
+  return decryptedShown(client().getEventMapper()(await client().fetchRoomEvent(roomId, eventId)));
+}
+
+/** What a search in these rooms finds, or in all, as Element shows it. */
+export async function findMessages(term: string, rooms?: string[]): Promise<ShownEvent[]> {
+  const filter = rooms === undefined ? {} : { filter: { rooms } };
+  const events = { search_term: term, ...filter };
+  const found = await client().search({ body: { search_categories: { room_events: events } } });
+  const none = { _query: undefined, results: [], highlights: [] } as unknown as ISearchResults;
+  const { results } = client().processRoomEventsSearch(none, found);
+  return Promise.all(results.map(({ context }) => decryptedShown(context.getEvent())));
+}
+
+/** A message in a thread, which answers one there. */
+export async function sendInThread(
+  roomId: string,
+  rootId: string,
+  body: string,
+  answered: { eventId: string; isFallingBack: boolean },
+): Promise<{ eventId: string }> {
+  await threadOf(roomId, rootId);
+  const answer = await client().sendMessage(roomId, rootId, {
+    msgtype: MsgType.Text,
+    body,
+    "m.relates_to": {
+      rel_type: RelationType.Thread,
+      event_id: rootId,
+      "m.in_reply_to": { event_id: answered.eventId },
+      is_falling_back: answered.isFallingBack,
+    },
+  } as TimelineEvents[EventType.RoomMessage]);
+  return { eventId: answer.event_id };
+}
+
+/** Opens a thread's panel, which asks the homeserver for all of it; gives the texts in it. */
+export async function openThread(roomId: string, rootId: string): Promise<string[]> {
+  const { events } = await threadOf(roomId, rootId);
+  const shown = await Promise.all(events.map(decryptedShown));
+  return shown.map(({ body }) => body ?? "");
+}
+
+/** As its panel makes it, before anything is written there. */
+async function threadOf(roomId: string, rootId: string): Promise<Thread> {
+  const room = known(roomId);
+  const root = room.findEventById(rootId);
+  const thread = room.getThread(rootId) ?? room.createThread(rootId, root, [], true);
+  await until(
+    () => thread.initialEventsFetched,
+    () => "a thread",
+  );
+  return thread;
+}
+
+function known(roomId: string): Room {
+  const room = client().getRoom(roomId);
+  if (room === null) throw new Error("The room is not known");
+  return room;
+}
+
+async function decryptedShown(event: MatrixEvent): Promise<ShownEvent> {
+  await client().decryptEventIfNeeded(event);
+  return shownOf(event);
 }
 
 /** Removes an event, as a second press on one's own reaction does. */
