@@ -478,6 +478,84 @@ describe("people who may not read what was before they came", () => {
   });
 });
 
+describe("many rooms in which devices changed", () => {
+  test("are tended one by one and each once, so that a write waits for one of them", async () => {
+    mock.timers.enable({ apis: ["setTimeout", "Date"] });
+    const rooms = Array.from({ length: 20 }, (_, at) => `!room${at}:hs`);
+    const tended: string[] = [];
+    let due: string[] = [];
+    const state = {
+      sharingDue: () =>
+        due.splice(0).map((roomId) => ({ roomId, members: [], why: "devices" as const })),
+      devicesChanged: () => undefined,
+      sessions: () => [],
+      reencrypt: (roomId: string) => {
+        tended.push(roomId);
+        return { delayMs: 0, events: [] };
+      },
+    };
+    let [inLine, longest] = [0, 0];
+    let before: Promise<unknown> = Promise.resolve();
+    const engine = {
+      isRunning: true,
+      call: (call: (state: EncryptedState) => unknown) => call(state as unknown as EncryptedState),
+      writing: async (_client: PageClient, task: () => Promise<unknown>) => {
+        inLine += 1;
+        longest = Math.max(longest, inLine);
+        const result = before.then(async () => {
+          await new Promise((resume) => setTimeout(resume, 50));
+          inLine -= 1;
+          return task();
+        });
+        before = result;
+        return result;
+      },
+    } as unknown as StateEngine;
+    const client = {
+      getCrypto: () => ({
+        getUserDeviceInfo: async () => new Map(),
+        encryptToDeviceMessages: async () => ({ batch: [] }),
+      }),
+      getUserId: () => "@me:hs",
+      getDeviceId: () => "ME",
+      sendToDevice: async () => undefined,
+      getRoom: (roomId: string) => ({
+        roomId,
+        currentState: { getStateEvents: () => null },
+        getMyMembership: () => "join",
+        getEncryptionTargetMembers: async () => [],
+      }),
+    } as unknown as PageClient;
+    Object.assign((globalThis as unknown as { window: object }).window, {
+      mxMatrixClientPeg: { get: () => client },
+    });
+    const sharing = new StateSharing(
+      engine,
+      { tellInvited: async () => undefined } as unknown as InvitePreviews,
+      { addRules: () => true } as unknown as KeyFetcher,
+    );
+    const pass = async (milliseconds: number): Promise<void> => {
+      for (let waited = 0; waited < milliseconds; waited += 5) {
+        mock.timers.tick(5);
+        await turns();
+      }
+    };
+    try {
+      due = [...rooms];
+      sharing.tendSoon();
+      await pass(410);
+      // In some it happens again while they wait.
+      due = rooms.slice(-1);
+      sharing.tendSoon();
+      await pass(2_000);
+      assert.equal(longest, 1);
+      assert.deepEqual([...tended].sort(), [...rooms].sort());
+    } finally {
+      mock.timers.reset();
+    }
+  });
+});
+
 describe("a room of ten thousand members with five devices each", () => {
   test("is told of in parts, and the page goes on in between", async () => {
     const users = Array.from({ length: 10_000 }, (_, at) => `@member${at}:hs`);

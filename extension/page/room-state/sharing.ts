@@ -11,7 +11,7 @@ import {
   signAsDevice,
 } from "./element/client.ts";
 import type { DeviceName, PageClient, PageRoom } from "./element/client.ts";
-import { isArray, now, parseJson, setTimer } from "../primordials/primordials.ts";
+import { isArray, NativePromise, now, parseJson, setTimer } from "../primordials/primordials.ts";
 import { isFinal, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { InvitePreviews } from "./invites.ts";
@@ -74,6 +74,10 @@ export class StateSharing {
   /** How often somebody had no device when a key was given out. */
   readonly #without = new Map<string, number>();
   #isTending = false;
+  /** Rooms are tended one by one: what a person writes waits for one of them, not for all. */
+  #turn: Promise<unknown> = NativePromise.resolve();
+  /** Those that wait for their turn: what is due there anew is seen to in the same. */
+  readonly #inLine = new Map<string, Promise<number>>();
   #heard: PageClient | undefined;
   /** Told of a room whose keys may be others by now. */
   onTended: ((roomId: string) => void) | undefined;
@@ -363,17 +367,31 @@ export class StateSharing {
     await knowsMembers(room, members);
     // After a reload no answer has told who may do what.
     this.#keys.addRules(client, roomId);
-    const delay = await this.#engine.writing(client, async () => {
-      const isHeld = this.#engine.call((state) => state.sessions()).includes(roomId);
-      if (isHeld) await this.#shareKeys(client, room, "key");
-      const json = JSON.stringify({ members: await joinedMembers(room), now: now() });
-      const again = this.#engine.call((state) => state.reencrypt(roomId, json));
-      for (const event of again.events) await this.#sendAgain(client, room, event);
-      return again.delayMs;
-    });
-    this.#lookLater(roomId, delay);
+    this.#lookLater(roomId, await this.#inTurn(client, room));
     this.onTended?.(roomId);
     await this.#invites.tellInvited(client, room);
+  }
+
+  /** How long until the room is to be looked at again; 0: nothing waits. */
+  #inTurn(client: PageClient, room: PageRoom): Promise<number> {
+    const { roomId } = room;
+    const known = this.#inLine.get(roomId);
+    if (known !== undefined) return known;
+    const turn = (): Promise<number> => {
+      this.#inLine.delete(roomId);
+      return this.#engine.writing(client, async () => {
+        const isHeld = this.#engine.call((state) => state.sessions()).includes(roomId);
+        if (isHeld) await this.#shareKeys(client, room, "key");
+        const json = JSON.stringify({ members: await joinedMembers(room), now: now() });
+        const again = this.#engine.call((state) => state.reencrypt(roomId, json));
+        for (const event of again.events) await this.#sendAgain(client, room, event);
+        return again.delayMs;
+      });
+    };
+    const result = this.#turn.then(turn, turn);
+    this.#inLine.set(roomId, result);
+    this.#turn = result.catch(() => undefined);
+    return result;
   }
 
   /** How long until a room is tried again: longer each time where this device is what fails. */
