@@ -577,19 +577,19 @@ impl Run {
             return None;
         }
         let name = self.new_name(room_id, false);
+        // From here on, not from when the page comes to it: others may be at work before it.
+        let moves_before = self.world.server.borrow().moves(room_id, &page.device.user);
         let (page, world) = (Rc::clone(page), Rc::clone(&self.world));
         let (room_id, given) = (room_id.to_owned(), name.clone());
         self.world.tasks.spawn(page.owner, async move {
-            let decryption = world.tasks.now();
-            let moves = |world: &World| world.server.borrow().moves(&room_id, &page.device.user);
-            let moves_before = moves(&world);
+            let begun = world.tasks.now();
             let outcome = page.sets_name(&room_id, &given).await;
-            let is_told = |at: Option<u64>| at.is_some_and(|at| at + PATIENCE > decryption);
+            let is_told = |at: Option<u64>| at.is_some_and(|at| at + PATIENCE > begun);
             let disk = page.device.disk.borrow();
             let is_excused = is_told(disk.failed_at)
                 || is_told(world.lost_at.get())
                 // Whoever left meanwhile was refused, also where she has come back.
-                || moves(&world) > moves_before;
+                || world.server.borrow().moves(&room_id, &page.device.user) > moves_before;
             let mut truth = world.truth.borrow_mut();
             truth.log.push(format!("{given} in {room_id}: {}", outcome.is_ok()));
             if let Err(error) = outcome
