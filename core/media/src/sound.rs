@@ -199,7 +199,24 @@ async fn tag_before(reader: &Reader, from: u64, to: u64) -> Result<Option<u64>, 
     };
     let start = back(length).ok_or(Refusal::Malformed)?;
     let head = reader.read(start, mark.len()).await?;
-    if length > 0 && head == mark { Ok(Some(start)) } else { Err(Refusal::Malformed) }
+    if length == 0 || head != mark {
+        return Err(Refusal::Malformed);
+    }
+    // Not every player knows these two: one that does not plays on in them, perhaps the end of the last
+    // frame before, or what looks like one.
+    if (mark == b"ID3" || mark == b"LYRICSBEGIN") && may_play(reader, start, length).await? {
+        return Err(Refusal::Malformed);
+    }
+    Ok(Some(start))
+}
+
+/// Whether something looks like the begin of a frame there.
+async fn may_play(reader: &Reader, from: u64, length: u64) -> Result<bool, Refusal> {
+    if length > MAX_TEXT {
+        return Err(Refusal::TooComplex);
+    }
+    let bytes = reader.read(from, usize::try_from(length).unwrap_or(0)).await?;
+    Ok(bytes.windows(4).any(|head| frame_length(head).is_some() || is_adts(head)))
 }
 
 /// FLAC (RFC 9639) from `start` on: stream information and seek table stay.
