@@ -1054,6 +1054,8 @@ impl Engine {
 fn is_write_to_matrix(head: &Head<'_>) -> bool {
     let is_matrix = match head.endpoint {
         Endpoint::SlidingSync => false,
+        // A file is looked at wherever it goes. An invitation is signed by the Matrix ID in the address.
+        Endpoint::Upload | Endpoint::MediaCreate => head.address.has_parameter("mxid"),
         Endpoint::SynapseApi | Endpoint::SynapseIsAdmin => true,
         _ => head.is_of_homeserver(),
     };

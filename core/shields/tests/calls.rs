@@ -338,7 +338,12 @@ fn a_stranger_below_a_path_of_matrix_is_a_stranger_all_the_same() {
             }
         }
     }
-    for path in ["/_matrix/client/v3/keys/upload", "/_matrix/media/v3/create", "/_synapse/x"] {
+    for path in [
+        "/_matrix/client/v3/keys/upload",
+        "/_matrix/media/v3/create",
+        "/_matrix/media/v3/upload",
+        "/_synapse/x",
+    ] {
         let mut engine = engine("{}");
         engine.decide("GET", &format!("{HS}/sync?timeout=0"));
         let url = format!("https://is.example.net{path}?mxid=%40a%3Ahs.example.org&token=x");
@@ -347,6 +352,19 @@ fn a_stranger_below_a_path_of_matrix_is_a_stranger_all_the_same() {
         }
     }
     assert!(told.is_empty(), "{told:#?}");
+}
+
+#[test]
+fn a_file_is_looked_at_wherever_it_is_sent() {
+    let mut engine = engine("{}");
+    engine.decide("GET", &format!("{HS}/sync?timeout=0"));
+    for (method, path) in [("POST", "upload?filename=x"), ("PUT", "upload/hs.example.org/id")] {
+        let mut at =
+            |host| engine.decide(method, &format!("https://{host}/_matrix/media/v3/{path}"));
+        let own = at("hs.example.org");
+        assert_ne!(own, 0, "{path}");
+        assert_eq!(at("media.example.net"), own, "{path}");
+    }
 }
 
 #[test]
