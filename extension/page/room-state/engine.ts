@@ -25,6 +25,7 @@ import { store } from "../channel/store.ts";
 import { ownDevice, runningClient, trustInForce } from "./element/client.ts";
 import type { PageClient } from "./element/client.ts";
 import { isFinal } from "./homeserver.ts";
+import { Line } from "./line.ts";
 import { text } from "../texts/texts.ts";
 
 const AREA = "state";
@@ -52,8 +53,8 @@ export class StateEngine {
   #key = "";
   #run: string | undefined;
   /** Writes to the store and write operations, each one after the other. */
-  #persisting: Promise<unknown> = NativePromise.resolve();
-  #writing: Promise<unknown> = NativePromise.resolve();
+  readonly #persisting = new Line();
+  readonly #writing = new Line();
   readonly #doubtful = new Set<string>();
   /**
    * Rooms asked about since a trap; undefined: there was none. The response that it came with may have
@@ -196,9 +197,7 @@ export class StateEngine {
       }
       return [...failed];
     };
-    const persisting = this.#persisting.then(write, write);
-    this.#persisting = persisting;
-    return persisting;
+    return this.#persisting.run(write);
   }
 
   /** The same where nothing depends on it: tried again with the next change. */
@@ -230,9 +229,7 @@ export class StateEngine {
         }
       });
     };
-    const result = this.#writing.then(run, run);
-    this.#writing = result.catch(() => undefined);
-    return result;
+    return this.#writing.run(run);
   }
 
   async #start(): Promise<EncryptedState> {

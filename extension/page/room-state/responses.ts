@@ -1,11 +1,12 @@
 /** Answers that carry state, on their way to the page: encrypted state becomes clear state. */
 import type { Needs } from "../../generated/mantle_state.js";
-import { decodeText, NativePromise, now, setTimer } from "../primordials/primordials.ts";
+import { decodeText, now, setTimer } from "../primordials/primordials.ts";
 import type { GuardedCore } from "../core/guarded-core.ts";
 import { bodyBytes } from "../intercept/handlers.ts";
 import type { ResponseHandler, PausedRequest, Outcome } from "../intercept/handlers.ts";
 import type { StateEngine } from "./engine.ts";
 import type { KeyFetcher } from "./keys.ts";
+import { Line } from "./line.ts";
 import { yieldToPage } from "../primordials/steps.ts";
 import { TimeSlicer } from "./time-slicing.ts";
 
@@ -29,7 +30,7 @@ export class StateReader implements ResponseHandler {
   readonly #core: Pick<GuardedCore, "canStayUnloaded">;
   readonly #hooks: ReadHooks;
   readonly #slicer = new TimeSlicer();
-  #inspecting: Promise<unknown> = NativePromise.resolve();
+  readonly #inspecting = new Line();
   #ownersLookedAt = 0;
   #isWaking = false;
 
@@ -89,9 +90,7 @@ export class StateReader implements ResponseHandler {
     await this.#engine.knowsDevice().catch(() => false);
     const looking = (): Promise<Needs | undefined> => this.#inspect({ method, url }, body);
     // What one answer says comes before what the next one does.
-    const inspected = this.#inspecting.then(looking, looking);
-    this.#inspecting = inspected;
-    const needs = await inspected;
+    const needs = await this.#inspecting.run(looking);
     const opened = needs === undefined ? undefined : await this.#open(needs.answer, needs, body);
     try {
       this.#looked();

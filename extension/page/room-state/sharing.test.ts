@@ -100,14 +100,20 @@ async function turns(): Promise<void> {
   for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
 }
 
+type Writing = (client: PageClient, task: () => Promise<unknown>) => Promise<unknown>;
+
 /** With a module in whose place this object stands. */
-function sharingOf(state: object, keys: object = { addRules: () => true }): StateSharing {
+function sharingOf(
+  state: object,
+  keys: object = { addRules: () => true },
+  writing: Writing = (_client, task) => task(),
+): StateSharing {
   const engine = {
     isRunning: true,
     call: (call: (state: EncryptedState) => unknown) => call(state as unknown as EncryptedState),
     persist: async () => [],
     persistSoon: () => undefined,
-    writing: (_client: PageClient, task: () => Promise<unknown>) => task(),
+    writing,
   } as unknown as StateEngine;
   return new StateSharing(
     engine,
@@ -487,7 +493,6 @@ describe("many rooms in which devices changed", () => {
     const state = {
       sharingDue: () =>
         due.splice(0).map((roomId) => ({ roomId, members: [], why: "devices" as const })),
-      devicesChanged: () => undefined,
       sessions: () => [],
       reencrypt: (roomId: string) => {
         tended.push(roomId);
@@ -496,21 +501,17 @@ describe("many rooms in which devices changed", () => {
     };
     let [inLine, longest] = [0, 0];
     let before: Promise<unknown> = Promise.resolve();
-    const engine = {
-      isRunning: true,
-      call: (call: (state: EncryptedState) => unknown) => call(state as unknown as EncryptedState),
-      writing: async (_client: PageClient, task: () => Promise<unknown>) => {
-        inLine += 1;
-        longest = Math.max(longest, inLine);
-        const result = before.then(async () => {
-          await new Promise((resume) => setTimeout(resume, 50));
-          inLine -= 1;
-          return task();
-        });
-        before = result;
-        return result;
-      },
-    } as unknown as StateEngine;
+    const writing: Writing = async (_client, task) => {
+      inLine += 1;
+      longest = Math.max(longest, inLine);
+      const result = before.then(async () => {
+        await new Promise((resume) => setTimeout(resume, 50));
+        inLine -= 1;
+        return task();
+      });
+      before = result;
+      return result;
+    };
     const client = {
       getCrypto: () => ({
         getUserDeviceInfo: async () => new Map(),
@@ -529,11 +530,7 @@ describe("many rooms in which devices changed", () => {
     Object.assign((globalThis as unknown as { window: object }).window, {
       mxMatrixClientPeg: { get: () => client },
     });
-    const sharing = new StateSharing(
-      engine,
-      { tellInvited: async () => undefined } as unknown as InvitePreviews,
-      { addRules: () => true } as unknown as KeyFetcher,
-    );
+    const sharing = sharingOf(state, undefined, writing);
     const pass = async (milliseconds: number): Promise<void> => {
       for (let waited = 0; waited < milliseconds; waited += 5) {
         mock.timers.tick(5);

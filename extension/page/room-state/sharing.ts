@@ -11,11 +11,12 @@ import {
   signAsDevice,
 } from "./element/client.ts";
 import type { DeviceName, PageClient, PageRoom } from "./element/client.ts";
-import { isArray, NativePromise, now, parseJson, setTimer } from "../primordials/primordials.ts";
+import { isArray, now, parseJson, setTimer } from "../primordials/primordials.ts";
 import { isFinal, sendAsClient } from "./homeserver.ts";
 import type { StateEngine } from "./engine.ts";
 import type { InvitePreviews } from "./invites.ts";
 import type { KeyFetcher } from "./keys.ts";
+import { Line } from "./line.ts";
 import { text } from "../texts/texts.ts";
 
 type Encrypted = ReturnType<EncryptedState["takeEncrypted"]>;
@@ -75,7 +76,7 @@ export class StateSharing {
   readonly #without = new Map<string, number>();
   #isTending = false;
   /** Rooms are tended one by one: what a person writes waits for one of them, not for all. */
-  #turn: Promise<unknown> = NativePromise.resolve();
+  readonly #turns = new Line();
   /** Those that wait for their turn: what is due there anew is seen to in the same. */
   readonly #inLine = new Map<string, Promise<number>>();
   #heard: PageClient | undefined;
@@ -388,9 +389,8 @@ export class StateSharing {
         return again.delayMs;
       });
     };
-    const result = this.#turn.then(turn, turn);
+    const result = this.#turns.run(turn);
     this.#inLine.set(roomId, result);
-    this.#turn = result.catch(() => undefined);
     return result;
   }
 
