@@ -9,6 +9,12 @@ use zeroize::Zeroizing;
 /// How often a text is decoded in search of a secret. Element encodes once, or a text in a text.
 const MAX_LAYERS: usize = 4;
 
+type Decoder = fn(&[u8]) -> Vec<u8>;
+
+/// What a text may be encoded by: the letter that shows it, and what undoes it.
+const DECODERS: [(u8, Decoder); 2] =
+    [(b'%', |text| percent_bytes(text).collect()), (b'\\', unescaped)];
+
 /// A secret text: printed as dots, wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
@@ -43,19 +49,17 @@ impl Secret {
         let mut text: Cow<'_, [u8]> = bytes.into();
         for _ in 0..MAX_LAYERS {
             let length = text.len();
-            if text.contains(&b'%') {
-                text = percent_bytes(&text).collect();
-            }
-            let is_other = text.len() < length;
-            if is_other && self.is_written_in(&text) {
-                return true;
-            }
-            if text.contains(&b'\\') {
-                text = unescaped(&text).into();
-                if self.is_written_in(&text) {
+            for (mark, decoded) in DECODERS {
+                let before = text.len();
+                if text.contains(&mark) {
+                    text = decoded(&text).into();
+                }
+                // What has become no shorter is what it was.
+                if text.len() < before && self.is_written_in(&text) {
                     return true;
                 }
-            } else if !is_other {
+            }
+            if text.len() == length {
                 break;
             }
         }
