@@ -1,8 +1,9 @@
 /** A switch for off and on; a group of radio buttons where there are more modes. */
-import { Component, type JSX } from "preact";
+import type { JSX } from "preact";
 
 import type { ShieldView } from "../../browser/settings-core.ts";
 import { text } from "../../browser/messages.ts";
+import { Pressed, Radio } from "./pressed.tsx";
 import { nameOf } from "./shields.ts";
 
 type Mode = ShieldView["mode"];
@@ -15,22 +16,9 @@ interface Props {
   readonly choose: (mode: Mode) => Promise<void>;
 }
 
-interface State {
-  /** The settings that were shown last. */
-  readonly seen?: ShieldView;
-  /** What was pressed, shown until the settings say what is in force. */
-  readonly pressed?: Mode | undefined;
-}
-
-export class ModeSwitch extends Component<Props, State> {
-  override state: State = {};
-
-  static override getDerivedStateFromProps({ shield }: Props, { seen }: State): State | null {
-    return shield === seen ? null : { seen: shield, pressed: undefined };
-  }
-
-  override render({ shield, title }: Props, { pressed = shield.mode }: State): JSX.Element {
-    const { id, modes, locked } = shield;
+export function ModeSwitch({ shield, title, choose }: Props): JSX.Element {
+  const { id, modes, locked } = shield;
+  const draw = (pressed: Mode, press: (mode: Mode) => void): JSX.Element => {
     if (modes.length === 2 && modes.every((mode) => mode === "on" || mode === "off")) {
       const isOn = pressed === "on";
       return (
@@ -43,7 +31,7 @@ export class ModeSwitch extends Component<Props, State> {
           aria-checked={isOn}
           title={title}
           disabled={locked}
-          onClick={() => this.#press(isOn ? "off" : "on")}
+          onClick={() => press(isOn ? "off" : "on")}
         >
           {text(isOn ? "mode_on" : "mode_off")}
         </button>
@@ -54,24 +42,18 @@ export class ModeSwitch extends Component<Props, State> {
         <legend>{text("modeOf", nameOf(shield))}</legend>
         {modes.map((mode) => (
           <label key={mode} title={text(`modeText_${mode}`)}>
-            <input
-              type="radio"
+            <Radio
               name={`mode-${id}`}
-              // Preact leaves out what a radio button is worth by itself, which is "on".
-              ref={(radio) => radio?.setAttribute("value", mode)}
+              value={mode}
               title={text(`modeText_${mode}`)}
-              checked={mode === pressed}
-              onChange={() => this.#press(mode)}
+              isChecked={mode === pressed}
+              onPress={() => press(mode)}
             />
             <span>{text(`mode_${mode}`)}</span>
           </label>
         ))}
       </fieldset>
     );
-  }
-
-  #press(mode: Mode): void {
-    this.setState({ pressed: mode });
-    this.props.choose(mode).catch(() => this.setState({ pressed: undefined }));
-  }
+  };
+  return <Pressed of={shield} value={shield.mode} choose={choose} draw={draw} />;
 }
