@@ -282,6 +282,34 @@ export async function storeSettings(page: Page, settings: Json | undefined): Pro
   }
 }
 
+interface LedgerRow {
+  readonly shield: string;
+  readonly action: string;
+  readonly host: string;
+  readonly endpoint: string;
+  readonly count: number;
+  /** When it happened last, in milliseconds since the epoch. */
+  readonly last: number;
+}
+
+/** Writes the ledger's rows of some days up to now, one value a day as the background does. */
+export async function storeLedger(
+  page: Page,
+  days: number,
+  rowsOf: (day: number, time: number) => LedgerRow[],
+): Promise<void> {
+  const values: Record<string, Json> = {};
+  for (let day = 0; day < days; day += 1) {
+    const time = Date.now() - day * 24 * 60 * 60 * 1000;
+    const date = new Date(time);
+    const name = [date.getFullYear(), date.getMonth() + 1, date.getDate()]
+      .map((part) => String(part).padStart(2, "0"))
+      .join("-");
+    values[`ledger/${name}`] = rowsOf(day, time).map((row) => ({ ...row }));
+  }
+  await callApi(page, "storage.local.set", values);
+}
+
 /** Id of the tab that shows an address; for the popup's `?tab=`. */
 export async function tabShowing(page: Page, host: string): Promise<number> {
   const tabs = await callApi<{ id: number; url?: string }[]>(page, "tabs.query", {});

@@ -8,7 +8,14 @@ import type { Page } from "puppeteer-core";
 import { bothBrowsers } from "../support/browsers.ts";
 import { type Recorder, startRecorder } from "../support/recorder.ts";
 import { elementPage } from "./element-page.ts";
-import { type ExtensionBrowser, callApi, launchMantle, pause, until } from "./extension-pages.ts";
+import {
+  type ExtensionBrowser,
+  callApi,
+  launchMantle,
+  pause,
+  storeLedger,
+  until,
+} from "./extension-pages.ts";
 import { reaches } from "./page-requests.ts";
 
 const ELEMENT = "chat.example.org";
@@ -226,25 +233,19 @@ for (const kind of bothBrowsers) {
   });
 }
 
-/** As the background writes it: one value a day. */
+/** As many rows as it may have. */
 async function fillLedger(ledger: Page): Promise<void> {
   const shields = ["typing", "receipts", "integrations", "identity", "presence", "telemetry"];
-  const days: Record<string, { [key: string]: number | string }[]> = {};
-  for (let day = 0; day < DAYS; day += 1) {
-    const time = Date.now() - day * 24 * 60 * 60 * 1000;
-    const date = new Date(time);
-    const name = [date.getFullYear(), date.getMonth() + 1, date.getDate()]
-      .map((part) => String(part).padStart(2, "0"))
-      .join("-");
-    days[`ledger/${name}`] = Array.from({ length: ENTRIES / DAYS }, (_, at) => ({
+  await storeLedger(ledger, DAYS, (day, time) =>
+    Array.from({ length: ENTRIES / DAYS }, (_, at) => ({
       shield: shields[at % shields.length] ?? "",
       action: at % 3 === 0 ? "blocked" : "answered",
       host: `hs.${at % 9}.example`,
       endpoint: "rooms/{}/typing/{}",
       count: 1 + ((at * (day + 3)) % 7),
       last: time - at * 1000,
-    }));
-  }
+    })),
+  );
   const main = { version: 1, rows: [], pages: [], taken: [] };
-  await callApi(ledger, "storage.local.set", { ...days, ledger: main });
+  await callApi(ledger, "storage.local.set", { ledger: main });
 }

@@ -1,9 +1,17 @@
 /** Whose account is shown in pictures, and what Mantle counted there, in each language. */
 import type { Page } from "puppeteer-core";
+import type { BrowserKind } from "../support/browsers.ts";
 import type { Account } from "../support/synapse.ts";
-import type { World } from "../support/world.ts";
+import { type World, startWorld } from "../support/world.ts";
+import { openChecked } from "../e2e/checkup-page.ts";
 import { type Guarded, PASSWORD } from "../e2e/encrypted-state/people.ts";
-import { callApi } from "../e2e/extension-pages.ts";
+import {
+  type ExtensionBrowser,
+  launchMantle,
+  storeLedger,
+  storeSettings,
+  tabShowing,
+} from "../e2e/extension-pages.ts";
 
 export const SITE = "chat.example.org";
 const V3 = "/_matrix/client/v3";
@@ -11,7 +19,7 @@ const DAYS = 14;
 
 type Json = Record<string, unknown>;
 
-export interface Scene {
+interface Scene {
   readonly user: string;
   readonly rooms: readonly string[];
   readonly sessions: readonly string[];
@@ -19,7 +27,7 @@ export interface Scene {
 }
 
 /** Whose account it is, in each language. */
-export const SCENES: Readonly<Record<string, Scene>> = {
+const SCENES: Readonly<Record<string, Scene>> = {
   en: {
     user: "alice",
     rooms: ["Orchard plans", "Board, in confidence", "Family"],
@@ -48,8 +56,36 @@ const CALLS: readonly (readonly [url: string, times: number])[] = [
   ["https://api.maptiler.com/maps/x/style.json", 2],
 ];
 
+/** Each scene once it was lived, in a browser of its own that speaks its language. */
+export async function inEachLanguage(
+  kind: BrowserKind,
+  task: (language: string, running: ExtensionBrowser, person: Guarded) => Promise<void>,
+): Promise<void> {
+  const world = await startWorld();
+  try {
+    for (const [language, scene] of Object.entries(SCENES)) {
+      const running = await launchMantle(kind, world.recorder.port, { languages: language });
+      try {
+        const person = await openChecked(world, running, scene.user, SITE);
+        await live(world, person, scene);
+        await task(language, running, person);
+      } finally {
+        await running.close();
+      }
+    }
+  } finally {
+    await world.close();
+  }
+}
+
+/** Says yes for the person, and which tab shows their Element. */
+export async function tabWithConsent(settings: Page): Promise<number> {
+  await storeSettings(settings, { version: 1, options: { general: { consent: true } } });
+  return tabShowing(settings, SITE);
+}
+
 /** What an account has that is a few years old, and an hour of its Element. */
-export async function live(world: World, person: Guarded, scene: Scene): Promise<void> {
+async function live(world: World, person: Guarded, scene: Scene): Promise<void> {
   const me: Account = person.credentials;
   const call = (method: string, path: string, body: Json): Promise<Json> =>
     world.synapse.call(me, method, path, body);
@@ -103,18 +139,11 @@ export async function fillLedger(page: Page): Promise<void> {
     ["receipts", "rewritten", "hs.example.org", "rooms/{}/receipt/{}/{}"],
     ["maps", "blocked", "api.maptiler.com", "/maps"],
   ] as const;
-  const days: Record<string, { [key: string]: number | string }[]> = {};
-  for (let day = 0; day < DAYS; day += 1) {
-    const time = Date.now() - day * 24 * 60 * 60 * 1000;
-    const date = new Date(time);
-    const name = [date.getFullYear(), date.getMonth() + 1, date.getDate()]
-      .map((part) => String(part).padStart(2, "0"))
-      .join("-");
-    days[`ledger/${name}`] = rows.map(([shield, action, host, endpoint], at) => ({
+  await storeLedger(page, DAYS, (day, time) =>
+    rows.map(([shield, action, host, endpoint], at) => ({
       ...{ shield, action, host, endpoint },
       count: 2 + (((at + 2) * (day * day + 5)) % 23),
       last: time - at * 1_700_000,
-    }));
-  }
-  await callApi(page, "storage.local.set", days);
+    })),
+  );
 }

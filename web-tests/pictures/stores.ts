@@ -6,16 +6,9 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Page } from "puppeteer-core";
-import { type World, startWorld } from "../support/world.ts";
-import { check, openChecked, openCheckUp } from "../e2e/checkup-page.ts";
-import {
-  type ExtensionBrowser,
-  launchMantle,
-  storeSettings,
-  tabShowing,
-  testBuild,
-} from "../e2e/extension-pages.ts";
-import { SCENES, SITE, type Scene, fillLedger, live } from "./scene.ts";
+import { check, openCheckUp } from "../e2e/checkup-page.ts";
+import { type ExtensionBrowser, testBuild } from "../e2e/extension-pages.ts";
+import { SITE, fillLedger, inEachLanguage, tabWithConsent } from "./scene.ts";
 
 /** What both stores take. */
 export const STORE_SIZE = { width: 1280, height: 800 } as const;
@@ -27,34 +20,12 @@ type Table = Record<string, { message: string } | undefined>;
 
 /** Takes them all; `folder` gets a folder for each language, and `popup.png`. */
 export async function takePictures(folder: string): Promise<string[]> {
-  const world = await startWorld();
   const taken: string[] = [];
-  try {
-    for (const [language, scene] of Object.entries(SCENES)) {
-      taken.push(...(await inLanguage(world, language, scene, folder)));
-    }
-  } finally {
-    await world.close();
-  }
-  return taken;
-}
-
-async function inLanguage(
-  world: World,
-  language: string,
-  scene: Scene,
-  folder: string,
-): Promise<string[]> {
-  const into = join(folder, language);
-  mkdirSync(into, { recursive: true });
-  const running = await launchMantle("chromium", world.recorder.port, { languages: language });
-  const taken: string[] = [];
-  try {
-    const person = await openChecked(world, running, scene.user, SITE);
-    await live(world, person, scene);
+  await inEachLanguage("chromium", async (language, running) => {
+    const into = join(folder, language);
+    mkdirSync(into, { recursive: true });
     const settings = await running.openExtensionPage("options.html");
-    await storeSettings(settings, { version: 1, options: { general: { consent: true } } });
-    const tab = await tabShowing(settings, SITE);
+    const tab = await tabWithConsent(settings);
     await settings.close();
     const table = readTable(language);
     const points = listingPoints(language);
@@ -93,9 +64,7 @@ async function inLanguage(
     await save("4-settings", options, point(points, 6));
     const start = await open(running, "first-run.html", "[data-choice]", PAGE_SIZE);
     await save("5-first-run", start, message(table, "firstRunIntro"));
-  } finally {
-    await running.close();
-  }
+  });
   return taken;
 }
 

@@ -8,17 +8,10 @@ import { join } from "node:path";
 import type { Page } from "puppeteer-core";
 import type { BrowserKind } from "../support/browsers.ts";
 import { noQuestion, openQuestion } from "../support/question.ts";
-import { type World, startWorld } from "../support/world.ts";
-import { check, openChecked, openCheckUp } from "../e2e/checkup-page.ts";
+import { check, openCheckUp } from "../e2e/checkup-page.ts";
 import type { Guarded } from "../e2e/encrypted-state/people.ts";
-import {
-  type ExtensionBrowser,
-  launchMantle,
-  pause,
-  storeSettings,
-  tabShowing,
-} from "../e2e/extension-pages.ts";
-import { SCENES, SITE, type Scene, fillLedger, live } from "./scene.ts";
+import { type ExtensionBrowser, pause } from "../e2e/extension-pages.ts";
+import { SITE, fillLedger, inEachLanguage, tabWithConsent } from "./scene.ts";
 
 const WIDTHS = { popup: [320, 440], page: [320, 1100] } as const;
 const HEIGHT = 900;
@@ -33,29 +26,9 @@ interface Shown {
 /** Takes them all in one browser; gives how many. */
 export async function takeViews(kind: BrowserKind, folder: string): Promise<number> {
   mkdirSync(folder, { recursive: true });
-  const world = await startWorld();
   let count = 0;
-  try {
-    for (const [language, scene] of Object.entries(SCENES)) {
-      count += await inLanguage(world, scene, { kind, language, folder });
-    }
-  } finally {
-    await world.close();
-  }
-  return count;
-}
-
-async function inLanguage(
-  world: World,
-  scene: Scene,
-  { kind, language, folder }: Omit<Shown, "running">,
-): Promise<number> {
-  const running = await launchMantle(kind, world.recorder.port, { languages: language });
-  const shown: Shown = { running, kind, language, folder };
-  try {
-    const person = await openChecked(world, running, scene.user, SITE);
-    await live(world, person, scene);
-    let count = 0;
+  await inEachLanguage(kind, async (language, running, person) => {
+    const shown: Shown = { running, kind, language, folder };
     const of = async (
       name: string,
       path: string,
@@ -69,8 +42,7 @@ async function inLanguage(
     };
     await of("first-run", "first-run.html", "[data-choice]");
     const settings = await running.openExtensionPage("options.html");
-    await storeSettings(settings, { version: 1, options: { general: { consent: true } } });
-    const tab = await tabShowing(settings, SITE);
+    const tab = await tabWithConsent(settings);
     await fillLedger(settings);
     await settings.close();
     await of("ledger", "ledger.html", "#entries [role=row]");
@@ -82,10 +54,9 @@ async function inLanguage(
     count += await take(shown, checkUp, "check-up", WIDTHS.page);
     await checkUp.close();
     await of("popup", `popup.html?tab=${tab}`, "#happened li", WIDTHS.popup);
-    return count + (await inElement(shown, person));
-  } finally {
-    await running.close();
-  }
+    count += await inElement(shown, person);
+  });
+  return count;
 }
 
 async function inElement(shown: Shown, person: Guarded): Promise<number> {
