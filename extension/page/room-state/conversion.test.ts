@@ -7,6 +7,7 @@ import type { ShieldSettings } from "../core/guarded-core.ts";
 import { connectShieldSettings } from "../core/shield-settings.ts";
 import { RefusedRoom, RoomConversion } from "./conversion.ts";
 import type { StateEngine } from "./engine.ts";
+import { HomeserverError } from "./homeserver.ts";
 import type { StateSharing } from "./sharing.ts";
 
 const ALICE = "@alice:hs.example.org";
@@ -29,19 +30,33 @@ const state = {
   encryptsState: () => false,
   convertRoom: (roomId: string) => {
     planned.push(roomId);
-    return { kind: "convert", done: false, encrypt: [], blank: [], redact: [], types: [] };
+    return { kind: "convert", done: false, encrypt, blank: [], redact: [], types: [] };
   },
 };
+let encrypt: object[] = [];
+let isWriting = false;
+let isAwaited = false;
 const engine = {
+  get isAwaited() {
+    return isAwaited;
+  },
   started: () => Promise.resolve(),
   knowsDevice: () => Promise.resolve(true),
   call: (use: (of: unknown) => unknown) => use(state),
-  writing: (_client: unknown, write: () => Promise<unknown>) => write(),
+  writing: (_client: unknown, write: () => Promise<unknown>) => {
+    isWriting = true;
+    return write().finally(() => {
+      isWriting = false;
+    });
+  },
 } as unknown as StateEngine;
 const sharing = {
   readyClient: () => Promise.resolve(client),
   readyRoom: () => Promise.resolve(room),
+  prepare: () => Promise.resolve(),
+  send: () => send(),
 } as unknown as StateSharing;
+let send: () => Promise<void> = () => Promise.resolve();
 const conversion = new RoomConversion(engine, sharing);
 
 function shieldIs(mode: string): void {
@@ -80,4 +95,29 @@ test("a room that the client does not have once it has all of them is refused at
   isSynced = false;
   await conversion.convertOne(ALICE, "!gone");
   assert.equal(planned.length, 1, "before that it is waited for");
+});
+
+test("who waits to write goes on while the homeserver wants a room's conversion slower", async () => {
+  shieldIs("on");
+  encrypt = [{ eventType: "m.room.name", stateKey: "", contentJson: "{}" }];
+  for (const isSomebodyThere of [false, true]) {
+    planned = [];
+    isAwaited = isSomebodyThere;
+    let sent = 0;
+    let wasHeld: boolean | undefined;
+    send = async () => {
+      sent += 1;
+      if (sent > 1) return;
+      setTimeout(() => {
+        wasHeld = isWriting;
+      }, 100);
+      throw new HomeserverError(429, { retry_after_ms: 300 });
+    };
+    await conversion.convertOne(ALICE, "!a");
+    assert.deepEqual([sent, wasHeld], [2, !isSomebodyThere]);
+    assert.equal(planned.length, isSomebodyThere ? 2 : 1, "what somebody set meanwhile counts");
+  }
+  isAwaited = false;
+  encrypt = [];
+  send = () => Promise.resolve();
 });

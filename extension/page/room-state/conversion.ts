@@ -31,6 +31,8 @@ const AFTER_FLAG = 2_000;
 /** How often, and how long at most, a homeserver is waited for that says "not so fast". */
 const MAX_WAITS = 20;
 const LONGEST_WAIT = 60_000;
+/** So often it is seen meanwhile whether others wait. */
+const LOOK_EVERY = 250;
 /** History is gone back so far, in answers of a hundred events. */
 const MAX_PAGES = 50;
 /** Most people named in the preview. */
@@ -173,27 +175,36 @@ export class RoomConversion {
    */
   async #convert(client: PageClient, room: PageRoom): Promise<Conversion> {
     const { roomId } = room;
+    // While the homeserver wants it slower, others' writes go on; then the room is looked at anew.
+    const isAwaited = (): boolean => this.#engine.isAwaited;
+    const each = <Item>(items: Iterable<Item>, step: (item: Item) => Promise<unknown>) =>
+      sequentially(items, step, isAwaited);
     const encrypted = (plan: Conversion): Promise<void> =>
-      sequentially(plan.encrypt, (content) => this.#sharing.send(client, room, content));
-    return this.#engine.writing(client, async () => {
-      const plan = this.#plan(room, await this.#leftovers(client, room));
+      each(plan.encrypt, (content) => this.#sharing.send(client, room, content));
+    let first: Conversion | undefined;
+    const convert = async (): Promise<Conversion> => {
+      const plan = this.#plan(room, await this.#leftovers(client, room, isAwaited));
       if (plan.kind === "refuse") throw new RefusedRoom(plan.sentence);
+      // Later ones lack what is done by then.
+      first ??= plan;
       if (plan.flag !== undefined) {
         const { path, body } = plan.flag;
         try {
-          await withRetryAfter(() => sendAsClient(client, "PUT", path, body));
+          await withRetryAfter(() => sendAsClient(client, "PUT", path, body), isAwaited);
         } catch (error) {
-          if (!isFinal(error)) this.#engine.markFlagUncertain(roomId);
+          if (!isFinal(error) && !isHasty(error)) this.#engine.markFlagUncertain(roomId);
           throw error;
         }
         this.#engine.call((state) => state.noteFlag(roomId));
         await pause(AFTER_FLAG);
       }
       await encrypted(plan);
-      await sequentially(plan.blank, ({ path, body }) => sendAsClient(client, "PUT", path, body));
+      await each(plan.blank, ({ path, body }) => sendAsClient(client, "PUT", path, body));
       if (plan.blank.length > 0) await encrypted(plan);
-      return plan;
-    });
+      return first;
+    };
+    await this.#sharing.prepare(client, room);
+    return withRetryAfter(() => this.#engine.writing(client, convert));
   }
 
   #candidates(client: PageClient): PageRoom[] {
@@ -208,11 +219,11 @@ export class RoomConversion {
    * Readable state that the homeserver still has behind encrypted state, where something failed half
    * way; the client holds the encrypted one in its place.
    */
-  async #leftovers(client: PageClient, room: PageRoom): Promise<object[]> {
+  async #leftovers(client: PageClient, room: PageRoom, isAwaited = never): Promise<object[]> {
     if (!this.#engine.call((state) => state.encryptsState(room.roomId))) return [];
     const plan = this.#plan(room);
     const events: object[] = [];
-    await sequentially(plan.kind === "convert" ? plan.types : [], async (type) => {
+    const ask = async (type: string): Promise<void> => {
       const path = `${pathOf(room.roomId)}/state/${encodeURIComponent(type)}/?format=event`;
       try {
         events.push((await sendAsClient(client, "GET", path)) as object);
@@ -220,7 +231,8 @@ export class RoomConversion {
         if (!isFinal(error)) throw error;
         // There is none.
       }
-    });
+    };
+    await sequentially(plan.kind === "convert" ? plan.types : [], ask, isAwaited);
     return events;
   }
 
@@ -243,15 +255,29 @@ function pathOf(roomId: string): string {
   return `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}`;
 }
 
-/** Once, and again when the homeserver wants it slower. */
-async function withRetryAfter<Result>(request: () => Promise<Result>): Promise<Result> {
+/** Whether the homeserver wants it slower. */
+function isHasty(error: unknown): error is HomeserverError {
+  return error instanceof HomeserverError && error.status === 429;
+}
+
+/** Nobody waits. */
+const never = (): boolean => false;
+
+/** Once, and again when the homeserver wants it slower, unless somebody waits for what this holds. */
+async function withRetryAfter<Result>(
+  request: () => Promise<Result>,
+  isAwaited = never,
+): Promise<Result> {
   for (let waits = 0; ; waits += 1) {
     try {
       return await request();
     } catch (error) {
-      const isHasty = error instanceof HomeserverError && error.status === 429;
-      if (!isHasty || waits >= MAX_WAITS) throw error;
-      await pause(Math.min(error.retryAfter ?? 1_000, LONGEST_WAIT));
+      if (!isHasty(error) || waits >= MAX_WAITS) throw error;
+      const wait = Math.min(error.retryAfter ?? 1_000, LONGEST_WAIT);
+      for (let waited = 0; waited < wait; waited += LOOK_EVERY) {
+        if (isAwaited()) throw error;
+        await pause(Math.min(wait - waited, LOOK_EVERY));
+      }
     }
   }
 }
@@ -260,8 +286,9 @@ async function withRetryAfter<Result>(request: () => Promise<Result>): Promise<R
 async function sequentially<Item>(
   items: Iterable<Item>,
   step: (item: Item) => Promise<unknown>,
+  isAwaited = never,
 ): Promise<void> {
-  for (const item of items) await withRetryAfter(() => step(item));
+  for (const item of items) await withRetryAfter(() => step(item), isAwaited);
 }
 
 /** Redacts what is readable of a room, now and in its history; how many the user may not. */

@@ -55,6 +55,8 @@ export class StateEngine {
   /** Writes to the store and write operations, each one after the other. */
   readonly #persisting = new Line();
   readonly #writing = new Line();
+  /** Write operations that wait for their turn in this page. */
+  #waitingWrites = 0;
   readonly #doubtful = new Set<string>();
   /**
    * Rooms asked about since a trap; undefined: there was none. The response that it came with may have
@@ -210,7 +212,9 @@ export class StateEngine {
    * before it has stored.
    */
   writing<Result>(client: PageClient, task: () => Promise<Result>): Promise<Result> {
+    this.#waitingWrites += 1;
     const run = async (): Promise<Result> => {
+      this.#waitingWrites -= 1;
       await this.started();
       this.applySettings();
       // Without crypto there is nothing to encrypt with; what needs it says so.
@@ -230,6 +234,11 @@ export class StateEngine {
       });
     };
     return this.#writing.run(run);
+  }
+
+  /** Whether others wait for the one that is under way: what takes long and can go on later gives way. */
+  get isAwaited(): boolean {
+    return this.#waitingWrites > 0;
   }
 
   async #start(): Promise<EncryptedState> {

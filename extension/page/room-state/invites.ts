@@ -76,6 +76,7 @@ export class InvitePreviews {
     try {
       await sendThroughOlm(client, preview.type, devices, preview.content, (reached) => {
         for (const { userId } of reached) untold.delete(userId);
+        return true;
       });
     } finally {
       // They are told with the next look at the room.

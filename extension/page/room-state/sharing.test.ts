@@ -553,6 +553,114 @@ describe("many rooms in which devices changed", () => {
   });
 });
 
+describe("a room whose key takes long to give", () => {
+  const device = { deviceId: "D", verified: 0, keys: new Map<string, string>() };
+  device.keys.set("curve25519:D", "c").set("ed25519:D", "e");
+  const room = {
+    roomId: ROOM,
+    currentState: { getStateEvents: () => null },
+    getMyMembership: () => "join",
+    getJoinedMemberCount: () => 10_000,
+    getEncryptionTargetMembers: async () => USERS.map((userId) => ({ userId })),
+  } as unknown as PageRoom;
+
+  /** A client that needs so long for each request, and one who writes when the first has come. */
+  function parts(state: State, takes: number) {
+    const order: string[] = [];
+    let time = 0;
+    let awaited = 0;
+    let line: Promise<unknown> = Promise.resolve();
+    const engine = {
+      isRunning: true,
+      get isAwaited() {
+        return awaited > 0;
+      },
+      call: (call: (state: EncryptedState) => unknown) => call(state as unknown as EncryptedState),
+      persist: async () => [],
+      persistSoon: () => undefined,
+      writing: (_client: PageClient, task: () => Promise<unknown>) => {
+        awaited += 1;
+        const run = async (): Promise<unknown> => {
+          awaited -= 1;
+          return task();
+        };
+        const result = line.then(run);
+        line = result.catch(() => undefined);
+        return result;
+      },
+    } as unknown as StateEngine;
+    const client = {
+      getCrypto: () => ({
+        getUserDeviceInfo: async (users: string[]) =>
+          new Map(users.map((userId) => [userId, new Map([["D", device]])])),
+        encryptToDeviceMessages: async (_type: string, devices: Name[]) => ({
+          batch: devices.map((name) => ({ ...name, payload: {} })),
+        }),
+      }),
+      getRoom: () => room,
+      getUserId: () => "@me:hs",
+      getDeviceId: () => "ME",
+      sendToDevice: async (_type: string, messages: Map<string, unknown>) => {
+        time += takes;
+        order.push(`${messages.size} devices`);
+        if (order.length > 1) return;
+        void engine.writing(client, async () => void order.push("another room"));
+      },
+    } as unknown as PageClient;
+    Object.assign((globalThis as unknown as { window: object }).window, {
+      mxMatrixClientPeg: { get: () => client },
+    });
+    const sharing = new StateSharing(
+      engine,
+      { tellInvited: async () => undefined } as unknown as InvitePreviews,
+      { addRules: () => true } as unknown as KeyFetcher,
+      () => time,
+    );
+    return { sharing, client, engine, order };
+  }
+
+  const content = { eventType: "m.room.name", stateKey: "", contentJson: "{}" };
+
+  for (const [takes, expected] of [
+    [6_000, ["100 devices", "another room", "50 devices"]],
+    [10, ["100 devices", "50 devices", "another room"]],
+  ] as const) {
+    test(`lets other rooms' writes go in between (${takes} ms a request)`, async () => {
+      mock.timers.enable({ apis: ["setTimeout"] });
+      try {
+        const state = new State();
+        const { sharing, client, engine, order } = parts(state, takes);
+        await sharing.prepare(client, room);
+        await engine.writing(client, () => sharing.encrypt(client, room, content));
+        assert.deepEqual(order, expected);
+        assert.deepEqual(state.given, USERS);
+        assert.equal(state.encrypted, 1);
+      } finally {
+        mock.timers.reset();
+      }
+    });
+  }
+
+  test("goes on with it by itself where nothing is written there", async () => {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    try {
+      const state = Object.assign(new State(), {
+        sharingDue: () => [{ roomId: ROOM, members: [], why: "stale" as const }],
+      });
+      const { sharing, order } = parts(state, 6_000);
+      sharing.tendSoon();
+      for (let waited = 0; waited < 5_000; waited += 100) {
+        mock.timers.tick(100);
+        await turns();
+      }
+      assert.deepEqual(order.slice(0, 3), ["100 devices", "another room", "50 devices"]);
+      assert.deepEqual(state.given, USERS);
+    } finally {
+      mock.timers.reset();
+    }
+  });
+});
+
 describe("a room of ten thousand members with five devices each", () => {
   test("is told of in parts, and the page goes on in between", async () => {
     const users = Array.from({ length: 10_000 }, (_, at) => `@member${at}:hs`);

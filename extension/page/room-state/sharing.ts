@@ -52,6 +52,10 @@ const MOST_SESSIONS = 3;
 const MAX_WITHOUT = 10_000;
 /** What Element's client tells when its crypto has other devices of somebody (`CryptoEvent`). */
 const DEVICES_UPDATED = "crypto.devicesUpdated";
+/** In a room with so many members, its key is given before the write that needs it. */
+const MANY_MEMBERS = 200;
+/** For so long at least before others are let go: who is to have the key is gone over anew then. */
+const GIVES_FOR = 5_000;
 /** When the network failed. */
 const AGAIN_AFTER = 60_000;
 /** When the store or Element's crypto has failed many times. */
@@ -83,10 +87,13 @@ export class StateSharing {
   /** Told of a room whose keys may be others by now. */
   onTended: ((roomId: string) => void) | undefined;
 
-  constructor(engine: StateEngine, invites: InvitePreviews, keys: KeyFetcher) {
+  readonly #clock: () => number;
+
+  constructor(engine: StateEngine, invites: InvitePreviews, keys: KeyFetcher, clock = now) {
     this.#engine = engine;
     this.#invites = invites;
     this.#keys = keys;
+    this.#clock = clock;
   }
 
   /** The client, once it can share keys. Throws in words. */
@@ -108,6 +115,23 @@ export class StateSharing {
         throw new PageCryptoError(text("roomUnknown"));
       }
       await pause(100);
+    }
+  }
+
+  /**
+   * Before a write in a room, and not inside `engine.writing`. In a large one it takes minutes until
+   * everybody has its key, and other rooms' writes are let go in between.
+   */
+  async prepare(client: PageClient, room: PageRoom): Promise<void> {
+    if ((room.getJoinedMemberCount?.() ?? 0) < MANY_MEMBERS) return;
+    try {
+      for (let isOver = false; !isOver;) {
+        isOver = await this.#engine.writing(client, () =>
+          this.#shareKeys(client, room, "new", true),
+        );
+      }
+    } catch {
+      // The write itself comes upon it as well, and says so.
     }
   }
 
@@ -177,7 +201,7 @@ export class StateSharing {
 
   /** Sends current state once more, unless it is current no longer. Only inside `engine.writing`. */
   async #sendAgain(client: PageClient, room: PageRoom, again: Again): Promise<void> {
-    await this.#shareKeys(client, room, "again");
+    if (!(await this.#shareKeys(client, room, "again", true))) return this.#goOnSoon(room.roomId);
     // As late as can be. What is set after this look comes to light with the sync.
     const found = await whatIsThere(client, again);
     if (found === "redacted") {
@@ -195,13 +219,15 @@ export class StateSharing {
   /**
    * Makes or renews the room's session and gives its key to those who lack it. Age and use count
    * where something new is set: what is sent again for them would bring about the next renewal. Where
-   * nothing is going to be encrypted (`key`), one of before the browser's start will do.
+   * nothing is going to be encrypted (`key`), one of before the browser's start will do. False where it
+   * was left for those who wait for their turn to write (`givesWay`): the rest are given it later.
    */
   async #shareKeys(
     client: PageClient,
     room: PageRoom,
     what: "new" | "again" | "key",
-  ): Promise<void> {
+    givesWay = false,
+  ): Promise<boolean> {
     const { roomId } = room;
     this.#engine.call((state) => state.beginTargets(roomId));
     let isComing = false;
@@ -239,11 +265,23 @@ export class StateSharing {
       this.#engine.call((state) => state.imported(roomId, sessionId));
     }
     if (shareWith.length > 0 || later.length > 0) {
-      isWhole = (await this.#give(client, roomId, session)) && isWhole;
+      const given = await this.#give(client, roomId, session, givesWay);
+      if (given === "left") {
+        await this.#engine.persist();
+        return false;
+      }
+      isWhole = given === "all" && isWhole;
     }
     await this.#engine.persist();
     if (isWhole) this.#rests.delete(roomId);
     else this.#giveRestLater(roomId);
+    return true;
+  }
+
+  /** The room had to give way to others. */
+  #goOnSoon(roomId: string): void {
+    if (!this.#due.has(roomId)) this.#due.set(roomId, []);
+    this.#tendDue();
   }
 
   /**
@@ -265,31 +303,43 @@ export class StateSharing {
   }
 
   /**
-   * What fails in the midst of it takes nothing back: the rest is given later. False where somebody
-   * could not be reached.
+   * What fails in the midst of it takes nothing back: the rest is given later. Says whether all have
+   * it, somebody could not be reached, or it was left for others.
    */
-  async #give(client: PageClient, roomId: string, session: SessionView): Promise<boolean> {
+  async #give(
+    client: PageClient,
+    roomId: string,
+    session: SessionView,
+    givesWay: boolean,
+  ): Promise<"all" | "some" | "left"> {
     const { sessionId, roomKeyContent } = session;
     let left = 0;
-    const reached = (devices: readonly DeviceName[]): void => {
+    const reached = (devices: readonly DeviceName[]): boolean => {
       left -= devices.length;
       this.#engine.call((state) => state.shared(roomId, sessionId, JSON.stringify(devices)));
+      return !isLeft();
+    };
+    const since = this.#clock();
+    let isMore = true;
+    const isLeft = (): boolean => {
+      const isLong = this.#clock() - since >= GIVES_FOR;
+      return givesWay && isLong && this.#engine.isAwaited && (left > 0 || isMore);
     };
     try {
       for (let some: Shares = session; ;) {
-        left += some.shareWith.length;
-        await sendThroughOlm(client, "m.room_key", some.shareWith, roomKeyContent, reached);
-        // People who may not read what was before they came.
-        for (const share of some.later) {
-          const { shareWith, roomKeyContent: theirs } = share;
-          left += shareWith.length;
+        isMore = some.more;
+        const parts = [{ shareWith: some.shareWith, roomKeyContent }, ...some.later];
+        for (const { shareWith } of parts) left += shareWith.length;
+        // Among them people who may not read what was before they came.
+        for (const { shareWith, roomKeyContent: theirs } of parts) {
           await sendThroughOlm(client, "m.room_key", shareWith, theirs, reached);
+          if (isLeft()) return "left";
         }
         if (!some.more) break;
         this.#engine.persistSoon();
         some = this.#engine.call((state) => state.moreShares(roomId, sessionId));
       }
-      return left <= 0;
+      return left <= 0 ? "all" : "some";
     } catch (error) {
       this.#lookLater(roomId, AGAIN_AFTER);
       throw error;
@@ -382,7 +432,10 @@ export class StateSharing {
       this.#inLine.delete(roomId);
       return this.#engine.writing(client, async () => {
         const isHeld = this.#engine.call((state) => state.sessions()).includes(roomId);
-        if (isHeld) await this.#shareKeys(client, room, "key");
+        if (isHeld && !(await this.#shareKeys(client, room, "key", true))) {
+          this.#goOnSoon(roomId);
+          return 0;
+        }
         const json = JSON.stringify({ members: await joinedMembers(room), now: now() });
         const again = this.#engine.call((state) => state.reencrypt(roomId, json));
         for (const event of again.events) await this.#sendAgain(client, room, event);

@@ -239,6 +239,7 @@ export class StateWriter implements RequestHandler {
     const client = await this.#sharing.readyClient();
     const room = await this.#sharing.readyRoom(client, roomId);
     const contentJson = decodeText(body);
+    await this.#sharing.prepare(client, room);
     const encrypted = await this.#engine.writing(client, async () => {
       if (request.signal?.aborted === true) throw new PageCryptoError(text("changeTakenBack"));
       const made = await this.#sharing.encrypt(client, room, { eventType, stateKey, contentJson });

@@ -157,6 +157,7 @@ describe("keys for many devices", () => {
   const send = (client: PageClient, reached: string[]): Promise<void> =>
     sendThroughOlm(client, "m.room_key", DEVICES, {}, (some) => {
       for (const { userId } of some) reached.push(userId);
+      return true;
     });
 
   test("reach all of them, each once, where the homeserver wants them slower", async () => {

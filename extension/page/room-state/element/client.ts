@@ -128,6 +128,7 @@ export interface PageRoom {
   hasEncryptionStateEvent(): boolean;
   getCanonicalAlias(): string | null;
   getMember(userId: string): PageMember | null;
+  getJoinedMemberCount?(): number;
   getMembersWithMembership(membership: string): PageMember[];
   recalculate(): void;
 }
@@ -532,14 +533,14 @@ export async function importSession(client: PageClient, keys: string): Promise<v
 /**
  * Sends a to-device event through the page's Olm channel. `reached` is told, part by part, which
  * devices the homeserver has it for: what fails later takes none of that back, and those that could
- * not be reached are not among them.
+ * not be reached are not among them. Where it says false, the others are left out.
  */
 export async function sendThroughOlm(
   client: PageClient,
   type: string,
   devices: readonly DeviceName[],
   content: object,
-  reached: (devices: DeviceName[]) => void,
+  reached: (devices: DeviceName[]) => boolean,
 ): Promise<void> {
   checkCanShare(client);
   const waits = new RetryWaits();
@@ -558,7 +559,7 @@ export async function sendThroughOlm(
       await waits.within(() =>
         within(client.sendToDevice("m.room.encrypted", messages), CRYPTO_LIMIT),
       );
-      reached(names);
+      if (!reached(names)) return;
     }
   }
 }
