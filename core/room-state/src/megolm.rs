@@ -9,7 +9,7 @@ mod batch_verify;
 #[cfg(not(feature = "batch-verification"))]
 #[path = "megolm/single_verify.rs"]
 mod batch_verify;
-mod canonical;
+pub(crate) mod canonical;
 pub(crate) mod encrypt;
 pub(crate) mod holders;
 mod inbound;

@@ -429,3 +429,26 @@ fn errors_and_debug_hold_no_content() {
     let printed = format!("{error} {error:?} {other} {other:?} {opened:?}");
     assert!(!printed.contains("CANARY"), "{printed}");
 }
+
+#[test]
+fn what_is_nested_deeper_than_signatures_reach_is_refused() {
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    // Payload and content are two of the 127.
+    for (more, opens) in [
+        (nested(10), true),
+        (nested(125), true),
+        (nested(126), false),
+        (nested(20_000), false),
+        (format!(r#""\"{}""#, "[".repeat(20_000)), true),
+        (format!("[{}0]", "[],".repeat(5_000)), true),
+    ] {
+        let mut world = World::new();
+        let content = world.content_of(format!(
+            r#"{{"room_id":"{ROOM}","type":"m.room.name","state_key":"","content":{{"name":"x","more":{more}}}}}"#
+        ));
+        let opened = world.open(&event(NAME_KEY, &content));
+        let start: String = more.chars().take(200).collect();
+        assert_eq!(opened.is_ok(), opens, "{start}: {opened:?}");
+        assert!(opens || matches!(opened, Err(OpenError::Payload)), "{opened:?}");
+    }
+}

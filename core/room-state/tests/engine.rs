@@ -1245,6 +1245,34 @@ fn no_spelling_of_a_path_lets_a_name_through() {
 }
 
 #[test]
+fn a_new_rooms_name_is_taken_out_however_often_and_in_whatever_letters_it_stands() {
+    let encryption = r#"{"type":"m.room.encryption","state_key":"","content":{"algorithm":"m.megolm.v1.aes-sha2"}}"#;
+    let named = r#"{"type":"m.room.name","state_key":"","content":{"name":"Secret"}}"#;
+    for rest in [
+        format!(r#""name":"Secret","name":"Secret","initial_state":[{encryption}]"#),
+        format!(r#""name":"Secret","initial_state":[{encryption}],"name":"Other""#),
+        format!(r#""na\u006de":"Secret","\u0074opic":"Secret","initial_state":[{encryption}]"#),
+        format!(r#""initial_state":[{named}],"initial_state":[{encryption}]"#),
+        format!(r#""initial_state":[{encryption},{named},{named}]"#),
+        format!(
+            r#""initial_state":[{encryption},{{"type":"m.x","type":"m.room.\u006eame","content":{{"name":"Secret"}}}}]"#
+        ),
+        format!(
+            r#""initial_state":[{encryption},{{"type":"m.room.name","content":{{}},"content":{{"name":"Secret"}}}}]"#
+        ),
+        format!(
+            r#""initial_state":[{encryption},{{"type":"m.widget","state_key":"x","content":{{"data":{{"roomName":"Secret","roomName":"Secret"}},"data":{{"roomName":"Secret"}}}}}}]"#
+        ),
+    ] {
+        let mut alice = Client::new("@alice:example.org");
+        let body = format!(r#"{{"preset":"private_chat",{rest}}}"#);
+        let plan = alice.engine.plan_create(body.as_bytes(), NOW, Some("yes")).unwrap();
+        let CreatePlan::Create { body, .. } = plan else { panic!("{rest}: {plan:?}") };
+        assert!(!body.contains("Secret"), "{rest}: {body}");
+    }
+}
+
+#[test]
 fn a_failed_creation_does_not_name_a_room_that_was_answered() {
     let mut alice = Client::new(ALICE);
     let mut make = |name: &str, now| {
@@ -1604,6 +1632,31 @@ fn an_upgraded_room_gets_its_name_again() {
     assert_eq!(pending[0].room_id.as_deref(), Some("!new:example.org"));
     assert_eq!(pending[0].events[0].content_json, name().to_string());
     assert!(alice.engine.encrypts_state("!new:example.org"));
+}
+
+#[test]
+fn a_room_that_is_upgraded_before_its_name_was_sent_gives_it_on() {
+    let (mut alice, _, event) = alice_and_bob();
+    let mut state = room_state();
+    state.push(event.clone());
+    alice.open("/sync", &sync(state, vec![]));
+    let rooms = [ROOM, "!second:example.org", "!third:example.org"];
+    for pair in rooms.windows(2) {
+        let upgrade = Upgrade { old: RoomId(pair[0]), new: RoomId(pair[1]) };
+        alice.engine.upgraded(upgrade, NOW).unwrap();
+        alice.reload();
+    }
+    let named = |alice: &mut Client, room: &str| {
+        let all = alice.engine.pending_writes();
+        let waits = all.iter().find(|pending| pending.room_id.as_deref() == Some(room));
+        waits.map(|pending| pending.events[0].content_json.clone())
+    };
+    assert_eq!(named(&mut alice, rooms[2]), Some(name().to_string()));
+    assert!(alice.engine.encrypts_state(rooms[2]));
+    // It stays the copy of an event that may be redacted.
+    let id = event["event_id"].as_str().unwrap();
+    alice.engine.redact(EventId { room_id: ROOM, id });
+    assert_eq!((named(&mut alice, rooms[1]), named(&mut alice, rooms[2])), (None, None));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::decrypt::replay::SeenIndices;
 use crate::ids::{SessionId, TypeAndKey, UserId};
 use crate::index::members::Members;
 use crate::megolm::authorship::{AUTHORSHIP, Authorship};
+use crate::megolm::canonical::MAX_DEPTH;
 use crate::megolm::{
     DecryptError, InboundSession, MAX_BATCH, MEGOLM_V1, SessionStore, Unverified, Verified, verify,
 };
@@ -18,6 +19,7 @@ use crate::msc4362::eligible::{IneligibleType, check_eligible};
 pub use crate::msc4362::event::{OpenedState, ReceivedEvent};
 use crate::msc4362::packed_key::{PackError, WireKey};
 use crate::msc4362::power_levels::PowerLevels;
+use mantle_wire::json::string_end;
 
 /// The most bytes of content that are looked at; an event may have 65,536 (client-server API,
 /// "Size limits").
@@ -68,7 +70,7 @@ pub enum OpenError {
     /// The ciphertext is damaged or forged.
     #[error("the event cannot be decrypted, it is damaged or forged")]
     Undecryptable,
-    /// The payload is not the JSON of an event.
+    /// The payload is not the JSON of an event, or one in another too often.
     #[error("the decrypted event is malformed")]
     Payload,
     /// The payload is that of a message, without a state key.
@@ -385,6 +387,9 @@ fn check(
 ) -> Result<OpenedState, OpenError> {
     let payload_text = std::str::from_utf8(decrypted.payload).map_err(|_| OpenError::Payload)?;
     let payload = Members::read(payload_text).ok_or(OpenError::Payload)?;
+    if is_deep(payload_text) {
+        return Err(OpenError::Payload);
+    }
     let author = Authorship::read(payload.raw(AUTHORSHIP)).map_err(|()| OpenError::Authorship)?;
     let session = SessionId { room_id: event.room_id, id: &decrypted.session_id };
     let (by_gone_device, proven) = check_author(
@@ -450,6 +455,29 @@ fn check(
         order: author.map(|author| author.order),
         author: proven,
     })
+}
+
+/// Whether arrays and objects stand in one another deeper than what can be signed. No homeserver takes
+/// such an event in clear, and a browser that copies one some thousand deep into its storage, or writes
+/// it as JSON, runs out of stack: then nothing of any room is stored or written.
+fn is_deep(json: &str) -> bool {
+    let bytes = json.as_bytes();
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(byte) = bytes.get(at) {
+        at = match byte {
+            b'"' => string_end(bytes, at).unwrap_or(bytes.len()),
+            _ => at + 1,
+        };
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
 }
 
 /// Decrypts with a session made by a device of the event's sender; where that is allowed, with one

@@ -76,6 +76,14 @@ pub(crate) fn upgraded(
             source: get_str(event, &["event_id"]).ok().flatten().unwrap_or_default(),
         });
     }
+    // What still waited to be sent there, as after two upgrades, goes on to the next.
+    let waits = model.pending.all().into_iter();
+    let waits = waits.filter(|pending| pending.room_id.as_deref() == Some(old.0));
+    for event in waits.flat_map(|pending| pending.events) {
+        if events.iter().all(|known: &PendingEvent| known.slot() != event.slot()) {
+            events.push(event);
+        }
+    }
     if is_kept_back {
         model.warnings.warn(new, Warning::NotPassedOn, old.0);
     }

@@ -333,10 +333,13 @@ fn take_redactions(model: &mut Model, response: &Response, observed: &mut Vec<Ob
     if model.states.known().is_empty() {
         return;
     }
-    let place = |room_id: &str| redactions::Place::of(model.rooms.version(room_id).as_deref());
-    let room = response.request_room.as_deref().map(RoomId);
-    let all = redactions::find(response.endpoint, &response.body, room, place);
-    for Redacted { room_id, event_id } in all {
+    for Redacted { room_id, event_id } in redacted(model, response) {
         observed.extend(model.redact(EventId { room_id: &room_id, id: &event_id }));
     }
+}
+
+fn redacted(model: &Model, response: &Response) -> Vec<Redacted> {
+    let place = |room_id: &str| redactions::Place::of(model.rooms.version(room_id).as_deref());
+    let room = response.request_room.as_deref().map(RoomId);
+    redactions::find(response.endpoint, &response.body, room, place)
 }

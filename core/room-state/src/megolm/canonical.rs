@@ -12,7 +12,7 @@ pub(crate) const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// How deep arrays and objects may stand in each other, as serde_json has it: what one device has
 /// signed, all others must be able to read.
-const MAX_DEPTH: usize = 127;
+pub(crate) const MAX_DEPTH: usize = 127;
 
 /// A JSON text in its canonical form, without these members of its own. `None` where it has none
 /// (fractions, large numbers, halves of a pair), or is no JSON; numbers beyond a double are none.

@@ -103,6 +103,11 @@ impl Model {
 
     fn remember(&mut self, opened: &Opened<'_>) {
         let Opened { event, sender, ts, state } = *opened;
+        let own = self.devices.own();
+        if own.is_some_and(|own| self.due.is_away(RoomId(event.room_id), own.user_id())) {
+            // Of a room that the person has left nothing is kept, not even what came with that.
+            return;
+        }
         if state.event_type == MEMBER_PROFILE {
             let made = Made::of(RoomId(event.room_id), UserId(sender), state);
             if self.devices.is_self(sender) && self.is_sure(made) {

@@ -143,7 +143,12 @@ impl Devices {
 
     /// Whether it is not known which devices a sender has, or what they have to do with them.
     pub(crate) fn is_to_be_looked_up(&self, user_id: &str) -> bool {
-        !self.listed.contains(user_id) || !self.judged.contains(user_id)
+        !self.is_listed(user_id) || !self.judged.contains(user_id)
+    }
+
+    /// Whether all of the user's devices are known.
+    fn is_listed(&self, user_id: &str) -> bool {
+        self.listed.contains(user_id) && !self.owners.is_crowded(user_id)
     }
 
     /// The devices of all the room's members, former ones too, have been given: a session of none of
@@ -183,7 +188,7 @@ impl Devices {
 
     /// False when the user's devices were told and none of them has this key.
     pub(crate) fn may_have(&self, user_id: &str, curve25519: &Curve25519<'_>) -> bool {
-        !self.listed.contains(user_id)
+        !self.is_listed(user_id)
             || self.current.get(user_id).is_some_and(|keys| keys.contains(curve25519.0))
     }
 

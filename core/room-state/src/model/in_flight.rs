@@ -179,6 +179,15 @@ impl InFlightWrites {
         is_due
     }
 
+    /// Follows nothing of a room any more.
+    pub(crate) fn forget_room(&mut self, room_id: &str) {
+        let slots = self.0.iter().map(|(slot, _)| slot).filter(|slot| slot.room_id == room_id);
+        let slots: Vec<Slot> = slots.cloned().collect();
+        for slot in slots {
+            self.0.remove(&slot);
+        }
+    }
+
     /// Looks whether an event is what was encrypted once more, or what somebody set before that
     /// arrived. A clock that goes behind the one of the event before is not believed: what looks
     /// older is not set again.

@@ -159,6 +159,11 @@ impl KnownState {
         self.rooms.get(room.0)?.get(slot)?.highest()
     }
 
+    /// Something of the room is about to be known.
+    pub(crate) fn expect(&mut self, room: RoomId<'_>) {
+        self.rooms.or_default(room.0.to_owned());
+    }
+
     /// Notes that an event was redacted. Its type and state key, where it is current: it stays so, as
     /// for the homeserver, and nothing older comes back. `None` also for rooms nothing is known of.
     pub(crate) fn redact(&mut self, event: EventId<'_>) -> Option<InRoom> {
@@ -563,6 +568,33 @@ mod tests {
         known.set_clock(1);
         assert_eq!(offer(&mut known, candidate("$3", START + 2, "u", 0)), Precedence::Current);
         assert_eq!(offer(&mut known, candidate("$4", START + 3, "v", 0)), Precedence::Current);
+    }
+
+    #[test]
+    fn between_tabs_too_what_authors_say_goes_before_a_servers_date() {
+        // The server gave each tab another one, and the older a later date.
+        let newer = Candidate { origin_server_ts: START, ..ordered("$5", START, "s", 5) };
+        let older =
+            Candidate { origin_server_ts: START + MONTH, ..ordered("$4", START - MONTH, "t", 4) };
+        let of = |candidate: &Candidate| {
+            let mut known = KnownState::new();
+            offer(&mut known, candidate.clone());
+            known
+        };
+        for (ours, theirs) in [(&newer, &older), (&older, &newer)] {
+            let mut known = of(ours);
+            known.restore_room(ROOM, &of(theirs).stored_room("!r")).unwrap();
+            assert_eq!(known.current(ROOM, NAME).unwrap().event_id, "$5");
+            assert_eq!(known.highest(ROOM, NAME).unwrap().counter, 5);
+            assert_eq!(offer(&mut known, older.clone()), Precedence::Rollback);
+        }
+        // What a tab saw replaced is over, however far it counted.
+        let mut known = of(&ordered("$6", START, "s", 6));
+        let mut ahead = of(&ordered("$6", START, "s", 6));
+        offer(&mut ahead, ordered("$5b", START + 1_000, "t", 5));
+        known.restore_room(ROOM, &ahead.stored_room("!r")).unwrap();
+        assert_eq!(known.current(ROOM, NAME).unwrap().event_id, "$5b");
+        assert_eq!(known.highest(ROOM, NAME).unwrap().counter, 6);
     }
 
     #[test]

@@ -113,7 +113,8 @@ impl Claim {
 
 #[derive(Debug)]
 enum Owner {
-    Claimed(Box<Claim>),
+    // With a number: the higher, the later.
+    Claimed(Box<Claim>, u64),
     // In the store since before signatures were checked: any proof goes before it.
     Stored(String),
     Verified(String),
@@ -126,6 +127,7 @@ enum Owner {
 pub(crate) struct Owners {
     pairs: Map<Keys, Owner>,
     bytes: usize,
+    claims: u64,
     // By Curve25519 and Ed25519 key and whose device it is: anybody may sign another's keys as theirs.
     standings: Map<(String, String, String), Standing>,
     // Users of whom not every device is here: nothing follows from one that is not.
@@ -133,8 +135,47 @@ pub(crate) struct Owners {
 }
 
 impl Owners {
-    /// Takes what a user says. False where there is no place for it.
+    /// Takes what a user says, in place of what nobody needed until now where there is no other. False
+    /// where there is none at all.
     pub(crate) fn claim(&mut self, keys: &Keys, claim: Claim) -> bool {
+        let cost = claim.cost();
+        let is_full = self.pairs.len() >= MAX_PAIRS || self.bytes + cost > MAX_BYTES;
+        if is_full && cost <= MAX_CLAIM_BYTES && !self.pairs.contains_key(keys) {
+            self.make_place();
+        }
+        self.add_claim(keys, claim)
+    }
+
+    /// The older half of all claims goes, at once, since each look for them goes over all. Nothing
+    /// follows for those users from a device that is not here, until they are asked about again.
+    fn make_place(&mut self) {
+        let number = |owner: &Owner| match owner {
+            Owner::Claimed(_, number) => Some(*number),
+            Owner::Stored(_) | Owner::Verified(_) | Owner::Nobody => None,
+        };
+        let mut numbers: Vec<u64> = self.pairs.values().filter_map(number).collect();
+        numbers.sort_unstable();
+        let Some(last) = numbers.get(numbers.len() / 2).copied() else { return };
+        let mut bytes = 0;
+        for owner in self.pairs.values() {
+            if let Owner::Claimed(claim, number) = owner {
+                if *number > last {
+                    bytes += claim.cost();
+                } else {
+                    self.crowded.insert(claim.user_id.clone());
+                }
+            }
+        }
+        self.bytes = bytes;
+        self.pairs.retain(|_, owner| number(owner).is_none_or(|number| number > last));
+        let Self { pairs, standings, .. } = self;
+        standings.retain(|(curve25519, ed25519, _), _| {
+            let keys = (curve25519.as_str(), ed25519.as_str());
+            pairs.find(|known| (known.0.as_str(), known.1.as_str()).cmp(&keys)).is_some()
+        });
+    }
+
+    fn add_claim(&mut self, keys: &Keys, claim: Claim) -> bool {
         let is_verified = |claim: &Claim| claim.is_verified(&keys.1);
         let Some(known) = self.pairs.get_mut(keys) else {
             let cost = claim.cost();
@@ -145,12 +186,13 @@ impl Owners {
                 return false;
             }
             self.bytes += cost;
-            self.pairs.insert(keys.clone(), Owner::Claimed(Box::new(claim)));
+            self.claims += 1;
+            self.pairs.insert(keys.clone(), Owner::Claimed(Box::new(claim), self.claims));
             return true;
         };
         let next = match &*known {
-            Owner::Claimed(before) if **before == claim => return true,
-            Owner::Claimed(before) => match (is_verified(before), is_verified(&claim)) {
+            Owner::Claimed(before, _) if **before == claim => return true,
+            Owner::Claimed(before, _) => match (is_verified(before), is_verified(&claim)) {
                 (true, true) if before.user_id != claim.user_id => Some(Owner::Nobody),
                 (true, _) => Some(Owner::Verified(before.user_id.clone())),
                 (false, true) => Some(Owner::Verified(claim.user_id)),
@@ -167,7 +209,7 @@ impl Owners {
     }
 
     fn set(&mut self, keys: &Keys, owner: Option<Owner>) {
-        if let Some(Owner::Claimed(claim)) = self.pairs.remove(keys) {
+        if let Some(Owner::Claimed(claim, _)) = self.pairs.remove(keys) {
             self.bytes -= claim.cost();
         }
         if let Some(owner) = owner {
@@ -189,7 +231,7 @@ impl Owners {
 
     /// Whose device has both keys: no sender's where two have proven it. A claim is checked now.
     pub(crate) fn of(&mut self, keys: &Keys) -> Option<&str> {
-        if let Owner::Claimed(claim) = self.pairs.get(keys)? {
+        if let Owner::Claimed(claim, _) = self.pairs.get(keys)? {
             let is_verified = claim.is_verified(&keys.1);
             let owner = is_verified.then(|| Owner::Verified(claim.user_id.clone()));
             self.set(keys, owner);
@@ -197,7 +239,7 @@ impl Owners {
         match self.pairs.get(keys)? {
             Owner::Verified(user_id) | Owner::Stored(user_id) => Some(user_id),
             Owner::Nobody => Some(NOBODY),
-            Owner::Claimed(_) => None,
+            Owner::Claimed(..) => None,
         }
     }
 
@@ -206,7 +248,7 @@ impl Owners {
         match self.pairs.get(keys)? {
             Owner::Verified(user_id) => Some((user_id, true)),
             Owner::Stored(user_id) => Some((user_id, false)),
-            Owner::Claimed(_) | Owner::Nobody => None,
+            Owner::Claimed(..) | Owner::Nobody => None,
         }
     }
 
@@ -347,25 +389,36 @@ mod tests {
     }
 
     #[test]
-    fn at_the_bound_nothing_is_taken_and_nothing_is_lost() {
+    fn at_the_bound_what_is_proven_stays_and_the_latest_finds_a_place() {
         let key = Ed25519Keypair::new();
         let (keys, claim) = read(ALICE, &device(&key, ALICE));
         let mut owners = Owners::default();
         assert!(owners.claim(&keys, claim));
-        let mut full = 0;
-        for number in 0..25_000 {
-            let device = json!({"deviceId": "D", "keys": {"curve25519:D": number.to_string(),
-                "ed25519:D": "x".repeat(300)}});
-            let (keys, claim) = read("@m:x", &device);
-            full += usize::from(!owners.claim(&keys, claim));
-        }
-        assert!(full > 0 && owners.pairs.len() <= MAX_PAIRS && owners.bytes <= MAX_BYTES);
         assert_eq!(owners.of(&keys), Some(ALICE));
+        let crowd = |number: usize, length: usize| {
+            let device = json!({"deviceId": "D", "keys": {"curve25519:D": number.to_string(),
+                "ed25519:D": "x".repeat(length)}});
+            read(&format!("@m{number}:x"), &device)
+        };
+        for number in 0..45_000 {
+            let (keys, claim) = crowd(number, if number < 25_000 { 300 } else { 40 });
+            assert!(owners.claim(&keys, claim));
+            assert!(owners.set_standing(&keys, &format!("@m{number}:x"), Standing::Plain));
+            assert!(owners.pairs.len() <= MAX_PAIRS && owners.bytes <= MAX_BYTES);
+        }
+        assert_eq!(owners.of(&keys), Some(ALICE));
+        assert!(owners.is_crowded("@m0:x") && !owners.is_crowded("@m44999:x"));
+        assert!(owners.pairs.contains_key(&crowd(44_999, 40).0));
+        assert!(!owners.pairs.contains_key(&crowd(0, 300).0));
         let left: usize = owners
             .pairs
             .values()
-            .map(|owner| if let Owner::Claimed(claim) = owner { claim.cost() } else { 0 })
+            .map(|owner| if let Owner::Claimed(claim, _) = owner { claim.cost() } else { 0 })
             .sum();
         assert_eq!(owners.bytes, left);
+        let lasts = |(curve25519, ed25519, _): &(String, String, String)| {
+            owners.pairs.contains_key(&(curve25519.clone(), ed25519.clone()))
+        };
+        assert!(owners.standings.keys().all(lasts));
     }
 }

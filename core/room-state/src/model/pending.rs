@@ -26,7 +26,7 @@ pub struct PendingEvent {
 }
 
 impl PendingEvent {
-    fn slot(&self) -> TypeAndKey<'_> {
+    pub(crate) fn slot(&self) -> TypeAndKey<'_> {
         TypeAndKey { event_type: &self.event_type, state_key: &self.state_key }
     }
 }

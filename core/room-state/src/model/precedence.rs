@@ -109,29 +109,26 @@ impl SlotHistory {
 
     /// Takes over what the store says of the slot, unless what is known here is the later.
     pub(crate) fn merge(&mut self, stored: Self) {
+        self.highest = higher(self.highest, stored.highest);
         let (ours, theirs) = (&self.current, &stored.current);
         let is_same = ours.event_id == theirs.event_id;
-        let is_ours_later = if ours.session_id == theirs.session_id {
-            theirs.message_index < ours.message_index
-        } else {
-            theirs.origin_server_ts < ours.origin_server_ts
+        let is_ours_later = match (ours.order, theirs.order) {
+            _ if ours.session_id == theirs.session_id => theirs.message_index < ours.message_index,
+            (Some(ours), Some(theirs)) if ours.counter != theirs.counter => {
+                theirs.counter < ours.counter
+            }
+            _ => theirs.origin_server_ts < ours.origin_server_ts,
         };
         let is_past = self.was_replaced(&theirs.event_id);
         if is_past || !is_same && is_ours_later && !stored.was_replaced(&ours.event_id) {
             return;
         }
         let is_borrowed = !is_same || self.is_borrowed;
-        *self = Self { is_borrowed, ..stored };
+        *self = Self { is_borrowed, highest: self.highest, ..stored };
     }
 
     pub(crate) fn replace(&mut self, candidate: Candidate) {
-        if let Some(order) = candidate.order
-            && self
-                .highest
-                .is_none_or(|highest| (highest.counter, highest.ts) < (order.counter, order.ts))
-        {
-            self.highest = Some(order);
-        }
+        self.highest = higher(self.highest, candidate.order);
         // What was sent before it and comes here after it makes it no past: it is yet to come.
         let is_ahead =
             self.is_borrowed && candidate.origin_server_ts < self.current.origin_server_ts;
@@ -214,6 +211,11 @@ impl SlotHistory {
             InRoom { event_type: exact_string(event_type)?, state_key: exact_string(state_key)? };
         Some((of, Self { current, replaced: ids, highest, is_borrowed: true }))
     }
+}
+
+/// The further of two places in a slot.
+fn higher(one: Option<SlotOrder>, other: Option<SlotOrder>) -> Option<SlotOrder> {
+    one.into_iter().chain(other).max_by_key(|order| (order.counter, order.ts))
 }
 
 /// With a comma before it; nothing where no author ever gave an order.

@@ -57,6 +57,11 @@ impl RoomStates {
         &self.memory
     }
 
+    /// Something of the room is about to be known.
+    pub(crate) fn expect(&mut self, room: RoomId<'_>) {
+        self.known.expect(room);
+    }
+
     pub(crate) fn set_types(&mut self, types: EncryptedTypes) {
         self.known.set_types(types);
     }
@@ -240,6 +245,7 @@ impl RoomStates {
     /// that nobody can wind it back by a leave that was none.
     pub(crate) fn forget_contents(&mut self, room_id: &str, journal: &mut Journal) {
         self.memory.forget_room(room_id);
+        self.in_flight.forget_room(room_id);
         journal.touch(Prefix::Room, room_id);
     }
 

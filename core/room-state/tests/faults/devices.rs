@@ -118,3 +118,42 @@ fn who_lists_anothers_keys_first_does_not_become_their_owner() {
         assert!(!bob.codes().contains(&"foreign-session"), "mallory first: {mallory_first}");
     }
 }
+
+#[test]
+fn a_crowd_of_devices_keeps_no_other_persons_name_away() {
+    let crowd: Vec<_> = (0..12_000)
+        .map(|number| {
+            let devices: Vec<_> = (0..3)
+                .map(|device| {
+                    let key = format!("{:043x}", (number * 3 + device) * 0x9e37_79b9_u64);
+                    json!({"deviceId": "D", "algorithms": [], "signature": null,
+                        "keys": {"curve25519:D": key, "ed25519:D": key}})
+                })
+                .collect();
+            json!({"userId": format!("@member{number}:example.org"), "devices": devices})
+        })
+        .collect();
+    for is_known_before in [false, true] {
+        let mut alice = Client::new(ALICE);
+        let mut bob = Client::new(BOB);
+        let (event, keys) = alice.send(ROOM, &[&bob], "m.room.name", &named("Secret"));
+        if is_known_before {
+            bob.knows(&[&alice]);
+        }
+        for some in crowd.chunks(200) {
+            bob.engine.add_devices(&json!(some).to_string()).unwrap();
+        }
+        bob.engine.add_room_keys(&keys).unwrap();
+        let mut state = room_state();
+        state.push(event);
+        let answer = sync(state, vec![]);
+        let needs = bob.inspect("/sync?since=a", &answer).unwrap();
+        bob.engine.drop_answer(needs.answer);
+        // Whose devices had to give way is asked about again.
+        if needs.owners.contains(&ALICE.to_owned()) {
+            bob.knows(&[&alice]);
+        }
+        let shown = bob.open("/sync?since=a", &answer);
+        assert!(shown.to_string().contains("Secret"), "known before: {is_known_before}");
+    }
+}

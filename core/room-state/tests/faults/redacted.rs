@@ -366,3 +366,55 @@ fn an_event_that_lacks_its_content_takes_no_name_away() {
         }
     }
 }
+
+#[test]
+fn a_redaction_counts_in_the_response_that_first_tells_of_the_room() {
+    for version in VERSIONS {
+        for (path, is_flagged, is_late) in [
+            ("/sync", true, false),
+            ("/sync?since=a", true, false),
+            ("/sync?since=a", false, false),
+            ("/sync?since=a", true, true),
+        ] {
+            let mut alice = Client::new(ALICE);
+            let mut bob = Client::new(BOB);
+            let (event, keys) = alice.send(ROOM, &[&bob], "m.room.name", &named("Secret"));
+            bob.knows(&[&alice]);
+            if !is_late {
+                bob.engine.add_room_keys(&keys).unwrap();
+            }
+            let mut state = room_state_of(version);
+            state.retain(|event| is_flagged || event["type"] != "m.room.encryption");
+            // From a server that gives events out as they were sent.
+            let timeline = vec![event.clone(), redaction(version, &event)];
+            let shown = bob.open(path, &sync(state, timeline));
+            let what = format!("version {version}, {path}, flag: {is_flagged}, late: {is_late}");
+            assert!(!shown.to_string().contains("Secret"), "{what}: {shown}");
+            bob.engine.add_room_keys(&keys).unwrap();
+            assert_eq!(bob.retried(), [] as [Value; 0], "{what}");
+            assert_eq!(says(&mut bob), [] as [&str; 0], "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_redaction_may_come_before_its_event() {
+    for version in VERSIONS {
+        let mut alice = Client::new(ALICE);
+        let mut bob = Client::new(BOB);
+        let (event, keys) = alice.send(ROOM, &[&bob], "m.room.name", &named("Secret"));
+        bob.knows(&[&alice]);
+        bob.engine.add_room_keys(&keys).unwrap();
+        bob.open("/sync?since=a", &sync(room_state_of(version), vec![]));
+        bob.open("/sync?since=b", &sync(vec![], vec![redaction(version, &event)]));
+        bob.reload();
+        bob.knows(&[&alice]);
+        bob.engine.add_room_keys(&keys).unwrap();
+        bob.engine
+            .add_room_state(RoomId(ROOM), &json!(room_state_of(version)).to_string())
+            .unwrap();
+        let shown = bob.open("/sync?since=c", &sync(vec![], vec![event]));
+        assert!(!shown.to_string().contains("Secret"), "version {version}: {shown}");
+        assert_eq!(says(&mut bob), [] as [&str; 0], "version {version}");
+    }
+}

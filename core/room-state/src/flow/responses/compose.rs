@@ -1,10 +1,11 @@
 //! The response the page gets: decrypted events in place, and of each slot the one that counts.
 
 use super::response::{Entry, MAX_FOLLOWED_BYTES, Response};
-use super::{fill, invites};
+use super::{fill, invites, redacted};
 use crate::decrypt::decrypt::{Missing, OpenError, OpenedState};
-use crate::ids::{Slot, UserId};
+use crate::ids::{EventId, RoomId, Slot, UserId};
 use crate::index::patch::{Edit, Edited, Splice};
+use crate::index::redactions::Redacted;
 use crate::model::Model;
 use crate::model::current::Opened;
 use crate::model::decryption::{Made, Role, TIMELINE};
@@ -50,6 +51,7 @@ pub(super) fn compose(
     observed: &mut Vec<Observation>,
 ) -> Option<Edited> {
     let mut edits = std::mem::take(&mut response.unreadable);
+    note_redacted(model, &response, observed);
     let slots = place_encrypted(model, &response, &mut edits, observed);
     let emptied = judge_emptied(model, &response, &slots, &mut edits);
     let last = judge_encrypted(model, &response, (&slots, &emptied), &mut edits, observed);
@@ -74,6 +76,21 @@ pub(super) fn compose(
         }
     }
     (has_changed || response.has_changed || is_rest).then_some(edited)
+}
+
+/// A room of which nothing was known may be told of with an event and with what redacts it: the server
+/// may give the event as it was sent, since clients redact it by themselves.
+fn note_redacted(model: &mut Model, response: &Response, observed: &mut Vec<Observation>) {
+    let ids: Set<&str> = response.encrypted.iter().map(|entry| entry.id().id).collect();
+    if ids.is_empty() {
+        return;
+    }
+    for Redacted { room_id, event_id } in redacted(model, response) {
+        if ids.contains(event_id.as_str()) {
+            model.states.expect(RoomId(&room_id));
+            observed.extend(model.redact(EventId { room_id: &room_id, id: &event_id }));
+        }
+    }
 }
 
 /// Sorts encrypted events by slots. What says nothing about now is done with here.
