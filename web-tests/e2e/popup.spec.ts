@@ -219,7 +219,7 @@ for (const kind of bothBrowsers) {
         await over.close();
         return card;
       };
-      assert.match(await said(), /^Mantle asks you something in this page/);
+      assert.match(await said(), /^Mantle has a question for you on this page/);
       await page.bringToFront();
       await page.keyboard.press("Escape");
       await noQuestion(page);

@@ -23,10 +23,10 @@ pub(super) static INFO: Info = Info {
     id: "calls",
     name: "Calls",
     purpose: documented(
-        "Sends calls through your homeserver's relay (TURN) only, so that nobody you call, or who rings you, learns your network address, keeps room names and your Matrix ID from call services, and asks before a call server that only somebody else names learns who and where you are.",
+        "Sends calls only through your homeserver's relay (TURN), so that nobody you call, or who rings you, learns your network address. Keeps room names and your Matrix ID from call services, and asks before a call server that only somebody else names learns who and where you are.",
     ),
     loses: documented(
-        "Calls need a TURN server at your homeserver and may be slower; Element cannot dial phone numbers; Jitsi shows no room name, a call page on a foreign site stays empty until you allow its host, and you do not see or hear whoever uses a call server you do not agree to.",
+        "Calls need a relay (TURN server) at your homeserver and may be slower. Element cannot dial phone numbers, and Jitsi shows no room name. A call page on another site stays empty until you allow its host, and you do not see or hear whoever uses a call server you do not agree to.",
     ),
     default: Mode::Ask,
     why: documented(

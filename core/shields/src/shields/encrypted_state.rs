@@ -53,7 +53,7 @@ pub(super) static INFO: Info = Info {
     id: ID,
     name: "Encrypted room names",
     purpose: documented(
-        "Names and topics of new encrypted rooms leave encrypted (MSC4362); those of old rooms when you ask for it below.",
+        "Names and topics of new encrypted rooms are sent encrypted (MSC4362); those of old rooms once you ask for it in Mantle's window or in the check-up.",
     ),
     loses: documented(
         "People whose app cannot read encrypted room names see the members' names instead.",

@@ -15,7 +15,7 @@ pub(super) static INFO: Info = Info {
     purpose: documented(
         "Asks before Element learns where you are, and before a link tells a map site the place somebody shared with you.",
     ),
-    loses: documented("A question comes before each of the two."),
+    loses: documented("A question comes before either."),
     default: Mode::Ask,
     why: documented("Both tell a company in between; only you know whether it is worth it."),
     strict: Mode::Ask,

@@ -16,7 +16,7 @@ pub(super) static INFO: Info = Info {
     id: "media",
     name: "Media",
     purpose: documented(
-        "Finds out whether your server gives uploaded files to anyone, removes place, camera and other hidden details from pictures and sound files and the file's name from uploads, tells what films and documents say, and asks before a file goes out that anyone could open.",
+        "Finds out whether your server gives uploaded files to anyone. Removes place, camera and other hidden details from pictures and sound files, and the file's name from uploads; tells what films and documents say. Asks before a file goes out that anyone could open.",
     ),
     loses: documented(
         "Downloads lose their file name; pictures and sound files lose captions, titles and dates stored inside; a question may come before sending a file.",

@@ -16,7 +16,7 @@ pub(super) struct Referrer;
 
 pub(super) static INFO: Info = Info {
     id: "referrer",
-    name: "Referer",
+    name: "Where requests come from (Referer)",
     purpose: documented(
         "Keeps the browser from telling other servers that a request comes from your Element, also for images, call frames, workers and links.",
     ),

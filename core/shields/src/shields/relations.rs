@@ -16,10 +16,10 @@ pub(super) static INFO: Info = Info {
     id: "relations",
     name: "Reactions and replies",
     purpose: documented(
-        "In encrypted rooms, what you react with, to which message, and which one you answer leave encrypted (MSC4392).",
+        "In encrypted rooms, what you react with, to which message, and which one you answer is sent encrypted (MSC4392).",
     ),
     loses: documented(
-        "People whose app does not read encrypted reactions see none of yours, and your replies as messages that answer none; phones wake for a reaction as for a message.",
+        "People whose app does not read encrypted reactions see none of yours, and your replies as ordinary messages; phones wake for a reaction as for a message.",
     ),
     default: Mode::Off,
     why: documented("Only people with Mantle and a few other apps see such reactions."),

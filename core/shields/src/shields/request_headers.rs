@@ -15,7 +15,7 @@ pub(super) static INFO: Info = Info {
     id: "request-headers",
     name: "Browser and language",
     purpose: documented(
-        "Shows servers and the page a common system (Windows, macOS or Android) and only the first of your languages, as a browser in that language comes (User-Agent, Accept-Language), once you have given Mantle the browser's permission for all sites; without it nothing is changed.",
+        "Shows servers and the page a common system (Windows, macOS or Android) instead of yours, and only the first of your languages (User-Agent, Accept-Language). Works once you have given Mantle the browser's permission for all sites; without it nothing is changed.",
     ),
     loses: documented(
         "Where Element or a server's page does not know your first language it shows English, not your second one, and your homeserver lists your sessions under another system.",

@@ -24,7 +24,7 @@ pub(super) static INFO: Info = Info {
         "Lets Element talk only to its own site, to your homeserver and to hosts on your lists: no widgets, captchas, call pages or pictures from anywhere else.",
     ),
     loses: documented(
-        "Widgets, Jitsi calls and signing up with a captcha need their hosts on a list (for Google's captcha www.recaptcha.net and www.gstatic.com); public rooms cannot be looked at without an account; what a homeserver's .well-known file says counts when you sign in, and is not asked for again every two hours, so some calls need their server on a list.",
+        "Widgets, Jitsi calls and signing up with a captcha need their hosts on a list (for Google's captcha www.recaptcha.net and www.gstatic.com). Public rooms cannot be looked at without an account. Some calls need their server on a list, since what a homeserver's .well-known file names counts when you sign in and is not asked for again every two hours.",
     ),
     default: Mode::Off,
     why: documented(
