@@ -1,6 +1,6 @@
 /**
  * scripts/pictures: the stores' pictures in every language (build/store-pictures), the README's popup,
- * and the head of the last leak report. `--views` takes every view instead, in both browsers, three
+ * and the head of the last leak report; beside the README's, what they show. `--views` takes every view instead, in both browsers, three
  * languages, light and dark, narrow and wide (build/views), to be looked at.
  */
 
@@ -11,10 +11,12 @@ import { parseArgs } from "node:util";
 
 import puppeteer from "puppeteer-core";
 
+import { linesInView } from "../web-tests/pictures/lines.ts";
 import { takePictures } from "../web-tests/pictures/stores.ts";
 import { takeViews } from "../web-tests/pictures/views.ts";
 import { bothBrowsers } from "../web-tests/support/browsers.ts";
 import { Failure, main, programs, root } from "./process.ts";
+import { keepShown } from "./readme-pictures.ts";
 
 const folder = path.join(root, "docs/pictures");
 const stores = path.join(root, "build/store-pictures");
@@ -34,8 +36,9 @@ main("pictures", async () => {
     return 0;
   }
   mkdirSync(folder, { recursive: true });
-  const taken = await takePictures(stores);
+  const { taken, popupSays } = await takePictures(stores);
   copyFileSync(path.join(stores, "popup.png"), path.join(folder, "popup.png"));
+  keepShown("popup", popupSays);
   console.log(`pictures: ${taken.length} in build/store-pictures, docs/pictures/popup.png`);
   if (!existsSync(report)) {
     throw new Failure("there is no report to take the other picture of; run scripts/demo.");
@@ -59,6 +62,7 @@ async function takeReport(): Promise<void> {
     await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "light" }]);
     await page.goto(pathToFileURL(report).href);
     await page.screenshot({ path: path.join(folder, "leak-report.png") });
+    keepShown("leak-report", await linesInView(page));
   } finally {
     await browser.close();
   }

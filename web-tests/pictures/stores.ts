@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import type { Page } from "puppeteer-core";
 import { check, openCheckUp } from "../e2e/checkup-page.ts";
 import { type ExtensionBrowser, testBuild } from "../e2e/extension-pages.ts";
+import { linesInView } from "./lines.ts";
 import { SITE, fillLedger, inEachLanguage, tabWithConsent } from "./scene.ts";
 
 /** What both stores take. */
@@ -18,9 +19,16 @@ const POPUP_SIZE = { width: 440, height: 712 } as const;
 
 type Table = Record<string, { message: string } | undefined>;
 
+export interface StorePictures {
+  readonly taken: readonly string[];
+  /** What stands in the README's popup. */
+  readonly popupSays: readonly string[];
+}
+
 /** Takes them all; `folder` gets a folder for each language, and `popup.png`. */
-export async function takePictures(folder: string): Promise<string[]> {
+export async function takePictures(folder: string): Promise<StorePictures> {
   const taken: string[] = [];
+  let popupSays: string[] = [];
   await inEachLanguage("chromium", async (language, running) => {
     const into = join(folder, language);
     mkdirSync(into, { recursive: true });
@@ -47,6 +55,7 @@ export async function takePictures(folder: string): Promise<string[]> {
     if (language === "en") {
       await popup.screenshot({ path: join(folder, "popup.png") });
       taken.push(join(folder, "popup.png"));
+      popupSays = await linesInView(popup);
     }
     await save("1-popup", popup, point(points, 0));
     const checkUp = await openCheckUp(running, SITE);
@@ -65,7 +74,7 @@ export async function takePictures(folder: string): Promise<string[]> {
     const start = await open(running, "first-run.html", "[data-choice]", PAGE_SIZE);
     await save("5-first-run", start, message(table, "firstRunIntro"));
   });
-  return taken;
+  return { taken, popupSays };
 }
 
 async function open(
