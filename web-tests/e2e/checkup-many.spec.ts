@@ -25,7 +25,7 @@ const SITE = "chat.example.org";
 const PASSWORD = "correct horse battery staple";
 const V3 = "/_matrix/client/v3";
 /** Each takes two seconds at least, which clients without Mantle need. */
-const ROOMS = Number(process.env["MANTLE_ROOMS"] ?? 24);
+const ROOMS = Number(process.env["MANTLE_ROOMS"] ?? 16);
 /** Rooms that are done between two cuts. */
 const SHARE = Math.ceil(ROOMS / 20);
 /** Rooms made or read at a time. */

@@ -32,6 +32,9 @@ const { shields } = JSON.parse(readFileSync(TABLES, "utf8")) as {
 };
 const AGREED = { general: { consent: true } };
 
+const switchOf = (shield: string, mode: string): string =>
+  `[data-shield="${shield}"] input[value="${mode}"]`;
+
 /** What each shield does where nobody chose. */
 const modesOf = (profile: "default" | "strict"): Record<string, string> =>
   Object.fromEntries(shields.map((shield) => [shield.id, shield[profile]]));
@@ -180,7 +183,29 @@ for (const kind of bothBrowsers) {
       });
     });
 
-    it("leaves alone whom an organisation decided for, and says so on the page", async (context) => {
+    /** The popup shows which switch the organisation set, and lets nobody change it. */
+    async function showsLock(): Promise<void> {
+      const popup = await open("popup.html", switchOf("identity", "on"));
+      const lock = '[data-shield="identity"] .lock';
+      assert.equal(await popup.$eval(lock, (part) => part.checkVisibility()), true);
+      assert.match(await popup.$eval(lock, (part) => part.textContent ?? ""), /organisation/);
+      const other = '[data-shield="integrations"] .lock';
+      assert.equal(await popup.$eval(other, (part) => part.checkVisibility()), false);
+      const isOn = (): Promise<boolean> =>
+        popup.$eval(switchOf("identity", "on"), (one) => (one as HTMLInputElement).checked);
+      await popup.click(switchOf("identity", "off"));
+      await pause(500);
+      assert.equal(await isOn(), true);
+      assert.equal(await stored(), null);
+      await storeSettings(popup, { version: 1, shields: { identity: "off" } });
+      await pause(500);
+      assert.equal(await isOn(), true);
+      await popup.screenshot({ path: join(SCREENSHOTS, `popup-${kind}-policy.png`) });
+      await storeSettings(popup, undefined);
+      await popup.close();
+    }
+
+    it("leaves alone whom an organisation decided for, says so on the page and locks what it set", async (context) => {
       if (kind === "chromium") {
         context.skip("Chromium reads policies only from a system folder; see the roll-out's spec");
         return;
@@ -188,7 +213,10 @@ for (const kind of bothBrowsers) {
       const home = mkdtempSync(join(tmpdir(), "mantle-policy-"));
       const folder = join(home, ".mozilla", "managed-storage");
       mkdirSync(folder, { recursive: true });
-      const data = { profile: { value: "strict", locked: true } };
+      const data = {
+        profile: { value: "strict", locked: true },
+        shields: { identity: { mode: "on", locked: true } },
+      };
       writeFileSync(
         join(folder, `${FIREFOX_ID}.json`),
         JSON.stringify({ name: FIREFOX_ID, description: "A test", type: "storage", data }),
@@ -208,6 +236,7 @@ for (const kind of bothBrowsers) {
         assert.deepEqual(offered, ["strict"]);
         const said = await page.$eval("#choices", (part) => (part as HTMLElement).innerText);
         assert.match(said, /Your organisation has decided/);
+        await showsLock();
         await choose("strict");
         assert.deepEqual(await stored(), { version: 1, options: AGREED });
         assert.deepEqual(await inForce(), modesOf("strict"));

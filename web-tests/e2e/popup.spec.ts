@@ -1,7 +1,6 @@
 /** The popup, with real clicks and keys; each change is seen in storage and in the page. */
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -13,7 +12,6 @@ import { type Exchange, type Recorder, type Route, startRecorder } from "../supp
 import { elementPage, signsInAnybody } from "./element-page.ts";
 import {
   type ExtensionBrowser,
-  FIREFOX_ID,
   callApi,
   launchMantle,
   pause,
@@ -530,53 +528,6 @@ for (const kind of bothBrowsers) {
       await over.close();
       await other.close();
       await page.goto(`https://${ELEMENT}/`);
-    });
-
-    it("shows what the organisation set, and lets nobody change it", async (context) => {
-      if (kind === "chromium") {
-        // A policy for Chromium is a file of the machine's administrator, outside the profile.
-        context.skip("Chromium reads policies only from a system folder");
-        return;
-      }
-      const home = mkdtempSync(join(tmpdir(), "mantle-policy-"));
-      const folder = join(home, ".mozilla", "managed-storage");
-      mkdirSync(folder, { recursive: true });
-      writeFileSync(
-        join(folder, `${FIREFOX_ID}.json`),
-        JSON.stringify({
-          name: FIREFOX_ID,
-          description: "Policy of a test",
-          type: "storage",
-          data: { shields: { identity: { mode: "on", locked: true } } },
-        }),
-      );
-      const managed = await launchMantle(kind, recorder.port, { home });
-      try {
-        const over = await managed.openExtensionPage("popup.html");
-        await modeShown(over, "identity", "on");
-        const lock = '[data-shield="identity"] .lock';
-        assert.equal(await over.$eval(lock, (part) => part.checkVisibility()), true);
-        assert.match(await over.$eval(lock, (part) => part.textContent ?? ""), /organisation/);
-        await over.click(mode("identity", "off"));
-        await pause(500);
-        assert.equal(
-          await over.$eval(mode("identity", "on"), (one) => (one as HTMLInputElement).checked),
-          true,
-        );
-        assert.deepEqual(await callApi(over, "storage.local.get", "settings"), {});
-        const other = '[data-shield="integrations"] .lock';
-        assert.equal(await over.$eval(other, (part) => part.checkVisibility()), false);
-        await storeSettings(over, { version: 1, shields: { identity: "off" } });
-        await pause(500);
-        assert.equal(
-          await over.$eval(mode("identity", "on"), (one) => (one as HTMLInputElement).checked),
-          true,
-        );
-        await over.screenshot({ path: join(SCREENSHOTS, `popup-${kind}-policy.png`) });
-      } finally {
-        await managed.close();
-        rmSync(home, { recursive: true, force: true });
-      }
     });
   });
 }
