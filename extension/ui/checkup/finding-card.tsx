@@ -90,6 +90,9 @@ function Lines({ finding, lines, start, cancel }: FindingCardProps & Preview): J
   );
 }
 
+/** Their items are the person's own name and picture. */
+const OF_PROFILE: readonly Finding["id"][] = ["public-profile", "open-media"];
+
 /** Each step of a repair draws the page anew; these lists, which may be long, it does not touch. */
 class Items extends Component<{ readonly finding: Finding }> {
   override shouldComponentUpdate({ finding }: { readonly finding: Finding }): boolean {
@@ -97,7 +100,7 @@ class Items extends Component<{ readonly finding: Finding }> {
   }
 
   override render({ finding }: { readonly finding: Finding }): JSX.Element {
-    const { items, count, repair } = finding;
+    const { id, items, count, repair } = finding;
     const shown = items.slice(0, SHOWN);
     const more = count - shown.length;
     return (
@@ -106,7 +109,7 @@ class Items extends Component<{ readonly finding: Finding }> {
         <ul>
           {shown.map((item, at) => (
             <li key={at}>
-              {nameOf(item)}
+              {nameOf(item, OF_PROFILE.includes(id))}
               {!item.repairable && repair !== null && (
                 <>
                   {" "}

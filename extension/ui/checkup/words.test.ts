@@ -22,6 +22,10 @@ describe("the check-up's words", () => {
     assert.equal(nameOf(item({})), "!room");
     assert.notEqual(nameOf(item({ of: "@a:b" })), "!room");
     assert.equal(nameOf(item({ parts: ["no such part"] })), "!room");
+    const picture = item({ name: "mxc://hs/picture" });
+    assert.equal(nameOf(picture, true), "checkupItemPicture");
+    // Anybody may name a room so.
+    assert.equal(nameOf(picture), "mxc://hs/picture");
   });
 
   test("plan nothing where nothing can be repaired", () => {

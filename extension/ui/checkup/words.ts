@@ -6,13 +6,15 @@ import { FINDINGS, PARTS } from "./texts.ts";
 /** Items shown in a list; a repair has them all. */
 export const SHOWN = 100;
 
-export function nameOf({ name, of, parts }: FoundItem): string {
+/** With `isOwn` nobody else had a say in the name; the address of a picture says nothing to people. */
+export function nameOf({ name, of, parts }: FoundItem, isOwn = false): string {
   const known = parts.flatMap((part) => {
     const known = PARTS[part];
     return known === undefined ? [] : [text(known)];
   });
   const about = [...(of === null ? [] : [of]), ...known].join(", ");
-  return about === "" ? name : text("checkupItemOf", name, about);
+  const shown = isOwn && name.startsWith("mxc://") ? text("checkupItemPicture") : name;
+  return about === "" ? shown : text("checkupItemOf", shown, about);
 }
 
 /** What the encryption of a room's name takes, of which two are for clients without Mantle. */
