@@ -4,17 +4,21 @@
  * stores is changed.
  */
 import { getPrototypeOf, isPlain } from "../primordials/primordials.ts";
+import { Edits } from "./edits.ts";
 import {
   ENCRYPTED,
   isInnerOnly,
+  placingRelation,
   REACTION,
   RELATES_TO,
   relationOf,
+  REPLACE,
   shownRelation,
   withRelation,
 } from "./relation.ts";
 import type { Decrypted, Plain, Relation } from "./relation.ts";
 import type { RemovedReactions } from "./removed.ts";
+import { isEncrypted } from "./sdk.ts";
 import type {
   Clear,
   EventPrototype,
@@ -52,6 +56,7 @@ export class RelationReader {
   /** The event whose ciphertext the crypto is being given. */
   #decrypting: PageEvent | undefined;
   #isStripped = false;
+  readonly #edits = new Edits();
 
   constructor(removed: RemovedReactions) {
     this.#removed = removed;
@@ -136,6 +141,17 @@ export class RelationReader {
       judgements.delete(this);
       forget(this);
     };
+    const { makeReplaced, getServerAggregatedRelation } = prototype;
+    const edits = this.#edits;
+    prototype.makeReplaced = function (this: PageEvent, edit?: PageEvent | null): void {
+      edits.replace(this, edit, (accepted) => {
+        makeReplaced.call(this, accepted);
+      });
+    };
+    prototype.getServerAggregatedRelation = function (this: PageEvent, type: string): unknown {
+      const bundled = getServerAggregatedRelation.call(this, type);
+      return type === REPLACE && edits.isRefused(this, bundled) ? undefined : bundled;
+    };
   }
 
   #shownContent(event: PageEvent, wire: Plain): Plain {
@@ -150,7 +166,10 @@ export class RelationReader {
     if (judgement === undefined) {
       judgement = this.#readOpen(event, wire);
       // What is not decrypted has nothing else.
-      if (judgement === undefined) return wire;
+      if (judgement === undefined) {
+        const outer = wire[RELATES_TO];
+        return placingRelation(outer) === outer ? wire : withRelation(wire, undefined);
+      }
     }
     // Most events relate to nothing.
     if (judgement.relation === undefined && wire[RELATES_TO] === undefined) return wire;
@@ -194,7 +213,7 @@ export class RelationReader {
       clear.content[RELATES_TO] = relation;
     }
     // matrix-js-sdk waits by itself for what has a relation outside.
-    const isAwaited = relationOf(wire[RELATES_TO])?.rel_type !== undefined;
+    const isAwaited = relationOf(placingRelation(wire[RELATES_TO]))?.rel_type !== undefined;
     this.#judge(event, decrypted, !isAwaited);
   }
 
@@ -307,11 +326,6 @@ export class RelationReader {
   #wireContent(event: PageEvent): Plain {
     return this.#nativeWireContent?.call(event) ?? {};
   }
-}
-
-/** State events have relations nowhere but inside. */
-function isEncrypted({ event }: PageEvent): boolean {
-  return event.type === ENCRYPTED && event.state_key === undefined;
 }
 
 function decryptedOf(clear: Clear, wire: Plain, isInnerCertain: boolean): Decrypted {

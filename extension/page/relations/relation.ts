@@ -35,7 +35,7 @@ export const FALLING_BACK = "is_falling_back";
 export const REACTION = "m.reaction";
 export const ENCRYPTED = "m.room.encrypted";
 const ANNOTATION = "m.annotation";
-const REPLACE = "m.replace";
+export const REPLACE = "m.replace";
 const THREAD = "m.thread";
 
 /** undefined where it is none, or one of which a known field is something else. */
@@ -56,6 +56,14 @@ export function relationOf(value: unknown): Relation | undefined {
 /** Whether the event's own relation stands inside, so that whoever sent it speaks MSC4392. */
 export function isInnerOnly({ content, outer }: Decrypted): boolean {
   return outer === undefined && relationOf(content[RELATES_TO]) !== undefined;
+}
+
+/**
+ * What stands beside a ciphertext that is not decrypted, as far as matrix-js-sdk may place the event by
+ * it: nobody puts a reaction there, and by a made-up one the event would come into no timeline.
+ */
+export function placingRelation(outer: unknown): unknown {
+  return isPlain(outer) && outer["rel_type"] === ANNOTATION ? undefined : outer;
 }
 
 /** The relation that may be shown. */

@@ -1,4 +1,5 @@
 /** matrix-js-sdk as it runs in the page, as far as relations use it: of 34 to 43. */
+import { ENCRYPTED } from "./relation.ts";
 import type { Plain } from "./relation.ts";
 
 /** An event as matrix-js-sdk holds it. */
@@ -25,14 +26,27 @@ export interface PageEvent {
   getDecryptionPromise?(): Promise<void> | null;
   isEncrypted(): boolean;
   makeRedacted(redaction: unknown, room: unknown): void;
-  on(name: "Event.status", listener: () => void): void;
-  off(name: "Event.status", listener: () => void): void;
+  makeReplaced(edit?: PageEvent | null): void;
+  /** What a homeserver says of all that relates to it in one way. */
+  getServerAggregatedRelation(type: string): unknown;
+  on(name: "Event.status" | "Event.decrypted", listener: () => void): void;
+  off(name: "Event.status" | "Event.decrypted", listener: () => void): void;
+}
+
+/** Whether it came as a message's ciphertext: state events have relations nowhere but inside. */
+export function isEncrypted({ event }: PageEvent): boolean {
+  return event.type === ENCRYPTED && event.state_key === undefined;
 }
 
 /** What all events of a page share. */
 export type EventPrototype = Pick<
   PageEvent,
-  "getType" | "getWireContent" | "isEncrypted" | "makeRedacted"
+  | "getType"
+  | "getWireContent"
+  | "isEncrypted"
+  | "makeRedacted"
+  | "makeReplaced"
+  | "getServerAggregatedRelation"
 >;
 
 interface Timeline {
