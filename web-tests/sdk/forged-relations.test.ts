@@ -400,6 +400,31 @@ for (const [version, load] of Object.entries(VERSIONS)) {
       assert.deepEqual(reactionsTo(of, "$about"), {});
     });
 
+    test("what is listed as a message's edits or a poll's votes is of that one", async () => {
+      const of = world(await load());
+      const readable = { type: "m.room.message", content: editOf("$about", "Readable") };
+      const vote = (id: string, poll: string): Plain =>
+        event(id, {
+          type: "m.poll.response",
+          content: { "m.relates_to": related("m.reference", poll) },
+        });
+      const edits = [
+        event("$edit", { content: editOf("$about", "About it") }),
+        event("$other edit", { content: editOf("$other", "Other") }),
+        event("$no edit", { content: text("No edit") }),
+        { ...event("$readable", readable), ...readable },
+      ];
+      const listed = async (type: string, eventType: string, chunk: Plain[]): Promise<unknown> => {
+        answers["/relations/"] = { chunk };
+        const { events } = await of.client.relations(ROOM, "$about", type, eventType);
+        return events.map((one) => one.getId());
+      };
+      await synced(of, event("$about", { content: text("About") }));
+      assert.deepEqual(await listed("m.replace", "m.room.message", edits), ["$edit"]);
+      const votes = [vote("$vote", "$about"), vote("$other vote", "$other")];
+      assert.deepEqual(await listed("m.reference", "m.poll.response", votes), ["$vote"]);
+    });
+
     describe("what is bundled with an encrypted message", () => {
       const target = { content: text("I agree") };
       const bundled = (edit: Plain): Plain => ({ relations: { "m.replace": edit } });

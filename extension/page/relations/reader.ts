@@ -5,6 +5,7 @@
  */
 import { getPrototypeOf, isPlain } from "../primordials/primordials.ts";
 import { Edits } from "./edits.ts";
+import { leaveOutUnrelated } from "./listed.ts";
 import {
   ENCRYPTED,
   isInnerOnly,
@@ -67,6 +68,7 @@ export class RelationReader {
     const crypto = client?.getCrypto();
     if (client === undefined || crypto === undefined || crypto === this.#crypto) return;
     this.#crypto = crypto;
+    if (client !== this.#client) leaveOutUnrelated(client);
     this.#client = client;
     const mapper = client.getEventMapper({ decrypt: false, preventReEmit: true });
     const event = mapper({ type: "m.room.message", event_id: "$mantle", content: {} });

@@ -106,6 +106,12 @@ export interface Clear {
   readonly content: unknown;
 }
 
+/** As a homeserver lists what relates to an event. */
+export interface ListedRelations {
+  readonly events: PageEvent[];
+  readonly originalEvent?: PageEvent | null;
+}
+
 export interface RelationsClient {
   getUserId(): string | null;
   getCrypto(): RelationsCrypto | undefined;
@@ -114,4 +120,12 @@ export interface RelationsClient {
   cancelPendingEvent(event: PageEvent): void;
   on(name: string, listener: (first: unknown) => void): void;
   getEventMapper(options: object): (event: object) => PageEvent;
+  decryptEventIfNeeded(event: PageEvent): Promise<void>;
+  relations?(
+    roomId: string,
+    eventId: string,
+    type: string | null,
+    eventType?: string | null,
+    options?: unknown,
+  ): Promise<ListedRelations>;
 }
