@@ -135,12 +135,12 @@ async function bundleScripts(
   const isPage = ([name]: readonly [string, string]): boolean => name === "page";
   // Only the page's script shares its world with scripts that are not Mantle's.
   const outputs = await Promise.all([
-    bundled(core, sites, present.filter(isPage), [unpatched()]),
+    bundled(core, sites, present.filter(isPage), { plugins: [unpatched()], shortNames: true }),
     bundled(
       core,
       sites,
       present.filter((entry) => !isPage(entry)),
-      [],
+      { plugins: [], shortNames: false },
     ),
   ]);
   const files = outputs.flatMap(({ outputFiles }) => outputFiles);
@@ -189,7 +189,7 @@ async function bundled(
   core: CoreWasm,
   sites: readonly string[],
   entryPoints: readonly (readonly [string, string])[],
-  plugins: readonly Plugin[],
+  options: { plugins: readonly Plugin[]; shortNames: boolean },
 ): Promise<Bundles> {
   const outcome = await build({
     absWorkingDir: root,
@@ -199,9 +199,11 @@ async function bundled(
     metafile: true,
     bundle: true,
     format: "iife",
-    // Readable in a store's review and still small: names stay, space goes.
+    // Readable in a store's review and still small: names stay, space goes. The page's script is
+    // compiled anew in every tab, before the page's own, so its names go too.
     minifySyntax: true,
     minifyWhitespace: true,
+    minifyIdentifiers: options.shortNames,
     // Browsers read a script of ASCII as it lies there; one other letter has all of it widened.
     charset: "ascii",
     legalComments: "none",
@@ -214,7 +216,7 @@ async function bundled(
       coreModules(core),
       tablesWithSites(sites),
       ...(core.hasProbe ? [probeHandlers()] : []),
-      ...plugins,
+      ...options.plugins,
     ],
   }).catch((error: unknown) => {
     throw new Failure(`esbuild could not bundle the extension.\n${String(error)}`);

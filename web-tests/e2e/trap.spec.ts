@@ -23,10 +23,10 @@ const ENCRYPTION = {
 };
 
 type Module = "core" | "state";
-/** The call of each module that sees a response, as it stands in the package. */
+/** The call of each module that sees a response, as it stands in the package, where names are short. */
 const CALLS: Readonly<Record<Module, RegExp>> = {
-  core: /\bcore\.answer\(method, ?url, ?status, ?body\)/,
-  state: /\bstate\.inspect\(method, ?url, ?body\)/,
+  core: /(?<=[(,](?<module>[\w$]+)=>)\k<module>\.answer\([\w$]+,(?<url>[\w$]+),[\w$]+,[\w$]+\)/,
+  state: /(?<=[(,](?<module>[\w$]+)=>)\k<module>\.inspect\([\w$]+,(?<url>[\w$]+),[\w$]+\)/,
 };
 
 /** A package whose modules trap on a sync while `window.trapIn` names them, and count how often. */
@@ -39,8 +39,8 @@ function trapping(kind: BrowserKind): string {
     assert.equal(script.match(new RegExp(call, "g"))?.length, 1, `one call of ${module}`);
     script = script.replace(
       call,
-      (was) =>
-        `(window.trapIn === "${module}" && /\\/sync\\b/.test(url) ? (() => {
+      (was, _name: string, url: string) =>
+        `(window.trapIn === "${module}" && /\\/sync\\b/.test(${url}) ? (() => {
           window.traps = (window.traps ?? 0) + 1;
           throw new WebAssembly.RuntimeError("unreachable");
         })() : ${was})`,
