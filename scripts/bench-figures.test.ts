@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { asLine, type Figure, isOver, performancePage } from "./bench-figures.ts";
+import { asLine, type Figure, isOver, performancePage, remarksIn } from "./bench-figures.ts";
 
 const about = {
   machine: "2 × a processor",
@@ -30,5 +30,13 @@ describe("figures of the bench", () => {
     assert.match(page, /\| WASM +\| \*\*301 bytes\*\* +\| +300 \|/);
     assert.match(page, /## Firefox[^]*\| decide +\| +1\.23 µs +\| +2\.00 \|/);
     assert.match(page, /\(1 of 2\)/);
+    assert.equal(remarksIn(page), "");
+  });
+
+  it("leave what people wrote below them", async () => {
+    const remarks = "## Remarks\n\nThe size grew by a byte.\n";
+    const page = await performancePage([size], about, remarks);
+    assert.equal(remarksIn(page), remarks);
+    assert.equal(remarksIn(await performancePage([time], about, remarksIn(page))), remarks);
   });
 });

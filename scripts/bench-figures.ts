@@ -1,5 +1,5 @@
 /** Figures of scripts/bench as lines of a terminal and as docs/performance.md. */
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 import { format } from "prettier";
@@ -46,8 +46,21 @@ export interface About {
   readonly measured: Readonly<Partial<Record<string, Measured>>>;
 }
 
-/** The whole document, as `prettier` leaves it. */
-export async function performancePage(figures: readonly Figure[], about: About): Promise<string> {
+/** What people wrote below the figures: from this heading to the end. */
+const REMARKS = "## Remarks\n";
+
+/** That part of a document, with its heading; empty where it has none. */
+export function remarksIn(page: string): string {
+  const begin = page.indexOf(`\n${REMARKS}`);
+  return begin < 0 ? "" : page.slice(begin + 1);
+}
+
+/** The whole document, as `prettier` leaves it; `remarks` go to its end as they are. */
+export async function performancePage(
+  figures: readonly Figure[],
+  about: About,
+  remarks = "",
+): Promise<string> {
   const sections = [
     ["Sizes", ""],
     ["Chromium", "chromium: "],
@@ -82,10 +95,13 @@ ${parts.join("\n")}
 | Part | Day | Commit |
 |---|---|---|
 ${runs.join("\n")}
-`;
+
+${remarks}`;
   return format(text, { parser: "markdown" });
 }
 
 export async function writePerformance(figures: readonly Figure[], about: About): Promise<void> {
-  writeFileSync(path.join(root, PERFORMANCE), await performancePage(figures, about));
+  const file = path.join(root, PERFORMANCE);
+  const remarks = existsSync(file) ? remarksIn(readFileSync(file, "utf8")) : "";
+  writeFileSync(file, await performancePage(figures, about, remarks));
 }
