@@ -112,12 +112,15 @@ impl SlotHistory {
         self.highest = higher(self.highest, stored.highest);
         let (ours, theirs) = (&self.current, &stored.current);
         let is_same = ours.event_id == theirs.event_id;
-        let is_ours_later = match (ours.order, theirs.order) {
-            _ if ours.session_id == theirs.session_id => theirs.message_index < ours.message_index,
-            (Some(ours), Some(theirs)) if ours.counter != theirs.counter => {
-                theirs.counter < ours.counter
-            }
-            _ => theirs.origin_server_ts < ours.origin_server_ts,
+        // Who counted less may have set it later, without knowing of the other: not long before, though.
+        let is_ours_later = if ours.session_id == theirs.session_id {
+            theirs.message_index < ours.message_index
+        } else if is_long_before(theirs.order, ours.order) {
+            true
+        } else if is_long_before(ours.order, theirs.order) {
+            false
+        } else {
+            theirs.origin_server_ts < ours.origin_server_ts
         };
         let is_past = self.was_replaced(&theirs.event_id);
         if is_past || !is_same && is_ours_later && !stored.was_replaced(&ours.event_id) {
@@ -211,6 +214,13 @@ impl SlotHistory {
             InRoom { event_type: exact_string(event_type)?, state_key: exact_string(state_key)? };
         Some((of, Self { current, replaced: ids, highest, is_borrowed: true }))
     }
+}
+
+/// Whether the first author counted less, and set it longer before the second than clocks differ.
+fn is_long_before(one: Option<SlotOrder>, other: Option<SlotOrder>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| {
+        one.counter < other.counter && one.ts.saturating_add(CLOCK_TOLERANCE_MS) < other.ts
+    })
 }
 
 /// The further of two places in a slot.
