@@ -47,8 +47,12 @@ describe("a call page in Element", () => {
     Object.defineProperty(globalThis, "MessageEvent", { value: accessors(), configurable: true });
     const { installCallPageHook } = await import("./call-page.ts");
     frame.parent = element;
-    frame.location.hash = "#?userId=%40a%3Ax&baseUrl=https%3A%2F%2Fhs.example.org%2F";
-    installCallPageHook(gate);
+    const install = (baseUrl: string): void => {
+      frame.location.hash = `#?userId=%40a%3Ax&baseUrl=${encodeURIComponent(baseUrl)}`;
+      installCallPageHook(gate);
+    };
+    for (const none of ["", "/", "ftp://hs.example.org", "data:,x"]) install(none);
+    install("https://hs.example.org/");
     const tell = (given: ConstructorParameters<typeof Message>[0]): void => {
       frame.dispatchEvent(new Message(given));
     };
@@ -61,6 +65,9 @@ describe("a call page in Element", () => {
     assert.deepEqual(heard, []);
     tell({ data: answer(LIST) });
     assert.deepEqual(heard, [["GET", ADDRESS, 200, JSON.stringify(LIST)]]);
+    install("http://localhost:8008");
+    tell({ data: answer(LIST) });
+    assert.equal(heard[2]?.[1], ADDRESS.replace("https://hs.example.org", "http://localhost:8008"));
   });
 });
 

@@ -63,7 +63,10 @@ function homeserverIn(hash: string): string | undefined {
   const at = indexOf(hash, "?");
   if (at === -1) return undefined;
   const given = urlParameter(new NativeURL(slice(hash, at), page.origin), "baseUrl");
-  return given !== null && startsWith(given, "https://") ? withoutSlash(given) : undefined;
+  // On this very device people try one over http.
+  const isServer =
+    given !== null && (startsWith(given, "https://") || startsWith(given, "http://"));
+  return isServer ? withoutSlash(given) : undefined;
 }
 
 function withoutSlash(url: string): string {

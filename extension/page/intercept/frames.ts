@@ -7,6 +7,7 @@ import {
   apply,
   capturedGetter,
   indexOf,
+  NativeString,
   page,
   startsWith,
   then,
@@ -34,7 +35,9 @@ export function installFrameHook(
   };
   /** Sets the address, another one, or none before the person agreed: an empty script waits. */
   const load = (given: unknown, isScript: boolean, set: (url: unknown) => unknown): unknown => {
-    const url = typeof given === "string" ? elsewhere(given) : undefined;
+    // Converted once, as the browser does it; what is no text either it refuses in its own words.
+    const text = typeof given === "symbol" ? undefined : NativeString(given);
+    const url = text === undefined ? undefined : elsewhere(text);
     if (url === undefined) return set(given);
     const other = instead(url);
     const permission =
@@ -57,7 +60,7 @@ export function installFrameHook(
       return apply(native, self, args);
     }
     const kind = loaderKind(self);
-    if (kind === undefined || typeof value !== "string") return apply(native, self, args);
+    if (kind === undefined || args.length < 2) return apply(native, self, args);
     return load(value, kind === "SCRIPT", (url) => apply(native, self, [name, url]));
   });
 }
