@@ -141,7 +141,32 @@ describe("wanted rules", () => {
       urlFilter: "|https://manager.example.net^",
       initiatorDomains: [SITE],
     });
-    assert.equal(session.length, 2);
+    assert.equal(session.length, 3);
+  });
+
+  test("what was learned is known with a dot at the end of its name, too", () => {
+    for (const [host, dotted] of [
+      ["a.example", "a.example."],
+      ["a.xn--p1ai:8443", "a.xn--p1ai.:8443"],
+      ["localhost:8080", "localhost.:8080"],
+      ["192.0.2.1", undefined],
+      ["192.0.2.1:8443", undefined],
+      ["[2001:db8::a]", undefined],
+      ["[2001:db8::a]:8443", undefined],
+    ] as const) {
+      const { session } = wanted({ modes: { integrations: "on" }, learned: [{ host }] });
+      const filters = conditions(session).flatMap(({ urlFilter }) => urlFilter ?? []);
+      const expected = dotted === undefined ? [host] : [host, dotted];
+      assert.deepEqual(
+        filters,
+        expected.map((name) => `|https://${name}^`),
+      );
+      const named = conditions(session).at(-1)?.["requestDomains"];
+      assert.deepEqual(
+        named,
+        expected.map((name) => name.replace(/:\d+$/, "")),
+      );
+    }
   });
 
   test("what the filter language cannot name exactly makes no rule, and costs no other", () => {
@@ -162,7 +187,7 @@ describe("wanted rules", () => {
       { pathPrefix: "/a b" },
     ];
     const { session } = wanted({ modes: { integrations: "on" }, learned: [...odd, {}] });
-    assert.equal(session.length, 2);
+    assert.equal(session.length, 3);
     assert.equal(conditions(session)[0]?.["urlFilter"], "|https://manager.example.net^");
   });
 
@@ -170,7 +195,7 @@ describe("wanted rules", () => {
     const learned = [{ host: "a.example:8443", pathPrefix: "/manager/" }];
     const { session } = wanted({ modes: { integrations: "on" }, learned });
     assert.equal(conditions(session)[0]?.["urlFilter"], "|https://a.example:8443/manager^");
-    assert.deepEqual(conditions(session)[1]?.["requestDomains"], ["a.example"]);
+    assert.deepEqual(conditions(session)[2]?.["requestDomains"], ["a.example", "a.example."]);
     const allow = { integrations: ["a.example:8443"] };
     assert.deepEqual(wanted({ modes: { integrations: "on" }, learned, allow }).session, []);
   });
@@ -216,7 +241,7 @@ describe("applying rules", () => {
     for (const bad of ["a.example", "b.example", "c.example"]) {
       api = fakeApi();
       api.refuses = (rule) =>
-        rule.condition.urlFilter?.includes(bad) === true ? "Invalid rule" : undefined;
+        rule.condition.urlFilter === `|https://${bad}^` ? "Invalid rule" : undefined;
       const all = wanted({ modes: { integrations: "on" }, added: ["x.example"], ...three });
       const refused = await applyRules(all);
       assert.equal(refused.length, 1, bad);
@@ -229,7 +254,7 @@ describe("applying rules", () => {
     await applyRules(wanted({ modes: { integrations: "on" }, ...three }));
     api.refuses = () => "Invalid rule";
     const refused = await applyRules(wanted({ modes: { integrations: "on" }, learned: [{}] }));
-    assert.equal(refused.length, 2);
+    assert.equal(refused.length, 3);
     assert.deepEqual(api.sessionRules, []);
   });
 

@@ -152,23 +152,28 @@ function rulesForLearnedHosts(shield: string, input: RuleInput): DeclarativeRule
     .filter((entry) => entry.shield === shield && sites.includes(entry.site))
     .filter((entry) => !allowedHosts(shield, input).includes(hostnameOf(entry.host)))
     .flatMap((entry) => {
-      const urlFilter = filterOf(entry);
-      return urlFilter === undefined
+      // With a dot at its end a name leads to the same server.
+      const hosts = [...new Set([entry.host, withDot(entry.host)])];
+      const filters = hosts.flatMap((host) => filterOf({ ...entry, host }) ?? []);
+      return filters.length === 0
         ? []
         : [
-            {
-              id: 0,
-              priority: 1,
-              action: { type: "block" },
-              condition: { urlFilter, initiatorDomains: [entry.site] },
-            } as DeclarativeRule,
+            ...filters.map(
+              (urlFilter) =>
+                ({
+                  id: 0,
+                  priority: 1,
+                  action: { type: "block" },
+                  condition: { urlFilter, initiatorDomains: [entry.site] },
+                }) as DeclarativeRule,
+            ),
             {
               id: 0,
               priority: 2,
               action: { type: "allow" },
               condition: {
                 regexFilter: MATRIX_API,
-                requestDomains: [hostnameOf(entry.host)],
+                requestDomains: hosts.map(hostnameOf),
                 initiatorDomains: [entry.site],
               },
             } as DeclarativeRule,
@@ -319,6 +324,11 @@ function allowedHosts(shield: string, input: RuleInput): string[] {
 
 function hostnameOf(host: string): string {
   return host.replace(/:\d+$/, "");
+}
+
+/** Addresses have none. */
+function withDot(host: string): string {
+  return host.replace(/([a-z][a-z0-9-]*)(:\d+)?$/, "$1.$2");
 }
 
 function within(host: string, domains: readonly string[]): boolean {

@@ -7,7 +7,8 @@ use crate::learned::Learned;
 use crate::ledger::{Ledger, Record};
 use crate::shields::{
     BodyStep, Context, EventTypes, FrameStep, Head, HeadStep, Kept, POSITION, Part, PeerStep,
-    Place, Question, ResponseStep, SHIELDS, Shield, ShieldSet, is_allowed_call, settables,
+    Place, Question, ResponseStep, SHIELDS, Shield, ShieldSet, account_and_type, begins_call,
+    settables,
 };
 use crate::verdict::{Action, Handler, Reply, flag};
 use mantle_settings::{EffectiveSettings, Mode};
@@ -16,7 +17,7 @@ use mantle_wire::ice::IceServer;
 use mantle_wire::json::chunked::Source;
 use mantle_wire::json::{self, Document, JsonError, Kinds, Opening, Splices};
 use mantle_wire::route::Endpoint;
-use mantle_wire::url::{Address, percent_decoded};
+use mantle_wire::url::{Address, percent_decoded, without_dot};
 use serde::Serialize;
 
 /// Contents kept on this device, and their bytes.
@@ -230,8 +231,17 @@ impl Engine {
             wanted.reply = Some(("router", Reply::forbidden(HIDDEN)));
             return self.conclude(wanted);
         }
-        let all = ShieldSet::concerned_by(head.endpoint);
-        self.ask_each(head, all, second, &mut wanted);
+        // What a stranger is sent is judged as a stranger's and by what its path says: a reply of either
+        // counts, and what is asked and edited adds up.
+        if head.is_strange {
+            let head = Head { endpoint: Endpoint::Foreign, ..head.clone() };
+            let shields = ShieldSet::concerned_by(head.endpoint);
+            self.ask_each(&head, shields, second, &mut wanted);
+        }
+        if wanted.reply.is_none() {
+            let shields = ShieldSet::concerned_by(head.endpoint);
+            self.ask_each(head, shields, second, &mut wanted);
+        }
         self.conclude(wanted)
     }
 
@@ -246,10 +256,7 @@ impl Engine {
             let mode = self.modes.get(place).copied().unwrap_or(Mode::On);
             match (shield.head(head, &self.context()), second) {
                 (HeadStep::Body, None) => wanted.flags |= flag::NEEDS_BODY,
-                (step @ (HeadStep::Body | HeadStep::InspectResponse), Some((headers, body))) => {
-                    if step == HeadStep::InspectResponse {
-                        wanted.flags |= flag::INSPECT_RESPONSE;
-                    }
+                (HeadStep::Body, Some((headers, body))) => {
                     self.look(shield, mode, head, headers, body, wanted);
                 }
                 (step, _) => self.take(shield, mode, step, head, wanted, second.is_none()),
@@ -259,7 +266,8 @@ impl Engine {
             }
             if let Some(url) = wanted.url.take() {
                 // Shields that follow see the address it goes to.
-                if let Some(next) = Head::new(head.method, &url) {
+                if let Some(mut next) = Head::new(head.method, &url) {
+                    next.is_strange = head.is_strange;
                     let rest = ShieldSet::concerned_by(next.endpoint).after(place);
                     self.ask_each(&next, rest, second, wanted);
                 }
@@ -891,11 +899,11 @@ impl Engine {
     /// Forgets what belongs to the session that ends.
     fn sign_out(&mut self) {
         if let Some(account) = self.learned.account() {
-            let is_theirs = |kept: &Kept| account_of(&kept.key) == account;
+            let is_theirs = |kept: &Kept| account_and_type(&kept.key).0 == account;
             let keys = self.kept.iter().filter(|kept| is_theirs(kept)).map(|kept| kept.key.clone());
             self.dropped.extend(keys);
             self.kept.retain(|kept| !is_theirs(kept));
-            self.unsaved.retain(|key| account_of(key) != account);
+            self.unsaved.retain(|key| account_and_type(key).0 != account);
         }
         self.learned.sign_out();
         self.fresh = true;
@@ -985,7 +993,8 @@ impl Engine {
     fn learn(&mut self, shield: &dyn Shield, step: ResponseStep, head: &Head<'_>) {
         let ResponseStep { reports, managers, token, rtc_hosts, auth_hosts, turn_hosts, .. } = step;
         let by = head.address.host;
-        for place in managers {
+        for mut place in managers {
+            place.host = without_dot(&place.host).into_owned();
             let is_allowed = self.policy.is_allowed(shield.info().id, &place.host);
             if !is_allowed && self.learned.manager(&self.page_host, by, place.clone()) {
                 self.unreported.push(place);
@@ -1012,20 +1021,17 @@ impl Engine {
     fn head<'a>(&mut self, method: &'a str, url: &'a str) -> Option<Head<'a>> {
         let mut head = Head::new(method, url)?;
         let host = head.address.host;
-        match head.endpoint {
+        head.is_strange = match head.endpoint {
             // Of a server that Element does not use as its homeserver, a path that no row knows is a
             // stranger's.
-            Endpoint::Unknown if !self.learned.is_homeserver(host) => {
-                head.endpoint = Endpoint::Foreign;
-            }
-            Endpoint::Unknown => {}
+            Endpoint::Unknown => !self.learned.is_homeserver(host),
             // Nor is a homeserver first asked by a write: who names a call service, a manager or where an
             // invitation is signed chooses how its path begins.
-            _ if is_write_to_matrix(&head) && self.learned.is_strange(host) => {
-                head.endpoint = Endpoint::Foreign;
-            }
-            Endpoint::Logout => self.sign_out(),
-            _ if head.route.is_client() => {
+            _ => is_write_to_matrix(&head) && self.learned.is_strange(host),
+        };
+        match head.endpoint {
+            Endpoint::Logout if !head.is_strange => self.sign_out(),
+            _ if head.route.is_client() && !head.is_strange => {
                 self.fresh |= self.learned.homeserver(host);
                 let user = head.route.user();
                 // Without an account Element asks none of these.
@@ -1041,8 +1047,7 @@ impl Engine {
                 }
             }
             _ => {
-                let is_used =
-                    self.learned.is_call_server(host) || is_allowed_call(&head, &self.policy);
+                let is_used = begins_call(&head, &self.policy, &self.learned);
                 self.fresh |= is_used && self.learned.used_call_server(host);
             }
         }
@@ -1050,21 +1055,10 @@ impl Engine {
     }
 }
 
-/// Whether a path says that this writes to a homeserver. Nobody but Element chooses that it syncs.
+/// Whether a path says that this writes to a homeserver.
 fn is_write_to_matrix(head: &Head<'_>) -> bool {
-    let is_matrix = match head.endpoint {
-        Endpoint::SlidingSync => false,
-        // A file is looked at wherever it goes. An invitation is signed by the Matrix ID in the address.
-        Endpoint::Upload | Endpoint::MediaCreate => head.address.has_parameter("mxid"),
-        Endpoint::SynapseApi | Endpoint::SynapseIsAdmin => true,
-        _ => head.is_of_homeserver(),
-    };
-    is_matrix && !matches!(head.method, "GET" | "HEAD")
-}
-
-/// Whose content is kept under this key.
-fn account_of(key: &str) -> &str {
-    key.rsplit_once('/').map_or("", |(account, _)| account)
+    let is_admin = matches!(head.endpoint, Endpoint::SynapseApi | Endpoint::SynapseIsAdmin);
+    (is_admin || head.is_of_homeserver()) && !matches!(head.method, "GET" | "HEAD")
 }
 
 fn delegate(shield: &dyn Shield, handler: Handler) -> Delegate {

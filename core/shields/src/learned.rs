@@ -140,6 +140,7 @@ impl Learned {
     /// What servers said that were only tried is forgotten once it is clear whose account it is.
     fn forget_strangers(&mut self) {
         self.agreed_call_servers.clear();
+        self.used_call_servers.clear();
         let own = self.owners().map(str::to_owned);
         for list in
             [&mut self.homeservers, &mut self.rtc_hosts, &mut self.auth_hosts, &mut self.turn_hosts]

@@ -11,7 +11,7 @@ use mantle_settings::{EffectiveSettings, Mode, OptionInfo, Profile, Settable, ge
 use mantle_wire::json::{Document, Edit, JsonError};
 use mantle_wire::route::{Endpoint, Route, route};
 use mantle_wire::secret::Secret;
-use mantle_wire::url::{Address, Found, found};
+use mantle_wire::url::{Address, Found, found, without_dot};
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -51,7 +51,8 @@ mod typing;
 mod unasked_media;
 mod welcome_bot;
 
-pub(crate) use calls::is_allowed_call;
+pub(crate) use account_data::account_and_type;
+pub(crate) use calls::begins_call;
 
 macro_rules! shields {
     ($($(#[$condition:meta])* $module:ident :: $shield:ident $(($way:literal))?;)+) => {
@@ -306,6 +307,9 @@ pub struct Head<'a> {
     pub endpoint: Endpoint,
     /// What its path holds.
     pub route: Route<'a>,
+    /// Whether it goes to a server that is none of the person's, whatever its path says. Only the engine
+    /// knows.
+    pub is_strange: bool,
 }
 
 impl<'a> Head<'a> {
@@ -314,7 +318,14 @@ impl<'a> Head<'a> {
     pub fn new(method: &'a str, url: &'a str) -> Option<Self> {
         let address = Address::parse(url)?;
         let route = route(method, &address);
-        Some(Self { method, url, address, endpoint: route.endpoint, route })
+        let endpoint = route.endpoint;
+        Some(Self { method, url, address, endpoint, route, is_strange: false })
+    }
+
+    /// Whether it goes to a server that is neither the page's nor a homeserver in use.
+    #[must_use]
+    pub fn is_of_stranger(&self) -> bool {
+        self.is_strange || self.endpoint == Endpoint::Foreign
     }
 
     /// Whether it asks a homeserver for something by a path that a row knows.
@@ -358,7 +369,7 @@ impl Place {
     /// Whether `address` lies below this place.
     #[must_use]
     pub fn holds(&self, address: &Address<'_>) -> bool {
-        self.host == address.host
+        without_dot(&self.host) == without_dot(address.host)
             && address
                 .path
                 .strip_prefix(self.path_prefix.trim_end_matches('/'))

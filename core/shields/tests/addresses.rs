@@ -76,8 +76,10 @@ const REQUESTS: [(&str, &str, &str); 39] = [
     ("GET", "identity/v2/hash_details", ""),
 ];
 
-const BASES: [&str; 10] = [
+const BASES: [&str; 12] = [
     "/base",
+    "/a;b=c/d;e",
+    "/a%2F..%5C..%2Fb",
     "//double//",
     "/_matrix",
     "/_matrix/x",
@@ -148,6 +150,52 @@ proptest! {
         prop_assume!(!path.ends_with("$e") || end(&url) == end(&plain));
         prop_assert_eq!(outcome(method, &url, body), outcome(method, &plain, body), "{}", url);
     }
+}
+
+/// IDs that a homeserver makes up: each is one segment of a path, whatever it looks like.
+const IDS: [&str; 8] = [
+    "!r%2Fx:x",
+    "!r%2F..%2F..%2F:x",
+    "%2E%2E%2Fx",
+    "!r%5C..%5C:x",
+    "!r;a=b:x",
+    "!r%3Fx%23y:x",
+    "%00",
+    "!_matrix%2Fclient%2Fv3%2Fsync:x",
+];
+
+#[test]
+fn no_id_changes_what_is_done() {
+    for (method, path, body) in REQUESTS {
+        let plain = format!("https://hs.example.org/_matrix/{path}");
+        for id in IDS {
+            let url = plain.replace("!r:x", id);
+            assert_eq!(
+                outcome(method, &url, body),
+                outcome(method, &plain, body),
+                "{method} {url}"
+            );
+        }
+    }
+}
+
+#[test]
+fn time_over_an_address_grows_with_its_bytes_and_no_faster() {
+    let asked = |count: usize| {
+        let mut engine = engine();
+        let own = "https://hs.example.org/_matrix/client/v3/user/@a:hs.example.org";
+        let url = format!("{own}/openid/request_token");
+        engine.decide("POST", &url);
+        let answer = br#"{"access_token":"SECRETsecret1","matrix_server_name":"hs.example.org"}"#;
+        engine.response("POST", &url, 200, answer);
+        let base = "https://evil.example/_matrix/client/v3/room_keys";
+        let url = format!("{base}{}/sfu/get", "/a".repeat(count));
+        let start = std::time::Instant::now();
+        engine.decide("POST", &url);
+        start.elapsed()
+    };
+    let (one, eight) = (asked(4_000), asked(32_000));
+    assert!(eight < one * 24 + std::time::Duration::from_millis(50), "{one:?}, {eight:?}");
 }
 
 /// A path of each endpoint, where its template is not one of several areas'.

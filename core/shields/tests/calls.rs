@@ -342,6 +342,7 @@ fn a_stranger_below_a_path_of_matrix_is_a_stranger_all_the_same() {
         "/_matrix/client/v3/keys/upload",
         "/_matrix/media/v3/create",
         "/_matrix/media/v3/upload",
+        "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync",
         "/_synapse/x",
     ] {
         let mut engine = engine("{}");
@@ -355,16 +356,35 @@ fn a_stranger_below_a_path_of_matrix_is_a_stranger_all_the_same() {
 }
 
 #[test]
-fn a_file_is_looked_at_wherever_it_is_sent() {
+fn a_server_becomes_ones_own_by_no_sync_that_it_had_sent() {
     let mut engine = engine("{}");
     engine.decide("GET", &format!("{HS}/sync?timeout=0"));
-    for (method, path) in [("POST", "upload?filename=x"), ("PUT", "upload/hs.example.org/id")] {
-        let mut at =
-            |host| engine.decide(method, &format!("https://{host}/_matrix/media/v3/{path}"));
-        let own = at("hs.example.org");
-        assert_ne!(own, 0, "{path}");
-        assert_eq!(at("media.example.net"), own, "{path}");
+    let foci =
+        br#"{"org.matrix.msc4143.rtc_foci":[{"livekit_service_url":"https://evil.example"}]}"#;
+    engine.response("GET", "https://evil.example/.well-known/matrix/client", 200, foci);
+    let sync = "https://evil.example/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
+    engine.decide("POST", sync);
+    let url = "https://evil.example/get_token";
+    assert_eq!(posted(&mut engine, url, "", TOKEN_REQUESTS[0].1), "calls/call-server");
+}
+
+#[test]
+fn a_homeserver_that_is_a_call_server_too_is_in_a_call_by_a_token_alone() {
+    let mut engine = engine("{}");
+    let foci = br#"{"org.matrix.msc4143.rtc_foci":[{"livekit_service_url":"https://hs.example.org/livekit"}]}"#;
+    let well_known = "https://hs.example.org/.well-known/matrix/client";
+    engine.decide("GET", &format!("{HS}/sync?timeout=0"));
+    engine.response("GET", well_known, 200, foci);
+    let stun = ["stun:turn.matrix.org"];
+    for url in [well_known, "https://hs.example.org/livekit/healthz"] {
+        engine.decide("GET", url);
+        assert_eq!(peer(&mut engine, &stun), Some((true, vec![false], true)), "{url}");
     }
+    engine.decide("POST", "https://hs.example.org/livekit/sfu/get");
+    assert_eq!(peer(&mut engine, &stun), Some((false, vec![false], false)));
+    // Nor is another account's call one's own.
+    engine.decide("GET", &format!("{HS}/user/@b:hs.example.org/filter/1"));
+    assert_eq!(peer(&mut engine, &stun), Some((true, vec![false], true)));
 }
 
 #[test]
@@ -393,6 +413,21 @@ fn only_what_a_call_service_is_sent_can_be_agreed_to() {
         ("https://sfu.example.net/_matrix/integrations/v1/account", "", body),
     ] {
         assert_eq!(posted(&mut engine, url, headers, body), "refused", "{url} {body}");
+    }
+}
+
+#[test]
+fn an_identity_servers_path_is_given_a_token_only_to_sign_up_there() {
+    let (_, body) = TOKEN_REQUESTS[1];
+    for page in [CALL_FRAME, "https://chat.example.org/app/"] {
+        let mut engine = engine_at(page, r#"{"shields":{"identity":"off"}}"#);
+        for path in ["v2", "v2/account/register", "api/v1", "v2/lookup"] {
+            let url = format!("https://sfu.example.net/_matrix/identity/{path}/sfu/get");
+            assert_eq!(posted(&mut engine, &url, "", body), "refused", "{url}");
+        }
+        let url = "https://is.example.net/_matrix/identity/v2/account/register";
+        let token = r#"{"access_token":"SECRETsecret1","matrix_server_name":"hs.example.org"}"#;
+        assert_eq!(posted(&mut engine, url, "", token), "sent");
     }
 }
 

@@ -482,6 +482,65 @@ fn integration_managers_are_learned() {
 }
 
 #[test]
+fn a_manager_is_known_however_its_address_is_spelled() {
+    for (named, asked) in [
+        ("https://m.example/api", "https://m.example./api/x"),
+        ("https://m.example./api", "https://m.example/api/x"),
+        ("https://m.example.:8443/api", "https://m.example:8443/api/x"),
+        (" HTTPS://M.example:0443/api/", "https://m.example/api"),
+    ] {
+        let mut engine = with(Some(r#"{"shields":{"config":"off"}}"#));
+        let config = json!({ "integrations_rest_url": named }).to_string();
+        engine.response("GET", "https://chat.example.org/app/config.json", 200, config.as_bytes());
+        let outcome = send(&mut engine, "GET", asked, "", b"");
+        assert_eq!(errcode(&outcome), "M_FORBIDDEN", "{named}: {asked}");
+    }
+    // Nor does a dot make a stranger's of the site itself.
+    let mut engine = engine();
+    let known = r#"{"m.integrations":{"managers":[{"api_url":"https://chat.example.org./app"}]}}"#;
+    let well_known = "https://hs.example.org/.well-known/matrix/client";
+    engine.response("GET", well_known, 200, known.as_bytes());
+    let own = "https://chat.example.org/app/bundles/app.js";
+    assert_eq!(send(&mut engine, "GET", own, "", b""), Outcome::Sent);
+}
+
+#[test]
+fn a_manager_that_only_a_url_parser_can_tell_is_not_named_to_element() {
+    for url in [
+        r"https://b\u00fccher.example/",
+        r"https:\\\\m.example/",
+        "https://0x7f.1/",
+        "https://user@m.example/",
+        "https://m.example/a/../b",
+    ] {
+        for (from, text) in [
+            ("chat.example.org/app/config.json", format!(r#"{{"integrations_ui_url":"{url}"}}"#)),
+            ("chat.example.org/app/config.json", format!(r#"{{"integrationsRestUrl":"{url}"}}"#)),
+            (
+                "chat.example.org/app/config.json",
+                format!(r#"{{"integrations_widgets_urls":["{url}"]}}"#),
+            ),
+            (
+                "hs.example.org/.well-known/matrix/client",
+                format!(r#"{{"m.integrations":{{"managers":[{{"api_url":"{url}"}}]}}}}"#),
+            ),
+            (
+                "hs.example.org/.well-known/matrix/client",
+                format!(
+                    r#"{{"m.integrations":{{"managers":[{{"api_url":"https://m.example/","ui_url":"{url}"}}]}}}}"#
+                ),
+            ),
+        ] {
+            let mut engine = with(Some(r#"{"shields":{"config":"off"}}"#));
+            let from = format!("https://{from}");
+            let shown = engine.response("GET", &from, 200, text.as_bytes());
+            let shown = shown.map(|shown| String::from_utf8(shown).unwrap()).unwrap_or(text);
+            assert!(!shown.contains(url), "{shown}");
+        }
+    }
+}
+
+#[test]
 fn a_manager_on_elements_own_site_does_not_block_element() {
     let mut engine = engine();
     let config = br#"{"integrations_ui_url":"https://chat.example.org/","integrations_rest_url":"https://chat.example.org/dimension/api"}"#;
@@ -641,20 +700,22 @@ fn paths_that_no_row_knows_are_judged_by_what_they_carry() {
     let mut engine = engine();
     let new = "https://hs.example.org/base/_matrix/client/v9/brand/new";
     let body = br#"{"initial_device_display_name":"Element on Firefox","id_server":"vector.im"}"#;
-    let first = r#"{"initial_device_display_name":"Element","id_server":"vector.im"}"#;
-    assert_eq!(send(&mut engine, "POST", new, "", body), Outcome::Rewritten(first.to_owned()));
-    engine.decide("GET", &format!("{HS}/sync"));
-    let known = r#"{"initial_device_display_name":"Element"}"#;
-    assert_eq!(send(&mut engine, "POST", new, "", body), Outcome::Rewritten(known.to_owned()));
-    for (method, path, body) in [
+    let sent = r#"{"initial_device_display_name":"Element"}"#;
+    let paths = [
         ("POST", "v9/makeRoom", r#"{"preset":"private_chat","name":"Plans"}"#),
         ("POST", "v9/makeRoom", r#"{"initial_state":[],"topic":"Plans"}"#),
         ("PUT", "v9/rooms/!r:x/states/m.room.name/", r#"{"name":"Plans"}"#),
         ("PUT", "v9/rooms/!r:x/states/m.room.t%6fpic", r#"{"topic":"Plans"}"#),
-    ] {
-        let url = format!("https://hs.example.org/base/_matrix/client/{path}");
-        let outcome = send(&mut engine, method, &url, "", body.as_bytes());
-        assert_eq!(errcode(&outcome), "M_FORBIDDEN", "{path}");
+    ];
+    // Before that server is known for a homeserver, and after.
+    for _ in 0..2 {
+        assert_eq!(send(&mut engine, "POST", new, "", body), Outcome::Rewritten(sent.to_owned()));
+        for (method, path, body) in paths {
+            let url = format!("https://hs.example.org/base/_matrix/client/{path}");
+            let outcome = send(&mut engine, method, &url, "", body.as_bytes());
+            assert_eq!(errcode(&outcome), "M_FORBIDDEN", "{path}");
+        }
+        engine.decide("GET", &format!("{HS}/sync"));
     }
     for body in ["", "not JSON", r#"{"name":"x"}"#, "[1]"] {
         assert_eq!(send(&mut engine, "POST", new, "", body.as_bytes()), Outcome::Sent, "{body}");
@@ -881,10 +942,7 @@ fn every_sync_says_offline() {
     for (method, url) in [
         ("GET", format!("{HS}/sync?since=s&timeout=30000&set_presence=unavailable")),
         ("GET", format!("{HS}/sync")),
-        (
-            "POST",
-            "https://x/_matrix/client/unstable/org.matrix.simplified_msc3575/sync?pos=1".into(),
-        ),
+        ("POST", HS.replace("v3", "unstable/org.matrix.simplified_msc3575/sync?pos=1")),
     ] {
         let sent = target(&mut engine, method, &url).unwrap();
         assert!(sent.ends_with("set_presence=offline") && !sent.contains("unavailable"), "{sent}");
@@ -975,6 +1033,8 @@ fn services_for_usage_errors_reports_and_maps_are_known_by_host_or_path() {
         ("https://eu.i.posthog.com/array/x/config.js", 200),
         ("https://usage.example.org/i/v0/e/", 200),
         ("https://usage.example.org/decide/?v=3", 200),
+        ("https://usage.example.org/proxy/i/v0/e/", 200),
+        ("https://usage.example.org/proxy/e/?ip=1", 200),
         ("https://sentry.tools.element.io/api/6/envelope/", 200),
         ("https://errors.example.org/api/12/envelope/?sentry_key=x", 200),
         ("https://api.maptiler.com/tiles/1/2/3.png", 403),
@@ -987,8 +1047,11 @@ fn services_for_usage_errors_reports_and_maps_are_known_by_host_or_path() {
         assert_eq!(status(url), expected, "{url}");
     }
     // Reports are asked about, and refused where nobody is to be asked.
-    for url in ["https://element.io/bugreports/submit", "https://rageshakes.element.io/api/submit"]
-    {
+    for url in [
+        "https://element.io/bugreports/submit",
+        "https://rageshakes.element.io/api/submit",
+        "https://reports.example.org/r/api/submit/",
+    ] {
         assert_eq!(engine.decide("POST", url) & flag::DELEGATE, flag::DELEGATE, "{url}");
         assert_eq!(engine.take_delegates()[0].question.unwrap().id, "report", "{url}");
         let mut on = with(Some(r#"{"shields":{"telemetry":"on"}}"#));
@@ -1127,8 +1190,22 @@ fn people_are_searched_from_the_third_letter_on() {
         let body = json!({"search_term": term, "limit": 10}).to_string();
         post(engine, "/user_directory/search", &body)
     };
-    // Letters, not bytes.
-    for term in ["", "a", "al", "@al", " al ", "Ив", "αβ", "דו", "éé"] {
+    // Letters, not bytes, and neither what stands on or between them.
+    for term in [
+        "",
+        "a",
+        "al",
+        "@al",
+        " al ",
+        "Ив",
+        "αβ",
+        "דו",
+        "éé",
+        "zo\u{301}",
+        "z o",
+        "a\u{200b}\u{200d}",
+        "\u{5d3}\u{5bc}\u{5b8}",
+    ] {
         assert_eq!(search(&mut short, term), empty, "{term}");
     }
     for term in ["ali", "@ali", "Ива", "αβγ", "דוד", "小明", "小"] {
@@ -1331,6 +1408,29 @@ fn habits_are_kept_by_account_and_gone_with_its_session() {
 }
 
 #[test]
+fn slashes_in_a_name_or_a_type_take_nothing_out_of_an_account() {
+    let kind = "io.element.matrix_client_information.A/B";
+    for user in ["@alice:x", "@al/ice:x", "@alice:x:8448"] {
+        let url = format!(
+            "{HS}/user/{}/account_data/{}",
+            user.replace('/', "%2F"),
+            kind.replace('/', "%2F")
+        );
+        let mut engine = engine();
+        send(&mut engine, "PUT", &url, "", br#"{"name":"Element"}"#);
+        let key = format!("{user}/{kind}");
+        let saved: Value = serde_json::from_str(&engine.take_unsaved().unwrap()).unwrap();
+        assert_eq!(saved[&key]["content"]["name"], "Element", "{key}");
+        engine.decide("GET", &url);
+        let shown = engine.response("GET", &url, 200, b"{}").unwrap();
+        assert_eq!(shown, br#"{"name":"Element"}"#, "{key}");
+        engine.decide("POST", &format!("{HS}/logout"));
+        let dropped: Value = serde_json::from_str(&engine.take_unsaved().unwrap()).unwrap();
+        assert_eq!(dropped, json!({ key: null }));
+    }
+}
+
+#[test]
 fn of_too_many_habits_the_oldest_go() {
     let mut engine = engine();
     let large = format!(r#"{{"recent_emoji":["{}"]}}"#, "x".repeat(300 * 1024));
@@ -1379,6 +1479,24 @@ fn messages_do_not_name_the_site_that_links_are_copied_for() {
     );
     for body in [r#"{"body":"hello"}"#, "{}"] {
         assert_eq!(send(&mut engine, "PUT", &url, "", body.as_bytes()), Outcome::Sent);
+    }
+    // Whatever else a person writes.
+    let mut engine = with(Some(r#"{"shields":{"profile":"off"}}"#));
+    for (method, path, key) in [
+        ("POST", "createRoom", "topic"),
+        ("PUT", "profile/@a:x/org.example.status", "org.example.status"),
+        ("POST", "rooms/!r:x/invite", "reason"),
+        ("POST", "rooms/!r:x/ban", "reason"),
+        ("POST", "knock/!r:x", "reason"),
+        ("PUT", "rooms/!r:x/redact/$e/t", "reason"),
+        ("POST", "rooms/!r:x/report", "reason"),
+    ] {
+        let body = json!({ key: "as in https://chat.example.org/app/#/room/!r:x" }).to_string();
+        let url = format!("{HS}/{path}");
+        engine.decide(method, &url);
+        engine.decide_body(method, &url, "", body.as_bytes());
+        let sent = String::from_utf8(engine.take_body().unwrap_or_default()).unwrap();
+        assert!(sent.contains("https://matrix.to/#/!r:x"), "{path}: {sent}");
     }
 }
 
@@ -1714,6 +1832,16 @@ fn a_prefix_that_only_repeats_matrix_to_is_none() {
         let own = json!("https://chat.example.org/app");
         assert_eq!(prefix(json!({ "permalink_prefix": none })), own, "{none}");
         assert_eq!(prefix(json!({ "permalinkPrefix": none })), own, "{none}");
+    }
+    // Links in messages are known by the site's address as it is written here.
+    for own in [
+        "https://chat.example.org/app/",
+        "https://chat.example.org:443/app//",
+        " HTTPS://Chat.example.org/app",
+    ] {
+        let written = json!("https://chat.example.org/app");
+        assert_eq!(prefix(json!({ "permalink_prefix": own })), written, "{own}");
+        assert_eq!(prefix(json!({ "permalinkPrefix": own })), written, "{own}");
     }
     let chosen = json!("https://own.example.org");
     assert_eq!(prefix(json!({ "permalink_prefix": chosen })), chosen);

@@ -268,6 +268,76 @@ fn no_base_address_makes_a_shield_less_strict() {
     assert!(weaker.is_empty(), "{weaker:#?}");
 }
 
+/// Of a server that is none of the person's. Who names a call service, a manager or where an invitation
+/// is signed chooses how its path begins.
+const STRANGERS: [&str; 9] = [
+    "https://strange.example",
+    "https://strange.example:8443/base",
+    "https://strange.example//a;b=c",
+    "https://strange.example/_matrix/client/v3",
+    "https://strange.example/_matrix/client/v3/room_keys",
+    "https://strange.example/_synapse/admin",
+    "https://strange.example/.well-known/matrix/client",
+    "https://hs.example.org.",
+    "https://hs.example.org:8448",
+];
+
+/// A session's name as Element has it, and as it leaves.
+const NAMED: [&str; 2] =
+    [r#""initial_device_display_name":"x on y""#, r#""initial_device_display_name":"Element""#];
+
+/// Has the members of a token and is what a call service is sent.
+const TOKEN: &str = r#"{"room_id":"!r:x","openid_token":{"access_token":"a-token-of-openid","matrix_server_name":"hs.example.org"},"member":{"claimed_device_id":"D"}}"#;
+
+#[test]
+fn what_is_written_to_a_stranger_is_judged_as_at_a_homeserver_and_as_a_strangers() {
+    let writes: Vec<_> =
+        some(requests()).into_iter().filter(|(method, _)| *method != "GET").collect();
+    let mut weaker = BTreeMap::new();
+    for (name, settings) in settings() {
+        for body in TELLING {
+            let mut own = begun(&settings, HS);
+            let expected: Vec<_> = writes
+                .iter()
+                .map(|(method, path)| (method, path, request(&mut own, method, HS, path, body)))
+                .filter(|(_, path, outcome)| outcome.is_minded(&format!("{path} {body}")))
+                .collect();
+            for base in STRANGERS {
+                let mut engine = begun(&settings, HS);
+                for (method, path, own) in &expected {
+                    let strange = request(&mut engine, method, base, path, body);
+                    // Of a stranger's a sign-in is known by its shape.
+                    let named = own.told.replace(NAMED[0], NAMED[1]);
+                    let named = Outcome { told: named, ..own.clone() };
+                    if !strange.is_as_strict_as(own) && !strange.is_as_strict_as(&named) {
+                        weaker
+                            .entry((name, base))
+                            .or_insert(format!("{method} {path}: {strange:?}, and not {own:?}"));
+                    }
+                }
+            }
+        }
+        let (takes_tokens, takes_any) = match name {
+            "strict" | "third-party" => (false, false),
+            "recommended" | "integrations" => (false, true),
+            _ => continue,
+        };
+        for base in STRANGERS {
+            let mut engine = begun(&settings, HS);
+            for (method, path) in &writes {
+                for (body, may_go) in [(TOKEN, takes_tokens), ("{}", takes_any)] {
+                    let found = request(&mut engine, method, base, path, body);
+                    let is_asked = found.handlers.iter().any(|one| one.contains("call-server"));
+                    if found.is_sent && !is_asked && !may_go {
+                        weaker.entry((name, base)).or_insert(format!("{method} {path}: {found:?}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(weaker.is_empty(), "{weaker:#?}");
+}
+
 /// What a server says, and where.
 type Said = (&'static str, String, String);
 

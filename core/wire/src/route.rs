@@ -402,6 +402,12 @@ impl<'a> Route<'a> {
         !self.pattern.is_empty() && matches!(self.area, Some(Area::Client | Area::Unstable))
     }
 
+    /// Whether it is below an identity server's path.
+    #[must_use]
+    pub fn is_identity(&self) -> bool {
+        self.area == Some(Area::Identity)
+    }
+
     /// The Matrix ID in `user/{userId}/…`, by which a client names its own account.
     #[must_use]
     pub fn user(&self) -> Option<Cow<'a, str>> {
@@ -414,7 +420,8 @@ impl<'a> Route<'a> {
         self.segments.iter().any(|segment| is_same(segment, text))
     }
 
-    fn raw_parameters(&self) -> impl Iterator<Item = &'a str> {
+    /// Each of those, see [`Route::raw_parameter`].
+    pub fn raw_parameters(&self) -> impl Iterator<Item = &'a str> {
         let mut expected = self.pattern.split('/');
         let mut is_rest = false;
         self.segments.iter().copied().filter(move |_| {

@@ -81,6 +81,17 @@ impl<'a> Address<'a> {
     }
 }
 
+/// A host, with its port where named, without the dot where names begin (RFC 1034, section 3.1): it
+/// leads to the same server.
+#[must_use]
+pub fn without_dot(host: &str) -> Cow<'_, str> {
+    match host.strip_suffix('.') {
+        Some(name) => Cow::Borrowed(name),
+        None if host.contains(".:") => Cow::Owned(host.replacen(".:", ":", 1)),
+        None => Cow::Borrowed(host),
+    }
+}
+
 /// What a text that a server or a page's owner wrote is as an address.
 ///
 /// A URL parser as the browser's needs tables that are larger than the rest of the core. So what

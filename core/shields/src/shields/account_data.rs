@@ -329,7 +329,14 @@ fn is_emptied_list(content: &str) -> Result<bool, JsonError> {
 
 /// What is kept of this account: JSON text.
 fn kept<'a>(event_type: &str, account: &str, context: &Context<'a>) -> Option<&'a str> {
-    let is_theirs =
-        |kept: &&Kept| kept.key.rsplit_once('/').is_some_and(|key| key == (account, event_type));
+    let is_theirs = |kept: &&Kept| account_and_type(&kept.key) == (account, event_type);
     context.kept.iter().find(is_theirs).map(|kept| kept.content.as_str())
+}
+
+/// Whose content is kept under this key, and what. Either may have slashes, a server's name has none.
+pub(crate) fn account_and_type(key: &str) -> (&str, &str) {
+    let server = key.find(':').unwrap_or_default();
+    let slash = key.get(server..).and_then(|rest| rest.find('/'));
+    let cut = slash.and_then(|slash| key.split_at_checked(server.saturating_add(slash)));
+    cut.map_or(("", key), |(account, kept)| (account, kept.get(1..).unwrap_or_default()))
 }

@@ -9,6 +9,7 @@ use super::{
     BodyStep, Context, FrameStep, Head, HeadStep, Info, PeerStep, Question, ResponseStep, Shield,
     documented, integrations, mode_in,
 };
+use crate::learned::Learned;
 use crate::verdict::{Action, Reply};
 use mantle_settings::{EffectiveSettings, Mode, OptionInfo, OptionKind};
 use mantle_wire::ice::{IceServer, is_relay_candidate, relay_only, without_related_address};
@@ -264,20 +265,20 @@ pub(super) fn asks_about(head: &Head<'_>, context: &Context<'_>, body: &[u8]) ->
 }
 
 fn may_ask(head: &Head<'_>, context: &Context<'_>) -> bool {
-    head.endpoint == Endpoint::Foreign
+    head.is_of_stranger()
         && head.method == "POST"
         && mode_in(context.policy, INFO.id) == Mode::Ask
         && mode_in(context.policy, integrations::INFO.id) == Mode::On
         && !integrations::may_know(head.address.host, context)
 }
 
-/// Whether a call service on the person's list is given a token: the list has other services too, so
-/// it goes by the path (MSC4195, and `/sfu/get` before it).
-pub(crate) fn is_allowed_call(head: &Head<'_>, policy: &EffectiveSettings) -> bool {
-    head.endpoint == Endpoint::Foreign
-        && head.method == "POST"
+/// Whether a call service of one's own, or one on the person's list, is given a token. There are other
+/// services on such hosts, so it goes by the path (MSC4195, and `/sfu/get` before it).
+pub(crate) fn begins_call(head: &Head<'_>, policy: &EffectiveSettings, learned: &Learned) -> bool {
+    let host = head.address.host;
+    head.method == "POST"
         && ["/sfu/get", "/get_token"].iter().any(|end| head.address.path.ends_with(end))
-        && policy.is_allowed(INFO.id, head.address.host)
+        && (learned.is_call_server(host) || policy.is_allowed(INFO.id, host))
 }
 
 /// What a call service is sent (MSC4195, and `/sfu/get` before it): a token, the room and the device,

@@ -11,11 +11,12 @@ use super::{
 };
 use crate::verdict::{Action, Reply};
 use mantle_wire::json::{
-    Cursor, Document, JsonError, first_elements, get_str, is_string, ranges_in_next, string,
+    Cursor, Document, Edit, JsonError, first_elements, get_str, is_string, ranges_in_next, string,
     string_in, utf8,
 };
 use mantle_wire::route::Endpoint;
 use mantle_wire::secret::Secret;
+use mantle_wire::url::{Found, found};
 use std::borrow::Cow;
 
 /// Hosts of Element's own integration managers.
@@ -75,7 +76,7 @@ impl Shield for Integrations {
             Endpoint::WidgetsAccountData if head.method == "PUT" => HeadStep::Body,
             Endpoint::WidgetsAccountData => HeadStep::InspectResponse,
             // Whether an identity server may know you is its own shield's to say.
-            Endpoint::IdentityOther => HeadStep::Pass,
+            Endpoint::IdentityOther if signs_up(head) => HeadStep::Pass,
             _ => token_step(head, context),
         }
     }
@@ -145,19 +146,21 @@ impl Shield for Integrations {
             Endpoint::OpenIdToken => step.token = body.get_str("access_token"),
             Endpoint::ElementConfig => {
                 for path in CONFIG {
-                    step.managers.extend(body.get_str(path).as_deref().and_then(Place::of));
-                    let urls = list(path);
-                    let urls = first_elements(&urls, MAX_LISTED)?.into_iter();
-                    let urls = urls.filter_map(|url| string(url.as_bytes()));
-                    step.managers.extend(urls.filter_map(|url| Place::of(&url)));
+                    let listed = list(path);
+                    let listed = first_elements(&listed, MAX_LISTED)?.into_iter();
+                    let listed = listed.filter_map(|url| string(url.as_bytes()));
+                    let none = if path.ends_with('s') { "[]" } else { "null" };
+                    for url in body.get_str(path).into_iter().chain(listed) {
+                        name_manager(&url, (&[path], none), &mut step);
+                    }
                 }
             }
             Endpoint::WellKnownClient => {
                 let managers = list("m.integrations/managers");
                 for manager in first_elements(&managers, MAX_LISTED)? {
                     for key in ["api_url", "ui_url"] {
-                        step.managers
-                            .extend(get_str(manager, &[key])?.as_deref().and_then(Place::of));
+                        let url = get_str(manager, &[key])?.unwrap_or_default();
+                        name_manager(&url, (&["m.integrations"], NO_MANAGERS), &mut step);
                     }
                 }
                 step.rtc_hosts = rtc_hosts(&list(FOCI))?;
@@ -204,6 +207,18 @@ const CONFIG: [&str; 6] = [
 const FOCI: &str = "org.matrix.msc4143.rtc_foci";
 const TRANSPORTS: &str = "rtc_transports";
 
+const NO_MANAGERS: &str = r#"{"managers":[]}"#;
+
+/// Remembers where a manager is. What only a URL parser can tell nobody would know it by, so Element is
+/// given the other text in its place.
+fn name_manager(url: &str, (path, instead): (&[&str], &str), step: &mut ResponseStep) {
+    match Place::of(url) {
+        Some(place) => step.managers.push(place),
+        None if found(url) == Found::Unknown => step.edits.push(Edit::replace(path, instead)),
+        None => {}
+    }
+}
+
 /// A manager at the root of the site itself cannot be told from the site.
 fn forget_site(managers: &mut Vec<Place>, context: &Context<'_>) {
     managers.retain(|place| !is_site(place, context));
@@ -246,7 +261,7 @@ pub(super) fn may_know(host: &str, context: &Context<'_>) -> bool {
 
 fn token_step(head: &Head<'_>, context: &Context<'_>) -> HeadStep {
     // What a stranger is given may hold a token that only another document has seen.
-    let may_be_given = head.endpoint == Endpoint::Foreign
+    let may_be_given = is_strangers(head)
         && !matches!(head.method, "GET" | "HEAD")
         && !may_know(head.address.host, context);
     let parts = parts_of_its_own(head);
@@ -265,16 +280,26 @@ fn parts_of_its_own<'a>(head: &Head<'a>) -> Vec<&'a str> {
     if !head.is_of_homeserver() {
         return vec![head.url];
     }
-    let parameters = (0..).map_while(|at| head.route.raw_parameter(at));
-    parameters.chain([head.address.query, head.address.fragment]).collect()
+    head.route.raw_parameters().chain([head.address.query, head.address.fragment]).collect()
 }
 
 /// Whether a body for a stranger has the members of an OpenID token's JSON, encoded or not: it may come
 /// from another document than this one.
 fn has_token_shape(head: &Head<'_>, context: &Context<'_>, body: &[u8]) -> bool {
-    head.endpoint == Endpoint::Foreign
-        && !may_know(head.address.host, context)
-        && has_token_members(body)
+    is_strangers(head) && !may_know(head.address.host, context) && has_token_members(body)
+}
+
+/// Whether it is for somebody who may not know who one is. Whoever names a call service may let it lie
+/// below an identity server's path.
+fn is_strangers(head: &Head<'_>) -> bool {
+    head.endpoint == Endpoint::Foreign || head.route.is_identity()
+}
+
+/// Whether an account at an identity server begins (Identity Service API, 'POST account/register').
+fn signs_up(head: &Head<'_>) -> bool {
+    head.route.raw_parameters().count() == 2
+        && head.route.is_parameter(0, "account")
+        && head.route.is_parameter(1, "register")
 }
 
 /// Whether those stand there, encoded or not (Client-Server API, 'OpenID').

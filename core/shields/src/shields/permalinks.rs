@@ -9,7 +9,7 @@ use super::{BodyStep, Context, Head, HeadStep, Info, ResponseStep, Shield, docum
 use mantle_settings::{OptionInfo, OptionKind};
 use mantle_wire::json::{Document, Edit, JsonError, quoted, utf8};
 use mantle_wire::route::Endpoint;
-use mantle_wire::url::{Address, percent_decoded};
+use mantle_wire::url::{Address, Found, found, percent_decoded};
 use std::borrow::Cow;
 
 pub(super) struct Permalinks;
@@ -25,7 +25,17 @@ pub(super) static INFO: Info = Info {
     ),
     why: documented("Element shows the same room or person without asking another server."),
     options: &[COPIED],
-    endpoints: &[Endpoint::ElementConfig, Endpoint::Send, Endpoint::StateSend],
+    endpoints: &[
+        Endpoint::ElementConfig,
+        Endpoint::Send,
+        Endpoint::StateSend,
+        Endpoint::CreateRoom,
+        Endpoint::Profile,
+        Endpoint::Invite,
+        Endpoint::Membership,
+        Endpoint::Redact,
+        Endpoint::Report,
+    ],
     ..Info::PLAIN
 };
 
@@ -55,15 +65,16 @@ impl Shield for Permalinks {
         {
             return HeadStep::InspectResponse;
         }
-        let is_event = matches!(head.endpoint, Endpoint::Send | Endpoint::StateSend);
-        if is_event && !context.page_host.is_empty() {
+        // What a person writes: messages, topics, reasons.
+        let is_written = INFO.endpoints.contains(&head.endpoint) && head.method != "GET";
+        if is_written && !context.page_host.is_empty() {
             return HeadStep::Body;
         }
         HeadStep::Pass
     }
 
-    /// Links that Element makes say which site it is: in messages and topics they leave as matrix.to's.
-    /// The page shows it what is about to be encrypted, too.
+    /// Links that Element makes say which site it is: in what a person writes they leave as
+    /// matrix.to's. The page shows it what is about to be encrypted, too.
     fn body(
         &self,
         _head: &Head<'_>,
@@ -94,12 +105,17 @@ impl Shield for Permalinks {
         body: &Document<'_>,
     ) -> Result<ResponseStep, JsonError> {
         let mut step = ResponseStep::default();
-        let set = PREFIXES.iter().find_map(|prefix| body.get_str(prefix));
-        let is_chosen = set.is_some_and(|set| !matches!(set.trim_end_matches('/'), "" | MATRIX_TO));
+        let set = PREFIXES.iter().find_map(|prefix| body.get_str(prefix)).unwrap_or_default();
+        let set = match found(&set) {
+            Found::Absolute(url) => url,
+            _ => set,
+        };
+        let own = context.page_folder.trim_end_matches('/');
+        // On their way out links are known by the site's address as it is written here.
+        let is_chosen = !["", MATRIX_TO, own].contains(&set.trim_end_matches('/'));
         // Element takes an empty `config.<host>.json` for "not there".
         if body.has_members() && !is_chosen {
-            let own = quoted(context.page_folder.trim_end_matches('/'));
-            step.edits.push(Edit::set(&PREFIXES[..1], own));
+            step.edits.push(Edit::set(&PREFIXES[..1], quoted(own)));
         }
         Ok(step)
     }

@@ -68,9 +68,12 @@ impl Shield for Search {
     }
 }
 
-/// One sign of a name in Chinese, Japanese or Korean says as much as three letters.
+/// One sign of a name in Chinese, Japanese or Korean says as much as three letters; accents, points and
+/// what nobody sees are none.
 const fn letters_of(sign: char) -> i64 {
     match sign {
+        ' ' | '\u{300}'..='\u{36f}' | '\u{591}'..='\u{5c7}' | '\u{64b}'..='\u{65f}' => 0,
+        '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{fe00}'..='\u{fe0f}' => 0,
         '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}' => 3,
         '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}' => 3,
         _ => 1,

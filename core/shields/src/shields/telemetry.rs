@@ -161,7 +161,8 @@ fn reported_to(url: &str, context: &Context<'_>) -> Option<Place> {
 
 fn service(head: &Head<'_>, context: &Context<'_>) -> Option<Service> {
     let address = &head.address;
-    let path = address.path;
+    // Whoever has such a service behind a proxy may put a folder in front.
+    let path = address.path.trim_end_matches('/');
     let by_path = if is_envelope(path) {
         Some(Service::Errors)
     } else if path.ends_with("/bugreports/submit") || path.ends_with("/api/submit") {
@@ -187,7 +188,7 @@ fn service(head: &Head<'_>, context: &Context<'_>) -> Option<Service> {
 
 /// `/api/{project}/envelope/` (Sentry's ingestion protocol).
 fn is_envelope(path: &str) -> bool {
-    let mut parts = path.trim_end_matches('/').rsplit('/');
+    let mut parts = path.rsplit('/');
     parts.next() == Some("envelope")
         && parts.next().is_some_and(|project| project.bytes().all(|digit| digit.is_ascii_digit()))
         && parts.next() == Some("api")
@@ -195,7 +196,7 @@ fn is_envelope(path: &str) -> bool {
 
 /// PostHog's endpoints for events and feature flags.
 fn is_usage(address: &Address<'_>) -> bool {
-    ["/i/v0/e/", "/e/", "/decide/", "/flags/"].contains(&address.path)
-        && (address.path == "/i/v0/e/"
-            || ["ip", "v", "ver", "compression"].iter().any(|name| address.has_parameter(name)))
+    address.path.ends_with("/i/v0/e/")
+        || ["/e/", "/decide/", "/flags/"].iter().any(|end| address.path.ends_with(end))
+            && ["ip", "v", "ver", "compression"].iter().any(|name| address.has_parameter(name))
 }

@@ -42,6 +42,14 @@ pub(super) static INFO: Info = Info {
         Endpoint::SynapseIsAdmin,
         Endpoint::Foreign,
         Endpoint::JitsiWellKnown,
+        Endpoint::IdentityPing,
+        Endpoint::IdentityVersions,
+        Endpoint::IdentityHashDetails,
+        Endpoint::IdentityLookup,
+        Endpoint::IdentityLookupV1,
+        Endpoint::IdentityBulkLookup,
+        Endpoint::IdentityOther,
+        Endpoint::IntegrationsApi,
     ],
     ..Info::PLAIN
 };
@@ -77,8 +85,12 @@ impl Shield for ThirdParty {
             | Endpoint::OpenIdConfiguration
             | Endpoint::SynapseApi
             | Endpoint::SynapseIsAdmin
+            | Endpoint::IntegrationsApi
                 if is_third(head.address.host, context) =>
             {
+                HeadStep::Reply(Action::Blocked, Reply::forbidden(REFUSED))
+            }
+            _ if head.route.is_identity() && is_third(head.address.host, context) => {
                 HeadStep::Reply(Action::Blocked, Reply::forbidden(REFUSED))
             }
             Endpoint::AuthMetadata | Endpoint::OpenIdConfiguration | Endpoint::WellKnownClient => {
