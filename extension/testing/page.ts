@@ -65,6 +65,14 @@ const missing: Record<string, unknown> = {
   MouseEvent: emptyClass("MouseEvent"),
 };
 
+/** A page keeps some things for a minute: its tests have ended by then, and their process may. */
+const LONG_MS = 30_000;
+
+function waitFor(task: () => void, wait: number): NodeJS.Timeout {
+  const timer = setTimeout(task, wait);
+  return wait < LONG_MS ? timer : timer.unref();
+}
+
 Object.assign(globalThis, missing);
 for (const name of ["fetch", "crypto", "performance"]) {
   page[name] = (globalThis as unknown as Record<string, unknown>)[name];
@@ -72,7 +80,7 @@ for (const name of ["fetch", "crypto", "performance"]) {
 Object.assign(page, missing, {
   top: page,
   navigator: { locks: { request: (_name: string, task: () => Promise<unknown>) => task() } },
-  setTimeout: (task: () => void, wait: number) => setTimeout(task, wait),
+  setTimeout: waitFor,
   clearTimeout: (timer: NodeJS.Timeout) => clearTimeout(timer),
   btoa: (text: string) => btoa(text),
 });
