@@ -35,6 +35,8 @@ export interface NamesRoom {
   readonly roomId: string;
   readonly currentState: NamesState;
   getLiveTimeline?(): { getEvents(): Message[] };
+  /** Throws where they are in the timeline. */
+  getPendingEvents?(): Message[];
   recalculate(): void;
 }
 
