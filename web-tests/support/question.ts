@@ -279,7 +279,10 @@ export async function closeNotice(page: Page): Promise<string> {
       return box === undefined ? null : { x: box.x + box.width / 2, y: box.y + box.height / 2 };
     }).catch(() => null);
     if (at !== null) await page.mouse.click(at.x, at.y);
-    if (Date.now() > limit) throw new Error("There is no notice to shut.");
+    if (Date.now() > limit) {
+      const what = shut === undefined ? "there" : `shut, which says "${shut.text}"`;
+      throw new Error(`A notice was not ${what} in time.`);
+    }
     await new Promise((resume) => setTimeout(resume, 100));
   }
 }
