@@ -45,8 +45,6 @@ let tasks: (() => void)[];
 let hasRoom: boolean;
 let recalculated: number;
 let timeline: { sender: unknown }[];
-/** Messages on their way out; undefined where the client has them in the timeline. */
-let pending: { sender: unknown }[] | undefined;
 let pictures: { roomId: string; name: string; isForgotten: boolean }[];
 let reader: NameReader;
 
@@ -64,10 +62,6 @@ const clientOf = (): NamesClient =>
               setStateEvents: (events: MatrixEvent[]) => told.push(...events),
             },
             getLiveTimeline: () => ({ getEvents: () => timeline }),
-            getPendingEvents: () => {
-              if (pending === undefined) throw new Error("They are in the timeline.");
-              return pending;
-            },
             recalculate: () => {
               recalculated += 1;
             },
@@ -103,7 +97,6 @@ const native = MatrixEvent.prototype.getContent;
 beforeEach(() => {
   MatrixEvent.prototype.getContent = native;
   [opened, told, tasks, timeline] = [[], [], [], []];
-  pending = undefined;
   [current, recalculated, pictures] = [new Map(), 0, []];
   [showsOwn, hasRoom] = [true, true];
   isEncrypted = () => Promise.resolve(true);
@@ -260,39 +253,6 @@ describe("a name in one room is read", () => {
     open(event, "Rosa");
     await settle();
     assert.deepEqual(drawn, [0, 1], "not again for the same name");
-  });
-
-  test("and so are those on their way out, and one's own when they may be shown", async () => {
-    const event = member("$1", "@me:hs");
-    current.set("@me:hs", event);
-    const sender = {
-      events: { member: event as unknown as MemberEvent },
-      rawDisplayName: "Public",
-      setMembershipEvent(this: { rawDisplayName: unknown }, now: MatrixEvent) {
-        this.rawDisplayName = shownName(now);
-      },
-    };
-    const drawn: string[] = [];
-    const message = (name: string): (typeof timeline)[number] & { emit(): boolean } => ({
-      sender,
-      emit: () => drawn.push(`${name} by ${sender.rawDisplayName}`) > 0,
-    });
-    [timeline, pending] = [[message("sent")], [message("on its way")]];
-    const client = clientOf();
-    Object.setPrototypeOf(client, { emit: () => true });
-    reader.attach(client);
-    open(event, "Rosa");
-    await settle();
-    assert.deepEqual(drawn.splice(0), ["sent by Rosa", "on its way by Rosa"]);
-    for (const [shows, name] of [
-      [false, "Public"],
-      [true, "Rosa"],
-    ] as const) {
-      showsOwn = shows;
-      reader.tellOwn();
-      await settle();
-      assert.deepEqual(drawn.splice(0), [`sent by ${name}`, `on its way by ${name}`]);
-    }
   });
 
   test("and one's own only while it would leave sealed: Element sends on what it reads", async () => {

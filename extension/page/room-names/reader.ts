@@ -137,9 +137,7 @@ export class NameReader {
     const me = client?.getUserId() ?? null;
     if (client === undefined || me === null) return;
     for (const key of this.#opened.keys()) {
-      if (key !== keyOf(roomIn(key), me)) continue;
-      this.#showAgain(key);
-      this.#showSoon(roomIn(key));
+      if (key === keyOf(roomIn(key), me)) this.#showAgain(key);
     }
   }
 
@@ -328,22 +326,12 @@ function roomIn(key: string): string {
  */
 function renameSenders(room: NamesRoom, isRepictured: (userId: string) => boolean): Message[] {
   const isRenamed = new Map<Member, boolean>();
-  return messagesOf(room).filter(({ sender }) => {
+  return (room.getLiveTimeline?.().getEvents() ?? []).filter(({ sender }) => {
     if (sender == null) return false;
     const known = isRenamed.get(sender) ?? renameSender(room, sender, isRepictured);
     isRenamed.set(sender, known);
     return known;
   });
-}
-
-/** Those on their way out are Element's beside the timeline. */
-function messagesOf(room: NamesRoom): Message[] {
-  const messages = room.getLiveTimeline?.().getEvents() ?? [];
-  try {
-    return messages.concat(room.getPendingEvents?.() ?? []);
-  } catch {
-    return messages;
-  }
 }
 
 function renameSender(

@@ -35,8 +35,6 @@ export interface NamesRoom {
   readonly roomId: string;
   readonly currentState: NamesState;
   getLiveTimeline?(): { getEvents(): Message[] };
-  /** Throws where they are in the timeline. */
-  getPendingEvents?(): Message[];
   recalculate(): void;
 }
 
